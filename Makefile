@@ -1,0 +1,74 @@
+# The two commands that matter: `make demo` and `make test`. All they need is Python 3.11 or newer, its venv, and make.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONWARNINGS ?= default
+
+OURS := wallet_core wallet_grpc scheduler bank_stub walletctl
+CODE := $(OURS) tests benchmarks tools
+
+.PHONY: help demo up test check format lint types contracts protos-fresh protos lock bench clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+demo: .venv/ready ## Start everything, run the main job before your eyes, verify the books, stop
+	@$(BIN)/walletctl demo
+
+up: .venv/ready ## Start everything and keep it running; Ctrl-C stops it
+	@$(BIN)/walletctl up
+
+test: .venv/ready ## Run all tests on a PostgreSQL of our own
+	@$(BIN)/python -m pytest -q -n 2 -m "not alone and not long"
+	@$(BIN)/python -m pytest -q -m "alone and not long"
+
+check: .venv/ready lint types contracts protos-fresh test ## The one gate: everything that CI runs
+
+format: .venv/ready ## Put code and protos into their one form
+	@$(BIN)/ruff check --fix --quiet $(CODE) || true
+	@$(BIN)/ruff format --quiet $(CODE)
+	@$(BIN)/buf format -w protos
+
+lint:
+	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "Run \`make format\`."; exit 1; }
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/buf lint
+	@$(BIN)/buf format --diff --exit-code protos
+	@$(BIN)/buf breaking protos --against protos/baseline.binpb
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+types:
+	@$(BIN)/mypy $(OURS) tests benchmarks tools
+
+contracts:
+	@$(BIN)/lint-imports --no-cache
+
+protos-fresh: ## Fail if generated code is not what the protos make
+	@tools/protos_fresh
+
+protos: .venv/ready ## Generate code from the protos
+	@tools/generate_protos
+
+lock: ## Write requirements.txt anew from pyproject.toml: hashes, all platforms, no addresses
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--upgrade --extra dev -o requirements.txt pyproject.toml
+
+bench: .venv/ready ## Measure group commit against itself switched off
+	@$(BIN)/python -m benchmarks.group_commit
+
+clean: ## Remove what was installed and what the local service keeps
+	@rm -rf .venv .wallet
+
+# A stamp, because a venv that failed half-way leaves a folder behind. pip refuses hashed constraints together with
+# `-e .`, so the lock goes first and our own package after it, without dependencies.
+.venv/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "This Python cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into .venv (about a minute) …"
+	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

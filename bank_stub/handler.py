@@ -1,0 +1,227 @@
+"""HTTP as the bank speaks it: reads a call, has it decided, and gives the verdict over the line."""
+
+import logging
+import socket
+import socketserver
+import sys
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeAlias
+from urllib.parse import parse_qs, unquote
+
+from bank_stub import wire
+from bank_stub.behaviour import Behaviour
+from bank_stub.contract import KEY_CHARACTERS_MAX, UNKNOWN_PATH, Answer, Call, Purpose, Verdict, refused
+from bank_stub.fields import INTEGER_MAX, RefusalError
+from bank_stub.orders import Order, Orders
+from bank_stub.pauses import Pauses
+from bank_stub.traffic import Connections, Flight, InFlight
+
+SOCKET_TIMEOUT_S = 60
+BODY_BYTES_MAX = 64 * 1024
+DRAIN_BYTES_MAX = 4 * 1024 * 1024
+LEDGER_LINES_DEFAULT = 100
+LEDGER_LINES_MAX = 1000
+BACKLOG = 128
+
+log = logging.getLogger("bank_stub")
+
+Address: TypeAlias = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """What all connections of one bank share, also across a time of refused connections."""
+
+    behaviour: Behaviour
+    orders: Orders
+    pauses: Pauses
+    in_flight: InFlight
+    connections: Connections
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection: any number of calls, one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = SOCKET_TIMEOUT_S
+    disable_nagle_algorithm = True
+    server: "Listener"
+
+    def do_GET(self) -> None:
+        """Serve a question."""
+        self._serve()
+
+    def do_POST(self) -> None:
+        """Serve a call for money to move, or an order."""
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        """Serve an order to undo."""
+        self._serve()
+
+    def _serve(self) -> None:
+        """Serve one call; whatever happens, the client gets an answer in JSON or a closed connection."""
+        hall = self.server.hall
+        path, _, query = self.path.partition("?")
+        flight = hall.in_flight.board() if (self.command, path) == ("POST", "/") else None
+        hall.connections.set_busy(self.connection, busy=True)
+        try:
+            self._answer(path, query, flight)
+        except OSError:
+            # The client is gone or will not take its answer. What was done is done, and is in the book.
+            self.close_connection = True
+        finally:
+            if flight is not None:
+                flight.land()
+            hall.connections.set_busy(self.connection, busy=False)
+            if hall.connections.refusing:
+                self.close_connection = True
+
+    def _answer(self, path: str, query: str, flight: Flight | None) -> None:
+        try:
+            verdict = self._decide(path, query, self._read_body())
+        except RefusalError as refusal:
+            verdict = Verdict(refused(refusal.status, refusal.reason))
+        except OSError:
+            raise
+        except Exception:  # the client must never see a stack trace, whatever is wrong here
+            log.exception("the bank stub failed on %s %s", self.command, path)
+            verdict = Verdict(Answer(500, {"data": "error", "status": 500}))
+        if verdict is None:
+            self.close_connection = True
+        else:
+            self._send(verdict, flight)
+
+    def _decide(self, path: str, query: str, body: bytes) -> Verdict | None:
+        """Find the verdict on a call, waiting where a fault says so; None when the bank stopped meanwhile."""
+        hall = self.server.hall
+        if path.startswith("/orders/"):
+            order = Order(self.command, path.removeprefix("/orders"), query, body)
+            return Verdict(hall.orders.carry_out(order))
+        call = self._call(path, query, body)
+        if call is None:
+            return Verdict(UNKNOWN_PATH)
+        plan = hall.behaviour.receive(call)
+        if not hall.pauses.endure(plan.before, call.key):
+            return None
+        verdict = hall.behaviour.act(plan)
+        return verdict if hall.pauses.endure(plan.after, call.key) else None
+
+    def _call(self, path: str, query: str, body: bytes) -> Call | None:
+        match self.command, path.split("/", 2)[1:]:
+            case "POST", [""]:
+                return Call(Purpose.PAY, path, self._key(), body)
+            case "POST", ["collections"]:
+                return Call(Purpose.COLLECT, path, self._key(), body)
+            case "GET", ["transfers", key] if key:
+                return Call(Purpose.ASK_PAYOUT, path, unquote(key))
+            case "GET", ["collections", key] if key:
+                return Call(Purpose.ASK_COLLECTION, path, unquote(key))
+            case "GET", ["ledger"]:
+                after = _query_number(query, "after", default=0, at_least=0)
+                limit = _query_number(query, "limit", default=LEDGER_LINES_DEFAULT, at_least=1)
+                return Call(Purpose.READ_LEDGER, path, after=after, limit=min(limit, LEDGER_LINES_MAX))
+        return None
+
+    def _key(self) -> str | None:
+        """Read the key; an empty one is none."""
+        key = (self.headers.get("Idempotency-Key") or "").strip()
+        if len(key) > KEY_CHARACTERS_MAX or not (key.isascii() and key.isprintable()):
+            raise RefusalError(400, f"Idempotency-Key must be up to {KEY_CHARACTERS_MAX} printable ASCII characters")
+        return key or None
+
+    def _read_body(self) -> bytes:
+        """Read the whole body, so that nothing of it is taken for the next call."""
+        if "Transfer-Encoding" in self.headers:
+            self.close_connection = True
+            raise RefusalError(411, "Content-Length is required")
+        length_text = self.headers.get("Content-Length") or "0"
+        length = _whole_number(length_text)
+        if length is None:
+            self.close_connection = True
+            raise RefusalError(400, "Content-Length is not a number")
+        if length > BODY_BYTES_MAX:
+            self.close_connection = True
+            # A client that is still sending would be reset, and lose the answer, unless somebody listens.
+            self._drain(min(length, DRAIN_BYTES_MAX))
+            raise RefusalError(413, f"the body is over {BODY_BYTES_MAX} bytes")
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("the client went away amid its own body")
+        return body
+
+    def _drain(self, bytes_max: int) -> None:
+        while bytes_max > 0 and (chunk := self.rfile.read(min(bytes_max, BODY_BYTES_MAX))):
+            bytes_max -= len(chunk)
+
+    def _send(self, verdict: Verdict, flight: Flight | None) -> None:
+        hall = self.server.hall
+        line = wire.Line(
+            connection=self.connection,
+            pauses=hall.pauses,
+            landed=flight.land if flight is not None else _nobody_counts,
+            last=self.close_connection or hall.connections.refusing,
+        )
+        self.close_connection = not wire.send(line, verdict)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002  # http.server's
+        """Refuse what was not even HTTP, in JSON like everything else."""
+        self.close_connection = True
+        self._send(Verdict(refused(code, message or "not understood")), None)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's own name
+        """Keep quiet: standard output belongs to the one line that says the bank is ready."""
+
+
+class Listener(ThreadingHTTPServer):
+    """One stretch of time in which connections are taken; a thread for each of them."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = BACKLOG
+
+    def __init__(self, address: Address, hall: Hall) -> None:
+        self.hall = hall
+        super().__init__(address, Handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking the network for our own name, which may take seconds where there is none."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.socket.getsockname()[:2]
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Address) -> None:
+        """Note the connection before its thread starts, so that none is overlooked when all are hung up."""
+        if isinstance(request, socket.socket):
+            self.hall.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        """Close the connection and forget it."""
+        super().shutdown_request(request)
+        if isinstance(request, socket.socket):
+            self.hall.connections.remove(request)
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  # socketserver's
+        """Pass over clients that break off: to this bank they are the ordinary case."""
+        error = sys.exception()
+        level = logging.DEBUG if isinstance(error, OSError) else logging.ERROR
+        log.log(level, "connection from %s broke off", client_address, exc_info=error)
+
+
+def _query_number(query: str, name: str, *, default: int, at_least: int) -> int:
+    text = parse_qs(query).get(name, [str(default)])[0]
+    number = _whole_number(text)
+    if number is None or number < at_least:
+        raise RefusalError(400, f"{name} must be a whole number from {at_least}")
+    return number
+
+
+def _whole_number(text: str) -> int | None:
+    """Read digits and nothing else, and not so many of them that no file could hold the number."""
+    digits = text.isascii() and text.isdecimal() and len(text) < len(str(INTEGER_MAX))
+    return int(text) if digits else None
+
+
+def _nobody_counts() -> None:
+    """Land a call that is not a payout."""

@@ -1,0 +1,94 @@
+"""Bytes on the line: an answer sent as it should be, or spoiled in the manner a verdict asks for."""
+
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from bank_stub.contract import Answer, Manner, Verdict
+from bank_stub.pauses import Pauses
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A connection that waits for one answer.
+
+    *landed* is called just before the bytes that end the call; *last* tells the client that no other call is welcome.
+    """
+
+    connection: socket.socket
+    pauses: Pauses
+    landed: Callable[[], None]
+    last: bool
+
+
+def send(line: Line, verdict: Verdict) -> bool:
+    """Give the verdict and tell whether the connection can carry another call.
+
+    Raises OSError when the client is gone, or does not take the bytes before the socket's timeout.
+    """
+    head, body = _head(verdict.answer, last=line.last), verdict.answer.body_bytes()
+    goes_on = False
+    match verdict.manner:
+        case Manner.PLAIN | Manner.TWICE:
+            line.landed()
+            line.connection.sendall((head + body) * (2 if verdict.manner is Manner.TWICE else 1))
+            goes_on = not line.last
+        case Manner.HALF:
+            line.landed()
+            line.connection.sendall(head + body[: len(body) // 2])
+        case Manner.TRICKLE:
+            goes_on = _trickle(line, head, body, verdict.pace_s) and not line.last
+        case Manner.SILENT:
+            _wait_for_hang_up(line.connection, verdict.pace_s)
+        case Manner.RESET:
+            line.landed()
+            _reset(line.connection)
+    return goes_on
+
+
+def _head(answer: Answer, *, last: bool) -> bytes:
+    try:
+        phrase = HTTPStatus(answer.status).phrase
+    except ValueError:
+        phrase = "Unheard Of"
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(answer.body_bytes()))),
+        *answer.headers,
+        *([("Connection", "close")] if last else []),
+    ]
+    lines = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", errors="replace")
+
+
+def _trickle(line: Line, head: bytes, body: bytes, interval_s: float) -> bool:
+    """Send the head at once, so that the client believes in an answer, and then the body byte by byte."""
+    line.connection.sendall(head)
+    for position in range(len(body)):
+        if not line.pauses.sleep(interval_s):
+            return False
+        if position == len(body) - 1:
+            line.landed()
+        line.connection.sendall(body[position : position + 1])
+    return True
+
+
+def _wait_for_hang_up(connection: socket.socket, limit_s: float) -> None:
+    """Say nothing until the client goes away or the time is up; a bank that stops hangs up on itself."""
+    deadline = time.monotonic() + limit_s
+    while (left_s := deadline - time.monotonic()) > 0:
+        connection.settimeout(left_s)
+        try:
+            if not connection.recv(4096):
+                return
+        except OSError:
+            return
+
+
+def _reset(connection: socket.socket) -> None:
+    """Close with RST instead of FIN; detached, so that nobody says a polite goodbye before."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    socket.close(connection.detach())

@@ -1,0 +1,150 @@
+"""One PostgreSQL cluster per run, one migrated template, one database per worker cleaned before each test.
+
+Tests that start processes take a database of their own (``own_database``). Every test that touches a database ends with
+``verify``: the books must be right whatever the test did.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from bank_stub.server import BankServer, running_bank
+from tests.support.database import Cluster, Database
+from wallet_core.bootstrap import open_app, verify
+from wallet_core.settings import Settings, read_settings
+from wallet_core.usecases.app import App
+from wallet_grpc.__main__ import server_limits
+from wallet_grpc.client import WalletClient
+from wallet_grpc.server import serving
+from walletctl.local.postgres import LocalPostgres
+
+# Everything waits in fractions of a second here, in the proportions of production.
+FAST: dict[str, object] = {
+    "log_level": "ERROR",
+    "grpc_port": 0,
+    "grpc_threads": 64,
+    "health_interval_s": 0.1,
+    "lock_timeout_s": 0.3,
+    "bank_call_deadline_s": 0.5,
+    "payout_poll_s": 0.05,
+    "payout_lease_s": 1.5,
+    "payout_backoff_first_s": 0.05,
+    "payout_backoff_max_s": 0.2,
+    "payout_send_window_s": 1.0,
+    "payout_grace_s": 3.2,
+    "payout_retry_after_max_s": 30.0,
+}
+
+_cluster = pytest.StashKey[LocalPostgres]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the run's cluster, in the controlling process only."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    root = Path(tempfile.mkdtemp(prefix="wallet-tests-"))
+    # A test machine may lose power; its tests then run again. Commits stay synchronous, as in production.
+    postgres = LocalPostgres(root, settings={"fsync": "off", "max_connections": "400"})
+    config.stash[_cluster] = postgres
+    Cluster(postgres.start()).make_template()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the cluster and remove what it kept."""
+    postgres = config.stash.get(_cluster, None)
+    if postgres is not None:
+        postgres.stop()
+        shutil.rmtree(postgres.data.parent.parent, ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Tell each xdist worker where the cluster is."""
+    node.workerinput["cluster"] = node.config.stash[_cluster].start()  # type: ignore[attr-defined]  # xdist's own object
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """Return the run's cluster."""
+    worker_input = getattr(request.config, "workerinput", None)
+    return Cluster(worker_input["cluster"] if worker_input else request.config.stash[_cluster].start())
+
+
+@pytest.fixture(scope="session")
+def worker_database(cluster: Cluster) -> Iterator[Database]:
+    """Return this worker's database."""
+    with cluster.clone(f"worker_{uuid4().hex[:8]}") as database:
+        yield database
+
+
+@pytest.fixture
+def database(worker_database: Database) -> Database:
+    """Return an empty database that is migrated; other tests of this worker use it after this one."""
+    worker_database.clean()
+    return worker_database
+
+
+@pytest.fixture
+def own_database(cluster: Cluster) -> Iterator[Database]:
+    """Return a database for this test alone, for tests that start processes."""
+    with cluster.clone(f"own_{uuid4().hex[:8]}") as database:
+        yield database
+        assert database.broken_rules() == []
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[psycopg.Connection]:
+    """Return a connection as the database's owner, who may look at and break everything."""
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def bank() -> Iterator[BankServer]:
+    """Return a bank that says yes until told otherwise."""
+    with running_bank(state=":memory:", port=0, fail_rate=0.0, seed=1) as bank:
+        yield bank
+
+
+@pytest.fixture
+def settings(database: Database, request: pytest.FixtureRequest) -> Settings:
+    """Return fast settings for the worker's database; a test's ``bank``, if it has one, is the bank."""
+    overrides = dict(FAST, database_url=database.url)
+    if "bank" in request.fixturenames:
+        overrides["bank_url"] = request.getfixturevalue("bank").url
+    return read_settings(**overrides)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[App]:
+    """Return the core on the worker's database; the books are verified at the end."""
+    with open_app(settings, name="tests") as app:
+        yield app
+    assert [check for check in verify(settings) if check.broken] == []
+
+
+@pytest.fixture
+def server(app: App, settings: Settings) -> Iterator[str]:
+    """Serve ``app`` in this process; return its address."""
+    with serving(app, server_limits(settings)) as port:
+        yield f"127.0.0.1:{port}"
+
+
+@pytest.fixture
+def client(server: str) -> Iterator[WalletClient]:
+    """Return a client of ``server``."""
+    with WalletClient(server) as client:
+        yield client
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Keep the machine's own settings out of the tests."""
+    del item
+    for name in [name for name in os.environ if name.startswith("WALLET_") and name != "WALLET_REQUIRE_ALL"]:  # noqa: TID251  # cleared, not read
+        del os.environ[name]  # noqa: TID251  # cleared, not read

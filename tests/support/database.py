@@ -1,0 +1,63 @@
+"""Databases for tests: clones of one migrated template."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from wallet_core.bootstrap import migrate, verify
+from wallet_core.settings import read_settings
+
+_TEMPLATE = "wallet_template"
+
+# In this order, because attempts hang on withdrawals and those on wallets.
+_TABLES = ("bank_attempts", "withdrawals", "outbox", "requests", "entries", "transactions", "wallets")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database of a cluster, by its owner's URL."""
+
+    url: str
+
+    def clean(self) -> None:
+        """Delete every row, as the owner: the service itself may delete nothing."""
+        with psycopg.connect(self.url) as connection:
+            for table in _TABLES:
+                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+
+    def broken_rules(self) -> list[str]:
+        """Return the rules of the books that are broken."""
+        return [check.name for check in verify(read_settings(database_url=self.url)) if check.broken]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A PostgreSQL that tests make databases in."""
+
+    url: str
+
+    def make_template(self) -> None:
+        """Make the template that all databases are cloned from."""
+        self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
+        migrate(read_settings(database_url=self._url_of(_TEMPLATE), log_level="ERROR"))
+
+    @contextmanager
+    def clone(self, name: str) -> Iterator[Database]:
+        """Make a database of that name; drop it at the end."""
+        named, template = sql.Identifier(name), sql.Identifier(_TEMPLATE)
+        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(named, template))
+        try:
+            yield Database(self._url_of(name))
+        finally:
+            self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(named))
+
+    def _url_of(self, name: str) -> str:
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+
+    def _run(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement)

@@ -1,0 +1,1 @@
+"""The wallet's core: what money may do, and how that is kept. Knows nothing of gRPC."""

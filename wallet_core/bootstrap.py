@@ -1,0 +1,112 @@
+"""Settings → engine and gateways → App: the only place that wires."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from wallet_core.domain.errors import DatabaseUnavailable
+from wallet_core.domain.withdrawal import PayoutPolicy
+from wallet_core.gateways.bank import HttpBank
+from wallet_core.ledger.ledger import Ledger
+from wallet_core.settings import Settings
+from wallet_core.storage import migrate as migrations
+from wallet_core.storage.claims import Claims
+from wallet_core.storage.engine import SERVICE_ROLE, Engine, Limits, open_engine
+from wallet_core.storage.reads import Reads
+from wallet_core.storage.verify import Check
+from wallet_core.storage.verify import verify as verify_books
+from wallet_core.usecases.app import App, PayoutSettings
+
+__all__ = ["Check", "migrate", "open_app", "verify"]
+
+
+@contextmanager
+def open_app(settings: Settings, *, name: str) -> Iterator[App]:
+    """Wire the core of a process called *name*, wait for its database, and close everything at the end."""
+    with _engine(settings, name=name) as engine:
+        reads = Reads(engine)
+        _wait_for_database(reads, settings)
+        ledger = Ledger(
+            engine,
+            batch_max=settings.batch_max,
+            line_max=settings.line_max,
+            group_commit=settings.group_commit,
+        )
+        try:
+            yield App(
+                ledger=ledger,
+                reads=reads,
+                claims=Claims(engine),
+                bank=HttpBank(
+                    url=settings.bank_url,
+                    deadline_s=settings.bank_call_deadline_s,
+                    answer_max_bytes=settings.bank_answer_max_bytes,
+                ),
+                payouts=_payouts(settings),
+                jitter=random.random,
+            )
+        finally:
+            ledger.close()
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to the newest shape, as its owner; wait for it if it is still starting."""
+    with _engine(settings, name="wallet-migrate", role=None) as engine:
+        _wait_for_database(Reads(engine), settings)
+        migrations.migrate(engine)
+
+
+def verify(settings: Settings) -> list[Check]:
+    """Prove that the books are right."""
+    with _engine(settings, name="wallet-verify") as engine:
+        return verify_books(engine)
+
+
+@contextmanager
+def _engine(settings: Settings, *, name: str, role: str | None = SERVICE_ROLE) -> Iterator[Engine]:
+    limits = Limits(
+        pool_size=settings.pool_size,
+        pool_timeout_s=settings.pool_timeout_s,
+        connect_timeout_s=settings.connect_timeout_s,
+        lock_timeout_s=settings.lock_timeout_s,
+        statement_timeout_s=settings.statement_timeout_s,
+        idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
+    )
+    engine = open_engine(settings.required_database_url(), limits, name=name, role=role)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _wait_for_database(reads: Reads, settings: Settings) -> None:
+    for attempt in Retrying(
+        retry=retry_if_exception_type(DatabaseUnavailable),
+        stop=stop_after_delay(settings.database_wait_s),
+        wait=wait_random_exponential(multiplier=0.05, max=1.0),
+        reraise=True,
+    ):
+        with attempt:
+            reads.ping()
+
+
+def _payouts(settings: Settings) -> PayoutSettings:
+    return PayoutSettings(
+        policy=PayoutPolicy(
+            # A bank that ignores keys is asked once: a second call could pay twice.
+            attempts_max=settings.payout_attempts_max if settings.bank_idempotent else 1,
+            backoff_first=timedelta(seconds=settings.payout_backoff_first_s),
+            backoff_max=timedelta(seconds=settings.payout_backoff_max_s),
+            retry_after_max=timedelta(seconds=settings.payout_retry_after_max_s),
+            lease=timedelta(seconds=settings.payout_lease_s),
+            grace=timedelta(seconds=settings.payout_grace_s),
+            bank_key_retention=timedelta(seconds=settings.bank_key_retention_s),
+            attention_after=timedelta(seconds=settings.payout_attention_after_s),
+        ),
+        parallelism=settings.payout_parallelism,
+        send_window_s=settings.payout_send_window_s,
+        resends=settings.bank_idempotent,
+    )

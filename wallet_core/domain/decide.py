@@ -1,0 +1,55 @@
+"""Decide on a batch of commands, one after the other, each seeing what those before it did."""
+
+from collections.abc import Sequence
+
+from wallet_core.domain.books import Books, Record
+from wallet_core.domain.command import Command, Done, Outcome, Refused, fingerprint
+from wallet_core.domain.errors import Refusal
+
+
+def decide(books: Books, commands: Sequence[Command]) -> list[Outcome]:
+    """Return the outcome of each command, in order; what is to be stored gathers in the books.
+
+    In order of precedence: may the caller ask this at all; was the request answered before, here or earlier in this
+    batch; then the command's own rules. A refusal leaves no trace but its record.
+    """
+    return [_decide_one(books, command) for command in commands]
+
+
+def _decide_one(books: Books, command: Command) -> Outcome:
+    try:
+        command.permit()
+    except Refusal as refusal:
+        return Refused(refusal)
+    if command.request is None:
+        return _outcome(books, command)
+    asked = fingerprint(command)
+    if earlier := books.records.get(command.request):
+        return earlier.outcome_for(command.method, asked)
+    outcome = _outcome(books, command)
+    if not command.validate_only and (isinstance(outcome, Done) or outcome.refusal.recorded):
+        books.record(_record(command, asked, outcome))
+    return outcome
+
+
+def _outcome(books: Books, command: Command) -> Outcome:
+    try:
+        decision = command.decide(books)
+        books.check(decision)
+    except Refusal as refusal:
+        return Refused(refusal)
+    return books.preview(decision) if command.validate_only else books.book(decision)
+
+
+def _record(command: Command, asked: bytes, outcome: Outcome) -> Record:
+    if command.request is None:
+        raise ValueError(command.method)
+    if isinstance(outcome, Refused):
+        return Record(request=command.request, method=command.method, fingerprint=asked, refusal=outcome.refusal)
+    return Record(
+        request=command.request,
+        method=command.method,
+        fingerprint=asked,
+        subject=outcome.subject,
+        available=outcome.available,
+    )

@@ -1,0 +1,53 @@
+"""Put money from outside into a wallet."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.access import refuse_system_wallets
+from wallet_core.domain.books import Books
+from wallet_core.domain.command import Command, Decision, Needs
+from wallet_core.domain.money import Money
+from wallet_core.domain.transaction import Leg, Movement, TransactionType, transaction_name
+from wallet_core.domain.wallet import Role, WalletId, system_wallet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit(Command):
+    """Move an amount from the currency's ``external`` wallet into a wallet."""
+
+    method: ClassVar[str] = "Deposit"
+
+    id: UUID
+    wallet: WalletId
+    amount: Money
+    description: str
+    external_reference: str
+
+    @property
+    def _external(self) -> WalletId:
+        return system_wallet(Role.EXTERNAL, self.amount.currency)
+
+    def needs(self) -> Needs:
+        """Lock the wallet and the world outside."""
+        return Needs(wallets=frozenset({self.wallet, self._external}))
+
+    def permit(self) -> None:
+        """Refuse the service's own wallets."""
+        refuse_system_wallets(self.wallet)
+
+    def decide(self, books: Books) -> Decision:
+        """Let any wallet but a closed one be paid in to."""
+        payee = books.payee(self.wallet, self.amount.currency)
+        external = books.wallet(self._external)
+        movement = Movement(
+            id=self.id,
+            type=TransactionType.DEPOSIT,
+            amount=self.amount,
+            source=external.id,
+            destination=payee.id,
+            legs=(Leg(external, -self.amount.minor), Leg(payee, self.amount.minor)),
+            description=self.description,
+            external_reference=self.external_reference,
+        )
+        return Decision(subject=transaction_name(self.id), movement=movement, available_of=payee.id)

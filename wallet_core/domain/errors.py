@@ -1,0 +1,173 @@
+"""Everything the service can say no with.
+
+A ``Refusal`` is said by *decide*: it is final and is recorded with its request, so that a repeat hears the same. The
+few that are not recorded say why.
+
+A ``NotServed`` says that no decision was reached, or that it is not known which.
+
+Fields are text and integers, because a recorded refusal is stored and read back. The docstring is the default message.
+"""
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+
+class WalletError(Exception):
+    """Anything that went otherwise than the caller wished."""
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name}={value}" for name, value in self.fields().items())
+        first_line = (type(self).__doc__ or "").partition("\n")[0]
+        return f"{first_line} ({told})" if told else first_line
+
+    def fields(self) -> dict[str, str | int]:
+        """Return what the error is about, by field name."""
+        return {}
+
+
+class Refusal(WalletError):
+    """The service decided against it."""
+
+    recorded: ClassVar[bool] = True
+
+    def fields(self) -> dict[str, str | int]:
+        """Return what the refusal is about, by field name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # all are dataclasses
+
+
+@dataclass
+class InvalidField(Refusal):
+    """A field of the request is invalid."""
+
+    recorded: ClassVar[bool] = False  # a repeat is as invalid as the first: time only makes a past time more past
+    field: str
+    description: str
+
+
+@dataclass
+class SystemWalletForbidden(Refusal):
+    """The service's own wallets are changed by nobody from outside."""
+
+    recorded: ClassVar[bool] = False  # said before any request is looked up
+    wallet: str
+
+
+@dataclass
+class RequestIdReused(Refusal):
+    """The request id was used before, for something else."""
+
+    recorded: ClassVar[bool] = False  # the id belongs to the first use
+    request_id: str
+    method: str
+    resource: str
+
+
+@dataclass
+class ResourceNotFound(Refusal):
+    """The resource does not exist."""
+
+    resource: str
+
+
+@dataclass
+class ResourceExists(Refusal):
+    """A resource of this name exists already."""
+
+    resource: str
+
+
+@dataclass
+class CurrencyMismatch(Refusal):
+    """The amount is in another currency than the wallet."""
+
+    resource: str
+    currency: str
+
+
+@dataclass
+class WalletNotActive(Refusal):
+    """The wallet is frozen or closed."""
+
+    resource: str
+    state: str
+
+
+@dataclass
+class InsufficientFunds(Refusal):
+    """The wallet has less available than is to be taken."""
+
+    wallet: str
+    currency: str
+    available: int
+    required: int
+
+
+@dataclass
+class LimitExceeded(Refusal):
+    """A limit would be passed."""
+
+    resource: str
+    limit: int
+
+
+@dataclass
+class StateTransitionForbidden(Refusal):
+    """The resource is in a state that does not allow this."""
+
+    resource: str
+    state: str
+
+
+@dataclass
+class StaleClaim(Refusal):
+    """The work was taken over by another worker, or is done."""
+
+    recorded: ClassVar[bool] = False  # said to a worker of ours, never to a caller
+    resource: str
+
+
+class NotServed(WalletError):
+    """No decision was reached, or it is not known which."""
+
+
+class DeadlineTooShort(NotServed):
+    """The deadline passed before work began: this attempt did nothing."""
+
+
+class OutcomeUnknown(NotServed):
+    """The deadline passed while the work was under way: it may yet be done."""
+
+
+class ServerOverloaded(NotServed):
+    """The service has as much to do as it takes on: this attempt did nothing."""
+
+
+class ServerDraining(NotServed):
+    """The service is shutting down; ask another one with the same request id."""
+
+
+class TransactionConflict(NotServed):
+    """Other work on the same wallets got in the way: this attempt did nothing."""
+
+
+class DatabaseUnavailable(NotServed):
+    """The database did not answer: the work may or may not be done."""
+
+
+class LedgerBroken(NotServed):
+    """A rule that must never fail has failed: nothing was stored."""
+
+
+def _recorded_refusals(base: type[Refusal] = Refusal) -> dict[str, type[Refusal]]:
+    found = {kind.__name__: kind for kind in base.__subclasses__() if kind.recorded}
+    for kind in base.__subclasses__():
+        found |= _recorded_refusals(kind)
+    return found
+
+
+_BY_NAME = _recorded_refusals()
+
+
+def refusal_from_record(name: str, told: dict[str, str | int]) -> Refusal:
+    """Bring back a recorded refusal from its class name and fields."""
+    return _BY_NAME[name](**told)

@@ -1,0 +1,56 @@
+"""Schedule a payout."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.access import refuse_system_wallets
+from wallet_core.domain.books import Books
+from wallet_core.domain.command import Command, Decision, Needs
+from wallet_core.domain.errors import InvalidField
+from wallet_core.domain.money import Money
+from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.withdrawal import Withdrawal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleWithdrawal(Command):
+    """Promise to pay an amount out of a wallet at a time; whether it has the money is looked at then."""
+
+    method: ClassVar[str] = "ScheduleWithdrawal"
+
+    id: UUID
+    wallet: WalletId
+    amount: Money
+    execute_time: datetime | None
+    """None means now, and stays None in the fingerprint."""
+    bank_account: str
+    description: str
+
+    def needs(self) -> Needs:
+        """Lock the wallet."""
+        return Needs(wallets=frozenset({self.wallet}))
+
+    def permit(self) -> None:
+        """Refuse the service's own wallets."""
+        refuse_system_wallets(self.wallet)
+
+    def decide(self, books: Books) -> Decision:
+        """Refuse a time in the past by the database's clock, and a wallet that pays nothing out."""
+        if self.execute_time is not None and self.execute_time < books.now:
+            raise InvalidField("execute_time", "must not be in the past; leave it out to pay now")
+        books.payer(self.wallet, self.amount.currency)
+        due = self.execute_time or books.now
+        withdrawal = Withdrawal(
+            id=self.id,
+            wallet=self.wallet,
+            amount=self.amount,
+            bank_account=self.bank_account,
+            description=self.description,
+            execute_time=due,
+            next_attempt_time=due,
+            create_time=books.now,
+            update_time=books.now,
+        )
+        return Decision(subject=withdrawal.name, withdrawal=withdrawal, fact="withdrawal.scheduled")

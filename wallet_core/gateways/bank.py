@@ -1,0 +1,171 @@
+"""The bank over HTTP: one connection a call, one total deadline, and a strict reading of what comes back.
+
+HTTP libraries' timeouts are per inactivity: a bank that sends a byte a second would never time out. So each call runs
+in an event loop of its own under one deadline, body included. A connection is never reused: "could not connect" is the
+only failure after which the bank cannot have heard of the payment, and it must mean just that.
+"""
+
+import asyncio
+import json
+import ssl
+from dataclasses import dataclass
+from functools import cache
+
+import httpx
+
+from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
+from wallet_core.domain.money import Money
+
+_OK = 200
+_REFUSED_FOR_GOOD = frozenset({400, 422})
+_NOT_LET_IN = frozenset({401, 403})
+_TOO_MANY = 429
+_DETAIL_MAX = 200
+# Part of the total deadline is left for an answer once the connection stands.
+_CONNECT_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A whole answer: its status line, and its body as JSON where it is an object."""
+
+    status: int
+    retry_after: str | None
+    body: dict[str, object]
+
+
+class _NotConnectedError(Exception):
+    """No connection was made, so nothing was sent."""
+
+
+class _UnreadableError(Exception):
+    """The call went wrong after the bank may have heard it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpBank:
+    """Speaks the bank's contract at *url*; every call ends within *deadline_s*."""
+
+    url: str
+    deadline_s: float
+    answer_max_bytes: int
+
+    def pay(self, payment: Payment) -> Answer:
+        """Ask the bank to pay; never repeats the call by itself."""
+        asked = {
+            "amount": payment.amount.minor,
+            "currency": payment.amount.currency,
+            "account": payment.account,
+            "owner": payment.owner,
+        }
+        try:
+            heard = self._call("POST", "/", headers={"Idempotency-Key": payment.key}, json_body=asked)
+        except _NotConnectedError as error:
+            return Answer(kind=AnswerKind.NOT_SENT, detail=str(error))
+        except _UnreadableError as error:
+            return Answer(kind=AnswerKind.UNKNOWN, detail=str(error))
+        return read_answer(heard.status, heard.body, heard.retry_after)
+
+    def status(self, key: str) -> Status:
+        """Ask what has become of a payment."""
+        try:
+            heard = self._call("GET", f"/transfers/{key}")
+        except (_NotConnectedError, _UnreadableError) as error:
+            return Status(kind=StatusKind.SILENT, detail=str(error))
+        return read_status(heard.status, heard.body)
+
+    def _call(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, json_body: object = None
+    ) -> _Heard:
+        try:
+            return asyncio.run(self._call_within_deadline(method, path, headers or {}, json_body))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise _NotConnectedError(_described(error)) from error
+        except (httpx.HTTPError, OSError, TimeoutError, ValueError) as error:
+            raise _UnreadableError(_described(error)) from error
+
+    async def _call_within_deadline(self, method: str, path: str, headers: dict[str, str], json_body: object) -> _Heard:
+        timeout = httpx.Timeout(self.deadline_s, connect=self.deadline_s * _CONNECT_SHARE)
+        async with (
+            asyncio.timeout(self.deadline_s),
+            # trust_env: a proxy variable of the machine must not change where money is sent.
+            httpx.AsyncClient(
+                base_url=self.url, timeout=timeout, verify=_tls(), trust_env=False, follow_redirects=False
+            ) as client,
+            client.stream(method, path, headers=headers, json=json_body) as response,
+        ):
+            body = b""
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > self.answer_max_bytes:
+                    raise ValueError("the answer is too large")
+            return _Heard(response.status_code, response.headers.get("Retry-After"), _json_object(body))
+
+
+def read_answer(status: int, body: dict[str, object], retry_after: str | None) -> Answer:
+    """Say what an answer to a payment means. Whatever is not surely a yes or a no is UNKNOWN."""
+    said = body.get("status")
+    reference = body.get("reference")
+    detail = f"HTTP {status}: {json.dumps(body)}"[:_DETAIL_MAX]
+    if status == _OK and body.get("data") == "success" and said == _OK:
+        return Answer(
+            kind=AnswerKind.ACCEPTED, reference=reference if isinstance(reference, str) else "", detail=detail
+        )
+    if status == _TOO_MANY:
+        return Answer(kind=AnswerKind.NO_FOR_NOW, detail=detail, retry_after_s=_seconds(retry_after))
+    if status == _OK and body.get("data") == "failed" and said == 503:  # noqa: PLR2004  # the bank's own word
+        return Answer(kind=AnswerKind.NO_FOR_NOW, detail=detail)
+    if status in _REFUSED_FOR_GOOD or (status == _OK and body.get("data") == "rejected"):
+        return Answer(kind=AnswerKind.NO_FOR_GOOD, detail=detail)
+    if status in _NOT_LET_IN:
+        return Answer(kind=AnswerKind.NOT_SENT, detail=detail)
+    return Answer(kind=AnswerKind.UNKNOWN, detail=detail)
+
+
+def read_status(status: int, body: dict[str, object]) -> Status:
+    """Say what the bank's word on a payment means. A 404 counts only if the bank itself says "not found"."""
+    detail = f"HTTP {status}: {json.dumps(body)}"[:_DETAIL_MAX]
+    match status, body.get("state"):
+        case 200, "executed":
+            return Status(
+                kind=StatusKind.EXECUTED, amount=_money(body), reference=str(body.get("reference") or ""), detail=detail
+            )
+        case 200, "failed":
+            return Status(kind=StatusKind.FAILED, detail=detail)
+        case 200, "pending":
+            return Status(kind=StatusKind.PENDING, detail=detail)
+        case 404, "not_found":
+            return Status(kind=StatusKind.NOT_FOUND, detail=detail)
+        case _:
+            return Status(kind=StatusKind.SILENT, detail=detail)
+
+
+def _money(body: dict[str, object]) -> Money | None:
+    amount, currency = body.get("amount"), body.get("currency")
+    if isinstance(amount, int) and not isinstance(amount, bool) and isinstance(currency, str):
+        return Money(currency, amount)
+    return None
+
+
+def _json_object(body: bytes) -> dict[str, object]:
+    """Return the body as an object; an empty one where it is anything else, so that nothing can be read into it."""
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Read Retry-After in seconds; a date is not understood and means the usual backoff."""
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:_DETAIL_MAX]
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Load the certificate store once: it takes longer than a payment."""
+    return ssl.create_default_context()

@@ -1,0 +1,1 @@
+"""The only thing that runs commands: alone or many at once."""

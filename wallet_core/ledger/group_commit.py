@@ -1,0 +1,171 @@
+"""Group commit: while one batch is being committed, the next one gathers. Knows nothing of money.
+
+A thread of its own commits, so that every caller can leave at its deadline, the one whose call opened the batch too.
+Nothing waits when the line is empty: a lone item is committed at once, alone.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from time import monotonic
+from typing import Generic, TypeVar
+
+from wallet_core.domain.errors import DeadlineTooShort, OutcomeUnknown, ServerDraining, ServerOverloaded
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+class Stage(Enum):
+    """How far a ticket has come."""
+
+    QUEUED = auto()
+    """In line; its caller may still withdraw it."""
+    WITHDRAWN = auto()
+    """Its caller left in time: nothing was done."""
+    TAKEN = auto()
+    """In a batch; from here its outcome is the batch's."""
+    ANSWERED = auto()
+    """Its outcome is known."""
+
+
+class Ticket(Generic[Item, Outcome]):
+    """One item in line, and its caller's way to the outcome."""
+
+    __slots__ = ("_answered", "_error", "_guard", "_outcome", "deadline", "item", "stage")
+
+    def __init__(self, item: Item, deadline: float | None) -> None:
+        self.item = item
+        self.deadline = deadline
+        """On the monotonic clock; None waits for as long as it takes."""
+        self.stage = Stage.QUEUED
+        self._outcome: Outcome | None = None
+        self._error: BaseException | None = None
+        self._guard = threading.Lock()
+        self._answered = threading.Lock()  # held until answered: the cheapest gate there is
+        self._answered.acquire()
+
+    @property
+    def expired(self) -> bool:
+        """Whether the caller has left by now."""
+        return self.deadline is not None and monotonic() >= self.deadline
+
+    def take(self) -> bool:
+        """Take the ticket into a batch, unless its caller has withdrawn it."""
+        return self._step(Stage.QUEUED, Stage.TAKEN)
+
+    def put_back(self) -> None:
+        """Make a ticket that nothing was done for withdrawable again, before it enters another line."""
+        self._step(Stage.TAKEN, Stage.QUEUED)
+
+    def answer(self, outcome: Outcome) -> None:
+        """Give the caller the outcome."""
+        self._outcome = outcome
+        self._open()
+
+    def fail(self, error: BaseException) -> None:
+        """Give the caller an error to raise."""
+        self._error = error
+        self._open()
+
+    def wait(self) -> Outcome:
+        """Return the outcome; at the deadline withdraw if that is still possible, else leave it to its fate.
+
+        Raises ``DeadlineTooShort`` where nothing was done and ``OutcomeUnknown`` where the batch was under way.
+        """
+        timeout = -1.0 if self.deadline is None else max(0.0, self.deadline - monotonic())
+        if not self._answered.acquire(timeout=timeout):
+            if self._step(Stage.QUEUED, Stage.WITHDRAWN):
+                raise DeadlineTooShort
+            if self.stage is not Stage.ANSWERED:
+                raise OutcomeUnknown
+        if self._error is not None:
+            raise self._error
+        return self._outcome  # type: ignore[return-value]  # answered without an error, so there is an outcome
+
+    def _step(self, before: Stage, after: Stage) -> bool:
+        with self._guard:
+            if self.stage is not before:
+                return False
+            self.stage = after
+            return True
+
+    def _open(self) -> None:
+        self.stage = Stage.ANSWERED
+        self._answered.release()
+
+
+class GroupCommit(Generic[Item, Outcome]):
+    """A line of tickets and the thread that commits them, up to *batch_max* at once.
+
+    *commit* must answer or fail every ticket that it is given, or hand it to another line; what it raises fails the
+    tickets that it has left unanswered.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        commit: Callable[[Sequence[Ticket[Item, Outcome]]], None],
+        *,
+        batch_max: int,
+        line_max: int,
+    ) -> None:
+        self._commit = commit
+        self._batch_max = batch_max
+        self._line_max = line_max
+        self._line: deque[Ticket[Item, Outcome]] = deque()
+        self._changed = threading.Condition(threading.Lock())
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, item: Item, deadline: float | None = None) -> Outcome:
+        """Commit *item*, alone or with its neighbours, and return its outcome.
+
+        Raises ``ServerOverloaded`` when the line is full, ``ServerDraining`` once it is closed, and what
+        ``Ticket.wait`` raises.
+        """
+        ticket: Ticket[Item, Outcome] = Ticket(item, deadline)
+        self.enter(ticket)
+        return ticket.wait()
+
+    def enter(self, ticket: Ticket[Item, Outcome]) -> None:
+        """Put a ticket in line, a new one or one that another line hands over."""
+        with self._changed:
+            if self._closing:
+                raise ServerDraining
+            if len(self._line) >= self._line_max:
+                raise ServerOverloaded
+            self._line.append(ticket)
+            if len(self._line) == 1:
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Refuse newcomers, finish whoever is in line, end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            try:
+                self._commit(batch)
+            except BaseException as error:  # noqa: BLE001  # whatever it is, its callers must not wait for ever
+                for ticket in batch:
+                    if ticket.stage is Stage.TAKEN:
+                        ticket.fail(error)
+
+    def _next_batch(self) -> list[Ticket[Item, Outcome]]:
+        """Return the next tickets that are still wanted; an empty list once closed and done."""
+        with self._changed:
+            while True:
+                batch: list[Ticket[Item, Outcome]] = []
+                while self._line and len(batch) < self._batch_max:
+                    ticket = self._line.popleft()
+                    if ticket.take():
+                        batch.append(ticket)
+                if batch or self._closing:
+                    return batch
+                self._changed.wait()

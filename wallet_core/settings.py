@@ -1,0 +1,95 @@
+"""Settings: every limit and every address, read once per process. The only reader of the environment.
+
+Each is set by an environment variable of its name with the prefix ``WALLET_``, e.g. ``WALLET_DATABASE_URL``. Times end
+in ``_s`` (seconds) and may be fractions.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The settings are missing something or contradict each other; the message says what and how to mend it."""
+
+
+class Settings(BaseSettings):
+    """All settings of the service, with their defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="WALLET_", frozen=True, extra="forbid")
+
+    # The database.
+    database_url: SecretStr | None = Field(None, description="postgresql://… ; the role wallet_service is taken on")
+    pool_size: PositiveInt = Field(12, description="connections a process holds at the most")
+    pool_timeout_s: PositiveFloat = Field(2.0, description="wait for a free connection, then SERVER_OVERLOADED")
+    connect_timeout_s: PositiveInt = Field(3, description="wait for a new connection, in whole seconds")
+    lock_timeout_s: PositiveFloat = Field(1.0, description="a batch's wait for row locks before it goes around them")
+    statement_timeout_s: PositiveFloat = Field(10.0, description="the longest statement")
+    idle_in_transaction_timeout_s: PositiveFloat = Field(10.0, description="ends transactions whose process hangs")
+    database_wait_s: PositiveFloat = Field(30.0, description="wait for the database when a process starts")
+
+    # Logs.
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="INFO writes a line per call")
+
+    # The ledger.
+    group_commit: bool = Field(True, description="fold concurrent calls into one commit; off only to compare")  # noqa: FBT003  # pydantic's form
+    batch_max: PositiveInt = Field(256, description="calls in one commit at the most")
+    line_max: PositiveInt = Field(4096, description="calls that wait for a commit, then SERVER_OVERLOADED")
+
+    # The gRPC server.
+    grpc_host: str = Field("127.0.0.1", description="address to listen on")
+    grpc_port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    grpc_threads: PositiveInt = Field(80, description="calls worked on at once, and so in one commit")
+    grpc_message_max_bytes: PositiveInt = Field(1 << 20, description="the largest request")
+    grpc_calls_max: PositiveInt = Field(2000, description="calls accepted at once, a high backstop")
+    grpc_reflection: bool = Field(True, description="let grpcurl and buf list the services")  # noqa: FBT003  # pydantic's form
+    deadline_max_s: PositiveFloat = Field(30.0, description="the deadline of a call that brings none or a longer one")
+    health_interval_s: PositiveFloat = Field(1.0, description="how often the database is asked for the health answer")
+    drain_delay_s: float = Field(0.0, ge=0, description="NOT_SERVING before new calls are refused, at shutdown")
+    drain_grace_s: PositiveFloat = Field(10.0, description="time for calls under way to finish, at shutdown")
+
+    # Payouts.
+    bank_url: str = Field("http://127.0.0.1:8010", description="the bank")
+    bank_call_deadline_s: PositiveFloat = Field(3.0, description="total time of one call to the bank, body included")
+    bank_answer_max_bytes: PositiveInt = Field(65536, description="the largest answer that is read")
+    bank_idempotent: bool = Field(True, description="the bank honours idempotency keys; off: one attempt, ever")  # noqa: FBT003  # pydantic's form
+    bank_key_retention_s: PositiveFloat = Field(20 * 3600.0, description="how long the bank surely remembers a key")
+    payout_parallelism: PositiveInt = Field(10, description="payouts in flight per scheduler")
+    payout_poll_s: PositiveFloat = Field(1.0, description="how often due withdrawals are looked for")
+    payout_lease_s: PositiveFloat = Field(30.0, description="how long a claim holds")
+    payout_attempts_max: PositiveInt = Field(3, description="how often the bank is asked to pay")
+    payout_backoff_first_s: PositiveFloat = Field(1.0, description="the first wait; doubles each time, full jitter")
+    payout_backoff_max_s: PositiveFloat = Field(60.0, description="the longest wait")
+    payout_retry_after_max_s: PositiveFloat = Field(300.0, description="the longest Retry-After that is honoured")
+    payout_send_window_s: PositiveFloat = Field(5.0, description="an attempt is sent within this time or not at all")
+    payout_grace_s: PositiveFloat = Field(60.0, description="from an attempt until 'not found' is believed")
+    payout_attention_after_s: PositiveFloat = Field(900.0, description="age at which a doubt is shown to a person")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Refuse times that would let two workers send the same payout."""
+        if self.bank_call_deadline_s > self.payout_lease_s / 3:
+            raise ValueError("WALLET_BANK_CALL_DEADLINE_S must be at most a third of WALLET_PAYOUT_LEASE_S")
+        longest_call = self.payout_send_window_s + self.bank_call_deadline_s + self.payout_lease_s
+        if self.payout_grace_s <= longest_call:
+            raise ValueError(
+                "WALLET_PAYOUT_GRACE_S must be more than send window, call deadline and lease together"
+                f" ({longest_call:g} s)"
+            )
+        return self
+
+    def required_database_url(self) -> str:
+        """Return the database's URL; raise ``SettingsError`` where none is set."""
+        if self.database_url is None:
+            raise SettingsError("WALLET_DATABASE_URL is not set: set it, or run `make up`, which brings its own")
+        return self.database_url.get_secret_value()
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Read the environment, with *overrides* before it; raise ``SettingsError`` naming all that is wrong."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        wrong = [f"{'.'.join(str(part) for part in e['loc']) or 'settings'}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("; ".join(wrong)) from None

@@ -1,0 +1,1 @@
+"""The only room with SQL: every statement, every lock, every database error."""

@@ -1,0 +1,95 @@
+"""Connections: pooled, acting as the service's role, with their limits set and nothing inherited."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import Engine as Engine  # noqa: PLC0414  # handed around by rooms that speak no SQL
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from wallet_core.domain.errors import DatabaseUnavailable
+from wallet_core.storage.errors import DatabaseLost, PoolExhausted, batch_error
+
+Tx = psycopg.Connection[tuple[Any, ...]]
+
+SERVICE_ROLE = "wallet_service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a connection waits for what. Values come from the settings, which explain them."""
+
+    pool_size: int
+    pool_timeout_s: float
+    connect_timeout_s: int
+    lock_timeout_s: float
+    statement_timeout_s: float
+    idle_in_transaction_timeout_s: float
+
+
+def open_engine(url: str, limits: Limits, *, name: str, role: str | None = SERVICE_ROLE) -> Engine:
+    """Return an engine whose connections act as *role* whatever login the URL names; None stays the login."""
+    parameters = {
+        # Never inherited from a server's or a login's defaults: the ledger is right under READ COMMITTED.
+        "default_transaction_isolation": r"read\ committed",
+        "lock_timeout": _ms(limits.lock_timeout_s),
+        "statement_timeout": _ms(limits.statement_timeout_s),
+        "idle_in_transaction_session_timeout": _ms(limits.idle_in_transaction_timeout_s),
+        "timezone": "UTC",
+        # Batches are short and their plans simple: compiling them costs more than it gives.
+        "jit": "off",
+    }
+    if role is not None:
+        parameters["role"] = role
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=limits.pool_size,
+        max_overflow=0,
+        pool_timeout=limits.pool_timeout_s,
+        isolation_level="READ COMMITTED",
+        connect_args={
+            "options": " ".join(f"-c {name}={value}" for name, value in parameters.items()),
+            "connect_timeout": limits.connect_timeout_s,
+            "application_name": name,
+            # A host that vanished is noticed in seconds, not after the kernel's two hours.
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+        },
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Tx]:
+    """Run one database transaction on a driver connection; raise a ``BatchError`` where the database objects.
+
+    The driver's own connection, because a batch is sent in pipelines, which SQLAlchemy does not know.
+    """
+    try:
+        pooled = engine.raw_connection()
+    except PoolTimeout:
+        raise PoolExhausted from None
+    except (OperationalError, psycopg.OperationalError) as error:
+        raise DatabaseLost(DatabaseUnavailable()) from error
+    tx = cast("Tx", pooled.driver_connection)
+    try:
+        yield tx
+        tx.commit()
+    except psycopg.Error as error:
+        told = batch_error(error)
+        if isinstance(told, DatabaseLost):
+            # The next try must not meet another connection of the server that went away.
+            pooled.invalidate(error)
+            engine.dispose()
+        raise told from error
+    finally:
+        pooled.close()  # back to the pool, which rolls back what was not committed
+
+
+def _ms(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))

@@ -1,0 +1,110 @@
+"""The tables as SQLAlchemy sees them, for reading. ``migrations/`` makes them; a test holds the two together."""
+
+from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+_TIME = DateTime(timezone=True)
+
+wallets = Table(
+    "wallets",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Text(collation="C"), nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("balance", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("overdraft_limit", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("last_time", _TIME, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+)
+
+transactions = Table(
+    "transactions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("source", BigInteger, nullable=False),
+    Column("destination", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("external_reference", Text, nullable=False),
+    Column("withdrawal", Uuid),
+    Column("time", _TIME, nullable=False),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("wallet", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("transaction", Uuid, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("balance_after", BigInteger, nullable=False),
+    Column("time", _TIME, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("request_id", Uuid, primary_key=True),
+    Column("method", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("subject", Text),
+    Column("available", BigInteger),
+    Column("refusal", Text),
+    Column("told", JSONB),
+    Column("time", _TIME, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("time", _TIME, nullable=False),
+)
+
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("wallet", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("bank_account", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("execute_time", _TIME, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("next_attempt_time", _TIME),
+    Column("lease_until", _TIME),
+    Column("fence", BigInteger, nullable=False),
+    Column("asks", Integer, nullable=False),
+    Column("bank_reference", Text, nullable=False),
+    Column("failure_reason", Text),
+    Column("attention", Text, nullable=False),
+)
+
+bank_attempts = Table(
+    "bank_attempts",
+    metadata,
+    Column("withdrawal", Uuid, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False),
+    Column("start_time", _TIME, nullable=False),
+    Column("answer", Text),
+    Column("reference", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("answer_time", _TIME),
+)
+
+page_token_keys = Table("page_token_keys", metadata, Column("secret", Text, nullable=False))

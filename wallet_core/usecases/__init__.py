@@ -1,0 +1,1 @@
+"""One verb per file, named like the RPC or the job that calls it."""

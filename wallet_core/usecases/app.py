@@ -1,0 +1,42 @@
+"""What every use case is handed: the ledger, the reads, the claims, the bank, and how payouts are paced."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import uuid_utils.compat
+
+from wallet_core.domain.withdrawal import PayoutPolicy
+from wallet_core.ledger.ledger import Ledger
+from wallet_core.ports import BankGateway
+from wallet_core.storage.claims import Claims
+from wallet_core.storage.reads import Reads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutSettings:
+    """How this process pays out, beside the policy that decides."""
+
+    policy: PayoutPolicy
+    parallelism: int
+    send_window_s: float
+    resends: bool
+    """Whether the bank honours keys, so that sending again is safe."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The core of one process, wired. ``bootstrap`` makes it."""
+
+    ledger: Ledger
+    reads: Reads
+    claims: Claims
+    bank: BankGateway
+    payouts: PayoutSettings
+    jitter: Callable[[], float]
+    """Returns a random number in [0, 1)."""
+
+
+def new_id() -> UUID:
+    """Return an id for something new: a UUIDv7, so that what is made together lies together in an index."""
+    return uuid_utils.compat.uuid7()

@@ -1,0 +1,58 @@
+"""Pay out one claimed withdrawal: take the money, ask the bank once, do what its answer means.
+
+Between the two commits no lock is held and no transaction is open. Wherever this process dies, the attempt row says
+that the bank may have been asked, and whoever takes over asks it before anything else.
+"""
+
+from datetime import timedelta
+from time import monotonic
+
+from wallet_core.domain.bank import Answer, AnswerKind
+from wallet_core.domain.errors import NotServed, StaleClaim
+from wallet_core.domain.payout import SettlePayout, StartPayout
+from wallet_core.domain.withdrawal import Attempt, Claim, Withdrawal
+from wallet_core.usecases.app import App, new_id
+
+NO_TIME = timedelta()
+
+
+def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Withdrawal | None:
+    """Return the withdrawal as it is afterwards; None where the claim was no longer ours.
+
+    Raises ``NotServed`` where the database failed: the claim is then taken over once its lease has run out.
+    """
+    started_at = monotonic()  # before the commit, so that a pause during it counts against the send window
+    start = StartPayout(
+        id=new_id(), claim=claim, policy=app.payouts.policy, jitter=app.jitter(), clock_offset=clock_offset
+    )
+    try:
+        started = app.ledger.post(start).withdrawal
+    except StaleClaim:
+        return None
+    except NotServed:
+        app.claims.release(claim, wait=app.payouts.policy.backoff_first)
+        raise
+    if started is None or started.open_attempt is None:
+        return started
+    return send(app, claim, started.open_attempt, started_at=started_at, clock_offset=clock_offset)
+
+
+def send(app: App, claim: Claim, attempt: Attempt, *, started_at: float, clock_offset: timedelta) -> Withdrawal | None:
+    """Ask the bank to pay on an attempt that is recorded, unless that was too long ago, and settle its answer."""
+    if monotonic() - started_at < app.payouts.send_window_s:
+        answer = app.bank.pay(claim.payment)
+    else:
+        answer = Answer(kind=AnswerKind.NOT_SENT, detail="the send window had passed")
+    settle = SettlePayout(
+        id=new_id(),
+        claim=claim,
+        policy=app.payouts.policy,
+        jitter=app.jitter(),
+        clock_offset=clock_offset,
+        attempt=attempt.number,
+        answer=answer,
+    )
+    try:
+        return app.ledger.post(settle).withdrawal
+    except StaleClaim:
+        return None

@@ -1,0 +1,1 @@
+"""The gRPC edge: server and client. The only place that speaks protobuf."""

@@ -1,0 +1,237 @@
+"""The catalogue of errors: what each one of ours looks like to a caller. Nothing else ever reaches one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+from wallet.v1.error_reason_pb2 import ErrorReason
+
+from wallet_core.domain import errors
+
+DOMAIN = "wallet.example.com"
+
+
+class Kind(StrEnum):
+    """What an error says about the work, and so what its caller may do next."""
+
+    FINAL = "final"
+    """Decided, and recorded with the request id: another try needs a new one."""
+    THIS_ATTEMPT = "this attempt"
+    """This attempt did nothing, an earlier one may have: ask again with the same request id."""
+    AMBIGUOUS = "ambiguous"
+    """It may have been done: ask again with the same request id."""
+
+
+@dataclass
+class InvalidFields(errors.Refusal):
+    """Fields of the request are invalid."""
+
+    violations: Sequence[errors.InvalidField]
+
+
+class PageTokenInvalid(errors.Refusal):
+    """The page token is malformed or belongs to other arguments; start again from the first page."""
+
+    def fields(self) -> dict[str, str | int]:
+        """Return nothing: a token is opaque."""
+        return {}
+
+
+@dataclass
+class Defect(errors.NotServed):
+    """Something went wrong inside the service; the operators find it under this id."""
+
+    correlation_id: str = field(default_factory=lambda: str(uuid4()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """How an error is shown: code, reason, kind, metadata, and whether waiting helps."""
+
+    code: grpc.StatusCode
+    reason: ErrorReason.ValueType
+    kind: Kind
+    metadata: Callable[[Any], Mapping[str, str]] = field(default=lambda _: {})
+    retry_after_ms: int | None = None
+
+    @property
+    def reason_name(self) -> str:
+        """The reason as it stands in an ``ErrorInfo``."""
+        return ErrorReason.Name(self.reason).removeprefix("ERROR_REASON_")
+
+
+CATALOGUE: dict[type[errors.WalletError], Face] = {
+    InvalidFields: Face(
+        code=grpc.StatusCode.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_FIELDS, kind=Kind.THIS_ATTEMPT
+    ),
+    errors.InvalidField: Face(
+        code=grpc.StatusCode.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_FIELDS, kind=Kind.THIS_ATTEMPT
+    ),
+    PageTokenInvalid: Face(
+        code=grpc.StatusCode.INVALID_ARGUMENT,
+        reason=ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID,
+        kind=Kind.THIS_ATTEMPT,
+    ),
+    errors.SystemWalletForbidden: Face(
+        code=grpc.StatusCode.PERMISSION_DENIED,
+        reason=ErrorReason.ERROR_REASON_PERMISSION_MISSING,
+        kind=Kind.THIS_ATTEMPT,
+        metadata=lambda _: {"permission": "none"},
+    ),
+    errors.ResourceNotFound: Face(
+        code=grpc.StatusCode.NOT_FOUND,
+        reason=ErrorReason.ERROR_REASON_RESOURCE_NOT_FOUND,
+        kind=Kind.FINAL,
+        metadata=lambda e: {"resourceName": e.resource},
+    ),
+    errors.ResourceExists: Face(
+        code=grpc.StatusCode.ALREADY_EXISTS,
+        reason=ErrorReason.ERROR_REASON_RESOURCE_EXISTS,
+        kind=Kind.FINAL,
+        metadata=lambda e: {"resourceName": e.resource},
+    ),
+    errors.RequestIdReused: Face(
+        code=grpc.StatusCode.ALREADY_EXISTS,
+        reason=ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
+        kind=Kind.THIS_ATTEMPT,
+        metadata=lambda e: {"requestId": e.request_id, "method": e.method, "resourceName": e.resource},
+    ),
+    errors.InsufficientFunds: Face(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_INSUFFICIENT_FUNDS,
+        kind=Kind.FINAL,
+        metadata=lambda e: {
+            "wallet": e.wallet,
+            "currencyCode": e.currency,
+            "available": str(e.available),
+            "required": str(e.required),
+        },
+    ),
+    errors.WalletNotActive: Face(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_WALLET_NOT_ACTIVE,
+        kind=Kind.FINAL,
+        metadata=lambda e: {"resourceName": e.resource, "state": e.state},
+    ),
+    errors.CurrencyMismatch: Face(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_CURRENCY_MISMATCH,
+        kind=Kind.FINAL,
+        metadata=lambda e: {"resourceName": e.resource, "currency": e.currency},
+    ),
+    errors.StateTransitionForbidden: Face(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_STATE_TRANSITION_FORBIDDEN,
+        kind=Kind.FINAL,
+        metadata=lambda e: {"resourceName": e.resource, "state": e.state},
+    ),
+    errors.LimitExceeded: Face(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_LIMIT_EXCEEDED,
+        kind=Kind.FINAL,
+        metadata=lambda e: {"resourceName": e.resource, "limit": str(e.limit)},
+    ),
+    errors.TransactionConflict: Face(
+        code=grpc.StatusCode.ABORTED,
+        reason=ErrorReason.ERROR_REASON_TRANSACTION_CONFLICT,
+        kind=Kind.THIS_ATTEMPT,
+        retry_after_ms=100,
+    ),
+    errors.ServerOverloaded: Face(
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_SERVER_OVERLOADED,
+        kind=Kind.THIS_ATTEMPT,
+        retry_after_ms=200,
+    ),
+    errors.DeadlineTooShort: Face(
+        code=grpc.StatusCode.DEADLINE_EXCEEDED,
+        reason=ErrorReason.ERROR_REASON_DEADLINE_TOO_SHORT,
+        kind=Kind.THIS_ATTEMPT,
+    ),
+    errors.OutcomeUnknown: Face(
+        code=grpc.StatusCode.DEADLINE_EXCEEDED,
+        reason=ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN,
+        kind=Kind.AMBIGUOUS,
+    ),
+    errors.DatabaseUnavailable: Face(
+        code=grpc.StatusCode.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE,
+        kind=Kind.AMBIGUOUS,
+        retry_after_ms=500,
+    ),
+    errors.ServerDraining: Face(
+        code=grpc.StatusCode.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_SERVER_DRAINING,
+        kind=Kind.AMBIGUOUS,
+        retry_after_ms=100,
+    ),
+    Defect: Face(
+        code=grpc.StatusCode.INTERNAL,
+        reason=ErrorReason.ERROR_REASON_INTERNAL,
+        kind=Kind.AMBIGUOUS,
+        metadata=lambda e: {"correlationId": e.correlation_id},
+    ),
+}
+
+# What callers can do about each kind, said once.
+_NEXT = {
+    Kind.FINAL: "Nothing was done, and this answer is kept; another try needs a new request_id.",
+    Kind.THIS_ATTEMPT: "This attempt did nothing; once that is mended or passed, ask again with the same request_id.",
+    Kind.AMBIGUOUS: "It may have been done; ask again with the same request_id.",
+}
+
+# Never meant for a caller: one that arrives here is a defect of ours.
+_OURS_ALONE = (errors.LedgerBroken, errors.StaleClaim)
+
+
+def public(error: Exception) -> errors.WalletError:
+    """Return the error that a caller may see: the same one if it is in the catalogue, else a ``Defect``."""
+    if isinstance(error, errors.WalletError) and type(error) in CATALOGUE:
+        return error
+    return Defect()
+
+
+def status_of(error: errors.WalletError) -> status_pb2.Status:
+    """Return the rich status of an error of the catalogue."""
+    face = CATALOGUE[type(error)]
+    details = [error_details_pb2.ErrorInfo(reason=face.reason_name, domain=DOMAIN, metadata=face.metadata(error))]
+    packed = [_packed(detail) for detail in details]
+    if violations := _violations(error):
+        packed.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
+    if face.retry_after_ms is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(face.retry_after_ms)
+        packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    return status_pb2.Status(code=face.code.value[0], message=_message(error, face), details=packed)
+
+
+def _message(error: errors.WalletError, face: Face) -> str:
+    if violations := _violations(error):
+        first = violations[0]
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        said = f"{first.field}: {first.description}{more}."
+    else:
+        said = (type(error).__doc__ or "").partition("\n")[0]
+        told = ", ".join(f"{name} {value}" for name, value in face.metadata(error).items() if value)
+        said = f"{said.rstrip('.')}: {told}." if told else said
+    return f"{said} {_NEXT[face.kind]}"
+
+
+def _violations(error: errors.WalletError) -> list[error_details_pb2.BadRequest.FieldViolation]:
+    invalid = error.violations if isinstance(error, InvalidFields) else [error]
+    return [
+        error_details_pb2.BadRequest.FieldViolation(field=one.field, description=one.description)
+        for one in invalid
+        if isinstance(one, errors.InvalidField)
+    ]
+
+
+def _packed(detail: Any) -> any_pb2.Any:  # noqa: ANN401  # any message of google.rpc
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    return packed

@@ -1,0 +1,48 @@
+"""Counts the calls under way, and turns new ones away once the server drains."""
+
+import threading
+from typing import Any
+
+import grpc
+
+from wallet_core.domain.errors import ServerDraining
+from wallet_grpc.interceptors.wrapping import Behaviour, Wrapping
+
+
+class Admission:
+    """How many calls are under way, and whether more are let in."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._under_way = 0
+        self._draining = False
+
+    def admit(self, inner: Behaviour, method: str, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
+        """Run a call, or raise ``ServerDraining``."""
+        del method
+        self._enter()
+        try:
+            return inner(request, context)
+        finally:
+            self._leave()
+
+    def _enter(self) -> None:
+        with self._changed:
+            if self._draining:
+                raise ServerDraining
+            self._under_way += 1
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify_all()
+
+    def drain(self, grace_s: float) -> bool:
+        """Let nobody in any more and wait for those under way; return whether all have finished in time."""
+        with self._changed:
+            self._draining = True
+            return self._changed.wait_for(lambda: self._under_way == 0, timeout=grace_s)
+
+    def interceptor(self) -> Wrapping:
+        """Return the interceptor."""
+        return Wrapping(self.admit)

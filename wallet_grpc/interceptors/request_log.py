@@ -1,0 +1,44 @@
+"""Writes down every call: method, code, reason, duration. Inside ``errors``, so that it sees what was raised."""
+
+from time import monotonic
+from typing import Any
+
+import grpc
+import structlog
+
+from wallet_core.domain.errors import WalletError
+from wallet_grpc.errors import CATALOGUE, Defect, public
+from wallet_grpc.interceptors.wrapping import Behaviour, Wrapping
+
+_log = structlog.get_logger("wallet.requests")
+
+
+def log_request(inner: Behaviour, method: str, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
+    """Log one line per call; a defect with its traceback and the correlation id that the caller is told."""
+    started_at = monotonic()
+    try:
+        response = inner(request, context)
+    except Exception as error:
+        told = public(error)
+        _log_refused(method, told, error, started_at)
+        raise told from error
+    _log.info("call", method=method, code="OK", duration_ms=_ms_since(started_at))
+    return response
+
+
+def request_log_interceptor() -> Wrapping:
+    """Return the interceptor."""
+    return Wrapping(log_request)
+
+
+def _log_refused(method: str, told: WalletError, error: Exception, started_at: float) -> None:
+    face = CATALOGUE[type(told)]
+    said = {"code": face.code.name, "reason": face.reason_name, "duration_ms": _ms_since(started_at)}
+    if isinstance(told, Defect):
+        _log.error("call", method=method, correlation_id=told.correlation_id, exc_info=error, **said)
+    else:
+        _log.info("call", method=method, **said)
+
+
+def _ms_since(started_at: float) -> float:
+    return round((monotonic() - started_at) * 1000, 3)

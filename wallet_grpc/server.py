@@ -1,0 +1,93 @@
+"""The gRPC server: threaded, its interceptors in order, its life from the first call to the last."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import grpc
+import structlog
+from wallet.v1 import schedule_service_pb2, transaction_service_pb2, wallet_service_pb2
+from wallet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_server
+from wallet.v1.transaction_service_pb2_grpc import add_TransactionServiceServicer_to_server
+from wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
+
+from wallet_core.usecases.app import App
+from wallet_grpc.health import Health
+from wallet_grpc.interceptors.admission import Admission
+from wallet_grpc.interceptors.errors import errors_interceptor
+from wallet_grpc.interceptors.request_log import request_log_interceptor
+from wallet_grpc.interceptors.validation import ValidationInterceptor
+from wallet_grpc.paging import PageTokens
+from wallet_grpc.reflection import add_reflection
+from wallet_grpc.servicers.schedule import ScheduleServicer
+from wallet_grpc.servicers.serving import Serving
+from wallet_grpc.servicers.transaction import TransactionServicer
+from wallet_grpc.servicers.wallet import WalletServicer
+
+SERVICES = tuple(
+    service.full_name
+    for module in (wallet_service_pb2, transaction_service_pb2, schedule_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+
+_log = structlog.get_logger("wallet.server")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """What the server takes on. Values come from the settings, which explain them."""
+
+    host: str
+    port: int
+    threads: int
+    calls_max: int
+    message_max_bytes: int
+    deadline_max_s: float
+    health_interval_s: float
+    drain_delay_s: float
+    drain_grace_s: float
+    reflection: bool
+
+
+@contextmanager
+def serving(app: App, limits: ServerLimits) -> Iterator[int]:
+    """Serve *app*; yield the port. At the end drain: say NOT_SERVING, finish what is under way, then stop."""
+    admission = Admission()
+    workers = ThreadPoolExecutor(limits.threads, thread_name_prefix="grpc")
+    server = grpc.server(
+        workers,
+        interceptors=[
+            errors_interceptor(),
+            request_log_interceptor(),
+            admission.interceptor(),
+            ValidationInterceptor(),
+        ],
+        options=[
+            ("grpc.so_reuseport", 0),  # two servers on one port must be asked for, not happen
+            ("grpc.max_receive_message_length", limits.message_max_bytes),
+        ],
+        maximum_concurrent_rpcs=limits.calls_max,
+    )
+    context = Serving(app=app, page_tokens=PageTokens(app.reads.page_token_key()), deadline_max_s=limits.deadline_max_s)
+    add_WalletServiceServicer_to_server(WalletServicer(context), server)
+    add_TransactionServiceServicer_to_server(TransactionServicer(context), server)
+    add_ScheduleServiceServicer_to_server(ScheduleServicer(context), server)
+    if limits.reflection:
+        add_reflection(server, [*SERVICES, "grpc.health.v1.Health"])
+    health = Health(SERVICES, app.reads.ping, interval_s=limits.health_interval_s)
+    health.start(server)
+    port = server.add_insecure_port(f"{limits.host}:{limits.port}")
+    server.start()
+    try:
+        yield port
+    finally:
+        health.leave()
+        threading.Event().wait(limits.drain_delay_s)  # time for balancers to see it
+        finished = admission.drain(limits.drain_grace_s)
+        _log.info("drained", finished=finished)
+        # Whatever is open now is a stream of somebody's, e.g. a health watch: not waited for.
+        server.stop(0).wait()
+        health.close()
+        workers.shutdown(wait=False)

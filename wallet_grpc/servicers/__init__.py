@@ -1,0 +1,1 @@
+"""One servicer per service: parse, call the use case, render."""

@@ -1,0 +1,66 @@
+"""Ending what a dead owner's PostgreSQL left running, so that its data can be opened again.
+
+A postmaster that was killed leaves busy children behind, which still write; and, where nobody reaps, a dead entry in
+the process table whose number makes PostgreSQL believe its lock file. Only who holds the owner's lock may call this.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from walletctl.local.errors import StartFailed
+from walletctl.local.waiting import wait_until
+
+# Servers end at once when told to quit; one that is still there after a second or so is stuck.
+_PATIENCE = ((signal.SIGQUIT, 5.0), (signal.SIGKILL, 10.0))
+
+
+def end_left_overs(data: Path, sockets: Path) -> None:
+    """End every server process on *data*, wait until they are gone, and only then remove the files that bar a start."""
+    for number, timeout_s in _PATIENCE:
+        if wait_until(partial(_none_left_to_signal, data, number), timeout_s=timeout_s):
+            break
+    else:
+        raise StartFailed(f"old server processes on {data} do not end: {sorted(_live_servers(data))}")
+    if sys.platform == "linux":
+        # Elsewhere we may have missed one, and PostgreSQL's own judgement of its lock file is the better one.
+        for file in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
+            file.unlink(missing_ok=True)
+
+
+def _none_left_to_signal(data: Path, number: int) -> bool:
+    """Send *number* to every live server on *data*; say whether there was none. The dead but unreaped do not count."""
+    found = list(_live_servers(data))
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+    return not found
+
+
+def _live_servers(data: Path) -> Iterator[int]:
+    return servers_by_working_directory(data) if sys.platform == "linux" else servers_by_command_line(data)
+
+
+def servers_by_working_directory(data: Path) -> Iterator[int]:
+    """Every process of a server works in its data directory; so may a person's shell, which is left alone."""
+    for process in Path("/proc").glob("[0-9]*"):
+        # Gone meanwhile, or somebody else's.
+        with suppress(OSError):
+            if (process / "cwd").readlink() == data:
+                name, _, rest = (process / "stat").read_text().partition("(")[2].rpartition(")")
+                if name == "postgres" and rest.split()[0] not in "ZX":
+                    yield int(process.name)
+
+
+def servers_by_command_line(data: Path) -> Iterator[int]:
+    """Only the postmaster keeps the command line it was started with; its children end with it."""
+    listing = subprocess.run(["ps", "-axww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True)
+    for line in listing.stdout.splitlines():
+        pid, state, command = line.split(maxsplit=2)
+        if f"/postgres -D {data} " in command and not state.startswith("Z"):
+            yield int(pid)
