@@ -4,6 +4,8 @@ A claim touches no wallet and waits for nobody: rows that another scheduler is c
 and raises the fence; whoever still works under an older fence can no longer change the withdrawal's state.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import LiteralString
@@ -12,6 +14,7 @@ from wallet_core.domain.money import Money
 from wallet_core.domain.wallet import WalletId
 from wallet_core.domain.withdrawal import Claim, WithdrawalState
 from wallet_core.storage.engine import Engine, transaction
+from wallet_core.storage.errors import BatchError
 
 # Due and nobody's: scheduled ones whose time has come (or whose claimer died before it had done anything), and those
 # that wait for another attempt. The clock stands in a subquery so that it is an index condition, not a filter.
@@ -64,7 +67,7 @@ WHERE id = %s AND fence = %s AND lease_until IS NOT NULL AND state IN ('SCHEDULE
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Claims on withdrawals."""
+    """Claims on withdrawals. Every method raises ``NotServed`` where the database fails."""
 
     engine: Engine
 
@@ -78,11 +81,11 @@ class Claims:
 
     def release(self, claim: Claim, *, wait: timedelta) -> None:
         """Give back a claim that could not be worked on; nothing happens if somebody else has taken it since."""
-        with transaction(self.engine) as tx:
+        with _served(), transaction(self.engine) as tx:
             tx.execute(RELEASE, [wait, claim.withdrawal, claim.fence])
 
     def _claim(self, statement: LiteralString, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
-        with transaction(self.engine) as tx:
+        with _served(), transaction(self.engine) as tx:
             rows = tx.execute(statement, {"limit": limit, "lease": lease, "offset": clock_offset}).fetchall()
         return [
             Claim(
@@ -96,3 +99,11 @@ class Claims:
             )
             for id_, fence, state, wallet, owner, currency, amount, bank_account in rows
         ]
+
+
+@contextmanager
+def _served() -> Iterator[None]:
+    try:
+        yield
+    except BatchError as error:
+        raise error.told from error

@@ -1,6 +1,6 @@
 """Verify: prove that the books are right, from the entries up, in one snapshot."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Engine, text
 
@@ -12,6 +12,10 @@ class Check:
     name: str
     meaning: str
     broken: int
+
+    def as_row(self) -> dict[str, str | int]:
+        """Return it as a row for showing."""
+        return asdict(self)
 
 
 # Each query counts what breaks the rule. They read everything: an audit, not a hot path.

@@ -1,0 +1,1 @@
+"""The scheduler process: APScheduler rings the bell, the database decides who works."""

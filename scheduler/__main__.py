@@ -1,0 +1,110 @@
+"""The scheduler process: ``python -m scheduler``; ``--once --limit N`` for one round by cron or by hand.
+
+Run as many as you like: claims are disjoint by ``SKIP LOCKED``. Settings come from the environment.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
+from scheduler.lane import Lane
+from wallet_core.bootstrap import open_app
+from wallet_core.domain.errors import NotServed
+from wallet_core.logs import set_up_logs
+from wallet_core.settings import Settings, SettingsError, read_settings
+from wallet_core.usecases.app import App
+
+_log = structlog.get_logger("wallet.scheduler")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job of the scheduler, by the name it is logged under."""
+
+    name: str
+    lane: Callable[[App], Lane[Any]]
+
+
+JOBS = (
+    Job("pay-due-withdrawals", pay_due_withdrawals.lane),
+    Job("reconcile-withdrawals", reconcile_withdrawals.lane),
+)
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT, or one round; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m scheduler", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="run every job once, to the end, and exit")
+    parser.add_argument("--limit", type=_positive, default=1000, help="with --once: pieces of work per job at the most")
+    asked = parser.parse_args()
+    try:
+        settings = read_settings()
+        set_up_logs(settings.log_level)
+        with open_app(settings, name="wallet-scheduler") as app:
+            if asked.once:
+                _run_once(app, asked.limit)
+            else:
+                _run(app, settings)
+    except (SettingsError, NotServed) as error:
+        sys.stderr.write(f"scheduler cannot run: {error}\n")
+        return 1
+    return 0
+
+
+def _run_once(app: App, limit: int) -> None:
+    for job in JOBS:
+        lane = job.lane(app)
+        try:
+            print(f"{job.name}: {lane.run_once(limit)}")  # noqa: T201  # for whoever ran it
+        finally:
+            lane.close()
+
+
+def _run(app: App, settings: Settings) -> None:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    lanes = [(job, job.lane(app)) for job in JOBS]
+    # No job store: what is due stands in the database. A tick that comes while a job still runs is left out, because
+    # the job goes on until nothing is due.
+    bell = BackgroundScheduler(
+        timezone="UTC",
+        executors={"default": ThreadPoolExecutor(len(JOBS))},
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+    )
+    for job, lane in lanes:
+        bell.add_job(_tick, "interval", args=(job, lane), seconds=settings.payout_poll_s, id=job.name)
+    bell.start()
+    _log.info("running", jobs=[job.name for job in JOBS], parallelism=app.payouts.parallelism)
+    stopping.wait()
+    _log.info("stopping")
+    bell.shutdown(wait=False)
+    for _, lane in lanes:
+        lane.close()
+
+
+def _tick(job: Job, lane: Lane[Any]) -> None:
+    try:
+        lane.drain()
+    except NotServed as error:
+        _log.warning("cannot claim", job=job.name, why=str(error))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

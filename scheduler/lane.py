@@ -1,0 +1,123 @@
+"""A lane: claims work, no more than it has free slots for, and does it on threads of its own.
+
+A slow or stuck piece of work holds one slot and nobody else's.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Generic, TypeVar
+
+import structlog
+
+from wallet_core.domain.errors import NotServed
+
+Work = TypeVar("Work")
+
+_log = structlog.get_logger("wallet.scheduler")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a round did: how much was claimed, and what became of it."""
+
+    claimed: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{count} {outcome.lower()}" for outcome, count in sorted(self.outcomes.items()))
+        return f"{self.claimed} claimed" + (f": {told}" if told else "")
+
+
+class Lane(Generic[Work]):
+    """Work of one kind, up to *slots* pieces at once.
+
+    *claim* takes up to so many pieces for us alone and returns them; *work* does one and returns a word for what became
+    of it. A word in *pausing* stops new claims for *pause_s*: the other side cannot be reached, so more of the same is
+    of no use.
+    """
+
+    def __init__(  # noqa: PLR0913  # what a lane is, by keyword
+        self,
+        name: str,
+        *,
+        slots: int,
+        claim: Callable[[int], list[Work]],
+        work: Callable[[Work], str],
+        pausing: frozenset[str] = frozenset(),
+        pause_s: float = 0.0,
+    ) -> None:
+        self._name = name
+        self._claim = claim
+        self._work = work
+        self._pausing = pausing
+        self._pause_s = pause_s
+        self._paused_until = 0.0
+        self._free = threading.Semaphore(slots)
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix=name)
+        self._starting = threading.Lock()  # so that nothing is claimed that can no longer be started
+        self._stopping = False
+
+    def drain(self, limit: int | None = None) -> list[Future[str]]:
+        """Start all work that is due, up to *limit* pieces, waiting for slots but not for the last piece to end."""
+        started: list[Future[str]] = []
+        while not self._stopping and (limit is None or len(started) < limit):
+            if monotonic() < self._paused_until:
+                break
+            slots = self._take_slots(None if limit is None else limit - len(started))
+            begun = self._begin(slots)
+            started += begun
+            if not begun:
+                break
+        return started
+
+    def run_once(self, limit: int) -> Counts:
+        """Do all work that is due, up to *limit* pieces, to the end; return what became of it."""
+        started = self.drain(limit)
+        wait_for(started)
+        return Counts(len(started), Counter(future.result() for future in started))
+
+    def close(self) -> None:
+        """Start nothing more, and wait for what is under way."""
+        with self._starting:
+            self._stopping = True
+        self._pool.shutdown(wait=True)
+
+    def _take_slots(self, limit: int | None) -> int:
+        """Wait for one free slot, take as many more as are free, and return how many that is."""
+        self._free.acquire()
+        slots = 1
+        while (limit is None or slots < limit) and self._free.acquire(blocking=False):
+            slots += 1
+        return slots
+
+    def _begin(self, slots: int) -> list[Future[str]]:
+        """Claim up to *slots* pieces and start them; give back the slots that stay empty."""
+        begun: list[Future[str]] = []
+        try:
+            with self._starting:
+                if not self._stopping:
+                    begun = [self._pool.submit(self._do, piece) for piece in self._claim(slots)]
+        finally:
+            for _ in range(slots - len(begun)):
+                self._free.release()
+        return begun
+
+    def _do(self, piece: Work) -> str:
+        try:
+            outcome = self._work(piece)
+        except NotServed as error:
+            outcome = type(error).__name__
+        except Exception:  # noqa: BLE001  # the claim runs out by itself; the lane goes on with other work
+            _log.error("work failed", lane=self._name, work=repr(piece), exc_info=True)  # structlog's own form
+            outcome = "DEFECT"
+        finally:
+            self._free.release()
+        if outcome in self._pausing:
+            self._paused_until = monotonic() + self._pause_s
+        _log.info("done", lane=self._name, outcome=outcome)
+        return outcome

@@ -1,0 +1,156 @@
+"""The whole service on this machine: PostgreSQL, bank stub, gRPC server and scheduler as processes of their own.
+
+All of it lives in one state directory and dies with whoever started it. What runs where stands in ``running.json``
+there, for other commands to find.
+"""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from wallet_core.bootstrap import migrate
+from wallet_core.settings import read_settings
+from walletctl.local.child import spawn
+from walletctl.local.cluster import log_tail
+from walletctl.local.errors import StartFailed
+from walletctl.local.postgres import LocalPostgres
+from walletctl.local.waiting import wait_until
+
+_READY_S = 30.0
+_STOP_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Where the parts of a running service are."""
+
+    target: str
+    bank_url: str
+    database_url: str
+    pids: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Which ports to listen on; 0 takes a free one."""
+
+    grpc: int = 50051
+    bank: int = 8010
+
+
+FREE_PORTS = Ports(grpc=0, bank=0)
+
+
+class LocalService:
+    """The running service and the processes it is made of."""
+
+    def __init__(self, running: Running, processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
+        self.running = running
+        self._processes = processes
+
+    def dead(self) -> str | None:
+        """Return the name of a process that has ended, None while all live."""
+        return next((name for name, process in self._processes.items() if process.poll() is not None), None)
+
+
+@contextmanager
+def local_service(
+    state: Path, *, ports: Ports, bank_fail_rate: float, tell: Callable[[str], None]
+) -> Iterator[LocalService]:
+    """Start everything, each part once the one before is ready; stop it in the opposite order.
+
+    *tell* is told what is being done. Raises ``CannotStart``, whose text says which part failed and why.
+    """
+    with ExitStack() as stack:
+        tell("starting PostgreSQL")
+        postgres = LocalPostgres(state)
+        database_url = postgres.start()
+        stack.callback(postgres.stop)
+        tell("migrating the database")
+        migrate(read_settings(database_url=database_url))
+        logs = state / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        processes: dict[str, subprocess.Popen[bytes]] = {}
+
+        def start(name: str, module: str, *arguments: str, env: Mapping[str, str], ready: str) -> re.Match[str]:
+            tell(f"starting the {name}")
+            process, log = _start(logs / f"{name}.log", module, *arguments, env=env)
+            processes[name] = process
+            stack.callback(_stop, process)
+            return _await_ready(name, process, log, ready)
+
+        bank_url = start(
+            "bank",
+            "bank_stub",
+            *("--port", str(ports.bank), "--state", str(state / "bank.sqlite"), "--fail-rate", str(bank_fail_rate)),
+            env={},
+            ready=r"listening on (\S+)",
+        )[1]
+        env = {"WALLET_DATABASE_URL": database_url, "WALLET_BANK_URL": bank_url, "WALLET_GRPC_PORT": str(ports.grpc)}
+        port = start("server", "wallet_grpc", env=env, ready=r'"port": (\d+), "event": "serving"')[1]
+        start("scheduler", "scheduler", env=env, ready=r'"event": "running"')
+        running = Running(
+            target=f"127.0.0.1:{port}",
+            bank_url=bank_url,
+            database_url=database_url,
+            pids={"postgres": postgres.pid} | {name: process.pid for name, process in processes.items()},
+        )
+        stack.enter_context(_announced(state, running))
+        yield LocalService(running, processes)
+        tell("stopping")
+
+
+def find_running(state: Path) -> Running | None:
+    """Return where the service of a state directory runs, None if it does not."""
+    try:
+        running = Running(**json.loads((state / "running.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return running if all(Path(f"/proc/{pid}").exists() for pid in running.pids.values()) else None
+
+
+def _start(log: Path, module: str, *arguments: str, env: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], Path]:
+    log.write_bytes(b"")
+    command = [sys.executable, "-m", module, *arguments]
+    return spawn(command, death_signal=signal.SIGTERM, extra_env=env, log=log), log
+
+
+def _await_ready(name: str, process: subprocess.Popen[bytes], log: Path, ready: str) -> re.Match[str]:
+    """Wait for the line by which a process says that it is ready."""
+
+    def said() -> re.Match[str] | None:
+        return re.search(ready, log.read_text(errors="replace"))
+
+    wait_until(lambda: said() is not None or process.poll() is not None, timeout_s=_READY_S)
+    found = said()
+    if found is None:
+        raise StartFailed(f"the {name} did not start; the end of {log}:\n{log_tail(log)}")
+    return found
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _announced(state: Path, running: Running) -> Iterator[None]:
+    path = state / "running.json"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(running), indent=2))
+    fresh.chmod(0o600)
+    fresh.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
