@@ -3,7 +3,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export PYTHONWARNINGS ?= default
 
 OURS := wallet_core wallet_grpc scheduler bank_stub walletctl
 CODE := $(OURS) tests benchmarks tools

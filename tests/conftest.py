@@ -17,6 +17,7 @@ import pytest
 from bank_stub.server import BankServer, running_bank
 from tests.support.database import Cluster, Database
 from wallet_core.bootstrap import open_app, verify
+from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, read_settings
 from wallet_core.usecases.app import App
 from wallet_grpc.__main__ import server_limits
@@ -46,6 +47,7 @@ _cluster = pytest.StashKey[LocalPostgres]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the run's cluster, in the controlling process only."""
+    set_up_logs("ERROR")
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     root = Path(tempfile.mkdtemp(prefix="wallet-tests-"))

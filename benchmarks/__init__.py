@@ -1,0 +1,1 @@
+"""Measurements: each command prints one table of ratios, measured against something in the same run."""

@@ -1,0 +1,132 @@
+"""Many withdrawals and many schedulers: disjoint claims, parallel calls, nothing lost behind a lock."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+
+import psycopg
+import pytest
+
+from bank_stub.server import BankServer
+from scheduler.jobs import pay_due_withdrawals
+from scheduler.jobs.pay_due_withdrawals import lane
+from tests.support.books import balance_of, deposit, open_wallet, request
+from tests.support.payouts import Bank, schedule, withdrawal
+from tests.support.together import together
+from wallet_core.bootstrap import open_app
+from wallet_core.domain.cancel_withdrawal import CancelWithdrawal
+from wallet_core.domain.withdrawal import WithdrawalState
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_core.usecases.change_withdrawal import change_withdrawal
+from walletctl.local.waiting import wait_until
+
+LATER = timedelta(seconds=5)
+
+
+@pytest.fixture
+def stub(bank: BankServer) -> Bank:
+    """Return the bank, to be ordered about."""
+    return Bank(bank.url)
+
+
+@pytest.fixture
+def apps(app: App, settings: Settings) -> Iterator[list[App]]:
+    """Return four cores on one database, as four schedulers have them."""
+    with ExitStack() as stack:
+        yield [app, *(stack.enter_context(open_app(settings, name=f"scheduler-{n}")) for n in range(3))]
+
+
+def test_two_due_payouts_that_only_one_can_have_leave_one_paid_and_one_failed(apps: list[App], stub: Bank) -> None:
+    """E6: two of 80 on 100, four schedulers: one SUCCEEDED, one FAILED, 20 left."""
+
+    alice = open_wallet(apps[0], "alice", 100)
+    ids = [schedule(apps[0], alice, 80) for _ in range(2)]
+    together([partial(pay_due_withdrawals.run_once, app) for app in apps])
+
+    states = sorted(withdrawal(apps[0], id_).state for id_ in ids)
+    assert states == [WithdrawalState.FAILED, WithdrawalState.SUCCEEDED]
+    assert (balance_of(apps[0], alice), len(stub.ledger())) == (20, 1)
+
+
+@pytest.mark.alone
+def test_hundred_due_payouts_and_four_schedulers_send_each_one_once(apps: list[App], stub: Bank) -> None:
+    """E7: disjoint claims, each paid exactly once."""
+
+    wallets = [open_wallet(apps[0], f"w{n}", 1000) for n in range(10)]
+    ids = [schedule(apps[0], wallets[n % 10], 100) for n in range(100)]
+    rounds = together([partial(pay_due_withdrawals.run_once, app) for app in apps])
+
+    assert sum(counts.claimed for counts in rounds if not isinstance(counts, Exception)) == 100
+    assert [(stub.posts(id_), stub.executions(id_)) for id_ in ids] == [(1, 1)] * 100
+    assert [balance_of(apps[0], wallet) for wallet in wallets] == [0] * 10
+
+
+def test_deposit_passes_while_the_bank_holds_its_answer_back(app: App, stub: Bank, owner: psycopg.Connection) -> None:
+    """E15: no row lock is held and no transaction is open during the call."""
+
+    alice = open_wallet(app, "alice", 1000)
+    stub.order("hold", times=1)
+    id_ = schedule(app, alice, 300)
+    with ThreadPoolExecutor(1) as pool:
+        round_ = pool.submit(pay_due_withdrawals.run_once, app)
+        assert wait_until(lambda: stub.in_flight()[0] == 1, timeout_s=5)
+        deposit(app, alice, 50)
+        locks = owner.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+            " WHERE relname IN ('wallets', 'withdrawals') AND pid <> pg_backend_pid()"
+        ).fetchone()
+        still_held = stub.in_flight()[0]
+        stub.release()
+        round_.result()
+
+    assert (still_held, locks) == (1, (0,))
+    assert (balance_of(app, alice), withdrawal(app, id_).state) == (750, WithdrawalState.SUCCEEDED)
+
+
+def test_payout_whose_wallet_is_locked_is_done_when_it_is_free(app: App, stub: Bank, owner: psycopg.Connection) -> None:
+    """E16: the claim is given back, not lost; others are paid meanwhile."""
+
+    alice, bob = open_wallet(app, "alice", 1000), open_wallet(app, "bob", 1000)
+    locked, free = schedule(app, alice, 300), schedule(app, bob, 300)
+    with owner.transaction():
+        owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
+        pay_due_withdrawals.run_once(app)
+        assert WithdrawalState.SCHEDULED is withdrawal(app, locked).state
+        assert WithdrawalState.SUCCEEDED is withdrawal(app, free).state
+    pay_due_withdrawals.run_once(app, clock_offset=LATER)
+
+    assert (withdrawal(app, locked).state, stub.posts(locked)) == (WithdrawalState.SUCCEEDED, 1)
+
+
+def test_fifty_due_payouts_have_ten_calls_in_flight_and_never_eleven(app: App, stub: Bank) -> None:
+    """E18: the bank holds its answers back, so that all that are sent are seen at once."""
+
+    alice = open_wallet(app, "alice", 5000)
+    for _ in range(50):
+        schedule(app, alice, 100)
+    stub.order("hold")
+    paying = lane(app)
+    with ThreadPoolExecutor(1) as pool:
+        drained = pool.submit(paying.drain)
+        assert wait_until(lambda: stub.in_flight()[0] == 10, timeout_s=10)
+        stub.forgive()
+        stub.release()
+        drained.result()
+    paying.close()
+
+    assert stub.in_flight()[1] == 10
+
+
+def test_cancelled_withdrawal_is_not_sent_when_it_is_due(app: App, stub: Bank) -> None:
+    """S6: the bank is not called for a withdrawal that was cancelled before its time."""
+
+    alice = open_wallet(app, "alice", 1000)
+    id_ = schedule(app, alice, 300)
+    change_withdrawal(app, CancelWithdrawal(request=request(), withdrawal=id_))
+    pay_due_withdrawals.run_once(app, clock_offset=LATER)
+
+    assert (withdrawal(app, id_).state, stub.posts(id_)) == (WithdrawalState.CANCELLED, 0)
+    assert balance_of(app, alice) == 1000

@@ -1,0 +1,300 @@
+"""One withdrawal at a time: what each answer of the bank comes to."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bank_stub.server import BankServer
+from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
+from tests.support.books import balance_of, deposit, open_wallet
+from tests.support.payouts import Bank, schedule, withdrawal
+from wallet_core.domain.bank import AnswerKind
+from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.withdrawal import FailureReason, Withdrawal, WithdrawalState, bank_key
+from wallet_core.usecases.app import App
+
+SOON = timedelta(seconds=1)  # past any backoff of the tests' settings, within the lease
+PAST_LEASE = timedelta(seconds=2)
+PAST_GRACE = timedelta(seconds=10)
+
+IN_TRANSIT = system_wallet(Role.IN_TRANSIT, "USD")
+
+
+@pytest.fixture
+def stub(bank: BankServer) -> Bank:
+    """Return the bank, to be ordered about."""
+    return Bank(bank.url)
+
+
+@pytest.fixture
+def alice(app: App) -> WalletId:
+    """Return a wallet with 1,000."""
+    return open_wallet(app, "alice", 1000)
+
+
+def pay(app: App, clock_offset: timedelta = timedelta()) -> None:
+    """Run one round of payouts."""
+    pay_due_withdrawals.run_once(app, clock_offset=clock_offset)
+
+
+def reconcile(app: App, clock_offset: timedelta = SOON) -> None:
+    """Run one round of reconciliation."""
+    reconcile_withdrawals.run_once(app, clock_offset=clock_offset)
+
+
+def answers(found: Withdrawal) -> list[AnswerKind | None]:
+    """Return what the bank said on each attempt."""
+    return [attempt.answer for attempt in found.attempts]
+
+
+def test_due_withdrawal_is_paid_once_with_key_owner_and_amount(app: App, stub: Bank, alice: WalletId) -> None:
+    """E1: debited, paid by one call to the bank, its reference kept."""
+
+    id_ = schedule(app, alice, 300, bank_account="acct-7")
+    pay(app)
+
+    found = withdrawal(app, id_)
+    (line,) = stub.ledger()
+    assert (WithdrawalState.SUCCEEDED, line["reference"]) == (found.state, found.bank_reference)
+    assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (700, 0)
+    assert (1, bank_key(id_)) == (stub.posts(id_), line["key"])
+    (body,) = stub.bodies(id_)
+    assert json.loads(body) == {"amount": 300, "currency": "USD", "account": "acct-7", "owner": "alice"}
+
+
+def test_withdrawal_beyond_the_balance_fails_for_good_and_the_bank_is_not_asked(
+    app: App, stub: Bank, alice: WalletId
+) -> None:
+    """E2: it stays FAILED though money comes later."""
+
+    id_ = schedule(app, alice, 1500)
+    pay(app)
+    deposit(app, alice, 5000)
+    pay(app)
+
+    found = withdrawal(app, id_)
+    assert (found.state, found.failure_reason) == (WithdrawalState.FAILED, FailureReason.INSUFFICIENT_FUNDS)
+    assert (balance_of(app, alice), stub.posts(id_)) == (6000, 0)
+
+
+def test_no_for_now_is_asked_again_with_the_same_key_until_the_bank_pays(app: App, stub: Bank, alice: WalletId) -> None:
+    """E3: two refusals in the body of a 200, then a yes."""
+
+    stub.order("no_for_now", times=2)
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    waiting = withdrawal(app, id_)
+    assert (waiting.state, waiting.lease_until) == (WithdrawalState.PROCESSING, None)
+    pay(app, SOON)
+    pay(app, 2 * SOON)
+
+    found = withdrawal(app, id_)
+    assert WithdrawalState.SUCCEEDED is found.state
+    assert answers(found) == [AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_NOW, AnswerKind.ACCEPTED]
+    assert (balance_of(app, alice), stub.executions(id_), stub.posts(id_)) == (700, 1, 3)
+
+
+def test_no_for_now_as_often_as_allowed_fails_and_releases_once(app: App, stub: Bank, alice: WalletId) -> None:
+    """E3: up to N attempts with backoff, then FAILED and the money is back."""
+
+    stub.order("no_for_now")
+    id_ = schedule(app, alice, 300)
+    for round_ in range(6):
+        pay(app, round_ * SOON)
+
+    found = withdrawal(app, id_)
+    assert (found.state, found.failure_reason) == (WithdrawalState.FAILED, FailureReason.ATTEMPTS_USED_UP)
+    assert (balance_of(app, alice), stub.posts(id_), stub.executions(id_)) == (1000, 3, 0)
+
+
+def test_no_for_now_is_not_asked_again_before_its_backoff(app: App, stub: Bank, alice: WalletId) -> None:
+    """E3: a round right after a refusal with Retry-After sends nothing."""
+
+    stub.order("too_many", seconds=20, times=1)
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    pay(app, 10 * SOON)
+
+    assert stub.posts(id_) == 1
+
+    pay(app, 21 * SOON)
+    assert WithdrawalState.SUCCEEDED is withdrawal(app, id_).state
+
+
+def test_withdrawal_not_yet_due_is_untouched(app: App, stub: Bank, alice: WalletId) -> None:
+    """E4: nothing moves before its time."""
+
+    id_ = schedule(app, alice, 300, execute_time=datetime.now(UTC) + timedelta(minutes=30))  # noqa: TID251  # a caller's clock
+    before = withdrawal(app, id_)
+    pay(app)
+
+    assert before == withdrawal(app, id_)
+    assert (balance_of(app, alice), stub.posts(id_)) == (1000, 0)
+
+
+def test_final_withdrawal_is_not_sent_again(app: App, stub: Bank, alice: WalletId) -> None:
+    """E5: later rounds of every job find nothing to do."""
+
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    found = withdrawal(app, id_)
+    for offset in (timedelta(), PAST_LEASE, PAST_GRACE):
+        pay(app, offset)
+        reconcile(app, offset)
+
+    assert (found, 1) == (withdrawal(app, id_), stub.posts(id_))
+
+
+def test_bank_that_pays_and_never_answers_leaves_a_doubt_and_no_refund(app: App, stub: Bank, alice: WalletId) -> None:
+    """E8: IN_DOUBT, the debit kept; then the bank is asked, and says that it paid."""
+
+    stub.order("execute_then_silence", times=1)
+    id_ = schedule(app, alice, 300)
+    pay(app)
+
+    assert WithdrawalState.IN_DOUBT is withdrawal(app, id_).state
+    assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (700, 300)
+
+    reconcile(app)
+
+    assert WithdrawalState.SUCCEEDED is withdrawal(app, id_).state
+    assert (
+        balance_of(app, alice),
+        balance_of(app, IN_TRANSIT),
+        stub.executions(id_),
+        stub.posts(id_),
+    ) == (700, 0, 1, 1)
+
+
+@pytest.mark.parametrize("later", ["no_for_now", "no_for_good", "too_many"])
+def test_a_no_after_an_unknown_is_still_a_doubt(app: App, stub: Bank, alice: WalletId, later: str) -> None:
+    """E9: paid without an answer, then a No on the resend: never FAILED by itself, never released."""
+
+    stub.order("execute_then_silence", times=1)
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    stub.forget(id_)  # so that the status says "not found" and the payout is sent again
+    stub.order(later, times=1, **({"seconds": 1} if later == "too_many" else {}))
+    reconcile(app, PAST_GRACE)
+
+    found = withdrawal(app, id_)
+    assert WithdrawalState.IN_DOUBT is found.state
+    assert (found.attempts[0].answer, stub.posts(id_)) == (AnswerKind.UNKNOWN, 2)
+    assert (balance_of(app, alice), stub.executions(id_)) == (700, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters"),
+    [
+        ("http_error", {"status": 500}),
+        ("http_error", {"status": 502}),
+        ("http_error", {"status": 504, "execute": True}),
+        ("http_error", {"status": 404}),
+        ("http_error", {"status": 302, "location": "/"}),
+        ("garbage", {}),
+        ("half_body", {}),
+        ("trickle", {}),
+        ("reset", {}),
+    ],
+)
+def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(
+    app: App, stub: Bank, alice: WalletId, fault: str, parameters: dict[str, object]
+) -> None:
+    """E10: 5xx, garbage, a reset: IN_DOUBT; asked, and sent again only where the bank does not know it."""
+
+    stub.order(fault, times=1, **parameters)
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    assert (withdrawal(app, id_).state, balance_of(app, alice)) == (WithdrawalState.IN_DOUBT, 700)
+    for round_ in range(1, 4):
+        reconcile(app, round_ * PAST_GRACE)
+
+    assert (withdrawal(app, id_).state, stub.executions(id_)) == (WithdrawalState.SUCCEEDED, 1)
+    assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (700, 0)
+
+
+def test_unknown_payment_is_sent_again_only_after_the_grace_time(app: App, stub: Bank, alice: WalletId) -> None:
+    """R4: the bank does not know it; a resend at once could cross the first one on its way."""
+
+    stub.order("reset", times=1)
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    reconcile(app, SOON)
+    reconcile(app, 2 * SOON)
+    assert (withdrawal(app, id_).state, stub.posts(id_)) == (WithdrawalState.IN_DOUBT, 1)
+    reconcile(app, PAST_GRACE)
+
+    assert (withdrawal(app, id_).state, stub.posts(id_)) == (WithdrawalState.SUCCEEDED, 2)
+
+
+def test_bank_that_refuses_connections_uses_no_attempt_and_is_paid_when_it_is_back(
+    app: App, stub: Bank, bank: BankServer, alice: WalletId
+) -> None:
+    """E10b: not sent, nothing failed, the money on its way until the bank is back."""
+
+    bank.refuse(1.5)
+    id_ = schedule(app, alice, 300)
+    for round_ in range(5):
+        pay(app, round_ * SOON)
+    found = withdrawal(app, id_)
+    assert (found.state, found.attempts_counted) == (WithdrawalState.PROCESSING, 0)
+    assert {AnswerKind.NOT_SENT} == set(answers(found))
+
+    assert wait_until(stub.is_listening, timeout_s=10)
+    pay(app, PAST_GRACE)
+
+    assert (withdrawal(app, id_).state, stub.executions(id_)) == (WithdrawalState.SUCCEEDED, 1)
+
+
+def test_payment_without_a_reference_gets_the_key_as_its_reference(app: App, alice: WalletId, stub: Bank) -> None:
+    """E12: something to find it by at the bank."""
+
+    stub.order("execute_then_silence", times=1)
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    reconcile(app)
+
+    assert withdrawal(app, id_).bank_reference
+
+
+def test_final_refusal_fails_and_releases_once(app: App, stub: Bank, alice: WalletId) -> None:
+    """Row 6 of the faults: the first attempt is refused for good."""
+
+    stub.order("no_for_good", reason="account closed", times=1)
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    pay(app, PAST_GRACE)
+    reconcile(app, PAST_GRACE)
+
+    found = withdrawal(app, id_)
+    assert (found.state, found.failure_reason) == (WithdrawalState.FAILED, FailureReason.BANK_REFUSED)
+    assert (balance_of(app, alice), balance_of(app, IN_TRANSIT), stub.posts(id_)) == (1000, 0, 1)
+
+
+def test_bank_without_status_is_never_taken_for_a_no(app: App, stub: Bank, alice: WalletId) -> None:
+    """E8 with a bank that cannot be asked: it stays in doubt, and the money stays where it is."""
+
+    stub.mode(idempotent=True, status=False)
+    stub.order("execute_then_silence", times=1)
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    for round_ in range(1, 5):
+        reconcile(app, round_ * PAST_GRACE)
+
+    assert (withdrawal(app, id_).state, balance_of(app, alice)) == (WithdrawalState.IN_DOUBT, 700)
+    assert stub.posts(id_) == 1
+
+
+def test_payment_of_another_amount_is_a_discrepancy_not_a_success(app: App, stub: Bank, alice: WalletId) -> None:
+    """The bank says it paid, but not what was asked: a person must look."""
+
+    stub.order("execute_then_silence", times=1)
+    stub.order("wrong_amount")
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    reconcile(app)
+
+    found = withdrawal(app, id_)
+    assert WithdrawalState.IN_DOUBT is found.state
+    assert "another amount" in found.attention

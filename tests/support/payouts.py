@@ -1,0 +1,114 @@
+"""Payouts for tests: scheduled through the use case, with a bank that is told what to do."""
+
+from datetime import datetime
+from uuid import UUID
+
+import httpx
+
+from tests.support.books import request
+from wallet_core.domain.money import Money
+from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.withdrawal import Withdrawal, bank_key
+from wallet_core.usecases.app import App, new_id
+from wallet_core.usecases.change_withdrawal import change_withdrawal
+
+
+def schedule(
+    app: App, wallet: WalletId, amount: int, *, execute_time: datetime | None = None, bank_account: str = ""
+) -> UUID:
+    """Schedule a payout in USD, due now unless a time is given; return its id."""
+    scheduled = change_withdrawal(
+        app,
+        ScheduleWithdrawal(
+            request=request(),
+            id=new_id(),
+            wallet=wallet,
+            amount=Money("USD", amount),
+            execute_time=execute_time,
+            bank_account=bank_account,
+            description="",
+        ),
+    )
+    return scheduled.withdrawal.id
+
+
+def withdrawal(app: App, id_: UUID) -> Withdrawal:
+    """Return a withdrawal as it is now."""
+    return app.reads.withdrawal(id_)
+
+
+class Bank:
+    """The bank stub by its URL: ordered about, and asked for its side of the truth."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def order(self, fault: str, *, times: int | None = None, **parameters: object) -> None:
+        """Order a fault, for so many calls or for ever."""
+        self._post("/orders/faults", {"fault": fault, "times": times, **parameters})
+
+    def forgive(self) -> None:
+        """Clear all faults."""
+        httpx.delete(f"{self._url}/orders/faults", trust_env=False).raise_for_status()
+
+    def refuse(self, seconds: float) -> None:
+        """Refuse connections for a while."""
+        self._post("/orders/refuse", {"seconds": seconds})
+
+    def mode(self, **modes: bool) -> None:
+        """Switch modes: ``idempotent``, ``status``."""
+        self._post("/orders/mode", modes)
+
+    def release(self) -> None:
+        """Let go of all answers that are held back."""
+        self._post("/orders/release", {})
+
+    def forget(self, id_: UUID) -> None:
+        """Forget a withdrawal's key; the ledger stays."""
+        self._post("/orders/forget", {"key": bank_key(id_)})
+
+    def posts(self, id_: UUID) -> int:
+        """Return how often the bank was asked to pay a withdrawal."""
+        return int(self.stats()["posts"].get(bank_key(id_), 0))
+
+    def executions(self, id_: UUID) -> int:
+        """Return how often the bank paid a withdrawal, by its own ledger."""
+        return sum(line["key"] == bank_key(id_) for line in self.ledger())
+
+    def ledger(self) -> list[dict[str, str]]:
+        """Return the bank's whole ledger."""
+        lines: list[dict[str, str]] = []
+        while True:
+            after = int(lines[-1]["number"]) if lines else 0
+            page = self._get(f"/ledger?after={after}&limit=1000")["lines"]
+            if not page:
+                return lines
+            lines += page
+
+    def bodies(self, id_: UUID) -> list[str]:
+        """Return the requests to pay a withdrawal, as they were sent."""
+        return list(self._get(f"/orders/requests?key={bank_key(id_)}")["bodies"])
+
+    def stats(self) -> dict[str, dict[str, int]]:
+        """Return what the bank counted."""
+        return self._get("/orders/stats")
+
+    def in_flight(self) -> tuple[int, int]:
+        """Return how many calls to pay are open now, and the most that ever were."""
+        stats = self._get("/orders/stats")
+        return int(stats["in_flight"]), int(stats["in_flight_max"])
+
+    def is_listening(self) -> bool:
+        """Tell whether the bank can be connected to."""
+        try:
+            self.stats()
+        except httpx.ConnectError:
+            return False
+        return True
+
+    def _post(self, path: str, body: object) -> None:
+        httpx.post(self._url + path, json=body, trust_env=False).raise_for_status()
+
+    def _get(self, path: str) -> dict:  # type: ignore[type-arg]  # JSON
+        return dict(httpx.get(self._url + path, trust_env=False).raise_for_status().json())
