@@ -117,7 +117,7 @@ def _payouts(client: WalletClient, bank_url: str) -> None:
     _heading("d", "Payouts", "due in two seconds: one plain, one too large, one the bank pays but never answers")
     silent = f"silent-{uuid4().hex[:8]}"
     order = {"fault": "execute_then_silence", "match": {"account": silent}, "times": 1}
-    httpx.post(f"{bank_url}/orders/faults", json=order, trust_env=False).raise_for_status()
+    httpx.post(f"{bank_url}/orders/faults", json=order, trust_env=False, verify=False).raise_for_status()
     due = datetime.now(UTC) + timedelta(seconds=2)  # noqa: TID251  # the caller's own clock
     too_large = client.get_wallet("wallets/alice").available.minor_units + 1
     names = [

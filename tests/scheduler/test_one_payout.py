@@ -13,6 +13,7 @@ from wallet_core.domain.bank import AnswerKind
 from wallet_core.domain.wallet import Role, WalletId, system_wallet
 from wallet_core.domain.withdrawal import FailureReason, Withdrawal, WithdrawalState, bank_key
 from wallet_core.usecases.app import App
+from walletctl.local.waiting import wait_until
 
 SOON = timedelta(seconds=1)  # past any backoff of the tests' settings, within the lease
 PAST_LEASE = timedelta(seconds=2)
