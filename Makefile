@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OURS := wallet_core wallet_grpc scheduler bank_stub walletctl
 CODE := $(OURS) tests benchmarks tools
 
-.PHONY: help demo up test check format lint types contracts protos-fresh protos lock bench clean
+.PHONY: help demo up test check format lint types contracts protos-fresh protos lock bench readme long clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -55,6 +55,12 @@ lock: ## Write requirements.txt anew from pyproject.toml: hashes, all platforms,
 
 bench: .venv/ready ## Measure group commit against itself switched off
 	@$(BIN)/python -m benchmarks.group_commit
+
+readme: .venv/ready ## Write the README's example outputs anew
+	@WRITE_README=1 $(BIN)/python -m pytest -q tests/e2e/test_readme.py
+
+long: .venv/ready ## Run the tests that take long
+	@$(BIN)/python -m pytest -q -m long --timeout 3600
 
 clean: ## Remove what was installed and what the local service keeps
 	@rm -rf .venv .wallet

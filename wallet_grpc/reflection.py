@@ -14,7 +14,8 @@ SERVICE_NAME_V1 = "grpc.reflection.v1.ServerReflection"
 
 def add_reflection(server: grpc.Server, services: Sequence[str]) -> None:
     """Let callers look up *services* on *server*."""
-    names = [*services, reflection.SERVICE_NAME, SERVICE_NAME_V1]
+    # Not v1 itself: its descriptor is not there to be looked up, and buf gives up on a name that it cannot look up.
+    names = [*services, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server)
     servicer = reflection.ReflectionServicer(names)
     handler = grpc.stream_stream_rpc_method_handler(

@@ -1,0 +1,115 @@
+"""``walletctl demo`` and ``up`` as a person runs them, and with everything killed under it."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import environment, process
+from walletctl.local.waiting import wait_until
+
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(180)]
+
+
+# The proportions of production, ten times as fast, so that a payout that was cut off is asked about within the test.
+FASTER = environment(
+    {
+        "bank_call_deadline_s": 1,
+        "payout_lease_s": 3,
+        "payout_send_window_s": 2,
+        "payout_grace_s": 7,
+        "payout_backoff_max_s": 2,
+    }
+)
+
+
+@contextmanager
+def walletctl(state: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``walletctl`` on a state directory."""
+    log = state.parent / f"{arguments[0]}.out"
+    with process(["-m", "walletctl", "--state", str(state), *arguments], env=FASTER, log=log) as child:
+        yield child
+
+
+def said(state: Path, command: str) -> str:
+    """Return what a command has printed so far."""
+    return (state.parent / f"{command}.out").read_text()
+
+
+def running(state: Path) -> dict[str, int]:
+    """Return the process ids of a running service."""
+    return dict(json.loads((state / "running.json").read_text())["pids"])
+
+
+def answer(state: Path, *arguments: str) -> object:
+    """Run a command that ends by itself with ``--json``; return what it printed."""
+    command = [sys.executable, "-m", "walletctl", "--state", str(state), *arguments, "--json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def test_demo_twice_in_a_row_ends_well_both_times(tmp_path: Path) -> None:
+    """The books still balance on what the first one left."""
+
+    state = tmp_path / "state"
+    for round_ in (1, 2):
+        with walletctl(state, "demo") as demo:
+            assert demo.wait(90) == 0, said(state, "demo")
+        assert round_ == said(state, "demo").count("Stopped everything.")
+    assert "✗" not in said(state, "demo")
+
+
+@pytest.mark.parametrize(
+    ("victim", "moment"),
+    [
+        ("server", r"\(c\) The race"),
+        ("scheduler", r"→ PROCESSING"),
+        ("postgres", r"\(d\) Payouts"),
+        ("demo", r"IN_DOUBT"),
+    ],
+)
+def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: str, moment: str) -> None:
+    """After ``up`` the books verify, every payout ends, and the bank's ledger says the same as ours."""
+
+    state = tmp_path / "state"
+    with walletctl(state, "demo") as demo:
+        assert wait_until(lambda: re.search(moment, said(state, "demo")) is not None, timeout_s=60), said(state, "demo")
+        pids = running(state) | {"demo": demo.pid}
+        os.kill(pids[victim], signal.SIGKILL)
+        demo.wait(60)
+    assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.values()), timeout_s=20)
+    (state / "running.json").unlink(missing_ok=True)
+
+    with walletctl(state, "up", "--port", "0", "--bank-port", "0", "--bank-fail-rate", "0") as up:
+        assert wait_until((state / "running.json").exists, timeout_s=60), said(state, "up")
+        assert {0} == {check["broken"] for check in answer(state, "verify")}  # type: ignore[attr-defined]  # JSON
+        assert wait_until(lambda: open_withdrawals(state) == [], timeout_s=100, poll_s=0.5), open_withdrawals(state)
+        assert {0} == {check["broken"] for check in answer(state, "verify")}  # type: ignore[attr-defined]  # JSON
+        ours = sorted(
+            f"wd-{row['name'].removeprefix('withdrawals/')}"
+            for row in answer(state, "withdrawal", "list")  # type: ignore[attr-defined]  # JSON
+            if row["state"] == "STATE_SUCCEEDED"
+        )
+        up.send_signal(signal.SIGINT)
+        assert up.wait(30) == 0, said(state, "up")
+    assert ours == executed(state)
+
+
+def open_withdrawals(state: Path) -> list[str]:
+    """Return the withdrawals that are not final."""
+    final = {"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"}
+    rows = answer(state, "withdrawal", "list")
+    return [row["name"] for row in rows if row["state"] not in final]  # type: ignore[attr-defined]  # JSON
+
+
+def executed(state: Path) -> list[str]:
+    """Return the keys of the bank's ledger, one for each time that it paid."""
+    with sqlite3.connect(state / "bank.sqlite") as book:
+        return sorted(key for (key,) in book.execute("SELECT key FROM ledger WHERE kind = 'execution'"))

@@ -1,0 +1,91 @@
+"""The README's blocks, run against a service of the test's own: what stands there is what happens.
+
+``make readme`` writes the outputs anew.
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.toolchain import grpcurl
+from wallet_grpc.client import WalletClient
+from walletctl.local.service import Ports, local_service
+
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
+
+README = Path(__file__).parents[2] / "README.md"
+TARGET = "127.0.0.1:50051"
+
+# A block's command, which may go on over lines that end in a backslash, and the output below it.
+_BLOCK = re.compile(r"```console\n\$ (?P<command>(?:grpcurl|buf).*?[^\\])\n(?P<output>.*?)```", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the whole service; return its address."""
+    state = tmp_path_factory.mktemp("readme") / "state"
+    ports = Ports(grpc=0, bank=0)
+    with local_service(state, ports=ports, bank_fail_rate=0.0, tell=lambda _: None) as local:
+        yield local.running.target
+
+
+def test_readme_calls_answer_as_shown(service: str) -> None:
+    """Every grpcurl and buf block, in order, with its real output."""
+
+    readme = README.read_text()
+    blocks = list(_BLOCK.finditer(readme))
+    assert len(blocks) == 12
+    outputs = [_run(block["command"], service) for block in blocks]
+    if os.environ.get("WRITE_README"):  # noqa: TID251  # asked for by whoever runs it
+        README.write_text(_with_outputs(readme, outputs))
+        return
+
+    for block, output in zip(blocks, outputs, strict=True):
+        assert _normal(block["output"]) == _normal(output), block["command"]
+
+
+def test_readme_python_block_runs(service: str) -> None:
+    """The block that uses the client."""
+
+    (block,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    with WalletClient(service) as client:
+        for wallet in ("carol", "dave"):
+            with contextlib.suppress(Exception):
+                client.create_wallet(wallet, "USD")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        exec(compile(block.replace(TARGET, service), str(README), "exec"), {})  # noqa: S102  # our own README
+
+    assert re.fullmatch(r"250 moved; \d+ left\nINSUFFICIENT_FUNDS \d+\n", printed.getvalue())
+
+
+def _run(command: str, target: str) -> str:
+    tool = {"grpcurl": grpcurl(), "buf": shutil.which("buf") or "buf"}
+    name, _, rest = command.replace(TARGET, target).partition(" ")
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" {rest}', tool[name]], capture_output=True, text=True, timeout=60, check=False
+    )
+    return (done.stdout + done.stderr).replace(target, TARGET).expandtabs(4)
+
+
+def _normal(output: str) -> object:
+    """Leave out what differs from run to run: ids, times, and the order of an error's metadata."""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>", output)
+    text = re.sub(r"20(?!99)\d\d-\d\d-\d\dT[0-9:.]+Z", "<time>", text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        return sorted(line.strip().rstrip(",") for line in text.splitlines())
+
+
+def _with_outputs(readme: str, outputs: list[str]) -> str:
+    left = iter(outputs)
+    return _BLOCK.sub(lambda block: f"```console\n$ {block['command']}\n{next(left).rstrip()}\n```", readme)

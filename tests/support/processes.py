@@ -1,0 +1,27 @@
+"""Our processes, started as in production, with fast settings."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from walletctl.local.child import spawn
+
+
+@contextmanager
+def process(arguments: Sequence[str], *, env: Mapping[str, object], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``python`` with *arguments*; at the end it is killed if it still lives."""
+    variables = {name: str(value) for name, value in env.items()}
+    child = spawn([sys.executable, *arguments], death_signal=signal.SIGKILL, extra_env=variables, log=log)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """Return settings as the environment variables that set them."""
+    return {f"WALLET_{name.upper()}": str(value) for name, value in settings.items()}

@@ -1,0 +1,42 @@
+"""Tools that a user may lack: found, or fetched where all are required, or the test is skipped with the reason."""
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+_TOOLS = Path(__file__).parents[2] / ".wallet" / "tools"
+_GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
+
+
+def required() -> bool:
+    """Tell whether a missing tool fails the run: ``WALLET_REQUIRE_ALL=1``."""
+    return os.environ.get("WALLET_REQUIRE_ALL") == "1"  # noqa: TID251  # the test run's own switch
+
+
+@cache
+def grpcurl() -> str:
+    """Return the path of grpcurl; where all tools are required and it is missing, Go builds it."""
+    found = shutil.which("grpcurl") or shutil.which("grpcurl", path=str(_TOOLS))
+    if found is not None:
+        return found
+    go = shutil.which("go")
+    if not required() or go is None:
+        reason = f"grpcurl is not installed (go install {_GRPCURL})"
+        if required():
+            pytest.fail(reason)
+        pytest.skip(reason)
+    _TOOLS.mkdir(parents=True, exist_ok=True)
+    built = subprocess.run(
+        [go, "install", _GRPCURL],
+        env={**os.environ, "GOBIN": str(_TOOLS)},  # noqa: TID251  # Go's own variables
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return str(_TOOLS / "grpcurl")
