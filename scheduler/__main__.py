@@ -46,15 +46,20 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="run every job once, to the end, and exit")
     parser.add_argument("--limit", type=_positive, default=1000, help="with --once: pieces of work per job at the most")
     asked = parser.parse_args()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
     try:
         settings = read_settings()
         set_up_logs(settings.log_level)
-        with open_app(settings, name="wallet-scheduler") as app:
+        with open_app(settings, name="wallet-scheduler", stopping=stopping) as app:
             if asked.once:
                 _run_once(app, asked.limit)
             else:
-                _run(app, settings)
+                _run(app, settings, stopping)
     except (SettingsError, NotServed) as error:
+        if stopping.is_set():
+            return 0
         sys.stderr.write(f"scheduler cannot run: {error}\n")
         return 1
     return 0
@@ -69,10 +74,7 @@ def _run_once(app: App, limit: int) -> None:
             lane.close()
 
 
-def _run(app: App, settings: Settings) -> None:
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+def _run(app: App, settings: Settings, stopping: threading.Event) -> None:
     lanes = [(job, job.lane(app)) for job in JOBS]
     # No job store: what is due stands in the database. A tick that comes while a job still runs is left out, because
     # the job goes on until nothing is due.

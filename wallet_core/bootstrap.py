@@ -1,17 +1,26 @@
 """Settings → engine and gateways → App: the only place that wires."""
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_any,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
 from wallet_core.domain.errors import DatabaseUnavailable
 from wallet_core.domain.withdrawal import PayoutPolicy
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.ledger.ledger import Ledger
-from wallet_core.settings import Settings
+from wallet_core.settings import Settings, SettingsError
 from wallet_core.storage import migrate as migrations
 from wallet_core.storage.claims import Claims
 from wallet_core.storage.engine import SERVICE_ROLE, Engine, Limits, open_engine
@@ -24,11 +33,14 @@ __all__ = ["Check", "migrate", "open_app", "verify"]
 
 
 @contextmanager
-def open_app(settings: Settings, *, name: str) -> Iterator[App]:
-    """Wire the core of a process called *name*, wait for its database, and close everything at the end."""
+def open_app(settings: Settings, *, name: str, stopping: threading.Event | None = None) -> Iterator[App]:
+    """Wire the core of a process called *name*, wait for its database, and close everything at the end.
+
+    Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes.
+    """
     with _engine(settings, name=name) as engine:
         reads = Reads(engine)
-        _wait_for_database(reads, settings)
+        _wait_for_database(reads, settings, stopping or threading.Event())
         ledger = Ledger(
             engine,
             batch_max=settings.batch_max,
@@ -55,7 +67,7 @@ def open_app(settings: Settings, *, name: str) -> Iterator[App]:
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest shape, as its owner; wait for it if it is still starting."""
     with _engine(settings, name="wallet-migrate", role=None) as engine:
-        _wait_for_database(Reads(engine), settings)
+        _wait_for_database(Reads(engine), settings, threading.Event())
         migrations.migrate(engine)
 
 
@@ -75,17 +87,21 @@ def _engine(settings: Settings, *, name: str, role: str | None = SERVICE_ROLE) -
         statement_timeout_s=settings.statement_timeout_s,
         idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
     )
-    engine = open_engine(settings.required_database_url(), limits, name=name, role=role)
+    try:
+        engine = open_engine(settings.required_database_url(), limits, name=name, role=role)
+    except ValueError as error:
+        raise SettingsError(f"WALLET_DATABASE_URL {error}") from None
     try:
         yield engine
     finally:
         engine.dispose()
 
 
-def _wait_for_database(reads: Reads, settings: Settings) -> None:
+def _wait_for_database(reads: Reads, settings: Settings, stopping: threading.Event) -> None:
     for attempt in Retrying(
         retry=retry_if_exception_type(DatabaseUnavailable),
-        stop=stop_after_delay(settings.database_wait_s),
+        stop=stop_any(stop_after_delay(settings.database_wait_s), stop_when_event_set(stopping)),
+        sleep=sleep_using_event(stopping),
         wait=wait_random_exponential(multiplier=0.05, max=1.0),
         reraise=True,
     ):

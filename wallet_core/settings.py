@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     health_interval_s: PositiveFloat = Field(1.0, description="how often the database is asked for the health answer")
     drain_delay_s: float = Field(0.0, ge=0, description="NOT_SERVING before new calls are refused, at shutdown")
     drain_grace_s: PositiveFloat = Field(10.0, description="time for calls under way to finish, at shutdown")
+    drain_flush_s: PositiveFloat = Field(1.0, description="time for the last answers to leave, at shutdown")
 
     # Payouts.
     bank_url: str = Field("http://127.0.0.1:8010", description="the bank")

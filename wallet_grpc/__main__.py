@@ -10,7 +10,7 @@ from wallet_core.bootstrap import open_app
 from wallet_core.domain.errors import NotServed
 from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, SettingsError, read_settings
-from wallet_grpc.server import ServerLimits, serving
+from wallet_grpc.server import CannotListen, ServerLimits, serving
 
 _log = structlog.get_logger("wallet.server")
 
@@ -23,11 +23,16 @@ def main() -> int:
     try:
         settings = read_settings()
         set_up_logs(settings.log_level)
-        with open_app(settings, name="wallet-grpc") as app, serving(app, server_limits(settings)) as port:
+        with (
+            open_app(settings, name="wallet-grpc", stopping=stopping) as app,
+            serving(app, server_limits(settings)) as port,
+        ):
             _log.info("serving", host=settings.grpc_host, port=port)
             stopping.wait()
             _log.info("draining")
-    except (SettingsError, NotServed) as error:
+    except (SettingsError, NotServed, CannotListen) as error:
+        if stopping.is_set():
+            return 0
         sys.stderr.write(f"wallet-grpc cannot start: {error}\n")
         return 1
     return 0
@@ -45,6 +50,7 @@ def server_limits(settings: Settings) -> ServerLimits:
         health_interval_s=settings.health_interval_s,
         drain_delay_s=settings.drain_delay_s,
         drain_grace_s=settings.drain_grace_s,
+        drain_flush_s=settings.drain_flush_s,
         reflection=settings.grpc_reflection,
     )
 

@@ -24,6 +24,7 @@ from wallet_core.domain.wallet import WalletId, WalletState, WalletView, wallet_
 from wallet_core.domain.withdrawal import Withdrawal, WithdrawalState
 from wallet_core.usecases.app import new_id
 
+_NANOS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -145,6 +146,8 @@ def _money(amount: MoneyPb) -> Money:
 
 def _time(timestamp: Timestamp, field: str) -> datetime:
     """Read a time to the microsecond, which is what the database keeps."""
+    if not 0 <= timestamp.nanos < _NANOS:
+        raise InvalidField(field, f"nanos must be from 0 to {_NANOS - 1}")
     try:
         return _EPOCH + timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1000)
     except OverflowError:

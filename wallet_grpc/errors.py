@@ -8,7 +8,9 @@ from uuid import uuid4
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.rpc import error_details_pb2, status_pb2
+from wallet.v1 import schedule_service_pb2, transaction_service_pb2, wallet_service_pb2
 from wallet.v1.error_reason_pb2 import ErrorReason
 
 from wallet_core.domain import errors
@@ -178,12 +180,27 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
     ),
 }
 
+# Errors travel in headers, of which gRPC takes 8 KiB: the first violations tell enough.
+_VIOLATIONS_MAX = 10
+_TEXT_MAX = 200
+
 # What callers can do about each kind, said once.
 _NEXT = {
     Kind.FINAL: "Nothing was done, and this answer is kept; another try needs a new request_id.",
     Kind.THIS_ATTEMPT: "This attempt did nothing; once that is mended or passed, ask again with the same request_id.",
     Kind.AMBIGUOUS: "It may have been done; ask again with the same request_id.",
 }
+
+_NEXT_READ = "A read changes nothing and may be asked again."
+
+# Methods that change nothing, as the protos declare them.
+READS = frozenset(
+    f"/{service.full_name}/{method.name}"
+    for module in (wallet_service_pb2, transaction_service_pb2, schedule_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+    if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+)
 
 # Never meant for a caller: one that arrives here is a defect of ours.
 _OURS_ALONE = (errors.LedgerBroken, errors.StaleClaim)
@@ -196,8 +213,8 @@ def public(error: Exception) -> errors.WalletError:
     return Defect()
 
 
-def status_of(error: errors.WalletError) -> status_pb2.Status:
-    """Return the rich status of an error of the catalogue."""
+def status_of(error: errors.WalletError, *, read: bool) -> status_pb2.Status:
+    """Return the rich status of an error of the catalogue, said of a *read* or of a call that changes something."""
     face = CATALOGUE[type(error)]
     details = [error_details_pb2.ErrorInfo(reason=face.reason_name, domain=DOMAIN, metadata=face.metadata(error))]
     packed = [_packed(detail) for detail in details]
@@ -207,26 +224,33 @@ def status_of(error: errors.WalletError) -> status_pb2.Status:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(face.retry_after_ms)
         packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-    return status_pb2.Status(code=face.code.value[0], message=_message(error, face), details=packed)
+    return status_pb2.Status(
+        code=face.code.value[0],
+        message=f"{_message(error, face)} {_NEXT_READ if read else _NEXT[face.kind]}",
+        details=packed,
+    )
 
 
 def _message(error: errors.WalletError, face: Face) -> str:
     if violations := _violations(error):
         first = violations[0]
-        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        count = len(error.violations) if isinstance(error, InvalidFields) else 1
+        more = f" (and {count - 1} more)" if count > 1 else ""
         said = f"{first.field}: {first.description}{more}."
     else:
         said = (type(error).__doc__ or "").partition("\n")[0]
         told = ", ".join(f"{name} {value}" for name, value in face.metadata(error).items() if value)
         said = f"{said.rstrip('.')}: {told}." if told else said
-    return f"{said} {_NEXT[face.kind]}"
+    return said
 
 
 def _violations(error: errors.WalletError) -> list[error_details_pb2.BadRequest.FieldViolation]:
     invalid = error.violations if isinstance(error, InvalidFields) else [error]
     return [
-        error_details_pb2.BadRequest.FieldViolation(field=one.field, description=one.description)
-        for one in invalid
+        error_details_pb2.BadRequest.FieldViolation(
+            field=one.field[:_TEXT_MAX], description=one.description[:_TEXT_MAX]
+        )
+        for one in invalid[:_VIOLATIONS_MAX]
         if isinstance(one, errors.InvalidField)
     ]
 

@@ -35,6 +35,10 @@ SERVICES = tuple(
 _log = structlog.get_logger("wallet.server")
 
 
+class CannotListen(Exception):
+    """The address is taken, or not this machine's."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
     """What the server takes on. Values come from the settings, which explain them."""
@@ -48,6 +52,7 @@ class ServerLimits:
     health_interval_s: float
     drain_delay_s: float
     drain_grace_s: float
+    drain_flush_s: float
     reflection: bool
 
 
@@ -76,9 +81,12 @@ def serving(app: App, limits: ServerLimits) -> Iterator[int]:
     add_ScheduleServiceServicer_to_server(ScheduleServicer(context), server)
     if limits.reflection:
         add_reflection(server, [*SERVICES, "grpc.health.v1.Health"])
+    try:
+        port = server.add_insecure_port(f"{limits.host}:{limits.port}")
+    except RuntimeError:
+        raise CannotListen(f"{limits.host}:{limits.port} cannot be listened on: is another server there?") from None
     health = Health(SERVICES, app.reads.ping, interval_s=limits.health_interval_s)
     health.start(server)
-    port = server.add_insecure_port(f"{limits.host}:{limits.port}")
     server.start()
     try:
         yield port
@@ -87,7 +95,8 @@ def serving(app: App, limits: ServerLimits) -> Iterator[int]:
         threading.Event().wait(limits.drain_delay_s)  # time for balancers to see it
         finished = admission.drain(limits.drain_grace_s)
         _log.info("drained", finished=finished)
-        # Whatever is open now is a stream of somebody's, e.g. a health watch: not waited for.
-        server.stop(0).wait()
+        # Answers that are still being sent, and calls that waited for a thread and are now turned away, get a moment.
+        # It is used up only where a stream of somebody's is open, e.g. a health watch.
+        server.stop(limits.drain_flush_s).wait()
         health.close()
         workers.shutdown(wait=False)

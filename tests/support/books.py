@@ -45,9 +45,7 @@ def deposit(app: App, wallet: WalletId, amount: int, currency: str = "USD", id_:
     )
 
 
-def transfer(
-    app: App, source: WalletId, destination: WalletId, amount: int, id_: UUID | None = None
-) -> MoneyMoved:
+def transfer(app: App, source: WalletId, destination: WalletId, amount: int, id_: UUID | None = None) -> MoneyMoved:
     """Transfer *amount* minor units of USD."""
     return move_money(
         app,

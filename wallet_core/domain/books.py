@@ -158,6 +158,7 @@ class Books:
             subject=decision.subject,
             transaction=transaction,
             available=wallet.available if wallet is not None else None,
+            opened=decision.opens[-1] if decision.opens else None,
             withdrawal=decision.withdrawal,
         )
 

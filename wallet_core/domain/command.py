@@ -51,6 +51,7 @@ class Decision:
     available_of: WalletId | None = None
     """The wallet whose available balance the caller is told."""
     opens: tuple[NewWallet, ...] = ()
+    """The wallet asked for comes last, after the service's own that it needs."""
     withdrawal: Withdrawal | None = None
     """A withdrawal that is new or has changed."""
     attempt: Attempt | None = None
@@ -67,6 +68,7 @@ class Done:
     transaction: Transaction | None = None
     available: int | None = None
     """In minor units, of the wallet that the decision named."""
+    opened: NewWallet | None = None
     withdrawal: Withdrawal | None = None
     replayed: bool = False
 

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 
 from iso4217 import Currency
@@ -12,6 +11,7 @@ from wallet_core.domain.errors import InvalidField
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
 
+_INT64_DIGITS = len(str(INT64_MAX))
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -47,11 +47,14 @@ def parse_amount(text: str, currency: str) -> Money:
     exponent = exponent_of(currency)
     if not _DECIMAL.fullmatch(text):
         raise InvalidField("amount", f"{text!r} is not an amount; write it like 10.05")
-    minor = Decimal(text).scaleb(exponent)
-    if minor != minor.to_integral_value():
+    # On the digits themselves: decimal arithmetic would round what a person typed.
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0")
+    if len(fraction) > exponent:
         raise InvalidField("amount", f"{text} has more decimals than {currency} has ({exponent})")
-    if minor <= 0:
+    digits = (whole + fraction.ljust(exponent, "0")).lstrip("0")
+    if not digits:
         raise InvalidField("amount", "must be above zero")
-    if minor > INT64_MAX:
-        raise InvalidField("amount", f"{text} {currency} is more than can be counted")
-    return Money(currency, int(minor))
+    if len(digits) > _INT64_DIGITS or int(digits) > INT64_MAX:
+        raise InvalidField("amount", f"is more {currency} than can be counted")
+    return Money(currency, int(digits))

@@ -97,6 +97,21 @@ class NewWallet:
     owner: str
     display_name: str
 
+    def view(self) -> "WalletView":
+        """Return it for showing, as it is the moment it is opened."""
+        wallet = self.wallet
+        return WalletView(
+            id=wallet.id,
+            currency=wallet.currency,
+            owner=self.owner,
+            display_name=self.display_name,
+            state=wallet.state,
+            balance=0,
+            held=wallet.held,
+            overdraft_limit=wallet.overdraft_limit,
+            create_time=wallet.last_time,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletView:

@@ -85,7 +85,7 @@ class Ledger:
     def _run_around_locks(self, tickets: Sequence[CommandTicket]) -> None:
         try:
             self._run(tickets, skip_locked=True)
-        except BatchRefused:
+        except (BatchRefused, BatchBlocked):
             self._hand_on(tickets)
         except BatchError as error:
             _fail(tickets, error.told)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import psycopg
 from sqlalchemy import Engine as Engine  # noqa: PLC0414  # handed around by rooms that speak no SQL
 from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from wallet_core.domain.errors import DatabaseUnavailable
@@ -32,7 +32,16 @@ class Limits:
 
 
 def open_engine(url: str, limits: Limits, *, name: str, role: str | None = SERVICE_ROLE) -> Engine:
-    """Return an engine whose connections act as *role* whatever login the URL names; None stays the login."""
+    """Return an engine whose connections act as *role* whatever login the URL names; None stays the login.
+
+    Raises ValueError where *url* is no URL of a PostgreSQL; its text does not repeat the URL, which holds a password.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ValueError("is not a PostgreSQL URL: write it like postgresql://user:password@host/database")
     parameters = {
         # Never inherited from a server's or a login's defaults: the ledger is right under READ COMMITTED.
         "default_transaction_isolation": r"read\ committed",
@@ -46,7 +55,7 @@ def open_engine(url: str, limits: Limits, *, name: str, role: str | None = SERVI
     if role is not None:
         parameters["role"] = role
     return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
+        parsed.set(drivername="postgresql+psycopg"),
         pool_size=limits.pool_size,
         max_overflow=0,
         pool_timeout=limits.pool_timeout_s,

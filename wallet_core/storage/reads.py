@@ -214,5 +214,5 @@ def _with_entries(tx: Connection, rows: Sequence[Row[Any]]) -> list[Transaction]
 
 def _withdrawals(tx: Connection, ids: Iterable[UUID]) -> list[Withdrawal]:
     wanted = list(ids)
-    found = read_withdrawals(tx.connection.driver_connection, wanted).rows()  # type: ignore[arg-type]  # psycopg's own
+    found = read_withdrawals(tx.exec_driver_sql, wanted).rows()
     return [found[id_] for id_ in wanted if id_ in found]

@@ -1,8 +1,9 @@
 """Withdrawals and their attempts on the posting path: read under the wallet's lock, written behind the fence."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -19,7 +20,7 @@ Cursor = psycopg.Cursor[tuple[Any, ...]]
 # Statements, each with the number of rows that it must have written.
 Expected = list[tuple[Cursor, int]]
 
-WITHDRAWALS = """
+WITHDRAWALS: LiteralString = """
 SELECT w.id, wallets.id, wallets.currency, w.amount, w.bank_account, w.description, w.execute_time, w.create_time,
     w.update_time, w.state, w.next_attempt_time, w.lease_until, w.fence, w.asks, w.bank_reference, w.failure_reason,
     w.attention
@@ -28,7 +29,7 @@ JOIN wallets ON wallets.key = w.wallet
 WHERE w.id = ANY(%s)
 """
 
-ATTEMPTS = """
+ATTEMPTS: LiteralString = """
 SELECT withdrawal, number, key, start_time, answer, reference, detail
 FROM bank_attempts
 WHERE withdrawal = ANY(%s)
@@ -66,8 +67,8 @@ WHERE withdrawal = %s AND number = %s AND answer IS NULL
 class Reading:
     """A read of withdrawals that has been sent and not yet looked at."""
 
-    withdrawals: Cursor
-    attempts: Cursor
+    withdrawals: Iterable[Sequence[Any]]
+    attempts: Iterable[Sequence[Any]]
 
     def rows(self) -> dict[UUID, Withdrawal]:
         """Return the withdrawals with their attempts, by id."""
@@ -77,9 +78,11 @@ class Reading:
         return {row[0]: _withdrawal(tuple(attempts.get(row[0], ())), *row) for row in self.withdrawals}
 
 
-def read_withdrawals(tx: Tx, ids: list[UUID]) -> Reading:
-    """Send the reads for some withdrawals; look at the rows once the pipeline is through."""
-    return Reading(tx.execute(WITHDRAWALS, [ids]), tx.execute(ATTEMPTS, [ids]))
+def read_withdrawals(
+    execute: Callable[[LiteralString, tuple[list[UUID]]], Iterable[Sequence[Any]]], ids: list[UUID]
+) -> Reading:
+    """Send the reads for some withdrawals by *execute*; a pipeline's rows are there once it is through."""
+    return Reading(execute(WITHDRAWALS, (ids,)), execute(ATTEMPTS, (ids,)))
 
 
 def store_withdrawals(tx: Tx, books: Books) -> Expected:

@@ -80,8 +80,9 @@ class ScheduleServiceServicer:
         first withdrawal, as it is now, marked `replayed`; a refusal is repeated
         likewise.
 
-        Errors: `INVALID_FIELDS` (a time in the past among them);
-        `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`;
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
+        the request id, so that a repeat is answered however late it comes);
         `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -48,8 +48,9 @@ class ScheduleServiceStub:
     first withdrawal, as it is now, marked `replayed`; a refusal is repeated
     likewise.
 
-    Errors: `INVALID_FIELDS` (a time in the past among them);
-    `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`;
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
+    the request id, so that a repeat is answered however late it comes);
     `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`.
     """
     GetWithdrawal: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetWithdrawalRequest, _schedule_service_pb2.GetWithdrawalResponse]
@@ -96,8 +97,9 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     first withdrawal, as it is now, marked `replayed`; a refusal is repeated
     likewise.
 
-    Errors: `INVALID_FIELDS` (a time in the past among them);
-    `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`;
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
+    the request id, so that a repeat is answered however late it comes);
     `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`.
     """
     GetWithdrawal: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetWithdrawalRequest, _schedule_service_pb2.GetWithdrawalResponse]  # type: ignore[assignment]
@@ -147,8 +149,9 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         first withdrawal, as it is now, marked `replayed`; a refusal is repeated
         likewise.
 
-        Errors: `INVALID_FIELDS` (a time in the past among them);
-        `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`;
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
+        the request id, so that a repeat is answered however late it comes);
         `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`.
         """
 

@@ -1,0 +1,63 @@
+"""Commands that meet in one batch: the ledger is held up by a locked wallet while they get in line."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import psycopg
+
+from tests.support.books import deposit
+from wallet_core.domain.command import Command, Done
+from wallet_core.domain.wallet import WalletId
+from wallet_core.usecases.app import App
+from walletctl.local.waiting import wait_until
+
+GATE = WalletId("gate")
+
+
+@contextmanager
+def locked(url: str, wallet: WalletId) -> Iterator[psycopg.Connection]:
+    """Hold a wallet's row lock in a transaction of somebody else's."""
+    with psycopg.connect(url) as other:
+        other.execute("SELECT FROM wallets WHERE id = %s FOR UPDATE", [wallet])
+        yield other
+        other.rollback()
+
+
+def waiting_backends(url: str) -> list[int]:
+    """Return the backends of this database that wait for a lock."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        rows = connection.execute(
+            """
+            SELECT pid FROM pg_stat_activity
+            WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
+            ORDER BY pid
+            """
+        ).fetchall()
+    return [pid for (pid,) in rows]
+
+
+def gathered(app: App, url: str, commands: Sequence[Command]) -> list[Done | Exception]:
+    """Post *commands* so that they are one batch, in this order; return what each was told. Needs a wallet ``gate``."""
+    with ThreadPoolExecutor(len(commands) + 1) as pool:
+        with locked(url, GATE):
+            held_up = pool.submit(deposit, app, GATE, 1)
+            assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=10)
+            futures = []
+            for number, command in enumerate(commands, start=1):
+                futures.append(pool.submit(_told, app, command))
+                assert wait_until(partial(_in_line, app, number), timeout_s=10, poll_s=0.001)
+        held_up.result(30)
+        return [future.result(30) for future in futures]
+
+
+def _in_line(app: App, number: int) -> bool:
+    return len(app.ledger._line._line) == number  # noqa: SLF001  # a line tells nobody how long it is
+
+
+def _told(app: App, command: Command) -> Done | Exception:
+    try:
+        return app.ledger.post(command)
+    except Exception as error:  # noqa: BLE001  # what a call raises is what it was told
+        return error

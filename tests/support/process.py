@@ -1,0 +1,90 @@
+"""The server as a process of its own, and callers that keep it busy."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from tests.support.callers import usd
+from wallet_grpc.client import CallFailed, WalletClient
+from walletctl.local.child import spawn
+from walletctl.local.waiting import wait_until
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server process and where it listens."""
+
+    process: subprocess.Popen[bytes]
+    target: str
+    log: Path
+
+
+def start(log: Path, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start ``python -m wallet_grpc`` with these settings, its error output in *log*."""
+    return spawn([sys.executable, "-m", "wallet_grpc"], death_signal=signal.SIGKILL, extra_env=settings, log=log)
+
+
+def events(log: Path) -> list[dict[str, object]]:
+    """Return what a process has logged so far."""
+    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+
+
+@contextmanager
+def server_process(log: Path, database_url: str, **settings: str) -> Iterator[Served]:
+    """Run a server on a database until the end at the latest; it is there when this returns."""
+    process = start(log, {"WALLET_DATABASE_URL": database_url, "WALLET_GRPC_PORT": "0", **settings})
+    try:
+        assert wait_until(lambda: any(e["event"] == "serving" for e in events(log)), timeout_s=20), log.read_text()
+        (port,) = (event["port"] for event in events(log) if event["event"] == "serving")
+        yield Served(process, f"127.0.0.1:{port}", log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+
+
+@dataclass
+class Load:
+    """Callers that transfer one minor unit after the other from Alice to Bob until the server is gone."""
+
+    target: str
+    callers: int = 16
+    asked: list[str] = field(default_factory=list)
+    """Every request id that was sent."""
+    paid: dict[str, str] = field(default_factory=dict)
+    """Of each call that was answered OK its request id and its transaction."""
+    told: list[str] = field(default_factory=list)
+    """The codes and reasons of all other answers."""
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def running(self) -> Iterator["Load"]:
+        """Call until the end of the block, and until each caller has heard of its last call."""
+        threads = [threading.Thread(target=self._call) for _ in range(self.callers)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _call(self) -> None:
+        with WalletClient(self.target, timeout_s=1.0) as client:
+            while not self._stop.is_set():
+                id_ = str(uuid4())
+                self.asked.append(id_)
+                try:
+                    made = client.transfer("wallets/alice", "wallets/bob", usd(1), request_id=id_)
+                except CallFailed as failed:
+                    self.told.append(f"{failed.code} {failed.reason}")
+                    return
+                self.paid[id_] = made.transaction.name

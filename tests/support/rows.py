@@ -1,0 +1,123 @@
+"""Rows written past the service, as the database's owner, to see whether the database itself objects."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg import sql
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SYSTEM_KEY = 2**62
+
+# wallet key, sequence, amount, balance after
+Leg = tuple[int, int, int, int]
+
+
+def insert(connection: psycopg.Connection, table: str, **values: object) -> None:
+    """Insert one row."""
+    connection.execute(
+        sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(map(sql.Identifier, values)),
+            sql.SQL(", ").join([sql.Placeholder()] * len(values)),
+        ),
+        list(values.values()),
+    )
+
+
+def insert_wallet(connection: psycopg.Connection, key: int, **changes: object) -> None:
+    """Insert a wallet, with *changes* to an empty, active one in USD."""
+    values: dict[str, object] = {
+        "key": key,
+        "id": f"wallet-{key}",
+        "role": "ORDINARY",
+        "currency": "USD",
+        "owner": "",
+        "display_name": "",
+        "state": "ACTIVE",
+        "balance": 0,
+        "held": 0,
+        "overdraft_limit": 0,
+        "sequence": 0,
+        "last_time": NOON,
+        "create_time": NOON,
+    }
+    insert(connection, "wallets", **(values | changes))
+
+
+def insert_transaction(connection: psycopg.Connection, id_: UUID, **changes: object) -> None:
+    """Insert a transaction, with *changes* to a transfer of five from wallet 1 to wallet 2."""
+    values: dict[str, object] = {
+        "id": id_,
+        "type": "TRANSFER",
+        "source": 1,
+        "destination": 2,
+        "amount": 5,
+        "description": "",
+        "external_reference": "",
+        "withdrawal": None,
+        "time": NOON,
+    }
+    insert(connection, "transactions", **(values | changes))
+
+
+def insert_withdrawal(connection: psycopg.Connection, **changes: object) -> None:
+    """Insert a withdrawal, with *changes* to a scheduled one of five from wallet 1."""
+    values: dict[str, object] = {
+        "id": uuid4(),
+        "wallet": 1,
+        "amount": 5,
+        "bank_account": "",
+        "description": "",
+        "execute_time": NOON,
+        "create_time": NOON,
+        "update_time": NOON,
+        "state": "SCHEDULED",
+        "next_attempt_time": NOON,
+        "lease_until": None,
+        "fence": 0,
+        "asks": 0,
+        "bank_reference": "",
+        "failure_reason": None,
+        "attention": "",
+    }
+    insert(connection, "withdrawals", **(values | changes))
+
+
+def insert_entries(
+    connection: psycopg.Connection, legs: Sequence[Leg], transaction: UUID | None = None, time: datetime = NOON
+) -> None:
+    """Insert the entries of one transaction in one statement."""
+    id_ = transaction or uuid4()
+    rows = [(key, sequence, id_, amount, after, time) for key, sequence, amount, after in legs]
+    connection.execute(
+        sql.SQL("INSERT INTO entries (wallet, sequence, transaction, amount, balance_after, time) VALUES {}").format(
+            sql.SQL(", ").join([sql.SQL("(%s, %s, %s, %s, %s, %s)")] * len(rows))
+        ),
+        [value for row in rows for value in row],
+    )
+
+
+def set_wallet(connection: psycopg.Connection, key: int, **values: object) -> None:
+    """Change a wallet's row."""
+    connection.execute(
+        sql.SQL("UPDATE wallets SET {} WHERE key = {}").format(
+            sql.SQL(", ").join(
+                sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in values
+            ),
+            sql.Placeholder("wanted"),
+        ),
+        values | {"wanted": key},
+    )
+
+
+@contextmanager
+def without_triggers(connection: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """Let the owner damage history: triggers and foreign keys look away."""
+    connection.execute("SET session_replication_role = replica")
+    try:
+        yield connection
+    finally:
+        connection.execute("SET session_replication_role = origin")
