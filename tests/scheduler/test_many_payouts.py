@@ -81,6 +81,7 @@ def test_deposit_passes_while_the_bank_holds_its_answer_back(app: App, stub: Ban
         locks = owner.execute(
             "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
             " WHERE relname IN ('wallets', 'withdrawals') AND pid <> pg_backend_pid()"
+            " AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         ).fetchone()
         still_held = stub.in_flight()[0]
         stub.release()

@@ -1,0 +1,95 @@
+"""Documents that say what the code says: errors, states, and what a read is."""
+
+import re
+from pathlib import Path
+
+from wallet.v1.error_reason_pb2 import ErrorReason
+
+from wallet_core.domain import errors
+from wallet_core.domain.withdrawal import TRANSITIONS
+from wallet_grpc.errors import CATALOGUE, READS, Defect, Face, InvalidFields, PageTokenInvalid
+
+ROOT = Path(__file__).parents[2]
+
+# An example of each error, to learn its metadata's keys from.
+EXAMPLES: list[errors.WalletError] = [
+    InvalidFields([errors.InvalidField("amount", "is missing")]),
+    errors.InvalidField("amount", "is missing"),
+    PageTokenInvalid(),
+    errors.SystemWalletForbidden("wallets/system:external:USD"),
+    errors.ResourceNotFound("wallets/alice"),
+    errors.ResourceExists("wallets/alice"),
+    errors.RequestIdReused("id", "Transfer", "transactions/1"),
+    errors.InsufficientFunds("wallets/alice", "USD", 1, 2),
+    errors.WalletNotActive("wallets/alice", "FROZEN"),
+    errors.CurrencyMismatch("wallets/alice", "USD"),
+    errors.StateTransitionForbidden("withdrawals/1", "FAILED"),
+    errors.LimitExceeded("wallets/alice", 1),
+    errors.TransactionConflict(),
+    errors.ServerOverloaded(),
+    errors.DeadlineTooShort(),
+    errors.OutcomeUnknown(),
+    errors.DatabaseUnavailable(),
+    errors.ServerDraining(),
+    Defect(),
+]
+
+
+def test_every_error_has_an_example_here() -> None:
+    """Or the next test would not see all of them."""
+
+    assert set(CATALOGUE) == {type(example) for example in EXAMPLES}
+
+
+def test_errors_page_says_what_the_catalogue_says() -> None:
+    """Reason, code, metadata keys and kind, row by row; every value of the enum has a row."""
+
+    page = (ROOT / "docs" / "errors.md").read_text()
+    rows = {
+        reason: (code, tuple(re.findall(r"`(\w+)`", metadata)), kind)
+        for reason, code, metadata, kind in re.findall(
+            r"^\| `([A-Z_]+)` \| (\w+) \| (.*?) \| (.*?) \|", page, re.MULTILINE
+        )
+    }
+    catalogue = {
+        face.reason_name: (face.code.name, tuple(face.metadata(example)), str(face.kind))
+        for example in EXAMPLES
+        for face in [CATALOGUE[type(example)]]
+    }
+
+    assert catalogue == rows
+    assert set(ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"} == {f"ERROR_REASON_{reason}" for reason in rows}
+
+
+def test_reason_comments_in_the_proto_say_what_the_catalogue_says() -> None:
+    """Code, and kind where it is one of the three words."""
+
+    proto = (ROOT / "protos/wallet/v1/error_reason.proto").read_text()
+    faces: dict[str, Face] = {face.reason_name: face for face in CATALOGUE.values()}
+    for comment, reason in re.findall(r"((?:  // .*\n)+)  ERROR_REASON_(\w+) = [1-9]\d*;", proto):
+        text = " ".join(line.strip().removeprefix("//").strip() for line in comment.splitlines())
+        assert f"Code: `{faces[reason].code.name}`" in text, reason
+        assert f"Kind: {faces[reason].kind}" in text or reason == "REQUEST_ID_REUSED", reason
+
+
+def test_architecture_draws_the_states_that_the_code_has() -> None:
+    """One table in the code, one drawing for people."""
+
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    drawn = set(re.findall(r"^([A-Z_]+) +-> ([A-Z_]+) ", page, re.MULTILINE))
+
+    assert {(before, after) for before, afters in TRANSITIONS.items() for after in afters} == drawn
+
+
+def test_reads_are_declared_as_such() -> None:
+    """Every Get and List changes nothing and says so in the proto; nothing else does."""
+
+    assert {method.rpartition("/")[2] for method in READS} == {
+        "GetWallet",
+        "BatchGetWallets",
+        "ListWallets",
+        "GetTransaction",
+        "ListTransactions",
+        "GetWithdrawal",
+        "ListWithdrawals",
+    }
