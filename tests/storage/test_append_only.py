@@ -1,0 +1,142 @@
+"""Append-only: whatever login the service uses, it acts as a role that cannot rewrite history."""
+
+from collections.abc import Iterator
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege
+
+from tests.support.books import deposit, open_wallet, transfer
+from tests.support.database import Database
+from tests.support.payouts import schedule
+from wallet_core.bootstrap import open_app
+from wallet_core.settings import Settings
+from wallet_core.storage.engine import SERVICE_ROLE, Limits, open_engine, transaction
+from wallet_core.usecases.app import App
+
+HISTORY = ("entries", "transactions", "requests")
+
+
+@pytest.fixture
+def service(app: App, database: Database) -> Iterator[psycopg.Connection]:
+    """Return a connection that acts as the service does, on books with a little history."""
+    alice, bob = open_wallet(app, "alice", 100), open_wallet(app, "bob")
+    transfer(app, alice, bob, 5)
+    schedule(app, alice, 5)
+    with psycopg.connect(database.url, autocommit=True, options=f"-c role={SERVICE_ROLE}") as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("table", HISTORY)
+@pytest.mark.parametrize(
+    "statement", ["UPDATE {table} SET time = time", "DELETE FROM {table}", "TRUNCATE {table}", "DROP TABLE {table}"]
+)
+def test_history_can_be_neither_changed_nor_removed(
+    service: psycopg.Connection, table: str, statement: LiteralString
+) -> None:
+    """Not by a defect of ours, not by whoever gets hold of our connection pool."""
+
+    with pytest.raises(InsufficientPrivilege):
+        service.execute(statement.format(table=table))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *["wallets.key", "wallets.id", "wallets.role", "wallets.currency", "wallets.owner", "wallets.create_time"],
+        *["withdrawals.id", "withdrawals.wallet", "withdrawals.amount", "withdrawals.bank_account"],
+        *["withdrawals.description", "withdrawals.execute_time", "withdrawals.create_time"],
+        *["bank_attempts.withdrawal", "bank_attempts.number", "bank_attempts.key", "bank_attempts.start_time"],
+        *["outbox.kind", "outbox.subject", "page_token_keys.secret", "alembic_version.version_num"],
+    ],
+)
+def test_what_a_row_is_cannot_be_changed(service: psycopg.Connection, column: str) -> None:
+    """Balances and states move; names, currencies and amounts stay."""
+
+    table, name = map(sql.Identifier, column.split("."))
+
+    with pytest.raises(InsufficientPrivilege):
+        service.execute(sql.SQL("UPDATE {} SET {} = {}").format(table, name, name))
+
+
+@pytest.mark.parametrize("table", ["wallets", "withdrawals", "bank_attempts", "page_token_keys"])
+@pytest.mark.parametrize("statement", ["DELETE FROM {table}", "TRUNCATE {table} CASCADE"])
+def test_a_row_cannot_be_removed(service: psycopg.Connection, table: str, statement: LiteralString) -> None:
+    """Neither one by one nor all at once."""
+
+    with pytest.raises(InsufficientPrivilege):
+        service.execute(statement.format(table=table))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "TRUNCATE outbox",
+        "INSERT INTO page_token_keys VALUES ('mine')",
+        "ALTER TABLE entries DISABLE TRIGGER ALL",
+        "DROP TRIGGER entries_checked ON entries",
+        "CREATE OR REPLACE FUNCTION check_entries() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "SET session_replication_role = replica",
+        "CREATE TABLE mine (x int)",
+        "SELECT setval('wallet_keys', 1)",
+    ],
+)
+def test_the_rules_cannot_be_got_around(service: psycopg.Connection, statement: LiteralString) -> None:
+    """Nor the check of the entries switched off."""
+
+    with pytest.raises(InsufficientPrivilege):
+        service.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM outbox",
+        "UPDATE wallets SET display_name = 'x', state = state, balance = balance, sequence = sequence",
+        "UPDATE withdrawals SET fence = fence, lease_until = lease_until, attention = attention",
+        "SELECT * FROM wallets ORDER BY key FOR NO KEY UPDATE",
+    ],
+)
+def test_what_the_service_has_to_do_it_may(service: psycopg.Connection, statement: LiteralString) -> None:
+    """Told facts are removed, wallets locked and moved."""
+
+    service.execute(statement)
+
+
+def test_the_app_acts_as_the_role_under_read_committed(settings: Settings) -> None:
+    """Also on a connection that a read has used in between."""
+
+    limits = Limits(
+        pool_size=1,
+        pool_timeout_s=1,
+        connect_timeout_s=3,
+        lock_timeout_s=0.25,
+        statement_timeout_s=10,
+        idle_in_transaction_timeout_s=10,
+    )
+    engine = open_engine(settings.required_database_url(), limits, name="tests")
+    shown = "SELECT current_user, current_setting('transaction_isolation'), current_setting('lock_timeout')"
+    try:
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as reading:
+            assert reading.exec_driver_sql(shown).one()[1] == "repeatable read"
+        with transaction(engine) as tx:
+            assert tx.execute(shown).fetchone() == (SERVICE_ROLE, "read committed", "250ms")
+    finally:
+        engine.dispose()
+
+
+def test_isolation_is_not_inherited_from_the_database(owner: psycopg.Connection, settings: Settings) -> None:
+    """A server's or a login's default must not change what the ledger means."""
+
+    database = sql.Identifier(owner.info.dbname)
+    owner.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'serializable'").format(database))
+    try:
+        with open_app(settings, name="tests") as app:
+            alice = open_wallet(app, "alice", 1)
+            with transaction(app.claims.engine) as tx:
+                assert tx.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
+            assert deposit(app, alice, 1).available.minor == 2
+    finally:
+        owner.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_isolation").format(database))

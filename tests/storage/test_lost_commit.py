@@ -1,0 +1,139 @@
+"""A commit whose answer is lost: the database has it, and nobody was told.
+
+A server that waits for a standby which does not exist commits, and then says nothing. Its backend, ended while it
+waits, breaks the connection right there: after the commit, before the answer.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.support.books import balance_of, open_wallet
+from tests.support.ledger_pages import a_deposit
+from tests.support.payouts import schedule
+from wallet_core.bootstrap import migrate, open_app, verify
+from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
+from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.withdrawal import WithdrawalState
+from wallet_core.settings import Settings, read_settings
+from wallet_core.usecases.app import App
+from wallet_core.usecases.pay_out import pay_out
+from wallet_core.usecases.reconcile import reconcile
+from walletctl.local.postgres import LocalPostgres
+from walletctl.local.waiting import wait_until
+
+pytestmark = pytest.mark.alone
+
+ALICE = WalletId("alice")
+LEASE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetful:
+    """A server that can be told to commit and then say nothing."""
+
+    settings: Settings
+    owner: psycopg.Connection
+
+    def speechless(self, *, on: bool) -> None:
+        """Let connections made from now on wait for a standby, or no longer."""
+        self.owner.execute(f"ALTER DATABASE postgres SET synchronous_commit = {'on' if on else 'local'}".encode())
+
+    def lose_the_answer(self) -> None:
+        """Wait for a commit that waits for its standby, and end its connection; later ones commit as usual."""
+        assert wait_until(lambda: bool(self._speechless()), timeout_s=10)
+        self.speechless(on=False)
+        for pid in self._speechless():
+            self.owner.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    def _speechless(self) -> list[int]:
+        rows = self.owner.execute("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchall()
+        return [pid for (pid,) in rows]
+
+
+@pytest.fixture(scope="module")
+def forgetful() -> Iterator[Forgetful]:
+    """Start a server whose standby is nobody, migrated; it commits as usual until told otherwise."""
+    with tempfile.TemporaryDirectory(prefix="wallet-tests-", ignore_cleanup_errors=True) as root:
+        postgres = LocalPostgres(
+            Path(root),
+            settings={"fsync": "off", "synchronous_commit": "local", "synchronous_standby_names": "nobody"},
+        )
+        settings = read_settings(database_url=postgres.start(), log_level="ERROR")
+        try:
+            migrate(settings)
+            with psycopg.connect(settings.required_database_url(), autocommit=True) as owner:
+                yield Forgetful(settings, owner)
+        finally:
+            postgres.stop()
+
+
+class CountingBank:
+    """A bank that pays, and knows nothing when asked."""
+
+    def __init__(self) -> None:
+        self.paid = 0
+
+    def pay(self, payment: Payment) -> Answer:
+        """Pay."""
+        del payment
+        self.paid += 1
+        return Answer(kind=AnswerKind.ACCEPTED, reference="r")
+
+    def status(self, key: str) -> Status:
+        """Know nothing."""
+        del key
+        return Status(kind=StatusKind.NOT_FOUND)
+
+
+def lost_in_commit(forgetful: Forgetful, call: Callable[[], object], app: App) -> object:
+    """Run *call* on a fresh connection whose first commit is done and never answered."""
+    app.claims.engine.dispose()
+    forgetful.speechless(on=True)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(call)
+        forgetful.lose_the_answer()
+        return running.result(20)
+
+
+def test_a_commit_whose_answer_was_lost_is_replayed_and_not_done_again(forgetful: Forgetful) -> None:
+    """The batch runs once more, finds its own records, and tells what they say."""
+
+    with open_app(forgetful.settings, name="tests") as app:
+        open_wallet(app, "alice", 100)
+        command = a_deposit(5)
+        done = lost_in_commit(forgetful, lambda: app.ledger.post(command), app)
+
+        assert done == replace(app.ledger.post(command), replayed=True)
+        assert getattr(done, "subject", "") == f"transactions/{command.id}"
+        assert balance_of(app, ALICE) == 105
+    assert [check for check in verify(forgetful.settings) if check.broken] == []
+
+
+def test_a_payout_whose_start_was_committed_unheard_is_not_sent_but_asked_about(forgetful: Forgetful) -> None:
+    """The attempt row says that the bank may have heard; only after grace it is sent, once."""
+
+    bank = CountingBank()
+    with open_app(forgetful.settings, name="tests") as opened:
+        app = replace(opened, bank=bank)
+        bob = open_wallet(app, "bob", 100)
+        withdrawal = schedule(app, bob, 5)
+        (claimed,) = app.claims.to_pay(limit=1, lease=LEASE, clock_offset=timedelta())
+        started = lost_in_commit(forgetful, lambda: pay_out(app, claimed), app)
+
+        assert (started, bank.paid) == (None, 0)
+        assert app.reads.withdrawal(withdrawal).state is WithdrawalState.PROCESSING
+        assert balance_of(app, bob) == 95
+
+        for later in (timedelta(seconds=40), timedelta(minutes=5)):
+            for taken in app.claims.to_reconcile(limit=1, lease=LEASE, clock_offset=later):
+                reconcile(app, taken, clock_offset=later)
+        assert app.reads.withdrawal(withdrawal).state is WithdrawalState.SUCCEEDED
+        assert bank.paid == 1
+    assert [check for check in verify(forgetful.settings) if check.broken] == []

@@ -1,0 +1,307 @@
+"""The schema: what the code believes is what was migrated, and what must never be the database refuses."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, inspect, make_url
+
+from tests.support.database import Database
+from tests.support.rows import (
+    NOON,
+    SYSTEM_KEY,
+    Leg,
+    insert,
+    insert_entries,
+    insert_transaction,
+    insert_wallet,
+    insert_withdrawal,
+    set_wallet,
+)
+from wallet_core.domain.bank import AnswerKind
+from wallet_core.domain.transaction import TransactionType
+from wallet_core.domain.wallet import Role, WalletState
+from wallet_core.domain.withdrawal import FailureReason, WithdrawalState
+from wallet_core.storage.tables import metadata
+
+
+def refused_by(write: Callable[[], None]) -> str | None:
+    """Return the name of the constraint that refuses a write."""
+    with pytest.raises(psycopg.IntegrityError) as refused:
+        write()
+    return refused.value.diag.constraint_name
+
+
+def test_tables_as_the_code_sees_them_are_those_that_were_migrated(database: Database) -> None:
+    """Names, types and nullability, in both directions; what is left over is the migrations' own."""
+
+    engine = create_engine(make_url(database.url).set(drivername="postgresql+psycopg"))
+    try:
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            differences = compare_metadata(context, metadata)
+            columns = {
+                table: [
+                    (c["name"], c["type"].compile(engine.dialect), c["nullable"])
+                    for c in inspect(connection).get_columns(table)
+                ]
+                for table in metadata.tables
+            }
+    finally:
+        engine.dispose()
+
+    assert [d for d in differences if d[0] not in {"remove_index", "remove_constraint", "remove_fk"}] == []
+    assert columns == {
+        name: [(c.name, c.type.compile(engine.dialect), c.nullable) for c in table.columns]
+        for name, table in metadata.tables.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("constraint", "words"),
+    [
+        ("withdrawals_state", set(WithdrawalState)),
+        ("withdrawals_failure_reason", set(FailureReason)),
+        ("bank_attempts_answer", set(AnswerKind)),
+        ("wallets_role", set(Role)),
+        ("wallets_state", set(WalletState)),
+        ("transactions_type", set(TransactionType)),
+    ],
+)
+def test_words_of_the_domain_are_those_that_the_database_takes(
+    owner: psycopg.Connection, constraint: str, words: set[str]
+) -> None:
+    """A new word without a migration would fail in production only."""
+
+    row = owner.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [constraint]
+    ).fetchone()
+
+    assert row is not None
+    assert set(re.findall(r"'([A-Z_]+)'", row[0])) == {str(word) for word in words}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "key", "changes"),
+    [
+        ("wallets_floor", 1, {"balance": -1}),
+        ("wallets_floor", 1, {"balance": 5, "held": 6}),
+        ("wallets_floor", 1, {"balance": -11, "overdraft_limit": 10}),
+        ("wallets_floor", SYSTEM_KEY, {"role": "IN_TRANSIT", "id": "system:in_transit:USD", "balance": -1}),
+        ("wallets_floor", SYSTEM_KEY, {"role": "COMMISSION", "id": "system:commission:USD", "balance": -1}),
+        ("wallets_system_key", SYSTEM_KEY, {}),
+        ("wallets_system_key", 1, {"role": "EXTERNAL", "id": "system:external:USD"}),
+        ("wallets_system_id", 1, {"id": "system:external:USD"}),
+        ("wallets_system_id", SYSTEM_KEY, {"role": "EXTERNAL", "id": "external"}),
+        *[("wallets_system_id", 1, {"id": id_}) for id_ in ("", "A", "a_b", "-a", "a-", "a" * 64, "a\n", "ä")],
+        *[("wallets_currency", 1, {"currency": currency}) for currency in ("usd", "US", "USDX", "", "USD\n")],
+        ("wallets_role", 1, {"role": "OTHER"}),
+        ("wallets_state", 1, {"state": "ASLEEP"}),
+        ("wallets_held", 1, {"held": -1}),
+        ("wallets_overdraft_limit", 1, {"balance": 5, "overdraft_limit": -1}),
+        ("wallets_sequence", 1, {"sequence": -1}),
+        ("wallets_pkey", 7, {}),
+        ("wallets_id_key", 1, {"id": "wallet-7"}),
+    ],
+)
+def test_a_wallet_that_must_not_be_is_refused(
+    owner: psycopg.Connection, constraint: str, key: int, changes: dict[str, object]
+) -> None:
+    """Each by the constraint that is named after the rule."""
+
+    insert_wallet(owner, 7)
+
+    assert refused_by(lambda: insert_wallet(owner, key, **changes)) == constraint
+
+
+def test_the_world_outside_alone_has_no_floor(owner: psycopg.Connection) -> None:
+    """And an overdraft lowers the others'."""
+
+    insert_wallet(owner, SYSTEM_KEY, id="system:external:USD", role="EXTERNAL", balance=-(2**63))
+    insert_wallet(owner, 1, balance=-10, overdraft_limit=10)
+    insert_wallet(owner, 2, balance=5, held=5)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "changes"),
+    [
+        ("withdrawals_amount", {"amount": 0}),
+        ("withdrawals_amount", {"amount": -5}),
+        ("withdrawals_state", {"state": "RETURNED"}),
+        ("withdrawals_final", {"next_attempt_time": None}),
+        ("withdrawals_final", {"state": "CANCELLED"}),
+        ("withdrawals_lease", {"state": "CANCELLED", "next_attempt_time": None, "lease_until": NOON}),
+        ("withdrawals_succeeded", {"state": "SUCCEEDED", "next_attempt_time": None}),
+        ("withdrawals_succeeded", {"bank_reference": "r"}),
+        ("withdrawals_failed", {"state": "FAILED", "next_attempt_time": None}),
+        ("withdrawals_failed", {"failure_reason": "BANK_REFUSED"}),
+        ("withdrawals_failure_reason", {"state": "FAILED", "next_attempt_time": None, "failure_reason": "WHY"}),
+        ("withdrawals_wallet_fkey", {"wallet": 404}),
+    ],
+)
+def test_a_withdrawal_that_must_not_be_is_refused(
+    owner: psycopg.Connection, constraint: str, changes: dict[str, object]
+) -> None:
+    """A final one has no next attempt and no lease, and says how it ended."""
+
+    insert_wallet(owner, 1)
+
+    assert refused_by(lambda: insert_withdrawal(owner, **changes)) == constraint
+
+
+@pytest.mark.parametrize(
+    ("constraint", "changes"),
+    [
+        ("transactions_amount", {"amount": 0}),
+        ("transactions_amount", {"amount": -1}),
+        ("transactions_type", {"type": "GIFT"}),
+        ("transactions_withdrawal", {"type": "WITHDRAWAL"}),
+        ("transactions_withdrawal", {"withdrawal": uuid4()}),
+    ],
+)
+def test_a_transaction_that_must_not_be_is_refused(
+    owner: psycopg.Connection, constraint: str, changes: dict[str, object]
+) -> None:
+    """A payout's legs name their withdrawal, and nothing else does."""
+
+    assert refused_by(lambda: insert_transaction(owner, uuid4(), **changes)) == constraint
+
+
+@pytest.mark.parametrize(
+    ("constraint", "changes"),
+    [
+        ("requests_fingerprint", {"fingerprint": b"short"}),
+        ("requests_outcome", {"subject": None}),
+        ("requests_outcome", {"refusal": "InsufficientFunds", "told": "{}"}),
+        ("requests_outcome", {"subject": None, "refusal": "InsufficientFunds"}),
+    ],
+)
+def test_a_request_has_one_outcome(owner: psycopg.Connection, constraint: str, changes: dict[str, object]) -> None:
+    """A subject, or a refusal with what was told."""
+
+    values: dict[str, object] = {
+        "caller": "c",
+        "request_id": uuid4(),
+        "method": "M",
+        "fingerprint": bytes(16),
+        "subject": "s",
+        "time": NOON,
+    }
+
+    assert refused_by(lambda: insert(owner, "requests", **(values | changes))) == constraint
+
+
+def two_wallets(owner: psycopg.Connection) -> None:
+    """Make two wallets in USD and one in EUR with two entries each, whose rows agree: 100, -100 and 0."""
+    with owner.transaction():
+        insert_wallet(owner, 1, balance=100, sequence=2)
+        insert_wallet(owner, SYSTEM_KEY, id="system:external:USD", role="EXTERNAL", balance=-100, sequence=2)
+        insert_wallet(owner, 3, currency="EUR")
+        insert_entries(owner, [(1, 1, 60, 60), (1, 2, 40, 100), (SYSTEM_KEY, 1, -60, -60), (SYSTEM_KEY, 2, -40, -100)])
+
+
+REFUSED_ENTRIES: list[tuple[str, list[Leg], dict[int, dict[str, object]]]] = [
+    # A leg alone, legs that do not balance, and two currencies that do so only together.
+    ("entries_zero_sum", [(1, 3, 5, 105)], {1: {"balance": 105, "sequence": 3}}),
+    (
+        "entries_zero_sum",
+        [(1, 3, 5, 105), (SYSTEM_KEY, 3, -4, -104)],
+        {1: {"balance": 105, "sequence": 3}, SYSTEM_KEY: {"balance": -104, "sequence": 3}},
+    ),
+    (
+        "entries_zero_sum",
+        [(1, 3, -5, 95), (3, 1, 5, 5)],
+        {1: {"balance": 95, "sequence": 3}, 3: {"balance": 5, "sequence": 1}},
+    ),
+    # A balance that does not follow, a gap, a history that begins in the middle.
+    (
+        "entries_chain",
+        [(1, 3, 5, 106), (SYSTEM_KEY, 3, -5, -105)],
+        {1: {"balance": 106, "sequence": 3}, SYSTEM_KEY: {"balance": -105, "sequence": 3}},
+    ),
+    (
+        "entries_chain",
+        [(1, 4, 5, 105), (SYSTEM_KEY, 3, -5, -105)],
+        {1: {"balance": 105, "sequence": 4}, SYSTEM_KEY: {"balance": -105, "sequence": 3}},
+    ),
+    (
+        "entries_chain",
+        [(3, 2, 5, 5), (1, 3, -5, 95)],
+        {1: {"balance": 95, "sequence": 3}, 3: {"balance": 5, "sequence": 2, "currency": "USD"}},
+    ),
+    # A wallet's row that was not moved, or elsewhere, or does not exist.
+    ("entries_wallet", [(1, 3, 5, 105), (SYSTEM_KEY, 3, -5, -105)], {}),
+    (
+        "entries_wallet",
+        [(1, 3, 5, 105), (SYSTEM_KEY, 3, -5, -105)],
+        {1: {"balance": 104, "sequence": 3}, SYSTEM_KEY: {"balance": -105, "sequence": 3}},
+    ),
+    (
+        "entries_wallet",
+        [(1, 3, 5, 105), (SYSTEM_KEY, 3, -5, -105)],
+        {1: {"balance": 105, "sequence": 4}, SYSTEM_KEY: {"balance": -105, "sequence": 3}},
+    ),
+    (
+        "entries_wallet",
+        [(1, 3, 5, 105), (SYSTEM_KEY, 3, -5, -105)],
+        {
+            1: {"balance": 105, "sequence": 3, "last_time": NOON + timedelta(seconds=1)},
+            SYSTEM_KEY: {"balance": -105, "sequence": 3},
+        },
+    ),
+    ("entries_wallet", [(404, 1, 5, 5), (405, 1, -5, -5)], {}),
+    # A lost update, and an entry that moves nothing.
+    ("entries_pkey", [(1, 2, 5, 105), (SYSTEM_KEY, 3, -5, -105)], {}),
+    ("entries_amount", [(1, 3, 0, 100)], {}),
+    ("entries_sequence", [(1, 0, 5, 5)], {}),
+]
+
+
+@pytest.mark.parametrize(("constraint", "legs", "rows"), REFUSED_ENTRIES)
+def test_entries_that_break_the_books_are_refused(
+    owner: psycopg.Connection, constraint: str, legs: list[Leg], rows: dict[int, dict[str, object]]
+) -> None:
+    """Even from the owner, and even where the wallets' rows were made to fit."""
+
+    two_wallets(owner)
+
+    def write() -> None:
+        with owner.transaction():
+            for key, changes in rows.items():
+                set_wallet(owner, key, **changes)
+            insert_entries(owner, legs)
+
+    assert refused_by(write) == constraint
+    assert owner.execute("SELECT count(*) FROM entries").fetchone() == (4,)
+
+
+def test_an_entry_before_the_one_before_it_in_time_is_refused(owner: psycopg.Connection) -> None:
+    """Within a wallet, time never runs against sequence."""
+
+    two_wallets(owner)
+    earlier = NOON - timedelta(microseconds=1)
+
+    def write() -> None:
+        with owner.transaction():
+            set_wallet(owner, 1, balance=105, sequence=3, last_time=earlier)
+            set_wallet(owner, SYSTEM_KEY, balance=-105, sequence=3, last_time=earlier)
+            insert_entries(owner, [(1, 3, 5, 105), (SYSTEM_KEY, 3, -5, -105)], time=earlier)
+
+    assert refused_by(write) == "entries_chain"
+
+
+def test_entries_that_keep_the_rules_are_taken(owner: psycopg.Connection) -> None:
+    """So the refusals above were not for something else."""
+
+    two_wallets(owner)
+    with owner.transaction():
+        set_wallet(owner, 1, balance=105, sequence=3)
+        set_wallet(owner, SYSTEM_KEY, balance=-105, sequence=3)
+        insert_entries(owner, [(1, 3, 5, 105), (SYSTEM_KEY, 3, -5, -105)])
+
+    assert owner.execute("SELECT count(*) FROM entries").fetchone() == (6,)

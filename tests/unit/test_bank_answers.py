@@ -1,0 +1,162 @@
+"""What the bank says, and what it means: whatever is not surely a yes or a no is unknown."""
+
+import pytest
+
+from wallet_core.domain.bank import AnswerKind, Payment, StatusKind
+from wallet_core.domain.money import Money
+from wallet_core.gateways.bank import read_answer, read_status
+
+ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
+NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
+SUCCESS: dict[str, object] = {"data": "success", "status": 200, "reference": "r-1"}
+FAILED: dict[str, object] = {"data": "failed", "status": 503}
+REJECTED: dict[str, object] = {"data": "rejected", "status": 422, "reason": "closed"}
+PAYMENT = Payment(key="wd-1", amount=Money("USD", 1005), account="DE02", owner="Ada")
+DEADLINE_S = 0.4
+# What a busy machine may add to a deadline.
+MARGIN_S = 1.0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, SUCCESS, ACCEPTED),
+        (200, {"data": "success", "status": 200}, ACCEPTED),
+        (200, FAILED, NO_FOR_NOW),
+        (429, {"data": "too many requests", "status": 429}, NO_FOR_NOW),
+        (429, {}, NO_FOR_NOW),
+        (200, REJECTED, NO_FOR_GOOD),
+        *[(status, REJECTED, NO_FOR_GOOD) for status in (400, 422)],
+        *[(status, {}, NO_FOR_GOOD) for status in (400, 422)],
+        *[(status, {}, NOT_SENT) for status in (401, 403)],
+        # Everything else may have been paid, however it is dressed.
+        *[(status, {}, UNKNOWN) for status in (301, 302, 303, 307, 308, 404, 405, 408, 409, 410, 418, 451)],
+        *[(status, {}, UNKNOWN) for status in (100, 500, 501, 502, 503, 504, 599, 200, 201, 202, 204)],
+        *[(status, SUCCESS, UNKNOWN) for status in (201, 202, 206, 302, 404, 409, 500, 502, 503)],
+        *[(status, FAILED, UNKNOWN) for status in (201, 302, 404, 409, 500, 503)],
+        *[(status, REJECTED, UNKNOWN) for status in (201, 302, 404, 409, 500, 503)],
+        (200, {"data": "success"}, UNKNOWN),
+        (200, {"data": "success", "status": 503}, UNKNOWN),
+        (200, {"data": "success", "status": "200"}, UNKNOWN),
+        (200, {"data": "success", "status": True}, UNKNOWN),
+        (200, {"data": "Success", "status": 200}, UNKNOWN),
+        (200, {"data": ["success"], "status": 200}, UNKNOWN),
+        (200, {"data": {"data": "success", "status": 200}}, UNKNOWN),
+        (200, {"status": 200}, UNKNOWN),
+        (200, {"data": "failed"}, UNKNOWN),
+        (200, {"data": "failed", "status": 200}, UNKNOWN),
+        (200, {"data": "failed", "status": 500}, UNKNOWN),
+        (200, {"data": "failed", "status": "503"}, UNKNOWN),
+        (200, {"data": None, "status": None}, UNKNOWN),
+        (200, {"data": "rejected", "status": 200}, UNKNOWN),
+        (200, {"data": "rejected", "status": 503}, UNKNOWN),
+    ],
+)
+def test_an_answer_means_what_the_table_says(status: int, body: dict[str, object], kind: AnswerKind) -> None:
+    """Status line and body must agree; a contradiction is neither yes nor no."""
+
+    assert read_answer(status, body, None).kind is kind
+
+
+@pytest.mark.parametrize(("reference", "read"), [("r-1", "r-1"), (None, ""), (7, ""), (["r"], ""), ("", "")])
+def test_a_reference_is_text_or_nothing(reference: object, read: str) -> None:
+    """A strange one does not undo the yes."""
+
+    answer = read_answer(200, SUCCESS | {"reference": reference}, None)
+
+    assert (answer.kind, answer.reference) == (ACCEPTED, read)
+
+
+@pytest.mark.parametrize("reference", ["r\x00", "\ud800", "r" * 60_000])
+def test_a_reference_that_cannot_be_kept_does_not_reach_the_books(reference: str) -> None:
+    """No database holds a zero byte or half a character: the yes must be stored all the same."""
+
+    for read in (
+        read_answer(200, SUCCESS | {"reference": reference}, None).reference,
+        read_status(200, {"state": "executed", "amount": 1, "currency": "USD", "reference": reference}).reference,
+    ):
+        # Told by yes and no only: a failure that quoted it could not be reported.
+        is_storable = "\x00" not in read and read == read.encode(errors="ignore").decode()
+        is_short = len(read) < 1000
+        assert (is_storable, is_short) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        *[("0", 0.0), ("7", 7.0), ("3600", 3600.0), (None, None), ("", None), ("-1", None), ("1.5", None)],
+        *[("soon", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("1e9", None), ("inf", None), ("²", None)],
+    ],
+)
+def test_retry_after_is_whole_seconds_or_nothing(header: str | None, seconds: float | None) -> None:
+    """A date means the usual backoff."""
+
+    assert read_answer(429, {}, header).retry_after_s == seconds
+
+
+def test_retry_after_of_many_digits_stays_a_number_that_can_be_compared() -> None:
+    """Not infinity, which no clock can add."""
+
+    retry_after_s = read_answer(429, {}, "9" * 400).retry_after_s
+
+    assert retry_after_s is None or retry_after_s < 1e12
+
+
+def test_the_detail_of_an_answer_is_short_and_printable() -> None:
+    """It is kept with the attempt and shown to people."""
+
+    answer = read_answer(500, {"error": "\x00\ud800" + "x" * 100_000}, None)
+
+    assert len(answer.detail) <= 200
+    assert answer.detail.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, {"state": "executed", "amount": 1005, "currency": "USD"}, StatusKind.EXECUTED),
+        (200, {"state": "executed"}, StatusKind.EXECUTED),
+        (200, {"state": "failed"}, StatusKind.FAILED),
+        (200, {"state": "pending"}, StatusKind.PENDING),
+        (404, {"state": "not_found"}, StatusKind.NOT_FOUND),
+        # A 404 of a proxy, or of a bank that was told another path, says nothing about the payment.
+        (404, {}, StatusKind.SILENT),
+        (404, {"data": "unknown path", "status": 404}, StatusKind.SILENT),
+        (404, {"state": "failed"}, StatusKind.SILENT),
+        (404, {"state": "executed"}, StatusKind.SILENT),
+        (410, {"state": "not_found"}, StatusKind.SILENT),
+        (200, {"state": "not_found"}, StatusKind.SILENT),
+        (200, {}, StatusKind.SILENT),
+        (200, {"state": None}, StatusKind.SILENT),
+        (200, {"state": True}, StatusKind.SILENT),
+        (200, {"state": ["executed"]}, StatusKind.SILENT),
+        (200, {"state": "EXECUTED"}, StatusKind.SILENT),
+        (200, {"state": "returned"}, StatusKind.SILENT),
+        *[(status, {"state": "failed"}, StatusKind.SILENT) for status in (201, 202, 301, 400, 403, 409, 429, 500, 503)],
+        *[(status, {"state": "executed"}, StatusKind.SILENT) for status in (201, 302, 401, 422, 502, 504)],
+    ],
+)
+def test_a_status_means_what_it_says_or_nothing(status: int, body: dict[str, object], kind: StatusKind) -> None:
+    """Only the bank's own clear word ends a doubt."""
+
+    assert read_status(status, body).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "money"),
+    [
+        (1005, "USD", Money("USD", 1005)),
+        (True, "USD", None),
+        (1005.0, "USD", None),
+        ("1005", "USD", None),
+        (None, "USD", None),
+        (1005, None, None),
+        (1005, ["USD"], None),
+    ],
+)
+def test_an_amount_is_an_integer_with_a_currency_or_not_told(
+    amount: object, currency: object, money: Money | None
+) -> None:
+    """True is not one minor unit."""
+
+    assert read_status(200, {"state": "executed", "amount": amount, "currency": currency}).amount == money

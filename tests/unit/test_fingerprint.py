@@ -1,0 +1,117 @@
+"""The fingerprint: equal exactly for two commands that ask for the same thing, for ever."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
+
+import pytest
+
+from wallet_core.domain.cancel_withdrawal import CancelWithdrawal
+from wallet_core.domain.command import Command, Request, fingerprint
+from wallet_core.domain.create_wallet import CreateWallet
+from wallet_core.domain.deposit import Deposit
+from wallet_core.domain.money import Money
+from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.transfer import Transfer
+from wallet_core.domain.wallet import WalletId
+
+ONE, TWO = UUID(int=1), UUID(int=2)
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+TRANSFER = Transfer(
+    id=ONE,
+    source=WalletId("alice"),
+    destination=WalletId("bob"),
+    amount=Money("USD", 1005),
+    description="rent",
+)
+DEPOSIT = Deposit(id=ONE, wallet=WalletId("alice"), amount=Money("USD", 1), description="a", external_reference="b")
+CREATE = CreateWallet(
+    id=WalletId("alice"), asked_id=WalletId("alice"), currency="USD", owner="Ada", display_name="Ada's"
+)
+SCHEDULE = ScheduleWithdrawal(
+    id=ONE,
+    wallet=WalletId("alice"),
+    amount=Money("USD", 5),
+    execute_time=NOON,
+    bank_account="DE02",
+    description="out",
+)
+CANCEL = CancelWithdrawal(withdrawal=ONE)
+
+CHANGED = [
+    (TRANSFER, replace(TRANSFER, source=WalletId("carol"))),
+    (TRANSFER, replace(TRANSFER, destination=WalletId("carol"))),
+    (TRANSFER, replace(TRANSFER, source=TRANSFER.destination, destination=TRANSFER.source)),
+    (TRANSFER, replace(TRANSFER, amount=Money("USD", 1006))),
+    (TRANSFER, replace(TRANSFER, amount=Money("EUR", 1005))),
+    (TRANSFER, replace(TRANSFER, description="")),
+    (TRANSFER, replace(TRANSFER, description="rent ")),
+    (DEPOSIT, replace(DEPOSIT, wallet=WalletId("bob"))),
+    (DEPOSIT, replace(DEPOSIT, amount=Money("USD", 2))),
+    (DEPOSIT, replace(DEPOSIT, description="b", external_reference="a")),
+    (DEPOSIT, replace(DEPOSIT, description="a,b", external_reference="")),
+    (CREATE, replace(CREATE, asked_id=None)),
+    (CREATE, replace(CREATE, asked_id=WalletId("bob"))),
+    (CREATE, replace(CREATE, currency="EUR")),
+    (CREATE, replace(CREATE, owner="")),
+    (CREATE, replace(CREATE, display_name="")),
+    (SCHEDULE, replace(SCHEDULE, execute_time=None)),
+    (SCHEDULE, replace(SCHEDULE, execute_time=NOON + timedelta(microseconds=1))),
+    (SCHEDULE, replace(SCHEDULE, bank_account="DE03")),
+    (SCHEDULE, replace(SCHEDULE, amount=Money("USD", 6))),
+    (SCHEDULE, replace(SCHEDULE, description="")),
+    (SCHEDULE, replace(SCHEDULE, wallet=WalletId("bob"))),
+    (CANCEL, replace(CANCEL, withdrawal=TWO)),
+]
+
+
+@pytest.mark.parametrize("pair", CHANGED)
+def test_another_value_in_any_field_is_another_request(pair: tuple[Command, Command]) -> None:
+    """Each field counts, and an unset one is not its default."""
+
+    asked, changed = pair
+
+    assert fingerprint(asked) != fingerprint(changed)
+
+
+@pytest.mark.parametrize("command", [TRANSFER, DEPOSIT, CREATE, SCHEDULE, CANCEL])
+def test_the_same_ask_under_another_request_is_the_same(command: Command) -> None:
+    """Who asks, under which id, and whether for good is not part of what is asked."""
+
+    again = replace(command, request=Request("somebody", TWO), validate_only=True)
+
+    assert fingerprint(command) == fingerprint(again)
+
+
+def test_ids_that_the_service_made_up_do_not_count() -> None:
+    """A repeat gets a fresh id before it is recognised as a repeat."""
+
+    assert fingerprint(TRANSFER) == fingerprint(replace(TRANSFER, id=TWO))
+    assert fingerprint(DEPOSIT) == fingerprint(replace(DEPOSIT, id=TWO))
+    assert fingerprint(SCHEDULE) == fingerprint(replace(SCHEDULE, id=TWO))
+    assert fingerprint(CREATE) == fingerprint(replace(CREATE, id=WalletId("made-up")))
+
+
+def test_an_instant_is_the_same_in_every_timezone() -> None:
+    """Noon in UTC is two in the afternoon elsewhere."""
+
+    elsewhere = NOON.astimezone(timezone(timedelta(hours=2)))
+
+    assert fingerprint(SCHEDULE) == fingerprint(replace(SCHEDULE, execute_time=elsewhere))
+
+
+def test_two_kinds_of_command_never_ask_for_the_same() -> None:
+    """The method is part of the fingerprint, even where the fields would agree."""
+
+    commands = [TRANSFER, DEPOSIT, CREATE, SCHEDULE, CANCEL]
+
+    assert len(commands) == len({fingerprint(command) for command in commands})
+
+
+def test_the_canonical_form_has_not_changed() -> None:
+    """Stored fingerprints are kept for ever: a new form needs a new version and must still read the old one."""
+
+    assert len(fingerprint(TRANSFER)) == 16
+    assert fingerprint(TRANSFER).hex() == "e465f1e25d3d9b1e2f2d28811ff0688b"
+    assert fingerprint(replace(SCHEDULE, execute_time=None)).hex() == "b8eea7743b1390f0fbce8fc0647e0b26"

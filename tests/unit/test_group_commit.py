@@ -1,0 +1,318 @@
+"""Group commit: while one batch is being committed the next one gathers, and every caller hears of its own item."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
+
+import pytest
+
+from tests.support.together import together
+from wallet_core.domain.errors import DeadlineTooShort, OutcomeUnknown, ServerDraining, ServerOverloaded
+from wallet_core.ledger.group_commit import GroupCommit, Stage, Ticket
+from walletctl.local.waiting import wait_until
+
+Tickets = Sequence[Ticket[int, str]]
+
+
+class Gate:
+    """A commit that notes its batches, and stops in each one while shut."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.reached = threading.Semaphore(0)
+        self.open = threading.Event()
+        self.open.set()
+
+    def commit(self, tickets: Tickets) -> None:
+        """Answer each item with its own text, once the gate is open."""
+        self.batches.append([ticket.item for ticket in tickets])
+        self.reached.release()
+        assert self.open.wait(10)
+        for ticket in tickets:
+            ticket.answer(f"done {ticket.item}")
+
+
+class Line:
+    """A line whose gate is shut on item 0, so that what comes next gathers."""
+
+    def __init__(self, *, batch_max: int = 100, line_max: int = 100) -> None:
+        self.gate = Gate()
+        self.group = GroupCommit("test", self.gate.commit, batch_max=batch_max, line_max=line_max)
+        self.pool = ThreadPoolExecutor(70)
+
+    def shut(self) -> Future[str]:
+        """Shut the gate and put item 0 before it; return once the commit of it has begun."""
+        self.gate.open.clear()
+        first = self.submit(0)
+        assert self.gate.reached.acquire(timeout=10)
+        return first
+
+    def submit(self, item: int, deadline: float | None = None) -> Future[str]:
+        """Submit from a thread of its own."""
+        return self.pool.submit(self.group.submit, item, deadline)
+
+    def enter(self, item: int, deadline: float | None = None) -> Ticket[int, str]:
+        """Put an item in line; its order is the order of these calls."""
+        ticket: Ticket[int, str] = Ticket(item, deadline)
+        self.group.enter(ticket)
+        return ticket
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[..., Line]]:
+    """Make lines that are closed at the end."""
+    made: list[Line] = []
+
+    def make(**limits: int) -> Line:
+        made.append(Line(**limits))
+        return made[-1]
+
+    yield make
+    for line in made:
+        line.gate.open.set()
+        line.group.close()
+        line.pool.shutdown()
+
+
+def test_a_lone_item_is_committed_alone_and_at_once(lines: Callable[..., Line]) -> None:
+    """Nothing waits when the line is empty."""
+
+    line = lines()
+
+    assert [line.group.submit(item) for item in (1, 2, 3)] == ["done 1", "done 2", "done 3"]
+    assert line.gate.batches == [[1], [2], [3]]
+
+
+def test_items_that_arrive_during_a_commit_are_the_next_batch(lines: Callable[..., Line]) -> None:
+    """In the order in which they came."""
+
+    line = lines()
+    first = line.shut()
+    tickets = [line.enter(item) for item in (1, 2, 3, 4)]
+    line.gate.open.set()
+
+    assert [first.result(10), *(ticket.wait() for ticket in tickets)] == [f"done {item}" for item in range(5)]
+    assert line.gate.batches == [[0], [1, 2, 3, 4]]
+
+
+def test_a_batch_has_at_most_batch_max_items(lines: Callable[..., Line]) -> None:
+    """The rest is the batch after it."""
+
+    line = lines(batch_max=3)
+    line.shut()
+    tickets = [line.enter(item) for item in range(1, 8)]
+    line.gate.open.set()
+    for ticket in tickets:
+        ticket.wait()
+
+    assert line.gate.batches == [[0], [1, 2, 3], [4, 5, 6], [7]]
+
+
+def test_a_withdrawn_item_does_not_take_a_place_in_the_batch(lines: Callable[..., Line]) -> None:
+    """It is passed over, and the batch is filled behind it."""
+
+    line = lines(batch_max=2)
+    line.shut()
+    gone = line.enter(1, deadline=monotonic())
+    tickets = [line.enter(2), line.enter(3)]
+    with pytest.raises(DeadlineTooShort):
+        gone.wait()
+    line.gate.open.set()
+
+    assert [ticket.wait() for ticket in tickets] == ["done 2", "done 3"]
+    assert line.gate.batches == [[0], [2, 3]]
+
+
+def test_a_deadline_that_passes_in_line_withdraws_the_item(lines: Callable[..., Line]) -> None:
+    """It was never begun, and never is."""
+
+    line = lines()
+    first = line.shut()
+    late = line.submit(1, deadline=monotonic() + 0.01)
+    with pytest.raises(DeadlineTooShort):
+        late.result(10)
+    line.gate.open.set()
+
+    assert first.result(10) == "done 0"
+    assert line.group.submit(2) == "done 2"
+    assert line.gate.batches == [[0], [2]]
+
+
+def test_a_line_of_withdrawn_items_only_still_serves_the_next_one(lines: Callable[..., Line]) -> None:
+    """The committing thread goes back to waiting, and is woken again."""
+
+    line = lines()
+    line.shut()
+    for item in (1, 2, 3):
+        with pytest.raises(DeadlineTooShort):
+            line.group.submit(item, monotonic())
+    line.gate.open.set()
+
+    assert line.group.submit(4) == "done 4"
+    assert line.gate.batches == [[0], [4]]
+
+
+def test_a_deadline_that_passes_during_the_commit_leaves_the_outcome_open(lines: Callable[..., Line]) -> None:
+    """The caller goes; the commit does not stop for it."""
+
+    line = lines()
+    line.gate.open.clear()
+    ticket = line.enter(1, deadline=monotonic() + 0.05)
+    assert line.gate.reached.acquire(timeout=10)
+    with pytest.raises(OutcomeUnknown):
+        ticket.wait()
+    line.gate.open.set()
+
+    assert wait_until(lambda: ticket.stage is Stage.ANSWERED, timeout_s=10)
+    assert line.gate.batches == [[1]]
+
+
+def test_an_answer_that_is_there_is_told_even_after_the_deadline(lines: Callable[..., Line]) -> None:
+    """Known is better than unknown."""
+
+    line = lines()
+    ticket = line.enter(1, deadline=monotonic() + 0.05)
+    assert wait_until(lambda: ticket.stage is Stage.ANSWERED and ticket.expired, timeout_s=10)
+
+    assert ticket.wait() == "done 1"
+
+
+def test_a_full_line_refuses_newcomers_and_serves_the_others(lines: Callable[..., Line]) -> None:
+    """As soon as there is room again, newcomers are welcome."""
+
+    line = lines(line_max=2)
+    line.shut()
+    tickets = [line.enter(1), line.enter(2)]
+    with pytest.raises(ServerOverloaded):
+        line.group.submit(3)
+    line.gate.open.set()
+
+    assert [ticket.wait() for ticket in tickets] == ["done 1", "done 2"]
+    assert line.group.submit(4) == "done 4"
+    assert line.gate.batches == [[0], [1, 2], [4]]
+
+
+def test_those_who_left_do_not_keep_a_full_line_full(lines: Callable[..., Line]) -> None:
+    """During a long commit callers come, give up, and come again."""
+
+    line = lines(line_max=2)
+    line.shut()
+    for item in (1, 2):
+        with pytest.raises(DeadlineTooShort):
+            line.group.submit(item, monotonic())
+    ticket = line.enter(3)
+    line.gate.open.set()
+
+    assert ticket.wait() == "done 3"
+
+
+def test_a_commit_that_raises_fails_those_it_left_unanswered() -> None:
+    """And only those; the line goes on."""
+
+    def commit(tickets: Tickets) -> None:
+        tickets[0].answer("answered")
+        if len(tickets) > 1 or tickets[0].item == 9:
+            raise ValueError("the commit broke")
+
+    hold = threading.Event()
+
+    def held(tickets: Tickets) -> None:
+        assert hold.wait(10)
+        commit(tickets)
+
+    group: GroupCommit[int, str] = GroupCommit("test", held, batch_max=10, line_max=10)
+    tickets: list[Ticket[int, str]] = [Ticket(item, None) for item in (1, 2, 3, 4)]
+    try:
+        for ticket in tickets:
+            group.enter(ticket)
+            assert ticket.item != 1 or wait_until(lambda: tickets[0].stage is Stage.TAKEN, timeout_s=10)
+        hold.set()
+
+        assert [tickets[0].wait(), tickets[1].wait()] == ["answered", "answered"]
+        for ticket in tickets[2:]:
+            with pytest.raises(ValueError, match="the commit broke"):
+                ticket.wait()
+        assert group.submit(5) == "answered"
+    finally:
+        hold.set()
+        group.close()
+
+
+def test_closing_finishes_the_line_and_refuses_newcomers(lines: Callable[..., Line]) -> None:
+    """Whoever was let in is served."""
+
+    line = lines(batch_max=2)
+    line.shut()
+    tickets = [line.enter(item) for item in (1, 2, 3)]
+    closing = line.pool.submit(line.group.close)
+
+    def refused() -> bool:
+        try:
+            tickets.append(line.enter(len(tickets) + 1))
+        except ServerDraining:
+            return True
+        return False
+
+    assert wait_until(refused, timeout_s=10)
+    assert not closing.done()
+    line.gate.open.set()
+    closing.result(10)
+
+    assert [ticket.wait() for ticket in tickets] == [f"done {item}" for item in range(1, len(tickets) + 1)]
+    with pytest.raises(ServerDraining):
+        line.group.submit(99)
+
+
+def test_an_idle_line_closes_at_once_and_twice() -> None:
+    """Nothing is waited for."""
+
+    group: GroupCommit[int, str] = GroupCommit("test", Gate().commit, batch_max=1, line_max=1)
+    group.close()
+    group.close()
+
+    with pytest.raises(ServerDraining):
+        group.submit(1)
+
+
+def test_many_threads_each_hear_of_all_their_own_items_once(lines: Callable[..., Line]) -> None:
+    """64 callers, 100 items each, none lost, doubled or mixed up."""
+
+    line = lines(batch_max=50, line_max=1000)
+    heard = together(
+        [
+            lambda caller=caller: [line.group.submit(caller * 100 + nth) for nth in range(100)]  # type: ignore[misc]
+            for caller in range(64)
+        ]
+    )
+
+    assert heard == [[f"done {caller * 100 + nth}" for nth in range(100)] for caller in range(64)]
+    committed = [item for batch in line.gate.batches for item in batch]
+    assert sorted(committed) == list(range(6400))
+    assert max(len(batch) for batch in line.gate.batches) <= 50
+
+
+def test_callers_with_deadlines_hear_the_truth_about_every_item(lines: Callable[..., Line]) -> None:
+    """Answered means committed, too short means never committed, whatever the timing."""
+
+    line = lines(batch_max=8, line_max=1000)
+
+    def call(caller: int) -> list[tuple[int, str]]:
+        told = []
+        for nth in range(50):
+            item = caller * 50 + nth
+            try:
+                told.append((item, line.group.submit(item, monotonic() + (item % 7) * 0.0002)))
+            except (DeadlineTooShort, OutcomeUnknown) as error:
+                told.append((item, type(error).__name__))
+        return told
+
+    heard = together([lambda caller=caller: call(caller) for caller in range(16)])  # type: ignore[misc]
+    line.group.close()
+    committed = {item for batch in line.gate.batches for item in batch}
+
+    for told in heard:
+        assert isinstance(told, list)
+        for item, word in told:
+            assert (item in committed) or word == "DeadlineTooShort"
+            assert (item not in committed) or word != "DeadlineTooShort"

@@ -1,0 +1,222 @@
+"""Takeovers and doubts: only the bank's own word ends an unknown, and nothing is sent again lightly."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.support.ledger_pages import NOW
+from tests.support.payout_pages import LEASE_UNTIL, POLICY, Answered, Payout, a_payout
+from wallet_core.domain.bank import AnswerKind, Status, StatusKind
+from wallet_core.domain.command import Refused
+from wallet_core.domain.errors import StaleClaim
+from wallet_core.domain.money import Money
+from wallet_core.domain.withdrawal import WithdrawalState
+
+ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
+NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
+SCHEDULED, PROCESSING, IN_DOUBT = WithdrawalState.SCHEDULED, WithdrawalState.PROCESSING, WithdrawalState.IN_DOUBT
+SUCCEEDED, FAILED, CANCELLED = WithdrawalState.SUCCEEDED, WithdrawalState.FAILED, WithdrawalState.CANCELLED
+IN_TRANSIT, PAID, RELEASED = (90, 10), (90, 0), (100, 0)
+STALE = Refused(StaleClaim("withdrawals/00000000-0000-0000-0000-000000000007"))
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
+
+
+def test_a_payout_that_was_left_amid_an_attempt_is_doubted() -> None:
+    """A takeover never sends: it only asks."""
+
+    payout = a_payout()
+    payout.take_over()
+
+    assert (payout.now.state, payout.money) == (IN_DOUBT, IN_TRANSIT)
+    assert payout.now.lease_until == LEASE_UNTIL
+
+
+@pytest.mark.parametrize("answers", [(NO_FOR_NOW,), (NOT_SENT,), (NO_FOR_NOW, NOT_SENT)])
+def test_a_payout_that_was_left_between_attempts_goes_back_in_line(answers: tuple[Answered, ...]) -> None:
+    """Every attempt was a clear no, or never sent."""
+
+    payout = a_payout(PROCESSING, answers)
+    payout.take_over()
+
+    assert (payout.now.state, payout.now.lease_until, payout.now.next_attempt_time) == (PROCESSING, None, NOW)
+
+
+@pytest.mark.parametrize("kind", [ACCEPTED, NO_FOR_GOOD, UNKNOWN])
+def test_a_stale_answer_before_the_takeover_does_not_put_the_payout_back_in_line(kind: AnswerKind) -> None:
+    """Nothing of a takeover may be sent: the late worker's answer says that the bank did hear of it."""
+
+    payout = a_payout()
+    stale = payout.claim()
+    payout.claimed_again()
+    payout.answer(kind, claim=stale)
+    payout.take_over()
+    payout.start()
+
+    assert len(payout.now.attempts) == 1
+    assert payout.now.state is not PROCESSING
+
+
+def test_a_stale_last_no_before_the_takeover_does_not_ask_once_more_than_allowed() -> None:
+    """Attempts are counted whoever made them."""
+
+    payout = a_payout(PROCESSING, (NO_FOR_NOW, NO_FOR_NOW, None))
+    stale = payout.claim()
+    payout.claimed_again()
+    payout.answer(NO_FOR_NOW, claim=stale)
+    payout.take_over()
+    payout.start()
+
+    assert len(payout.now.attempts) == POLICY.attempts_max
+
+
+def in_doubt(*answers: Answered, after: timedelta = HOUR, resends: bool = True) -> Payout:
+    """Return a payout that has been in doubt for a while."""
+    payout = a_payout(IN_DOUBT, answers or (UNKNOWN,), now=NOW + after)
+    payout.resends = resends
+    return payout
+
+
+@pytest.mark.parametrize("answers", [(UNKNOWN,), (None,), (NO_FOR_NOW, UNKNOWN), (UNKNOWN, NO_FOR_GOOD)])
+@pytest.mark.parametrize(
+    ("status", "state", "money"),
+    [
+        (StatusKind.EXECUTED, SUCCEEDED, PAID),
+        (StatusKind.FAILED, FAILED, RELEASED),
+        (StatusKind.PENDING, IN_DOUBT, IN_TRANSIT),
+        (StatusKind.SILENT, IN_DOUBT, IN_TRANSIT),
+    ],
+)
+def test_a_doubt_follows_the_banks_own_word(
+    answers: tuple[Answered, ...], status: StatusKind, state: WithdrawalState, money: tuple[int, int]
+) -> None:
+    """And nothing else: silence changes nothing."""
+
+    payout = in_doubt(*answers)
+    payout.hear(status)
+
+    assert (state, money) == (payout.now.state, payout.money)
+    assert (1, None, len(answers)) == (payout.now.asks, payout.now.lease_until, len(payout.now.attempts))
+
+
+@pytest.mark.parametrize("amount", [Money("USD", 11), Money("USD", 1), Money("EUR", 10), None])
+def test_executed_with_another_amount_stays_in_doubt_for_a_person(amount: Money | None) -> None:
+    """A discrepancy is never a success, nor a release."""
+
+    payout = in_doubt()
+    payout.hear(Status(kind=StatusKind.EXECUTED, amount=amount))
+
+    assert (payout.now.state, payout.money) == (IN_DOUBT, IN_TRANSIT)
+    assert "another amount" in payout.now.attention
+
+
+def test_a_discrepancy_is_not_forgotten_when_the_bank_falls_silent() -> None:
+    """What a person must see is not covered up by "in doubt for long"."""
+
+    payout = in_doubt()
+    payout.hear(Status(kind=StatusKind.EXECUTED, amount=Money("USD", 11)))
+    payout.hear(StatusKind.SILENT)
+
+    assert "another amount" in payout.now.attention
+
+
+@pytest.mark.parametrize("after", [timedelta(), POLICY.grace - SECOND])
+def test_not_found_before_grace_is_not_believed(after: timedelta) -> None:
+    """The call may still be on its way."""
+
+    payout = in_doubt(after=after)
+    payout.hear(StatusKind.NOT_FOUND)
+
+    assert (IN_DOUBT, 1, NOW + POLICY.grace) == (
+        payout.now.state,
+        len(payout.now.attempts),
+        payout.now.next_attempt_time,
+    )
+
+
+@pytest.mark.parametrize("after", [POLICY.grace, HOUR, POLICY.bank_key_retention])
+def test_not_found_after_grace_is_sent_again_with_the_same_key(after: timedelta) -> None:
+    """Never failed, never released."""
+
+    payout = in_doubt(after=after)
+    payout.hear(StatusKind.NOT_FOUND)
+    first, second = payout.now.attempts
+
+    assert (first.key, 2, None, NOW + after) == (second.key, second.number, second.answer, second.start_time)
+    assert (payout.now.state, payout.money) == (IN_DOUBT, IN_TRANSIT)
+    assert payout.now.lease_until == NOW + after + POLICY.lease
+
+
+def test_grace_counts_from_the_latest_attempt() -> None:
+    """An answer "not found" says nothing of a call that was just made."""
+
+    payout = in_doubt()
+    payout.hear(StatusKind.NOT_FOUND)
+    payout.answer(UNKNOWN)
+    payout.hear(StatusKind.NOT_FOUND)
+
+    assert (2, NOW + HOUR + POLICY.grace) == (len(payout.now.attempts), payout.now.next_attempt_time)
+
+
+@pytest.mark.parametrize(
+    ("payout", "attention"),
+    [
+        (in_doubt(UNKNOWN, UNKNOWN, UNKNOWN), "not sent again"),
+        (in_doubt(NO_FOR_NOW, UNKNOWN, NO_FOR_NOW), "not sent again"),
+        (in_doubt(resends=False), "not sent again"),
+        (in_doubt(after=POLICY.bank_key_retention + SECOND), "older than the bank keeps keys"),
+        (in_doubt(ACCEPTED), ""),
+    ],
+)
+def test_not_found_that_must_not_be_sent_again_goes_to_a_person(payout: Payout, attention: str) -> None:
+    """Attempts used up, a bank that ignores keys or has forgotten them, or one that had said yes."""
+
+    attempts = payout.now.attempts
+    payout.hear(StatusKind.NOT_FOUND)
+
+    assert (IN_DOUBT, IN_TRANSIT, attempts) == (payout.now.state, payout.money, payout.now.attempts)
+    assert attention in payout.now.attention
+    assert payout.now.attention
+
+
+def test_resends_that_were_not_sent_use_no_attempt() -> None:
+    """The fourth row is only the third call."""
+
+    payout = in_doubt(UNKNOWN, NOT_SENT, UNKNOWN)
+    payout.hear(StatusKind.NOT_FOUND)
+
+    assert len(payout.now.attempts) == 4
+
+
+def test_a_bank_that_fails_what_it_had_accepted_releases_nothing() -> None:
+    """Accepted is always final; a bank that takes it back is a discrepancy for a person."""
+
+    payout = in_doubt(ACCEPTED)
+    payout.hear(StatusKind.FAILED)
+
+    assert payout.money == IN_TRANSIT
+
+
+def test_a_doubt_is_asked_about_less_and_less_often() -> None:
+    """With attention once it is old."""
+
+    payout = in_doubt(after=timedelta())
+    waits = []
+    for _ in range(8):
+        payout.hear(StatusKind.SILENT)
+        assert payout.now.next_attempt_time is not None
+        waits.append((payout.now.next_attempt_time - NOW).total_seconds())
+
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert payout.now.attention == ""
+
+
+@pytest.mark.parametrize("status", [StatusKind.PENDING, StatusKind.SILENT])
+def test_an_old_doubt_is_brought_to_attention(status: StatusKind) -> None:
+    """And the next thing the bank says can still end it."""
+
+    payout = in_doubt()
+    payout.hear(status)
+    assert "in doubt for long" in payout.now.attention
+
+    payout.hear(StatusKind.EXECUTED)
+    assert (payout.now.state, payout.now.attention) == (SUCCEEDED, "")

@@ -1,0 +1,99 @@
+"""Whatever the bank answers, whoever pauses where: what was paid is never released, and nothing is paid twice."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.payout_pages import POLICY, a_payout
+from tests.support.truthful_bank import TruthfulBank, Workers
+from wallet_core.domain.bank import AnswerKind
+from wallet_core.domain.withdrawal import WithdrawalState
+
+NTH = st.integers(min_value=0, max_value=9)
+STEPS = st.one_of(
+    st.tuples(st.just("claim"), st.booleans()),
+    st.tuples(st.just("work"), NTH),
+    st.tuples(st.just("send"), NTH, st.sampled_from(AnswerKind), st.booleans()),
+    st.tuples(st.just("settle"), NTH),
+    st.tuples(st.just("decide"), st.booleans()),
+    st.tuples(st.just("wait"), st.sampled_from([5, 31, 61, 3600])),
+)
+# Most of the story lies behind the first call, so that each one begins with it.
+FIRST_CALL = st.tuples(
+    st.just(("claim", True)),
+    st.just(("work", 0)),
+    st.tuples(st.just("send"), NTH, st.sampled_from(AnswerKind), st.booleans()),
+)
+STORIES = st.builds(lambda first, later: [*first, *later], FIRST_CALL, st.lists(STEPS, min_size=10, max_size=60))
+
+
+def run(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
+    """Take the steps, checking the books and the bank after each."""
+    payout = a_payout(WithdrawalState.SCHEDULED, ())
+    payout.books.withdrawals[payout.now.id] = replace(payout.now, lease_until=None)
+    payout.resends = honours_keys
+    payout.policy = POLICY if honours_keys else replace(POLICY, attempts_max=1)
+    workers = Workers(payout, TruthfulBank(honours_keys))
+    for step in steps:
+        match step:
+            case "claim", bool(to_pay):
+                workers.claim(to_pay=to_pay)
+            case "work", int(nth):
+                workers.work(nth)
+            case "send", int(nth), AnswerKind() as whim, bool(arrives):
+                workers.send(nth, whim, arrives=arrives)
+            case "settle", int(nth):
+                workers.settle(nth)
+            case "decide", bool(execute):
+                workers.bank.make_up_its_mind(execute=execute)
+            case "wait", int(seconds):
+                payout.books.now += timedelta(seconds=seconds)
+        workers.check()
+    return workers
+
+
+@given(steps=STORIES)
+@settings(max_examples=400, deadline=None)
+def test_nothing_is_released_that_the_bank_paid_or_will_pay(steps: list[tuple[object, ...]]) -> None:
+    """A bank that honours keys executes once however often it is asked."""
+
+    run(steps, honours_keys=True)
+
+
+@given(steps=STORIES)
+@settings(max_examples=400, deadline=None)
+def test_a_bank_that_ignores_keys_is_asked_to_pay_once(steps: list[tuple[object, ...]]) -> None:
+    """With one attempt at the most there is nothing it could pay twice."""
+
+    run(steps, honours_keys=False)
+
+
+def test_a_worker_that_wakes_up_before_the_takeover_does_not_make_a_second_payment() -> None:
+    """Its lease ran out, another worker claimed, and only then it settled its answer: the bank ignores keys."""
+
+    paid_late = [
+        *[("claim", True), ("work", 0), ("send", 0, AnswerKind.ACCEPTED, True), ("wait", 31)],
+        *[("claim", False), ("settle", 0), ("work", 0), ("claim", True), ("work", 0)],
+        *[("send", 0, AnswerKind.ACCEPTED, True), ("settle", 0)],
+    ]
+    workers = run(paid_late, honours_keys=False)
+
+    assert workers.bank.executions == 1
+
+
+def test_every_step_is_possible() -> None:
+    """A straight run through the simulation: sent, lost, asked about, sent again, paid."""
+
+    workers = run(
+        [
+            *[("claim", True), ("work", 0), ("send", 0, AnswerKind.UNKNOWN, False), ("settle", 0), ("wait", 61)],
+            *[("claim", False), ("work", 0), ("send", 0, AnswerKind.ACCEPTED, True), ("settle", 0)],
+        ],
+        honours_keys=True,
+    )
+
+    assert workers.payout.now.state is WithdrawalState.SUCCEEDED
+    assert len(workers.payout.now.attempts) == 2
