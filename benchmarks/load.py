@@ -1,16 +1,16 @@
 """A load generator, run as a process of its own: so many callers that call ``Transfer`` again and again.
 
-Requests are built as bytes and responses are not read beyond their code, so that it costs as little as Python can.
+One thread, and responses that are not read beyond their code, so that it costs as little as Python can.
 """
 
 import argparse
+import asyncio
 import json
 import random
-import threading
 from time import monotonic
 from uuid import uuid4
 
-import grpc
+import grpc.aio
 from wallet.v1.transaction_service_pb2 import TransferRequest
 
 _METHOD = "/wallet.v1.TransactionService/Transfer"
@@ -27,38 +27,35 @@ def main() -> None:
     parser.add_argument("--wallets", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--hot", action="store_true")
-    asked = parser.parse_args()
-    channels = [
-        grpc.insecure_channel(asked.target, options=[("grpc.use_local_subchannel_pool", 1)]) for _ in range(_CHANNELS)
-    ]
-    counts = [0] * asked.callers
+    print(json.dumps(asyncio.run(_load(parser.parse_args()))))
+
+
+async def _load(asked: argparse.Namespace) -> dict[str, object]:
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channels = [grpc.aio.insecure_channel(asked.target, options=options) for _ in range(_CHANNELS)]
+    await asyncio.gather(*(channel.channel_ready() for channel in channels))
     failures: list[str] = []
-    barrier = threading.Barrier(asked.callers + 1)
-    ends_at = [0.0]
-
-    def caller(number: int) -> None:
-        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channels[number % _CHANNELS].unary_unary(_METHOD)
-        chance = random.Random(asked.seed * 1000 + number)  # noqa: S311  # load, not secrets
-        barrier.wait()
-        while monotonic() < ends_at[0]:
-            try:
-                call(_request(chance, asked.wallets, hot=asked.hot), timeout=30)
-            except grpc.RpcError as error:
-                failures.append(str(error))
-                return
-            counts[number] += 1
-
-    threads = [threading.Thread(target=caller, args=(number,)) for number in range(asked.callers)]
-    for thread in threads:
-        thread.start()
-    ends_at[0] = monotonic() + asked.seconds
     started_at = monotonic()
-    barrier.wait()
-    for thread in threads:
-        thread.join()
-    print(json.dumps({"calls": sum(counts), "seconds": monotonic() - started_at, "failures": failures[:3]}))
+    ends_at = started_at + asked.seconds
+
+    async def caller(number: int) -> int:
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channels[number % _CHANNELS].unary_unary(_METHOD)
+        chance = random.Random(asked.seed * 1000 + number)  # noqa: S311  # load, not secrets
+        count = 0
+        while monotonic() < ends_at:
+            try:
+                await call(_request(chance, asked.wallets, hot=asked.hot), timeout=30)
+            except grpc.aio.AioRpcError as error:
+                failures.append(str(error))
+                break
+            count += 1
+        return count
+
+    calls = sum(await asyncio.gather(*(caller(number) for number in range(asked.callers))))
+    seconds = monotonic() - started_at
     for channel in channels:
-        channel.close()
+        await channel.close()
+    return {"calls": calls, "seconds": seconds, "failures": failures[:3]}
 
 
 def _request(chance: random.Random, wallets: int, *, hot: bool) -> bytes:

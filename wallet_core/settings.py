@@ -4,10 +4,13 @@ Each is set by an environment variable of its name with the prefix ``WALLET_``, 
 in ``_s`` (seconds) and may be fractions.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError, model_validator
+from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class SettingsError(Exception):
@@ -22,12 +25,12 @@ class Settings(BaseSettings):
     # The database.
     database_url: SecretStr | None = Field(None, description="postgresql://… ; the role wallet_service is taken on")
     pool_size: PositiveInt = Field(12, description="connections a process holds at the most")
-    pool_timeout_s: PositiveFloat = Field(2.0, description="wait for a free connection, then SERVER_OVERLOADED")
+    pool_timeout_s: Seconds = Field(2.0, description="wait for a free connection, then SERVER_OVERLOADED")
     connect_timeout_s: PositiveInt = Field(3, description="wait for a new connection, in whole seconds")
-    lock_timeout_s: PositiveFloat = Field(1.0, description="a batch's wait for row locks before it goes around them")
-    statement_timeout_s: PositiveFloat = Field(10.0, description="the longest statement")
-    idle_in_transaction_timeout_s: PositiveFloat = Field(10.0, description="ends transactions whose process hangs")
-    database_wait_s: PositiveFloat = Field(30.0, description="wait for the database when a process starts")
+    lock_timeout_s: Seconds = Field(1.0, description="a batch's wait for row locks before it goes around them")
+    statement_timeout_s: Seconds = Field(10.0, description="the longest statement")
+    idle_in_transaction_timeout_s: Seconds = Field(10.0, description="ends transactions whose process hangs")
+    database_wait_s: Seconds = Field(30.0, description="wait for the database when a process starts")
 
     # Logs.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="INFO writes a line per call")
@@ -44,28 +47,39 @@ class Settings(BaseSettings):
     grpc_message_max_bytes: PositiveInt = Field(1 << 20, description="the largest request")
     grpc_calls_max: PositiveInt = Field(2000, description="calls accepted at once, a high backstop")
     grpc_reflection: bool = Field(True, description="let grpcurl and buf list the services")  # noqa: FBT003  # pydantic's form
-    deadline_max_s: PositiveFloat = Field(30.0, description="the deadline of a call that brings none or a longer one")
-    health_interval_s: PositiveFloat = Field(1.0, description="how often the database is asked for the health answer")
-    drain_delay_s: float = Field(0.0, ge=0, description="NOT_SERVING before new calls are refused, at shutdown")
-    drain_grace_s: PositiveFloat = Field(10.0, description="time for calls under way to finish, at shutdown")
-    drain_flush_s: PositiveFloat = Field(1.0, description="time for the last answers to leave, at shutdown")
+    deadline_max_s: Seconds = Field(30.0, description="the deadline of a call that brings none or a longer one")
+    health_interval_s: Seconds = Field(1.0, description="how often the database is asked for the health answer")
+    drain_delay_s: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="NOT_SERVING before new calls are refused, at shutdown"
+    )
+    drain_grace_s: Seconds = Field(10.0, description="time for calls under way to finish, at shutdown")
+    drain_flush_s: Seconds = Field(1.0, description="time for the last answers to leave, at shutdown")
 
     # Payouts.
     bank_url: str = Field("http://127.0.0.1:8010", description="the bank")
-    bank_call_deadline_s: PositiveFloat = Field(3.0, description="total time of one call to the bank, body included")
+    bank_call_deadline_s: Seconds = Field(3.0, description="total time of one call to the bank, body included")
     bank_answer_max_bytes: PositiveInt = Field(65536, description="the largest answer that is read")
     bank_idempotent: bool = Field(True, description="the bank honours idempotency keys; off: one attempt, ever")  # noqa: FBT003  # pydantic's form
-    bank_key_retention_s: PositiveFloat = Field(20 * 3600.0, description="how long the bank surely remembers a key")
+    bank_key_retention_s: Seconds = Field(20 * 3600.0, description="how long the bank surely remembers a key")
     payout_parallelism: PositiveInt = Field(10, description="payouts in flight per scheduler")
-    payout_poll_s: PositiveFloat = Field(1.0, description="how often due withdrawals are looked for")
-    payout_lease_s: PositiveFloat = Field(30.0, description="how long a claim holds")
+    payout_poll_s: Seconds = Field(1.0, description="how often due withdrawals are looked for")
+    payout_lease_s: Seconds = Field(30.0, description="how long a claim holds")
     payout_attempts_max: PositiveInt = Field(3, description="how often the bank is asked to pay")
-    payout_backoff_first_s: PositiveFloat = Field(1.0, description="the first wait; doubles each time, full jitter")
-    payout_backoff_max_s: PositiveFloat = Field(60.0, description="the longest wait")
-    payout_retry_after_max_s: PositiveFloat = Field(300.0, description="the longest Retry-After that is honoured")
-    payout_send_window_s: PositiveFloat = Field(5.0, description="an attempt is sent within this time or not at all")
-    payout_grace_s: PositiveFloat = Field(60.0, description="from an attempt until 'not found' is believed")
-    payout_attention_after_s: PositiveFloat = Field(900.0, description="age at which a doubt is shown to a person")
+    payout_backoff_first_s: Seconds = Field(1.0, description="the first wait; doubles each time, full jitter")
+    payout_backoff_max_s: Seconds = Field(60.0, description="the longest wait")
+    payout_retry_after_max_s: Seconds = Field(300.0, description="the longest Retry-After that is honoured")
+    payout_send_window_s: Seconds = Field(5.0, description="an attempt is sent within this time or not at all")
+    payout_grace_s: Seconds = Field(60.0, description="from an attempt until 'not found' is believed")
+    payout_attention_after_s: Seconds = Field(900.0, description="age at which a doubt is shown to a person")
+
+    @field_validator("bank_url")
+    @classmethod
+    def _reachable(cls, url: str) -> str:
+        """Refuse an address that no HTTP call can reach: with it every payout would fail to be sent."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an address like http://bank.example:8010")
+        return url
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -92,5 +106,5 @@ def read_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
-        wrong = [f"{'.'.join(str(part) for part in e['loc']) or 'settings'}: {e['msg']}" for e in error.errors()]
+        wrong = [": ".join([*(f"WALLET_{str(part).upper()}" for part in e["loc"]), e["msg"]]) for e in error.errors()]
         raise SettingsError("; ".join(wrong)) from None

@@ -119,6 +119,11 @@ class Books:
             raise ResourceNotFound(withdrawal_name(withdrawal))
         return found
 
+    def next_key(self) -> int:
+        """Return the key of the next wallet to be opened."""
+        opened = sum(new.wallet.role is Role.ORDINARY for new in self.written.opened)
+        return self.fresh_keys[opened]
+
     # What ``decide`` does with a decision.
 
     def check(self, decision: Decision) -> None:
@@ -158,7 +163,7 @@ class Books:
             subject=decision.subject,
             transaction=transaction,
             available=wallet.available if wallet is not None else None,
-            opened=decision.opens[-1] if decision.opens else None,
+            opened=decision.opens[-1].view() if decision.opens else None,
             withdrawal=decision.withdrawal,
         )
 
@@ -218,7 +223,7 @@ def _check_movement(movement: Movement) -> None:
             raise InsufficientFunds(wallet.name, wallet.currency, wallet.available, -leg.amount)
     for leg in movement.legs:
         wallet = leg.wallet
-        if leg.amount > 0 and max(wallet.balance, wallet.available) + leg.amount > INT64_MAX:
+        if leg.amount > 0 and not wallet.can_take(leg.amount):
             raise LimitExceeded(wallet.name, INT64_MAX)
         if wallet.balance + leg.amount < INT64_MIN:
             raise LimitExceeded(wallet.name, INT64_MIN)

@@ -11,7 +11,7 @@ from uuid import UUID
 from wallet_core.domain.errors import Refusal
 from wallet_core.domain.money import Money
 from wallet_core.domain.transaction import Movement, Transaction
-from wallet_core.domain.wallet import NewWallet, WalletId
+from wallet_core.domain.wallet import NewWallet, WalletId, WalletView
 from wallet_core.domain.withdrawal import Attempt, Withdrawal
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Done:
     transaction: Transaction | None = None
     available: int | None = None
     """In minor units, of the wallet that the decision named."""
-    opened: NewWallet | None = None
+    opened: WalletView | None = None
     withdrawal: Withdrawal | None = None
     replayed: bool = False
 

@@ -47,7 +47,7 @@ class CreateWallet(Command):
             if system_wallet(role, self.currency) not in books.wallets
         )
         opened = NewWallet(
-            wallet=self._empty(books, self.id, Role.ORDINARY, books.fresh_keys.pop()),
+            wallet=self._empty(books, self.id, Role.ORDINARY, books.next_key()),
             owner=self.owner,
             display_name=self.display_name,
         )

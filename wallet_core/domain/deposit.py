@@ -7,7 +7,7 @@ from uuid import UUID
 from wallet_core.domain.access import refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
-from wallet_core.domain.money import Money
+from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.transaction import Leg, Movement, TransactionType, transaction_name
 from wallet_core.domain.wallet import Role, WalletId, system_wallet
 
@@ -35,6 +35,7 @@ class Deposit(Command):
     def permit(self) -> None:
         """Refuse the service's own wallets."""
         refuse_system_wallets(self.wallet)
+        require_positive(self.amount)
 
     def decide(self, books: Books) -> Decision:
         """Let any wallet but a closed one be paid in to."""

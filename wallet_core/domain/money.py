@@ -23,6 +23,12 @@ class Money:
     minor: int
 
 
+def require_positive(amount: Money) -> None:
+    """Raise ``InvalidField`` for an amount that moves nothing, or the other way."""
+    if amount.minor <= 0:
+        raise InvalidField("amount", "must be above zero")
+
+
 @cache
 def exponent_of(currency: str) -> int:
     """Return how many decimals a currency has by ISO 4217.

@@ -86,7 +86,14 @@ class PayoutCommand(Command):
         )
 
     def _release(self, books: Books, unpaid: Withdrawal, reason: FailureReason, attempt: Attempt | None) -> Decision:
-        """In transit → wallet, once: only ever decided together with the step to FAILED."""
+        """In transit → wallet, once: only ever decided together with the step to FAILED.
+
+        A wallet that has been filled to the brim since cannot take it back: the money stays where it is, for a person.
+        """
+        if not books.wallet(unpaid.wallet).can_take(unpaid.amount.minor):
+            full = replace(unpaid, attention="the bank did not pay, and the wallet is too full to take it back")
+            wait = self.policy.backoff_max
+            return self._wait(books, full, WithdrawalState.IN_DOUBT, wait, attempt)
         currency = self.claim.amount.currency
         after = _ended(replace(unpaid, failure_reason=reason), WithdrawalState.FAILED, books.now)
         movement = self._move(
@@ -120,7 +127,7 @@ class StartPayout(PayoutCommand):
     def decide(self, books: Books) -> Decision:
         """Fail for good where the wallet cannot pay; else open an attempt, the first one with the debit."""
         found = self._claimed(books)
-        if found.state is WithdrawalState.PROCESSING and found.open_attempt is None:
+        if found.state is WithdrawalState.PROCESSING and _may_send_again(found, self.policy):
             return self._attempt(books, found, movement=None)
         if found.state is not WithdrawalState.SCHEDULED:
             raise StaleClaim(found.name)
@@ -182,7 +189,8 @@ class SettlePayout(PayoutCommand):
             case AnswerKind.NO_FOR_NOW if answered.attempts_counted >= self.policy.attempts_max:
                 return self._release(books, answered, FailureReason.ATTEMPTS_USED_UP, attempt)
             case AnswerKind.NO_FOR_NOW if self.answer.retry_after_s is not None:
-                wait = min(timedelta(seconds=self.answer.retry_after_s), self.policy.retry_after_max)
+                longest_s = self.policy.retry_after_max.total_seconds()
+                wait = timedelta(seconds=min(self.answer.retry_after_s, longest_s))
             case AnswerKind.NO_FOR_NOW:
                 wait = self.policy.backoff(answered.attempts_counted - 1, self.jitter)
             case _:
@@ -198,11 +206,15 @@ class TakeOver(PayoutCommand):
     method: ClassVar[str] = "TakeOver"
 
     def decide(self, books: Books) -> Decision:
-        """Doubt an attempt without an answer; where there is none nothing was sent: back in line."""
+        """Back in line where every attempt was a clear "not now" or never sent; else doubt, and ask.
+
+        The late worker's answer may have come in between claim and now: it is kept with its attempt, and whatever else
+        it says, the bank has heard of the payout.
+        """
         found = self._claimed(books)
         if found.state is not WithdrawalState.PROCESSING:
             raise StaleClaim(found.name)
-        if found.open_attempt is None:
+        if _may_send_again(found, self.policy):
             return self._wait(books, found, WithdrawalState.PROCESSING, timedelta(), None)
         doubted = replace(found, state=WithdrawalState.IN_DOUBT, update_time=books.now)
         return Decision(subject=found.name, withdrawal=doubted, fact="withdrawal.in_doubt")
@@ -229,6 +241,9 @@ class SettleDoubt(PayoutCommand):
                 return self._succeed(books, asked, self.status.reference, None)
             case StatusKind.EXECUTED:
                 attention = "the bank says it paid another amount or currency: " + self.status.detail
+                return self._ask_again(books, replace(asked, attention=attention))
+            case StatusKind.FAILED | StatusKind.NOT_FOUND if _accepted(asked):
+                attention = f"the bank accepted it and now says {self.status.kind}: {self.status.detail}"
                 return self._ask_again(books, replace(asked, attention=attention))
             case StatusKind.FAILED:
                 return self._release(books, asked, FailureReason.BANK_REFUSED, None)
@@ -283,9 +298,23 @@ def _ended(withdrawal: Withdrawal, state: WithdrawalState, now: datetime) -> Wit
 
 
 def _noted(withdrawal: Withdrawal, now: datetime, policy: PayoutPolicy, why: str) -> Withdrawal:
-    """Ask for a person's attention where it has gone on for long."""
+    """Ask for a person's attention where it has gone on for long, unless there is a better reason already."""
     old = now - withdrawal.execute_time > policy.attention_after
-    return replace(withdrawal, attention=why) if old else withdrawal
+    return replace(withdrawal, attention=why) if old and not withdrawal.attention else withdrawal
+
+
+def _accepted(withdrawal: Withdrawal) -> bool:
+    """Whether the bank has said yes, if only to a worker that no longer had the claim."""
+    return any(attempt.answer is AnswerKind.ACCEPTED for attempt in withdrawal.attempts)
+
+
+def _may_send_again(withdrawal: Withdrawal, policy: PayoutPolicy) -> bool:
+    """Whether the bank surely has not paid, does not refuse for good, and may be asked once more."""
+    clear = {AnswerKind.NO_FOR_NOW, AnswerKind.NOT_SENT}
+    return (
+        all(attempt.answer in clear for attempt in withdrawal.attempts)
+        and withdrawal.attempts_counted < policy.attempts_max
+    )
 
 
 def _not_sent_in_a_row(withdrawal: Withdrawal) -> int:

@@ -9,7 +9,7 @@ from wallet_core.domain.access import refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import InvalidField
-from wallet_core.domain.money import Money
+from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.wallet import WalletId
 from wallet_core.domain.withdrawal import Withdrawal
 
@@ -35,6 +35,7 @@ class ScheduleWithdrawal(Command):
     def permit(self) -> None:
         """Refuse the service's own wallets."""
         refuse_system_wallets(self.wallet)
+        require_positive(self.amount)
 
     def decide(self, books: Books) -> Decision:
         """Refuse a time in the past by the database's clock, and a wallet that pays nothing out."""

@@ -8,7 +8,7 @@ from wallet_core.domain.access import refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import InvalidField
-from wallet_core.domain.money import Money
+from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.transaction import Leg, Movement, TransactionType, transaction_name
 from wallet_core.domain.wallet import WalletId
 
@@ -32,6 +32,7 @@ class Transfer(Command):
     def permit(self) -> None:
         """Refuse the service's own wallets, and one wallet on both ends."""
         refuse_system_wallets(self.source, self.destination)
+        require_positive(self.amount)
         if self.source == self.destination:
             raise InvalidField("destination", "source and destination must be two wallets")
 

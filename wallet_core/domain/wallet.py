@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
-from wallet_core.domain.money import Money
+from wallet_core.domain.money import INT64_MAX, Money
 
 WalletId = NewType("WalletId", str)
 
@@ -87,6 +87,10 @@ class Wallet:
     def available(self) -> int:
         """What can be taken now, in minor units."""
         return self.balance - self.held + self.overdraft_limit
+
+    def can_take(self, amount: int) -> bool:
+        """Whether so many minor units more can still be counted."""
+        return max(self.balance, self.available) + amount <= INT64_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

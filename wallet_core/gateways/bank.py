@@ -21,6 +21,8 @@ _REFUSED_FOR_GOOD = frozenset({400, 422})
 _NOT_LET_IN = frozenset({401, 403})
 _TOO_MANY = 429
 _DETAIL_MAX = 200
+_REFERENCE_MAX = 128
+_RETRY_AFTER_DIGITS = 9
 # Part of the total deadline is left for an answer once the connection stands.
 _CONNECT_SHARE = 0.5
 
@@ -72,6 +74,8 @@ class HttpBank:
             heard = self._call("GET", f"/transfers/{key}")
         except (_NotConnectedError, _UnreadableError) as error:
             return Status(kind=StatusKind.SILENT, detail=str(error))
+        if heard.body.get("key", key) != key:
+            return Status(kind=StatusKind.SILENT, detail="the bank answered about another payment")
         return read_status(heard.status, heard.body)
 
     def _call(
@@ -79,7 +83,7 @@ class HttpBank:
     ) -> _Heard:
         try:
             return asyncio.run(self._call_within_deadline(method, path, headers or {}, json_body))
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise _NotConnectedError(_described(error)) from error
         except (httpx.HTTPError, OSError, TimeoutError, ValueError) as error:
             raise _UnreadableError(_described(error)) from error
@@ -105,17 +109,14 @@ class HttpBank:
 def read_answer(status: int, body: dict[str, object], retry_after: str | None) -> Answer:
     """Say what an answer to a payment means. Whatever is not surely a yes or a no is UNKNOWN."""
     said = body.get("status")
-    reference = body.get("reference")
     detail = f"HTTP {status}: {json.dumps(body)}"[:_DETAIL_MAX]
     if status == _OK and body.get("data") == "success" and said == _OK:
-        return Answer(
-            kind=AnswerKind.ACCEPTED, reference=reference if isinstance(reference, str) else "", detail=detail
-        )
+        return Answer(kind=AnswerKind.ACCEPTED, reference=_reference(body), detail=detail)
     if status == _TOO_MANY:
         return Answer(kind=AnswerKind.NO_FOR_NOW, detail=detail, retry_after_s=_seconds(retry_after))
     if status == _OK and body.get("data") == "failed" and said == 503:  # noqa: PLR2004  # the bank's own word
         return Answer(kind=AnswerKind.NO_FOR_NOW, detail=detail)
-    if status in _REFUSED_FOR_GOOD or (status == _OK and body.get("data") == "rejected"):
+    if status in _REFUSED_FOR_GOOD or (status == _OK and body.get("data") == "rejected" and said in _REFUSED_FOR_GOOD):
         return Answer(kind=AnswerKind.NO_FOR_GOOD, detail=detail)
     if status in _NOT_LET_IN:
         return Answer(kind=AnswerKind.NOT_SENT, detail=detail)
@@ -127,9 +128,7 @@ def read_status(status: int, body: dict[str, object]) -> Status:
     detail = f"HTTP {status}: {json.dumps(body)}"[:_DETAIL_MAX]
     match status, body.get("state"):
         case 200, "executed":
-            return Status(
-                kind=StatusKind.EXECUTED, amount=_money(body), reference=str(body.get("reference") or ""), detail=detail
-            )
+            return Status(kind=StatusKind.EXECUTED, amount=_money(body), reference=_reference(body), detail=detail)
         case 200, "failed":
             return Status(kind=StatusKind.FAILED, detail=detail)
         case 200, "pending":
@@ -147,18 +146,28 @@ def _money(body: dict[str, object]) -> Money | None:
     return None
 
 
+def _reference(body: dict[str, object]) -> str:
+    """Return the bank's reference as the books can keep it: text, short, without what no database holds."""
+    reference = body.get("reference")
+    if not isinstance(reference, str):
+        return ""
+    return reference.encode(errors="ignore").decode().replace("\x00", "")[:_REFERENCE_MAX]
+
+
 def _json_object(body: bytes) -> dict[str, object]:
     """Return the body as an object; an empty one where it is anything else, so that nothing can be read into it."""
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
 
 
 def _seconds(retry_after: str | None) -> float | None:
     """Read Retry-After in seconds; a date is not understood and means the usual backoff."""
-    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+    if retry_after is None or not retry_after.isdecimal():
+        return None
+    return float(retry_after) if len(retry_after) <= _RETRY_AFTER_DIGITS else 10.0**_RETRY_AFTER_DIGITS
 
 
 def _described(error: Exception) -> str:

@@ -136,6 +136,8 @@ class GroupCommit(Generic[Item, Outcome]):
             if self._closing:
                 raise ServerDraining
             if len(self._line) >= self._line_max:
+                self._line = deque(waiting for waiting in self._line if waiting.stage is Stage.QUEUED)
+            if len(self._line) >= self._line_max:
                 raise ServerOverloaded
             self._line.append(ticket)
             if len(self._line) == 1:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from wallet_core.domain.command import Command, Done, Outcome, Refused
 from wallet_core.domain.decide import decide
-from wallet_core.domain.errors import DeadlineTooShort, NotServed, OutcomeUnknown, TransactionConflict
+from wallet_core.domain.errors import DeadlineTooShort, LedgerBroken, NotServed, OutcomeUnknown, TransactionConflict
 from wallet_core.ledger.group_commit import GroupCommit, Ticket
 from wallet_core.storage import posting
 from wallet_core.storage.engine import Engine, transaction
@@ -58,6 +58,7 @@ class Ledger:
     def _commit(self, tickets: Sequence[CommandTicket]) -> None:
         """Run the batch; again if it lost a race; in halves until a call that cannot be stored stands alone."""
         told: NotServed = TransactionConflict()
+        cause: BaseException | None = None
         lost = False
         for _ in range(_TRIES):
             try:
@@ -65,7 +66,7 @@ class Ledger:
             except DatabaseLost as error:
                 told, lost = error.told, True  # from here on nobody may hear that nothing was done
             except BatchRefused as error:
-                told = told if lost else error.told
+                told, cause = told if lost else error.told, error
             except BatchBlocked:
                 if not lost:
                     self._run_around_locks(tickets)
@@ -76,7 +77,7 @@ class Ledger:
             else:
                 return
         if lost or len(tickets) == 1:
-            _fail(tickets, told)
+            _fail(tickets, told, cause)
             return
         half = len(tickets) // 2
         self._commit(tickets[:half])
@@ -93,16 +94,17 @@ class Ledger:
     def _commit_patiently(self, tickets: Sequence[CommandTicket]) -> None:
         """Serve the second lane: one call, which may wait for its locks, and hears so if they do not come free."""
         told: NotServed = TransactionConflict()
+        cause: BaseException | None = None
         lost = False
         for _ in range(_TRIES):
             try:
                 self._run(tickets, lost=lost)
             except BatchError as error:
-                told = told if lost else error.told
+                told, cause = told if lost else error.told, error
                 lost = lost or isinstance(error, DatabaseLost)
             else:
                 return
-        _fail(tickets, told)
+        _fail(tickets, told, cause)
 
     def _run(self, tickets: Sequence[CommandTicket], *, skip_locked: bool = False, lost: bool = False) -> None:
         """Load, decide, store and commit once, then answer; with *skip_locked* hand on those whose wallets are held.
@@ -116,7 +118,11 @@ class Ledger:
             loaded = posting.load(tx, [ticket.item for ticket in tickets], skip_locked=skip_locked)
             for ticket, is_blocked in zip(tickets, loaded.blocked, strict=True):
                 (expired if ticket.expired else blocked if is_blocked else wanted).append(ticket)
-            outcomes = decide(loaded.books, [ticket.item for ticket in wanted])
+            try:
+                outcomes = decide(loaded.books, [ticket.item for ticket in wanted])
+            except Exception as error:
+                # A defect in one command: halving finds it, and its neighbours go on.
+                raise BatchRefused(LedgerBroken()) from error
             posting.store(tx, loaded.books)
         for ticket, outcome in zip(wanted, outcomes, strict=True):
             ticket.answer(outcome)
@@ -132,6 +138,9 @@ class Ledger:
                 _fail([ticket], full)
 
 
-def _fail(tickets: Sequence[CommandTicket], told: NotServed) -> None:
+def _fail(tickets: Sequence[CommandTicket], told: NotServed, cause: BaseException | None = None) -> None:
+    """Fail each ticket with an error of its own: callers' threads raise them at the same time."""
     for ticket in tickets:
-        ticket.fail(told)
+        error = type(told)()
+        error.__cause__ = cause
+        ticket.fail(error)

@@ -64,7 +64,7 @@ _CHECKS = {
         ) AS chained
         FULL JOIN wallets ON wallets.key = chained.wallet
         WHERE sequence_before + 1 <> chained.sequence
-            OR balance_before + amount <> balance_after
+            OR balance_before::numeric + amount <> balance_after
             OR time_before > time
             OR wallets.key IS NULL
             OR (is_last AND (wallets.sequence, wallets.last_time) IS DISTINCT FROM (chained.sequence, chained.time))
@@ -76,17 +76,21 @@ _CHECKS = {
         """
         SELECT count(*)
         FROM transactions
-        FULL JOIN (
-            SELECT transaction, count(*) AS legs, sum(amount) FILTER (WHERE amount > 0) AS moved
-            FROM entries
-            GROUP BY transaction
-        ) AS summed ON summed.transaction = transactions.id
-        WHERE transactions.id IS NULL OR summed.transaction IS NULL OR legs < 2 OR moved < amount
+        FULL JOIN (SELECT transaction, count(*) AS legs FROM entries GROUP BY transaction) AS counted
+            ON counted.transaction = transactions.id
+        LEFT JOIN entries AS given
+            ON given.transaction = transactions.id AND given.wallet = transactions.source
+        LEFT JOIN entries AS taken
+            ON taken.transaction = transactions.id AND taken.wallet = transactions.destination
+        WHERE transactions.id IS NULL
+            OR counted.legs IS DISTINCT FROM 2
+            OR given.amount IS DISTINCT FROM -transactions.amount
+            OR taken.amount IS DISTINCT FROM transactions.amount
         """,
     ),
     "floors": (
         "no wallet but the world outside is below its overdraft limit",
-        "SELECT count(*) FROM wallets WHERE role <> 'EXTERNAL' AND balance - held < -overdraft_limit",
+        "SELECT count(*) FROM wallets WHERE role <> 'EXTERNAL' AND balance::numeric - held < -overdraft_limit::numeric",
     ),
     "in_transit": (
         "what is on its way to the bank is exactly the withdrawals that are processing or in doubt",
@@ -108,7 +112,7 @@ _CHECKS = {
         """
         SELECT count(*)
         FROM withdrawals
-        LEFT JOIN (
+        FULL JOIN (
             SELECT withdrawal,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL') AS taken,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL_SETTLEMENT') AS settled,
@@ -119,7 +123,7 @@ _CHECKS = {
             WHERE withdrawal IS NOT NULL
             GROUP BY withdrawal
         ) AS moved ON moved.withdrawal = withdrawals.id
-        WHERE CASE
+        WHERE withdrawals.id IS NULL OR CASE
             WHEN withdrawals.state IN ('SCHEDULED', 'CANCELLED')
                 OR withdrawals.failure_reason IN ('INSUFFICIENT_FUNDS', 'WALLET_NOT_ACTIVE')
                 THEN moved.withdrawal IS NOT NULL

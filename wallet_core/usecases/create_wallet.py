@@ -20,6 +20,6 @@ def create_wallet(app: App, command: CreateWallet, deadline: float | None = None
     done = app.ledger.post(command, deadline)
     if done.opened is not None:
         # Not read back: a read that failed here would tell of a wallet that is there that it is not.
-        return WalletCreated(done.opened.view(), replayed=False)
+        return WalletCreated(done.opened, replayed=False)
     wallet = WalletId(done.subject.removeprefix("wallets/"))
     return WalletCreated(app.reads.wallets([wallet])[0], done.replayed)
