@@ -1,6 +1,6 @@
 """The demo: the main job through real gRPC calls, with a person watching."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,9 @@ from walletctl.local.service import FREE_PORTS, Running, find_running, local_ser
 from walletctl.output import TRANSACTIONS, WALLETS, Row, amount, out, table
 from walletctl.seed import CURRENCY, SEEDED, seed
 
+# Returns the name of a process of ours that has ended, None while all live.
+Dead = Callable[[], str | None]
+
 _RACERS = 30
 _WINNERS = 10
 _PAYOUTS_LONGEST_S = 40.0
@@ -31,20 +34,21 @@ class DemoFailed(Trouble):
 
 def demo(state: Path) -> None:
     """Tell the story on the service that runs here, or on one started for it; raise ``DemoFailed`` if it goes wrong."""
-    with _service(state) as running, WalletClient(running.target) as client:
+    with _service(state) as (running, dead), WalletClient(running.target) as client:
         _wallets(client)
         _deposit_and_transfer(client)
         _race(client)
-        _payouts(client, running.bank_url)
+        _payouts(client, running.bank_url, dead)
         _verify(running.database_url)
 
 
 @contextmanager
-def _service(state: Path) -> Iterator[Running]:
+def _service(state: Path) -> Iterator[tuple[Running, Dead]]:
+    """Return where the service is, and how to hear that a part of it has ended."""
     running = find_running(state)
     if running is not None:
         out.print(f"Using the service that runs at [bold]{running.target}[/].")
-        yield running
+        yield running, lambda: None
         return
     with (
         out.status("starting") as status,
@@ -55,7 +59,7 @@ def _service(state: Path) -> Iterator[Running]:
             "Started PostgreSQL, the bank stub, the gRPC server at "
             f"[bold]{service.running.target}[/] and the scheduler."
         )
-        yield service.running
+        yield service.running, service.dead
         status.start()
     out.print("Stopped everything.")
 
@@ -113,11 +117,11 @@ def _race(client: WalletClient) -> None:
     )
 
 
-def _payouts(client: WalletClient, bank_url: str) -> None:
+def _payouts(client: WalletClient, bank_url: str, dead: Dead) -> None:
     _heading("d", "Payouts", "due in two seconds: one plain, one too large, one the bank pays but never answers")
     silent = f"silent-{uuid4().hex[:8]}"
     order = {"fault": "execute_then_silence", "match": {"account": silent}, "times": 1}
-    httpx.post(f"{bank_url}/orders/faults", json=order, trust_env=False, verify=False).raise_for_status()
+    httpx.post(f"{bank_url}/orders/faults", json=order, trust_env=False).raise_for_status()
     due = datetime.now(UTC) + timedelta(seconds=2)  # noqa: TID251  # the caller's own clock
     too_large = client.get_wallet("wallets/alice").available.minor_units + 1
     names = [
@@ -131,9 +135,11 @@ def _payouts(client: WalletClient, bank_url: str) -> None:
         return [as_dict(client.get_withdrawal(name)) for name in names]
 
     def settled(rows: Sequence[Row]) -> bool:
-        return all(row["state"] in _FINAL for row in rows)
+        return dead() is not None or all(row["state"] in _FINAL for row in rows)
 
     rows = show_live(read, until=settled, longest_s=_PAYOUTS_LONGEST_S)
+    if (ended := dead()) is not None:
+        raise DemoFailed(f"the {ended} ended by itself; nothing is lost: run the demo or `make up` again")
     _must(
         "one paid, one failed without asking the bank, one paid after the bank was asked what became of it",
         [row["state"] for row in rows] == ["STATE_SUCCEEDED", "STATE_FAILED", "STATE_SUCCEEDED"],

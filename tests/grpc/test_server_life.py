@@ -244,7 +244,7 @@ def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Data
         ({}, "WALLET_DATABASE_URL is not set"),
         ({"WALLET_DATABASE_URL": "nonsense"}, "WALLET_DATABASE_URL"),
         ({"WALLET_DATABASE_URL": "postgresql://u:hidden@127.0.0.1:1/x", "WALLET_DATABASE_WAIT_S": "0.3"}, "database"),
-        ({"WALLET_POOL_SIZE": "many"}, "pool_size"),
+        ({"WALLET_POOL_SIZE": "many"}, "WALLET_POOL_SIZE"),
     ],
     ids=["no_url", "no_such_url", "no_database", "no_number"],
 )

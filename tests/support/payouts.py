@@ -38,12 +38,11 @@ def withdrawal(app: App, id_: UUID) -> Withdrawal:
     return app.reads.withdrawal(id_)
 
 
-# Plain HTTP to a neighbour: no proxy, no certificates to load.
-_PLAIN: dict[str, bool] = {"trust_env": False, "verify": False}
-
-
 class Bank:
-    """The bank stub by its URL: ordered about, and asked for its side of the truth."""
+    """The bank stub by its URL: ordered about, and asked for its side of the truth.
+
+    Plain HTTP to a neighbour: no proxy, no certificates to load.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -54,7 +53,7 @@ class Bank:
 
     def forgive(self) -> None:
         """Clear all faults."""
-        httpx.delete(f"{self._url}/orders/faults", **_PLAIN).raise_for_status()
+        httpx.delete(f"{self._url}/orders/faults", trust_env=False, verify=False).raise_for_status()
 
     def refuse(self, seconds: float) -> None:
         """Refuse connections for a while."""
@@ -112,7 +111,7 @@ class Bank:
         return True
 
     def _post(self, path: str, body: object) -> None:
-        httpx.post(self._url + path, json=body, **_PLAIN).raise_for_status()
+        httpx.post(self._url + path, json=body, trust_env=False, verify=False).raise_for_status()
 
     def _get(self, path: str) -> dict:  # type: ignore[type-arg]  # JSON
-        return dict(httpx.get(self._url + path, **_PLAIN).raise_for_status().json())
+        return dict(httpx.get(self._url + path, trust_env=False, verify=False).raise_for_status().json())
