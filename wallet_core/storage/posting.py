@@ -18,6 +18,7 @@ from wallet_core.domain.command import Command, Request
 from wallet_core.domain.errors import TransactionConflict, refusal_from_record
 from wallet_core.domain.transaction import Transaction
 from wallet_core.domain.wallet import NewWallet, Role, Wallet, WalletId, WalletState
+from wallet_core.storage.arrays import plain, texts, times
 from wallet_core.storage.engine import Tx
 from wallet_core.storage.errors import BatchRefused
 from wallet_core.storage.withdrawals import Expected, read_withdrawals, store_withdrawals
@@ -34,7 +35,7 @@ WHERE withdrawals.id = ANY(%s)
 LOCK_WALLETS = """
 SELECT key, id, role, currency, state, balance, held, overdraft_limit, sequence, last_time
 FROM wallets
-WHERE id = ANY(%s)
+WHERE id = ANY(%s::text[])
 ORDER BY key
 FOR NO KEY UPDATE
 """
@@ -43,7 +44,7 @@ FOR NO KEY UPDATE
 LOCK_FREE_WALLETS = LOCK_WALLETS.rstrip() + " SKIP LOCKED\n"
 
 # Tells wallets that are locked by somebody else from those that do not exist.
-EXISTING_WALLETS = "SELECT id FROM wallets WHERE id = ANY(%s)"
+EXISTING_WALLETS = "SELECT id FROM wallets WHERE id = ANY(%s::text[])"
 
 NOW = "SELECT clock_timestamp()"
 
@@ -84,8 +85,8 @@ SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[], %s::bigint[], %s::b
 
 INSERT_RECORDS = """
 INSERT INTO requests (caller, request_id, method, fingerprint, subject, available, refusal, told, time)
-SELECT caller, request_id, method, fingerprint, subject, available, refusal, told::jsonb, %s
-FROM unnest(%s::text[], %s::uuid[], %s::text[], %s::bytea[], %s::text[], %s::bigint[], %s::text[], %s::text[])
+SELECT caller, request_id, method, decode(fingerprint, 'hex'), subject, available, refusal, told::jsonb, %s
+FROM unnest(%s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[])
     AS recorded (caller, request_id, method, fingerprint, subject, available, refusal, told)
 """
 
@@ -114,13 +115,14 @@ def load(tx: Tx, commands: Sequence[Command], *, skip_locked: bool = False) -> L
     if withdrawals:
         wallet_of = dict(tx.execute(WALLETS_OF_WITHDRAWALS, [withdrawals]).fetchall())
     wanted = [need.wallets | {wallet_of[id_] for id_ in need.withdrawals if id_ in wallet_of} for need in needs]
-    wallets = sorted(frozenset().union(*wanted))
+    names = texts(sorted(frozenset[WalletId]().union(*wanted)))
     requests = [command.request for command in commands if command.request is not None]
+    asked = [texts(r.caller for r in requests), plain(r.id for r in requests)]
     new_wallets = sum(need.new_wallets for need in needs)
     with tx.pipeline():
-        lock = tx.execute(LOCK_FREE_WALLETS if skip_locked else LOCK_WALLETS, [wallets])
-        existing = tx.execute(EXISTING_WALLETS, [wallets]) if skip_locked else None
-        records = tx.execute(RECORDS, [[r.caller for r in requests], [r.id for r in requests]]) if requests else None
+        lock = tx.execute(LOCK_FREE_WALLETS if skip_locked else LOCK_WALLETS, [names])
+        existing = tx.execute(EXISTING_WALLETS, [names]) if skip_locked else None
+        records = tx.execute(RECORDS, asked) if requests else None
         found = read_withdrawals(tx.execute, withdrawals) if withdrawals else None
         keys = tx.execute(FRESH_KEYS, [new_wallets]) if new_wallets else None
         clock = tx.execute(NOW)
@@ -146,7 +148,10 @@ def store(tx: Tx, books: Books) -> None:
             _store_records(tx, written.records, books.now)
         if written.facts:
             facts = written.facts
-            tx.execute(INSERT_FACTS, [[f.kind for f in facts], [f.subject for f in facts], [f.time for f in facts]])
+            tx.execute(
+                INSERT_FACTS,
+                [texts(f.kind for f in facts), texts(f.subject for f in facts), times(f.time for f in facts)],
+            )
     for cursor, rows in expected:
         if cursor.rowcount != rows:
             # A claim moved the fence after it was read, or an answer was there already: decide again on what is now.
@@ -163,11 +168,11 @@ def _store_wallets(tx: Tx, books: Books, written: Written) -> Expected:
     moved = [(books.wallets[id_], seen) for id_, seen in written.moved.items() if id_ not in opened]
     if moved:
         columns = [
-            [w.key for w, _ in moved],
-            [seen for _, seen in moved],
-            [w.balance for w, _ in moved],
-            [w.sequence for w, _ in moved],
-            [w.last_time for w, _ in moved],
+            plain(w.key for w, _ in moved),
+            plain(seen for _, seen in moved),
+            plain(w.balance for w, _ in moved),
+            plain(w.sequence for w, _ in moved),
+            times(w.last_time for w, _ in moved),
         ]
         expected.append((tx.execute(UPDATE_WALLETS, columns), len(moved)))
     _insert_transactions(tx, books, written.transactions)
@@ -202,27 +207,27 @@ def _insert_transactions(tx: Tx, books: Books, transactions: list[Transaction]) 
     tx.execute(
         INSERT_TRANSACTIONS,
         [
-            [t.id for t in transactions],
-            [t.type for t in transactions],
-            [books.wallets[t.source].key for t in transactions],
-            [books.wallets[t.destination].key for t in transactions],
-            [t.amount.minor for t in transactions],
-            [t.description for t in transactions],
-            [t.external_reference for t in transactions],
-            [t.withdrawal for t in transactions],
-            [t.time for t in transactions],
+            plain(t.id for t in transactions),
+            texts(t.type for t in transactions),
+            plain(books.wallets[t.source].key for t in transactions),
+            plain(books.wallets[t.destination].key for t in transactions),
+            plain(t.amount.minor for t in transactions),
+            texts(t.description for t in transactions),
+            texts(t.external_reference for t in transactions),
+            plain(t.withdrawal for t in transactions),
+            times(t.time for t in transactions),
         ],
     )
     legs = [(entry, t) for t in transactions for entry in t.entries]
     tx.execute(
         INSERT_ENTRIES,
         [
-            [entry.wallet_key for entry, _ in legs],
-            [entry.sequence for entry, _ in legs],
-            [t.id for _, t in legs],
-            [entry.amount for entry, _ in legs],
-            [entry.balance_after for entry, _ in legs],
-            [t.time for _, t in legs],
+            plain(entry.wallet_key for entry, _ in legs),
+            plain(entry.sequence for entry, _ in legs),
+            plain(t.id for _, t in legs),
+            plain(entry.amount for entry, _ in legs),
+            plain(entry.balance_after for entry, _ in legs),
+            times(t.time for _, t in legs),
         ],
     )
 
@@ -234,14 +239,14 @@ def _store_records(tx: Tx, records: list[Record], now: datetime) -> None:
         INSERT_RECORDS,
         [
             now,
-            [r.request.caller for r in records],
-            [r.request.id for r in records],
-            [r.method for r in records],
-            [r.fingerprint for r in records],
-            [r.subject for r in records],
-            [r.available for r in records],
-            [type(r.refusal).__name__ if r.refusal is not None else None for r in records],
-            [json.dumps(r.refusal.fields()) if r.refusal is not None else None for r in records],
+            texts(r.request.caller for r in records),
+            plain(r.request.id for r in records),
+            texts(r.method for r in records),
+            texts(r.fingerprint.hex() for r in records),
+            texts(r.subject for r in records),
+            plain(r.available for r in records),
+            texts(type(r.refusal).__name__ if r.refusal is not None else None for r in records),
+            texts(json.dumps(r.refusal.fields()) if r.refusal is not None else None for r in records),
         ],
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-import uuid_utils.compat
+import uuid_utils
 
 from wallet_core.domain.withdrawal import PayoutPolicy
 from wallet_core.ledger.ledger import Ledger
@@ -39,4 +39,4 @@ class App:
 
 def new_id() -> UUID:
     """Return an id for something new: a UUIDv7, so that what is made together lies together in an index."""
-    return uuid_utils.compat.uuid7()
+    return UUID(bytes=uuid_utils.uuid7().bytes)

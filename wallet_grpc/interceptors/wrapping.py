@@ -30,6 +30,8 @@ class Wrapping(grpc.ServerInterceptor):
 
     def __init__(self, around: Around) -> None:
         self._around = around
+        # A method's handler is always the same one, so it is wrapped once and not at every call.
+        self._wrapped: dict[str, Handler] = {}
 
     def intercept_service(
         self,
@@ -37,11 +39,15 @@ class Wrapping(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         """Wrap the handler, where the method is one of ours."""
-        handler = continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or handler.unary_unary is None or not method.startswith(_OURS):
-            return handler
-        return self.wrap(handler, handler.unary_unary, method)
+        if not method.startswith(_OURS):
+            return continuation(handler_call_details)
+        if method not in self._wrapped:
+            handler = continuation(handler_call_details)
+            if handler is None or handler.unary_unary is None:
+                return handler
+            self._wrapped[method] = self.wrap(handler, handler.unary_unary, method)
+        return self._wrapped[method]
 
     def wrap(self, handler: Handler, inner: Behaviour, method: str) -> Handler:
         """Return the wrapped handler."""

@@ -5,6 +5,7 @@ there, for other commands to find.
 """
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -112,7 +113,17 @@ def find_running(state: Path) -> Running | None:
         running = Running(**json.loads((state / "running.json").read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return running if all(Path(f"/proc/{pid}").exists() for pid in running.pids.values()) else None
+    return running if all(_lives(pid) for pid in running.pids.values()) else None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # asks, and sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # it lives as somebody else, as our PostgreSQL does under root
+    return True
 
 
 def _start(log: Path, module: str, *arguments: str, env: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], Path]:
