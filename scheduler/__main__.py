@@ -18,7 +18,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from scheduler.lane import Lane
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.errors import NotServed
+from wallet_core.domain.errors import NotServed, cause_of
 from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_core.usecases.app import App
@@ -54,24 +54,37 @@ def main() -> int:
         set_up_logs(settings.log_level)
         with open_app(settings, name="wallet-scheduler", stopping=stopping) as app:
             if asked.once:
-                _run_once(app, asked.limit)
+                _run_once(app, asked.limit, stopping)
             else:
                 _run(app, settings, stopping)
     except (SettingsError, NotServed) as error:
         if stopping.is_set():
             return 0
-        sys.stderr.write(f"scheduler cannot run: {error}\n")
+        sys.stderr.write(f"scheduler cannot run: {cause_of(error) if isinstance(error, NotServed) else error}\n")
         return 1
     return 0
 
 
-def _run_once(app: App, limit: int) -> None:
+def _run_once(app: App, limit: int, stopping: threading.Event) -> None:
     for job in JOBS:
         lane = job.lane(app)
         try:
+            if stopping.is_set():
+                return
+            _stop_when_told(lane, stopping)
             print(f"{job.name}: {lane.run_once(limit)}")  # noqa: T201  # for whoever ran it
         finally:
             lane.close()
+
+
+def _stop_when_told(lane: Lane[Any], stopping: threading.Event) -> None:
+    """Let a round end early: what is under way finishes, and nothing more is claimed."""
+
+    def watch() -> None:
+        stopping.wait()
+        lane.stop()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(app: App, settings: Settings, stopping: threading.Event) -> None:
@@ -98,7 +111,7 @@ def _tick(job: Job, lane: Lane[Any]) -> None:
     try:
         lane.drain()
     except NotServed as error:
-        _log.warning("cannot claim", job=job.name, why=str(error))
+        _log.warning("cannot claim", job=job.name, why=cause_of(error))
 
 
 def _positive(text: str) -> int:

@@ -62,30 +62,34 @@ class Lane(Generic[Work]):
         self._starting = threading.Lock()  # so that nothing is claimed that can no longer be started
         self._stopping = False
 
-    def drain(self, limit: int | None = None) -> list[Future[str]]:
-        """Start all work that is due, up to *limit* pieces, waiting for slots but not for the last piece to end."""
-        started: list[Future[str]] = []
-        while not self._stopping and (limit is None or len(started) < limit):
-            if monotonic() < self._paused_until:
-                break
-            slots = self._take_slots(None if limit is None else limit - len(started))
-            begun = self._begin(slots)
-            started += begun
-            if not begun:
-                break
-        return started
+    def drain(self) -> None:
+        """Start all work that is due, waiting for slots but not for the last piece to end."""
+        while self._fill(None):
+            pass
 
     def run_once(self, limit: int) -> Counts:
         """Do all work that is due, up to *limit* pieces, to the end; return what became of it."""
-        started = self.drain(limit)
+        started: list[Future[str]] = []
+        while len(started) < limit and (begun := self._fill(limit - len(started))):
+            started += begun
         wait_for(started)
         return Counts(len(started), Counter(future.result() for future in started))
+
+    def stop(self) -> None:
+        """Start nothing more. Safe to call from a signal handler."""
+        self._stopping = True
 
     def close(self) -> None:
         """Start nothing more, and wait for what is under way."""
         with self._starting:
-            self._stopping = True
+            self.stop()
         self._pool.shutdown(wait=True)
+
+    def _fill(self, limit: int | None) -> list[Future[str]]:
+        """Wait for a slot, then start what is due, no more than there are free slots; nothing while paused."""
+        if self._stopping or monotonic() < self._paused_until:
+            return []
+        return self._begin(self._take_slots(limit))
 
     def _take_slots(self, limit: int | None) -> int:
         """Wait for one free slot, take as many more as are free, and return how many that is."""
@@ -113,11 +117,10 @@ class Lane(Generic[Work]):
         except NotServed as error:
             outcome = type(error).__name__
         except Exception:  # noqa: BLE001  # the claim runs out by itself; the lane goes on with other work
-            _log.error("work failed", lane=self._name, work=repr(piece), exc_info=True)  # structlog's own form
+            _log.error("work failed", lane=self._name, exc_info=True)  # structlog's own form
             outcome = "DEFECT"
-        finally:
-            self._free.release()
         if outcome in self._pausing:
             self._paused_until = monotonic() + self._pause_s
+        self._free.release()
         _log.info("done", lane=self._name, outcome=outcome)
         return outcome

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -38,11 +38,16 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
 
     Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes.
     """
-    with _engine(settings, name=name) as engine:
-        reads = Reads(engine)
-        _wait_for_database(reads, settings, stopping or threading.Event())
+    # Money, claims and health have a pool of their own, which no flood of reads can empty.
+    ledger_pool = settings.ledger_pool_size if settings.group_commit else settings.pool_size
+    with (
+        _engine(settings, name=name, pool_size=settings.pool_size) as reading,
+        _engine(settings, name=name, pool_size=ledger_pool) as posting,
+    ):
+        ping = Reads(posting).ping
+        _wait_for_database(ping, settings, stopping or threading.Event())
         ledger = Ledger(
-            engine,
+            posting,
             batch_max=settings.batch_max,
             line_max=settings.line_max,
             group_commit=settings.group_commit,
@@ -50,8 +55,9 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
         try:
             yield App(
                 ledger=ledger,
-                reads=reads,
-                claims=Claims(engine),
+                reads=Reads(reading),
+                claims=Claims(posting),
+                ping=ping,
                 bank=HttpBank(
                     url=settings.bank_url,
                     deadline_s=settings.bank_call_deadline_s,
@@ -67,7 +73,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest shape, as its owner; wait for it if it is still starting."""
     with _engine(settings, name="wallet-migrate", role=None) as engine:
-        _wait_for_database(Reads(engine), settings, threading.Event())
+        _wait_for_database(Reads(engine).ping, settings, threading.Event())
         migrations.migrate(engine)
 
 
@@ -78,9 +84,9 @@ def verify(settings: Settings) -> list[Check]:
 
 
 @contextmanager
-def _engine(settings: Settings, *, name: str, role: str | None = SERVICE_ROLE) -> Iterator[Engine]:
+def _engine(settings: Settings, *, name: str, pool_size: int = 1, role: str | None = SERVICE_ROLE) -> Iterator[Engine]:
     limits = Limits(
-        pool_size=settings.pool_size,
+        pool_size=pool_size,
         pool_timeout_s=settings.pool_timeout_s,
         connect_timeout_s=settings.connect_timeout_s,
         lock_timeout_s=settings.lock_timeout_s,
@@ -97,7 +103,7 @@ def _engine(settings: Settings, *, name: str, role: str | None = SERVICE_ROLE) -
         engine.dispose()
 
 
-def _wait_for_database(reads: Reads, settings: Settings, stopping: threading.Event) -> None:
+def _wait_for_database(ping: Callable[[], None], settings: Settings, stopping: threading.Event) -> None:
     for attempt in Retrying(
         retry=retry_if_exception_type(DatabaseUnavailable),
         stop=stop_any(stop_after_delay(settings.database_wait_s), stop_when_event_set(stopping)),
@@ -106,7 +112,7 @@ def _wait_for_database(reads: Reads, settings: Settings, stopping: threading.Eve
         reraise=True,
     ):
         with attempt:
-            reads.ping()
+            ping()
 
 
 def _payouts(settings: Settings) -> PayoutSettings:

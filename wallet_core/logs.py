@@ -7,11 +7,19 @@ import structlog
 
 
 def set_up_logs(level: str) -> None:
-    """Set up logging for this process; *level* is DEBUG, INFO, WARNING or ERROR."""
+    """Set up logging for this process; *level* is DEBUG, INFO, WARNING or ERROR.
+
+    Tracebacks come without locals: those hold callers' words, bank accounts and keys.
+    """
+    # It warns at every tick that comes while a job still drains, which is as it should be.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     shown: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if sys.stderr.isatty()
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
     )
     structlog.configure(
         processors=[

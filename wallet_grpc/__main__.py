@@ -7,7 +7,7 @@ import threading
 import structlog
 
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.errors import NotServed
+from wallet_core.domain.errors import NotServed, cause_of
 from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_grpc.server import CannotListen, ServerLimits, serving
@@ -33,7 +33,7 @@ def main() -> int:
     except (SettingsError, NotServed, CannotListen) as error:
         if stopping.is_set():
             return 0
-        sys.stderr.write(f"wallet-grpc cannot start: {error}\n")
+        sys.stderr.write(f"wallet-grpc cannot start: {cause_of(error) if isinstance(error, NotServed) else error}\n")
         return 1
     return 0
 

@@ -234,8 +234,3 @@ def timestamp_message(time: datetime) -> Timestamp:
     """Show a time."""
     since = time - _EPOCH
     return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)
-
-
-def position_time(text: str) -> datetime:
-    """Read a time back from a page token of ours."""
-    return datetime.fromisoformat(text)

@@ -60,6 +60,8 @@ class Face:
     kind: Kind
     metadata: Callable[[Any], Mapping[str, str]] = field(default=lambda _: {})
     retry_after_ms: int | None = None
+    advice: str = ""
+    """What to do next, where the kind does not say it right."""
 
     @property
     def reason_name(self) -> str:
@@ -102,6 +104,7 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         reason=ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
         kind=Kind.THIS_ATTEMPT,
         metadata=lambda e: {"requestId": e.request_id, "method": e.method, "resourceName": e.resource},
+        advice="This call did nothing, and says nothing of the first; use a new request_id for a new thing.",
     ),
     errors.InsufficientFunds: Face(
         code=grpc.StatusCode.FAILED_PRECONDITION,
@@ -226,7 +229,7 @@ def status_of(error: errors.WalletError, *, read: bool) -> status_pb2.Status:
         packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     return status_pb2.Status(
         code=face.code.value[0],
-        message=f"{_message(error, face)} {_NEXT_READ if read else _NEXT[face.kind]}",
+        message=f"{_message(error, face)} {face.advice or (_NEXT_READ if read else _NEXT[face.kind])}",
         details=packed,
     )
 

@@ -6,13 +6,18 @@ On a thread pool of its own, so that it answers at once when all workers are bus
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from wallet_core.domain.errors import NotServed
+from wallet_core.domain.errors import DatabaseUnavailable, NotServed
+
+# So many intervals without an answer mean that there will be none.
+_MISSED_MAX = 4
+_LONG_AGO_S = 1e9
 
 _log = structlog.get_logger("wallet.health")
 
@@ -28,34 +33,51 @@ class Health:
         self._servicer = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._pool)
         self._stopping = threading.Event()
         self._was_serving: bool | None = None
-        self._thread = threading.Thread(target=self._run, name="health-ping", daemon=True)
+        self._answered_at = 0.0
+        # Two, because a database that hangs holds the one that asks it.
+        self._threads = [
+            threading.Thread(target=self._run, args=(work,), name="health", daemon=True)
+            for work in (self._ask, self._tell)
+        ]
 
     def start(self, server: grpc.Server) -> None:
         """Answer on *server*, from the first moment with the truth."""
-        self._look()
+        self._ask()
+        self._tell()
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def leave(self) -> None:
         """Say NOT_SERVING from now on, whatever the database does."""
         self._stopping.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join(self._interval_s)
         self._servicer.enter_graceful_shutdown()
 
     def close(self) -> None:
         """Stop answering."""
         self._pool.shutdown(wait=False)
 
-    def _run(self) -> None:
+    def _run(self, work: Callable[[], None]) -> None:
         while not self._stopping.wait(self._interval_s):
-            self._look()
+            work()
 
-    def _look(self) -> None:
+    def _ask(self) -> None:
         try:
             self._ping()
-            serving = True
+        except DatabaseUnavailable:
+            self._answered_at = -_LONG_AGO_S
         except NotServed:
-            serving = False
+            return  # we are busy, which says nothing of the database
+        else:
+            self._answered_at = monotonic()
+
+    def _tell(self) -> None:
+        """Say SERVING while the last answer is recent: a database that hangs gives none at all."""
+        serving = monotonic() - self._answered_at < self._interval_s * _MISSED_MAX
+        if self._stopping.is_set():
+            return
         if serving is not self._was_serving:
             _log.info("health", serving=serving)
             self._was_serving = serving

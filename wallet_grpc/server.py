@@ -85,7 +85,7 @@ def serving(app: App, limits: ServerLimits) -> Iterator[int]:
         port = server.add_insecure_port(f"{limits.host}:{limits.port}")
     except RuntimeError:
         raise CannotListen(f"{limits.host}:{limits.port} cannot be listened on: is another server there?") from None
-    health = Health(SERVICES, app.reads.ping, interval_s=limits.health_interval_s)
+    health = Health(SERVICES, app.ping, interval_s=limits.health_interval_s)
     health.start(server)
     server.start()
     try:

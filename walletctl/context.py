@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from wallet_core.domain.errors import WalletError
+from wallet_core.domain.errors import NotServed, WalletError, cause_of
 from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_grpc.client import CallFailed, WalletClient
 from walletctl.local.errors import CannotStart
@@ -63,15 +64,18 @@ def explained() -> Iterator[None]:
     try:
         yield
     except CallFailed as failed:
-        err.print(f"[red]{failed.reason or failed.code}[/] {failed.message}", markup=True)
+        err.print(f"[red]{failed.reason or failed.code}[/] {escape(failed.message)}")
         if failed.request_id is not None:
             err.print(f"[dim]request id: {failed.request_id}[/]")
         raise typer.Exit(1) from None
     except (Trouble, CannotStart, SettingsError) as trouble:
-        err.print(f"[red]error[/] {trouble}")
+        err.print(f"[red]error[/] {escape(str(trouble))}")
+        raise typer.Exit(1) from None
+    except NotServed as failed:
+        err.print(f"[red]error[/] {escape(cause_of(failed))}")
         raise typer.Exit(1) from None
     except WalletError as refused:
-        err.print(f"[red]error[/] {refused}")
+        err.print(f"[red]error[/] {escape(str(refused))}")
         raise typer.Exit(2) from None
 
 

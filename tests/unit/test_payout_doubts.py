@@ -196,6 +196,38 @@ def test_a_bank_that_fails_what_it_had_accepted_releases_nothing() -> None:
     assert payout.money == IN_TRANSIT
 
 
+@pytest.mark.parametrize("status", [StatusKind.SILENT, StatusKind.PENDING, StatusKind.EXECUTED])
+def test_a_yes_that_came_too_late_for_its_worker_is_followed(status: StatusKind) -> None:
+    """Accepted is always final, also where the bank cannot be asked."""
+
+    payout = in_doubt(ACCEPTED)
+    payout.hear(status)
+
+    assert (payout.now.state, payout.money) == (SUCCEEDED, PAID)
+
+
+def test_a_takeover_follows_a_yes_that_came_too_late_for_its_worker() -> None:
+    """Without asking: the bank has said it."""
+
+    payout = a_payout()
+    stale = payout.claim()
+    payout.claimed_again()
+    payout.answer(ACCEPTED, claim=stale)
+    payout.take_over()
+
+    assert (payout.now.state, payout.money) == (SUCCEEDED, PAID)
+
+
+@pytest.mark.parametrize("answers", [(NO_FOR_GOOD,), (NO_FOR_NOW, NO_FOR_NOW, NO_FOR_NOW)])
+def test_not_found_after_nothing_but_clear_noes_releases(answers: tuple[Answered, ...]) -> None:
+    """Nothing is in doubt: every attempt has the bank's own no, and it knows of no payment."""
+
+    payout = in_doubt(*answers)
+    payout.hear(StatusKind.NOT_FOUND)
+
+    assert (payout.now.state, payout.money) == (FAILED, RELEASED)
+
+
 def test_a_doubt_is_asked_about_less_and_less_often() -> None:
     """With attention once it is old."""
 

@@ -158,6 +158,15 @@ class LedgerBroken(NotServed):
     """A rule that must never fail has failed: nothing was stored."""
 
 
+def cause_of(error: WalletError) -> str:
+    """Return an error with what caused it, for operators: the first line of what the database's driver said."""
+    cause = error.__cause__
+    while cause is not None and cause.__cause__ is not None:
+        cause = cause.__cause__
+    first_line = str(cause).strip().partition("\n")[0] if cause is not None else ""
+    return f"{error} [{first_line}]" if first_line else str(error)
+
+
 def _recorded_refusals(base: type[Refusal] = Refusal) -> dict[str, type[Refusal]]:
     found = {kind.__name__: kind for kind in base.__subclasses__() if kind.recorded}
     for kind in base.__subclasses__():

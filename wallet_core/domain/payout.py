@@ -208,12 +208,14 @@ class TakeOver(PayoutCommand):
     def decide(self, books: Books) -> Decision:
         """Back in line where every attempt was a clear "not now" or never sent; else doubt, and ask.
 
-        The late worker's answer may have come in between claim and now: it is kept with its attempt, and whatever else
-        it says, the bank has heard of the payout.
+        The late worker's answer may have come in between claim and now and is kept with its attempt: a yes is followed,
+        and whatever else it says, the bank has heard of the payout.
         """
         found = self._claimed(books)
         if found.state is not WithdrawalState.PROCESSING:
             raise StaleClaim(found.name)
+        if (yes := _accepted(found)) is not None:
+            return self._succeed(books, found, yes.reference, None)
         if _may_send_again(found, self.policy):
             return self._wait(books, found, WithdrawalState.PROCESSING, timedelta(), None)
         doubted = replace(found, state=WithdrawalState.IN_DOUBT, update_time=books.now)
@@ -242,9 +244,8 @@ class SettleDoubt(PayoutCommand):
             case StatusKind.EXECUTED:
                 attention = "the bank says it paid another amount or currency: " + self.status.detail
                 return self._ask_again(books, replace(asked, attention=attention))
-            case StatusKind.FAILED | StatusKind.NOT_FOUND if _accepted(asked):
-                attention = f"the bank accepted it and now says {self.status.kind}: {self.status.detail}"
-                return self._ask_again(books, replace(asked, attention=attention))
+            case _ if (yes := _accepted(asked)) is not None:
+                return self._follow(books, asked, yes)
             case StatusKind.FAILED:
                 return self._release(books, asked, FailureReason.BANK_REFUSED, None)
             case StatusKind.NOT_FOUND:
@@ -252,6 +253,13 @@ class SettleDoubt(PayoutCommand):
             case _:
                 why = "in doubt for long; the bank says " + self.status.kind
                 return self._ask_again(books, _noted(asked, books.now, self.policy, why))
+
+    def _follow(self, books: Books, asked: Withdrawal, yes: Attempt) -> Decision:
+        """Follow a yes that came too late for its worker, unless the bank takes it back: that is for a person."""
+        if self.status.kind in {StatusKind.PENDING, StatusKind.SILENT}:
+            return self._succeed(books, asked, yes.reference, None)
+        attention = f"the bank accepted it and now says {self.status.kind}"
+        return self._ask_again(books, replace(asked, attention=attention))
 
     def _ask_again(self, books: Books, asked: Withdrawal) -> Decision:
         wait = self.policy.backoff(asked.asks - 1, self.jitter)
@@ -261,8 +269,15 @@ class SettleDoubt(PayoutCommand):
         """Send again with the same key: never at once, never for ever, never after the bank may have forgotten it."""
         if not asked.attempts:
             raise LedgerBroken
+        if not any(attempt.may_have_paid for attempt in asked.attempts):
+            # Every attempt has the bank's own clear no, and it does not know of the payment: nothing is in doubt.
+            if any(attempt.answer is AnswerKind.NO_FOR_GOOD for attempt in asked.attempts):
+                return self._release(books, asked, FailureReason.BANK_REFUSED, None)
+            if asked.attempts_counted >= self.policy.attempts_max:
+                return self._release(books, asked, FailureReason.ATTEMPTS_USED_UP, None)
         now = self._later(books)
-        first, latest = asked.attempts[0], asked.attempts[-1]
+        first = next((attempt for attempt in asked.attempts if attempt.counts), asked.attempts[0])
+        latest = asked.attempts[-1]
         until_grace = latest.start_time + self.policy.grace - now
         if until_grace > timedelta():
             return self._wait(books, asked, WithdrawalState.IN_DOUBT, until_grace, None)
@@ -303,9 +318,9 @@ def _noted(withdrawal: Withdrawal, now: datetime, policy: PayoutPolicy, why: str
     return replace(withdrawal, attention=why) if old and not withdrawal.attention else withdrawal
 
 
-def _accepted(withdrawal: Withdrawal) -> bool:
-    """Whether the bank has said yes, if only to a worker that no longer had the claim."""
-    return any(attempt.answer is AnswerKind.ACCEPTED for attempt in withdrawal.attempts)
+def _accepted(withdrawal: Withdrawal) -> Attempt | None:
+    """Return the attempt to which the bank has said yes, if only to a worker that no longer had the claim."""
+    return next((attempt for attempt in withdrawal.attempts if attempt.answer is AnswerKind.ACCEPTED), None)
 
 
 def _may_send_again(withdrawal: Withdrawal, policy: PayoutPolicy) -> bool:

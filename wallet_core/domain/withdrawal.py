@@ -27,7 +27,7 @@ class WithdrawalState(StrEnum):
     """Cancelled before its time; no money moved."""
 
 
-# The drawing in ARCHITECTURE.md and the CHECK in the database say the same; a test holds the three together.
+# ARCHITECTURE.md draws the same steps, a CHECK in the database lists the same states; tests hold them together.
 TRANSITIONS: dict[WithdrawalState, frozenset[WithdrawalState]] = {
     WithdrawalState.SCHEDULED: frozenset(
         {WithdrawalState.PROCESSING, WithdrawalState.FAILED, WithdrawalState.CANCELLED}

@@ -8,6 +8,7 @@ only failure after which the bank cannot have heard of the payment, and it must 
 import asyncio
 import json
 import ssl
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import cache
 
@@ -82,7 +83,7 @@ class HttpBank:
         self, method: str, path: str, *, headers: dict[str, str] | None = None, json_body: object = None
     ) -> _Heard:
         try:
-            return asyncio.run(self._call_within_deadline(method, path, headers or {}, json_body))
+            return _run(self._call_within_deadline(method, path, headers or {}, json_body))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise _NotConnectedError(_described(error)) from error
         except (httpx.HTTPError, OSError, TimeoutError, ValueError) as error:
@@ -104,6 +105,16 @@ class HttpBank:
                 if len(body) > self.answer_max_bytes:
                     raise ValueError("the answer is too large")
             return _Heard(response.status_code, response.headers.get("Retry-After"), _json_object(body))
+
+
+def _run(call: Coroutine[None, None, _Heard]) -> _Heard:
+    """Run a call in a loop of its own. Not by ``asyncio.run``: that waits for a name lookup that hangs."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(call)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 def read_answer(status: int, body: dict[str, object], retry_after: str | None) -> Answer:

@@ -143,12 +143,12 @@ class GroupCommit(Generic[Item, Outcome]):
             if len(self._line) == 1:
                 self._changed.notify()
 
-    def close(self) -> None:
-        """Refuse newcomers, finish whoever is in line, end the thread."""
+    def close(self, timeout_s: float | None = None) -> None:
+        """Refuse newcomers and finish whoever is in line; leave a commit behind that hangs for *timeout_s*."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while batch := self._next_batch():

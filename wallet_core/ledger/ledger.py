@@ -1,10 +1,13 @@
 """The ledger: posts commands, one database transaction for whoever is in line."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from time import monotonic
 
 from wallet_core.domain.command import Command, Done, Outcome, Refused
 from wallet_core.domain.decide import decide
-from wallet_core.domain.errors import DeadlineTooShort, LedgerBroken, NotServed, OutcomeUnknown, TransactionConflict
+from wallet_core.domain.errors import DeadlineTooShort, NotServed, OutcomeUnknown, TransactionConflict
+from wallet_core.domain.wallet import WalletId, is_system
 from wallet_core.ledger.group_commit import GroupCommit, Ticket
 from wallet_core.storage import posting
 from wallet_core.storage.engine import Engine, transaction
@@ -16,6 +19,9 @@ CommandTicket = Ticket[Command, Outcome]
 # we ourselves, committed is then seen first and replayed.
 _TRIES = 2
 
+# How long a wallet is believed to be stuck after it last was; the second lane says so sooner when it is free again.
+_STUCK_S = 10.0
+
 
 class Ledger:
     """Posts commands: load, decide, store, commit; many at once where many are in line.
@@ -26,6 +32,8 @@ class Ledger:
 
     def __init__(self, engine: Engine, *, batch_max: int, line_max: int, group_commit: bool = True) -> None:
         self._engine = engine
+        # Wallets that somebody held for too long, and until when that is believed.
+        self._stuck_until: dict[WalletId, float] = {}
         self._group_commit = group_commit
         self._slow: GroupCommit[Command, Outcome] = GroupCommit(
             "ledger-slow", self._commit_patiently, batch_max=1, line_max=line_max
@@ -50,13 +58,16 @@ class Ledger:
             raise outcome.refusal
         return outcome
 
-    def close(self) -> None:
-        """Finish what is in line, then stop."""
-        self._line.close()
-        self._slow.close()
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Finish what is in line, then stop; a database that hangs is waited for no longer than *timeout_s* a lane."""
+        self._line.close(timeout_s)
+        self._slow.close(timeout_s)
 
     def _commit(self, tickets: Sequence[CommandTicket]) -> None:
         """Run the batch; again if it lost a race; in halves until a call that cannot be stored stands alone."""
+        tickets = self._without_stuck(tickets)
+        if not tickets:
+            return
         told: NotServed = TransactionConflict()
         cause: BaseException | None = None
         lost = False
@@ -103,14 +114,38 @@ class Ledger:
                 told, cause = told if lost else error.told, error
                 lost = lost or isinstance(error, DatabaseLost)
             else:
+                for wallet in _wallets_of(tickets):
+                    self._stuck_until.pop(wallet, None)
                 return
         _fail(tickets, told, cause)
+        self._mark_stuck(_wallets_of(tickets) & self._stuck_until.keys())
+
+    def _without_stuck(self, tickets: Sequence[CommandTicket]) -> Sequence[CommandTicket]:
+        """Send calls on a stuck wallet straight to the second lane, so that no batch waits for it again."""
+        if not self._stuck_until:
+            return tickets
+        now = monotonic()
+        self._stuck_until = {wallet: until for wallet, until in self._stuck_until.items() if until > now}
+        stuck: list[CommandTicket] = []
+        others: list[CommandTicket] = []
+        for ticket in tickets:
+            (others if _wallets_of([ticket]).isdisjoint(self._stuck_until) else stuck).append(ticket)
+        self._hand_on(stuck)
+        return others
+
+    def _mark_stuck(self, wallets: AbstractSet[WalletId]) -> None:
+        """Remember who is stuck: callers' wallets only, for every batch holds the service's own for a moment."""
+        until = monotonic() + _STUCK_S
+        self._stuck_until.update({wallet: until for wallet in wallets if not is_system(wallet)})
 
     def _run(self, tickets: Sequence[CommandTicket], *, skip_locked: bool = False, lost: bool = False) -> None:
         """Load, decide, store and commit once, then answer; with *skip_locked* hand on those whose wallets are held.
 
         *lost* says that an earlier try may have been committed.
         """
+        if not lost and all(ticket.expired for ticket in tickets):
+            _fail(tickets, DeadlineTooShort())  # nobody waits any more, so no lock is waited for
+            return
         expired: list[CommandTicket] = []
         blocked: list[CommandTicket] = []
         wanted: list[CommandTicket] = []
@@ -118,15 +153,12 @@ class Ledger:
             loaded = posting.load(tx, [ticket.item for ticket in tickets], skip_locked=skip_locked)
             for ticket, is_blocked in zip(tickets, loaded.blocked, strict=True):
                 (expired if ticket.expired else blocked if is_blocked else wanted).append(ticket)
-            try:
-                outcomes = decide(loaded.books, [ticket.item for ticket in wanted])
-            except Exception as error:
-                # A defect in one command: halving finds it, and its neighbours go on.
-                raise BatchRefused(LedgerBroken()) from error
+            outcomes = decide(loaded.books, [ticket.item for ticket in wanted])
             posting.store(tx, loaded.books)
         for ticket, outcome in zip(wanted, outcomes, strict=True):
             ticket.answer(outcome)
         _fail(expired, OutcomeUnknown() if lost else DeadlineTooShort())
+        self._mark_stuck(loaded.held)
         self._hand_on(blocked)
 
     def _hand_on(self, tickets: Sequence[CommandTicket]) -> None:
@@ -136,6 +168,10 @@ class Ledger:
                 self._slow.enter(ticket)
             except NotServed as full:
                 _fail([ticket], full)
+
+
+def _wallets_of(tickets: Sequence[CommandTicket]) -> frozenset[WalletId]:
+    return frozenset[WalletId]().union(*(ticket.item.needs().wallets for ticket in tickets))
 
 
 def _fail(tickets: Sequence[CommandTicket], told: NotServed, cause: BaseException | None = None) -> None:

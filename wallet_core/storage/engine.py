@@ -11,8 +11,8 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from wallet_core.domain.errors import DatabaseUnavailable
-from wallet_core.storage.errors import DatabaseLost, PoolExhausted, batch_error
+from wallet_core.domain.errors import DatabaseUnavailable, LedgerBroken
+from wallet_core.storage.errors import BatchError, BatchRefused, DatabaseLost, PoolExhausted, batch_error
 
 Tx = psycopg.Connection[tuple[Any, ...]]
 
@@ -96,6 +96,11 @@ def transaction(engine: Engine) -> Iterator[Tx]:
             pooled.invalidate(error)
             engine.dispose()
         raise told from error
+    except BatchError:
+        raise
+    except Exception as error:
+        # Ours, before COMMIT: a defect in one call of a batch. Nothing was stored.
+        raise BatchRefused(LedgerBroken()) from error
     finally:
         pooled.close()  # back to the pool, which rolls back what was not committed
 

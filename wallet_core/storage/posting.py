@@ -98,9 +98,10 @@ SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[])
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The books under their locks, and of each command whether somebody else holds a wallet that it needs."""
+    """The books under their locks; which wallets somebody else holds, and of each command whether it needs one."""
 
     books: Books
+    held: frozenset[WalletId]
     blocked: tuple[bool, ...]
 
 
@@ -135,8 +136,8 @@ def load(tx: Tx, commands: Sequence[Command], *, skip_locked: bool = False) -> L
         withdrawals=found.rows() if found else {},
         fresh_keys=[key for (key,) in keys or ()],
     )
-    held = {id_ for (id_,) in existing or ()} - locked.keys()
-    return Loaded(books, tuple(not held.isdisjoint(names) for names in wanted))
+    held = frozenset(id_ for (id_,) in existing or ()) - locked.keys()
+    return Loaded(books, held, tuple(not held.isdisjoint(names) for names in wanted))
 
 
 def store(tx: Tx, books: Books) -> None:

@@ -6,15 +6,17 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import Connection, Engine, Row, Select, func, select, tuple_
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from wallet_core.domain.errors import DatabaseUnavailable, ResourceNotFound, ServerOverloaded
+from wallet_core.domain.errors import LedgerBroken, NotServed, ResourceNotFound, ServerOverloaded
 from wallet_core.domain.money import Money
 from wallet_core.domain.transaction import Entry, Transaction, TransactionType, transaction_name
 from wallet_core.domain.wallet import Role, WalletId, WalletState, WalletView, wallet_name
 from wallet_core.domain.withdrawal import Withdrawal, WithdrawalState, withdrawal_name
+from wallet_core.storage.errors import batch_error
 from wallet_core.storage.tables import entries, page_token_keys, transactions, wallets, withdrawals
 from wallet_core.storage.withdrawals import read_withdrawals
 
@@ -132,11 +134,11 @@ class Reads:
             return self._read_once(read)
         except DBAPIError as error:
             if not error.connection_invalidated:
-                raise DatabaseUnavailable from error
+                raise _told(error) from error.orig
         try:
             return self._read_once(read)
         except DBAPIError as error:
-            raise DatabaseUnavailable from error
+            raise _told(error) from error.orig
 
     def _read_once(self, read: Callable[[Connection], Result]) -> Result:
         try:
@@ -146,6 +148,11 @@ class Reads:
                 return read(tx)
         except PoolTimeout:
             raise ServerOverloaded from None
+
+
+def _told(error: DBAPIError) -> NotServed:
+    """Return what a failed read means: the database's trouble, or a defect of ours."""
+    return batch_error(error.orig).told if isinstance(error.orig, psycopg.Error) else LedgerBroken()
 
 
 def _wallet_key(tx: Connection, wallet: WalletId) -> int:

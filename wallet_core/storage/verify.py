@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from wallet_core.domain.errors import DatabaseUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +155,15 @@ _CHECKS = {
 
 
 def verify(engine: Engine) -> list[Check]:
-    """Return every check with its count of broken rows; all zero means that the books are right."""
-    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as tx:
-        tx.execute(text("SET LOCAL statement_timeout = 0"))
-        return [
-            Check(name, meaning, tx.execute(text(query)).scalar_one()) for name, (meaning, query) in _CHECKS.items()
-        ]
+    """Return every check with its count of broken rows; all zero means that the books are right.
+
+    Raises ``DatabaseUnavailable``.
+    """
+    try:
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as tx:
+            tx.execute(text("SET LOCAL statement_timeout = 0"))
+            return [
+                Check(name, meaning, tx.execute(text(query)).scalar_one()) for name, (meaning, query) in _CHECKS.items()
+            ]
+    except DBAPIError as error:
+        raise DatabaseUnavailable from error.orig

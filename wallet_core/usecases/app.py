@@ -31,6 +31,8 @@ class App:
     ledger: Ledger
     reads: Reads
     claims: Claims
+    ping: Callable[[], None]
+    """Asks the database whether it is there; raises ``NotServed``."""
     bank: BankGateway
     payouts: PayoutSettings
     jitter: Callable[[], float]

@@ -7,6 +7,8 @@ that the bank may have been asked, and whoever takes over asks it before anythin
 from datetime import timedelta
 from time import monotonic
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
 from wallet_core.domain.bank import Answer, AnswerKind
 from wallet_core.domain.errors import NotServed, StaleClaim
 from wallet_core.domain.payout import SettlePayout, StartPayout
@@ -53,6 +55,22 @@ def send(app: App, claim: Claim, attempt: Attempt, *, started_at: float, clock_o
         answer=answer,
     )
     try:
-        return app.ledger.post(settle).withdrawal
+        return _settled(app, settle)
     except StaleClaim:
         return None
+
+
+def _settled(app: App, settle: SettlePayout) -> Withdrawal | None:
+    """Store a known answer, trying again for a while: given up, the bank would have to be asked what it has just said.
+
+    Safe to repeat: an answer is written once, and a second time is a ``StaleClaim``.
+    """
+    for attempt in Retrying(
+        retry=retry_if_exception_type(NotServed),
+        stop=stop_after_delay(app.payouts.send_window_s),
+        wait=wait_random_exponential(multiplier=0.05, max=1.0),
+        reraise=True,
+    ):
+        with attempt:
+            return app.ledger.post(settle).withdrawal
+    return None

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from time import monotonic
 
-from wallet_core.domain.errors import StaleClaim
+from wallet_core.domain.errors import NotServed, StaleClaim
 from wallet_core.domain.payout import SettleDoubt, TakeOver
 from wallet_core.domain.withdrawal import Claim, Withdrawal, WithdrawalState, bank_key
 from wallet_core.usecases.app import App, new_id
@@ -23,6 +23,9 @@ def reconcile(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> W
         return _ask(app, claim, clock_offset)
     except StaleClaim:
         return None
+    except NotServed:
+        app.claims.release(claim, wait=app.payouts.policy.backoff_first)
+        raise
 
 
 def _take_over(app: App, claim: Claim, clock_offset: timedelta) -> Withdrawal | None:

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import structlog
 
-from wallet_core.domain.errors import WalletError
+from wallet_core.domain.errors import NotServed, WalletError, cause_of
 from wallet_grpc.errors import CATALOGUE, Defect, public
 from wallet_grpc.interceptors.wrapping import Behaviour, Wrapping
 
@@ -21,6 +21,8 @@ def log_request(inner: Behaviour, method: str, request: Any, context: grpc.Servi
     except Exception as error:
         told = public(error)
         _log_refused(method, told, error, started_at)
+        if told is error:
+            raise
         raise told from error
     _log.info("call", method=method, code="OK", duration_ms=_ms_since(started_at))
     return response
@@ -36,6 +38,8 @@ def _log_refused(method: str, told: WalletError, error: Exception, started_at: f
     said = {"code": face.code.name, "reason": face.reason_name, "duration_ms": _ms_since(started_at)}
     if isinstance(told, Defect):
         _log.error("call", method=method, correlation_id=told.correlation_id, exc_info=error, **said)
+    elif isinstance(told, NotServed):
+        _log.warning("call", method=method, cause=cause_of(told), **said)
     else:
         _log.info("call", method=method, **said)
 

@@ -93,7 +93,13 @@ def local_service(
             env={},
             ready=r"listening on (\S+)",
         )[1]
-        env = {"WALLET_DATABASE_URL": database_url, "WALLET_BANK_URL": bank_url, "WALLET_GRPC_PORT": str(ports.grpc)}
+        # INFO, because the lines by which they say that they are ready are waited for.
+        env = {
+            "WALLET_LOG_LEVEL": "INFO",
+            "WALLET_DATABASE_URL": database_url,
+            "WALLET_BANK_URL": bank_url,
+            "WALLET_GRPC_PORT": str(ports.grpc),
+        }
         port = start("server", "wallet_grpc", env=env, ready=r'"port": (\d+), "event": "serving"')[1]
         start("scheduler", "scheduler", env=env, ready=r'"event": "running"')
         running = Running(

@@ -101,7 +101,7 @@ class ScheduleServiceServicer:
     def ListWithdrawals(self, request, context):
         """Lists withdrawals, of one wallet or of all, newest first. Withdrawals
         scheduled while you page come before the first page; none is seen twice,
-        none is missed.
+        and none is missed that was there when you began.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
         wallet).

@@ -61,7 +61,7 @@ class ScheduleServiceStub:
     ListWithdrawals: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListWithdrawalsRequest, _schedule_service_pb2.ListWithdrawalsResponse]
     """Lists withdrawals, of one wallet or of all, newest first. Withdrawals
     scheduled while you page come before the first page; none is seen twice,
-    none is missed.
+    and none is missed that was there when you began.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
     wallet).
@@ -110,7 +110,7 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     ListWithdrawals: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListWithdrawalsRequest, _schedule_service_pb2.ListWithdrawalsResponse]  # type: ignore[assignment]
     """Lists withdrawals, of one wallet or of all, newest first. Withdrawals
     scheduled while you page come before the first page; none is seen twice,
-    none is missed.
+    and none is missed that was there when you began.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
     wallet).
@@ -174,7 +174,7 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_schedule_service_pb2.ListWithdrawalsResponse, _abc.Awaitable[_schedule_service_pb2.ListWithdrawalsResponse]]:
         """Lists withdrawals, of one wallet or of all, newest first. Withdrawals
         scheduled while you page come before the first page; none is seen twice,
-        none is missed.
+        and none is missed that was there when you began.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
         wallet).

@@ -106,7 +106,8 @@ class WalletServiceServicer:
 
     def ListWallets(self, request, context):
         """Lists wallets, newest first. Wallets created while you page come before
-        the first page; none is seen twice, none is missed.
+        the first page; none is seen twice, and none is missed that was there when
+        you began.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
         """

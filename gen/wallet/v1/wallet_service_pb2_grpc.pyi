@@ -62,7 +62,8 @@ class WalletServiceStub:
     """
     ListWallets: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.ListWalletsRequest, _wallet_service_pb2.ListWalletsResponse]
     """Lists wallets, newest first. Wallets created while you page come before
-    the first page; none is seen twice, none is missed.
+    the first page; none is seen twice, and none is missed that was there when
+    you began.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
     """
@@ -101,7 +102,8 @@ class WalletServiceAsyncStub(WalletServiceStub):
     """
     ListWallets: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ListWalletsRequest, _wallet_service_pb2.ListWalletsResponse]  # type: ignore[assignment]
     """Lists wallets, newest first. Wallets created while you page come before
-    the first page; none is seen twice, none is missed.
+    the first page; none is seen twice, and none is missed that was there when
+    you began.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
     """
@@ -161,7 +163,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.ListWalletsResponse, _abc.Awaitable[_wallet_service_pb2.ListWalletsResponse]]:
         """Lists wallets, newest first. Wallets created while you page come before
-        the first page; none is seen twice, none is missed.
+        the first page; none is seen twice, and none is missed that was there when
+        you began.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
         """

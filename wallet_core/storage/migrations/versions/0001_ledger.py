@@ -203,7 +203,12 @@ $$;
 
 DO $$
 BEGIN
-    IF NOT pg_has_role(current_user, 'wallet_service', 'MEMBER') OR current_setting('is_superuser') = 'on' THEN
+    -- From version 16 on whoever creates a role is its member but may not take it on.
+    IF current_setting('is_superuser') = 'on' OR NOT pg_has_role(
+        current_user,
+        'wallet_service',
+        CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END
+    ) THEN
         EXECUTE format('GRANT wallet_service TO %I', current_user);
     END IF;
 END

@@ -1,0 +1,82 @@
+"""What needs a PostgreSQL of the test's own: another owner than the superuser, and a server that hangs."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from tests.conftest import FAST
+from tests.support.books import balance_of, open_wallet
+from wallet_core.bootstrap import migrate, open_app, verify
+from wallet_core.settings import read_settings
+from wallet_grpc.__main__ import server_limits
+from wallet_grpc.client import WalletClient
+from wallet_grpc.server import serving
+from walletctl.local.postgres import LocalPostgres
+from walletctl.local.waiting import wait_until
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[LocalPostgres]:
+    """Return a server of this test's own."""
+    with LocalPostgres(tmp_path, settings={"fsync": "off"}) as postgres:
+        yield postgres
+
+
+def test_owner_that_is_no_superuser_can_migrate_and_serve(postgres: LocalPostgres) -> None:
+    """From version 16 on whoever creates a role must be granted the right to take it on."""
+
+    url = postgres.start()
+    with psycopg.connect(url, autocommit=True) as superuser:
+        superuser.execute("CREATE ROLE shop LOGIN CREATEROLE")
+        superuser.execute("CREATE DATABASE shop OWNER shop")
+    parts = urlsplit(url)
+    shop = urlunsplit(parts._replace(netloc="shop@", path="/shop"))
+    settings = read_settings(**dict(FAST, database_url=shop))
+    migrate(settings)
+    with open_app(settings, name="tests") as app:
+        alice = open_wallet(app, "alice", 100)
+        assert balance_of(app, alice) == 100
+
+    assert [check.name for check in verify(settings) if check.broken] == []
+
+
+def test_database_that_hangs_is_not_serving_until_it_answers_again(postgres: LocalPostgres) -> None:
+    """Stopped, not dead: nothing is refused, nothing answers."""
+
+    settings = read_settings(**dict(FAST, database_url=postgres.start()))
+    migrate(settings)
+    with (
+        open_app(settings, name="tests") as app,
+        serving(app, server_limits(settings)) as port,
+        WalletClient(f"127.0.0.1:{port}") as client,
+    ):
+        assert client.is_serving()
+        processes = _family(postgres.pid)
+        try:
+            _signal(processes, signal.SIGSTOP)
+            assert wait_until(lambda: not client.is_serving(), timeout_s=5)
+        finally:
+            _signal(processes, signal.SIGCONT)
+        assert wait_until(client.is_serving, timeout_s=10)
+
+
+def _family(parent: int) -> list[int]:
+    """Return a process and its children."""
+    children = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        fields = status.read_text().rsplit(")", 1)[1].split()
+        if int(fields[1]) == parent:
+            children.append(int(status.parent.name))
+    return [parent, *children]
+
+
+def _signal(processes: list[int], number: signal.Signals) -> None:
+    for process in processes:
+        os.kill(process, number)
