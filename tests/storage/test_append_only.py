@@ -100,9 +100,12 @@ def test_the_rules_cannot_be_got_around(service: psycopg.Connection, statement: 
     ],
 )
 def test_what_the_service_has_to_do_it_may(service: psycopg.Connection, statement: LiteralString) -> None:
-    """Told facts are removed, wallets locked and moved."""
+    """Told facts are removed, wallets locked and moved: nothing objects."""
 
-    service.execute(statement)
+    told = service.execute(statement).statusmessage
+
+    assert told is not None
+    assert told.startswith(statement.split()[0])
 
 
 def test_the_app_acts_as_the_role_under_read_committed(settings: Settings) -> None:

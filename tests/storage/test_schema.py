@@ -126,6 +126,8 @@ def test_the_world_outside_alone_has_no_floor(owner: psycopg.Connection) -> None
     insert_wallet(owner, 1, balance=-10, overdraft_limit=10)
     insert_wallet(owner, 2, balance=5, held=5)
 
+    assert owner.execute("SELECT count(*) FROM wallets").fetchone() == (3,)
+
 
 @pytest.mark.parametrize(
     ("constraint", "changes"),
