@@ -67,14 +67,11 @@ def main() -> int:
 
 def _run_once(app: App, limit: int, stopping: threading.Event) -> None:
     for job in JOBS:
+        if stopping.is_set():
+            return
         lane = job.lane(app)
-        try:
-            if stopping.is_set():
-                return
-            _stop_when_told(lane, stopping)
-            print(f"{job.name}: {lane.run_once(limit)}")  # noqa: T201  # for whoever ran it
-        finally:
-            lane.close()
+        _stop_when_told(lane, stopping)
+        print(f"{job.name}: {lane.once(limit)}")  # noqa: T201  # for whoever ran it
 
 
 def _stop_when_told(lane: Lane[Any], stopping: threading.Event) -> None:

@@ -67,12 +67,15 @@ class Lane(Generic[Work]):
         while self._fill(None):
             pass
 
-    def run_once(self, limit: int) -> Counts:
-        """Do all work that is due, up to *limit* pieces, to the end; return what became of it."""
+    def once(self, limit: int) -> Counts:
+        """Do all work that is due, up to *limit* pieces, to the end, and close; return what became of it."""
         started: list[Future[str]] = []
-        while len(started) < limit and (begun := self._fill(limit - len(started))):
-            started += begun
-        wait_for(started)
+        try:
+            while len(started) < limit and (begun := self._fill(limit - len(started))):
+                started += begun
+            wait_for(started)
+        finally:
+            self.close()
         return Counts(len(started), Counter(future.result() for future in started))
 
     def stop(self) -> None:

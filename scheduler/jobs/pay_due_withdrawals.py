@@ -37,8 +37,4 @@ def lane(app: App, *, clock_offset: timedelta = NO_TIME) -> Lane[Claim]:
 
 def run_once(app: App, *, limit: int = 1000, clock_offset: timedelta = NO_TIME) -> Counts:
     """Pay up to *limit* withdrawals that are due, to the end of one attempt each."""
-    once = lane(app, clock_offset=clock_offset)
-    try:
-        return once.run_once(limit)
-    finally:
-        once.close()
+    return lane(app, clock_offset=clock_offset).once(limit)

@@ -25,8 +25,4 @@ def lane(app: App, *, clock_offset: timedelta = NO_TIME) -> Lane[Claim]:
 
 def run_once(app: App, *, limit: int = 1000, clock_offset: timedelta = NO_TIME) -> Counts:
     """Ask about up to *limit* withdrawals, once each."""
-    once = lane(app, clock_offset=clock_offset)
-    try:
-        return once.run_once(limit)
-    finally:
-        once.close()
+    return lane(app, clock_offset=clock_offset).once(limit)
