@@ -60,7 +60,7 @@ def main() -> int:
     except (SettingsError, NotServed) as error:
         if stopping.is_set():
             return 0
-        sys.stderr.write(f"scheduler cannot run: {cause_of(error) if isinstance(error, NotServed) else error}\n")
+        sys.stderr.write(f"scheduler cannot run: {cause_of(error)}\n")
         return 1
     return 0
 

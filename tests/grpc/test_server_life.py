@@ -23,7 +23,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support.callers import balance, count, open_funded, refusal, served, usd
 from tests.support.database import Cluster, Database
-from tests.support.process import Load, server_process, start
+from tests.support.loaded_server import Load, server_process, start
 from tests.support.wire import Wire
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings

@@ -158,8 +158,8 @@ class LedgerBroken(NotServed):
     """A rule that must never fail has failed: nothing was stored."""
 
 
-def cause_of(error: WalletError) -> str:
-    """Return an error with what caused it, for operators: the first line of what the database's driver said."""
+def cause_of(error: Exception) -> str:
+    """Return an error with what caused it, if anything did, for operators: e.g. the driver's first line."""
     cause = error.__cause__
     while cause is not None and cause.__cause__ is not None:
         cause = cause.__cause__

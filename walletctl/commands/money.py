@@ -8,7 +8,7 @@ import typer
 from wallet_core.domain.money import parse_amount
 from wallet_grpc.client import Amount, as_dict
 from walletctl.context import Context, Json, RequestId, Trouble, explained, wallet_name
-from walletctl.output import TRANSACTIONS, WITHDRAWALS, amount, out, show_one
+from walletctl.output import TRANSACTIONS, WITHDRAWALS, Row, amount, out, show_one
 
 Value = Annotated[str, typer.Argument(help="How much, like 10.05.")]
 Currency = Annotated[str, typer.Argument(help="ISO 4217 code.")]
@@ -37,9 +37,7 @@ def deposit(
             validate_only=validate_only,
             request_id=request_id,
         )
-        show_one(TRANSACTIONS, as_dict(done.transaction), as_json=json)
-        if not json:
-            out.print(f"available: {amount(as_dict(done.available))}{_replayed(replayed=done.replayed)}")
+        _show_moved(as_dict(done.transaction), as_dict(done.available), replayed=done.replayed, as_json=json)
 
 
 def transfer(
@@ -65,9 +63,7 @@ def transfer(
             validate_only=validate_only,
             request_id=request_id,
         )
-        show_one(TRANSACTIONS, as_dict(done.transaction), as_json=json)
-        if not json:
-            out.print(f"available: {amount(as_dict(done.source_available))}{_replayed(replayed=done.replayed)}")
+        _show_moved(as_dict(done.transaction), as_dict(done.source_available), replayed=done.replayed, as_json=json)
 
 
 def withdraw(
@@ -119,5 +115,9 @@ def _due(in_seconds: float | None, at: str | None) -> datetime | None:
     return due if due.tzinfo is not None else due.replace(tzinfo=UTC)
 
 
-def _replayed(*, replayed: bool) -> str:
-    return "  [dim](had been done before under this request id)[/]" if replayed else ""
+def _show_moved(transaction: Row, available: Row, *, replayed: bool, as_json: bool) -> None:
+    """Show money that moved, and to a person what is left and whether it had moved before."""
+    show_one(TRANSACTIONS, transaction, as_json=as_json)
+    if not as_json:
+        before = "  [dim](had been done before under this request id)[/]" if replayed else ""
+        out.print(f"available: {amount(available)}{before}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tests.support.callers import usd
+from tests.support.processes import process
 from wallet_grpc.client import CallFailed, WalletClient
 from walletctl.local.child import spawn
 from walletctl.local.waiting import wait_until
@@ -39,15 +40,11 @@ def events(log: Path) -> list[dict[str, object]]:
 @contextmanager
 def server_process(log: Path, database_url: str, **settings: str) -> Iterator[Served]:
     """Run a server on a database until the end at the latest; it is there when this returns."""
-    process = start(log, {"WALLET_DATABASE_URL": database_url, "WALLET_GRPC_PORT": "0", **settings})
-    try:
+    env = {"WALLET_DATABASE_URL": database_url, "WALLET_GRPC_PORT": "0", **settings}
+    with process(["-m", "wallet_grpc"], env=env, log=log) as child:
         assert wait_until(lambda: any(e["event"] == "serving" for e in events(log)), timeout_s=20), log.read_text()
         (port,) = (event["port"] for event in events(log) if event["event"] == "serving")
-        yield Served(process, f"127.0.0.1:{port}", log)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(10)
+        yield Served(child, f"127.0.0.1:{port}", log)
 
 
 @dataclass
