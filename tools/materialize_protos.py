@@ -23,7 +23,7 @@ from google.protobuf import (
 from google.protobuf.message import Message
 from protovalidate._gen.buf.validate import validate_pb
 
-GOOGLE = ["google/api/field_behavior.proto"]
+GOOGLE = ["google/api/field_behavior.proto", "google/rpc/status.proto"]
 OPTIONS = ["FileOptions", "MessageOptions", "FieldOptions", "OneofOptions", "EnumOptions", "EnumValueOptions"]
 Field = descriptor_pb2.FieldDescriptorProto
 SCALARS = {value: name.removeprefix("TYPE_").lower() for name, value in Field.Type.items()}

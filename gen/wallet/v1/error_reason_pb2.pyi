@@ -73,7 +73,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     ERROR_REASON_STATE_TRANSITION_FORBIDDEN: _ErrorReason.ValueType  # 10
     """The resource is in a state that does not allow this.
     Code: `FAILED_PRECONDITION`. Kind: final.
-    Metadata: `resourceName`, `state`.
+    Metadata: `resourceName`, `state`, `because` (what stands in the way; empty
+    where the state says it all).
     """
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 11
     """A limit would be passed, e.g. the largest balance a wallet can hold.
@@ -110,6 +111,17 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Metadata: `correlationId`, to be quoted to the operators; nothing else is
     told.
     """
+    ERROR_REASON_FILTER_INVALID: _ErrorReason.ValueType  # 19
+    """The filter cannot be understood.
+    Code: `INVALID_ARGUMENT`. Kind: this attempt (reads only).
+    Metadata: `position` (where in the filter, counted in characters from 0)
+    and `token` (what stands there; empty at its end).
+    """
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 20
+    """The resource has changed since its etag was read. Code: `ABORTED`.
+    Kind: final. Metadata: `resourceName`.
+    Read it again, and ask with a new request id.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The values of `google.rpc.ErrorInfo.reason` in the error domain
@@ -123,6 +135,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     * **this attempt**: this attempt did nothing, but an earlier one with the
       same request id may have. Ask again with the same request id.
     * **ambiguous**: it may have been done. Ask again with the same request id.
+
+    In a batch with `BATCH_MODE_ATOMIC`, every refusal of an item also carries in
+    its metadata `item`, the item's place counted from 0.
 
     New values may be added at any time. Metadata keys, once published for a
     reason, are always present.
@@ -179,7 +194,8 @@ Metadata: `resourceName`, `currency` (the wallet's).
 ERROR_REASON_STATE_TRANSITION_FORBIDDEN: ErrorReason.ValueType  # 10
 """The resource is in a state that does not allow this.
 Code: `FAILED_PRECONDITION`. Kind: final.
-Metadata: `resourceName`, `state`.
+Metadata: `resourceName`, `state`, `because` (what stands in the way; empty
+where the state says it all).
 """
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 11
 """A limit would be passed, e.g. the largest balance a wallet can hold.
@@ -215,4 +231,15 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """A defect in the service. Code: `INTERNAL`. Kind: ambiguous.
 Metadata: `correlationId`, to be quoted to the operators; nothing else is
 told.
+"""
+ERROR_REASON_FILTER_INVALID: ErrorReason.ValueType  # 19
+"""The filter cannot be understood.
+Code: `INVALID_ARGUMENT`. Kind: this attempt (reads only).
+Metadata: `position` (where in the filter, counted in characters from 0)
+and `token` (what stands there; empty at its end).
+"""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 20
+"""The resource has changed since its etag was read. Code: `ABORTED`.
+Kind: final. Metadata: `resourceName`.
+Read it again, and ask with a new request id.
 """

@@ -36,8 +36,8 @@ class Money(message.Message):
     """
     minor_units: builtins.int
     """Count of minor units; the exponent is ISO 4217's for `currency_code`.
-    In requests it is positive. Negative only in balances that use an overdraft
-    and in the entries of a transaction.
+    In requests it is positive, or zero where the field says so. Negative only
+    in balances that use an overdraft and in the entries of a transaction.
     """
     def __init__(
         self,

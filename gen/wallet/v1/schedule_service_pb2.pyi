@@ -106,6 +106,7 @@ class Withdrawal(message.Message):
     AMOUNT_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
     EXECUTE_TIME_FIELD_NUMBER: builtins.int
+    RESERVE_FIELD_NUMBER: builtins.int
     BANK_ACCOUNT_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     BANK_REFERENCE_FIELD_NUMBER: builtins.int
@@ -121,6 +122,8 @@ class Withdrawal(message.Message):
     """The wallet it is taken from, `wallets/{wallet}`."""
     state: Withdrawal.State.ValueType
     """Where it is in its life."""
+    reserve: builtins.bool
+    """Whether the money is held until the time comes."""
     bank_account: builtins.str
     """The account to pay, in the bank's words."""
     description: builtins.str
@@ -165,6 +168,7 @@ class Withdrawal(message.Message):
         amount: money_pb2.Money | None = ...,
         state: Withdrawal.State.ValueType = ...,
         execute_time: timestamp_pb2.Timestamp | None = ...,
+        reserve: builtins.bool = ...,
         bank_account: builtins.str = ...,
         description: builtins.str = ...,
         bank_reference: builtins.str = ...,
@@ -177,7 +181,183 @@ class Withdrawal(message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "create_time", b"create_time", "execute_time", b"execute_time", "next_attempt_time", b"next_attempt_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_reference", b"bank_reference", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "state", b"state", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_reference", b"bank_reference", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "reserve", b"reserve", "state", b"state", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ScheduledDeposit(message.Message):
+    """Money to be put into a wallet at a time, and what became of it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    class _State:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[ScheduledDeposit._State.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: ScheduledDeposit._State.ValueType  # 0
+        """Never sent."""
+        STATE_SCHEDULED: ScheduledDeposit._State.ValueType  # 1
+        """Waiting for its time; no money has moved."""
+        STATE_PROCESSING: ScheduledDeposit._State.ValueType  # 2
+        """Being collected from the bank; the wallet has not been credited."""
+        STATE_IN_DOUBT: ScheduledDeposit._State.ValueType  # 3
+        """The bank may or may not have collected: its status is asked until it
+        says. The wallet has not been credited.
+        """
+        STATE_SUCCEEDED: ScheduledDeposit._State.ValueType  # 4
+        """The wallet was credited; or, where it had become too full for money that
+        the bank had collected, the money waits on its way and `attention` says
+        so.
+        """
+        STATE_FAILED: ScheduledDeposit._State.ValueType  # 5
+        """The wallet was not credited and never will be."""
+        STATE_CANCELLED: ScheduledDeposit._State.ValueType  # 6
+        """Cancelled before its time; no money moved."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Where a scheduled deposit is in its life."""
+
+    STATE_UNSPECIFIED: ScheduledDeposit.State.ValueType  # 0
+    """Never sent."""
+    STATE_SCHEDULED: ScheduledDeposit.State.ValueType  # 1
+    """Waiting for its time; no money has moved."""
+    STATE_PROCESSING: ScheduledDeposit.State.ValueType  # 2
+    """Being collected from the bank; the wallet has not been credited."""
+    STATE_IN_DOUBT: ScheduledDeposit.State.ValueType  # 3
+    """The bank may or may not have collected: its status is asked until it
+    says. The wallet has not been credited.
+    """
+    STATE_SUCCEEDED: ScheduledDeposit.State.ValueType  # 4
+    """The wallet was credited; or, where it had become too full for money that
+    the bank had collected, the money waits on its way and `attention` says
+    so.
+    """
+    STATE_FAILED: ScheduledDeposit.State.ValueType  # 5
+    """The wallet was not credited and never will be."""
+    STATE_CANCELLED: ScheduledDeposit.State.ValueType  # 6
+    """Cancelled before its time; no money moved."""
+
+    class _FailureReason:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _FailureReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[ScheduledDeposit._FailureReason.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        FAILURE_REASON_UNSPECIFIED: ScheduledDeposit._FailureReason.ValueType  # 0
+        """It has not failed."""
+        FAILURE_REASON_BANK_REFUSED: ScheduledDeposit._FailureReason.ValueType  # 1
+        """The bank said no for good."""
+        FAILURE_REASON_ATTEMPTS_USED_UP: ScheduledDeposit._FailureReason.ValueType  # 2
+        """The bank said "not now" as often as it is asked."""
+        FAILURE_REASON_LIMIT_EXCEEDED: ScheduledDeposit._FailureReason.ValueType  # 3
+        """The wallet is too full: it would have passed the largest balance."""
+
+    class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
+        """Why a scheduled deposit failed."""
+
+    FAILURE_REASON_UNSPECIFIED: ScheduledDeposit.FailureReason.ValueType  # 0
+    """It has not failed."""
+    FAILURE_REASON_BANK_REFUSED: ScheduledDeposit.FailureReason.ValueType  # 1
+    """The bank said no for good."""
+    FAILURE_REASON_ATTEMPTS_USED_UP: ScheduledDeposit.FailureReason.ValueType  # 2
+    """The bank said "not now" as often as it is asked."""
+    FAILURE_REASON_LIMIT_EXCEEDED: ScheduledDeposit.FailureReason.ValueType  # 3
+    """The wallet is too full: it would have passed the largest balance."""
+
+    NAME_FIELD_NUMBER: builtins.int
+    WALLET_FIELD_NUMBER: builtins.int
+    AMOUNT_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    EXECUTE_TIME_FIELD_NUMBER: builtins.int
+    COLLECT_FIELD_NUMBER: builtins.int
+    BANK_ACCOUNT_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
+    BANK_REFERENCE_FIELD_NUMBER: builtins.int
+    FAILURE_REASON_FIELD_NUMBER: builtins.int
+    ATTEMPTS_FIELD_NUMBER: builtins.int
+    NEXT_ATTEMPT_TIME_FIELD_NUMBER: builtins.int
+    ATTENTION_FIELD_NUMBER: builtins.int
+    TRANSACTION_FIELD_NUMBER: builtins.int
+    CREATE_TIME_FIELD_NUMBER: builtins.int
+    UPDATE_TIME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The resource name, `scheduledDeposits/{scheduled_deposit}`."""
+    wallet: builtins.str
+    """The wallet it is put into, `wallets/{wallet}`."""
+    state: ScheduledDeposit.State.ValueType
+    """Where it is in its life."""
+    collect: builtins.bool
+    """Whether the bank is asked to collect the money."""
+    bank_account: builtins.str
+    """The account to collect from, in the bank's words."""
+    description: builtins.str
+    """The caller's words, as given."""
+    external_reference: builtins.str
+    """The caller's own reference, as given."""
+    bank_reference: builtins.str
+    """The bank's reference of the collection, once it has collected; the
+    idempotency key where the bank gave none.
+    """
+    failure_reason: ScheduledDeposit.FailureReason.ValueType
+    """Why it failed; unset in all other states."""
+    attempts: builtins.int
+    """How often the bank was asked to collect; a call that could not be sent does
+    not count.
+    """
+    attention: builtins.str
+    """Why a person should look at it; empty where nobody need."""
+    transaction: builtins.str
+    """The transaction that booked the money, `transactions/{transaction}`;
+    empty until it is made.
+    """
+    @builtins.property
+    def amount(self) -> money_pb2.Money:
+        """How much is put in."""
+
+    @builtins.property
+    def execute_time(self) -> timestamp_pb2.Timestamp:
+        """When it is due."""
+
+    @builtins.property
+    def next_attempt_time(self) -> timestamp_pb2.Timestamp:
+        """When it is next looked at; unset once it is final."""
+
+    @builtins.property
+    def create_time(self) -> timestamp_pb2.Timestamp:
+        """When it was scheduled, by the database's clock."""
+
+    @builtins.property
+    def update_time(self) -> timestamp_pb2.Timestamp:
+        """When its state last changed, by the database's clock."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        wallet: builtins.str = ...,
+        amount: money_pb2.Money | None = ...,
+        state: ScheduledDeposit.State.ValueType = ...,
+        execute_time: timestamp_pb2.Timestamp | None = ...,
+        collect: builtins.bool = ...,
+        bank_account: builtins.str = ...,
+        description: builtins.str = ...,
+        external_reference: builtins.str = ...,
+        bank_reference: builtins.str = ...,
+        failure_reason: ScheduledDeposit.FailureReason.ValueType = ...,
+        attempts: builtins.int = ...,
+        next_attempt_time: timestamp_pb2.Timestamp | None = ...,
+        attention: builtins.str = ...,
+        transaction: builtins.str = ...,
+        create_time: timestamp_pb2.Timestamp | None = ...,
+        update_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "create_time", b"create_time", "execute_time", b"execute_time", "next_attempt_time", b"next_attempt_time", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_reference", b"bank_reference", "collect", b"collect", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "state", b"state", "transaction", b"transaction", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -193,6 +373,7 @@ class ScheduleWithdrawalRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     BANK_ACCOUNT_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
+    RESERVE_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     wallet: builtins.str
     """The wallet to take from, `wallets/{wallet}`."""
@@ -204,6 +385,10 @@ class ScheduleWithdrawalRequest(message.Message):
     """
     description: builtins.str
     """Free words, up to 256 characters."""
+    reserve: builtins.bool
+    """Hold the money from now on, so that it is there when the time comes;
+    otherwise whether it is there is looked at then.
+    """
     validate_only: builtins.bool
     """Check everything and answer as the real call would, but store nothing."""
     @builtins.property
@@ -223,11 +408,12 @@ class ScheduleWithdrawalRequest(message.Message):
         request_id: builtins.str = ...,
         bank_account: builtins.str = ...,
         description: builtins.str = ...,
+        reserve: builtins.bool = ...,
         validate_only: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "execute_time", b"execute_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_account", b"bank_account", "description", b"description", "execute_time", b"execute_time", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_account", b"bank_account", "description", b"description", "execute_time", b"execute_time", "request_id", b"request_id", "reserve", b"reserve", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -308,7 +494,7 @@ class ListWithdrawalsRequest(message.Message):
     WALLET_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
-    STATE_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
     wallet: builtins.str
     """`wallets/{wallet}`; empty for the withdrawals of all wallets."""
     page_size: builtins.int
@@ -317,19 +503,26 @@ class ListWithdrawalsRequest(message.Message):
     """The `next_page_token` of the page before; empty for the first page. All
     other fields must be as they were then.
     """
-    state: Withdrawal.State.ValueType
-    """Only withdrawals in this state; unset for all."""
+    filter: builtins.str
+    """Only withdrawals that fit all comparisons `field op value`, joined by
+    `AND`; empty for all. E.g. `state = SCHEDULED AND amount >= 100000 AND
+    execute_time < "2026-02-01T00:00:00Z"`.
+
+    Fields: `state` (`SCHEDULED`, `PROCESSING` …) with `=` and `!=`; `amount`
+    (a whole number of minor units), `execute_time` and `create_time` (RFC
+    3339, in quotes) also with `<`, `<=`, `>` and `>=`.
+    """
     def __init__(
         self,
         *,
         wallet: builtins.str = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
-        state: Withdrawal.State.ValueType = ...,
+        filter: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -367,19 +560,23 @@ class CancelWithdrawalRequest(message.Message):
 
     NAME_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`withdrawals/{withdrawal}`; the id is a UUID."""
     request_id: builtins.str
     """A UUID chosen by the caller; a repeat of the call carries the same."""
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing."""
     def __init__(
         self,
         *,
         name: builtins.str = ...,
         request_id: builtins.str = ...,
+        validate_only: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -406,5 +603,259 @@ class CancelWithdrawalResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["withdrawal", b"withdrawal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "withdrawal", b"withdrawal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ScheduleDepositRequest(message.Message):
+    """Asks to put money into a wallet at a time."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: builtins.int
+    AMOUNT_FIELD_NUMBER: builtins.int
+    EXECUTE_TIME_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    COLLECT_FIELD_NUMBER: builtins.int
+    BANK_ACCOUNT_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    wallet: builtins.str
+    """The wallet to give to, `wallets/{wallet}`."""
+    request_id: builtins.str
+    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    collect: builtins.bool
+    """Ask the bank to collect the money when the time comes. Nothing is posted
+    until the bank has said that it executed, and then the wallet is credited
+    exactly once. Otherwise the bank is not asked: the money comes from outside
+    by itself.
+    """
+    bank_account: builtins.str
+    """The account to collect from, in the bank's words, up to 64 printable
+    characters. Empty leaves it to the bank, which knows the wallet's owner.
+    Not used without `collect`.
+    """
+    description: builtins.str
+    """Free words, up to 256 characters."""
+    external_reference: builtins.str
+    """The caller's own reference, e.g. of the standing order, up to 128
+    characters.
+    """
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing."""
+    @builtins.property
+    def amount(self) -> money_pb2.Money:
+        """How much; above zero."""
+
+    @builtins.property
+    def execute_time(self) -> timestamp_pb2.Timestamp:
+        """When to put it in. Unset means now; a time in the past is refused."""
+
+    def __init__(
+        self,
+        *,
+        wallet: builtins.str = ...,
+        amount: money_pb2.Money | None = ...,
+        execute_time: timestamp_pb2.Timestamp | None = ...,
+        request_id: builtins.str = ...,
+        collect: builtins.bool = ...,
+        bank_account: builtins.str = ...,
+        description: builtins.str = ...,
+        external_reference: builtins.str = ...,
+        validate_only: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "execute_time", b"execute_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_account", b"bank_account", "collect", b"collect", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ScheduleDepositResponse(message.Message):
+    """The deposit that was scheduled."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SCHEDULED_DEPOSIT_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    replayed: builtins.bool
+    """Whether an earlier call with this `request_id` had scheduled it."""
+    @builtins.property
+    def scheduled_deposit(self) -> ScheduledDeposit:
+        """The scheduled deposit as it is now."""
+
+    def __init__(
+        self,
+        *,
+        scheduled_deposit: ScheduledDeposit | None = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["scheduled_deposit", b"scheduled_deposit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "scheduled_deposit", b"scheduled_deposit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetScheduledDepositRequest(message.Message):
+    """Asks for one scheduled deposit."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`scheduledDeposits/{scheduled_deposit}`; the id is a UUID."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetScheduledDepositResponse(message.Message):
+    """One scheduled deposit."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SCHEDULED_DEPOSIT_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def scheduled_deposit(self) -> ScheduledDeposit:
+        """The scheduled deposit as it is now."""
+
+    def __init__(
+        self,
+        *,
+        scheduled_deposit: ScheduledDeposit | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["scheduled_deposit", b"scheduled_deposit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["scheduled_deposit", b"scheduled_deposit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListScheduledDepositsRequest(message.Message):
+    """Asks for a page of scheduled deposits."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    wallet: builtins.str
+    """`wallets/{wallet}`; empty for the scheduled deposits of all wallets."""
+    page_size: builtins.int
+    """How many at the most: 0 means 50, more than 1000 means 1000."""
+    page_token: builtins.str
+    """The `next_page_token` of the page before; empty for the first page. All
+    other fields must be as they were then.
+    """
+    filter: builtins.str
+    """Only scheduled deposits that fit all comparisons `field op value`, joined
+    by `AND`; empty for all. E.g. `state = SCHEDULED AND amount >= 100000 AND
+    execute_time < "2026-02-01T00:00:00Z"`.
+
+    Fields: `state` (`SCHEDULED`, `PROCESSING` …) with `=` and `!=`; `amount`
+    (a whole number of minor units), `execute_time` and `create_time` (RFC
+    3339, in quotes) also with `<`, `<=`, `>` and `>=`.
+    """
+    def __init__(
+        self,
+        *,
+        wallet: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+        filter: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListScheduledDepositsResponse(message.Message):
+    """A page of scheduled deposits."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SCHEDULED_DEPOSITS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """For the next page; empty on the last."""
+    @builtins.property
+    def scheduled_deposits(self) -> containers.RepeatedCompositeFieldContainer[ScheduledDeposit]:
+        """The scheduled deposits, newest first."""
+
+    def __init__(
+        self,
+        *,
+        scheduled_deposits: abc.Iterable[ScheduledDeposit] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["next_page_token", b"next_page_token", "scheduled_deposits", b"scheduled_deposits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CancelScheduledDepositRequest(message.Message):
+    """Asks to cancel a scheduled deposit."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`scheduledDeposits/{scheduled_deposit}`; the id is a UUID."""
+    request_id: builtins.str
+    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        request_id: builtins.str = ...,
+        validate_only: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CancelScheduledDepositResponse(message.Message):
+    """The scheduled deposit that was cancelled."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SCHEDULED_DEPOSIT_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    replayed: builtins.bool
+    """Whether an earlier call with this `request_id` had cancelled it."""
+    @builtins.property
+    def scheduled_deposit(self) -> ScheduledDeposit:
+        """The scheduled deposit as it is now."""
+
+    def __init__(
+        self,
+        *,
+        scheduled_deposit: ScheduledDeposit | None = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["scheduled_deposit", b"scheduled_deposit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "scheduled_deposit", b"scheduled_deposit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

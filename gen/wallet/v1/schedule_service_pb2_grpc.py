@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ScheduleServiceStub:
-    """Money to be paid out through the bank at a time.
+    """Money to be paid out through the bank, or put into a wallet, at a time.
 
     Errors come in the order in which they are listed at each call. Any call may
     also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
@@ -60,10 +60,30 @@ class ScheduleServiceStub:
                 request_serializer=wallet_dot_v1_dot_schedule__service__pb2.CancelWithdrawalRequest.SerializeToString,
                 response_deserializer=wallet_dot_v1_dot_schedule__service__pb2.CancelWithdrawalResponse.FromString,
                 _registered_method=True)
+        self.ScheduleDeposit = channel.unary_unary(
+                '/wallet.v1.ScheduleService/ScheduleDeposit',
+                request_serializer=wallet_dot_v1_dot_schedule__service__pb2.ScheduleDepositRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_schedule__service__pb2.ScheduleDepositResponse.FromString,
+                _registered_method=True)
+        self.GetScheduledDeposit = channel.unary_unary(
+                '/wallet.v1.ScheduleService/GetScheduledDeposit',
+                request_serializer=wallet_dot_v1_dot_schedule__service__pb2.GetScheduledDepositRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_schedule__service__pb2.GetScheduledDepositResponse.FromString,
+                _registered_method=True)
+        self.ListScheduledDeposits = channel.unary_unary(
+                '/wallet.v1.ScheduleService/ListScheduledDeposits',
+                request_serializer=wallet_dot_v1_dot_schedule__service__pb2.ListScheduledDepositsRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_schedule__service__pb2.ListScheduledDepositsResponse.FromString,
+                _registered_method=True)
+        self.CancelScheduledDeposit = channel.unary_unary(
+                '/wallet.v1.ScheduleService/CancelScheduledDeposit',
+                request_serializer=wallet_dot_v1_dot_schedule__service__pb2.CancelScheduledDepositRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_schedule__service__pb2.CancelScheduledDepositResponse.FromString,
+                _registered_method=True)
 
 
 class ScheduleServiceServicer:
-    """Money to be paid out through the bank at a time.
+    """Money to be paid out through the bank, or put into a wallet, at a time.
 
     Errors come in the order in which they are listed at each call. Any call may
     also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
@@ -72,8 +92,8 @@ class ScheduleServiceServicer:
     """
 
     def ScheduleWithdrawal(self, request, context):
-        """Schedules a payout from a wallet. Nothing is taken and nothing is checked
-        against the balance until the time has come; then the money is taken, the
+        """Schedules a payout from a wallet. Without `reserve` nothing is checked
+        against the balance until the time has come. Then the money is taken, the
         bank is asked to pay, and on its final no the money comes back.
 
         A repeat with the same `request_id` schedules nothing: it returns the
@@ -83,7 +103,8 @@ class ScheduleServiceServicer:
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
         the request id, so that a repeat is answered however late it comes);
-        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`.
+        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`;
+        `INSUFFICIENT_FUNDS` (only with `reserve`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,19 +124,74 @@ class ScheduleServiceServicer:
         scheduled while you page come before the first page; none is seen twice,
         and none is missed that was there when you began.
 
-        Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
-        wallet).
+        Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+        `RESOURCE_NOT_FOUND` (the wallet).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelWithdrawal(self, request, context):
-        """Cancels a withdrawal that is still scheduled. Against a scheduler that
-        begins it at the same moment exactly one wins.
+        """Cancels a withdrawal that is still scheduled; what was reserved for it is
+        available again. Against a scheduler that begins it at the same moment
+        exactly one wins.
 
         A repeat with the same `request_id` returns the withdrawal as it is now,
         marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+        `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ScheduleDeposit(self, request, context):
+        """Schedules money to be put into a wallet. When the time has come, it is put
+        there from outside, as by Deposit; or, with `collect`, the bank is asked to
+        collect it, and nothing is posted until the bank has said that it executed
+        the collection. Either way the wallet is credited exactly once.
+
+        A repeat with the same `request_id` schedules nothing: it returns the
+        first scheduled deposit, as it is now, marked `replayed`; a refusal is
+        repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
+        the request id, so that a repeat is answered however late it comes);
+        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetScheduledDeposit(self, request, context):
+        """Returns one scheduled deposit.
+
+        Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListScheduledDeposits(self, request, context):
+        """Lists scheduled deposits, of one wallet or of all, newest first. Those
+        scheduled while you page come before the first page; none is seen twice,
+        and none is missed that was there when you began.
+
+        Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+        `RESOURCE_NOT_FOUND` (the wallet).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelScheduledDeposit(self, request, context):
+        """Cancels a scheduled deposit that is still scheduled. Against a scheduler
+        that begins it at the same moment exactly one wins.
+
+        A repeat with the same `request_id` returns the scheduled deposit as it is
+        now, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
@@ -147,6 +223,26 @@ def add_ScheduleServiceServicer_to_server(servicer, server):
                     request_deserializer=wallet_dot_v1_dot_schedule__service__pb2.CancelWithdrawalRequest.FromString,
                     response_serializer=wallet_dot_v1_dot_schedule__service__pb2.CancelWithdrawalResponse.SerializeToString,
             ),
+            'ScheduleDeposit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScheduleDeposit,
+                    request_deserializer=wallet_dot_v1_dot_schedule__service__pb2.ScheduleDepositRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_schedule__service__pb2.ScheduleDepositResponse.SerializeToString,
+            ),
+            'GetScheduledDeposit': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScheduledDeposit,
+                    request_deserializer=wallet_dot_v1_dot_schedule__service__pb2.GetScheduledDepositRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_schedule__service__pb2.GetScheduledDepositResponse.SerializeToString,
+            ),
+            'ListScheduledDeposits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScheduledDeposits,
+                    request_deserializer=wallet_dot_v1_dot_schedule__service__pb2.ListScheduledDepositsRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_schedule__service__pb2.ListScheduledDepositsResponse.SerializeToString,
+            ),
+            'CancelScheduledDeposit': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelScheduledDeposit,
+                    request_deserializer=wallet_dot_v1_dot_schedule__service__pb2.CancelScheduledDepositRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_schedule__service__pb2.CancelScheduledDepositResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'wallet.v1.ScheduleService', rpc_method_handlers)
@@ -156,7 +252,7 @@ def add_ScheduleServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ScheduleService:
-    """Money to be paid out through the bank at a time.
+    """Money to be paid out through the bank, or put into a wallet, at a time.
 
     Errors come in the order in which they are listed at each call. Any call may
     also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
@@ -262,6 +358,114 @@ class ScheduleService:
             '/wallet.v1.ScheduleService/CancelWithdrawal',
             wallet_dot_v1_dot_schedule__service__pb2.CancelWithdrawalRequest.SerializeToString,
             wallet_dot_v1_dot_schedule__service__pb2.CancelWithdrawalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScheduleDeposit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.ScheduleService/ScheduleDeposit',
+            wallet_dot_v1_dot_schedule__service__pb2.ScheduleDepositRequest.SerializeToString,
+            wallet_dot_v1_dot_schedule__service__pb2.ScheduleDepositResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetScheduledDeposit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.ScheduleService/GetScheduledDeposit',
+            wallet_dot_v1_dot_schedule__service__pb2.GetScheduledDepositRequest.SerializeToString,
+            wallet_dot_v1_dot_schedule__service__pb2.GetScheduledDepositResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScheduledDeposits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.ScheduleService/ListScheduledDeposits',
+            wallet_dot_v1_dot_schedule__service__pb2.ListScheduledDepositsRequest.SerializeToString,
+            wallet_dot_v1_dot_schedule__service__pb2.ListScheduledDepositsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelScheduledDeposit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.ScheduleService/CancelScheduledDeposit',
+            wallet_dot_v1_dot_schedule__service__pb2.CancelScheduledDepositRequest.SerializeToString,
+            wallet_dot_v1_dot_schedule__service__pb2.CancelScheduledDepositResponse.FromString,
             options,
             channel_credentials,
             insecure,

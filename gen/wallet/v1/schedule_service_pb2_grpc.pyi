@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ScheduleServiceStub:
-    """Money to be paid out through the bank at a time.
+    """Money to be paid out through the bank, or put into a wallet, at a time.
 
     Errors come in the order in which they are listed at each call. Any call may
     also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
@@ -40,8 +40,8 @@ class ScheduleServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ScheduleServiceAsyncStub: ...
     ScheduleWithdrawal: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleWithdrawalRequest, _schedule_service_pb2.ScheduleWithdrawalResponse]
-    """Schedules a payout from a wallet. Nothing is taken and nothing is checked
-    against the balance until the time has come; then the money is taken, the
+    """Schedules a payout from a wallet. Without `reserve` nothing is checked
+    against the balance until the time has come. Then the money is taken, the
     bank is asked to pay, and on its final no the money comes back.
 
     A repeat with the same `request_id` schedules nothing: it returns the
@@ -51,7 +51,8 @@ class ScheduleServiceStub:
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
     the request id, so that a repeat is answered however late it comes);
-    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`.
+    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`;
+    `INSUFFICIENT_FUNDS` (only with `reserve`).
     """
     GetWithdrawal: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetWithdrawalRequest, _schedule_service_pb2.GetWithdrawalResponse]
     """Returns one withdrawal.
@@ -63,12 +64,13 @@ class ScheduleServiceStub:
     scheduled while you page come before the first page; none is seen twice,
     and none is missed that was there when you began.
 
-    Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
-    wallet).
+    Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+    `RESOURCE_NOT_FOUND` (the wallet).
     """
     CancelWithdrawal: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.CancelWithdrawalRequest, _schedule_service_pb2.CancelWithdrawalResponse]
-    """Cancels a withdrawal that is still scheduled. Against a scheduler that
-    begins it at the same moment exactly one wins.
+    """Cancels a withdrawal that is still scheduled; what was reserved for it is
+    available again. Against a scheduler that begins it at the same moment
+    exactly one wins.
 
     A repeat with the same `request_id` returns the withdrawal as it is now,
     marked `replayed`; a refusal is repeated likewise.
@@ -76,10 +78,48 @@ class ScheduleServiceStub:
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
     """
+    ScheduleDeposit: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleDepositRequest, _schedule_service_pb2.ScheduleDepositResponse]
+    """Schedules money to be put into a wallet. When the time has come, it is put
+    there from outside, as by Deposit; or, with `collect`, the bank is asked to
+    collect it, and nothing is posted until the bank has said that it executed
+    the collection. Either way the wallet is credited exactly once.
+
+    A repeat with the same `request_id` schedules nothing: it returns the
+    first scheduled deposit, as it is now, marked `replayed`; a refusal is
+    repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
+    the request id, so that a repeat is answered however late it comes);
+    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed).
+    """
+    GetScheduledDeposit: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduledDepositRequest, _schedule_service_pb2.GetScheduledDepositResponse]
+    """Returns one scheduled deposit.
+
+    Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
+    """
+    ListScheduledDeposits: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListScheduledDepositsRequest, _schedule_service_pb2.ListScheduledDepositsResponse]
+    """Lists scheduled deposits, of one wallet or of all, newest first. Those
+    scheduled while you page come before the first page; none is seen twice,
+    and none is missed that was there when you began.
+
+    Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+    `RESOURCE_NOT_FOUND` (the wallet).
+    """
+    CancelScheduledDeposit: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.CancelScheduledDepositRequest, _schedule_service_pb2.CancelScheduledDepositResponse]
+    """Cancels a scheduled deposit that is still scheduled. Against a scheduler
+    that begins it at the same moment exactly one wins.
+
+    A repeat with the same `request_id` returns the scheduled deposit as it is
+    now, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+    `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+    """
 
 @_typing.type_check_only
 class ScheduleServiceAsyncStub(ScheduleServiceStub):
-    """Money to be paid out through the bank at a time.
+    """Money to be paid out through the bank, or put into a wallet, at a time.
 
     Errors come in the order in which they are listed at each call. Any call may
     also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
@@ -89,8 +129,8 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ScheduleWithdrawal: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleWithdrawalRequest, _schedule_service_pb2.ScheduleWithdrawalResponse]  # type: ignore[assignment]
-    """Schedules a payout from a wallet. Nothing is taken and nothing is checked
-    against the balance until the time has come; then the money is taken, the
+    """Schedules a payout from a wallet. Without `reserve` nothing is checked
+    against the balance until the time has come. Then the money is taken, the
     bank is asked to pay, and on its final no the money comes back.
 
     A repeat with the same `request_id` schedules nothing: it returns the
@@ -100,7 +140,8 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
     the request id, so that a repeat is answered however late it comes);
-    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`.
+    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`;
+    `INSUFFICIENT_FUNDS` (only with `reserve`).
     """
     GetWithdrawal: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetWithdrawalRequest, _schedule_service_pb2.GetWithdrawalResponse]  # type: ignore[assignment]
     """Returns one withdrawal.
@@ -112,12 +153,13 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     scheduled while you page come before the first page; none is seen twice,
     and none is missed that was there when you began.
 
-    Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
-    wallet).
+    Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+    `RESOURCE_NOT_FOUND` (the wallet).
     """
     CancelWithdrawal: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.CancelWithdrawalRequest, _schedule_service_pb2.CancelWithdrawalResponse]  # type: ignore[assignment]
-    """Cancels a withdrawal that is still scheduled. Against a scheduler that
-    begins it at the same moment exactly one wins.
+    """Cancels a withdrawal that is still scheduled; what was reserved for it is
+    available again. Against a scheduler that begins it at the same moment
+    exactly one wins.
 
     A repeat with the same `request_id` returns the withdrawal as it is now,
     marked `replayed`; a refusal is repeated likewise.
@@ -125,9 +167,47 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
     """
+    ScheduleDeposit: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleDepositRequest, _schedule_service_pb2.ScheduleDepositResponse]  # type: ignore[assignment]
+    """Schedules money to be put into a wallet. When the time has come, it is put
+    there from outside, as by Deposit; or, with `collect`, the bank is asked to
+    collect it, and nothing is posted until the bank has said that it executed
+    the collection. Either way the wallet is credited exactly once.
+
+    A repeat with the same `request_id` schedules nothing: it returns the
+    first scheduled deposit, as it is now, marked `replayed`; a refusal is
+    repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
+    the request id, so that a repeat is answered however late it comes);
+    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed).
+    """
+    GetScheduledDeposit: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduledDepositRequest, _schedule_service_pb2.GetScheduledDepositResponse]  # type: ignore[assignment]
+    """Returns one scheduled deposit.
+
+    Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
+    """
+    ListScheduledDeposits: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListScheduledDepositsRequest, _schedule_service_pb2.ListScheduledDepositsResponse]  # type: ignore[assignment]
+    """Lists scheduled deposits, of one wallet or of all, newest first. Those
+    scheduled while you page come before the first page; none is seen twice,
+    and none is missed that was there when you began.
+
+    Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+    `RESOURCE_NOT_FOUND` (the wallet).
+    """
+    CancelScheduledDeposit: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.CancelScheduledDepositRequest, _schedule_service_pb2.CancelScheduledDepositResponse]  # type: ignore[assignment]
+    """Cancels a scheduled deposit that is still scheduled. Against a scheduler
+    that begins it at the same moment exactly one wins.
+
+    A repeat with the same `request_id` returns the scheduled deposit as it is
+    now, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+    `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+    """
 
 class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Money to be paid out through the bank at a time.
+    """Money to be paid out through the bank, or put into a wallet, at a time.
 
     Errors come in the order in which they are listed at each call. Any call may
     also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
@@ -141,8 +221,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schedule_service_pb2.ScheduleWithdrawalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.ScheduleWithdrawalResponse, _abc.Awaitable[_schedule_service_pb2.ScheduleWithdrawalResponse]]:
-        """Schedules a payout from a wallet. Nothing is taken and nothing is checked
-        against the balance until the time has come; then the money is taken, the
+        """Schedules a payout from a wallet. Without `reserve` nothing is checked
+        against the balance until the time has come. Then the money is taken, the
         bank is asked to pay, and on its final no the money comes back.
 
         A repeat with the same `request_id` schedules nothing: it returns the
@@ -152,7 +232,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
         the request id, so that a repeat is answered however late it comes);
-        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`.
+        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`;
+        `INSUFFICIENT_FUNDS` (only with `reserve`).
         """
 
     @_abc_1.abstractmethod
@@ -176,8 +257,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         scheduled while you page come before the first page; none is seen twice,
         and none is missed that was there when you began.
 
-        Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
-        wallet).
+        Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+        `RESOURCE_NOT_FOUND` (the wallet).
         """
 
     @_abc_1.abstractmethod
@@ -186,11 +267,74 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schedule_service_pb2.CancelWithdrawalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.CancelWithdrawalResponse, _abc.Awaitable[_schedule_service_pb2.CancelWithdrawalResponse]]:
-        """Cancels a withdrawal that is still scheduled. Against a scheduler that
-        begins it at the same moment exactly one wins.
+        """Cancels a withdrawal that is still scheduled; what was reserved for it is
+        available again. Against a scheduler that begins it at the same moment
+        exactly one wins.
 
         A repeat with the same `request_id` returns the withdrawal as it is now,
         marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+        `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+        """
+
+    @_abc_1.abstractmethod
+    def ScheduleDeposit(
+        self,
+        request: _schedule_service_pb2.ScheduleDepositRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.ScheduleDepositResponse, _abc.Awaitable[_schedule_service_pb2.ScheduleDepositResponse]]:
+        """Schedules money to be put into a wallet. When the time has come, it is put
+        there from outside, as by Deposit; or, with `collect`, the bank is asked to
+        collect it, and nothing is posted until the bank has said that it executed
+        the collection. Either way the wallet is credited exactly once.
+
+        A repeat with the same `request_id` schedules nothing: it returns the
+        first scheduled deposit, as it is now, marked `replayed`; a refusal is
+        repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
+        the request id, so that a repeat is answered however late it comes);
+        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed).
+        """
+
+    @_abc_1.abstractmethod
+    def GetScheduledDeposit(
+        self,
+        request: _schedule_service_pb2.GetScheduledDepositRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.GetScheduledDepositResponse, _abc.Awaitable[_schedule_service_pb2.GetScheduledDepositResponse]]:
+        """Returns one scheduled deposit.
+
+        Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListScheduledDeposits(
+        self,
+        request: _schedule_service_pb2.ListScheduledDepositsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.ListScheduledDepositsResponse, _abc.Awaitable[_schedule_service_pb2.ListScheduledDepositsResponse]]:
+        """Lists scheduled deposits, of one wallet or of all, newest first. Those
+        scheduled while you page come before the first page; none is seen twice,
+        and none is missed that was there when you began.
+
+        Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+        `RESOURCE_NOT_FOUND` (the wallet).
+        """
+
+    @_abc_1.abstractmethod
+    def CancelScheduledDeposit(
+        self,
+        request: _schedule_service_pb2.CancelScheduledDepositRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedule_service_pb2.CancelScheduledDepositResponse, _abc.Awaitable[_schedule_service_pb2.CancelScheduledDepositResponse]]:
+        """Cancels a scheduled deposit that is still scheduled. Against a scheduler
+        that begins it at the same moment exactly one wins.
+
+        A repeat with the same `request_id` returns the scheduled deposit as it is
+        now, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).

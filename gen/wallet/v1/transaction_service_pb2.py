@@ -25,10 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
+from wallet.v1 import commission_pb2 as wallet_dot_v1_dot_commission__pb2
 from wallet.v1 import money_pb2 as wallet_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#wallet/v1/transaction_service.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15wallet/v1/money.proto\"\x91\x05\n\x0bTransaction\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12/\n\x04type\x18\x02 \x01(\x0e\x32\x1b.wallet.v1.Transaction.TypeR\x04type\x12\x32\n\x05state\x18\x03 \x01(\x0e\x32\x1c.wallet.v1.Transaction.StateR\x05state\x12(\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x06\x61mount\x12\x16\n\x06source\x18\x05 \x01(\tR\x06source\x12 \n\x0b\x64\x65stination\x18\x06 \x01(\tR\x0b\x64\x65stination\x12*\n\x07\x65ntries\x18\x07 \x03(\x0b\x32\x10.wallet.v1.EntryR\x07\x65ntries\x12 \n\x0b\x64\x65scription\x18\x08 \x01(\tR\x0b\x64\x65scription\x12-\n\x12\x65xternal_reference\x18\t \x01(\tR\x11\x65xternalReference\x12\x1e\n\nwithdrawal\x18\n \x01(\tR\nwithdrawal\x12=\n\x0c\x65xecute_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x65xecuteTime\"\x93\x01\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x10\n\x0cTYPE_DEPOSIT\x10\x01\x12\x11\n\rTYPE_TRANSFER\x10\x02\x12\x13\n\x0fTYPE_WITHDRAWAL\x10\x03\x12\x1e\n\x1aTYPE_WITHDRAWAL_SETTLEMENT\x10\x04\x12\x1b\n\x17TYPE_WITHDRAWAL_RELEASE\x10\x05\"3\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x01\"\x9c\x01\n\x05\x45ntry\x12\x16\n\x06wallet\x18\x01 \x01(\tR\x06wallet\x12(\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x06\x61mount\x12\x35\n\rbalance_after\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0c\x62\x61lanceAfter\x12\x1a\n\x08sequence\x18\x04 \x01(\x03R\x08sequence\"\xd1\x03\n\x0e\x44\x65positRequest\x12n\n\x06wallet\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06wallet\x12r\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyBH\xe2\x41\x01\x02\xbaHA\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06\x61mount\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12:\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$R\x0b\x64\x65scription\x12G\n\x12\x65xternal_reference\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$R\x11\x65xternalReference\x12)\n\rvalidate_only\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"\x97\x01\n\x0f\x44\x65positResponse\x12\x38\n\x0btransaction\x18\x01 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\x12.\n\tavailable\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyR\tavailable\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xed\x04\n\x0fTransferRequest\x12n\n\x06source\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06source\x12x\n\x0b\x64\x65stination\x18\x02 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x0b\x64\x65stination\x12r\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyBH\xe2\x41\x01\x02\xbaHA\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06\x61mount\x12+\n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12:\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$R\x0b\x64\x65scription\x12)\n\rvalidate_only\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly:h\xbaHe\x1a\x63\n\x14transfer.two_wallets\x12*source and destination must be two wallets\x1a\x1fthis.source != this.destination\"\xa5\x01\n\x10TransferResponse\x12\x38\n\x0btransaction\x18\x01 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\x12;\n\x10source_available\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0fsourceAvailable\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\x83\x01\n\x15GetTransactionRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^transactions/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\"R\n\x16GetTransactionResponse\x12\x38\n\x0btransaction\x18\x01 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\"\x9f\x02\n\x17ListTransactionsRequest\x12n\n\x06wallet\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06wallet\x12(\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12=\n\x04type\x18\x04 \x01(\x0e\x32\x1b.wallet.v1.Transaction.TypeB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01R\x04type\"~\n\x18ListTransactionsResponse\x12:\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x16.wallet.v1.TransactionR\x0ctransactions\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xd9\x02\n\x12TransactionService\x12@\n\x07\x44\x65posit\x12\x19.wallet.v1.DepositRequest\x1a\x1a.wallet.v1.DepositResponse\x12\x43\n\x08Transfer\x12\x1a.wallet.v1.TransferRequest\x1a\x1b.wallet.v1.TransferResponse\x12Z\n\x0eGetTransaction\x12 .wallet.v1.GetTransactionRequest\x1a!.wallet.v1.GetTransactionResponse\"\x03\x90\x02\x01\x12`\n\x10ListTransactions\x12\".wallet.v1.ListTransactionsRequest\x1a#.wallet.v1.ListTransactionsResponse\"\x03\x90\x02\x01\x42l\n\x15\x63om.example.wallet.v1B\x17TransactionServiceProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#wallet/v1/transaction_service.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1awallet/v1/commission.proto\x1a\x15wallet/v1/money.proto\"\xf6\x08\n\x0bTransaction\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12/\n\x04type\x18\x02 \x01(\x0e\x32\x1b.wallet.v1.Transaction.TypeR\x04type\x12\x32\n\x05state\x18\x03 \x01(\x0e\x32\x1c.wallet.v1.Transaction.StateR\x05state\x12(\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x06\x61mount\x12\x16\n\x06source\x18\x05 \x01(\tR\x06source\x12 \n\x0b\x64\x65stination\x18\x06 \x01(\tR\x0b\x64\x65stination\x12*\n\x07\x65ntries\x18\x07 \x03(\x0b\x32\x10.wallet.v1.EntryR\x07\x65ntries\x12\x35\n\ncommission\x18\x08 \x01(\x0b\x32\x15.wallet.v1.CommissionR\ncommission\x12 \n\x0b\x64\x65scription\x18\t \x01(\tR\x0b\x64\x65scription\x12-\n\x12\x65xternal_reference\x18\n \x01(\tR\x11\x65xternalReference\x12:\n\x06labels\x18\x0b \x03(\x0b\x32\".wallet.v1.Transaction.LabelsEntryR\x06labels\x12\x1e\n\nwithdrawal\x18\x0c \x01(\tR\nwithdrawal\x12+\n\x11scheduled_deposit\x18\r \x01(\tR\x10scheduledDeposit\x12\x12\n\x04hold\x18\x0e \x01(\tR\x04hold\x12\x14\n\x05\x62\x61tch\x18\x0f \x01(\tR\x05\x62\x61tch\x12\x1a\n\x08reverses\x18\x10 \x01(\tR\x08reverses\x12\x1c\n\treversals\x18\x11 \x03(\tR\treversals\x12\x39\n\x0freversed_amount\x18\x12 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0ereversedAmount\x12=\n\x0c\x65xecute_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x65xecuteTime\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xd2\x01\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x10\n\x0cTYPE_DEPOSIT\x10\x01\x12\x11\n\rTYPE_TRANSFER\x10\x02\x12\x13\n\x0fTYPE_WITHDRAWAL\x10\x03\x12\x1e\n\x1aTYPE_WITHDRAWAL_SETTLEMENT\x10\x04\x12\x1b\n\x17TYPE_WITHDRAWAL_RELEASE\x10\x05\x12\x11\n\rTYPE_REVERSAL\x10\x06\x12\x15\n\x11TYPE_HOLD_CAPTURE\x10\x07\x12\x13\n\x0fTYPE_COLLECTION\x10\x08\"_\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_POSTED\x10\x01\x12\x19\n\x15STATE_PARTLY_REVERSED\x10\x02\x12\x12\n\x0eSTATE_REVERSED\x10\x03\"\x9c\x01\n\x05\x45ntry\x12\x16\n\x06wallet\x18\x01 \x01(\tR\x06wallet\x12(\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x06\x61mount\x12\x35\n\rbalance_after\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0c\x62\x61lanceAfter\x12\x1a\n\x08sequence\x18\x04 \x01(\x03R\x08sequence\"\x92\x05\n\x0e\x44\x65positRequest\x12n\n\x06wallet\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06wallet\x12r\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyBH\xe2\x41\x01\x02\xbaHA\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06\x61mount\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12:\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$R\x0b\x64\x65scription\x12G\n\x12\x65xternal_reference\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$R\x11\x65xternalReference\x12\x83\x01\n\x06labels\x18\x06 \x03(\x0b\x32%.wallet.v1.DepositRequest.LabelsEntryBD\xe2\x41\x01\x01\xbaH=\x9a\x01:\x10 \"\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$*\x19r\x17\x18?2\x13^[^\\x00-\\x1f\\x7f]*$R\x06labels\x12)\n\rvalidate_only\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x97\x01\n\x0f\x44\x65positResponse\x12\x38\n\x0btransaction\x18\x01 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\x12.\n\tavailable\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyR\tavailable\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xbe\t\n\x0fTransferRequest\x12n\n\x06source\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06source\x12x\n\x0b\x64\x65stination\x18\x02 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x0b\x64\x65stination\x12r\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyBH\xe2\x41\x01\x02\xbaHA\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06\x61mount\x12+\n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12:\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$R\x0b\x64\x65scription\x12G\n\x12\x65xternal_reference\x18\x06 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$R\x11\x65xternalReference\x12\x84\x01\n\x06labels\x18\x07 \x03(\x0b\x32&.wallet.v1.TransferRequest.LabelsEntryBD\xe2\x41\x01\x01\xbaH=\x9a\x01:\x10 \"\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$*\x19r\x17\x18?2\x13^[^\\x00-\\x1f\\x7f]*$R\x06labels\x12\x8d\x01\n\x0emax_commission\x18\x08 \x01(\x0b\x32\x10.wallet.v1.MoneyBT\xe2\x41\x01\x01\xbaHM\xba\x01J\n\x1bmax_commission.not_negative\x12\x14must not be negative\x1a\x15this.minor_units >= 0R\rmaxCommission\x12)\n\rvalidate_only\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01:\x9d\x02\xbaH\x99\x02\x1a\x63\n\x14transfer.two_wallets\x12*source and destination must be two wallets\x1a\x1fthis.source != this.destination\x1a\xb1\x01\n transfer.max_commission_currency\x12\x30max_commission must be in the currency of amount\x1a[!has(this.max_commission) || this.max_commission.currency_code == this.amount.currency_code\"\xa5\x01\n\x10TransferResponse\x12\x38\n\x0btransaction\x18\x01 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\x12;\n\x10source_available\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0fsourceAvailable\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\x9a\t\n\x0cTransferItem\x12n\n\x06source\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06source\x12x\n\x0b\x64\x65stination\x18\x02 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x0b\x64\x65stination\x12r\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyBH\xe2\x41\x01\x02\xbaHA\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06\x61mount\x12.\n\nrequest_id\x18\x04 \x01(\tB\x0f\xe2\x41\x01\x01\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12:\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$R\x0b\x64\x65scription\x12G\n\x12\x65xternal_reference\x18\x06 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$R\x11\x65xternalReference\x12\x81\x01\n\x06labels\x18\x07 \x03(\x0b\x32#.wallet.v1.TransferItem.LabelsEntryBD\xe2\x41\x01\x01\xbaH=\x9a\x01:\x10 \"\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$*\x19r\x17\x18?2\x13^[^\\x00-\\x1f\\x7f]*$R\x06labels\x12\x8d\x01\n\x0emax_commission\x18\x08 \x01(\x0b\x32\x10.wallet.v1.MoneyBT\xe2\x41\x01\x01\xbaHM\xba\x01J\n\x1bmax_commission.not_negative\x12\x14must not be negative\x1a\x15this.minor_units >= 0R\rmaxCommission\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01:\xa7\x02\xbaH\xa3\x02\x1ah\n\x19transfer_item.two_wallets\x12*source and destination must be two wallets\x1a\x1fthis.source != this.destination\x1a\xb6\x01\n%transfer_item.max_commission_currency\x12\x30max_commission must be in the currency of amount\x1a[!has(this.max_commission) || this.max_commission.currency_code == this.amount.currency_code\"\xd0\x06\n\x14\x42\x61tchTransferRequest\x12\x39\n\x04mode\x18\x01 \x01(\x0e\x32\x14.wallet.v1.BatchModeB\x0f\xe2\x41\x01\x02\xbaH\x08\x82\x01\x02\x10\x01\xc8\x01\x01R\x04mode\x12>\n\x05items\x18\x02 \x03(\x0b\x32\x17.wallet.v1.TransferItemB\x0f\xe2\x41\x01\x02\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x05items\x12.\n\nrequest_id\x18\x03 \x01(\tB\x0f\xe2\x41\x01\x01\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly:\xe1\x04\xbaH\xdd\x04\x1a\x83\x01\n batch_transfer.atomic_request_id\x12\x36request_id is required where mode is BATCH_MODE_ATOMIC\x1a\'this.mode != 1 || this.request_id != \'\'\x1a\xa8\x01\n%batch_transfer.atomic_item_request_id\x12@items must not have a request_id where mode is BATCH_MODE_ATOMIC\x1a=this.mode != 1 || this.items.all(item, item.request_id == \'\')\x1a\x81\x01\n\x1e\x62\x61tch_transfer.item_request_id\x12\x36request_id must be empty where mode is BATCH_MODE_ITEM\x1a\'this.mode != 2 || this.request_id == \'\'\x1a\xa5\x01\n#batch_transfer.item_item_request_id\x12?every item must have a request_id where mode is BATCH_MODE_ITEM\x1a=this.mode != 2 || this.items.all(item, item.request_id != \'\')\"\xe1\x01\n\x13\x42\x61tchTransferResult\x12:\n\x0btransaction\x18\x01 \x01(\x0b\x32\x16.wallet.v1.TransactionH\x00R\x0btransaction\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00R\x05\x65rror\x12;\n\x10source_available\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0fsourceAvailable\x12\x1a\n\x08replayed\x18\x04 \x01(\x08R\x08replayedB\t\n\x07outcome\"m\n\x15\x42\x61tchTransferResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\x1e.wallet.v1.BatchTransferResultR\x07results\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\xbb\x03\n\x19ReverseTransactionRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^transactions/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12o\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyBE\xe2\x41\x01\x01\xbaH>\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0R\x06\x61mount\x12-\n\x0fkeep_commission\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0ekeepCommission\x12+\n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12:\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$R\x0b\x64\x65scription\x12)\n\rvalidate_only\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"r\n\x1aReverseTransactionResponse\x12\x38\n\x0btransaction\x18\x01 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\x83\x01\n\x15GetTransactionRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^transactions/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\"R\n\x16GetTransactionResponse\x12\x38\n\x0btransaction\x18\x01 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\"\x92\x02\n\x17ListTransactionsRequest\x12n\n\x06wallet\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06wallet\x12(\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x30\n\x06\x66ilter\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$R\x06\x66ilter\"~\n\x18ListTransactionsResponse\x12:\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x16.wallet.v1.TransactionR\x0ctransactions\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x04\n\x13GetStatementRequest\x12n\n\x06wallet\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06wallet\x12\x45\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\tstartTime\x12\x41\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x07\x65ndTime\x12(\n\tpage_size\x18\x04 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x05 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken:\x98\x01\xbaH\x94\x01\x1a\x91\x01\n\x1astatement.start_before_end\x12\"start_time must be before end_time\x1aO!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time\"\xc8\x03\n\x14GetStatementResponse\x12\x16\n\x06wallet\x18\x01 \x01(\tR\x06wallet\x12\x39\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x35\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12\x39\n\x0fopening_balance\x18\x04 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0eopeningBalance\x12\x39\n\x0f\x63losing_balance\x18\x05 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0e\x63losingBalance\x12\x31\n\x06totals\x18\x06 \x03(\x0b\x32\x19.wallet.v1.StatementTotalR\x06totals\x12\x33\n\x07\x65ntries\x18\x07 \x03(\x0b\x32\x19.wallet.v1.StatementEntryR\x07\x65ntries\x12 \n\x0bprovisional\x18\x08 \x01(\x08R\x0bprovisional\x12&\n\x0fnext_page_token\x18\t \x01(\tR\rnextPageToken\"\xb1\x01\n\x0eStatementTotal\x12/\n\x04type\x18\x01 \x01(\x0e\x32\x1b.wallet.v1.Transaction.TypeR\x04type\x12\x14\n\x05\x63ount\x18\x02 \x01(\x03R\x05\x63ount\x12,\n\x08\x63redited\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x08\x63redited\x12*\n\x07\x64\x65\x62ited\x18\x04 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x07\x64\x65\x62ited\"\x94\x03\n\x0eStatementEntry\x12\x1a\n\x08sequence\x18\x01 \x01(\x03R\x08sequence\x12 \n\x0btransaction\x18\x02 \x01(\tR\x0btransaction\x12/\n\x04type\x18\x03 \x01(\x0e\x32\x1b.wallet.v1.Transaction.TypeR\x04type\x12\"\n\x0c\x63ounterparty\x18\x04 \x01(\tR\x0c\x63ounterparty\x12(\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x06\x61mount\x12\x35\n\rbalance_after\x18\x06 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0c\x62\x61lanceAfter\x12=\n\x0c\x65xecute_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x65xecuteTime\x12 \n\x0b\x64\x65scription\x18\x08 \x01(\tR\x0b\x64\x65scription\x12-\n\x12\x65xternal_reference\x18\t \x01(\tR\x11\x65xternalReference\"\xad\x03\n\x16\x45xportStatementRequest\x12n\n\x06wallet\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06wallet\x12\x45\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\tstartTime\x12\x41\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x07\x65ndTime:\x98\x01\xbaH\x94\x01\x1a\x91\x01\n\x1astatement.start_before_end\x12\"start_time must be before end_time\x1aO!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time\"-\n\x17\x45xportStatementResponse\x12\x12\n\x04\x64\x61ta\x18\x01 \x01(\x0cR\x04\x64\x61ta\"\xb1\x01\n\x11GetReceiptRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^transactions/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12\x30\n\x08language\x18\x02 \x01(\tB\x14\xe2\x41\x01\x01\xbaH\rr\x08R\x02\x65nR\x02\x66\x61\xd8\x01\x01R\x08language\"B\n\x12GetReceiptResponse\x12\x10\n\x03pdf\x18\x01 \x01(\x0cR\x03pdf\x12\x1a\n\x08\x66ilename\x18\x02 \x01(\tR\x08\x66ilename*S\n\tBatchMode\x12\x1a\n\x16\x42\x41TCH_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42\x41TCH_MODE_ATOMIC\x10\x01\x12\x13\n\x0f\x42\x41TCH_MODE_ITEM\x10\x02\x32\x97\x06\n\x12TransactionService\x12@\n\x07\x44\x65posit\x12\x19.wallet.v1.DepositRequest\x1a\x1a.wallet.v1.DepositResponse\x12\x43\n\x08Transfer\x12\x1a.wallet.v1.TransferRequest\x1a\x1b.wallet.v1.TransferResponse\x12R\n\rBatchTransfer\x12\x1f.wallet.v1.BatchTransferRequest\x1a .wallet.v1.BatchTransferResponse\x12\x61\n\x12ReverseTransaction\x12$.wallet.v1.ReverseTransactionRequest\x1a%.wallet.v1.ReverseTransactionResponse\x12Z\n\x0eGetTransaction\x12 .wallet.v1.GetTransactionRequest\x1a!.wallet.v1.GetTransactionResponse\"\x03\x90\x02\x01\x12`\n\x10ListTransactions\x12\".wallet.v1.ListTransactionsRequest\x1a#.wallet.v1.ListTransactionsResponse\"\x03\x90\x02\x01\x12T\n\x0cGetStatement\x12\x1e.wallet.v1.GetStatementRequest\x1a\x1f.wallet.v1.GetStatementResponse\"\x03\x90\x02\x01\x12_\n\x0f\x45xportStatement\x12!.wallet.v1.ExportStatementRequest\x1a\".wallet.v1.ExportStatementResponse\"\x03\x90\x02\x01\x30\x01\x12N\n\nGetReceipt\x12\x1c.wallet.v1.GetReceiptRequest\x1a\x1d.wallet.v1.GetReceiptResponse\"\x03\x90\x02\x01\x42l\n\x15\x63om.example.wallet.v1B\x17TransactionServiceProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +38,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wallet.v1.transaction_servi
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025com.example.wallet.v1B\027TransactionServiceProtoP\001Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1'
+  _globals['_TRANSACTION_LABELSENTRY']._loaded_options = None
+  _globals['_TRANSACTION_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_DEPOSITREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_DEPOSITREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_DEPOSITREQUEST'].fields_by_name['wallet']._loaded_options = None
   _globals['_DEPOSITREQUEST'].fields_by_name['wallet']._serialized_options = b'\342A\001\002\272HOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
   _globals['_DEPOSITREQUEST'].fields_by_name['amount']._loaded_options = None
@@ -46,8 +52,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEPOSITREQUEST'].fields_by_name['description']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0022\n^[^\\x00]*$'
   _globals['_DEPOSITREQUEST'].fields_by_name['external_reference']._loaded_options = None
   _globals['_DEPOSITREQUEST'].fields_by_name['external_reference']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0012\n^[^\\x00]*$'
+  _globals['_DEPOSITREQUEST'].fields_by_name['labels']._loaded_options = None
+  _globals['_DEPOSITREQUEST'].fields_by_name['labels']._serialized_options = b'\342A\001\001\272H=\232\001:\020 \"\033r\0312\027^[a-z][a-z0-9_-]{0,62}$*\031r\027\030?2\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_DEPOSITREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_DEPOSITREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_TRANSFERREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_TRANSFERREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_TRANSFERREQUEST'].fields_by_name['source']._loaded_options = None
   _globals['_TRANSFERREQUEST'].fields_by_name['source']._serialized_options = b'\342A\001\002\272HOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
   _globals['_TRANSFERREQUEST'].fields_by_name['destination']._loaded_options = None
@@ -58,10 +68,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSFERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
   _globals['_TRANSFERREQUEST'].fields_by_name['description']._loaded_options = None
   _globals['_TRANSFERREQUEST'].fields_by_name['description']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0022\n^[^\\x00]*$'
+  _globals['_TRANSFERREQUEST'].fields_by_name['external_reference']._loaded_options = None
+  _globals['_TRANSFERREQUEST'].fields_by_name['external_reference']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0012\n^[^\\x00]*$'
+  _globals['_TRANSFERREQUEST'].fields_by_name['labels']._loaded_options = None
+  _globals['_TRANSFERREQUEST'].fields_by_name['labels']._serialized_options = b'\342A\001\001\272H=\232\001:\020 \"\033r\0312\027^[a-z][a-z0-9_-]{0,62}$*\031r\027\030?2\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_TRANSFERREQUEST'].fields_by_name['max_commission']._loaded_options = None
+  _globals['_TRANSFERREQUEST'].fields_by_name['max_commission']._serialized_options = b'\342A\001\001\272HM\272\001J\n\033max_commission.not_negative\022\024must not be negative\032\025this.minor_units >= 0'
   _globals['_TRANSFERREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_TRANSFERREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_TRANSFERREQUEST']._loaded_options = None
-  _globals['_TRANSFERREQUEST']._serialized_options = b'\272He\032c\n\024transfer.two_wallets\022*source and destination must be two wallets\032\037this.source != this.destination'
+  _globals['_TRANSFERREQUEST']._serialized_options = b'\272H\231\002\032c\n\024transfer.two_wallets\022*source and destination must be two wallets\032\037this.source != this.destination\032\261\001\n transfer.max_commission_currency\0220max_commission must be in the currency of amount\032[!has(this.max_commission) || this.max_commission.currency_code == this.amount.currency_code'
+  _globals['_TRANSFERITEM_LABELSENTRY']._loaded_options = None
+  _globals['_TRANSFERITEM_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_TRANSFERITEM'].fields_by_name['source']._loaded_options = None
+  _globals['_TRANSFERITEM'].fields_by_name['source']._serialized_options = b'\342A\001\002\272HOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
+  _globals['_TRANSFERITEM'].fields_by_name['destination']._loaded_options = None
+  _globals['_TRANSFERITEM'].fields_by_name['destination']._serialized_options = b'\342A\001\002\272HOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
+  _globals['_TRANSFERITEM'].fields_by_name['amount']._loaded_options = None
+  _globals['_TRANSFERITEM'].fields_by_name['amount']._serialized_options = b'\342A\001\002\272HA\272\001;\n\017amount.positive\022\022must be above zero\032\024this.minor_units > 0\310\001\001'
+  _globals['_TRANSFERITEM'].fields_by_name['request_id']._loaded_options = None
+  _globals['_TRANSFERITEM'].fields_by_name['request_id']._serialized_options = b'\342A\001\001\272H\010r\003\260\001\001\330\001\001'
+  _globals['_TRANSFERITEM'].fields_by_name['description']._loaded_options = None
+  _globals['_TRANSFERITEM'].fields_by_name['description']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0022\n^[^\\x00]*$'
+  _globals['_TRANSFERITEM'].fields_by_name['external_reference']._loaded_options = None
+  _globals['_TRANSFERITEM'].fields_by_name['external_reference']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0012\n^[^\\x00]*$'
+  _globals['_TRANSFERITEM'].fields_by_name['labels']._loaded_options = None
+  _globals['_TRANSFERITEM'].fields_by_name['labels']._serialized_options = b'\342A\001\001\272H=\232\001:\020 \"\033r\0312\027^[a-z][a-z0-9_-]{0,62}$*\031r\027\030?2\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_TRANSFERITEM'].fields_by_name['max_commission']._loaded_options = None
+  _globals['_TRANSFERITEM'].fields_by_name['max_commission']._serialized_options = b'\342A\001\001\272HM\272\001J\n\033max_commission.not_negative\022\024must not be negative\032\025this.minor_units >= 0'
+  _globals['_TRANSFERITEM']._loaded_options = None
+  _globals['_TRANSFERITEM']._serialized_options = b'\272H\243\002\032h\n\031transfer_item.two_wallets\022*source and destination must be two wallets\032\037this.source != this.destination\032\266\001\n%transfer_item.max_commission_currency\0220max_commission must be in the currency of amount\032[!has(this.max_commission) || this.max_commission.currency_code == this.amount.currency_code'
+  _globals['_BATCHTRANSFERREQUEST'].fields_by_name['mode']._loaded_options = None
+  _globals['_BATCHTRANSFERREQUEST'].fields_by_name['mode']._serialized_options = b'\342A\001\002\272H\010\202\001\002\020\001\310\001\001'
+  _globals['_BATCHTRANSFERREQUEST'].fields_by_name['items']._loaded_options = None
+  _globals['_BATCHTRANSFERREQUEST'].fields_by_name['items']._serialized_options = b'\342A\001\002\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_BATCHTRANSFERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_BATCHTRANSFERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001\272H\010r\003\260\001\001\330\001\001'
+  _globals['_BATCHTRANSFERREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_BATCHTRANSFERREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_BATCHTRANSFERREQUEST']._loaded_options = None
+  _globals['_BATCHTRANSFERREQUEST']._serialized_options = b'\272H\335\004\032\203\001\n batch_transfer.atomic_request_id\0226request_id is required where mode is BATCH_MODE_ATOMIC\032\'this.mode != 1 || this.request_id != \'\'\032\250\001\n%batch_transfer.atomic_item_request_id\022@items must not have a request_id where mode is BATCH_MODE_ATOMIC\032=this.mode != 1 || this.items.all(item, item.request_id == \'\')\032\201\001\n\036batch_transfer.item_request_id\0226request_id must be empty where mode is BATCH_MODE_ITEM\032\'this.mode != 2 || this.request_id == \'\'\032\245\001\n#batch_transfer.item_item_request_id\022?every item must have a request_id where mode is BATCH_MODE_ITEM\032=this.mode != 2 || this.items.all(item, item.request_id != \'\')'
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272HOrM2K^transactions/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['amount']._loaded_options = None
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['amount']._serialized_options = b'\342A\001\001\272H>\272\001;\n\017amount.positive\022\022must be above zero\032\024this.minor_units > 0'
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['keep_commission']._loaded_options = None
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['keep_commission']._serialized_options = b'\342A\001\001'
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['description']._loaded_options = None
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['description']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0022\n^[^\\x00]*$'
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_REVERSETRANSACTIONREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_GETTRANSACTIONREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETTRANSACTIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272HOrM2K^transactions/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
   _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['wallet']._loaded_options = None
@@ -70,36 +128,104 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
   _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\020'
-  _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['type']._loaded_options = None
-  _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['type']._serialized_options = b'\342A\001\001\272H\005\202\001\002\020\001'
+  _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['wallet']._loaded_options = None
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['wallet']._serialized_options = b'\342A\001\002\272HOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['end_time']._loaded_options = None
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\020'
+  _globals['_GETSTATEMENTREQUEST']._loaded_options = None
+  _globals['_GETSTATEMENTREQUEST']._serialized_options = b'\272H\224\001\032\221\001\n\032statement.start_before_end\022\"start_time must be before end_time\032O!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time'
+  _globals['_EXPORTSTATEMENTREQUEST'].fields_by_name['wallet']._loaded_options = None
+  _globals['_EXPORTSTATEMENTREQUEST'].fields_by_name['wallet']._serialized_options = b'\342A\001\002\272HOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
+  _globals['_EXPORTSTATEMENTREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_EXPORTSTATEMENTREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_EXPORTSTATEMENTREQUEST'].fields_by_name['end_time']._loaded_options = None
+  _globals['_EXPORTSTATEMENTREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_EXPORTSTATEMENTREQUEST']._loaded_options = None
+  _globals['_EXPORTSTATEMENTREQUEST']._serialized_options = b'\272H\224\001\032\221\001\n\032statement.start_before_end\022\"start_time must be before end_time\032O!has(this.start_time) || !has(this.end_time) || this.start_time < this.end_time'
+  _globals['_GETRECEIPTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETRECEIPTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272HOrM2K^transactions/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+  _globals['_GETRECEIPTREQUEST'].fields_by_name['language']._loaded_options = None
+  _globals['_GETRECEIPTREQUEST'].fields_by_name['language']._serialized_options = b'\342A\001\001\272H\rr\010R\002enR\002fa\330\001\001'
   _globals['_TRANSACTIONSERVICE'].methods_by_name['GetTransaction']._loaded_options = None
   _globals['_TRANSACTIONSERVICE'].methods_by_name['GetTransaction']._serialized_options = b'\220\002\001'
   _globals['_TRANSACTIONSERVICE'].methods_by_name['ListTransactions']._loaded_options = None
   _globals['_TRANSACTIONSERVICE'].methods_by_name['ListTransactions']._serialized_options = b'\220\002\001'
-  _globals['_TRANSACTION']._serialized_start=169
-  _globals['_TRANSACTION']._serialized_end=826
-  _globals['_TRANSACTION_TYPE']._serialized_start=626
-  _globals['_TRANSACTION_TYPE']._serialized_end=773
-  _globals['_TRANSACTION_STATE']._serialized_start=775
-  _globals['_TRANSACTION_STATE']._serialized_end=826
-  _globals['_ENTRY']._serialized_start=829
-  _globals['_ENTRY']._serialized_end=985
-  _globals['_DEPOSITREQUEST']._serialized_start=988
-  _globals['_DEPOSITREQUEST']._serialized_end=1453
-  _globals['_DEPOSITRESPONSE']._serialized_start=1456
-  _globals['_DEPOSITRESPONSE']._serialized_end=1607
-  _globals['_TRANSFERREQUEST']._serialized_start=1610
-  _globals['_TRANSFERREQUEST']._serialized_end=2231
-  _globals['_TRANSFERRESPONSE']._serialized_start=2234
-  _globals['_TRANSFERRESPONSE']._serialized_end=2399
-  _globals['_GETTRANSACTIONREQUEST']._serialized_start=2402
-  _globals['_GETTRANSACTIONREQUEST']._serialized_end=2533
-  _globals['_GETTRANSACTIONRESPONSE']._serialized_start=2535
-  _globals['_GETTRANSACTIONRESPONSE']._serialized_end=2617
-  _globals['_LISTTRANSACTIONSREQUEST']._serialized_start=2620
-  _globals['_LISTTRANSACTIONSREQUEST']._serialized_end=2907
-  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=2909
-  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=3035
-  _globals['_TRANSACTIONSERVICE']._serialized_start=3038
-  _globals['_TRANSACTIONSERVICE']._serialized_end=3383
+  _globals['_TRANSACTIONSERVICE'].methods_by_name['GetStatement']._loaded_options = None
+  _globals['_TRANSACTIONSERVICE'].methods_by_name['GetStatement']._serialized_options = b'\220\002\001'
+  _globals['_TRANSACTIONSERVICE'].methods_by_name['ExportStatement']._loaded_options = None
+  _globals['_TRANSACTIONSERVICE'].methods_by_name['ExportStatement']._serialized_options = b'\220\002\001'
+  _globals['_TRANSACTIONSERVICE'].methods_by_name['GetReceipt']._loaded_options = None
+  _globals['_TRANSACTIONSERVICE'].methods_by_name['GetReceipt']._serialized_options = b'\220\002\001'
+  _globals['_BATCHMODE']._serialized_start=9570
+  _globals['_BATCHMODE']._serialized_end=9653
+  _globals['_TRANSACTION']._serialized_start=222
+  _globals['_TRANSACTION']._serialized_end=1364
+  _globals['_TRANSACTION_LABELSENTRY']._serialized_start=997
+  _globals['_TRANSACTION_LABELSENTRY']._serialized_end=1054
+  _globals['_TRANSACTION_TYPE']._serialized_start=1057
+  _globals['_TRANSACTION_TYPE']._serialized_end=1267
+  _globals['_TRANSACTION_STATE']._serialized_start=1269
+  _globals['_TRANSACTION_STATE']._serialized_end=1364
+  _globals['_ENTRY']._serialized_start=1367
+  _globals['_ENTRY']._serialized_end=1523
+  _globals['_DEPOSITREQUEST']._serialized_start=1526
+  _globals['_DEPOSITREQUEST']._serialized_end=2184
+  _globals['_DEPOSITREQUEST_LABELSENTRY']._serialized_start=997
+  _globals['_DEPOSITREQUEST_LABELSENTRY']._serialized_end=1054
+  _globals['_DEPOSITRESPONSE']._serialized_start=2187
+  _globals['_DEPOSITRESPONSE']._serialized_end=2338
+  _globals['_TRANSFERREQUEST']._serialized_start=2341
+  _globals['_TRANSFERREQUEST']._serialized_end=3555
+  _globals['_TRANSFERREQUEST_LABELSENTRY']._serialized_start=997
+  _globals['_TRANSFERREQUEST_LABELSENTRY']._serialized_end=1054
+  _globals['_TRANSFERRESPONSE']._serialized_start=3558
+  _globals['_TRANSFERRESPONSE']._serialized_end=3723
+  _globals['_TRANSFERITEM']._serialized_start=3726
+  _globals['_TRANSFERITEM']._serialized_end=4904
+  _globals['_TRANSFERITEM_LABELSENTRY']._serialized_start=997
+  _globals['_TRANSFERITEM_LABELSENTRY']._serialized_end=1054
+  _globals['_BATCHTRANSFERREQUEST']._serialized_start=4907
+  _globals['_BATCHTRANSFERREQUEST']._serialized_end=5755
+  _globals['_BATCHTRANSFERRESULT']._serialized_start=5758
+  _globals['_BATCHTRANSFERRESULT']._serialized_end=5983
+  _globals['_BATCHTRANSFERRESPONSE']._serialized_start=5985
+  _globals['_BATCHTRANSFERRESPONSE']._serialized_end=6094
+  _globals['_REVERSETRANSACTIONREQUEST']._serialized_start=6097
+  _globals['_REVERSETRANSACTIONREQUEST']._serialized_end=6540
+  _globals['_REVERSETRANSACTIONRESPONSE']._serialized_start=6542
+  _globals['_REVERSETRANSACTIONRESPONSE']._serialized_end=6656
+  _globals['_GETTRANSACTIONREQUEST']._serialized_start=6659
+  _globals['_GETTRANSACTIONREQUEST']._serialized_end=6790
+  _globals['_GETTRANSACTIONRESPONSE']._serialized_start=6792
+  _globals['_GETTRANSACTIONRESPONSE']._serialized_end=6874
+  _globals['_LISTTRANSACTIONSREQUEST']._serialized_start=6877
+  _globals['_LISTTRANSACTIONSREQUEST']._serialized_end=7151
+  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=7153
+  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=7279
+  _globals['_GETSTATEMENTREQUEST']._serialized_start=7282
+  _globals['_GETSTATEMENTREQUEST']._serialized_end=7795
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=7798
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=8254
+  _globals['_STATEMENTTOTAL']._serialized_start=8257
+  _globals['_STATEMENTTOTAL']._serialized_end=8434
+  _globals['_STATEMENTENTRY']._serialized_start=8437
+  _globals['_STATEMENTENTRY']._serialized_end=8841
+  _globals['_EXPORTSTATEMENTREQUEST']._serialized_start=8844
+  _globals['_EXPORTSTATEMENTREQUEST']._serialized_end=9273
+  _globals['_EXPORTSTATEMENTRESPONSE']._serialized_start=9275
+  _globals['_EXPORTSTATEMENTRESPONSE']._serialized_end=9320
+  _globals['_GETRECEIPTREQUEST']._serialized_start=9323
+  _globals['_GETRECEIPTREQUEST']._serialized_end=9500
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=9502
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=9568
+  _globals['_TRANSACTIONSERVICE']._serialized_start=9656
+  _globals['_TRANSACTIONSERVICE']._serialized_end=10447
 # @@protoc_insertion_point(module_scope)

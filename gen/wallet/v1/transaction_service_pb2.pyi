@@ -9,6 +9,8 @@ from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from google.rpc import status_pb2 as status_pb2
+from wallet.v1 import commission_pb2 as commission_pb2
 from wallet.v1 import money_pb2 as money_pb2
 import builtins as builtins
 import sys
@@ -21,9 +23,42 @@ else:
 
 DESCRIPTOR: descriptor.FileDescriptor
 
+class _BatchMode:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BatchModeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_BatchMode.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    BATCH_MODE_UNSPECIFIED: _BatchMode.ValueType  # 0
+    """Never sent."""
+    BATCH_MODE_ATOMIC: _BatchMode.ValueType  # 1
+    """All or none, in order, each on what those before it left. The batch has a
+    request id, the items have none.
+    """
+    BATCH_MODE_ITEM: _BatchMode.ValueType  # 2
+    """As many calls to Transfer that share a round trip: each item has a request
+    id and an outcome of its own. The batch has no request id.
+    """
+
+class BatchMode(_BatchMode, metaclass=_BatchModeEnumTypeWrapper):
+    """How the transfers of a batch hang together."""
+
+BATCH_MODE_UNSPECIFIED: BatchMode.ValueType  # 0
+"""Never sent."""
+BATCH_MODE_ATOMIC: BatchMode.ValueType  # 1
+"""All or none, in order, each on what those before it left. The batch has a
+request id, the items have none.
+"""
+BATCH_MODE_ITEM: BatchMode.ValueType  # 2
+"""As many calls to Transfer that share a round trip: each item has a request
+id and an outcome of its own. The batch has no request id.
+"""
+
 @typing.final
 class Transaction(message.Message):
-    """Money that moved. Nothing in it ever changes."""
+    """Money that moved. Nothing in it ever changes but what its reversals say of
+    it: `state`, `reversals` and `reversed_amount`.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -36,7 +71,9 @@ class Transaction(message.Message):
         TYPE_UNSPECIFIED: Transaction._Type.ValueType  # 0
         """Never sent."""
         TYPE_DEPOSIT: Transaction._Type.ValueType  # 1
-        """From outside into a wallet."""
+        """From outside into a wallet, also where a scheduled deposit was made
+        without collection.
+        """
         TYPE_TRANSFER: Transaction._Type.ValueType  # 2
         """From one wallet to another."""
         TYPE_WITHDRAWAL: Transaction._Type.ValueType  # 3
@@ -45,6 +82,12 @@ class Transaction(message.Message):
         """From the way to the bank to the outside, where a withdrawal succeeded."""
         TYPE_WITHDRAWAL_RELEASE: Transaction._Type.ValueType  # 5
         """From the way to the bank back to the wallet, where a withdrawal failed."""
+        TYPE_REVERSAL: Transaction._Type.ValueType  # 6
+        """Back to where it came from, where a transaction was reversed."""
+        TYPE_HOLD_CAPTURE: Transaction._Type.ValueType  # 7
+        """From one wallet to another, where a hold was captured."""
+        TYPE_COLLECTION: Transaction._Type.ValueType  # 8
+        """From the bank into a wallet, where a scheduled deposit was collected."""
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper):
         """Why money moved."""
@@ -52,7 +95,9 @@ class Transaction(message.Message):
     TYPE_UNSPECIFIED: Transaction.Type.ValueType  # 0
     """Never sent."""
     TYPE_DEPOSIT: Transaction.Type.ValueType  # 1
-    """From outside into a wallet."""
+    """From outside into a wallet, also where a scheduled deposit was made
+    without collection.
+    """
     TYPE_TRANSFER: Transaction.Type.ValueType  # 2
     """From one wallet to another."""
     TYPE_WITHDRAWAL: Transaction.Type.ValueType  # 3
@@ -61,6 +106,12 @@ class Transaction(message.Message):
     """From the way to the bank to the outside, where a withdrawal succeeded."""
     TYPE_WITHDRAWAL_RELEASE: Transaction.Type.ValueType  # 5
     """From the way to the bank back to the wallet, where a withdrawal failed."""
+    TYPE_REVERSAL: Transaction.Type.ValueType  # 6
+    """Back to where it came from, where a transaction was reversed."""
+    TYPE_HOLD_CAPTURE: Transaction.Type.ValueType  # 7
+    """From one wallet to another, where a hold was captured."""
+    TYPE_COLLECTION: Transaction.Type.ValueType  # 8
+    """From the bank into a wallet, where a scheduled deposit was collected."""
 
     class _State:
         ValueType = typing.NewType("ValueType", builtins.int)
@@ -70,16 +121,44 @@ class Transaction(message.Message):
         DESCRIPTOR: descriptor.EnumDescriptor
         STATE_UNSPECIFIED: Transaction._State.ValueType  # 0
         """Never sent."""
-        STATE_SUCCEEDED: Transaction._State.ValueType  # 1
+        STATE_POSTED: Transaction._State.ValueType  # 1
         """The money moved."""
+        STATE_PARTLY_REVERSED: Transaction._State.ValueType  # 2
+        """The money moved, and a part of it was moved back."""
+        STATE_REVERSED: Transaction._State.ValueType  # 3
+        """The money moved, and all of it was moved back."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """What became of a transaction. One that was refused is none at all."""
 
     STATE_UNSPECIFIED: Transaction.State.ValueType  # 0
     """Never sent."""
-    STATE_SUCCEEDED: Transaction.State.ValueType  # 1
+    STATE_POSTED: Transaction.State.ValueType  # 1
     """The money moved."""
+    STATE_PARTLY_REVERSED: Transaction.State.ValueType  # 2
+    """The money moved, and a part of it was moved back."""
+    STATE_REVERSED: Transaction.State.ValueType  # 3
+    """The money moved, and all of it was moved back."""
+
+    @typing.final
+    class LabelsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     NAME_FIELD_NUMBER: builtins.int
     TYPE_FIELD_NUMBER: builtins.int
@@ -88,9 +167,17 @@ class Transaction(message.Message):
     SOURCE_FIELD_NUMBER: builtins.int
     DESTINATION_FIELD_NUMBER: builtins.int
     ENTRIES_FIELD_NUMBER: builtins.int
+    COMMISSION_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
     WITHDRAWAL_FIELD_NUMBER: builtins.int
+    SCHEDULED_DEPOSIT_FIELD_NUMBER: builtins.int
+    HOLD_FIELD_NUMBER: builtins.int
+    BATCH_FIELD_NUMBER: builtins.int
+    REVERSES_FIELD_NUMBER: builtins.int
+    REVERSALS_FIELD_NUMBER: builtins.int
+    REVERSED_AMOUNT_FIELD_NUMBER: builtins.int
     EXECUTE_TIME_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The resource name, `transactions/{transaction}`. Empty where a call only
@@ -99,7 +186,7 @@ class Transaction(message.Message):
     type: Transaction.Type.ValueType
     """Why money moved."""
     state: Transaction.State.ValueType
-    """What became of it."""
+    """What became of it, as its reversals say."""
     source: builtins.str
     """The wallet it came from, `wallets/{wallet}`."""
     destination: builtins.str
@@ -112,13 +199,47 @@ class Transaction(message.Message):
     """The withdrawal that moved this money, `withdrawals/{withdrawal}`; empty
     for other types.
     """
+    scheduled_deposit: builtins.str
+    """The scheduled deposit that moved this money,
+    `scheduledDeposits/{scheduled_deposit}`; empty if none.
+    """
+    hold: builtins.str
+    """The hold that was captured, `holds/{hold}`; empty for other types."""
+    batch: builtins.str
+    """The same for all transactions that were made together, all or none; empty
+    if it was made alone.
+    """
+    reverses: builtins.str
+    """The transaction that this one reverses, `transactions/{transaction}`; empty
+    for other types.
+    """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """What moved from source to destination. Positive."""
+        """What moved from source to destination, before commission. Positive."""
 
     @builtins.property
     def entries(self) -> containers.RepeatedCompositeFieldContainer[Entry]:
-        """Every wallet's part in it; the amounts sum to zero."""
+        """Every wallet's part in it, commission included; the amounts sum to zero."""
+
+    @builtins.property
+    def commission(self) -> commission_pb2.Commission:
+        """The commission that was charged with it, or that a reversal gave back;
+        unset where no rule applied.
+        """
+
+    @builtins.property
+    def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """The caller's own labels, as given."""
+
+    @builtins.property
+    def reversals(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The transactions that reverse this one, `transactions/{transaction}`, in
+        order; the first hundred of them.
+        """
+
+    @builtins.property
+    def reversed_amount(self) -> money_pb2.Money:
+        """How much of the amount was moved back so far."""
 
     @builtins.property
     def execute_time(self) -> timestamp_pb2.Timestamp:
@@ -136,14 +257,22 @@ class Transaction(message.Message):
         source: builtins.str = ...,
         destination: builtins.str = ...,
         entries: abc.Iterable[Entry] | None = ...,
+        commission: commission_pb2.Commission | None = ...,
         description: builtins.str = ...,
         external_reference: builtins.str = ...,
+        labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         withdrawal: builtins.str = ...,
+        scheduled_deposit: builtins.str = ...,
+        hold: builtins.str = ...,
+        batch: builtins.str = ...,
+        reverses: builtins.str = ...,
+        reversals: abc.Iterable[builtins.str] | None = ...,
+        reversed_amount: money_pb2.Money | None = ...,
         execute_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "execute_time", b"execute_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "commission", b"commission", "execute_time", b"execute_time", "reversed_amount", b"reversed_amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "entries", b"entries", "execute_time", b"execute_time", "external_reference", b"external_reference", "name", b"name", "source", b"source", "state", b"state", "type", b"type", "withdrawal", b"withdrawal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "batch", b"batch", "commission", b"commission", "description", b"description", "destination", b"destination", "entries", b"entries", "execute_time", b"execute_time", "external_reference", b"external_reference", "hold", b"hold", "labels", b"labels", "name", b"name", "reversals", b"reversals", "reversed_amount", b"reversed_amount", "reverses", b"reverses", "scheduled_deposit", b"scheduled_deposit", "source", b"source", "state", b"state", "type", b"type", "withdrawal", b"withdrawal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -189,11 +318,32 @@ class DepositRequest(message.Message):
 
     DESCRIPTOR: descriptor.Descriptor
 
+    @typing.final
+    class LabelsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     WALLET_FIELD_NUMBER: builtins.int
     AMOUNT_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     wallet: builtins.str
     """`wallets/{wallet}`."""
@@ -211,6 +361,12 @@ class DepositRequest(message.Message):
     def amount(self) -> money_pb2.Money:
         """How much; above zero."""
 
+    @builtins.property
+    def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """The caller's own labels, at most 32: keys of 1 to 63 of `a-z`, `0-9`, `_`
+        and `-` that begin with a letter, values of up to 63 characters.
+        """
+
     def __init__(
         self,
         *,
@@ -219,11 +375,12 @@ class DepositRequest(message.Message):
         request_id: builtins.str = ...,
         description: builtins.str = ...,
         external_reference: builtins.str = ...,
+        labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         validate_only: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "external_reference", b"external_reference", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "external_reference", b"external_reference", "labels", b"labels", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -265,11 +422,34 @@ class TransferRequest(message.Message):
 
     DESCRIPTOR: descriptor.Descriptor
 
+    @typing.final
+    class LabelsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SOURCE_FIELD_NUMBER: builtins.int
     DESTINATION_FIELD_NUMBER: builtins.int
     AMOUNT_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
+    EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    MAX_COMMISSION_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     source: builtins.str
     """The wallet to take from, `wallets/{wallet}`."""
@@ -279,11 +459,25 @@ class TransferRequest(message.Message):
     """A UUID chosen by the caller; a repeat of the call carries the same."""
     description: builtins.str
     """Free words, up to 256 characters."""
+    external_reference: builtins.str
+    """The caller's own reference, e.g. of the order, up to 128 characters."""
     validate_only: builtins.bool
     """Check everything and answer as the real call would, but store nothing."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """How much; above zero."""
+
+    @builtins.property
+    def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """The caller's own labels, at most 32: keys of 1 to 63 of `a-z`, `0-9`, `_`
+        and `-` that begin with a letter, values of up to 63 characters.
+        """
+
+    @builtins.property
+    def max_commission(self) -> money_pb2.Money:
+        """The most commission that may be taken, whoever pays it; in the currency of
+        the amount, and not negative. Unset means whatever the rules say.
+        """
 
     def __init__(
         self,
@@ -293,11 +487,14 @@ class TransferRequest(message.Message):
         amount: money_pb2.Money | None = ...,
         request_id: builtins.str = ...,
         description: builtins.str = ...,
+        external_reference: builtins.str = ...,
+        labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        max_commission: money_pb2.Money | None = ...,
         validate_only: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "max_commission", b"max_commission"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "request_id", b"request_id", "source", b"source", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "external_reference", b"external_reference", "labels", b"labels", "max_commission", b"max_commission", "request_id", b"request_id", "source", b"source", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -330,6 +527,270 @@ class TransferResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["source_available", b"source_available", "transaction", b"transaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "source_available", b"source_available", "transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class TransferItem(message.Message):
+    """One transfer of a batch."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class LabelsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SOURCE_FIELD_NUMBER: builtins.int
+    DESTINATION_FIELD_NUMBER: builtins.int
+    AMOUNT_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    MAX_COMMISSION_FIELD_NUMBER: builtins.int
+    source: builtins.str
+    """The wallet to take from, `wallets/{wallet}`."""
+    destination: builtins.str
+    """The wallet to give to, `wallets/{wallet}`."""
+    request_id: builtins.str
+    """A UUID chosen by the caller; a repeat of the item carries the same.
+    Required where the mode is `BATCH_MODE_ITEM`, and only there.
+    """
+    description: builtins.str
+    """Free words, up to 256 characters."""
+    external_reference: builtins.str
+    """The caller's own reference, e.g. of the order, up to 128 characters."""
+    @builtins.property
+    def amount(self) -> money_pb2.Money:
+        """How much; above zero."""
+
+    @builtins.property
+    def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """The caller's own labels, at most 32: keys of 1 to 63 of `a-z`, `0-9`, `_`
+        and `-` that begin with a letter, values of up to 63 characters.
+        """
+
+    @builtins.property
+    def max_commission(self) -> money_pb2.Money:
+        """The most commission that may be taken, whoever pays it; in the currency of
+        the amount, and not negative. Unset means whatever the rules say.
+        """
+
+    def __init__(
+        self,
+        *,
+        source: builtins.str = ...,
+        destination: builtins.str = ...,
+        amount: money_pb2.Money | None = ...,
+        request_id: builtins.str = ...,
+        description: builtins.str = ...,
+        external_reference: builtins.str = ...,
+        labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        max_commission: money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "max_commission", b"max_commission"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "external_reference", b"external_reference", "labels", b"labels", "max_commission", b"max_commission", "request_id", b"request_id", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BatchTransferRequest(message.Message):
+    """Asks for many transfers."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: builtins.int
+    ITEMS_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    mode: BatchMode.ValueType
+    """How the transfers hang together."""
+    request_id: builtins.str
+    """A UUID chosen by the caller; a repeat of the call carries the same.
+    Required where the mode is `BATCH_MODE_ATOMIC`, and only there.
+    """
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing.
+    In `BATCH_MODE_ITEM` each item is checked by itself, on what is there now.
+    """
+    @builtins.property
+    def items(self) -> containers.RepeatedCompositeFieldContainer[TransferItem]:
+        """1 to 1000 transfers. Where all or none are made, each finds what those
+        before it left; otherwise they are as independent as so many calls.
+        """
+
+    def __init__(
+        self,
+        *,
+        mode: BatchMode.ValueType = ...,
+        items: abc.Iterable[TransferItem] | None = ...,
+        request_id: builtins.str = ...,
+        validate_only: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["items", b"items", "mode", b"mode", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BatchTransferResult(message.Message):
+    """What became of one transfer of a batch."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
+    SOURCE_AVAILABLE_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    replayed: builtins.bool
+    """Whether an earlier call with the item's `request_id` had made or refused
+    it.
+    """
+    @builtins.property
+    def transaction(self) -> Transaction:
+        """The transaction."""
+
+    @builtins.property
+    def error(self) -> status_pb2.Status:
+        """What Transfer would have answered. Only where the mode is
+        `BATCH_MODE_ITEM`.
+        """
+
+    @builtins.property
+    def source_available(self) -> money_pb2.Money:
+        """What could be taken from the source right after it. Set where the mode is
+        `BATCH_MODE_ITEM` and the transfer was made.
+        """
+
+    def __init__(
+        self,
+        *,
+        transaction: Transaction | None = ...,
+        error: status_pb2.Status | None = ...,
+        source_available: money_pb2.Money | None = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["error", b"error", "outcome", b"outcome", "source_available", b"source_available", "transaction", b"transaction"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["error", b"error", "outcome", b"outcome", "replayed", b"replayed", "source_available", b"source_available", "transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = typing.Literal["transaction", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+@typing.final
+class BatchTransferResponse(message.Message):
+    """What became of the transfers of a batch."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    replayed: builtins.bool
+    """Whether an earlier call with this `request_id` had made them. Only where
+    the mode is `BATCH_MODE_ATOMIC`.
+    """
+    @builtins.property
+    def results(self) -> containers.RepeatedCompositeFieldContainer[BatchTransferResult]:
+        """One result an item, in the order of the items."""
+
+    def __init__(
+        self,
+        *,
+        results: abc.Iterable[BatchTransferResult] | None = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReverseTransactionRequest(message.Message):
+    """Asks to take a transaction back."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    AMOUNT_FIELD_NUMBER: builtins.int
+    KEEP_COMMISSION_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The transaction to reverse, `transactions/{transaction}`; the id is a UUID."""
+    keep_commission: builtins.bool
+    """Keep the commission. It is given back in proportion unless this is set."""
+    request_id: builtins.str
+    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    description: builtins.str
+    """Free words, up to 256 characters."""
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing."""
+    @builtins.property
+    def amount(self) -> money_pb2.Money:
+        """How much of the transaction's amount; above zero. Unset means all that is
+        left.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        amount: money_pb2.Money | None = ...,
+        keep_commission: builtins.bool = ...,
+        request_id: builtins.str = ...,
+        description: builtins.str = ...,
+        validate_only: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "keep_commission", b"keep_commission", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReverseTransactionResponse(message.Message):
+    """The reversal that was made."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    replayed: builtins.bool
+    """Whether an earlier call with this `request_id` had made it."""
+    @builtins.property
+    def transaction(self) -> Transaction:
+        """The reversal; `reverses` says what it takes back."""
+
+    def __init__(
+        self,
+        *,
+        transaction: Transaction | None = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "transaction", b"transaction"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -384,7 +845,7 @@ class ListTransactionsRequest(message.Message):
     WALLET_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
-    TYPE_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
     wallet: builtins.str
     """`wallets/{wallet}`."""
     page_size: builtins.int
@@ -393,19 +854,28 @@ class ListTransactionsRequest(message.Message):
     """The `next_page_token` of the page before; empty for the first page. All
     other fields must be as they were then.
     """
-    type: Transaction.Type.ValueType
-    """Only transactions of this type; unset for all."""
+    filter: builtins.str
+    """Only transactions that fit all comparisons `field op value`, joined by
+    `AND`; empty for all. E.g. `type = TRANSFER AND amount >= 100000 AND
+    execute_time >= "2026-01-01T00:00:00Z"`.
+
+    Fields: `type` (`DEPOSIT`, `TRANSFER` …), `state` (`POSTED`,
+    `PARTLY_REVERSED` or `REVERSED`), `source` and `destination`
+    (`"wallets/alice"`), `external_reference` and `labels.KEY` with `=` and
+    `!=`; `amount` (a whole number of minor units) and `execute_time` (RFC
+    3339, in quotes) also with `<`, `<=`, `>` and `>=`. Text stands in quotes.
+    """
     def __init__(
         self,
         *,
         wallet: builtins.str = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
-        type: Transaction.Type.ValueType = ...,
+        filter: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "type", b"type", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -421,7 +891,9 @@ class ListTransactionsResponse(message.Message):
     """For the next page; empty on the last."""
     @builtins.property
     def transactions(self) -> containers.RepeatedCompositeFieldContainer[Transaction]:
-        """The transactions, newest first."""
+        """The transactions, newest first. There may be few or none while
+        `next_page_token` is set.
+        """
 
     def __init__(
         self,
@@ -432,5 +904,317 @@ class ListTransactionsResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["next_page_token", b"next_page_token", "transactions", b"transactions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetStatementRequest(message.Message):
+    """Asks for a page of a wallet's statement, of the times from `start_time` on
+    and before `end_time`.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    wallet: builtins.str
+    """`wallets/{wallet}`."""
+    page_size: builtins.int
+    """How many at the most: 0 means 50, more than 1000 means 1000."""
+    page_token: builtins.str
+    """The `next_page_token` of the page before; empty for the first page. All
+    other fields must be as they were then.
+    """
+    @builtins.property
+    def start_time(self) -> timestamp_pb2.Timestamp:
+        """Where the range begins; an entry of this very time is in it."""
+
+    @builtins.property
+    def end_time(self) -> timestamp_pb2.Timestamp:
+        """Where the range ends; an entry of this very time is not in it."""
+
+    def __init__(
+        self,
+        *,
+        wallet: builtins.str = ...,
+        start_time: timestamp_pb2.Timestamp | None = ...,
+        end_time: timestamp_pb2.Timestamp | None = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetStatementResponse(message.Message):
+    """A page of a wallet's statement. All but the entries and the token is of the
+    whole range and the same on every page.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    OPENING_BALANCE_FIELD_NUMBER: builtins.int
+    CLOSING_BALANCE_FIELD_NUMBER: builtins.int
+    TOTALS_FIELD_NUMBER: builtins.int
+    ENTRIES_FIELD_NUMBER: builtins.int
+    PROVISIONAL_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    wallet: builtins.str
+    """`wallets/{wallet}`."""
+    provisional: builtins.bool
+    """Whether the range ends so late that transactions under way may still fall
+    into it; ask again later.
+    """
+    next_page_token: builtins.str
+    """For the next page; empty on the last."""
+    @builtins.property
+    def start_time(self) -> timestamp_pb2.Timestamp:
+        """Where the range begins, as asked."""
+
+    @builtins.property
+    def end_time(self) -> timestamp_pb2.Timestamp:
+        """Where the range ends, as asked."""
+
+    @builtins.property
+    def opening_balance(self) -> money_pb2.Money:
+        """The balance right before the range."""
+
+    @builtins.property
+    def closing_balance(self) -> money_pb2.Money:
+        """The balance at its end: the opening balance and all that was credited, less
+        all that was debited.
+        """
+
+    @builtins.property
+    def totals(self) -> containers.RepeatedCompositeFieldContainer[StatementTotal]:
+        """What came and went, one for each type that occurs."""
+
+    @builtins.property
+    def entries(self) -> containers.RepeatedCompositeFieldContainer[StatementEntry]:
+        """The entries of this page, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        wallet: builtins.str = ...,
+        start_time: timestamp_pb2.Timestamp | None = ...,
+        end_time: timestamp_pb2.Timestamp | None = ...,
+        opening_balance: money_pb2.Money | None = ...,
+        closing_balance: money_pb2.Money | None = ...,
+        totals: abc.Iterable[StatementTotal] | None = ...,
+        entries: abc.Iterable[StatementEntry] | None = ...,
+        provisional: builtins.bool = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["closing_balance", b"closing_balance", "end_time", b"end_time", "opening_balance", b"opening_balance", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["closing_balance", b"closing_balance", "end_time", b"end_time", "entries", b"entries", "next_page_token", b"next_page_token", "opening_balance", b"opening_balance", "provisional", b"provisional", "start_time", b"start_time", "totals", b"totals", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StatementTotal(message.Message):
+    """What came and went by transactions of one type."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    CREDITED_FIELD_NUMBER: builtins.int
+    DEBITED_FIELD_NUMBER: builtins.int
+    type: Transaction.Type.ValueType
+    """The type."""
+    count: builtins.int
+    """How many entries there are."""
+    @builtins.property
+    def credited(self) -> money_pb2.Money:
+        """The sum of what was added. Not negative."""
+
+    @builtins.property
+    def debited(self) -> money_pb2.Money:
+        """The sum of what was taken. Not negative."""
+
+    def __init__(
+        self,
+        *,
+        type: Transaction.Type.ValueType = ...,
+        count: builtins.int = ...,
+        credited: money_pb2.Money | None = ...,
+        debited: money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["credited", b"credited", "debited", b"debited"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["count", b"count", "credited", b"credited", "debited", b"debited", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StatementEntry(message.Message):
+    """One entry of a wallet, with what its transaction says."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: builtins.int
+    TRANSACTION_FIELD_NUMBER: builtins.int
+    TYPE_FIELD_NUMBER: builtins.int
+    COUNTERPARTY_FIELD_NUMBER: builtins.int
+    AMOUNT_FIELD_NUMBER: builtins.int
+    BALANCE_AFTER_FIELD_NUMBER: builtins.int
+    EXECUTE_TIME_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
+    sequence: builtins.int
+    """The entry's place in the wallet's history: 1, 2, 3 … without gaps."""
+    transaction: builtins.str
+    """The transaction that it is a part of, `transactions/{transaction}`."""
+    type: Transaction.Type.ValueType
+    """Why money moved."""
+    counterparty: builtins.str
+    """The other wallet, `wallets/{wallet}`."""
+    description: builtins.str
+    """The caller's words, as given."""
+    external_reference: builtins.str
+    """The caller's own reference, as given."""
+    @builtins.property
+    def amount(self) -> money_pb2.Money:
+        """What was added, commission included; negative where it was taken."""
+
+    @builtins.property
+    def balance_after(self) -> money_pb2.Money:
+        """The wallet's balance after this entry."""
+
+    @builtins.property
+    def execute_time(self) -> timestamp_pb2.Timestamp:
+        """When the money moved, by the database's clock."""
+
+    def __init__(
+        self,
+        *,
+        sequence: builtins.int = ...,
+        transaction: builtins.str = ...,
+        type: Transaction.Type.ValueType = ...,
+        counterparty: builtins.str = ...,
+        amount: money_pb2.Money | None = ...,
+        balance_after: money_pb2.Money | None = ...,
+        execute_time: timestamp_pb2.Timestamp | None = ...,
+        description: builtins.str = ...,
+        external_reference: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "balance_after", b"balance_after", "execute_time", b"execute_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "balance_after", b"balance_after", "counterparty", b"counterparty", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "sequence", b"sequence", "transaction", b"transaction", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExportStatementRequest(message.Message):
+    """Asks for a wallet's statement as a file, of the times from `start_time` on
+    and before `end_time`.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    wallet: builtins.str
+    """`wallets/{wallet}`."""
+    @builtins.property
+    def start_time(self) -> timestamp_pb2.Timestamp:
+        """Where the range begins; an entry of this very time is in it."""
+
+    @builtins.property
+    def end_time(self) -> timestamp_pb2.Timestamp:
+        """Where the range ends; an entry of this very time is not in it."""
+
+    def __init__(
+        self,
+        *,
+        wallet: builtins.str = ...,
+        start_time: timestamp_pb2.Timestamp | None = ...,
+        end_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["end_time", b"end_time", "start_time", b"start_time", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExportStatementResponse(message.Message):
+    """A piece of a statement as a file."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    """The next bytes of the file. A piece may end anywhere, even within a line."""
+    def __init__(
+        self,
+        *,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetReceiptRequest(message.Message):
+    """Asks for a receipt of one transaction."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    LANGUAGE_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`transactions/{transaction}`; the id is a UUID."""
+    language: builtins.str
+    """The language to write it in: `en` (English) or `fa` (Persian). Empty means
+    `en`.
+    """
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        language: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["language", b"language", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetReceiptResponse(message.Message):
+    """A receipt of one transaction."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PDF_FIELD_NUMBER: builtins.int
+    FILENAME_FIELD_NUMBER: builtins.int
+    pdf: builtins.bytes
+    """The receipt, a PDF."""
+    filename: builtins.str
+    """A name to keep it under, without a folder."""
+    def __init__(
+        self,
+        *,
+        pdf: builtins.bytes = ...,
+        filename: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["filename", b"filename", "pdf", b"pdf"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -53,6 +53,16 @@ class TransactionServiceStub:
                 request_serializer=wallet_dot_v1_dot_transaction__service__pb2.TransferRequest.SerializeToString,
                 response_deserializer=wallet_dot_v1_dot_transaction__service__pb2.TransferResponse.FromString,
                 _registered_method=True)
+        self.BatchTransfer = channel.unary_unary(
+                '/wallet.v1.TransactionService/BatchTransfer',
+                request_serializer=wallet_dot_v1_dot_transaction__service__pb2.BatchTransferRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_transaction__service__pb2.BatchTransferResponse.FromString,
+                _registered_method=True)
+        self.ReverseTransaction = channel.unary_unary(
+                '/wallet.v1.TransactionService/ReverseTransaction',
+                request_serializer=wallet_dot_v1_dot_transaction__service__pb2.ReverseTransactionRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_transaction__service__pb2.ReverseTransactionResponse.FromString,
+                _registered_method=True)
         self.GetTransaction = channel.unary_unary(
                 '/wallet.v1.TransactionService/GetTransaction',
                 request_serializer=wallet_dot_v1_dot_transaction__service__pb2.GetTransactionRequest.SerializeToString,
@@ -62,6 +72,21 @@ class TransactionServiceStub:
                 '/wallet.v1.TransactionService/ListTransactions',
                 request_serializer=wallet_dot_v1_dot_transaction__service__pb2.ListTransactionsRequest.SerializeToString,
                 response_deserializer=wallet_dot_v1_dot_transaction__service__pb2.ListTransactionsResponse.FromString,
+                _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/wallet.v1.TransactionService/GetStatement',
+                request_serializer=wallet_dot_v1_dot_transaction__service__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_transaction__service__pb2.GetStatementResponse.FromString,
+                _registered_method=True)
+        self.ExportStatement = channel.unary_stream(
+                '/wallet.v1.TransactionService/ExportStatement',
+                request_serializer=wallet_dot_v1_dot_transaction__service__pb2.ExportStatementRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_transaction__service__pb2.ExportStatementResponse.FromString,
+                _registered_method=True)
+        self.GetReceipt = channel.unary_unary(
+                '/wallet.v1.TransactionService/GetReceipt',
+                request_serializer=wallet_dot_v1_dot_transaction__service__pb2.GetReceiptRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_transaction__service__pb2.GetReceiptResponse.FromString,
                 _registered_method=True)
 
 
@@ -81,7 +106,7 @@ class TransactionServiceServicer:
         """Puts money from outside into a wallet.
 
         A repeat with the same `request_id` moves nothing: it returns the first
-        transaction, as it was, marked `replayed`; a refusal is repeated likewise.
+        transaction, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
@@ -92,16 +117,65 @@ class TransactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Transfer(self, request, context):
-        """Moves money from one wallet to another of the same currency.
+        """Moves money from one wallet to another of the same currency. Commission as
+        in CommissionService is charged with it, in the same transaction.
 
         A repeat with the same `request_id` moves nothing: it returns the first
-        transaction, as it was, marked `replayed`; a refusal is repeated likewise.
+        transaction, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
         `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-        destination (closed); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest
-        balance).
+        destination (closed); `LIMIT_EXCEEDED` (the commission is more than
+        `max_commission`, or is paid by the destination and larger than the
+        amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchTransfer(self, request, context):
+        """Makes up to 1000 transfers in one call, either all or none of them, or each
+        on its own: see BatchMode.
+
+        A repeat with the same `request_id`, of the batch or of an item, moves
+        nothing: it returns the first transactions, marked `replayed`; a refusal is
+        repeated likewise.
+
+        Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+        `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
+        Transfer, of the first item that is refused. A refusal of an item has its
+        place, counted from 0, in metadata `item`; a final one is final for the
+        whole batch.
+
+        Errors, where the mode is `BATCH_MODE_ITEM`: `INVALID_FIELDS`, of any item,
+        fails the whole call, and nothing is done. All others are in the item's
+        result.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReverseTransaction(self, request, context):
+        """Takes a transfer or a deposit back, all that is left of it or a part. The
+        money goes back as a transaction of its own; the reversed one never changes
+        but in what its reversals say of it: state, reversals and reversed amount.
+
+        The commission goes back to who paid it, in proportion, unless it is to be
+        kept. As long as none was kept, what was given back so far is commission ×
+        reversed so far ÷ amount, rounded down to a whole minor unit.
+
+        The wallet that got the money must be active and have what is taken back.
+
+        A repeat with the same `request_id` moves nothing: it returns the first
+        reversal, marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+        `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
+        (frozen or closed), then of the one that is credited (closed);
+        `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
+        is left); `LIMIT_EXCEEDED` (more than what is left); `INSUFFICIENT_FUNDS`;
+        `LIMIT_EXCEEDED` (largest balance).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,8 +195,47 @@ class TransactionServiceServicer:
         while you page come before the first page; none is seen twice, none is
         missed.
 
-        Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
-        wallet).
+        One call looks at a bounded number of transactions, so with a filter a page
+        may be short or even empty while `next_page_token` is set: go on until the
+        token is empty.
+
+        Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+        `RESOURCE_NOT_FOUND` (the wallet).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatement(self, request, context):
+        """Returns what happened to a wallet in a range of time: the balances at its
+        ends, totals by type, and page by page every entry, oldest first.
+
+        Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND`;
+        `LIMIT_EXCEEDED` (the totals are larger than can be counted: ask for less).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportStatement(self, request, context):
+        """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
+        with a header line, then one line an entry, oldest first, with what a
+        StatementEntry has. Amounts are decimal numbers in the wallet's currency,
+        e.g. `-10.05`.
+
+        A caller that takes longer than ten minutes is cut off (`CANCELLED`).
+
+        Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReceipt(self, request, context):
+        """Returns a receipt of one transaction, to be printed: the same bytes every
+        time.
+
+        Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +254,16 @@ def add_TransactionServiceServicer_to_server(servicer, server):
                     request_deserializer=wallet_dot_v1_dot_transaction__service__pb2.TransferRequest.FromString,
                     response_serializer=wallet_dot_v1_dot_transaction__service__pb2.TransferResponse.SerializeToString,
             ),
+            'BatchTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchTransfer,
+                    request_deserializer=wallet_dot_v1_dot_transaction__service__pb2.BatchTransferRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_transaction__service__pb2.BatchTransferResponse.SerializeToString,
+            ),
+            'ReverseTransaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReverseTransaction,
+                    request_deserializer=wallet_dot_v1_dot_transaction__service__pb2.ReverseTransactionRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_transaction__service__pb2.ReverseTransactionResponse.SerializeToString,
+            ),
             'GetTransaction': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTransaction,
                     request_deserializer=wallet_dot_v1_dot_transaction__service__pb2.GetTransactionRequest.FromString,
@@ -150,6 +273,21 @@ def add_TransactionServiceServicer_to_server(servicer, server):
                     servicer.ListTransactions,
                     request_deserializer=wallet_dot_v1_dot_transaction__service__pb2.ListTransactionsRequest.FromString,
                     response_serializer=wallet_dot_v1_dot_transaction__service__pb2.ListTransactionsResponse.SerializeToString,
+            ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=wallet_dot_v1_dot_transaction__service__pb2.GetStatementRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_transaction__service__pb2.GetStatementResponse.SerializeToString,
+            ),
+            'ExportStatement': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportStatement,
+                    request_deserializer=wallet_dot_v1_dot_transaction__service__pb2.ExportStatementRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_transaction__service__pb2.ExportStatementResponse.SerializeToString,
+            ),
+            'GetReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReceipt,
+                    request_deserializer=wallet_dot_v1_dot_transaction__service__pb2.GetReceiptRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_transaction__service__pb2.GetReceiptResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -226,6 +364,60 @@ class TransactionService:
             _registered_method=True)
 
     @staticmethod
+    def BatchTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.TransactionService/BatchTransfer',
+            wallet_dot_v1_dot_transaction__service__pb2.BatchTransferRequest.SerializeToString,
+            wallet_dot_v1_dot_transaction__service__pb2.BatchTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReverseTransaction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.TransactionService/ReverseTransaction',
+            wallet_dot_v1_dot_transaction__service__pb2.ReverseTransactionRequest.SerializeToString,
+            wallet_dot_v1_dot_transaction__service__pb2.ReverseTransactionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetTransaction(request,
             target,
             options=(),
@@ -269,6 +461,87 @@ class TransactionService:
             '/wallet.v1.TransactionService/ListTransactions',
             wallet_dot_v1_dot_transaction__service__pb2.ListTransactionsRequest.SerializeToString,
             wallet_dot_v1_dot_transaction__service__pb2.ListTransactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.TransactionService/GetStatement',
+            wallet_dot_v1_dot_transaction__service__pb2.GetStatementRequest.SerializeToString,
+            wallet_dot_v1_dot_transaction__service__pb2.GetStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/wallet.v1.TransactionService/ExportStatement',
+            wallet_dot_v1_dot_transaction__service__pb2.ExportStatementRequest.SerializeToString,
+            wallet_dot_v1_dot_transaction__service__pb2.ExportStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.TransactionService/GetReceipt',
+            wallet_dot_v1_dot_transaction__service__pb2.GetReceiptRequest.SerializeToString,
+            wallet_dot_v1_dot_transaction__service__pb2.GetReceiptResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,23 +46,64 @@ class TransactionServiceStub:
     """Puts money from outside into a wallet.
 
     A repeat with the same `request_id` moves nothing: it returns the first
-    transaction, as it was, marked `replayed`; a refusal is repeated likewise.
+    transaction, marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
     `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (largest balance).
     """
     Transfer: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.TransferRequest, _transaction_service_pb2.TransferResponse]
-    """Moves money from one wallet to another of the same currency.
+    """Moves money from one wallet to another of the same currency. Commission as
+    in CommissionService is charged with it, in the same transaction.
 
     A repeat with the same `request_id` moves nothing: it returns the first
-    transaction, as it was, marked `replayed`; a refusal is repeated likewise.
+    transaction, marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
     `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-    destination (closed); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest
-    balance).
+    destination (closed); `LIMIT_EXCEEDED` (the commission is more than
+    `max_commission`, or is paid by the destination and larger than the
+    amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+    """
+    BatchTransfer: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.BatchTransferRequest, _transaction_service_pb2.BatchTransferResponse]
+    """Makes up to 1000 transfers in one call, either all or none of them, or each
+    on its own: see BatchMode.
+
+    A repeat with the same `request_id`, of the batch or of an item, moves
+    nothing: it returns the first transactions, marked `replayed`; a refusal is
+    repeated likewise.
+
+    Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+    `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
+    Transfer, of the first item that is refused. A refusal of an item has its
+    place, counted from 0, in metadata `item`; a final one is final for the
+    whole batch.
+
+    Errors, where the mode is `BATCH_MODE_ITEM`: `INVALID_FIELDS`, of any item,
+    fails the whole call, and nothing is done. All others are in the item's
+    result.
+    """
+    ReverseTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ReverseTransactionRequest, _transaction_service_pb2.ReverseTransactionResponse]
+    """Takes a transfer or a deposit back, all that is left of it or a part. The
+    money goes back as a transaction of its own; the reversed one never changes
+    but in what its reversals say of it: state, reversals and reversed amount.
+
+    The commission goes back to who paid it, in proportion, unless it is to be
+    kept. As long as none was kept, what was given back so far is commission ×
+    reversed so far ÷ amount, rounded down to a whole minor unit.
+
+    The wallet that got the money must be active and have what is taken back.
+
+    A repeat with the same `request_id` moves nothing: it returns the first
+    reversal, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+    `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
+    (frozen or closed), then of the one that is credited (closed);
+    `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
+    is left); `LIMIT_EXCEEDED` (more than what is left); `INSUFFICIENT_FUNDS`;
+    `LIMIT_EXCEEDED` (largest balance).
     """
     GetTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.GetTransactionRequest, _transaction_service_pb2.GetTransactionResponse]
     """Returns one transaction.
@@ -74,8 +115,35 @@ class TransactionServiceStub:
     while you page come before the first page; none is seen twice, none is
     missed.
 
-    Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
-    wallet).
+    One call looks at a bounded number of transactions, so with a filter a page
+    may be short or even empty while `next_page_token` is set: go on until the
+    token is empty.
+
+    Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+    `RESOURCE_NOT_FOUND` (the wallet).
+    """
+    GetStatement: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.GetStatementRequest, _transaction_service_pb2.GetStatementResponse]
+    """Returns what happened to a wallet in a range of time: the balances at its
+    ends, totals by type, and page by page every entry, oldest first.
+
+    Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND`;
+    `LIMIT_EXCEEDED` (the totals are larger than can be counted: ask for less).
+    """
+    ExportStatement: _grpc.UnaryStreamMultiCallable[_transaction_service_pb2.ExportStatementRequest, _transaction_service_pb2.ExportStatementResponse]
+    """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
+    with a header line, then one line an entry, oldest first, with what a
+    StatementEntry has. Amounts are decimal numbers in the wallet's currency,
+    e.g. `-10.05`.
+
+    A caller that takes longer than ten minutes is cut off (`CANCELLED`).
+
+    Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
+    """
+    GetReceipt: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.GetReceiptRequest, _transaction_service_pb2.GetReceiptResponse]
+    """Returns a receipt of one transaction, to be printed: the same bytes every
+    time.
+
+    Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
 
 @_typing.type_check_only
@@ -96,23 +164,64 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     """Puts money from outside into a wallet.
 
     A repeat with the same `request_id` moves nothing: it returns the first
-    transaction, as it was, marked `replayed`; a refusal is repeated likewise.
+    transaction, marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
     `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (largest balance).
     """
     Transfer: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.TransferRequest, _transaction_service_pb2.TransferResponse]  # type: ignore[assignment]
-    """Moves money from one wallet to another of the same currency.
+    """Moves money from one wallet to another of the same currency. Commission as
+    in CommissionService is charged with it, in the same transaction.
 
     A repeat with the same `request_id` moves nothing: it returns the first
-    transaction, as it was, marked `replayed`; a refusal is repeated likewise.
+    transaction, marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
     `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-    destination (closed); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest
-    balance).
+    destination (closed); `LIMIT_EXCEEDED` (the commission is more than
+    `max_commission`, or is paid by the destination and larger than the
+    amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+    """
+    BatchTransfer: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.BatchTransferRequest, _transaction_service_pb2.BatchTransferResponse]  # type: ignore[assignment]
+    """Makes up to 1000 transfers in one call, either all or none of them, or each
+    on its own: see BatchMode.
+
+    A repeat with the same `request_id`, of the batch or of an item, moves
+    nothing: it returns the first transactions, marked `replayed`; a refusal is
+    repeated likewise.
+
+    Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+    `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
+    Transfer, of the first item that is refused. A refusal of an item has its
+    place, counted from 0, in metadata `item`; a final one is final for the
+    whole batch.
+
+    Errors, where the mode is `BATCH_MODE_ITEM`: `INVALID_FIELDS`, of any item,
+    fails the whole call, and nothing is done. All others are in the item's
+    result.
+    """
+    ReverseTransaction: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ReverseTransactionRequest, _transaction_service_pb2.ReverseTransactionResponse]  # type: ignore[assignment]
+    """Takes a transfer or a deposit back, all that is left of it or a part. The
+    money goes back as a transaction of its own; the reversed one never changes
+    but in what its reversals say of it: state, reversals and reversed amount.
+
+    The commission goes back to who paid it, in proportion, unless it is to be
+    kept. As long as none was kept, what was given back so far is commission ×
+    reversed so far ÷ amount, rounded down to a whole minor unit.
+
+    The wallet that got the money must be active and have what is taken back.
+
+    A repeat with the same `request_id` moves nothing: it returns the first
+    reversal, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+    `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
+    (frozen or closed), then of the one that is credited (closed);
+    `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
+    is left); `LIMIT_EXCEEDED` (more than what is left); `INSUFFICIENT_FUNDS`;
+    `LIMIT_EXCEEDED` (largest balance).
     """
     GetTransaction: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.GetTransactionRequest, _transaction_service_pb2.GetTransactionResponse]  # type: ignore[assignment]
     """Returns one transaction.
@@ -124,8 +233,35 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     while you page come before the first page; none is seen twice, none is
     missed.
 
-    Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
-    wallet).
+    One call looks at a bounded number of transactions, so with a filter a page
+    may be short or even empty while `next_page_token` is set: go on until the
+    token is empty.
+
+    Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+    `RESOURCE_NOT_FOUND` (the wallet).
+    """
+    GetStatement: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.GetStatementRequest, _transaction_service_pb2.GetStatementResponse]  # type: ignore[assignment]
+    """Returns what happened to a wallet in a range of time: the balances at its
+    ends, totals by type, and page by page every entry, oldest first.
+
+    Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND`;
+    `LIMIT_EXCEEDED` (the totals are larger than can be counted: ask for less).
+    """
+    ExportStatement: _aio.UnaryStreamMultiCallable[_transaction_service_pb2.ExportStatementRequest, _transaction_service_pb2.ExportStatementResponse]  # type: ignore[assignment]
+    """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
+    with a header line, then one line an entry, oldest first, with what a
+    StatementEntry has. Amounts are decimal numbers in the wallet's currency,
+    e.g. `-10.05`.
+
+    A caller that takes longer than ten minutes is cut off (`CANCELLED`).
+
+    Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
+    """
+    GetReceipt: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.GetReceiptRequest, _transaction_service_pb2.GetReceiptResponse]  # type: ignore[assignment]
+    """Returns a receipt of one transaction, to be printed: the same bytes every
+    time.
+
+    Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
 
 class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -149,7 +285,7 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Puts money from outside into a wallet.
 
         A repeat with the same `request_id` moves nothing: it returns the first
-        transaction, as it was, marked `replayed`; a refusal is repeated likewise.
+        transaction, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
@@ -162,16 +298,69 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.TransferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.TransferResponse, _abc.Awaitable[_transaction_service_pb2.TransferResponse]]:
-        """Moves money from one wallet to another of the same currency.
+        """Moves money from one wallet to another of the same currency. Commission as
+        in CommissionService is charged with it, in the same transaction.
 
         A repeat with the same `request_id` moves nothing: it returns the first
-        transaction, as it was, marked `replayed`; a refusal is repeated likewise.
+        transaction, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
         `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-        destination (closed); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest
-        balance).
+        destination (closed); `LIMIT_EXCEEDED` (the commission is more than
+        `max_commission`, or is paid by the destination and larger than the
+        amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+        """
+
+    @_abc_1.abstractmethod
+    def BatchTransfer(
+        self,
+        request: _transaction_service_pb2.BatchTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transaction_service_pb2.BatchTransferResponse, _abc.Awaitable[_transaction_service_pb2.BatchTransferResponse]]:
+        """Makes up to 1000 transfers in one call, either all or none of them, or each
+        on its own: see BatchMode.
+
+        A repeat with the same `request_id`, of the batch or of an item, moves
+        nothing: it returns the first transactions, marked `replayed`; a refusal is
+        repeated likewise.
+
+        Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+        `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
+        Transfer, of the first item that is refused. A refusal of an item has its
+        place, counted from 0, in metadata `item`; a final one is final for the
+        whole batch.
+
+        Errors, where the mode is `BATCH_MODE_ITEM`: `INVALID_FIELDS`, of any item,
+        fails the whole call, and nothing is done. All others are in the item's
+        result.
+        """
+
+    @_abc_1.abstractmethod
+    def ReverseTransaction(
+        self,
+        request: _transaction_service_pb2.ReverseTransactionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transaction_service_pb2.ReverseTransactionResponse, _abc.Awaitable[_transaction_service_pb2.ReverseTransactionResponse]]:
+        """Takes a transfer or a deposit back, all that is left of it or a part. The
+        money goes back as a transaction of its own; the reversed one never changes
+        but in what its reversals say of it: state, reversals and reversed amount.
+
+        The commission goes back to who paid it, in proportion, unless it is to be
+        kept. As long as none was kept, what was given back so far is commission ×
+        reversed so far ÷ amount, rounded down to a whole minor unit.
+
+        The wallet that got the money must be active and have what is taken back.
+
+        A repeat with the same `request_id` moves nothing: it returns the first
+        reversal, marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+        `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
+        (frozen or closed), then of the one that is credited (closed);
+        `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
+        is left); `LIMIT_EXCEEDED` (more than what is left); `INSUFFICIENT_FUNDS`;
+        `LIMIT_EXCEEDED` (largest balance).
         """
 
     @_abc_1.abstractmethod
@@ -195,8 +384,53 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         while you page come before the first page; none is seen twice, none is
         missed.
 
-        Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND` (the
-        wallet).
+        One call looks at a bounded number of transactions, so with a filter a page
+        may be short or even empty while `next_page_token` is set: go on until the
+        token is empty.
+
+        Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
+        `RESOURCE_NOT_FOUND` (the wallet).
+        """
+
+    @_abc_1.abstractmethod
+    def GetStatement(
+        self,
+        request: _transaction_service_pb2.GetStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transaction_service_pb2.GetStatementResponse, _abc.Awaitable[_transaction_service_pb2.GetStatementResponse]]:
+        """Returns what happened to a wallet in a range of time: the balances at its
+        ends, totals by type, and page by page every entry, oldest first.
+
+        Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND`;
+        `LIMIT_EXCEEDED` (the totals are larger than can be counted: ask for less).
+        """
+
+    @_abc_1.abstractmethod
+    def ExportStatement(
+        self,
+        request: _transaction_service_pb2.ExportStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_transaction_service_pb2.ExportStatementResponse], _abc.AsyncIterator[_transaction_service_pb2.ExportStatementResponse]]:
+        """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
+        with a header line, then one line an entry, oldest first, with what a
+        StatementEntry has. Amounts are decimal numbers in the wallet's currency,
+        e.g. `-10.05`.
+
+        A caller that takes longer than ten minutes is cut off (`CANCELLED`).
+
+        Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReceipt(
+        self,
+        request: _transaction_service_pb2.GetReceiptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transaction_service_pb2.GetReceiptResponse, _abc.Awaitable[_transaction_service_pb2.GetReceiptResponse]]:
+        """Returns a receipt of one transaction, to be printed: the same bytes every
+        time.
+
+        Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
         """
 
 def add_TransactionServiceServicer_to_server(servicer: TransactionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

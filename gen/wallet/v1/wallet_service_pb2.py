@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from wallet.v1 import money_pb2 as wallet_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewallet/v1/wallet_service.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15wallet/v1/money.proto\"\xeb\x04\n\x06Wallet\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03R\x04name\x12:\n\rcurrency_code\x18\x02 \x01(\tB\x15\xe2\x41\x01\x02\xbaH\x0er\x0c\x32\n^[A-Z]{3}$R\x0c\x63urrencyCode\x12+\n\x05owner\x18\x03 \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x05owner\x12;\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$R\x0b\x64isplayName\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32\x17.wallet.v1.Wallet.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x30\n\x07\x62\x61lance\x18\x06 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\x07\x62\x61lance\x12*\n\x04held\x18\x07 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\x04held\x12\x34\n\tavailable\x18\x08 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\tavailable\x12?\n\x0foverdraft_limit\x18\t \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\x0eoverdraftLimit\x12\x41\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x10\n\x0cSTATE_FROZEN\x10\x02\x12\x10\n\x0cSTATE_CLOSED\x10\x03\"\xca\x01\n\x13\x43reateWalletRequest\x12O\n\twallet_id\x18\x01 \x01(\tB2\xe2\x41\x01\x01\xbaH+r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\xd8\x01\x01R\x08walletId\x12\x35\n\x06wallet\x18\x02 \x01(\x0b\x32\x11.wallet.v1.WalletB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\x06wallet\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"]\n\x14\x43reateWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"~\n\x10GetWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\">\n\x11GetWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\"\x8f\x01\n\x16\x42\x61tchGetWalletsRequest\x12u\n\x05names\x18\x01 \x03(\tB_\xe2\x41\x01\x02\xbaHX\x92\x01U\x08\x01\x10\x64\"OrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x05names\"F\n\x17\x42\x61tchGetWalletsResponse\x12+\n\x07wallets\x18\x01 \x03(\x0b\x32\x11.wallet.v1.WalletR\x07wallets\"\xe7\x01\n\x12ListWalletsRequest\x12(\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12;\n\x05state\x18\x03 \x01(\x0e\x32\x17.wallet.v1.Wallet.StateB\x0c\xe2\x41\x01\x01\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12=\n\rcurrency_code\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0c\x32\n^[A-Z]{3}$\xd8\x01\x01R\x0c\x63urrencyCode\"j\n\x13ListWalletsResponse\x12+\n\x07wallets\x18\x01 \x03(\x0b\x32\x11.wallet.v1.WalletR\x07wallets\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xdf\x02\n\rWalletService\x12O\n\x0c\x43reateWallet\x12\x1e.wallet.v1.CreateWalletRequest\x1a\x1f.wallet.v1.CreateWalletResponse\x12K\n\tGetWallet\x12\x1b.wallet.v1.GetWalletRequest\x1a\x1c.wallet.v1.GetWalletResponse\"\x03\x90\x02\x01\x12]\n\x0f\x42\x61tchGetWallets\x12!.wallet.v1.BatchGetWalletsRequest\x1a\".wallet.v1.BatchGetWalletsResponse\"\x03\x90\x02\x01\x12Q\n\x0bListWallets\x12\x1d.wallet.v1.ListWalletsRequest\x1a\x1e.wallet.v1.ListWalletsResponse\"\x03\x90\x02\x01\x42g\n\x15\x63om.example.wallet.v1B\x12WalletServiceProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewallet/v1/wallet_service.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15wallet/v1/money.proto\"\xa5\x07\n\x06Wallet\x12\x18\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08R\x04name\x12>\n\rcurrency_code\x18\x02 \x01(\tB\x19\xe2\x41\x02\x02\x05\xbaH\x11r\x0c\x32\n^[A-Z]{3}$\xd8\x01\x01R\x0c\x63urrencyCode\x12,\n\x05owner\x18\x03 \x01(\tB\x16\xe2\x41\x02\x01\x05\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x05owner\x12;\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x01\x32\n^[^\\x00]*$R\x0b\x64isplayName\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32\x17.wallet.v1.Wallet.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x30\n\x07\x62\x61lance\x18\x06 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\x07\x62\x61lance\x12*\n\x04held\x18\x07 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\x04held\x12\x34\n\tavailable\x18\x08 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\tavailable\x12\x90\x01\n\x0foverdraft_limit\x18\t \x01(\x0b\x32\x10.wallet.v1.MoneyBU\xe2\x41\x01\x01\xbaHN\xba\x01K\n\x1coverdraft_limit.not_negative\x12\x14must not be negative\x1a\x15this.minor_units >= 0R\x0eoverdraftLimit\x12{\n\x06labels\x18\n \x03(\x0b\x32\x1d.wallet.v1.Wallet.LabelsEntryBD\xe2\x41\x01\x01\xbaH=\x9a\x01:\x10 \"\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$*\x19r\x17\x18?2\x13^[^\\x00-\\x1f\\x7f]*$R\x06labels\x12)\n\x04\x65tag\x18\x0b \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12\x41\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x10\n\x0cSTATE_FROZEN\x10\x02\x12\x10\n\x0cSTATE_CLOSED\x10\x03\"\xa7\x03\n\x13\x43reateWalletRequest\x12O\n\twallet_id\x18\x01 \x01(\tB2\xe2\x41\x01\x01\xbaH+r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\xd8\x01\x01R\x08walletId\x12\xe6\x01\n\x06wallet\x18\x02 \x01(\x0b\x32\x11.wallet.v1.WalletB\xba\x01\xe2\x41\x01\x02\xbaH\xb2\x01\xba\x01\xab\x01\n\x1fwallet.overdraft_limit_currency\x12\x30overdraft_limit must be in the wallet\'s currency\x1aV!has(this.overdraft_limit) || this.overdraft_limit.currency_code == this.currency_code\xc8\x01\x01R\x06wallet\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"]\n\x14\x43reateWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\xb5\x01\n\x10GetWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12\x35\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\x04\x61sOf\">\n\x11GetWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\"\x8f\x01\n\x16\x42\x61tchGetWalletsRequest\x12u\n\x05names\x18\x01 \x03(\tB_\xe2\x41\x01\x02\xbaHX\x92\x01U\x08\x01\x10\x64\"OrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x05names\"F\n\x17\x42\x61tchGetWalletsResponse\x12+\n\x07wallets\x18\x01 \x03(\x0b\x32\x11.wallet.v1.WalletR\x07wallets\"\x9d\x01\n\x12ListWalletsRequest\x12(\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x30\n\x06\x66ilter\x18\x03 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$R\x06\x66ilter\"j\n\x13ListWalletsResponse\x12+\n\x07wallets\x18\x01 \x03(\x0b\x32\x11.wallet.v1.WalletR\x07wallets\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd8\x04\n\x13UpdateWalletRequest\x12\xc9\x01\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletB\x9d\x01\xe2\x41\x01\x02\xbaH\x95\x01\xba\x01\x8e\x01\n\x0bwallet.name\x12\x1dname must be wallets/{wallet}\x1a`this.name.matches(\'^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$\')\xc8\x01\x01R\x06wallet\x12\x9c\x02\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\xde\x01\xe2\x41\x01\x02\xbaH\xd6\x01\xba\x01\xcf\x01\n\x11update_mask.paths\x12Tmust name at least one of display_name, labels and overdraft_limit, and nothing else\x1a\x64this.paths.size() > 0 && this.paths.all(path, path in [\'display_name\', \'labels\', \'overdraft_limit\'])\xc8\x01\x01R\nupdateMask\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"]\n\x14UpdateWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\x84\x02\n\x13\x46reezeWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"]\n\x14\x46reezeWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\x86\x02\n\x15UnfreezeWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"_\n\x16UnfreezeWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\x83\x02\n\x12\x43loseWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"\\\n\x13\x43loseWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed2\xa6\x05\n\rWalletService\x12O\n\x0c\x43reateWallet\x12\x1e.wallet.v1.CreateWalletRequest\x1a\x1f.wallet.v1.CreateWalletResponse\x12K\n\tGetWallet\x12\x1b.wallet.v1.GetWalletRequest\x1a\x1c.wallet.v1.GetWalletResponse\"\x03\x90\x02\x01\x12]\n\x0f\x42\x61tchGetWallets\x12!.wallet.v1.BatchGetWalletsRequest\x1a\".wallet.v1.BatchGetWalletsResponse\"\x03\x90\x02\x01\x12Q\n\x0bListWallets\x12\x1d.wallet.v1.ListWalletsRequest\x1a\x1e.wallet.v1.ListWalletsResponse\"\x03\x90\x02\x01\x12O\n\x0cUpdateWallet\x12\x1e.wallet.v1.UpdateWalletRequest\x1a\x1f.wallet.v1.UpdateWalletResponse\x12O\n\x0c\x46reezeWallet\x12\x1e.wallet.v1.FreezeWalletRequest\x1a\x1f.wallet.v1.FreezeWalletResponse\x12U\n\x0eUnfreezeWallet\x12 .wallet.v1.UnfreezeWalletRequest\x1a!.wallet.v1.UnfreezeWalletResponse\x12L\n\x0b\x43loseWallet\x12\x1d.wallet.v1.CloseWalletRequest\x1a\x1e.wallet.v1.CloseWalletResponseBg\n\x15\x63om.example.wallet.v1B\x12WalletServiceProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +37,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wallet.v1.wallet_service_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025com.example.wallet.v1B\022WalletServiceProtoP\001Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1'
+  _globals['_WALLET_LABELSENTRY']._loaded_options = None
+  _globals['_WALLET_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_WALLET'].fields_by_name['name']._loaded_options = None
-  _globals['_WALLET'].fields_by_name['name']._serialized_options = b'\342A\001\003'
+  _globals['_WALLET'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_WALLET'].fields_by_name['currency_code']._loaded_options = None
-  _globals['_WALLET'].fields_by_name['currency_code']._serialized_options = b'\342A\001\002\272H\016r\0142\n^[A-Z]{3}$'
+  _globals['_WALLET'].fields_by_name['currency_code']._serialized_options = b'\342A\002\002\005\272H\021r\0142\n^[A-Z]{3}$\330\001\001'
   _globals['_WALLET'].fields_by_name['owner']._loaded_options = None
-  _globals['_WALLET'].fields_by_name['owner']._serialized_options = b'\342A\001\001\272H\016r\014\030@2\010^[!-~]*$'
+  _globals['_WALLET'].fields_by_name['owner']._serialized_options = b'\342A\002\001\005\272H\016r\014\030@2\010^[!-~]*$'
   _globals['_WALLET'].fields_by_name['display_name']._loaded_options = None
   _globals['_WALLET'].fields_by_name['display_name']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0012\n^[^\\x00]*$'
   _globals['_WALLET'].fields_by_name['state']._loaded_options = None
@@ -53,53 +56,109 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WALLET'].fields_by_name['available']._loaded_options = None
   _globals['_WALLET'].fields_by_name['available']._serialized_options = b'\342A\001\003'
   _globals['_WALLET'].fields_by_name['overdraft_limit']._loaded_options = None
-  _globals['_WALLET'].fields_by_name['overdraft_limit']._serialized_options = b'\342A\001\003'
+  _globals['_WALLET'].fields_by_name['overdraft_limit']._serialized_options = b'\342A\001\001\272HN\272\001K\n\034overdraft_limit.not_negative\022\024must not be negative\032\025this.minor_units >= 0'
+  _globals['_WALLET'].fields_by_name['labels']._loaded_options = None
+  _globals['_WALLET'].fields_by_name['labels']._serialized_options = b'\342A\001\001\272H=\232\001:\020 \"\033r\0312\027^[a-z][a-z0-9_-]{0,62}$*\031r\027\030?2\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_WALLET'].fields_by_name['etag']._loaded_options = None
+  _globals['_WALLET'].fields_by_name['etag']._serialized_options = b'\342A\001\001\272H\016r\014\030@2\010^[!-~]*$'
   _globals['_WALLET'].fields_by_name['create_time']._loaded_options = None
   _globals['_WALLET'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_CREATEWALLETREQUEST'].fields_by_name['wallet_id']._loaded_options = None
   _globals['_CREATEWALLETREQUEST'].fields_by_name['wallet_id']._serialized_options = b'\342A\001\001\272H+r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\330\001\001'
   _globals['_CREATEWALLETREQUEST'].fields_by_name['wallet']._loaded_options = None
-  _globals['_CREATEWALLETREQUEST'].fields_by_name['wallet']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
+  _globals['_CREATEWALLETREQUEST'].fields_by_name['wallet']._serialized_options = b'\342A\001\002\272H\262\001\272\001\253\001\n\037wallet.overdraft_limit_currency\0220overdraft_limit must be in the wallet\'s currency\032V!has(this.overdraft_limit) || this.overdraft_limit.currency_code == this.currency_code\310\001\001'
   _globals['_CREATEWALLETREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_CREATEWALLETREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_CREATEWALLETREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_GETWALLETREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETWALLETREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272HOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
+  _globals['_GETWALLETREQUEST'].fields_by_name['as_of']._loaded_options = None
+  _globals['_GETWALLETREQUEST'].fields_by_name['as_of']._serialized_options = b'\342A\001\001'
   _globals['_BATCHGETWALLETSREQUEST'].fields_by_name['names']._loaded_options = None
   _globals['_BATCHGETWALLETSREQUEST'].fields_by_name['names']._serialized_options = b'\342A\001\002\272HX\222\001U\010\001\020d\"OrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
   _globals['_LISTWALLETSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTWALLETSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001\272H\004\032\002(\000'
   _globals['_LISTWALLETSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTWALLETSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\020'
-  _globals['_LISTWALLETSREQUEST'].fields_by_name['state']._loaded_options = None
-  _globals['_LISTWALLETSREQUEST'].fields_by_name['state']._serialized_options = b'\342A\001\001\272H\005\202\001\002\020\001'
-  _globals['_LISTWALLETSREQUEST'].fields_by_name['currency_code']._loaded_options = None
-  _globals['_LISTWALLETSREQUEST'].fields_by_name['currency_code']._serialized_options = b'\342A\001\001\272H\021r\0142\n^[A-Z]{3}$\330\001\001'
+  _globals['_LISTWALLETSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTWALLETSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
+  _globals['_UPDATEWALLETREQUEST'].fields_by_name['wallet']._loaded_options = None
+  _globals['_UPDATEWALLETREQUEST'].fields_by_name['wallet']._serialized_options = b'\342A\001\002\272H\225\001\272\001\216\001\n\013wallet.name\022\035name must be wallets/{wallet}\032`this.name.matches(\'^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$\')\310\001\001'
+  _globals['_UPDATEWALLETREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEWALLETREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\002\272H\326\001\272\001\317\001\n\021update_mask.paths\022Tmust name at least one of display_name, labels and overdraft_limit, and nothing else\032dthis.paths.size() > 0 && this.paths.all(path, path in [\'display_name\', \'labels\', \'overdraft_limit\'])\310\001\001'
+  _globals['_UPDATEWALLETREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_UPDATEWALLETREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_UPDATEWALLETREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_FREEZEWALLETREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_FREEZEWALLETREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272HOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
+  _globals['_FREEZEWALLETREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_FREEZEWALLETREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001\272H\016r\014\030@2\010^[!-~]*$'
+  _globals['_FREEZEWALLETREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_FREEZEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_FREEZEWALLETREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_FREEZEWALLETREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272HOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
+  _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001\272H\016r\014\030@2\010^[!-~]*$'
+  _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_CLOSEWALLETREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_CLOSEWALLETREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272HOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$'
+  _globals['_CLOSEWALLETREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_CLOSEWALLETREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001\272H\016r\014\030@2\010^[!-~]*$'
+  _globals['_CLOSEWALLETREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CLOSEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_CLOSEWALLETREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_CLOSEWALLETREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_WALLETSERVICE'].methods_by_name['GetWallet']._loaded_options = None
   _globals['_WALLETSERVICE'].methods_by_name['GetWallet']._serialized_options = b'\220\002\001'
   _globals['_WALLETSERVICE'].methods_by_name['BatchGetWallets']._loaded_options = None
   _globals['_WALLETSERVICE'].methods_by_name['BatchGetWallets']._serialized_options = b'\220\002\001'
   _globals['_WALLETSERVICE'].methods_by_name['ListWallets']._loaded_options = None
   _globals['_WALLETSERVICE'].methods_by_name['ListWallets']._serialized_options = b'\220\002\001'
-  _globals['_WALLET']._serialized_start=164
-  _globals['_WALLET']._serialized_end=783
-  _globals['_WALLET_STATE']._serialized_start=699
-  _globals['_WALLET_STATE']._serialized_end=783
-  _globals['_CREATEWALLETREQUEST']._serialized_start=786
-  _globals['_CREATEWALLETREQUEST']._serialized_end=988
-  _globals['_CREATEWALLETRESPONSE']._serialized_start=990
-  _globals['_CREATEWALLETRESPONSE']._serialized_end=1083
-  _globals['_GETWALLETREQUEST']._serialized_start=1085
-  _globals['_GETWALLETREQUEST']._serialized_end=1211
-  _globals['_GETWALLETRESPONSE']._serialized_start=1213
-  _globals['_GETWALLETRESPONSE']._serialized_end=1275
-  _globals['_BATCHGETWALLETSREQUEST']._serialized_start=1278
-  _globals['_BATCHGETWALLETSREQUEST']._serialized_end=1421
-  _globals['_BATCHGETWALLETSRESPONSE']._serialized_start=1423
-  _globals['_BATCHGETWALLETSRESPONSE']._serialized_end=1493
-  _globals['_LISTWALLETSREQUEST']._serialized_start=1496
-  _globals['_LISTWALLETSREQUEST']._serialized_end=1727
-  _globals['_LISTWALLETSRESPONSE']._serialized_start=1729
-  _globals['_LISTWALLETSRESPONSE']._serialized_end=1835
-  _globals['_WALLETSERVICE']._serialized_start=1838
-  _globals['_WALLETSERVICE']._serialized_end=2189
+  _globals['_WALLET']._serialized_start=198
+  _globals['_WALLET']._serialized_end=1131
+  _globals['_WALLET_LABELSENTRY']._serialized_start=988
+  _globals['_WALLET_LABELSENTRY']._serialized_end=1045
+  _globals['_WALLET_STATE']._serialized_start=1047
+  _globals['_WALLET_STATE']._serialized_end=1131
+  _globals['_CREATEWALLETREQUEST']._serialized_start=1134
+  _globals['_CREATEWALLETREQUEST']._serialized_end=1557
+  _globals['_CREATEWALLETRESPONSE']._serialized_start=1559
+  _globals['_CREATEWALLETRESPONSE']._serialized_end=1652
+  _globals['_GETWALLETREQUEST']._serialized_start=1655
+  _globals['_GETWALLETREQUEST']._serialized_end=1836
+  _globals['_GETWALLETRESPONSE']._serialized_start=1838
+  _globals['_GETWALLETRESPONSE']._serialized_end=1900
+  _globals['_BATCHGETWALLETSREQUEST']._serialized_start=1903
+  _globals['_BATCHGETWALLETSREQUEST']._serialized_end=2046
+  _globals['_BATCHGETWALLETSRESPONSE']._serialized_start=2048
+  _globals['_BATCHGETWALLETSRESPONSE']._serialized_end=2118
+  _globals['_LISTWALLETSREQUEST']._serialized_start=2121
+  _globals['_LISTWALLETSREQUEST']._serialized_end=2278
+  _globals['_LISTWALLETSRESPONSE']._serialized_start=2280
+  _globals['_LISTWALLETSRESPONSE']._serialized_end=2386
+  _globals['_UPDATEWALLETREQUEST']._serialized_start=2389
+  _globals['_UPDATEWALLETREQUEST']._serialized_end=2989
+  _globals['_UPDATEWALLETRESPONSE']._serialized_start=2991
+  _globals['_UPDATEWALLETRESPONSE']._serialized_end=3084
+  _globals['_FREEZEWALLETREQUEST']._serialized_start=3087
+  _globals['_FREEZEWALLETREQUEST']._serialized_end=3347
+  _globals['_FREEZEWALLETRESPONSE']._serialized_start=3349
+  _globals['_FREEZEWALLETRESPONSE']._serialized_end=3442
+  _globals['_UNFREEZEWALLETREQUEST']._serialized_start=3445
+  _globals['_UNFREEZEWALLETREQUEST']._serialized_end=3707
+  _globals['_UNFREEZEWALLETRESPONSE']._serialized_start=3709
+  _globals['_UNFREEZEWALLETRESPONSE']._serialized_end=3804
+  _globals['_CLOSEWALLETREQUEST']._serialized_start=3807
+  _globals['_CLOSEWALLETREQUEST']._serialized_end=4066
+  _globals['_CLOSEWALLETRESPONSE']._serialized_start=4068
+  _globals['_CLOSEWALLETRESPONSE']._serialized_end=4160
+  _globals['_WALLETSERVICE']._serialized_start=4163
+  _globals['_WALLETSERVICE']._serialized_end=4841
 # @@protoc_insertion_point(module_scope)

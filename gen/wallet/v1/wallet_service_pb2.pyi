@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import field_mask_pb2 as field_mask_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
@@ -54,6 +55,26 @@ class Wallet(message.Message):
     STATE_CLOSED: Wallet.State.ValueType  # 3
     """Empty for good; nothing may come or go."""
 
+    @typing.final
+    class LabelsEntry(message.Message):
+        DESCRIPTOR: descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: builtins.int
     CURRENCY_CODE_FIELD_NUMBER: builtins.int
     OWNER_FIELD_NUMBER: builtins.int
@@ -63,26 +84,38 @@ class Wallet(message.Message):
     HELD_FIELD_NUMBER: builtins.int
     AVAILABLE_FIELD_NUMBER: builtins.int
     OVERDRAFT_LIMIT_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The resource name, `wallets/{wallet}`."""
+    """The resource name, `wallets/{wallet}`. Not read when a wallet is created."""
     currency_code: builtins.str
-    """ISO 4217 code of the wallet's currency. It never changes."""
+    """ISO 4217 code of the wallet's currency. It never changes: required where a
+    wallet is created, and not read where one is updated.
+    """
     owner: builtins.str
     """Whose wallet this is, in the words of the calling system, up to 64
-    characters. It is told to the bank with each payout.
+    characters. It is told to the bank with each payout. It never changes.
     """
     display_name: builtins.str
     """A name for people, up to 128 characters."""
     state: Wallet.State.ValueType
     """What may happen to the money now."""
+    etag: builtins.str
+    """A mark of the display name, the labels, the overdraft limit and the state:
+    it changes when one of them does, and not with the balance. A call that
+    carries the one it read is refused with `ETAG_MISMATCH` if another came in
+    between.
+    """
     @builtins.property
     def balance(self) -> money_pb2.Money:
         """The sum of the wallet's entries."""
 
     @builtins.property
     def held(self) -> money_pb2.Money:
-        """The part of the balance that is reserved."""
+        """The part of the balance that is reserved: by holds, and by withdrawals
+        scheduled with `reserve`.
+        """
 
     @builtins.property
     def available(self) -> money_pb2.Money:
@@ -90,7 +123,15 @@ class Wallet(message.Message):
 
     @builtins.property
     def overdraft_limit(self) -> money_pb2.Money:
-        """How far below zero the balance may go. Zero unless said otherwise."""
+        """How far below zero the balance may go; in the wallet's currency, and not
+        negative. Zero unless said otherwise.
+        """
+
+    @builtins.property
+    def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
+        """The caller's own labels, at most 32: keys of 1 to 63 of `a-z`, `0-9`, `_`
+        and `-` that begin with a letter, values of up to 63 characters.
+        """
 
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
@@ -108,11 +149,13 @@ class Wallet(message.Message):
         held: money_pb2.Money | None = ...,
         available: money_pb2.Money | None = ...,
         overdraft_limit: money_pb2.Money | None = ...,
+        labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
+        etag: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["available", b"available", "balance", b"balance", "create_time", b"create_time", "held", b"held", "overdraft_limit", b"overdraft_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["available", b"available", "balance", b"balance", "create_time", b"create_time", "currency_code", b"currency_code", "display_name", b"display_name", "held", b"held", "name", b"name", "overdraft_limit", b"overdraft_limit", "owner", b"owner", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["available", b"available", "balance", b"balance", "create_time", b"create_time", "currency_code", b"currency_code", "display_name", b"display_name", "etag", b"etag", "held", b"held", "labels", b"labels", "name", b"name", "overdraft_limit", b"overdraft_limit", "owner", b"owner", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -125,16 +168,19 @@ class CreateWalletRequest(message.Message):
     WALLET_ID_FIELD_NUMBER: builtins.int
     WALLET_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     wallet_id: builtins.str
     """The id, the last part of the name: 1 to 63 of `a-z`, `0-9` and `-`, not
     at the ends. A random one is chosen where it is empty.
     """
     request_id: builtins.str
     """A UUID chosen by the caller; a repeat of the call carries the same."""
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing."""
     @builtins.property
     def wallet(self) -> Wallet:
-        """What the wallet is to be like: `currency_code`, and if wanted `owner` and
-        `display_name`.
+        """What the wallet is to be like: `currency_code`, and if wanted `owner`,
+        `display_name`, `labels` and `overdraft_limit`.
         """
 
     def __init__(
@@ -143,10 +189,11 @@ class CreateWalletRequest(message.Message):
         wallet_id: builtins.str = ...,
         wallet: Wallet | None = ...,
         request_id: builtins.str = ...,
+        validate_only: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["wallet", b"wallet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["request_id", b"request_id", "wallet", b"wallet", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -183,16 +230,26 @@ class GetWalletRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
+    AS_OF_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`wallets/{wallet}`."""
+    @builtins.property
+    def as_of(self) -> timestamp_pb2.Timestamp:
+        """Return the balance as it was right before this instant: the sum of the
+        entries with an earlier time, zero before the wallet existed. A time in the
+        future is refused. Of the last minute it may still change, while what is
+        under way is being stored. Unset means now.
+        """
+
     def __init__(
         self,
         *,
         name: builtins.str = ...,
+        as_of: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["as_of", b"as_of", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -205,7 +262,9 @@ class GetWalletResponse(message.Message):
     WALLET_FIELD_NUMBER: builtins.int
     @builtins.property
     def wallet(self) -> Wallet:
-        """The wallet as it is now."""
+        """The wallet as it is now. Where the request has `as_of`, the balance is of
+        then, and `held` and `available`, which are known of now only, are unset.
+        """
 
     def __init__(
         self,
@@ -270,29 +329,32 @@ class ListWalletsRequest(message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
-    STATE_FIELD_NUMBER: builtins.int
-    CURRENCY_CODE_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
     page_size: builtins.int
     """How many at the most: 0 means 50, more than 1000 means 1000."""
     page_token: builtins.str
     """The `next_page_token` of the page before; empty for the first page. All
     other fields must be as they were then.
     """
-    state: Wallet.State.ValueType
-    """Only wallets in this state; unset for all."""
-    currency_code: builtins.str
-    """Only wallets in this currency; empty for all."""
+    filter: builtins.str
+    """Only wallets that fit all comparisons `field op value`, joined by `AND`;
+    empty for all. E.g. `state = ACTIVE AND currency_code = "USD" AND
+    labels.tier = "gold"`.
+
+    Fields: `state` (`ACTIVE`, `FROZEN` or `CLOSED`), `currency_code`, `owner`,
+    `display_name` and `labels.KEY` with `=` and `!=`; `create_time` (RFC 3339,
+    in quotes) also with `<`, `<=`, `>` and `>=`. Text stands in quotes.
+    """
     def __init__(
         self,
         *,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
-        state: Wallet.State.ValueType = ...,
-        currency_code: builtins.str = ...,
+        filter: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["currency_code", b"currency_code", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -319,5 +381,246 @@ class ListWalletsResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["next_page_token", b"next_page_token", "wallets", b"wallets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateWalletRequest(message.Message):
+    """Asks to change what a wallet is like."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: builtins.int
+    UPDATE_MASK_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing."""
+    @builtins.property
+    def wallet(self) -> Wallet:
+        """The wallet as it is to be: `name`, the fields that `update_mask` names, and
+        if wanted the `etag` that was read. A field that the mask names and that is
+        unset here is cleared: the overdraft limit is zero then.
+        """
+
+    @builtins.property
+    def update_mask(self) -> field_mask_pb2.FieldMask:
+        """Which fields to change, at least one: `display_name`, `labels` (all of
+        them) or `overdraft_limit`.
+        """
+
+    def __init__(
+        self,
+        *,
+        wallet: Wallet | None = ...,
+        update_mask: field_mask_pb2.FieldMask | None = ...,
+        request_id: builtins.str = ...,
+        validate_only: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["update_mask", b"update_mask", "wallet", b"wallet"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UpdateWalletResponse(message.Message):
+    """The wallet that was changed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    replayed: builtins.bool
+    """Whether an earlier call with this `request_id` had changed it."""
+    @builtins.property
+    def wallet(self) -> Wallet:
+        """The wallet as it is now."""
+
+    def __init__(
+        self,
+        *,
+        wallet: Wallet | None = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["wallet", b"wallet"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class FreezeWalletRequest(message.Message):
+    """Asks to freeze a wallet."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`wallets/{wallet}`."""
+    etag: builtins.str
+    """The `etag` that was read; empty where it does not matter."""
+    request_id: builtins.str
+    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        etag: builtins.str = ...,
+        request_id: builtins.str = ...,
+        validate_only: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class FreezeWalletResponse(message.Message):
+    """The wallet that was frozen."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    replayed: builtins.bool
+    """Whether an earlier call with this `request_id` had frozen it."""
+    @builtins.property
+    def wallet(self) -> Wallet:
+        """The wallet as it is now."""
+
+    def __init__(
+        self,
+        *,
+        wallet: Wallet | None = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["wallet", b"wallet"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UnfreezeWalletRequest(message.Message):
+    """Asks to let money go again from a frozen wallet."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`wallets/{wallet}`."""
+    etag: builtins.str
+    """The `etag` that was read; empty where it does not matter."""
+    request_id: builtins.str
+    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        etag: builtins.str = ...,
+        request_id: builtins.str = ...,
+        validate_only: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class UnfreezeWalletResponse(message.Message):
+    """The wallet that was frozen and is active again."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    replayed: builtins.bool
+    """Whether an earlier call with this `request_id` had unfrozen it."""
+    @builtins.property
+    def wallet(self) -> Wallet:
+        """The wallet as it is now."""
+
+    def __init__(
+        self,
+        *,
+        wallet: Wallet | None = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["wallet", b"wallet"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CloseWalletRequest(message.Message):
+    """Asks to close a wallet."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`wallets/{wallet}`."""
+    etag: builtins.str
+    """The `etag` that was read; empty where it does not matter."""
+    request_id: builtins.str
+    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        etag: builtins.str = ...,
+        request_id: builtins.str = ...,
+        validate_only: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CloseWalletResponse(message.Message):
+    """The wallet that was closed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    WALLET_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    replayed: builtins.bool
+    """Whether an earlier call with this `request_id` had closed it."""
+    @builtins.property
+    def wallet(self) -> Wallet:
+        """The wallet as it is now."""
+
+    def __init__(
+        self,
+        *,
+        wallet: Wallet | None = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["wallet", b"wallet"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["replayed", b"replayed", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -60,6 +60,26 @@ class WalletServiceStub:
                 request_serializer=wallet_dot_v1_dot_wallet__service__pb2.ListWalletsRequest.SerializeToString,
                 response_deserializer=wallet_dot_v1_dot_wallet__service__pb2.ListWalletsResponse.FromString,
                 _registered_method=True)
+        self.UpdateWallet = channel.unary_unary(
+                '/wallet.v1.WalletService/UpdateWallet',
+                request_serializer=wallet_dot_v1_dot_wallet__service__pb2.UpdateWalletRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_wallet__service__pb2.UpdateWalletResponse.FromString,
+                _registered_method=True)
+        self.FreezeWallet = channel.unary_unary(
+                '/wallet.v1.WalletService/FreezeWallet',
+                request_serializer=wallet_dot_v1_dot_wallet__service__pb2.FreezeWalletRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_wallet__service__pb2.FreezeWalletResponse.FromString,
+                _registered_method=True)
+        self.UnfreezeWallet = channel.unary_unary(
+                '/wallet.v1.WalletService/UnfreezeWallet',
+                request_serializer=wallet_dot_v1_dot_wallet__service__pb2.UnfreezeWalletRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_wallet__service__pb2.UnfreezeWalletResponse.FromString,
+                _registered_method=True)
+        self.CloseWallet = channel.unary_unary(
+                '/wallet.v1.WalletService/CloseWallet',
+                request_serializer=wallet_dot_v1_dot_wallet__service__pb2.CloseWalletRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_wallet__service__pb2.CloseWalletResponse.FromString,
+                _registered_method=True)
 
 
 class WalletServiceServicer:
@@ -85,8 +105,9 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetWallet(self, request, context):
-        """Returns one wallet, with balance, held and available of one instant.
-        System wallets (`wallets/system:external:USD`) can be read here too.
+        """Returns one wallet, with balance, held and available of one instant, or
+        with the balance as it was at a time. System wallets
+        (`wallets/system:external:USD`) can be read here too.
 
         Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
         """
@@ -109,7 +130,69 @@ class WalletServiceServicer:
         the first page; none is seen twice, and none is missed that was there when
         you began.
 
-        Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
+        Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateWallet(self, request, context):
+        """Changes what a wallet is like: its display name, labels and overdraft
+        limit. The limit cannot be lowered below what is in use of it.
+
+        A repeat with the same `request_id` changes nothing: it returns the wallet,
+        as it is now, marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+        `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
+        `LIMIT_EXCEEDED` (overdraft limit below its use).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FreezeWallet(self, request, context):
+        """Freezes a wallet: from then on debits, holds and captures are refused;
+        credits pass, and so do releases, voids and the expiry of holds.
+
+        A repeat with the same `request_id` changes nothing: it returns the wallet,
+        as it is now, marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+        `STATE_TRANSITION_FORBIDDEN` (not active).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnfreezeWallet(self, request, context):
+        """Lets money go again from a frozen wallet.
+
+        A repeat with the same `request_id` changes nothing: it returns the wallet,
+        as it is now, marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+        `STATE_TRANSITION_FORBIDDEN` (not frozen).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseWallet(self, request, context):
+        """Closes a wallet, active or frozen, for good. Its balance must be zero, and
+        nothing may be open: no hold, withdrawal or scheduled deposit that is not
+        final.
+
+        A repeat with the same `request_id` changes nothing: it returns the wallet,
+        as it is now, marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+        `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
+        open; `because` says which).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +220,26 @@ def add_WalletServiceServicer_to_server(servicer, server):
                     servicer.ListWallets,
                     request_deserializer=wallet_dot_v1_dot_wallet__service__pb2.ListWalletsRequest.FromString,
                     response_serializer=wallet_dot_v1_dot_wallet__service__pb2.ListWalletsResponse.SerializeToString,
+            ),
+            'UpdateWallet': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateWallet,
+                    request_deserializer=wallet_dot_v1_dot_wallet__service__pb2.UpdateWalletRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_wallet__service__pb2.UpdateWalletResponse.SerializeToString,
+            ),
+            'FreezeWallet': grpc.unary_unary_rpc_method_handler(
+                    servicer.FreezeWallet,
+                    request_deserializer=wallet_dot_v1_dot_wallet__service__pb2.FreezeWalletRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_wallet__service__pb2.FreezeWalletResponse.SerializeToString,
+            ),
+            'UnfreezeWallet': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnfreezeWallet,
+                    request_deserializer=wallet_dot_v1_dot_wallet__service__pb2.UnfreezeWalletRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_wallet__service__pb2.UnfreezeWalletResponse.SerializeToString,
+            ),
+            'CloseWallet': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseWallet,
+                    request_deserializer=wallet_dot_v1_dot_wallet__service__pb2.CloseWalletRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_wallet__service__pb2.CloseWalletResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -253,6 +356,114 @@ class WalletService:
             '/wallet.v1.WalletService/ListWallets',
             wallet_dot_v1_dot_wallet__service__pb2.ListWalletsRequest.SerializeToString,
             wallet_dot_v1_dot_wallet__service__pb2.ListWalletsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateWallet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.WalletService/UpdateWallet',
+            wallet_dot_v1_dot_wallet__service__pb2.UpdateWalletRequest.SerializeToString,
+            wallet_dot_v1_dot_wallet__service__pb2.UpdateWalletResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FreezeWallet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.WalletService/FreezeWallet',
+            wallet_dot_v1_dot_wallet__service__pb2.FreezeWalletRequest.SerializeToString,
+            wallet_dot_v1_dot_wallet__service__pb2.FreezeWalletResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnfreezeWallet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.WalletService/UnfreezeWallet',
+            wallet_dot_v1_dot_wallet__service__pb2.UnfreezeWalletRequest.SerializeToString,
+            wallet_dot_v1_dot_wallet__service__pb2.UnfreezeWalletResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseWallet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.WalletService/CloseWallet',
+            wallet_dot_v1_dot_wallet__service__pb2.CloseWalletRequest.SerializeToString,
+            wallet_dot_v1_dot_wallet__service__pb2.CloseWalletResponse.FromString,
             options,
             channel_credentials,
             insecure,

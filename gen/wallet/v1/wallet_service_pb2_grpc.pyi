@@ -49,8 +49,9 @@ class WalletServiceStub:
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_EXISTS`.
     """
     GetWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.GetWalletRequest, _wallet_service_pb2.GetWalletResponse]
-    """Returns one wallet, with balance, held and available of one instant.
-    System wallets (`wallets/system:external:USD`) can be read here too.
+    """Returns one wallet, with balance, held and available of one instant, or
+    with the balance as it was at a time. System wallets
+    (`wallets/system:external:USD`) can be read here too.
 
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
@@ -65,7 +66,53 @@ class WalletServiceStub:
     the first page; none is seen twice, and none is missed that was there when
     you began.
 
-    Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
+    Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
+    """
+    UpdateWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.UpdateWalletRequest, _wallet_service_pb2.UpdateWalletResponse]
+    """Changes what a wallet is like: its display name, labels and overdraft
+    limit. The limit cannot be lowered below what is in use of it.
+
+    A repeat with the same `request_id` changes nothing: it returns the wallet,
+    as it is now, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+    `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
+    `LIMIT_EXCEEDED` (overdraft limit below its use).
+    """
+    FreezeWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.FreezeWalletRequest, _wallet_service_pb2.FreezeWalletResponse]
+    """Freezes a wallet: from then on debits, holds and captures are refused;
+    credits pass, and so do releases, voids and the expiry of holds.
+
+    A repeat with the same `request_id` changes nothing: it returns the wallet,
+    as it is now, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+    `STATE_TRANSITION_FORBIDDEN` (not active).
+    """
+    UnfreezeWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.UnfreezeWalletRequest, _wallet_service_pb2.UnfreezeWalletResponse]
+    """Lets money go again from a frozen wallet.
+
+    A repeat with the same `request_id` changes nothing: it returns the wallet,
+    as it is now, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+    `STATE_TRANSITION_FORBIDDEN` (not frozen).
+    """
+    CloseWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.CloseWalletRequest, _wallet_service_pb2.CloseWalletResponse]
+    """Closes a wallet, active or frozen, for good. Its balance must be zero, and
+    nothing may be open: no hold, withdrawal or scheduled deposit that is not
+    final.
+
+    A repeat with the same `request_id` changes nothing: it returns the wallet,
+    as it is now, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+    `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
+    open; `because` says which).
     """
 
 @_typing.type_check_only
@@ -89,8 +136,9 @@ class WalletServiceAsyncStub(WalletServiceStub):
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_EXISTS`.
     """
     GetWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetWalletRequest, _wallet_service_pb2.GetWalletResponse]  # type: ignore[assignment]
-    """Returns one wallet, with balance, held and available of one instant.
-    System wallets (`wallets/system:external:USD`) can be read here too.
+    """Returns one wallet, with balance, held and available of one instant, or
+    with the balance as it was at a time. System wallets
+    (`wallets/system:external:USD`) can be read here too.
 
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
@@ -105,7 +153,53 @@ class WalletServiceAsyncStub(WalletServiceStub):
     the first page; none is seen twice, and none is missed that was there when
     you began.
 
-    Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
+    Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
+    """
+    UpdateWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.UpdateWalletRequest, _wallet_service_pb2.UpdateWalletResponse]  # type: ignore[assignment]
+    """Changes what a wallet is like: its display name, labels and overdraft
+    limit. The limit cannot be lowered below what is in use of it.
+
+    A repeat with the same `request_id` changes nothing: it returns the wallet,
+    as it is now, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+    `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
+    `LIMIT_EXCEEDED` (overdraft limit below its use).
+    """
+    FreezeWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.FreezeWalletRequest, _wallet_service_pb2.FreezeWalletResponse]  # type: ignore[assignment]
+    """Freezes a wallet: from then on debits, holds and captures are refused;
+    credits pass, and so do releases, voids and the expiry of holds.
+
+    A repeat with the same `request_id` changes nothing: it returns the wallet,
+    as it is now, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+    `STATE_TRANSITION_FORBIDDEN` (not active).
+    """
+    UnfreezeWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.UnfreezeWalletRequest, _wallet_service_pb2.UnfreezeWalletResponse]  # type: ignore[assignment]
+    """Lets money go again from a frozen wallet.
+
+    A repeat with the same `request_id` changes nothing: it returns the wallet,
+    as it is now, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+    `STATE_TRANSITION_FORBIDDEN` (not frozen).
+    """
+    CloseWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.CloseWalletRequest, _wallet_service_pb2.CloseWalletResponse]  # type: ignore[assignment]
+    """Closes a wallet, active or frozen, for good. Its balance must be zero, and
+    nothing may be open: no hold, withdrawal or scheduled deposit that is not
+    final.
+
+    A repeat with the same `request_id` changes nothing: it returns the wallet,
+    as it is now, marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+    `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
+    open; `because` says which).
     """
 
 class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -138,8 +232,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.GetWalletRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.GetWalletResponse, _abc.Awaitable[_wallet_service_pb2.GetWalletResponse]]:
-        """Returns one wallet, with balance, held and available of one instant.
-        System wallets (`wallets/system:external:USD`) can be read here too.
+        """Returns one wallet, with balance, held and available of one instant, or
+        with the balance as it was at a time. System wallets
+        (`wallets/system:external:USD`) can be read here too.
 
         Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
         """
@@ -166,7 +261,77 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         the first page; none is seen twice, and none is missed that was there when
         you began.
 
-        Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
+        Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateWallet(
+        self,
+        request: _wallet_service_pb2.UpdateWalletRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_service_pb2.UpdateWalletResponse, _abc.Awaitable[_wallet_service_pb2.UpdateWalletResponse]]:
+        """Changes what a wallet is like: its display name, labels and overdraft
+        limit. The limit cannot be lowered below what is in use of it.
+
+        A repeat with the same `request_id` changes nothing: it returns the wallet,
+        as it is now, marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+        `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
+        `LIMIT_EXCEEDED` (overdraft limit below its use).
+        """
+
+    @_abc_1.abstractmethod
+    def FreezeWallet(
+        self,
+        request: _wallet_service_pb2.FreezeWalletRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_service_pb2.FreezeWalletResponse, _abc.Awaitable[_wallet_service_pb2.FreezeWalletResponse]]:
+        """Freezes a wallet: from then on debits, holds and captures are refused;
+        credits pass, and so do releases, voids and the expiry of holds.
+
+        A repeat with the same `request_id` changes nothing: it returns the wallet,
+        as it is now, marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+        `STATE_TRANSITION_FORBIDDEN` (not active).
+        """
+
+    @_abc_1.abstractmethod
+    def UnfreezeWallet(
+        self,
+        request: _wallet_service_pb2.UnfreezeWalletRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_service_pb2.UnfreezeWalletResponse, _abc.Awaitable[_wallet_service_pb2.UnfreezeWalletResponse]]:
+        """Lets money go again from a frozen wallet.
+
+        A repeat with the same `request_id` changes nothing: it returns the wallet,
+        as it is now, marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+        `STATE_TRANSITION_FORBIDDEN` (not frozen).
+        """
+
+    @_abc_1.abstractmethod
+    def CloseWallet(
+        self,
+        request: _wallet_service_pb2.CloseWalletRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_service_pb2.CloseWalletResponse, _abc.Awaitable[_wallet_service_pb2.CloseWalletResponse]]:
+        """Closes a wallet, active or frozen, for good. Its balance must be zero, and
+        nothing may be open: no hold, withdrawal or scheduled deposit that is not
+        final.
+
+        A repeat with the same `request_id` changes nothing: it returns the wallet,
+        as it is now, marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
+        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+        `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
+        open; `because` says which).
         """
 
 def add_WalletServiceServicer_to_server(servicer: WalletServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
