@@ -15,7 +15,14 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
+from scheduler.jobs import (
+    collect_due_deposits,
+    credit_due_deposits,
+    expire_holds,
+    pay_due_withdrawals,
+    reconcile_collections,
+    reconcile_withdrawals,
+)
 from scheduler.lane import Lane
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.errors import NotServed, cause_of
@@ -37,6 +44,10 @@ class Job:
 JOBS = (
     Job("pay-due-withdrawals", pay_due_withdrawals.lane),
     Job("reconcile-withdrawals", reconcile_withdrawals.lane),
+    Job("collect-due-deposits", collect_due_deposits.lane),
+    Job("reconcile-collections", reconcile_collections.lane),
+    Job("credit-due-deposits", credit_due_deposits.lane),
+    Job("expire-holds", expire_holds.lane),
 )
 
 

@@ -2,9 +2,10 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from types import MappingProxyType
 
 from tenacity import (
     Retrying,
@@ -16,14 +17,15 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from wallet_core.documents.pdf import PdfDocuments
 from wallet_core.domain.errors import DatabaseUnavailable
-from wallet_core.domain.withdrawal import PayoutPolicy
+from wallet_core.domain.order import PaymentPolicy
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.settings import Settings, SettingsError
 from wallet_core.storage import migrate as migrations
 from wallet_core.storage.claims import Claims
-from wallet_core.storage.engine import SERVICE_ROLE, Engine, Limits, open_engine
+from wallet_core.storage.engine import LOOK_UPS_ONLY, SERVICE_ROLE, Engine, Limits, open_engine
 from wallet_core.storage.reads import Reads
 from wallet_core.storage.verify import Check
 from wallet_core.storage.verify import verify as verify_books
@@ -41,7 +43,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
     # Money, claims and health have a pool of their own, which no flood of reads can empty.
     ledger_pool = settings.ledger_pool_size if settings.group_commit else settings.pool_size
     with (
-        _engine(settings, name=name, pool_size=settings.pool_size) as reading,
+        _engine(settings, name=name, pool_size=settings.pool_size, planner=LOOK_UPS_ONLY) as reading,
         _engine(settings, name=name, pool_size=ledger_pool) as posting,
     ):
         ping = Reads(posting).ping
@@ -50,12 +52,13 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
             posting,
             batch_max=settings.batch_max,
             line_max=settings.line_max,
+            longest_s=settings.transaction_longest_s,
             group_commit=settings.group_commit,
         )
         try:
             yield App(
                 ledger=ledger,
-                reads=Reads(reading),
+                reads=Reads(reading, settles_after=_settles_after(settings)),
                 claims=Claims(posting),
                 ping=ping,
                 bank=HttpBank(
@@ -63,6 +66,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
                     deadline_s=settings.bank_call_deadline_s,
                     answer_max_bytes=settings.bank_answer_max_bytes,
                 ),
+                documents=PdfDocuments(),
                 payouts=_payouts(settings),
                 jitter=random.random,
             )
@@ -84,7 +88,14 @@ def verify(settings: Settings) -> list[Check]:
 
 
 @contextmanager
-def _engine(settings: Settings, *, name: str, pool_size: int = 1, role: str | None = SERVICE_ROLE) -> Iterator[Engine]:
+def _engine(
+    settings: Settings,
+    *,
+    name: str,
+    pool_size: int = 1,
+    role: str | None = SERVICE_ROLE,
+    planner: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Engine]:
     limits = Limits(
         pool_size=pool_size,
         pool_timeout_s=settings.pool_timeout_s,
@@ -94,7 +105,7 @@ def _engine(settings: Settings, *, name: str, pool_size: int = 1, role: str | No
         idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
     )
     try:
-        engine = open_engine(settings.required_database_url(), limits, name=name, role=role)
+        engine = open_engine(settings.required_database_url(), limits, name=name, role=role, planner=planner)
     except ValueError as error:
         raise SettingsError(f"WALLET_DATABASE_URL {error}") from None
     try:
@@ -115,9 +126,14 @@ def _wait_for_database(ping: Callable[[], None], settings: Settings, stopping: t
             ping()
 
 
+def _settles_after(settings: Settings) -> timedelta:
+    """Return how long what was decided can take to be seen: the longest transaction, and its COMMIT."""
+    return timedelta(seconds=settings.transaction_longest_s + settings.statement_timeout_s)
+
+
 def _payouts(settings: Settings) -> PayoutSettings:
     return PayoutSettings(
-        policy=PayoutPolicy(
+        policy=PaymentPolicy(
             # A bank that ignores keys is asked once: a second call could pay twice.
             attempts_max=settings.payout_attempts_max if settings.bank_idempotent else 1,
             backoff_first=timedelta(seconds=settings.payout_backoff_first_s),

@@ -3,13 +3,21 @@
 from typing import Protocol
 
 from wallet_core.domain.bank import Answer, Payment, Status
+from wallet_core.domain.receipt import Language, Receipt
 
 
 class BankGateway(Protocol):
     """The bank: a stranger on a bad line. Neither call raises; what went wrong is in the answer."""
 
     def pay(self, payment: Payment) -> Answer:
-        """Ask the bank to pay. A repeat with the same key is the same payment."""
+        """Ask the bank to pay, or to collect. A repeat with the same key is the same payment."""
 
-    def status(self, key: str) -> Status:
+    def status(self, payment: Payment) -> Status:
         """Ask the bank what has become of a payment. Changes nothing."""
+
+
+class Documents(Protocol):
+    """What is written for people. The same words give the same bytes, whenever they are asked for."""
+
+    def receipt(self, receipt: Receipt, language: Language) -> bytes:
+        """Write a receipt."""

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     lock_timeout_s: Seconds = Field(1.0, description="a batch's wait for row locks before it goes around them")
     statement_timeout_s: Seconds = Field(10.0, description="the longest statement")
     idle_in_transaction_timeout_s: Seconds = Field(10.0, description="ends transactions whose process hangs")
+    transaction_longest_s: Seconds = Field(30.0, description="a commit of money that takes longer is given up")
     database_wait_s: Seconds = Field(30.0, description="wait for the database when a process starts")
 
     # Logs.
@@ -47,6 +48,9 @@ class Settings(BaseSettings):
     grpc_threads: PositiveInt = Field(80, description="calls worked on at once, and so in one commit")
     grpc_message_max_bytes: PositiveInt = Field(1 << 20, description="the largest request")
     grpc_calls_max: PositiveInt = Field(2000, description="calls accepted at once, a high backstop")
+    exports_max: PositiveInt = Field(8, description="statements exported at once; each holds a thread")
+    export_longest_s: Seconds = Field(600.0, description="then an export is cut off, also one that nobody reads")
+    page_max_bytes: PositiveInt = Field(3 << 20, description="a page ends here; clients take 4 MiB unless told more")
     grpc_reflection: bool = Field(True, description="let grpcurl and buf list the services")  # noqa: FBT003  # pydantic's form
     deadline_max_s: Seconds = Field(30.0, description="the deadline of a call that brings none or a longer one")
     health_interval_s: Seconds = Field(1.0, description="how often the database is asked for the health answer")
@@ -62,7 +66,9 @@ class Settings(BaseSettings):
     bank_answer_max_bytes: PositiveInt = Field(65536, description="the largest answer that is read")
     bank_idempotent: bool = Field(True, description="the bank honours idempotency keys; off: one attempt, ever")  # noqa: FBT003  # pydantic's form
     bank_key_retention_s: Seconds = Field(20 * 3600.0, description="how long the bank surely remembers a key")
-    payout_parallelism: PositiveInt = Field(10, description="payouts in flight per scheduler")
+    payout_parallelism: PositiveInt = Field(
+        10, description="pieces of work in flight per job of a scheduler, payouts for one"
+    )
     payout_poll_s: Seconds = Field(1.0, description="how often due withdrawals are looked for")
     payout_lease_s: Seconds = Field(30.0, description="how long a claim holds")
     payout_attempts_max: PositiveInt = Field(3, description="how often the bank is asked to pay")

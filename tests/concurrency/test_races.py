@@ -18,7 +18,7 @@ from wallet_core.domain.errors import RequestIdReused, ResourceExists
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_core.usecases.create_wallet import WalletCreated, create_wallet
+from wallet_core.usecases.change_wallet import WalletChanged, change_wallet
 from wallet_core.usecases.move_money import MoneyMoved
 from walletctl.local.waiting import wait_until
 
@@ -55,7 +55,7 @@ def no_deadlock(owner: psycopg.Connection) -> Iterator[None]:
     assert reported() == before
 
 
-def make(app: App, name: str, currency: str, id_: UUID | None = None) -> WalletCreated:
+def make(app: App, name: str, currency: str, id_: UUID | None = None) -> WalletChanged:
     """Open a wallet; without a name the service makes one up."""
     made_up = WalletId(name or str(uuid4()))
     command = CreateWallet(
@@ -66,7 +66,7 @@ def make(app: App, name: str, currency: str, id_: UUID | None = None) -> WalletC
         owner="",
         display_name="",
     )
-    return create_wallet(app, command)
+    return change_wallet(app, command)
 
 
 def test_two_hundred_transfers_both_ways_all_pass(

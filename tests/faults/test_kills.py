@@ -13,8 +13,8 @@ from tests.support.books import balance_of, open_wallet
 from tests.support.database import Database
 from tests.support.payouts import Bank, schedule, withdrawal
 from tests.support.processes import environment, process
+from wallet_core.domain.order import OrderState
 from wallet_core.domain.wallet import Role, system_wallet
-from wallet_core.domain.withdrawal import WithdrawalState
 from wallet_core.usecases.app import App
 
 pytestmark = pytest.mark.alone
@@ -40,9 +40,9 @@ def killed_scheduler(database: Database, bank: BankServer, tmp_path: Path, momen
 @pytest.mark.parametrize(
     ("moment", "point", "state", "posts"),
     [
-        ("before", "wallet_core.storage.posting:store", WithdrawalState.SCHEDULED, 0),
-        ("before", "wallet_core.gateways.bank:HttpBank.pay", WithdrawalState.PROCESSING, 0),
-        ("after", "wallet_core.gateways.bank:HttpBank.pay", WithdrawalState.PROCESSING, 1),
+        ("before", "wallet_core.storage.posting:store", OrderState.SCHEDULED, 0),
+        ("before", "wallet_core.gateways.bank:HttpBank.pay", OrderState.PROCESSING, 0),
+        ("after", "wallet_core.gateways.bank:HttpBank.pay", OrderState.PROCESSING, 1),
     ],
     ids=["row 1, before the attempt commits", "E13, before the call", "E14, after the bank has paid"],
 )
@@ -54,7 +54,7 @@ def test_killed_scheduler_leaves_one_payout_and_one_debit(  # noqa: PLR0913, PLR
     tmp_path: Path,
     moment: str,
     point: str,
-    state: WithdrawalState,
+    state: OrderState,
     posts: int,
 ) -> None:
     """E13, E14 and row 1: another worker takes over after the lease, asks first, and pays at most once in all."""
@@ -74,7 +74,7 @@ def test_killed_scheduler_leaves_one_payout_and_one_debit(  # noqa: PLR0913, PLR
         reconcile_withdrawals.run_once(app, clock_offset=offset)
 
     found = withdrawal(app, id_)
-    assert (found.state, stub.posts(id_), stub.executions(id_)) == (WithdrawalState.SUCCEEDED, 1, 1)
+    assert (found.state, stub.posts(id_), stub.executions(id_)) == (OrderState.SUCCEEDED, 1, 1)
     assert (balance_of(app, alice), balance_of(app, system_wallet(Role.IN_TRANSIT, "USD"))) == (700, 0)
 
 
@@ -87,4 +87,4 @@ def test_killed_scheduler_does_not_send_before_the_grace_time(
     killed_scheduler(database, bank, tmp_path, "before", "wallet_core.gateways.bank:HttpBank.pay")
     reconcile_withdrawals.run_once(app, clock_offset=timedelta(seconds=2))
 
-    assert (withdrawal(app, id_).state, stub.posts(id_)) == (WithdrawalState.IN_DOUBT, 0)
+    assert (withdrawal(app, id_).state, stub.posts(id_)) == (OrderState.IN_DOUBT, 0)

@@ -16,11 +16,11 @@ from tests.support.books import balance_of, deposit, open_wallet, request
 from tests.support.payouts import Bank, schedule, withdrawal
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.cancel_withdrawal import CancelWithdrawal
-from wallet_core.domain.withdrawal import WithdrawalState
+from wallet_core.domain.cancel_order import CancelWithdrawal
+from wallet_core.domain.order import OrderState
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_core.usecases.change_withdrawal import change_withdrawal
+from wallet_core.usecases.change_order import change_withdrawal
 from walletctl.local.waiting import wait_until
 
 LATER = timedelta(seconds=5)
@@ -51,7 +51,7 @@ def test_two_due_payouts_that_only_one_can_have_leave_one_paid_and_one_failed(ap
     together([partial(pay_due_withdrawals.run_once, app) for app in apps])
 
     states = sorted(withdrawal(apps[0], id_).state for id_ in ids)
-    assert states == [WithdrawalState.FAILED, WithdrawalState.SUCCEEDED]
+    assert states == [OrderState.FAILED, OrderState.SUCCEEDED]
     assert (balance_of(apps[0], alice), len(stub.ledger())) == (20, 1)
 
 
@@ -88,7 +88,7 @@ def test_deposit_passes_while_the_bank_holds_its_answer_back(app: App, stub: Ban
         round_.result()
 
     assert (still_held, locks) == (1, (0,))
-    assert (balance_of(app, alice), withdrawal(app, id_).state) == (750, WithdrawalState.SUCCEEDED)
+    assert (balance_of(app, alice), withdrawal(app, id_).state) == (750, OrderState.SUCCEEDED)
 
 
 def test_payout_whose_wallet_is_locked_is_done_when_it_is_free(app: App, stub: Bank, owner: psycopg.Connection) -> None:
@@ -99,11 +99,11 @@ def test_payout_whose_wallet_is_locked_is_done_when_it_is_free(app: App, stub: B
     with owner.transaction():
         owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
         pay_due_withdrawals.run_once(app)
-        assert WithdrawalState.SCHEDULED is withdrawal(app, locked).state
-        assert WithdrawalState.SUCCEEDED is withdrawal(app, free).state
+        assert OrderState.SCHEDULED is withdrawal(app, locked).state
+        assert OrderState.SUCCEEDED is withdrawal(app, free).state
     pay_due_withdrawals.run_once(app, clock_offset=LATER)
 
-    assert (withdrawal(app, locked).state, stub.posts(locked)) == (WithdrawalState.SUCCEEDED, 1)
+    assert (withdrawal(app, locked).state, stub.posts(locked)) == (OrderState.SUCCEEDED, 1)
 
 
 def test_fifty_due_payouts_have_ten_calls_in_flight_and_never_eleven(app: App, stub: Bank) -> None:
@@ -130,8 +130,8 @@ def test_cancelled_withdrawal_is_not_sent_when_it_is_due(app: App, stub: Bank) -
 
     alice = open_wallet(app, "alice", 1000)
     id_ = schedule(app, alice, 300)
-    change_withdrawal(app, CancelWithdrawal(request=request(), withdrawal=id_))
+    change_withdrawal(app, CancelWithdrawal(request=request(), order=id_))
     pay_due_withdrawals.run_once(app, clock_offset=LATER)
 
-    assert (withdrawal(app, id_).state, stub.posts(id_)) == (WithdrawalState.CANCELLED, 0)
+    assert (withdrawal(app, id_).state, stub.posts(id_)) == (OrderState.CANCELLED, 0)
     assert balance_of(app, alice) == 1000

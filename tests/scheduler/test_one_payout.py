@@ -9,10 +9,10 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.support.books import balance_of, deposit, open_wallet
-from tests.support.payouts import Bank, schedule, withdrawal
+from tests.support.payouts import Bank, bank_key, schedule, withdrawal
 from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
+from wallet_core.domain.order import FailureReason, OrderState, Withdrawal
 from wallet_core.domain.wallet import Role, WalletId, system_wallet
-from wallet_core.domain.withdrawal import FailureReason, Withdrawal, WithdrawalState, bank_key
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
@@ -58,7 +58,7 @@ def test_due_withdrawal_is_paid_once_with_key_owner_and_amount(app: App, stub: B
 
     found = withdrawal(app, id_)
     (line,) = stub.ledger()
-    assert (WithdrawalState.SUCCEEDED, line["reference"]) == (found.state, found.bank_reference)
+    assert (OrderState.SUCCEEDED, line["reference"]) == (found.state, found.bank_reference)
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (700, 0)
     assert (1, bank_key(id_)) == (stub.posts(id_), line["key"])
     (body,) = stub.bodies(id_)
@@ -76,7 +76,7 @@ def test_withdrawal_beyond_the_balance_fails_for_good_and_the_bank_is_not_asked(
     pay(app)
 
     found = withdrawal(app, id_)
-    assert (found.state, found.failure_reason) == (WithdrawalState.FAILED, FailureReason.INSUFFICIENT_FUNDS)
+    assert (found.state, found.failure_reason) == (OrderState.FAILED, FailureReason.INSUFFICIENT_FUNDS)
     assert (balance_of(app, alice), stub.posts(id_)) == (6000, 0)
 
 
@@ -87,12 +87,12 @@ def test_no_for_now_is_asked_again_with_the_same_key_until_the_bank_pays(app: Ap
     id_ = schedule(app, alice, 300)
     pay(app)
     waiting = withdrawal(app, id_)
-    assert (waiting.state, waiting.lease_until) == (WithdrawalState.PROCESSING, None)
+    assert (waiting.state, waiting.lease_until) == (OrderState.PROCESSING, None)
     pay(app, SOON)
     pay(app, 2 * SOON)
 
     found = withdrawal(app, id_)
-    assert WithdrawalState.SUCCEEDED is found.state
+    assert OrderState.SUCCEEDED is found.state
     assert answers(found) == [AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_NOW, AnswerKind.ACCEPTED]
     assert (balance_of(app, alice), stub.executions(id_), stub.posts(id_)) == (700, 1, 3)
 
@@ -106,7 +106,7 @@ def test_no_for_now_as_often_as_allowed_fails_and_releases_once(app: App, stub: 
         pay(app, round_ * SOON)
 
     found = withdrawal(app, id_)
-    assert (found.state, found.failure_reason) == (WithdrawalState.FAILED, FailureReason.ATTEMPTS_USED_UP)
+    assert (found.state, found.failure_reason) == (OrderState.FAILED, FailureReason.ATTEMPTS_USED_UP)
     assert (balance_of(app, alice), stub.posts(id_), stub.executions(id_)) == (1000, 3, 0)
 
 
@@ -121,7 +121,7 @@ def test_no_for_now_is_not_asked_again_before_its_backoff(app: App, stub: Bank, 
     assert stub.posts(id_) == 1
 
     pay(app, 21 * SOON)
-    assert WithdrawalState.SUCCEEDED is withdrawal(app, id_).state
+    assert OrderState.SUCCEEDED is withdrawal(app, id_).state
 
 
 def test_withdrawal_not_yet_due_is_untouched(app: App, stub: Bank, alice: WalletId) -> None:
@@ -155,12 +155,12 @@ def test_bank_that_pays_and_never_answers_leaves_a_doubt_and_no_refund(app: App,
     id_ = schedule(app, alice, 300)
     pay(app)
 
-    assert WithdrawalState.IN_DOUBT is withdrawal(app, id_).state
+    assert OrderState.IN_DOUBT is withdrawal(app, id_).state
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (700, 300)
 
     reconcile(app)
 
-    assert WithdrawalState.SUCCEEDED is withdrawal(app, id_).state
+    assert OrderState.SUCCEEDED is withdrawal(app, id_).state
     assert (
         balance_of(app, alice),
         balance_of(app, IN_TRANSIT),
@@ -181,7 +181,7 @@ def test_a_no_after_an_unknown_is_still_a_doubt(app: App, stub: Bank, alice: Wal
     reconcile(app, PAST_GRACE)
 
     found = withdrawal(app, id_)
-    assert WithdrawalState.IN_DOUBT is found.state
+    assert OrderState.IN_DOUBT is found.state
     assert (found.attempts[0].answer, stub.posts(id_)) == (AnswerKind.UNKNOWN, 2)
     assert (balance_of(app, alice), stub.executions(id_)) == (700, 1)
 
@@ -208,11 +208,11 @@ def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(
     stub.order(fault, times=1, **parameters)
     id_ = schedule(app, alice, 300)
     pay(app)
-    assert (withdrawal(app, id_).state, balance_of(app, alice)) == (WithdrawalState.IN_DOUBT, 700)
+    assert (withdrawal(app, id_).state, balance_of(app, alice)) == (OrderState.IN_DOUBT, 700)
     for round_ in range(1, 4):
         reconcile(app, round_ * PAST_GRACE)
 
-    assert (withdrawal(app, id_).state, stub.executions(id_)) == (WithdrawalState.SUCCEEDED, 1)
+    assert (withdrawal(app, id_).state, stub.executions(id_)) == (OrderState.SUCCEEDED, 1)
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (700, 0)
 
 
@@ -224,10 +224,10 @@ def test_unknown_payment_is_sent_again_only_after_the_grace_time(app: App, stub:
     pay(app)
     reconcile(app, SOON)
     reconcile(app, 2 * SOON)
-    assert (withdrawal(app, id_).state, stub.posts(id_)) == (WithdrawalState.IN_DOUBT, 1)
+    assert (withdrawal(app, id_).state, stub.posts(id_)) == (OrderState.IN_DOUBT, 1)
     reconcile(app, PAST_GRACE)
 
-    assert (withdrawal(app, id_).state, stub.posts(id_)) == (WithdrawalState.SUCCEEDED, 2)
+    assert (withdrawal(app, id_).state, stub.posts(id_)) == (OrderState.SUCCEEDED, 2)
 
 
 def test_bank_that_refuses_connections_uses_no_attempt_and_is_paid_when_it_is_back(
@@ -240,13 +240,13 @@ def test_bank_that_refuses_connections_uses_no_attempt_and_is_paid_when_it_is_ba
     for round_ in range(5):
         pay(app, round_ * SOON)
     found = withdrawal(app, id_)
-    assert (found.state, found.attempts_counted) == (WithdrawalState.PROCESSING, 0)
+    assert (found.state, found.attempts_counted) == (OrderState.PROCESSING, 0)
     assert {AnswerKind.NOT_SENT} == set(answers(found))
 
     assert wait_until(stub.is_listening, timeout_s=10)
     pay(app, PAST_GRACE)
 
-    assert (withdrawal(app, id_).state, stub.executions(id_)) == (WithdrawalState.SUCCEEDED, 1)
+    assert (withdrawal(app, id_).state, stub.executions(id_)) == (OrderState.SUCCEEDED, 1)
 
 
 class BankWithoutReferences:
@@ -257,9 +257,9 @@ class BankWithoutReferences:
         del payment
         return Answer(kind=AnswerKind.ACCEPTED)
 
-    def status(self, key: str) -> Status:
+    def status(self, payment: Payment) -> Status:
         """Say nothing."""
-        del key
+        del payment
         return Status(kind=StatusKind.SILENT)
 
 
@@ -270,7 +270,7 @@ def test_payment_without_a_reference_gets_the_key_as_its_reference(app: App, ali
     pay(replace(app, bank=BankWithoutReferences()))
 
     found = withdrawal(app, id_)
-    assert (found.state, found.bank_reference) == (WithdrawalState.SUCCEEDED, bank_key(id_))
+    assert (found.state, found.bank_reference) == (OrderState.SUCCEEDED, bank_key(id_))
 
 
 def test_final_refusal_fails_and_releases_once(app: App, stub: Bank, alice: WalletId) -> None:
@@ -283,7 +283,7 @@ def test_final_refusal_fails_and_releases_once(app: App, stub: Bank, alice: Wall
     reconcile(app, PAST_GRACE)
 
     found = withdrawal(app, id_)
-    assert (found.state, found.failure_reason) == (WithdrawalState.FAILED, FailureReason.BANK_REFUSED)
+    assert (found.state, found.failure_reason) == (OrderState.FAILED, FailureReason.BANK_REFUSED)
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT), stub.posts(id_)) == (1000, 0, 1)
 
 
@@ -297,7 +297,7 @@ def test_bank_without_status_is_never_taken_for_a_no(app: App, stub: Bank, alice
     for round_ in range(1, 5):
         reconcile(app, round_ * PAST_GRACE)
 
-    assert (withdrawal(app, id_).state, balance_of(app, alice)) == (WithdrawalState.IN_DOUBT, 700)
+    assert (withdrawal(app, id_).state, balance_of(app, alice)) == (OrderState.IN_DOUBT, 700)
     assert stub.posts(id_) == 1
 
 
@@ -311,5 +311,5 @@ def test_payment_of_another_amount_is_a_discrepancy_not_a_success(app: App, stub
     reconcile(app)
 
     found = withdrawal(app, id_)
-    assert WithdrawalState.IN_DOUBT is found.state
+    assert OrderState.IN_DOUBT is found.state
     assert "another amount" in found.attention

@@ -15,7 +15,7 @@ from tests.support.books import open_wallet
 from tests.support.database import Database
 from tests.support.payouts import Bank, schedule, withdrawal
 from tests.support.processes import environment, process
-from wallet_core.domain.withdrawal import WithdrawalState
+from wallet_core.domain.order import OrderState
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
@@ -40,7 +40,7 @@ def test_one_round_with_a_limit_does_so_much_and_ends(
         assert child.wait(30) == 0, log.read_text()
 
     states = [withdrawal(app, id_).state for id_ in ids]
-    assert states == [WithdrawalState.SUCCEEDED, WithdrawalState.SUCCEEDED, WithdrawalState.SCHEDULED]
+    assert states == [OrderState.SUCCEEDED, OrderState.SUCCEEDED, OrderState.SCHEDULED]
     assert "pay-due-withdrawals: 2 claimed: 2 succeeded" in log.read_text()
     assert len(Bank(bank.url).ledger()) == 2
 

@@ -12,6 +12,7 @@ from tests.support.books import deposit, open_wallet, transfer
 from tests.support.database import Database
 from tests.support.payouts import schedule
 from wallet_core.bootstrap import open_app
+from wallet_core.domain.money import Money
 from wallet_core.settings import Settings
 from wallet_core.storage.engine import SERVICE_ROLE, Limits, open_engine, transaction
 from wallet_core.usecases.app import App
@@ -47,8 +48,19 @@ def test_history_can_be_neither_changed_nor_removed(
     [
         *["wallets.key", "wallets.id", "wallets.role", "wallets.currency", "wallets.owner", "wallets.create_time"],
         *["withdrawals.id", "withdrawals.wallet", "withdrawals.amount", "withdrawals.bank_account"],
-        *["withdrawals.description", "withdrawals.execute_time", "withdrawals.create_time"],
-        *["bank_attempts.withdrawal", "bank_attempts.number", "bank_attempts.key", "bank_attempts.start_time"],
+        *["withdrawals.description", "withdrawals.execute_time", "withdrawals.create_time", "withdrawals.reserve"],
+        *["scheduled_deposits.id", "scheduled_deposits.wallet", "scheduled_deposits.amount"],
+        *["scheduled_deposits.bank_account", "scheduled_deposits.description", "scheduled_deposits.execute_time"],
+        *["scheduled_deposits.create_time", "scheduled_deposits.external_reference", "scheduled_deposits.collect"],
+        *["bank_attempts.number", "bank_attempts.key", "bank_attempts.start_time"],
+        *["holds.id", "holds.wallet", "holds.amount", "holds.expire_time", "holds.description", "holds.create_time"],
+        *["commission_rules.id", "commission_rules.currency", "commission_rules.threshold"],
+        *["commission_rules.rate_millionths", "commission_rules.fixed", "commission_rules.minimum"],
+        *["commission_rules.maximum", "commission_rules.payer", "commission_rules.wallet"],
+        *["commission_rules.label_key", "commission_rules.label_value", "commission_rules.start_time"],
+        *["commission_rules.create_time"],
+        *["entry_totals.wallet", "entry_totals.sequence", "entry_totals.type", "entry_totals.count"],
+        *["entry_totals.credited", "entry_totals.debited"],
         *["outbox.kind", "outbox.subject", "page_token_keys.secret", "alembic_version.version_num"],
     ],
 )
@@ -61,7 +73,13 @@ def test_what_a_row_is_cannot_be_changed(service: psycopg.Connection, column: st
         service.execute(sql.SQL("UPDATE {} SET {} = {}").format(table, name, name))
 
 
-@pytest.mark.parametrize("table", ["wallets", "withdrawals", "bank_attempts", "page_token_keys"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        *["wallets", "withdrawals", "scheduled_deposits", "bank_attempts", "holds", "commission_rules", "entry_totals"],
+        "page_token_keys",
+    ],
+)
 @pytest.mark.parametrize("statement", ["DELETE FROM {table}", "TRUNCATE {table} CASCADE"])
 def test_a_row_cannot_be_removed(service: psycopg.Connection, table: str, statement: LiteralString) -> None:
     """Neither one by one nor all at once."""
@@ -95,7 +113,11 @@ def test_the_rules_cannot_be_got_around(service: psycopg.Connection, statement: 
     [
         "DELETE FROM outbox",
         "UPDATE wallets SET display_name = 'x', state = state, balance = balance, sequence = sequence",
+        "UPDATE wallets SET held = held, overdraft_limit = overdraft_limit, labels = labels, revision = revision",
         "UPDATE withdrawals SET fence = fence, lease_until = lease_until, attention = attention",
+        "UPDATE scheduled_deposits SET fence = fence, state = state, credit = credit, bank_reference = bank_reference",
+        "UPDATE holds SET fence = fence, lease_until = lease_until, state = state, captured = captured",
+        "UPDATE commission_rules SET end_time = end_time",
         "SELECT * FROM wallets ORDER BY key FOR NO KEY UPDATE",
     ],
 )
@@ -140,6 +162,6 @@ def test_isolation_is_not_inherited_from_the_database(owner: psycopg.Connection,
             alice = open_wallet(app, "alice", 1)
             with transaction(app.claims.engine) as tx:
                 assert tx.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
-            assert deposit(app, alice, 1).available.minor == 2
+            assert deposit(app, alice, 1).available == Money("USD", 2)
     finally:
         owner.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_isolation").format(database))

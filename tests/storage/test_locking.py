@@ -19,7 +19,7 @@ from tests.support.payouts import schedule
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
-from wallet_core.domain.cancel_withdrawal import CancelWithdrawal
+from wallet_core.domain.cancel_order import CancelWithdrawal
 from wallet_core.domain.command import Done
 from wallet_core.domain.errors import (
     DatabaseUnavailable,
@@ -29,11 +29,12 @@ from wallet_core.domain.errors import (
     StateTransitionForbidden,
     TransactionConflict,
 )
+from wallet_core.domain.money import Money
+from wallet_core.domain.order import Claim, OrderState, Withdrawal
 from wallet_core.domain.wallet import WalletId
-from wallet_core.domain.withdrawal import Claim, Withdrawal, WithdrawalState
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_core.usecases.change_withdrawal import change_withdrawal
+from wallet_core.usecases.change_order import change_withdrawal
 from wallet_core.usecases.move_money import MoneyMoved
 from wallet_core.usecases.pay_out import pay_out
 from walletctl.local.waiting import wait_until
@@ -53,9 +54,9 @@ class YesBank:
         self.paid.append(payment.key)
         return Answer(kind=AnswerKind.ACCEPTED, reference="r")
 
-    def status(self, key: str) -> Status:
+    def status(self, payment: Payment) -> Status:
         """Say nothing."""
-        del key
+        del payment
         return Status(kind=StatusKind.SILENT)
 
 
@@ -88,7 +89,7 @@ def claim(app: App) -> Claim:
 
 def cancel(withdrawal: UUID) -> CancelWithdrawal:
     """Return a cancellation with a request of its own."""
-    return CancelWithdrawal(request=request(), withdrawal=withdrawal)
+    return CancelWithdrawal(request=request(), order=withdrawal)
 
 
 @pytest.mark.alone
@@ -101,10 +102,10 @@ def test_a_locked_wallet_delays_only_calls_on_it(app: App, url: str, pool: Threa
         stuck = pool.submit(deposit, app, ALICE, 1)
         assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=5)
         others = [pool.submit(deposit, app, BOB, 1) for _ in range(4)]
-        assert sorted(other.result(5).available.minor for other in others) == [101, 102, 103, 104]
+        assert {other.result(5).available for other in others} == {Money("USD", left) for left in range(101, 105)}
         assert not stuck.done()
 
-    assert stuck.result(5).available.minor == 101
+    assert stuck.result(5).available == Money("USD", 101)
 
 
 @pytest.mark.alone
@@ -163,9 +164,9 @@ def test_a_claim_that_moves_the_fence_amid_a_cancel_does_not_save_the_withdrawal
         cancelling = pool.submit(change_withdrawal, patient, cancel(withdrawal))
         assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=5)
         scheduler.commit()
-    cancelled = cancelling.result(5).withdrawal
+    cancelled = cancelling.result(5).order
 
-    assert (cancelled.state, cancelled.fence) == (WithdrawalState.CANCELLED, 1)
+    assert (cancelled.state, cancelled.fence) == (OrderState.CANCELLED, 1)
     assert patient.reads.withdrawal(withdrawal).lease_until is None
 
 
@@ -182,7 +183,7 @@ def test_a_claim_that_moves_the_fence_amid_a_payout_stops_it(patient: App, url: 
 
     assert paying.result(5) is None
     assert (bank.paid, balance_of(patient, ALICE)) == ([], 100)
-    assert patient.reads.withdrawal(withdrawal).state is WithdrawalState.SCHEDULED
+    assert patient.reads.withdrawal(withdrawal).state is OrderState.SCHEDULED
 
 
 def test_cancel_against_payout_has_one_winner(app: App, settings: Settings) -> None:
@@ -202,17 +203,17 @@ def test_cancel_against_payout_has_one_winner(app: App, settings: Settings) -> N
             cancelled, paid = together(calls)
             state = app.reads.withdrawal(withdrawal).state
             won.add(state)
-            if state is WithdrawalState.CANCELLED:
+            if state is OrderState.CANCELLED:
                 assert not isinstance(cancelled, Exception)
                 assert paid is None
             else:
-                assert state is WithdrawalState.SUCCEEDED
+                assert state is OrderState.SUCCEEDED
                 assert isinstance(cancelled, StateTransitionForbidden)
                 assert isinstance(paid, Withdrawal)
-            assert (f"wd-{withdrawal}" in bank.paid) == (state is WithdrawalState.SUCCEEDED)
+            assert (f"wd-{withdrawal}" in bank.paid) == (state is OrderState.SUCCEEDED)
 
     assert balance_of(app, ALICE) == 1000 - len(bank.paid)
-    assert won <= {WithdrawalState.CANCELLED, WithdrawalState.SUCCEEDED}
+    assert won <= {OrderState.CANCELLED, OrderState.SUCCEEDED}
 
 
 def test_many_claimers_get_disjoint_withdrawals(app: App, settings: Settings) -> None:
@@ -225,7 +226,7 @@ def test_many_claimers_get_disjoint_withdrawals(app: App, settings: Settings) ->
             partial(a.claims.to_pay, limit=4, lease=LEASE, clock_offset=NO_OFFSET) for a in (app, other) for _ in "abc"
         ]
         told = together(calls)
-    claimed = [c.withdrawal for claims in told if isinstance(claims, list) for c in claims]
+    claimed = [c.order for claims in told if isinstance(claims, list) for c in claims]
 
     assert len(claimed) == len(set(claimed)) == 20
     assert set(claimed) == due
@@ -246,7 +247,7 @@ def test_a_connection_that_is_killed_while_waiting_loses_nothing(
         owner.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [killed])
         assert wait_until(lambda: waiting_backends(url) not in ([], killed), timeout_s=5)
 
-    assert posting.result(5).available.minor == 101
+    assert posting.result(5).available == Money("USD", 101)
     assert deposit(patient, ALICE, 1, id_=id_).replayed
     assert balance_of(patient, ALICE) == 101
 

@@ -19,8 +19,8 @@ from tests.support.ledger_pages import a_deposit
 from tests.support.payouts import schedule
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
+from wallet_core.domain.order import OrderState
 from wallet_core.domain.wallet import WalletId
-from wallet_core.domain.withdrawal import WithdrawalState
 from wallet_core.settings import Settings, read_settings
 from wallet_core.usecases.app import App
 from wallet_core.usecases.pay_out import pay_out
@@ -86,9 +86,9 @@ class CountingBank:
         self.paid += 1
         return Answer(kind=AnswerKind.ACCEPTED, reference="r")
 
-    def status(self, key: str) -> Status:
+    def status(self, payment: Payment) -> Status:
         """Know nothing."""
-        del key
+        del payment
         return Status(kind=StatusKind.NOT_FOUND)
 
 
@@ -128,12 +128,12 @@ def test_a_payout_whose_start_was_committed_unheard_is_not_sent_but_asked_about(
         started = lost_in_commit(forgetful, lambda: pay_out(app, claimed), app)
 
         assert (started, bank.paid) == (None, 0)
-        assert app.reads.withdrawal(withdrawal).state is WithdrawalState.PROCESSING
+        assert app.reads.withdrawal(withdrawal).state is OrderState.PROCESSING
         assert balance_of(app, bob) == 95
 
         for later in (timedelta(seconds=40), timedelta(minutes=5)):
             for taken in app.claims.to_reconcile(limit=1, lease=LEASE, clock_offset=later):
                 reconcile(app, taken, clock_offset=later)
-        assert app.reads.withdrawal(withdrawal).state is WithdrawalState.SUCCEEDED
+        assert app.reads.withdrawal(withdrawal).state is OrderState.SUCCEEDED
         assert bank.paid == 1
     assert [check for check in verify(forgetful.settings) if check.broken] == []

@@ -3,22 +3,46 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from alembic import command as alembic
+from alembic.config import Config
 from psycopg import sql
+from sqlalchemy import create_engine, make_url
 
-from tests.support.books import deposit, open_wallet
+from tests.support.books import deposit, open_wallet, request
 from tests.support.database import Cluster, Database
+from tests.support.payouts import bank_key
 from tests.support.together import together
 from wallet_core.bootstrap import migrate, open_app
-from wallet_core.settings import read_settings
+from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
+from wallet_core.domain.cancel_order import CancelWithdrawal
+from wallet_core.domain.command import Command, Done
+from wallet_core.domain.create_wallet import CreateWallet
+from wallet_core.domain.deposit import Deposit
+from wallet_core.domain.errors import InsufficientFunds, Refusal, StateTransitionForbidden
+from wallet_core.domain.money import Money
+from wallet_core.domain.order import OrderState
+from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.transfer import Transfer
+from wallet_core.domain.wallet import WalletId
+from wallet_core.settings import Settings, read_settings
+from wallet_core.storage import migrate as migrations
+from wallet_core.usecases.app import new_id
+from wallet_core.usecases.pay_out import pay_out
+from wallet_core.usecases.reconcile import reconcile
 from walletctl.local.waiting import wait_until
 
 # The advisory lock that lets one migration run at a time; other versions of the code hold the same one.
 MIGRATION_LOCK = 7_236_114_901
+
+LEASE = timedelta(seconds=30)
 
 
 @pytest.fixture
@@ -29,6 +53,24 @@ def empty(cluster: Cluster) -> Iterator[str]:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield urlunsplit(urlsplit(cluster.url)._replace(path=f"/{name}"))
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def grown(empty: str) -> Iterator[Settings]:
+    """Return the settings of a database that was migrated with books of version 0001; they are right at the end."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).with_name("migrations")))
+    engine = create_engine(make_url(empty).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.upgrade(config, "0001")
+    engine.dispose()
+    with psycopg.connect(empty) as connection:
+        connection.execute(Path(__file__).with_name("books_at_0001.sql").read_bytes())
+    migration(empty)()
+    assert Database(empty).broken_rules() == []
+    yield read_settings(database_url=empty, log_level="ERROR")
+    assert Database(empty).broken_rules() == []
 
 
 def shape(url: str) -> list[tuple[object, ...]]:
@@ -76,7 +118,7 @@ def test_a_migrated_database_is_ready_for_use(empty: str) -> None:
 
     migration(empty)()
     with open_app(read_settings(database_url=empty, log_level="ERROR"), name="tests") as app:
-        assert deposit(app, open_wallet(app, "alice"), 5).available.minor == 5
+        assert deposit(app, open_wallet(app, "alice"), 5).available == Money("USD", 5)
 
 
 def test_every_database_has_a_secret_of_its_own(empty: str) -> None:
@@ -116,3 +158,135 @@ def test_migrating_a_database_that_is_not_there_says_so(cluster: Cluster) -> Non
 def _is_waiting(connection: psycopg.Connection) -> bool:
     row = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone()
     return row is not None and row[0] > 0
+
+
+def test_books_that_grew_up_have_the_shape_of_new_ones(grown: Settings, database: Database) -> None:
+    """Whatever was there before; what is counted by the thousand is counted for them, too."""
+
+    url = grown.required_database_url()
+    with psycopg.connect(url) as connection:
+        totals = connection.execute(
+            """
+            SELECT wallets.id, entry_totals.sequence, type, count, credited, debited
+            FROM entry_totals
+            JOIN wallets ON wallets.key = entry_totals.wallet
+            WHERE role = 'ORDINARY'
+            ORDER BY 1, 2, 3
+            """
+        ).fetchall()
+
+    assert shape(url) == shape(database.url)
+    assert totals == [
+        ("bob", 1000, "TRANSFER", 999, 1123, 20),
+        ("bob", 1000, "WITHDRAWAL", 1, 0, 17),
+        ("busy", 1000, "DEPOSIT", 500, 1000, 0),
+        ("busy", 1000, "TRANSFER", 500, 0, 500),
+        ("busy", 2000, "DEPOSIT", 1000, 2000, 0),
+        ("busy", 2000, "TRANSFER", 1000, 0, 1000),
+    ]
+
+
+ALICE, BOB = WalletId("alice"), WalletId("bob")
+CANCELLED = UUID("00000000-0000-0003-0000-000000000010")
+ASKED_BEFORE: list[tuple[int, Command, str | Refusal]] = [
+    (
+        1,
+        CreateWallet(id=ALICE, asked_id=ALICE, currency="USD", owner="alice ltd", display_name="Alice"),
+        "wallets/alice",
+    ),
+    (
+        5,
+        Deposit(id=new_id(), wallet=ALICE, amount=Money("USD", 1000), description="cash", external_reference="ref 5"),
+        "transactions/00000000-0000-0001-0000-000000000005",
+    ),
+    (
+        7,
+        Transfer(id=new_id(), source=ALICE, destination=BOB, amount=Money("USD", 120), description="rent"),
+        "transactions/00000000-0000-0002-0000-000000000007",
+    ),
+    (
+        9,
+        Transfer(id=new_id(), source=BOB, destination=ALICE, amount=Money("USD", 5000), description="rent"),
+        InsufficientFunds("wallets/bob", "USD", 100, 5000),
+    ),
+    (
+        11,
+        ScheduleWithdrawal(
+            id=new_id(),
+            wallet=ALICE,
+            amount=Money("USD", 11),
+            execute_time=None,
+            bank_account="DE02",
+            description="out",
+        ),
+        "withdrawals/00000000-0000-0003-0000-00000000000b",
+    ),
+    (17, CancelWithdrawal(order=CANCELLED), f"withdrawals/{CANCELLED}"),
+    (18, CancelWithdrawal(order=CANCELLED), StateTransitionForbidden(f"withdrawals/{CANCELLED}", "CANCELLED")),
+]
+
+
+@pytest.mark.parametrize(("number", "command", "told"), ASKED_BEFORE)
+def test_what_was_asked_before_a_migration_is_told_again_after_it(
+    grown: Settings, number: int, command: Command, told: str | Refusal
+) -> None:
+    """A request id is for ever: a caller that repeats it across our deployment hears what it heard."""
+
+    with open_app(grown, name="tests") as app:
+        again = replace(command, request=request(UUID(int=number), caller="ops"))
+        if isinstance(told, Refusal):
+            with pytest.raises(type(told)) as refused:
+                app.ledger.post(again)
+            assert refused.value == told
+        else:
+            done = app.ledger.post(again)
+            assert isinstance(done, Done)
+            assert (done.subject, done.replayed) == (told, True)
+
+
+class TruthfulBank:
+    """A bank that has paid all that it was asked for, and knows it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def pay(self, payment: Payment) -> Answer:
+        """Pay."""
+        self.asked.append(payment.key)
+        return Answer(kind=AnswerKind.ACCEPTED, reference="late")
+
+    def status(self, payment: Payment) -> Status:
+        """Say so."""
+        self.asked.append(payment.key)
+        return Status(kind=StatusKind.EXECUTED, amount=payment.amount, reference="late")
+
+
+def test_withdrawals_go_on_where_they_were_before_a_migration(grown: Settings) -> None:
+    """Those under way are ended, under the keys that the bank knows them by; those that had ended stay as they were."""
+
+    bank = TruthfulBank()
+    with open_app(grown, name="tests") as opened:
+        app = replace(opened, bank=bank)
+        for claim in app.claims.to_reconcile(limit=10, lease=LEASE, clock_offset=timedelta()):
+            reconcile(app, claim)
+        for claim in app.claims.to_pay(limit=10, lease=LEASE, clock_offset=timedelta()):
+            pay_out(app, claim)
+        found = app.reads.list_withdrawals(wallet=None, size=20, before=None, conditions=()).items
+
+    succeeded, failed = OrderState.SUCCEEDED, OrderState.FAILED
+    told = {one.amount.minor: (one.state, [attempt.answer for attempt in one.attempts]) for one in found}
+    assert told == {
+        11: (succeeded, ["ACCEPTED"]),
+        12: (failed, ["NO_FOR_GOOD"]),
+        13: (succeeded, ["UNKNOWN"]),
+        14: (failed, ["NO_FOR_NOW"] * 3),
+        15: (OrderState.CANCELLED, []),
+        16: (succeeded, [None]),
+        17: (succeeded, ["UNKNOWN"] * 2),
+        18: (succeeded, ["NOT_SENT", "NO_FOR_NOW", "ACCEPTED"]),
+        19: (OrderState.SCHEDULED, []),
+        20: (succeeded, ["ACCEPTED"]),
+        5000: (failed, []),
+    }
+    ended = [one.id for one in found if one.amount.minor in {13, 16, 17, 18, 20}]
+    assert sorted(bank.asked) == sorted(map(bank_key, ended))

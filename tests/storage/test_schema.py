@@ -18,15 +18,20 @@ from tests.support.rows import (
     Leg,
     insert,
     insert_entries,
+    insert_hold,
+    insert_rule,
+    insert_scheduled_deposit,
     insert_transaction,
     insert_wallet,
     insert_withdrawal,
     set_wallet,
 )
 from wallet_core.domain.bank import AnswerKind
+from wallet_core.domain.commission import Payer
+from wallet_core.domain.hold import HoldState
+from wallet_core.domain.order import FailureReason, OrderState
 from wallet_core.domain.transaction import TransactionType
 from wallet_core.domain.wallet import Role, WalletState
-from wallet_core.domain.withdrawal import FailureReason, WithdrawalState
 from wallet_core.storage.tables import metadata
 
 
@@ -65,12 +70,20 @@ def test_tables_as_the_code_sees_them_are_those_that_were_migrated(database: Dat
 @pytest.mark.parametrize(
     ("constraint", "words"),
     [
-        ("withdrawals_state", set(WithdrawalState)),
-        ("withdrawals_failure_reason", set(FailureReason)),
+        ("withdrawals_state", set(OrderState)),
+        ("withdrawals_failure_reason", set(FailureReason) - {FailureReason.LIMIT_EXCEEDED}),
+        ("scheduled_deposits_state", set(OrderState)),
+        (
+            "scheduled_deposits_failure_reason",
+            set(FailureReason) - {FailureReason.INSUFFICIENT_FUNDS, FailureReason.WALLET_NOT_ACTIVE},
+        ),
         ("bank_attempts_answer", set(AnswerKind)),
         ("wallets_role", set(Role)),
         ("wallets_state", set(WalletState)),
         ("transactions_type", set(TransactionType)),
+        ("transactions_commission_payer", set(Payer)),
+        ("commission_rules_payer", set(Payer)),
+        ("holds_state", set(HoldState)),
     ],
 )
 def test_words_of_the_domain_are_those_that_the_database_takes(
@@ -105,6 +118,10 @@ def test_words_of_the_domain_are_those_that_the_database_takes(
         ("wallets_held", 1, {"held": -1}),
         ("wallets_overdraft_limit", 1, {"balance": 5, "overdraft_limit": -1}),
         ("wallets_sequence", 1, {"sequence": -1}),
+        ("wallets_closed", 1, {"state": "CLOSED", "balance": 1}),
+        ("wallets_closed", 1, {"state": "CLOSED", "overdraft_limit": 1, "balance": -1}),
+        ("wallets_closed", 1, {"state": "CLOSED", "overdraft_limit": 1, "held": 1}),
+        ("wallets_labels", 1, {"labels": "[]"}),
         ("wallets_pkey", 7, {}),
         ("wallets_id_key", 1, {"id": "wallet-7"}),
     ],
@@ -156,20 +173,146 @@ def test_a_withdrawal_that_must_not_be_is_refused(
     assert refused_by(lambda: insert_withdrawal(owner, **changes)) == constraint
 
 
+SUCCEEDED: dict[str, object] = {"state": "SUCCEEDED", "next_attempt_time": None, "credit": uuid4()}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "changes"),
+    [
+        ("scheduled_deposits_amount", {"amount": 0}),
+        ("scheduled_deposits_state", {"state": "RETURNED"}),
+        ("scheduled_deposits_final", {"next_attempt_time": None}),
+        ("scheduled_deposits_final", {"state": "CANCELLED"}),
+        ("scheduled_deposits_lease", {"state": "CANCELLED", "next_attempt_time": None, "lease_until": NOON}),
+        ("scheduled_deposits_collected", {"collect": False, "state": "PROCESSING"}),
+        ("scheduled_deposits_collected", {"collect": False, "state": "IN_DOUBT"}),
+        ("scheduled_deposits_succeeded", {"credit": uuid4()}),
+        ("scheduled_deposits_succeeded", {**SUCCEEDED, "bank_reference": "r", "credit": None}),
+        ("scheduled_deposits_reference", {"bank_reference": "r"}),
+        ("scheduled_deposits_reference", {**SUCCEEDED}),
+        ("scheduled_deposits_reference", {**SUCCEEDED, "collect": False, "bank_reference": "r"}),
+        ("scheduled_deposits_failed", {"state": "FAILED", "next_attempt_time": None}),
+        ("scheduled_deposits_failed", {"failure_reason": "BANK_REFUSED"}),
+        ("scheduled_deposits_failure_reason", {"state": "FAILED", "failure_reason": "INSUFFICIENT_FUNDS"}),
+        ("scheduled_deposits_wallet_fkey", {"wallet": 404}),
+    ],
+)
+def test_a_scheduled_deposit_that_must_not_be_is_refused(
+    owner: psycopg.Connection, constraint: str, changes: dict[str, object]
+) -> None:
+    """One that succeeded names what credited it; only one that is collected has to do with the bank."""
+
+    insert_wallet(owner, 1)
+
+    assert refused_by(lambda: insert_scheduled_deposit(owner, **changes)) == constraint
+
+
+@pytest.mark.parametrize(
+    ("constraint", "changes"),
+    [
+        ("holds_amount", {"amount": 0, "captured": 0}),
+        ("holds_captured", {"captured": -1}),
+        ("holds_captured", {"captured": 6}),
+        ("holds_state", {"state": "LOST"}),
+        ("holds_in_time", {"expire_time": NOON}),
+        ("holds_ended_by_capture", {"state": "CAPTURED", "captured": 0}),
+        ("holds_not_used_up", {"captured": 5}),
+        ("holds_wallet_fkey", {"wallet": 404}),
+    ],
+)
+def test_a_hold_that_must_not_be_is_refused(
+    owner: psycopg.Connection, constraint: str, changes: dict[str, object]
+) -> None:
+    """An active one has something left, and none gives more than it held."""
+
+    insert_wallet(owner, 1)
+
+    assert refused_by(lambda: insert_hold(owner, **changes)) == constraint
+
+
+@pytest.mark.parametrize(
+    ("constraint", "changes"),
+    [
+        ("commission_rules_currency", {"currency": "usd"}),
+        ("commission_rules_threshold", {"threshold": -1}),
+        ("commission_rules_rate", {"rate_millionths": -1}),
+        ("commission_rules_rate", {"rate_millionths": 1_000_001}),
+        ("commission_rules_fixed", {"fixed": -1}),
+        ("commission_rules_minimum", {"minimum": -1}),
+        ("commission_rules_maximum", {"maximum": 0}),
+        ("commission_rules_payer", {"payer": "NOBODY"}),
+        ("commission_rules_scope", {"label_key": "tier"}),
+        ("commission_rules_scope", {"wallet": 1, "label_key": "tier", "label_value": "gold"}),
+        ("commission_rules_wallet_fkey", {"wallet": 404}),
+    ],
+)
+def test_a_commission_rule_that_must_not_be_is_refused(
+    owner: psycopg.Connection, constraint: str, changes: dict[str, object]
+) -> None:
+    """It is for one wallet, for a label, or for all of a currency; and it never takes more than the amount by rate."""
+
+    insert_wallet(owner, 1)
+
+    assert refused_by(lambda: insert_rule(owner, **changes)) == constraint
+
+
+@pytest.mark.parametrize(
+    ("constraint", "changes"),
+    [
+        ("bank_attempts_key", {"key": "wd-1"}),
+        ("bank_attempts_key", {"key": f"xx-{uuid4()}"}),
+        ("bank_attempts_number", {"number": 0}),
+        ("bank_attempts_answer", {"answer": "PERHAPS", "answer_time": NOON}),
+        ("bank_attempts_answered", {"answer": "ACCEPTED"}),
+        ("bank_attempts_answered", {"answer_time": NOON}),
+    ],
+)
+def test_an_attempt_that_must_not_be_is_refused(
+    owner: psycopg.Connection, constraint: str, changes: dict[str, object]
+) -> None:
+    """Its key tells what it was for."""
+
+    values = {"key": f"sd-{uuid4()}", "number": 1, "start_time": NOON, "reference": "", "detail": ""}
+
+    assert refused_by(lambda: insert(owner, "bank_attempts", **(values | changes))) == constraint
+
+
+@pytest.mark.parametrize("sequence", [0, 1, 999, 1001])
+def test_totals_are_kept_at_every_thousandth_entry_only(owner: psycopg.Connection, sequence: int) -> None:
+    """Elsewhere nobody would look for them."""
+
+    values = {"wallet": 1, "sequence": sequence, "type": "DEPOSIT", "count": 1, "credited": 1, "debited": 0}
+
+    assert refused_by(lambda: insert(owner, "entry_totals", **values)) == "entry_totals_sequence"
+
+
+CAUSED = [type_ for type_ in TransactionType if type_ not in {TransactionType.TRANSFER, TransactionType.DEPOSIT}]
+CHARGED: dict[str, object] = {"commission": 1, "commission_rule": uuid4(), "commission_payer": "SOURCE"}
+
+
 @pytest.mark.parametrize(
     ("constraint", "changes"),
     [
         ("transactions_amount", {"amount": 0}),
         ("transactions_amount", {"amount": -1}),
-        ("transactions_type", {"type": "GIFT"}),
-        ("transactions_withdrawal", {"type": "WITHDRAWAL"}),
-        ("transactions_withdrawal", {"withdrawal": uuid4()}),
+        ("transactions_type", {"type": "GIFT", "cause": uuid4()}),
+        ("transactions_cause", {"cause": uuid4()}),
+        *[("transactions_cause", {"type": type_}) for type_ in CAUSED],
+        *[("transactions_commission", {"type": type_, "cause": uuid4(), **CHARGED}) for type_ in CAUSED],
+        ("transactions_commission", {"type": "DEPOSIT", **CHARGED}),
+        ("transactions_commission", {**CHARGED, "commission": -1}),
+        ("transactions_commission_rule", {"commission": 1}),
+        ("transactions_commission_rule", {**CHARGED, "commission_rule": None}),
+        ("transactions_commission_rule", {"commission_payer": "SOURCE"}),
+        ("transactions_commission_payer", {**CHARGED, "commission_payer": "NOBODY"}),
+        ("transactions_batch", {"batch": uuid4()}),
+        ("transactions_batch", {"batch_item": 0}),
     ],
 )
 def test_a_transaction_that_must_not_be_is_refused(
     owner: psycopg.Connection, constraint: str, changes: dict[str, object]
 ) -> None:
-    """A payout's legs name their withdrawal, and nothing else does."""
+    """What came from something names it, and nothing else does; commission is taken of transfers and given back."""
 
     assert refused_by(lambda: insert_transaction(owner, uuid4(), **changes)) == constraint
 

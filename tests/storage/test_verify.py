@@ -1,26 +1,36 @@
 """Verify: every kind of damage to the books is found by the rule that it breaks."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from tests.support.books import deposit, open_wallet, transfer
+from tests.support.books import deposit, open_wallet, request, transfer
 from tests.support.database import Database
 from tests.support.payouts import schedule
 from tests.support.rows import NOON, insert, insert_entries, insert_wallet, without_triggers
 from wallet_core.bootstrap import open_app, verify
+from wallet_core.domain.capture_hold import CaptureHold
+from wallet_core.domain.change_commission import CreateCommissionRule
+from wallet_core.domain.commission import Payer
+from wallet_core.domain.money import Money
+from wallet_core.domain.place_hold import PlaceHold
+from wallet_core.domain.reverse_transaction import ReverseTransaction
+from wallet_core.domain.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
-from wallet_core.usecases.app import App
+from wallet_core.usecases.app import App, new_id
+from wallet_core.usecases.credit_deposit import credit_deposit
 from wallet_core.usecases.pay_out import pay_out
 
 Damage = Callable[[psycopg.Connection], object]
 
 RULES = {
-    *["balances", "zero_sum", "nothing_invented", "histories", "transactions", "floors", "in_transit"],
-    *["withdrawals", "requests"],
+    *["balances", "zero_sum", "nothing_invented", "histories", "transactions", "reversals", "holds", "closed"],
+    *["totals", "floors", "in_transit", "withdrawals", "scheduled_deposits", "causes", "requests"],
+    *["attempts", "batches"],
 }
 LEASE = timedelta(seconds=30)
 
@@ -29,6 +39,84 @@ def pay_all(app: App) -> None:
     """Pay out whatever is due."""
     for claim in app.claims.to_pay(limit=10, lease=LEASE, clock_offset=timedelta()):
         pay_out(app, claim)
+
+
+def charge_and_reverse(app: App, alice: WalletId, bob: WalletId) -> None:
+    """Transfer with a commission of a tenth, and give a part of it back."""
+    app.ledger.post(
+        CreateCommissionRule(
+            request=request(),
+            id=new_id(),
+            currency="USD",
+            threshold=0,
+            rate_millionths=100_000,
+            fixed=0,
+            minimum=0,
+            maximum=None,
+            payer=Payer.SOURCE,
+            wallet=None,
+            label=None,
+            start_time=None,
+            end_time=None,
+        )
+    )
+    charged = transfer(app, alice, bob, 20).transaction
+    app.ledger.post(
+        ReverseTransaction(
+            request=request(),
+            id=new_id(),
+            transaction=charged.id,
+            amount=Money("USD", 10),
+            keep_commission=False,
+            description="",
+        )
+    )
+
+
+def hold_and_capture(app: App, alice: WalletId, bob: WalletId) -> None:
+    """Hold twelve and capture five of them."""
+    hold = new_id()
+    app.ledger.post(
+        PlaceHold(
+            request=request(),
+            id=hold,
+            wallet=alice,
+            amount=Money("USD", 12),
+            expire_time=datetime(2100, 1, 1, tzinfo=UTC),
+            description="",
+        )
+    )
+    app.ledger.post(
+        CaptureHold(
+            request=request(),
+            id=new_id(),
+            hold=hold,
+            destination=bob,
+            amount=Money("USD", 5),
+            final=False,
+            description="",
+        )
+    )
+
+
+def schedule_deposits(app: App, now: WalletId, later: WalletId) -> None:
+    """Credit six to a wallet, and promise six to another."""
+    for wallet, execute_time in ((now, None), (later, datetime(2100, 1, 1, tzinfo=UTC))):
+        app.ledger.post(
+            ScheduleDeposit(
+                request=request(),
+                id=new_id(),
+                wallet=wallet,
+                amount=Money("USD", 6),
+                execute_time=execute_time,
+                collect=False,
+                bank_account="",
+                description="",
+                external_reference="",
+            )
+        )
+    for claim in app.claims.to_credit(limit=10, lease=LEASE, clock_offset=timedelta()):
+        credit_deposit(app, claim)
 
 
 @pytest.fixture
@@ -45,6 +133,9 @@ def books(settings: Settings, bank: object, database: Database) -> Iterator[psyc
         schedule(app, bob, 1000)
         pay_all(app)
         schedule(app, alice, 3)
+        charge_and_reverse(app, alice, bob)
+        hold_and_capture(app, alice, bob)
+        schedule_deposits(app, bob, open_wallet(app, "dave"))
     with psycopg.connect(database.url, autocommit=True) as owner:
         yield owner
     database.clean()
@@ -76,6 +167,12 @@ def an_orphan_entry(owner: psycopg.Connection) -> None:
 def a_wallet_with_a_number_but_no_history(owner: psycopg.Connection) -> None:
     """Open a wallet that says it has entries."""
     insert_wallet(owner, 404, sequence=1)
+
+
+def a_thousand_entries_without_totals(owner: psycopg.Connection) -> None:
+    """Write a long history of a wallet, and nothing of what it amounts to."""
+    insert_wallet(owner, 404, balance=1000, sequence=1000)
+    insert_entries(owner, [(404, number, 1, number) for number in range(1, 1001)])
 
 
 def a_request_answered_with(subject: str) -> Damage:
@@ -121,9 +218,51 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("transactions", run("UPDATE transactions SET amount = amount - 1 WHERE type = 'TRANSFER'")),
     ("transactions", run("UPDATE transactions SET destination = source WHERE type = 'TRANSFER'")),
     ("transactions", run("UPDATE transactions SET source = destination, destination = source WHERE type = 'TRANSFER'")),
+    ("transactions", run("UPDATE transactions SET commission = commission + 1 WHERE commission > 0")),
+    ("transactions", run("UPDATE transactions SET commission_payer = 'DESTINATION' WHERE commission > 0")),
+    ("transactions", run("UPDATE entries SET type = 'DEPOSIT' WHERE type = 'TRANSFER' AND wallet = :alice")),
+    ("transactions", run("UPDATE transactions SET time = time + interval '1 day' WHERE type = 'TRANSFER'")),
+    ("reversals", run("UPDATE transactions SET amount = 21 WHERE type = 'REVERSAL'")),
+    ("reversals", run("UPDATE transactions SET commission = -3 WHERE type = 'REVERSAL'")),
+    ("reversals", run("UPDATE transactions SET source = destination, destination = source WHERE type = 'REVERSAL'")),
+    (
+        "reversals",
+        run(
+            "UPDATE transactions SET cause = (SELECT id FROM transactions WHERE type = 'HOLD_CAPTURE')"
+            " WHERE type = 'REVERSAL'"
+        ),
+    ),
+    ("reversals", run("DELETE FROM transactions WHERE commission > 0")),
+    ("holds", run("UPDATE wallets SET held = held + 1 WHERE id = 'alice'")),
+    ("holds", run("UPDATE holds SET state = 'VOIDED'")),
+    ("holds", run("UPDATE holds SET captured = captured + 1")),
+    ("holds", run("UPDATE withdrawals SET reserve = true WHERE state = 'SCHEDULED'")),
+    ("holds", run("UPDATE transactions SET amount = amount + 1 WHERE type = 'HOLD_CAPTURE'")),
+    ("holds", run("DELETE FROM transactions WHERE type = 'HOLD_CAPTURE'")),
+    ("holds", run("DELETE FROM holds")),
+    ("closed", run("UPDATE wallets SET state = 'CLOSED' WHERE id = 'dave'")),
+    ("closed", run("UPDATE wallets SET state = 'CLOSED', balance = 0, held = 0 WHERE id = 'alice'")),
+    (
+        "closed",
+        run(
+            "UPDATE holds SET wallet = wallets.key FROM wallets WHERE wallets.id = 'carol';"
+            " UPDATE wallets SET state = 'CLOSED', balance = 0 WHERE id = 'carol'"
+        ),
+    ),
+    ("totals", a_thousand_entries_without_totals),
+    ("totals", run("INSERT INTO entry_totals VALUES (:alice, 1000, 'TRANSFER', 1, 0, 10)")),
     ("in_transit", run("UPDATE withdrawals SET state = 'PROCESSING' WHERE state = 'SCHEDULED'")),
     ("in_transit", run("UPDATE wallets SET balance = balance + 1 WHERE id = 'system:in_transit:USD'")),
     ("withdrawals", run("UPDATE withdrawals SET state = 'PROCESSING' WHERE state = 'SCHEDULED'")),
+    (
+        "withdrawals",
+        run("UPDATE withdrawals SET wallet = (SELECT key FROM wallets WHERE id = 'system:commission:USD')"),
+    ),
+    ("holds", run("UPDATE holds SET wallet = (SELECT key FROM wallets WHERE id = 'system:commission:USD')")),
+    ("causes", run("UPDATE transactions SET commission_rule = gen_random_uuid() WHERE commission > 0")),
+    ("attempts", run("UPDATE bank_attempts SET key = 'wd-00000000-0000-0000-0000-000000000000' WHERE number = 1")),
+    ("attempts", run("UPDATE bank_attempts SET number = number + 1")),
+    ("batches", run("UPDATE transactions SET batch = gen_random_uuid(), batch_item = 1 WHERE commission > 0")),
     ("withdrawals", run("UPDATE withdrawals SET amount = amount + 1 WHERE state = 'SUCCEEDED'")),
     ("withdrawals", run("UPDATE transactions SET amount = 4 WHERE type = 'WITHDRAWAL_SETTLEMENT'")),
     ("withdrawals", run("DELETE FROM transactions WHERE type = 'WITHDRAWAL_SETTLEMENT'")),
@@ -145,13 +284,49 @@ DAMAGE: list[tuple[str, Damage]] = [
     (
         "withdrawals",
         run(
-            "UPDATE transactions SET type = 'WITHDRAWAL', withdrawal = (SELECT id FROM withdrawals"
-            " WHERE state = 'SCHEDULED') WHERE type = 'TRANSFER'"
+            "UPDATE transactions SET type = 'WITHDRAWAL', cause = (SELECT id FROM withdrawals"
+            " WHERE state = 'SCHEDULED') WHERE type = 'TRANSFER' AND commission = 0"
         ),
     ),
     ("withdrawals", run("DELETE FROM withdrawals WHERE state = 'SUCCEEDED'")),
-    ("requests", a_request_answered_with("transactions")),
-    ("requests", a_request_answered_with("withdrawals")),
+    ("scheduled_deposits", run("UPDATE scheduled_deposits SET amount = amount + 1 WHERE state = 'SUCCEEDED'")),
+    ("scheduled_deposits", run("UPDATE scheduled_deposits SET credit = gen_random_uuid() WHERE state = 'SUCCEEDED'")),
+    (
+        "scheduled_deposits",
+        run("UPDATE scheduled_deposits SET state = 'CANCELLED', credit = NULL WHERE state = 'SUCCEEDED'"),
+    ),
+    (
+        "scheduled_deposits",
+        run(
+            "UPDATE scheduled_deposits SET state = 'SUCCEEDED', credit = id, next_attempt_time = NULL"
+            " WHERE state = 'SCHEDULED'"
+        ),
+    ),
+    (
+        "scheduled_deposits",
+        run("UPDATE transactions SET type = 'COLLECTION' WHERE type = 'DEPOSIT' AND cause IS NOT NULL"),
+    ),
+    (
+        "scheduled_deposits",
+        run(
+            "UPDATE transactions SET cause = (SELECT id FROM scheduled_deposits WHERE state = 'SUCCEEDED')"
+            " WHERE type = 'DEPOSIT'"
+        ),
+    ),
+    ("scheduled_deposits", run("DELETE FROM transactions WHERE type = 'DEPOSIT' AND cause IS NOT NULL")),
+    ("causes", run("DELETE FROM holds")),
+    ("causes", run("DELETE FROM withdrawals WHERE state = 'SUCCEEDED'")),
+    ("causes", run("DELETE FROM scheduled_deposits WHERE state = 'SUCCEEDED'")),
+    ("causes", run("UPDATE transactions SET cause = gen_random_uuid() WHERE type = 'DEPOSIT'")),
+    ("causes", run("UPDATE transactions SET cause = gen_random_uuid() WHERE type = 'REVERSAL'")),
+    *[
+        ("requests", a_request_answered_with(collection))
+        for collection in (
+            *("transactions", "withdrawals", "scheduledDeposits", "holds", "commissionRules", "batches", "wallets"),
+        )
+    ],
+    ("requests", run("DELETE FROM commission_rules")),
+    ("requests", run("DELETE FROM scheduled_deposits WHERE state = 'SCHEDULED'")),
     ("requests", run("DELETE FROM withdrawals WHERE state = 'SCHEDULED'")),
     ("requests", run("DELETE FROM transactions WHERE type = 'TRANSFER'")),
 ]
@@ -174,7 +349,8 @@ def test_a_wallet_below_its_floor_is_found(books: psycopg.Connection, settings: 
 
     books.execute("ALTER TABLE wallets DROP CONSTRAINT wallets_floor")
     try:
-        books.execute("UPDATE wallets SET held = 1000 WHERE id = 'bob'")
+        books.execute("UPDATE holds SET amount = amount + 1000")
+        books.execute("UPDATE wallets SET held = held + 1000 WHERE id = 'alice'")
         assert broken(settings) == {"floors"}
     finally:
         books.execute("UPDATE wallets SET held = 0")
@@ -185,7 +361,7 @@ def test_a_wallet_below_its_floor_is_found(books: psycopg.Connection, settings: 
 
 
 def test_right_books_break_no_rule(books: psycopg.Connection, settings: Settings) -> None:
-    """With a deposit, a transfer, a payout, a refused one and one to come."""
+    """With deposits, transfers, a payout, a refused one and one to come; a hold, commission, a reversal."""
 
     del books
 

@@ -9,7 +9,7 @@ from wallet_core.domain.money import Money
 from wallet_core.domain.transfer import Transfer
 from wallet_core.domain.wallet import WalletId
 from wallet_core.usecases.app import App, new_id
-from wallet_core.usecases.create_wallet import create_wallet
+from wallet_core.usecases.change_wallet import change_wallet
 from wallet_core.usecases.move_money import MoneyMoved, move_money
 
 
@@ -21,7 +21,7 @@ def request(id_: UUID | None = None, caller: str = "tests") -> Request:
 def open_wallet(app: App, wallet: str, balance: int = 0, currency: str = "USD") -> WalletId:
     """Open a wallet and deposit *balance* minor units into it."""
     id_ = WalletId(wallet)
-    create_wallet(
+    change_wallet(
         app,
         CreateWallet(request=request(), id=id_, asked_id=id_, currency=currency, owner="", display_name=""),
     )

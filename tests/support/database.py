@@ -13,8 +13,11 @@ from wallet_core.settings import read_settings
 
 _TEMPLATE = "wallet_template"
 
-# In this order, because attempts hang on withdrawals and those on wallets.
-_TABLES = ("bank_attempts", "withdrawals", "outbox", "requests", "entries", "transactions", "wallets")
+# In this order, because most of them hang on wallets.
+_TABLES = (
+    *("bank_attempts", "withdrawals", "scheduled_deposits", "holds", "commission_rules", "outbox", "requests"),
+    *("entry_totals", "entries", "transactions", "wallets"),
+)
 
 
 @dataclass(frozen=True, slots=True)

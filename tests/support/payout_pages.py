@@ -5,24 +5,18 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from tests.support.ledger_pages import ALICE, IN_TRANSIT, NOW, books_of, wallet
+from tests.support.payouts import bank_key
 from wallet_core.domain.bank import Answer, AnswerKind, Status, StatusKind
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Done, Refused
 from wallet_core.domain.decide import decide
 from wallet_core.domain.money import Money
-from wallet_core.domain.payout import PayoutCommand, SettleDoubt, SettlePayout, StartPayout, TakeOver
-from wallet_core.domain.withdrawal import (
-    Attempt,
-    Claim,
-    PayoutPolicy,
-    Withdrawal,
-    WithdrawalState,
-    bank_key,
-)
+from wallet_core.domain.order import Attempt, Claim, OrderKind, OrderState, PaymentPolicy, Withdrawal
+from wallet_core.domain.payment import PaymentCommand, SettleDoubt, SettlePayment, StartPayment, TakeOver
 
 WITHDRAWAL = UUID(int=7)
 AMOUNT = Money("USD", 10)
-POLICY = PayoutPolicy(
+POLICY = PaymentPolicy(
     attempts_max=3,
     backoff_first=timedelta(seconds=1),
     backoff_max=timedelta(seconds=60),
@@ -35,7 +29,7 @@ POLICY = PayoutPolicy(
 # Full jitter at its longest, so that waits are what the policy says.
 JITTER = 1.0
 LEASE_UNTIL = NOW + POLICY.lease
-ON_ITS_WAY = (WithdrawalState.PROCESSING, WithdrawalState.IN_DOUBT)
+ON_ITS_WAY = (OrderState.PROCESSING, OrderState.IN_DOUBT)
 
 Answered = AnswerKind | None
 
@@ -45,13 +39,15 @@ class Payout:
     """One withdrawal of ten units from a wallet that had a hundred, on books in memory."""
 
     books: Books
-    policy: PayoutPolicy = POLICY
+    policy: PaymentPolicy = POLICY
     resends: bool = True
 
     @property
     def now(self) -> Withdrawal:
         """The withdrawal as it is now."""
-        return self.books.withdrawals[WITHDRAWAL]
+        found = self.books.orders[WITHDRAWAL]
+        assert isinstance(found, Withdrawal)
+        return found
 
     @property
     def money(self) -> tuple[int, int]:
@@ -61,7 +57,8 @@ class Payout:
     def claim(self, fence: int | None = None) -> Claim:
         """Return the claim of whoever holds *fence*, by default the latest."""
         return Claim(
-            withdrawal=WITHDRAWAL,
+            kind=OrderKind.WITHDRAWAL,
+            order=WITHDRAWAL,
             fence=self.now.fence if fence is None else fence,
             state=self.now.state,
             wallet=ALICE,
@@ -71,13 +68,13 @@ class Payout:
         )
 
     def start(self, claim: Claim | None = None) -> Done | Refused:
-        """Decide on StartPayout."""
-        return self._decide(StartPayout(id=uuid4(), claim=claim or self.claim(), policy=self.policy, jitter=JITTER))
+        """Decide on StartPayment."""
+        return self._decide(StartPayment(id=uuid4(), claim=claim or self.claim(), policy=self.policy, jitter=JITTER))
 
     def answer(self, answer: AnswerKind | Answer, attempt: int = 0, claim: Claim | None = None) -> Done | Refused:
-        """Decide on SettlePayout, of the latest attempt unless told otherwise."""
+        """Decide on SettlePayment, of the latest attempt unless told otherwise."""
         return self._decide(
-            SettlePayout(
+            SettlePayment(
                 id=uuid4(),
                 claim=claim or self.claim(),
                 policy=self.policy,
@@ -107,16 +104,16 @@ class Payout:
 
     def claimed_again(self) -> None:
         """Stamp the next fence, as another worker's claim does."""
-        self.books.withdrawals[WITHDRAWAL] = replace(
+        self.books.orders[WITHDRAWAL] = replace(
             self.now, fence=self.now.fence + 1, lease_until=self.books.now + self.policy.lease
         )
 
-    def _decide(self, command: PayoutCommand) -> Done | Refused:
+    def _decide(self, command: PaymentCommand) -> Done | Refused:
         return decide(self.books, [command])[0]
 
 
 def a_payout(
-    state: WithdrawalState = WithdrawalState.PROCESSING,
+    state: OrderState = OrderState.PROCESSING,
     answers: tuple[Answered, ...] = (None,),
     *,
     now: datetime = NOW,
@@ -128,8 +125,8 @@ def a_payout(
         books.wallets[ALICE].balance -= AMOUNT.minor
         books.wallets[IN_TRANSIT].balance += AMOUNT.minor
     key = bank_key(WITHDRAWAL)
-    final = state not in {*ON_ITS_WAY, WithdrawalState.SCHEDULED}
-    books.withdrawals[WITHDRAWAL] = Withdrawal(
+    final = state not in {*ON_ITS_WAY, OrderState.SCHEDULED}
+    books.orders[WITHDRAWAL] = Withdrawal(
         id=WITHDRAWAL,
         wallet=ALICE,
         amount=AMOUNT,

@@ -6,12 +6,13 @@ from uuid import UUID
 import httpx
 
 from tests.support.books import request
+from wallet_core.domain import order
 from wallet_core.domain.money import Money
+from wallet_core.domain.order import OrderKind, Withdrawal
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.wallet import WalletId
-from wallet_core.domain.withdrawal import Withdrawal, bank_key
 from wallet_core.usecases.app import App, new_id
-from wallet_core.usecases.change_withdrawal import change_withdrawal
+from wallet_core.usecases.change_order import change_withdrawal
 
 
 def schedule(
@@ -30,7 +31,12 @@ def schedule(
             description="",
         ),
     )
-    return scheduled.withdrawal.id
+    return scheduled.order.id
+
+
+def bank_key(id_: UUID) -> str:
+    """Return the key that the bank gets for a withdrawal."""
+    return order.bank_key(OrderKind.WITHDRAWAL, id_)
 
 
 def withdrawal(app: App, id_: UUID) -> Withdrawal:

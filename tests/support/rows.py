@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import psycopg
@@ -57,7 +57,7 @@ def insert_transaction(connection: psycopg.Connection, id_: UUID, **changes: obj
         "amount": 5,
         "description": "",
         "external_reference": "",
-        "withdrawal": None,
+        "cause": None,
         "time": NOON,
     }
     insert(connection, "transactions", **(values | changes))
@@ -65,7 +65,16 @@ def insert_transaction(connection: psycopg.Connection, id_: UUID, **changes: obj
 
 def insert_withdrawal(connection: psycopg.Connection, **changes: object) -> None:
     """Insert a withdrawal, with *changes* to a scheduled one of five from wallet 1."""
-    values: dict[str, object] = {
+    insert(connection, "withdrawals", **(_an_order() | changes))
+
+
+def insert_scheduled_deposit(connection: psycopg.Connection, **changes: object) -> None:
+    """Insert a scheduled deposit, with *changes* to one of five into wallet 1 that is to be collected."""
+    insert(connection, "scheduled_deposits", **(_an_order() | {"external_reference": "", "collect": True} | changes))
+
+
+def _an_order() -> dict[str, object]:
+    return {
         "id": uuid4(),
         "wallet": 1,
         "amount": 5,
@@ -83,7 +92,40 @@ def insert_withdrawal(connection: psycopg.Connection, **changes: object) -> None
         "failure_reason": None,
         "attention": "",
     }
-    insert(connection, "withdrawals", **(values | changes))
+
+
+def insert_hold(connection: psycopg.Connection, **changes: object) -> None:
+    """Insert a hold, with *changes* to an active one of five in wallet 1 of which two were captured."""
+    values: dict[str, object] = {
+        "id": uuid4(),
+        "wallet": 1,
+        "amount": 5,
+        "captured": 2,
+        "state": "ACTIVE",
+        "expire_time": NOON + timedelta(days=1),
+        "description": "",
+        "create_time": NOON,
+        "update_time": NOON,
+        "fence": 0,
+    }
+    insert(connection, "holds", **(values | changes))
+
+
+def insert_rule(connection: psycopg.Connection, **changes: object) -> None:
+    """Insert a commission rule, with *changes* to one of a percent for all of USD, from one to nine."""
+    values: dict[str, object] = {
+        "id": uuid4(),
+        "currency": "USD",
+        "threshold": 0,
+        "rate_millionths": 10_000,
+        "fixed": 0,
+        "minimum": 1,
+        "maximum": 9,
+        "payer": "SOURCE",
+        "start_time": NOON,
+        "create_time": NOON,
+    }
+    insert(connection, "commission_rules", **(values | changes))
 
 
 def insert_entries(
@@ -93,9 +135,9 @@ def insert_entries(
     id_ = transaction or uuid4()
     rows = [(key, sequence, id_, amount, after, time) for key, sequence, amount, after in legs]
     connection.execute(
-        sql.SQL("INSERT INTO entries (wallet, sequence, transaction, amount, balance_after, time) VALUES {}").format(
-            sql.SQL(", ").join([sql.SQL("(%s, %s, %s, %s, %s, %s)")] * len(rows))
-        ),
+        sql.SQL(
+            "INSERT INTO entries (wallet, sequence, transaction, amount, balance_after, time, type) VALUES {}"
+        ).format(sql.SQL(", ").join([sql.SQL("(%s, %s, %s, %s, %s, %s, 'TRANSFER')")] * len(rows))),
         [value for row in rows for value in row],
     )
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from tests.support.payout_pages import AMOUNT, WITHDRAWAL, Payout
 from wallet_core.domain.bank import AnswerKind, StatusKind
-from wallet_core.domain.withdrawal import Claim, WithdrawalState
+from wallet_core.domain.order import Claim, OrderState
 
 SEND_WINDOW = timedelta(seconds=8)  # the call's own deadline included
 
@@ -81,8 +81,8 @@ class Workers:
         if w.next_attempt_time is None or w.next_attempt_time > now:
             return
         free, expired = w.lease_until is None, w.lease_until is not None and w.lease_until <= now
-        scheduled, processing = w.state is WithdrawalState.SCHEDULED, w.state is WithdrawalState.PROCESSING
-        doubtful = w.state is WithdrawalState.IN_DOUBT
+        scheduled, processing = w.state is OrderState.SCHEDULED, w.state is OrderState.PROCESSING
+        doubtful = w.state is OrderState.IN_DOUBT
         payable = (scheduled and (free or expired)) or (processing and free)
         askable = (doubtful and (free or expired)) or (processing and expired)
         if payable if to_pay else askable:
@@ -97,7 +97,7 @@ class Workers:
         before = len(self.payout.now.attempts)
         if to_pay:
             self.payout.start(claim)
-        elif self.payout.now.state is WithdrawalState.IN_DOUBT:
+        elif self.payout.now.state is OrderState.IN_DOUBT:
             self.payout.hear(self.bank.status(), claim)
         else:
             self.payout.take_over(claim)
@@ -130,14 +130,14 @@ class Workers:
     def check(self) -> None:
         """Raise unless the books are right and nothing was released that was or will be paid."""
         w, bank, (_, in_transit) = self.payout.now, self.bank, self.payout.money
-        under_way = w.state in {WithdrawalState.PROCESSING, WithdrawalState.IN_DOUBT}
+        under_way = w.state in {OrderState.PROCESSING, OrderState.IN_DOUBT}
         assert in_transit == (AMOUNT.minor if under_way else 0)
         assert sum(wallet.balance for wallet in self.payout.books.wallets.values()) == 0
         for moved in self.payout.books.written.transactions:
             assert sum(entry.amount for entry in moved.entries) == 0
         assert bank.executions <= 1
-        if w.state is WithdrawalState.SUCCEEDED:
+        if w.state is OrderState.SUCCEEDED:
             assert bank.executions == 1
-        if w.state is WithdrawalState.FAILED:
+        if w.state is OrderState.FAILED:
             assert (bank.executions, bank.pending) == (0, False)
             assert w.id == WITHDRAWAL

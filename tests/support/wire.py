@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from wallet_grpc.server import SERVICES
+from wallet_grpc.descriptors import SERVICES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,7 @@ def test_a_bank_that_pays_says_so_and_what_it_paid(bank: BankServer) -> None:
     """The contract, from end to end: what was asked for is what the bank knows."""
 
     answer = gateway(bank.url).pay(PAYMENT)
-    status = gateway(bank.url).status("wd-1")
+    status = gateway(bank.url).status(PAYMENT)
 
     assert (answer.kind, status.kind) == (ACCEPTED, StatusKind.EXECUTED)
     assert (PAYMENT.amount, answer.reference) == (status.amount, status.reference)
@@ -103,7 +103,7 @@ def test_a_redirect_is_never_followed(bank: BankServer, path: str) -> None:
 
     assert gateway(bank.url).pay(PAYMENT).kind is UNKNOWN
     assert posts(bank) == 1
-    assert gateway(bank.url).status("wd-1").kind is StatusKind.NOT_FOUND
+    assert gateway(bank.url).status(PAYMENT).kind is StatusKind.NOT_FOUND
 
 
 @pytest.mark.alone
@@ -138,7 +138,7 @@ def test_a_status_that_trickles_in_is_given_up_at_the_total_deadline(bank: BankS
     order(bank, "trickle", interval=0.05, match={"path": "/transfers"})
     started_at = monotonic()
 
-    assert gateway(bank.url).status("wd-1").kind is StatusKind.SILENT
+    assert gateway(bank.url).status(PAYMENT).kind is StatusKind.SILENT
     assert monotonic() - started_at <= DEADLINE_S + MARGIN_S
 
 
@@ -150,7 +150,7 @@ def test_a_bank_that_refuses_connections_was_sent_nothing() -> None:
         nobody = gateway(f"http://127.0.0.1:{unused.getsockname()[1]}")
 
         assert nobody.pay(PAYMENT).kind is NOT_SENT
-        assert nobody.status("wd-1").kind is StatusKind.SILENT
+        assert nobody.status(PAYMENT).kind is StatusKind.SILENT
 
 
 @pytest.mark.parametrize("url", ["http://no-such-host.invalid", "nonsense", "ftp://127.0.0.1", "http://[", "http://"])
@@ -159,7 +159,7 @@ def test_an_address_that_leads_nowhere_was_sent_nothing(url: str) -> None:
 
     nowhere = gateway(url, deadline_s=3)
 
-    assert nowhere.status("wd-1").kind is StatusKind.SILENT
+    assert nowhere.status(PAYMENT).kind is StatusKind.SILENT
     assert nowhere.pay(PAYMENT).kind is NOT_SENT
 
 
@@ -167,8 +167,8 @@ def test_an_answer_larger_than_is_read_is_unknown(bank: BankServer) -> None:
     """However right it may be."""
 
     assert gateway(bank.url, answer_max_bytes=20).pay(PAYMENT).kind is UNKNOWN
-    assert gateway(bank.url, answer_max_bytes=20).status("wd-1").kind is StatusKind.SILENT
-    assert gateway(bank.url).status("wd-1").kind is StatusKind.EXECUTED
+    assert gateway(bank.url, answer_max_bytes=20).status(PAYMENT).kind is StatusKind.SILENT
+    assert gateway(bank.url).status(PAYMENT).kind is StatusKind.EXECUTED
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_body_that_cannot_be_read_is_unknown_and_raises_nothing(body: bytes) -
 
     with answering(http_200(body)) as url:
         assert gateway(url, deadline_s=3).pay(PAYMENT).kind is UNKNOWN
-        assert gateway(url, deadline_s=3).status("wd-1").kind is StatusKind.SILENT
+        assert gateway(url, deadline_s=3).status(PAYMENT).kind is StatusKind.SILENT
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tests.support.ledger_pages import (
     wallet,
 )
 from wallet_core.domain.books import Books, Written
-from wallet_core.domain.cancel_withdrawal import CancelWithdrawal
+from wallet_core.domain.cancel_order import CancelWithdrawal
 from wallet_core.domain.command import Command, Done, Outcome, Refused
 from wallet_core.domain.decide import decide
 from wallet_core.domain.errors import (
@@ -112,7 +112,7 @@ REFUSED = [
     (a_withdrawal(amount=Money("EUR", 1)), CurrencyMismatch),
     (a_withdrawal(EXTERNAL), SystemWalletForbidden),
     (a_withdrawal(execute_time=NOW - timedelta(microseconds=1)), InvalidField),
-    (CancelWithdrawal(request=a_request(), withdrawal=uuid4()), ResourceNotFound),
+    (CancelWithdrawal(request=a_request(), order=uuid4()), ResourceNotFound),
 ]
 
 
@@ -222,7 +222,7 @@ def test_entries_in_a_batch_chain_and_sum_to_zero() -> None:
     assert [sum(entry.amount for entry in t.entries) for t in transactions] == [0, 0, 0, 0]
     of_alice = [entry for t in transactions for entry in t.entries if entry.wallet == ALICE]
     assert [(entry.sequence, entry.balance_after) for entry in of_alice] == [(2, 90), (3, 95), (4, 98), (5, 97)]
-    assert books.written.moved == {ALICE: 1, BOB: 0, EXTERNAL: 1}
+    assert books.written.touched == {ALICE: 1, BOB: 0, EXTERNAL: 1}
 
 
 def test_time_is_raised_to_the_latest_of_the_wallets_in_a_transaction() -> None:
@@ -303,8 +303,9 @@ def test_a_cancelled_withdrawal_is_cancelled_once() -> None:
 
     books = alice_and_bob()
     scheduled = a_withdrawal()
-    cancel = CancelWithdrawal(request=a_request(), withdrawal=scheduled.id)
+    cancel = CancelWithdrawal(request=a_request(), order=scheduled.id)
     outcomes = decide(books, [scheduled, cancel, replace(cancel, request=a_request())])
 
     assert [isinstance(outcome, Done) for outcome in outcomes] == [True, True, False]
-    assert outcomes[2] == Refused(StateTransitionForbidden(f"withdrawals/{scheduled.id}", "CANCELLED"))
+    because = "only what is still scheduled can be cancelled"
+    assert outcomes[2] == Refused(StateTransitionForbidden(f"withdrawals/{scheduled.id}", "CANCELLED", because))

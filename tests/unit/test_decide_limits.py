@@ -25,6 +25,7 @@ from wallet_core.domain.command import Command, Done, Outcome, Refused
 from wallet_core.domain.decide import decide
 from wallet_core.domain.errors import (
     CurrencyMismatch,
+    EtagMismatch,
     InsufficientFunds,
     InvalidField,
     LimitExceeded,
@@ -122,6 +123,8 @@ def test_a_held_amount_cannot_be_transferred() -> None:
         InsufficientFunds("wallets/alice", "USD", -5, INT64_MAX),
         LimitExceeded("wallets/alice", INT64_MIN),
         StateTransitionForbidden("withdrawals/1", "CANCELLED"),
+        StateTransitionForbidden("wallets/alice", "ACTIVE", "the balance is not zero"),
+        EtagMismatch("wallets/alice"),
     ],
 )
 def test_a_recorded_refusal_comes_back_as_it_was(told: Refusal) -> None:
@@ -138,8 +141,8 @@ def test_every_recorded_refusal_is_tried_above() -> None:
     kinds = [kind for kind in Refusal.__subclasses__() if kind.__module__ == Refusal.__module__]
 
     assert {kind.__name__ for kind in kinds if kind.recorded} == {
-        *["CurrencyMismatch", "InsufficientFunds", "LimitExceeded", "ResourceExists", "ResourceNotFound"],
-        *["StateTransitionForbidden", "WalletNotActive"],
+        *["CurrencyMismatch", "EtagMismatch", "InsufficientFunds", "LimitExceeded", "ResourceExists"],
+        *["ResourceNotFound", "StateTransitionForbidden", "WalletNotActive"],
     }
 
 
@@ -157,7 +160,7 @@ def test_a_new_wallet_is_told_as_it_was_opened_whatever_comes_behind_it() -> Non
     books = alice_and_bob()
     books.wallets[ALICE].last_time = NOW + timedelta(hours=1)
     opened, _ = decide(books, [a_new_wallet(), a_transfer(5, ALICE, CAROL)])
-    told = done(opened).opened
+    told = done(opened).wallet
 
     assert told is not None
     assert (told.balance, told.create_time) == (0, NOW)

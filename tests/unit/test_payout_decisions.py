@@ -7,16 +7,17 @@ import pytest
 
 from tests.support.ledger_pages import ALICE, NOW
 from tests.support.payout_pages import LEASE_UNTIL, POLICY, Answered, a_payout
+from tests.support.payouts import bank_key
 from wallet_core.domain.bank import Answer, AnswerKind, StatusKind
 from wallet_core.domain.command import Done, Refused
 from wallet_core.domain.errors import StaleClaim
+from wallet_core.domain.order import FailureReason, OrderState
 from wallet_core.domain.wallet import WalletState
-from wallet_core.domain.withdrawal import FailureReason, WithdrawalState, bank_key
 
 ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
 NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
-SCHEDULED, PROCESSING, IN_DOUBT = WithdrawalState.SCHEDULED, WithdrawalState.PROCESSING, WithdrawalState.IN_DOUBT
-SUCCEEDED, FAILED, CANCELLED = WithdrawalState.SUCCEEDED, WithdrawalState.FAILED, WithdrawalState.CANCELLED
+SCHEDULED, PROCESSING, IN_DOUBT = OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT
+SUCCEEDED, FAILED, CANCELLED = OrderState.SUCCEEDED, OrderState.FAILED, OrderState.CANCELLED
 IN_TRANSIT, PAID, RELEASED = (90, 10), (90, 0), (100, 0)
 STALE = Refused(StaleClaim("withdrawals/00000000-0000-0000-0000-000000000007"))
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -94,11 +95,11 @@ def test_a_wallet_that_cannot_pay_when_the_time_comes_fails_it_once_and_for_all(
 )
 @pytest.mark.parametrize("begun_in", [PROCESSING, IN_DOUBT])
 def test_an_answer_means_what_the_attempts_before_it_allow(
-    before: tuple[Answered, ...], answer: AnswerKind, state: WithdrawalState, money: tuple[int, int], begun_in: object
+    before: tuple[Answered, ...], answer: AnswerKind, state: OrderState, money: tuple[int, int], begun_in: object
 ) -> None:
     """A payout that is in doubt stays so on any No: only the bank, asked, can end it."""
 
-    payout = a_payout(WithdrawalState(str(begun_in)), (*before, None))
+    payout = a_payout(OrderState(str(begun_in)), (*before, None))
     payout.answer(answer)
     in_doubt_still = begun_in is IN_DOUBT and state is not SUCCEEDED
 
@@ -120,7 +121,7 @@ def test_a_failed_payout_says_why(answers: tuple[AnswerKind, ...], reason: Failu
     payout.answer(answers[-1])
 
     assert payout.now.failure_reason is reason
-    assert [payout.now.id] == [t.withdrawal for t in payout.books.written.transactions]
+    assert [payout.now.id] == [t.cause for t in payout.books.written.transactions]
 
 
 def test_a_payout_without_a_reference_is_referred_to_by_its_key() -> None:
@@ -203,7 +204,7 @@ def test_a_stale_worker_keeps_its_answer_and_moves_nothing(kind: AnswerKind) -> 
 
 @pytest.mark.parametrize("state", [SUCCEEDED, FAILED, CANCELLED])
 @pytest.mark.parametrize("kind", AnswerKind)
-def test_a_final_payout_keeps_a_late_answer_and_never_moves(state: WithdrawalState, kind: AnswerKind) -> None:
+def test_a_final_payout_keeps_a_late_answer_and_never_moves(state: OrderState, kind: AnswerKind) -> None:
     """Not even with the right fence."""
 
     payout = a_payout(state, (None,))
@@ -226,7 +227,7 @@ def test_an_answer_is_kept_once() -> None:
 
 
 @pytest.mark.parametrize("state", [SCHEDULED, PROCESSING, IN_DOUBT])
-def test_a_stale_claim_starts_takes_over_and_settles_nothing(state: WithdrawalState) -> None:
+def test_a_stale_claim_starts_takes_over_and_settles_nothing(state: OrderState) -> None:
     """Its fence has moved on."""
 
     payout = a_payout(state, () if state is SCHEDULED else (None,))

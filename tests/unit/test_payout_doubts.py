@@ -10,12 +10,12 @@ from wallet_core.domain.bank import AnswerKind, Status, StatusKind
 from wallet_core.domain.command import Refused
 from wallet_core.domain.errors import StaleClaim
 from wallet_core.domain.money import Money
-from wallet_core.domain.withdrawal import WithdrawalState
+from wallet_core.domain.order import OrderState
 
 ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
 NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
-SCHEDULED, PROCESSING, IN_DOUBT = WithdrawalState.SCHEDULED, WithdrawalState.PROCESSING, WithdrawalState.IN_DOUBT
-SUCCEEDED, FAILED, CANCELLED = WithdrawalState.SUCCEEDED, WithdrawalState.FAILED, WithdrawalState.CANCELLED
+SCHEDULED, PROCESSING, IN_DOUBT = OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT
+SUCCEEDED, FAILED, CANCELLED = OrderState.SUCCEEDED, OrderState.FAILED, OrderState.CANCELLED
 IN_TRANSIT, PAID, RELEASED = (90, 10), (90, 0), (100, 0)
 STALE = Refused(StaleClaim("withdrawals/00000000-0000-0000-0000-000000000007"))
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -87,7 +87,7 @@ def in_doubt(*answers: Answered, after: timedelta = HOUR, resends: bool = True) 
     ],
 )
 def test_a_doubt_follows_the_banks_own_word(
-    answers: tuple[Answered, ...], status: StatusKind, state: WithdrawalState, money: tuple[int, int]
+    answers: tuple[Answered, ...], status: StatusKind, state: OrderState, money: tuple[int, int]
 ) -> None:
     """And nothing else: silence changes nothing."""
 

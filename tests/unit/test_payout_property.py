@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.payout_pages import POLICY, a_payout
 from tests.support.truthful_bank import TruthfulBank, Workers
 from wallet_core.domain.bank import AnswerKind
-from wallet_core.domain.withdrawal import WithdrawalState
+from wallet_core.domain.order import OrderState
 
 NTH = st.integers(min_value=0, max_value=9)
 STEPS = st.one_of(
@@ -32,8 +32,8 @@ STORIES = st.builds(lambda first, later: [*first, *later], FIRST_CALL, st.lists(
 
 def run(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
     """Take the steps, checking the books and the bank after each."""
-    payout = a_payout(WithdrawalState.SCHEDULED, ())
-    payout.books.withdrawals[payout.now.id] = replace(payout.now, lease_until=None)
+    payout = a_payout(OrderState.SCHEDULED, ())
+    payout.books.orders[payout.now.id] = replace(payout.now, lease_until=None)
     payout.resends = honours_keys
     payout.policy = POLICY if honours_keys else replace(POLICY, attempts_max=1)
     workers = Workers(payout, TruthfulBank(honours_keys))
@@ -95,5 +95,5 @@ def test_every_step_is_possible() -> None:
         honours_keys=True,
     )
 
-    assert workers.payout.now.state is WithdrawalState.SUCCEEDED
+    assert workers.payout.now.state is OrderState.SUCCEEDED
     assert len(workers.payout.now.attempts) == 2

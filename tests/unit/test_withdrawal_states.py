@@ -1,15 +1,16 @@
-"""The withdrawal's life: one table of states, drawn once more as callers see it."""
+"""An order's life: one table of states, drawn once more as callers see it."""
 
 import pytest
-from wallet.v1.schedule_service_pb2 import Withdrawal
+from google.protobuf.message import Message
+from wallet.v1.schedule_service_pb2 import ScheduledDeposit, Withdrawal
 
-from wallet_core.domain.withdrawal import TRANSITIONS, FailureReason, WithdrawalState
+from wallet_core.domain.order import TRANSITIONS, FailureReason, OrderState
 
 
 def test_every_state_has_its_place_in_the_table() -> None:
     """Also those that lead nowhere."""
 
-    assert set(TRANSITIONS) == set(WithdrawalState)
+    assert set(TRANSITIONS) == set(OrderState)
 
 
 @pytest.mark.parametrize(
@@ -26,31 +27,44 @@ def test_every_state_has_its_place_in_the_table() -> None:
 def test_a_state_leads_to_these(state: str, after: set[str]) -> None:
     """A doubt never leads back, and what has ended has ended."""
 
-    assert {str(next_state) for next_state in TRANSITIONS[WithdrawalState(state)]} == after
+    assert {str(next_state) for next_state in TRANSITIONS[OrderState(state)]} == after
 
 
 def test_every_state_can_be_reached() -> None:
     """From the first one on."""
 
-    reached, new = set[WithdrawalState](), {WithdrawalState.SCHEDULED}
+    reached, new = set[OrderState](), {OrderState.SCHEDULED}
     while new:
         reached |= new
         new = {after for state in new for after in TRANSITIONS[state]} - reached
 
-    assert reached == set(WithdrawalState)
+    assert reached == set(OrderState)
 
 
-def test_callers_see_the_same_states() -> None:
+def words(kind: type[Message], enum: str, prefix: str) -> set[str]:
+    """Return the words of an enum in a message."""
+    return {name.removeprefix(prefix) for name in kind.DESCRIPTOR.enum_types_by_name[enum].values_by_name}
+
+
+@pytest.mark.parametrize("kind", [Withdrawal, ScheduledDeposit])
+def test_callers_see_the_same_states(kind: type[Message]) -> None:
     """The enum of the protos is the table's, beside its unset value."""
 
-    told = {name.removeprefix("STATE_") for name in Withdrawal.State.keys()}  # noqa: SIM118  # a wrapper, not a dict
+    told = words(kind, "State", "STATE_")
 
-    assert told == {"UNSPECIFIED", *(str(state) for state in WithdrawalState)}
+    assert told == {"UNSPECIFIED", *(str(state) for state in OrderState)}
 
 
-def test_callers_see_the_same_reasons() -> None:
-    """Why a withdrawal failed, in the same words."""
+@pytest.mark.parametrize(
+    ("kind", "not_of_it"),
+    [
+        (Withdrawal, {FailureReason.LIMIT_EXCEEDED}),
+        (ScheduledDeposit, {FailureReason.INSUFFICIENT_FUNDS, FailureReason.WALLET_NOT_ACTIVE}),
+    ],
+)
+def test_callers_see_the_same_reasons(kind: type[Message], not_of_it: set[FailureReason]) -> None:
+    """Why an order failed, in the same words; some reasons are of one kind only."""
 
-    told = {name.removeprefix("FAILURE_REASON_") for name in Withdrawal.FailureReason.keys()}  # noqa: SIM118  # a wrapper, not a dict
+    told = words(kind, "FailureReason", "FAILURE_REASON_")
 
-    assert told == {"UNSPECIFIED", *(str(reason) for reason in FailureReason)}
+    assert told == {"UNSPECIFIED", *(str(reason) for reason in set(FailureReason) - not_of_it)}

@@ -29,6 +29,8 @@ class Payment:
     amount: Money
     account: str
     owner: str
+    collect: bool = False
+    """Whether the money is to be pulled from the account instead of paid to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

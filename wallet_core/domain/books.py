@@ -4,11 +4,13 @@
 changes them, so a refused command leaves no trace.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from wallet_core.domain.command import Decision, Done, Outcome, Refused, Request
+from wallet_core.domain.command import ChangedWallet, Decision, Done, OpenedWallet, Outcome, Refused, Request
+from wallet_core.domain.commission import Commission, CommissionRule, Side, commission_on
 from wallet_core.domain.errors import (
     CurrencyMismatch,
     InsufficientFunds,
@@ -18,11 +20,29 @@ from wallet_core.domain.errors import (
     RequestIdReused,
     ResourceNotFound,
     WalletNotActive,
+    refusal_from_record,
 )
-from wallet_core.domain.money import INT64_MAX, INT64_MIN
-from wallet_core.domain.transaction import Entry, Movement, Transaction
-from wallet_core.domain.wallet import NewWallet, Role, Wallet, WalletId, WalletState, wallet_name
-from wallet_core.domain.withdrawal import TRANSITIONS, Attempt, Withdrawal, withdrawal_name
+from wallet_core.domain.hold import Hold, HoldState, hold_name
+from wallet_core.domain.money import INT64_MAX, INT64_MIN, Money
+from wallet_core.domain.order import Attempt, Order, OrderKind, order_name
+from wallet_core.domain.transaction import (
+    Entry,
+    Movement,
+    Reversals,
+    Transaction,
+    TransactionType,
+    transaction_name,
+)
+from wallet_core.domain.wallet import (
+    Role,
+    Wallet,
+    WalletDetails,
+    WalletId,
+    WalletState,
+    WalletView,
+    view_of,
+    wallet_name,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +61,10 @@ class Record:
         if (method, fingerprint) != (self.method, self.fingerprint):
             return Refused(RequestIdReused(str(self.request.id), self.method, self.subject or ""))
         if self.refusal is not None:
-            return Refused(self.refusal)
+            # One of its own: two callers raise it at the same time.
+            repeated = refusal_from_record(type(self.refusal).__name__, self.refusal.fields())
+            repeated.replayed = True
+            return Refused(repeated)
         if self.subject is None:
             raise LedgerBroken
         return Done(subject=self.subject, available=self.available, replayed=True)
@@ -58,16 +81,20 @@ class Fact:
 
 @dataclass(slots=True, kw_only=True)
 class Written:
-    """What has been decided and is to be stored."""
+    """What has been decided and is to be stored. What is new is told apart from what has changed by its set."""
 
-    opened: list[NewWallet] = field(default_factory=list)
-    moved: dict[WalletId, int] = field(default_factory=dict)
-    """Wallets with new entries, and the sequence at which each was found."""
+    opened: list[OpenedWallet] = field(default_factory=list)
+    touched: dict[WalletId, int] = field(default_factory=dict)
+    """Wallets whose money or holds have changed, and the sequence at which each was found."""
+    changed: set[WalletId] = field(default_factory=set)
+    """Wallets of which anything else has changed."""
     transactions: list[Transaction] = field(default_factory=list)
-    scheduled: set[UUID] = field(default_factory=set)
-    """Those of the withdrawals that are new."""
-    withdrawals: dict[UUID, Withdrawal] = field(default_factory=dict)
-    attempts: dict[tuple[UUID, int], Attempt] = field(default_factory=dict)
+    new: set[UUID] = field(default_factory=set)
+    """Those of the orders, holds and rules that were not there before."""
+    orders: dict[UUID, Order] = field(default_factory=dict)
+    attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict)
+    holds: dict[UUID, Hold] = field(default_factory=dict)
+    rules: dict[UUID, CommissionRule] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
@@ -78,7 +105,13 @@ class Books:
 
     now: datetime
     wallets: dict[WalletId, Wallet]
-    withdrawals: dict[UUID, Withdrawal] = field(default_factory=dict)
+    details: dict[WalletId, WalletDetails] = field(default_factory=dict)
+    openings: dict[WalletId, frozenset[str]] = field(default_factory=dict)
+    """What was found open in a wallet, by name; as many as a batch could end, and one more."""
+    orders: dict[UUID, Order] = field(default_factory=dict)
+    holds: dict[UUID, Hold] = field(default_factory=dict)
+    transactions: dict[UUID, Transaction] = field(default_factory=dict)
+    rules: dict[UUID, CommissionRule] = field(default_factory=dict)
     records: dict[Request, Record] = field(default_factory=dict)
     fresh_keys: list[int] = field(default_factory=list)
     written: Written = field(default_factory=Written)
@@ -91,6 +124,10 @@ class Books:
         if found is None:
             raise ResourceNotFound(wallet_name(wallet))
         return found
+
+    def view(self, wallet: WalletId) -> WalletView:
+        """Return all of a wallet whose details were asked for."""
+        return view_of(self.wallet(wallet), self.details[wallet])
 
     def payer(self, wallet: WalletId, currency: str) -> Wallet:
         """Return a wallet that money of this currency may be taken from."""
@@ -112,12 +149,46 @@ class Books:
             raise CurrencyMismatch(found.name, found.currency)
         return found
 
-    def withdrawal(self, withdrawal: UUID) -> Withdrawal:
-        """Return a withdrawal that must exist, as it is after what was decided before."""
-        found = self.withdrawals.get(withdrawal)
-        if found is None:
-            raise ResourceNotFound(withdrawal_name(withdrawal))
+    def order(self, kind: OrderKind, order: UUID) -> Order:
+        """Return an order that must exist, as it is after what was decided before."""
+        found = self.orders.get(order)
+        if found is None or found.kind is not kind:
+            raise ResourceNotFound(order_name(kind, order))
         return found
+
+    def hold(self, hold: UUID) -> Hold:
+        """Return a hold that must exist, as it is after what was decided before."""
+        found = self.holds.get(hold)
+        if found is None:
+            raise ResourceNotFound(hold_name(hold))
+        return found
+
+    def transaction(self, transaction: UUID) -> Transaction:
+        """Return a transaction that must exist, with what has been given back of it."""
+        found = self.transactions.get(transaction)
+        if found is None:
+            raise ResourceNotFound(transaction_name(transaction))
+        return found
+
+    def commission(self, amount: Money, source: Wallet, destination: Wallet) -> Commission | None:
+        """Return what a transfer is charged by the rules that are live now."""
+        if not self.rules:
+            return None
+        return commission_on(
+            amount,
+            Side(source.id, source.labels),
+            Side(destination.id, destination.labels),
+            (rule for rule in self.rules.values() if rule.currency == amount.currency),
+            self.now,
+        )
+
+    def open_in(self, wallet: WalletId) -> str | None:
+        """Return the name of something that is not final in a wallet, None where all is."""
+        ended = {order.name for order in self.orders.values() if order.final}
+        ended |= {hold.name for hold in self.holds.values() if hold.state is not HoldState.ACTIVE}
+        begun = {order.name for order in self.written.orders.values() if order.wallet == wallet}
+        begun |= {hold.name for hold in self.written.holds.values() if hold.wallet == wallet}
+        return min((self.openings.get(wallet, frozenset()) | begun) - ended, default=None)
 
     def next_key(self) -> int:
         """Return the key of the next wallet to be opened."""
@@ -128,60 +199,70 @@ class Books:
 
     def check(self, decision: Decision) -> None:
         """Raise if the decision cannot be booked; change nothing."""
-        if decision.movement is not None:
-            _check_movement(decision.movement)
-        if decision.withdrawal is not None:
-            self._check_transition(decision.withdrawal)
+        ahead = Ahead(self)
+        if decision.order is not None:
+            self._check_transition(decision.order)
+            ahead.hold(decision.order.wallet, decision.order.held - self._held_by_order(decision.order.id))
+        if decision.hold is not None:
+            ahead.hold(decision.hold.wallet, decision.hold.held - self._held_by_hold(decision.hold.id))
+        for movement in decision.movements:
+            ahead.move(movement)
 
     def book(self, decision: Decision) -> Done:
         """Take a checked decision into the books."""
         for new in decision.opens:
             self.wallets[new.wallet.id] = new.wallet
+            self.details[new.wallet.id] = new.details
             self.written.opened.append(new)
-        if decision.withdrawal is not None:
-            self._book_withdrawal(decision.withdrawal, decision.attempt)
-        transaction = self._move(decision.movement) if decision.movement is not None else None
-        if transaction is not None:
+        if decision.wallet is not None:
+            self._book_wallet(decision.wallet)
+        if decision.hold is not None:
+            self._book_hold(decision.hold)
+        if decision.order is not None:
+            self._book_order(decision.order, decision.attempt)
+        if decision.rule is not None:
+            self._book_rule(decision.rule)
+        transactions = tuple(self._move(movement) for movement in decision.movements)
+        for transaction in transactions:
             self.written.facts.append(Fact("transaction.posted", transaction.name, transaction.time))
         if decision.fact is not None:
             self.written.facts.append(Fact(decision.fact, decision.subject, self.now))
-        return self.answer(decision, transaction)
+        return self._answer(decision, transactions)
 
     def preview(self, decision: Decision) -> Done:
         """Return what ``book`` would, changing nothing; *decision* has been checked."""
-        movement = decision.movement
-        if movement is None:
-            return self.answer(decision, None)
-        copies = tuple(replace(leg, wallet=replace(leg.wallet)) for leg in movement.legs)
-        scratch = Books(now=self.now, wallets={leg.wallet.id: leg.wallet for leg in copies})
-        return scratch.answer(decision, scratch._move(replace(movement, legs=copies)))  # our own kind
-
-    def answer(self, decision: Decision, transaction: Transaction | None) -> Done:
-        """Return what the caller is told of a booked decision."""
-        wallet = self.wallets[decision.available_of] if decision.available_of is not None else None
-        return Done(
-            subject=decision.subject,
-            transaction=transaction,
-            available=wallet.available if wallet is not None else None,
-            opened=decision.opens[-1].view() if decision.opens else None,
-            withdrawal=decision.withdrawal,
-        )
+        return self._copy_for(decision).book(decision)
 
     def record(self, record: Record) -> None:
         """Keep the outcome of a request."""
         self.records[record.request] = record
         self.written.records.append(record)
 
+    def _answer(self, decision: Decision, transactions: tuple[Transaction, ...]) -> Done:
+        """Return what the caller is told of a booked decision."""
+        shown = decision.opens[-1].wallet.id if decision.opens else None
+        if decision.wallet is not None:
+            shown = decision.wallet.id
+        return Done(
+            subject=decision.subject,
+            transactions=transactions,
+            available=self.wallets[decision.available_of].available if decision.available_of is not None else None,
+            wallet=self.view(shown) if shown is not None else None,
+            hold=decision.hold,
+            order=decision.order,
+            rule=decision.rule,
+        )
+
     def _move(self, movement: Movement) -> Transaction:
-        time = max(self.now, *(leg.wallet.last_time for leg in movement.legs))
+        legs = [(self.wallets[leg.wallet], leg.amount) for leg in movement.legs]
+        time = max(self.now, *(wallet.last_time for wallet, _ in legs))
         entries = []
-        for leg in movement.legs:
-            wallet = leg.wallet
-            self.written.moved.setdefault(wallet.id, wallet.sequence)
-            wallet.balance += leg.amount
+        for wallet, amount in legs:
+            self._touch(wallet)
+            wallet.balance += amount
             wallet.sequence += 1
             wallet.last_time = time
-            entries.append(Entry(wallet.id, wallet.key, wallet.sequence, leg.amount, wallet.balance))
+            entries.append(Entry(wallet.id, wallet.key, wallet.sequence, amount, wallet.balance))
         transaction = Transaction(
             id=movement.id,
             type=movement.type,
@@ -189,41 +270,124 @@ class Books:
             source=movement.source,
             destination=movement.destination,
             entries=tuple(entries),
+            commission=movement.commission,
             description=movement.description,
             external_reference=movement.external_reference,
-            withdrawal=movement.withdrawal,
+            labels=movement.labels,
+            cause=movement.cause,
+            batch=movement.batch,
+            batch_item=movement.batch_item,
             time=time,
         )
         self.written.transactions.append(transaction)
+        if movement.type is TransactionType.REVERSAL and movement.cause is not None:
+            self._book_reversal(self.transactions[movement.cause], transaction)
         return transaction
 
-    def _book_withdrawal(self, withdrawal: Withdrawal, attempt: Attempt | None) -> None:
-        if withdrawal.id not in self.withdrawals:
-            self.written.scheduled.add(withdrawal.id)
-        self.withdrawals[withdrawal.id] = withdrawal
-        self.written.withdrawals[withdrawal.id] = withdrawal
-        if attempt is not None:
-            self.written.attempts[withdrawal.id, attempt.number] = attempt
+    def _touch(self, wallet: Wallet) -> None:
+        self.written.touched.setdefault(wallet.id, wallet.sequence)
 
-    def _check_transition(self, after: Withdrawal) -> None:
-        before = self.withdrawals.get(after.id)
-        if before is not None and before.state != after.state and after.state not in TRANSITIONS[before.state]:
+    def _book_reversal(self, original: Transaction, reversal: Transaction) -> None:
+        before = original.reversals
+        after = Reversals(ids=(*before.ids, reversal.id), amount=before.amount + reversal.amount.minor)
+        self.transactions[original.id] = replace(original, reversals=after)
+
+    def _book_wallet(self, change: ChangedWallet) -> None:
+        wallet = self.wallets[change.id]
+        wallet.state = change.state
+        wallet.overdraft_limit = change.overdraft_limit
+        wallet.labels = change.labels
+        self.details[change.id] = change.details
+        self.written.changed.add(change.id)
+
+    def _book_hold(self, hold: Hold) -> None:
+        self._reserve(hold.wallet, hold.held - self._held_by_hold(hold.id))
+        if hold.id not in self.holds:
+            self.written.new.add(hold.id)
+        self.holds[hold.id] = self.written.holds[hold.id] = hold
+
+    def _book_order(self, order: Order, attempt: Attempt | None) -> None:
+        self._reserve(order.wallet, order.held - self._held_by_order(order.id))
+        if order.id not in self.orders:
+            self.written.new.add(order.id)
+        self.orders[order.id] = self.written.orders[order.id] = order
+        if attempt is not None:
+            self.written.attempts[order.key, attempt.number] = attempt
+
+    def _book_rule(self, rule: CommissionRule) -> None:
+        if rule.id not in self.rules:
+            self.written.new.add(rule.id)
+        self.rules[rule.id] = self.written.rules[rule.id] = rule
+
+    def _reserve(self, wallet: WalletId, amount: int) -> None:
+        if amount:
+            found = self.wallets[wallet]
+            self._touch(found)
+            found.held += amount
+
+    def _held_by_hold(self, hold: UUID) -> int:
+        before = self.holds.get(hold)
+        return before.held if before is not None else 0
+
+    def _held_by_order(self, order: UUID) -> int:
+        before = self.orders.get(order)
+        return before.held if before is not None else 0
+
+    def _check_transition(self, after: Order) -> None:
+        before = self.orders.get(after.id)
+        if before is not None and before.state != after.state and after.state not in before.transitions[before.state]:
             raise LedgerBroken
 
+    def _copy_for(self, decision: Decision) -> "Books":
+        """Return books of their own with all that *decision* is about."""
+        ids = {leg.wallet for movement in decision.movements for leg in movement.legs}
+        ids |= {one.wallet for one in (decision.hold, decision.order) if one is not None}
+        ids |= {decision.wallet.id} if decision.wallet is not None else set()
+        ids |= {decision.available_of} if decision.available_of is not None else set()
+        opened = {new.wallet.id for new in decision.opens}
+        return Books(
+            now=self.now,
+            wallets={id_: replace(self.wallets[id_]) for id_ in ids - opened},
+            details=dict(self.details),
+            orders=dict(self.orders),
+            holds=dict(self.holds),
+            transactions=dict(self.transactions),
+            rules=dict(self.rules),
+        )
 
-def _check_movement(movement: Movement) -> None:
-    """Refuse what a wallet's floor or the size of a number forbids; a decision that does not balance is a defect."""
-    if sum(leg.amount for leg in movement.legs) != 0 or len({leg.wallet.id for leg in movement.legs}) < len(
-        movement.legs
-    ):
-        raise LedgerBroken
-    for leg in movement.legs:
-        wallet = leg.wallet
-        if leg.amount < 0 and wallet.role is not Role.EXTERNAL and wallet.available + leg.amount < 0:
-            raise InsufficientFunds(wallet.name, wallet.currency, wallet.available, -leg.amount)
-    for leg in movement.legs:
-        wallet = leg.wallet
-        if leg.amount > 0 and not wallet.can_take(leg.amount):
-            raise LimitExceeded(wallet.name, INT64_MAX)
-        if wallet.balance + leg.amount < INT64_MIN:
-            raise LimitExceeded(wallet.name, INT64_MIN)
+
+class Ahead:
+    """What a decision in the making does to the wallets that it touches, step by step, without doing it."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._balance: defaultdict[WalletId, int] = defaultdict(int)
+        self._held: defaultdict[WalletId, int] = defaultdict(int)
+
+    def hold(self, wallet: WalletId, amount: int) -> None:
+        """Reserve so many minor units more, or fewer; raise if they are not there."""
+        if amount > 0:
+            self._require(self._books.wallet(wallet), amount)
+        self._held[wallet] += amount
+
+    def move(self, movement: Movement) -> None:
+        """Move money; raise where a wallet's floor or the size of a number forbids it."""
+        legs = [(self._books.wallets[leg.wallet], leg.amount) for leg in movement.legs]
+        if sum(amount for _, amount in legs) != 0 or len({wallet.id for wallet, _ in legs}) < len(legs):
+            raise LedgerBroken
+        for wallet, amount in legs:
+            if amount < 0 and wallet.role is not Role.EXTERNAL:
+                self._require(wallet, -amount)
+        for wallet, amount in legs:
+            balance = wallet.balance + self._balance[wallet.id]
+            if amount > 0 and balance + wallet.overdraft_limit + amount > INT64_MAX:
+                raise LimitExceeded(wallet.name, INT64_MAX)
+            if balance + amount < INT64_MIN:
+                raise LimitExceeded(wallet.name, INT64_MIN)
+        for wallet, amount in legs:
+            self._balance[wallet.id] += amount
+
+    def _require(self, wallet: Wallet, amount: int) -> None:
+        available = wallet.available + self._balance[wallet.id] - self._held[wallet.id]
+        if available < amount:
+            raise InsufficientFunds(wallet.name, wallet.currency, available, amount)

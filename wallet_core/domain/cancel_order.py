@@ -1,4 +1,4 @@
-"""Cancel a withdrawal before its time."""
+"""Cancel an order before its time."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -6,32 +6,48 @@ from uuid import UUID
 
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
-from wallet_core.domain.errors import StateTransitionForbidden
-from wallet_core.domain.withdrawal import WithdrawalState
+from wallet_core.domain.errors import Because, StateTransitionForbidden
+from wallet_core.domain.order import OrderKind, OrderState, fact_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CancelWithdrawal(Command):
-    """Call off a withdrawal whose debit has not been booked: a claim alone does not stand in the way."""
+class CancelOrder(Command):
+    """Call off an order that has not begun: a claim alone does not stand in the way."""
 
-    method: ClassVar[str] = "CancelWithdrawal"
+    kind: ClassVar[OrderKind]
 
-    withdrawal: UUID
+    order: UUID
 
     def needs(self) -> Needs:
-        """Lock the withdrawal's wallet, which is what decides between cancel and claim."""
-        return Needs(withdrawals=frozenset({self.withdrawal}))
+        """Lock the order's wallet, which is what decides between cancel and claim."""
+        return Needs(orders=frozenset({self.order}))
 
     def decide(self, books: Books) -> Decision:
-        """Refuse one that has begun or ended."""
-        found = books.withdrawal(self.withdrawal)
-        if found.state is not WithdrawalState.SCHEDULED:
-            raise StateTransitionForbidden(found.name, found.state)
+        """Refuse one that has begun or ended; what it reserved is available again."""
+        found = books.order(self.kind, self.order)
+        if found.state is not OrderState.SCHEDULED:
+            raise StateTransitionForbidden(found.name, found.state, Because.NOT_SCHEDULED)
         cancelled = replace(
             found,
-            state=WithdrawalState.CANCELLED,
+            state=OrderState.CANCELLED,
             next_attempt_time=None,
             lease_until=None,
             update_time=books.now,
         )
-        return Decision(subject=found.name, withdrawal=cancelled, fact="withdrawal.cancelled")
+        return Decision(subject=found.name, order=cancelled, fact=fact_of(cancelled))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelWithdrawal(CancelOrder):
+    """Call off a withdrawal whose debit has not been booked."""
+
+    method: ClassVar[str] = "CancelWithdrawal"
+    kind: ClassVar[OrderKind] = OrderKind.WITHDRAWAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelScheduledDeposit(CancelOrder):
+    """Call off a scheduled deposit that has neither been credited nor asked of the bank."""
+
+    method: ClassVar[str] = "CancelScheduledDeposit"
+    kind: ClassVar[OrderKind] = OrderKind.SCHEDULED_DEPOSIT

@@ -3,18 +3,23 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
+from wallet_core.domain.commission import CommissionRule
 from wallet_core.domain.errors import Refusal
+from wallet_core.domain.hold import Hold
 from wallet_core.domain.money import Money
+from wallet_core.domain.order import Attempt, Order
 from wallet_core.domain.transaction import Movement, Transaction
-from wallet_core.domain.wallet import NewWallet, WalletId, WalletView
-from wallet_core.domain.withdrawal import Attempt, Withdrawal
+from wallet_core.domain.wallet import Labels, Wallet, WalletDetails, WalletId, WalletState, WalletView
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from wallet_core.domain.books import Books
 
 # Part of every fingerprint: raise it when the canonical form changes, and keep reading the old one.
@@ -22,6 +27,9 @@ _FINGERPRINT_VERSION = 1
 
 # What a caller did not ask for: who asks, under which id, and ids that we made up.
 _NOT_ASKED = frozenset({"request", "validate_only", "id"})
+
+# Fields by the names under which their fingerprints were first stored.
+_STORED_AS = {("CancelWithdrawal", "order"): "withdrawal"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +42,41 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """The rows that a command decides on. A withdrawal brings its wallet."""
+    """The rows that a command decides on. What hangs on a wallet brings that wallet, a transaction all of its own."""
 
     wallets: frozenset[WalletId] = frozenset()
-    withdrawals: frozenset[UUID] = frozenset()
+    details: frozenset[WalletId] = frozenset()
+    """Wallets of which all is to be known, not only what decides about money."""
+    openings: frozenset[WalletId] = frozenset()
+    """Wallets of which it must be known whether anything is open in them."""
+    orders: frozenset[UUID] = frozenset()
+    holds: frozenset[UUID] = frozenset()
+    transactions: frozenset[UUID] = frozenset()
+    rules_of: frozenset[str] = frozenset()
+    """Currencies whose commission rules may apply."""
+    rules: frozenset[UUID] = frozenset()
+    changes_rules: bool = False
+    """Whether nothing else may be decided by rules at the same time."""
     new_wallets: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedWallet:
+    """A wallet that a decision opens."""
+
+    wallet: Wallet
+    details: WalletDetails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedWallet:
+    """What a decision makes of all in a wallet but its money."""
+
+    id: WalletId
+    state: WalletState
+    overdraft_limit: int
+    labels: Labels
+    details: WalletDetails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +85,21 @@ class Decision:
 
     subject: str
     """The resource that the answer is about."""
-    movement: Movement | None = None
+    movements: tuple[Movement, ...] = ()
+    """Booked in order, after what the decision frees or holds."""
     available_of: WalletId | None = None
     """The wallet whose available balance the caller is told."""
-    opens: tuple[NewWallet, ...] = ()
+    opens: tuple[OpenedWallet, ...] = ()
     """The wallet asked for comes last, after the service's own that it needs."""
-    withdrawal: Withdrawal | None = None
-    """A withdrawal that is new or has changed."""
+    wallet: ChangedWallet | None = None
+    hold: Hold | None = None
+    """A hold that is new or has changed."""
+    order: Order | None = None
+    """An order that is new or has changed."""
     attempt: Attempt | None = None
-    """An attempt of that withdrawal that is new or has been answered."""
+    """An attempt of that order that is new or has been answered."""
+    rule: CommissionRule | None = None
+    """A commission rule that is new or has been given an end."""
     fact: str | None = None
     """What others are told, e.g. ``withdrawal.scheduled``; a movement tells itself."""
 
@@ -65,12 +109,20 @@ class Done:
     """A yes, booked. A replayed one carries only its subject: the first one's result is read again."""
 
     subject: str
-    transaction: Transaction | None = None
+    transactions: tuple[Transaction, ...] = ()
     available: int | None = None
     """In minor units, of the wallet that the decision named."""
-    opened: WalletView | None = None
-    withdrawal: Withdrawal | None = None
+    wallet: WalletView | None = None
+    """The wallet that was opened or changed."""
+    hold: Hold | None = None
+    order: Order | None = None
+    rule: CommissionRule | None = None
     replayed: bool = False
+
+    @property
+    def transaction(self) -> Transaction | None:
+        """The transaction, where there is one."""
+        return self.transactions[0] if self.transactions else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +140,17 @@ class Command(ABC):
     """Something to be decided on locked rows."""
 
     method: ClassVar[str]
+    goes_first: ClassVar[bool] = False
+    """Whether it is decided before its neighbours: they are then decided as it leaves things, at the same instant."""
 
     request: Request | None = None
     """None for the service's own jobs: state and fence guard them."""
     validate_only: bool = False
+
+    @property
+    def weight(self) -> int:
+        """How many calls' worth of work it is; a batch holds only so much."""
+        return 1
 
     @abstractmethod
     def needs(self) -> Needs:
@@ -107,22 +166,41 @@ class Command(ABC):
 
 def fingerprint(command: Command) -> bytes:
     """Return 16 bytes that are the same for two commands exactly if they ask for the same thing."""
-    asked = [[f.name, _canonical(getattr(command, f.name))] for f in fields(command) if f.name not in _NOT_ASKED]
+    asked = [[_STORED_AS.get((command.method, name), name), value] for name, value in _asked(command)]
     text = json.dumps([_FINGERPRINT_VERSION, command.method, asked], separators=(",", ":"), ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _canonical(value: object) -> object:
+def _asked(asking: "DataclassInstance") -> list[tuple[str, object]]:
+    """Return what is asked for, by field; one that has its default is left out.
+
+    So a field that is added later, with a default, leaves the fingerprints alone that were stored before.
+    """
+    asked = [(f, getattr(asking, f.name)) for f in fields(asking) if f.name not in _NOT_ASKED]
+    return [(f.name, _canonical(value)) for f, value in asked if value != _default(f)]
+
+
+def _default(field: Field[Any]) -> object:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
+def _canonical(value: object) -> object:  # noqa: PLR0911  # a case a kind
     """Return a form that JSON writes in one way only; unset stays unset."""
     match value:
         case None | str() | int() | bool():
             return value
         case Money(currency, minor):
             return [currency, minor]
+        case Mapping():
+            return sorted([key, _canonical(one)] for key, one in value.items())
+        case tuple():
+            return [_canonical(one) for one in value]
         case UUID():
             return str(value)
         case datetime():
             return value.astimezone(UTC).isoformat(timespec="microseconds")
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return _asked(value)
         case _:
             message = f"no canonical form for {type(value).__name__}"
             raise TypeError(message)

@@ -1,16 +1,17 @@
 """Open a wallet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from wallet_core.domain.books import Books
-from wallet_core.domain.command import Command, Decision, Needs
-from wallet_core.domain.errors import ResourceExists
+from wallet_core.domain.command import Command, Decision, Needs, OpenedWallet
+from wallet_core.domain.errors import InvalidField, ResourceExists
 from wallet_core.domain.wallet import (
     SYSTEM_ROLES,
-    NewWallet,
+    Labels,
     Role,
     Wallet,
+    WalletDetails,
     WalletId,
     WalletState,
     system_wallet,
@@ -31,42 +32,65 @@ class CreateWallet(Command):
     currency: str
     owner: str
     display_name: str
+    labels: Labels = field(default_factory=dict)
+    overdraft_limit: int = 0
+    """In minor units."""
 
     def needs(self) -> Needs:
         """Lock a wallet of that name, if there is one, and the service's own."""
-        system = {system_wallet(role, self.currency) for role in SYSTEM_ROLES}
-        return Needs(wallets=frozenset({self.id, *system}), new_wallets=1)
+        return Needs(wallets=frozenset({self.id}) | system_wallets(self.currency), new_wallets=1)
+
+    def permit(self) -> None:
+        """Refuse a limit below zero."""
+        if self.overdraft_limit < 0:
+            raise InvalidField("wallet.overdraft_limit", "must not be below zero")
 
     def decide(self, books: Books) -> Decision:
         """Refuse a name that is taken."""
         if self.id in books.wallets:
             raise ResourceExists(wallet_name(self.id))
-        system = tuple(
-            NewWallet(wallet=self._empty_system(books, role), owner="", display_name="")
-            for role in SYSTEM_ROLES
-            if system_wallet(role, self.currency) not in books.wallets
-        )
-        opened = NewWallet(
-            wallet=self._empty(books, self.id, Role.ORDINARY, books.next_key()),
-            owner=self.owner,
-            display_name=self.display_name,
-        )
-        return Decision(subject=wallet_name(self.id), opens=(*system, opened), fact="wallet.created")
-
-    def _empty_system(self, books: Books, role: Role) -> Wallet:
-        key = system_wallet_key(role, self.currency)
-        return self._empty(books, system_wallet(role, self.currency), role, key)
-
-    def _empty(self, books: Books, wallet: WalletId, role: Role, key: int) -> Wallet:
-        return Wallet(
-            key=key,
-            id=wallet,
-            role=role,
+        wallet = Wallet(
+            key=books.next_key(),
+            id=self.id,
+            role=Role.ORDINARY,
             currency=self.currency,
             state=WalletState.ACTIVE,
             balance=0,
             held=0,
-            overdraft_limit=0,
+            overdraft_limit=self.overdraft_limit,
             sequence=0,
             last_time=books.now,
+            labels=self.labels,
         )
+        details = WalletDetails(owner=self.owner, display_name=self.display_name, create_time=books.now)
+        opened = OpenedWallet(wallet=wallet, details=details)
+        missing = missing_system_wallets(books, self.currency)
+        return Decision(subject=wallet.name, opens=(*missing, opened), fact="wallet.created")
+
+
+def system_wallets(currency: str) -> frozenset[WalletId]:
+    """Return the service's own wallets in a currency."""
+    return frozenset(system_wallet(role, currency) for role in SYSTEM_ROLES)
+
+
+def missing_system_wallets(books: Books, currency: str) -> tuple[OpenedWallet, ...]:
+    """Return those of the service's own wallets in a currency that have yet to be opened."""
+    return tuple(
+        _system(role, currency, books) for role in SYSTEM_ROLES if system_wallet(role, currency) not in books.wallets
+    )
+
+
+def _system(role: Role, currency: str, books: Books) -> OpenedWallet:
+    wallet = Wallet(
+        key=system_wallet_key(role, currency),
+        id=system_wallet(role, currency),
+        role=role,
+        currency=currency,
+        state=WalletState.ACTIVE,
+        balance=0,
+        held=0,
+        overdraft_limit=0,
+        sequence=0,
+        last_time=books.now,
+    )
+    return OpenedWallet(wallet=wallet, details=WalletDetails(owner="", display_name="", create_time=books.now))

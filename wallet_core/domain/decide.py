@@ -10,10 +10,14 @@ from wallet_core.domain.errors import Refusal
 def decide(books: Books, commands: Sequence[Command]) -> list[Outcome]:
     """Return the outcome of each command, in order; what is to be stored gathers in the books.
 
+    They are decided in that order too, but for those that go first: a rule that begins or ends now does so for all.
+
     In order of precedence: may the caller ask this at all; was the request answered before, here or earlier in this
     batch; then the command's own rules. A refusal leaves no trace but its record.
     """
-    return [_decide_one(books, command) for command in commands]
+    places = sorted(range(len(commands)), key=lambda place: not commands[place].goes_first)
+    outcomes = {place: _decide_one(books, commands[place]) for place in places}
+    return [outcomes[place] for place in range(len(commands))]
 
 
 def _decide_one(books: Books, command: Command) -> Outcome:

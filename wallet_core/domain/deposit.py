@@ -1,6 +1,6 @@
 """Put money from outside into a wallet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
@@ -8,8 +8,8 @@ from wallet_core.domain.access import refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.money import Money, require_positive
-from wallet_core.domain.transaction import Leg, Movement, TransactionType, transaction_name
-from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.transaction import Movement, TransactionType, transaction_name
+from wallet_core.domain.wallet import Labels, Role, WalletId, system_wallet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +23,11 @@ class Deposit(Command):
     amount: Money
     description: str
     external_reference: str
-
-    @property
-    def _external(self) -> WalletId:
-        return system_wallet(Role.EXTERNAL, self.amount.currency)
+    labels: Labels = field(default_factory=dict)
 
     def needs(self) -> Needs:
         """Lock the wallet and the world outside."""
-        return Needs(wallets=frozenset({self.wallet, self._external}))
+        return Needs(wallets=frozenset({self.wallet, system_wallet(Role.EXTERNAL, self.amount.currency)}))
 
     def permit(self) -> None:
         """Refuse the service's own wallets."""
@@ -40,15 +37,14 @@ class Deposit(Command):
     def decide(self, books: Books) -> Decision:
         """Let any wallet but a closed one be paid in to."""
         payee = books.payee(self.wallet, self.amount.currency)
-        external = books.wallet(self._external)
         movement = Movement(
             id=self.id,
             type=TransactionType.DEPOSIT,
             amount=self.amount,
-            source=external.id,
+            source=system_wallet(Role.EXTERNAL, self.amount.currency),
             destination=payee.id,
-            legs=(Leg(external, -self.amount.minor), Leg(payee, self.amount.minor)),
             description=self.description,
             external_reference=self.external_reference,
+            labels=self.labels,
         )
-        return Decision(subject=transaction_name(self.id), movement=movement, available_of=payee.id)
+        return Decision(subject=transaction_name(self.id), movements=(movement,), available_of=payee.id)

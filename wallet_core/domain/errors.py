@@ -9,6 +9,7 @@ Fields are text and integers, because a recorded refusal is stored and read back
 """
 
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from typing import ClassVar
 
 
@@ -29,10 +30,15 @@ class Refusal(WalletError):
     """The service decided against it."""
 
     recorded: ClassVar[bool] = True
+    item: int | None = None
+    """In a call about many things, the place of the one refused, counted from 0."""
+    replayed: bool = False
+    """Whether it was said before, to the same request."""
 
     def fields(self) -> dict[str, str | int]:
         """Return what the refusal is about, by field name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # all are dataclasses
+        told = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # all are dataclasses
+        return told if self.item is None else told | {"item": self.item}
 
 
 @dataclass
@@ -41,6 +47,18 @@ class InvalidField(Refusal):
 
     recorded: ClassVar[bool] = False  # a repeat is as invalid as the first: time only makes a past time more past
     field: str
+    description: str
+
+
+@dataclass
+class FilterInvalid(Refusal):
+    """The filter cannot be understood."""
+
+    recorded: ClassVar[bool] = False  # only reads have filters
+    position: int
+    """Where in the filter, counted in characters from 0."""
+    token: str
+    """What stands there; empty at its end."""
     description: str
 
 
@@ -110,12 +128,38 @@ class LimitExceeded(Refusal):
     limit: int
 
 
+class Because(StrEnum):
+    """What stands in the way of a change, where the state alone does not say it."""
+
+    NOT_SCHEDULED = "only what is still scheduled can be cancelled"
+    HOLD_ENDED = "the hold has ended"
+    HOLD_TIME_OVER = "the hold's time is over"
+    NOT_REVERSIBLE = "only transfers and deposits can be reversed"
+    NOTHING_LEFT = "all of it has been given back"
+    NOT_ACTIVE = "only an active wallet can be frozen"
+    NOT_FROZEN = "only a frozen wallet can be unfrozen"
+    CLOSED = "the wallet is closed"
+    BALANCE = "the balance is not zero"
+    STILL_OPEN = "is still open"
+    """Said after the name of what is open."""
+    RULE_ENDED = "the rule has ended"
+    RULE_ENDS_SOONER = "the rule ends sooner, and its end may only be brought nearer"
+
+
 @dataclass
 class StateTransitionForbidden(Refusal):
     """The resource is in a state that does not allow this."""
 
     resource: str
     state: str
+    because: str = ""
+
+
+@dataclass
+class EtagMismatch(Refusal):
+    """The resource has changed since it was read."""
+
+    resource: str
 
 
 @dataclass
@@ -179,4 +223,7 @@ _BY_NAME = _recorded_refusals()
 
 def refusal_from_record(name: str, told: dict[str, str | int]) -> Refusal:
     """Bring back a recorded refusal from its class name and fields."""
-    return _BY_NAME[name](**told)
+    refusal = _BY_NAME[name](**{field: value for field, value in told.items() if field != "item"})
+    item = told.get("item")
+    refusal.item = int(item) if item is not None else None
+    return refusal

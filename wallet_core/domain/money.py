@@ -44,6 +44,14 @@ def exponent_of(currency: str) -> int:
     return exponent
 
 
+def decimal_text(amount: Money) -> str:
+    """Return an amount as a program reads it: digits and a point, ``-10.05``; the currency's decimals always shown."""
+    exponent = exponent_of(amount.currency)
+    digits = str(abs(amount.minor)).rjust(exponent + 1, "0")
+    sign = "-" if amount.minor < 0 else ""
+    return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}" if exponent else f"{sign}{digits}"
+
+
 def parse_amount(text: str, currency: str) -> Money:
     """Read a decimal amount as a person types it: ``parse_amount("10.05", "USD")`` is 1005 minor units.
 

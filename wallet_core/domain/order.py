@@ -1,8 +1,14 @@
-"""The withdrawal: its life as a table of states, its attempts, and the policy that paces them."""
+"""Orders: withdrawals and scheduled deposits, where both are treated alike.
 
+Their life as one table of states, their attempts at the bank, and the policy that paces them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
 from wallet_core.domain.bank import AnswerKind, Payment
@@ -10,40 +16,47 @@ from wallet_core.domain.money import Money
 from wallet_core.domain.wallet import WalletId
 
 
-class WithdrawalState(StrEnum):
-    """Where a withdrawal is in its life."""
+class OrderState(StrEnum):
+    """Where an order is in its life."""
 
     SCHEDULED = "SCHEDULED"
     """Waiting for its time; no money has moved."""
     PROCESSING = "PROCESSING"
-    """Taken from the wallet and on its way to the bank."""
+    """The bank is being asked; a withdrawal's money has left its wallet."""
     IN_DOUBT = "IN_DOUBT"
-    """The bank may or may not have paid."""
+    """The bank may or may not have done it."""
     SUCCEEDED = "SUCCEEDED"
-    """The bank paid."""
+    """The bank did it; a scheduled deposit is in its wallet."""
     FAILED = "FAILED"
-    """The bank did not pay and will not; the wallet has its money."""
+    """The bank did not do it and will not; the wallet has what it had."""
     CANCELLED = "CANCELLED"
     """Cancelled before its time; no money moved."""
 
 
 # ARCHITECTURE.md draws the same steps, a CHECK in the database lists the same states; tests hold them together.
-TRANSITIONS: dict[WithdrawalState, frozenset[WithdrawalState]] = {
-    WithdrawalState.SCHEDULED: frozenset(
-        {WithdrawalState.PROCESSING, WithdrawalState.FAILED, WithdrawalState.CANCELLED}
-    ),
-    WithdrawalState.PROCESSING: frozenset(
-        {WithdrawalState.SUCCEEDED, WithdrawalState.FAILED, WithdrawalState.IN_DOUBT}
-    ),
-    WithdrawalState.IN_DOUBT: frozenset({WithdrawalState.SUCCEEDED, WithdrawalState.FAILED}),
-    WithdrawalState.SUCCEEDED: frozenset(),
-    WithdrawalState.FAILED: frozenset(),
-    WithdrawalState.CANCELLED: frozenset(),
+TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.SCHEDULED: frozenset({OrderState.PROCESSING, OrderState.FAILED, OrderState.CANCELLED}),
+    OrderState.PROCESSING: frozenset({OrderState.SUCCEEDED, OrderState.FAILED, OrderState.IN_DOUBT}),
+    OrderState.IN_DOUBT: frozenset({OrderState.SUCCEEDED, OrderState.FAILED}),
+    OrderState.SUCCEEDED: frozenset(),
+    OrderState.FAILED: frozenset(),
+    OrderState.CANCELLED: frozenset(),
 }
+
+# A deposit that nobody is asked for knows only before and after.
+CREDIT_TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.SCHEDULED: frozenset({OrderState.SUCCEEDED, OrderState.FAILED, OrderState.CANCELLED}),
+    OrderState.SUCCEEDED: frozenset(),
+    OrderState.FAILED: frozenset(),
+    OrderState.CANCELLED: frozenset(),
+}
+
+# States from which nothing leads on.
+FINAL_STATES = frozenset(state for state, after in TRANSITIONS.items() if not after)
 
 
 class FailureReason(StrEnum):
-    """Why a withdrawal failed."""
+    """Why an order failed."""
 
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
     """The wallet had too little when the time came; the bank was not asked."""
@@ -53,16 +66,36 @@ class FailureReason(StrEnum):
     """The bank said no for good."""
     ATTEMPTS_USED_UP = "ATTEMPTS_USED_UP"
     """The bank said "not now" as often as it is asked."""
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    """The wallet was too full to be credited when the time came."""
 
 
-def withdrawal_name(withdrawal: UUID) -> str:
-    """Return the resource name of a withdrawal."""
-    return f"withdrawals/{withdrawal}"
+class OrderKind(StrEnum):
+    """What is ordered; the value is the collection that its names begin with."""
+
+    WITHDRAWAL = "withdrawals"
+    """Pay money out of a wallet."""
+    SCHEDULED_DEPOSIT = "scheduledDeposits"
+    """Credit money to a wallet."""
+
+
+# So that the bank's own books tell what a key is for.
+_KEY_PREFIX = {OrderKind.WITHDRAWAL: "wd", OrderKind.SCHEDULED_DEPOSIT: "sd"}
+
+
+def order_name(kind: OrderKind, order: UUID) -> str:
+    """Return the resource name of an order."""
+    return f"{kind}/{order}"
+
+
+def bank_key(kind: OrderKind, order: UUID) -> str:
+    """Return the idempotency key that the bank gets for an order, the same for all its attempts."""
+    return f"{_KEY_PREFIX[kind]}-{order}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call to the bank, recorded before it is made; without an answer it may have been paid."""
+    """One call to the bank, recorded before it is made; without an answer the bank may have done what was asked."""
 
     number: int
     key: str
@@ -83,8 +116,10 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawal:
-    """Money to be paid out through the bank at a time."""
+class Order(ABC):
+    """What both kinds have in common. It hangs on its wallet: whoever decides on it holds that wallet's lock."""
+
+    kind: ClassVar[OrderKind]
 
     id: UUID
     wallet: WalletId
@@ -94,7 +129,7 @@ class Withdrawal:
     execute_time: datetime
     create_time: datetime
     update_time: datetime
-    state: WithdrawalState = WithdrawalState.SCHEDULED
+    state: OrderState = OrderState.SCHEDULED
     next_attempt_time: datetime | None
     lease_until: datetime | None = None
     fence: int = 0
@@ -105,19 +140,34 @@ class Withdrawal:
     attempts: tuple[Attempt, ...] = ()
 
     @property
+    @abstractmethod
+    def held(self) -> int:
+        """How many minor units of its wallet it reserves now."""
+
+    @property
+    def transitions(self) -> Mapping[OrderState, frozenset[OrderState]]:
+        """Which states lead to which."""
+        return TRANSITIONS
+
+    @property
     def name(self) -> str:
         """The resource name."""
-        return withdrawal_name(self.id)
+        return order_name(self.kind, self.id)
+
+    @property
+    def key(self) -> str:
+        """The key that the bank knows it by."""
+        return bank_key(self.kind, self.id)
 
     @property
     def attempts_counted(self) -> int:
-        """How often the bank was asked to pay."""
+        """How often the bank was asked."""
         return sum(attempt.counts for attempt in self.attempts)
 
     @property
     def final(self) -> bool:
         """Whether nothing can happen to it any more."""
-        return not TRANSITIONS[self.state]
+        return self.state in FINAL_STATES
 
     @property
     def open_attempt(self) -> Attempt | None:
@@ -126,12 +176,56 @@ class Withdrawal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """The right to work on one withdrawal until the lease runs out, proven by the fence."""
+class Withdrawal(Order):
+    """Money to be paid out through the bank at a time."""
 
-    withdrawal: UUID
+    kind: ClassVar[OrderKind] = OrderKind.WITHDRAWAL
+
+    reserve: bool = False
+    """Whether its money is held from the moment it is scheduled."""
+
+    @property
+    def held(self) -> int:
+        """How many minor units of its wallet it reserves now."""
+        return self.amount.minor if self.reserve and self.state is OrderState.SCHEDULED else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledDeposit(Order):
+    """Money to be credited at a time, collected from the bank first where that is asked for."""
+
+    kind: ClassVar[OrderKind] = OrderKind.SCHEDULED_DEPOSIT
+
+    collect: bool = False
+    external_reference: str = ""
+    credit: UUID | None = None
+    """The transaction that credited it."""
+
+    @property
+    def held(self) -> int:
+        """Nothing: it only ever adds."""
+        return 0
+
+    @property
+    def transitions(self) -> Mapping[OrderState, frozenset[OrderState]]:
+        """Which states lead to which."""
+        return TRANSITIONS if self.collect else CREDIT_TRANSITIONS
+
+
+def fact_of(order: Order) -> str:
+    """Return what others are told when an order has come to its state, e.g. ``withdrawal.cancelled``."""
+    told = "withdrawal" if order.kind is OrderKind.WITHDRAWAL else "scheduled_deposit"
+    return f"{told}.{order.state.lower()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to work on one order until the lease runs out, proven by the fence."""
+
+    kind: OrderKind
+    order: UUID
     fence: int
-    state: WithdrawalState
+    state: OrderState
     wallet: WalletId
     owner: str
     amount: Money
@@ -139,23 +233,19 @@ class Claim:
 
     @property
     def payment(self) -> Payment:
-        """What the bank is asked to pay: the same on every attempt."""
+        """What the bank is asked to pay or to collect: the same on every attempt."""
         return Payment(
-            key=bank_key(self.withdrawal),
+            key=bank_key(self.kind, self.order),
             amount=self.amount,
             account=self.bank_account,
             owner=self.owner or self.wallet,
+            collect=self.kind is OrderKind.SCHEDULED_DEPOSIT,
         )
 
 
-def bank_key(withdrawal: UUID) -> str:
-    """Return the idempotency key that the bank gets for a withdrawal, the same for all its attempts."""
-    return f"wd-{withdrawal}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PayoutPolicy:
-    """How payouts are paced and when they are given up. Values come from the settings, which explain them."""
+class PaymentPolicy:
+    """How the bank is asked and when that is given up. Values come from the settings, which explain them."""
 
     attempts_max: int
     backoff_first: timedelta

@@ -1,110 +1,153 @@
-"""The payout machine: start a payout, settle its answer, take over what got stuck, settle a doubt.
+"""The payment machine, for withdrawals and for deposits that are collected.
 
-Silence never releases money: only the bank's own word ends an Unknown. Each command is decided on the withdrawal as it
-stands under its wallet's lock, and stored only where the fence is still the claim's.
+Start a payment, settle its answer, take over what got stuck, settle a doubt.
+
+Silence never releases or credits money: only the bank's own word ends an Unknown. Each command is decided on the order
+as it stands under its wallet's lock, and stored only where the fence is still the claim's.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from wallet_core.domain.bank import Answer, AnswerKind, Status, StatusKind
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import LedgerBroken, StaleClaim
-from wallet_core.domain.transaction import Leg, Movement, TransactionType
-from wallet_core.domain.wallet import Role, WalletId, WalletState, system_wallet
-from wallet_core.domain.withdrawal import (
+from wallet_core.domain.order import (
     Attempt,
     Claim,
     FailureReason,
-    PayoutPolicy,
+    Order,
+    OrderState,
+    PaymentPolicy,
+    ScheduledDeposit,
     Withdrawal,
-    WithdrawalState,
-    bank_key,
+    fact_of,
 )
+from wallet_core.domain.transaction import Movement, TransactionType
+from wallet_core.domain.wallet import Role, WalletId, WalletState, system_wallet
+
+AnyOrder = TypeVar("AnyOrder", bound=Order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PayoutCommand(Command):
-    """One step of a payout, by the worker that holds its claim."""
+class OrderCommand(Command):
+    """One step of an order, by the worker that holds its claim."""
 
     id: UUID
     """Of the transaction, should one be made."""
     claim: Claim
-    policy: PayoutPolicy
-    jitter: float
-    clock_offset: timedelta = timedelta()
-    """The tests' only handle on time: leases and backoff are counted from here on, money never is."""
+
+    @property
+    def _external(self) -> WalletId:
+        return system_wallet(Role.EXTERNAL, self.claim.amount.currency)
+
+    @property
+    def _in_transit(self) -> WalletId:
+        return system_wallet(Role.IN_TRANSIT, self.claim.amount.currency)
 
     def needs(self) -> Needs:
         """Lock the wallet, the way to the bank and the world outside."""
-        currency = self.claim.amount.currency
         return Needs(
-            wallets=frozenset(
-                {self.claim.wallet, system_wallet(Role.IN_TRANSIT, currency), system_wallet(Role.EXTERNAL, currency)}
-            ),
-            withdrawals=frozenset({self.claim.withdrawal}),
+            wallets=frozenset({self.claim.wallet, self._in_transit, self._external}),
+            orders=frozenset({self.claim.order}),
         )
 
-    def _claimed(self, books: Books) -> Withdrawal:
-        found = books.withdrawal(self.claim.withdrawal)
+    def _claimed(self, books: Books) -> Order:
+        found = books.order(self.claim.kind, self.claim.order)
         if found.fence != self.claim.fence or found.final:
             raise StaleClaim(found.name)
         return found
 
-    def _later(self, books: Books, wait: timedelta = timedelta()) -> datetime:
-        return books.now + self.clock_offset + wait
-
-    def _move(self, books: Books, type_: TransactionType, source: WalletId, destination: WalletId) -> Movement:
-        amount = self.claim.amount
+    def _move(self, type_: TransactionType, source: WalletId, destination: WalletId, order: Order) -> Movement:
         return Movement(
             id=self.id,
             type=type_,
-            amount=amount,
+            amount=order.amount,
             source=source,
             destination=destination,
-            legs=(Leg(books.wallet(source), -amount.minor), Leg(books.wallet(destination), amount.minor)),
-            withdrawal=self.claim.withdrawal,
+            description=order.description,
+            external_reference=order.external_reference if isinstance(order, ScheduledDeposit) else "",
+            cause=order.id,
         )
 
-    def _succeed(self, books: Books, paid: Withdrawal, reference: str, attempt: Attempt | None) -> Decision:
-        """In transit → external. The bank's reference, or the key where it gave none."""
-        currency = self.claim.amount.currency
-        after = _ended(
-            replace(paid, bank_reference=reference or bank_key(paid.id)), WithdrawalState.SUCCEEDED, books.now
-        )
-        movement = self._move(
-            books,
-            TransactionType.WITHDRAWAL_SETTLEMENT,
-            system_wallet(Role.IN_TRANSIT, currency),
-            system_wallet(Role.EXTERNAL, currency),
-        )
-        return Decision(
-            subject=paid.name, withdrawal=after, attempt=attempt, movement=movement, fact="withdrawal.succeeded"
-        )
 
-    def _release(self, books: Books, unpaid: Withdrawal, reason: FailureReason, attempt: Attempt | None) -> Decision:
-        """In transit → wallet, once: only ever decided together with the step to FAILED.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditDeposit(OrderCommand):
+    """Credit a scheduled deposit that nobody has to be asked about, in one commit with its end."""
+
+    method: ClassVar[str] = "CreditDeposit"
+
+    def decide(self, books: Books) -> Decision:
+        """Fail for good where the wallet is too full."""
+        found = self._claimed(books)
+        if not isinstance(found, ScheduledDeposit) or found.collect:
+            raise StaleClaim(found.name)
+        amount = found.amount.minor
+        if not (books.wallet(found.wallet).can_take(amount) and books.wallet(self._external).can_give(amount)):
+            return _fail(books, found, FailureReason.LIMIT_EXCEEDED)
+        credited = _ended(replace(found, credit=self.id), OrderState.SUCCEEDED, books.now)
+        movement = self._move(TransactionType.DEPOSIT, self._external, found.wallet, found)
+        return Decision(subject=found.name, order=credited, movements=(movement,), fact=fact_of(credited))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentCommand(OrderCommand):
+    """One step of an order that the bank is asked about."""
+
+    policy: PaymentPolicy
+    jitter: float
+    clock_offset: timedelta = timedelta()
+    """The tests' only handle on time: leases and backoff are counted from here on, money never is."""
+
+    def _later(self, books: Books, wait: timedelta = timedelta()) -> datetime:
+        return books.now + self.clock_offset + wait
+
+    def _succeed(self, books: Books, paid: Order, reference: str, attempt: Attempt | None) -> Decision:
+        """Book what the bank has done. Its reference, or the key where it gave none."""
+        external = books.wallet(self._external)
+        counted = external.can_give if isinstance(paid, ScheduledDeposit) else external.can_take
+        if not counted(paid.amount.minor):
+            full = replace(paid, attention="the bank has done it, and the world outside cannot be counted that far")
+            return self._wait(books, full, OrderState.IN_DOUBT, self.policy.backoff_max, attempt)
+        paid = replace(paid, bank_reference=reference or paid.key)
+        if isinstance(paid, ScheduledDeposit):
+            return self._collected(books, paid, attempt)
+        after = _ended(paid, OrderState.SUCCEEDED, books.now)
+        movement = self._move(TransactionType.WITHDRAWAL_SETTLEMENT, self._in_transit, self._external, paid)
+        return Decision(subject=paid.name, order=after, attempt=attempt, movements=(movement,), fact=fact_of(after))
+
+    def _collected(self, books: Books, paid: ScheduledDeposit, attempt: Attempt | None) -> Decision:
+        """External → wallet. One that is too full leaves it on its way, for a person: the bank has taken the money."""
+        amount = paid.amount.minor
+        fits = books.wallet(paid.wallet).can_take(amount)
+        if not fits and not books.wallet(self._in_transit).can_take(amount):
+            full = replace(paid, bank_reference="", attention="the bank has collected it, and there is no room for it")
+            return self._wait(books, full, OrderState.IN_DOUBT, self.policy.backoff_max, attempt)
+        after = _ended(replace(paid, credit=self.id), OrderState.SUCCEEDED, books.now)
+        if not fits:
+            after = replace(after, attention="the bank has collected it, and the wallet is too full to be credited")
+        destination = paid.wallet if fits else self._in_transit
+        movement = self._move(TransactionType.COLLECTION, self._external, destination, paid)
+        return Decision(subject=paid.name, order=after, attempt=attempt, movements=(movement,), fact=fact_of(after))
+
+    def _release(self, books: Books, unpaid: Order, reason: FailureReason, attempt: Attempt | None) -> Decision:
+        """In transit → wallet, once: only ever decided together with the step to FAILED. A collection took nothing.
 
         A wallet that has been filled to the brim since cannot take it back: the money stays where it is, for a person.
         """
+        if isinstance(unpaid, ScheduledDeposit):
+            return replace(_fail(books, unpaid, reason), attempt=attempt)
         if not books.wallet(unpaid.wallet).can_take(unpaid.amount.minor):
             full = replace(unpaid, attention="the bank did not pay, and the wallet is too full to take it back")
-            wait = self.policy.backoff_max
-            return self._wait(books, full, WithdrawalState.IN_DOUBT, wait, attempt)
-        currency = self.claim.amount.currency
-        after = _ended(replace(unpaid, failure_reason=reason), WithdrawalState.FAILED, books.now)
-        movement = self._move(
-            books, TransactionType.WITHDRAWAL_RELEASE, system_wallet(Role.IN_TRANSIT, currency), unpaid.wallet
-        )
-        return Decision(
-            subject=unpaid.name, withdrawal=after, attempt=attempt, movement=movement, fact="withdrawal.failed"
-        )
+            return self._wait(books, full, OrderState.IN_DOUBT, self.policy.backoff_max, attempt)
+        movement = self._move(TransactionType.WITHDRAWAL_RELEASE, self._in_transit, unpaid.wallet, unpaid)
+        return replace(_fail(books, unpaid, reason), attempt=attempt, movements=(movement,))
 
     def _wait(
-        self, books: Books, waiting: Withdrawal, state: WithdrawalState, wait: timedelta, attempt: Attempt | None
+        self, books: Books, waiting: Order, state: OrderState, wait: timedelta, attempt: Attempt | None
     ) -> Decision:
         """Give the lease back and look again later."""
         after = replace(
@@ -114,53 +157,57 @@ class PayoutCommand(Command):
             next_attempt_time=self._later(books, wait),
             update_time=books.now if state != waiting.state else waiting.update_time,
         )
-        fact = f"withdrawal.{state.lower()}" if state != waiting.state else None
-        return Decision(subject=waiting.name, withdrawal=after, attempt=attempt, fact=fact)
+        fact = fact_of(after) if state != waiting.state else None
+        return Decision(subject=waiting.name, order=after, attempt=attempt, fact=fact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartPayout(PayoutCommand):
+class StartPayment(PaymentCommand):
     """Take the money and record the attempt, in one commit, before the bank hears of anything."""
 
-    method: ClassVar[str] = "StartPayout"
+    method: ClassVar[str] = "StartPayment"
 
     def decide(self, books: Books) -> Decision:
         """Fail for good where the wallet cannot pay; else open an attempt, the first one with the debit."""
         found = self._claimed(books)
-        if found.state is WithdrawalState.PROCESSING and _may_send_again(found, self.policy):
-            return self._attempt(books, found, movement=None)
-        if found.state is not WithdrawalState.SCHEDULED:
+        if found.state is OrderState.PROCESSING and _may_send_again(found, self.policy):
+            return self._attempt(books, found)
+        if found.state is not OrderState.SCHEDULED:
             raise StaleClaim(found.name)
+        if isinstance(found, Withdrawal):
+            return self._take(books, found)
+        return self._attempt(books, found)
+
+    def _take(self, books: Books, found: Withdrawal) -> Decision:
+        """Wallet → in transit. What was reserved for it is there, and is freed in the same step."""
         wallet = books.wallet(found.wallet)
         if wallet.state is not WalletState.ACTIVE:
-            return _fail_unsent(books, found, FailureReason.WALLET_NOT_ACTIVE)
-        if wallet.available < found.amount.minor:
-            return _fail_unsent(books, found, FailureReason.INSUFFICIENT_FUNDS)
-        in_transit = system_wallet(Role.IN_TRANSIT, found.amount.currency)
-        return self._attempt(
-            books, found, movement=self._move(books, TransactionType.WITHDRAWAL, wallet.id, in_transit)
-        )
+            return _fail(books, found, FailureReason.WALLET_NOT_ACTIVE)
+        if wallet.available + found.held < found.amount.minor:
+            return _fail(books, found, FailureReason.INSUFFICIENT_FUNDS)
+        movement = self._move(TransactionType.WITHDRAWAL, wallet.id, self._in_transit, found)
+        return replace(self._attempt(books, found), movements=(movement,))
 
-    def _attempt(self, books: Books, found: Withdrawal, movement: Movement | None) -> Decision:
+    def _attempt(self, books: Books, found: Order) -> Decision:
         started, attempt = _with_new_attempt(
-            found, self._later(books), WithdrawalState.PROCESSING, self._later(books, self.policy.lease)
+            found, self._later(books), OrderState.PROCESSING, self._later(books, self.policy.lease)
         )
-        fact = "withdrawal.processing" if movement is not None else None
-        return Decision(subject=found.name, withdrawal=started, attempt=attempt, movement=movement, fact=fact)
+        fact = fact_of(started) if found.state is not OrderState.PROCESSING else None
+        return Decision(subject=found.name, order=started, attempt=attempt, fact=fact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettlePayout(PayoutCommand):
+class SettlePayment(PaymentCommand):
     """Record the bank's answer to an attempt and do what it means."""
 
-    method: ClassVar[str] = "SettlePayout"
+    method: ClassVar[str] = "SettlePayment"
 
     attempt: int
     answer: Answer
 
     def decide(self, books: Books) -> Decision:
         """Keep the answer whatever the fence says; let the state follow only while the claim holds."""
-        found = books.withdrawal(self.claim.withdrawal)
+        found = books.order(self.claim.kind, self.claim.order)
         before = found.attempts[self.attempt - 1]
         if before.answer is not None:
             raise StaleClaim(found.name)
@@ -169,19 +216,19 @@ class SettlePayout(PayoutCommand):
             found, attempts=(*found.attempts[: self.attempt - 1], attempt, *found.attempts[self.attempt :])
         )
         if found.fence != self.claim.fence or found.final:
-            return Decision(subject=found.name, withdrawal=answered, attempt=attempt)
+            return Decision(subject=found.name, order=answered, attempt=attempt)
         if self.answer.kind is AnswerKind.ACCEPTED:
             return self._succeed(books, answered, self.answer.reference, attempt)
         if any(other.may_have_paid for other in answered.attempts):
             # One No among attempts of which another may have paid says nothing of that other: ask.
             wait = self.policy.backoff(answered.asks, self.jitter)
-            return self._wait(books, answered, WithdrawalState.IN_DOUBT, wait, attempt)
+            return self._wait(books, answered, OrderState.IN_DOUBT, wait, attempt)
         return self._settle_no(books, answered, attempt)
 
-    def _settle_no(self, books: Books, answered: Withdrawal, attempt: Attempt) -> Decision:
+    def _settle_no(self, books: Books, answered: Order, attempt: Attempt) -> Decision:
         """Every attempt so far was a clear no, or never sent."""
         state = answered.state
-        if state is WithdrawalState.IN_DOUBT:
+        if state is OrderState.IN_DOUBT:
             return self._wait(books, answered, state, self.policy.backoff(answered.asks, self.jitter), attempt)
         match self.answer.kind:
             case AnswerKind.NO_FOR_GOOD:
@@ -200,7 +247,7 @@ class SettlePayout(PayoutCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakeOver(PayoutCommand):
+class TakeOver(PaymentCommand):
     """Take over a payout whose worker let its lease run out. A takeover never sends: it only asks."""
 
     method: ClassVar[str] = "TakeOver"
@@ -212,18 +259,18 @@ class TakeOver(PayoutCommand):
         and whatever else it says, the bank has heard of the payout.
         """
         found = self._claimed(books)
-        if found.state is not WithdrawalState.PROCESSING:
+        if found.state is not OrderState.PROCESSING:
             raise StaleClaim(found.name)
         if (yes := _accepted(found)) is not None:
             return self._succeed(books, found, yes.reference, None)
         if _may_send_again(found, self.policy):
-            return self._wait(books, found, WithdrawalState.PROCESSING, timedelta(), None)
-        doubted = replace(found, state=WithdrawalState.IN_DOUBT, update_time=books.now)
-        return Decision(subject=found.name, withdrawal=doubted, fact="withdrawal.in_doubt")
+            return self._wait(books, found, OrderState.PROCESSING, timedelta(), None)
+        doubted = replace(found, state=OrderState.IN_DOUBT, update_time=books.now)
+        return Decision(subject=found.name, order=doubted, fact=fact_of(doubted))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettleDoubt(PayoutCommand):
+class SettleDoubt(PaymentCommand):
     """Do what the bank's word on a doubtful payout means; its silence means: ask again later."""
 
     method: ClassVar[str] = "SettleDoubt"
@@ -235,7 +282,7 @@ class SettleDoubt(PayoutCommand):
     def decide(self, books: Books) -> Decision:
         """Follow the bank's word; on "not found" open another attempt once the grace time has passed."""
         found = self._claimed(books)
-        if found.state is not WithdrawalState.IN_DOUBT:
+        if found.state is not OrderState.IN_DOUBT:
             raise StaleClaim(found.name)
         asked = replace(found, asks=found.asks + 1)
         match self.status.kind:
@@ -254,18 +301,18 @@ class SettleDoubt(PayoutCommand):
                 why = "in doubt for long; the bank says " + self.status.kind
                 return self._ask_again(books, _noted(asked, books.now, self.policy, why))
 
-    def _follow(self, books: Books, asked: Withdrawal, yes: Attempt) -> Decision:
+    def _follow(self, books: Books, asked: Order, yes: Attempt) -> Decision:
         """Follow a yes that came too late for its worker, unless the bank takes it back: that is for a person."""
         if self.status.kind in {StatusKind.PENDING, StatusKind.SILENT}:
             return self._succeed(books, asked, yes.reference, None)
         attention = f"the bank accepted it and now says {self.status.kind}"
         return self._ask_again(books, replace(asked, attention=attention))
 
-    def _ask_again(self, books: Books, asked: Withdrawal) -> Decision:
+    def _ask_again(self, books: Books, asked: Order) -> Decision:
         wait = self.policy.backoff(asked.asks - 1, self.jitter)
-        return self._wait(books, asked, WithdrawalState.IN_DOUBT, wait, None)
+        return self._wait(books, asked, OrderState.IN_DOUBT, wait, None)
 
-    def _not_found(self, books: Books, asked: Withdrawal) -> Decision:
+    def _not_found(self, books: Books, asked: Order) -> Decision:
         """Send again with the same key: never at once, never for ever, never after the bank may have forgotten it."""
         if not asked.attempts:
             raise LedgerBroken
@@ -280,19 +327,17 @@ class SettleDoubt(PayoutCommand):
         latest = asked.attempts[-1]
         until_grace = latest.start_time + self.policy.grace - now
         if until_grace > timedelta():
-            return self._wait(books, asked, WithdrawalState.IN_DOUBT, until_grace, None)
+            return self._wait(books, asked, OrderState.IN_DOUBT, until_grace, None)
         if not self.resends or asked.attempts_counted >= self.policy.attempts_max:
             return self._ask_again(books, replace(asked, attention="the bank does not know it; not sent again"))
         if now - first.start_time > self.policy.bank_key_retention:
             return self._ask_again(books, replace(asked, attention="older than the bank keeps keys; not sent again"))
-        resent, attempt = _with_new_attempt(asked, now, WithdrawalState.IN_DOUBT, self._later(books, self.policy.lease))
-        return Decision(subject=asked.name, withdrawal=resent, attempt=attempt)
+        resent, attempt = _with_new_attempt(asked, now, OrderState.IN_DOUBT, self._later(books, self.policy.lease))
+        return Decision(subject=asked.name, order=resent, attempt=attempt)
 
 
-def _with_new_attempt(
-    found: Withdrawal, now: datetime, state: WithdrawalState, lease_until: datetime
-) -> tuple[Withdrawal, Attempt]:
-    attempt = Attempt(number=len(found.attempts) + 1, key=bank_key(found.id), start_time=now)
+def _with_new_attempt(found: Order, now: datetime, state: OrderState, lease_until: datetime) -> tuple[Order, Attempt]:
+    attempt = Attempt(number=len(found.attempts) + 1, key=found.key, start_time=now)
     started = replace(
         found,
         state=state,
@@ -303,38 +348,35 @@ def _with_new_attempt(
     return started, attempt
 
 
-def _fail_unsent(books: Books, found: Withdrawal, reason: FailureReason) -> Decision:
-    failed = _ended(replace(found, failure_reason=reason), WithdrawalState.FAILED, books.now)
-    return Decision(subject=found.name, withdrawal=failed, fact="withdrawal.failed")
+def _fail(books: Books, found: Order, reason: FailureReason) -> Decision:
+    failed = _ended(replace(found, failure_reason=reason), OrderState.FAILED, books.now)
+    return Decision(subject=found.name, order=failed, fact=fact_of(failed))
 
 
-def _ended(withdrawal: Withdrawal, state: WithdrawalState, now: datetime) -> Withdrawal:
-    return replace(withdrawal, state=state, next_attempt_time=None, lease_until=None, attention="", update_time=now)
+def _ended(order: AnyOrder, state: OrderState, now: datetime) -> AnyOrder:
+    return replace(order, state=state, next_attempt_time=None, lease_until=None, attention="", update_time=now)
 
 
-def _noted(withdrawal: Withdrawal, now: datetime, policy: PayoutPolicy, why: str) -> Withdrawal:
+def _noted(order: Order, now: datetime, policy: PaymentPolicy, why: str) -> Order:
     """Ask for a person's attention where it has gone on for long, unless there is a better reason already."""
-    old = now - withdrawal.execute_time > policy.attention_after
-    return replace(withdrawal, attention=why) if old and not withdrawal.attention else withdrawal
+    old = now - order.execute_time > policy.attention_after
+    return replace(order, attention=why) if old and not order.attention else order
 
 
-def _accepted(withdrawal: Withdrawal) -> Attempt | None:
+def _accepted(order: Order) -> Attempt | None:
     """Return the attempt to which the bank has said yes, if only to a worker that no longer had the claim."""
-    return next((attempt for attempt in withdrawal.attempts if attempt.answer is AnswerKind.ACCEPTED), None)
+    return next((attempt for attempt in order.attempts if attempt.answer is AnswerKind.ACCEPTED), None)
 
 
-def _may_send_again(withdrawal: Withdrawal, policy: PayoutPolicy) -> bool:
+def _may_send_again(order: Order, policy: PaymentPolicy) -> bool:
     """Whether the bank surely has not paid, does not refuse for good, and may be asked once more."""
     clear = {AnswerKind.NO_FOR_NOW, AnswerKind.NOT_SENT}
-    return (
-        all(attempt.answer in clear for attempt in withdrawal.attempts)
-        and withdrawal.attempts_counted < policy.attempts_max
-    )
+    return all(attempt.answer in clear for attempt in order.attempts) and order.attempts_counted < policy.attempts_max
 
 
-def _not_sent_in_a_row(withdrawal: Withdrawal) -> int:
+def _not_sent_in_a_row(order: Order) -> int:
     times = 0
-    for attempt in reversed(withdrawal.attempts):
+    for attempt in reversed(order.attempts):
         if attempt.counts:
             break
         times += 1

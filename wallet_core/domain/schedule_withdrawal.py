@@ -10,13 +10,13 @@ from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import InvalidField
 from wallet_core.domain.money import Money, require_positive
+from wallet_core.domain.order import Withdrawal, fact_of
 from wallet_core.domain.wallet import WalletId
-from wallet_core.domain.withdrawal import Withdrawal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleWithdrawal(Command):
-    """Promise to pay an amount out of a wallet at a time; whether it has the money is looked at then."""
+    """Promise to pay an amount out of a wallet at a time; the money is reserved now, or looked for then."""
 
     method: ClassVar[str] = "ScheduleWithdrawal"
 
@@ -27,6 +27,7 @@ class ScheduleWithdrawal(Command):
     """None means now, and stays None in the fingerprint."""
     bank_account: str
     description: str
+    reserve: bool = False
 
     def needs(self) -> Needs:
         """Lock the wallet."""
@@ -39,19 +40,25 @@ class ScheduleWithdrawal(Command):
 
     def decide(self, books: Books) -> Decision:
         """Refuse a time in the past by the database's clock, and a wallet that pays nothing out."""
-        if self.execute_time is not None and self.execute_time < books.now:
-            raise InvalidField("execute_time", "must not be in the past; leave it out to pay now")
+        due = due_time(self.execute_time, books)
         books.payer(self.wallet, self.amount.currency)
-        due = self.execute_time or books.now
         withdrawal = Withdrawal(
             id=self.id,
             wallet=self.wallet,
             amount=self.amount,
             bank_account=self.bank_account,
             description=self.description,
+            reserve=self.reserve,
             execute_time=due,
             next_attempt_time=due,
             create_time=books.now,
             update_time=books.now,
         )
-        return Decision(subject=withdrawal.name, withdrawal=withdrawal, fact="withdrawal.scheduled")
+        return Decision(subject=withdrawal.name, order=withdrawal, fact=fact_of(withdrawal))
+
+
+def due_time(asked: datetime | None, books: Books) -> datetime:
+    """Return when an order is due: now unless it says; raise for a time in the past by the database's clock."""
+    if asked is not None and asked < books.now:
+        raise InvalidField("execute_time", "must not be in the past; leave it out for now")
+    return asked or books.now

@@ -1,12 +1,13 @@
 """Transactions: money that moved, as immutable entries that sum to zero."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from wallet_core.domain.commission import Commission, Payer
 from wallet_core.domain.money import Money
-from wallet_core.domain.wallet import Wallet, WalletId
+from wallet_core.domain.wallet import Labels, Role, WalletId, system_wallet
 
 
 class TransactionType(StrEnum):
@@ -22,6 +23,27 @@ class TransactionType(StrEnum):
     """From the way to the bank to the outside: the bank paid."""
     WITHDRAWAL_RELEASE = "WITHDRAWAL_RELEASE"
     """From the way to the bank back to the wallet: the bank did not pay, and will not."""
+    COLLECTION = "COLLECTION"
+    """From outside into a wallet: the bank has collected it."""
+    HOLD_CAPTURE = "HOLD_CAPTURE"
+    """From a wallet that held it to another."""
+    REVERSAL = "REVERSAL"
+    """Back from where a transaction brought it."""
+
+
+class TransactionState(StrEnum):
+    """What has become of a transaction. Told by its reversals: nothing in it ever changes."""
+
+    POSTED = "POSTED"
+    """The money moved."""
+    PARTLY_REVERSED = "PARTLY_REVERSED"
+    """Some of it has been given back."""
+    REVERSED = "REVERSED"
+    """All of it has been given back."""
+
+
+# What may be reversed; payouts and collections are undone by their own machine, holds by voiding them.
+REVERSIBLE = frozenset({TransactionType.TRANSFER, TransactionType.DEPOSIT})
 
 
 def transaction_name(transaction: UUID) -> str:
@@ -29,11 +51,16 @@ def transaction_name(transaction: UUID) -> str:
     return f"transactions/{transaction}"
 
 
+def batch_name(batch: UUID) -> str:
+    """Return how the requests' records name an atomic batch of transfers; callers see its transactions."""
+    return f"batches/{batch}"
+
+
 @dataclass(frozen=True, slots=True)
 class Leg:
     """What a decision adds to one locked wallet, in minor units; negative where it takes."""
 
-    wallet: Wallet
+    wallet: WalletId
     amount: int
 
 
@@ -46,10 +73,29 @@ class Movement:
     amount: Money
     source: WalletId
     destination: WalletId
-    legs: tuple[Leg, ...]
+    commission: Commission | None = None
     description: str = ""
     external_reference: str = ""
-    withdrawal: UUID | None = None
+    labels: Labels = field(default_factory=dict)
+    cause: UUID | None = None
+    """The order, hold or transaction that it came from; which of them is told by the type."""
+    batch: UUID | None = None
+    batch_item: int | None = None
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        """What it adds to whom; the amounts sum to zero, and none is zero."""
+        taken = self.commission.amount.minor if self.commission is not None else 0
+        given = gotten = self.amount.minor
+        if self.commission is not None and self.commission.payer is Payer.SOURCE:
+            given += taken
+        else:
+            gotten -= taken
+        if not taken:
+            return Leg(self.source, -given), Leg(self.destination, gotten)
+        earner = system_wallet(Role.COMMISSION, self.amount.currency)
+        legs = Leg(self.source, -given), Leg(self.destination, gotten), Leg(earner, taken)
+        return tuple(leg for leg in legs if leg.amount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +110,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reversals:
+    """What has been given back of a transaction so far."""
+
+    ids: tuple[UUID, ...] = ()
+    amount: int = 0
+    """In minor units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
     """Money that moved."""
 
@@ -73,12 +128,30 @@ class Transaction:
     source: WalletId
     destination: WalletId
     entries: tuple[Entry, ...]
-    description: str
-    external_reference: str
-    withdrawal: UUID | None
+    commission: Commission | None = None
+    description: str = ""
+    external_reference: str = ""
+    labels: Labels = field(default_factory=dict)
+    cause: UUID | None = None
+    batch: UUID | None = None
+    batch_item: int | None = None
     time: datetime
+    reversals: Reversals = field(default_factory=Reversals)
+    """As far as it has been looked for: what was just booked has none."""
 
     @property
     def name(self) -> str:
         """The resource name."""
         return transaction_name(self.id)
+
+    @property
+    def state(self) -> TransactionState:
+        """What has become of it."""
+        if self.reversals.amount == 0:
+            return TransactionState.POSTED
+        left = self.amount.minor - self.reversals.amount
+        return TransactionState.PARTLY_REVERSED if left else TransactionState.REVERSED
+
+    def added_to(self, wallet: WalletId) -> int:
+        """Return what a wallet gained by it, in minor units; negative where it gave."""
+        return sum(entry.amount for entry in self.entries if entry.wallet == wallet)

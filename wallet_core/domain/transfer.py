@@ -1,52 +1,79 @@
-"""Move money from one wallet to another."""
+"""Move money from one wallet to another, and take the commission that is due."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
 from wallet_core.domain.access import refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
-from wallet_core.domain.errors import InvalidField
+from wallet_core.domain.commission import rule_name
+from wallet_core.domain.errors import InvalidField, LimitExceeded
 from wallet_core.domain.money import Money, require_positive
-from wallet_core.domain.transaction import Leg, Movement, TransactionType, transaction_name
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.transaction import Movement, TransactionType, transaction_name
+from wallet_core.domain.wallet import Labels, WalletId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer(Command):
-    """Move an amount between two wallets of its currency."""
-
-    method: ClassVar[str] = "Transfer"
+@dataclass(frozen=True, kw_only=True)  # without slots: Python cannot join those of two bases
+class TransferTerms:
+    """What a transfer is to move, by itself or as one of a batch."""
 
     id: UUID
     source: WalletId
     destination: WalletId
     amount: Money
     description: str
+    external_reference: str = ""
+    labels: Labels = field(default_factory=dict)
+    max_commission: Money | None = None
 
-    def needs(self) -> Needs:
-        """Lock both wallets."""
-        return Needs(wallets=frozenset({self.source, self.destination}))
+    @property
+    def wallets(self) -> frozenset[WalletId]:
+        """Both ends."""
+        return frozenset({self.source, self.destination})
 
     def permit(self) -> None:
-        """Refuse the service's own wallets, and one wallet on both ends."""
+        """Refuse the service's own wallets, one wallet on both ends, and amounts that make no sense."""
         refuse_system_wallets(self.source, self.destination)
         require_positive(self.amount)
         if self.source == self.destination:
             raise InvalidField("destination", "source and destination must be two wallets")
+        most = self.max_commission
+        if most is not None and (most.minor < 0 or most.currency != self.amount.currency):
+            raise InvalidField("max_commission", "must be in the amount's currency and not below zero")
 
-    def decide(self, books: Books) -> Decision:
-        """Take from an active wallet what it has, give to any that is not closed."""
+    def movement(self, books: Books) -> Movement:
+        """Take from an active wallet what it has, give to any that is not closed, and charge what a rule says."""
         payer = books.payer(self.source, self.amount.currency)
         payee = books.payee(self.destination, self.amount.currency)
-        movement = Movement(
+        commission = books.commission(self.amount, payer, payee)
+        if commission is not None and self.max_commission is not None:
+            most = self.max_commission.minor
+            if commission.amount.minor > most:
+                raise LimitExceeded(rule_name(commission.rule), most)
+        return Movement(
             id=self.id,
             type=TransactionType.TRANSFER,
             amount=self.amount,
             source=payer.id,
             destination=payee.id,
-            legs=(Leg(payer, -self.amount.minor), Leg(payee, self.amount.minor)),
+            commission=commission,
             description=self.description,
+            external_reference=self.external_reference,
+            labels=self.labels,
         )
-        return Decision(subject=transaction_name(self.id), movement=movement, available_of=payer.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer(TransferTerms, Command):
+    """Move an amount between two wallets of its currency."""
+
+    method: ClassVar[str] = "Transfer"
+
+    def needs(self) -> Needs:
+        """Lock both wallets, and the commission's where there is one."""
+        return Needs(wallets=self.wallets, rules_of=frozenset({self.amount.currency}))
+
+    def decide(self, books: Books) -> Decision:
+        """Decide as the terms say."""
+        return Decision(subject=transaction_name(self.id), movements=(self.movement(books),), available_of=self.source)

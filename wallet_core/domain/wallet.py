@@ -1,13 +1,17 @@
 """Wallets as *decide* sees them, and the service's own wallets."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
-from wallet_core.domain.money import INT64_MAX, Money
+from wallet_core.domain.money import INT64_MAX, INT64_MIN, Money
 
 WalletId = NewType("WalletId", str)
+
+# What callers have marked something with, for themselves and for rules.
+Labels = Mapping[str, str]
 
 
 class Role(StrEnum):
@@ -37,7 +41,7 @@ class WalletState(StrEnum):
 SYSTEM_ROLES = (Role.EXTERNAL, Role.IN_TRANSIT, Role.COMMISSION)
 
 # Above every key that the identity sequence will ever give, so that system wallets are locked last and shortest.
-_SYSTEM_KEYS_FROM = 2**62
+SYSTEM_KEYS_FROM = 2**62
 
 
 def wallet_name(wallet: WalletId) -> str:
@@ -60,7 +64,7 @@ def system_wallet_key(role: Role, currency: str) -> int:
     number = 0
     for letter in currency:
         number = number * 26 + ord(letter) - ord("A")
-    return _SYSTEM_KEYS_FROM + number * len(SYSTEM_ROLES) + SYSTEM_ROLES.index(role)
+    return SYSTEM_KEYS_FROM + number * len(SYSTEM_ROLES) + SYSTEM_ROLES.index(role)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +81,7 @@ class Wallet:
     overdraft_limit: int
     sequence: int
     last_time: datetime
+    labels: Labels = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -89,32 +94,23 @@ class Wallet:
         return self.balance - self.held + self.overdraft_limit
 
     def can_take(self, amount: int) -> bool:
-        """Whether so many minor units more can still be counted."""
-        return max(self.balance, self.available) + amount <= INT64_MAX
+        """Whether so many minor units more can still be counted, also once nothing is held any more."""
+        return self.balance + self.overdraft_limit + amount <= INT64_MAX
+
+    def can_give(self, amount: int) -> bool:
+        """Whether so many minor units fewer can still be counted; whether they are there is another question."""
+        return self.balance - amount >= INT64_MIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewWallet:
-    """What a wallet is opened with, beside what ``Wallet`` says."""
+class WalletDetails:
+    """What decides nothing about money, and is read only where it is shown or changed."""
 
-    wallet: Wallet
     owner: str
     display_name: str
-
-    def view(self) -> "WalletView":
-        """Return it for showing, as it is the moment it is opened."""
-        wallet = self.wallet
-        return WalletView(
-            id=wallet.id,
-            currency=wallet.currency,
-            owner=self.owner,
-            display_name=self.display_name,
-            state=wallet.state,
-            balance=0,
-            held=wallet.held,
-            overdraft_limit=wallet.overdraft_limit,
-            create_time=wallet.last_time,
-        )
+    create_time: datetime
+    revision: int = 1
+    """Counts the changes of anything but the balance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +121,47 @@ class WalletView:
     currency: str
     owner: str
     display_name: str
+    labels: Labels
     state: WalletState
     balance: int
     held: int
     overdraft_limit: int
     create_time: datetime
+    revision: int
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return wallet_name(self.id)
 
     @property
     def available(self) -> Money:
         """What could be taken at that instant."""
         return Money(self.currency, self.balance - self.held + self.overdraft_limit)
+
+    @property
+    def etag(self) -> str:
+        """Names this state of all but the balance."""
+        return etag_of(self.revision)
+
+
+def etag_of(revision: int) -> str:
+    """Return the etag of a wallet at a revision."""
+    return f'"{revision}"'
+
+
+def view_of(wallet: Wallet, details: WalletDetails) -> WalletView:
+    """Return a locked wallet for showing."""
+    return WalletView(
+        id=wallet.id,
+        currency=wallet.currency,
+        owner=details.owner,
+        display_name=details.display_name,
+        labels=dict(wallet.labels),
+        state=wallet.state,
+        balance=wallet.balance,
+        held=wallet.held,
+        overdraft_limit=wallet.overdraft_limit,
+        create_time=details.create_time,
+        revision=details.revision,
+    )

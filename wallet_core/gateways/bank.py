@@ -54,7 +54,7 @@ class HttpBank:
     answer_max_bytes: int
 
     def pay(self, payment: Payment) -> Answer:
-        """Ask the bank to pay; never repeats the call by itself."""
+        """Ask the bank to pay or to collect; never repeats the call by itself."""
         asked = {
             "amount": payment.amount.minor,
             "currency": payment.amount.currency,
@@ -62,20 +62,21 @@ class HttpBank:
             "owner": payment.owner,
         }
         try:
-            heard = self._call("POST", "/", headers={"Idempotency-Key": payment.key}, json_body=asked)
+            path = "/collections" if payment.collect else "/"
+            heard = self._call("POST", path, headers={"Idempotency-Key": payment.key}, json_body=asked)
         except _NotConnectedError as error:
             return Answer(kind=AnswerKind.NOT_SENT, detail=str(error))
         except _UnreadableError as error:
             return Answer(kind=AnswerKind.UNKNOWN, detail=str(error))
         return read_answer(heard.status, heard.body, heard.retry_after)
 
-    def status(self, key: str) -> Status:
+    def status(self, payment: Payment) -> Status:
         """Ask what has become of a payment."""
         try:
-            heard = self._call("GET", f"/transfers/{key}")
+            heard = self._call("GET", f"/{'collections' if payment.collect else 'transfers'}/{payment.key}")
         except (_NotConnectedError, _UnreadableError) as error:
             return Status(kind=StatusKind.SILENT, detail=str(error))
-        if heard.body.get("key", key) != key:
+        if heard.body.get("key", payment.key) != payment.key:
             return Status(kind=StatusKind.SILENT, detail="the bank answered about another payment")
         return read_status(heard.status, heard.body)
 

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from time import monotonic
 from typing import Generic, TypeVar
 
-from wallet_core.domain.errors import DeadlineTooShort, OutcomeUnknown, ServerDraining, ServerOverloaded
+from wallet_core.domain.errors import DeadlineTooShort, NotServed, OutcomeUnknown, ServerDraining, ServerOverloaded
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -97,7 +97,7 @@ class Ticket(Generic[Item, Outcome]):
 
 
 class GroupCommit(Generic[Item, Outcome]):
-    """A line of tickets and the thread that commits them, up to *batch_max* at once.
+    """A line of tickets and the thread that commits them, up to *batch_max* at once, as *weigh* counts them.
 
     *commit* must answer or fail every ticket that it is given, or hand it to another line; what it raises fails the
     tickets that it has left unanswered.
@@ -110,9 +110,11 @@ class GroupCommit(Generic[Item, Outcome]):
         *,
         batch_max: int,
         line_max: int,
+        weigh: Callable[[Item], int] = lambda _: 1,
     ) -> None:
         self._commit = commit
         self._batch_max = batch_max
+        self._weigh = weigh
         self._line_max = line_max
         self._line: deque[Ticket[Item, Outcome]] = deque()
         self._changed = threading.Condition(threading.Lock())
@@ -129,6 +131,23 @@ class GroupCommit(Generic[Item, Outcome]):
         ticket: Ticket[Item, Outcome] = Ticket(item, deadline)
         self.enter(ticket)
         return ticket.wait()
+
+    def submit_all(self, items: Sequence[Item], deadline: float | None = None) -> list[Outcome | NotServed]:
+        """Put all *items* in line at once; return for each its outcome, or what ``submit`` would have raised."""
+        tickets: list[Ticket[Item, Outcome]] = [Ticket(item, deadline) for item in items]
+        for ticket in tickets:
+            try:
+                self.enter(ticket)
+            except NotServed as full:
+                ticket.take()
+                ticket.fail(full)
+        told: list[Outcome | NotServed] = []
+        for ticket in tickets:
+            try:
+                told.append(ticket.wait())
+            except NotServed as error:
+                told.append(error)
+        return told
 
     def enter(self, ticket: Ticket[Item, Outcome]) -> None:
         """Put a ticket in line, a new one or one that another line hands over."""
@@ -164,10 +183,12 @@ class GroupCommit(Generic[Item, Outcome]):
         with self._changed:
             while True:
                 batch: list[Ticket[Item, Outcome]] = []
-                while self._line and len(batch) < self._batch_max:
+                weight = 0
+                while self._line and weight < self._batch_max:
                     ticket = self._line.popleft()
                     if ticket.take():
                         batch.append(ticket)
+                        weight += self._weigh(ticket.item)
                 if batch or self._closing:
                     return batch
                 self._changed.wait()

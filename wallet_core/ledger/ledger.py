@@ -1,12 +1,13 @@
 """The ledger: posts commands, one database transaction for whoever is in line."""
 
+import threading
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from time import monotonic
 
 from wallet_core.domain.command import Command, Done, Outcome, Refused
 from wallet_core.domain.decide import decide
-from wallet_core.domain.errors import DeadlineTooShort, NotServed, OutcomeUnknown, TransactionConflict
+from wallet_core.domain.errors import DeadlineTooShort, NotServed, OutcomeUnknown, TransactionConflict, WalletError
 from wallet_core.domain.wallet import WalletId, is_system
 from wallet_core.ledger.group_commit import GroupCommit, Ticket
 from wallet_core.storage import posting
@@ -30,16 +31,20 @@ class Ledger:
     second lane, one at a time, so a stuck wallet delays only its own.
     """
 
-    def __init__(self, engine: Engine, *, batch_max: int, line_max: int, group_commit: bool = True) -> None:
+    def __init__(
+        self, engine: Engine, *, batch_max: int, line_max: int, longest_s: float = 30.0, group_commit: bool = True
+    ) -> None:
         self._engine = engine
         # Wallets that somebody held for too long, and until when that is believed.
         self._stuck_until: dict[WalletId, float] = {}
+        self._marking = threading.Lock()  # both lanes do
+        self._longest_s = longest_s
         self._group_commit = group_commit
         self._slow: GroupCommit[Command, Outcome] = GroupCommit(
             "ledger-slow", self._commit_patiently, batch_max=1, line_max=line_max
         )
         self._line: GroupCommit[Command, Outcome] = GroupCommit(
-            "ledger", self._commit, batch_max=batch_max, line_max=line_max
+            "ledger", self._commit, batch_max=batch_max, line_max=line_max, weigh=lambda command: command.weight
         )
 
     def post(self, command: Command, deadline: float | None = None) -> Done:
@@ -58,6 +63,11 @@ class Ledger:
             raise outcome.refusal
         return outcome
 
+    def post_all(self, commands: Sequence[Command], deadline: float | None = None) -> list[Done | WalletError]:
+        """Post commands that have nothing to do with each other; return for each what ``post`` returns or raises."""
+        outcomes = self._line.submit_all(commands, deadline)
+        return [outcome.refusal if isinstance(outcome, Refused) else outcome for outcome in outcomes]
+
     def close(self, timeout_s: float = 10.0) -> None:
         """Finish what is in line, then stop; a database that hangs is waited for no longer than *timeout_s* a lane."""
         self._line.close(timeout_s)
@@ -65,15 +75,12 @@ class Ledger:
 
     def _commit(self, tickets: Sequence[CommandTicket]) -> None:
         """Run the batch; again if it lost a race; in halves until a call that cannot be stored stands alone."""
-        tickets = self._without_stuck(tickets)
-        if not tickets:
-            return
         told: NotServed = TransactionConflict()
         cause: BaseException | None = None
         lost = False
         for _ in range(_TRIES):
             try:
-                self._run(tickets, lost=lost)
+                self._run(tickets, lost=lost, leave=frozenset() if lost else self._stuck())
             except DatabaseLost as error:
                 told, lost = error.told, True  # from here on nobody may hear that nothing was done
             except BatchRefused as error:
@@ -96,7 +103,7 @@ class Ledger:
 
     def _run_around_locks(self, tickets: Sequence[CommandTicket]) -> None:
         try:
-            self._run(tickets, skip_locked=True)
+            self._run(tickets, skip_locked=True, leave=self._stuck())
         except (BatchRefused, BatchBlocked):
             self._hand_on(tickets)
         except BatchError as error:
@@ -109,57 +116,76 @@ class Ledger:
         lost = False
         for _ in range(_TRIES):
             try:
-                self._run(tickets, lost=lost)
+                self._wait_for_locks(tickets)
+                free = self._run(tickets, lost=lost)
             except BatchError as error:
                 told, cause = told if lost else error.told, error
                 lost = lost or isinstance(error, DatabaseLost)
             else:
-                for wallet in _wallets_of(tickets):
-                    self._stuck_until.pop(wallet, None)
+                self._mark_free(free)
                 return
         _fail(tickets, told, cause)
-        self._mark_stuck(_wallets_of(tickets) & self._stuck_until.keys())
+        needed = frozenset[WalletId]().union(*(ticket.item.needs().wallets for ticket in tickets))
+        self._mark_stuck(needed & self._stuck())
 
-    def _without_stuck(self, tickets: Sequence[CommandTicket]) -> Sequence[CommandTicket]:
-        """Send calls on a stuck wallet straight to the second lane, so that no batch waits for it again."""
+    def _wait_for_locks(self, tickets: Sequence[CommandTicket]) -> None:
+        with transaction(self._engine) as tx:
+            posting.wait_for(tx, [ticket.item for ticket in tickets])
+
+    def _stuck(self) -> frozenset[WalletId]:
+        """Return the wallets that are believed to be stuck: calls on them go straight to the second lane."""
         if not self._stuck_until:
-            return tickets
-        now = monotonic()
-        self._stuck_until = {wallet: until for wallet, until in self._stuck_until.items() if until > now}
-        stuck: list[CommandTicket] = []
-        others: list[CommandTicket] = []
-        for ticket in tickets:
-            (others if _wallets_of([ticket]).isdisjoint(self._stuck_until) else stuck).append(ticket)
-        self._hand_on(stuck)
-        return others
+            return frozenset()
+        with self._marking:
+            now = monotonic()
+            self._stuck_until = {wallet: until for wallet, until in self._stuck_until.items() if until > now}
+            return frozenset(self._stuck_until)
 
     def _mark_stuck(self, wallets: AbstractSet[WalletId]) -> None:
         """Remember who is stuck: callers' wallets only, for every batch holds the service's own for a moment."""
         until = monotonic() + _STUCK_S
-        self._stuck_until.update({wallet: until for wallet in wallets if not is_system(wallet)})
+        with self._marking:
+            self._stuck_until |= {wallet: until for wallet in wallets if not is_system(wallet)}
 
-    def _run(self, tickets: Sequence[CommandTicket], *, skip_locked: bool = False, lost: bool = False) -> None:
-        """Load, decide, store and commit once, then answer; with *skip_locked* hand on those whose wallets are held.
+    def _mark_free(self, wallets: AbstractSet[WalletId]) -> None:
+        with self._marking:
+            self._stuck_until = {one: until for one, until in self._stuck_until.items() if one not in wallets}
 
+    def _run(
+        self,
+        tickets: Sequence[CommandTicket],
+        *,
+        skip_locked: bool = False,
+        leave: AbstractSet[WalletId] = frozenset(),
+        lost: bool = False,
+    ) -> frozenset[WalletId]:
+        """Load, decide, store and commit once, then answer; return the wallets that were locked for it.
+
+        Hands on calls that need a wallet to *leave* alone, and with *skip_locked* those whose wallets are held.
         *lost* says that an earlier try may have been committed.
         """
         if not lost and all(ticket.expired for ticket in tickets):
             _fail(tickets, DeadlineTooShort())  # nobody waits any more, so no lock is waited for
-            return
+            return frozenset()
         expired: list[CommandTicket] = []
         blocked: list[CommandTicket] = []
         wanted: list[CommandTicket] = []
+        started_at = monotonic()
         with transaction(self._engine) as tx:
-            loaded = posting.load(tx, [ticket.item for ticket in tickets], skip_locked=skip_locked)
+            loaded = posting.load(tx, [ticket.item for ticket in tickets], skip_locked=skip_locked, leave=leave)
             for ticket, is_blocked in zip(tickets, loaded.blocked, strict=True):
                 (expired if ticket.expired else blocked if is_blocked else wanted).append(ticket)
             outcomes = decide(loaded.books, [ticket.item for ticket in wanted])
             posting.store(tx, loaded.books)
+            if monotonic() - started_at > self._longest_s:
+                # Who read the past meanwhile was told that nothing so old can come any more.
+                raise BatchRefused(TransactionConflict())
         for ticket, outcome in zip(wanted, outcomes, strict=True):
             ticket.answer(outcome)
         _fail(expired, OutcomeUnknown() if lost else DeadlineTooShort())
         self._mark_stuck(loaded.held)
         self._hand_on(blocked)
+        return frozenset(loaded.books.wallets)
 
     def _hand_on(self, tickets: Sequence[CommandTicket]) -> None:
         for ticket in tickets:
@@ -168,10 +194,6 @@ class Ledger:
                 self._slow.enter(ticket)
             except NotServed as full:
                 _fail([ticket], full)
-
-
-def _wallets_of(tickets: Sequence[CommandTicket]) -> frozenset[WalletId]:
-    return frozenset[WalletId]().union(*(ticket.item.needs().wallets for ticket in tickets))
 
 
 def _fail(tickets: Sequence[CommandTicket], told: NotServed, cause: BaseException | None = None) -> None:

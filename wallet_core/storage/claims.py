@@ -1,18 +1,19 @@
-"""Claims: the right to work on a withdrawal, stamped by the database and committed before any work begins.
+"""Claims: the right to work on an order or a hold, stamped by the database and committed before any work begins.
 
 A claim touches no wallet and waits for nobody: rows that another scheduler is claiming are skipped. It stamps the lease
-and raises the fence; whoever still works under an older fence can no longer change the withdrawal's state.
+and raises the fence; whoever still works under an older fence can no longer change the state.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import LiteralString
+from typing import Any, LiteralString
 
+from wallet_core.domain.hold import HoldClaim
 from wallet_core.domain.money import Money
+from wallet_core.domain.order import Claim, OrderKind, OrderState
 from wallet_core.domain.wallet import WalletId
-from wallet_core.domain.withdrawal import Claim, WithdrawalState
 from wallet_core.storage.engine import Engine, transaction
 from wallet_core.storage.errors import BatchError
 
@@ -23,6 +24,14 @@ TO_PAY: LiteralString = """
     AND next_attempt_time <= (SELECT clock_timestamp() + %(offset)s)
     AND (lease_until IS NULL OR (state = 'SCHEDULED' AND lease_until <= (SELECT clock_timestamp() + %(offset)s)))
 """
+TO_COLLECT: LiteralString = f"collect AND {TO_PAY}"
+
+# Due, and nobody has to be asked.
+TO_CREDIT: LiteralString = """
+    NOT collect AND state = 'SCHEDULED'
+    AND next_attempt_time <= (SELECT clock_timestamp() + %(offset)s)
+    AND (lease_until IS NULL OR lease_until <= (SELECT clock_timestamp() + %(offset)s))
+"""
 
 # In doubt and due to be asked about, or left behind by a worker whose lease has run out.
 TO_RECONCILE: LiteralString = """
@@ -30,22 +39,23 @@ TO_RECONCILE: LiteralString = """
     AND next_attempt_time <= (SELECT clock_timestamp() + %(offset)s)
     AND (lease_until <= (SELECT clock_timestamp() + %(offset)s) OR (state = 'IN_DOUBT' AND lease_until IS NULL))
 """
+TO_RECONCILE_COLLECTIONS: LiteralString = f"collect AND {TO_RECONCILE}"
 
 # Oldest due first; rows that another scheduler holds are skipped, not waited for.
 _CLAIM: LiteralString = """
 WITH due AS (
     SELECT id
-    FROM withdrawals
+    FROM {orders}
     WHERE {due}
     ORDER BY next_attempt_time, id
     LIMIT %(limit)s
     FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
-    UPDATE withdrawals
+    UPDATE {orders} AS o
     SET fence = fence + 1, lease_until = clock_timestamp() + %(offset)s + %(lease)s
     FROM due
-    WHERE withdrawals.id = due.id
-    RETURNING withdrawals.*
+    WHERE o.id = due.id
+    RETURNING o.*
 )
 SELECT claimed.id, claimed.fence, claimed.state, wallets.id, wallets.owner, wallets.currency, claimed.amount,
     claimed.bank_account
@@ -54,51 +64,111 @@ JOIN wallets ON wallets.key = claimed.wallet
 ORDER BY claimed.next_attempt_time, claimed.id
 """
 
-CLAIM_TO_PAY = _CLAIM.format(due=TO_PAY)
-CLAIM_TO_RECONCILE = _CLAIM.format(due=TO_RECONCILE)
+CLAIM_TO_PAY = _CLAIM.format(orders="withdrawals", due=TO_PAY)
+CLAIM_TO_RECONCILE = _CLAIM.format(orders="withdrawals", due=TO_RECONCILE)
+CLAIM_TO_COLLECT = _CLAIM.format(orders="scheduled_deposits", due=TO_COLLECT)
+CLAIM_TO_RECONCILE_COLLECTIONS = _CLAIM.format(orders="scheduled_deposits", due=TO_RECONCILE_COLLECTIONS)
+CLAIM_TO_CREDIT = _CLAIM.format(orders="scheduled_deposits", due=TO_CREDIT)
+
+# The longest over first.
+CLAIM_TO_EXPIRE: LiteralString = """
+WITH due AS (
+    SELECT id
+    FROM holds
+    WHERE state = 'ACTIVE'
+        AND expire_time <= (SELECT clock_timestamp() + %(offset)s)
+        AND (lease_until IS NULL OR lease_until <= (SELECT clock_timestamp() + %(offset)s))
+    ORDER BY expire_time, id
+    LIMIT %(limit)s
+    FOR NO KEY UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE holds
+    SET fence = fence + 1, lease_until = clock_timestamp() + %(offset)s + %(lease)s
+    FROM due
+    WHERE holds.id = due.id
+    RETURNING holds.*
+)
+SELECT claimed.id, wallets.id, claimed.fence
+FROM claimed
+JOIN wallets ON wallets.key = claimed.wallet
+ORDER BY claimed.expire_time, claimed.id
+"""
 
 # Gives an unused claim back, to be taken again a little later.
-RELEASE = """
-UPDATE withdrawals
+_RELEASE: LiteralString = """
+UPDATE {orders}
 SET lease_until = NULL, next_attempt_time = clock_timestamp() + %s
 WHERE id = %s AND fence = %s AND lease_until IS NOT NULL AND state IN ('SCHEDULED', 'IN_DOUBT')
 """
 
+RELEASE = {
+    OrderKind.WITHDRAWAL: _RELEASE.format(orders="withdrawals"),
+    OrderKind.SCHEDULED_DEPOSIT: _RELEASE.format(orders="scheduled_deposits"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Claims on withdrawals. Every method raises ``NotServed`` where the database fails."""
+    """Claims on orders and holds: up to *limit* of them, the longest due first, skipping what others hold.
+
+    Every method raises ``NotServed`` where the database fails.
+    """
 
     engine: Engine
 
     def to_pay(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
-        """Stamp lease and fence on up to *limit* withdrawals that are due, oldest first, skipping what others hold."""
-        return self._claim(CLAIM_TO_PAY, limit=limit, lease=lease, clock_offset=clock_offset)
+        """Stamp lease and fence on withdrawals that are due."""
+        asked = {"limit": limit, "lease": lease, "offset": clock_offset}
+        return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_PAY, asked)
 
     def to_reconcile(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
-        """Stamp lease and fence on up to *limit* withdrawals that are in doubt or left behind, oldest first."""
-        return self._claim(CLAIM_TO_RECONCILE, limit=limit, lease=lease, clock_offset=clock_offset)
+        """Stamp lease and fence on withdrawals that are in doubt or left behind."""
+        asked = {"limit": limit, "lease": lease, "offset": clock_offset}
+        return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_RECONCILE, asked)
+
+    def to_collect(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
+        """Stamp lease and fence on scheduled deposits that the bank is to be asked for."""
+        asked = {"limit": limit, "lease": lease, "offset": clock_offset}
+        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_COLLECT, asked)
+
+    def to_reconcile_collections(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
+        """Stamp lease and fence on scheduled deposits whose collection is in doubt or left behind."""
+        asked = {"limit": limit, "lease": lease, "offset": clock_offset}
+        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_RECONCILE_COLLECTIONS, asked)
+
+    def to_credit(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
+        """Stamp lease and fence on scheduled deposits that are due and that nobody has to be asked for."""
+        asked = {"limit": limit, "lease": lease, "offset": clock_offset}
+        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_CREDIT, asked)
+
+    def to_expire(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[HoldClaim]:
+        """Stamp lease and fence on holds whose time is over."""
+        rows = self._rows(CLAIM_TO_EXPIRE, {"limit": limit, "lease": lease, "offset": clock_offset})
+        return [HoldClaim(hold=id_, wallet=WalletId(wallet), fence=fence) for id_, wallet, fence in rows]
 
     def release(self, claim: Claim, *, wait: timedelta) -> None:
         """Give back a claim that could not be worked on; nothing happens if somebody else has taken it since."""
         with _served(), transaction(self.engine) as tx:
-            tx.execute(RELEASE, [wait, claim.withdrawal, claim.fence])
+            tx.execute(RELEASE[claim.kind], [wait, claim.order, claim.fence])
 
-    def _claim(self, statement: LiteralString, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
-        with _served(), transaction(self.engine) as tx:
-            rows = tx.execute(statement, {"limit": limit, "lease": lease, "offset": clock_offset}).fetchall()
+    def _orders(self, kind: OrderKind, statement: LiteralString, asked: dict[str, object]) -> list[Claim]:
         return [
             Claim(
-                withdrawal=id_,
+                kind=kind,
+                order=id_,
                 fence=fence,
-                state=WithdrawalState(state),
+                state=OrderState(state),
                 wallet=WalletId(wallet),
                 owner=owner,
                 amount=Money(currency, amount),
                 bank_account=bank_account,
             )
-            for id_, fence, state, wallet, owner, currency, amount, bank_account in rows
+            for id_, fence, state, wallet, owner, currency, amount, bank_account in self._rows(statement, asked)
         ]
+
+    def _rows(self, statement: LiteralString, asked: dict[str, object]) -> list[tuple[Any, ...]]:
+        with _served(), transaction(self.engine) as tx:
+            return tx.execute(statement, asked).fetchall()
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """Connections: pooled, acting as the service's role, with their limits set and nothing inherited."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 import psycopg
@@ -15,6 +16,10 @@ from wallet_core.domain.errors import DatabaseUnavailable, LedgerBroken
 from wallet_core.storage.errors import BatchError, BatchRefused, DatabaseLost, PoolExhausted, batch_error
 
 Tx = psycopg.Connection[tuple[Any, ...]]
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+# Statements of a pipeline, each with the number of rows that it must have written.
+Expected = list[tuple[Cursor, int]]
 
 SERVICE_ROLE = "wallet_service"
 
@@ -31,7 +36,19 @@ class Limits:
     idle_in_transaction_timeout_s: float
 
 
-def open_engine(url: str, limits: Limits, *, name: str, role: str | None = SERVICE_ROLE) -> Engine:
+# For reads that know their keys. A filter is guessed to let little through, and reading a whole table once then looks
+# cheaper than so many look-ups; it is not, and less so the more history there is.
+LOOK_UPS_ONLY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+
+
+def open_engine(
+    url: str,
+    limits: Limits,
+    *,
+    name: str,
+    role: str | None = SERVICE_ROLE,
+    planner: Mapping[str, str] = MappingProxyType({}),
+) -> Engine:
     """Return an engine whose connections act as *role* whatever login the URL names; None stays the login.
 
     Raises ValueError where *url* is no URL of a PostgreSQL; its text does not repeat the URL, which holds a password.
@@ -51,6 +68,7 @@ def open_engine(url: str, limits: Limits, *, name: str, role: str | None = SERVI
         "timezone": "UTC",
         # Batches are short and their plans simple: compiling them costs more than it gives.
         "jit": "off",
+        **planner,
     }
     if role is not None:
         parameters["role"] = role

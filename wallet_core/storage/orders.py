@@ -1,4 +1,4 @@
-"""Withdrawals and their attempts on the posting path: read under the wallet's lock, written behind the fence."""
+"""Orders and their attempts on the posting path: read under the wallet's lock, written behind the fence."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,40 +6,58 @@ from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
-import psycopg
-
 from wallet_core.domain.bank import AnswerKind
 from wallet_core.domain.books import Books
 from wallet_core.domain.money import Money
+from wallet_core.domain.order import (
+    Attempt,
+    FailureReason,
+    Order,
+    OrderKind,
+    OrderState,
+    ScheduledDeposit,
+    Withdrawal,
+    bank_key,
+)
 from wallet_core.domain.wallet import WalletId
-from wallet_core.domain.withdrawal import Attempt, FailureReason, Withdrawal, WithdrawalState
-from wallet_core.storage.engine import Tx
+from wallet_core.storage.engine import Cursor, Expected, Tx
 
-Cursor = psycopg.Cursor[tuple[Any, ...]]
+# What both tables have, in the order that `_order` takes it.
+_COLUMNS: LiteralString = """o.id, wallets.id, wallets.currency, o.amount, o.bank_account, o.description,
+    o.execute_time, o.create_time, o.update_time, o.state, o.next_attempt_time, o.lease_until, o.fence, o.asks,
+    o.bank_reference, o.failure_reason, o.attention"""
 
-# Statements, each with the number of rows that it must have written.
-Expected = list[tuple[Cursor, int]]
+WITHDRAWALS: LiteralString = f"""
+SELECT {_COLUMNS}, o.reserve
+FROM withdrawals AS o
+JOIN wallets ON wallets.key = o.wallet
+WHERE o.id = ANY(%s)
+"""
 
-WITHDRAWALS: LiteralString = """
-SELECT w.id, wallets.id, wallets.currency, w.amount, w.bank_account, w.description, w.execute_time, w.create_time,
-    w.update_time, w.state, w.next_attempt_time, w.lease_until, w.fence, w.asks, w.bank_reference, w.failure_reason,
-    w.attention
-FROM withdrawals AS w
-JOIN wallets ON wallets.key = w.wallet
-WHERE w.id = ANY(%s)
+SCHEDULED_DEPOSITS: LiteralString = f"""
+SELECT {_COLUMNS}, o.collect, o.external_reference, o.credit
+FROM scheduled_deposits AS o
+JOIN wallets ON wallets.key = o.wallet
+WHERE o.id = ANY(%s)
 """
 
 ATTEMPTS: LiteralString = """
-SELECT withdrawal, number, key, start_time, answer, reference, detail
+SELECT key, number, start_time, answer, reference, detail
 FROM bank_attempts
-WHERE withdrawal = ANY(%s)
-ORDER BY withdrawal, number
+WHERE key = ANY(%s)
+ORDER BY key, number
 """
 
-INSERT_WITHDRAWALS = """
+INSERT_WITHDRAWAL = """
 INSERT INTO withdrawals (id, wallet, amount, bank_account, description, execute_time, create_time, update_time, state,
-    next_attempt_time, lease_until, fence, asks, bank_reference, failure_reason, attention)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    next_attempt_time, fence, asks, bank_reference, attention, reserve)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0, '', '', %s)
+"""
+
+INSERT_SCHEDULED_DEPOSIT = """
+INSERT INTO scheduled_deposits (id, wallet, amount, bank_account, description, execute_time, create_time, update_time,
+    state, next_attempt_time, fence, asks, bank_reference, attention, collect, external_reference)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0, '', '', %s, %s)
 """
 
 # A claim stamps the fence without the wallet's lock: where it has moved on since it was read, nothing is written.
@@ -50,84 +68,101 @@ SET update_time = %s, state = %s, next_attempt_time = %s, lease_until = %s, asks
 WHERE id = %s AND fence = %s
 """
 
+UPDATE_SCHEDULED_DEPOSIT = """
+UPDATE scheduled_deposits
+SET update_time = %s, state = %s, next_attempt_time = %s, lease_until = %s, asks = %s, bank_reference = %s,
+    failure_reason = %s, attention = %s, credit = %s
+WHERE id = %s AND fence = %s
+"""
+
 INSERT_ATTEMPT = """
-INSERT INTO bank_attempts (withdrawal, number, key, start_time, reference, detail)
-VALUES (%s, %s, %s, %s, '', '')
+INSERT INTO bank_attempts (key, number, start_time, reference, detail)
+VALUES (%s, %s, %s, '', '')
 """
 
 # An answer is written once.
 ANSWER_ATTEMPT = """
 UPDATE bank_attempts
 SET answer = %s, reference = %s, detail = %s, answer_time = %s
-WHERE withdrawal = %s AND number = %s AND answer IS NULL
+WHERE key = %s AND number = %s AND answer IS NULL
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A read of withdrawals that has been sent and not yet looked at."""
+    """A read of orders that has been sent and not yet looked at."""
 
     withdrawals: Iterable[Sequence[Any]]
+    deposits: Iterable[Sequence[Any]]
     attempts: Iterable[Sequence[Any]]
 
-    def rows(self) -> dict[UUID, Withdrawal]:
-        """Return the withdrawals with their attempts, by id."""
-        attempts: dict[UUID, list[Attempt]] = {}
-        for withdrawal, *columns in self.attempts:
-            attempts.setdefault(withdrawal, []).append(_attempt(*columns))
-        return {row[0]: _withdrawal(tuple(attempts.get(row[0], ())), *row) for row in self.withdrawals}
+    def rows(self) -> dict[UUID, Order]:
+        """Return the orders with their attempts, by id."""
+        attempts: dict[str, list[Attempt]] = {}
+        for key, *columns in self.attempts:
+            attempts.setdefault(key, []).append(_attempt(key, *columns))
+        found: dict[UUID, Order] = {}
+        for *columns, reserve in self.withdrawals:
+            tried = attempts.get(bank_key(OrderKind.WITHDRAWAL, columns[0]), ())
+            found[columns[0]] = Withdrawal(**_common(*columns), attempts=tuple(tried), reserve=reserve)
+        for *columns, collect, reference, credit in self.deposits:
+            tried = attempts.get(bank_key(OrderKind.SCHEDULED_DEPOSIT, columns[0]), ())
+            found[columns[0]] = ScheduledDeposit(
+                **_common(*columns),
+                attempts=tuple(tried),
+                collect=collect,
+                external_reference=reference,
+                credit=credit,
+            )
+        return found
 
 
-def read_withdrawals(
-    execute: Callable[[LiteralString, tuple[list[UUID]]], Iterable[Sequence[Any]]], ids: list[UUID]
+def read_orders(
+    execute: Callable[[LiteralString, tuple[list[Any]]], Iterable[Sequence[Any]]], ids: Sequence[UUID]
 ) -> Reading:
-    """Send the reads for some withdrawals by *execute*; a pipeline's rows are there once it is through."""
-    return Reading(execute(WITHDRAWALS, (ids,)), execute(ATTEMPTS, (ids,)))
+    """Send the reads for some orders of either kind by *execute*; a pipeline's rows are there once it is through."""
+    wanted = list(ids)
+    keys = [bank_key(kind, id_) for id_ in wanted for kind in OrderKind]
+    return Reading(execute(WITHDRAWALS, (wanted,)), execute(SCHEDULED_DEPOSITS, (wanted,)), execute(ATTEMPTS, (keys,)))
 
 
-def store_withdrawals(tx: Tx, books: Books) -> Expected:
-    """Write the withdrawals and attempts that are new or have changed."""
+def store_orders(tx: Tx, books: Books) -> Expected:
+    """Write the orders and attempts that are new or have changed."""
     written = books.written
     expected: Expected = []
-    for w in sorted(written.withdrawals.values(), key=lambda withdrawal: withdrawal.id):
-        if w.id in written.scheduled:
-            tx.execute(INSERT_WITHDRAWALS, _withdrawal_row(w, books.wallets[w.wallet].key))
-            continue
-        changed = [w.update_time, w.state, w.next_attempt_time, w.lease_until, w.asks, w.bank_reference]
-        update = tx.execute(UPDATE_WITHDRAWAL, [*changed, w.failure_reason, w.attention, w.id, w.fence])
-        expected.append((update, 1))
-    for (withdrawal, number), attempt in sorted(written.attempts.items()):
+    for order in sorted(written.orders.values(), key=lambda one: one.id):
+        if order.id in written.new:
+            _insert(tx, order, books.wallets[order.wallet].key)
+        else:
+            expected.append((_update(tx, order), 1))
+    for (key, number), attempt in sorted(written.attempts.items()):
         if attempt.answer is None:
-            tx.execute(INSERT_ATTEMPT, [withdrawal, number, attempt.key, attempt.start_time])
+            tx.execute(INSERT_ATTEMPT, [key, number, attempt.start_time])
         else:
             answer = [attempt.answer, attempt.reference, attempt.detail, books.now]
-            expected.append((tx.execute(ANSWER_ATTEMPT, [*answer, withdrawal, number]), 1))
+            expected.append((tx.execute(ANSWER_ATTEMPT, [*answer, key, number]), 1))
     return expected
 
 
-def _withdrawal_row(w: Withdrawal, wallet_key: int) -> list[object]:
-    return [
-        w.id,
-        wallet_key,
-        w.amount.minor,
-        w.bank_account,
-        w.description,
-        w.execute_time,
-        w.create_time,
-        w.update_time,
-        w.state,
-        w.next_attempt_time,
-        w.lease_until,
-        w.fence,
-        w.asks,
-        w.bank_reference,
-        w.failure_reason,
-        w.attention,
-    ]
+def _insert(tx: Tx, order: Order, wallet_key: int) -> None:
+    common = [order.id, wallet_key, order.amount.minor, order.bank_account, order.description, order.execute_time]
+    common += [order.create_time, order.update_time, order.state, order.next_attempt_time]
+    match order:
+        case Withdrawal():
+            tx.execute(INSERT_WITHDRAWAL, [*common, order.reserve])
+        case ScheduledDeposit():
+            tx.execute(INSERT_SCHEDULED_DEPOSIT, [*common, order.collect, order.external_reference])
 
 
-def _withdrawal(
-    attempts: tuple[Attempt, ...],
+def _update(tx: Tx, order: Order) -> Cursor:
+    changed = [order.update_time, order.state, order.next_attempt_time, order.lease_until, order.asks]
+    changed += [order.bank_reference, order.failure_reason, order.attention]
+    if isinstance(order, ScheduledDeposit):
+        return tx.execute(UPDATE_SCHEDULED_DEPOSIT, [*changed, order.credit, order.id, order.fence])
+    return tx.execute(UPDATE_WITHDRAWAL, [*changed, order.id, order.fence])
+
+
+def _common(
     id_: UUID,
     wallet: str,
     currency: str,
@@ -145,29 +180,28 @@ def _withdrawal(
     bank_reference: str,
     failure_reason: str | None,
     attention: str,
-) -> Withdrawal:
-    return Withdrawal(
-        id=id_,
-        wallet=WalletId(wallet),
-        amount=Money(currency, amount),
-        bank_account=bank_account,
-        description=description,
-        execute_time=execute_time,
-        create_time=create_time,
-        update_time=update_time,
-        state=WithdrawalState(state),
-        next_attempt_time=next_attempt_time,
-        lease_until=lease_until,
-        fence=fence,
-        asks=asks,
-        bank_reference=bank_reference,
-        failure_reason=FailureReason(failure_reason) if failure_reason is not None else None,
-        attention=attention,
-        attempts=attempts,
-    )
+) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "wallet": WalletId(wallet),
+        "amount": Money(currency, amount),
+        "bank_account": bank_account,
+        "description": description,
+        "execute_time": execute_time,
+        "create_time": create_time,
+        "update_time": update_time,
+        "state": OrderState(state),
+        "next_attempt_time": next_attempt_time,
+        "lease_until": lease_until,
+        "fence": fence,
+        "asks": asks,
+        "bank_reference": bank_reference,
+        "failure_reason": FailureReason(failure_reason) if failure_reason is not None else None,
+        "attention": attention,
+    }
 
 
-def _attempt(number: int, key: str, start_time: datetime, answer: str | None, reference: str, detail: str) -> Attempt:
+def _attempt(key: str, number: int, start_time: datetime, answer: str | None, reference: str, detail: str) -> Attempt:
     return Attempt(
         number=number,
         key=key,

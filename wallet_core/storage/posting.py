@@ -8,34 +8,57 @@ into the lock statement they would show what was true before the wait.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from wallet_core.domain.books import Books, Record, Written
-from wallet_core.domain.command import Command, Request
+from wallet_core.domain.command import Command, Needs, OpenedWallet, Request
 from wallet_core.domain.errors import TransactionConflict, refusal_from_record
 from wallet_core.domain.transaction import Transaction
-from wallet_core.domain.wallet import NewWallet, Role, Wallet, WalletId, WalletState
+from wallet_core.domain.wallet import Labels, Role, Wallet, WalletDetails, WalletId, WalletState, system_wallet
 from wallet_core.storage.arrays import plain, texts, times
-from wallet_core.storage.engine import Tx
+from wallet_core.storage.engine import Cursor, Expected, Tx
 from wallet_core.storage.errors import BatchRefused
-from wallet_core.storage.withdrawals import Expected, read_withdrawals, store_withdrawals
+from wallet_core.storage.history import TRANSACTIONS, transaction_of
+from wallet_core.storage.holds import HOLDS, hold_of, store_holds
+from wallet_core.storage.orders import Reading, read_orders, store_orders
+from wallet_core.storage.rules import CHANGE_RULES, KEEP_RULES, RULES, RULES_OF, rule_of, store_rules
+from wallet_core.storage.totals import store_totals
 
-# Which wallet a withdrawal hangs on never changes, so it is looked up unlocked.
-WALLETS_OF_WITHDRAWALS = """
-SELECT withdrawals.id, wallets.id
-FROM withdrawals
-JOIN wallets ON wallets.key = withdrawals.wallet
-WHERE withdrawals.id = ANY(%s)
+# Which wallets something hangs on never changes, so that is looked up unlocked. A transaction has those of its entries,
+# and its two ends even where nothing was left for one of them.
+WALLETS_OF = """
+SELECT hanging.id, wallets.id
+FROM (
+    SELECT id, wallet FROM withdrawals WHERE id = ANY(%(orders)s)
+    UNION ALL SELECT id, wallet FROM scheduled_deposits WHERE id = ANY(%(orders)s)
+    UNION ALL SELECT id, wallet FROM holds WHERE id = ANY(%(holds)s)
+    UNION SELECT transaction, wallet FROM entries WHERE transaction = ANY(%(transactions)s)
+    UNION SELECT id, source FROM transactions WHERE id = ANY(%(transactions)s)
+    UNION SELECT id, destination FROM transactions WHERE id = ANY(%(transactions)s)
+) AS hanging (id, wallet)
+JOIN wallets ON wallets.key = hanging.wallet
 """
 
-# Locks the wallets, in key order so that no two batches wait for each other in a ring.
+# Locks the wallets, in key order so that no two batches wait for each other in a ring. Where a currency has a rule that
+# is live or yet to come, its commission wallet is one of them.
 LOCK_WALLETS = """
-SELECT key, id, role, currency, state, balance, held, overdraft_limit, sequence, last_time
+SELECT key, id, role, currency, state, balance, held, overdraft_limit, sequence, last_time, labels
 FROM wallets
-WHERE id = ANY(%s::text[])
+WHERE id = ANY(%s::text[] || ARRAY(
+    SELECT 'system:commission:' || charged.currency
+    FROM unnest(%s::text[]) AS charged (currency)
+    WHERE EXISTS (
+        SELECT
+        FROM commission_rules
+        WHERE commission_rules.currency = charged.currency
+            AND coalesce(commission_rules.end_time, 'infinity') > clock_timestamp()
+    )
+))
 ORDER BY key
 FOR NO KEY UPDATE
 """
@@ -45,6 +68,24 @@ LOCK_FREE_WALLETS = LOCK_WALLETS.rstrip() + " SKIP LOCKED\n"
 
 # Tells wallets that are locked by somebody else from those that do not exist.
 EXISTING_WALLETS = "SELECT id FROM wallets WHERE id = ANY(%s::text[])"
+
+DETAILS = "SELECT id, owner, display_name, create_time, revision FROM wallets WHERE id = ANY(%s::text[])"
+
+# What is open in a wallet: as many as this batch could end, and one more.
+OPENINGS = """
+SELECT wallets.id, open.name
+FROM wallets
+CROSS JOIN LATERAL (
+    (SELECT 'withdrawals/' || id FROM withdrawals
+     WHERE wallet = wallets.key AND state IN ('SCHEDULED', 'PROCESSING', 'IN_DOUBT') LIMIT %(most)s)
+    UNION ALL
+    (SELECT 'scheduledDeposits/' || id FROM scheduled_deposits
+     WHERE wallet = wallets.key AND state IN ('SCHEDULED', 'PROCESSING', 'IN_DOUBT') LIMIT %(most)s)
+    UNION ALL
+    (SELECT 'holds/' || id FROM holds WHERE wallet = wallets.key AND state = 'ACTIVE' LIMIT %(most)s)
+) AS open (name)
+WHERE wallets.id = ANY(%(wallets)s::text[])
+"""
 
 NOW = "SELECT clock_timestamp()"
 
@@ -58,29 +99,45 @@ FRESH_KEYS = "SELECT nextval('wallet_keys') FROM generate_series(1, %s)"
 
 INSERT_WALLETS = """
 INSERT INTO wallets (key, id, role, currency, owner, display_name, state, balance, held, overdraft_limit, sequence,
-    last_time, create_time)
-SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
+    last_time, create_time, labels)
+SELECT key, id, role, currency, owner, display_name, state, 0, 0, overdraft_limit, 0, time, time, labels::jsonb
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],
+    %s::timestamptz[], %s::text[])
+    AS opened (key, id, role, currency, owner, display_name, state, overdraft_limit, time, labels)
+"""
+
+# Sets what the wallet ends up with, money too: a limit that was raised and then used, or a wallet that was emptied and
+# then closed, would break its floor or its state in between.
+CHANGE_WALLET = """
+UPDATE wallets
+SET state = %s, display_name = %s, overdraft_limit = %s, labels = %s::jsonb, revision = %s, balance = %s, held = %s
+WHERE key = %s
 """
 
 # The sequence seen under the lock must still be there: if not, somebody wrote past the lock.
 UPDATE_WALLETS = """
 UPDATE wallets
-SET balance = moved.balance, sequence = moved.sequence, last_time = moved.last_time
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[])
-    AS moved (key, seen, balance, sequence, last_time)
+SET balance = moved.balance, held = moved.held, sequence = moved.sequence, last_time = moved.last_time
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[])
+    AS moved (key, seen, balance, held, sequence, last_time)
 WHERE wallets.key = moved.key AND wallets.sequence = moved.seen
 """
 
 INSERT_TRANSACTIONS = """
-INSERT INTO transactions (id, type, source, destination, amount, description, external_reference, withdrawal, time)
-SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[],
-    %s::uuid[], %s::timestamptz[])
+INSERT INTO transactions (id, type, source, destination, amount, description, external_reference, cause, time,
+    commission, commission_rule, commission_payer, labels, batch, batch_item)
+SELECT id, type, source, destination, amount, description, external_reference, cause, time, commission,
+    commission_rule, commission_payer, labels::jsonb, batch, batch_item
+FROM unnest(%s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::uuid[],
+    %s::timestamptz[], %s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::integer[])
+    AS moved (id, type, source, destination, amount, description, external_reference, cause, time, commission,
+        commission_rule, commission_payer, labels, batch, batch_item)
 """
 
 INSERT_ENTRIES = """
-INSERT INTO entries (wallet, sequence, transaction, amount, balance_after, time)
-SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::timestamptz[])
+INSERT INTO entries (wallet, sequence, transaction, amount, balance_after, time, type)
+SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[], %s::bigint[], %s::bigint[], %s::timestamptz[],
+    %s::text[])
 """
 
 INSERT_RECORDS = """
@@ -103,28 +160,37 @@ class Loaded:
     books: Books
     held: frozenset[WalletId]
     blocked: tuple[bool, ...]
+    """Whether it cannot be decided, because a wallet that it needs was left alone or is held."""
 
 
-def load(tx: Tx, commands: Sequence[Command], *, skip_locked: bool = False) -> Loaded:
+def load(
+    tx: Tx, commands: Sequence[Command], *, skip_locked: bool = False, leave: AbstractSet[WalletId] = frozenset()
+) -> Loaded:
     """Lock the wallets that *commands* need and read what they decide on.
 
     Waits for locks up to the connection's ``lock_timeout``; with *skip_locked* not at all, and says whom that concerns.
+    A command that needs one of the wallets to *leave* alone is left out, and nothing is locked for it.
     """
     needs = [command.needs() for command in commands]
-    withdrawals = sorted({id_ for need in needs for id_ in need.withdrawals})
-    wallet_of: dict[UUID, WalletId] = {}
-    if withdrawals:
-        wallet_of = dict(tx.execute(WALLETS_OF_WITHDRAWALS, [withdrawals]).fetchall())
-    wanted = [need.wallets | {wallet_of[id_] for id_ in need.withdrawals if id_ in wallet_of} for need in needs]
-    names = texts(sorted(frozenset[WalletId]().union(*wanted)))
+    wanted = _wanted_wallets(tx, needs)
+    left = [not leave.isdisjoint(names) for names in wanted]
+    kept = [need for need, is_left in zip(needs, left, strict=True) if not is_left]
+    locked_for = (names for names, is_left in zip(wanted, left, strict=True) if not is_left)
+    names = texts(sorted(frozenset[WalletId]().union(*locked_for)))
+    currencies = sorted({currency for need in kept for currency in need.rules_of})
     requests = [command.request for command in commands if command.request is not None]
     asked = [texts(r.caller for r in requests), plain(r.id for r in requests)]
     new_wallets = sum(need.new_wallets for need in needs)
     with tx.pipeline():
-        lock = tx.execute(LOCK_FREE_WALLETS if skip_locked else LOCK_WALLETS, [names])
+        if any(need.changes_rules for need in kept):
+            tx.execute(CHANGE_RULES)
+        elif currencies:
+            tx.execute(KEEP_RULES)
+        lock = tx.execute(LOCK_FREE_WALLETS if skip_locked else LOCK_WALLETS, [names, texts(currencies)])
         existing = tx.execute(EXISTING_WALLETS, [names]) if skip_locked else None
         records = tx.execute(RECORDS, asked) if requests else None
-        found = read_withdrawals(tx.execute, withdrawals) if withdrawals else None
+        hanging = _read_hanging(tx, needs)
+        live = tx.execute(RULES_OF, [texts(currencies), names]) if currencies else None
         keys = tx.execute(FRESH_KEYS, [new_wallets]) if new_wallets else None
         clock = tx.execute(NOW)
     ((now,),) = clock
@@ -133,18 +199,109 @@ def load(tx: Tx, commands: Sequence[Command], *, skip_locked: bool = False) -> L
         now=now,
         wallets=locked,
         records={record.request: record for record in (_record(*row) for row in records or ())},
-        withdrawals=found.rows() if found else {},
         fresh_keys=[key for (key,) in keys or ()],
     )
+    books.rules.update((rule.id, rule) for rule in map(rule_of, live or ()))
+    hanging.fill(books)
     held = frozenset(id_ for (id_,) in existing or ()) - locked.keys()
-    return Loaded(books, held, tuple(not held.isdisjoint(names) for names in wanted))
+    if skip_locked:
+        # A commission wallet is nobody's wish, and may be held by somebody else like any other.
+        charged = {rule.currency: system_wallet(Role.COMMISSION, rule.currency) for rule in books.rules.values()}
+        wanted = [
+            names | {charged[currency] for currency in need.rules_of & charged.keys()}
+            for names, need in zip(wanted, needs, strict=True)
+        ]
+        held |= frozenset(charged.values()) - locked.keys()
+    blocked = [is_left or not held.isdisjoint(names) for names, is_left in zip(wanted, left, strict=True)]
+    return Loaded(books, held, tuple(blocked))
+
+
+def _wanted_wallets(tx: Tx, needs: Sequence[Needs]) -> list[frozenset[WalletId]]:
+    """Return the wallets that each command needs, with those of what hangs on them."""
+    ids = {
+        "orders": _all(need.orders for need in needs),
+        "holds": _all(need.holds for need in needs),
+        "transactions": _all(need.transactions for need in needs),
+    }
+    if not any(ids.values()):
+        return [need.wallets for need in needs]
+    wallets_of: dict[UUID, set[WalletId]] = {}
+    for id_, wallet in tx.execute(WALLETS_OF, ids):
+        wallets_of.setdefault(id_, set()).add(wallet)
+    return [
+        need.wallets.union(*(wallets_of.get(id_, ()) for id_ in need.orders | need.holds | need.transactions))
+        for need in needs
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hanging:
+    """What hangs on the wallets, read in statements of its own, sent and not yet looked at."""
+
+    details: Cursor | None
+    openings: Cursor | None
+    orders: Reading | None
+    holds: Cursor | None
+    transactions: Cursor | None
+    rules: Cursor | None
+
+    def fill(self, books: Books) -> None:
+        """Put it into the books."""
+        for id_, owner, display_name, create_time, revision in self.details or ():
+            books.details[id_] = WalletDetails(
+                owner=owner, display_name=display_name, create_time=create_time, revision=revision
+            )
+        for wallet, name in self.openings or ():
+            books.openings[wallet] = books.openings.get(wallet, frozenset()) | {name}
+        if self.orders is not None:
+            books.orders.update(self.orders.rows())
+        books.holds.update((hold.id, hold) for hold in map(hold_of, self.holds or ()))
+        books.transactions.update((one.id, one) for one in map(transaction_of, self.transactions or ()))
+        books.rules.update((rule.id, rule) for rule in map(rule_of, self.rules or ()))
+
+
+def _read_hanging(tx: Tx, needs: Sequence[Needs]) -> _Hanging:
+    details = _all(need.details for need in needs)
+    openings = _all(need.openings for need in needs)
+    orders = _all(need.orders for need in needs)
+    holds = _all(need.holds for need in needs)
+    transactions = _all(need.transactions for need in needs)
+    rules = _all(need.rules for need in needs)
+    return _Hanging(
+        details=tx.execute(DETAILS, [texts(details)]) if details else None,
+        openings=tx.execute(OPENINGS, {"wallets": texts(openings), "most": len(needs) + 1}) if openings else None,
+        orders=read_orders(tx.execute, orders) if orders else None,
+        holds=tx.execute(HOLDS, [holds]) if holds else None,
+        transactions=tx.execute(TRANSACTIONS, [transactions]) if transactions else None,
+        rules=tx.execute(RULES, [rules]) if rules else None,
+    )
+
+
+def _all(sets: Iterable[frozenset[Any]]) -> list[Any]:
+    return sorted(frozenset[Any]().union(*sets))
+
+
+def wait_for(tx: Tx, commands: Sequence[Command]) -> None:
+    """Wait until the wallets that *commands* need are free, up to the ``lock_timeout``, and let go of them again.
+
+    Holds nothing else meanwhile: whoever waits with the rules in hand keeps everybody out who changes them.
+    """
+    wanted = _wanted_wallets(tx, [command.needs() for command in commands])
+    tx.execute(LOCK_WALLETS, [texts(sorted(frozenset[WalletId]().union(*wanted))), texts(())])
+    tx.rollback()
 
 
 def store(tx: Tx, books: Books) -> None:
     """Write what has been decided; the caller commits."""
     written = books.written
     with tx.pipeline():
-        expected = [*_store_wallets(tx, books, written), *store_withdrawals(tx, books)]
+        expected = [
+            *_store_wallets(tx, books, written),
+            *store_orders(tx, books),
+            *store_holds(tx, books),
+            *store_rules(tx, books),
+        ]
+        store_totals(tx, books)
         if written.records:
             _store_records(tx, written.records, books.now)
         if written.facts:
@@ -153,58 +310,63 @@ def store(tx: Tx, books: Books) -> None:
                 INSERT_FACTS,
                 [texts(f.kind for f in facts), texts(f.subject for f in facts), times(f.time for f in facts)],
             )
-    for cursor, rows in expected:
-        if cursor.rowcount != rows:
-            # A claim moved the fence after it was read, or an answer was there already: decide again on what is now.
-            raise BatchRefused(TransactionConflict())
+    if any(cursor.rowcount != count for cursor, count in expected):
+        # Somebody wrote past our locks, or claimed a piece of work in the middle: nothing of this batch may stand.
+        raise BatchRefused(TransactionConflict())
 
 
 def _store_wallets(tx: Tx, books: Books, written: Written) -> Expected:
-    opened = {new.wallet.id for new in written.opened}
+    expected: Expected = []
     if written.opened:
         _insert_wallets(tx, written.opened, books.now)
-    if not written.transactions:
-        return []
-    expected: Expected = []
-    moved = [(books.wallets[id_], seen) for id_, seen in written.moved.items() if id_ not in opened]
-    if moved:
+    for id_ in sorted(written.changed, key=lambda one: books.wallets[one].key):
+        expected.append((_change_wallet(tx, books.wallets[id_], books.details[id_]), 1))
+    opened = {new.wallet.id for new in written.opened}
+    touched = [(books.wallets[id_], 0 if id_ in opened else seen) for id_, seen in written.touched.items()]
+    if touched:
         columns = [
-            plain(w.key for w, _ in moved),
-            plain(seen for _, seen in moved),
-            plain(w.balance for w, _ in moved),
-            plain(w.sequence for w, _ in moved),
-            times(w.last_time for w, _ in moved),
+            plain(w.key for w, _ in touched),
+            plain(seen for _, seen in touched),
+            plain(w.balance for w, _ in touched),
+            plain(w.held for w, _ in touched),
+            plain(w.sequence for w, _ in touched),
+            times(w.last_time for w, _ in touched),
         ]
-        expected.append((tx.execute(UPDATE_WALLETS, columns), len(moved)))
-    _insert_transactions(tx, books, written.transactions)
+        expected.append((tx.execute(UPDATE_WALLETS, columns), len(touched)))
+    if written.transactions:
+        _insert_transactions(tx, books, written.transactions)
     return expected
 
 
-def _insert_wallets(tx: Tx, opened: list[NewWallet], now: datetime) -> None:
+def _insert_wallets(tx: Tx, opened: list[OpenedWallet], now: datetime) -> None:
+    """Insert wallets, empty; what has come in and been held since is written like that of any other."""
     # Sorted by id, because two batches that open the same wallets wait for each other on that index.
     opened = sorted(opened, key=lambda new: new.wallet.id)
     rows = [new.wallet for new in opened]
     tx.execute(
         INSERT_WALLETS,
         [
-            [w.key for w in rows],
-            [w.id for w in rows],
-            [w.role for w in rows],
-            [w.currency for w in rows],
-            [new.owner for new in opened],
-            [new.display_name for new in opened],
-            [w.state for w in rows],
-            [w.balance for w in rows],
-            [w.held for w in rows],
-            [w.overdraft_limit for w in rows],
-            [w.sequence for w in rows],
-            [w.last_time for w in rows],
-            [now] * len(rows),
+            plain(w.key for w in rows),
+            texts(w.id for w in rows),
+            texts(w.role for w in rows),
+            texts(w.currency for w in rows),
+            texts(new.details.owner for new in opened),
+            texts(new.details.display_name for new in opened),
+            texts(w.state for w in rows),
+            plain(w.overdraft_limit for w in rows),
+            times(now for _ in rows),
+            texts(_json(w.labels) for w in rows),
         ],
     )
 
 
+def _change_wallet(tx: Tx, wallet: Wallet, details: WalletDetails) -> Cursor:
+    changed = [wallet.state, details.display_name, wallet.overdraft_limit, _json(wallet.labels), details.revision]
+    return tx.execute(CHANGE_WALLET, [*changed, wallet.balance, wallet.held, wallet.key])
+
+
 def _insert_transactions(tx: Tx, books: Books, transactions: list[Transaction]) -> None:
+    charged = [t.commission for t in transactions]
     tx.execute(
         INSERT_TRANSACTIONS,
         [
@@ -215,8 +377,14 @@ def _insert_transactions(tx: Tx, books: Books, transactions: list[Transaction]) 
             plain(t.amount.minor for t in transactions),
             texts(t.description for t in transactions),
             texts(t.external_reference for t in transactions),
-            plain(t.withdrawal for t in transactions),
+            plain(t.cause for t in transactions),
             times(t.time for t in transactions),
+            plain(c.amount.minor if c is not None else 0 for c in charged),
+            plain(c.rule if c is not None else None for c in charged),
+            texts(c.payer if c is not None else None for c in charged),
+            texts(_json(t.labels) for t in transactions),
+            plain(t.batch for t in transactions),
+            plain(t.batch_item for t in transactions),
         ],
     )
     legs = [(entry, t) for t in transactions for entry in t.entries]
@@ -229,8 +397,13 @@ def _insert_transactions(tx: Tx, books: Books, transactions: list[Transaction]) 
             plain(entry.amount for entry, _ in legs),
             plain(entry.balance_after for entry, _ in legs),
             times(t.time for _, t in legs),
+            texts(t.type for _, t in legs),
         ],
     )
+
+
+def _json(labels: Labels) -> str:
+    return json.dumps(labels) if labels else "{}"
 
 
 def _store_records(tx: Tx, records: list[Record], now: datetime) -> None:
@@ -263,6 +436,7 @@ def _wallet(
     overdraft_limit: int,
     sequence: int,
     last_time: datetime,
+    labels: Labels,
 ) -> Wallet:
     return Wallet(
         key=key,
@@ -275,6 +449,7 @@ def _wallet(
         overdraft_limit=overdraft_limit,
         sequence=sequence,
         last_time=last_time,
+        labels=labels,
     )
 
 

@@ -1,6 +1,8 @@
 """The tables as SQLAlchemy sees them, for reading. ``migrations/`` makes them; a test holds the two together."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, Uuid
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, MetaData, Numeric, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -23,6 +25,8 @@ wallets = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("last_time", _TIME, nullable=False),
     Column("create_time", _TIME, nullable=False),
+    Column("labels", JSONB, nullable=False),
+    Column("revision", BigInteger, nullable=False),
 )
 
 transactions = Table(
@@ -35,8 +39,14 @@ transactions = Table(
     Column("amount", BigInteger, nullable=False),
     Column("description", Text, nullable=False),
     Column("external_reference", Text, nullable=False),
-    Column("withdrawal", Uuid),
+    Column("cause", Uuid),
     Column("time", _TIME, nullable=False),
+    Column("commission", BigInteger, nullable=False),
+    Column("commission_rule", Uuid),
+    Column("commission_payer", Text),
+    Column("labels", JSONB, nullable=False),
+    Column("batch", Uuid),
+    Column("batch_item", Integer),
 )
 
 entries = Table(
@@ -48,6 +58,18 @@ entries = Table(
     Column("amount", BigInteger, nullable=False),
     Column("balance_after", BigInteger, nullable=False),
     Column("time", _TIME, nullable=False),
+    Column("type", Text, nullable=False),
+)
+
+entry_totals = Table(
+    "entry_totals",
+    metadata,
+    Column("wallet", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("type", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("credited", Numeric, nullable=False),
+    Column("debited", Numeric, nullable=False),
 )
 
 requests = Table(
@@ -73,38 +95,90 @@ outbox = Table(
     Column("time", _TIME, nullable=False),
 )
 
+
+def _order_columns() -> list[Column[Any]]:
+    """Return what both kinds of orders have."""
+    return [
+        Column("id", Uuid, primary_key=True),
+        Column("wallet", BigInteger, nullable=False),
+        Column("amount", BigInteger, nullable=False),
+        Column("bank_account", Text, nullable=False),
+        Column("description", Text, nullable=False),
+        Column("execute_time", _TIME, nullable=False),
+        Column("create_time", _TIME, nullable=False),
+        Column("update_time", _TIME, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("next_attempt_time", _TIME),
+        Column("lease_until", _TIME),
+        Column("fence", BigInteger, nullable=False),
+        Column("asks", Integer, nullable=False),
+        Column("bank_reference", Text, nullable=False),
+        Column("failure_reason", Text),
+        Column("attention", Text, nullable=False),
+    ]
+
+
 withdrawals = Table(
     "withdrawals",
     metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("wallet", BigInteger, nullable=False),
-    Column("amount", BigInteger, nullable=False),
-    Column("bank_account", Text, nullable=False),
-    Column("description", Text, nullable=False),
-    Column("execute_time", _TIME, nullable=False),
-    Column("create_time", _TIME, nullable=False),
-    Column("update_time", _TIME, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("next_attempt_time", _TIME),
-    Column("lease_until", _TIME),
-    Column("fence", BigInteger, nullable=False),
-    Column("asks", Integer, nullable=False),
-    Column("bank_reference", Text, nullable=False),
-    Column("failure_reason", Text),
-    Column("attention", Text, nullable=False),
+    *_order_columns(),
+    Column("reserve", Boolean, nullable=False),
+)
+
+scheduled_deposits = Table(
+    "scheduled_deposits",
+    metadata,
+    *_order_columns(),
+    Column("external_reference", Text, nullable=False),
+    Column("collect", Boolean, nullable=False),
+    Column("credit", Uuid),
 )
 
 bank_attempts = Table(
     "bank_attempts",
     metadata,
-    Column("withdrawal", Uuid, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("key", Text, nullable=False),
+    Column("key", Text, primary_key=True),
     Column("start_time", _TIME, nullable=False),
     Column("answer", Text),
     Column("reference", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("answer_time", _TIME),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("wallet", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("captured", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("expire_time", _TIME, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+    Column("lease_until", _TIME),
+    Column("fence", BigInteger, nullable=False),
+)
+
+commission_rules = Table(
+    "commission_rules",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("currency", Text, nullable=False),
+    Column("threshold", BigInteger, nullable=False),
+    Column("rate_millionths", Integer, nullable=False),
+    Column("fixed", BigInteger, nullable=False),
+    Column("minimum", BigInteger, nullable=False),
+    Column("maximum", BigInteger),
+    Column("payer", Text, nullable=False),
+    Column("wallet", BigInteger),
+    Column("label_key", Text),
+    Column("label_value", Text),
+    Column("start_time", _TIME, nullable=False),
+    Column("end_time", _TIME),
+    Column("create_time", _TIME, nullable=False),
 )
 
 page_token_keys = Table("page_token_keys", metadata, Column("secret", Text, nullable=False))

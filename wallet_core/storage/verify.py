@@ -75,20 +75,129 @@ _CHECKS = {
         """,
     ),
     "transactions": (
-        "every entry belongs to a transaction, and every transaction moved its amount from source to destination",
+        "every entry belongs to a transaction of its type, and every transaction moved its amount and its commission",
         """
         SELECT count(*)
-        FROM transactions
-        FULL JOIN (SELECT transaction, count(*) AS legs FROM entries GROUP BY transaction) AS counted
-            ON counted.transaction = transactions.id
-        LEFT JOIN entries AS given
-            ON given.transaction = transactions.id AND given.wallet = transactions.source
-        LEFT JOIN entries AS taken
-            ON taken.transaction = transactions.id AND taken.wallet = transactions.destination
-        WHERE transactions.id IS NULL
-            OR counted.legs IS DISTINCT FROM 2
-            OR given.amount IS DISTINCT FROM -transactions.amount
-            OR taken.amount IS DISTINCT FROM transactions.amount
+        FROM (
+            SELECT *,
+                -amount - CASE commission_payer WHEN 'SOURCE' THEN commission ELSE 0 END AS to_source,
+                amount - CASE commission_payer WHEN 'DESTINATION' THEN commission ELSE 0 END AS to_destination
+            FROM transactions
+        ) AS told
+        FULL JOIN (
+            SELECT entries.transaction, count(*) AS legs, min(entries.type) AS type, max(entries.type) AS last_type,
+                min(entries.time) AS time, max(entries.time) AS last_time,
+                sum(entries.amount) FILTER (WHERE wallets.role = 'COMMISSION') AS earned
+            FROM entries
+            LEFT JOIN wallets ON wallets.key = entries.wallet
+            GROUP BY entries.transaction
+        ) AS counted ON counted.transaction = told.id
+        LEFT JOIN entries AS given ON given.transaction = told.id AND given.wallet = told.source
+        LEFT JOIN entries AS taken ON taken.transaction = told.id AND taken.wallet = told.destination
+        WHERE told.id IS NULL
+            OR counted.legs IS DISTINCT FROM
+                (told.to_source <> 0)::int + (told.to_destination <> 0)::int + (told.commission <> 0)::int
+            OR coalesce(given.amount, 0) <> told.to_source
+            OR coalesce(taken.amount, 0) <> told.to_destination
+            OR coalesce(counted.earned, 0) <> told.commission
+            OR counted.type <> told.type
+            OR counted.last_type <> told.type
+            OR counted.time <> told.time
+            OR counted.last_time <> told.time
+        """,
+    ),
+    "reversals": (
+        "no transaction was reversed by more than it moved, and no more commission was given back than was taken",
+        """
+        SELECT count(*)
+        FROM transactions AS reversal
+        LEFT JOIN transactions AS original ON original.id = reversal.cause
+        CROSS JOIN LATERAL (
+            SELECT sum(amount) AS amount, sum(commission) AS commission
+            FROM transactions
+            WHERE cause = original.id AND type = 'REVERSAL'
+        ) AS given_back
+        WHERE reversal.type = 'REVERSAL' AND (
+            original.id IS NULL
+            OR original.type NOT IN ('TRANSFER', 'DEPOSIT')
+            OR (original.source, original.destination) <> (reversal.destination, reversal.source)
+            OR given_back.amount > original.amount
+            OR -given_back.commission > original.commission
+        )
+        """,
+    ),
+    "holds": (
+        "every hold was captured as its transactions say, and what wallets hold is what is reserved in them now",
+        """
+        SELECT (
+            SELECT count(*)
+            FROM holds
+            FULL JOIN (
+                SELECT cause, sum(amount) AS captured, min(source) AS wallet, max(source) AS last_wallet
+                FROM transactions
+                WHERE type = 'HOLD_CAPTURE'
+                GROUP BY cause
+            ) AS moved ON moved.cause = holds.id
+            WHERE holds.id IS NULL
+                OR holds.captured <> coalesce(moved.captured, 0)
+                OR holds.wallet <> moved.wallet
+                OR holds.wallet <> moved.last_wallet
+        ) + (
+            SELECT count(*)
+            FROM wallets
+            LEFT JOIN (
+                SELECT wallet, sum(amount) AS amount
+                FROM (
+                    SELECT wallet, amount - captured AS amount FROM holds WHERE state = 'ACTIVE'
+                    UNION ALL
+                    SELECT wallet, amount FROM withdrawals WHERE state = 'SCHEDULED' AND reserve
+                ) AS parts
+                GROUP BY wallet
+            ) AS reserved ON reserved.wallet = wallets.key
+            WHERE wallets.held <> coalesce(reserved.amount, 0)
+        )
+        """,
+    ),
+    "closed": (
+        "nothing is open in a closed wallet",
+        """
+        SELECT count(*)
+        FROM wallets
+        WHERE state = 'CLOSED' AND (
+            EXISTS (SELECT FROM holds WHERE wallet = wallets.key AND state = 'ACTIVE')
+            OR EXISTS (SELECT FROM withdrawals
+                       WHERE wallet = wallets.key AND state IN ('SCHEDULED', 'PROCESSING', 'IN_DOUBT'))
+            OR EXISTS (SELECT FROM scheduled_deposits
+                       WHERE wallet = wallets.key AND state IN ('SCHEDULED', 'PROCESSING', 'IN_DOUBT'))
+        )
+        """,
+    ),
+    "totals": (
+        "what is kept at every thousandth entry is what the entries up to it amount to",
+        """
+        SELECT count(*)
+        FROM (
+            SELECT wallet, sequence, type,
+                sum(count) OVER upwards AS count,
+                sum(credited) OVER upwards AS credited,
+                sum(debited) OVER upwards AS debited
+            FROM (
+                SELECT wallets.key AS wallet, marks.sequence, types.type
+                FROM wallets
+                CROSS JOIN LATERAL generate_series(1000, wallets.sequence, 1000) AS marks (sequence)
+                CROSS JOIN (SELECT DISTINCT type FROM transactions) AS types
+            ) AS wanted
+            LEFT JOIN (
+                SELECT wallet, (sequence + 999) / 1000 * 1000 AS sequence, type, count(*) AS count,
+                    sum(greatest(amount, 0)) AS credited, -sum(least(amount, 0)) AS debited
+                FROM entries
+                GROUP BY 1, 2, 3
+            ) AS blocks USING (wallet, sequence, type)
+            WINDOW upwards AS (PARTITION BY wallet, type ORDER BY sequence)
+        ) AS summed
+        FULL JOIN entry_totals AS kept USING (wallet, sequence, type)
+        WHERE (coalesce(summed.count, 0), coalesce(summed.credited, 0), coalesce(summed.debited, 0))
+            IS DISTINCT FROM (coalesce(kept.count, 0), coalesce(kept.credited, 0), coalesce(kept.debited, 0))
         """,
     ),
     "floors": (
@@ -96,15 +205,21 @@ _CHECKS = {
         "SELECT count(*) FROM wallets WHERE role <> 'EXTERNAL' AND balance::numeric - held < -overdraft_limit::numeric",
     ),
     "in_transit": (
-        "what is on its way to the bank is exactly the withdrawals that are processing or in doubt",
+        "what is on its way is exactly the withdrawals under way or in doubt, and collections that found no room",
         """
         SELECT count(*)
         FROM wallets
         LEFT JOIN (
-            SELECT owners.currency, sum(withdrawals.amount) AS total
-            FROM withdrawals
-            JOIN wallets AS owners ON owners.key = withdrawals.wallet
-            WHERE withdrawals.state IN ('PROCESSING', 'IN_DOUBT')
+            SELECT owners.currency, sum(parts.amount) AS total
+            FROM (
+                SELECT wallet, amount FROM withdrawals WHERE state IN ('PROCESSING', 'IN_DOUBT')
+                UNION ALL
+                SELECT destination, amount
+                FROM transactions
+                JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
+                WHERE type = 'COLLECTION'
+            ) AS parts (wallet, amount)
+            JOIN wallets AS owners ON owners.key = parts.wallet
             GROUP BY owners.currency
         ) AS open ON open.currency = wallets.currency
         WHERE wallets.role = 'IN_TRANSIT' AND wallets.balance <> coalesce(open.total, 0)
@@ -116,39 +231,123 @@ _CHECKS = {
         SELECT count(*)
         FROM withdrawals
         FULL JOIN (
-            SELECT withdrawal,
+            SELECT cause,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL') AS taken,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL_SETTLEMENT') AS settled,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL_RELEASE') AS released,
                 count(DISTINCT amount) AS amounts,
-                min(amount) AS amount
-            FROM transactions
-            WHERE withdrawal IS NOT NULL
-            GROUP BY withdrawal
-        ) AS moved ON moved.withdrawal = withdrawals.id
+                min(amount) AS amount,
+                count(DISTINCT owners) AS wallets,
+                min(owners) AS wallet
+            FROM (
+                SELECT *,
+                    CASE type WHEN 'WITHDRAWAL' THEN source WHEN 'WITHDRAWAL_RELEASE' THEN destination END AS owners
+                FROM transactions
+                WHERE type LIKE 'WITHDRAWAL%'
+            ) AS payouts
+            GROUP BY cause
+        ) AS moved ON moved.cause = withdrawals.id
         WHERE withdrawals.id IS NULL OR CASE
             WHEN withdrawals.state IN ('SCHEDULED', 'CANCELLED')
                 OR withdrawals.failure_reason IN ('INSUFFICIENT_FUNDS', 'WALLET_NOT_ACTIVE')
-                THEN moved.withdrawal IS NOT NULL
-            ELSE (moved.taken, moved.settled, moved.released, moved.amounts, moved.amount) IS DISTINCT FROM (
+                THEN moved.cause IS NOT NULL
+            ELSE (moved.taken, moved.settled, moved.released, moved.amounts, moved.amount, moved.wallets, moved.wallet)
+            IS DISTINCT FROM (
                 1::bigint,
                 (withdrawals.state = 'SUCCEEDED')::int::bigint,
                 (withdrawals.state = 'FAILED')::int::bigint,
                 1::bigint,
-                withdrawals.amount
+                withdrawals.amount,
+                1::bigint,
+                withdrawals.wallet
             )
         END
         """,
     ),
-    "requests": (
-        "every request that was answered with a transaction or a withdrawal has it",
+    "scheduled_deposits": (
+        "every scheduled deposit was credited once if its state says so, else never",
         """
         SELECT count(*)
-        FROM requests
-        LEFT JOIN transactions ON requests.subject = 'transactions/' || transactions.id
-        LEFT JOIN withdrawals ON requests.subject = 'withdrawals/' || withdrawals.id
-        WHERE (requests.subject LIKE 'transactions/%' AND transactions.id IS NULL)
-            OR (requests.subject LIKE 'withdrawals/%' AND withdrawals.id IS NULL)
+        FROM scheduled_deposits
+        LEFT JOIN (
+            SELECT cause, count(*) AS times, max(id::text)::uuid AS id, min(amount) AS amount, max(type) AS type,
+                max(destination) AS destination
+            FROM transactions
+            WHERE type IN ('DEPOSIT', 'COLLECTION') AND cause IS NOT NULL
+            GROUP BY cause
+        ) AS credited ON credited.cause = scheduled_deposits.id
+        WHERE CASE scheduled_deposits.state
+            WHEN 'SUCCEEDED' THEN (credited.times, credited.id, credited.amount, credited.type) IS DISTINCT FROM (
+                1::bigint,
+                scheduled_deposits.credit,
+                scheduled_deposits.amount,
+                CASE WHEN scheduled_deposits.collect THEN 'COLLECTION' ELSE 'DEPOSIT' END
+            )
+            ELSE credited.cause IS NOT NULL
+        END OR credited.destination <> scheduled_deposits.wallet AND scheduled_deposits.attention = ''
+        """,
+    ),
+    "causes": (
+        "every transaction that says what brought it about names something that is there",
+        """
+        SELECT count(*)
+        FROM transactions
+        WHERE cause IS NOT NULL AND CASE
+            WHEN type LIKE 'WITHDRAWAL%' THEN NOT EXISTS (SELECT FROM withdrawals WHERE id = cause)
+            WHEN type IN ('DEPOSIT', 'COLLECTION') THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE id = cause)
+            WHEN type = 'HOLD_CAPTURE' THEN NOT EXISTS (SELECT FROM holds WHERE id = cause)
+            ELSE NOT EXISTS (SELECT FROM transactions AS original WHERE original.id = transactions.cause)
+        END OR NOT (commission_rule IS NULL OR EXISTS (SELECT FROM commission_rules WHERE id = commission_rule))
+        """,
+    ),
+    "attempts": (
+        "every attempt at the bank is one of an order's, and they are numbered without gaps",
+        """
+        SELECT count(*)
+        FROM (
+            SELECT left(key, 3) AS prefix, substr(key, 4)::uuid AS id, count(*) AS times, max(number) AS last
+            FROM bank_attempts
+            GROUP BY key
+        ) AS tried
+        WHERE last <> times OR CASE prefix
+            WHEN 'wd-' THEN NOT EXISTS (SELECT FROM withdrawals WHERE withdrawals.id = tried.id)
+            ELSE NOT EXISTS (SELECT FROM scheduled_deposits WHERE scheduled_deposits.id = tried.id AND collect)
+        END
+        """,
+    ),
+    "batches": (
+        "every atomic batch is whole: its items are numbered without gaps",
+        """
+        SELECT count(*)
+        FROM (
+            SELECT count(*) AS items, min(batch_item) AS first, max(batch_item) AS last
+            FROM transactions
+            WHERE batch IS NOT NULL
+            GROUP BY batch
+        ) AS made
+        WHERE first <> 0 OR last <> items - 1
+        """,
+    ),
+    "requests": (
+        "every request that was answered with something that was made has it",
+        """
+        SELECT count(*)
+        FROM (
+            SELECT split_part(subject, '/', 1) AS collection, split_part(subject, '/', 2) AS id
+            FROM requests
+            WHERE subject IS NOT NULL
+        ) AS answered
+        WHERE CASE collection
+            WHEN 'transactions' THEN NOT EXISTS (SELECT FROM transactions WHERE transactions.id = answered.id::uuid)
+            WHEN 'batches' THEN NOT EXISTS (SELECT FROM transactions WHERE batch = answered.id::uuid)
+            WHEN 'withdrawals' THEN NOT EXISTS (SELECT FROM withdrawals WHERE withdrawals.id = answered.id::uuid)
+            WHEN 'scheduledDeposits'
+                THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE scheduled_deposits.id = answered.id::uuid)
+            WHEN 'holds' THEN NOT EXISTS (SELECT FROM holds WHERE holds.id = answered.id::uuid)
+            WHEN 'commissionRules'
+                THEN NOT EXISTS (SELECT FROM commission_rules WHERE commission_rules.id = answered.id::uuid)
+            ELSE NOT EXISTS (SELECT FROM wallets WHERE wallets.id = answered.id)
+        END
         """,
     ),
 }

@@ -6,18 +6,18 @@ from uuid import UUID
 
 import uuid_utils
 
-from wallet_core.domain.withdrawal import PayoutPolicy
+from wallet_core.domain.order import PaymentPolicy
 from wallet_core.ledger.ledger import Ledger
-from wallet_core.ports import BankGateway
+from wallet_core.ports import BankGateway, Documents
 from wallet_core.storage.claims import Claims
 from wallet_core.storage.reads import Reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutSettings:
-    """How this process pays out, beside the policy that decides."""
+    """How this process asks the bank, beside the policy that decides."""
 
-    policy: PayoutPolicy
+    policy: PaymentPolicy
     parallelism: int
     send_window_s: float
     resends: bool
@@ -34,6 +34,7 @@ class App:
     ping: Callable[[], None]
     """Asks the database whether it is there; raises ``NotServed``."""
     bank: BankGateway
+    documents: Documents
     payouts: PayoutSettings
     jitter: Callable[[], float]
     """Returns a random number in [0, 1)."""

@@ -1,26 +1,49 @@
-"""Post a command of a caller on a withdrawal: schedule it or cancel it."""
+"""Post a command of a caller on an order: schedule it or cancel it."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 from uuid import UUID
 
-from wallet_core.domain.cancel_withdrawal import CancelWithdrawal
+from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.command import Done
+from wallet_core.domain.errors import LedgerBroken
+from wallet_core.domain.order import Order, ScheduledDeposit, Withdrawal
+from wallet_core.domain.schedule_deposit import ScheduleDeposit
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.withdrawal import Withdrawal
 from wallet_core.usecases.app import App
+
+AnyOrder = TypeVar("AnyOrder", bound=Order)
 
 
 @dataclass(frozen=True, slots=True)
-class WithdrawalChanged:
-    """The withdrawal as it is now."""
+class OrderChanged(Generic[AnyOrder]):
+    """The order as it is now."""
 
-    withdrawal: Withdrawal
+    order: AnyOrder
     replayed: bool
 
 
 def change_withdrawal(
     app: App, command: ScheduleWithdrawal | CancelWithdrawal, deadline: float | None = None
-) -> WithdrawalChanged:
+) -> OrderChanged[Withdrawal]:
     """Schedule or cancel; a repeat returns the withdrawal that the first call was about, as it is now."""
     done = app.ledger.post(command, deadline)
-    withdrawal = done.withdrawal or app.reads.withdrawal(UUID(done.subject.removeprefix("withdrawals/")))
-    return WithdrawalChanged(withdrawal, done.replayed)
+    order = done.order or app.reads.withdrawal(_id_of(done))
+    if not isinstance(order, Withdrawal):
+        raise LedgerBroken
+    return OrderChanged(order, done.replayed)
+
+
+def change_scheduled_deposit(
+    app: App, command: ScheduleDeposit | CancelScheduledDeposit, deadline: float | None = None
+) -> OrderChanged[ScheduledDeposit]:
+    """Schedule or cancel; a repeat returns the deposit that the first call was about, as it is now."""
+    done = app.ledger.post(command, deadline)
+    order = done.order or app.reads.scheduled_deposit(_id_of(done))
+    if not isinstance(order, ScheduledDeposit):
+        raise LedgerBroken
+    return OrderChanged(order, done.replayed)
+
+
+def _id_of(done: Done) -> UUID:
+    return UUID(done.subject.rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""Pay out one claimed withdrawal: take the money, ask the bank once, do what its answer means.
+"""Pay out, or collect, one claimed order: take the money, ask the bank once, do what its answer means.
 
 Between the two commits no lock is held and no transaction is open. Wherever this process dies, the attempt row says
 that the bank may have been asked, and whoever takes over asks it before anything else.
@@ -11,24 +11,24 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from wallet_core.domain.bank import Answer, AnswerKind
 from wallet_core.domain.errors import NotServed, StaleClaim
-from wallet_core.domain.payout import SettlePayout, StartPayout
-from wallet_core.domain.withdrawal import Attempt, Claim, Withdrawal
+from wallet_core.domain.order import Attempt, Claim, Order
+from wallet_core.domain.payment import SettlePayment, StartPayment
 from wallet_core.usecases.app import App, new_id
 
 NO_TIME = timedelta()
 
 
-def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Withdrawal | None:
-    """Return the withdrawal as it is afterwards; None where the claim was no longer ours.
+def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Order | None:
+    """Return the order as it is afterwards; None where the claim was no longer ours.
 
     Raises ``NotServed`` where the database failed: the claim is then taken over once its lease has run out.
     """
     started_at = monotonic()  # before the commit, so that a pause during it counts against the send window
-    start = StartPayout(
+    start = StartPayment(
         id=new_id(), claim=claim, policy=app.payouts.policy, jitter=app.jitter(), clock_offset=clock_offset
     )
     try:
-        started = app.ledger.post(start).withdrawal
+        started = app.ledger.post(start).order
     except StaleClaim:
         return None
     except NotServed:
@@ -39,13 +39,13 @@ def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Wit
     return send(app, claim, started.open_attempt, started_at=started_at, clock_offset=clock_offset)
 
 
-def send(app: App, claim: Claim, attempt: Attempt, *, started_at: float, clock_offset: timedelta) -> Withdrawal | None:
-    """Ask the bank to pay on an attempt that is recorded, unless that was too long ago, and settle its answer."""
+def send(app: App, claim: Claim, attempt: Attempt, *, started_at: float, clock_offset: timedelta) -> Order | None:
+    """Ask the bank on an attempt that is recorded, unless that was too long ago, and settle its answer."""
     if monotonic() - started_at < app.payouts.send_window_s:
         answer = app.bank.pay(claim.payment)
     else:
         answer = Answer(kind=AnswerKind.NOT_SENT, detail="the send window had passed")
-    settle = SettlePayout(
+    settle = SettlePayment(
         id=new_id(),
         claim=claim,
         policy=app.payouts.policy,
@@ -60,7 +60,7 @@ def send(app: App, claim: Claim, attempt: Attempt, *, started_at: float, clock_o
         return None
 
 
-def _settled(app: App, settle: SettlePayout) -> Withdrawal | None:
+def _settled(app: App, settle: SettlePayment) -> Order | None:
     """Store a known answer, trying again for a while: given up, the bank would have to be asked what it has just said.
 
     Safe to repeat: an answer is written once, and a second time is a ``StaleClaim``.
@@ -72,5 +72,5 @@ def _settled(app: App, settle: SettlePayout) -> Withdrawal | None:
         reraise=True,
     ):
         with attempt:
-            return app.ledger.post(settle).withdrawal
+            return app.ledger.post(settle).order
     return None

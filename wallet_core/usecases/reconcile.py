@@ -1,24 +1,24 @@
-"""Reconcile one claimed withdrawal that is in doubt or was left behind: ask the bank, and follow its word."""
+"""Reconcile one claimed order that is in doubt or was left behind: ask the bank, and follow its word."""
 
 from datetime import timedelta
 from time import monotonic
 
 from wallet_core.domain.errors import NotServed, StaleClaim
-from wallet_core.domain.payout import SettleDoubt, TakeOver
-from wallet_core.domain.withdrawal import Claim, Withdrawal, WithdrawalState, bank_key
+from wallet_core.domain.order import Claim, Order, OrderState
+from wallet_core.domain.payment import SettleDoubt, TakeOver
 from wallet_core.usecases.app import App, new_id
 from wallet_core.usecases.pay_out import NO_TIME, send
 
 
-def reconcile(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Withdrawal | None:
-    """Return the withdrawal as it is afterwards; None where the claim was no longer ours.
+def reconcile(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Order | None:
+    """Return the order as it is afterwards; None where the claim was no longer ours.
 
     Never releases on silence; sends again only where the bank does not know the key and the grace time is over.
     """
     try:
-        if claim.state is WithdrawalState.PROCESSING:
+        if claim.state is OrderState.PROCESSING:
             taken = _take_over(app, claim, clock_offset)
-            if taken is None or taken.state is not WithdrawalState.IN_DOUBT:
+            if taken is None or taken.state is not OrderState.IN_DOUBT:
                 return taken
         return _ask(app, claim, clock_offset)
     except StaleClaim:
@@ -28,15 +28,15 @@ def reconcile(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> W
         raise
 
 
-def _take_over(app: App, claim: Claim, clock_offset: timedelta) -> Withdrawal | None:
+def _take_over(app: App, claim: Claim, clock_offset: timedelta) -> Order | None:
     take_over = TakeOver(
         id=new_id(), claim=claim, policy=app.payouts.policy, jitter=app.jitter(), clock_offset=clock_offset
     )
-    return app.ledger.post(take_over).withdrawal
+    return app.ledger.post(take_over).order
 
 
-def _ask(app: App, claim: Claim, clock_offset: timedelta) -> Withdrawal | None:
-    status = app.bank.status(bank_key(claim.withdrawal))
+def _ask(app: App, claim: Claim, clock_offset: timedelta) -> Order | None:
+    status = app.bank.status(claim.payment)
     started_at = monotonic()  # before the commit that may open another attempt
     settle = SettleDoubt(
         id=new_id(),
@@ -47,7 +47,7 @@ def _ask(app: App, claim: Claim, clock_offset: timedelta) -> Withdrawal | None:
         status=status,
         resends=app.payouts.resends,
     )
-    settled = app.ledger.post(settle).withdrawal
+    settled = app.ledger.post(settle).order
     if settled is None or settled.lease_until is None or settled.open_attempt is None:
         return settled
     resent = settled.attempts[-1]

@@ -1,0 +1,279 @@
+"""Cancel against claim, many rounds: exactly one wins, and the money says the same as the state."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+import pytest
+
+from bank_stub.server import BankServer
+from scheduler.jobs import collect_due_deposits, credit_due_deposits, pay_due_withdrawals
+from tests.support.books import balance_of, open_wallet, request, transfer
+from tests.support.database import Database
+from tests.support.gathering import GATE, gathered
+from tests.support.payouts import schedule, withdrawal
+from tests.support.scheduled import (
+    CollectingBank,
+    cancel_deposit,
+    cancel_withdrawal,
+    reserve,
+    schedule_deposit,
+    scheduled_deposit,
+)
+from tests.support.together import together
+from wallet_core.bootstrap import open_app
+from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.change_wallet import CloseWallet
+from wallet_core.domain.command import Command, Done
+from wallet_core.domain.errors import InsufficientFunds, StaleClaim, StateTransitionForbidden, WalletNotActive
+from wallet_core.domain.money import Money
+from wallet_core.domain.order import Claim, Order, OrderState, ScheduledDeposit, Withdrawal
+from wallet_core.domain.payment import CreditDeposit, StartPayment
+from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App, new_id
+from wallet_core.usecases.change_order import OrderChanged, change_scheduled_deposit, change_withdrawal
+from wallet_core.usecases.change_wallet import WalletChanged, change_wallet
+from wallet_core.usecases.credit_deposit import credit_deposit
+from wallet_core.usecases.pay_out import pay_out
+
+ROUNDS = 16
+AMOUNT = 10
+NOW = timedelta()
+
+
+@pytest.fixture
+def stub(bank: BankServer) -> CollectingBank:
+    """Return the bank, to be asked for its side of the truth."""
+    return CollectingBank(bank.url)
+
+
+@pytest.fixture
+def apps(settings: Settings, database: Database, stub: CollectingBank) -> Iterator[tuple[App, App]]:
+    """Return a server's core and a scheduler's; patient, for both share one interpreter with their bank here."""
+    del stub
+    patient = settings.model_copy(
+        update={"bank_call_deadline_s": 10.0, "payout_lease_s": 30.0, "payout_send_window_s": 10.0}
+    )
+    with open_app(patient, name="server") as server, open_app(patient, name="scheduler") as scheduler:
+        yield server, scheduler
+    assert database.broken_rules() == []
+
+
+def held_in(app: App, wallet: WalletId) -> int:
+    """Return how much of a wallet is held now."""
+    return app.reads.wallets([wallet])[0].held
+
+
+def race(cancel: Callable[[], Order], work: Callable[[], object], look: Callable[[], Order]) -> str:
+    """Let a cancel meet the work on an order; return who won, and raise where that is nobody or both."""
+    calls: list[Callable[[], object]] = [cancel, work]
+    cancelled, worked = together(calls)
+    assert not isinstance(worked, Exception), worked
+    order = look()
+    if isinstance(cancelled, Exception):
+        assert isinstance(cancelled, StateTransitionForbidden), cancelled
+        assert order.state is OrderState.SUCCEEDED
+        return "work"
+    assert order.state is OrderState.CANCELLED
+    return "cancel"
+
+
+def begun(claims: Sequence[Claim], work: Callable[[Claim], object]) -> object:
+    """Work on what was claimed, as the lane would."""
+    return [work(claim) for claim in claims]
+
+
+def test_cancel_and_credit_never_both_happen(apps: tuple[App, App]) -> None:
+    """A deposit from outside by itself: against a whole round, and against work on a claim made just before."""
+
+    server, scheduler = apps
+    alice = open_wallet(server, "alice")
+    won: Counter[str] = Counter()
+    for round_ in range(2 * ROUNDS):
+        id_ = schedule_deposit(server, alice, AMOUNT, collect=False)
+        work: Callable[[], object] = partial(credit_due_deposits.run_once, scheduler)
+        if round_ % 2:
+            claims = scheduler.claims.to_credit(limit=1, lease=timedelta(seconds=30), clock_offset=NOW)
+            work = partial(begun, claims, partial(credit_deposit, scheduler))
+        won[race(partial(cancel_deposit, server, id_), work, partial(scheduled_deposit, server, id_))] += 1
+
+    assert balance_of(server, alice) == won["work"] * AMOUNT
+    assert won.total() == 2 * ROUNDS
+
+
+def test_cancel_and_collection_never_both_happen(apps: tuple[App, App], stub: CollectingBank) -> None:
+    """The bank has collected exactly what was not cancelled, and the wallet has been credited with just that."""
+
+    server, scheduler = apps
+    alice = open_wallet(server, "alice")
+    won: Counter[str] = Counter()
+    for round_ in range(ROUNDS):
+        id_ = schedule_deposit(server, alice, AMOUNT, collect=True)
+        work: Callable[[], object] = partial(collect_due_deposits.run_once, scheduler)
+        if round_ % 2:
+            claims = scheduler.claims.to_collect(limit=1, lease=timedelta(seconds=30), clock_offset=NOW)
+            work = partial(begun, claims, partial(pay_out, scheduler))
+        won[race(partial(cancel_deposit, server, id_), work, partial(scheduled_deposit, server, id_))] += 1
+
+    assert balance_of(server, alice) == won["work"] * AMOUNT == sum(int(line["amount"]) for line in stub.ledger())
+
+
+def test_cancel_and_payout_of_reserved_money_never_both_happen(apps: tuple[App, App], stub: CollectingBank) -> None:
+    """One winner a round; nothing stays held, nothing on its way, and what left the wallet is what the bank paid."""
+
+    server, scheduler = apps
+    alice = open_wallet(server, "alice", ROUNDS * AMOUNT)
+    won: Counter[str] = Counter()
+    for round_ in range(ROUNDS):
+        id_ = reserve(server, alice, AMOUNT)
+        work: Callable[[], object] = partial(pay_due_withdrawals.run_once, scheduler)
+        if round_ % 2:
+            claims = scheduler.claims.to_pay(limit=1, lease=timedelta(seconds=30), clock_offset=NOW)
+            work = partial(begun, claims, partial(pay_out, scheduler))
+        won[race(partial(cancel_withdrawal, server, id_), work, partial(withdrawal, server, id_))] += 1
+        assert held_in(server, alice) == 0
+
+    assert balance_of(server, system_wallet(Role.IN_TRANSIT, "USD")) == 0
+    assert ROUNDS * AMOUNT - balance_of(server, alice) == won["work"] * AMOUNT == len(stub.ledger()) * AMOUNT
+
+
+@pytest.mark.parametrize("cancel_first", [True, False])
+def test_cancel_and_work_in_one_batch_are_decided_in_their_order(
+    app: App, bank: BankServer, database: Database, *, cancel_first: bool
+) -> None:
+    """Both are in the same commit: the second sees what the first did, for a credit, a collection and a payout."""
+
+    del bank
+    open_wallet(app, GATE)
+    alice = open_wallet(app, "alice", AMOUNT)
+    plain, collected = (schedule_deposit(app, alice, AMOUNT, collect=collect) for collect in (False, True))
+    reserved = reserve(app, alice, AMOUNT)
+    lease = app.payouts.policy.lease
+    ((credit,), (collection,), (payout,)) = (
+        claim(limit=1, lease=lease, clock_offset=NOW)
+        for claim in (app.claims.to_credit, app.claims.to_collect, app.claims.to_pay)
+    )
+    policy = app.payouts.policy
+    pairs: list[tuple[Command, Command]] = [
+        (CancelScheduledDeposit(request=request(), order=plain), CreditDeposit(id=new_id(), claim=credit)),
+        (
+            CancelScheduledDeposit(request=request(), order=collected),
+            StartPayment(id=new_id(), claim=collection, policy=policy, jitter=1.0),
+        ),
+        (
+            CancelWithdrawal(request=request(), order=reserved),
+            StartPayment(id=new_id(), claim=payout, policy=policy, jitter=1.0),
+        ),
+    ]
+    told = gathered(app, database.url, [one for pair in pairs for one in (pair if cancel_first else pair[::-1])])
+
+    assert [type(one) for one in told[::2]] == [Done] * 3
+    assert [type(one) for one in told[1::2]] == [StaleClaim if cancel_first else StateTransitionForbidden] * 3
+    after: list[Order] = [*(scheduled_deposit(app, id_) for id_ in (plain, collected)), withdrawal(app, reserved)]
+    begun_as = [OrderState.SUCCEEDED, OrderState.PROCESSING, OrderState.PROCESSING]
+    assert [one.state for one in after] == ([OrderState.CANCELLED] * 3 if cancel_first else begun_as)
+    assert (balance_of(app, alice), held_in(app, alice)) == (AMOUNT, 0)
+
+
+def test_of_many_cancels_one_wins_and_its_repeats_hear_the_same(apps: tuple[App, App]) -> None:
+    """Through two servers: eight callers with ids of their own, and one id sent eight times."""
+
+    alice = open_wallet(apps[0], "alice")
+    own, shared = (schedule_deposit(apps[0], alice, AMOUNT, collect=True) for _ in range(2))
+    told = together([partial(cancel_deposit, apps[n % 2], own) for n in range(8)])
+    same = CancelScheduledDeposit(request=request(), order=shared)
+    again: list[Callable[[], OrderChanged[ScheduledDeposit]]] = [
+        partial(change_scheduled_deposit, apps[n % 2], same) for n in range(8)
+    ]
+    repeated = together(again)
+
+    kinds = Counter(type(one).__name__ for one in told)
+    assert kinds == {"ScheduledDeposit": 1, "StateTransitionForbidden": 7}
+    assert not [one for one in repeated if isinstance(one, Exception)]
+    assert Counter(one.replayed for one in repeated if not isinstance(one, Exception)) == {False: 1, True: 7}
+
+
+def test_one_request_sent_many_times_reserves_once(apps: tuple[App, App]) -> None:
+    """Eight at once through two servers: one withdrawal, held once, and seven repeats of it."""
+
+    alice = open_wallet(apps[0], "alice", 1000)
+    asked = request()
+
+    def again(app: App) -> OrderChanged[Withdrawal]:
+        command = ScheduleWithdrawal(
+            request=asked,
+            id=new_id(),
+            wallet=alice,
+            amount=Money("USD", 300),
+            execute_time=None,
+            bank_account="",
+            description="",
+            reserve=True,
+        )
+        return change_withdrawal(app, command)
+
+    told = together([partial(again, apps[n % 2]) for n in range(8)])
+
+    made = [one for one in told if not isinstance(one, Exception)]
+    assert Counter(one.replayed for one in made) == {False: 1, True: 7}
+    assert (len({one.order.id for one in made}), held_in(apps[0], alice)) == (1, 300)
+
+
+def test_reservations_at_once_never_exceed_what_is_there(apps: tuple[App, App]) -> None:
+    """Sixteen of 100 and eight transfers of 100 on 1,000, through two servers: ten pass."""
+
+    alice, bob = open_wallet(apps[0], "alice", 1000), open_wallet(apps[0], "bob")
+    calls: list[Callable[[], object]] = [partial(reserve, apps[n % 2], alice, 100) for n in range(16)]
+    calls += [partial(transfer, apps[n % 2], alice, bob, 100) for n in range(8)]
+    told = together(calls)
+
+    refused = [one for one in told if isinstance(one, Exception)]
+    assert [type(one) for one in refused] == [InsufficientFunds] * 14
+    reserved = sum(isinstance(one, UUID) for one in told)
+    assert (held_in(apps[0], alice), balance_of(apps[0], alice)) == (100 * reserved, 1000 - balance_of(apps[0], bob))
+    assert 100 * reserved + balance_of(apps[0], bob) == 1000
+
+
+def test_reserved_payouts_and_spenders_at_once_leave_no_payout_short(
+    apps: tuple[App, App], stub: CollectingBank
+) -> None:
+    """All else is spent while five reserved payouts and one that is not are executed: the five cannot fail."""
+
+    server, scheduler = apps
+    alice, bob = open_wallet(server, "alice", 100), open_wallet(server, "bob")
+    reserved = [reserve(server, alice, 10) for _ in range(5)]
+    loose = schedule(server, alice, 50)
+    spend: list[Callable[[], object]] = [partial(transfer, server, alice, bob, 10) for _ in range(8)]
+    spend.append(partial(pay_due_withdrawals.run_once, scheduler))
+    together(spend)
+
+    assert [withdrawal(server, id_).state for id_ in reserved] == [OrderState.SUCCEEDED] * 5
+    paid = [10] * 5 + ([50] if withdrawal(server, loose).state is OrderState.SUCCEEDED else [])
+    assert sorted(int(line["amount"]) for line in stub.ledger()) == paid
+    assert (balance_of(server, alice), held_in(server, alice)) == (100 - sum(paid) - balance_of(server, bob), 0)
+
+
+def test_a_wallet_is_closed_or_scheduled_into_and_never_both(apps: tuple[App, App]) -> None:
+    """Close against ScheduleDeposit through two servers: whoever comes second is refused."""
+
+    outcomes: Counter[str] = Counter()
+    for round_ in range(ROUNDS // 2):
+        wallet = open_wallet(apps[0], f"w{round_}")
+        close = CloseWallet(request=request(), wallet=wallet, etag="")
+        calls: list[Callable[[], WalletChanged | UUID]] = [
+            partial(change_wallet, apps[0], close),
+            partial(schedule_deposit, apps[1], wallet, AMOUNT, collect=bool(round_ % 2)),
+        ]
+        closed, scheduled = together(calls)
+        if isinstance(closed, Exception):
+            assert isinstance(closed, StateTransitionForbidden)
+            assert isinstance(scheduled, UUID)
+            outcomes["scheduled"] += 1
+        else:
+            assert isinstance(scheduled, WalletNotActive)
+            outcomes["closed"] += 1
+    assert outcomes.total() == ROUNDS // 2

@@ -1,0 +1,78 @@
+"""A receipt to vary, and what can be read in a PDF."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+
+import pypdfium2
+
+from wallet_core.domain.commission import Payer
+from wallet_core.domain.money import Money
+from wallet_core.domain.receipt import Receipt
+from wallet_core.domain.transaction import TransactionType
+
+RECEIPT = Receipt(
+    transaction="transactions/0198c7f2-5a1e-7c3b-9f04-1d2e3f4a5b6c",
+    type=TransactionType.TRANSFER,
+    time=datetime(2026, 11, 21, 7, 52, 50, 123456, tzinfo=UTC),
+    amount=Money("USD", 123456),
+    source="alice",
+    destination="bob",
+    commission=Money("USD", 62),
+    source_debited=Money("USD", 123518),
+    destination_credited=Money("USD", 123456),
+    description="Rent for November",
+    external_reference="INV-2026/11-0042",
+    reverses="",
+    payer=Payer.SOURCE,
+)
+
+PERSIAN = "اجارهٔ ماه آبان، طبق قرارداد شمارهٔ ۱۲۳ (واحد ۴). فوراً پرداخت می\u200cشود!"
+
+
+@contextmanager
+def opened(pdf: bytes) -> Iterator[pypdfium2.PdfDocument]:
+    """Open a PDF as a reader does."""
+    document = pypdfium2.PdfDocument(pdf)
+    try:
+        yield document
+    finally:
+        document.close()
+
+
+def text_of(pdf: bytes) -> str:
+    """Return the text of a PDF's only page."""
+    with opened(pdf) as document:
+        assert len(document) == 1
+        return str(document[0].get_textpage().get_text_bounded())
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A line as the eye sees it: its characters but spaces, from left to right, and where they stand, in points."""
+
+    text: str
+    lefts: list[float]
+    rights: list[float]
+
+
+def lines_of(pdf: bytes) -> list[Seen]:
+    """Return what stands on a PDF's only page, from the top to the bottom, whatever order it is to be read in."""
+    with opened(pdf) as document:
+        page = document[0].get_textpage()
+        characters = [
+            (-page.get_charbox(index, loose=True)[1], *page.get_charbox(index)[::2], page.get_text_range(index, 1))
+            for index in range(page.count_chars())
+        ]
+    shown = sorted(character for character in characters if character[3].strip())
+    return [
+        Seen("".join(text for *_, text in line), [left for _, left, *_ in line], [right for *_, right, _ in line])
+        for line in (list(group) for _, group in groupby(shown, key=lambda character: character[0]))
+    ]
+
+
+def seen_on(pdf: bytes) -> str:
+    """Return the lines of a PDF's only page as the eye sees them from left to right, without spaces."""
+    return "\n".join(line.text for line in lines_of(pdf))

@@ -1,0 +1,141 @@
+"""Plans: in a history of 200,000 entries a page, a statement and an instant cost what they cost in a short one."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import event
+
+from tests.support.books import open_wallet
+from tests.support.long_history import BEGAN, write_history
+from wallet_core.domain.filter import parse_filter
+from wallet_core.domain.lists import TRANSACTION_FIELDS
+from wallet_core.domain.wallet import WalletId
+from wallet_core.storage.pages import STRETCH
+from wallet_core.usecases.app import App
+
+ALICE, OUTSIDE = WalletId("alice"), WalletId("system:external:USD")
+COUNT = 200_000
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+MIDDLE = BEGAN + timedelta(microseconds=COUNT // 3)
+
+# Statements as the driver gets them, with their parameters.
+Asked = list[tuple[str, dict[str, Any]]]
+
+
+@pytest.fixture
+def books(app: App, owner: psycopg.Connection) -> Iterator[App]:
+    """Return the core on books with a history that is long; the rows are gone at the end."""
+    open_wallet(app, ALICE)
+    open_wallet(app, WalletId("bob"))
+    write_history(owner, COUNT)
+    owner.execute("ANALYZE")
+    yield app
+    owner.execute("TRUNCATE wallets, transactions, entries, entry_totals, requests, outbox CASCADE")
+
+
+def asked_by(app: App, read: Callable[[], object]) -> Asked:
+    """Return the statements that a read makes."""
+    asked: Asked = []
+
+    def note(*told: Any) -> None:  # noqa: ANN401  # what SQLAlchemy tells of a statement
+        asked.append((told[2], dict(told[3])))
+
+    event.listen(app.reads.engine, "before_cursor_execute", note)
+    try:
+        read()
+    finally:
+        event.remove(app.reads.engine, "before_cursor_execute", note)
+    return asked
+
+
+def plans(owner: psycopg.Connection, statement: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the plan of a statement as it is made for these parameters, and as it is made for any."""
+    numbers = {name: f"${number}" for number, name in enumerate(parameters, start=1)}
+    owner.execute(f"PREPARE asked AS {statement % numbers}")
+    values = sql.SQL(", ").join(map(sql.Literal, parameters.values()))
+    given = sql.SQL("({})").format(values) if parameters else sql.SQL("")
+    run = sql.SQL("EXPLAIN (ANALYZE, TIMING off, FORMAT json) EXECUTE asked {}").format(given)
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        owner.execute(sql.SQL("SET plan_cache_mode = {}").format(sql.Literal(mode)))
+        row = owner.execute(run).fetchone()
+        assert row is not None
+        yield row[0][0]["Plan"]
+    owner.execute("DEALLOCATE asked")
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield all nodes of a plan."""
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def rows(node: dict[str, Any]) -> int:
+    """Return how many rows a node has looked at."""
+    return int((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
+
+
+def looked_at(owner: psycopg.Connection, asked: Asked) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Yield the nodes of all plans of some statements that read history, or sort, with the rows that they look at."""
+    for statement, parameters in asked:
+        for plan in plans(owner, statement, parameters):
+            for node in nodes(plan):
+                if node.get("Relation Name") in {"entries", "transactions"} or node["Node Type"].endswith("Sort"):
+                    yield statement, node, rows(node)
+
+
+def check(owner: psycopg.Connection, what: object, asked: Asked) -> None:
+    """Assert that nothing is scanned from end to end, and that no more is looked at or sorted than a stretch."""
+    assert asked, what
+    for statement, node, count in looked_at(owner, asked):
+        assert node["Node Type"] != "Seq Scan", (what, statement)
+        # PostgreSQL rounds what it tells of one loop, up to twice of what it was.
+        assert count <= 2 * STRETCH, (what, node["Node Type"], count, statement)
+
+
+FILTERS = (
+    "",
+    "type = REVERSAL",
+    "type = COLLECTION",
+    'labels.tier = "gold"',
+    "amount > 1000000",
+    'state = REVERSED AND source = "wallets/alice"',
+    "type = DEPOSIT AND amount > 1000000",
+    'execute_time >= "2025-01-01T00:00:00.03Z" AND execute_time < "2025-01-01T00:00:00.06Z" AND amount = 3',
+)
+
+
+@pytest.mark.alone
+def test_nothing_that_is_read_of_a_long_history_costs_more_than_a_stretch_of_it(
+    books: App, owner: psycopg.Connection
+) -> None:
+    """Lists, first page and a middle one, whole, by type, by what must be looked at; statements; exports; instants."""
+
+    reads = books.reads
+    for filter_, before, (wallet, size) in product(
+        FILTERS, (None, COUNT // 2), ((ALICE, 50), (ALICE, 1000), (OUTSIDE, 1000))
+    ):
+        conditions = parse_filter(filter_, TRANSACTION_FIELDS)
+        asked = asked_by(
+            books,
+            lambda: reads.list_transactions(wallet, size=size, before=before, conditions=conditions),  # noqa: B023  # called at once
+        )
+        check(owner, (wallet, filter_, before, size), asked)
+    for wallet, (start, end), size in product((ALICE, OUTSIDE), ((FIRST, LAST), (MIDDLE, LAST)), (50, 1000)):
+        check(
+            owner,
+            (wallet, start, end, size),
+            asked_by(books, lambda: reads.statement(wallet, start, end, size=size, first=None)),  # noqa: B023  # called at once
+        )
+    span = reads.span(ALICE, FIRST, LAST)
+    assert span.after == COUNT + 1
+    check(owner, "export", asked_by(books, lambda: reads.statement_entries(span, first=COUNT // 2, limit=1000)))
+    # An instant is found by halving.
+    for as_of in (FIRST, BEGAN, MIDDLE, BEGAN + timedelta(days=1)):
+        found = asked_by(books, lambda: reads.wallet_at(ALICE, as_of))  # noqa: B023  # called at once
+        assert sum(count for _, _, count in looked_at(owner, found)) <= 2 * 20, as_of

@@ -1,0 +1,30 @@
+"""Whether the database had to break a deadlock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from walletctl.local.waiting import wait_until
+
+
+@contextmanager
+def no_deadlock(owner: psycopg.Connection) -> Iterator[None]:
+    """Check that no deadlock is reported meanwhile; the service's connections must be closed before the end."""
+
+    def reported() -> int:
+        owner.execute("SELECT pg_stat_clear_snapshot()")
+        row = owner.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def alone() -> bool:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        return owner.execute(query).fetchone() == (0,)
+
+    # Connections tell their deadlocks when they end, at the latest.
+    assert wait_until(alone, timeout_s=5)
+    before = reported()
+    yield
+    assert wait_until(alone, timeout_s=5)
+    assert reported() == before

@@ -1,0 +1,135 @@
+"""Books with something of everything: transactions of every type, orders and holds in every state, rules of all scopes.
+
+Times that are yet to come lie in 2099.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from wallet.v1 import commission_pb2
+from wallet.v1 import commission_service_pb2 as commission_pb
+from wallet.v1 import hold_service_pb2 as hold_pb
+from wallet.v1 import schedule_service_pb2 as schedule_pb
+from wallet.v1 import wallet_service_pb2 as wallet_pb
+
+from bank_stub.server import BankServer
+from scheduler.jobs import collect_due_deposits, credit_due_deposits, expire_holds, pay_due_withdrawals
+from tests.support.asking import Asking, deposit, money, open_wallets, reverse, stamp, transfer
+from tests.support.payouts import Bank
+from wallet_core.usecases.app import App
+
+LATER = datetime(2099, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)
+A_DAY = timedelta(days=1)
+
+
+def one_of_each(asking: Asking, app: App, bank: BankServer) -> None:
+    """Make all of it."""
+    _wallets(asking)
+    _rules(asking)
+    _transactions(asking)
+    _holds(asking, app)
+    _withdrawals(asking, app, Bank(bank.url))
+    _scheduled_deposits(asking, app, Bank(bank.url))
+
+
+def _wallets(asking: Asking) -> None:
+    open_wallets(asking, "alice", owner="o-1", display_name="Alice", labels={"tier": "gold", "region": "north"})
+    open_wallets(asking, "bob", owner="o-1", display_name='Bob "the builder"', labels={"tier": "silver"})
+    open_wallets(asking, "carol", owner="o-2", labels={"tier": "", "region": "شمال"})
+    open_wallets(asking, "dora", "emil", currency="EUR", display_name="Alice")
+    open_wallets(asking, "fay", currency="JPY", labels={"region": "north"})
+    asking.ok(wallet_pb.FreezeWalletRequest(name="wallets/carol", request_id=_id()))
+    asking.ok(wallet_pb.CloseWalletRequest(name="wallets/emil", request_id=_id()))
+    renamed = wallet_pb.Wallet(name="wallets/fay", display_name="فی")
+    mask = FieldMask(paths=["display_name"])
+    asking.ok(wallet_pb.UpdateWalletRequest(wallet=renamed, update_mask=mask, request_id=_id()))
+
+
+def _rules(asking: Asking) -> None:
+    source, destination = commission_pb2.COMMISSION_PAYER_SOURCE, commission_pb2.COMMISSION_PAYER_DESTINATION
+    rule = commission_pb.CommissionRule
+    label = commission_pb.Label(key="tier", value="silver")
+    rules = [
+        rule(currency_code="USD", threshold_minor_units=500, rate_millionths=15_000, payer=source),
+        rule(currency_code="USD", fixed_minor_units=3, payer=destination, wallet="wallets/carol"),
+        rule(currency_code="USD", fixed_minor_units=1, threshold_minor_units=900, payer=source, label=label),
+        rule(currency_code="EUR", payer=source, start_time=stamp(LATER), end_time=stamp(LATER + A_DAY)),
+        rule(currency_code="EUR", payer=source, end_time=stamp(LATER), wallet="wallets/dora"),
+        rule(currency_code="JPY", payer=source, start_time=stamp(LATER)),
+    ]
+    made = [asking.ok(commission_pb.CreateCommissionRuleRequest(rule=one, request_id=_id())).rule for one in rules]
+    asking.ok(commission_pb.EndCommissionRuleRequest(name=made[-1].name, request_id=_id()))
+
+
+def _transactions(asking: Asking) -> None:
+    first = deposit(asking, "alice", 10_000, external_reference="r-1", labels={"kind": "salary"})
+    deposit(asking, "bob", 2_000, external_reference="r-2", labels={"kind": ""})
+    deposit(asking, "dora", 700, currency="EUR")
+    charged = transfer(asking, "alice", "bob", 1_000, external_reference="r-1", labels={"kind": "rent", "year": "2026"})
+    transfer(asking, "bob", "alice", 950, description="x")
+    transfer(asking, "alice", "carol", 50)
+    reverse(asking, charged, 400)
+    reverse(asking, transfer(asking, "alice", "bob", 20))
+    reverse(asking, first, 1)
+
+
+def _holds(asking: Asking, app: App) -> None:
+    def place(units: int, expire_time: datetime = LATER) -> str:
+        request = hold_pb.PlaceHoldRequest(
+            wallet="wallets/alice", amount=money(units), expire_time=stamp(expire_time), request_id=_id()
+        )
+        return str(asking.ok(request).hold.name)
+
+    def capture(name: str, **fields: Any) -> None:  # noqa: ANN401  # a request's
+        asking.ok(hold_pb.CaptureHoldRequest(name=name, destination="wallets/bob", request_id=_id(), **fields))
+
+    opened = asking.ok(wallet_pb.GetWalletRequest(name="wallets/alice")).wallet.create_time
+    place(11, opened.ToDatetime(tzinfo=UTC) + A_DAY)
+    expire_holds.run_once(app, clock_offset=2 * A_DAY)
+    place(12)
+    capture(place(13), labels={"kind": "rent"})
+    capture(place(14), amount=money(4))
+    capture(place(15), amount=money(5), final=True)
+    asking.ok(hold_pb.VoidHoldRequest(name=place(16), request_id=_id()))
+
+
+def _withdrawals(asking: Asking, app: App, bank: Bank) -> None:
+    def schedule(units: int, **fields: Any) -> str:  # noqa: ANN401  # a request's
+        request = schedule_pb.ScheduleWithdrawalRequest(
+            wallet="wallets/alice", amount=money(units), request_id=_id(), **fields
+        )
+        return str(asking.ok(request).withdrawal.name)
+
+    schedule(21, execute_time=stamp(LATER), reserve=True)
+    cancelled = schedule(22, execute_time=stamp(LATER + A_DAY))
+    asking.ok(schedule_pb.CancelWithdrawalRequest(name=cancelled, request_id=_id()))
+    for units, fault in ((23, None), (24, "no_for_good"), (10**9, None), (25, "reset"), (26, "no_for_now")):
+        if fault is not None:
+            bank.order(fault, times=1, **({"reason": "no"} if fault == "no_for_good" else {}))
+        schedule(units)
+        pay_due_withdrawals.run_once(app)
+
+
+def _scheduled_deposits(asking: Asking, app: App, bank: Bank) -> None:
+    def schedule(units: int, **fields: Any) -> str:  # noqa: ANN401  # a request's
+        request = schedule_pb.ScheduleDepositRequest(
+            wallet="wallets/bob", amount=money(units), request_id=_id(), **fields
+        )
+        return str(asking.ok(request).scheduled_deposit.name)
+
+    schedule(31, execute_time=stamp(LATER))
+    cancelled = schedule(32, execute_time=stamp(LATER + A_DAY))
+    asking.ok(schedule_pb.CancelScheduledDepositRequest(name=cancelled, request_id=_id()))
+    schedule(33)
+    credit_due_deposits.run_once(app)
+    for units, fault in ((34, None), (35, "no_for_good"), (36, "reset"), (37, "no_for_now")):
+        if fault is not None:
+            bank.order(fault, times=1, **({"reason": "no"} if fault == "no_for_good" else {}))
+        schedule(units, collect=True)
+        collect_due_deposits.run_once(app)
+
+
+def _id() -> str:
+    return str(uuid4())

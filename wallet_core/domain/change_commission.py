@@ -1,0 +1,125 @@
+"""Make a commission rule, and end one. A rule never changes: a change is a new rule."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.access import refuse_system_wallets
+from wallet_core.domain.books import Books
+from wallet_core.domain.command import Command, Decision, Needs
+from wallet_core.domain.commission import MILLION, CommissionRule, Label, Payer, rule_name
+from wallet_core.domain.create_wallet import missing_system_wallets, system_wallets
+from wallet_core.domain.errors import (
+    Because,
+    CurrencyMismatch,
+    InvalidField,
+    ResourceNotFound,
+    StateTransitionForbidden,
+)
+from wallet_core.domain.wallet import WalletId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateCommissionRule(Command):
+    """Charge transfers from a time on."""
+
+    method: ClassVar[str] = "CreateCommissionRule"
+    goes_first: ClassVar[bool] = True
+
+    id: UUID
+    currency: str
+    threshold: int
+    rate_millionths: int
+    fixed: int
+    minimum: int
+    maximum: int | None
+    payer: Payer
+    wallet: WalletId | None
+    label: Label | None
+    start_time: datetime | None
+    """None means now, and stays None in the fingerprint."""
+    end_time: datetime | None
+
+    def needs(self) -> Needs:
+        """Keep all transfers out, so that none is decided half by the old rules; lock the wallet that earns."""
+        named = {self.wallet} if self.wallet is not None else set[WalletId]()
+        return Needs(wallets=system_wallets(self.currency) | named, changes_rules=True)
+
+    def permit(self) -> None:
+        """Refuse numbers that make no sense."""
+        for field, value in (
+            ("threshold_minor_units", self.threshold),
+            ("rate_millionths", self.rate_millionths),
+            ("fixed_minor_units", self.fixed),
+            ("minimum_minor_units", self.minimum),
+        ):
+            if value < 0:
+                raise InvalidField(f"rule.{field}", "must not be below zero")
+        if self.rate_millionths > MILLION:
+            raise InvalidField("rule.rate_millionths", "must not be above one million, which is the whole amount")
+        if self.maximum is not None and self.maximum < self.minimum:
+            raise InvalidField("rule.maximum_minor_units", "must not be below the minimum")
+        if self.wallet is not None:
+            refuse_system_wallets(self.wallet)
+
+    def decide(self, books: Books) -> Decision:
+        """Never let a rule begin in the past by the database's clock; the wallet that earns is opened if need be."""
+        start = self.start_time or books.now
+        if start < books.now:
+            raise InvalidField("rule.start_time", "must not be in the past; leave it out for now")
+        if self.end_time is not None and self.end_time <= start:
+            raise InvalidField("rule.end_time", "must be after the start")
+        if self.wallet is not None and books.wallet(self.wallet).currency != self.currency:
+            raise CurrencyMismatch(books.wallet(self.wallet).name, books.wallet(self.wallet).currency)
+        rule = CommissionRule(
+            id=self.id,
+            currency=self.currency,
+            threshold=self.threshold,
+            rate_millionths=self.rate_millionths,
+            fixed=self.fixed,
+            minimum=self.minimum,
+            maximum=self.maximum,
+            payer=self.payer,
+            wallet=self.wallet,
+            label=self.label,
+            start_time=start,
+            end_time=self.end_time,
+            create_time=books.now,
+        )
+        return Decision(
+            subject=rule.name,
+            opens=missing_system_wallets(books, self.currency),
+            rule=rule,
+            fact="commission_rule.created",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndCommissionRule(Command):
+    """Charge nothing more by a rule from a time on."""
+
+    method: ClassVar[str] = "EndCommissionRule"
+    goes_first: ClassVar[bool] = True
+
+    rule: UUID
+    end_time: datetime | None
+    """None means now, and stays None in the fingerprint."""
+
+    def needs(self) -> Needs:
+        """Keep all transfers out until it has ended."""
+        return Needs(rules=frozenset({self.rule}), changes_rules=True)
+
+    def decide(self, books: Books) -> Decision:
+        """Refuse a rule that has ended, and an end in the past or later than the one it has."""
+        end = self.end_time or books.now
+        if end < books.now:
+            raise InvalidField("end_time", "must not be in the past; leave it out for now")
+        rule = books.rules.get(self.rule)
+        if rule is None:
+            raise ResourceNotFound(rule_name(self.rule))
+        if rule.ended(books.now):
+            raise StateTransitionForbidden(rule.name, "ENDED", Because.RULE_ENDED)
+        if rule.end_time is not None and end > rule.end_time:
+            raise StateTransitionForbidden(rule.name, "ENDING", Because.RULE_ENDS_SOONER)
+        return Decision(subject=rule.name, rule=replace(rule, end_time=end), fact="commission_rule.ended")

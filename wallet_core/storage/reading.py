@@ -1,0 +1,67 @@
+"""How reads are run: each of one instant, locking nothing, with the database's trouble told as ours."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from wallet_core.domain.errors import (
+    DatabaseUnavailable,
+    LedgerBroken,
+    NotServed,
+    ResourceNotFound,
+    ServerOverloaded,
+    TransactionConflict,
+)
+from wallet_core.domain.wallet import WalletId, wallet_name
+from wallet_core.storage.errors import batch_error
+from wallet_core.storage.tables import wallets
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads from a database. Raises ``ResourceNotFound``, or ``NotServed`` where the database fails."""
+
+    engine: Engine
+
+    def read(self, read: Callable[[Connection], Result]) -> Result:
+        """Run a read; once more where the pool's connection turns out to be of a server that went away."""
+        try:
+            return self._read_once(read)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise _told(error) from error.orig
+        try:
+            return self._read_once(read)
+        except DBAPIError as error:
+            raise _told(error) from error.orig
+
+    def _read_once(self, read: Callable[[Connection], Result]) -> Result:
+        try:
+            with self.engine.connect() as tx:
+                # One snapshot for all statements of a read.
+                tx.execution_options(isolation_level="REPEATABLE READ")
+                return read(tx)
+        except PoolTimeout:
+            raise ServerOverloaded from None
+
+
+def wallet_key(tx: Connection, wallet: WalletId) -> int:
+    """Return the key of a wallet that must exist."""
+    key = tx.execute(select(wallets.c.key).where(wallets.c.id == wallet)).scalar_one_or_none()
+    if key is None:
+        raise ResourceNotFound(wallet_name(wallet))
+    return int(key)
+
+
+def _told(error: DBAPIError) -> NotServed:
+    """Return what a failed read means: the database's trouble, or a defect of ours."""
+    told = batch_error(error.orig).told if isinstance(error.orig, psycopg.Error) else LedgerBroken()
+    # A read conflicts with nobody: what it waited for in vain was the database.
+    return DatabaseUnavailable() if isinstance(told, TransactionConflict) else told

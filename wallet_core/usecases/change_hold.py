@@ -1,0 +1,49 @@
+"""Post a command of a caller on a hold: place it, capture it, void it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from wallet_core.domain.capture_hold import CaptureHold
+from wallet_core.domain.end_hold import VoidHold
+from wallet_core.domain.errors import LedgerBroken
+from wallet_core.domain.hold import Hold
+from wallet_core.domain.money import Money
+from wallet_core.domain.place_hold import PlaceHold
+from wallet_core.domain.transaction import Transaction
+from wallet_core.usecases.app import App
+
+
+@dataclass(frozen=True, slots=True)
+class HoldChanged:
+    """The hold as it is now."""
+
+    hold: Hold
+    available: Money | None
+    """What its wallet could give right after it was placed."""
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HoldCaptured:
+    """The transaction that took the money, and the hold as it is now."""
+
+    hold: Hold
+    transaction: Transaction
+    replayed: bool
+
+
+def change_hold(app: App, command: PlaceHold | VoidHold, deadline: float | None = None) -> HoldChanged:
+    """Place or void; a repeat returns the hold that the first call was about, as it is now."""
+    done = app.ledger.post(command, deadline)
+    hold = done.hold or app.reads.hold(UUID(done.subject.removeprefix("holds/")))
+    available = Money(hold.amount.currency, done.available) if done.available is not None else None
+    return HoldChanged(hold, available, done.replayed)
+
+
+def capture_hold(app: App, command: CaptureHold, deadline: float | None = None) -> HoldCaptured:
+    """Capture; a repeat moves nothing and returns what the first call moved."""
+    done = app.ledger.post(command, deadline)
+    transaction = done.transaction or app.reads.transaction(UUID(done.subject.removeprefix("transactions/")))
+    if transaction.cause is None:
+        raise LedgerBroken
+    return HoldCaptured(done.hold or app.reads.hold(transaction.cause), transaction, done.replayed)

@@ -1,0 +1,68 @@
+"""Commission: make and end rules, and say what a transfer would be charged."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.commission import Commission, CommissionRule, Side, commission_on
+from wallet_core.domain.errors import CurrencyMismatch, ResourceNotFound
+from wallet_core.domain.money import Money
+from wallet_core.domain.transaction import Movement, TransactionType
+from wallet_core.domain.transfer import TransferTerms
+from wallet_core.domain.wallet import wallet_name
+from wallet_core.usecases.app import App
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChanged:
+    """The rule as it is now."""
+
+    rule: CommissionRule
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a transfer would move, were it done now."""
+
+    commission: Commission | None
+    source_debit: Money
+    destination_credit: Money
+
+
+def change_rule(
+    app: App, command: CreateCommissionRule | EndCommissionRule, deadline: float | None = None
+) -> RuleChanged:
+    """Make or end a rule; a repeat returns the rule that the first call was about, as it is now."""
+    done = app.ledger.post(command, deadline)
+    rule = done.rule or app.reads.rule(UUID(done.subject.removeprefix("commissionRules/")))
+    return RuleChanged(rule, done.replayed)
+
+
+def quote_commission(app: App, terms: TransferTerms) -> Quote:
+    """Say what a transfer would be charged by the rules of this instant, and move nothing."""
+    terms.permit()
+    now, found, rules = app.reads.commission_terms(terms.source, terms.destination, terms.amount.currency)
+    for id_ in (terms.source, terms.destination):
+        if id_ not in found:
+            raise ResourceNotFound(wallet_name(id_))
+        if found[id_].currency != terms.amount.currency:
+            raise CurrencyMismatch(wallet_name(id_), found[id_].currency)
+    source, destination = found[terms.source], found[terms.destination]
+    commission = commission_on(
+        terms.amount, Side(source.id, source.labels), Side(destination.id, destination.labels), rules, now
+    )
+    movement = Movement(
+        id=terms.id,
+        type=TransactionType.TRANSFER,
+        amount=terms.amount,
+        source=terms.source,
+        destination=terms.destination,
+        commission=commission,
+    )
+    added = {leg.wallet: leg.amount for leg in movement.legs}
+    return Quote(
+        commission,
+        source_debit=Money(terms.amount.currency, -added[terms.source]),
+        destination_credit=Money(terms.amount.currency, added.get(terms.destination, 0)),
+    )

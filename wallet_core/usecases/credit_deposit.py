@@ -1,0 +1,20 @@
+"""Credit one claimed scheduled deposit that nobody has to be asked about."""
+
+from wallet_core.domain.errors import NotServed, StaleClaim
+from wallet_core.domain.order import Claim, Order
+from wallet_core.domain.payment import CreditDeposit
+from wallet_core.usecases.app import App, new_id
+
+
+def credit_deposit(app: App, claim: Claim) -> Order | None:
+    """Return the deposit as it is afterwards; None where the claim was no longer ours.
+
+    Raises ``NotServed`` where the database failed: the claim is given back, or runs out by itself.
+    """
+    try:
+        return app.ledger.post(CreditDeposit(id=new_id(), claim=claim)).order
+    except StaleClaim:
+        return None
+    except NotServed:
+        app.claims.release(claim, wait=app.payouts.policy.backoff_first)
+        raise

@@ -1,0 +1,20 @@
+"""Let one claimed hold expire."""
+
+from datetime import timedelta
+
+from wallet_core.domain.end_hold import ExpireHold
+from wallet_core.domain.errors import StaleClaim
+from wallet_core.domain.hold import Hold, HoldClaim
+from wallet_core.usecases.app import App
+from wallet_core.usecases.pay_out import NO_TIME
+
+
+def expire_hold(app: App, claim: HoldClaim, *, clock_offset: timedelta = NO_TIME) -> Hold | None:
+    """Return the hold as it is afterwards; None where it had ended or the claim was no longer ours.
+
+    Raises ``NotServed`` where the database failed: the claim runs out by itself.
+    """
+    try:
+        return app.ledger.post(ExpireHold(claim=claim, clock_offset=clock_offset)).hold
+    except StaleClaim:
+        return None

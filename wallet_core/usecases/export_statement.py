@@ -1,0 +1,54 @@
+"""Export a statement as CSV, of any length, a span of lines at a time."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from wallet_core.domain.money import Money, decimal_text
+from wallet_core.domain.statement import Span, StatementEntry
+from wallet_core.domain.transaction import transaction_name
+from wallet_core.domain.wallet import WalletId, wallet_name
+from wallet_core.usecases.app import App
+
+# Entries that are read, and sent, at once.
+_LINES = 1000
+
+_HEADER = (
+    *("sequence", "time", "transaction", "type", "counterparty", "amount", "balance_after", "currency_code"),
+    *("description", "external_reference"),
+)
+
+
+def export_statement(app: App, wallet: WalletId, start: datetime, end: datetime) -> Iterator[bytes]:
+    """Return the entries of a wallet in ``[start, end)`` as parts of one CSV file in UTF-8, header first.
+
+    Each part is read by itself: what is booked never changes, so no transaction stays open while a caller is slow.
+    """
+    span = app.reads.span(wallet, start, end)
+    yield _csv([_HEADER])
+    first = span.first
+    while entries := app.reads.statement_entries(span, first=first, limit=_LINES):
+        yield _csv(_line(entry, span) for entry in entries)
+        first = entries[-1].sequence + 1
+
+
+def _line(entry: StatementEntry, span: Span) -> tuple[object, ...]:
+    return (
+        entry.sequence,
+        entry.time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        transaction_name(entry.transaction),
+        entry.type,
+        wallet_name(entry.counterparty),
+        decimal_text(Money(span.currency, entry.amount)),
+        decimal_text(Money(span.currency, entry.balance_after)),
+        span.currency,
+        entry.description,
+        entry.external_reference,
+    )
+
+
+def _csv(lines: Iterable[Iterable[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(lines)
+    return text.getvalue().encode()
