@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
-from google.protobuf.descriptor_pb2 import MethodOptions
 from google.rpc import error_details_pb2, status_pb2
-from wallet.v1 import schedule_service_pb2, transaction_service_pb2, wallet_service_pb2
 from wallet.v1.error_reason_pb2 import ErrorReason
 
 from wallet_core.domain import errors
+from wallet_grpc.messages.language import preferred
+from wallet_grpc.messages.texts import READ, TEXTS
 
 DOMAIN = "wallet.example.com"
 
@@ -60,6 +60,8 @@ class Face:
     kind: Kind
     metadata: Callable[[Any], Mapping[str, str]] = field(default=lambda _: {})
     retry_after_ms: int | None = None
+    why: Callable[[Any], str] = field(default=lambda _: "")
+    """What the error adds in words of its own, for the message."""
     advice: str = ""
     """What to do next, where the kind does not say it right."""
 
@@ -80,6 +82,13 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         code=grpc.StatusCode.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID,
         kind=Kind.THIS_ATTEMPT,
+    ),
+    errors.FilterInvalid: Face(
+        code=grpc.StatusCode.INVALID_ARGUMENT,
+        reason=ErrorReason.ERROR_REASON_FILTER_INVALID,
+        kind=Kind.THIS_ATTEMPT,
+        metadata=lambda e: {"position": str(e.position), "token": e.token},
+        why=lambda e: e.description,
     ),
     errors.SystemWalletForbidden: Face(
         code=grpc.StatusCode.PERMISSION_DENIED,
@@ -105,6 +114,13 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         kind=Kind.THIS_ATTEMPT,
         metadata=lambda e: {"requestId": e.request_id, "method": e.method, "resourceName": e.resource},
         advice="This call did nothing, and says nothing of the first; use a new request_id for a new thing.",
+    ),
+    errors.EtagMismatch: Face(
+        code=grpc.StatusCode.ABORTED,
+        reason=ErrorReason.ERROR_REASON_ETAG_MISMATCH,
+        kind=Kind.FINAL,
+        metadata=lambda e: {"resourceName": e.resource},
+        advice="Nothing was done; read it again, then ask with its new etag and a new request_id.",
     ),
     errors.InsufficientFunds: Face(
         code=grpc.StatusCode.FAILED_PRECONDITION,
@@ -133,7 +149,8 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_STATE_TRANSITION_FORBIDDEN,
         kind=Kind.FINAL,
-        metadata=lambda e: {"resourceName": e.resource, "state": e.state},
+        metadata=lambda e: {"resourceName": e.resource, "state": e.state, "because": e.because},
+        why=lambda e: e.because,
     ),
     errors.LimitExceeded: Face(
         code=grpc.StatusCode.FAILED_PRECONDITION,
@@ -183,8 +200,9 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
     ),
 }
 
-# Errors travel in headers, of which gRPC takes 8 KiB: the first violations tell enough.
+# Errors travel in headers, of which gRPC takes 8 KiB: the first violations tell enough. Sizes are in bytes.
 _VIOLATIONS_MAX = 10
+_FIELD_MAX = 64
 _TEXT_MAX = 200
 
 # What callers can do about each kind, said once.
@@ -195,15 +213,6 @@ _NEXT = {
 }
 
 _NEXT_READ = "A read changes nothing and may be asked again."
-
-# Methods that change nothing, as the protos declare them.
-READS = frozenset(
-    f"/{service.full_name}/{method.name}"
-    for module in (wallet_service_pb2, transaction_service_pb2, schedule_service_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-    if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-)
 
 # Never meant for a caller: one that arrives here is a defect of ours.
 _OURS_ALONE = (errors.LedgerBroken, errors.StaleClaim)
@@ -216,22 +225,35 @@ def public(error: Exception) -> errors.WalletError:
     return Defect()
 
 
-def status_of(error: errors.WalletError, *, read: bool) -> status_pb2.Status:
-    """Return the rich status of an error of the catalogue, said of a *read* or of a call that changes something."""
+def status_of(error: errors.WalletError, *, read: bool, accept_language: str | None = None) -> status_pb2.Status:
+    """Return the rich status of an error of the catalogue, said of a *read* or of a call that changes something.
+
+    A caller that sends *accept_language* is told it in words of its own as well.
+    """
     face = CATALOGUE[type(error)]
-    details = [error_details_pb2.ErrorInfo(reason=face.reason_name, domain=DOMAIN, metadata=face.metadata(error))]
-    packed = [_packed(detail) for detail in details]
-    if violations := _violations(error):
+    metadata = {**face.metadata(error), **_item(error)}
+    violations = _violations(error)
+    packed = [_packed(error_details_pb2.ErrorInfo(reason=face.reason_name, domain=DOMAIN, metadata=metadata))]
+    if violations:
         packed.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
     if face.retry_after_ms is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(face.retry_after_ms)
         packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    if accept_language is not None:
+        texts = TEXTS[preferred(accept_language)]
+        facts = {**metadata, "fields": list(dict.fromkeys(violation.field for violation in violations))}
+        said = texts.say(face.reason_name, READ if read else face.kind, facts)
+        packed.append(_packed(error_details_pb2.LocalizedMessage(locale=texts.language, message=said)))
     return status_pb2.Status(
         code=face.code.value[0],
         message=f"{_message(error, face)} {face.advice or (_NEXT_READ if read else _NEXT[face.kind])}",
         details=packed,
     )
+
+
+def _item(error: errors.WalletError) -> dict[str, str]:
+    return {"item": str(error.item)} if isinstance(error, errors.Refusal) and error.item is not None else {}
 
 
 def _message(error: errors.WalletError, face: Face) -> str:
@@ -242,20 +264,26 @@ def _message(error: errors.WalletError, face: Face) -> str:
         said = f"{first.field}: {first.description}{more}."
     else:
         said = (type(error).__doc__ or "").partition("\n")[0]
-        told = ", ".join(f"{name} {value}" for name, value in face.metadata(error).items() if value)
+        why = face.why(error)
+        told = ", ".join(f"{name} {value}" for name, value in face.metadata(error).items() if value not in {"", why})
         said = f"{said.rstrip('.')}: {told}." if told else said
-    return said
+        said = f"{said.rstrip('.')} ({why})." if why else said
+    return "".join(f"Item {place}, counted from 0: " for place in _item(error).values()) + said
 
 
 def _violations(error: errors.WalletError) -> list[error_details_pb2.BadRequest.FieldViolation]:
     invalid = error.violations if isinstance(error, InvalidFields) else [error]
     return [
         error_details_pb2.BadRequest.FieldViolation(
-            field=one.field[:_TEXT_MAX], description=one.description[:_TEXT_MAX]
+            field=_cut(one.field, _FIELD_MAX), description=_cut(one.description, _TEXT_MAX)
         )
         for one in invalid[:_VIOLATIONS_MAX]
         if isinstance(one, errors.InvalidField)
     ]
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore")
 
 
 def _packed(detail: Any) -> any_pb2.Any:  # noqa: ANN401  # any message of google.rpc

@@ -1,12 +1,19 @@
 """Page tokens: opaque to callers, signed, and bound to the arguments of the list that they belong to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
 
 from google.protobuf.message import Message
 from itsdangerous import BadData, URLSafeSerializer
 
+from wallet_core.domain.lists import Page
 from wallet_grpc.errors import PageTokenInvalid
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+Position = tuple[Any, ...] | None
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 1000
@@ -21,11 +28,26 @@ class PageTokens:
 
     secret: str
 
-    def write(self, request: Message, position: list[str | int]) -> str:
-        """Return the token of the page that starts after *position* in the list that *request* asks for."""
-        return self._serializer(request).dumps(position)
+    def write(self, request: Message, position: Position) -> str:
+        """Return the token of the page that starts after *position* in the list that *request* asks for.
 
-    def read(self, request: Message) -> list[Any] | None:
+        Empty where there is no such page.
+        """
+        if position is None:
+            return ""
+        return self._serializer(request).dumps([one if isinstance(one, int) else str(one) for one in position])
+
+    def number(self, request: Message) -> int | None:
+        """Return the position of a list that is ordered by a number."""
+        position = self._read(request)
+        return int(position[0]) if position is not None else None
+
+    def time_and_id(self, request: Message) -> tuple[datetime, UUID] | None:
+        """Return the position of a list that is ordered by time and id."""
+        position = self._read(request)
+        return (datetime.fromisoformat(position[0]), UUID(position[1])) if position is not None else None
+
+    def _read(self, request: Message) -> list[Any] | None:
         """Return the position that a request's token stands for; None on the first page.
 
         Raises ``PageTokenInvalid`` for a token that is not ours, or was given for other arguments.
@@ -45,6 +67,16 @@ class PageTokens:
         """Sign with the list's arguments as salt, so that a token fits no other list."""
         arguments = [f"{field.name}={value}" for field, value in request.ListFields() if field.name not in _NOT_BOUND]
         return URLSafeSerializer(self.secret, salt=f"{request.DESCRIPTOR.full_name}?{'&'.join(arguments)}")
+
+
+def fitting(messages: Sequence[AnyMessage], page: Page[Any], bytes_max: int) -> tuple[Sequence[AnyMessage], Position]:
+    """Return as many of a page's messages as an answer has room for, at least one, and where the next page begins."""
+    size = 0
+    for count, message in enumerate(messages):
+        size += message.ByteSize()
+        if size > bytes_max and count:
+            return messages[:count], page.positions[count - 1]
+    return messages, page.next
 
 
 def page_size(asked: int) -> int:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import grpc
 import structlog
-from wallet.v1 import schedule_service_pb2, transaction_service_pb2, wallet_service_pb2
+from wallet.v1.commission_service_pb2_grpc import add_CommissionServiceServicer_to_server
+from wallet.v1.hold_service_pb2_grpc import add_HoldServiceServicer_to_server
 from wallet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_server
 from wallet.v1.transaction_service_pb2_grpc import add_TransactionServiceServicer_to_server
 from wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
 
 from wallet_core.usecases.app import App
+from wallet_grpc.descriptors import SERVICES
 from wallet_grpc.health import Health
 from wallet_grpc.interceptors.admission import Admission
 from wallet_grpc.interceptors.errors import errors_interceptor
@@ -21,16 +23,12 @@ from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
 from wallet_grpc.paging import PageTokens
 from wallet_grpc.reflection import add_reflection
+from wallet_grpc.servicers.commission import CommissionServicer
+from wallet_grpc.servicers.hold import HoldServicer
 from wallet_grpc.servicers.schedule import ScheduleServicer
-from wallet_grpc.servicers.serving import Serving
+from wallet_grpc.servicers.serving import Exports, Serving
 from wallet_grpc.servicers.transaction import TransactionServicer
 from wallet_grpc.servicers.wallet import WalletServicer
-
-SERVICES = tuple(
-    service.full_name
-    for module in (wallet_service_pb2, transaction_service_pb2, schedule_service_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
-)
 
 _log = structlog.get_logger("wallet.server")
 
@@ -48,6 +46,9 @@ class ServerLimits:
     threads: int
     calls_max: int
     message_max_bytes: int
+    exports_max: int
+    export_longest_s: float
+    page_max_bytes: int
     deadline_max_s: float
     health_interval_s: float
     drain_delay_s: float
@@ -75,10 +76,19 @@ def serving(app: App, limits: ServerLimits) -> Iterator[int]:
         ],
         maximum_concurrent_rpcs=limits.calls_max,
     )
-    context = Serving(app=app, page_tokens=PageTokens(app.reads.page_token_key()), deadline_max_s=limits.deadline_max_s)
+    exports = Exports(limits.exports_max, limits.export_longest_s)
+    context = Serving(
+        app=app,
+        page_tokens=PageTokens(app.reads.page_token_key()),
+        exports=exports,
+        deadline_max_s=limits.deadline_max_s,
+        page_max_bytes=limits.page_max_bytes,
+    )
     add_WalletServiceServicer_to_server(WalletServicer(context), server)
     add_TransactionServiceServicer_to_server(TransactionServicer(context), server)
     add_ScheduleServiceServicer_to_server(ScheduleServicer(context), server)
+    add_HoldServiceServicer_to_server(HoldServicer(context), server)
+    add_CommissionServiceServicer_to_server(CommissionServicer(context), server)
     if limits.reflection:
         add_reflection(server, [*SERVICES, "grpc.health.v1.Health"])
     try:
@@ -93,6 +103,7 @@ def serving(app: App, limits: ServerLimits) -> Iterator[int]:
     finally:
         health.leave()
         threading.Event().wait(limits.drain_delay_s)  # time for balancers to see it
+        exports.stop()
         finished = admission.drain(limits.drain_grace_s)
         _log.info("drained", finished=finished)
         # Answers that are still being sent, and calls that waited for a thread and are now turned away, get a moment.

@@ -6,8 +6,9 @@ from pathlib import Path
 from wallet.v1.error_reason_pb2 import ErrorReason
 
 from wallet_core.domain import errors
-from wallet_core.domain.withdrawal import TRANSITIONS
-from wallet_grpc.errors import CATALOGUE, READS, Defect, Face, InvalidFields, PageTokenInvalid
+from wallet_core.domain.order import CREDIT_TRANSITIONS, TRANSITIONS
+from wallet_grpc.descriptors import READS
+from wallet_grpc.errors import CATALOGUE, Defect, Face, InvalidFields, PageTokenInvalid
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,10 +17,12 @@ EXAMPLES: list[errors.WalletError] = [
     InvalidFields([errors.InvalidField("amount", "is missing")]),
     errors.InvalidField("amount", "is missing"),
     PageTokenInvalid(),
+    errors.FilterInvalid(4, "~", "is no operator"),
     errors.SystemWalletForbidden("wallets/system:external:USD"),
     errors.ResourceNotFound("wallets/alice"),
     errors.ResourceExists("wallets/alice"),
     errors.RequestIdReused("id", "Transfer", "transactions/1"),
+    errors.EtagMismatch("wallets/alice"),
     errors.InsufficientFunds("wallets/alice", "USD", 1, 2),
     errors.WalletNotActive("wallets/alice", "FROZEN"),
     errors.CurrencyMismatch("wallets/alice", "USD"),
@@ -76,13 +79,13 @@ def test_architecture_draws_the_states_that_the_code_has() -> None:
     """One table in the code, one drawing for people."""
 
     page = (ROOT / "ARCHITECTURE.md").read_text()
-    drawn = set(re.findall(r"^([A-Z_]+) +-> ([A-Z_]+) ", page, re.MULTILINE))
-
-    assert {(before, after) for before, afters in TRANSITIONS.items() for after in afters} == drawn
+    for arrow, transitions in (("->", TRANSITIONS), ("=>", CREDIT_TRANSITIONS)):
+        drawn = set(re.findall(rf"^([A-Z_]+) +{arrow} ([A-Z_]+) ", page, re.MULTILINE))
+        assert {(before, after) for before, afters in transitions.items() for after in afters} == drawn
 
 
 def test_reads_are_declared_as_such() -> None:
-    """Every Get and List changes nothing and says so in the proto; nothing else does."""
+    """What only looks changes nothing and says so in the proto; nothing else does."""
 
     assert {method.rpartition("/")[2] for method in READS} == {
         "GetWallet",
@@ -90,6 +93,16 @@ def test_reads_are_declared_as_such() -> None:
         "ListWallets",
         "GetTransaction",
         "ListTransactions",
+        "GetStatement",
+        "ExportStatement",
+        "GetReceipt",
         "GetWithdrawal",
         "ListWithdrawals",
+        "GetScheduledDeposit",
+        "ListScheduledDeposits",
+        "GetHold",
+        "ListHolds",
+        "GetCommissionRule",
+        "ListCommissionRules",
+        "QuoteCommission",
     }

@@ -59,7 +59,7 @@ def test_a_deposit_is_told_in_full(client: WalletClient) -> None:
 
     told = made.transaction
     assert (made.available.minor_units, made.replayed) == (1250, False)
-    assert (told.type, told.state) == (pb.Transaction.TYPE_DEPOSIT, pb.Transaction.STATE_SUCCEEDED)
+    assert (told.type, told.state) == (pb.Transaction.TYPE_DEPOSIT, pb.Transaction.STATE_POSTED)
     assert (told.source, told.destination) == ("wallets/system:external:USD", "wallets/alice")
     assert (told.description, told.external_reference, told.withdrawal) == ("wages", "card-7", "")
     assert aware(told.execute_time) >= aware(client.get_wallet("wallets/alice").create_time)

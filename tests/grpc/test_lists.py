@@ -1,120 +1,176 @@
-"""Lists: pages without gaps, filters, and tokens that fit one list only."""
+"""Lists: pages without gaps, what S7 asks for, and tokens that fit one list only."""
 
 import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
+from wallet.v1 import commission_pb2
+from wallet.v1 import commission_service_pb2 as commission_pb
+from wallet.v1 import hold_service_pb2 as hold_pb
 from wallet.v1 import schedule_service_pb2 as schedule_pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.callers import open_funded, usd
-from tests.support.wire import Answer, Wire
-from wallet_grpc.client import WalletClient
+from bank_stub.server import BankServer
+from scheduler.jobs import pay_due_withdrawals
+from tests.support.asking import (
+    Asking,
+    all_pages,
+    at_once,
+    deposit,
+    many_transfers,
+    money,
+    open_wallets,
+    reverse,
+    stamp,
+    transfer,
+)
+from tests.support.long_history import BEGAN, write_history
+from tests.support.one_of_each import LATER
+from wallet_core.usecases.app import App
 
-WALLETS = "WalletService/ListWallets"
-TRANSACTIONS = "TransactionService/ListTransactions"
-WITHDRAWALS = "ScheduleService/ListWithdrawals"
+ALICE = "wallets/alice"
 
-REQUESTS: dict[str, Callable[..., Any]] = {
-    WALLETS: wallet_pb.ListWalletsRequest,
-    TRANSACTIONS: partial(transaction_pb.ListTransactionsRequest, wallet="wallets/alice"),
-    WITHDRAWALS: schedule_pb.ListWithdrawalsRequest,
+# By the name of the repeated field of the response.
+LISTS: dict[str, Callable[..., Any]] = {
+    "wallets": wallet_pb.ListWalletsRequest,
+    "transactions": partial(transaction_pb.ListTransactionsRequest, wallet=ALICE),
+    "withdrawals": schedule_pb.ListWithdrawalsRequest,
+    "scheduled_deposits": schedule_pb.ListScheduledDepositsRequest,
+    "holds": hold_pb.ListHoldsRequest,
+    "rules": commission_pb.ListCommissionRulesRequest,
 }
-RESPONSES: dict[str, Any] = {
-    WALLETS: wallet_pb.ListWalletsResponse,
-    TRANSACTIONS: transaction_pb.ListTransactionsResponse,
-    WITHDRAWALS: schedule_pb.ListWithdrawalsResponse,
-}
-LISTS = pytest.mark.parametrize("method", [WALLETS, TRANSACTIONS, WITHDRAWALS])
+OF_A_WALLET = ("transactions", "withdrawals", "scheduled_deposits", "holds")
 
 
 @pytest.fixture
-def wire(server: str) -> Iterator[Wire]:
+def asking(server: str) -> Iterator[Asking]:
     """Return a bare channel to the server."""
-    with Wire(server) as wire:
-        yield wire
+    with Asking(server) as asking:
+        yield asking
+
+
+def make(asking: Asking, what: str, count: int) -> list[str]:
+    """Make so many of one kind; return their names."""
+    if what == "transactions":
+        made = asking.ok(many_transfers("alice", "bob", count)).results
+        return [one.transaction.name for one in made]
+    amount = money(1)
+    rule = commission_pb.CommissionRule(currency_code="EUR", payer=commission_pb2.COMMISSION_PAYER_SOURCE)
+    wallet = wallet_pb.Wallet(currency_code="USD")
+    requests: dict[str, Callable[..., Any]] = {
+        "wallets": partial(wallet_pb.CreateWalletRequest, wallet=wallet),
+        "withdrawals": partial(schedule_pb.ScheduleWithdrawalRequest, wallet=ALICE, amount=amount),
+        "scheduled_deposits": partial(schedule_pb.ScheduleDepositRequest, wallet=ALICE, amount=amount),
+        "holds": partial(hold_pb.PlaceHoldRequest, wallet=ALICE, amount=amount, expire_time=stamp(LATER)),
+        "rules": partial(commission_pb.CreateCommissionRuleRequest, rule=rule),
+    }
+    asked = [partial(asking.ok, requests[what](request_id=str(uuid4()))) for _ in range(count)]
+    made = at_once(asked) if count > 5 else [one() for one in asked]
+    return [getattr(one, what.removesuffix("s")).name for one in made]
 
 
 @pytest.fixture
-def filled(client: WalletClient) -> WalletClient:
-    """Return a client of books with five of everything."""
-    open_funded(client, alice=100, bob=100, carol=0, dora=0, emil=0)
-    for number in range(1, 5):
-        client.transfer("wallets/alice", "wallets/bob", usd(number))
-    for number in range(1, 6):
-        client.schedule_withdrawal("wallets/alice", usd(number))
-    return client
+def filled(asking: Asking) -> Asking:
+    """Return a channel to books with five of everything."""
+    open_wallets(asking, "alice", "bob")
+    deposit(asking, "alice", 100)
+    for what, count in {**dict.fromkeys(LISTS, 5), "wallets": 3, "transactions": 4}.items():
+        make(asking, what, count)
+    return asking
 
 
-def ask(wire: Wire, method: str, **fields: object) -> Answer:
-    """Ask for a page."""
-    return wire.call(method, REQUESTS[method](**fields))
-
-
-def page(wire: Wire, method: str, **fields: object) -> tuple[list[str], str]:
+def page(asking: Asking, what: str, **fields: object) -> tuple[list[str], str]:
     """Return the names on a page, and the token of the next one."""
-    answer = ask(wire, method, **fields)
-    response = RESPONSES[method].FromString(answer.body)
-    assert (answer.code, answer.message) == ("OK", "")
-    (rows,) = (value for field, value in response.ListFields() if field.name != "next_page_token")
-    return [row.name for row in rows], response.next_page_token
+    response = asking.ok(LISTS[what](**fields))
+    return [row.name for row in getattr(response, what)], response.next_page_token
 
 
-@LISTS
-def test_pages_of_any_size_are_the_same_list(filled: WalletClient, wire: Wire, method: str) -> None:
+def test_pages_of_any_size_are_the_same_list(filled: Asking) -> None:
     """S8's shape: no gap, nothing twice, no empty last page, whatever the page size does from page to page."""
 
-    del filled
-    whole, end = page(wire, method)
-    paged: list[str] = []
-    token = ""
-    for size in itertools.cycle([2, 1]):
-        names, token = page(wire, method, page_size=size, page_token=token)
-        paged += names
-        if not token:
-            break
-
-    assert (len(whole), end) == (5, "")
-    assert paged == whole
-    assert page(wire, method, page_size=5) == (whole, "")
-
-
-def test_a_list_that_grows_while_it_is_read_has_no_gap_and_nothing_twice(client: WalletClient, wire: Wire) -> None:
-    """S8: 250 withdrawals in pages of 100, more scheduled in between: newest first, stable."""
-
-    open_funded(client, alice=1)
-    made = [client.schedule_withdrawal("wallets/alice", usd(1)).withdrawal.name for _ in range(250)]
-    pages: list[list[str]] = []
-    token = ""
-    while not pages or token:
-        names, token = page(wire, WITHDRAWALS, wallet="wallets/alice", page_size=100, page_token=token)
-        pages.append(names)
-        for _ in range(3):
-            client.schedule_withdrawal("wallets/alice", usd(2))
-
-    assert [len(names) for names in pages] == [100, 100, 50]
-    assert list(itertools.chain(*pages)) == made[::-1]
+    for what in LISTS:
+        whole, end = page(filled, what)
+        paged: list[str] = []
+        token = ""
+        for size in itertools.cycle([2, 1]):
+            names, token = page(filled, what, page_size=size, page_token=token)
+            paged += names
+            if not token:
+                break
+        assert (len(whole), end) == (5, ""), what
+        assert paged == whole, what
+        assert page(filled, what, page_size=5) == (whole, "")
 
 
-@LISTS
-def test_a_negative_page_size_is_refused(wire: Wire, method: str) -> None:
-    """By name, before the wallet is looked for."""
+def test_a_list_that_grows_while_it_is_read_has_no_gap_and_nothing_twice(asking: Asking) -> None:
+    """S8: 250 rows in pages of 100, more made in between, several at the same instant: newest first, none missed."""
 
-    for size in (-1, -(2**31)):
-        answer = ask(wire, method, page_size=size)
-        assert (answer.code, answer.reason, answer.violations) == ("INVALID_ARGUMENT", "INVALID_FIELDS", ("page_size",))
+    open_wallets(asking, "alice", "bob")
+    deposit(asking, "alice", 10_000)
+    for what, size in {**dict.fromkeys(LISTS, 10), "transactions": 100, "withdrawals": 100}.items():
+        before = page(asking, what, page_size=1000)[0]
+        made = make(asking, what, size * 5 // 2 - len(before))
+        pages: list[Any] = []
+        token = ""
+        while not pages or token:
+            pages.append(asking.ok(LISTS[what](page_size=size, page_token=token)))
+            token = pages[-1].next_page_token
+            make(asking, what, 3)
+
+        rows = [row for page in pages for row in getattr(page, what)]
+        times = [row.execute_time if what == "transactions" else row.create_time for row in rows]
+        assert [len(getattr(page, what)) for page in pages] == [size, size, size // 2], what
+        assert sorted(row.name for row in rows) == sorted([*before, *made]), what
+        assert times == sorted(times, key=lambda time: time.ToNanoseconds(), reverse=True), what
 
 
-def test_a_page_has_fifty_rows_by_default_and_a_thousand_at_the_most(
-    client: WalletClient, wire: Wire, owner: psycopg.Connection
+def test_deposits_and_a_withdrawal_are_told_apart_by_state_and_type(asking: Asking, app: App, bank: BankServer) -> None:
+    """S7: two deposits and one withdrawal, by state 1, by type 2, by both 1; a word that does not exist is refused."""
+
+    del bank
+    open_wallets(asking, "alice")
+    deposit(asking, "alice", 30)
+    second = deposit(asking, "alice", 40)
+    scheduled = schedule_pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(5), request_id=str(uuid4()))
+    withdrawal = asking.ok(scheduled).withdrawal.name
+    pay_due_withdrawals.run_once(app)
+    reverse(asking, second, 10)
+
+    def listed(filter_: str) -> list[int]:
+        return [
+            one.amount.minor_units
+            for one in asking.ok(transaction_pb.ListTransactionsRequest(wallet=ALICE, filter=filter_)).transactions
+        ]
+
+    assert listed("") == [10, 5, 40, 30]
+    assert listed("state = PARTLY_REVERSED") == [40]
+    assert listed("type = DEPOSIT") == [40, 30]
+    assert listed("type = DEPOSIT AND state = POSTED") == [30]
+    assert listed("type = WITHDRAWAL AND state = POSTED") == [5]
+    assert listed("type = WITHDRAWAL AND type = DEPOSIT") == []
+    assert [page(asking, "withdrawals", filter=f"state = {state}")[0] for state in ("SUCCEEDED", "FAILED")] == [
+        [withdrawal],
+        [],
+    ]
+    for what, filter_ in (("transactions", "type = GIFT"), ("transactions", "state = 1"), ("withdrawals", "state = X")):
+        answer = asking.refused(LISTS[what](filter=filter_))
+        assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "FILTER_INVALID"), filter_
+        assert answer.metadata == {"position": str(filter_.index("= ") + 2), "token": filter_.partition("= ")[2]}
+
+
+def test_a_page_size_is_fifty_by_default_a_thousand_at_the_most_and_never_negative(
+    asking: Asking, owner: psycopg.Connection
 ) -> None:
-    """0 means 50; 5000 means 1000."""
+    """0 means 50; 5000 means 1000; -1 is refused by name, before the wallet is looked for."""
 
-    open_funded(client, alice=0)
+    open_wallets(asking, "alice", "bob")
+    write_history(owner, 1001)
     owner.execute(
         """
         INSERT INTO withdrawals (id, wallet, amount, bank_account, description, execute_time, create_time, update_time,
@@ -125,122 +181,157 @@ def test_a_page_has_fifty_rows_by_default_and_a_thousand_at_the_most(
         """
     )
 
-    sizes = {size: len(page(wire, WITHDRAWALS, page_size=size)[0]) for size in (0, 999, 1000, 5000, 2**31 - 1)}
+    wanted = {0: 50, 999: 999, 1000: 1000, 5000: 1000, 2**31 - 1: 1000}
+    assert {size: len(page(asking, "withdrawals", page_size=size)[0]) for size in wanted} == wanted
+    for what in ("withdrawals", "transactions"):
+        first, token = page(asking, what, page_size=5000)
+        last, end = page(asking, what, page_size=5000, page_token=token)
+        assert (len(set(first + last)), end) == (1001, ""), what
+    for what, size in itertools.product(LISTS, (-1, -(2**31))):
+        answer = asking.refused(LISTS[what](page_size=size))
+        assert (answer.code, answer.reason, answer.violations) == ("INVALID_ARGUMENT", "INVALID_FIELDS", ("page_size",))
 
-    assert sizes == {0: 50, 999: 999, 1000: 1000, 5000: 1000, 2**31 - 1: 1000}
-    first, token = page(wire, WITHDRAWALS, page_size=5000)
-    last, end = page(wire, WITHDRAWALS, page_size=5000, page_token=token)
-    assert (len(set(first + last)), end) == (1001, "")
+
+@pytest.mark.parametrize("what", ["wallets", "transactions"])
+def test_the_largest_page_of_the_widest_rows_can_be_read(asking: Asking, owner: psycopg.Connection, what: str) -> None:
+    """A client that leaves gRPC's limit of 4 MiB as it is gets every page that it may ask for."""
+
+    labels = Jsonb({f"l-{number:02}{'-' * 59}": "x" * 63 for number in range(32)})
+    open_wallets(asking, "alice", "bob")
+    write_history(owner, 1000, description="\U0001f4a5" * 256)
+    owner.execute(
+        """
+        INSERT INTO wallets (key, id, role, currency, owner, display_name, state, balance, held, overdraft_limit,
+            sequence, last_time, create_time)
+        SELECT nextval('wallet_keys'), 'w-' || n, role, currency, owner, display_name, state, 0, 0, 0, 0, create_time,
+            create_time
+        FROM wallets, generate_series(1, 1000) AS n
+        WHERE id = 'alice'
+        """
+    )
+    owner.execute("UPDATE wallets SET labels = %s WHERE role = 'ORDINARY'", [labels])
+    owner.execute("UPDATE transactions SET labels = %s", [labels])
+
+    pages = all_pages(asking, LISTS[what](page_size=1000))
+
+    rows = [row for page in pages for row in getattr(page, what)]
+    assert len({row.name for row in rows}) == len(rows) == {"wallets": 1002, "transactions": 1000}[what]
+    assert len(pages) <= 4
+    assert dict(rows[-1].labels) == labels.obj
 
 
-@LISTS
-def test_a_token_that_is_not_ours_is_refused(filled: WalletClient, wire: Wire, method: str) -> None:
+def test_a_token_that_is_not_ours_is_refused(filled: Asking) -> None:
     """Tampered with, cut, or made up."""
 
-    del filled
-    _, token = page(wire, method, page_size=2)
-    body, _, signature = token.rpartition(".")
-    other = "A" if token[0] != "A" else "B"
-    spoilt = [other + token[1:], "x" + token, token + "x", body, f".{signature}", f"{body}.", f"{signature}.{body}"]
-    made_up = ["nonsense", ".", "..", "é.ü", "\x00", " ", "x" * 2048, "[1].x"]
+    made_up = ["nonsense", ".", "..", "é.ü", "\x00", " ", "x" * 2048, "[1].x", "Wzld", "W10.", "bnVsbA.x"]
+    for what, request in LISTS.items():
+        _, token = page(filled, what, page_size=2)
+        body, _, signature = token.rpartition(".")
+        other = "A" if token[0] != "A" else "B"
+        spoilt = [other + token[1:], "x" + token, token + "x", body, f".{signature}", f"{body}.", f"{signature}.{body}"]
+        spoilt += [f"{body[:-1]}.{signature}", f"{body}.{signature[:-2]}", f".{token}", token.swapcase()]
+        for text in spoilt + made_up:
+            answer = filled.refused(request(page_size=2, page_token=text))
+            assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"), (what, text)
+    too_long = filled.refused(wallet_pb.ListWalletsRequest(page_token="x" * 2049))
+    assert (too_long.reason, too_long.violations) == ("INVALID_FIELDS", ("page_token",))
 
-    answers = {text: ask(wire, method, page_size=2, page_token=text) for text in spoilt + made_up}
 
-    told = {text: (answer.code, answer.reason) for text, answer in answers.items()}
-    assert told == dict.fromkeys(answers, ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"))
+def test_a_token_of_other_arguments_is_refused(filled: Asking) -> None:
+    """All but size and token must be as they were, to the letter; nor does a token fit another list."""
 
-
-def test_a_token_of_other_arguments_is_refused(filled: WalletClient, wire: Wire) -> None:
-    """All but size and token must be as they were."""
-
-    del filled
-    scheduled, transfer = schedule_pb.Withdrawal.STATE_SCHEDULED, transaction_pb.Transaction.TYPE_TRANSFER
+    usd, blank, not_ = 'currency_code = "USD"', 'currency_code  = "USD"', 'currency_code != "EUR"'
     cases: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-        (WALLETS, {}, {"currency_code": "USD"}),
-        (WALLETS, {"currency_code": "USD"}, {"currency_code": "EUR"}),
-        (WALLETS, {"state": 1}, {}),
-        (TRANSACTIONS, {}, {"wallet": "wallets/bob"}),
-        (TRANSACTIONS, {}, {"type": transfer}),
-        (WITHDRAWALS, {}, {"wallet": "wallets/alice"}),
-        (WITHDRAWALS, {"wallet": "wallets/alice"}, {"wallet": "wallets/bob"}),
-        (WITHDRAWALS, {"state": scheduled}, {}),
+        ("wallets", {}, {"filter": usd}),
+        ("wallets", {"filter": usd}, {"filter": not_}),
+        ("wallets", {"filter": usd}, {"filter": blank}),
+        ("wallets", {"filter": usd}, {}),
+        ("transactions", {}, {"wallet": "wallets/bob"}),
+        ("transactions", {}, {"filter": "type = TRANSFER"}),
+        ("transactions", {"filter": "type = TRANSFER"}, {"wallet": "wallets/bob", "filter": "type = TRANSFER"}),
     ]
+    for what in ("withdrawals", "scheduled_deposits", "holds"):
+        cases += [
+            (what, {}, {"wallet": ALICE}),
+            (what, {"wallet": ALICE}, {"wallet": "wallets/bob"}),
+            (what, {"filter": "amount > 0"}, {}),
+            (what, {"filter": "amount > 0"}, {"wallet": ALICE, "filter": "amount > 0"}),
+        ]
 
-    for method, given, used in cases:
-        _, token = page(wire, method, page_size=1, **given)
-        answer = ask(wire, method, page_size=1, page_token=token, **used)
-        assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"), (method, given, used)
-
-
-def test_a_token_of_another_list_is_refused(filled: WalletClient, wire: Wire) -> None:
-    """Also where the arguments look alike."""
-
-    del filled
-    for given, used in itertools.permutations(REQUESTS, 2):
-        _, token = page(wire, given, page_size=1)
-        assert ask(wire, used, page_token=token).reason == "PAGE_TOKEN_INVALID", (given, used)
-
-
-def test_transactions_are_narrowed_to_a_type(filled: WalletClient) -> None:
-    """S7: by type, for the wallet asked for only."""
-
-    types = transaction_pb.Transaction
-    listed = {
-        type_: [t.type for t in filled.list_transactions("wallets/alice", type_=type_, page_size=3)]
-        for type_ in (types.TYPE_DEPOSIT, types.TYPE_TRANSFER, types.TYPE_WITHDRAWAL)
-    }
-
-    assert listed == {
-        types.TYPE_DEPOSIT: [types.TYPE_DEPOSIT],
-        types.TYPE_TRANSFER: [types.TYPE_TRANSFER] * 4,
-        types.TYPE_WITHDRAWAL: [],
-    }
-    assert list(filled.list_transactions("wallets/carol")) == []
+    for what, given, used in cases:
+        _, token = page(filled, what, page_size=1, **given)
+        assert page(filled, what, page_size=2, page_token=token, **given)[0], (what, given)
+        answer = filled.refused(LISTS[what](page_size=1, page_token=token, **used))
+        assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"), (what, given, used)
+    tokens = {what: page(filled, what, page_size=1)[1] for what in LISTS}
+    for given_to, used_for in itertools.permutations(LISTS, 2):
+        assert filled.refused(LISTS[used_for](page_token=tokens[given_to])).reason == "PAGE_TOKEN_INVALID"
 
 
-def test_withdrawals_are_narrowed_to_a_state_and_a_wallet(filled: WalletClient) -> None:
-    """S7: by state, by both."""
+def test_of_several_faults_the_first_documented_is_told(asking: Asking) -> None:
+    """Fields, then the filter, then the token, then the wallet."""
 
-    states = schedule_pb.Withdrawal
-    newest = next(filled.list_withdrawals()).name
-    filled.cancel_withdrawal(newest)
-
-    cancelled = [w.name for w in filled.list_withdrawals(state=states.STATE_CANCELLED)]
-    scheduled = list(filled.list_withdrawals("wallets/alice", state=states.STATE_SCHEDULED))
-    assert (cancelled, len(scheduled)) == ([newest], 4)
-    assert list(filled.list_withdrawals("wallets/bob")) == []
-
-
-def test_a_filter_that_does_not_exist_is_refused(client: WalletClient, wire: Wire) -> None:
-    """S7: a bad value is never an empty page."""
-
-    open_funded(client, alice=0)
-    cases: list[tuple[str, dict[str, Any]]] = [
-        (WALLETS, {"state": 99}),
-        (WALLETS, {"state": -1}),
-        (WALLETS, {"currency_code": "usd"}),
-        (TRANSACTIONS, {"type": 99}),
-        (TRANSACTIONS, {"wallet": ""}),
-        (WITHDRAWALS, {"state": 99}),
-        (WITHDRAWALS, {"wallet": "alice"}),
-    ]
-
-    for method, fields in cases:
-        answer = ask(wire, method, **fields)
-        assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "INVALID_FIELDS"), (method, fields)
-        assert answer.violations == tuple(fields)
+    nobody, bad, token = {"wallet": "wallets/nobody"}, {"filter": "x = 1"}, {"page_token": "x"}
+    for what, request in LISTS.items():
+        wallet = nobody if what in OF_A_WALLET else {}
+        told = [
+            asking.refused(request(page_size=-1, **bad, **token, **wallet)),
+            asking.refused(request(**bad, **token, **wallet)),
+            asking.refused(request(**token, **wallet)),
+        ]
+        assert [one.reason for one in told] == ["INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID"], what
+        if wallet:
+            answer = asking.refused(request(**wallet))
+            assert (answer.code, answer.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
+            assert answer.metadata == {"resourceName": "wallets/nobody"}
 
 
-def test_wallets_are_listed_newest_first_by_state_and_currency(
-    filled: WalletClient, wire: Wire, owner: psycopg.Connection
+def test_a_list_is_of_the_wallet_that_was_asked_for(filled: Asking) -> None:
+    """Others' are not in it; without a wallet all are; system wallets have histories, and are not among wallets."""
+
+    transfer(filled, "bob", "alice", 1)
+    names = {what: page(filled, what)[0] for what in LISTS}
+
+    for what in ("withdrawals", "scheduled_deposits", "holds"):
+        assert page(filled, what, wallet=ALICE)[0] == names[what]
+        assert page(filled, what, wallet="wallets/bob")[0] == []
+    assert page(filled, "transactions", wallet="wallets/bob")[0] == names["transactions"][:5]
+    outside = transaction_pb.ListTransactionsRequest(wallet="wallets/system:external:USD")
+    assert [one.name for one in filled.ok(outside).transactions] == names["transactions"][-1:]
+    assert not any("system" in name for name in names["wallets"])
+    assert names["wallets"][-2:] == ["wallets/bob", "wallets/alice"]
+
+
+def test_a_read_that_has_to_wait_for_a_table_is_told_a_reason_of_reads(
+    asking: Asking, owner: psycopg.Connection
 ) -> None:
-    """System wallets are not among them."""
+    """As while the database's owner changes it: TRANSACTION_CONFLICT is documented for calls that change something."""
 
-    filled.create_wallet("eva", "EUR")
-    owner.execute("UPDATE wallets SET state = 'FROZEN' WHERE id = 'carol'")
-
-    assert [w.name for w in filled.list_wallets(page_size=2)] == [
-        f"wallets/{name}" for name in ("eva", "emil", "dora", "carol", "bob", "alice")
+    open_wallets(asking, "alice")
+    reads = [
+        wallet_pb.GetWalletRequest(name=ALICE),
+        wallet_pb.ListWalletsRequest(),
+        transaction_pb.GetStatementRequest(wallet=ALICE, start_time=stamp(BEGAN), end_time=stamp(LATER)),
     ]
-    assert [w.name for w in filled.list_wallets(currency_code="EUR")] == ["wallets/eva"]
-    assert page(wire, WALLETS, state=wallet_pb.Wallet.STATE_FROZEN) == (["wallets/carol"], "")
+
+    with owner.transaction():
+        owner.execute("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
+        told = at_once([partial(asking.refused, one) for one in reads])
+
+    documented = {"SERVER_OVERLOADED", "DEADLINE_TOO_SHORT", "SERVER_DRAINING", "DATABASE_UNAVAILABLE", "INTERNAL"}
+    assert {one.reason for one in told} <= documented
+
+
+def test_pages_go_on_while_their_rows_change(filled: Asking) -> None:
+    """A row that no longer fits, or only now fits, the filter does not move the others."""
+
+    names = page(filled, "withdrawals", filter="state = SCHEDULED", page_size=5)[0]
+    first, token = page(filled, "withdrawals", filter="state = SCHEDULED", page_size=2)
+    for name in (first[1], names[3]):
+        filled.ok(schedule_pb.CancelWithdrawalRequest(name=name, request_id=str(uuid4())))
+    pages = all_pages(
+        filled, schedule_pb.ListWithdrawalsRequest(filter="state = SCHEDULED", page_size=2, page_token=token)
+    )
+
+    assert first == names[:2]
+    assert [one.name for page in pages for one in page.withdrawals] == [names[2], names[4]]

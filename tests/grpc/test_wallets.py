@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -139,11 +140,11 @@ def test_a_repeated_creation_returns_the_wallet_as_it_is_now(client: WalletClien
 @pytest.mark.parametrize(
     "change", [{"currency_code": "EUR"}, {"owner": "x"}, {"display_name": "x"}, {"wallet_id": "other"}]
 )
-def test_a_creation_with_a_used_id_and_other_words_is_refused(client: WalletClient, change: dict[str, str]) -> None:
+def test_a_creation_with_a_used_id_and_other_words_is_refused(client: WalletClient, change: dict[str, Any]) -> None:
     """The metadata names the first use."""
 
     id_ = str(uuid4())
-    first = {"wallet_id": "alice", "currency_code": "USD", "request_id": id_}
+    first: dict[str, Any] = {"wallet_id": "alice", "currency_code": "USD", "request_id": id_}
     client.create_wallet(**first)
 
     refused = refusal(lambda: client.create_wallet(**{**first, **change}))

@@ -207,7 +207,8 @@ def test_a_scheduled_withdrawal_is_cancelled_once(client: WalletClient) -> None:
     for _ in range(2):
         refused = refusal(second)
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN")
-        assert refused.metadata == {"resourceName": name, "state": "CANCELLED"}
+        because = "only what is still scheduled can be cancelled"
+        assert refused.metadata == {"resourceName": name, "state": "CANCELLED", "because": because}
     again = cancel()
     assert (again.withdrawal, again.replayed) == (first.withdrawal, True)
     assert balance(client, "alice") == 100

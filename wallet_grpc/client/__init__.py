@@ -4,7 +4,10 @@
 ...     wallets.transfer("wallets/alice", "wallets/bob", Amount("USD", 1005))
 """
 
-from wallet_grpc.client.errors import CallFailed
-from wallet_grpc.client.sync import Amount, WalletClient, as_dict
+from wallet_grpc.client.commissions import Payer
+from wallet_grpc.client.errors import CallFailed, item_failed
+from wallet_grpc.client.sync import WalletClient
+from wallet_grpc.client.transactions import TransferItem
+from wallet_grpc.client.values import Amount, as_dict
 
-__all__ = ["Amount", "CallFailed", "WalletClient", "as_dict"]
+__all__ = ["Amount", "CallFailed", "Payer", "TransferItem", "WalletClient", "as_dict", "item_failed"]

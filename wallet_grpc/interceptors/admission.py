@@ -1,12 +1,13 @@
 """Counts the calls under way, and turns new ones away once the server drains."""
 
 import threading
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import grpc
 
 from wallet_core.domain.errors import ServerDraining
-from wallet_grpc.interceptors.wrapping import Behaviour, Wrapping
+from wallet_grpc.interceptors.wrapping import Wrapping
 
 
 class Admission:
@@ -17,12 +18,13 @@ class Admission:
         self._under_way = 0
         self._draining = False
 
-    def admit(self, inner: Behaviour, method: str, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
-        """Run a call, or raise ``ServerDraining``."""
-        del method
+    @contextmanager
+    def admitted(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
+        """Let a call in, or raise ``ServerDraining``."""
+        del method, context
         self._enter()
         try:
-            return inner(request, context)
+            yield
         finally:
             self._leave()
 
@@ -45,4 +47,4 @@ class Admission:
 
     def interceptor(self) -> Wrapping:
         """Return the interceptor."""
-        return Wrapping(self.admit)
+        return Wrapping(self.admitted)

@@ -1,23 +1,29 @@
 """Writes down every call: method, code, reason, duration. Inside ``errors``, so that it sees what was raised."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
-from typing import Any
 
 import grpc
 import structlog
 
 from wallet_core.domain.errors import NotServed, WalletError, cause_of
 from wallet_grpc.errors import CATALOGUE, Defect, public
-from wallet_grpc.interceptors.wrapping import Behaviour, Wrapping
+from wallet_grpc.interceptors.wrapping import Wrapping
 
 _log = structlog.get_logger("wallet.requests")
 
 
-def log_request(inner: Behaviour, method: str, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
+@contextmanager
+def logged(method: str, context: grpc.ServicerContext) -> Iterator[None]:
     """Log one line per call; a defect with its traceback and the correlation id that the caller is told."""
+    del context
     started_at = monotonic()
     try:
-        response = inner(request, context)
+        yield
+    except GeneratorExit:
+        _log.info("call", method=method, code="CANCELLED", duration_ms=_ms_since(started_at))
+        raise
     except Exception as error:
         told = public(error)
         _log_refused(method, told, error, started_at)
@@ -25,12 +31,11 @@ def log_request(inner: Behaviour, method: str, request: Any, context: grpc.Servi
             raise
         raise told from error
     _log.info("call", method=method, code="OK", duration_ms=_ms_since(started_at))
-    return response
 
 
 def request_log_interceptor() -> Wrapping:
     """Return the interceptor."""
-    return Wrapping(log_request)
+    return Wrapping(logged)
 
 
 def _log_refused(method: str, told: WalletError, error: Exception, started_at: float) -> None:

@@ -4,7 +4,8 @@ Bytes that are no message are read here and not by grpcio, which would answer IN
 may not ask hears that before it hears how.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import grpc
@@ -13,26 +14,28 @@ from google.protobuf.message import DecodeError, Message
 
 from wallet_core.domain.errors import InvalidField
 from wallet_grpc.errors import InvalidFields
-from wallet_grpc.interceptors.wrapping import Behaviour, Handler, Wrapping, wrapped
+from wallet_grpc.interceptors.wrapping import Behaviour, Handler, Wrapping, rewrapped
 
 
 class ValidationInterceptor(Wrapping):
     """Hands a servicer only requests whose every field keeps its rule."""
 
     def __init__(self) -> None:
-        super().__init__(_pass)
+        super().__init__(lambda *_: nullcontext())
 
-    def wrap(self, handler: Handler, inner: Behaviour, method: str) -> Handler:
+    def wrap(self, handler: Handler, method: str) -> Handler:
         """Take over the reading of the request."""
         read = handler.request_deserializer
         if read is None:
             raise TypeError(method)
 
-        def validate(inner: Behaviour, method: str, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
-            del method
+        def run_once(inner: Behaviour, request: bytes, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
             return inner(_checked(read, request), context)
 
-        return wrapped(handler, inner, method, validate, request_deserializer=None)
+        def run_stream(inner: Behaviour, request: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
+            yield from inner(_checked(read, request), context)
+
+        return rewrapped(handler, method, run_once, run_stream, request_deserializer=None)
 
 
 def _checked(read: Callable[[bytes], Any], request: bytes) -> Message:
@@ -54,8 +57,3 @@ def _violation(violation: protovalidate.Violation) -> InvalidField:
         if element.subscript is not None and element.subscript.field == "index":
             path += f"[{element.subscript.value}]"
     return InvalidField(path or "request", violation.proto.message or "is invalid")
-
-
-def _pass(inner: Behaviour, method: str, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
-    del method
-    return inner(request, context)

@@ -1,11 +1,12 @@
-"""The one way that a handler is wrapped.
+"""The one way that a handler is wrapped, whether it answers once or in a stream.
 
 ``intercept_service`` runs on the single serving thread: the work belongs in the wrapped handler.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -15,18 +16,14 @@ else:
     Handler = grpc.RpcMethodHandler
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
+# What stands about a call: entered before it, left after its answer, or the last of them, was given.
+Around = Callable[[str, grpc.ServicerContext], AbstractContextManager[None]]
+
 _OURS = "/wallet.v1."
 
 
-class Around(Protocol):
-    """Runs a call's inner behaviour with something before or after it."""
-
-    def __call__(self, inner: Behaviour, method: str, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
-        """Return the response of *inner*, or raise."""
-
-
 class Wrapping(grpc.ServerInterceptor):
-    """Puts *around* about every unary call of ours; health and reflection pass by."""
+    """Puts *around* about every call of ours; health and reflection pass by."""
 
     def __init__(self, around: Around) -> None:
         self._around = around
@@ -44,30 +41,52 @@ class Wrapping(grpc.ServerInterceptor):
             return continuation(handler_call_details)
         if method not in self._wrapped:
             handler = continuation(handler_call_details)
-            if handler is None or handler.unary_unary is None:
-                return handler
-            self._wrapped[method] = self.wrap(handler, handler.unary_unary, method)
+            if handler is None:
+                return None
+            self._wrapped[method] = self.wrap(handler, method)
         return self._wrapped[method]
 
-    def wrap(self, handler: Handler, inner: Behaviour, method: str) -> Handler:
+    def wrap(self, handler: Handler, method: str) -> Handler:
         """Return the wrapped handler."""
-        return wrapped(handler, inner, method, self._around, handler.request_deserializer)
+
+        def run_once(inner: Behaviour, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
+            with self._around(method, context):
+                return inner(request, context)
+
+        def run_stream(inner: Behaviour, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401  # any message
+            with self._around(method, context):
+                yield from inner(request, context)
+
+        return rewrapped(handler, method, run_once, run_stream, handler.request_deserializer)
 
 
-def wrapped(
+def rewrapped(
     handler: Handler,
-    inner: Behaviour,
     method: str,
-    around: Around,
+    run_once: Callable[[Behaviour, Any, grpc.ServicerContext], Any],
+    run_stream: Callable[[Behaviour, Any, grpc.ServicerContext], Iterator[Any]],
     request_deserializer: Callable[[bytes], Any] | None,
 ) -> Handler:
-    """Return a handler that runs *around* its *inner*; without a deserializer it is given the request's bytes."""
+    """Return a handler that runs around the inner one; without a deserializer it is given the request's bytes."""
+    if handler.unary_unary is not None:
+        return grpc.unary_unary_rpc_method_handler(
+            _bound(run_once, handler.unary_unary),
+            request_deserializer=request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+    if handler.unary_stream is not None:
+        return grpc.unary_stream_rpc_method_handler(
+            _bound(run_stream, handler.unary_stream),
+            request_deserializer=request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+    raise TypeError(f"{method} takes a stream of requests, which nothing here checks")
 
+
+def _bound(run: Callable[[Behaviour, Any, grpc.ServicerContext], Any], inner: Behaviour) -> Behaviour:
     # grpcio looks for marks on the function that it runs: wraps() carries them over.
     @wraps(inner)
-    def run(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
-        return around(inner, method, request, context)
+    def bound(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
+        return run(inner, request, context)
 
-    return grpc.unary_unary_rpc_method_handler(
-        run, request_deserializer=request_deserializer, response_serializer=handler.response_serializer
-    )
+    return bound

@@ -1,37 +1,38 @@
 """ScheduleService."""
 
-from datetime import datetime
-from uuid import UUID
-
 import grpc
 from wallet.v1 import schedule_service_pb2 as pb
 from wallet.v1.schedule_service_pb2_grpc import ScheduleServiceServicer
 
-from wallet_core.usecases.change_withdrawal import change_withdrawal
-from wallet_grpc import convert
-from wallet_grpc.paging import page_size
+from wallet_core.domain.filter import parse_filter
+from wallet_core.domain.lists import ORDER_FIELDS
+from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
+from wallet_grpc.convert import schedules as convert
+from wallet_grpc.convert.values import caller_of, resource_uuid, wallet_id
+from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
 
 class ScheduleServicer(ScheduleServiceServicer):
-    """Money to be paid out at a time."""
+    """Payouts and credits at a time."""
 
     def __init__(self, serving: Serving) -> None:
         self._app = serving.app
         self._tokens = serving.page_tokens
-        self._deadline_max_s = serving.deadline_max_s
+        self._deadline = serving.deadline
+        self._page_max_bytes = serving.page_max_bytes
 
     def ScheduleWithdrawal(
         self, request: pb.ScheduleWithdrawalRequest, context: grpc.ServicerContext
     ) -> pb.ScheduleWithdrawalResponse:
         """Schedule a payout."""
-        command = convert.schedule_withdrawal_command(request, convert.caller_of(context))
-        changed = change_withdrawal(self._app, command, convert.deadline_of(context, self._deadline_max_s))
+        command = convert.schedule_withdrawal_command(request, caller_of(context))
+        scheduled = change_withdrawal(self._app, command, self._deadline(context))
         return pb.ScheduleWithdrawalResponse(
             withdrawal=convert.withdrawal_message(
-                changed.withdrawal, validated_only=request.validate_only and not changed.replayed
+                scheduled.order, validated_only=request.validate_only and not scheduled.replayed
             ),
-            replayed=changed.replayed,
+            replayed=scheduled.replayed,
         )
 
     def GetWithdrawal(
@@ -39,7 +40,7 @@ class ScheduleServicer(ScheduleServiceServicer):
     ) -> pb.GetWithdrawalResponse:
         """Return a withdrawal."""
         del context
-        withdrawal = self._app.reads.withdrawal(convert.resource_uuid(request.name))
+        withdrawal = self._app.reads.withdrawal(resource_uuid(request.name))
         return pb.GetWithdrawalResponse(withdrawal=convert.withdrawal_message(withdrawal))
 
     def ListWithdrawals(
@@ -47,29 +48,74 @@ class ScheduleServicer(ScheduleServiceServicer):
     ) -> pb.ListWithdrawalsResponse:
         """Return a page of withdrawals."""
         del context
-        position = self._tokens.read(request)
-        size = page_size(request.page_size)
-        rows = self._app.reads.list_withdrawals(
-            wallet=convert.wallet_id(request.wallet) if request.wallet else None,
-            limit=size + 1,
-            before=(datetime.fromisoformat(position[0]), UUID(position[1])) if position else None,
-            state=convert.withdrawal_state(request.state),
+        conditions = parse_filter(request.filter, ORDER_FIELDS)
+        page = self._app.reads.list_withdrawals(
+            wallet=wallet_id(request.wallet) if request.wallet else None,
+            size=page_size(request.page_size),
+            before=self._tokens.time_and_id(request),
+            conditions=conditions,
         )
-        page = rows[:size]
-        more = len(rows) > size
-        return pb.ListWithdrawalsResponse(
-            withdrawals=[convert.withdrawal_message(withdrawal) for withdrawal in page],
-            next_page_token=(
-                self._tokens.write(request, [page[-1].create_time.isoformat(), str(page[-1].id)]) if more else ""
-            ),
+        shown, following = fitting(
+            [convert.withdrawal_message(withdrawal) for withdrawal in page.items], page, self._page_max_bytes
         )
+        return pb.ListWithdrawalsResponse(withdrawals=shown, next_page_token=self._tokens.write(request, following))
 
     def CancelWithdrawal(
         self, request: pb.CancelWithdrawalRequest, context: grpc.ServicerContext
     ) -> pb.CancelWithdrawalResponse:
         """Cancel a payout before its time."""
-        command = convert.cancel_withdrawal_command(request, convert.caller_of(context))
-        changed = change_withdrawal(self._app, command, convert.deadline_of(context, self._deadline_max_s))
+        command = convert.cancel_withdrawal_command(request, caller_of(context))
+        cancelled = change_withdrawal(self._app, command, self._deadline(context))
         return pb.CancelWithdrawalResponse(
-            withdrawal=convert.withdrawal_message(changed.withdrawal), replayed=changed.replayed
+            withdrawal=convert.withdrawal_message(cancelled.order), replayed=cancelled.replayed
+        )
+
+    def ScheduleDeposit(
+        self, request: pb.ScheduleDepositRequest, context: grpc.ServicerContext
+    ) -> pb.ScheduleDepositResponse:
+        """Schedule a credit."""
+        command = convert.schedule_deposit_command(request, caller_of(context))
+        scheduled = change_scheduled_deposit(self._app, command, self._deadline(context))
+        return pb.ScheduleDepositResponse(
+            scheduled_deposit=convert.deposit_message(
+                scheduled.order, validated_only=request.validate_only and not scheduled.replayed
+            ),
+            replayed=scheduled.replayed,
+        )
+
+    def GetScheduledDeposit(
+        self, request: pb.GetScheduledDepositRequest, context: grpc.ServicerContext
+    ) -> pb.GetScheduledDepositResponse:
+        """Return a scheduled deposit."""
+        del context
+        deposit = self._app.reads.scheduled_deposit(resource_uuid(request.name))
+        return pb.GetScheduledDepositResponse(scheduled_deposit=convert.deposit_message(deposit))
+
+    def ListScheduledDeposits(
+        self, request: pb.ListScheduledDepositsRequest, context: grpc.ServicerContext
+    ) -> pb.ListScheduledDepositsResponse:
+        """Return a page of scheduled deposits."""
+        del context
+        conditions = parse_filter(request.filter, ORDER_FIELDS)
+        page = self._app.reads.list_scheduled_deposits(
+            wallet=wallet_id(request.wallet) if request.wallet else None,
+            size=page_size(request.page_size),
+            before=self._tokens.time_and_id(request),
+            conditions=conditions,
+        )
+        shown, following = fitting(
+            [convert.deposit_message(deposit) for deposit in page.items], page, self._page_max_bytes
+        )
+        return pb.ListScheduledDepositsResponse(
+            scheduled_deposits=shown, next_page_token=self._tokens.write(request, following)
+        )
+
+    def CancelScheduledDeposit(
+        self, request: pb.CancelScheduledDepositRequest, context: grpc.ServicerContext
+    ) -> pb.CancelScheduledDepositResponse:
+        """Cancel a credit before its time."""
+        command = convert.cancel_deposit_command(request, caller_of(context))
+        cancelled = change_scheduled_deposit(self._app, command, self._deadline(context))
+        return pb.CancelScheduledDepositResponse(
+            scheduled_deposit=convert.deposit_message(cancelled.order), replayed=cancelled.replayed
         )

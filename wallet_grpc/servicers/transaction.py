@@ -1,44 +1,81 @@
 """TransactionService."""
 
+from collections.abc import Iterator
+
 import grpc
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1.transaction_service_pb2_grpc import TransactionServiceServicer
 
-from wallet_core.usecases.move_money import move_money
-from wallet_grpc import convert
-from wallet_grpc.paging import page_size
+from wallet_core.domain.filter import parse_filter
+from wallet_core.domain.lists import TRANSACTION_FIELDS
+from wallet_core.usecases.export_statement import export_statement
+from wallet_core.usecases.move_money import move_batch, move_each, move_money
+from wallet_core.usecases.write_receipt import write_receipt
+from wallet_grpc.convert import transactions as convert
+from wallet_grpc.convert.values import accept_language_of, caller_of, money_message, resource_uuid, wallet_id
+from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
 
 class TransactionServicer(TransactionServiceServicer):
-    """Money that moves, and money that has moved."""
+    """Money that moves and that has moved."""
 
     def __init__(self, serving: Serving) -> None:
         self._app = serving.app
         self._tokens = serving.page_tokens
-        self._deadline_max_s = serving.deadline_max_s
+        self._deadline = serving.deadline
+        self._page_max_bytes = serving.page_max_bytes
+        self._exports = serving.exports
 
     def Deposit(self, request: pb.DepositRequest, context: grpc.ServicerContext) -> pb.DepositResponse:
         """Put money into a wallet."""
-        command = convert.deposit_command(request, convert.caller_of(context))
-        moved = move_money(self._app, command, convert.deadline_of(context, self._deadline_max_s))
+        moved = move_money(self._app, convert.deposit_command(request, caller_of(context)), self._deadline(context))
         return pb.DepositResponse(
             transaction=convert.transaction_message(
                 moved.transaction, validated_only=request.validate_only and not moved.replayed
             ),
-            available=convert.money_message(moved.available),
+            available=money_message(moved.available) if moved.available is not None else None,
             replayed=moved.replayed,
         )
 
     def Transfer(self, request: pb.TransferRequest, context: grpc.ServicerContext) -> pb.TransferResponse:
         """Move money between two wallets."""
-        command = convert.transfer_command(request, convert.caller_of(context))
-        moved = move_money(self._app, command, convert.deadline_of(context, self._deadline_max_s))
+        command = convert.transfer_command(request, caller_of(context), validate_only=request.validate_only)
+        moved = move_money(self._app, command, self._deadline(context))
         return pb.TransferResponse(
             transaction=convert.transaction_message(
                 moved.transaction, validated_only=request.validate_only and not moved.replayed
             ),
-            source_available=convert.money_message(moved.available),
+            source_available=money_message(moved.available) if moved.available is not None else None,
+            replayed=moved.replayed,
+        )
+
+    def BatchTransfer(
+        self, request: pb.BatchTransferRequest, context: grpc.ServicerContext
+    ) -> pb.BatchTransferResponse:
+        """Move money between many pairs of wallets: all or none, or each by itself."""
+        if request.mode == pb.BATCH_MODE_ITEM:
+            commands = convert.item_commands(request, caller_of(context))
+            results = move_each(self._app, commands, self._deadline(context))
+            return convert.items_response(
+                results, validate_only=request.validate_only, accept_language=accept_language_of(context)
+            )
+        moved = move_batch(self._app, convert.batch_command(request, caller_of(context)), self._deadline(context))
+        return convert.batch_response(
+            moved.transactions,
+            replayed=moved.replayed,
+            validated_only=request.validate_only and not moved.replayed,
+        )
+
+    def ReverseTransaction(
+        self, request: pb.ReverseTransactionRequest, context: grpc.ServicerContext
+    ) -> pb.ReverseTransactionResponse:
+        """Give back what a transaction moved."""
+        moved = move_money(self._app, convert.reverse_command(request, caller_of(context)), self._deadline(context))
+        return pb.ReverseTransactionResponse(
+            transaction=convert.transaction_message(
+                moved.transaction, validated_only=request.validate_only and not moved.replayed
+            ),
             replayed=moved.replayed,
         )
 
@@ -47,7 +84,7 @@ class TransactionServicer(TransactionServiceServicer):
     ) -> pb.GetTransactionResponse:
         """Return a transaction."""
         del context
-        transaction = self._app.reads.transaction(convert.resource_uuid(request.name))
+        transaction = self._app.reads.transaction(resource_uuid(request.name))
         return pb.GetTransactionResponse(transaction=convert.transaction_message(transaction))
 
     def ListTransactions(
@@ -55,17 +92,47 @@ class TransactionServicer(TransactionServiceServicer):
     ) -> pb.ListTransactionsResponse:
         """Return a page of a wallet's transactions."""
         del context
-        position = self._tokens.read(request)
-        size = page_size(request.page_size)
-        rows = self._app.reads.list_transactions(
-            convert.wallet_id(request.wallet),
-            limit=size + 1,
-            before=int(position[0]) if position else None,
-            type_=convert.transaction_type(request.type),
+        conditions = parse_filter(request.filter, TRANSACTION_FIELDS)
+        page = self._app.reads.list_transactions(
+            wallet_id(request.wallet),
+            size=page_size(request.page_size),
+            before=self._tokens.number(request),
+            conditions=conditions,
         )
-        page = rows[:size]
-        more = len(rows) > size
-        return pb.ListTransactionsResponse(
-            transactions=[convert.transaction_message(transaction) for _, transaction in page],
-            next_page_token=self._tokens.write(request, [page[-1][0]]) if more else "",
+        shown, following = fitting(
+            [convert.transaction_message(transaction) for transaction in page.items], page, self._page_max_bytes
+        )
+        return pb.ListTransactionsResponse(transactions=shown, next_page_token=self._tokens.write(request, following))
+
+    def GetStatement(self, request: pb.GetStatementRequest, context: grpc.ServicerContext) -> pb.GetStatementResponse:
+        """Return a page of a wallet's statement."""
+        del context
+        start, end = convert.interval(request)
+        statement = self._app.reads.statement(
+            wallet_id(request.wallet),
+            start,
+            end,
+            size=page_size(request.page_size),
+            first=self._tokens.number(request),
+        )
+        following = (statement.next,) if statement.next is not None else None
+        return convert.statement_response(statement, request, self._tokens.write(request, following))
+
+    def ExportStatement(
+        self, request: pb.ExportStatementRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.ExportStatementResponse]:
+        """Return a wallet's statement as CSV, part by part."""
+        start, end = convert.interval(request)
+        with self._exports.one(context):
+            for part in export_statement(self._app, wallet_id(request.wallet), start, end):
+                self._exports.check()
+                yield pb.ExportStatementResponse(data=part)
+
+    def GetReceipt(self, request: pb.GetReceiptRequest, context: grpc.ServicerContext) -> pb.GetReceiptResponse:
+        """Return a transaction's receipt."""
+        del context
+        transaction, language = resource_uuid(request.name), convert.language_of(request)
+        return pb.GetReceiptResponse(
+            pdf=write_receipt(self._app, transaction, language),
+            filename=f"receipt-{transaction}-{language}.pdf",
         )

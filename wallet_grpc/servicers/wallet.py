@@ -4,9 +4,13 @@ import grpc
 from wallet.v1 import wallet_service_pb2 as pb
 from wallet.v1.wallet_service_pb2_grpc import WalletServiceServicer
 
-from wallet_core.usecases.create_wallet import create_wallet
-from wallet_grpc import convert
-from wallet_grpc.paging import page_size
+from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
+from wallet_core.domain.filter import parse_filter
+from wallet_core.domain.lists import WALLET_FIELDS
+from wallet_core.usecases.change_wallet import change_wallet
+from wallet_grpc.convert import wallets as convert
+from wallet_grpc.convert.values import caller_of, wallet_id
+from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
 
@@ -16,42 +20,67 @@ class WalletServicer(WalletServiceServicer):
     def __init__(self, serving: Serving) -> None:
         self._app = serving.app
         self._tokens = serving.page_tokens
-        self._deadline_max_s = serving.deadline_max_s
+        self._deadline = serving.deadline
+        self._page_max_bytes = serving.page_max_bytes
 
     def CreateWallet(self, request: pb.CreateWalletRequest, context: grpc.ServicerContext) -> pb.CreateWalletResponse:
         """Open a wallet."""
-        command = convert.create_wallet_command(request, convert.caller_of(context))
-        created = create_wallet(self._app, command, convert.deadline_of(context, self._deadline_max_s))
+        command = convert.create_command(request, caller_of(context))
+        created = change_wallet(self._app, command, self._deadline(context))
         return pb.CreateWalletResponse(wallet=convert.wallet_message(created.wallet), replayed=created.replayed)
 
     def GetWallet(self, request: pb.GetWalletRequest, context: grpc.ServicerContext) -> pb.GetWalletResponse:
-        """Return a wallet."""
+        """Return a wallet, as it is or as it was."""
         del context
-        (wallet,) = self._app.reads.wallets([convert.wallet_id(request.name)])
-        return pb.GetWalletResponse(wallet=convert.wallet_message(wallet))
+        wallet, as_of = wallet_id(request.name), convert.as_of(request)
+        if as_of is not None:
+            past = self._app.reads.wallet_at(wallet, as_of)
+            return pb.GetWalletResponse(wallet=convert.wallet_message(past, past=True))
+        (now,) = self._app.reads.wallets([wallet])
+        return pb.GetWalletResponse(wallet=convert.wallet_message(now))
 
     def BatchGetWallets(
         self, request: pb.BatchGetWalletsRequest, context: grpc.ServicerContext
     ) -> pb.BatchGetWalletsResponse:
         """Return several wallets of one instant."""
         del context
-        wallets = self._app.reads.wallets([convert.wallet_id(name) for name in request.names])
+        wallets = self._app.reads.wallets([wallet_id(name) for name in request.names])
         return pb.BatchGetWalletsResponse(wallets=[convert.wallet_message(wallet) for wallet in wallets])
 
     def ListWallets(self, request: pb.ListWalletsRequest, context: grpc.ServicerContext) -> pb.ListWalletsResponse:
         """Return a page of wallets."""
         del context
-        position = self._tokens.read(request)
-        size = page_size(request.page_size)
-        rows = self._app.reads.list_wallets(
-            limit=size + 1,
-            before=int(position[0]) if position else None,
-            state=convert.wallet_state(request.state),
-            currency=request.currency_code or None,
+        conditions = parse_filter(request.filter, WALLET_FIELDS)
+        page = self._app.reads.list_wallets(
+            size=page_size(request.page_size), before=self._tokens.number(request), conditions=conditions
         )
-        page = rows[:size]
-        more = len(rows) > size
-        return pb.ListWalletsResponse(
-            wallets=[convert.wallet_message(wallet) for _, wallet in page],
-            next_page_token=self._tokens.write(request, [page[-1][0]]) if more else "",
+        shown, following = fitting(
+            [convert.wallet_message(wallet) for wallet in page.items], page, self._page_max_bytes
         )
+        return pb.ListWalletsResponse(wallets=shown, next_page_token=self._tokens.write(request, following))
+
+    def UpdateWallet(self, request: pb.UpdateWalletRequest, context: grpc.ServicerContext) -> pb.UpdateWalletResponse:
+        """Change name, labels or limit."""
+        command = convert.update_command(request, caller_of(context))
+        changed = change_wallet(self._app, command, self._deadline(context))
+        return pb.UpdateWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)
+
+    def FreezeWallet(self, request: pb.FreezeWalletRequest, context: grpc.ServicerContext) -> pb.FreezeWalletResponse:
+        """Let money come but not go."""
+        command = convert.change_command(FreezeWallet, request, caller_of(context))
+        changed = change_wallet(self._app, command, self._deadline(context))
+        return pb.FreezeWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)
+
+    def UnfreezeWallet(
+        self, request: pb.UnfreezeWalletRequest, context: grpc.ServicerContext
+    ) -> pb.UnfreezeWalletResponse:
+        """Let money go again."""
+        command = convert.change_command(UnfreezeWallet, request, caller_of(context))
+        changed = change_wallet(self._app, command, self._deadline(context))
+        return pb.UnfreezeWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)
+
+    def CloseWallet(self, request: pb.CloseWalletRequest, context: grpc.ServicerContext) -> pb.CloseWalletResponse:
+        """End a wallet for good."""
+        command = convert.change_command(CloseWallet, request, caller_of(context))
+        changed = change_wallet(self._app, command, self._deadline(context))
+        return pb.CloseWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)

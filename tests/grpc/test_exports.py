@@ -1,0 +1,339 @@
+"""Exports: the statement as a CSV file, part by part, so many at once, and never half of it without saying so."""
+
+import csv
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+from sqlalchemy import event
+from wallet.v1 import transaction_service_pb2 as pb
+
+from tests.support.asking import Asking, all_pages, at_once, deposit, meanwhile, open_wallets, stamp, transfer, written
+from tests.support.long_history import BEGAN, write_history
+from tests.support.wire import Answer
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.__main__ import server_limits
+from wallet_grpc.server import serving
+from walletctl.local.waiting import wait_until
+
+EXPORT = "TransactionService/ExportStatement"
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+HEADER = (
+    "sequence,time,transaction,type,counterparty,amount,balance_after,currency_code,description,external_reference\r\n"
+)
+# What a gRPC client takes unless it is told otherwise.
+MESSAGE_MAX = 4 * 1024 * 1024
+# So wide that a part of an export is more than what a connection takes from a server whose caller does not read.
+WIDE = "\U0001f4a5" * 100
+
+HOSTILE = [
+    "a, b; c",
+    'said "yes", and "no"',
+    '"',
+    "two\nlines",
+    "and\r\nthree\r",
+    "اجارهٔ ماه آبان، «طبق قرارداد»",
+    "=1+1",
+    " spaces ",
+    "\\N",
+    "\ufeff\u202e\U0001f4a5\x1a\x7f",
+    "",
+]
+
+
+class Idle(Asking):
+    """A channel that takes little beyond what is read, so that the server has to wait for its caller."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self._channel.close()
+        options = {"enable_retries": 0, "use_local_subchannel_pool": 1, "http2.bdp_probe": 0}
+        options |= {"http2.lookahead_bytes": 65536}
+        self._channel = grpc.insecure_channel(
+            target, options=[(f"grpc.{name}", value) for name, value in options.items()]
+        )
+
+
+@pytest.fixture
+def asking(server: str) -> Iterator[Asking]:
+    """Return a bare channel to the server."""
+    with Asking(server) as asking:
+        yield asking
+
+
+@contextmanager
+def served(app: App, settings: Settings, **changes: object) -> Iterator[Idle]:
+    """Serve with other limits; yield a channel that outlives the server."""
+    quick = {"drain_grace_s": 0.8, "drain_flush_s": 0.2}
+    with serving(app, server_limits(settings.model_copy(update=quick | changes))) as port:
+        idle = Idle(f"127.0.0.1:{port}")
+        yield idle
+
+
+def export(start: datetime = FIRST, end: datetime = LAST, wallet: str = "alice") -> pb.ExportStatementRequest:
+    """Return a request for an export, of all times unless said otherwise."""
+    return pb.ExportStatementRequest(wallet=f"wallets/{wallet}", start_time=stamp(start), end_time=stamp(end))
+
+
+def parts(asking: Asking, request: pb.ExportStatementRequest) -> list[bytes]:
+    """Return the parts of an export."""
+    return [part.data for part in asking.stream(request)]
+
+
+def read(file: bytes) -> list[dict[str, str]]:
+    """Read a CSV file by its header."""
+    return list(csv.DictReader(io.StringIO(file.decode("utf-8"), newline=""), strict=True))
+
+
+def entries(asking: Asking, wallet: str = "alice") -> list[pb.StatementEntry]:
+    """Return all entries of a wallet's statement."""
+    request = pb.GetStatementRequest(
+        wallet=f"wallets/{wallet}", start_time=stamp(FIRST), end_time=stamp(LAST), page_size=1000
+    )
+    return [entry for page in all_pages(asking, request) for entry in page.entries]
+
+
+def decimal(units: int, exponent: int) -> str:
+    """Return an amount as the contract has it, by another way than the service's."""
+    whole, rest = divmod(abs(units), 10**exponent)
+    return f"{'-' if units < 0 else ''}{whole}{'.' if exponent else ''}{rest:0{exponent}}" if exponent else str(units)
+
+
+def line(entry: pb.StatementEntry, exponent: int = 2) -> dict[str, str]:
+    """Return the line that an entry is to have."""
+    return {
+        "sequence": str(entry.sequence),
+        "time": written(entry.execute_time.ToDatetime(tzinfo=UTC)),
+        "transaction": entry.transaction,
+        "type": pb.Transaction.Type.Name(entry.type).removeprefix("TYPE_"),
+        "counterparty": entry.counterparty,
+        "amount": decimal(entry.amount.minor_units, exponent),
+        "balance_after": decimal(entry.balance_after.minor_units, exponent),
+        "currency_code": entry.amount.currency_code,
+        "description": entry.description,
+        "external_reference": entry.external_reference,
+    }
+
+
+def is_free(asking: Asking, request: pb.ExportStatementRequest) -> bool:
+    """Tell whether there is room for one more export."""
+    answer = asking.call(EXPORT, request)
+    assert answer.code in {"OK", "RESOURCE_EXHAUSTED"}, answer
+    return answer.code == "OK"
+
+
+def begun(asking: Asking, request: pb.ExportStatementRequest) -> Any:  # noqa: ANN401  # iterator and call in one
+    """Begin an export that has no deadline, and read no more than its header."""
+    stream = asking.stream(request, timeout_s=None)
+    assert next(stream).data == HEADER.encode()
+    return stream
+
+
+def test_an_export_has_the_entries_of_the_statement_in_several_parts(asking: Asking, owner: psycopg.Connection) -> None:
+    """3,200 of them, oldest first, byte for byte as wide as they get; no part is too large for any client."""
+
+    open_wallets(asking, "alice", "bob")
+    write_history(owner, 3200, description='"\U0001f4a5' * 128)
+
+    found = parts(asking, export())
+
+    assert 4 <= len(found) <= 6
+    assert max(map(len, found)) < MESSAGE_MAX
+    assert b"".join(found).startswith(HEADER.encode())
+    assert read(b"".join(found)) == [line(entry) for entry in entries(asking)]
+    some = export(BEGAN + timedelta(microseconds=2), BEGAN + timedelta(microseconds=4))
+    assert [row["sequence"] for row in read(b"".join(parts(asking, some)))] == ["4", "5", "6"]
+
+
+def test_any_words_come_through_in_any_currency(asking: Asking) -> None:
+    """Commas, quotes, ends of lines, Persian, formulas; no decimals, two, three; amounts that fill 64 bits."""
+
+    for wallet, currency, exponent in (("alice", "USD", 2), ("jun", "JPY", 0), ("bahar", "BHD", 3)):
+        open_wallets(asking, wallet, f"{wallet}-2", currency=currency)
+        for number, words in enumerate(HOSTILE):
+            deposit(asking, wallet, 10**number, currency=currency, description=words, external_reference=words[::-1])
+        deposit(asking, f"{wallet}-2", 2**63 - 10**11, currency=currency)
+        for whose in (wallet, f"{wallet}-2", f"system:external:{currency}"):
+            rows = read(b"".join(parts(asking, export(wallet=whose))))
+            assert rows == [line(entry, exponent) for entry in entries(asking, whose)]
+        assert [row["description"] for row in rows[:-1]] == HOSTILE
+        assert rows[0]["amount"] == {0: "-1", 2: "-0.01", 3: "-0.001"}[exponent]
+
+
+def test_an_export_of_nothing_is_a_header(asking: Asking) -> None:
+    """Of an empty wallet, of a range before it existed, of one in the future."""
+
+    open_wallets(asking, "alice", "bob")
+    deposit(asking, "alice", 5)
+
+    for request in (export(wallet="bob"), export(FIRST, BEGAN), export(LAST - timedelta(days=9), LAST)):
+        assert b"".join(parts(asking, request)) == HEADER.encode()
+
+
+def test_a_refused_export_is_told_like_any_other_call(asking: Asking) -> None:
+    """Though it is a stream: code, reason, metadata, violations; not one byte of a file comes before."""
+
+    refused = asking.refused(export(wallet="nobody"))
+    invalid = asking.refused(export(LAST, FIRST, wallet="nobody"))
+
+    assert (refused.code, refused.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
+    assert refused.metadata == {"resourceName": "wallets/nobody"}
+    assert "A read changes nothing" in refused.message
+    assert (invalid.code, invalid.reason, len(invalid.violations)) == ("INVALID_ARGUMENT", "INVALID_FIELDS", 1)
+    with pytest.raises(grpc.RpcError) as caught:
+        next(asking.stream(export(wallet="nobody")))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_ends(
+    app: App, settings: Settings, owner: psycopg.Connection
+) -> None:
+    """The next hears SERVER_OVERLOADED; read to its end, refused, cancelled, cut off, past its deadline: it is free."""
+
+    with served(app, settings, exports_max=2) as asking:
+        open_wallets(asking, "alice", "bob")
+        write_history(owner, 2100, description=WIDE)
+        request = export()
+        first, second = begun(asking, request), begun(asking, request)
+        full = asking.refused(export(wallet="nobody"))
+        assert (full.code, full.reason, full.retry_ms is None) == ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED", False)
+        assert entries(asking)[-1].sequence == 2100  # nobody else has to wait
+
+        assert sum(part.data.count(b"\n") for part in first) == 2100
+        assert wait_until(partial(is_free, asking, request), timeout_s=3)
+        asking.refused(export(wallet="nobody"))
+        asking.refused(export(LAST, FIRST))
+        third = begun(asking, request)
+        assert not is_free(asking, request)
+        third.cancel()
+        assert wait_until(partial(is_free, asking, request), timeout_s=3)
+        with Idle(asking.target) as other:
+            cut_off = begun(other, request)
+            assert not is_free(asking, request)
+        assert not cut_off.is_active()
+        assert wait_until(partial(is_free, asking, request), timeout_s=3)
+        hasty = asking.stream(request, timeout_s=0.3)
+        assert wait_until(lambda: not hasty.is_active(), timeout_s=3)
+        assert asking.told(hasty).code == "DEADLINE_EXCEEDED"
+        assert wait_until(partial(is_free, asking, request), timeout_s=3)
+        fourth = begun(asking, request)
+        assert not is_free(asking, request)
+        for stream in (second, fourth):
+            stream.cancel()
+
+
+def test_an_export_that_takes_too_long_is_cut_off(app: App, settings: Settings, owner: psycopg.Connection) -> None:
+    """A caller that neither reads on nor leaves keeps no place for ever: CANCELLED, not as if it were whole."""
+
+    with served(app, settings, exports_max=1, export_longest_s=0.4) as asking:
+        open_wallets(asking, "alice", "bob")
+        write_history(owner, 2100, description=WIDE)
+        stuck = begun(asking, export())
+
+        assert wait_until(partial(is_free, asking, export(FIRST, BEGAN)), timeout_s=3)
+        assert asking.told(stuck).code == "CANCELLED"
+
+
+def test_the_server_reads_no_further_than_its_caller(app: App, settings: Settings, owner: psycopg.Connection) -> None:
+    """Of a long history no more than two parts are in memory: the next is read once the one before it has left."""
+
+    asked: list[object] = []
+    event.listen(app.reads.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    with served(app, settings) as asking:
+        open_wallets(asking, "alice", "bob")
+        write_history(owner, 6000, description=WIDE)
+        asked.clear()
+        stream = begun(asking, export())
+        assert wait_until(lambda: len(reads(asked)) > 0, timeout_s=3)
+        assert not wait_until(lambda: len(reads(asked)) > 2, timeout_s=0.2)
+        sizes = [len(part.data) for part in stream]
+
+    assert len(sizes) == 6
+    assert max(sizes) < 1_000_000
+    assert len(reads(asked)) == 7
+
+
+def reads(asked: list[object]) -> list[str]:
+    """Return those of some statements that read a part."""
+    return [statement for statement in map(str, asked) if "external_reference" in statement]
+
+
+def test_an_export_goes_on_where_its_connections_are_cut(
+    app: App, settings: Settings, owner: psycopg.Connection
+) -> None:
+    """A database that was restarted in between costs nobody the file."""
+
+    with served(app, settings, health_interval_s=60.0) as asking:
+        open_wallets(asking, "alice", "bob")
+        write_history(owner, 4100, description=WIDE)
+        stream = begun(asking, export())
+        owner.execute(
+            "SELECT pg_terminate_backend(pid, 3000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        file = HEADER.encode() + b"".join(part.data for part in stream)
+
+    assert [row["sequence"] for row in read(file)] == [str(number) for number in range(1, 4101)]
+
+
+def test_an_export_is_whole_while_transfers_go_on(asking: Asking) -> None:
+    """What is booked meanwhile is in it up to some point, without gaps, and not beyond."""
+
+    open_wallets(asking, "alice", "bob")
+    deposit(asking, "alice", 10_000)
+    with meanwhile(lambda: transfer(asking, "alice", "bob", 1)):
+        files = at_once([lambda: b"".join(parts(asking, export()))] * 8)
+    told = {entry.sequence: line(entry) for entry in entries(asking)}
+
+    for file in files:
+        rows = read(file)
+        assert rows == [told[number] for number in range(1, len(rows) + 1)]
+
+
+def test_a_server_that_stops_ends_its_exports_and_begins_none(
+    app: App, settings: Settings, owner: psycopg.Connection
+) -> None:
+    """What is read comes whole or ends with SERVER_DRAINING, as the next one does; what nobody reads ends as well."""
+
+    got: list[bytes] = []
+    with served(app, settings) as asking:
+        open_wallets(asking, "alice", "bob")
+        write_history(owner, 3100, description=WIDE)
+        going_on, left_alone = begun(asking, export()), begun(asking, export())
+
+        def read_on() -> Answer:
+            # Not before the server has begun to stop.
+            assert wait_until(lambda: not is_begun(asking, export(FIRST, BEGAN)), timeout_s=5)
+            try:
+                got.extend(part.data for part in going_on)
+            except grpc.RpcError:
+                return asking.told(going_on)
+            return Answer(code="OK")
+
+        pool = ThreadPoolExecutor(1)
+        reading = pool.submit(read_on)
+    ended = reading.result()
+    pool.shutdown()
+
+    if ended.code == "OK":
+        assert sum(part.count(b"\n") for part in got) == 3100
+    else:
+        assert (ended.code, ended.reason, ended.retry_ms is None) == ("UNAVAILABLE", "SERVER_DRAINING", False)
+    assert asking.told(left_alone).code == "UNAVAILABLE"
+    asking.close()
+
+
+def is_begun(asking: Asking, request: pb.ExportStatementRequest) -> bool:
+    """Tell whether a server begins an export; if not, because it stops, and says so."""
+    answer = asking.call(EXPORT, request)
+    told = (answer.code, answer.reason, answer.retry_ms is None)
+    assert answer.code == "OK" or told == ("UNAVAILABLE", "SERVER_DRAINING", False), answer
+    return answer.code == "OK"

@@ -1,0 +1,408 @@
+"""Filters: every documented field of every list with every operator, held against the same comparison in Python."""
+
+import operator
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import product
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from wallet.v1 import commission_service_pb2 as commission_pb
+from wallet.v1 import hold_service_pb2 as hold_pb
+from wallet.v1 import schedule_service_pb2 as schedule_pb
+from wallet.v1 import transaction_service_pb2 as transaction_pb
+from wallet.v1 import wallet_service_pb2 as wallet_pb
+
+from bank_stub.server import BankServer
+from tests.support.asking import Asking, all_pages, deposit, open_wallets, written
+from tests.support.long_history import BEGAN, STEP, write_history
+from tests.support.one_of_each import one_of_each
+from wallet_core.domain import lists
+from wallet_core.storage.pages import STRETCH
+from wallet_core.usecases.app import App
+
+US = timedelta(microseconds=1)
+LAST = datetime.max.replace(tzinfo=UTC)
+
+EQUALITY: dict[str, Callable[[Any, Any], bool]] = {"=": operator.eq, "!=": operator.ne}
+ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    **EQUALITY,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def aware(time: Timestamp) -> datetime:
+    """Return a time as Python has it."""
+    return time.ToDatetime(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A value that is written without quotes."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A field: how a row's value is read, what it may be compared by, and values to try beside those that occur."""
+
+    of: Callable[[Any], Any]
+    ops: Mapping[str, Callable[[Any, Any], bool]]
+    more: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list: how it is asked for, where its rows stand, what its fields are, and those that the service declares."""
+
+    request: Callable[..., Any]
+    rows: str
+    fields: dict[str, Known]
+    declared: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One comparison, as it is written and as Python makes it."""
+
+    text: str
+    fits: Callable[[Any], bool]
+
+
+def word(enum: Any, prefix: str, field: str) -> Known:  # noqa: ANN401  # an enum of the protos
+    """Return a field that is one of a few words."""
+
+    def name(number: int) -> Word:
+        return Word(enum.Name(number).removeprefix(prefix))
+
+    return Known(lambda row: name(getattr(row, field)), EQUALITY, tuple(name(n) for n in enum.values() if n))
+
+
+def text(field: str, *more: str) -> Known:
+    """Return a field that is text."""
+    return Known(operator.attrgetter(field), EQUALITY, ("", "nobody", *more))
+
+
+def time(field: str) -> Known:
+    """Return a field that is a time."""
+    return Known(lambda row: aware(getattr(row, field)) if row.HasField(field) else None, ORDER, (LAST,))
+
+
+def label(key: str) -> Known:
+    """Return a label."""
+    return Known(lambda row: row.labels.get(key), EQUALITY, ("", "gold", "none"))
+
+
+AMOUNT = Known(lambda row: row.amount.minor_units, ORDER, (23, 2**63 - 1, -(2**63)))
+ORDERS = {"amount": AMOUNT, "execute_time": time("execute_time"), "create_time": time("create_time")}
+
+LISTS: dict[str, Listed] = {
+    "wallets": Listed(
+        wallet_pb.ListWalletsRequest,
+        "wallets",
+        {
+            "state": word(wallet_pb.Wallet.State, "STATE_", "state"),
+            "currency_code": text("currency_code", "usd"),
+            "owner": text("owner"),
+            "display_name": text("display_name", "alice"),
+            "create_time": time("create_time"),
+            "labels.tier": label("tier"),
+            "labels.region": label("region"),
+            "labels.nobody-has_it": label("nobody-has_it"),
+        },
+        lists.WALLET_FIELDS,
+    ),
+    "transactions": Listed(
+        partial(transaction_pb.ListTransactionsRequest, wallet="wallets/alice"),
+        "transactions",
+        {
+            "type": word(transaction_pb.Transaction.Type, "TYPE_", "type"),
+            "state": word(transaction_pb.Transaction.State, "STATE_", "state"),
+            "source": text("source", "alice", "wallets/alice"),
+            "destination": text("destination", "wallets/alice"),
+            "external_reference": text("external_reference"),
+            "labels.kind": label("kind"),
+            "labels.year": label("year"),
+            "amount": AMOUNT,
+            "execute_time": time("execute_time"),
+        },
+        lists.TRANSACTION_FIELDS,
+    ),
+    "withdrawals": Listed(
+        schedule_pb.ListWithdrawalsRequest,
+        "withdrawals",
+        {"state": word(schedule_pb.Withdrawal.State, "STATE_", "state"), **ORDERS},
+        lists.ORDER_FIELDS,
+    ),
+    "scheduled_deposits": Listed(
+        schedule_pb.ListScheduledDepositsRequest,
+        "scheduled_deposits",
+        {"state": word(schedule_pb.ScheduledDeposit.State, "STATE_", "state"), **ORDERS},
+        lists.ORDER_FIELDS,
+    ),
+    "holds": Listed(
+        hold_pb.ListHoldsRequest,
+        "holds",
+        {
+            "state": word(hold_pb.Hold.State, "STATE_", "state"),
+            "amount": AMOUNT,
+            "expire_time": time("expire_time"),
+            "create_time": time("create_time"),
+        },
+        lists.HOLD_FIELDS,
+    ),
+    "rules": Listed(
+        commission_pb.ListCommissionRulesRequest,
+        "rules",
+        {
+            "currency_code": text("currency_code"),
+            "wallet": text("wallet", "wallets/alice"),
+            "start_time": time("start_time"),
+            "end_time": time("end_time"),
+            "create_time": time("create_time"),
+        },
+        lists.RULE_FIELDS,
+    ),
+}
+
+
+@pytest.fixture
+def asking(server: str) -> Iterator[Asking]:
+    """Return a bare channel to the server."""
+    with Asking(server) as asking:
+        yield asking
+
+
+def listed(asking: Asking, what: str, filter_: str = "", size: int = 1000) -> list[Any]:
+    """Return all rows of a list that fit a filter."""
+    found = LISTS[what]
+    pages = all_pages(asking, found.request(filter=filter_, page_size=size))
+    return [row for page in pages for row in getattr(page, found.rows)]
+
+
+def quoted(value: str) -> str:
+    """Return a text as a filter has it."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def shown(value: object) -> str:
+    """Return a value as a filter has it."""
+    match value:
+        case Word():
+            return value.text
+        case datetime():
+            return quoted(written(value))
+        case str():
+            return quoted(value)
+        case _:
+            return str(value)
+
+
+def rank(value: Any) -> tuple[Any, ...]:  # noqa: ANN401  # any value
+    """Return what orders values: one that is not there equals none that is, and a time that never comes is the last."""
+    return (1,) if value is None else (0, value)
+
+
+def comparisons(what: str, rows: list[Any], chance: random.Random) -> list[Comparison]:
+    """Return every field with every operator and values that occur, are a microsecond off, or do not occur at all."""
+    made = []
+    for name, known in LISTS[what].fields.items():
+        values = list(dict.fromkeys(value for value in map(known.of, rows) if value is not None))
+        values = chance.sample(values, min(len(values), 1 if known.ops is ORDER else 3))
+        if name.endswith("_time"):
+            values = [near for value in values[:1] for near in (value, value + US)]
+        for value, (op, holds) in product(dict.fromkeys([*values, *known.more]), known.ops.items()):
+            fits = partial(_fits, of=known.of, holds=holds, value=value)
+            made.append(Comparison(f"{name} {op} {shown(value)}", fits))
+    return made
+
+
+def _fits(row: Any, of: Callable[[Any], Any], holds: Callable[[Any, Any], bool], value: object) -> bool:  # noqa: ANN401  # any row
+    return holds(rank(of(row)), rank(value))
+
+
+def names(rows: list[Any]) -> list[str]:
+    """Return the names of rows."""
+    return [row.name for row in rows]
+
+
+def test_every_field_of_every_list_is_compared_as_python_compares_it(
+    asking: Asking, app: App, bank: BankServer
+) -> None:
+    """All documented fields, all their operators; alone, and several of them joined by AND, in pages of any size."""
+
+    one_of_each(asking, app, bank)
+    chance = random.Random(7)  # noqa: S311  # picks what to try
+
+    for what, known in LISTS.items():
+        rows = listed(asking, what)
+        tried = comparisons(what, rows, chance)
+        assert {name.partition(".")[0] for name in known.fields} == set(known.declared), what
+        joined = [chance.sample(tried, chance.randint(2, 4)) for _ in range(12)]
+        for conjunction in [*([one] for one in tried), *joined]:
+            filter_ = " AND ".join(one.text for one in conjunction)
+            wanted = [row for row in rows if all(one.fits(row) for one in conjunction)]
+            size = 1 if 0 < len(wanted) < 3 else 1000
+            assert names(listed(asking, what, filter_, size)) == names(wanted), (what, filter_)
+
+
+HOSTILE = [
+    "x' OR '1'='1",
+    "'; DROP TABLE wallets; --",
+    '"} OR {"',
+    "%(filter_0)s %s %",
+    ":filter_0 :wallet $1",
+    "a\\' \\\" \\",
+    "\\u0000 \\x00 {}",
+    "_%*?",
+    "line\nbreak\ttab\r",
+    "NULL",
+    "é e\u0301 \U0001f4a5 \u202eabc\u202c",
+]
+
+
+def test_a_value_that_looks_like_something_else_is_a_value(asking: Asking, owner: psycopg.Connection) -> None:
+    """SQL, placeholders, escapes, wildcards: found as they are, by who has them and by nobody else."""
+
+    labelled = {
+        f"w-{number}": value.translate({ord(blank): " " for blank in "\n\t\r"}) for number, value in enumerate(HOSTILE)
+    }
+    for number, value in enumerate(HOSTILE):
+        open_wallets(asking, f"w-{number}", display_name=value, labels={"k": labelled[f"w-{number}"]})
+        deposit(asking, f"w-{number}", 5, external_reference=value, labels={"k": labelled[f"w-{number}"]})
+    everybody = {f"wallets/w-{number}" for number in range(len(HOSTILE))}
+
+    for number, value in enumerate(HOSTILE):
+        me, marked = f"wallets/w-{number}", quoted(labelled[f"w-{number}"])
+        for filter_ in (f"display_name = {quoted(value)}", f"labels.k = {marked}"):
+            assert names(listed(asking, "wallets", filter_)) == [me], filter_
+        for filter_ in (f"display_name != {quoted(value)}", f"labels.k != {marked}"):
+            assert set(names(listed(asking, "wallets", filter_))) == everybody - {me}, filter_
+        for field, other in product(("owner", "currency_code"), ("=", "!=")):
+            found = listed(asking, "wallets", f"{field} {other} {quoted(value)}")
+            assert len(found) == (len(HOSTILE) if other == "!=" else 0)
+        of_mine = transaction_pb.ListTransactionsRequest(
+            wallet=me,
+            filter=f"external_reference = {quoted(value)} AND labels.k = {marked} AND source != {quoted(value)}",
+        )
+        assert len(asking.ok(of_mine).transactions) == 1
+    assert owner.execute("SELECT count(*) FROM wallets WHERE role = 'ORDINARY'").fetchone() == (len(HOSTILE),)
+
+
+def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(
+    asking: Asking, owner: psycopg.Connection
+) -> None:
+    """Pages are short or empty on the way, their tokens go on; nothing is found twice, and the last token is empty."""
+
+    count = 2 * STRETCH + 101
+    open_wallets(asking, "alice", "bob")
+    write_history(owner, count)
+    wanted: dict[str, Callable[[int], bool]] = {
+        'labels.tier = "gold"': lambda n: n % 500 == 3,
+        'labels.tier = "gold" AND external_reference = "ref-3" AND amount > 0': lambda n: n % 1000 == 3,
+        "state = PARTLY_REVERSED": lambda n: n % 100 == 48,
+        "type = REVERSAL AND amount > 1": lambda n: n % 100 == 99,
+        'external_reference = "ref-1" AND execute_time < "2025-01-01T00:00:00.000002Z"': lambda n: n == 1,
+        "amount > 1000000": lambda n: False,  # noqa: ARG005  # no number fits
+    }
+
+    for filter_, fits in wanted.items():
+        for size in (2, 1000):
+            request = transaction_pb.ListTransactionsRequest(wallet="wallets/alice", filter=filter_, page_size=size)
+            pages = all_pages(asking, request)
+            found = [int(one.name[-12:], 16) for page in pages for one in page.transactions]
+            assert found == [n for n in range(count, 0, -1) if fits(n)], (filter_, size)
+            assert all(len(page.transactions) <= size for page in pages)
+            # Each page looks at a stretch, and a stretch is not looked at again for every row in it.
+            assert len(pages) <= len(found) / size + count / STRETCH + 2, (filter_, size)
+
+
+def test_other_lists_go_on_after_a_stretch_without_a_match_too(asking: Asking, owner: psycopg.Connection) -> None:
+    """Among more rows than a page looks at, all made at the same instant, the oldest and the newest are found."""
+
+    open_wallets(asking, "alice")
+    owner.execute(
+        """
+        INSERT INTO withdrawals (id, wallet, amount, bank_account, description, execute_time, create_time, update_time,
+            state, next_attempt_time, fence, asks, bank_reference, attention)
+        SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, key,
+            CASE WHEN n IN (1, 2, %(count)s) THEN 7 ELSE 1 END, '', '', now(), now(), now(), 'SCHEDULED', now(), 0, 0,
+            '', ''
+        FROM wallets, generate_series(1, %(count)s) AS n
+        WHERE wallets.id = 'alice'
+        """,
+        {"count": 2 * STRETCH + 2},
+    )
+
+    for wallet, size in product(("wallets/alice", ""), (1, 2, 1000)):
+        request = schedule_pb.ListWithdrawalsRequest(wallet=wallet, filter="amount = 7", page_size=size)
+        found = [one.name[-4:] for page in all_pages(asking, request) for one in page.withdrawals]
+        assert found == [f"{2 * STRETCH + 2:04x}", "0002", "0001"], (wallet, size)
+
+
+def test_a_range_of_times_is_exact_to_the_microsecond_at_both_ends(asking: Asking, owner: psycopg.Connection) -> None:
+    """Any two ends, open or closed, among entries of which three share each instant; in any zone."""
+
+    open_wallets(asking, "alice", "bob")
+    write_history(owner, 90)
+    times = {n: BEGAN + (n - 1) // 3 * STEP for n in range(90, 0, -1)}
+    offsets = st.integers(-3, 63)
+    zones = st.sampled_from(["Z", "+00:00", "+03:30", "-11:00"])
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(st.sampled_from(list(ORDER)), offsets, zones), min_size=1, max_size=3), st.booleans())
+    def finds_them(ends: list[tuple[str, int, str]], of_a_type: bool) -> None:  # noqa: FBT001  # drawn
+        parts, wanted = [], dict(times)
+        for op, offset, zone in ends:
+            end = BEGAN + offset * US
+            local = end.replace(tzinfo=UTC).astimezone(datetime.fromisoformat(f"2025-01-01T00:00:00{zone}").tzinfo)
+            parts.append(f'execute_time {op} "{local.isoformat(timespec="microseconds")}"')
+            wanted = {n: time for n, time in wanted.items() if ORDER[op](time, end)}
+        if of_a_type:
+            parts.insert(len(parts) // 2, "type = DEPOSIT")
+            wanted = {n: time for n, time in wanted.items() if n % 10 < 6}
+        found = listed(asking, "transactions", " AND ".join(parts), 50)
+        assert [int(one.name[-12:], 16) for one in found] == list(wanted), parts
+
+    finds_them()
+
+
+def test_a_filter_that_is_not_understood_names_where_and_what(asking: Asking) -> None:
+    """Unknown fields, operators that a field has not, words and numbers that there are not: the place, the token."""
+
+    for what, known in LISTS.items():
+        some, time_ = next(iter(known.fields)), next(name for name in known.fields if name.endswith("_time"))
+        cases = {
+            "nonsense": (0, "nonsense"),
+            "nonsense = 1": (0, "nonsense"),
+            f"{some}": (len(some), ""),
+            f"{some} = ": (len(some) + 3, ""),
+            f'{some} < "x"': (len(some) + 1, "<"),
+            f'{time_} = "yesterday"': (len(time_) + 3, '"yesterday"'),
+            "فارسی = 1": (0, "ف"),
+            f"{some} = a OR {some} = b": (len(some) + 5, "OR"),
+            "name = x": (0, "name"),
+        }
+        for filter_, (position, token) in cases.items():
+            answer = asking.refused(known.request(filter=filter_, page_token="not a token"))
+            assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "FILTER_INVALID"), (what, filter_)
+            assert answer.metadata == {"position": str(position), "token": token}, (what, filter_)
+        too_long = asking.refused(known.request(filter="x" * 1025, page_token="not a token"))
+        assert (too_long.reason, too_long.violations) == ("INVALID_FIELDS", ("filter",)), what
+    for character in ("\U0001f4a5", "(", '"', "\\", "\n", "a", "\u202e"):  # what is told of it must fit into a header
+        answer = asking.call("WalletService/ListWallets", wallet_pb.ListWalletsRequest(filter=character * 1024))
+        assert answer.reason == "FILTER_INVALID" or (answer.code == "OK" and character == "\n"), character
+    longest = f'owner = "{uuid4()}" AND ' * 9 + f'owner = "{"x" * 500}"'
+    assert list(asking.ok(wallet_pb.ListWalletsRequest(filter=longest)).wallets) == []

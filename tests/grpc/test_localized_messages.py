@@ -1,0 +1,362 @@
+"""Errors in the caller's own language: complete, true to their metadata, and small enough to travel."""
+
+# ruff: noqa: RUF001  # Persian digits are meant
+
+import base64
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import fields
+from string import Formatter
+from typing import Any, NoReturn, cast
+from urllib.parse import quote
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from wallet.v1 import hold_service_pb2, schedule_service_pb2, transaction_service_pb2, wallet_service_pb2
+from wallet.v1.error_reason_pb2 import ErrorReason
+
+from wallet_core.domain import errors
+from wallet_grpc.errors import CATALOGUE, InvalidFields, Kind, status_of
+from wallet_grpc.interceptors.errors import errors_interceptor, showing_errors
+from wallet_grpc.messages.language import LANGUAGES, preferred
+from wallet_grpc.messages.texts import READ, TEXTS
+
+REASONS = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118  # no mapping
+GET_WALLET = "/wallet.v1.WalletService/GetWallet"
+TRANSFER = "/wallet.v1.TransactionService/Transfer"
+
+each_language = pytest.mark.parametrize("language", LANGUAGES)
+
+
+def example(kind: type[errors.WalletError], text: str = "x", number: int = 7) -> errors.WalletError:
+    """Return an error of a class, about things of these names and numbers."""
+    if issubclass(kind, InvalidFields):
+        return InvalidFields([errors.InvalidField(f"{place}{text}", text) for place in range(12)])
+    named = {"currency": "USD"}
+    told = fields(cast("Any", kind)) if hasattr(kind, "__dataclass_fields__") else ()
+    return kind(**{one.name: number if one.type is int else named.get(one.name, text) for one in told})
+
+
+def metadata_keys() -> dict[str, set[str]]:
+    """Return the keys of every reason's metadata."""
+    return {face.reason_name: set(face.metadata(example(kind))) for kind, face in CATALOGUE.items()}
+
+
+def placeholders(*sentences: str) -> set[str]:
+    """Return the names that texts want to be told."""
+    return {name for sentence in sentences for _, name, _, _ in Formatter().parse(sentence) if name is not None}
+
+
+def detail(status: status_pb2.Status, into: Any) -> Any:  # noqa: ANN401  # google.rpc has no types
+    """Return the detail of a message's type; None where there is none."""
+    return next((into for packed in status.details if packed.Unpack(into)), None)
+
+
+def localized(status: status_pb2.Status) -> tuple[str, str] | None:
+    """Return language and text of a status, where it has one."""
+    found = detail(status, error_details_pb2.LocalizedMessage())
+    return (found.locale, found.message) if found is not None else None
+
+
+def said(error: errors.WalletError, accept_language: str = "en", *, read: bool = False) -> str:
+    """Return what a person is told of an error, without the marks that keep names in order in Persian."""
+    found = localized(status_of(error, read=read, accept_language=accept_language))
+    assert found is not None
+    return found[1].replace("\N{FIRST STRONG ISOLATE}", "").replace("\N{POP DIRECTIONAL ISOLATE}", "")
+
+
+def header_bytes(status: status_pb2.Status) -> int:
+    """Return the size of the headers that carry a status."""
+    packed = base64.b64encode(status.SerializeToString())
+    return len(packed) + len(quote(status.message)) + len("grpc-status-details-bin" + "grpc-message") + 2 * 32
+
+
+@contextmanager
+def raising(error: Exception) -> Iterator[grpc.Channel]:
+    """Serve a method that always fails, behind the interceptor; yield a channel to it."""
+
+    def fail(request: bytes, context: grpc.ServicerContext) -> NoReturn:
+        del request, context
+        raise error
+
+    service, _, method = GET_WALLET.removeprefix("/").partition("/")
+    handler = grpc.method_handlers_generic_handler(service, {method: grpc.unary_unary_rpc_method_handler(fail)})
+    with ThreadPoolExecutor(1) as pool:
+        server = grpc.server(pool, handlers=[handler], interceptors=[errors_interceptor()])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                yield channel
+        finally:
+            server.stop(None).wait()
+
+
+def answer(channel: grpc.Channel, *metadata: tuple[str, str]) -> status_pb2.Status:
+    """Call the method that fails; return its status."""
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(GET_WALLET, request_serializer=bytes)(b"", metadata=metadata, timeout=10)
+    status = rpc_status.from_call(cast("Any", caught.value))
+    assert status is not None
+    return status
+
+
+@each_language
+def test_every_reason_has_a_text(language: str) -> None:
+    """And none is there for a reason that nobody can meet."""
+
+    assert set(TEXTS[language].happened) == REASONS
+
+
+@each_language
+def test_texts_name_what_the_metadata_has(language: str) -> None:
+    """All of it and nothing else; of invalid fields, which have no metadata, those that BadRequest names."""
+
+    named = {reason: placeholders(*sentences) for reason, sentences in TEXTS[language].happened.items()}
+
+    assert named == metadata_keys() | {"INVALID_FIELDS": {"fields"}}
+    assert placeholders(TEXTS[language].item) == {"item"}
+    assert placeholders(*TEXTS[language].next.values()) == set()
+
+
+@each_language
+def test_what_to_do_next_is_said_of_every_kind(language: str) -> None:
+    """Of reads, and of the reasons that have an advice of their own."""
+
+    own = {face.reason_name for face in CATALOGUE.values() if face.advice}
+
+    assert set(TEXTS[language].next) == {*Kind, READ} | own
+
+
+def test_english_advice_is_the_messages_own() -> None:
+    """One call is not told two things to do."""
+
+    for kind in CATALOGUE:
+        for read in (False, True):
+            status = status_of(example(kind), read=read, accept_language="en")
+            _, text = localized(status) or ("", "")
+            nexts = [advice for advice in TEXTS["en"].next.values() if text.endswith(advice)]
+            assert [status.message.endswith(advice) for advice in nexts] == [True], kind
+
+
+def test_what_stands_in_the_way_has_persian_words() -> None:
+    """All of it, also what is said after the name of what is open."""
+
+    assert set(TEXTS["fa"].words["because"]) == set(errors.Because)
+
+    blocked = errors.StateTransitionForbidden("wallets/a", "ACTIVE", f"holds/1 {errors.Because.STILL_OPEN}")
+    _, said = localized(status_of(blocked, read=False, accept_language="fa")) or ("", "")
+    assert "holds/1\N{POP DIRECTIONAL ISOLATE} هنوز باز است" in said
+
+
+def test_states_have_persian_words() -> None:
+    """A reader of Persian is not shown the names that programs use."""
+
+    modules = (wallet_service_pb2, transaction_service_pb2, schedule_service_pb2, hold_service_pb2)
+    messages = [message for module in modules for message in module.DESCRIPTOR.message_types_by_name.values()]
+    names = {name for message in messages for name in message.enum_values_by_name if name.startswith("STATE_")}
+    states = {name.removeprefix("STATE_") for name in names}
+
+    assert set(TEXTS["fa"].words["state"]) == states - {"UNSPECIFIED"} | {
+        "ENDED",
+        "ENDING",
+    }  # of rules, which have no states
+    assert "وضعیت آن: مسدود." in said(errors.WalletNotActive("wallets/alice", "FROZEN"), "fa")
+
+
+@each_language
+def test_every_error_is_told_whole(language: str) -> None:
+    """Nothing is left to fill in, nothing is empty, and it ends with what to do."""
+
+    for kind, face in CATALOGUE.items():
+        text = said(example(kind), language)
+        advice = TEXTS[language].next.get(face.reason_name) or TEXTS[language].next[face.kind]
+        assert "{" not in text
+        assert "  " not in text
+        assert text.endswith(f" {advice}"), kind
+
+
+@pytest.mark.parametrize(
+    ("currency", "english", "persian"),
+    [
+        ("USD", "1,234.56 USD", "۱٬۲۳۴٫۵۶ USD"),
+        ("JPY", "123,456 JPY", "۱۲۳٬۴۵۶ JPY"),
+        ("BHD", "123.456 BHD", "۱۲۳٫۴۵۶ BHD"),
+        ("IRR", "1,234.56 IRR", "۱٬۲۳۴٫۵۶ IRR"),
+    ],
+)
+def test_amounts_are_decimals_as_people_write_them(currency: str, english: str, persian: str) -> None:
+    """With the currency's decimals by ISO 4217, and each language's digits and separators."""
+
+    short = errors.InsufficientFunds("wallets/alice", currency, 0, 123456)
+
+    assert english in said(short)
+    assert persian in said(short, "fa")
+
+
+def test_large_amounts_are_not_rounded() -> None:
+    """The largest that can be stored, to its last minor unit."""
+
+    short = errors.InsufficientFunds("wallets/alice", "USD", 0, 2**63 - 1)
+
+    assert "92,233,720,368,547,758.07 USD" in said(short)
+
+
+def test_what_there_is_nothing_to_say_of_is_left_out() -> None:
+    """A use that was refused made nothing; a state may say it all; a filter may end too early."""
+
+    used = errors.RequestIdReused("id", "Transfer", "transactions/1")
+    stuck = errors.StateTransitionForbidden("wallets/alice", "ACTIVE", "it holds money")
+    wrong = errors.FilterInvalid(4, "~", "no operator")
+
+    assert "It made transactions/1." in said(used)
+    assert "It made" not in said(errors.RequestIdReused("id", "Transfer", ""))
+    assert "What stands in the way: it holds money." in said(stuck)
+    assert "in the way" not in said(errors.StateTransitionForbidden("wallets/alice", "ACTIVE"))
+    assert "What stands there: “~”." in said(wrong)
+    assert "stands there" not in said(errors.FilterInvalid(4, "", "no operator"))
+
+
+def test_messages_hold_what_the_error_adds() -> None:
+    """In its own words, after the metadata."""
+
+    wrong = status_of(errors.FilterInvalid(4, "~", "expected an operator"), read=True)
+    stuck = status_of(errors.StateTransitionForbidden("wallets/alice", "ACTIVE", "it holds money"), read=False)
+
+    assert "cannot be understood: position 4, token ~ (expected an operator)." in wrong.message
+    assert "does not allow this: resourceName wallets/alice, state ACTIVE (it holds money)." in stuck.message
+
+
+def test_an_item_of_a_batch_is_named() -> None:
+    """In metadata, message and both languages; the first is item 0; where there is no batch there is no item."""
+
+    for place, in_persian in ((0, "۰"), (12, "۱۲")):
+        refused = errors.WalletNotActive("wallets/alice", "FROZEN")
+        refused.item = place
+        status = status_of(refused, read=False)
+        assert detail(status, error_details_pb2.ErrorInfo()).metadata["item"] == str(place)
+        assert status.message.startswith(f"Item {place}, counted from 0: The wallet is frozen or closed")
+        assert said(refused).startswith(f"Item {place} of the request, ")
+        assert said(refused, "fa").startswith(f"مورد شمارهٔ {in_persian} درخواست ")
+    alone = errors.WalletNotActive("wallets/alice", "FROZEN")
+    assert "item" not in detail(status_of(alone, read=False), error_details_pb2.ErrorInfo()).metadata
+    assert "item" not in said(alone).lower()
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("fa", "fa"),
+        ("FA-ir", "fa"),
+        ("fa-Arab-IR", "fa"),
+        ("en-US", "en"),
+        ("*", "en"),
+        ("fa, en", "fa"),
+        ("en;q=0.5, fa;q=0.9", "fa"),
+        ("en;q=0.5 , fa ; q=0.499", "en"),
+        ("de, fr;q=0.9, fa;q=0.001", "fa"),
+        ("de, *;q=0.5", "en"),
+        ("*, en;q=0.1", "fa"),
+        ("en;q=0, *", "fa"),
+        ("fa;q=0", "en"),
+        ("fa;q=0.000, de", "en"),
+        ("de", "en"),
+        ("fan", "en"),
+        ("", "en"),
+        ("fa;q=2", "en"),
+        ("fa;q=high", "en"),
+        ("fa_IR", "en"),
+        (",;=,\x00", "en"),
+        ("fa;q=high, fa-IR;q=0.5", "fa"),
+        ("de," * 85 + "fa", "en"),
+        ("fa," + "x" * 100_000, "fa"),
+        ("x" * 253 + ",fan", "en"),
+    ],
+)
+def test_language_is_chosen_by_accept_language(header: str, language: str) -> None:
+    """By weight, then by place; English where nothing fits or can be read; no more is looked at than the limit."""
+
+    assert preferred(header) == language
+
+
+def test_who_does_not_ask_is_told_nothing_more() -> None:
+    """The other details stay as they are."""
+
+    error = errors.ResourceNotFound("wallets/alice")
+    plain = status_of(error, read=False)
+    both = status_of(error, read=False, accept_language="fa")
+
+    assert localized(plain) is None
+    assert list(plain.details) == list(both.details)[:-1]
+    assert plain.message == both.message
+
+
+@each_language
+def test_the_largest_error_fits_in_headers(language: str) -> None:
+    """GRPC takes 8 KiB; 7 leave room for what else is in them. Fields and tokens are as long and wide as may come."""
+
+    wide = "\N{MONEY BAG}"
+    longest: list[errors.WalletError] = [
+        InvalidFields([errors.InvalidField(f"{place}{letter * 500}", letter * 500) for place in range(12)])
+        for letter in ("x", wide)
+    ]
+    longest += [errors.FilterInvalid(1000, wide * 64, "d" * 400)]
+    longest += [example(kind, "wallets/" + "x" * 63, 2**63 - 1) for kind in CATALOGUE]
+
+    sizes = {header_bytes(status_of(error, read=False, accept_language=language)): error for error in longest}
+
+    assert max(sizes) < 7 * 1024, sizes[max(sizes)]
+
+
+def test_callers_hear_their_language_over_the_wire() -> None:
+    """Nothing without the header, in whatever form it is sent; a repeated header is one list."""
+
+    with raising(errors.ResourceNotFound("wallets/alice")) as channel:
+        plain = answer(channel)
+        english = answer(channel, ("accept-language", "de"))
+        persian = answer(channel, ("accept-language", "en;q=0.5"), ("accept-language", "fa-IR"))
+
+    assert localized(plain) is None
+    assert (localized(english) or "")[0] == "en"
+    locale, text = localized(persian) or ("", "")
+    assert locale == "fa"
+    assert "یافت نشد" in text
+    assert text.endswith(TEXTS["fa"].next[READ])
+    assert detail(persian, error_details_pb2.ErrorInfo()).reason == "RESOURCE_NOT_FOUND"
+
+
+def test_the_largest_error_arrives() -> None:
+    """In the wider language, with all its details."""
+
+    large = InvalidFields([errors.InvalidField(f"{n}" + "f" * 500, "d" * 500) for n in range(12)])
+
+    with raising(large) as channel:
+        status = answer(channel, ("accept-language", "fa"))
+
+    assert len(detail(status, error_details_pb2.BadRequest()).field_violations) == 10
+    assert (localized(status) or "")[0] == "fa"
+
+
+def test_a_defect_is_told_by_its_number_in_every_language() -> None:
+    """Its own words stay inside."""
+
+    with raising(RuntimeError("secret dsn")) as channel:
+        status = answer(channel, ("accept-language", "fa"))
+
+    _, text = localized(status) or ("", "")
+    assert detail(status, error_details_pb2.ErrorInfo()).metadata["correlationId"] in text
+    assert b"secret" not in status.SerializeToString()
+
+
+def test_a_call_that_succeeds_is_not_asked_for_its_language() -> None:
+    """Choosing one costs failing calls only."""
+
+    class Unread:
+        def invocation_metadata(self) -> NoReturn:
+            raise AssertionError
+
+    with showing_errors(TRANSFER, cast("grpc.ServicerContext", Unread())):
+        pass

@@ -1,0 +1,110 @@
+"""Receipts over the wire: of every type of transaction, in both languages, the same bytes for ever."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from wallet.v1 import transaction_service_pb2 as pb
+from wallet.v1 import wallet_service_pb2 as wallet_pb
+
+from bank_stub.server import BankServer
+from tests.documents.samples import text_of
+from tests.support.asking import Asking, deposit, open_wallets, reverse, transfer
+from tests.support.one_of_each import one_of_each
+from wallet_core.usecases.app import App
+
+LANGUAGES = ("en", "fa")
+
+
+@pytest.fixture
+def asking(server: str) -> Iterator[Asking]:
+    """Return a bare channel to the server."""
+    with Asking(server) as asking:
+        yield asking
+
+
+def receipt(asking: Asking, name: str, language: str = "") -> pb.GetReceiptResponse:
+    """Return a receipt."""
+    found: pb.GetReceiptResponse = asking.ok(pb.GetReceiptRequest(name=name, language=language))
+    return found
+
+
+def test_every_type_of_transaction_has_a_receipt_in_both_languages(asking: Asking, app: App, bank: BankServer) -> None:
+    """A PDF that says id and amount, and a file name without a folder."""
+
+    one_of_each(asking, app, bank)
+    listed = [
+        one
+        for wallet in ("alice", "bob", "system:in_transit:USD")
+        for one in asking.ok(pb.ListTransactionsRequest(wallet=f"wallets/{wallet}", page_size=1000)).transactions
+    ]
+    one_a_type = {one.type: one for one in listed}
+    assert set(one_a_type) == set(pb.Transaction.Type.values()) - {pb.Transaction.TYPE_UNSPECIFIED}
+
+    for number, (type_, one) in enumerate(sorted(one_a_type.items())):
+        whole, cents = divmod(one.amount.minor_units, 100)
+        amount = f"{whole:,}.{cents:02}"
+        # Persian of every fourth: each is a tenth of a second's work, and the words are tested elsewhere.
+        for language, shown in [("en", amount), ("fa", amount.translate(PERSIAN))][: 1 if number % 4 else 2]:
+            told = receipt(asking, one.name, language)
+            assert told.pdf.startswith(b"%PDF-"), (type_, language)
+            text = text_of(told.pdf)
+            assert one.name in text, (type_, language)
+            assert shown in text, (type_, language)
+            assert told.filename.endswith(".pdf")
+            assert not set(told.filename) & set("/\\: ")
+
+
+# Digits, and what stands between them.
+PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹\u066c\u066b")
+
+
+def test_a_receipt_is_the_same_bytes_whatever_has_happened_since(asking: Asking) -> None:
+    """Reversed, its wallets renamed, labelled, frozen; empty means English."""
+
+    open_wallets(asking, "alice", "bob", display_name="Before")
+    deposit(asking, "alice", 1000)
+    moved = transfer(asking, "alice", "bob", 999, description="Rent", external_reference="r-1")
+    before = {language: receipt(asking, moved.name, language) for language in LANGUAGES}
+    assert before["en"].pdf != before["fa"].pdf
+
+    reverse(asking, moved, 9)
+    reverse(asking, moved)
+    for wallet in ("alice", "bob"):
+        renamed = wallet_pb.Wallet(name=f"wallets/{wallet}", display_name="After", labels={"k": "v"})
+        mask = FieldMask(paths=["display_name", "labels"])
+        asking.ok(wallet_pb.UpdateWalletRequest(wallet=renamed, update_mask=mask, request_id=str(uuid4())))
+        asking.ok(wallet_pb.FreezeWalletRequest(name=f"wallets/{wallet}", request_id=str(uuid4())))
+
+    assert {"en": receipt(asking, moved.name), "fa": receipt(asking, moved.name, "fa")} == before
+    assert all(said in text_of(before["en"].pdf) for said in (moved.name, "9.99", "alice", "bob", "Rent", "r-1"))
+
+
+def test_a_receipt_of_nothing_or_in_no_language_is_refused(asking: Asking) -> None:
+    """NOT_FOUND with the name; other languages, and other spellings of ours, INVALID_ARGUMENT, which comes first."""
+
+    open_wallets(asking, "alice")
+    name = f"transactions/{uuid4()}"
+
+    unknown = asking.refused(pb.GetReceiptRequest(name=name, language="fa"))
+    assert (unknown.code, unknown.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
+    assert unknown.metadata == {"resourceName": name}
+    for language in ("de", "EN", "fa-IR", " en", "en\n", "\x00", "e" * 9999):
+        answer = asking.refused(pb.GetReceiptRequest(name=name, language=language))
+        assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "INVALID_FIELDS"), language
+        assert answer.violations == ("language",)
+    for bad in ("", "transactions/x", name.upper(), f"{name}\n", name.replace("transactions", "wallets")):
+        assert asking.refused(pb.GetReceiptRequest(name=bad)).violations == ("name",)
+
+
+def test_any_words_that_a_transaction_may_have_fit_on_its_receipt(asking: Asking) -> None:
+    """Controls, private and missing characters, other directions, no words at all: a PDF, never an error."""
+
+    open_wallets(asking, "alice")
+    odd = "\u202e\u2066\u200d\ufeff\ufdfa\ufffe\U0010ffff\U000e0001\u0301\u0e33\x01\x7f\x85\u2028\t\r\n%()<>\\{}"
+    words = [odd, odd[::-1] * 8, "".join(map(chr, range(0x600, 0x700)))]
+
+    for number, description in enumerate(words):
+        made = deposit(asking, "alice", 1, description=description, external_reference=description[:128])
+        assert made.name in text_of(receipt(asking, made.name, LANGUAGES[number % 2]).pdf), number

@@ -1,0 +1,82 @@
+"""How calls are made: one channel, one deadline, one language, errors typed."""
+
+import json
+from collections.abc import Callable, Iterator
+from importlib import resources
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from wallet_grpc.client.errors import call_failed
+
+Response = TypeVar("Response", bound=Message)
+
+PAGE = 200
+
+
+class Calls:
+    """The channel that all services share, and the ways to call over it."""
+
+    def __init__(self, target: str, *, timeout_s: float = 10.0, accept_language: str | None = None) -> None:
+        self._timeout_s = timeout_s
+        self._metadata = (("accept-language", accept_language),) if accept_language is not None else ()
+        self._channel = grpc.insecure_channel(
+            target,
+            options=[
+                ("grpc.service_config", _service_config()),
+                # A connection of its own: clients that are to spread over servers do not share one.
+                ("grpc.use_local_subchannel_pool", 1),
+            ],
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    def _change(self, call: Callable[..., Response], request: Any) -> Response:  # noqa: ANN401  # any request with an id
+        return self._answer(call, request, request.request_id or None)
+
+    def _read(self, call: Callable[..., Response], request: Message) -> Response:
+        return self._answer(call, request, None)
+
+    def _pages(self, call: Callable[..., Response], request: Any) -> Iterator[Response]:  # noqa: ANN401  # any list request
+        """Go on until there is no next page: one that is short or empty need not be the last."""
+        while True:
+            page = self._read(call, request)
+            yield page
+            request.page_token = page.next_page_token  # type: ignore[attr-defined]  # every list response has one
+            if not request.page_token:
+                return
+
+    def _stream(self, call: Callable[..., Any], request: Message) -> Iterator[Any]:
+        """Return what comes, however long it takes: the time that a stream has stands in the service config."""
+        # Not told to wait for a server: it would wait as long.
+        answer = call(request, metadata=self._metadata)
+        try:
+            yield from answer
+        except grpc.RpcError as error:
+            raise call_failed(error, None) from None
+        finally:
+            answer.cancel()
+
+    def _answer(self, call: Callable[..., Response], request: Message, request_id: str | None) -> Response:
+        try:
+            return call(request, timeout=self._timeout_s, wait_for_ready=True, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise call_failed(error, request_id) from None
+
+
+def _service_config() -> str:
+    """Return the retry policy that ships beside the protos."""
+    text = resources.files("wallet.v1").joinpath("wallet_grpc_service_config.json").read_text()
+    return json.dumps(json.loads(text))

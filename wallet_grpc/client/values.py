@@ -1,0 +1,49 @@
+"""What callers hand in and get back: amounts, times, and messages as plain data."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from wallet.v1 import money_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """So many minor units of a currency: 10.05 USD is ``Amount("USD", 1005)``."""
+
+    currency_code: str
+    minor_units: int
+
+    def message(self) -> money_pb2.Money:
+        """Return it as the protos have it."""
+        return money_pb2.Money(currency_code=self.currency_code, minor_units=self.minor_units)
+
+
+def as_dict(message: Message) -> dict[str, Any]:
+    """Return a message as a program reads it: the protos' field names, defaults included, amounts as text."""
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def new_request_id() -> str:
+    """Return a request id that nobody has used."""
+    return str(uuid4())
+
+
+def money_message(amount: Amount | None) -> money_pb2.Money | None:
+    """Return an amount as the protos have it, None where there is none."""
+    return amount.message() if amount is not None else None
+
+
+def timestamp(time: datetime | None) -> Timestamp | None:
+    """Return a time as the protos have it, None where there is none; raise ``ValueError`` where it has no zone."""
+    if time is None:
+        return None
+    if time.tzinfo is None:
+        raise ValueError("a time needs a time zone")
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp

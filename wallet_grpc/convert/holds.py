@@ -1,0 +1,75 @@
+"""HoldService."""
+
+from wallet.v1 import hold_service_pb2 as pb
+from wallet.v1.money_pb2 import Money as MoneyPb
+
+from wallet_core.domain.capture_hold import CaptureHold
+from wallet_core.domain.end_hold import VoidHold
+from wallet_core.domain.hold import Hold
+from wallet_core.domain.place_hold import PlaceHold
+from wallet_core.domain.wallet import wallet_name
+from wallet_core.usecases.app import new_id
+from wallet_grpc.convert.values import (
+    labels_of,
+    money_message,
+    money_of,
+    request_of,
+    resource_uuid,
+    time_of,
+    timestamp_message,
+    wallet_id,
+)
+
+
+def place_command(request: pb.PlaceHoldRequest, caller: str) -> PlaceHold:
+    """Return what ``PlaceHold`` asks."""
+    return PlaceHold(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        id=new_id(),
+        wallet=wallet_id(request.wallet),
+        amount=money_of(request.amount),
+        expire_time=time_of(request.expire_time, "expire_time"),
+        description=request.description,
+    )
+
+
+def capture_command(request: pb.CaptureHoldRequest, caller: str) -> CaptureHold:
+    """Return what ``CaptureHold`` asks."""
+    return CaptureHold(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        id=new_id(),
+        hold=resource_uuid(request.name),
+        destination=wallet_id(request.destination),
+        amount=money_of(request.amount) if request.HasField("amount") else None,
+        final=request.final,
+        description=request.description,
+        labels=labels_of(request.labels),
+    )
+
+
+def void_command(request: pb.VoidHoldRequest, caller: str) -> VoidHold:
+    """Return what ``VoidHold`` asks."""
+    return VoidHold(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        hold=resource_uuid(request.name),
+    )
+
+
+def hold_message(hold: Hold, *, validated_only: bool = False) -> pb.Hold:
+    """Show a hold; one that was only validated has no name."""
+    currency = hold.amount.currency
+    return pb.Hold(
+        name="" if validated_only else hold.name,
+        wallet=wallet_name(hold.wallet),
+        amount=money_message(hold.amount),
+        captured_amount=MoneyPb(currency_code=currency, minor_units=hold.captured),
+        remaining_amount=MoneyPb(currency_code=currency, minor_units=hold.held),
+        state=pb.Hold.State.Value(f"STATE_{hold.state}"),
+        expire_time=timestamp_message(hold.expire_time),
+        description=hold.description,
+        create_time=timestamp_message(hold.create_time),
+        update_time=timestamp_message(hold.update_time),
+    )

@@ -1,0 +1,124 @@
+"""ScheduleService."""
+
+from datetime import datetime
+
+from wallet.v1 import schedule_service_pb2 as pb
+
+from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.order import ScheduledDeposit, Withdrawal
+from wallet_core.domain.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.transaction import transaction_name
+from wallet_core.domain.wallet import wallet_name
+from wallet_core.usecases.app import new_id
+from wallet_grpc.convert.values import (
+    money_message,
+    money_of,
+    optional_time,
+    request_of,
+    resource_uuid,
+    time_of,
+    timestamp_message,
+    wallet_id,
+)
+
+
+def schedule_withdrawal_command(request: pb.ScheduleWithdrawalRequest, caller: str) -> ScheduleWithdrawal:
+    """Return what ``ScheduleWithdrawal`` asks."""
+    return ScheduleWithdrawal(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        id=new_id(),
+        wallet=wallet_id(request.wallet),
+        amount=money_of(request.amount),
+        execute_time=_execute_time(request),
+        bank_account=request.bank_account,
+        description=request.description,
+        reserve=request.reserve,
+    )
+
+
+def schedule_deposit_command(request: pb.ScheduleDepositRequest, caller: str) -> ScheduleDeposit:
+    """Return what ``ScheduleDeposit`` asks."""
+    return ScheduleDeposit(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        id=new_id(),
+        wallet=wallet_id(request.wallet),
+        amount=money_of(request.amount),
+        execute_time=_execute_time(request),
+        collect=request.collect,
+        bank_account=request.bank_account,
+        description=request.description,
+        external_reference=request.external_reference,
+    )
+
+
+def cancel_withdrawal_command(request: pb.CancelWithdrawalRequest, caller: str) -> CancelWithdrawal:
+    """Return what ``CancelWithdrawal`` asks."""
+    return CancelWithdrawal(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        order=resource_uuid(request.name),
+    )
+
+
+def cancel_deposit_command(request: pb.CancelScheduledDepositRequest, caller: str) -> CancelScheduledDeposit:
+    """Return what ``CancelScheduledDeposit`` asks."""
+    return CancelScheduledDeposit(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        order=resource_uuid(request.name),
+    )
+
+
+def withdrawal_message(withdrawal: Withdrawal, *, validated_only: bool = False) -> pb.Withdrawal:
+    """Show a withdrawal; one that was only validated has no name."""
+    return pb.Withdrawal(
+        name="" if validated_only else withdrawal.name,
+        wallet=wallet_name(withdrawal.wallet),
+        amount=money_message(withdrawal.amount),
+        state=pb.Withdrawal.State.Value(f"STATE_{withdrawal.state}"),
+        execute_time=timestamp_message(withdrawal.execute_time),
+        reserve=withdrawal.reserve,
+        bank_account=withdrawal.bank_account,
+        description=withdrawal.description,
+        bank_reference=withdrawal.bank_reference,
+        failure_reason=pb.Withdrawal.FailureReason.Value(
+            f"FAILURE_REASON_{withdrawal.failure_reason or 'UNSPECIFIED'}"
+        ),
+        attempts=withdrawal.attempts_counted,
+        next_attempt_time=optional_time(withdrawal.next_attempt_time),
+        attention=withdrawal.attention,
+        create_time=timestamp_message(withdrawal.create_time),
+        update_time=timestamp_message(withdrawal.update_time),
+    )
+
+
+def deposit_message(deposit: ScheduledDeposit, *, validated_only: bool = False) -> pb.ScheduledDeposit:
+    """Show a scheduled deposit; one that was only validated has no name."""
+    return pb.ScheduledDeposit(
+        name="" if validated_only else deposit.name,
+        wallet=wallet_name(deposit.wallet),
+        amount=money_message(deposit.amount),
+        state=pb.ScheduledDeposit.State.Value(f"STATE_{deposit.state}"),
+        execute_time=timestamp_message(deposit.execute_time),
+        collect=deposit.collect,
+        bank_account=deposit.bank_account,
+        description=deposit.description,
+        external_reference=deposit.external_reference,
+        bank_reference=deposit.bank_reference,
+        failure_reason=pb.ScheduledDeposit.FailureReason.Value(
+            f"FAILURE_REASON_{deposit.failure_reason or 'UNSPECIFIED'}"
+        ),
+        attempts=deposit.attempts_counted,
+        next_attempt_time=optional_time(deposit.next_attempt_time),
+        attention=deposit.attention,
+        transaction=transaction_name(deposit.credit) if deposit.credit is not None else "",
+        create_time=timestamp_message(deposit.create_time),
+        update_time=timestamp_message(deposit.update_time),
+    )
+
+
+def _execute_time(request: pb.ScheduleWithdrawalRequest | pb.ScheduleDepositRequest) -> datetime | None:
+    return time_of(request.execute_time, "execute_time") if request.HasField("execute_time") else None

@@ -1,0 +1,273 @@
+"""TransactionService."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from google.rpc import status_pb2
+from wallet.v1 import transaction_service_pb2 as pb
+from wallet.v1.money_pb2 import Money as MoneyPb
+
+from wallet_core.domain.batch_transfer import BatchTransfer
+from wallet_core.domain.deposit import Deposit
+from wallet_core.domain.errors import InvalidField, Refusal, WalletError
+from wallet_core.domain.hold import hold_name
+from wallet_core.domain.money import Money
+from wallet_core.domain.order import OrderKind, order_name
+from wallet_core.domain.receipt import Language
+from wallet_core.domain.reverse_transaction import ReverseTransaction
+from wallet_core.domain.statement import Statement, StatementEntry, StatementTotal
+from wallet_core.domain.transaction import Transaction, TransactionType, transaction_name
+from wallet_core.domain.transfer import Transfer, TransferTerms
+from wallet_core.domain.wallet import wallet_name
+from wallet_core.usecases.app import new_id
+from wallet_core.usecases.move_money import MoneyMoved
+from wallet_grpc.convert.values import (
+    bound_of,
+    commission_message,
+    labels_of,
+    money_message,
+    money_of,
+    request_of,
+    resource_uuid,
+    timestamp_message,
+    wallet_id,
+)
+from wallet_grpc.errors import public, status_of
+
+# From callers.
+
+
+def deposit_command(request: pb.DepositRequest, caller: str) -> Deposit:
+    """Return what ``Deposit`` asks."""
+    return Deposit(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        id=new_id(),
+        wallet=wallet_id(request.wallet),
+        amount=money_of(request.amount),
+        description=request.description,
+        external_reference=request.external_reference,
+        labels=labels_of(request.labels),
+    )
+
+
+def transfer_command(
+    request: pb.TransferRequest | pb.TransferItem, caller: str, *, validate_only: bool, at: str = ""
+) -> Transfer:
+    """Return what ``Transfer`` asks, or one item of a batch that stands *at* a place in the request."""
+    return Transfer(
+        request=request_of(request.request_id, caller),
+        validate_only=validate_only,
+        id=new_id(),
+        source=wallet_id(request.source),
+        destination=wallet_id(request.destination),
+        amount=money_of(request.amount, f"{at}amount"),
+        description=request.description,
+        external_reference=request.external_reference,
+        labels=labels_of(request.labels),
+        max_commission=_max_commission(request, at),
+    )
+
+
+def batch_command(request: pb.BatchTransferRequest, caller: str) -> BatchTransfer:
+    """Return what an atomic ``BatchTransfer`` asks."""
+    return BatchTransfer(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        id=new_id(),
+        items=tuple(_terms(item, f"items[{place}].") for place, item in enumerate(request.items)),
+    )
+
+
+def item_commands(request: pb.BatchTransferRequest, caller: str) -> list[Transfer]:
+    """Return what each item of a ``BatchTransfer`` asks by itself."""
+    return [
+        transfer_command(item, caller, validate_only=request.validate_only, at=f"items[{place}].")
+        for place, item in enumerate(request.items)
+    ]
+
+
+def reverse_command(request: pb.ReverseTransactionRequest, caller: str) -> ReverseTransaction:
+    """Return what ``ReverseTransaction`` asks."""
+    return ReverseTransaction(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        id=new_id(),
+        transaction=resource_uuid(request.name),
+        amount=money_of(request.amount) if request.HasField("amount") else None,
+        keep_commission=request.keep_commission,
+        description=request.description,
+    )
+
+
+def interval(request: pb.GetStatementRequest | pb.ExportStatementRequest) -> tuple[datetime, datetime]:
+    """Return the times that a statement goes from and to."""
+    start, end = bound_of(request.start_time, "start_time"), bound_of(request.end_time, "end_time")
+    asked = [(one.seconds, one.nanos) for one in (request.start_time, request.end_time)]
+    if asked[0] >= asked[1]:
+        raise InvalidField("end_time", "must be after start_time")
+    return start, end
+
+
+def language_of(request: pb.GetReceiptRequest) -> Language:
+    """Return the language that a receipt is to be written in."""
+    return Language(request.language or Language.ENGLISH)
+
+
+def _terms(item: pb.TransferItem, at: str) -> TransferTerms:
+    return TransferTerms(
+        id=new_id(),
+        source=wallet_id(item.source),
+        destination=wallet_id(item.destination),
+        amount=money_of(item.amount, f"{at}amount"),
+        description=item.description,
+        external_reference=item.external_reference,
+        labels=labels_of(item.labels),
+        max_commission=_max_commission(item, at),
+    )
+
+
+def _max_commission(asked: pb.TransferRequest | pb.TransferItem, at: str) -> Money | None:
+    return money_of(asked.max_commission, f"{at}max_commission") if asked.HasField("max_commission") else None
+
+
+# To callers.
+
+# Which field tells what brought a transaction about.
+_CAUSES = {
+    TransactionType.DEPOSIT: "scheduled_deposit",
+    TransactionType.COLLECTION: "scheduled_deposit",
+    TransactionType.WITHDRAWAL: "withdrawal",
+    TransactionType.WITHDRAWAL_SETTLEMENT: "withdrawal",
+    TransactionType.WITHDRAWAL_RELEASE: "withdrawal",
+    TransactionType.HOLD_CAPTURE: "hold",
+    TransactionType.REVERSAL: "reverses",
+}
+
+
+def transaction_message(transaction: Transaction, *, validated_only: bool = False) -> pb.Transaction:
+    """Show a transaction; one that was only validated has no name and no time."""
+    currency = transaction.amount.currency
+    shown = pb.Transaction(
+        type=pb.Transaction.Type.Value(f"TYPE_{transaction.type}"),
+        state=pb.Transaction.State.Value(f"STATE_{transaction.state}"),
+        amount=money_message(transaction.amount),
+        source=wallet_name(transaction.source),
+        destination=wallet_name(transaction.destination),
+        entries=[
+            pb.Entry(
+                wallet=wallet_name(entry.wallet),
+                amount=MoneyPb(currency_code=currency, minor_units=entry.amount),
+                balance_after=MoneyPb(currency_code=currency, minor_units=entry.balance_after),
+                sequence=entry.sequence,
+            )
+            for entry in transaction.entries
+        ],
+        commission=commission_message(transaction.commission),
+        description=transaction.description,
+        external_reference=transaction.external_reference,
+        labels=transaction.labels,
+        reversals=[transaction_name(reversal) for reversal in transaction.reversals.ids],
+        reversed_amount=MoneyPb(currency_code=currency, minor_units=transaction.reversals.amount),
+    )
+    if transaction.cause is not None:
+        setattr(shown, _CAUSES[transaction.type], _cause_name(transaction.type, transaction.cause))
+    if not validated_only:
+        shown.name = transaction.name
+        shown.execute_time.CopyFrom(timestamp_message(transaction.time))
+        shown.batch = str(transaction.batch or "")
+    return shown
+
+
+def batch_response(
+    transactions: Sequence[Transaction], *, replayed: bool, validated_only: bool
+) -> pb.BatchTransferResponse:
+    """Show the transactions of an atomic batch."""
+    return pb.BatchTransferResponse(
+        results=[
+            pb.BatchTransferResult(transaction=transaction_message(one, validated_only=validated_only))
+            for one in transactions
+        ],
+        replayed=replayed,
+    )
+
+
+def items_response(
+    results: Sequence[MoneyMoved | WalletError], *, validate_only: bool, accept_language: str | None
+) -> pb.BatchTransferResponse:
+    """Show what became of each item."""
+    return pb.BatchTransferResponse(
+        results=[_result(one, validate_only=validate_only, accept_language=accept_language) for one in results]
+    )
+
+
+def statement_response(
+    statement: Statement, request: pb.GetStatementRequest, next_page_token: str
+) -> pb.GetStatementResponse:
+    """Show a page of a statement."""
+    currency = statement.span.currency
+    return pb.GetStatementResponse(
+        wallet=request.wallet,
+        start_time=request.start_time,
+        end_time=request.end_time,
+        opening_balance=MoneyPb(currency_code=currency, minor_units=statement.opening_balance),
+        closing_balance=MoneyPb(currency_code=currency, minor_units=statement.closing_balance),
+        totals=[_total_message(total, currency) for total in statement.totals],
+        entries=[_entry_message(entry, currency) for entry in statement.entries],
+        provisional=statement.span.provisional,
+        next_page_token=next_page_token,
+    )
+
+
+def _cause_name(type_: TransactionType, cause: UUID) -> str:
+    match type_:
+        case TransactionType.HOLD_CAPTURE:
+            return hold_name(cause)
+        case TransactionType.REVERSAL:
+            return transaction_name(cause)
+        case TransactionType.DEPOSIT | TransactionType.COLLECTION:
+            return order_name(OrderKind.SCHEDULED_DEPOSIT, cause)
+        case _:
+            return order_name(OrderKind.WITHDRAWAL, cause)
+
+
+def _result(
+    result: MoneyMoved | WalletError, *, validate_only: bool, accept_language: str | None
+) -> pb.BatchTransferResult:
+    if isinstance(result, WalletError):
+        if public(result) is not result:
+            raise result  # a defect: of the whole call, so that it is logged under the id that its caller is told
+        told = status_of(result, read=False, accept_language=accept_language)
+        return pb.BatchTransferResult(
+            error=status_pb2.Status.FromString(told.SerializeToString()),
+            replayed=isinstance(result, Refusal) and result.replayed,
+        )
+    return pb.BatchTransferResult(
+        transaction=transaction_message(result.transaction, validated_only=validate_only and not result.replayed),
+        source_available=money_message(result.available) if result.available is not None else None,
+        replayed=result.replayed,
+    )
+
+
+def _total_message(total: StatementTotal, currency: str) -> pb.StatementTotal:
+    return pb.StatementTotal(
+        type=pb.Transaction.Type.Value(f"TYPE_{total.type}"),
+        count=total.count,
+        credited=MoneyPb(currency_code=currency, minor_units=total.credited),
+        debited=MoneyPb(currency_code=currency, minor_units=total.debited),
+    )
+
+
+def _entry_message(entry: StatementEntry, currency: str) -> pb.StatementEntry:
+    return pb.StatementEntry(
+        sequence=entry.sequence,
+        transaction=transaction_name(entry.transaction),
+        type=pb.Transaction.Type.Value(f"TYPE_{entry.type}"),
+        counterparty=wallet_name(entry.counterparty),
+        amount=MoneyPb(currency_code=currency, minor_units=entry.amount),
+        balance_after=MoneyPb(currency_code=currency, minor_units=entry.balance_after),
+        execute_time=timestamp_message(entry.time),
+        description=entry.description,
+        external_reference=entry.external_reference,
+    )

@@ -1,0 +1,89 @@
+"""Fills in what a language says of an error."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib.resources import files
+from string import Formatter
+
+from babel import Locale
+from babel.lists import format_list
+from babel.numbers import format_decimal
+
+from wallet_core.domain.money import exponent_of
+from wallet_grpc.messages.language import LANGUAGES
+
+Facts = Mapping[str, str | Sequence[str]]
+"""What an error is about: its metadata by key, and what else a text may name."""
+
+READ = "read"
+"""Stands in place of a kind for calls that change nothing."""
+
+_NUMBERS = frozenset({"item", "position", "limit"})
+_AMOUNTS = frozenset({"available", "required"})
+"""In minor units of ``currencyCode``."""
+
+# Names, ids and numbers keep their order inside text that runs from right to left.
+_ISOLATED = "\N{FIRST STRONG ISOLATE}%s\N{POP DIRECTIONAL ISOLATE}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """What one language says; its file explains it."""
+
+    language: str
+    digits: str
+    item: str
+    happened: Mapping[str, Sequence[str]]
+    next: Mapping[str, str]
+    words: Mapping[str, Mapping[str, str]]
+
+    def say(self, reason: str, kind: str, facts: Facts) -> str:
+        """Return what happened and what to do next, for an error of a *kind*, or ``READ``."""
+        sentences = [self.item, *self.happened[reason], self.next.get(reason) or self.next[kind]]
+        return " ".join(self._filled(sentences, facts))
+
+    def _filled(self, sentences: Sequence[str], facts: Facts) -> Iterator[str]:
+        for sentence in sentences:
+            names = placeholders(sentence)
+            if all(facts.get(name) for name in names):
+                yield sentence.format_map({name: self._shown(name, facts) for name in names})
+
+    def _shown(self, name: str, facts: Facts) -> str:
+        value = facts[name]
+        if not isinstance(value, str):
+            return format_list([self._isolated(one) for one in value], locale=self.language)
+        if name in _NUMBERS:
+            return self._number(Decimal(value), 0)
+        if name in _AMOUNTS:
+            exponent = exponent_of(str(facts["currencyCode"]))
+            return self._number(Decimal(value).scaleb(-exponent), exponent)
+        return self._word(name, value) or self._isolated(value)
+
+    def _word(self, name: str, value: str) -> str | None:
+        """Return what a language calls a value: one of its words, or a name and then one of its words."""
+        words = self.words.get(name, {})
+        resource, _, said = value.partition(" ")
+        return words.get(value) or (f"{self._isolated(resource)} {words[said]}" if said in words else None)
+
+    def _number(self, number: Decimal, decimals: int) -> str:
+        pattern = f"#,##0.{'0' * decimals}" if decimals else "#,##0"
+        shown = format_decimal(number, format=pattern, locale=self.language, numbering_system="default")
+        return self._isolated(shown.translate(str.maketrans("0123456789", self.digits)))  # babel leaves digits alone
+
+    def _isolated(self, text: str) -> str:
+        return _ISOLATED % text if Locale(self.language).text_direction == "rtl" else text
+
+
+def placeholders(sentence: str) -> frozenset[str]:
+    """Return the names of what a sentence has to be told."""
+    return frozenset(name for _, name, _, _ in Formatter().parse(sentence) if name is not None)
+
+
+def _read(language: str) -> Texts:
+    data = (files(__package__) / f"{language}.toml").read_text(encoding="utf-8")
+    return Texts(language=language, **tomllib.loads(data))
+
+
+TEXTS = {language: _read(language) for language in LANGUAGES}
