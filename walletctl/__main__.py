@@ -5,10 +5,14 @@ from typing import Annotated
 
 import typer
 
-from walletctl.commands import money, service
+from walletctl.commands import money, service, statements, transactions
+from walletctl.commands.batch import batch
+from walletctl.commands.commissions import commissions
+from walletctl.commands.holds import holds
+from walletctl.commands.scheduled_deposits import scheduled_deposits
 from walletctl.commands.wallets import wallets
 from walletctl.commands.withdrawals import withdrawals
-from walletctl.context import Context
+from walletctl.context import Context, Language
 
 # Without locals: a traceback would print what they hold, a database's password too.
 cli = typer.Typer(
@@ -25,18 +29,29 @@ def before(
         str | None, typer.Option(envvar="WALLETCTL_TARGET", help="HOST:PORT of the service; else the one run by `up`.")
     ] = None,
     state: Annotated[Path, typer.Option(help="Where `up` and `demo` keep their state.")] = Path(".wallet"),
+    language: Annotated[
+        Language | None, typer.Option(envvar="WALLETCTL_LANGUAGE", help="The language to hear refusals in.")
+    ] = None,
 ) -> None:
     """Run the wallet service on this machine, and talk to one anywhere."""
-    context.obj = Context(target, state)
+    context.obj = Context(target, state, language)
 
 
 for command in (
     *(service.up, service.demo, service.migrate, service.seed, service.verify),
-    *(money.deposit, money.transfer, money.withdraw),
+    *(money.deposit, money.transfer, money.withdraw, batch, money.reverse),
+    *(transactions.transactions, statements.statement, statements.receipt),
 ):
     cli.command()(command)
-cli.add_typer(wallets, name="wallet")
-cli.add_typer(withdrawals, name="withdrawal")
+for name, group in {
+    "wallet": wallets,
+    "transaction": transactions.transaction,
+    "withdrawal": withdrawals,
+    "scheduled-deposit": scheduled_deposits,
+    "hold": holds,
+    "commission": commissions,
+}.items():
+    cli.add_typer(group, name=name)
 
 
 def main() -> None:

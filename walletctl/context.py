@@ -1,10 +1,10 @@
-"""What every command needs: where the service is, and how its answers are shown."""
+"""What every command needs: where the service is, and how its errors are told."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -15,25 +15,29 @@ from wallet_grpc.client import CallFailed, WalletClient
 from walletctl.local.errors import CannotStart
 from walletctl.local.service import find_running
 from walletctl.output import err
+from walletctl.typed import Mistyped
 
 _NOT_RUNNING = "no service is running here: run `make up` (or `walletctl up`), or name one with --target HOST:PORT"
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-RequestId = Annotated[
-    str | None, typer.Option(help="A UUID; say it again to repeat a call whose outcome you did not see.")
-]
 
 
 class Trouble(Exception):
     """Something that a person must hear and can act on."""
 
 
+class Language(StrEnum):
+    """A language that the service speaks to people."""
+
+    EN = "en"
+    FA = "fa"
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What was said before the command: which service, and where a local one keeps its state."""
+    """What was said before the command: which service, in which language, and where a local one keeps its state."""
 
     target: str | None
     state: Path
+    language: Language | None = None
 
     @contextmanager
     def client(self) -> Iterator[WalletClient]:
@@ -44,7 +48,7 @@ class Context:
             if running is None:
                 raise Trouble(_NOT_RUNNING)
             target = running.target
-        with WalletClient(target) as client:
+        with WalletClient(target, accept_language=self.language) as client:
             yield client
 
     def settings(self) -> Settings:
@@ -64,26 +68,26 @@ def explained() -> Iterator[None]:
     try:
         yield
     except CallFailed as failed:
-        err.print(f"[red]{failed.reason or failed.code}[/] {escape(failed.message)}")
-        if failed.request_id is not None:
-            err.print(f"[dim]request id: {failed.request_id}[/]")
+        _tell(failed)
         raise typer.Exit(1) from None
     except (Trouble, CannotStart, SettingsError) as trouble:
-        err.print(f"[red]error[/] {escape(str(trouble))}")
+        _say(f"[red]error[/] {escape(str(trouble))}")
         raise typer.Exit(1) from None
     except NotServed as failed:
-        err.print(f"[red]error[/] {escape(cause_of(failed))}")
+        _say(f"[red]error[/] {escape(cause_of(failed))}")
         raise typer.Exit(1) from None
-    except WalletError as refused:
-        err.print(f"[red]error[/] {escape(str(refused))}")
+    except (Mistyped, WalletError) as refused:
+        _say(f"[red]error[/] {escape(str(refused))}")
         raise typer.Exit(2) from None
 
 
-def wallet_name(wallet: str) -> str:
-    """Return the resource name of a wallet that was typed with or without ``wallets/``."""
-    return wallet if wallet.startswith("wallets/") else f"wallets/{wallet}"
+def _tell(failed: CallFailed) -> None:
+    _say(f"[red]{failed.reason or failed.code}[/] {escape(failed.localized or failed.message)}")
+    if failed.localized:
+        _say(f"[dim]{escape(failed.message)}[/]")
+    if failed.request_id is not None:
+        _say(f"[dim]request id: {failed.request_id}[/]")
 
 
-def withdrawal_name(withdrawal: str) -> str:
-    """Return the resource name of a withdrawal that was typed with or without ``withdrawals/``."""
-    return withdrawal if withdrawal.startswith("withdrawals/") else f"withdrawals/{withdrawal}"
+def _say(what: str) -> None:
+    err.print(what, soft_wrap=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from uuid import uuid4
@@ -13,18 +13,20 @@ import httpx
 from wallet_core import bootstrap
 from wallet_core.settings import read_settings
 from wallet_grpc.client import Amount, CallFailed, WalletClient, as_dict
+from walletctl import typed
 from walletctl.context import Trouble
 from walletctl.live import show_live
 from walletctl.local.service import FREE_PORTS, Running, find_running, local_service
-from walletctl.output import TRANSACTIONS, WALLETS, Row, amount, out, table
+from walletctl.output import Row, minor, out, table
 from walletctl.seed import CURRENCY, SEEDED, seed
+from walletctl.tables import HOLDS, PAYOUTS_AND_DEPOSITS, RULES, TRANSACTIONS, WALLETS
 
 # Returns the name of a process of ours that has ended, None while all live.
 Dead = Callable[[], str | None]
 
 _RACERS = 30
 _WINNERS = 10
-_PAYOUTS_LONGEST_S = 40.0
+_DUE_LONGEST_S = 40.0
 _FINAL = frozenset({"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"})
 
 
@@ -38,7 +40,9 @@ def demo(state: Path) -> None:
         _wallets(client)
         _deposit_and_transfer(client)
         _race(client)
-        _payouts(client, running.bank_url, dead)
+        _commission(client)
+        _hold(client)
+        _due(client, running.bank_url, dead)
         _verify(running.database_url)
 
 
@@ -66,13 +70,22 @@ def _service(state: Path) -> Iterator[tuple[Running, Dead]]:
 
 def _wallets(client: WalletClient) -> None:
     _heading("a", "Wallets", "the first wallet of a currency brings the service's own with it")
-    out.print(table(WALLETS, seed(client)))
+    wallets, rule = seed(client)
+    out.print(table(WALLETS, wallets))
+    out.print(table(RULES, [rule]))
+    below, above = (
+        client.quote_commission("wallets/alice", "wallets/bob", _usd(minor)) for minor in (100_000, 200_000)
+    )
+    _must(
+        "this rule, and no other (walletctl commission list), is for what alice pays bob",
+        not below.HasField("commission") and above.commission.rule == rule["name"],
+    )
 
 
 def _deposit_and_transfer(client: WalletClient) -> None:
     _heading("b", "A deposit and a transfer", "each is one transaction whose entries sum to zero")
     before = _balances(client)
-    salary, dinner = Amount(CURRENCY, 500_000), Amount(CURRENCY, 12_050)
+    salary, dinner = _usd(500_000), _usd(12_050)
     deposited = client.deposit("wallets/alice", salary, description="salary")
     moved = client.transfer("wallets/alice", "wallets/bob", dinner, description="dinner")
     out.print(table(TRANSACTIONS, [as_dict(deposited.transaction), as_dict(moved.transaction)]))
@@ -83,8 +96,8 @@ def _deposit_and_transfer(client: WalletClient) -> None:
         "alice has what came in less what went out",
         after["wallets/alice"] - before["wallets/alice"] == salary.minor_units - dinner.minor_units,
     )
-    repeat = client.transfer("wallets/alice", "wallets/bob", Amount(CURRENCY, 100), request_id=(again := str(uuid4())))
-    replay = client.transfer("wallets/alice", "wallets/bob", Amount(CURRENCY, 100), request_id=again)
+    repeat = client.transfer("wallets/alice", "wallets/bob", _usd(100), request_id=(again := str(uuid4())))
+    replay = client.transfer("wallets/alice", "wallets/bob", _usd(100), request_id=again)
     _must(
         "the same request id sent twice moved money once",
         replay.replayed and replay.transaction.name == repeat.transaction.name,
@@ -95,13 +108,13 @@ def _race(client: WalletClient) -> None:
     _heading("c", "The race", f"1,000.00 in a wallet, {_RACERS} threads take 100.00 at the same moment")
     racer = f"race-{uuid4().hex[:8]}"
     client.create_wallet(racer, CURRENCY)
-    client.deposit(f"wallets/{racer}", Amount(CURRENCY, 100_000))
+    client.deposit(f"wallets/{racer}", _usd(100_000))
     barrier = Barrier(_RACERS)
 
     def take(_: int) -> str:
         barrier.wait()
         try:
-            client.transfer(f"wallets/{racer}", "wallets/bob", Amount(CURRENCY, 10_000))
+            client.transfer(f"wallets/{racer}", "wallets/bob", _usd(10_000))
         except CallFailed as refused:
             return refused.reason
         return "OK"
@@ -117,43 +130,102 @@ def _race(client: WalletClient) -> None:
     )
 
 
-def _payouts(client: WalletClient, bank_url: str, dead: Dead) -> None:
-    _heading("d", "Payouts", "due in two seconds: one plain, one too large, one the bank pays but never answers")
+def _commission(client: WalletClient) -> None:
+    _heading("d", "Commission", "10% on top, of what is more than 1,000.00")
+    before = _balances(client)
+    quoted = client.quote_commission("wallets/alice", "wallets/bob", _usd(200_000)).commission.amount
+    out.print(f"  to send 2,000.00 is quoted to cost {_shown(quoted.minor_units)}")
+    free, charged = (
+        client.transfer("wallets/alice", "wallets/bob", _usd(minor), max_commission=_usd(most)).transaction
+        for minor, most in ((100_000, 0), (200_000, quoted.minor_units))
+    )
+    out.print(table(TRANSACTIONS, [as_dict(free), as_dict(charged)]))
+    after = _balances(client)
+    _must(
+        "1,000.00 was free; 2,000.00 cost 200.00, as quoted",
+        not free.HasField("commission") and charged.commission.amount == quoted == _usd(20_000).message(),
+    )
+    _must(
+        "alice paid 3,200.00, bob got 3,000.00, the commission wallet 200.00",
+        [after[name] - before[name] for name in SEEDED] == [-320_000, 300_000, 20_000],
+    )
+
+
+def _hold(client: WalletClient) -> None:
+    _heading("e", "A hold", "300.00 put aside, 120.00 of it captured, the rest released")
+    before, bob = client.get_wallet("wallets/alice"), _balances(client)["wallets/bob"]
+    placed = client.place_hold("wallets/alice", _usd(30_000), _in(hours=1)).hold
+    held = client.get_wallet("wallets/alice")
+    captured = client.capture_hold(placed.name, "wallets/bob", amount=_usd(12_000), final=True).hold
+    after = client.get_wallet("wallets/alice")
+    out.print(table(HOLDS, [as_dict(captured)]))
+    for when, wallet in (("before", before), ("held", held), ("captured", after)):
+        balance, available = (_shown(money.minor_units) for money in (wallet.balance, wallet.available))
+        out.print(f"  {when:8}  alice has {balance}, available [bold]{available}[/]")
+    _must(
+        "what was held stayed in the balance, but was not available",
+        held.balance == before.balance and held.available.minor_units == before.available.minor_units - 30_000,
+    )
+    _must(
+        "bob has what was captured, and the rest is available again",
+        _balances(client)["wallets/bob"] == bob + 12_000
+        and after.balance.minor_units == before.balance.minor_units - 12_000
+        and after.available.minor_units == before.available.minor_units - 12_000,
+    )
+
+
+def _due(client: WalletClient, bank_url: str, dead: Dead) -> None:
+    _heading(
+        "f",
+        "Due in two seconds",
+        "payouts: plain, too large, paid but never answered; deposits: plain, collected by the bank",
+    )
     silent = f"silent-{uuid4().hex[:8]}"
     order = {"fault": "execute_then_silence", "match": {"account": silent}, "times": 1}
     httpx.post(f"{bank_url}/orders/faults", json=order, trust_env=False).raise_for_status()
-    due = datetime.now(UTC) + timedelta(seconds=2)  # noqa: TID251  # the caller's own clock
+    bob, due = _balances(client)["wallets/bob"], _in(seconds=2)
     too_large = client.get_wallet("wallets/alice").available.minor_units + 1
-    names = [
-        client.schedule_withdrawal(
-            "wallets/alice", Amount(CURRENCY, minor), execute_time=due, bank_account=account
-        ).withdrawal.name
+    payouts = [
+        client.schedule_withdrawal("wallets/alice", _usd(minor), execute_time=due, bank_account=account).withdrawal.name
         for minor, account in ((12_000, "checking-1"), (too_large, "checking-1"), (3_000, silent))
+    ]
+    deposits = [
+        client.schedule_deposit(
+            "wallets/bob", _usd(minor), execute_time=due, collect=collect, bank_account="checking-2"
+        ).scheduled_deposit.name
+        for minor, collect in ((7_000, False), (8_000, True))
     ]
 
     def read() -> list[Row]:
-        return [as_dict(client.get_withdrawal(name)) for name in names]
+        found = [as_dict(client.get_withdrawal(name)) for name in payouts]
+        return found + [as_dict(client.get_scheduled_deposit(name)) for name in deposits]
 
     def settled(rows: Sequence[Row]) -> bool:
         return dead() is not None or all(row["state"] in _FINAL for row in rows)
 
-    rows = show_live(read, until=settled, longest_s=_PAYOUTS_LONGEST_S)
+    rows = show_live(PAYOUTS_AND_DEPOSITS, read, until=settled, longest_s=_DUE_LONGEST_S)
     if (ended := dead()) is not None:
         raise DemoFailed(f"the {ended} ended by itself; nothing is lost: run the demo or `make up` again")
+    *paid, plain, collected = rows
     _must(
         "one paid, one failed without asking the bank, one paid after the bank was asked what became of it",
-        [row["state"] for row in rows] == ["STATE_SUCCEEDED", "STATE_FAILED", "STATE_SUCCEEDED"],
+        [row["state"] for row in paid] == ["STATE_SUCCEEDED", "STATE_FAILED", "STATE_SUCCEEDED"],
+    )
+    _must(
+        "bob was credited once with each deposit, and with the collected one only when the bank had said yes",
+        bool(plain["transaction"] and collected["transaction"] and collected["bank_reference"])
+        and _balances(client)["wallets/bob"] == bob + 15_000,
     )
 
 
 def _verify(database_url: str) -> None:
-    _heading("e", "Verify", "prove the books from the entries up")
+    _heading("g", "Verify", "prove the books from the entries up")
     for check in bootstrap.verify(read_settings(database_url=database_url)):
         _must(check.meaning, not check.broken)
 
 
 def _heading(letter: str, title: str, what: str) -> None:
-    out.print(f"\n[bold cyan]({letter}) {title}[/] [dim]{what}[/]")
+    out.print(f"\n[bold cyan]({letter}) {title}:[/] [dim]{what}[/]")
 
 
 def _must(what: str, held: bool) -> None:  # noqa: FBT001  # reads as a sentence
@@ -166,5 +238,13 @@ def _balances(client: WalletClient) -> dict[str, int]:
     return {wallet.name: wallet.balance.minor_units for wallet in client.batch_get_wallets(list(SEEDED))}
 
 
-def _shown(minor: int) -> str:
-    return amount({"currency_code": CURRENCY, "minor_units": minor})
+def _usd(minor_units: int) -> Amount:
+    return Amount(CURRENCY, minor_units)
+
+
+def _shown(minor_units: int) -> str:
+    return minor(minor_units, CURRENCY)
+
+
+def _in(**duration: int) -> datetime:
+    return typed.now() + timedelta(**duration)

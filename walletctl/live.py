@@ -1,4 +1,4 @@
-"""A table of withdrawals that changes before one's eyes; where nobody's eyes are, a line for each change."""
+"""A table that changes before one's eyes; where nobody's eyes are, a line for each change."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -7,27 +7,35 @@ from time import monotonic
 
 from rich.live import Live
 
-from walletctl.output import WITHDRAWALS, Row, out, short, state, table
+from walletctl.output import Column, Row, out, short, state, table
+
+WATCHED_MAX = 50
 
 _REFRESH_S = 0.25
 
 
 def show_live(
-    read: Callable[[], Sequence[Row]], *, until: Callable[[Sequence[Row]], bool] | None = None, longest_s: float = 1e9
+    columns: Sequence[Column],
+    read: Callable[[], Sequence[Row]],
+    *,
+    until: Callable[[Sequence[Row]], bool] | None = None,
+    longest_s: float = 1e9,
 ) -> Sequence[Row]:
     """Draw what *read* returns again and again, until *until* holds, time is up, or Ctrl-C; return the last rows."""
     pause = threading.Event()
     ends_at = monotonic() + longest_s
     rows = read()
-    with suppress(KeyboardInterrupt), Live(table(WITHDRAWALS, rows), console=out, auto_refresh=False) as live:
+    with suppress(KeyboardInterrupt), Live(table(columns, rows), console=out, auto_refresh=False) as live:
         while not (until is not None and until(rows)) and monotonic() < ends_at:
             pause.wait(_REFRESH_S)
             before, rows = rows, read()
             if out.is_terminal:
-                live.update(table(WITHDRAWALS, rows), refresh=True)
+                live.update(table(columns, rows), refresh=True)
             else:
                 _tell_changes(before, rows)
-                live.update(table(WITHDRAWALS, rows))
+                live.update(table(columns, rows))
+    if not out.is_terminal:
+        out.print()  # ends the table's last line
     return rows
 
 

@@ -1,12 +1,14 @@
-"""What commands show: tables and colours to a person, JSON to a program."""
+"""How commands show things: tables and colours to a person, JSON to a program."""
 
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from babel.numbers import format_decimal
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from wallet_core.domain.money import exponent_of
@@ -25,13 +27,19 @@ Row = Mapping[str, Any]
 _COLOURS = {
     "ACTIVE": "green",
     "SUCCEEDED": "green",
+    "POSTED": "green",
+    "CAPTURED": "green",
     "SCHEDULED": "cyan",
     "PROCESSING": "blue",
     "IN_DOUBT": "yellow",
     "FROZEN": "yellow",
+    "PARTLY_REVERSED": "yellow",
+    "REVERSED": "yellow",
     "FAILED": "red",
     "CANCELLED": "dim",
     "CLOSED": "dim",
+    "VOIDED": "dim",
+    "EXPIRED": "dim",
 }
 
 
@@ -42,15 +50,33 @@ class Column:
     heading: str
     shown: Callable[[Row], str]
     right: bool = False
+    rare: bool = False
+    """Left out of a table where it is empty in every row."""
 
 
-def amount(money: Mapping[str, Any]) -> str:
-    """Show an amount with its currency's decimals: ``1,234.56 USD``."""
+def amount(money: Row | None) -> str:
+    """Show an amount with its currency's decimals: ``1,234.56 USD``; nothing where there is none."""
+    if money is None:
+        return ""
     currency = str(money["currency_code"])
     exponent = exponent_of(currency)
     value = Decimal(int(money["minor_units"])).scaleb(-exponent)
     pattern = "#,##0." + "0" * exponent if exponent else "#,##0"
     return f"{format_decimal(value, format=pattern, locale='en_US')} {currency}"
+
+
+def minor(minor_units: int | str, currency: str) -> str:
+    """Show a count of minor units as an amount."""
+    return amount({"currency_code": currency, "minor_units": minor_units})
+
+
+def signed(money: Row) -> str:
+    """Show what came in green and what went in red."""
+    return f"[{'red' if int(money['minor_units']) < 0 else 'green'}]{_with_sign(amount(money))}[/]"
+
+
+def _with_sign(shown: str) -> str:
+    return shown if shown.startswith("-") else f"+{shown}"
 
 
 def state(name: str) -> str:
@@ -69,45 +95,25 @@ def short(name: str) -> str:
     return name.partition("/")[2] or name
 
 
-def _outcome(row: Row) -> str:
-    reason = str(row["failure_reason"]).removeprefix("FAILURE_REASON_")
-    return row["bank_reference"] or ("" if reason == "UNSPECIFIED" else reason) or row["attention"]
+def words(text: str) -> str:
+    """Show words that a caller gave: as they are, but for what a terminal would obey."""
+    return escape("".join(" " if unicodedata.category(one) == "Cc" else one for one in text))
 
 
-WALLETS = (
-    Column("wallet", lambda row: short(row["name"])),
-    Column("state", lambda row: state(row["state"])),
-    Column("balance", lambda row: amount(row["balance"]), right=True),
-    Column("held", lambda row: amount(row["held"]), right=True),
-    Column("available", lambda row: amount(row["available"]), right=True),
-    Column("owner", lambda row: row["owner"]),
-)
-
-TRANSACTIONS = (
-    Column("transaction", lambda row: short(row["name"]) or "(validated only)"),
-    Column("type", lambda row: row["type"].removeprefix("TYPE_")),
-    Column("from", lambda row: short(row["source"])),
-    Column("to", lambda row: short(row["destination"])),
-    Column("amount", lambda row: amount(row["amount"]), right=True),
-    Column("time", lambda row: time(row.get("execute_time"))),
-)
-
-WITHDRAWALS = (
-    Column("withdrawal", lambda row: short(row["name"])),
-    Column("wallet", lambda row: short(row["wallet"])),
-    Column("amount", lambda row: amount(row["amount"]), right=True),
-    Column("due", lambda row: time(row["execute_time"])),
-    Column("state", lambda row: state(row["state"])),
-    Column("attempts", lambda row: str(row["attempts"]), right=True),
-    Column("what came of it", _outcome),
-)
+def labels(row: Row) -> str:
+    """Show labels as they are typed."""
+    return words(" ".join(f"{key}={value}" for key, value in sorted(row["labels"].items())))
 
 
 def table(columns: Sequence[Column], rows: Iterable[Row], *, title: str | None = None) -> Table:
     """Return a table of rows."""
+    rows = list(rows)
     drawn = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
-        drawn.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
+    columns = [column for column in columns if not column.rare or any(column.shown(row) for row in rows)]
+    for place, column in enumerate(columns):
+        # A name is kept in one piece as long as anything else can give way.
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        drawn.add_column(column.heading, justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:
         drawn.add_row(*(column.shown(row) for column in columns))
     return drawn

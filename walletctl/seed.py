@@ -1,22 +1,36 @@
-"""The wallets that the demo and a first look need; seeding twice makes nothing twice."""
+"""What the demo and a first look need: two wallets and a commission rule; seeding twice makes nothing twice."""
 
 from collections.abc import Sequence
 from uuid import NAMESPACE_URL, uuid5
 
-from wallet_grpc.client import WalletClient, as_dict
+from wallet_grpc.client import Payer, WalletClient, as_dict
 from walletctl.output import Row
 
 CURRENCY = "USD"
 # The first wallet of a currency brings the service's own with it, the commission wallet among them.
 SEEDED = ("wallets/alice", "wallets/bob", f"wallets/system:commission:{CURRENCY}")
 
+# 10 % on top, of amounts of more than 1,000.00.
+_RATE_MILLIONTHS = 100_000
+_THRESHOLD_MINOR = 100_000
 
-def seed(client: WalletClient) -> Sequence[Row]:
-    """Create alice and bob, unless they are there; return them and the commission wallet."""
+
+def seed(client: WalletClient) -> tuple[Sequence[Row], Row]:
+    """Create alice, bob and the rule, unless they are there; return both and the commission wallet, and the rule."""
     for wallet in ("alice", "bob"):
-        # The same request id every time: a repeat returns the wallet that the first call made.
-        request_id = str(uuid5(NAMESPACE_URL, f"walletctl/seed/{wallet}/{CURRENCY}"))
         client.create_wallet(
-            wallet, CURRENCY, owner=f"{wallet}@example.com", display_name=wallet.title(), request_id=request_id
+            wallet, CURRENCY, owner=f"{wallet}@example.com", display_name=wallet.title(), request_id=_always(wallet)
         )
-    return [as_dict(wallet) for wallet in client.batch_get_wallets(list(SEEDED))]
+    rule = client.create_commission_rule(
+        CURRENCY,
+        Payer.SOURCE,
+        threshold_minor_units=_THRESHOLD_MINOR,
+        rate_millionths=_RATE_MILLIONTHS,
+        request_id=_always("commission"),
+    ).rule
+    return [as_dict(wallet) for wallet in client.batch_get_wallets(list(SEEDED))], as_dict(rule)
+
+
+def _always(what: str) -> str:
+    """Return the same request id every time: a repeat returns what the first call made."""
+    return str(uuid5(NAMESPACE_URL, f"walletctl/seed/{what}/{CURRENCY}"))

@@ -6,14 +6,16 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.support.processes import environment, process
+from walletctl.__main__ import cli
 from walletctl.local.waiting import wait_until
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(180)]
@@ -49,10 +51,12 @@ def running(state: Path) -> dict[str, int]:
     return dict(json.loads((state / "running.json").read_text())["pids"])
 
 
-def answer(state: Path, *arguments: str) -> object:
-    """Run a command that ends by itself with ``--json``; return what it printed."""
-    command = [sys.executable, "-m", "walletctl", "--state", str(state), *arguments, "--json"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def answer(state: Path, *arguments: str) -> list[dict[str, Any]]:
+    """Run a command that ends by itself with ``--json``; return the list that it printed."""
+    command = ["--state", str(state), *arguments, "--json"]
+    done = CliRunner().invoke(cli, command, env={"WALLET_LOG_LEVEL": "ERROR"})
+    assert done.exit_code == 0, done.output
+    return list(json.loads(done.stdout))
 
 
 def test_demo_twice_in_a_row_ends_well_both_times(tmp_path: Path) -> None:
@@ -71,12 +75,12 @@ def test_demo_twice_in_a_row_ends_well_both_times(tmp_path: Path) -> None:
     [
         ("server", r"\(c\) The race"),
         ("scheduler", r"→ PROCESSING"),
-        ("postgres", r"\(d\) Payouts"),
+        ("postgres", r"\(f\) Due"),
         ("demo", r"IN_DOUBT"),
     ],
 )
 def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: str, moment: str) -> None:
-    """After ``up`` the books verify, every payout ends, and the bank's ledger says the same as ours."""
+    """After ``up`` the books verify, all that is due ends, and the bank's ledger says the same as ours."""
 
     state = tmp_path / "state"
     with walletctl(state, "demo") as demo:
@@ -89,27 +93,39 @@ def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: s
 
     with walletctl(state, "up", "--port", "0", "--bank-port", "0", "--bank-fail-rate", "0") as up:
         assert wait_until((state / "running.json").exists, timeout_s=60), said(state, "up")
-        assert {0} == {check["broken"] for check in answer(state, "verify")}  # type: ignore[attr-defined]  # JSON
-        assert wait_until(lambda: open_withdrawals(state) == [], timeout_s=100, poll_s=0.5), open_withdrawals(state)
-        assert {0} == {check["broken"] for check in answer(state, "verify")}  # type: ignore[attr-defined]  # JSON
-        ours = sorted(
-            f"wd-{row['name'].removeprefix('withdrawals/')}"
-            for row in answer(state, "withdrawal", "list")  # type: ignore[attr-defined]  # JSON
-            if row["state"] == "STATE_SUCCEEDED"
-        )
+        assert broken(state) == 0
+        assert wait_until(lambda: not_final(state) == [], timeout_s=100, poll_s=0.5), not_final(state)
+        assert broken(state) == 0
+        ours = sorted(order["name"] for order in orders(state) if asked_the_bank(order))
         up.send_signal(signal.SIGINT)
         assert up.wait(30) == 0, said(state, "up")
     assert ours == executed(state)
 
 
-def open_withdrawals(state: Path) -> list[str]:
-    """Return the withdrawals that are not final."""
+def broken(state: Path) -> int:
+    """Return how often a rule of the books is broken."""
+    return sum(check["broken"] for check in answer(state, "verify"))
+
+
+def orders(state: Path) -> list[dict[str, Any]]:
+    """Return the withdrawals and the scheduled deposits."""
+    return answer(state, "withdrawal", "list") + answer(state, "scheduled-deposit", "list")
+
+
+def not_final(state: Path) -> list[str]:
+    """Return what the scheduler has yet to end."""
     final = {"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"}
-    rows = answer(state, "withdrawal", "list")
-    return [row["name"] for row in rows if row["state"] not in final]  # type: ignore[attr-defined]  # JSON
+    return [order["name"] for order in orders(state) if order["state"] not in final]
+
+
+def asked_the_bank(order: Mapping[str, Any]) -> bool:
+    """Tell whether the bank has executed an order, by our own account."""
+    return order["state"] == "STATE_SUCCEEDED" and bool(order.get("collect", True))
 
 
 def executed(state: Path) -> list[str]:
-    """Return the keys of the bank's ledger, one for each time that it paid."""
+    """Return what the bank executed, by its ledger: a name for each time that it paid or collected."""
+    collections = {"wd": "withdrawals", "sd": "scheduledDeposits"}
     with sqlite3.connect(state / "bank.sqlite") as book:
-        return sorted(key for (key,) in book.execute("SELECT key FROM ledger WHERE kind = 'execution'"))
+        keys = [key for (key,) in book.execute("SELECT key FROM ledger WHERE kind IN ('execution', 'collection')")]
+    return sorted(f"{collections[kind]}/{id_}" for kind, _, id_ in (key.partition("-") for key in keys))

@@ -1,6 +1,6 @@
 """The README's blocks, run against a service of the test's own: what stands there is what happens.
 
-``make readme`` writes the outputs anew.
+An id that one block shows and a later one names is the id of this run in both. ``make readme`` writes all anew.
 """
 
 import contextlib
@@ -10,7 +10,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from tests.support.toolchain import grpcurl
 from wallet_grpc.client import Amount, CallFailed, WalletClient
 from walletctl.local.service import Ports, local_service
+from walletctl.seed import seed
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
@@ -25,30 +27,40 @@ README = Path(__file__).parents[2] / "README.md"
 TARGET = "127.0.0.1:50051"
 
 # A block's command, which may go on over lines that end in a backslash, and the output below it.
-_BLOCK = re.compile(r"```console\n\$ (?P<command>(?:grpcurl|buf).*?[^\\])\n(?P<output>.*?)```", re.DOTALL)
+_BLOCK = re.compile(r"```console\n\$ (?P<command>(?:grpcurl|buf|walletctl).*?[^\\])\n(?P<output>.*?)```", re.DOTALL)
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run the whole service; return its address."""
+    """Run the whole service, seeded as by ``up``; return its address."""
     state = tmp_path_factory.mktemp("readme") / "state"
     ports = Ports(grpc=0, bank=0)
     with local_service(state, ports=ports, bank_fail_rate=0.0, tell=lambda _: None) as local:
+        with WalletClient(local.running.target) as client:
+            seed(client)
         yield local.running.target
 
 
 def test_readme_calls_answer_as_shown(service: str) -> None:
-    """Every grpcurl and buf block, in order, with its real output."""
+    """Every block with a command that talks to it, in order, with its real output."""
 
     readme = README.read_text()
     blocks = list(_BLOCK.finditer(readme))
-    assert len(blocks) == 12
-    outputs = [_run(block["command"], service) for block in blocks]
+    assert len(blocks) == 19
+    ran: list[tuple[str, str]] = []
+    ids: dict[str, str] = {}
+    for block in blocks:
+        command = block["command"]
+        for shown in set(_ID.findall(command)) & ids.keys():
+            command = command.replace(shown, ids[shown])
+        ran.append((command, _run(command, service)))
+        ids |= dict(zip(_ID.findall(block["output"]), _ID.findall(ran[-1][1]), strict=False))
     if os.environ.get("WRITE_README"):  # noqa: TID251  # asked for by whoever runs it
-        README.write_text(_with_outputs(readme, outputs))
+        README.write_text(_with_outputs(readme, ran))
         return
 
-    for block, output in zip(blocks, outputs, strict=True):
+    for block, (_, output) in zip(blocks, ran, strict=True):
         assert _normal(block["output"]) == _normal(output), block["command"]
 
 
@@ -69,24 +81,34 @@ def test_readme_python_block_runs(service: str) -> None:
 
 
 def _run(command: str, target: str) -> str:
-    tool = {"grpcurl": grpcurl(), "buf": shutil.which("buf") or "buf"}
+    tool = {"grpcurl": grpcurl(), "buf": _installed("buf"), "walletctl": _installed("walletctl")}
     name, _, rest = command.replace(TARGET, target).partition(" ")
     done = subprocess.run(
-        ["bash", "-c", f'"$0" {rest}', tool[name]], capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", f'"$0" {rest}', tool[name]],
+        env={**os.environ, "WALLETCTL_TARGET": target},  # noqa: TID251  # the shell's own variables
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     return (done.stdout + done.stderr).replace(target, TARGET).expandtabs(4)
 
 
+def _installed(tool: str) -> str:
+    """Return the path of a tool that was installed with this Python."""
+    return shutil.which(tool, path=str(Path(sys.executable).parent)) or tool
+
+
 def _normal(output: str) -> object:
     """Leave out what differs from run to run: ids, times, and the order of an error's metadata."""
-    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>", output)
-    text = re.sub(r"20(?!99)\d\d-\d\d-\d\dT[0-9:.]+Z", "<time>", text)
+    text = _ID.sub("<id>", output)
+    text = re.sub(r"20(?!99)\d\d-\d\d-\d\d(T[0-9:.]+Z| [0-9:]+)", "<time>", text)
     try:
         return json.loads(text)
     except ValueError:
         return sorted(line.strip().rstrip(",") for line in text.splitlines())
 
 
-def _with_outputs(readme: str, outputs: list[str]) -> str:
-    left = iter(outputs)
-    return _BLOCK.sub(lambda block: f"```console\n$ {block['command']}\n{next(left).rstrip()}\n```", readme)
+def _with_outputs(readme: str, ran: Sequence[tuple[str, str]]) -> str:
+    left = iter(f"```console\n$ {command}\n{output.rstrip()}\n```" for command, output in ran)
+    return _BLOCK.sub(lambda _: next(left), readme)

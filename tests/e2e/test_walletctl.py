@@ -1,45 +1,15 @@
-"""``walletctl`` against a running server: what a person sees, and what a program reads."""
+"""``walletctl`` as a whole: what a person types, what is refused, in which words and with which exit code."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
-from tests.support.database import Database
+from tests.e2e.cli import Walletctl
 from walletctl.__main__ import cli
 
-Walletctl = Callable[..., Result]
-
-
-@pytest.fixture
-def walletctl(server: str, database: Database) -> Walletctl:
-    """Return a function that runs a command against ``server``."""
-
-    def run(*arguments: str) -> Result:
-        # A command whose value starts with a dash is typed after `--`, as in any shell.
-        return CliRunner().invoke(
-            cli,
-            ["--target", server, *arguments],
-            env={"WALLET_DATABASE_URL": database.url, "WALLET_LOG_LEVEL": "ERROR"},
-        )
-
-    return run
-
-
-@pytest.fixture
-def funded(walletctl: Walletctl) -> Walletctl:
-    """Return the same, with alice (100.00 USD) and bob (nothing) there."""
-    for arguments in (["wallet", "create", "alice"], ["wallet", "create", "bob"], ["deposit", "alice", "100.00"]):
-        assert walletctl(*arguments).exit_code == 0
-    return walletctl
-
-
-def balance(walletctl: Walletctl, wallet: str) -> int:
-    """Return a wallet's balance by ``--json``."""
-    return int(json.loads(walletctl("wallet", "get", wallet, "--json").stdout)["balance"]["minor_units"])
+FA = "موجودی"
 
 
 def test_transfer_moves_what_was_typed(funded: Walletctl) -> None:
@@ -50,7 +20,7 @@ def test_transfer_moves_what_was_typed(funded: Walletctl) -> None:
     assert done.exit_code == 0
     assert "12.34 USD" in done.stdout
     assert "available: 87.66 USD" in done.stdout
-    assert (balance(funded, "alice"), balance(funded, "bob")) == (8766, 1234)
+    assert (funded.balance("alice"), funded.balance("bob")) == (8766, 1234)
 
 
 @pytest.mark.parametrize(
@@ -62,15 +32,64 @@ def test_what_is_no_amount_is_refused_before_anything_is_sent(funded: Walletctl,
 
     for arguments in (["deposit", "alice", typed], ["transfer", "alice", "bob", typed], ["withdraw", "alice", typed]):
         refused = funded(*arguments)
-        assert (refused.exit_code, "error" in refused.stderr) == (2, True), refused.stderr
-    assert balance(funded, "alice") == 10_000
+        assert (refused.exit_code, "error amount:" in refused.stderr) == (2, True), refused.stderr
+    assert funded.balance("alice") == 10_000
 
 
 def test_negative_amount_is_refused(funded: Walletctl) -> None:
     """D3: -1 is no option either."""
 
     assert funded("deposit", "alice", "--", "-1").exit_code == 2
-    assert balance(funded, "alice") == 10_000
+    assert funded.balance("alice") == 10_000
+
+
+ID = "01a1fcc4-a7e4-75e1-bf54-b75e0271a7b7"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("deposit alice 1 XXX", "currency: 'XXX' is not an ISO 4217 currency"),
+        ("wallet create carol --label gold", "'gold' is not a label; write it like tier=gold"),
+        ("wallet create carol --label a=1 --label a=2", "'a' is said twice"),
+        ("wallet create carol --overdraft 5.001", "--overdraft: 5.001 has more decimals than USD has"),
+        ("wallet create carol --overdraft 0 --currency XXX", "currency: 'XXX' is not"),
+        (
+            "wallet get alice --as-of yesterday",
+            "--as-of: 'yesterday' is not a time; write it like 2026-12-01T09:00:00Z",
+        ),
+        ("wallet update alice", "say what to change"),
+        ("wallet update alice --label a=1 --no-labels", "not both"),
+        ("transfer alice bob 1 --max-commission much", "--max-commission: 'much' is not an amount"),
+        ("withdraw alice 1 --in 5 --at 2099-01-01", "say --in or --at, not both"),
+        ("withdraw alice 1 --in soon", "--in: 'soon' is not a duration; write it like 90s, 15m, 1h30m or 7d"),
+        ("withdraw alice 1 --in 99999999d", "ends after the year 9999"),
+        ("withdraw alice 1 --at tomorrow", "--at: 'tomorrow' is not a time"),
+        ("withdraw alice 1 --at 0001-01-01T00:00:00+14:00", "is not a time"),
+        ("hold place alice 1", "say until when"),
+        ("hold place alice 1 --expires-in 1h --expire-time 2099-01-01", "say --expires-in or --expire-time, not both"),
+        ("commission create --payer source --rate 10", "--rate: '10' is not a percent; write it like 10% or 1.5%"),
+        ("commission create --payer source --rate 0.00001%", "has more than 4 decimals"),
+        ("commission create --payer source --rate 100.5%", "is more than 100%"),
+        ("commission create --payer source --wallet alice --label a=1", "say --wallet or --label, not both"),
+        ("commission create --payer nobody", "'nobody' is not one of 'source'"),
+        (f"reverse {ID} --amount 0", "--amount: must be above zero"),
+        ("statement alice --csv --json", "not both"),
+        ("statement alice --output x.csv", "--output is for --csv"),
+        ("statement alice --from 2026-02-01 --to 2026-02-01", "--from must be before --to"),
+        ("statement alice --csv --output /no/such/folder/x.csv", "No such file or directory"),
+        ("--language de wallet list", "'de' is not one of 'en'"),
+        ("batch /no/such/file.csv", "No such file or directory"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_how_to_write_it(funded: Walletctl, command: str, said: str) -> None:
+    """Exit code 2, and nothing is sent."""
+
+    refused = funded(*command.split())
+
+    # Typer puts its own errors into a box that breaks lines.
+    told = " ".join(refused.stderr.replace("│", " ").split())
+    assert (refused.exit_code, said in told) == (2, True), refused.output
 
 
 def test_refusal_is_told_with_its_reason_and_request_id(funded: Walletctl) -> None:
@@ -83,6 +102,17 @@ def test_refusal_is_told_with_its_reason_and_request_id(funded: Walletctl) -> No
     assert "request id:" in refused.stderr
 
 
+def test_refusal_is_told_in_the_language_that_was_asked_for(funded: Walletctl) -> None:
+    """And in English to whom asks for none."""
+
+    asked = funded("--language", "fa", "transfer", "alice", "bob", "100.01")
+    silent = funded("transfer", "alice", "bob", "100.01")
+
+    assert FA in asked.stderr
+    assert "less available" in asked.stderr  # for developers, all the same
+    assert FA not in silent.stderr
+
+
 def test_repeat_with_the_same_request_id_moves_nothing(funded: Walletctl) -> None:
     """And says so."""
 
@@ -92,7 +122,7 @@ def test_repeat_with_the_same_request_id_moves_nothing(funded: Walletctl) -> Non
 
     assert (first.exit_code, again.exit_code) == (0, 0)
     assert "had been done before" in again.stdout
-    assert balance(funded, "bob") == 1000
+    assert funded.balance("bob") == 1000
 
 
 def test_validate_only_changes_nothing(funded: Walletctl) -> None:
@@ -101,59 +131,47 @@ def test_validate_only_changes_nothing(funded: Walletctl) -> None:
     done = funded("transfer", "alice", "bob", "10.00", "--validate-only")
 
     assert (done.exit_code, "(validated only)" in done.stdout) == (0, True)
-    assert balance(funded, "bob") == 0
+    assert funded.balance("bob") == 0
 
 
-def test_withdrawal_is_scheduled_listed_and_cancelled(funded: Walletctl) -> None:
-    """The life of a payout that is called off, read as JSON."""
+def test_filter_that_cannot_be_understood_is_refused(funded: Walletctl) -> None:
+    """Whichever list it is for."""
 
-    scheduled = json.loads(funded("withdraw", "alice", "25.00", "--in", "3600", "--json").stdout)
-    listed = json.loads(funded("withdrawal", "list", "--wallet", "alice", "--json").stdout)
-    cancelled = json.loads(funded("withdrawal", "cancel", scheduled["name"], "--json").stdout)
-
-    assert [scheduled["name"]] == [row["name"] for row in listed]
-    assert (scheduled["state"], cancelled["state"]) == ("STATE_SCHEDULED", "STATE_CANCELLED")
+    for command in ("wallet list", "withdrawal list", "scheduled-deposit list", "hold list", "commission list"):
+        refused = funded(*command.split(), "--filter", "colour = 1")
+        assert (refused.exit_code, "FILTER_INVALID" in refused.stderr) == (1, True), command
+    assert funded("transactions", "alice", "--filter", "colour = 1").exit_code == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--in", "5", "--at", "2099-01-01T00:00:00Z"], "not both"),
-        (["--at", "tomorrow"], "is not a time"),
-        (["--at", "2001-01-01T00:00:00Z"], "must not be in the past"),
-    ],
-)
-def test_withdrawal_at_no_time_is_refused(funded: Walletctl, options: list[str], said: str) -> None:
-    """S3 on the command line."""
+def test_seed_twice_makes_everything_once(walletctl: Walletctl) -> None:
+    """alice, bob and the commission wallet; one rule, by which 1,000.00 is free and a cent more is not."""
 
-    refused = funded("withdraw", "alice", "1.00", *options)
-
-    assert (refused.exit_code, said in refused.stderr) == (1, True), refused.stderr
-
-
-def test_seed_twice_makes_the_wallets_once(walletctl: Walletctl) -> None:
-    """alice, bob and the commission wallet."""
-
-    first, again = (json.loads(walletctl("seed", "--json").stdout) for _ in range(2))
+    first, again = (walletctl.json("seed") for _ in range(2))
+    (rule,) = walletctl.json("commission", "list")
+    free, charged = (walletctl.json("commission", "quote", "alice", "bob", much) for much in ("1000.00", "1000.01"))
 
     assert first == again
     assert [row["name"] for row in first] == ["wallets/alice", "wallets/bob", "wallets/system:commission:USD"]
+    assert "commission" not in free
+    assert (charged["commission"]["rule"], charged["source_debit"]["minor_units"]) == (rule["name"], "110001")
+    assert "1,000.00 USD" in walletctl("seed").stdout
 
 
 def test_verify_proves_the_books(funded: Walletctl) -> None:
-    """Nine rules, none broken."""
+    """All rules, none broken."""
 
-    checks = json.loads(funded("verify", "--json").stdout)
+    checks = funded.json("verify")
 
-    assert [check["broken"] for check in checks] == [0] * 9
+    assert len(checks) >= 9
+    assert {check["broken"] for check in checks} == {0}
     assert "the books are right" in funded("verify").stdout
 
 
 def test_unknown_wallet_is_told_as_such(walletctl: Walletctl) -> None:
     """W2 on the command line."""
 
-    for arguments in (["wallet", "get", "nobody"], ["wallet", "transactions", "nobody"], ["deposit", "nobody", "1"]):
-        refused = walletctl(*arguments)
+    for command in ("wallet get nobody", "transactions nobody", "wallet transactions nobody", "deposit nobody 1"):
+        refused = walletctl(*command.split())
         assert (refused.exit_code, "RESOURCE_NOT_FOUND" in refused.stderr) == (1, True)
 
 

@@ -1,19 +1,31 @@
-"""The commands ``walletctl deposit``, ``transfer`` and ``withdraw``."""
+"""The commands ``walletctl deposit``, ``transfer``, ``withdraw`` and ``reverse``."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
-from wallet_core.domain.money import parse_amount
-from wallet_grpc.client import Amount, as_dict
-from walletctl.context import Context, Json, RequestId, Trouble, explained, wallet_name
-from walletctl.output import TRANSACTIONS, WITHDRAWALS, Row, amount, out, show_one
+from wallet_grpc.client import as_dict
+from walletctl import typed
+from walletctl.context import Context, explained
+from walletctl.options import (
+    Account,
+    At,
+    Currency,
+    CurrencyOption,
+    Description,
+    ExternalReference,
+    In,
+    Json,
+    Labels,
+    RequestId,
+    ValidateOnly,
+    Value,
+)
+from walletctl.output import Row, amount, out, show_one
+from walletctl.tables import TRANSACTIONS, WITHDRAWALS
+from walletctl.typed import resource, wallet_name
 
-Value = Annotated[str, typer.Argument(help="How much, like 10.05.")]
-Currency = Annotated[str, typer.Argument(help="ISO 4217 code.")]
-Description = Annotated[str, typer.Option(help="Free words.")]
-ValidateOnly = Annotated[bool, typer.Option("--validate-only", help="Check everything, store nothing.")]
+_BEFORE = "[dim](had been done before under this request id)[/]"
 
 
 def deposit(
@@ -22,6 +34,8 @@ def deposit(
     value: Value,
     currency: Currency = "USD",
     description: Description = "",
+    external_reference: ExternalReference = "",
+    label: Labels = None,
     request_id: RequestId = None,
     *,
     validate_only: ValidateOnly = False,
@@ -32,8 +46,10 @@ def deposit(
     with explained(), app.client() as client:
         done = client.deposit(
             wallet_name(wallet),
-            typed_amount(value, currency),
+            typed.amount(value, currency),
             description=description,
+            external_reference=external_reference,
+            labels=typed.labels(label),
             validate_only=validate_only,
             request_id=request_id,
         )
@@ -46,7 +62,12 @@ def transfer(
     destination: Annotated[str, typer.Argument(help="The wallet to give to.")],
     value: Value,
     currency: Currency = "USD",
+    max_commission: Annotated[
+        str | None, typer.Option(help="Refuse it if the commission is more than this; 0 for none at all.")
+    ] = None,
     description: Description = "",
+    external_reference: ExternalReference = "",
+    label: Labels = None,
     request_id: RequestId = None,
     *,
     validate_only: ValidateOnly = False,
@@ -55,11 +76,15 @@ def transfer(
     """Move money from one wallet to another."""
     app: Context = context.obj
     with explained(), app.client() as client:
+        most = None if max_commission is None else typed.amount_or_zero(max_commission, currency, "--max-commission")
         done = client.transfer(
             wallet_name(source),
             wallet_name(destination),
-            typed_amount(value, currency),
+            typed.amount(value, currency),
             description=description,
+            external_reference=external_reference,
+            labels=typed.labels(label),
+            max_commission=most,
             validate_only=validate_only,
             request_id=request_id,
         )
@@ -71,12 +96,13 @@ def withdraw(
     wallet: Annotated[str, typer.Argument(help="The wallet to pay out from.")],
     value: Value,
     currency: Currency = "USD",
-    in_seconds: Annotated[float | None, typer.Option("--in", help="Due in so many seconds.", min=0)] = None,
-    at: Annotated[str | None, typer.Option(help="Due at this time, like 2026-12-01T09:00:00Z.")] = None,
-    account: Annotated[str, typer.Option(help="The account to pay, in the bank's words.")] = "",
+    in_: In = None,
+    at: At = None,
+    account: Account = "",
     description: Description = "",
     request_id: RequestId = None,
     *,
+    reserve: Annotated[bool, typer.Option("--reserve", help="Hold the money from now on.")] = False,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
@@ -85,8 +111,9 @@ def withdraw(
     with explained(), app.client() as client:
         done = client.schedule_withdrawal(
             wallet_name(wallet),
-            typed_amount(value, currency),
-            execute_time=_due(in_seconds, at),
+            typed.amount(value, currency),
+            execute_time=typed.either(in_, "--in", at, "--at"),
+            reserve=reserve,
             bank_account=account,
             description=description,
             validate_only=validate_only,
@@ -95,29 +122,40 @@ def withdraw(
         show_one(WITHDRAWALS, as_dict(done.withdrawal), as_json=json)
 
 
-def typed_amount(value: str, currency: str) -> Amount:
-    """Read an amount as it was typed; raise ``InvalidField`` where it is none."""
-    money = parse_amount(value, currency)
-    return Amount(money.currency, money.minor)
-
-
-def _due(in_seconds: float | None, at: str | None) -> datetime | None:
-    if in_seconds is not None and at is not None:
-        raise Trouble("say --in or --at, not both")
-    if in_seconds is not None:
-        return datetime.now(UTC) + timedelta(seconds=in_seconds)  # noqa: TID251  # the caller's own clock
-    if at is None:
-        return None
-    try:
-        due = datetime.fromisoformat(at)
-    except ValueError:
-        raise Trouble(f"{at!r} is not a time; write it like 2026-12-01T09:00:00Z") from None
-    return due if due.tzinfo is not None else due.replace(tzinfo=UTC)
+def reverse(
+    context: typer.Context,
+    transaction: Annotated[str, typer.Argument(help="The transfer or deposit to take back.")],
+    amount_: Annotated[
+        str | None, typer.Option("--amount", help="How much of it, like 10.05; else all that is left.")
+    ] = None,
+    currency: CurrencyOption = "USD",
+    description: Description = "",
+    request_id: RequestId = None,
+    *,
+    keep_commission: Annotated[
+        bool, typer.Option("--keep-commission", help="Do not give the commission back.")
+    ] = False,
+    validate_only: ValidateOnly = False,
+    json: Json = False,
+) -> None:
+    """Take a transfer or a deposit back, all that is left of it or a part."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        done = client.reverse_transaction(
+            resource("transactions", transaction),
+            amount=typed.amount(amount_, currency, "--amount") if amount_ is not None else None,
+            keep_commission=keep_commission,
+            description=description,
+            validate_only=validate_only,
+            request_id=request_id,
+        )
+        show_one(TRANSACTIONS, as_dict(done.transaction), as_json=json)
+        if done.replayed and not json:
+            out.print(_BEFORE)
 
 
 def _show_moved(transaction: Row, available: Row, *, replayed: bool, as_json: bool) -> None:
     """Show money that moved, and to a person what is left and whether it had moved before."""
     show_one(TRANSACTIONS, transaction, as_json=as_json)
     if not as_json:
-        before = "  [dim](had been done before under this request id)[/]" if replayed else ""
-        out.print(f"available: {amount(available)}{before}")
+        out.print(f"available: {amount(available)}" + (f"  {_BEFORE}" if replayed else ""))

@@ -4,13 +4,17 @@ import signal
 import threading
 
 import typer
+from rich.markup import escape
 
 from wallet_core import bootstrap
+from wallet_grpc.client import CallFailed, WalletClient
 from walletctl import demo as demo_story
-from walletctl.context import Context, Json, Trouble, explained
+from walletctl.context import Context, Trouble, explained
 from walletctl.local.service import Ports, local_service
-from walletctl.output import WALLETS, Column, out, show
-from walletctl.seed import seed as seed_wallets
+from walletctl.options import Json
+from walletctl.output import Column, out, show, table
+from walletctl.seed import seed as sow
+from walletctl.tables import RULES, WALLETS
 
 CHECKS = (
     Column("rule", lambda row: row["name"]),
@@ -38,10 +42,11 @@ def up(
 
         with local_service(app.state, ports=ports, bank_fail_rate=bank_fail_rate, tell=tell) as service:
             status.stop()
-            out.print(f"gRPC      [bold]{service.running.target}[/]  (try: walletctl seed; grpcurl -plaintext … list)")
+            out.print(f"gRPC      [bold]{service.running.target}[/]  (try: walletctl wallet list)")
             out.print(f"bank      {service.running.bank_url}")
             out.print(f"database  {service.running.database_url}")
             out.print(f"logs      {app.state / 'logs'}")
+            out.print(f"seeded    {_seeded(service.running.target)}")
             out.print("Ctrl-C stops all of it.")
             dead = None
             while dead is None and not stopping.wait(0.2):
@@ -53,6 +58,16 @@ def up(
                 f"{app.state / 'logs' / dead}.log, then run `make up` again"
             )
     out.print("stopped")
+
+
+def _seeded(target: str) -> str:
+    """Seed what a first look needs; say what is there. A service that has other things under these names goes on."""
+    try:
+        with WalletClient(target) as client:
+            sow(client)
+    except CallFailed as failed:
+        return f"nothing: {escape(failed.message)}"
+    return "alice, bob, and a commission: walletctl commission list"
 
 
 def demo(context: typer.Context) -> None:
@@ -71,10 +86,13 @@ def migrate(context: typer.Context) -> None:
 
 
 def seed(context: typer.Context, *, json: Json = False) -> None:
-    """Create the wallets alice and bob, unless they are there."""
+    """Create the wallets alice and bob and a commission rule, unless they are there."""
     app: Context = context.obj
     with explained(), app.client() as client:
-        show(WALLETS, seed_wallets(client), as_json=json)
+        wallets, rule = sow(client)
+        show(WALLETS, wallets, as_json=json)
+        if not json:
+            out.print(table(RULES, [rule]))
 
 
 def verify(context: typer.Context, *, json: Json = False) -> None:

@@ -5,12 +5,19 @@ from typing import Annotated
 import typer
 
 from wallet_grpc.client import as_dict
-from walletctl.context import Context, Json, RequestId, explained, wallet_name
-from walletctl.output import TRANSACTIONS, WALLETS, show, show_one
+from walletctl import typed
+from walletctl.commands.transactions import transactions
+from walletctl.context import Context, explained
+from walletctl.options import CurrencyOption, Json, Labels, RequestId, ValidateOnly, Wallet, filter_option, time_option
+from walletctl.output import show, show_one
+from walletctl.tables import WALLETS
+from walletctl.typed import Mistyped, wallet_name
 
-wallets = typer.Typer(no_args_is_help=True, help="Create and look at wallets.")
+wallets = typer.Typer(no_args_is_help=True, help="Create, change and look at wallets.")
 
-Wallet = Annotated[str, typer.Argument(help="The wallet's id, e.g. alice.")]
+DisplayName = Annotated[str, typer.Option(help="A name for people.")]
+Overdraft = Annotated[str | None, typer.Option(help="How far below zero the balance may go, like 50.00.")]
+Etag = Annotated[str, typer.Option(help="The etag that was read: refused if the wallet has changed since.")]
 
 
 @wallets.command()
@@ -19,43 +26,147 @@ def create(
     wallet: Wallet,
     currency: Annotated[str, typer.Option(help="ISO 4217 code.")] = "USD",
     owner: Annotated[str, typer.Option(help="Whose it is, in the words of the calling system.")] = "",
-    display_name: Annotated[str, typer.Option(help="A name for people.")] = "",
+    display_name: DisplayName = "",
+    label: Labels = None,
+    overdraft: Overdraft = None,
     request_id: RequestId = None,
     *,
+    validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
     """Create an empty wallet."""
     app: Context = context.obj
     with explained(), app.client() as client:
-        created = client.create_wallet(wallet, currency, owner=owner, display_name=display_name, request_id=request_id)
+        created = client.create_wallet(
+            wallet,
+            currency,
+            owner=owner,
+            display_name=display_name,
+            labels=typed.labels(label),
+            overdraft_limit=typed.amount_or_zero(overdraft, currency, "--overdraft") if overdraft is not None else None,
+            validate_only=validate_only,
+            request_id=request_id,
+        )
         show_one(WALLETS, as_dict(created.wallet), as_json=json)
 
 
 @wallets.command()
-def get(context: typer.Context, wallet: Wallet, *, json: Json = False) -> None:
-    """Show one wallet."""
+def get(
+    context: typer.Context,
+    wallet: Wallet,
+    as_of: Annotated[str | None, time_option(help_="What the balance was right before then.")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Show one wallet, as it is or with the balance that it had."""
     app: Context = context.obj
     with explained(), app.client() as client:
-        show_one(WALLETS, as_dict(client.get_wallet(wallet_name(wallet))), as_json=json)
+        found = client.get_wallet(wallet_name(wallet), as_of=typed.time_or_none(as_of, "--as-of"))
+        show_one(WALLETS, as_dict(found), as_json=json)
 
 
 @wallets.command("list")
 def list_(
     context: typer.Context,
-    currency: Annotated[str, typer.Option(help="Only wallets in this currency.")] = "",
+    filter_: Annotated[str, filter_option('state = ACTIVE AND currency_code = "USD" AND labels.tier = "gold"')] = "",
     *,
     json: Json = False,
 ) -> None:
     """Show all wallets, newest first."""
     app: Context = context.obj
     with explained(), app.client() as client:
-        show(WALLETS, [as_dict(one) for one in client.list_wallets(currency_code=currency)], as_json=json)
+        show(WALLETS, [as_dict(one) for one in client.list_wallets(filter=filter_)], as_json=json)
 
 
 @wallets.command()
-def transactions(context: typer.Context, wallet: Wallet, *, json: Json = False) -> None:
-    """Show a wallet's transactions, newest first."""
+def update(
+    context: typer.Context,
+    wallet: Wallet,
+    display_name: Annotated[str | None, typer.Option(help="A name for people.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="A label like tier=gold; these are all it then has.")
+    ] = None,
+    overdraft: Overdraft = None,
+    currency: CurrencyOption = "USD",
+    etag: Etag = "",
+    request_id: RequestId = None,
+    *,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="Take all labels away.")] = False,
+    validate_only: ValidateOnly = False,
+    json: Json = False,
+) -> None:
+    """Change what a wallet is like: only what is said here."""
     app: Context = context.obj
     with explained(), app.client() as client:
-        rows = [as_dict(one) for one in client.list_transactions(wallet_name(wallet))]
-        show(TRANSACTIONS, rows, as_json=json)
+        if no_labels and label:
+            raise Mistyped("say --label or --no-labels, not both")
+        if display_name is None and overdraft is None and not (label or no_labels):
+            raise Mistyped("say what to change: --display-name, --label, --no-labels or --overdraft")
+        changed = client.update_wallet(
+            wallet_name(wallet),
+            display_name=display_name,
+            labels=typed.labels(label) if label or no_labels else None,
+            overdraft_limit=typed.amount_or_zero(overdraft, currency, "--overdraft") if overdraft is not None else None,
+            etag=etag,
+            validate_only=validate_only,
+            request_id=request_id,
+        )
+        show_one(WALLETS, as_dict(changed.wallet), as_json=json)
+
+
+@wallets.command()
+def freeze(
+    context: typer.Context,
+    wallet: Wallet,
+    etag: Etag = "",
+    request_id: RequestId = None,
+    *,
+    validate_only: ValidateOnly = False,
+    json: Json = False,
+) -> None:
+    """Let money come to a wallet but not go from it."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        frozen = client.freeze_wallet(
+            wallet_name(wallet), etag=etag, validate_only=validate_only, request_id=request_id
+        )
+        show_one(WALLETS, as_dict(frozen.wallet), as_json=json)
+
+
+@wallets.command()
+def unfreeze(
+    context: typer.Context,
+    wallet: Wallet,
+    etag: Etag = "",
+    request_id: RequestId = None,
+    *,
+    validate_only: ValidateOnly = False,
+    json: Json = False,
+) -> None:
+    """Let money go again from a frozen wallet."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        active = client.unfreeze_wallet(
+            wallet_name(wallet), etag=etag, validate_only=validate_only, request_id=request_id
+        )
+        show_one(WALLETS, as_dict(active.wallet), as_json=json)
+
+
+@wallets.command()
+def close(
+    context: typer.Context,
+    wallet: Wallet,
+    etag: Etag = "",
+    request_id: RequestId = None,
+    *,
+    validate_only: ValidateOnly = False,
+    json: Json = False,
+) -> None:
+    """Close an empty wallet for good."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        closed = client.close_wallet(wallet_name(wallet), etag=etag, validate_only=validate_only, request_id=request_id)
+        show_one(WALLETS, as_dict(closed.wallet), as_json=json)
+
+
+wallets.command()(transactions)

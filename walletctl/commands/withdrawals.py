@@ -5,25 +5,31 @@ from typing import Annotated
 
 import typer
 
-from wallet_grpc.client import WalletClient, as_dict
-from walletctl.context import Context, Json, RequestId, explained, wallet_name, withdrawal_name
-from walletctl.live import show_live
-from walletctl.output import WITHDRAWALS, Row, show, show_one
+from wallet_grpc.client import as_dict
+from walletctl.context import Context, explained
+from walletctl.live import WATCHED_MAX, show_live
+from walletctl.options import Json, OfWallet, RequestId, ValidateOnly, filter_option
+from walletctl.output import show, show_one
+from walletctl.tables import WITHDRAWALS
+from walletctl.typed import resource, wallet_name
 
 withdrawals = typer.Typer(no_args_is_help=True, help="Look at, watch and cancel payouts.")
 
-OfWallet = Annotated[str, typer.Option("--wallet", help="Only withdrawals of this wallet.")]
 Withdrawal = Annotated[str, typer.Argument(help="The withdrawal's id.")]
-
-_WATCHED_MAX = 50
 
 
 @withdrawals.command("list")
-def list_(context: typer.Context, wallet: OfWallet = "", *, json: Json = False) -> None:
+def list_(
+    context: typer.Context,
+    wallet: OfWallet = "",
+    filter_: Annotated[str, filter_option('state = SCHEDULED AND execute_time < "2026-02-01T00:00:00Z"')] = "",
+    *,
+    json: Json = False,
+) -> None:
     """Show withdrawals, newest first."""
     app: Context = context.obj
     with explained(), app.client() as client:
-        found = client.list_withdrawals(wallet_name(wallet) if wallet else "")
+        found = client.list_withdrawals(wallet_name(wallet) if wallet else "", filter=filter_)
         show(WITHDRAWALS, [as_dict(one) for one in found], as_json=json)
 
 
@@ -32,15 +38,24 @@ def get(context: typer.Context, withdrawal: Withdrawal, *, json: Json = False) -
     """Show one withdrawal."""
     app: Context = context.obj
     with explained(), app.client() as client:
-        show_one(WITHDRAWALS, as_dict(client.get_withdrawal(withdrawal_name(withdrawal))), as_json=json)
+        show_one(WITHDRAWALS, as_dict(client.get_withdrawal(resource("withdrawals", withdrawal))), as_json=json)
 
 
 @withdrawals.command()
-def cancel(context: typer.Context, withdrawal: Withdrawal, request_id: RequestId = None, *, json: Json = False) -> None:
+def cancel(
+    context: typer.Context,
+    withdrawal: Withdrawal,
+    request_id: RequestId = None,
+    *,
+    validate_only: ValidateOnly = False,
+    json: Json = False,
+) -> None:
     """Cancel a withdrawal before its time."""
     app: Context = context.obj
     with explained(), app.client() as client:
-        cancelled = client.cancel_withdrawal(withdrawal_name(withdrawal), request_id=request_id)
+        cancelled = client.cancel_withdrawal(
+            resource("withdrawals", withdrawal), validate_only=validate_only, request_id=request_id
+        )
         show_one(WITHDRAWALS, as_dict(cancelled.withdrawal), as_json=json)
 
 
@@ -50,9 +65,7 @@ def watch(context: typer.Context, wallet: OfWallet = "") -> None:
     app: Context = context.obj
     name = wallet_name(wallet) if wallet else ""
     with explained(), app.client() as client:
-        show_live(lambda: _newest(client, name))
-
-
-def _newest(client: WalletClient, wallet: str) -> list[Row]:
-    found = client.list_withdrawals(wallet, page_size=_WATCHED_MAX)
-    return [as_dict(one) for one in islice(found, _WATCHED_MAX)]
+        show_live(
+            WITHDRAWALS,
+            lambda: [as_dict(one) for one in islice(client.list_withdrawals(name, page_size=WATCHED_MAX), WATCHED_MAX)],
+        )

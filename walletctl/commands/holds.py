@@ -1,0 +1,138 @@
+"""The commands ``walletctl hold …``."""
+
+from typing import Annotated
+
+import typer
+
+from wallet_grpc.client import as_dict
+from walletctl import typed
+from walletctl.context import Context, explained
+from walletctl.options import (
+    Currency,
+    CurrencyOption,
+    Description,
+    Json,
+    Labels,
+    OfWallet,
+    RequestId,
+    ValidateOnly,
+    Value,
+    filter_option,
+    time_option,
+)
+from walletctl.output import amount, out, show, show_one, table
+from walletctl.tables import HOLDS, TRANSACTIONS
+from walletctl.typed import Mistyped, resource, wallet_name
+
+holds = typer.Typer(no_args_is_help=True, help="Put money aside, and capture it or give it up.")
+
+Hold = Annotated[str, typer.Argument(help="The hold's id.")]
+
+
+@holds.command()
+def place(
+    context: typer.Context,
+    wallet: Annotated[str, typer.Argument(help="The wallet to hold it on.")],
+    value: Value,
+    currency: Currency = "USD",
+    expires_in: Annotated[str | None, typer.Option(help="Until when: 90 (seconds), 15m, 1h30m, 7d from now.")] = None,
+    expire_time: Annotated[str | None, time_option(help_="Until when.")] = None,
+    description: Description = "",
+    request_id: RequestId = None,
+    *,
+    validate_only: ValidateOnly = False,
+    json: Json = False,
+) -> None:
+    """Put money of a wallet aside until a time."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        until = typed.either(expires_in, "--expires-in", expire_time, "--expire-time")
+        if until is None:
+            raise Mistyped("say until when: --expires-in 1h, or --expire-time 2026-12-01T09:00:00Z")
+        placed = client.place_hold(
+            wallet_name(wallet),
+            typed.amount(value, currency),
+            until,
+            description=description,
+            validate_only=validate_only,
+            request_id=request_id,
+        )
+        show_one(HOLDS, as_dict(placed.hold), as_json=json)
+        if not json:
+            out.print(f"available: {amount(as_dict(placed.available))}")
+
+
+@holds.command()
+def capture(
+    context: typer.Context,
+    hold: Hold,
+    to: Annotated[str, typer.Option(help="The wallet to give to.")],
+    amount_: Annotated[
+        str | None, typer.Option("--amount", help="How much, like 10.05; else all that remains.")
+    ] = None,
+    currency: CurrencyOption = "USD",
+    description: Description = "",
+    label: Labels = None,
+    request_id: RequestId = None,
+    *,
+    final: Annotated[bool, typer.Option("--final", help="Release what remains after it.")] = False,
+    validate_only: ValidateOnly = False,
+    json: Json = False,
+) -> None:
+    """Move held money to another wallet, all that remains or a part."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        done = client.capture_hold(
+            resource("holds", hold),
+            wallet_name(to),
+            amount=typed.amount(amount_, currency, "--amount") if amount_ is not None else None,
+            final=final,
+            description=description,
+            labels=typed.labels(label),
+            validate_only=validate_only,
+            request_id=request_id,
+        )
+        if json:
+            out.print_json(data=as_dict(done))
+            return
+        out.print(table(TRANSACTIONS, [as_dict(done.transaction)]))
+        out.print(table(HOLDS, [as_dict(done.hold)]))
+
+
+@holds.command()
+def void(
+    context: typer.Context,
+    hold: Hold,
+    request_id: RequestId = None,
+    *,
+    validate_only: ValidateOnly = False,
+    json: Json = False,
+) -> None:
+    """Give a hold up: what remains of it is available again."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        voided = client.void_hold(resource("holds", hold), validate_only=validate_only, request_id=request_id)
+        show_one(HOLDS, as_dict(voided.hold), as_json=json)
+
+
+@holds.command()
+def get(context: typer.Context, hold: Hold, *, json: Json = False) -> None:
+    """Show one hold."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        show_one(HOLDS, as_dict(client.get_hold(resource("holds", hold))), as_json=json)
+
+
+@holds.command("list")
+def list_(
+    context: typer.Context,
+    wallet: OfWallet = "",
+    filter_: Annotated[str, filter_option('state = ACTIVE AND expire_time < "2026-02-01T00:00:00Z"')] = "",
+    *,
+    json: Json = False,
+) -> None:
+    """Show holds, newest first."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        found = client.list_holds(wallet_name(wallet) if wallet else "", filter=filter_)
+        show(HOLDS, [as_dict(one) for one in found], as_json=json)

@@ -1,0 +1,110 @@
+"""The commands ``walletctl statement`` and ``receipt``."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wallet_grpc.client import as_dict
+from walletctl import typed
+from walletctl.commands.transactions import Transaction
+from walletctl.context import Context, Language, explained
+from walletctl.options import Json, Wallet, time_option
+from walletctl.output import Row, amount, out, short, table, time
+from walletctl.tables import STATEMENT_ENTRIES, STATEMENT_TOTALS
+from walletctl.typed import Mistyped, resource, wallet_name
+
+_DEFAULT = timedelta(days=30)
+_STDOUT = Path("-")
+
+
+def statement(
+    context: typer.Context,
+    wallet: Wallet,
+    from_: Annotated[str | None, time_option("--from", help_="Where it begins; else 30 days before its end.")] = None,
+    to: Annotated[str | None, time_option("--to", help_="Where it ends, not included; else now.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file to write the CSV to; else standard output.")] = None,
+    *,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write the entries as CSV.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what happened to a wallet in a range of time."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        if as_csv and json:
+            raise Mistyped("say --csv or --json, not both")
+        if output is not None and not as_csv:
+            raise Mistyped("--output is for --csv")
+        end = typed.time_or_none(to, "--to") or typed.now()
+        start = typed.time_or_none(from_, "--from") or end - _DEFAULT
+        if start >= end:
+            raise Mistyped("--from must be before --to")
+        if as_csv:
+            _write(client.export_statement(wallet_name(wallet), start, end), output or _STDOUT)
+            return
+        found = _joined(as_dict(page) for page in client.get_statement(wallet_name(wallet), start, end))
+        if json:
+            out.print_json(data=found)
+        else:
+            _show(found)
+
+
+def receipt(
+    context: typer.Context,
+    transaction: Transaction,
+    language: Annotated[
+        Language | None, typer.Option(help="The language to write it in; else that of walletctl, else English.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The file to write it to, - for standard output; else a name of its own here.")
+    ] = None,
+) -> None:
+    """Write a receipt of one transaction, a PDF."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        written = client.get_receipt(resource("transactions", transaction), language=language or app.language or "")
+        path = output or Path(Path(written.filename).name)
+        _write([written.pdf], path)
+        if path != _STDOUT:
+            typer.echo(path)
+
+
+def _joined(pages: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return one statement with the entries of all its pages."""
+    whole, *others = pages
+    for page in others:
+        whole["entries"] += page["entries"]
+    del whole["next_page_token"]
+    return whole
+
+
+def _show(found: Row) -> None:
+    out.print(f"[bold]{short(found['wallet'])}[/], {time(found['start_time'])} to {time(found['end_time'])} UTC")
+    out.print(f"opening balance  {amount(found['opening_balance'])}")
+    out.print(f"closing balance  {amount(found['closing_balance'])}")
+    if found["entries"]:
+        out.print(table(STATEMENT_TOTALS, found["totals"]))
+        out.print(table(STATEMENT_ENTRIES, found["entries"]))
+    else:
+        out.print("[dim]nothing came or went[/]")
+    if found["provisional"]:
+        out.print("[yellow]provisional[/]: it ends so late that more may yet fall into it; ask again in a while")
+
+
+def _write(pieces: Iterable[bytes], path: Path) -> None:
+    """Write a file, under its name only once it is whole."""
+    if path == _STDOUT:
+        for piece in pieces:
+            typer.echo(piece, nl=False)
+        return
+    unfinished = path.with_name(f"{path.name}.part")
+    try:
+        with unfinished.open("wb") as file:
+            file.writelines(pieces)
+        unfinished.replace(path)
+    except OSError as error:
+        raise Mistyped(f"--output: {error.strerror}: {path}") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
