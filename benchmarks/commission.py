@@ -1,0 +1,99 @@
+"""Transfers with a commission on each against transfers without: what one wallet that earns from all of them costs."""
+
+import sys
+from contextlib import ExitStack
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.stand import (
+    CALLERS,
+    ROUND_S,
+    WALLETS,
+    a_cluster,
+    a_request,
+    a_server,
+    analyze,
+    broken_rules,
+    copy_of,
+    empty_database,
+    seed_wallets,
+    transfer_rate,
+)
+from wallet_core.bootstrap import open_app
+from wallet_core.domain.change_commission import CreateCommissionRule
+from wallet_core.domain.commission import Payer
+from wallet_core.settings import read_settings
+from wallet_core.usecases.app import new_id
+
+ROUNDS = 5
+BAR = 0.8
+
+
+def main() -> int:
+    """Measure and print; return 1 if the ratio is below its bar, or the books are wrong afterwards."""
+    console = Console()
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    with ExitStack() as stack:
+        root, cluster = stack.enter_context(a_cluster())
+        status = stack.enter_context(console.status("seeding 10,000 wallets"))
+        seeded = empty_database(cluster, "bench_free")
+        seed_wallets(seeded)
+        urls = {"free": seeded, "charged": copy_of(cluster, seeded, "bench_charged")}
+        _charge_everything(urls["charged"])
+        for url in urls.values():
+            analyze(url)
+        targets = {
+            charged: stack.enter_context(a_server(urls["charged" if charged else "free"], root / f"{charged}.log"))
+            for charged in (False, True)
+        }
+        for round_ in range(ROUNDS + 1):
+            for charged in (False, True):
+                status.update(f"round {round_} of {ROUNDS}: {'with' if charged else 'without'} commission")
+                rate = transfer_rate(targets[charged], hot=False, seed=round_ * 10 + charged)
+                if round_:  # round 0 warms up
+                    rates[charged].append(rate)
+        status.update("verifying the books")
+        broken = broken_rules(urls)
+    ratios = [charged / free for charged, free in zip(rates[True], rates[False], strict=True)]
+    table = Table(title=f"Transfer, {CALLERS} callers, {WALLETS:,} wallets, {ROUNDS} rounds of {ROUND_S:g} s")
+    for heading in ("without, calls/s", "with commission, calls/s", "ratio", "spread of ratios", "bar"):
+        table.add_column(heading, justify="right")
+    table.add_row(
+        f"{median(rates[False]):,.0f}",
+        f"{median(rates[True]):,.0f}",
+        f"{median(ratios):.2f}",
+        f"{min(ratios):.2f} to {max(ratios):.2f}",
+        f"{BAR:g}",
+    )
+    console.print(table)
+    if broken:
+        console.print(f"[red]the books are broken: {broken}[/]")
+    return 1 if broken or median(ratios) < BAR else 0
+
+
+def _charge_everything(url: str) -> None:
+    """Take one minor unit of every transfer."""
+    with open_app(read_settings(database_url=url, log_level="ERROR"), name="bench-seed") as app:
+        app.ledger.post(
+            CreateCommissionRule(
+                request=a_request(),
+                id=new_id(),
+                currency="USD",
+                threshold=0,
+                rate_millionths=100_000,
+                fixed=1,
+                minimum=0,
+                maximum=None,
+                payer=Payer.SOURCE,
+                wallet=None,
+                label=None,
+                start_time=None,
+                end_time=None,
+            )
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
