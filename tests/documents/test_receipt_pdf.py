@@ -257,7 +257,7 @@ def test_persian_description_is_found_in_the_text(language: Language) -> None:
         assert word in text
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     description=st.text(st.characters(), max_size=256),
     external_reference=st.text(

@@ -21,7 +21,7 @@ from tests.support.ledger_pages import a_deposit, a_new_wallet, a_transfer
 from tests.support.truthful_bank import TruthfulBank
 from wallet_core.bootstrap import verify
 from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
-from wallet_core.domain.cancel_withdrawal import CancelWithdrawal
+from wallet_core.domain.cancel_order import CancelWithdrawal
 from wallet_core.domain.command import Command, Done
 from wallet_core.domain.errors import (
     CurrencyMismatch,
@@ -33,9 +33,9 @@ from wallet_core.domain.errors import (
     StateTransitionForbidden,
 )
 from wallet_core.domain.money import Money
+from wallet_core.domain.order import OrderState, Withdrawal
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.wallet import WalletId
-from wallet_core.domain.withdrawal import Withdrawal, WithdrawalState
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
 from wallet_core.usecases.pay_out import pay_out
@@ -47,7 +47,7 @@ CURRENCY_OF = dict(zip(NAMES, ("USD", "USD", "USD", "EUR", "EUR"), strict=True))
 ANYBODY = st.sampled_from([*NAMES[:2] * 4, *NAMES])
 AMOUNT = st.integers(min_value=1, max_value=60)
 NTH = st.integers(min_value=0, max_value=99)
-NOT_TAKEN = {WithdrawalState.SCHEDULED, WithdrawalState.CANCELLED, WithdrawalState.FAILED}
+NOT_TAKEN = {OrderState.SCHEDULED, OrderState.CANCELLED, OrderState.FAILED}
 
 
 @dataclass(slots=True)
@@ -65,11 +65,11 @@ class WhimsicalBank:
         known = self.paid.setdefault(payment.key, TruthfulBank())
         return Answer(kind=known.pay(self.whim, arrives=self.arrives), reference="r", retry_after_s=0.0)
 
-    def status(self, key: str) -> Status:
+    def status(self, payment: Payment) -> Status:
         """Say the truth."""
         if self.silent:
             return Status(kind=StatusKind.SILENT)
-        return Status(kind=self.paid.get(key, TruthfulBank()).status(), amount=Money("USD", self.amounts[key]))
+        return Status(kind=self.paid.get(payment.key, TruthfulBank()).status(), amount=payment.amount)
 
 
 class Core(RuleBasedStateMachine):
@@ -180,8 +180,8 @@ class Core(RuleBasedStateMachine):
     def cancel(self, nth: int) -> None:
         """Call one off, if nothing has begun."""
         id_ = list(self.withdrawals)[nth % len(self.withdrawals)]
-        begun = self.withdrawals[id_].state is not WithdrawalState.SCHEDULED
-        self.post(CancelWithdrawal(request=request(), withdrawal=id_), StateTransitionForbidden if begun else None)
+        begun = self.withdrawals[id_].state is not OrderState.SCHEDULED
+        self.post(CancelWithdrawal(request=request(), order=id_), StateTransitionForbidden if begun else None)
         self.withdrawals[id_] = self.app.reads.withdrawal(id_)
 
     @precondition(lambda self: self.withdrawals)
@@ -225,7 +225,7 @@ class Core(RuleBasedStateMachine):
             executions = self.bank.paid.get(f"wd-{id_}", TruthfulBank()).executions
             assert executions <= 1
             if withdrawal.final:
-                assert (executions == 1) == (withdrawal.state is WithdrawalState.SUCCEEDED)
+                assert (executions == 1) == (withdrawal.state is OrderState.SUCCEEDED)
 
     def teardown(self) -> None:
         """Prove that the books are right."""
@@ -256,7 +256,7 @@ class Core(RuleBasedStateMachine):
         """Read the withdrawals again; the model knows what each state means for the money."""
         self.withdrawals = {id_: self.app.reads.withdrawal(id_) for id_ in self.withdrawals}
         for withdrawal in self.withdrawals.values():
-            if withdrawal.state is WithdrawalState.SCHEDULED:
+            if withdrawal.state is OrderState.SCHEDULED:
                 assert not withdrawal.attempts
 
     def outcome(self, command: Command) -> Done | Refusal:

@@ -116,7 +116,7 @@ def outcome_of(text: str) -> tuple[Condition, ...] | FilterInvalid:
 
 
 @given(text=st.text(max_size=MAX_FILTER_LENGTH + 10) | spoiled_filters() | SOUPS | MISMATCHES)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_whatever_is_sent_is_read_or_refused_where_it_is_wrong(text: str) -> None:
     """Nothing but a refusal is ever raised, and its token stands at its place in the text."""
 
@@ -133,7 +133,7 @@ def test_whatever_is_sent_is_read_or_refused_where_it_is_wrong(text: str) -> Non
 
 
 @given(written_and_meant=filters())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_what_was_meant_is_what_is_read(written_and_meant: tuple[str, tuple[Condition, ...]]) -> None:
     """However it is spaced and quoted, a valid filter is read into the conditions it was written from."""
 
