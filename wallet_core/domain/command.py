@@ -4,9 +4,10 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
 from wallet_core.domain.commission import CommissionRule
@@ -176,12 +177,18 @@ def _asked(asking: "DataclassInstance") -> list[tuple[str, object]]:
 
     So a field that is added later, with a default, leaves the fingerprints alone that were stored before.
     """
-    asked = [(f, getattr(asking, f.name)) for f in fields(asking) if f.name not in _NOT_ASKED]
-    return [(f.name, _canonical(value)) for f, value in asked if value != _default(f)]
+    asked = [(name, default, getattr(asking, name)) for name, default in _askable(type(asking))]
+    return [(name, _canonical(value)) for name, default, value in asked if value != default]
 
 
-def _default(field: Field[Any]) -> object:
-    return field.default_factory() if field.default_factory is not MISSING else field.default
+@cache
+def _askable(kind: type["DataclassInstance"]) -> tuple[tuple[str, object], ...]:
+    """Return the fields of a command, or of a part of one, that callers ask by, with their defaults."""
+    return tuple(
+        (f.name, f.default_factory() if f.default_factory is not MISSING else f.default)
+        for f in fields(kind)
+        if f.name not in _NOT_ASKED
+    )
 
 
 def _canonical(value: object) -> object:  # noqa: PLR0911  # a case a kind

@@ -81,10 +81,13 @@ class Movement:
     """The order, hold or transaction that it came from; which of them is told by the type."""
     batch: UUID | None = None
     batch_item: int | None = None
+    legs: tuple[Leg, ...] = field(init=False)
+    """What it adds to whom; the amounts sum to zero, and none is zero."""
 
-    @property
-    def legs(self) -> tuple[Leg, ...]:
-        """What it adds to whom; the amounts sum to zero, and none is zero."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "legs", self._legs())
+
+    def _legs(self) -> tuple[Leg, ...]:
         taken = self.commission.amount.minor if self.commission is not None else 0
         given = gotten = self.amount.minor
         if self.commission is not None and self.commission.payer is Payer.SOURCE:

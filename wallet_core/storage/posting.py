@@ -47,7 +47,8 @@ JOIN wallets ON wallets.key = hanging.wallet
 # Locks the wallets, in key order so that no two batches wait for each other in a ring. Where a currency has a rule that
 # is live or yet to come, its commission wallet is one of them.
 LOCK_WALLETS = """
-SELECT key, id, role, currency, state, balance, held, overdraft_limit, sequence, last_time, labels
+SELECT key, id, role, currency, state, balance, held, overdraft_limit, sequence, last_time,
+    nullif(labels, '{}')
 FROM wallets
 WHERE id = ANY(%s::text[] || ARRAY(
     SELECT 'system:commission:' || charged.currency
@@ -436,7 +437,7 @@ def _wallet(
     overdraft_limit: int,
     sequence: int,
     last_time: datetime,
-    labels: Labels,
+    labels: Labels | None,
 ) -> Wallet:
     return Wallet(
         key=key,
@@ -449,7 +450,7 @@ def _wallet(
         overdraft_limit=overdraft_limit,
         sequence=sequence,
         last_time=last_time,
-        labels=labels,
+        labels=labels or {},
     )
 
 
