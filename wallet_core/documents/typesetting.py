@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from weakref import finalize
 
 from fpdf import FPDF
 from fpdf.bidi import BidiParagraph, auto_detect_base_direction
@@ -140,7 +141,11 @@ class Canvas(FPDF):
         """Load a font; return the characters that it has."""
         self.add_font(_FAMILY, style, _FONTS / file)
         font = self.fonts[_FAMILY + style]
-        return frozenset(font.cmap) if isinstance(font, TTFFont) else frozenset()
+        if not isinstance(font, TTFFont):
+            return frozenset()
+        # Reading goes on until the page is written; one that never is must not keep the file open.
+        finalize(self, font.ttfont.close)
+        return frozenset(font.cmap)
 
     def clean(self, text: str) -> str:
         """Return *text* as the fonts can show it."""
