@@ -19,10 +19,12 @@ from scheduler.jobs import (
     collect_due_deposits,
     credit_due_deposits,
     expire_holds,
+    follow_bank_ledger,
     pay_due_withdrawals,
     reconcile_collections,
     reconcile_withdrawals,
 )
+from scheduler.jobs.follow_bank_ledger import FollowLane
 from scheduler.lane import Lane
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.errors import NotServed, cause_of
@@ -38,7 +40,8 @@ class Job:
     """A job of the scheduler, by the name it is logged under."""
 
     name: str
-    lane: Callable[[App], Lane[Any]]
+    lane: Callable[[App], Lane[Any] | FollowLane]
+    every_s: Callable[[Settings], float] = lambda settings: settings.payout_poll_s
 
 
 JOBS = (
@@ -48,6 +51,7 @@ JOBS = (
     Job("reconcile-collections", reconcile_collections.lane),
     Job("credit-due-deposits", credit_due_deposits.lane),
     Job("expire-holds", expire_holds.lane),
+    Job("follow-bank-ledger", follow_bank_ledger.lane, lambda settings: settings.bank_follow_up_s),
 )
 
 
@@ -85,7 +89,7 @@ def _run_once(app: App, limit: int, stopping: threading.Event) -> None:
         print(f"{job.name}: {lane.once(limit)}")  # noqa: T201  # for whoever ran it
 
 
-def _stop_when_told(lane: Lane[Any], stopping: threading.Event) -> None:
+def _stop_when_told(lane: Lane[Any] | FollowLane, stopping: threading.Event) -> None:
     """Let a round end early: what is under way finishes, and nothing more is claimed."""
 
     def watch() -> None:
@@ -105,7 +109,7 @@ def _run(app: App, settings: Settings, stopping: threading.Event) -> None:
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for job, lane in lanes:
-        bell.add_job(_tick, "interval", args=(job, lane), seconds=settings.payout_poll_s, id=job.name)
+        bell.add_job(_tick, "interval", args=(job, lane), seconds=job.every_s(settings), id=job.name)
     bell.start()
     _log.info("running", jobs=[job.name for job in JOBS], parallelism=app.payouts.parallelism)
     stopping.wait()
@@ -115,7 +119,7 @@ def _run(app: App, settings: Settings, stopping: threading.Event) -> None:
         lane.close()
 
 
-def _tick(job: Job, lane: Lane[Any]) -> None:
+def _tick(job: Job, lane: Lane[Any] | FollowLane) -> None:
     try:
         lane.drain()
     except NotServed as error:

@@ -33,6 +33,8 @@ FAST: dict[str, object] = {
     "health_interval_s": 0.1,
     "lock_timeout_s": 0.3,
     "bank_call_deadline_s": 0.5,
+    "bank_calls_per_s": 100_000,
+    "bank_follow_up_s": 0.2,
     "payout_poll_s": 0.05,
     "payout_lease_s": 1.5,
     "payout_backoff_first_s": 0.05,

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from types import MappingProxyType
 
 from tenacity import (
@@ -24,8 +25,10 @@ from wallet_core.gateways.bank import HttpBank
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.settings import Settings, SettingsError
 from wallet_core.storage import migrate as migrations
+from wallet_core.storage.bank_lines import BankLines
 from wallet_core.storage.claims import Claims
 from wallet_core.storage.engine import LOOK_UPS_ONLY, SERVICE_ROLE, Engine, Limits, open_engine
+from wallet_core.storage.pace import Pace
 from wallet_core.storage.reads import Reads
 from wallet_core.storage.verify import Check
 from wallet_core.storage.verify import verify as verify_books
@@ -55,11 +58,14 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
             longest_s=settings.transaction_longest_s,
             group_commit=settings.group_commit,
         )
+        pace = Pace(settings.bank_calls_per_s)
         try:
             yield App(
                 ledger=ledger,
                 reads=Reads(reading, settles_after=_settles_after(settings)),
-                claims=Claims(posting),
+                claims=Claims(posting, pace),
+                bank_lines=BankLines(posting),
+                may_call_bank=partial(pace.take_one, posting),
                 ping=ping,
                 bank=HttpBank(
                     url=settings.bank_url,
@@ -147,4 +153,5 @@ def _payouts(settings: Settings) -> PayoutSettings:
         parallelism=settings.payout_parallelism,
         send_window_s=settings.payout_send_window_s,
         resends=settings.bank_idempotent,
+        follow_up_page=settings.bank_ledger_page,
     )

@@ -2,18 +2,21 @@
 
 from typing import Protocol
 
-from wallet_core.domain.bank import Answer, Payment, Status
+from wallet_core.domain.bank import Answer, LedgerPage, Payment, Status
 from wallet_core.domain.receipt import Language, Receipt
 
 
 class BankGateway(Protocol):
-    """The bank: a stranger on a bad line. Neither call raises; what went wrong is in the answer."""
+    """The bank: a stranger on a bad line. No call raises; what went wrong is in the answer."""
 
     def pay(self, payment: Payment) -> Answer:
         """Ask the bank to pay, or to collect. A repeat with the same key is the same payment."""
 
     def status(self, payment: Payment) -> Status:
         """Ask the bank what has become of a payment. Changes nothing."""
+
+    def ledger(self, *, after: int, limit: int) -> LedgerPage | None:
+        """Read the bank's own ledger after a line; None where it cannot be read. Changes nothing."""
 
 
 class Documents(Protocol):

@@ -47,6 +47,11 @@ class PageTokens:
         position = self._read(request)
         return (datetime.fromisoformat(position[0]), UUID(position[1])) if position is not None else None
 
+    def time_and_name(self, request: Message) -> tuple[datetime, str] | None:
+        """Return the position of a list that is ordered by time and resource name."""
+        position = self._read(request)
+        return (datetime.fromisoformat(position[0]), str(position[1])) if position is not None else None
+
     def _read(self, request: Message) -> list[Any] | None:
         """Return the position that a request's token stands for; None on the first page.
 

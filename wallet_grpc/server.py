@@ -10,6 +10,7 @@ import grpc
 import structlog
 from wallet.v1.commission_service_pb2_grpc import add_CommissionServiceServicer_to_server
 from wallet.v1.hold_service_pb2_grpc import add_HoldServiceServicer_to_server
+from wallet.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
 from wallet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_server
 from wallet.v1.transaction_service_pb2_grpc import add_TransactionServiceServicer_to_server
 from wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
@@ -25,6 +26,7 @@ from wallet_grpc.paging import PageTokens
 from wallet_grpc.reflection import add_reflection
 from wallet_grpc.servicers.commission import CommissionServicer
 from wallet_grpc.servicers.hold import HoldServicer
+from wallet_grpc.servicers.operations import OperationsServicer
 from wallet_grpc.servicers.schedule import ScheduleServicer
 from wallet_grpc.servicers.serving import Exports, Serving
 from wallet_grpc.servicers.transaction import TransactionServicer
@@ -89,6 +91,7 @@ def serving(app: App, limits: ServerLimits) -> Iterator[int]:
     add_ScheduleServiceServicer_to_server(ScheduleServicer(context), server)
     add_HoldServiceServicer_to_server(HoldServicer(context), server)
     add_CommissionServiceServicer_to_server(CommissionServicer(context), server)
+    add_OperationsServiceServicer_to_server(OperationsServicer(context), server)
     if limits.reflection:
         add_reflection(server, [*SERVICES, "grpc.health.v1.Health"])
     try:

@@ -9,6 +9,7 @@ from walletctl.commands import money, service, statements, transactions
 from walletctl.commands.batch import batch
 from walletctl.commands.commissions import commissions
 from walletctl.commands.holds import holds
+from walletctl.commands.operations import attention, discrepancies
 from walletctl.commands.scheduled_deposits import scheduled_deposits
 from walletctl.commands.wallets import wallets
 from walletctl.commands.withdrawals import withdrawals
@@ -40,7 +41,7 @@ def before(
 for command in (
     *(service.up, service.demo, service.migrate, service.seed, service.verify),
     *(money.deposit, money.transfer, money.withdraw, batch, money.reverse),
-    *(transactions.transactions, statements.statement, statements.receipt),
+    *(transactions.transactions, statements.statement, statements.receipt, attention),
 ):
     cli.command()(command)
 for name, group in {
@@ -50,6 +51,7 @@ for name, group in {
     "scheduled-deposit": scheduled_deposits,
     "hold": holds,
     "commission": commissions,
+    "discrepancy": discrepancies,
 }.items():
     cli.add_typer(group, name=name)
 

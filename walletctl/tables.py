@@ -1,7 +1,8 @@
-"""The tables of all that the service has: wallets, transactions, withdrawals, scheduled deposits, holds, rules."""
+"""The tables of all that the service has: wallets, transactions, orders, holds, rules, and what needs attention."""
 
 from decimal import Decimal
 
+from wallet_core.domain.errors import InvalidField
 from walletctl.output import Column, Row, amount, labels, minor, short, signed, state, time, words
 
 _PERCENT = 10_000
@@ -49,6 +50,14 @@ def _scope(row: Row) -> str:
     if "label" in row:
         return words(f"{row['label']['key']}={row['label']['value']}")
     return short(row["wallet"]) if "wallet" in row else "all"
+
+
+def _as_the_bank_wrote_it(money: Row) -> str:
+    """Show an amount of a currency that need not be one."""
+    try:
+        return amount(money)
+    except InvalidField:
+        return words(f"{money['minor_units']} {money['currency_code']} minor units")
 
 
 WALLETS = (
@@ -117,6 +126,24 @@ PAYOUTS_AND_DEPOSITS = (
     *_HOW_MUCH,
     _STATE,
     _WHAT_CAME_OF_IT,
+)
+
+ATTENTION = (
+    Column("what", lambda row: state(row["kind"].removeprefix("KIND_"))),
+    Column("about", lambda row: words(row["resource_name"])),
+    Column("wallet", lambda row: short(row["wallet"]), rare=True),
+    Column("amount", lambda row: _as_the_bank_wrote_it(row["amount"]), right=True),
+    Column("since", lambda row: time(row["since"])),
+    Column("why", lambda row: words(row["why"])),
+)
+
+BANK_LINES = (
+    Column("line", lambda row: short(row["name"])),
+    Column("the bank says", lambda row: words(row["kind"])),
+    Column("key", lambda row: words(row["bank_key"])),
+    Column("amount", lambda row: _as_the_bank_wrote_it(row["amount"]), right=True),
+    Column("why", lambda row: words(row["why"])),
+    Column("found out", lambda row: words(row["resolution"])),
 )
 
 HOLDS = (

@@ -105,4 +105,5 @@ def test_reads_are_declared_as_such() -> None:
         "GetCommissionRule",
         "ListCommissionRules",
         "QuoteCommission",
+        "ListAttention",
     }

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from wallet.v1 import commission_pb2
 from wallet.v1 import commission_service_pb2 as commission_pb
 from wallet.v1 import hold_service_pb2 as hold_pb
+from wallet.v1 import operations_service_pb2 as operations_pb
 from wallet.v1 import schedule_service_pb2 as schedule_pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
@@ -103,6 +104,8 @@ def valid_requests() -> dict[str, Any]:
     mask = FieldMask(paths=["display_name", "overdraft_limit"])
     on_zoe: dict[str, Any] = {"name": zoe, "etag": '"1"'}
     atomic = transaction_pb.BATCH_MODE_ATOMIC
+    resolved: dict[str, Any] = {"reason": "r", "bank_word": "w", "bank_reference": "b", "destination": yves}
+    resolved["resolution"] = schedule_pb.RESOLUTION_KIND_PLACED
     requests: list[Message] = [
         wallet_pb.CreateWalletRequest(wallet_id="alice", wallet=wallet, request_id=str(uuid4()), validate_only=True),
         wallet_pb.GetWalletRequest(name="wallets/alice", as_of=stamp(BEGAN)),
@@ -175,6 +178,12 @@ def valid_requests() -> dict[str, Any]:
             name=f"commissionRules/{nothing}", end_time=stamp(LATER), request_id=str(uuid4())
         ),
         commission_pb.QuoteCommissionRequest(source=zoe, destination=yves, amount=amount),
+        operations_pb.ListAttentionRequest(page_size=3),
+        operations_pb.ResolveWithdrawalRequest(name=f"withdrawals/{nothing}", **resolved, request_id=str(uuid4())),
+        operations_pb.ResolveScheduledDepositRequest(
+            name=f"scheduledDeposits/{nothing}", **resolved, request_id=str(uuid4())
+        ),
+        operations_pb.ResolveDiscrepancyRequest(name="bankLines/77", reason="r", request_id=str(uuid4())),
     ]
     by_type = {request.DESCRIPTOR.full_name: request for request in requests}
     return {path_of(method): by_type[method.input_type.full_name] for method in all_methods()}
@@ -235,7 +244,14 @@ def test_an_empty_message_is_refused_or_a_list(books: Asking, owner: psycopg.Con
     answers = {method.name: books.call(path_of(method), b"") for method in all_methods()}
 
     assert {name for name, answer in answers.items() if answer.code == "OK"} == {
-        *("ListWallets", "ListWithdrawals", "ListScheduledDeposits", "ListHolds", "ListCommissionRules")
+        *(
+            "ListWallets",
+            "ListWithdrawals",
+            "ListScheduledDeposits",
+            "ListHolds",
+            "ListCommissionRules",
+            "ListAttention",
+        )
     }
     assert {answer.reason for answer in answers.values() if answer.code != "OK"} == {"INVALID_FIELDS"}
     assert everything(owner) == before
@@ -251,7 +267,10 @@ BAD_TIMES = (
 )
 BAD_CURRENCIES = ("ABC", "XXX", "XAU", "usd", "US", "USD\n")
 # Of these any text is one of somebody's.
-FREE = {"description", "external_reference", "bank_account", "display_name", "owner", "etag", "value"}
+FREE = {
+    *("description", "external_reference", "bank_account", "display_name", "owner", "etag", "value"),
+    *("reason", "bank_word", "bank_reference"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,6 +465,7 @@ def test_a_system_wallet_is_changed_by_nobody(books: Asking, owner: psycopg.Conn
         *("BatchTransfer destination", "ScheduleWithdrawal wallet", "ScheduleDeposit wallet", "PlaceHold wallet"),
         *("CaptureHold destination", "UpdateWallet name", "FreezeWallet name", "UnfreezeWallet name"),
         *("CloseWallet name", "QuoteCommission source", "QuoteCommission destination"),
+        *("ResolveWithdrawal destination", "ResolveScheduledDeposit destination"),
     }
     assert everything(owner) == before
 

@@ -19,6 +19,7 @@ from wallet.v1 import hold_service_pb2, schedule_service_pb2, transaction_servic
 from wallet.v1.error_reason_pb2 import ErrorReason
 
 from wallet_core.domain import errors
+from wallet_core.domain.bank import LineState
 from wallet_grpc.errors import CATALOGUE, InvalidFields, Kind, status_of
 from wallet_grpc.interceptors.errors import errors_interceptor, showing_errors
 from wallet_grpc.messages.language import LANGUAGES, preferred
@@ -162,8 +163,9 @@ def test_states_have_persian_words() -> None:
 
     assert set(TEXTS["fa"].words["state"]) == states - {"UNSPECIFIED"} | {
         "ENDED",
-        "ENDING",
-    }  # of rules, which have no states
+        "ENDING",  # of rules, which have no states
+        *LineState,  # of lines of the bank's ledger
+    }
     assert "وضعیت آن: مسدود." in said(errors.WalletNotActive("wallets/alice", "FROZEN"), "fa")
 
 

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 
 from tests.support.books import request
 from tests.support.database import Database
+from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.ledger_pages import a_deposit, a_new_wallet, a_transfer
 from tests.support.truthful_bank import TruthfulBank
 from wallet_core.bootstrap import verify
@@ -51,7 +52,7 @@ NOT_TAKEN = {OrderState.SCHEDULED, OrderState.CANCELLED, OrderState.FAILED}
 
 
 @dataclass(slots=True)
-class WhimsicalBank:
+class WhimsicalBank(KeepsNoLedger):
     """Answers as it is told to, does what it did, and says so when asked unless it keeps silent."""
 
     whim: AnswerKind = AnswerKind.ACCEPTED

@@ -16,6 +16,7 @@ from scheduler.jobs import collect_due_deposits, credit_due_deposits, pay_due_wi
 from scheduler.lane import Counts
 from tests.support.books import balance_of, deposit, open_wallet, transfer
 from tests.support.callers import BIGGEST, count
+from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.payouts import schedule
 from tests.support.scheduled import (
     CollectingBank,
@@ -458,7 +459,7 @@ def test_what_pends_follows_the_banks_own_word(app: App, stub: CollectingBank) -
     assert [(one.failure_reason, one.attention) for one in ended] == [(None, ""), (FailureReason.BANK_REFUSED, "")]
 
 
-class BankWithoutReferences:
+class BankWithoutReferences(KeepsNoLedger):
     """A bank that says yes and no more."""
 
     def pay(self, payment: Payment) -> Answer:

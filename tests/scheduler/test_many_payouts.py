@@ -1,5 +1,6 @@
 """Many withdrawals and many schedulers: disjoint claims, parallel calls, nothing lost behind a lock."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -104,6 +105,32 @@ def test_payout_whose_wallet_is_locked_is_done_when_it_is_free(app: App, stub: B
     pay_due_withdrawals.run_once(app, clock_offset=LATER)
 
     assert (withdrawal(app, locked).state, stub.posts(locked)) == (OrderState.SUCCEEDED, 1)
+
+
+def test_many_payouts_of_a_locked_wallet_hold_up_nobody_elses(app: App, stub: Bank, owner: psycopg.Connection) -> None:
+    """More of them than there are slots, and due first: the others are paid while the lock is held, then they are."""
+
+    stuck, free = open_wallet(app, "stuck", 1000), open_wallet(app, "free", 1000)
+    ids = [schedule(app, stuck, 10) for _ in range(15)]
+    others = [schedule(app, free, 10) for _ in range(15)]
+    lane = pay_due_withdrawals.lane(app)
+    stopping = threading.Event()
+
+    def tick() -> None:
+        while not stopping.wait(0.02):
+            lane.drain()
+
+    with ThreadPoolExecutor(1) as pool:
+        with owner.transaction():
+            owner.execute("SELECT FROM wallets WHERE id = 'stuck' FOR UPDATE")
+            ticking = pool.submit(tick)
+            assert wait_until(lambda: len(stub.ledger()) == len(others), timeout_s=10)
+            assert {withdrawal(app, id_).state for id_ in ids} == {OrderState.SCHEDULED}
+        assert wait_until(lambda: len(stub.ledger()) == len(ids + others), timeout_s=20)
+        stopping.set()
+        ticking.result()
+    lane.close()
+    assert {stub.executions(id_) for id_ in ids + others} == {1}
 
 
 def test_fifty_due_payouts_have_ten_calls_in_flight_and_never_eleven(app: App, stub: Bank) -> None:

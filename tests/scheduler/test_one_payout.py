@@ -9,6 +9,7 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.support.books import balance_of, deposit, open_wallet
+from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.payouts import Bank, bank_key, schedule, withdrawal
 from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
 from wallet_core.domain.order import FailureReason, OrderState, Withdrawal
@@ -249,7 +250,7 @@ def test_bank_that_refuses_connections_uses_no_attempt_and_is_paid_when_it_is_ba
     assert (withdrawal(app, id_).state, stub.executions(id_)) == (OrderState.SUCCEEDED, 1)
 
 
-class BankWithoutReferences:
+class BankWithoutReferences(KeepsNoLedger):
     """A bank that says yes and no more."""
 
     def pay(self, payment: Payment) -> Answer:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.books import balance_of, deposit, open_wallet, request
 from tests.support.gathering import gathered, locked, waiting_backends
+from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.ledger_pages import a_deposit
 from tests.support.payouts import schedule
 from tests.support.together import together
@@ -43,7 +44,7 @@ ALICE, BOB = WalletId("alice"), WalletId("bob")
 NO_OFFSET, LEASE = timedelta(), timedelta(seconds=30)
 
 
-class YesBank:
+class YesBank(KeepsNoLedger):
     """A bank that pays and counts."""
 
     def __init__(self) -> None:

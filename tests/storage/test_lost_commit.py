@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from tests.support.books import balance_of, open_wallet
+from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.ledger_pages import a_deposit
 from tests.support.payouts import schedule
 from wallet_core.bootstrap import migrate, open_app, verify
@@ -74,7 +75,7 @@ def forgetful() -> Iterator[Forgetful]:
             postgres.stop()
 
 
-class CountingBank:
+class CountingBank(KeepsNoLedger):
     """A bank that pays, and knows nothing when asked."""
 
     def __init__(self) -> None:

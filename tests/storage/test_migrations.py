@@ -18,6 +18,7 @@ from sqlalchemy import create_engine, make_url
 
 from tests.support.books import deposit, open_wallet, request
 from tests.support.database import Cluster, Database
+from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.payouts import bank_key
 from tests.support.together import together
 from wallet_core.bootstrap import migrate, open_app
@@ -244,7 +245,7 @@ def test_what_was_asked_before_a_migration_is_told_again_after_it(
             assert (done.subject, done.replayed) == (told, True)
 
 
-class TruthfulBank:
+class TruthfulBank(KeepsNoLedger):
     """A bank that has paid all that it was asked for, and knows it."""
 
     def __init__(self) -> None:

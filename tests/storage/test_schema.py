@@ -26,10 +26,10 @@ from tests.support.rows import (
     insert_withdrawal,
     set_wallet,
 )
-from wallet_core.domain.bank import AnswerKind
+from wallet_core.domain.bank import AnswerKind, LineKind, Meets
 from wallet_core.domain.commission import Payer
 from wallet_core.domain.hold import HoldState
-from wallet_core.domain.order import FailureReason, OrderState
+from wallet_core.domain.order import COLLECTION_TRANSITIONS, FailureReason, OrderState, ResolutionKind
 from wallet_core.domain.transaction import TransactionType
 from wallet_core.domain.wallet import Role, WalletState
 from wallet_core.storage.tables import metadata
@@ -72,12 +72,15 @@ def test_tables_as_the_code_sees_them_are_those_that_were_migrated(database: Dat
     [
         ("withdrawals_state", set(OrderState)),
         ("withdrawals_failure_reason", set(FailureReason) - {FailureReason.LIMIT_EXCEEDED}),
-        ("scheduled_deposits_state", set(OrderState)),
+        ("scheduled_deposits_state", set(COLLECTION_TRANSITIONS)),
         (
             "scheduled_deposits_failure_reason",
             set(FailureReason) - {FailureReason.INSUFFICIENT_FUNDS, FailureReason.WALLET_NOT_ACTIVE},
         ),
         ("bank_attempts_answer", set(AnswerKind)),
+        ("bank_lines_kind", set(LineKind)),
+        ("bank_lines_meets", set(Meets)),
+        ("resolutions_kind", set(ResolutionKind)),
         ("wallets_role", set(Role)),
         ("wallets_state", set(WalletState)),
         ("transactions_type", set(TransactionType)),
@@ -151,11 +154,12 @@ def test_the_world_outside_alone_has_no_floor(owner: psycopg.Connection) -> None
     [
         ("withdrawals_amount", {"amount": 0}),
         ("withdrawals_amount", {"amount": -5}),
-        ("withdrawals_state", {"state": "RETURNED"}),
+        ("withdrawals_state", {"state": "ON_ITS_WAY", "next_attempt_time": None}),
         ("withdrawals_final", {"next_attempt_time": None}),
         ("withdrawals_final", {"state": "CANCELLED"}),
         ("withdrawals_lease", {"state": "CANCELLED", "next_attempt_time": None, "lease_until": NOON}),
         ("withdrawals_succeeded", {"state": "SUCCEEDED", "next_attempt_time": None}),
+        ("withdrawals_succeeded", {"state": "RETURNED", "next_attempt_time": None}),
         ("withdrawals_succeeded", {"bank_reference": "r"}),
         ("withdrawals_failed", {"state": "FAILED", "next_attempt_time": None}),
         ("withdrawals_failed", {"failure_reason": "BANK_REFUSED"}),

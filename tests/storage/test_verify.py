@@ -7,22 +7,28 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from bank_stub.server import BankServer
 from tests.support.books import deposit, open_wallet, request, transfer
 from tests.support.database import Database
-from tests.support.payouts import schedule
+from tests.support.payouts import Bank, schedule
 from tests.support.rows import NOON, insert, insert_entries, insert_wallet, without_triggers
 from wallet_core.bootstrap import open_app, verify
 from wallet_core.domain.capture_hold import CaptureHold
 from wallet_core.domain.change_commission import CreateCommissionRule
+from wallet_core.domain.change_wallet import CloseWallet
 from wallet_core.domain.commission import Payer
 from wallet_core.domain.money import Money
+from wallet_core.domain.order import ResolutionKind
 from wallet_core.domain.place_hold import PlaceHold
+from wallet_core.domain.resolve_order import ResolveWithdrawal
 from wallet_core.domain.reverse_transaction import ReverseTransaction
 from wallet_core.domain.schedule_deposit import ScheduleDeposit
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
+from wallet_core.usecases.change_wallet import change_wallet
 from wallet_core.usecases.credit_deposit import credit_deposit
+from wallet_core.usecases.follow_up import follow_up
 from wallet_core.usecases.pay_out import pay_out
 
 Damage = Callable[[psycopg.Connection], object]
@@ -30,7 +36,7 @@ Damage = Callable[[psycopg.Connection], object]
 RULES = {
     *["balances", "zero_sum", "nothing_invented", "histories", "transactions", "reversals", "holds", "closed"],
     *["totals", "floors", "in_transit", "withdrawals", "scheduled_deposits", "causes", "requests"],
-    *["attempts", "batches"],
+    *["attempts", "batches", "placements", "bank_lines"],
 }
 LEASE = timedelta(seconds=30)
 
@@ -119,10 +125,31 @@ def schedule_deposits(app: App, now: WalletId, later: WalletId) -> None:
         credit_deposit(app, claim)
 
 
+def return_and_place(app: App, bank: Bank, closed: WalletId, heir: WalletId) -> None:
+    """Let the bank give back what it paid for a wallet that is closed, and give it to another."""
+    returned = schedule(app, closed, 9)
+    pay_all(app)
+    change_wallet(app, CloseWallet(request=request(), wallet=closed, etag=""))
+    bank.give_back(returned)
+    follow_up(app)
+    follow_up(app)
+    app.ledger.post(
+        ResolveWithdrawal(
+            request=request(),
+            id=new_id(),
+            order=returned,
+            resolution=ResolutionKind.PLACED,
+            reason="the heir",
+            bank_word="",
+            destination=heir,
+            grace=timedelta(),
+        )
+    )
+
+
 @pytest.fixture
-def books(settings: Settings, bank: object, database: Database) -> Iterator[psycopg.Connection]:
+def books(settings: Settings, bank: BankServer, database: Database) -> Iterator[psycopg.Connection]:
     """Return the owner's connection to books with a bit of everything; nobody verifies them afterwards."""
-    del bank
     with open_app(settings, name="tests") as app:
         alice, bob = open_wallet(app, "alice", 100), open_wallet(app, "bob")
         open_wallet(app, "carol", 50, currency="EUR")
@@ -130,6 +157,7 @@ def books(settings: Settings, bank: object, database: Database) -> Iterator[psyc
         deposit(app, bob, 7)
         schedule(app, alice, 5)
         pay_all(app)
+        return_and_place(app, Bank(bank.url), open_wallet(app, "late", 9), bob)
         schedule(app, bob, 1000)
         pay_all(app)
         schedule(app, alice, 3)
@@ -175,7 +203,7 @@ def a_thousand_entries_without_totals(owner: psycopg.Connection) -> None:
     insert_entries(owner, [(404, number, 1, number) for number in range(1, 1001)])
 
 
-def a_request_answered_with(subject: str) -> Damage:
+def a_request_answered_with(subject: str, id_: str = str(UUID(int=1))) -> Damage:
     """Record a request whose subject does not exist."""
     return lambda owner: insert(
         owner,
@@ -184,7 +212,7 @@ def a_request_answered_with(subject: str) -> Damage:
         request_id=uuid4(),
         method="M",
         fingerprint=bytes(16),
-        subject=f"{subject}/{UUID(int=1)}",
+        subject=f"{subject}/{id_}",
         time=NOON,
     )
 
@@ -260,7 +288,13 @@ DAMAGE: list[tuple[str, Damage]] = [
     ),
     ("holds", run("UPDATE holds SET wallet = (SELECT key FROM wallets WHERE id = 'system:commission:USD')")),
     ("causes", run("UPDATE transactions SET commission_rule = gen_random_uuid() WHERE commission > 0")),
-    ("attempts", run("UPDATE bank_attempts SET key = 'wd-00000000-0000-0000-0000-000000000000' WHERE number = 1")),
+    (
+        "attempts",
+        run(
+            "UPDATE bank_attempts SET key = 'wd-00000000-0000-0000-0000-000000000000'"
+            " WHERE ctid = (SELECT min(ctid) FROM bank_attempts)"
+        ),
+    ),
     ("attempts", run("UPDATE bank_attempts SET number = number + 1")),
     ("batches", run("UPDATE transactions SET batch = gen_random_uuid(), batch_item = 1 WHERE commission > 0")),
     ("withdrawals", run("UPDATE withdrawals SET amount = amount + 1 WHERE state = 'SUCCEEDED'")),
@@ -329,6 +363,17 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("requests", run("DELETE FROM scheduled_deposits WHERE state = 'SCHEDULED'")),
     ("requests", run("DELETE FROM withdrawals WHERE state = 'SCHEDULED'")),
     ("requests", run("DELETE FROM transactions WHERE type = 'TRANSFER'")),
+    ("requests", a_request_answered_with("bankLines", "77")),
+    ("withdrawals", run("UPDATE withdrawals SET state = 'SUCCEEDED' WHERE state = 'RETURNED'")),
+    ("withdrawals", run("DELETE FROM transactions WHERE type = 'WITHDRAWAL_RETURN'")),
+    ("in_transit", run("DELETE FROM transactions WHERE type = 'RETURN_PLACEMENT'")),
+    ("placements", run("UPDATE transactions SET amount = amount + 1 WHERE type = 'RETURN_PLACEMENT'")),
+    ("placements", run("UPDATE transactions SET type = 'COLLECTION_PLACEMENT' WHERE type = 'RETURN_PLACEMENT'")),
+    ("placements", run("UPDATE transactions SET destination = source WHERE type = 'WITHDRAWAL_RETURN'")),
+    ("bank_lines", run("UPDATE bank_lines SET amount = amount + 1 WHERE kind = 'RETURN'")),
+    ("bank_lines", run("UPDATE bank_lines SET kind = 'RETURN' WHERE kind = 'EXECUTION'")),
+    ("bank_lines", run("UPDATE bank_lines SET currency = 'EUR'")),
+    ("bank_lines", run("DELETE FROM withdrawals WHERE state = 'RETURNED'")),
 ]
 
 
@@ -361,7 +406,7 @@ def test_a_wallet_below_its_floor_is_found(books: psycopg.Connection, settings: 
 
 
 def test_right_books_break_no_rule(books: psycopg.Connection, settings: Settings) -> None:
-    """With deposits, transfers, a payout, a refused one and one to come; a hold, commission, a reversal."""
+    """With deposits, transfers, payouts paid, refused, returned and to come; a hold, commission, a reversal."""
 
     del books
 

@@ -15,7 +15,17 @@ _TEMPLATE = "wallet_template"
 
 # In this order, because most of them hang on wallets.
 _TABLES = (
-    *("bank_attempts", "withdrawals", "scheduled_deposits", "holds", "commission_rules", "outbox", "requests"),
+    *(
+        "bank_lines",
+        "resolutions",
+        "bank_attempts",
+        "withdrawals",
+        "scheduled_deposits",
+        "holds",
+        "commission_rules",
+        "outbox",
+        "requests",
+    ),
     *("entry_totals", "entries", "transactions", "wallets"),
 )
 

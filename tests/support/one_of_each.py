@@ -5,17 +5,24 @@ Times that are yet to come lie in 2099.
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from wallet.v1 import commission_pb2
 from wallet.v1 import commission_service_pb2 as commission_pb
 from wallet.v1 import hold_service_pb2 as hold_pb
+from wallet.v1 import operations_service_pb2 as operations_pb
 from wallet.v1 import schedule_service_pb2 as schedule_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
-from scheduler.jobs import collect_due_deposits, credit_due_deposits, expire_holds, pay_due_withdrawals
+from scheduler.jobs import (
+    collect_due_deposits,
+    credit_due_deposits,
+    expire_holds,
+    follow_bank_ledger,
+    pay_due_withdrawals,
+)
 from tests.support.asking import Asking, deposit, money, open_wallets, reverse, stamp, transfer
 from tests.support.payouts import Bank
 from wallet_core.usecases.app import App
@@ -32,6 +39,7 @@ def one_of_each(asking: Asking, app: App, bank: BankServer) -> None:
     _holds(asking, app)
     _withdrawals(asking, app, Bank(bank.url))
     _scheduled_deposits(asking, app, Bank(bank.url))
+    _what_found_no_room(asking, app, Bank(bank.url))
 
 
 def _wallets(asking: Asking) -> None:
@@ -129,6 +137,37 @@ def _scheduled_deposits(asking: Asking, app: App, bank: Bank) -> None:
             bank.order(fault, times=1, **({"reason": "no"} if fault == "no_for_good" else {}))
         schedule(units, collect=True)
         collect_due_deposits.run_once(app)
+
+
+def _what_found_no_room(asking: Asking, app: App, bank: Bank) -> None:
+    """Let the bank give back what it paid, to a wallet that is there and to one that is closed; collect for a full one.
+
+    What found no room is given to bob.
+    """
+    full = wallet_pb.Wallet(currency_code="USD", overdraft_limit=money(2**63 - 1))
+    asking.ok(wallet_pb.CreateWalletRequest(wallet_id="full", wallet=full, request_id=_id()))
+    open_wallets(asking, "late")
+    deposit(asking, "late", 41)
+    for wallet, units in (("alice", 42), ("late", 41)):
+        request = schedule_pb.ScheduleWithdrawalRequest(
+            wallet=f"wallets/{wallet}", amount=money(units), request_id=_id()
+        )
+        paid = asking.ok(request).withdrawal.name
+        pay_due_withdrawals.run_once(app)
+        bank.give_back(UUID(paid.rpartition("/")[2]))
+    asking.ok(wallet_pb.CloseWalletRequest(name="wallets/late", request_id=_id()))
+    follow_bank_ledger.run_once(app)
+    collected = asking.ok(
+        schedule_pb.ScheduleDepositRequest(wallet="wallets/full", amount=money(43), collect=True, request_id=_id())
+    ).scheduled_deposit.name
+    collect_due_deposits.run_once(app)
+    place: dict[str, Any] = {
+        "resolution": schedule_pb.RESOLUTION_KIND_PLACED,
+        "reason": "no room",
+        "destination": "wallets/bob",
+    }
+    asking.ok(operations_pb.ResolveWithdrawalRequest(name=paid, request_id=_id(), **place))
+    asking.ok(operations_pb.ResolveScheduledDepositRequest(name=collected, request_id=_id(), **place))
 
 
 def _id() -> str:

@@ -77,6 +77,16 @@ class Bank:
         """Forget a withdrawal's key; the ledger stays."""
         self._post("/orders/forget", {"key": bank_key(id_)})
 
+    def give_back(self, id_: UUID) -> None:
+        """Give back what was paid for a withdrawal."""
+        self._post("/orders/return", {"key": bank_key(id_)})
+
+    def execute(self, *, key: str | None, amount: int, kind: str = "execution") -> None:
+        """Move money that nobody has asked for."""
+        named = {"key": key} if key is not None else {}
+        asked = {"amount": amount, "currency": "USD", "account": "", "owner": "x"}
+        self._post("/orders/execute", {**named, **asked, "kind": kind})
+
     def posts(self, id_: UUID) -> int:
         """Return how often the bank was asked to pay a withdrawal."""
         return int(self.stats()["posts"].get(bank_key(id_), 0))

@@ -17,7 +17,7 @@ from wallet_core.domain.bank import Answer, AnswerKind, Status, StatusKind
 from wallet_core.domain.command import Done, Refused
 from wallet_core.domain.errors import LedgerBroken, StaleClaim, StateTransitionForbidden
 from wallet_core.domain.money import INT64_MAX, Money
-from wallet_core.domain.order import CREDIT_TRANSITIONS, FINAL_STATES, TRANSITIONS, FailureReason, OrderState
+from wallet_core.domain.order import COLLECTION_TRANSITIONS, CREDIT_TRANSITIONS, FINAL_STATES, FailureReason, OrderState
 from wallet_core.domain.transaction import TransactionType
 from wallet_core.domain.wallet import WalletState
 
@@ -374,9 +374,10 @@ def test_cancelling_ends_what_is_scheduled_and_nothing_else(*, collect: bool) ->
 def test_a_plain_deposits_life_is_a_part_of_a_collected_ones() -> None:
     """But for its one step past the bank; and nothing leads out of an end."""
 
-    assert set(CREDIT_TRANSITIONS) == set(TRANSITIONS) - {PROCESSING, IN_DOUBT}
-    assert CREDIT_TRANSITIONS[SCHEDULED] == (TRANSITIONS[SCHEDULED] - {PROCESSING}) | {SUCCEEDED}
-    assert not any(CREDIT_TRANSITIONS[state] for state in FINAL_STATES)
+    assert set(CREDIT_TRANSITIONS) == set(COLLECTION_TRANSITIONS) - {PROCESSING, IN_DOUBT}
+    assert CREDIT_TRANSITIONS[SCHEDULED] == (COLLECTION_TRANSITIONS[SCHEDULED] - {PROCESSING}) | {SUCCEEDED}
+    for transitions in (CREDIT_TRANSITIONS, COLLECTION_TRANSITIONS):
+        assert not any(transitions[state] for state in transitions if state in FINAL_STATES)
 
 
 @dataclass(slots=True)

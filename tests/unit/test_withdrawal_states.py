@@ -1,10 +1,19 @@
 """An order's life: one table of states, drawn once more as callers see it."""
 
+from collections.abc import Mapping
+
 import pytest
 from google.protobuf.message import Message
 from wallet.v1.schedule_service_pb2 import ScheduledDeposit, Withdrawal
 
-from wallet_core.domain.order import TRANSITIONS, FailureReason, OrderState
+from wallet_core.domain.order import (
+    COLLECTION_TRANSITIONS,
+    FINAL_STATES,
+    OPEN_STATES,
+    TRANSITIONS,
+    FailureReason,
+    OrderState,
+)
 
 
 def test_every_state_has_its_place_in_the_table() -> None:
@@ -19,9 +28,10 @@ def test_every_state_has_its_place_in_the_table() -> None:
         ("SCHEDULED", {"PROCESSING", "FAILED", "CANCELLED"}),
         ("PROCESSING", {"SUCCEEDED", "FAILED", "IN_DOUBT"}),
         ("IN_DOUBT", {"SUCCEEDED", "FAILED"}),
-        ("SUCCEEDED", set()),
+        ("SUCCEEDED", {"RETURNED"}),
         ("FAILED", set()),
         ("CANCELLED", set()),
+        ("RETURNED", set()),
     ],
 )
 def test_a_state_leads_to_these(state: str, after: set[str]) -> None:
@@ -46,13 +56,20 @@ def words(kind: type[Message], enum: str, prefix: str) -> set[str]:
     return {name.removeprefix(prefix) for name in kind.DESCRIPTOR.enum_types_by_name[enum].values_by_name}
 
 
-@pytest.mark.parametrize("kind", [Withdrawal, ScheduledDeposit])
-def test_callers_see_the_same_states(kind: type[Message]) -> None:
+@pytest.mark.parametrize(("kind", "states"), [(Withdrawal, TRANSITIONS), (ScheduledDeposit, COLLECTION_TRANSITIONS)])
+def test_callers_see_the_same_states(kind: type[Message], states: Mapping[OrderState, object]) -> None:
     """The enum of the protos is the table's, beside its unset value."""
 
     told = words(kind, "State", "STATE_")
 
-    assert told == {"UNSPECIFIED", *(str(state) for state in OrderState)}
+    assert told == {"UNSPECIFIED", *(str(state) for state in states)}
+
+
+def test_what_is_open_is_what_something_is_left_to_be_done_about() -> None:
+    """A payout that succeeded has ended; what the bank gives back later is no work of ours."""
+
+    assert {str(state) for state in OPEN_STATES} == {"SCHEDULED", "PROCESSING", "IN_DOUBT"}
+    assert set(OrderState) - OPEN_STATES == FINAL_STATES
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,19 @@
 """What the bank can be asked, and the few things its answers can mean."""
 
+import json
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from wallet_core.domain.money import Money
+
+# So many characters of an account are kept of it, and only of one that is much longer.
+_SHOWN = 4
+
+
+def masked(account: str) -> str:
+    """Return as much of an account as tells it from others of the same owner, and no more."""
+    return f"…{account[-_SHOWN:]}" if len(account) > 2 * _SHOWN else "…" if account else ""
 
 
 class AnswerKind(StrEnum):
@@ -31,6 +41,16 @@ class Payment:
     owner: str
     collect: bool = False
     """Whether the money is to be pulled from the account instead of paid to it."""
+
+    @property
+    def told(self) -> str:
+        """What is asked, to be kept: of the account only its last characters."""
+        asked = {"amount": self.amount.minor, "currency": self.amount.currency, "owner": self.owner}
+        return json.dumps({**asked, "account": masked(self.account)}, ensure_ascii=False)
+
+    def without_account(self, text: str) -> str:
+        """Return what the bank said, to be kept: it may repeat the account."""
+        return text.replace(self.account, masked(self.account)) if self.account else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +86,87 @@ class Status:
     amount: Money | None = None
     reference: str = ""
     detail: str = ""
+
+
+class LineKind(StrEnum):
+    """What the bank wrote into its ledger."""
+
+    EXECUTION = "EXECUTION"
+    """It paid."""
+    COLLECTION = "COLLECTION"
+    """It collected."""
+    RETURN = "RETURN"
+    """It gave back what it had paid."""
+    OTHER = "OTHER"
+    """Something that we do not know."""
+
+
+class Meets(StrEnum):
+    """What became of a line of the bank's ledger here."""
+
+    ORDER = "ORDER"
+    """It says what our books say."""
+    NOTHING = "NOTHING"
+    """A discrepancy: our books say otherwise, or nothing at all."""
+
+
+class LineState(StrEnum):
+    """Where a line of the bank's ledger is in its life."""
+
+    WAITING = "WAITING"
+    """Its order is under way."""
+    MET = "MET"
+    """It says what our books say."""
+    DISCREPANCY = "DISCREPANCY"
+    """It does not, and nobody has looked into it."""
+    RESOLVED = "RESOLVED"
+    """It does not, and somebody has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankLine:
+    """One line of the bank's own ledger, as it was followed up."""
+
+    number: int
+    kind: LineKind
+    key: str
+    amount: Money
+    reference: str
+    time: datetime | None = None
+    """When it was read here; None until it is kept."""
+    meets: Meets | None = None
+    """None for as long as the order that it is about is under way."""
+    why: str = ""
+    """What is wrong, of a discrepancy."""
+    resolution: str = ""
+    """What a person found out about a discrepancy; empty while it is open."""
+    resolved_by: str = ""
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return line_name(self.number)
+
+    @property
+    def state(self) -> LineState:
+        """Where it is in its life."""
+        match self.meets:
+            case None:
+                return LineState.WAITING
+            case Meets.ORDER:
+                return LineState.MET
+            case Meets.NOTHING:
+                return LineState.RESOLVED if self.resolution else LineState.DISCREPANCY
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """Some lines of the bank's ledger, in order, and the number of its last one."""
+
+    lines: tuple[BankLine, ...]
+    last: int
+
+
+def line_name(number: int) -> str:
+    """Return the resource name of a line of the bank's ledger."""
+    return f"bankLines/{number}"

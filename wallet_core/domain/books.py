@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from wallet_core.domain.bank import BankLine, line_name
 from wallet_core.domain.command import ChangedWallet, Decision, Done, OpenedWallet, Outcome, Refused, Request
 from wallet_core.domain.commission import Commission, CommissionRule, Side, commission_on
 from wallet_core.domain.errors import (
@@ -24,7 +25,7 @@ from wallet_core.domain.errors import (
 )
 from wallet_core.domain.hold import Hold, HoldState, hold_name
 from wallet_core.domain.money import INT64_MAX, INT64_MIN, Money
-from wallet_core.domain.order import Attempt, Order, OrderKind, order_name
+from wallet_core.domain.order import Attempt, Order, OrderKind, Resolution, order_name
 from wallet_core.domain.transaction import (
     Entry,
     Movement,
@@ -93,6 +94,9 @@ class Written:
     """Those of the orders, holds and rules that were not there before."""
     orders: dict[UUID, Order] = field(default_factory=dict)
     attempts: dict[tuple[str, int], Attempt] = field(default_factory=dict)
+    resolutions: list[tuple[str, Resolution]] = field(default_factory=list)
+    """With the name of the order that each is about."""
+    lines: dict[int, BankLine] = field(default_factory=dict)
     holds: dict[UUID, Hold] = field(default_factory=dict)
     rules: dict[UUID, CommissionRule] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
@@ -109,6 +113,7 @@ class Books:
     openings: dict[WalletId, frozenset[str]] = field(default_factory=dict)
     """What was found open in a wallet, by name; as many as a batch could end, and one more."""
     orders: dict[UUID, Order] = field(default_factory=dict)
+    lines: dict[int, BankLine] = field(default_factory=dict)
     holds: dict[UUID, Hold] = field(default_factory=dict)
     transactions: dict[UUID, Transaction] = field(default_factory=dict)
     rules: dict[UUID, CommissionRule] = field(default_factory=dict)
@@ -161,6 +166,13 @@ class Books:
         found = self.holds.get(hold)
         if found is None:
             raise ResourceNotFound(hold_name(hold))
+        return found
+
+    def line(self, number: int) -> BankLine:
+        """Return a line of the bank's ledger that must have been read, as it is after what was decided before."""
+        found = self.lines.get(number)
+        if found is None:
+            raise ResourceNotFound(line_name(number))
         return found
 
     def transaction(self, transaction: UUID) -> Transaction:
@@ -219,7 +231,9 @@ class Books:
         if decision.hold is not None:
             self._book_hold(decision.hold)
         if decision.order is not None:
-            self._book_order(decision.order, decision.attempt)
+            self._book_order(decision.order, decision.attempt, decision.resolution)
+        if decision.line is not None:
+            self.lines[decision.line.number] = self.written.lines[decision.line.number] = decision.line
         if decision.rule is not None:
             self._book_rule(decision.rule)
         transactions = tuple(self._move(movement) for movement in decision.movements)
@@ -250,6 +264,7 @@ class Books:
             wallet=self.view(shown) if shown is not None else None,
             hold=decision.hold,
             order=decision.order,
+            line=decision.line,
             rule=decision.rule,
         )
 
@@ -306,13 +321,15 @@ class Books:
             self.written.new.add(hold.id)
         self.holds[hold.id] = self.written.holds[hold.id] = hold
 
-    def _book_order(self, order: Order, attempt: Attempt | None) -> None:
+    def _book_order(self, order: Order, attempt: Attempt | None, resolution: Resolution | None) -> None:
         self._reserve(order.wallet, order.held - self._held_by_order(order.id))
         if order.id not in self.orders:
             self.written.new.add(order.id)
         self.orders[order.id] = self.written.orders[order.id] = order
         if attempt is not None:
             self.written.attempts[order.key, attempt.number] = attempt
+        if resolution is not None:
+            self.written.resolutions.append((order.name, resolution))
 
     def _book_rule(self, rule: CommissionRule) -> None:
         if rule.id not in self.rules:
@@ -350,6 +367,7 @@ class Books:
             wallets={id_: replace(self.wallets[id_]) for id_ in ids - opened},
             details=dict(self.details),
             orders=dict(self.orders),
+            lines=dict(self.lines),
             holds=dict(self.holds),
             transactions=dict(self.transactions),
             rules=dict(self.rules),

@@ -10,11 +10,12 @@ from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
+from wallet_core.domain.bank import BankLine
 from wallet_core.domain.commission import CommissionRule
 from wallet_core.domain.errors import Refusal
 from wallet_core.domain.hold import Hold
 from wallet_core.domain.money import Money
-from wallet_core.domain.order import Attempt, Order
+from wallet_core.domain.order import Attempt, Order, Resolution
 from wallet_core.domain.transaction import Movement, Transaction
 from wallet_core.domain.wallet import Labels, Wallet, WalletDetails, WalletId, WalletState, WalletView
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 # Part of every fingerprint: raise it when the canonical form changes, and keep reading the old one.
 _FINGERPRINT_VERSION = 1
 
-# What a caller did not ask for: who asks, under which id, and ids that we made up.
-_NOT_ASKED = frozenset({"request", "validate_only", "id"})
+# What a caller did not ask for: who asks, under which id, ids that we made up, and settings of ours.
+_NOT_ASKED = frozenset({"request", "validate_only", "id", "grace"})
 
 # Fields by the names under which their fingerprints were first stored.
 _STORED_AS = {("CancelWithdrawal", "order"): "withdrawal"}
@@ -51,11 +52,15 @@ class Needs:
     openings: frozenset[WalletId] = frozenset()
     """Wallets of which it must be known whether anything is open in them."""
     orders: frozenset[UUID] = frozenset()
+    ways_of: frozenset[UUID] = frozenset()
+    """Orders whose currency's way to the bank and world outside are needed beside their wallet."""
     holds: frozenset[UUID] = frozenset()
     transactions: frozenset[UUID] = frozenset()
     rules_of: frozenset[str] = frozenset()
     """Currencies whose commission rules may apply."""
     rules: frozenset[UUID] = frozenset()
+    lines: frozenset[int] = frozenset()
+    """Lines of the bank's ledger."""
     changes_rules: bool = False
     """Whether nothing else may be decided by rules at the same time."""
     new_wallets: int = 0
@@ -99,6 +104,10 @@ class Decision:
     """An order that is new or has changed."""
     attempt: Attempt | None = None
     """An attempt of that order that is new or has been answered."""
+    resolution: Resolution | None = None
+    """What a person has decided about that order."""
+    line: BankLine | None = None
+    """A line of the bank's ledger that a person has looked into."""
     rule: CommissionRule | None = None
     """A commission rule that is new or has been given an end."""
     fact: str | None = None
@@ -117,6 +126,7 @@ class Done:
     """The wallet that was opened or changed."""
     hold: Hold | None = None
     order: Order | None = None
+    line: BankLine | None = None
     rule: CommissionRule | None = None
     replayed: bool = False
 

@@ -132,6 +132,10 @@ class Because(StrEnum):
     """What stands in the way of a change, where the state alone does not say it."""
 
     NOT_SCHEDULED = "only what is still scheduled can be cancelled"
+    NOT_UNDER_WAY = "only what is under way or in doubt can be resolved"
+    CALL_UNDER_WAY = "a call to the bank may still be on its way"
+    NOT_STRANDED = "none of its money waits for a wallet"
+    NO_DISCREPANCY = "only an open discrepancy can be resolved"
     HOLD_ENDED = "the hold has ended"
     HOLD_TIME_OVER = "the hold's time is over"
     NOT_REVERSIBLE = "only transfers and deposits can be reversed"

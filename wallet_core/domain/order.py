@@ -31,16 +31,28 @@ class OrderState(StrEnum):
     """The bank did not do it and will not; the wallet has what it had."""
     CANCELLED = "CANCELLED"
     """Cancelled before its time; no money moved."""
+    RETURNED = "RETURNED"
+    """The bank paid and later gave the money back."""
 
+
+# States in which something is still to be done; in all others only the bank's own return can follow.
+OPEN_STATES = frozenset({OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT})
+FINAL_STATES = frozenset(OrderState) - OPEN_STATES
 
 # ARCHITECTURE.md draws the same steps, a CHECK in the database lists the same states; tests hold them together.
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.SCHEDULED: frozenset({OrderState.PROCESSING, OrderState.FAILED, OrderState.CANCELLED}),
     OrderState.PROCESSING: frozenset({OrderState.SUCCEEDED, OrderState.FAILED, OrderState.IN_DOUBT}),
     OrderState.IN_DOUBT: frozenset({OrderState.SUCCEEDED, OrderState.FAILED}),
-    OrderState.SUCCEEDED: frozenset(),
+    OrderState.SUCCEEDED: frozenset({OrderState.RETURNED}),
     OrderState.FAILED: frozenset(),
     OrderState.CANCELLED: frozenset(),
+    OrderState.RETURNED: frozenset(),
+}
+
+# What was collected is not returned: the bank would collect it back, which is for people to agree on.
+COLLECTION_TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
+    before: after - {OrderState.RETURNED} for before, after in TRANSITIONS.items() if before is not OrderState.RETURNED
 }
 
 # A deposit that nobody is asked for knows only before and after.
@@ -50,9 +62,6 @@ CREDIT_TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.FAILED: frozenset(),
     OrderState.CANCELLED: frozenset(),
 }
-
-# States from which nothing leads on.
-FINAL_STATES = frozenset(state for state, after in TRANSITIONS.items() if not after)
 
 
 class FailureReason(StrEnum):
@@ -68,6 +77,8 @@ class FailureReason(StrEnum):
     """The bank said "not now" as often as it is asked."""
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     """The wallet was too full to be credited when the time came."""
+    RESOLVED = "RESOLVED"
+    """An operator found out that the bank did not do it."""
 
 
 class OrderKind(StrEnum):
@@ -93,6 +104,19 @@ def bank_key(kind: OrderKind, order: UUID) -> str:
     return f"{_KEY_PREFIX[kind]}-{order}"
 
 
+def order_of_key(key: str) -> tuple[OrderKind, UUID] | None:
+    """Return the order that has this key, None where it is none of ours."""
+    for kind, prefix in _KEY_PREFIX.items():
+        head, _, id_ = key.partition("-")
+        if head == prefix:
+            try:
+                order = UUID(id_)
+            except ValueError:
+                return None
+            return (kind, order) if bank_key(kind, order) == key else None
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One call to the bank, recorded before it is made; without an answer the bank may have done what was asked."""
@@ -100,9 +124,12 @@ class Attempt:
     number: int
     key: str
     start_time: datetime
+    request: str = ""
+    """What was asked, as it is kept: without the whole account."""
     answer: AnswerKind | None = None
     reference: str = ""
     detail: str = ""
+    """What was answered, as it is kept."""
 
     @property
     def may_have_paid(self) -> bool:
@@ -113,6 +140,29 @@ class Attempt:
     def counts(self) -> bool:
         """Whether the bank may have heard of it."""
         return self.answer is not AnswerKind.NOT_SENT
+
+
+class ResolutionKind(StrEnum):
+    """What an operator found out about an order, or wants done with its money."""
+
+    EXECUTED = "EXECUTED"
+    """The bank did it."""
+    NOT_EXECUTED = "NOT_EXECUTED"
+    """The bank did not do it and will not."""
+    PLACED = "PLACED"
+    """Money that had found no room is given to a wallet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """A person's decision where the machine could not: kept for ever, with who decided and why."""
+
+    kind: ResolutionKind
+    reason: str
+    bank_word: str
+    """What the bank said to the person who asked it; empty where no word could be had."""
+    operator: str
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +188,7 @@ class Order(ABC):
     failure_reason: FailureReason | None = None
     attention: str = ""
     attempts: tuple[Attempt, ...] = ()
+    resolutions: tuple[Resolution, ...] = ()
 
     @property
     @abstractmethod
@@ -166,8 +217,13 @@ class Order(ABC):
 
     @property
     def final(self) -> bool:
-        """Whether nothing can happen to it any more."""
+        """Whether nothing is left to be done about it."""
         return self.state in FINAL_STATES
+
+    @property
+    def stranded(self) -> bool:
+        """Whether it has ended, but its money found no room and is still on its way: for a person."""
+        return self.final and self.attention != ""
 
     @property
     def open_attempt(self) -> Attempt | None:
@@ -209,13 +265,13 @@ class ScheduledDeposit(Order):
     @property
     def transitions(self) -> Mapping[OrderState, frozenset[OrderState]]:
         """Which states lead to which."""
-        return TRANSITIONS if self.collect else CREDIT_TRANSITIONS
+        return COLLECTION_TRANSITIONS if self.collect else CREDIT_TRANSITIONS
 
 
-def fact_of(order: Order) -> str:
-    """Return what others are told when an order has come to its state, e.g. ``withdrawal.cancelled``."""
-    told = "withdrawal" if order.kind is OrderKind.WITHDRAWAL else "scheduled_deposit"
-    return f"{told}.{order.state.lower()}"
+def fact_of(order: Order, told: str | None = None) -> str:
+    """Return what others are told when an order has come to its state, or of what else, e.g. ``withdrawal.failed``."""
+    kind = "withdrawal" if order.kind is OrderKind.WITHDRAWAL else "scheduled_deposit"
+    return f"{kind}.{told or order.state.lower()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ as it stands under its wallet's lock, and stored only where the fence is still t
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 from uuid import UUID
 
 from wallet_core.domain.bank import Answer, AnswerKind, Status, StatusKind
@@ -26,10 +26,9 @@ from wallet_core.domain.order import (
     Withdrawal,
     fact_of,
 )
-from wallet_core.domain.transaction import Movement, TransactionType
+from wallet_core.domain.settlement import Ending, NoRoom, ended, executed, movement, not_executed
+from wallet_core.domain.transaction import TransactionType
 from wallet_core.domain.wallet import Role, WalletId, WalletState, system_wallet
-
-AnyOrder = TypeVar("AnyOrder", bound=Order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +60,6 @@ class OrderCommand(Command):
             raise StaleClaim(found.name)
         return found
 
-    def _move(self, type_: TransactionType, source: WalletId, destination: WalletId, order: Order) -> Movement:
-        return Movement(
-            id=self.id,
-            type=type_,
-            amount=order.amount,
-            source=source,
-            destination=destination,
-            description=order.description,
-            external_reference=order.external_reference if isinstance(order, ScheduledDeposit) else "",
-            cause=order.id,
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditDeposit(OrderCommand):
@@ -88,9 +75,9 @@ class CreditDeposit(OrderCommand):
         amount = found.amount.minor
         if not (books.wallet(found.wallet).can_take(amount) and books.wallet(self._external).can_give(amount)):
             return _fail(books, found, FailureReason.LIMIT_EXCEEDED)
-        credited = _ended(replace(found, credit=self.id), OrderState.SUCCEEDED, books.now)
-        movement = self._move(TransactionType.DEPOSIT, self._external, found.wallet, found)
-        return Decision(subject=found.name, order=credited, movements=(movement,), fact=fact_of(credited))
+        credited = ended(replace(found, credit=self.id), OrderState.SUCCEEDED, books.now)
+        moved = movement(self.id, TransactionType.DEPOSIT, self._external, found.wallet, found)
+        return Ending(credited, (moved,)).decision()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,46 +92,31 @@ class PaymentCommand(OrderCommand):
     def _later(self, books: Books, wait: timedelta = timedelta()) -> datetime:
         return books.now + self.clock_offset + wait
 
-    def _succeed(self, books: Books, paid: Order, reference: str, attempt: Attempt | None) -> Decision:
-        """Book what the bank has done. Its reference, or the key where it gave none."""
-        external = books.wallet(self._external)
-        counted = external.can_give if isinstance(paid, ScheduledDeposit) else external.can_take
-        if not counted(paid.amount.minor):
-            full = replace(paid, attention="the bank has done it, and the world outside cannot be counted that far")
-            return self._wait(books, full, OrderState.IN_DOUBT, self.policy.backoff_max, attempt)
-        paid = replace(paid, bank_reference=reference or paid.key)
-        if isinstance(paid, ScheduledDeposit):
-            return self._collected(books, paid, attempt)
-        after = _ended(paid, OrderState.SUCCEEDED, books.now)
-        movement = self._move(TransactionType.WITHDRAWAL_SETTLEMENT, self._in_transit, self._external, paid)
-        return Decision(subject=paid.name, order=after, attempt=attempt, movements=(movement,), fact=fact_of(after))
+    def _with_new_attempt(self, books: Books, found: Order, state: OrderState) -> tuple[Order, Attempt]:
+        now = self._later(books)
+        number = len(found.attempts) + 1
+        attempt = Attempt(number=number, key=found.key, start_time=now, request=self.claim.payment.told)
+        started = replace(
+            found,
+            state=state,
+            lease_until=now + self.policy.lease,
+            attempts=(*found.attempts, attempt),
+            update_time=now if state != found.state else found.update_time,
+        )
+        return started, attempt
 
-    def _collected(self, books: Books, paid: ScheduledDeposit, attempt: Attempt | None) -> Decision:
-        """External → wallet. One that is too full leaves it on its way, for a person: the bank has taken the money."""
-        amount = paid.amount.minor
-        fits = books.wallet(paid.wallet).can_take(amount)
-        if not fits and not books.wallet(self._in_transit).can_take(amount):
-            full = replace(paid, bank_reference="", attention="the bank has collected it, and there is no room for it")
-            return self._wait(books, full, OrderState.IN_DOUBT, self.policy.backoff_max, attempt)
-        after = _ended(replace(paid, credit=self.id), OrderState.SUCCEEDED, books.now)
-        if not fits:
-            after = replace(after, attention="the bank has collected it, and the wallet is too full to be credited")
-        destination = paid.wallet if fits else self._in_transit
-        movement = self._move(TransactionType.COLLECTION, self._external, destination, paid)
-        return Decision(subject=paid.name, order=after, attempt=attempt, movements=(movement,), fact=fact_of(after))
+    def _succeed(self, books: Books, paid: Order, reference: str, attempt: Attempt | None) -> Decision:
+        return self._end(books, paid, executed(books, self.id, paid, reference), attempt)
 
     def _release(self, books: Books, unpaid: Order, reason: FailureReason, attempt: Attempt | None) -> Decision:
-        """In transit → wallet, once: only ever decided together with the step to FAILED. A collection took nothing.
+        return self._end(books, unpaid, not_executed(books, self.id, unpaid, reason), attempt)
 
-        A wallet that has been filled to the brim since cannot take it back: the money stays where it is, for a person.
-        """
-        if isinstance(unpaid, ScheduledDeposit):
-            return replace(_fail(books, unpaid, reason), attempt=attempt)
-        if not books.wallet(unpaid.wallet).can_take(unpaid.amount.minor):
-            full = replace(unpaid, attention="the bank did not pay, and the wallet is too full to take it back")
-            return self._wait(books, full, OrderState.IN_DOUBT, self.policy.backoff_max, attempt)
-        movement = self._move(TransactionType.WITHDRAWAL_RELEASE, self._in_transit, unpaid.wallet, unpaid)
-        return replace(_fail(books, unpaid, reason), attempt=attempt, movements=(movement,))
+    def _end(self, books: Books, found: Order, ending: Ending | NoRoom, attempt: Attempt | None) -> Decision:
+        """End it; money that finds no room is looked at again later, and by a person."""
+        if isinstance(ending, Ending):
+            return ending.decision(attempt=attempt)
+        full = replace(found, attention=ending.why)
+        return self._wait(books, full, OrderState.IN_DOUBT, self.policy.backoff_max, attempt)
 
     def _wait(
         self, books: Books, waiting: Order, state: OrderState, wait: timedelta, attempt: Attempt | None
@@ -185,13 +157,11 @@ class StartPayment(PaymentCommand):
             return _fail(books, found, FailureReason.WALLET_NOT_ACTIVE)
         if wallet.available + found.held < found.amount.minor:
             return _fail(books, found, FailureReason.INSUFFICIENT_FUNDS)
-        movement = self._move(TransactionType.WITHDRAWAL, wallet.id, self._in_transit, found)
-        return replace(self._attempt(books, found), movements=(movement,))
+        taken = movement(self.id, TransactionType.WITHDRAWAL, wallet.id, self._in_transit, found)
+        return replace(self._attempt(books, found), movements=(taken,))
 
     def _attempt(self, books: Books, found: Order) -> Decision:
-        started, attempt = _with_new_attempt(
-            found, self._later(books), OrderState.PROCESSING, self._later(books, self.policy.lease)
-        )
+        started, attempt = self._with_new_attempt(books, found, OrderState.PROCESSING)
         fact = fact_of(started) if found.state is not OrderState.PROCESSING else None
         return Decision(subject=found.name, order=started, attempt=attempt, fact=fact)
 
@@ -332,29 +302,12 @@ class SettleDoubt(PaymentCommand):
             return self._ask_again(books, replace(asked, attention="the bank does not know it; not sent again"))
         if now - first.start_time > self.policy.bank_key_retention:
             return self._ask_again(books, replace(asked, attention="older than the bank keeps keys; not sent again"))
-        resent, attempt = _with_new_attempt(asked, now, OrderState.IN_DOUBT, self._later(books, self.policy.lease))
+        resent, attempt = self._with_new_attempt(books, asked, OrderState.IN_DOUBT)
         return Decision(subject=asked.name, order=resent, attempt=attempt)
 
 
-def _with_new_attempt(found: Order, now: datetime, state: OrderState, lease_until: datetime) -> tuple[Order, Attempt]:
-    attempt = Attempt(number=len(found.attempts) + 1, key=found.key, start_time=now)
-    started = replace(
-        found,
-        state=state,
-        lease_until=lease_until,
-        attempts=(*found.attempts, attempt),
-        update_time=now if state != found.state else found.update_time,
-    )
-    return started, attempt
-
-
 def _fail(books: Books, found: Order, reason: FailureReason) -> Decision:
-    failed = _ended(replace(found, failure_reason=reason), OrderState.FAILED, books.now)
-    return Decision(subject=found.name, order=failed, fact=fact_of(failed))
-
-
-def _ended(order: AnyOrder, state: OrderState, now: datetime) -> AnyOrder:
-    return replace(order, state=state, next_attempt_time=None, lease_until=None, attention="", update_time=now)
+    return Ending(ended(replace(found, failure_reason=reason), OrderState.FAILED, books.now)).decision()
 
 
 def _noted(order: Order, now: datetime, policy: PaymentPolicy, why: str) -> Order:

@@ -23,12 +23,18 @@ class TransactionType(StrEnum):
     """From the way to the bank to the outside: the bank paid."""
     WITHDRAWAL_RELEASE = "WITHDRAWAL_RELEASE"
     """From the way to the bank back to the wallet: the bank did not pay, and will not."""
+    WITHDRAWAL_RETURN = "WITHDRAWAL_RETURN"
+    """From outside back into the wallet: the bank paid and later gave it back."""
     COLLECTION = "COLLECTION"
     """From outside into a wallet: the bank has collected it."""
     HOLD_CAPTURE = "HOLD_CAPTURE"
     """From a wallet that held it to another."""
     REVERSAL = "REVERSAL"
     """Back from where a transaction brought it."""
+    RETURN_PLACEMENT = "RETURN_PLACEMENT"
+    """From its way into a wallet that an operator named: what the bank gave back had found no room."""
+    COLLECTION_PLACEMENT = "COLLECTION_PLACEMENT"
+    """From its way into a wallet that an operator named: what the bank collected had found no room."""
 
 
 class TransactionState(StrEnum):

@@ -9,13 +9,14 @@ import asyncio
 import json
 import ssl
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import TypeGuard
 
 import httpx
 
-from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
-from wallet_core.domain.money import Money
+from wallet_core.domain.bank import Answer, AnswerKind, BankLine, LedgerPage, LineKind, Payment, Status, StatusKind
+from wallet_core.domain.money import INT64_MAX, Money
 
 _OK = 200
 _REFUSED_FOR_GOOD = frozenset({400, 422})
@@ -68,7 +69,8 @@ class HttpBank:
             return Answer(kind=AnswerKind.NOT_SENT, detail=str(error))
         except _UnreadableError as error:
             return Answer(kind=AnswerKind.UNKNOWN, detail=str(error))
-        return read_answer(heard.status, heard.body, heard.retry_after)
+        answer = read_answer(heard.status, heard.body, heard.retry_after)
+        return replace(answer, detail=payment.without_account(answer.detail))
 
     def status(self, payment: Payment) -> Status:
         """Ask what has become of a payment."""
@@ -79,6 +81,14 @@ class HttpBank:
         if heard.body.get("key", payment.key) != payment.key:
             return Status(kind=StatusKind.SILENT, detail="the bank answered about another payment")
         return read_status(heard.status, heard.body)
+
+    def ledger(self, *, after: int, limit: int) -> LedgerPage | None:
+        """Read the bank's own ledger after a line; None where it cannot be read."""
+        try:
+            heard = self._call("GET", f"/ledger?after={after}&limit={limit}")
+        except (_NotConnectedError, _UnreadableError):
+            return None
+        return read_ledger(heard.body, after) if heard.status == _OK else None
 
     def _call(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, json_body: object = None
@@ -151,19 +161,52 @@ def read_status(status: int, body: dict[str, object]) -> Status:
             return Status(kind=StatusKind.SILENT, detail=detail)
 
 
+def read_ledger(body: dict[str, object], after: int) -> LedgerPage | None:
+    """Say what the bank's ledger holds. Numbers must rise from *after* on; what else cannot be read meets nothing."""
+    lines, last = body.get("lines"), body.get("last")
+    if not isinstance(lines, list) or not _is_number(last):
+        return None
+    read: list[BankLine] = []
+    for line in lines:
+        number = line.get("number") if isinstance(line, dict) else None
+        if not _is_number(number) or number <= after:
+            return None
+        after = number
+        read.append(_line(number, line))
+    return LedgerPage(tuple(read), last)
+
+
+def _line(number: int, line: dict[str, object]) -> BankLine:
+    kind = str(line.get("kind")).upper()
+    return BankLine(
+        number=number,
+        kind=LineKind(kind) if kind in set(LineKind) else LineKind.OTHER,
+        key=_kept(line.get("key")),
+        amount=_money(line) or Money("", 0),
+        reference=_kept(line.get("reference")),
+    )
+
+
+def _is_number(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= INT64_MAX
+
+
 def _money(body: dict[str, object]) -> Money | None:
     amount, currency = body.get("amount"), body.get("currency")
-    if isinstance(amount, int) and not isinstance(amount, bool) and isinstance(currency, str):
-        return Money(currency, amount)
+    if _is_number(amount) and isinstance(currency, str):
+        return Money(_kept(currency), amount)
     return None
 
 
 def _reference(body: dict[str, object]) -> str:
-    """Return the bank's reference as the books can keep it: text, short, without what no database holds."""
-    reference = body.get("reference")
-    if not isinstance(reference, str):
+    return _kept(body.get("reference"))
+
+
+def _kept(text: object) -> str:
+    """Return the bank's words as the books can keep them: text, short, without what no database holds."""
+    if not isinstance(text, str):
         return ""
-    return reference.encode(errors="ignore").decode().replace("\x00", "")[:_REFERENCE_MAX]
+    return text.encode(errors="ignore").decode().replace("\x00", "")[:_REFERENCE_MAX]
 
 
 def _json_object(body: bytes) -> dict[str, object]:

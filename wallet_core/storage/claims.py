@@ -4,10 +4,10 @@ A claim touches no wallet and waits for nobody: rows that another scheduler is c
 and raises the fence; whoever still works under an older fence can no longer change the state.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 from typing import Any, LiteralString
 
 from wallet_core.domain.hold import HoldClaim
@@ -15,7 +15,8 @@ from wallet_core.domain.money import Money
 from wallet_core.domain.order import Claim, OrderKind, OrderState
 from wallet_core.domain.wallet import WalletId
 from wallet_core.storage.engine import Engine, transaction
-from wallet_core.storage.errors import BatchError
+from wallet_core.storage.errors import served
+from wallet_core.storage.pace import Pace
 
 # Due and nobody's: scheduled ones whose time has come (or whose claimer died before it had done anything), and those
 # that wait for another attempt. The clock stands in a subquery so that it is an index condition, not a filter.
@@ -107,6 +108,13 @@ RELEASE = {
 }
 
 
+# Calls to the bank that a piece of work may take: who asks what became of one may then send it again.
+_TO_PAY, _TO_RECONCILE = 1, 2
+
+# A round that finds the pace used up waits for so long before it ends.
+_PACE_WAIT_S = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """Claims on orders and holds: up to *limit* of them, the longest due first, skipping what others hold.
@@ -115,43 +123,46 @@ class Claims:
     """
 
     engine: Engine
+    pace: Pace
 
     def to_pay(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
         """Stamp lease and fence on withdrawals that are due."""
         asked = {"limit": limit, "lease": lease, "offset": clock_offset}
-        return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_PAY, asked)
+        return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_PAY, asked, calls=_TO_PAY)
 
     def to_reconcile(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
         """Stamp lease and fence on withdrawals that are in doubt or left behind."""
         asked = {"limit": limit, "lease": lease, "offset": clock_offset}
-        return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_RECONCILE, asked)
+        return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_RECONCILE, asked, calls=_TO_RECONCILE)
 
     def to_collect(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
         """Stamp lease and fence on scheduled deposits that the bank is to be asked for."""
         asked = {"limit": limit, "lease": lease, "offset": clock_offset}
-        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_COLLECT, asked)
+        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_COLLECT, asked, calls=_TO_PAY)
 
     def to_reconcile_collections(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
         """Stamp lease and fence on scheduled deposits whose collection is in doubt or left behind."""
         asked = {"limit": limit, "lease": lease, "offset": clock_offset}
-        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_RECONCILE_COLLECTIONS, asked)
+        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_RECONCILE_COLLECTIONS, asked, calls=_TO_RECONCILE)
 
     def to_credit(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
         """Stamp lease and fence on scheduled deposits that are due and that nobody has to be asked for."""
         asked = {"limit": limit, "lease": lease, "offset": clock_offset}
-        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_CREDIT, asked)
+        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_CREDIT, asked, calls=0)
 
     def to_expire(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[HoldClaim]:
         """Stamp lease and fence on holds whose time is over."""
-        rows = self._rows(CLAIM_TO_EXPIRE, {"limit": limit, "lease": lease, "offset": clock_offset})
+        rows = self._claim(CLAIM_TO_EXPIRE, {"limit": limit, "lease": lease, "offset": clock_offset})
         return [HoldClaim(hold=id_, wallet=WalletId(wallet), fence=fence) for id_, wallet, fence in rows]
 
     def release(self, claim: Claim, *, wait: timedelta) -> None:
         """Give back a claim that could not be worked on; nothing happens if somebody else has taken it since."""
-        with _served(), transaction(self.engine) as tx:
+        with served(), transaction(self.engine) as tx:
             tx.execute(RELEASE[claim.kind], [wait, claim.order, claim.fence])
 
-    def _orders(self, kind: OrderKind, statement: LiteralString, asked: dict[str, object]) -> list[Claim]:
+    def _orders(self, kind: OrderKind, statement: LiteralString, asked: dict[str, Any], *, calls: int) -> list[Claim]:
+        """Claim orders of a kind, no more than may be asked about now; each may take so many *calls*."""
+        rows = self._claim_at_pace(statement, asked, calls) if calls else self._claim(statement, asked)
         return [
             Claim(
                 kind=kind,
@@ -163,17 +174,22 @@ class Claims:
                 amount=Money(currency, amount),
                 bank_account=bank_account,
             )
-            for id_, fence, state, wallet, owner, currency, amount, bank_account in self._rows(statement, asked)
+            for id_, fence, state, wallet, owner, currency, amount, bank_account in rows
         ]
 
-    def _rows(self, statement: LiteralString, asked: dict[str, object]) -> list[tuple[Any, ...]]:
-        with _served(), transaction(self.engine) as tx:
+    def _claim(self, statement: LiteralString, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
+        with served(), transaction(self.engine) as tx:
             return tx.execute(statement, asked).fetchall()
 
-
-@contextmanager
-def _served() -> Iterator[None]:
-    try:
-        yield
-    except BatchError as error:
-        raise error.told from error
+    def _claim_at_pace(self, statement: LiteralString, asked: dict[str, Any], calls: int) -> list[tuple[Any, ...]]:
+        """Claim what the pace allows; where it allows nothing, wait for a moment, holding nothing."""
+        given_up_at = monotonic() + _PACE_WAIT_S
+        while True:
+            with served(), transaction(self.engine) as tx, self.pace.taking(tx) as taking:
+                if most := min(asked["limit"], taking.left // calls):
+                    rows = tx.execute(statement, {**asked, "limit": most}).fetchall()
+                    taking.taken = calls * len(rows)
+                    return rows
+            if monotonic() > given_up_at:
+                return []
+            threading.Event().wait(min(calls / self.pace.per_s, _PACE_WAIT_S))

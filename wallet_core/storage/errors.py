@@ -3,6 +3,9 @@
 Told apart by SQLSTATE class, never by message text.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 from psycopg import errors as pg
 
@@ -63,3 +66,12 @@ def batch_error(error: psycopg.Error) -> BatchError:
     if isinstance(error, _LOST) and not isinstance(error, pg.DiskFull):
         return DatabaseLost(DatabaseUnavailable())
     return BatchRefused(LedgerBroken())
+
+
+@contextmanager
+def served() -> Iterator[None]:
+    """Tell the database's trouble as ours, outside of batches."""
+    try:
+        yield
+    except BatchError as error:
+        raise error.told from error

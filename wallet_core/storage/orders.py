@@ -15,9 +15,12 @@ from wallet_core.domain.order import (
     Order,
     OrderKind,
     OrderState,
+    Resolution,
+    ResolutionKind,
     ScheduledDeposit,
     Withdrawal,
     bank_key,
+    order_name,
 )
 from wallet_core.domain.wallet import WalletId
 from wallet_core.storage.engine import Cursor, Expected, Tx
@@ -42,10 +45,17 @@ WHERE o.id = ANY(%s)
 """
 
 ATTEMPTS: LiteralString = """
-SELECT key, number, start_time, answer, reference, detail
+SELECT key, number, start_time, request, answer, reference, detail
 FROM bank_attempts
 WHERE key = ANY(%s)
 ORDER BY key, number
+"""
+
+RESOLUTIONS: LiteralString = """
+SELECT subject, kind, reason, bank_word, operator, time
+FROM resolutions
+WHERE subject = ANY(%s)
+ORDER BY position
 """
 
 INSERT_WITHDRAWAL = """
@@ -76,8 +86,8 @@ WHERE id = %s AND fence = %s
 """
 
 INSERT_ATTEMPT = """
-INSERT INTO bank_attempts (key, number, start_time, reference, detail)
-VALUES (%s, %s, %s, '', '')
+INSERT INTO bank_attempts (key, number, start_time, request, reference, detail)
+VALUES (%s, %s, %s, %s, '', '')
 """
 
 # An answer is written once.
@@ -85,6 +95,11 @@ ANSWER_ATTEMPT = """
 UPDATE bank_attempts
 SET answer = %s, reference = %s, detail = %s, answer_time = %s
 WHERE key = %s AND number = %s AND answer IS NULL
+"""
+
+INSERT_RESOLUTION = """
+INSERT INTO resolutions (subject, kind, reason, bank_word, operator, time)
+VALUES (%s, %s, %s, %s, %s, %s)
 """
 
 
@@ -95,24 +110,29 @@ class Reading:
     withdrawals: Iterable[Sequence[Any]]
     deposits: Iterable[Sequence[Any]]
     attempts: Iterable[Sequence[Any]]
+    resolutions: Iterable[Sequence[Any]]
 
     def rows(self) -> dict[UUID, Order]:
         """Return the orders with their attempts, by id."""
         attempts: dict[str, list[Attempt]] = {}
         for key, *columns in self.attempts:
             attempts.setdefault(key, []).append(_attempt(key, *columns))
+        resolved: dict[str, list[Resolution]] = {}
+        for subject, *columns in self.resolutions:
+            resolved.setdefault(subject, []).append(_resolution(*columns))
+
+        def of(kind: OrderKind, id_: UUID) -> dict[str, Any]:
+            tried, decided = attempts.get(bank_key(kind, id_), ()), resolved.get(order_name(kind, id_), ())
+            return {"attempts": tuple(tried), "resolutions": tuple(decided)}
+
         found: dict[UUID, Order] = {}
         for *columns, reserve in self.withdrawals:
-            tried = attempts.get(bank_key(OrderKind.WITHDRAWAL, columns[0]), ())
-            found[columns[0]] = Withdrawal(**_common(*columns), attempts=tuple(tried), reserve=reserve)
+            more = of(OrderKind.WITHDRAWAL, columns[0])
+            found[columns[0]] = Withdrawal(**_common(*columns), **more, reserve=reserve)
         for *columns, collect, reference, credit in self.deposits:
-            tried = attempts.get(bank_key(OrderKind.SCHEDULED_DEPOSIT, columns[0]), ())
+            more = of(OrderKind.SCHEDULED_DEPOSIT, columns[0])
             found[columns[0]] = ScheduledDeposit(
-                **_common(*columns),
-                attempts=tuple(tried),
-                collect=collect,
-                external_reference=reference,
-                credit=credit,
+                **_common(*columns), **more, collect=collect, external_reference=reference, credit=credit
             )
         return found
 
@@ -123,7 +143,13 @@ def read_orders(
     """Send the reads for some orders of either kind by *execute*; a pipeline's rows are there once it is through."""
     wanted = list(ids)
     keys = [bank_key(kind, id_) for id_ in wanted for kind in OrderKind]
-    return Reading(execute(WITHDRAWALS, (wanted,)), execute(SCHEDULED_DEPOSITS, (wanted,)), execute(ATTEMPTS, (keys,)))
+    names = [order_name(kind, id_) for id_ in wanted for kind in OrderKind]
+    return Reading(
+        execute(WITHDRAWALS, (wanted,)),
+        execute(SCHEDULED_DEPOSITS, (wanted,)),
+        execute(ATTEMPTS, (keys,)),
+        execute(RESOLUTIONS, (names,)),
+    )
 
 
 def store_orders(tx: Tx, books: Books) -> Expected:
@@ -137,10 +163,12 @@ def store_orders(tx: Tx, books: Books) -> Expected:
             expected.append((_update(tx, order), 1))
     for (key, number), attempt in sorted(written.attempts.items()):
         if attempt.answer is None:
-            tx.execute(INSERT_ATTEMPT, [key, number, attempt.start_time])
+            tx.execute(INSERT_ATTEMPT, [key, number, attempt.start_time, attempt.request])
         else:
             answer = [attempt.answer, attempt.reference, attempt.detail, books.now]
             expected.append((tx.execute(ANSWER_ATTEMPT, [*answer, key, number]), 1))
+    for subject, one in written.resolutions:
+        tx.execute(INSERT_RESOLUTION, [subject, one.kind, one.reason, one.bank_word, one.operator, one.time])
     return expected
 
 
@@ -201,11 +229,18 @@ def _common(
     }
 
 
-def _attempt(key: str, number: int, start_time: datetime, answer: str | None, reference: str, detail: str) -> Attempt:
+def _resolution(kind: str, reason: str, bank_word: str, operator: str, time: datetime) -> Resolution:
+    return Resolution(kind=ResolutionKind(kind), reason=reason, bank_word=bank_word, operator=operator, time=time)
+
+
+def _attempt(  # a row
+    key: str, number: int, start_time: datetime, request: str, answer: str | None, reference: str, detail: str
+) -> Attempt:
     return Attempt(
         number=number,
         key=key,
         start_time=start_time,
+        request=request,
         answer=AnswerKind(answer) if answer is not None else None,
         reference=reference,
         detail=detail,

@@ -21,6 +21,7 @@ from wallet_core.domain.errors import TransactionConflict, refusal_from_record
 from wallet_core.domain.transaction import Transaction
 from wallet_core.domain.wallet import Labels, Role, Wallet, WalletDetails, WalletId, WalletState, system_wallet
 from wallet_core.storage.arrays import plain, texts, times
+from wallet_core.storage.bank_lines import LINES, line_of, store_lines
 from wallet_core.storage.engine import Cursor, Expected, Tx
 from wallet_core.storage.errors import BatchRefused
 from wallet_core.storage.history import TRANSACTIONS, transaction_of
@@ -32,7 +33,7 @@ from wallet_core.storage.totals import store_totals
 # Which wallets something hangs on never changes, so that is looked up unlocked. A transaction has those of its entries,
 # and its two ends even where nothing was left for one of them.
 WALLETS_OF = """
-SELECT hanging.id, wallets.id
+SELECT hanging.id, wallets.id, wallets.currency
 FROM (
     SELECT id, wallet FROM withdrawals WHERE id = ANY(%(orders)s)
     UNION ALL SELECT id, wallet FROM scheduled_deposits WHERE id = ANY(%(orders)s)
@@ -227,8 +228,12 @@ def _wanted_wallets(tx: Tx, needs: Sequence[Needs]) -> list[frozenset[WalletId]]
     if not any(ids.values()):
         return [need.wallets for need in needs]
     wallets_of: dict[UUID, set[WalletId]] = {}
-    for id_, wallet in tx.execute(WALLETS_OF, ids):
-        wallets_of.setdefault(id_, set()).add(wallet)
+    ways_of = frozenset[UUID]().union(*(need.ways_of for need in needs))
+    for id_, wallet, currency in tx.execute(WALLETS_OF, ids):
+        found = wallets_of.setdefault(id_, set())
+        found.add(wallet)
+        if id_ in ways_of:
+            found.update(system_wallet(role, currency) for role in (Role.EXTERNAL, Role.IN_TRANSIT))
     return [
         need.wallets.union(*(wallets_of.get(id_, ()) for id_ in need.orders | need.holds | need.transactions))
         for need in needs
@@ -242,6 +247,7 @@ class _Hanging:
     details: Cursor | None
     openings: Cursor | None
     orders: Reading | None
+    lines: Cursor | None
     holds: Cursor | None
     transactions: Cursor | None
     rules: Cursor | None
@@ -256,6 +262,7 @@ class _Hanging:
             books.openings[wallet] = books.openings.get(wallet, frozenset()) | {name}
         if self.orders is not None:
             books.orders.update(self.orders.rows())
+        books.lines.update((line.number, line) for line in (line_of(*row) for row in self.lines or ()))
         books.holds.update((hold.id, hold) for hold in map(hold_of, self.holds or ()))
         books.transactions.update((one.id, one) for one in map(transaction_of, self.transactions or ()))
         books.rules.update((rule.id, rule) for rule in map(rule_of, self.rules or ()))
@@ -268,10 +275,12 @@ def _read_hanging(tx: Tx, needs: Sequence[Needs]) -> _Hanging:
     holds = _all(need.holds for need in needs)
     transactions = _all(need.transactions for need in needs)
     rules = _all(need.rules for need in needs)
+    lines = _all(need.lines for need in needs)
     return _Hanging(
         details=tx.execute(DETAILS, [texts(details)]) if details else None,
         openings=tx.execute(OPENINGS, {"wallets": texts(openings), "most": len(needs) + 1}) if openings else None,
         orders=read_orders(tx.execute, orders) if orders else None,
+        lines=tx.execute(LINES, [lines]) if lines else None,
         holds=tx.execute(HOLDS, [holds]) if holds else None,
         transactions=tx.execute(TRANSACTIONS, [transactions]) if transactions else None,
         rules=tx.execute(RULES, [rules]) if rules else None,
@@ -301,6 +310,7 @@ def store(tx: Tx, books: Books) -> None:
             *store_orders(tx, books),
             *store_holds(tx, books),
             *store_rules(tx, books),
+            *store_lines(tx, books),
         ]
         store_totals(tx, books)
         if written.records:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from wallet_core.storage.read_attention import AttentionReads
 from wallet_core.storage.read_holds import HoldReads
 from wallet_core.storage.read_orders import OrderReads
 from wallet_core.storage.read_rules import RuleReads
@@ -14,7 +15,7 @@ from wallet_core.storage.tables import page_token_keys
 
 
 @dataclass(frozen=True)
-class Reads(WalletReads, TransactionReads, StatementReads, OrderReads, HoldReads, RuleReads):
+class Reads(WalletReads, TransactionReads, StatementReads, OrderReads, HoldReads, RuleReads, AttentionReads):
     """Everything that can be looked up. Raises ``ResourceNotFound``, or ``NotServed`` where the database fails."""
 
     def page_token_key(self) -> str:

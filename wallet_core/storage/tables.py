@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, MetaData, Numeric, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -144,6 +157,43 @@ bank_attempts = Table(
     Column("reference", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("answer_time", _TIME),
+    Column("request", Text, nullable=False),
+)
+
+bank_lines = Table(
+    "bank_lines",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("order_id", Uuid),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("time", _TIME, nullable=False),
+    Column("meets", Text),
+    Column("why", Text, nullable=False),
+    Column("resolution", Text, nullable=False),
+    Column("resolved_by", Text, nullable=False),
+)
+
+resolutions = Table(
+    "resolutions",
+    metadata,
+    Column("position", BigInteger, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("bank_word", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("time", _TIME, nullable=False),
+)
+
+bank_pace = Table(
+    "bank_pace",
+    metadata,
+    Column("calls", Double, nullable=False),
+    Column("filled_at", _TIME, nullable=False),
 )
 
 holds = Table(

@@ -205,7 +205,7 @@ _CHECKS = {
         "SELECT count(*) FROM wallets WHERE role <> 'EXTERNAL' AND balance::numeric - held < -overdraft_limit::numeric",
     ),
     "in_transit": (
-        "what is on its way is exactly the withdrawals under way or in doubt, and collections that found no room",
+        "what is on its way is exactly the withdrawals under way or in doubt, and money that found no room",
         """
         SELECT count(*)
         FROM wallets
@@ -217,7 +217,9 @@ _CHECKS = {
                 SELECT destination, amount
                 FROM transactions
                 JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
-                WHERE type = 'COLLECTION'
+                WHERE type IN ('COLLECTION', 'WITHDRAWAL_RETURN')
+                UNION ALL
+                SELECT source, -amount FROM transactions WHERE type IN ('RETURN_PLACEMENT', 'COLLECTION_PLACEMENT')
             ) AS parts (wallet, amount)
             JOIN wallets AS owners ON owners.key = parts.wallet
             GROUP BY owners.currency
@@ -226,7 +228,7 @@ _CHECKS = {
         """,
     ),
     "withdrawals": (
-        "every withdrawal's money has moved as its state says: taken once, then settled once or released once",
+        "every withdrawal's money has moved as its state says: taken once, settled or released once, returned once",
         """
         SELECT count(*)
         FROM withdrawals
@@ -235,14 +237,20 @@ _CHECKS = {
                 count(*) FILTER (WHERE type = 'WITHDRAWAL') AS taken,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL_SETTLEMENT') AS settled,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL_RELEASE') AS released,
+                count(*) FILTER (WHERE type = 'WITHDRAWAL_RETURN') AS returned,
                 count(DISTINCT amount) AS amounts,
                 min(amount) AS amount,
                 count(DISTINCT owners) AS wallets,
                 min(owners) AS wallet
             FROM (
-                SELECT *,
-                    CASE type WHEN 'WITHDRAWAL' THEN source WHEN 'WITHDRAWAL_RELEASE' THEN destination END AS owners
+                SELECT transactions.*,
+                    CASE type
+                        WHEN 'WITHDRAWAL' THEN source
+                        WHEN 'WITHDRAWAL_RELEASE' THEN destination
+                        WHEN 'WITHDRAWAL_RETURN' THEN CASE WHEN ways.key IS NULL THEN destination END
+                    END AS owners
                 FROM transactions
+                LEFT JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
                 WHERE type LIKE 'WITHDRAWAL%'
             ) AS payouts
             GROUP BY cause
@@ -251,11 +259,14 @@ _CHECKS = {
             WHEN withdrawals.state IN ('SCHEDULED', 'CANCELLED')
                 OR withdrawals.failure_reason IN ('INSUFFICIENT_FUNDS', 'WALLET_NOT_ACTIVE')
                 THEN moved.cause IS NOT NULL
-            ELSE (moved.taken, moved.settled, moved.released, moved.amounts, moved.amount, moved.wallets, moved.wallet)
-            IS DISTINCT FROM (
+            ELSE (
+                moved.taken, moved.settled, moved.released, moved.returned, moved.amounts, moved.amount, moved.wallets,
+                moved.wallet
+            ) IS DISTINCT FROM (
                 1::bigint,
-                (withdrawals.state = 'SUCCEEDED')::int::bigint,
+                (withdrawals.state IN ('SUCCEEDED', 'RETURNED'))::int::bigint,
                 (withdrawals.state = 'FAILED')::int::bigint,
+                (withdrawals.state = 'RETURNED')::int::bigint,
                 1::bigint,
                 withdrawals.amount,
                 1::bigint,
@@ -284,7 +295,45 @@ _CHECKS = {
                 CASE WHEN scheduled_deposits.collect THEN 'COLLECTION' ELSE 'DEPOSIT' END
             )
             ELSE credited.cause IS NOT NULL
-        END OR credited.destination <> scheduled_deposits.wallet AND scheduled_deposits.attention = ''
+        END OR credited.destination <> scheduled_deposits.wallet AND scheduled_deposits.attention = '' AND NOT EXISTS (
+            SELECT FROM transactions WHERE type = 'COLLECTION_PLACEMENT' AND cause = scheduled_deposits.id
+        )
+        """,
+    ),
+    "placements": (
+        "what an operator placed is what had found no room, once",
+        """
+        SELECT count(*)
+        FROM (
+            SELECT cause, type, count(*) AS times, min(amount) AS amount
+            FROM transactions
+            WHERE type IN ('RETURN_PLACEMENT', 'COLLECTION_PLACEMENT')
+            GROUP BY cause, type
+        ) AS placed
+        LEFT JOIN transactions AS stranded
+            ON stranded.cause = placed.cause
+            AND stranded.type = CASE placed.type
+                WHEN 'COLLECTION_PLACEMENT' THEN 'COLLECTION' ELSE 'WITHDRAWAL_RETURN'
+            END
+        LEFT JOIN wallets AS ways ON ways.key = stranded.destination AND ways.role = 'IN_TRANSIT'
+        WHERE placed.times <> 1 OR ways.key IS NULL OR stranded.amount <> placed.amount
+        """,
+    ),
+    "bank_lines": (
+        "every line of the bank's ledger that was found to meet an order says what that order says",
+        """
+        SELECT count(*)
+        FROM bank_lines
+        LEFT JOIN (
+            SELECT 'wd-' || withdrawals.id AS key, wallet, amount, state FROM withdrawals
+            UNION ALL
+            SELECT 'sd-' || scheduled_deposits.id, wallet, amount, state FROM scheduled_deposits
+        ) AS orders USING (key)
+        LEFT JOIN wallets ON wallets.key = orders.wallet
+        WHERE meets = 'ORDER' AND (
+            (orders.amount, wallets.currency) IS DISTINCT FROM (bank_lines.amount, bank_lines.currency)
+            OR orders.state <> 'RETURNED' AND (kind = 'RETURN' OR orders.state <> 'SUCCEEDED')
+        )
         """,
     ),
     "causes": (
@@ -293,8 +342,10 @@ _CHECKS = {
         SELECT count(*)
         FROM transactions
         WHERE cause IS NOT NULL AND CASE
-            WHEN type LIKE 'WITHDRAWAL%' THEN NOT EXISTS (SELECT FROM withdrawals WHERE id = cause)
-            WHEN type IN ('DEPOSIT', 'COLLECTION') THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE id = cause)
+            WHEN type LIKE 'WITHDRAWAL%' OR type = 'RETURN_PLACEMENT'
+                THEN NOT EXISTS (SELECT FROM withdrawals WHERE id = cause)
+            WHEN type IN ('DEPOSIT', 'COLLECTION', 'COLLECTION_PLACEMENT')
+                THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE id = cause)
             WHEN type = 'HOLD_CAPTURE' THEN NOT EXISTS (SELECT FROM holds WHERE id = cause)
             ELSE NOT EXISTS (SELECT FROM transactions AS original WHERE original.id = transactions.cause)
         END OR NOT (commission_rule IS NULL OR EXISTS (SELECT FROM commission_rules WHERE id = commission_rule))
@@ -343,6 +394,7 @@ _CHECKS = {
             WHEN 'withdrawals' THEN NOT EXISTS (SELECT FROM withdrawals WHERE withdrawals.id = answered.id::uuid)
             WHEN 'scheduledDeposits'
                 THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE scheduled_deposits.id = answered.id::uuid)
+            WHEN 'bankLines' THEN NOT EXISTS (SELECT FROM bank_lines WHERE number = answered.id::bigint)
             WHEN 'holds' THEN NOT EXISTS (SELECT FROM holds WHERE holds.id = answered.id::uuid)
             WHEN 'commissionRules'
                 THEN NOT EXISTS (SELECT FROM commission_rules WHERE commission_rules.id = answered.id::uuid)

@@ -9,6 +9,7 @@ import uuid_utils
 from wallet_core.domain.order import PaymentPolicy
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.ports import BankGateway, Documents
+from wallet_core.storage.bank_lines import BankLines
 from wallet_core.storage.claims import Claims
 from wallet_core.storage.reads import Reads
 
@@ -22,6 +23,8 @@ class PayoutSettings:
     send_window_s: float
     resends: bool
     """Whether the bank honours keys, so that sending again is safe."""
+    follow_up_page: int
+    """Lines of the bank's ledger that are read at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,9 @@ class App:
     ledger: Ledger
     reads: Reads
     claims: Claims
+    bank_lines: BankLines
+    may_call_bank: Callable[[], bool]
+    """Takes one call from the pace at which all processes together may call the bank; False where none is left."""
     ping: Callable[[], None]
     """Asks the database whether it is there; raises ``NotServed``."""
     bank: BankGateway

@@ -1,4 +1,4 @@
-"""Post a command of a caller on an order: schedule it or cancel it."""
+"""Post a command of a caller on an order: schedule it, cancel it, or settle it by hand."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -8,6 +8,7 @@ from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdr
 from wallet_core.domain.command import Done
 from wallet_core.domain.errors import LedgerBroken
 from wallet_core.domain.order import Order, ScheduledDeposit, Withdrawal
+from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.schedule_deposit import ScheduleDeposit
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.usecases.app import App
@@ -24,9 +25,9 @@ class OrderChanged(Generic[AnyOrder]):
 
 
 def change_withdrawal(
-    app: App, command: ScheduleWithdrawal | CancelWithdrawal, deadline: float | None = None
+    app: App, command: ScheduleWithdrawal | CancelWithdrawal | ResolveWithdrawal, deadline: float | None = None
 ) -> OrderChanged[Withdrawal]:
-    """Schedule or cancel; a repeat returns the withdrawal that the first call was about, as it is now."""
+    """Post it; a repeat returns the withdrawal that the first call was about, as it is now."""
     done = app.ledger.post(command, deadline)
     order = done.order or app.reads.withdrawal(_id_of(done))
     if not isinstance(order, Withdrawal):
@@ -35,9 +36,9 @@ def change_withdrawal(
 
 
 def change_scheduled_deposit(
-    app: App, command: ScheduleDeposit | CancelScheduledDeposit, deadline: float | None = None
+    app: App, command: ScheduleDeposit | CancelScheduledDeposit | ResolveScheduledDeposit, deadline: float | None = None
 ) -> OrderChanged[ScheduledDeposit]:
-    """Schedule or cancel; a repeat returns the deposit that the first call was about, as it is now."""
+    """Post it; a repeat returns the deposit that the first call was about, as it is now."""
     done = app.ledger.post(command, deadline)
     order = done.order or app.reads.scheduled_deposit(_id_of(done))
     if not isinstance(order, ScheduledDeposit):

@@ -1,5 +1,7 @@
 """Credit one claimed scheduled deposit that nobody has to be asked about."""
 
+from time import monotonic
+
 from wallet_core.domain.errors import NotServed, StaleClaim
 from wallet_core.domain.order import Claim, Order
 from wallet_core.domain.payment import CreditDeposit
@@ -12,7 +14,8 @@ def credit_deposit(app: App, claim: Claim) -> Order | None:
     Raises ``NotServed`` where the database failed: the claim is given back, or runs out by itself.
     """
     try:
-        return app.ledger.post(CreditDeposit(id=new_id(), claim=claim)).order
+        deadline = monotonic() + app.payouts.send_window_s
+        return app.ledger.post(CreditDeposit(id=new_id(), claim=claim), deadline).order
     except StaleClaim:
         return None
     except NotServed:

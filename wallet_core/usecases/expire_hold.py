@@ -1,6 +1,7 @@
 """Let one claimed hold expire."""
 
 from datetime import timedelta
+from time import monotonic
 
 from wallet_core.domain.end_hold import ExpireHold
 from wallet_core.domain.errors import StaleClaim
@@ -15,6 +16,7 @@ def expire_hold(app: App, claim: HoldClaim, *, clock_offset: timedelta = NO_TIME
     Raises ``NotServed`` where the database failed: the claim runs out by itself.
     """
     try:
-        return app.ledger.post(ExpireHold(claim=claim, clock_offset=clock_offset)).hold
+        deadline = monotonic() + app.payouts.send_window_s
+        return app.ledger.post(ExpireHold(claim=claim, clock_offset=clock_offset), deadline).hold
     except StaleClaim:
         return None

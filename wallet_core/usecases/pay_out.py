@@ -28,7 +28,8 @@ def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Ord
         id=new_id(), claim=claim, policy=app.payouts.policy, jitter=app.jitter(), clock_offset=clock_offset
     )
     try:
-        started = app.ledger.post(start).order
+        # Later than this it would not be sent any more: a wallet that somebody else holds keeps no slot for longer.
+        started = app.ledger.post(start, started_at + app.payouts.send_window_s).order
     except StaleClaim:
         return None
     except NotServed:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from time import monotonic
 
+from wallet_core.domain.bank import StatusKind
 from wallet_core.domain.errors import NotServed, StaleClaim
 from wallet_core.domain.order import Claim, Order, OrderState
 from wallet_core.domain.payment import SettleDoubt, TakeOver
@@ -32,11 +33,15 @@ def _take_over(app: App, claim: Claim, clock_offset: timedelta) -> Order | None:
     take_over = TakeOver(
         id=new_id(), claim=claim, policy=app.payouts.policy, jitter=app.jitter(), clock_offset=clock_offset
     )
-    return app.ledger.post(take_over).order
+    return app.ledger.post(take_over, monotonic() + app.payouts.send_window_s).order
 
 
 def _ask(app: App, claim: Claim, clock_offset: timedelta) -> Order | None:
     status = app.bank.status(claim.payment)
+    if status.kind is StatusKind.SILENT:
+        # Its ledger is its own word too, if it has one.
+        told = app.bank_lines.word_on(claim.payment)
+        status = told if told.kind is StatusKind.EXECUTED else status
     started_at = monotonic()  # before the commit that may open another attempt
     settle = SettleDoubt(
         id=new_id(),
@@ -47,7 +52,7 @@ def _ask(app: App, claim: Claim, clock_offset: timedelta) -> Order | None:
         status=status,
         resends=app.payouts.resends,
     )
-    settled = app.ledger.post(settle).order
+    settled = app.ledger.post(settle, started_at + app.payouts.send_window_s).order
     if settled is None or settled.lease_until is None or settled.open_attempt is None:
         return settled
     resent = settled.attempts[-1]

@@ -5,12 +5,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from wallet_grpc.client.commissions import CommissionCalls
 from wallet_grpc.client.holds import HoldCalls
+from wallet_grpc.client.operations import OperationsCalls
 from wallet_grpc.client.schedules import ScheduleCalls
 from wallet_grpc.client.transactions import TransactionCalls
 from wallet_grpc.client.wallets import WalletCalls
 
 
-class WalletClient(WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls):
+class WalletClient(WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls):
     """Calls one wallet service over one channel, with one method per call.
 
     Every method raises ``CallFailed``. A method that changes something takes a ``request_id``; without one it makes one

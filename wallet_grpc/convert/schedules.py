@@ -5,7 +5,7 @@ from datetime import datetime
 from wallet.v1 import schedule_service_pb2 as pb
 
 from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
-from wallet_core.domain.order import ScheduledDeposit, Withdrawal
+from wallet_core.domain.order import Attempt, Resolution, ScheduledDeposit, Withdrawal
 from wallet_core.domain.schedule_deposit import ScheduleDeposit
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.transaction import transaction_name
@@ -92,6 +92,8 @@ def withdrawal_message(withdrawal: Withdrawal, *, validated_only: bool = False) 
         attention=withdrawal.attention,
         create_time=timestamp_message(withdrawal.create_time),
         update_time=timestamp_message(withdrawal.update_time),
+        bank_attempts=map(_attempt_message, withdrawal.attempts),
+        resolutions=map(_resolution_message, withdrawal.resolutions),
     )
 
 
@@ -117,6 +119,29 @@ def deposit_message(deposit: ScheduledDeposit, *, validated_only: bool = False) 
         transaction=transaction_name(deposit.credit) if deposit.credit is not None else "",
         create_time=timestamp_message(deposit.create_time),
         update_time=timestamp_message(deposit.update_time),
+        bank_attempts=map(_attempt_message, deposit.attempts),
+        resolutions=map(_resolution_message, deposit.resolutions),
+    )
+
+
+def _attempt_message(attempt: Attempt) -> pb.BankAttempt:
+    return pb.BankAttempt(
+        number=attempt.number,
+        key=attempt.key,
+        start_time=timestamp_message(attempt.start_time),
+        request=attempt.request,
+        answer=pb.BankAttempt.Answer.Value(f"ANSWER_{attempt.answer or 'UNSPECIFIED'}"),
+        answer_detail=attempt.detail,
+    )
+
+
+def _resolution_message(resolution: Resolution) -> pb.Resolution:
+    return pb.Resolution(
+        kind=pb.ResolutionKind.Value(f"RESOLUTION_KIND_{resolution.kind}"),
+        reason=resolution.reason,
+        bank_word=resolution.bank_word,
+        operator=resolution.operator,
+        time=timestamp_message(resolution.time),
     )
 
 

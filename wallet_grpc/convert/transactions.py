@@ -138,9 +138,12 @@ def _max_commission(asked: pb.TransferRequest | pb.TransferItem, at: str) -> Mon
 _CAUSES = {
     TransactionType.DEPOSIT: "scheduled_deposit",
     TransactionType.COLLECTION: "scheduled_deposit",
+    TransactionType.COLLECTION_PLACEMENT: "scheduled_deposit",
     TransactionType.WITHDRAWAL: "withdrawal",
     TransactionType.WITHDRAWAL_SETTLEMENT: "withdrawal",
     TransactionType.WITHDRAWAL_RELEASE: "withdrawal",
+    TransactionType.WITHDRAWAL_RETURN: "withdrawal",
+    TransactionType.RETURN_PLACEMENT: "withdrawal",
     TransactionType.HOLD_CAPTURE: "hold",
     TransactionType.REVERSAL: "reverses",
 }
@@ -226,7 +229,7 @@ def _cause_name(type_: TransactionType, cause: UUID) -> str:
             return hold_name(cause)
         case TransactionType.REVERSAL:
             return transaction_name(cause)
-        case TransactionType.DEPOSIT | TransactionType.COLLECTION:
+        case TransactionType.DEPOSIT | TransactionType.COLLECTION | TransactionType.COLLECTION_PLACEMENT:
             return order_name(OrderKind.SCHEDULED_DEPOSIT, cause)
         case _:
             return order_name(OrderKind.WITHDRAWAL, cause)

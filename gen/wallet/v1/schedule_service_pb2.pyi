@@ -21,6 +21,37 @@ else:
 
 DESCRIPTOR: descriptor.FileDescriptor
 
+class _ResolutionKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ResolutionKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ResolutionKind.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    RESOLUTION_KIND_UNSPECIFIED: _ResolutionKind.ValueType  # 0
+    """Never sent."""
+    RESOLUTION_KIND_EXECUTED: _ResolutionKind.ValueType  # 1
+    """The bank did it: the order has succeeded."""
+    RESOLUTION_KIND_NOT_EXECUTED: _ResolutionKind.ValueType  # 2
+    """The bank did not do it and will not: the order has failed, and a
+    withdrawal's money is released.
+    """
+    RESOLUTION_KIND_PLACED: _ResolutionKind.ValueType  # 3
+    """Money that had found no room is given to a wallet."""
+
+class ResolutionKind(_ResolutionKind, metaclass=_ResolutionKindEnumTypeWrapper):
+    """What an operator can decide about an order."""
+
+RESOLUTION_KIND_UNSPECIFIED: ResolutionKind.ValueType  # 0
+"""Never sent."""
+RESOLUTION_KIND_EXECUTED: ResolutionKind.ValueType  # 1
+"""The bank did it: the order has succeeded."""
+RESOLUTION_KIND_NOT_EXECUTED: ResolutionKind.ValueType  # 2
+"""The bank did not do it and will not: the order has failed, and a
+withdrawal's money is released.
+"""
+RESOLUTION_KIND_PLACED: ResolutionKind.ValueType  # 3
+"""Money that had found no room is given to a wallet."""
+
 @typing.final
 class Withdrawal(message.Message):
     """Money to be paid out through the bank, and what became of it."""
@@ -47,6 +78,11 @@ class Withdrawal(message.Message):
         """The bank was not asked, or said no for good: the wallet has its money."""
         STATE_CANCELLED: Withdrawal._State.ValueType  # 6
         """Cancelled before its time; no money moved."""
+        STATE_RETURNED: Withdrawal._State.ValueType  # 7
+        """The bank paid and later gave the money back: the wallet has it again, as
+        a transaction of its own; or, where the wallet was closed or too full by
+        then, the money waits on its way and `attention` says so.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a withdrawal is in its life."""
@@ -65,6 +101,11 @@ class Withdrawal(message.Message):
     """The bank was not asked, or said no for good: the wallet has its money."""
     STATE_CANCELLED: Withdrawal.State.ValueType  # 6
     """Cancelled before its time; no money moved."""
+    STATE_RETURNED: Withdrawal.State.ValueType  # 7
+    """The bank paid and later gave the money back: the wallet has it again, as
+    a transaction of its own; or, where the wallet was closed or too full by
+    then, the money waits on its way and `attention` says so.
+    """
 
     class _FailureReason:
         ValueType = typing.NewType("ValueType", builtins.int)
@@ -84,6 +125,8 @@ class Withdrawal(message.Message):
         """The bank said no for good."""
         FAILURE_REASON_ATTEMPTS_USED_UP: Withdrawal._FailureReason.ValueType  # 4
         """The bank said "not now" as often as it is asked."""
+        FAILURE_REASON_RESOLVED: Withdrawal._FailureReason.ValueType  # 5
+        """An operator found out that the bank did not pay, and said so."""
 
     class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
         """Why a withdrawal failed."""
@@ -100,6 +143,8 @@ class Withdrawal(message.Message):
     """The bank said no for good."""
     FAILURE_REASON_ATTEMPTS_USED_UP: Withdrawal.FailureReason.ValueType  # 4
     """The bank said "not now" as often as it is asked."""
+    FAILURE_REASON_RESOLVED: Withdrawal.FailureReason.ValueType  # 5
+    """An operator found out that the bank did not pay, and said so."""
 
     NAME_FIELD_NUMBER: builtins.int
     WALLET_FIELD_NUMBER: builtins.int
@@ -116,6 +161,8 @@ class Withdrawal(message.Message):
     ATTENTION_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
+    BANK_ATTEMPTS_FIELD_NUMBER: builtins.int
+    RESOLUTIONS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The resource name, `withdrawals/{withdrawal}`."""
     wallet: builtins.str
@@ -160,6 +207,14 @@ class Withdrawal(message.Message):
     def update_time(self) -> timestamp_pb2.Timestamp:
         """When its state last changed, by the database's clock."""
 
+    @builtins.property
+    def bank_attempts(self) -> containers.RepeatedCompositeFieldContainer[BankAttempt]:
+        """Every call to the bank, in order."""
+
+    @builtins.property
+    def resolutions(self) -> containers.RepeatedCompositeFieldContainer[Resolution]:
+        """What operators decided about it, in order; mostly empty."""
+
     def __init__(
         self,
         *,
@@ -178,10 +233,12 @@ class Withdrawal(message.Message):
         attention: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         update_time: timestamp_pb2.Timestamp | None = ...,
+        bank_attempts: abc.Iterable[BankAttempt] | None = ...,
+        resolutions: abc.Iterable[Resolution] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "create_time", b"create_time", "execute_time", b"execute_time", "next_attempt_time", b"next_attempt_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_reference", b"bank_reference", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "reserve", b"reserve", "state", b"state", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_attempts", b"bank_attempts", "bank_reference", b"bank_reference", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "reserve", b"reserve", "resolutions", b"resolutions", "state", b"state", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -254,6 +311,8 @@ class ScheduledDeposit(message.Message):
         """The bank said "not now" as often as it is asked."""
         FAILURE_REASON_LIMIT_EXCEEDED: ScheduledDeposit._FailureReason.ValueType  # 3
         """The wallet is too full: it would have passed the largest balance."""
+        FAILURE_REASON_RESOLVED: ScheduledDeposit._FailureReason.ValueType  # 4
+        """An operator found out that the bank did not collect, and said so."""
 
     class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
         """Why a scheduled deposit failed."""
@@ -266,6 +325,8 @@ class ScheduledDeposit(message.Message):
     """The bank said "not now" as often as it is asked."""
     FAILURE_REASON_LIMIT_EXCEEDED: ScheduledDeposit.FailureReason.ValueType  # 3
     """The wallet is too full: it would have passed the largest balance."""
+    FAILURE_REASON_RESOLVED: ScheduledDeposit.FailureReason.ValueType  # 4
+    """An operator found out that the bank did not collect, and said so."""
 
     NAME_FIELD_NUMBER: builtins.int
     WALLET_FIELD_NUMBER: builtins.int
@@ -284,6 +345,8 @@ class ScheduledDeposit(message.Message):
     TRANSACTION_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
+    BANK_ATTEMPTS_FIELD_NUMBER: builtins.int
+    RESOLUTIONS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The resource name, `scheduledDeposits/{scheduled_deposit}`."""
     wallet: builtins.str
@@ -334,6 +397,14 @@ class ScheduledDeposit(message.Message):
     def update_time(self) -> timestamp_pb2.Timestamp:
         """When its state last changed, by the database's clock."""
 
+    @builtins.property
+    def bank_attempts(self) -> containers.RepeatedCompositeFieldContainer[BankAttempt]:
+        """Every call to the bank, in order."""
+
+    @builtins.property
+    def resolutions(self) -> containers.RepeatedCompositeFieldContainer[Resolution]:
+        """What operators decided about it, in order; mostly empty."""
+
     def __init__(
         self,
         *,
@@ -354,10 +425,131 @@ class ScheduledDeposit(message.Message):
         transaction: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         update_time: timestamp_pb2.Timestamp | None = ...,
+        bank_attempts: abc.Iterable[BankAttempt] | None = ...,
+        resolutions: abc.Iterable[Resolution] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "create_time", b"create_time", "execute_time", b"execute_time", "next_attempt_time", b"next_attempt_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_reference", b"bank_reference", "collect", b"collect", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "state", b"state", "transaction", b"transaction", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_attempts", b"bank_attempts", "bank_reference", b"bank_reference", "collect", b"collect", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "resolutions", b"resolutions", "state", b"state", "transaction", b"transaction", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BankAttempt(message.Message):
+    """One call to the bank, written down before it was made."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    class _Answer:
+        ValueType = typing.NewType("ValueType", builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _AnswerEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[BankAttempt._Answer.ValueType], builtins.type):
+        DESCRIPTOR: descriptor.EnumDescriptor
+        ANSWER_UNSPECIFIED: BankAttempt._Answer.ValueType  # 0
+        """None has come yet."""
+        ANSWER_ACCEPTED: BankAttempt._Answer.ValueType  # 1
+        """The bank did it. Always final."""
+        ANSWER_NO_FOR_NOW: BankAttempt._Answer.ValueType  # 2
+        """Not done; it may be asked again with the same key."""
+        ANSWER_NO_FOR_GOOD: BankAttempt._Answer.ValueType  # 3
+        """Not done, and never will be under this key."""
+        ANSWER_NOT_SENT: BankAttempt._Answer.ValueType  # 4
+        """The bank never heard of it; it uses up no attempt."""
+        ANSWER_UNKNOWN: BankAttempt._Answer.ValueType  # 5
+        """Anything else: the bank may have done it."""
+
+    class Answer(_Answer, metaclass=_AnswerEnumTypeWrapper):
+        """What an answer means."""
+
+    ANSWER_UNSPECIFIED: BankAttempt.Answer.ValueType  # 0
+    """None has come yet."""
+    ANSWER_ACCEPTED: BankAttempt.Answer.ValueType  # 1
+    """The bank did it. Always final."""
+    ANSWER_NO_FOR_NOW: BankAttempt.Answer.ValueType  # 2
+    """Not done; it may be asked again with the same key."""
+    ANSWER_NO_FOR_GOOD: BankAttempt.Answer.ValueType  # 3
+    """Not done, and never will be under this key."""
+    ANSWER_NOT_SENT: BankAttempt.Answer.ValueType  # 4
+    """The bank never heard of it; it uses up no attempt."""
+    ANSWER_UNKNOWN: BankAttempt.Answer.ValueType  # 5
+    """Anything else: the bank may have done it."""
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    REQUEST_FIELD_NUMBER: builtins.int
+    ANSWER_FIELD_NUMBER: builtins.int
+    ANSWER_DETAIL_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """Counted from 1."""
+    key: builtins.str
+    """The idempotency key, the same for all attempts of an order."""
+    request: builtins.str
+    """What was asked, as JSON; of the account only its last characters."""
+    answer: BankAttempt.Answer.ValueType
+    """What the answer means."""
+    answer_detail: builtins.str
+    """The bank's words, shortened; of the account only its last characters."""
+    @builtins.property
+    def start_time(self) -> timestamp_pb2.Timestamp:
+        """When it was written down, by the database's clock."""
+
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        key: builtins.str = ...,
+        start_time: timestamp_pb2.Timestamp | None = ...,
+        request: builtins.str = ...,
+        answer: BankAttempt.Answer.ValueType = ...,
+        answer_detail: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "answer_detail", b"answer_detail", "key", b"key", "number", b"number", "request", b"request", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Resolution(message.Message):
+    """What an operator decided about an order, where the bank could not be asked or
+    money found no room. Kept for ever.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    BANK_WORD_FIELD_NUMBER: builtins.int
+    OPERATOR_FIELD_NUMBER: builtins.int
+    TIME_FIELD_NUMBER: builtins.int
+    kind: ResolutionKind.ValueType
+    """What was decided."""
+    reason: builtins.str
+    """Why, in the operator's words."""
+    bank_word: builtins.str
+    """What the bank said when the operator asked it; empty where no word could be
+    had.
+    """
+    operator: builtins.str
+    """Who decided: the calling system."""
+    @builtins.property
+    def time(self) -> timestamp_pb2.Timestamp:
+        """When, by the database's clock."""
+
+    def __init__(
+        self,
+        *,
+        kind: ResolutionKind.ValueType = ...,
+        reason: builtins.str = ...,
+        bank_word: builtins.str = ...,
+        operator: builtins.str = ...,
+        time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_word", b"bank_word", "kind", b"kind", "operator", b"operator", "reason", b"reason", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

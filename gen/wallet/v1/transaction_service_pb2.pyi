@@ -88,6 +88,16 @@ class Transaction(message.Message):
         """From one wallet to another, where a hold was captured."""
         TYPE_COLLECTION: Transaction._Type.ValueType  # 8
         """From the bank into a wallet, where a scheduled deposit was collected."""
+        TYPE_WITHDRAWAL_RETURN: Transaction._Type.ValueType  # 9
+        """From the bank back into the wallet, where it gave a payout back."""
+        TYPE_RETURN_PLACEMENT: Transaction._Type.ValueType  # 10
+        """From its way into a wallet that an operator named, where what the bank
+        gave back had found no room.
+        """
+        TYPE_COLLECTION_PLACEMENT: Transaction._Type.ValueType  # 11
+        """From its way into a wallet that an operator named, where what the bank
+        collected had found no room.
+        """
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper):
         """Why money moved."""
@@ -112,6 +122,16 @@ class Transaction(message.Message):
     """From one wallet to another, where a hold was captured."""
     TYPE_COLLECTION: Transaction.Type.ValueType  # 8
     """From the bank into a wallet, where a scheduled deposit was collected."""
+    TYPE_WITHDRAWAL_RETURN: Transaction.Type.ValueType  # 9
+    """From the bank back into the wallet, where it gave a payout back."""
+    TYPE_RETURN_PLACEMENT: Transaction.Type.ValueType  # 10
+    """From its way into a wallet that an operator named, where what the bank
+    gave back had found no room.
+    """
+    TYPE_COLLECTION_PLACEMENT: Transaction.Type.ValueType  # 11
+    """From its way into a wallet that an operator named, where what the bank
+    collected had found no room.
+    """
 
     class _State:
         ValueType = typing.NewType("ValueType", builtins.int)

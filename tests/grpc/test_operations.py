@@ -1,0 +1,185 @@
+"""What a person must look at, as callers see it, and how it is settled."""
+
+from datetime import UTC
+from uuid import UUID
+
+import psycopg
+import pytest
+from wallet.v1 import operations_service_pb2 as pb
+from wallet.v1.schedule_service_pb2 import (
+    RESOLUTION_KIND_EXECUTED,
+    BankAttempt,
+    Withdrawal,
+)
+
+from bank_stub.server import BankServer
+from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals
+from tests.support.callers import balance, everything, open_funded, refusal, usd
+from tests.support.payouts import Bank
+from wallet_core.usecases.app import App
+from wallet_grpc.client import WalletClient
+
+ALICE = "wallets/alice"
+ACCOUNT = "DE89370400440532013000"
+
+
+@pytest.fixture
+def stub(bank: BankServer) -> Bank:
+    """Return the bank, to be ordered about."""
+    return Bank(bank.url)
+
+
+@pytest.fixture
+def doubtful(client: WalletClient, app: App, stub: Bank) -> str:
+    """Return a withdrawal of 30.00 in doubt, for longer than the grace time, by the database's clock."""
+    stub.order("reset", times=1)
+    open_funded(client, alice=10_000)
+    name = client.schedule_withdrawal(ALICE, usd(3_000), bank_account=ACCOUNT).withdrawal.name
+    pay_due_withdrawals.run_once(app)
+    return name
+
+
+@pytest.fixture
+def old(doubtful: str, owner: psycopg.Connection) -> str:
+    """Return the same, an hour later."""
+    owner.execute("UPDATE bank_attempts SET start_time = start_time - interval '1 hour'")
+    owner.execute(
+        "UPDATE withdrawals SET update_time = update_time - interval '1 hour', execute_time = now() - interval '1 hour'"
+    )
+    return doubtful
+
+
+def test_a_withdrawal_shows_what_the_bank_was_asked_and_said_without_the_account(
+    client: WalletClient, doubtful: str
+) -> None:
+    """Every attempt; of the account only its end."""
+
+    (attempt,) = client.get_withdrawal(doubtful).bank_attempts
+
+    assert (attempt.number, attempt.answer) == (1, BankAttempt.ANSWER_UNKNOWN)
+    assert (attempt.key.removeprefix("wd-"), ACCOUNT in attempt.request, "…3000" in attempt.request) == (
+        doubtful.removeprefix("withdrawals/"),
+        False,
+        True,
+    )
+    assert attempt.answer_detail
+
+
+def test_a_doubt_is_listed_once_it_is_old_and_leaves_the_list_once_it_is_settled(
+    client: WalletClient, old: str
+) -> None:
+    """With what it is about; the operator's word is kept with it."""
+
+    (item,) = client.list_attention()
+    assert (item.kind, item.resource_name, item.wallet) == (pb.AttentionItem.KIND_IN_DOUBT, old, ALICE)
+    assert (item.amount.minor_units, item.bank_key) == (3_000, "wd-" + old.removeprefix("withdrawals/"))
+
+    resolved = client.resolve_withdrawal(
+        old, "EXECUTED", reason="asked by phone", bank_word="ticket 7", bank_reference="R-9"
+    )
+    told = resolved.withdrawal
+    assert (told.state, told.bank_reference, resolved.replayed) == (Withdrawal.STATE_SUCCEEDED, "R-9", False)
+    (kept,) = told.resolutions
+    assert (kept.kind, kept.reason, kept.bank_word, kept.operator) == (
+        RESOLUTION_KIND_EXECUTED,
+        "asked by phone",
+        "ticket 7",
+        "local",
+    )
+    assert list(client.list_attention()) == []
+    assert client.get_withdrawal(old) == told
+
+
+def test_a_young_doubt_is_neither_listed_nor_resolved(
+    client: WalletClient, doubtful: str, owner: psycopg.Connection
+) -> None:
+    """A call to the bank may still be on its way; nothing changes but the request's record."""
+
+    before = everything(owner)
+    assert list(client.list_attention()) == []
+    assert (
+        refusal(lambda: client.resolve_withdrawal(doubtful, "NOT_EXECUTED", reason="x")).reason
+        == "STATE_TRANSITION_FORBIDDEN"
+    )
+    after = everything(owner)
+    assert {name for name in after if after[name] != before[name]} == {"requests"}
+
+
+def test_validating_a_resolution_changes_nothing(client: WalletClient, old: str, owner: psycopg.Connection) -> None:
+    """It says what would come of it."""
+
+    before = everything(owner)
+    told = client.resolve_withdrawal(old, "NOT_EXECUTED", reason="x", validate_only=True).withdrawal
+
+    assert told.state == Withdrawal.STATE_FAILED
+    assert told.failure_reason == Withdrawal.FAILURE_REASON_RESOLVED
+    assert everything(owner) == before
+
+
+def test_a_repeat_is_answered_as_the_first_was(client: WalletClient, old: str) -> None:
+    """And settles nothing more."""
+
+    id_ = str(UUID(int=5))
+    first = client.resolve_withdrawal(old, "NOT_EXECUTED", reason="x", request_id=id_)
+    again = client.resolve_withdrawal(old, "NOT_EXECUTED", reason="x", request_id=id_)
+
+    assert (first.withdrawal, again.replayed, balance(client, "alice")) == (again.withdrawal, True, 10_000)
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 1025])
+def test_a_reason_is_required(client: WalletClient, old: str, reason: str) -> None:
+    """In words, for those who come after."""
+
+    assert refusal(lambda: client.resolve_withdrawal(old, "EXECUTED", reason=reason)).reason == "INVALID_FIELDS"
+
+
+def test_what_is_due_and_left_alone_is_listed(client: WalletClient, owner: psycopg.Connection) -> None:
+    """So that somebody asks whether a scheduler runs."""
+
+    open_funded(client, alice=10_000)
+    withdrawal = client.schedule_withdrawal(ALICE, usd(10)).withdrawal.name
+    deposit = client.schedule_deposit(ALICE, usd(10)).scheduled_deposit.name
+    collection = client.schedule_deposit(ALICE, usd(10), collect=True).scheduled_deposit.name
+    client.schedule_withdrawal(
+        ALICE, usd(10), execute_time=client.get_wallet(ALICE).create_time.ToDatetime().replace(year=2099, tzinfo=UTC)
+    )
+    assert list(client.list_attention()) == []
+    for table in ("withdrawals", "scheduled_deposits"):
+        owner.execute(
+            f"UPDATE {table} SET next_attempt_time = next_attempt_time - interval '1 hour'"  # noqa: S608  # ours
+            " WHERE next_attempt_time < now()"
+        )
+
+    listed = list(client.list_attention(page_size=1))
+
+    assert {item.resource_name for item in listed} == {withdrawal, deposit, collection}
+    assert {item.kind for item in listed} == {pb.AttentionItem.KIND_OVERDUE}
+    assert [item.since.ToNanoseconds() for item in listed] == sorted(item.since.ToNanoseconds() for item in listed)
+
+
+def test_a_discrepancy_is_listed_until_somebody_has_looked_into_it(client: WalletClient, app: App, stub: Bank) -> None:
+    """By page; closing it moves nothing and is done once."""
+
+    for number in range(3):
+        stub.execute(key=f"stranger-{number}", amount=5)
+    follow_bank_ledger.run_once(app)
+    listed = list(client.list_attention(page_size=2))
+    assert [(item.kind, item.resource_name) for item in listed] == [
+        (pb.AttentionItem.KIND_DISCREPANCY, f"bankLines/{number}") for number in (1, 2, 3)
+    ]
+
+    closed = client.resolve_discrepancy("bankLines/2", reason="a test of theirs").line
+
+    assert (closed.name, closed.kind, closed.bank_key, closed.resolution, closed.resolved_by) == (
+        "bankLines/2",
+        "EXECUTION",
+        "stranger-1",
+        "a test of theirs",
+        "local",
+    )
+    assert [item.resource_name for item in client.list_attention()] == ["bankLines/1", "bankLines/3"]
+    assert (
+        refusal(lambda: client.resolve_discrepancy("bankLines/2", reason="again")).reason
+        == "STATE_TRANSITION_FORBIDDEN"
+    )
+    assert refusal(lambda: client.resolve_discrepancy("bankLines/9", reason="x")).reason == "RESOURCE_NOT_FOUND"

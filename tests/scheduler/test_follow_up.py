@@ -1,0 +1,250 @@
+"""The bank's own ledger, followed: what it gives back comes back, and what does not meet our books is listed."""
+
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from wallet.v1.operations_service_pb2 import AttentionItem
+
+from bank_stub.server import BankServer
+from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals, reconcile_withdrawals
+from tests.support.books import balance_of, open_wallet, request, transfer
+from tests.support.payouts import Bank, bank_key, schedule, withdrawal
+from tests.support.together import together
+from wallet_core.domain.attention import AttentionKind
+from wallet_core.domain.bank import LineKind, Meets
+from wallet_core.domain.change_wallet import CloseWallet
+from wallet_core.domain.order import OrderState
+from wallet_core.domain.transaction import TransactionType
+from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.usecases.app import App
+from wallet_core.usecases.change_wallet import change_wallet
+from walletctl.local.waiting import wait_until
+
+IN_TRANSIT = system_wallet(Role.IN_TRANSIT, "USD")
+
+
+@pytest.fixture
+def stub(bank: BankServer) -> Bank:
+    """Return the bank, to be ordered about."""
+    return Bank(bank.url)
+
+
+@pytest.fixture
+def alice(app: App) -> WalletId:
+    """Return a wallet with 1,000."""
+    return open_wallet(app, "alice", 1000)
+
+
+def paid(app: App, wallet: WalletId, amount: int = 300) -> UUID:
+    """Pay a withdrawal out and return its id."""
+    id_ = schedule(app, wallet, amount)
+    pay_due_withdrawals.run_once(app)
+    assert withdrawal(app, id_).state is OrderState.SUCCEEDED
+    return id_
+
+
+def follow(app: App) -> dict[str, int]:
+    """Follow the bank's ledger for one round."""
+    return dict(follow_bank_ledger.run_once(app).outcomes)
+
+
+def discrepancies(app: App) -> list[tuple[str, str, str]]:
+    """Return what is listed for a person: kind, key, and why."""
+    items = app.reads.list_attention(size=100, after=None, old=app.payouts.policy.attention_after).items
+    return [(str(item.kind), item.bank_key, item.why.partition(": ")[2] or item.why) for item in items]
+
+
+def test_every_execution_of_the_bank_meets_its_withdrawal(app: App, stub: Bank, alice: WalletId) -> None:
+    """Once each, however often the ledger is followed; pages are read to the end."""
+
+    small = replace(app, payouts=replace(app.payouts, follow_up_page=2))
+    for _ in range(5):
+        paid(app, alice, 10)
+
+    assert follow(small) == {"ORDER": 5}
+    assert follow(small) == {}
+    assert app.bank_lines.last_number() == len(stub.ledger()) == 5
+    assert discrepancies(app) == []
+
+
+def test_returned_payout_comes_back_as_a_transaction_of_its_own(app: App, stub: Bank, alice: WalletId) -> None:
+    """Row 11: RETURNED, linked, nothing edited; the return counts once however often it is looked at."""
+
+    id_ = paid(app, alice)
+    follow(app)
+    stub.give_back(id_)
+
+    assert follow(app) == {"RETURNED": 1}
+    assert follow(app) == {"ORDER": 1}
+    found = withdrawal(app, id_)
+    assert (found.state, found.attention) == (OrderState.RETURNED, "")
+    assert found.bank_reference
+    assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (1000, 0)
+    moved = app.reads.list_transactions(alice, size=10, before=None, conditions=()).items
+    returns = [one for one in moved if one.type is TransactionType.WITHDRAWAL_RETURN]
+    assert [(one.cause, one.amount.minor, one.destination) for one in returns] == [(id_, 300, alice)]
+    assert discrepancies(app) == []
+
+
+def test_returned_payout_of_a_closed_wallet_waits_for_a_person(app: App, stub: Bank, alice: WalletId) -> None:
+    """Row 11: external → in transit, and listed."""
+
+    id_ = paid(app, alice, 1000)
+    change_wallet(app, CloseWallet(request=request(), wallet=alice, etag=""))
+    stub.give_back(id_)
+    follow(app)
+
+    found = withdrawal(app, id_)
+    assert (found.state, found.stranded) == (OrderState.RETURNED, True)
+    assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (0, 1000)
+    assert discrepancies(app) == [
+        ("STRANDED", bank_key(id_), "the bank gave it back, and the wallet is closed"),
+    ]
+
+
+def test_many_followers_book_a_return_once(app: App, stub: Bank, alice: WalletId) -> None:
+    """Whoever reads the ledger at the same moment."""
+
+    ids = [paid(app, alice, 10) for _ in range(5)]
+    for id_ in ids:
+        stub.give_back(id_)
+
+    together([lambda: follow(app)] * 6)
+    follow(app)
+
+    assert {withdrawal(app, id_).state for id_ in ids} == {OrderState.RETURNED}
+    assert balance_of(app, alice) == 1000
+    assert discrepancies(app) == []
+
+
+def test_bank_that_pays_what_had_failed_is_a_discrepancy_within_one_round(
+    app: App, stub: Bank, alice: WalletId
+) -> None:
+    """Row 20, R7: late success after the release. It is listed, and moves nothing."""
+
+    stub.order("no_for_good", times=1, reason="closed account")
+    id_ = schedule(app, alice, 300)
+    pay_due_withdrawals.run_once(app)
+    assert withdrawal(app, id_).state is OrderState.FAILED
+    stub.execute(key=bank_key(id_), amount=300)
+
+    assert follow(app) == {"NOTHING": 1}
+    assert discrepancies(app) == [("DISCREPANCY", bank_key(id_), "here it is FAILED")]
+    assert (withdrawal(app, id_).state, balance_of(app, alice)) == (OrderState.FAILED, 1000)
+    assert follow(app) == {}
+
+
+def test_whatever_the_bank_did_that_is_none_of_ours_is_a_discrepancy(app: App, stub: Bank, alice: WalletId) -> None:
+    """Unknown keys, no key at all, keys that look like ours, and one of ours that is not the bank's to do yet."""
+
+    later = schedule(app, alice, 300, execute_time=app.reads.wallets([alice])[0].create_time.replace(year=2099))
+    stranger = f"wd-{uuid4()}"
+    for key in ("somebody", stranger, "wd-", "wd-" + "x" * 36, None):
+        stub.execute(key=key, amount=5)
+    stub.execute(key=bank_key(later), amount=300)
+
+    assert follow(app) == {"NOTHING": 6}
+    found = discrepancies(app)
+    unknown = "no withdrawal or scheduled deposit of ours has this key"
+    assert ("DISCREPANCY", stranger, unknown) in found
+    assert ("DISCREPANCY", bank_key(later), "here it is SCHEDULED") in found
+    assert len([why for _, _, why in found if why == unknown]) == 5
+
+
+def test_another_amount_and_a_second_payment_are_discrepancies(app: App, stub: Bank, alice: WalletId) -> None:
+    """Also of a payout that succeeded."""
+
+    twice, more = paid(app, alice, 10), schedule(app, alice, 20)
+    stub.execute(key=bank_key(twice), amount=10)
+    stub.execute(key=bank_key(more), amount=21)
+    follow(app)
+
+    assert sorted(discrepancies(app)) == sorted(
+        [
+            ("DISCREPANCY", bank_key(twice), "the bank did it 2 times"),
+            ("DISCREPANCY", bank_key(more), "the amount here is 20 USD minor units"),
+        ]
+    )
+    pay_due_withdrawals.run_once(app)
+
+
+def test_what_the_bank_did_for_an_order_in_doubt_is_judged_when_that_has_ended(
+    app: App, stub: Bank, alice: WalletId, owner: psycopg.Connection
+) -> None:
+    """While it is under way nothing can be said; the end is then held to what the bank did."""
+
+    stub.order("http_error", times=1, status=502, execute=True)
+    id_ = schedule(app, alice, 300)
+    pay_due_withdrawals.run_once(app)
+    assert withdrawal(app, id_).state is OrderState.IN_DOUBT
+
+    assert follow(app) == {}
+    assert owner.execute("SELECT meets FROM bank_lines").fetchall() == [(None,)]
+    owner.execute("UPDATE withdrawals SET next_attempt_time = now() - interval '1 s'")
+    reconcile_withdrawals.run_once(app)
+    assert withdrawal(app, id_).state is OrderState.SUCCEEDED
+    assert follow(app) == {"ORDER": 1}
+
+
+def test_ledger_of_a_bank_without_status_ends_a_doubt(app: App, stub: Bank, alice: WalletId) -> None:
+    """Its ledger is its own word too."""
+
+    stub.mode(status=False)
+    stub.order("execute_then_silence", times=1)
+    id_ = schedule(app, alice, 300)
+    pay_due_withdrawals.run_once(app)
+    reconcile_withdrawals.run_once(app, clock_offset=app.payouts.policy.backoff_max)
+    assert withdrawal(app, id_).state is OrderState.IN_DOUBT
+
+    follow(app)
+    reconcile_withdrawals.run_once(app, clock_offset=3 * app.payouts.policy.backoff_max)
+
+    found = withdrawal(app, id_)
+    assert (found.state, found.bank_reference) == (OrderState.SUCCEEDED, stub.ledger()[0]["reference"])
+
+
+def test_bank_that_cannot_be_read_loses_nothing(app: App, stub: Bank, alice: WalletId) -> None:
+    """The next round goes on from the same line."""
+
+    paid(app, alice)
+    stub.refuse(0.2)
+    assert follow(app) == {}
+    assert app.bank_lines.last_number() == 0
+    assert wait_until(stub.is_listening, timeout_s=10)
+    assert follow(app) == {"ORDER": 1}
+
+
+def test_line_that_was_written_and_not_judged_is_judged_later(
+    app: App, stub: Bank, alice: WalletId, owner: psycopg.Connection
+) -> None:
+    """A follower that died between the two, and one that died between the return and its verdict."""
+
+    id_ = paid(app, alice)
+    stub.give_back(id_)
+    follow(app)
+    owner.execute("UPDATE bank_lines SET meets = NULL")
+
+    assert follow(app) == {"ORDER": 2}
+    assert balance_of(app, alice) == 1000
+    kinds = owner.execute("SELECT kind, meets FROM bank_lines ORDER BY number").fetchall()
+    assert kinds == [(LineKind.EXECUTION, Meets.ORDER), (LineKind.RETURN, Meets.ORDER)]
+
+
+def test_returned_money_can_be_spent_at_once(app: App, stub: Bank, alice: WalletId) -> None:
+    """It is money like any other."""
+
+    id_ = paid(app, alice, 1000)
+    stub.give_back(id_)
+    follow(app)
+
+    transfer(app, alice, open_wallet(app, "bob"), 1000)
+    assert balance_of(app, alice) == 0
+
+
+def test_attention_kinds_are_those_of_the_protos() -> None:
+    """In the same words."""
+
+    shown = {name.removeprefix("KIND_") for name in AttentionItem.Kind.DESCRIPTOR.values_by_name}
+    assert shown == {"UNSPECIFIED", *(str(kind) for kind in AttentionKind)}

@@ -1,0 +1,125 @@
+"""The pace at which the bank is called: one for all schedulers, and nobody holds a lease who waits for it."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from time import monotonic
+
+import psycopg
+import pytest
+
+from bank_stub.server import BankServer
+from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
+from tests.support.books import open_wallet
+from tests.support.payouts import Bank, schedule, withdrawal
+from tests.support.together import together
+from wallet_core.bootstrap import open_app
+from wallet_core.domain.order import OrderState
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+
+PER_S = 20.0
+
+
+@pytest.fixture
+def stub(bank: BankServer) -> Bank:
+    """Return the bank, to be ordered about."""
+    return Bank(bank.url)
+
+
+@pytest.fixture
+def paced(settings: Settings, app: App, owner: psycopg.Connection) -> Settings:
+    """Return settings of twenty calls a second, with none left over from before."""
+    del app
+    owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
+    patient = {"bank_call_deadline_s": 10.0, "payout_lease_s": 30.0, "payout_send_window_s": 10.0}
+    return settings.model_copy(update={"bank_calls_per_s": PER_S, **patient})
+
+
+def fill_up(owner: psycopg.Connection) -> None:
+    """Let a long quiet time pass."""
+    owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp() - interval '1 day'")
+
+
+def until(done: Callable[[], bool], step: Callable[[], object]) -> None:
+    """Go on with a step until something is done."""
+    deadline = monotonic() + 30
+    while not done():
+        assert monotonic() < deadline
+        step()
+
+
+def test_four_schedulers_together_keep_to_one_pace(
+    app: App, paced: Settings, stub: Bank, owner: psycopg.Connection
+) -> None:
+    """Forty payouts at twenty a second take two seconds, however many ask; none that waits holds a lease."""
+
+    alice = open_wallet(app, "alice", 1000)
+    ids = [schedule(app, alice, 10) for _ in range(40)]
+    with ExitStack() as stack:
+        apps = [stack.enter_context(open_app(paced, name=f"tests-{number}")) for number in range(4)]
+        owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
+        started = monotonic()
+        together([partial(pay_due_withdrawals.run_once, one, limit=5) for one in apps])
+        # Twenty of them are claimed at the most; those left have neither lease nor attempt.
+        waiting = [one for one in map(partial(withdrawal, app), ids) if one.state is OrderState.SCHEDULED]
+        assert len(waiting) >= 20
+        assert {(one.lease_until, one.attempts) for one in waiting} == {(None, ())}
+        until(
+            lambda: len(stub.ledger()) == len(ids),
+            lambda: together([partial(pay_due_withdrawals.run_once, one) for one in apps]),
+        )
+        took = monotonic() - started
+
+    assert took >= (len(ids) - 1) / PER_S
+    assert {stub.posts(id_) for id_ in ids} == {1}
+
+
+def test_a_quiet_time_saves_up_no_more_than_a_seconds_worth(
+    app: App, paced: Settings, stub: Bank, owner: psycopg.Connection
+) -> None:
+    """A day without a payout is no leave to storm the bank."""
+
+    alice = open_wallet(app, "alice", 1000)
+    ids = [schedule(app, alice, 10) for _ in range(60)]
+    with open_app(paced, name="tests-paced") as one:
+        fill_up(owner)
+        started = monotonic()
+        until(lambda: len(stub.ledger()) == len(ids), lambda: pay_due_withdrawals.run_once(one))
+
+    assert monotonic() - started >= (len(ids) - 1) / PER_S - 1
+
+
+def test_asking_what_became_of_a_payout_keeps_to_the_same_pace(
+    app: App, paced: Settings, stub: Bank, owner: psycopg.Connection
+) -> None:
+    """Each may be sent once more, so it takes two calls; what is saved up is gone for those who pay."""
+
+    alice = open_wallet(app, "alice", 1000)
+    stub.order("http_error", status=502, execute=True)
+    ids = [schedule(app, alice, 10) for _ in range(20)]
+    pay_due_withdrawals.run_once(app)
+    assert {withdrawal(app, id_).state for id_ in ids} == {OrderState.IN_DOUBT}
+    stub.forgive()
+    with open_app(paced, name="tests-paced") as one:
+        owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
+        started = monotonic()
+        until(
+            lambda: all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in ids),
+            lambda: reconcile_withdrawals.run_once(one, clock_offset=app.payouts.policy.backoff_max),
+        )
+
+    assert monotonic() - started >= (2 * len(ids) - 1) / PER_S
+
+
+def test_a_pace_of_less_than_a_call_a_second_is_kept_too(app: App, paced: Settings, owner: psycopg.Connection) -> None:
+    """A round that may not call ends instead of waiting for ever."""
+
+    alice = open_wallet(app, "alice", 1000)
+    schedule(app, alice, 10)
+    slow = paced.model_copy(update={"bank_calls_per_s": 0.01})
+    with open_app(slow, name="tests-slow") as one:
+        owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
+        assert pay_due_withdrawals.run_once(one).claimed == 0
+        owner.execute("UPDATE bank_pace SET calls = 1, filled_at = clock_timestamp()")
+        assert pay_due_withdrawals.run_once(one).claimed == 1

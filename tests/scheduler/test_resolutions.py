@@ -1,0 +1,294 @@
+"""What an operator settles by hand: refused while a call may be on its way, done once, kept with its reason."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from bank_stub.server import BankServer
+from scheduler.jobs import (
+    collect_due_deposits,
+    follow_bank_ledger,
+    pay_due_withdrawals,
+    reconcile_collections,
+    reconcile_withdrawals,
+)
+from tests.support.books import balance_of, open_wallet, request
+from tests.support.payouts import Bank, bank_key, schedule, withdrawal
+from tests.support.scheduled import schedule_deposit
+from tests.support.together import together
+from wallet_core.domain.bank import line_name
+from wallet_core.domain.change_wallet import CloseWallet
+from wallet_core.domain.errors import (
+    CurrencyMismatch,
+    InvalidField,
+    RequestIdReused,
+    ResourceNotFound,
+    StateTransitionForbidden,
+    SystemWalletForbidden,
+    WalletError,
+    WalletNotActive,
+)
+from wallet_core.domain.follow_up import ResolveDiscrepancy
+from wallet_core.domain.order import FailureReason, Order, OrderState, ResolutionKind
+from wallet_core.domain.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.usecases.app import App, new_id
+from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
+from wallet_core.usecases.change_wallet import change_wallet
+from wallet_core.usecases.reconcile import reconcile
+from wallet_core.usecases.resolve import resolve_discrepancy
+
+IN_TRANSIT, EXTERNAL = (system_wallet(role, "USD") for role in (Role.IN_TRANSIT, Role.EXTERNAL))
+EXECUTED, NOT_EXECUTED, PLACED = ResolutionKind.EXECUTED, ResolutionKind.NOT_EXECUTED, ResolutionKind.PLACED
+NO_GRACE = timedelta()
+
+
+@pytest.fixture
+def stub(bank: BankServer) -> Iterator[Bank]:
+    """Return a bank that pays or not and never says so, and cannot be asked."""
+    stub = Bank(bank.url)
+    stub.mode(status=False)
+    yield stub
+    stub.forgive()
+
+
+@pytest.fixture
+def alice(app: App) -> WalletId:
+    """Return a wallet with 1,000."""
+    return open_wallet(app, "alice", 1000)
+
+
+def in_doubt(app: App, stub: Bank, wallet: WalletId, amount: int = 300) -> UUID:
+    """Return a withdrawal of which nobody knows whether the bank paid it; it did not."""
+    stub.order("reset", times=1)
+    id_ = schedule(app, wallet, amount)
+    pay_due_withdrawals.run_once(app)
+    assert withdrawal(app, id_).state is OrderState.IN_DOUBT
+    return id_
+
+
+def ask(
+    order: UUID, resolution: ResolutionKind, *, to: str | None = None, grace: timedelta = NO_GRACE
+) -> ResolveWithdrawal:
+    """Return what an operator asks."""
+    return ResolveWithdrawal(
+        request=request(),
+        id=new_id(),
+        order=order,
+        resolution=resolution,
+        reason="asked by phone",
+        bank_word="ticket 7",
+        destination=WalletId(to) if to is not None else None,
+        grace=grace,
+    )
+
+
+def settled(app: App, command: ResolveOrder) -> Order:
+    """Settle by hand, and return the order."""
+    if isinstance(command, ResolveWithdrawal):
+        return change_withdrawal(app, command).order
+    assert isinstance(command, ResolveScheduledDeposit)
+    return change_scheduled_deposit(app, command).order
+
+
+@pytest.mark.parametrize(
+    ("resolution", "state", "reason", "left"),
+    [
+        (EXECUTED, OrderState.SUCCEEDED, None, 700),
+        (NOT_EXECUTED, OrderState.FAILED, FailureReason.RESOLVED, 1000),
+    ],
+)
+def test_operator_ends_a_doubt_that_the_bank_cannot_be_asked_about(  # noqa: PLR0913, PLR0917  # each its end
+    app: App,
+    stub: Bank,
+    alice: WalletId,
+    resolution: ResolutionKind,
+    state: OrderState,
+    reason: FailureReason | None,
+    left: int,
+) -> None:
+    """R5: pending until a person says what it came to; audited with reason, the bank's word and who said it."""
+
+    id_ = in_doubt(app, stub, alice)
+    reconcile_withdrawals.run_once(app, clock_offset=app.payouts.policy.backoff_max)
+    assert withdrawal(app, id_).state is OrderState.IN_DOUBT
+
+    settled(app, ask(id_, resolution))
+
+    found = withdrawal(app, id_)
+    assert (found.state, found.failure_reason) == (state, reason)
+    (kept,) = found.resolutions
+    assert (kept.kind, kept.reason, kept.bank_word, kept.operator) == (
+        resolution,
+        "asked by phone",
+        "ticket 7",
+        "tests",
+    )
+    assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (left, 0)
+
+
+def test_nothing_is_resolved_while_a_call_may_be_on_its_way(app: App, stub: Bank, alice: WalletId) -> None:
+    """The grace time counts from the latest attempt; validated only, it is refused alike."""
+
+    id_ = in_doubt(app, stub, alice)
+    for command in (ask(id_, NOT_EXECUTED, grace=timedelta(hours=1)), ask(id_, EXECUTED, grace=timedelta(hours=1))):
+        for tried in (replace(command, validate_only=True), command):
+            with pytest.raises(StateTransitionForbidden, match="may still be on its way"):
+                settled(app, tried)
+    assert withdrawal(app, id_).state is OrderState.IN_DOUBT
+
+
+def test_of_operators_at_once_one_settles_and_the_others_hear_that_it_has_ended(
+    app: App, stub: Bank, alice: WalletId
+) -> None:
+    """Exactly one effect, whatever each of them has found out."""
+
+    id_ = in_doubt(app, stub, alice)
+    asked = [ask(id_, EXECUTED if number % 2 else NOT_EXECUTED) for number in range(8)]
+
+    told = together([lambda one=one: settled(app, one) for one in asked])  # type: ignore[misc]  # one each
+
+    assert sorted(type(one).__name__ for one in told) == ["StateTransitionForbidden"] * 7 + ["Withdrawal"]
+    assert len(withdrawal(app, id_).resolutions) == 1
+    assert balance_of(app, IN_TRANSIT) == 0
+
+
+def test_a_repeat_settles_nothing_more_and_another_use_of_its_id_is_refused(
+    app: App, stub: Bank, alice: WalletId
+) -> None:
+    """As everywhere."""
+
+    id_ = in_doubt(app, stub, alice)
+    first = ask(id_, NOT_EXECUTED)
+    settled(app, first)
+
+    again = change_withdrawal(app, replace(first, grace=timedelta(hours=5)))
+    assert (again.replayed, again.order.state) == (True, OrderState.FAILED)
+    with pytest.raises(RequestIdReused):
+        settled(app, replace(first, resolution=EXECUTED))
+    assert balance_of(app, alice) == 1000
+
+
+def test_worker_that_was_asking_meanwhile_changes_nothing_more(app: App, stub: Bank, alice: WalletId) -> None:
+    """Its claim is worth nothing once the order has ended; nothing is sent again."""
+
+    id_ = in_doubt(app, stub, alice)
+    stub.mode(status=True)
+    far = app.payouts.policy.grace * 2
+    (claim,) = app.claims.to_reconcile(limit=1, lease=app.payouts.policy.lease, clock_offset=far)
+    settled(app, ask(id_, NOT_EXECUTED))
+
+    told = reconcile(app, claim, clock_offset=far)
+
+    assert told is None
+    assert (withdrawal(app, id_).state, stub.executions(id_), balance_of(app, alice)) == (OrderState.FAILED, 0, 1000)
+
+
+def test_bank_that_had_paid_what_an_operator_released_is_a_discrepancy(app: App, stub: Bank, alice: WalletId) -> None:
+    """A person can err; the bank's ledger tells. The discrepancy is closed once, by whoever looked into it."""
+
+    stub.order("execute_then_silence", times=1)
+    id_ = schedule(app, alice, 300)
+    pay_due_withdrawals.run_once(app)
+    settled(app, ask(id_, NOT_EXECUTED))
+    follow_bank_ledger.run_once(app)
+
+    (item,) = app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items
+    assert (item.name, item.bank_key, item.amount.minor) == (line_name(1), bank_key(id_), 300)
+    close = ResolveDiscrepancy(request=request(), line=1, reason="the customer paid it back")
+    others = [replace(close, request=request()) for _ in range(4)]
+    told = together([lambda one=one: resolve_discrepancy(app, one) for one in (close, *others)])  # type: ignore[misc]
+    assert sorted(type(one).__name__ for one in told) == ["DiscrepancyResolved"] + ["StateTransitionForbidden"] * 4
+    assert app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items == []
+    assert app.reads.bank_line(1).resolution == "the customer paid it back"
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({"to": "alice"}, InvalidField),
+        ({"resolution": PLACED}, InvalidField),
+        ({"resolution": PLACED, "to": EXTERNAL}, SystemWalletForbidden),
+        ({"resolution": PLACED, "to": "alice"}, StateTransitionForbidden),
+        ({"order": UUID(int=7)}, ResourceNotFound),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_moves_nothing(
+    app: App, stub: Bank, alice: WalletId, changes: dict[str, object], refused: type[WalletError]
+) -> None:
+    """A destination where there is none, none where there is one, the service's own, nothing that waits."""
+
+    asked: dict[str, object] = {"order": in_doubt(app, stub, alice), "resolution": EXECUTED, **changes}
+    with pytest.raises(refused):
+        settled(app, ask(**asked))  # type: ignore[arg-type]  # as the cases say
+
+
+@pytest.mark.parametrize("state", ["scheduled", "succeeded", "cancelled"])
+def test_what_is_not_under_way_cannot_be_resolved(app: App, stub: Bank, alice: WalletId, state: str) -> None:
+    """Cancel what is scheduled; what has ended has ended."""
+
+    del stub
+    time = None if state == "succeeded" else app.reads.wallets([alice])[0].create_time.replace(year=2099)
+    id_ = schedule(app, alice, 10, execute_time=time)
+    pay_due_withdrawals.run_once(app)
+    for resolution in (EXECUTED, NOT_EXECUTED):
+        with pytest.raises(StateTransitionForbidden):
+            settled(app, ask(id_, resolution))
+
+
+def test_money_of_a_closed_wallet_is_placed_once_where_the_operator_says(app: App, stub: Bank, alice: WalletId) -> None:
+    """Of what the bank gave back; not into a closed wallet, nor one of another currency."""
+
+    bob, euro = open_wallet(app, "bob"), open_wallet(app, "euro", currency="EUR")
+    id_ = schedule(app, alice, 1000)
+    pay_due_withdrawals.run_once(app)
+    change_wallet(app, CloseWallet(request=request(), wallet=alice, etag=""))
+    stub.give_back(id_)
+    follow_bank_ledger.run_once(app)
+
+    with pytest.raises(WalletNotActive):
+        settled(app, ask(id_, PLACED, to=alice))
+    with pytest.raises(CurrencyMismatch):
+        settled(app, ask(id_, PLACED, to=euro))
+    told = together([lambda: settled(app, ask(id_, PLACED, to=bob))] * 3)
+
+    assert sorted(type(one).__name__ for one in told) == ["StateTransitionForbidden"] * 2 + ["Withdrawal"]
+    assert (balance_of(app, bob), balance_of(app, IN_TRANSIT)) == (1000, 0)
+    assert (withdrawal(app, id_).state, withdrawal(app, id_).stranded) == (OrderState.RETURNED, False)
+    assert app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items == []
+
+
+@pytest.mark.parametrize(
+    ("resolution", "state", "balance"),
+    [(EXECUTED, OrderState.SUCCEEDED, 1300), (NOT_EXECUTED, OrderState.FAILED, 1000)],
+)
+def test_a_collection_in_doubt_is_settled_likewise(  # noqa: PLR0913, PLR0917  # each its end
+    app: App, stub: Bank, alice: WalletId, resolution: ResolutionKind, state: OrderState, balance: int
+) -> None:
+    """Credited if the operator found that it was collected; nothing to release if not."""
+
+    stub.order("reset", times=1)
+    id_ = schedule_deposit(app, alice, 300, collect=True)
+    collect_due_deposits.run_once(app)
+    reconcile_collections.run_once(app, clock_offset=app.payouts.policy.backoff_max)
+    assert app.reads.scheduled_deposit(id_).state is OrderState.IN_DOUBT
+
+    asked = ask(id_, resolution)
+    fields = {name: getattr(asked, name) for name in ("request", "id", "order", "resolution", "reason", "bank_word")}
+    found = settled(app, ResolveScheduledDeposit(**fields, grace=NO_GRACE))
+
+    assert (found.state, balance_of(app, alice)) == (state, balance)
+
+
+def test_resolutions_are_kept_for_ever(app: App, stub: Bank, alice: WalletId, owner: psycopg.Connection) -> None:
+    """The service itself cannot take one back."""
+
+    settled(app, ask(in_doubt(app, stub, alice), EXECUTED))
+    owner.execute("SET ROLE wallet_service")
+    for statement in ("DELETE FROM resolutions", "UPDATE resolutions SET reason = 'x'", "DELETE FROM bank_lines"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            owner.execute(statement)

@@ -1,0 +1,35 @@
+"""What a person must look at."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from wallet_core.domain.money import Money
+
+
+class AttentionKind(StrEnum):
+    """Why something is listed for a person."""
+
+    IN_DOUBT = "IN_DOUBT"
+    """Nobody knows whether the bank did it, for long or for a reason that time will not mend."""
+    OVERDUE = "OVERDUE"
+    """Due for long, and nobody works on it."""
+    STRANDED = "STRANDED"
+    """It has ended, but its money found no room and is still on its way."""
+    DISCREPANCY = "DISCREPANCY"
+    """The bank's ledger says what ours does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionItem:
+    """Something that a person must look at."""
+
+    kind: AttentionKind
+    name: str
+    """The resource name."""
+    why: str
+    amount: Money
+    wallet: str
+    """Empty where none is known."""
+    bank_key: str
+    since: datetime

@@ -1,0 +1,117 @@
+"""Follow the bank's own ledger: each of its lines must meet an order, and what the bank gives back goes back.
+
+What does not meet is a discrepancy: kept and listed until a person has looked into it, never dropped, and no money
+moves for it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.bank import BankLine, LineKind, LineState, Meets
+from wallet_core.domain.books import Books
+from wallet_core.domain.command import Command, Decision, Needs
+from wallet_core.domain.errors import Because, LimitExceeded, StaleClaim, StateTransitionForbidden
+from wallet_core.domain.money import INT64_MAX, Money
+from wallet_core.domain.order import OrderKind, OrderState, Withdrawal
+from wallet_core.domain.settlement import NoRoom, returned
+from wallet_core.domain.wallet import wallet_name
+
+# States whose order the bank has done.
+_DONE = frozenset({OrderState.SUCCEEDED, OrderState.RETURNED})
+_UNDER_WAY = frozenset({OrderState.PROCESSING, OrderState.IN_DOUBT})
+
+_LINE_OF = {OrderKind.WITHDRAWAL: LineKind.EXECUTION, OrderKind.SCHEDULED_DEPOSIT: LineKind.COLLECTION}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Met:
+    """The order that a line names by its key, as far as the line says anything about it."""
+
+    kind: OrderKind
+    id: UUID
+    state: OrderState
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a line is found to be. *gives_back*: the withdrawal that it returns, which has yet to be booked."""
+
+    meets: Meets | None
+    why: str = ""
+    gives_back: UUID | None = None
+
+
+def judge(line: BankLine, met: Met | None, earlier: int) -> Verdict:
+    """Hold a line to the order that it names; *earlier* lines of its kind have named the same.
+
+    While the order is under way nothing can be said: what the bank did is what its end will be held to.
+    """
+    if met is None:
+        return Verdict(Meets.NOTHING, "no withdrawal or scheduled deposit of ours has this key")
+    if why := _contradiction(line, met, earlier):
+        return Verdict(Meets.NOTHING, why)
+    if met.state in _UNDER_WAY:
+        return Verdict(None)
+    if line.kind is LineKind.RETURN and met.state is OrderState.SUCCEEDED:
+        return Verdict(None, gives_back=met.id)
+    return Verdict(Meets.ORDER) if met.state in _DONE else Verdict(Meets.NOTHING, f"here it is {met.state}")
+
+
+def _contradiction(line: BankLine, met: Met, earlier: int) -> str:
+    """Return what is wrong with a line whatever becomes of its order; empty where nothing is."""
+    expected = {_LINE_OF[met.kind]} | ({LineKind.RETURN} if met.kind is OrderKind.WITHDRAWAL else set())
+    if line.kind not in expected:
+        return f"the bank says {line.kind} of one of our {met.kind}"
+    if line.amount != met.amount:
+        return f"the amount here is {met.amount.minor} {met.amount.currency} minor units"
+    return f"the bank did it {earlier + 1} times" if earlier else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnWithdrawal(Command):
+    """Book what the bank gave back: external → wallet, as a transaction of its own. Nothing is edited."""
+
+    method: ClassVar[str] = "ReturnWithdrawal"
+
+    id: UUID
+    """Of the transaction."""
+    order: UUID
+
+    def needs(self) -> Needs:
+        """Lock the wallet, the way to the bank and the world outside."""
+        return Needs(orders=frozenset({self.order}), ways_of=frozenset({self.order}))
+
+    def decide(self, books: Books) -> Decision:
+        """Return it once: of two followers the second finds it returned."""
+        found = books.order(OrderKind.WITHDRAWAL, self.order)
+        if found.state is not OrderState.SUCCEEDED or not isinstance(found, Withdrawal):
+            raise StaleClaim(found.name)
+        ending = returned(books, self.id, found)
+        if isinstance(ending, NoRoom):
+            raise LimitExceeded(wallet_name(ending.wallet), INT64_MAX)
+        return ending.decision()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveDiscrepancy(Command):
+    """Close a discrepancy that a person has looked into. Moves nothing."""
+
+    method: ClassVar[str] = "ResolveDiscrepancy"
+
+    line: int
+    reason: str
+
+    def needs(self) -> Needs:
+        """Read the line."""
+        return Needs(lines=frozenset({self.line}))
+
+    def decide(self, books: Books) -> Decision:
+        """Refuse what is none, or was looked into before."""
+        found = books.line(self.line)
+        if found.state is not LineState.DISCREPANCY:
+            raise StateTransitionForbidden(found.name, found.state, Because.NO_DISCREPANCY)
+        operator = self.request.caller if self.request is not None else ""
+        resolved = replace(found, resolution=self.reason, resolved_by=operator)
+        return Decision(subject=found.name, line=resolved, fact="discrepancy.resolved")

@@ -1,0 +1,148 @@
+"""How an order's money comes to rest once the bank's word is known, whoever brings it: a worker or an operator."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from wallet_core.domain.books import Books
+from wallet_core.domain.command import Decision
+from wallet_core.domain.order import (
+    Attempt,
+    FailureReason,
+    Order,
+    OrderState,
+    Resolution,
+    ScheduledDeposit,
+    Withdrawal,
+    fact_of,
+)
+from wallet_core.domain.transaction import Movement, TransactionType
+from wallet_core.domain.wallet import Role, WalletId, WalletState, system_wallet
+
+AnyOrder = TypeVar("AnyOrder", bound=Order)
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """The money cannot go where it belongs: a balance could not be counted that far."""
+
+    wallet: WalletId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An order as it ends, and what moves in the same commit."""
+
+    order: Order
+    movements: tuple[Movement, ...] = ()
+    told: str | None = None
+    """What others are told, where it is not the order's state."""
+
+    def decision(self, *, attempt: Attempt | None = None, resolution: Resolution | None = None) -> Decision:
+        """Return it as a decision, with what it was decided on."""
+        return Decision(
+            subject=self.order.name,
+            order=self.order,
+            attempt=attempt,
+            resolution=resolution,
+            movements=self.movements,
+            fact=fact_of(self.order, self.told),
+        )
+
+
+def executed(books: Books, id_: UUID, order: Order, reference: str) -> Ending | NoRoom:
+    """Book what the bank has done. Its reference, or the key where it gave none."""
+    external = books.wallet(system_wallet(Role.EXTERNAL, order.amount.currency))
+    counted = external.can_give if isinstance(order, ScheduledDeposit) else external.can_take
+    if not counted(order.amount.minor):
+        return NoRoom(external.id, "the bank has done it, and the world outside cannot be counted that far")
+    done = replace(order, bank_reference=reference or order.key)
+    if isinstance(done, ScheduledDeposit):
+        return _collected(books, id_, done)
+    settled = movement(id_, TransactionType.WITHDRAWAL_SETTLEMENT, _in_transit(order), external.id, order)
+    return Ending(ended(done, OrderState.SUCCEEDED, books.now), (settled,))
+
+
+def _collected(books: Books, id_: UUID, done: ScheduledDeposit) -> Ending | NoRoom:
+    """External → wallet. One that is too full leaves it on its way, for a person: the bank has taken the money."""
+    amount = done.amount.minor
+    way = books.wallet(_in_transit(done))
+    fits = books.wallet(done.wallet).can_take(amount)
+    if not fits and not way.can_take(amount):
+        return NoRoom(way.id, "the bank has collected it, and there is no room for it")
+    after = ended(replace(done, credit=id_), OrderState.SUCCEEDED, books.now)
+    if not fits:
+        after = replace(after, attention="the bank has collected it, and the wallet is too full to be credited")
+    destination = done.wallet if fits else way.id
+    return Ending(after, (movement(id_, TransactionType.COLLECTION, _external(done), destination, done),))
+
+
+def not_executed(books: Books, id_: UUID, order: Order, reason: FailureReason) -> Ending | NoRoom:
+    """In transit → wallet, once: only ever decided together with the step to FAILED. A collection took nothing.
+
+    A wallet that has been filled to the brim since cannot take it back: the money stays where it is, for a person.
+    """
+    failed = ended(replace(order, failure_reason=reason), OrderState.FAILED, books.now)
+    if isinstance(order, ScheduledDeposit):
+        return Ending(failed)
+    if not books.wallet(order.wallet).can_take(order.amount.minor):
+        return NoRoom(order.wallet, "the bank did not pay, and the wallet is too full to take it back")
+    released = movement(id_, TransactionType.WITHDRAWAL_RELEASE, _in_transit(order), order.wallet, order)
+    return Ending(failed, (released,))
+
+
+def returned(books: Books, id_: UUID, order: Withdrawal) -> Ending | NoRoom:
+    """External → wallet, linked to the withdrawal. A wallet closed or too full leaves it on its way, for a person."""
+    wallet = books.wallet(order.wallet)
+    way = books.wallet(_in_transit(order))
+    outside = books.wallet(_external(order))
+    after = ended(order, OrderState.RETURNED, books.now)
+    if not outside.can_give(order.amount.minor):
+        return NoRoom(outside.id, "the bank gave it back, and the world outside cannot be counted that far")
+    if wallet.state is not WalletState.CLOSED and wallet.can_take(order.amount.minor):
+        destination = wallet.id
+    elif way.can_take(order.amount.minor):
+        closed = wallet.state is WalletState.CLOSED
+        why = f"the bank gave it back, and the wallet is {'closed' if closed else 'too full to take it'}"
+        after, destination = replace(after, attention=why), way.id
+    else:
+        return NoRoom(way.id, "the bank gave it back, and there is no room for it")
+    return Ending(after, (movement(id_, TransactionType.WITHDRAWAL_RETURN, outside.id, destination, order),))
+
+
+def placed(books: Books, id_: UUID, order: Order, destination: WalletId) -> Ending:
+    """In transit → the wallet that a person has named for money that had found no room."""
+    after = replace(order, attention="", update_time=books.now)
+    collected = isinstance(order, ScheduledDeposit)
+    type_ = TransactionType.COLLECTION_PLACEMENT if collected else TransactionType.RETURN_PLACEMENT
+    moved = movement(id_, type_, _in_transit(order), destination, order)
+    return Ending(after, (moved,), told="placed")
+
+
+def movement(id_: UUID, type_: TransactionType, source: WalletId, destination: WalletId, order: Order) -> Movement:
+    """Return the movement of an order's amount."""
+    return Movement(
+        id=id_,
+        type=type_,
+        amount=order.amount,
+        source=source,
+        destination=destination,
+        description=order.description,
+        external_reference=order.external_reference if isinstance(order, ScheduledDeposit) else "",
+        cause=order.id,
+    )
+
+
+def ended(order: AnyOrder, state: OrderState, now: datetime) -> AnyOrder:
+    """Return an order about which nothing is left to be done."""
+    return replace(order, state=state, next_attempt_time=None, lease_until=None, attention="", update_time=now)
+
+
+def _external(order: Order) -> WalletId:
+    return system_wallet(Role.EXTERNAL, order.amount.currency)
+
+
+def _in_transit(order: Order) -> WalletId:
+    return system_wallet(Role.IN_TRANSIT, order.amount.currency)

@@ -1,0 +1,186 @@
+"""The bank's own ledger as it was followed: every line once, and what became of it here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+from wallet_core.domain.bank import BankLine, LineKind, Meets, Payment, Status, StatusKind
+from wallet_core.domain.books import Books
+from wallet_core.domain.follow_up import Met, Verdict
+from wallet_core.domain.money import Money
+from wallet_core.domain.order import OrderKind, OrderState, order_of_key
+from wallet_core.storage.arrays import plain, texts
+from wallet_core.storage.engine import Engine, Expected, Tx, transaction
+from wallet_core.storage.errors import served
+
+_COLUMNS: LiteralString = """number, kind, key, amount, currency, reference, time, meets, why, resolution,
+    resolved_by"""
+
+LINES: LiteralString = f"SELECT {_COLUMNS} FROM bank_lines WHERE number = ANY(%s)"
+
+LAST_NUMBER = "SELECT coalesce(max(number), 0) FROM bank_lines"
+
+# Of two that read the same page, one writes it.
+INSERT_LINES = """
+INSERT INTO bank_lines (number, kind, key, order_id, amount, currency, reference, time)
+SELECT number, kind, key, order_id, amount, currency, reference, clock_timestamp()
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::text[])
+    AS told (number, kind, key, order_id, amount, currency, reference)
+ORDER BY number
+ON CONFLICT (number) DO NOTHING
+"""
+
+# Lines whose order is not under way, each with that order, and with how many lines of its kind named the same before.
+TO_JUDGE: LiteralString = """
+SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.reference, lines.time, lines.meets,
+    lines.why, lines.resolution, lines.resolved_by, orders.id, orders.state, orders.amount, orders.currency,
+    (
+        SELECT count(*)
+        FROM bank_lines AS earlier
+        WHERE earlier.key = lines.key AND earlier.kind = lines.kind AND earlier.number < lines.number
+    )
+FROM bank_lines AS lines
+LEFT JOIN LATERAL (
+    SELECT withdrawals.id, withdrawals.state, withdrawals.amount, wallets.currency
+    FROM withdrawals
+    JOIN wallets ON wallets.key = withdrawals.wallet
+    WHERE withdrawals.id = lines.order_id AND lines.key LIKE 'wd-%%'
+    UNION ALL
+    SELECT deposits.id, deposits.state, deposits.amount, wallets.currency
+    FROM scheduled_deposits AS deposits
+    JOIN wallets ON wallets.key = deposits.wallet
+    WHERE deposits.id = lines.order_id AND lines.key LIKE 'sd-%%'
+) AS orders ON true
+WHERE lines.meets IS NULL
+    AND (orders.state IS NULL OR orders.state NOT IN ('PROCESSING', 'IN_DOUBT'))
+    AND lines.number > %s
+ORDER BY lines.number
+LIMIT %s
+"""
+
+JUDGE = """
+UPDATE bank_lines
+SET meets = judged.meets, why = judged.why
+FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS judged (number, meets, why)
+WHERE bank_lines.number = judged.number AND bank_lines.meets IS NULL
+"""
+
+# What the bank's ledger says of a key: that it was done, or nothing.
+WORD = """
+SELECT amount, currency, reference
+FROM bank_lines
+WHERE key = %s AND kind = %s
+ORDER BY number
+LIMIT 1
+"""
+
+# One of two that resolve the same at once finds it resolved.
+RESOLVE_LINE = """
+UPDATE bank_lines
+SET resolution = %s, resolved_by = %s
+WHERE number = %s AND resolution = ''
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BankLines:
+    """The bank's ledger here. Every method raises ``NotServed`` where the database fails."""
+
+    engine: Engine
+
+    def last_number(self) -> int:
+        """Return the number of the last line that was read, 0 where none was."""
+        with served(), transaction(self.engine) as tx:
+            ((number,),) = tx.execute(LAST_NUMBER)
+            return int(number)
+
+    def keep(self, lines: Sequence[BankLine]) -> None:
+        """Write down lines that were read; those that are there already stay as they are."""
+        columns = [
+            plain(line.number for line in lines),
+            texts(line.kind for line in lines),
+            texts(line.key for line in lines),
+            plain(_order_id(line.key) for line in lines),
+            plain(line.amount.minor for line in lines),
+            texts(line.amount.currency for line in lines),
+            texts(line.reference for line in lines),
+        ]
+        with served(), transaction(self.engine) as tx:
+            tx.execute(INSERT_LINES, columns)
+
+    def to_judge(self, *, after: int, limit: int) -> list[tuple[BankLine, Met | None, int]]:
+        """Return lines above *after* that can be judged, each with what it meets, and how many did before it."""
+        with served(), transaction(self.engine) as tx:
+            return [_to_judge(*row) for row in tx.execute(TO_JUDGE, [after, limit])]
+
+    def judge(self, verdicts: Sequence[tuple[BankLine, Verdict]]) -> None:
+        """Write down what lines were found to be."""
+        columns = [
+            plain(line.number for line, _ in verdicts),
+            texts(verdict.meets for _, verdict in verdicts),
+            texts(verdict.why for _, verdict in verdicts),
+        ]
+        with served(), transaction(self.engine) as tx:
+            tx.execute(JUDGE, columns)
+
+    def word_on(self, payment: Payment) -> Status:
+        """Return what the bank's ledger says of a payment: executed, or nothing, which says nothing."""
+        kind = LineKind.COLLECTION if payment.collect else LineKind.EXECUTION
+        with served(), transaction(self.engine) as tx:
+            rows = tx.execute(WORD, [payment.key, kind]).fetchall()
+        if not rows:
+            return Status(kind=StatusKind.SILENT)
+        ((amount, currency, reference),) = rows
+        detail = "by the bank's ledger"
+        return Status(kind=StatusKind.EXECUTED, amount=Money(currency, amount), reference=reference, detail=detail)
+
+
+def line_of(  # a row
+    number: int,
+    kind: str,
+    key: str,
+    amount: int,
+    currency: str,
+    reference: str,
+    time: datetime,
+    meets: str | None,
+    why: str,
+    resolution: str,
+    resolved_by: str,
+) -> BankLine:
+    """Return a row as a line."""
+    return BankLine(
+        number=number,
+        kind=LineKind(kind),
+        key=key,
+        amount=Money(currency, amount),
+        reference=reference,
+        time=time,
+        meets=Meets(meets) if meets is not None else None,
+        why=why,
+        resolution=resolution,
+        resolved_by=resolved_by,
+    )
+
+
+def store_lines(tx: Tx, books: Books) -> Expected:
+    """Write the lines that were resolved."""
+    lines = sorted(books.written.lines.values(), key=lambda line: line.number)
+    return [(tx.execute(RESOLVE_LINE, [line.resolution, line.resolved_by, line.number]), 1) for line in lines]
+
+
+def _to_judge(*row: Any) -> tuple[BankLine, Met | None, int]:  # noqa: ANN401  # a row
+    line = line_of(*row[:11])
+    id_, state, amount, currency, earlier = row[11:]
+    named = order_of_key(line.key)
+    if id_ is None or named is None:
+        return line, None, earlier
+    kind, _ = named
+    return line, Met(kind=kind, id=id_, state=OrderState(state), amount=Money(currency, amount)), earlier
+
+
+def _order_id(key: str) -> UUID | None:
+    named: tuple[OrderKind, UUID] | None = order_of_key(key)
+    return named[1] if named is not None else None

@@ -1,0 +1,104 @@
+"""Payouts to the end: returns, the bank's own ledger followed line by line, resolutions by hand, one pace for all.
+
+On a large table of withdrawals the new checks are made while nothing else is written to it.
+"""
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+ORDERS = """
+ALTER TABLE withdrawals
+    DROP CONSTRAINT withdrawals_state,
+    DROP CONSTRAINT withdrawals_failure_reason,
+    DROP CONSTRAINT withdrawals_final,
+    DROP CONSTRAINT withdrawals_succeeded,
+    ADD CONSTRAINT withdrawals_state CHECK (state IN ('SCHEDULED', 'PROCESSING', 'IN_DOUBT', 'SUCCEEDED', 'FAILED',
+                                                      'CANCELLED', 'RETURNED')),
+    ADD CONSTRAINT withdrawals_failure_reason
+        CHECK (failure_reason IN ('INSUFFICIENT_FUNDS', 'WALLET_NOT_ACTIVE', 'BANK_REFUSED', 'ATTEMPTS_USED_UP',
+                                  'RESOLVED')),
+    ADD CONSTRAINT withdrawals_final
+        CHECK ((state IN ('SCHEDULED', 'PROCESSING', 'IN_DOUBT')) = (next_attempt_time IS NOT NULL)),
+    ADD CONSTRAINT withdrawals_succeeded CHECK ((state IN ('SUCCEEDED', 'RETURNED')) = (bank_reference <> ''));
+CREATE INDEX withdrawals_attention ON withdrawals (update_time, id) WHERE attention <> '';
+
+ALTER TABLE scheduled_deposits
+    DROP CONSTRAINT scheduled_deposits_failure_reason,
+    ADD CONSTRAINT scheduled_deposits_failure_reason
+        CHECK (failure_reason IN ('BANK_REFUSED', 'ATTEMPTS_USED_UP', 'LIMIT_EXCEEDED', 'RESOLVED'));
+CREATE INDEX scheduled_deposits_attention ON scheduled_deposits (update_time, id) WHERE attention <> '';
+
+ALTER TABLE transactions
+    DROP CONSTRAINT transactions_type,
+    ADD CONSTRAINT transactions_type CHECK (type IN ('DEPOSIT', 'TRANSFER', 'WITHDRAWAL', 'WITHDRAWAL_SETTLEMENT',
+                                                     'WITHDRAWAL_RELEASE', 'WITHDRAWAL_RETURN', 'COLLECTION',
+                                                     'HOLD_CAPTURE', 'REVERSAL', 'RETURN_PLACEMENT',
+                                                     'COLLECTION_PLACEMENT'));
+
+-- What was asked, as it is kept; of attempts from before nobody wrote it down.
+ALTER TABLE bank_attempts ADD COLUMN request text NOT NULL DEFAULT '';
+"""
+
+BANK_LINES = """
+-- The bank's own ledger as far as it has been followed; the last number is where to go on.
+CREATE TABLE bank_lines (
+    number      bigint      NOT NULL CONSTRAINT bank_lines_pkey PRIMARY KEY,
+    kind        text        NOT NULL CONSTRAINT bank_lines_kind
+                            CHECK (kind IN ('EXECUTION', 'COLLECTION', 'RETURN', 'OTHER')),
+    key         text        NOT NULL,
+    -- The order that the key names, if it has the form of one of ours.
+    order_id    uuid,
+    amount      bigint      NOT NULL,
+    currency    text        NOT NULL,
+    reference   text        NOT NULL,
+    time        timestamptz NOT NULL,
+    meets       text        CONSTRAINT bank_lines_meets CHECK (meets IN ('ORDER', 'NOTHING')),
+    why         text        NOT NULL DEFAULT '',
+    resolution  text        NOT NULL DEFAULT '',
+    resolved_by text        NOT NULL DEFAULT '',
+    CONSTRAINT bank_lines_why CHECK ((meets IS NOT DISTINCT FROM 'NOTHING') = (why <> '')),
+    CONSTRAINT bank_lines_resolution CHECK (resolution = '' OR why <> '')
+);
+CREATE INDEX bank_lines_by_key ON bank_lines (key, number);
+CREATE INDEX bank_lines_to_judge ON bank_lines (number) WHERE meets IS NULL;
+CREATE INDEX bank_lines_open ON bank_lines (time, number) WHERE meets = 'NOTHING' AND resolution = '';
+"""
+
+RESOLUTIONS = """
+-- What people have decided, for ever.
+CREATE TABLE resolutions (
+    position  bigint      NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT resolutions_pkey PRIMARY KEY,
+    subject   text        NOT NULL,
+    kind      text        NOT NULL CONSTRAINT resolutions_kind CHECK (kind IN ('EXECUTED', 'NOT_EXECUTED', 'PLACED')),
+    reason    text        NOT NULL CONSTRAINT resolutions_reason CHECK (reason <> ''),
+    bank_word text        NOT NULL,
+    operator  text        NOT NULL,
+    time      timestamptz NOT NULL
+);
+CREATE INDEX resolutions_by_subject ON resolutions (subject, position);
+"""
+
+PACE = """
+-- How many calls the bank may be sent now, for all schedulers together: one row.
+CREATE TABLE bank_pace (
+    calls     double precision NOT NULL,
+    filled_at timestamptz      NOT NULL
+);
+INSERT INTO bank_pace VALUES (0, clock_timestamp());
+"""
+
+GRANTS = """
+GRANT SELECT, INSERT ON bank_lines, resolutions TO wallet_service;
+GRANT UPDATE (meets, why, resolution, resolved_by) ON bank_lines TO wallet_service;
+GRANT SELECT, UPDATE ON bank_pace TO wallet_service;
+"""
+
+
+def upgrade() -> None:
+    """Add everything."""
+    for statements in (ORDERS, BANK_LINES, RESOLUTIONS, PACE, GRANTS):
+        op.execute(statements)

@@ -1,0 +1,97 @@
+"""What a person must look at, from wherever it stands: few rows among many, each part by a partial index of its own."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from wallet_core.domain.attention import AttentionItem, AttentionKind
+from wallet_core.domain.bank import BankLine, line_name
+from wallet_core.domain.errors import ResourceNotFound
+from wallet_core.domain.lists import Page
+from wallet_core.domain.money import Money
+from wallet_core.storage.bank_lines import LINES, line_of
+from wallet_core.storage.reading import Reader
+
+_ORDERS = """
+SELECT
+    CASE o.state WHEN 'IN_DOUBT' THEN 'IN_DOUBT' WHEN 'PROCESSING' THEN 'OVERDUE' ELSE 'STRANDED' END AS kind,
+    '{collection}/' || o.id AS name, o.attention AS why, o.amount, o.wallet, '{prefix}-' || o.id AS key,
+    o.update_time AS since
+FROM {table} AS o
+WHERE o.attention <> ''
+UNION ALL
+SELECT 'IN_DOUBT', '{collection}/' || o.id, 'in doubt for long', o.amount, o.wallet, '{prefix}-' || o.id, o.update_time
+FROM {table} AS o
+WHERE {asked} o.state IN ('IN_DOUBT', 'PROCESSING') AND o.state = 'IN_DOUBT' AND o.attention = ''
+    AND o.update_time < (SELECT clock_timestamp() - :old)
+UNION ALL
+SELECT 'OVERDUE', '{collection}/' || o.id, 'due for long, and nobody works on it', o.amount, o.wallet,
+    '{prefix}-' || o.id, o.next_attempt_time
+FROM {table} AS o
+WHERE {asked} o.state IN ('SCHEDULED', 'PROCESSING') AND o.attention = ''
+    AND o.next_attempt_time < (SELECT clock_timestamp() - :old)
+"""
+
+_WITHDRAWALS = _ORDERS.format(table="withdrawals", collection="withdrawals", prefix="wd", asked="")
+_COLLECTIONS = _ORDERS.format(
+    table="scheduled_deposits", collection="scheduledDeposits", prefix="sd", asked="o.collect AND"
+)
+_CREDITS = """
+SELECT 'OVERDUE', 'scheduledDeposits/' || o.id, 'due for long, and nobody works on it', o.amount, o.wallet, '',
+    o.next_attempt_time
+FROM scheduled_deposits AS o
+WHERE NOT o.collect AND o.state = 'SCHEDULED' AND o.next_attempt_time < (SELECT clock_timestamp() - :old)
+"""
+
+ATTENTION = f"""
+SELECT kind, name, why, amount, currency, wallet, key, since
+FROM (
+    SELECT orders.kind, orders.name, orders.why, orders.amount, wallets.currency, 'wallets/' || wallets.id AS wallet,
+        orders.key, orders.since
+    FROM ({_WITHDRAWALS} UNION ALL {_COLLECTIONS} UNION ALL {_CREDITS}) AS orders
+    JOIN wallets ON wallets.key = orders.wallet
+    UNION ALL
+    SELECT 'DISCREPANCY', 'bankLines/' || number, kind || ' ' || reference || ': ' || why, amount, currency, '', key,
+        time
+    FROM bank_lines
+    WHERE meets = 'NOTHING' AND resolution = ''
+) AS items
+WHERE CAST(:since AS timestamptz) IS NULL OR (since, name) > (:since, :name)
+ORDER BY since, name
+LIMIT :limit
+"""
+
+
+class AttentionReads(Reader):
+    """Reads of what a person must look at."""
+
+    def list_attention(self, *, size: int, after: tuple[datetime, str] | None, old: timedelta) -> Page[AttentionItem]:
+        """Return what needs attention, the oldest first, after a time and name; *old* is how long "long" is."""
+        since, name = after if after is not None else (None, "")
+
+        def read(tx: Connection) -> Page[AttentionItem]:
+            asked = {"since": since, "name": name, "old": old, "limit": size + 1}
+            rows = tx.execute(text(ATTENTION), asked).all()
+            items = [
+                AttentionItem(
+                    kind=AttentionKind(row.kind),
+                    name=row.name,
+                    why=row.why,
+                    amount=Money(row.currency, row.amount),
+                    wallet=row.wallet,
+                    bank_key=row.key,
+                    since=row.since,
+                )
+                for row in rows[:size]
+            ]
+            positions: list[tuple[object, ...]] = [(item.since, item.name) for item in items]
+            return Page(items, positions, positions[-1] if len(rows) > size else None)
+
+        return self.read(read)
+
+    def bank_line(self, number: int) -> BankLine:
+        """Return a line of the bank's ledger that must have been read."""
+        rows = self.read(lambda tx: tx.exec_driver_sql(LINES, ([number],)).all())
+        if not rows:
+            raise ResourceNotFound(line_name(number))
+        return line_of(*rows[0])

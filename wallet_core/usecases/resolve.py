@@ -1,0 +1,21 @@
+"""Settle by hand what the service cannot settle by itself."""
+
+from dataclasses import dataclass
+
+from wallet_core.domain.bank import BankLine
+from wallet_core.domain.follow_up import ResolveDiscrepancy
+from wallet_core.usecases.app import App
+
+
+@dataclass(frozen=True, slots=True)
+class DiscrepancyResolved:
+    """The line as it is now."""
+
+    line: BankLine
+    replayed: bool
+
+
+def resolve_discrepancy(app: App, command: ResolveDiscrepancy, deadline: float | None = None) -> DiscrepancyResolved:
+    """Close a discrepancy; a repeat returns the line as it is now."""
+    done = app.ledger.post(command, deadline)
+    return DiscrepancyResolved(done.line or app.reads.bank_line(command.line), done.replayed)

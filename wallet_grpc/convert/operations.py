@@ -1,0 +1,89 @@
+"""OperationsService."""
+
+from wallet.v1 import operations_service_pb2 as pb
+from wallet.v1.money_pb2 import Money as MoneyPb
+from wallet.v1.schedule_service_pb2 import ResolutionKind as ResolutionKindPb
+
+from wallet_core.domain.attention import AttentionItem
+from wallet_core.domain.bank import BankLine
+from wallet_core.domain.follow_up import ResolveDiscrepancy
+from wallet_core.domain.order import ResolutionKind
+from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.usecases.app import App, new_id
+from wallet_grpc.convert.values import optional_time, request_of, resource_uuid, timestamp_message, wallet_id
+
+
+def resolve_withdrawal_command(app: App, request: pb.ResolveWithdrawalRequest, caller: str) -> ResolveWithdrawal:
+    """Return what ``ResolveWithdrawal`` asks."""
+    return ResolveWithdrawal(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        id=new_id(),
+        order=resource_uuid(request.name),
+        resolution=_kind_of(request.resolution),
+        reason=request.reason,
+        bank_word=request.bank_word,
+        bank_reference=request.bank_reference,
+        destination=wallet_id(request.destination) if request.destination else None,
+        grace=app.payouts.policy.grace,
+    )
+
+
+def resolve_deposit_command(
+    app: App, request: pb.ResolveScheduledDepositRequest, caller: str
+) -> ResolveScheduledDeposit:
+    """Return what ``ResolveScheduledDeposit`` asks."""
+    return ResolveScheduledDeposit(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        id=new_id(),
+        order=resource_uuid(request.name),
+        resolution=_kind_of(request.resolution),
+        reason=request.reason,
+        bank_word=request.bank_word,
+        bank_reference=request.bank_reference,
+        destination=wallet_id(request.destination) if request.destination else None,
+        grace=app.payouts.policy.grace,
+    )
+
+
+def resolve_discrepancy_command(request: pb.ResolveDiscrepancyRequest, caller: str) -> ResolveDiscrepancy:
+    """Return what ``ResolveDiscrepancy`` asks."""
+    return ResolveDiscrepancy(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        line=int(request.name.rpartition("/")[2]),
+        reason=request.reason,
+    )
+
+
+def attention_message(item: AttentionItem) -> pb.AttentionItem:
+    """Show what a person must look at."""
+    return pb.AttentionItem(
+        kind=pb.AttentionItem.Kind.Value(f"KIND_{item.kind}"),
+        resource_name=item.name,
+        why=item.why,
+        amount=MoneyPb(currency_code=item.amount.currency, minor_units=item.amount.minor),
+        wallet=item.wallet,
+        bank_key=item.bank_key,
+        since=timestamp_message(item.since),
+    )
+
+
+def line_message(line: BankLine) -> pb.BankLine:
+    """Show a line of the bank's ledger."""
+    return pb.BankLine(
+        name=line.name,
+        kind=line.kind,
+        bank_key=line.key,
+        amount=MoneyPb(currency_code=line.amount.currency, minor_units=line.amount.minor),
+        bank_reference=line.reference,
+        why=line.why,
+        resolution=line.resolution,
+        resolved_by=line.resolved_by,
+        read_time=optional_time(line.time),
+    )
+
+
+def _kind_of(kind: ResolutionKindPb.ValueType) -> ResolutionKind:
+    return ResolutionKind(ResolutionKindPb.Name(kind).removeprefix("RESOLUTION_KIND_"))

@@ -1,0 +1,62 @@
+"""OperationsService."""
+
+import grpc
+from wallet.v1 import operations_service_pb2 as pb
+from wallet.v1.operations_service_pb2_grpc import OperationsServiceServicer
+
+from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
+from wallet_core.usecases.resolve import resolve_discrepancy
+from wallet_grpc.convert import operations as convert
+from wallet_grpc.convert.schedules import deposit_message, withdrawal_message
+from wallet_grpc.convert.values import caller_of
+from wallet_grpc.paging import fitting, page_size
+from wallet_grpc.servicers.serving import Serving
+
+
+class OperationsServicer(OperationsServiceServicer):
+    """What a person must look at, and how it is settled."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._app = serving.app
+        self._tokens = serving.page_tokens
+        self._deadline = serving.deadline
+        self._page_max_bytes = serving.page_max_bytes
+
+    def ListAttention(
+        self, request: pb.ListAttentionRequest, context: grpc.ServicerContext
+    ) -> pb.ListAttentionResponse:
+        """Return a page of what needs attention."""
+        del context
+        page = self._app.reads.list_attention(
+            size=page_size(request.page_size),
+            after=self._tokens.time_and_name(request),
+            old=self._app.payouts.policy.attention_after,
+        )
+        items, following = fitting([convert.attention_message(one) for one in page.items], page, self._page_max_bytes)
+        return pb.ListAttentionResponse(items=items, next_page_token=self._tokens.write(request, following))
+
+    def ResolveWithdrawal(
+        self, request: pb.ResolveWithdrawalRequest, context: grpc.ServicerContext
+    ) -> pb.ResolveWithdrawalResponse:
+        """Settle a withdrawal by hand."""
+        command = convert.resolve_withdrawal_command(self._app, request, caller_of(context))
+        resolved = change_withdrawal(self._app, command, self._deadline(context))
+        return pb.ResolveWithdrawalResponse(withdrawal=withdrawal_message(resolved.order), replayed=resolved.replayed)
+
+    def ResolveScheduledDeposit(
+        self, request: pb.ResolveScheduledDepositRequest, context: grpc.ServicerContext
+    ) -> pb.ResolveScheduledDepositResponse:
+        """Settle a scheduled deposit by hand."""
+        command = convert.resolve_deposit_command(self._app, request, caller_of(context))
+        resolved = change_scheduled_deposit(self._app, command, self._deadline(context))
+        return pb.ResolveScheduledDepositResponse(
+            scheduled_deposit=deposit_message(resolved.order), replayed=resolved.replayed
+        )
+
+    def ResolveDiscrepancy(
+        self, request: pb.ResolveDiscrepancyRequest, context: grpc.ServicerContext
+    ) -> pb.ResolveDiscrepancyResponse:
+        """Close a discrepancy."""
+        command = convert.resolve_discrepancy_command(request, caller_of(context))
+        resolved = resolve_discrepancy(self._app, command, self._deadline(context))
+        return pb.ResolveDiscrepancyResponse(line=convert.line_message(resolved.line), replayed=resolved.replayed)
