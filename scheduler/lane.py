@@ -37,8 +37,8 @@ class Lane(Generic[Work]):
     """Work of one kind, up to *slots* pieces at once.
 
     *claim* takes up to so many pieces for us alone and returns them; *work* does one and returns a word for what became
-    of it. A word in *pausing* stops new claims for *pause_s*: the other side cannot be reached, so more of the same is
-    of no use.
+    of it. A word in *pausing* says that the other side cannot be reached, so more of the same is of no use: nothing is
+    claimed for ``pause(times)`` seconds, longer each time, and then one piece at a time until one goes through.
     """
 
     def __init__(  # noqa: PLR0913  # what a lane is, by keyword
@@ -49,13 +49,14 @@ class Lane(Generic[Work]):
         claim: Callable[[int], list[Work]],
         work: Callable[[Work], str],
         pausing: frozenset[str] = frozenset(),
-        pause_s: float = 0.0,
+        pause: Callable[[int], float] = lambda _: 0.0,
     ) -> None:
         self._name = name
         self._claim = claim
         self._work = work
         self._pausing = pausing
-        self._pause_s = pause_s
+        self._pause = pause
+        self._pauses = 0
         self._paused_until = 0.0
         self._free = threading.Semaphore(slots)
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix=name)
@@ -92,7 +93,11 @@ class Lane(Generic[Work]):
         """Wait for a slot, then start what is due, no more than there are free slots; nothing while paused."""
         if self._stopping or monotonic() < self._paused_until:
             return []
-        return self._begin(self._take_slots(limit))
+        if not self._pauses:
+            return self._begin(self._take_slots(limit))
+        tried = self._begin(self._take_slots(1))
+        wait_for(tried)
+        return tried
 
     def _take_slots(self, limit: int | None) -> int:
         """Wait for one free slot, take as many more as are free, and return how many that is."""
@@ -123,7 +128,10 @@ class Lane(Generic[Work]):
             _log.error("work failed", lane=self._name, exc_info=True)  # structlog's own form
             outcome = "DEFECT"
         if outcome in self._pausing:
-            self._paused_until = monotonic() + self._pause_s
+            self._paused_until = monotonic() + self._pause(self._pauses)
+            self._pauses += 1
+        else:
+            self._pauses = 0
         self._free.release()
         _log.info("done", lane=self._name, outcome=outcome)
         return outcome

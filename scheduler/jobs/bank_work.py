@@ -31,7 +31,7 @@ def asking_lane(name: str, app: App, claiming: Claiming, clock_offset: timedelta
         claim=_claim(app, claiming, clock_offset),
         work=work,
         pausing=frozenset({NOT_SENT}),
-        pause_s=app.payouts.policy.backoff_first.total_seconds(),
+        pause=lambda times: app.payouts.policy.backoff(times, 1.0).total_seconds(),
     )
 
 

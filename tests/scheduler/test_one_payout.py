@@ -250,6 +250,28 @@ def test_bank_that_refuses_connections_uses_no_attempt_and_is_paid_when_it_is_ba
     assert (withdrawal(app, id_).state, stub.executions(id_)) == (OrderState.SUCCEEDED, 1)
 
 
+def test_while_the_bank_cannot_be_reached_one_payout_at_a_time_is_tried(
+    app: App, stub: Bank, bank: BankServer, alice: WalletId
+) -> None:
+    """A hundred that are due do not knock a hundred times a second; once it is back all are paid."""
+
+    ids = [schedule(app, alice, 1) for _ in range(30)]
+    lane = pay_due_withdrawals.lane(app)
+    bank.refuse(2.0)
+    while not stub.is_listening():
+        lane.drain()
+    tried = sum(len(withdrawal(app, id_).attempts) for id_ in ids)
+    # The first ten at once, then one after each pause of at least the first backoff.
+    assert 10 <= tried <= 10 + 2.0 / app.payouts.policy.backoff_first.total_seconds() + 1
+
+    def paid() -> bool:
+        lane.drain()
+        return all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in ids)
+
+    assert wait_until(paid, timeout_s=20)
+    lane.close()
+
+
 class BankWithoutReferences(KeepsNoLedger):
     """A bank that says yes and no more."""
 

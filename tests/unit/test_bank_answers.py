@@ -2,9 +2,9 @@
 
 import pytest
 
-from wallet_core.domain.bank import AnswerKind, Payment, StatusKind
+from wallet_core.domain.bank import AnswerKind, LineKind, Payment, StatusKind
 from wallet_core.domain.money import Money
-from wallet_core.gateways.bank import read_answer, read_status
+from wallet_core.gateways.bank import read_answer, read_ledger, read_status
 
 ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
 NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
@@ -160,3 +160,86 @@ def test_an_amount_is_an_integer_with_a_currency_or_not_told(
     """True is not one minor unit."""
 
     assert read_status(200, {"state": "executed", "amount": amount, "currency": currency}).amount == money
+
+
+LINE: dict[str, object] = {
+    "number": 5,
+    "kind": "execution",
+    "key": "wd-1",
+    "amount": 1005,
+    "currency": "USD",
+    "reference": "r-1",
+}
+
+
+def test_a_line_of_the_banks_ledger_is_read_as_it_stands() -> None:
+    """In order, with the number of its last line."""
+
+    page = read_ledger({"lines": [LINE, {**LINE, "number": 7, "kind": "return"}], "last": 9}, after=4)
+
+    assert page is not None
+    assert page.last == 9
+    assert [(line.number, line.kind, line.key, line.amount, line.reference) for line in page.lines] == [
+        (5, LineKind.EXECUTION, "wd-1", Money("USD", 1005), "r-1"),
+        (7, LineKind.RETURN, "wd-1", Money("USD", 1005), "r-1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "read"),
+    [
+        ({"kind": "gift"}, (LineKind.OTHER, "wd-1", Money("USD", 1005))),
+        ({"kind": None}, (LineKind.OTHER, "wd-1", Money("USD", 1005))),
+        ({"key": None}, (LineKind.EXECUTION, "", Money("USD", 1005))),
+        ({"key": "a\x00b"}, (LineKind.EXECUTION, "ab", Money("USD", 1005))),
+        ({"amount": "1005"}, (LineKind.EXECUTION, "wd-1", Money("", 0))),
+        ({"amount": -1}, (LineKind.EXECUTION, "wd-1", Money("", 0))),
+        ({"amount": 2**63}, (LineKind.EXECUTION, "wd-1", Money("", 0))),
+        ({"currency": 7}, (LineKind.EXECUTION, "wd-1", Money("", 0))),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_kept_as_something_that_meets_nothing(
+    spoilt: dict[str, object], read: tuple[LineKind, str, Money]
+) -> None:
+    """What can be read of it is; a line is never dropped."""
+
+    page = read_ledger({"lines": [{**LINE, **spoilt}], "last": 5}, after=4)
+
+    assert page is not None
+    (line,) = page.lines
+    assert (line.kind, line.key, line.amount) == read
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"lines": [LINE]},
+        {"lines": {}, "last": 5},
+        {"lines": [LINE], "last": "5"},
+        {"lines": [7], "last": 5},
+        {"lines": [{**LINE, "number": 4}], "last": 5},
+        {"lines": [{**LINE, "number": "5"}], "last": 5},
+        {"lines": [{**LINE, "number": True}], "last": 5},
+        {"lines": [{**LINE, "number": 2**63}], "last": 5},
+        {"lines": [LINE, LINE], "last": 5},
+        {"lines": [{**LINE, "number": 6}, LINE], "last": 6},
+    ],
+)
+def test_a_ledger_whose_numbers_do_not_rise_is_not_read_at_all(body: dict[str, object]) -> None:
+    """Or lines would be passed over."""
+
+    assert read_ledger(body, after=4) is None
+
+
+@pytest.mark.parametrize(
+    ("account", "kept"),
+    [("DE89370400440532013000", "…3000"), ("12345678", "…"), ("123456789", "…6789"), ("x", "…"), ("", "")],
+)
+def test_of_an_account_no_more_is_kept_than_tells_it_from_others(account: str, kept: str) -> None:
+    """Neither of what was asked, nor of what was answered."""
+
+    payment = Payment(key="wd-1", amount=Money("USD", 1005), account=account, owner="Ada")
+
+    assert f'"account": "{kept}"' in payment.told
+    assert payment.without_account(f"paid to {account}!") == f"paid to {kept}!"

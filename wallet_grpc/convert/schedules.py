@@ -22,6 +22,8 @@ from wallet_grpc.convert.values import (
     wallet_id,
 )
 
+_ATTEMPTS_SHOWN = 100
+
 
 def schedule_withdrawal_command(request: pb.ScheduleWithdrawalRequest, caller: str) -> ScheduleWithdrawal:
     """Return what ``ScheduleWithdrawal`` asks."""
@@ -92,7 +94,7 @@ def withdrawal_message(withdrawal: Withdrawal, *, validated_only: bool = False) 
         attention=withdrawal.attention,
         create_time=timestamp_message(withdrawal.create_time),
         update_time=timestamp_message(withdrawal.update_time),
-        bank_attempts=map(_attempt_message, withdrawal.attempts),
+        bank_attempts=map(_attempt_message, withdrawal.attempts[-_ATTEMPTS_SHOWN:]),
         resolutions=map(_resolution_message, withdrawal.resolutions),
     )
 
@@ -119,7 +121,7 @@ def deposit_message(deposit: ScheduledDeposit, *, validated_only: bool = False) 
         transaction=transaction_name(deposit.credit) if deposit.credit is not None else "",
         create_time=timestamp_message(deposit.create_time),
         update_time=timestamp_message(deposit.update_time),
-        bank_attempts=map(_attempt_message, deposit.attempts),
+        bank_attempts=map(_attempt_message, deposit.attempts[-_ATTEMPTS_SHOWN:]),
         resolutions=map(_resolution_message, deposit.resolutions),
     )
 

@@ -209,7 +209,7 @@ class Withdrawal(message.Message):
 
     @builtins.property
     def bank_attempts(self) -> containers.RepeatedCompositeFieldContainer[BankAttempt]:
-        """Every call to the bank, in order."""
+        """The calls to the bank, in order; of more than a hundred the latest."""
 
     @builtins.property
     def resolutions(self) -> containers.RepeatedCompositeFieldContainer[Resolution]:
@@ -399,7 +399,7 @@ class ScheduledDeposit(message.Message):
 
     @builtins.property
     def bank_attempts(self) -> containers.RepeatedCompositeFieldContainer[BankAttempt]:
-        """Every call to the bank, in order."""
+        """The calls to the bank, in order; of more than a hundred the latest."""
 
     @builtins.property
     def resolutions(self) -> containers.RepeatedCompositeFieldContainer[Resolution]:
