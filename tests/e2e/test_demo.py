@@ -18,7 +18,7 @@ from tests.support.processes import environment, process
 from walletctl.__main__ import cli
 from walletctl.local.waiting import wait_until
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("default ports"), pytest.mark.timeout(180)]
 
 
 # The proportions of production, ten times as fast, so that a payout that was cut off is asked about within the test.
@@ -73,8 +73,8 @@ def test_demo_twice_in_a_row_ends_well_both_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("victim", "moment"),
     [
-        ("server", r"\(c\) The race"),
-        ("scheduler", r"→ PROCESSING"),
+        pytest.param("server", r"\(c\) The race", marks=pytest.mark.long),
+        pytest.param("scheduler", r"→ PROCESSING", marks=pytest.mark.long),
         ("postgres", r"\(f\) Due"),
         ("demo", r"IN_DOUBT"),
     ],

@@ -19,8 +19,6 @@ from wallet_core.domain.order import OrderState
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def env(database: Database, bank: BankServer) -> dict[str, str]:

@@ -19,8 +19,6 @@ from wallet_grpc.server import serving
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[LocalPostgres]:

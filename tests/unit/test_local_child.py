@@ -46,7 +46,6 @@ def name_of(pid: int) -> str:
 
 
 @ON_LINUX
-@pytest.mark.alone
 def test_parent_killed_takes_the_child_along() -> None:
     """SIGKILL gives the parent no chance to clean up, so the kernel has to."""
 
@@ -61,7 +60,6 @@ def test_parent_killed_takes_the_child_along() -> None:
 
 
 @ON_LINUX
-@pytest.mark.alone
 def test_starting_thread_ends_takes_the_child_along() -> None:
     """The documented trap: for the kernel the parent is the thread that called."""
 

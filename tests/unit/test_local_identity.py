@@ -14,10 +14,9 @@ from walletctl.local.leftovers import servers_by_working_directory
 from walletctl.local.postgres import find_binaries
 from walletctl.local.waiting import wait_until
 
-pytestmark = [
-    pytest.mark.alone,
-    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another account"),
-]
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another account"
+)
 
 # A namespace with every user of this machine in it, in which no further one is allowed: a container, in short.
 CONTAINER = """

@@ -151,7 +151,6 @@ def test_squatted_socket_directory_is_refused(tmp_path: Path) -> None:
 
 
 @ON_LINUX
-@pytest.mark.alone
 def test_everything_killed_under_load_comes_back_with_every_acknowledged_row(root: Path, server: LocalPostgres) -> None:
     """The children of a killed postmaster write on until they next look; starting beside them would spoil the data."""
 
@@ -187,7 +186,6 @@ def _insert_until_cut_off(url: str, client: int, acknowledged: list[tuple[object
 
 
 @ON_LINUX
-@pytest.mark.alone
 def test_new_owner_ends_what_a_killed_one_left_running(root: Path, server: LocalPostgres) -> None:
     """Whoever takes over at once must not meet the old server, its children, or its lock files."""
 
@@ -201,7 +199,6 @@ def test_new_owner_ends_what_a_killed_one_left_running(root: Path, server: Local
 
 
 @ON_LINUX
-@pytest.mark.alone
 def test_owner_killed_leaves_no_server(root: Path, server: LocalPostgres) -> None:
     """SIGKILL gives the owner no chance to stop its server, so the kernel has to."""
 
@@ -220,7 +217,6 @@ def _owner(root: Path) -> subprocess.Popen[bytes]:
 
 
 @ON_LINUX
-@pytest.mark.alone
 def test_shell_in_the_data_directory_survives_a_take_over(server: LocalPostgres) -> None:
     """Only servers are left-overs; a person who went there to look is not."""
 
@@ -252,7 +248,6 @@ def test_server_that_ends_at_start_says_why(root: Path) -> None:
         assert query(right.start(), "select 1") == [(1,)]
 
 
-@pytest.mark.alone
 def test_interrupted_making_leaves_nothing_half(tmp_path: Path) -> None:
     """A data directory is whole or not there, and the next start makes it."""
 
