@@ -58,6 +58,7 @@ class Lane(Generic[Work]):
         self._pause = pause
         self._pauses = 0
         self._paused_until = 0.0
+        self._pacing = threading.Lock()
         self._free = threading.Semaphore(slots)
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix=name)
         self._starting = threading.Lock()  # so that nothing is claimed that can no longer be started
@@ -127,11 +128,16 @@ class Lane(Generic[Work]):
         except Exception:  # noqa: BLE001  # the claim runs out by itself; the lane goes on with other work
             _log.error("work failed", lane=self._name, exc_info=True)  # structlog's own form
             outcome = "DEFECT"
-        if outcome in self._pausing:
-            self._paused_until = monotonic() + self._pause(self._pauses)
-            self._pauses += 1
-        else:
-            self._pauses = 0
+        self._pace(is_reached=outcome not in self._pausing)
         self._free.release()
         _log.info("done", lane=self._name, outcome=outcome)
         return outcome
+
+    def _pace(self, *, is_reached: bool) -> None:
+        """Pause, or go on. What was under way when the pause began lengthens it no further."""
+        with self._pacing:
+            if is_reached:
+                self._pauses, self._paused_until = 0, 0.0
+            elif monotonic() >= self._paused_until:
+                self._paused_until = monotonic() + self._pause(self._pauses)
+                self._pauses += 1

@@ -18,11 +18,19 @@ from wallet_core.domain.change_wallet import CloseWallet
 from wallet_core.domain.order import OrderState
 from wallet_core.domain.transaction import TransactionType
 from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.settings import Settings
+from wallet_core.storage.bank_lines import TO_JUDGE
 from wallet_core.usecases.app import App
 from wallet_core.usecases.change_wallet import change_wallet
 from walletctl.local.waiting import wait_until
 
 IN_TRANSIT = system_wallet(Role.IN_TRANSIT, "USD")
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Return settings with time for a busy machine: here the bank is to say yes."""
+    return settings.model_copy(update={"bank_call_deadline_s": 2.0, "payout_lease_s": 6.0, "payout_grace_s": 10.0})
 
 
 @pytest.fixture
@@ -65,7 +73,9 @@ def test_every_execution_of_the_bank_meets_its_withdrawal(app: App, stub: Bank, 
 
     assert follow(small) == {"ORDER": 5}
     assert follow(small) == {}
-    assert app.bank_lines.last_number() == len(stub.ledger()) == 5
+    last = app.bank_lines.last()
+    assert last is not None
+    assert last.number == len(stub.ledger()) == 5
     assert discrepancies(app) == []
 
 
@@ -211,7 +221,7 @@ def test_bank_that_cannot_be_read_loses_nothing(app: App, stub: Bank, alice: Wal
     paid(app, alice)
     stub.refuse(0.2)
     assert follow(app) == {}
-    assert app.bank_lines.last_number() == 0
+    assert app.bank_lines.last() is None
     assert wait_until(stub.is_listening, timeout_s=10)
     assert follow(app) == {"ORDER": 1}
 
@@ -230,6 +240,86 @@ def test_line_that_was_written_and_not_judged_is_judged_later(
     assert balance_of(app, alice) == 1000
     kinds = owner.execute("SELECT kind, meets FROM bank_lines ORDER BY number").fetchall()
     assert kinds == [(LineKind.EXECUTION, Meets.ORDER), (LineKind.RETURN, Meets.ORDER)]
+
+
+def test_key_that_the_bank_has_forgotten_but_has_written_down_is_not_sent_again(
+    app: App, stub: Bank, alice: WalletId
+) -> None:
+    """ "Not found" is not believed against the bank's own ledger."""
+
+    stub.order("execute_then_silence", times=1)
+    id_ = schedule(app, alice, 300)
+    pay_due_withdrawals.run_once(app)
+    follow(app)
+    stub.forget(id_)
+    reconcile_withdrawals.run_once(app, clock_offset=2 * app.payouts.policy.grace)
+
+    assert (withdrawal(app, id_).state, stub.posts(id_), stub.executions(id_)) == (OrderState.SUCCEEDED, 1, 1)
+
+
+def test_one_payment_too_many_that_comes_back_is_not_the_wallets(app: App, stub: Bank, alice: WalletId) -> None:
+    """Of two payments the bank gives one back: what it has paid is what the wallet has given."""
+
+    id_ = paid(app, alice)
+    stub.execute(key=bank_key(id_), amount=300)
+    stub.give_back(id_)
+    follow(app)
+
+    assert (withdrawal(app, id_).state, balance_of(app, alice)) == (OrderState.SUCCEEDED, 700)
+    assert sorted(why for _, _, why in discrepancies(app)) == [
+        "it is not clear which payment the bank gives back",
+        "the bank did it 2 times",
+    ]
+
+
+def test_another_ledger_than_the_one_that_was_read_is_not_followed(
+    app: App, stub: Bank, alice: WalletId, owner: psycopg.Connection
+) -> None:
+    """A bank that begins to count anew is told to a person, and nothing is read past it."""
+
+    id_ = paid(app, alice)
+    follow(app)
+    owner.execute("UPDATE bank_lines SET key = 'wd-another'")
+    stub.give_back(id_)
+    follow(app)
+
+    assert withdrawal(app, id_).state is OrderState.SUCCEEDED
+    ((kind, _, why),) = discrepancies(app)
+    assert (kind, "has the bank begun another ledger" in why) == ("NOT_FOLLOWED", True)
+
+    owner.execute("UPDATE bank_lines SET key = %s", [bank_key(id_)])
+    follow(app)
+    assert discrepancies(app) == []
+    assert withdrawal(app, id_).state is OrderState.RETURNED
+
+
+def test_ledger_that_cannot_be_read_for_long_is_told_to_a_person(
+    app: App, stub: Bank, bank: BankServer, owner: psycopg.Connection
+) -> None:
+    """A moment is nothing; once it can be read again it leaves the list."""
+
+    bank.refuse(1.0)
+    follow(app)
+    assert discrepancies(app) == []
+    owner.execute("UPDATE bank_following SET since = since - interval '1 hour'")
+    follow(app)
+    assert [kind for kind, _, _ in discrepancies(app)] == ["NOT_FOLLOWED"]
+
+    assert wait_until(stub.is_listening, timeout_s=10)
+    follow(app)
+    assert discrepancies(app) == []
+
+
+def test_keys_that_name_nothing_do_not_slow_the_judging(owner: psycopg.Connection) -> None:
+    """However many there are: none is compared with the others."""
+
+    owner.execute(
+        "INSERT INTO bank_lines (number, kind, key, amount, currency, reference, time)"
+        " SELECT n, 'EXECUTION', '', 1, 'USD', 'r', now() FROM generate_series(1, 5000) AS n"
+    )
+    plan = owner.execute("EXPLAIN (ANALYZE) " + TO_JUDGE, [0, 5000]).fetchall()
+    assert "(never executed)" in "\n".join(row for (row,) in plan if "by_key" in row or "never" in row)
+    owner.execute("DELETE FROM bank_lines")
 
 
 def test_returned_money_can_be_spent_at_once(app: App, stub: Bank, alice: WalletId) -> None:

@@ -1,5 +1,6 @@
 """The pace at which the bank is called: one for all schedulers, and nobody holds a lease who waits for it."""
 
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -123,3 +124,44 @@ def test_a_pace_of_less_than_a_call_a_second_is_kept_too(app: App, paced: Settin
         assert pay_due_withdrawals.run_once(one).claimed == 0
         owner.execute("UPDATE bank_pace SET calls = 1, filled_at = clock_timestamp()")
         assert pay_due_withdrawals.run_once(one).claimed == 1
+
+
+def test_asking_does_not_starve_behind_a_backlog_of_payouts(
+    app: App, paced: Settings, stub: Bank, owner: psycopg.Connection
+) -> None:
+    """Work that takes two calls begins as soon as one is left, and owes the other."""
+
+    alice = open_wallet(app, "alice", 1000)
+    stub.order("http_error", status=502, execute=True)
+    doubtful = [schedule(app, alice, 1) for _ in range(5)]
+    pay_due_withdrawals.run_once(app)
+    stub.forgive()
+    due = [schedule(app, alice, 1) for _ in range(200)]
+    with open_app(paced, name="tests-paced") as one:
+        owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
+        stopping = threading.Event()
+
+        def pay() -> None:
+            while not stopping.is_set():
+                pay_due_withdrawals.run_once(one, limit=1)
+
+        paying = threading.Thread(target=pay)
+        paying.start()
+        until(
+            lambda: all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in doubtful),
+            lambda: reconcile_withdrawals.run_once(one, limit=1, clock_offset=app.payouts.policy.backoff_max),
+        )
+        stopping.set()
+        paying.join()
+
+    assert any(withdrawal(app, id_).state is OrderState.SCHEDULED for id_ in due)
+
+
+def test_a_clock_that_was_set_back_stops_nothing(app: App, paced: Settings, owner: psycopg.Connection) -> None:
+    """After a failover the row may be from a future that never came."""
+
+    alice = open_wallet(app, "alice", 1000)
+    schedule(app, alice, 10)
+    with open_app(paced, name="tests-paced") as one:
+        owner.execute("UPDATE bank_pace SET calls = 0.4, filled_at = clock_timestamp() + interval '1 hour'")
+        until(lambda: pay_due_withdrawals.run_once(one).claimed == 1, lambda: None)

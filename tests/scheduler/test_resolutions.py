@@ -1,7 +1,7 @@
 """What an operator settles by hand: refused while a call may be on its way, done once, kept with its reason."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,10 +17,11 @@ from scheduler.jobs import (
     reconcile_withdrawals,
 )
 from tests.support.books import balance_of, open_wallet, request
+from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.payouts import Bank, bank_key, schedule, withdrawal
 from tests.support.scheduled import schedule_deposit
 from tests.support.together import together
-from wallet_core.domain.bank import line_name
+from wallet_core.domain.bank import Answer, Payment, Status, line_name
 from wallet_core.domain.change_wallet import CloseWallet
 from wallet_core.domain.errors import (
     CurrencyMismatch,
@@ -36,6 +37,7 @@ from wallet_core.domain.follow_up import ResolveDiscrepancy
 from wallet_core.domain.order import FailureReason, Order, OrderState, ResolutionKind
 from wallet_core.domain.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.ports import BankGateway
 from wallet_core.usecases.app import App, new_id
 from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
 from wallet_core.usecases.change_wallet import change_wallet
@@ -194,7 +196,7 @@ def test_bank_that_had_paid_what_an_operator_released_is_a_discrepancy(app: App,
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
     pay_due_withdrawals.run_once(app)
-    settled(app, ask(id_, NOT_EXECUTED))
+    settled(app, ask(id_, NOT_EXECUTED))  # before its ledger was read
     follow_bank_ledger.run_once(app)
 
     (item,) = app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items
@@ -260,6 +262,61 @@ def test_money_of_a_closed_wallet_is_placed_once_where_the_operator_says(app: Ap
     assert (balance_of(app, bob), balance_of(app, IN_TRANSIT)) == (1000, 0)
     assert (withdrawal(app, id_).state, withdrawal(app, id_).stranded) == (OrderState.RETURNED, False)
     assert app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items == []
+
+
+def test_nothing_is_given_back_that_the_banks_ledger_says_was_paid(app: App, stub: Bank, alice: WalletId) -> None:
+    """Whatever the operator was told."""
+
+    stub.order("execute_then_silence", times=1)
+    id_ = schedule(app, alice, 300)
+    pay_due_withdrawals.run_once(app)
+    follow_bank_ledger.run_once(app)
+
+    with pytest.raises(StateTransitionForbidden, match="ledger says that it was executed"):
+        settled(app, ask(id_, NOT_EXECUTED))
+    settled(app, ask(id_, EXECUTED))
+    assert balance_of(app, alice) == 700
+
+
+@dataclass(frozen=True)
+class BankWhoseAnswerIsLate(KeepsNoLedger):
+    """Pays, and lets something else happen before anybody hears of it."""
+
+    bank: BankGateway
+    meanwhile: Callable[[], object]
+
+    def pay(self, payment: Payment) -> Answer:
+        """Pay."""
+        answer = self.bank.pay(payment)
+        self.meanwhile()
+        return answer
+
+    def status(self, payment: Payment) -> Status:
+        """Ask."""
+        return self.bank.status(payment)
+
+
+def test_yes_that_comes_after_an_operator_has_given_the_money_back_is_listed_until_it_is_noted(
+    app: App, stub: Bank, alice: WalletId
+) -> None:
+    """A worker that slept with the bank's yes in hand; a bank without a ledger would never tell."""
+
+    del stub
+    id_ = schedule(app, alice, 300)
+    late = BankWhoseAnswerIsLate(app.bank, lambda: settled(app, ask(id_, NOT_EXECUTED)))
+    pay_due_withdrawals.run_once(replace(app, bank=late))
+
+    found = withdrawal(app, id_)
+    assert (found.state, found.stranded, balance_of(app, alice)) == (OrderState.FAILED, False, 1000)
+    (item,) = app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items
+    assert (str(item.kind), item.name) == ("DISCREPANCY", found.name)
+    with pytest.raises(StateTransitionForbidden):
+        settled(app, ask(id_, PLACED, to=alice))
+    settled(app, ask(id_, ResolutionKind.NOTED))
+    with pytest.raises(StateTransitionForbidden):
+        settled(app, ask(id_, ResolutionKind.NOTED))
+    assert app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items == []
+    assert [one.kind for one in withdrawal(app, id_).resolutions] == [NOT_EXECUTED, ResolutionKind.NOTED]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ class Database:
         with psycopg.connect(self.url) as connection:
             for table in _TABLES:
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+            connection.execute("UPDATE bank_pace SET calls = 0, filled_at = now() - interval '1 day'")
+            connection.execute("UPDATE bank_following SET trouble = '', since = now()")
 
     def broken_rules(self) -> list[str]:
         """Return the rules of the books that are broken."""

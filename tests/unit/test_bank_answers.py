@@ -175,13 +175,13 @@ LINE: dict[str, object] = {
 def test_a_line_of_the_banks_ledger_is_read_as_it_stands() -> None:
     """In order, with the number of its last line."""
 
-    page = read_ledger({"lines": [LINE, {**LINE, "number": 7, "kind": "return"}], "last": 9}, after=4)
+    page = read_ledger({"lines": [LINE, {**LINE, "number": 6, "kind": "return"}], "last": 9}, after=4)
 
     assert page is not None
     assert page.last == 9
     assert [(line.number, line.kind, line.key, line.amount, line.reference) for line in page.lines] == [
         (5, LineKind.EXECUTION, "wd-1", Money("USD", 1005), "r-1"),
-        (7, LineKind.RETURN, "wd-1", Money("USD", 1005), "r-1"),
+        (6, LineKind.RETURN, "wd-1", Money("USD", 1005), "r-1"),
     ]
 
 
@@ -223,10 +223,11 @@ def test_a_line_that_cannot_be_read_is_kept_as_something_that_meets_nothing(
         {"lines": [{**LINE, "number": True}], "last": 5},
         {"lines": [{**LINE, "number": 2**63}], "last": 5},
         {"lines": [LINE, LINE], "last": 5},
-        {"lines": [{**LINE, "number": 6}, LINE], "last": 6},
+        {"lines": [{**LINE, "number": 6}], "last": 6},
+        {"lines": [LINE, {**LINE, "number": 7}], "last": 7},
     ],
 )
-def test_a_ledger_whose_numbers_do_not_rise_is_not_read_at_all(body: dict[str, object]) -> None:
+def test_a_ledger_that_is_not_numbered_without_gaps_is_not_read_at_all(body: dict[str, object]) -> None:
     """Or lines would be passed over."""
 
     assert read_ledger(body, after=4) is None

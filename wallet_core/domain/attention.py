@@ -18,6 +18,8 @@ class AttentionKind(StrEnum):
     """It has ended, but its money found no room and is still on its way."""
     DISCREPANCY = "DISCREPANCY"
     """The bank's ledger says what ours does not."""
+    NOT_FOLLOWED = "NOT_FOLLOWED"
+    """The bank's ledger cannot be followed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

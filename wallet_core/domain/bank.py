@@ -159,6 +159,10 @@ class BankLine:
                 return LineState.RESOLVED if self.resolution else LineState.DISCREPANCY
 
 
+# Why the bank's ledger cannot be followed where that may pass by itself.
+UNREADABLE = "it cannot be read"
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerPage:
     """Some lines of the bank's ledger, in order, and the number of its last one."""

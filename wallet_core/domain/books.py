@@ -114,6 +114,8 @@ class Books:
     """What was found open in a wallet, by name; as many as a batch could end, and one more."""
     orders: dict[UUID, Order] = field(default_factory=dict)
     lines: dict[int, BankLine] = field(default_factory=dict)
+    executed_keys: frozenset[str] = frozenset()
+    """Keys, of those orders whose ways were asked for, that the bank's own ledger says it has executed."""
     holds: dict[UUID, Hold] = field(default_factory=dict)
     transactions: dict[UUID, Transaction] = field(default_factory=dict)
     rules: dict[UUID, CommissionRule] = field(default_factory=dict)

@@ -135,6 +135,8 @@ class Because(StrEnum):
     NOT_UNDER_WAY = "only what is under way or in doubt can be resolved"
     CALL_UNDER_WAY = "a call to the bank may still be on its way"
     NOT_STRANDED = "none of its money waits for a wallet"
+    BANK_SAYS_EXECUTED = "the bank's own ledger says that it was executed"
+    NOTHING_TO_NOTE = "only what the bank accepted after it had failed can be noted"
     NO_DISCREPANCY = "only an open discrepancy can be resolved"
     HOLD_ENDED = "the hold has ended"
     HOLD_TIME_OVER = "the hold's time is over"

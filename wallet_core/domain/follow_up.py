@@ -32,6 +32,10 @@ class Met:
     id: UUID
     state: OrderState
     amount: Money
+    earlier: int
+    """Lines of the same kind that named it before."""
+    paid_by: tuple[str, ...]
+    """The references of all that the bank says it paid for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,14 @@ class Verdict:
     gives_back: UUID | None = None
 
 
-def judge(line: BankLine, met: Met | None, earlier: int) -> Verdict:
-    """Hold a line to the order that it names; *earlier* lines of its kind have named the same.
+def judge(line: BankLine, met: Met | None) -> Verdict:
+    """Hold a line to the order that it names, if it names one.
 
     While the order is under way nothing can be said: what the bank did is what its end will be held to.
     """
     if met is None:
         return Verdict(Meets.NOTHING, "no withdrawal or scheduled deposit of ours has this key")
-    if why := _contradiction(line, met, earlier):
+    if why := _contradiction(line, met):
         return Verdict(Meets.NOTHING, why)
     if met.state in _UNDER_WAY:
         return Verdict(None)
@@ -59,14 +63,19 @@ def judge(line: BankLine, met: Met | None, earlier: int) -> Verdict:
     return Verdict(Meets.ORDER) if met.state in _DONE else Verdict(Meets.NOTHING, f"here it is {met.state}")
 
 
-def _contradiction(line: BankLine, met: Met, earlier: int) -> str:
+def _contradiction(line: BankLine, met: Met) -> str:
     """Return what is wrong with a line whatever becomes of its order; empty where nothing is."""
     expected = {_LINE_OF[met.kind]} | ({LineKind.RETURN} if met.kind is OrderKind.WITHDRAWAL else set())
     if line.kind not in expected:
         return f"the bank says {line.kind} of one of our {met.kind}"
     if line.amount != met.amount:
         return f"the amount here is {met.amount.minor} {met.amount.currency} minor units"
-    return f"the bank did it {earlier + 1} times" if earlier else ""
+    if met.earlier:
+        return f"the bank did it {met.earlier + 1} times"
+    if line.kind is LineKind.RETURN and met.paid_by != (line.reference,):
+        # It may give back what was one payment too many: that is not the wallet's.
+        return "it is not clear which payment the bank gives back"
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,6 +151,8 @@ class ResolutionKind(StrEnum):
     """The bank did not do it and will not."""
     PLACED = "PLACED"
     """Money that had found no room is given to a wallet."""
+    NOTED = "NOTED"
+    """Somebody has looked into what the bank said of it after it had ended; nothing moves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,8 +224,8 @@ class Order(ABC):
 
     @property
     def stranded(self) -> bool:
-        """Whether it has ended, but its money found no room and is still on its way: for a person."""
-        return self.final and self.attention != ""
+        """Whether the bank gave money for it that found no room and is still on its way: for a person."""
+        return self.state in {OrderState.SUCCEEDED, OrderState.RETURNED} and self.attention != ""
 
     @property
     def open_attempt(self) -> Attempt | None:

@@ -185,6 +185,9 @@ class SettlePayment(PaymentCommand):
         answered = replace(
             found, attempts=(*found.attempts[: self.attempt - 1], attempt, *found.attempts[self.attempt :])
         )
+        if found.state is OrderState.FAILED and self.answer.kind is AnswerKind.ACCEPTED:
+            late = "the bank accepted it, and said so only after it had been settled as not done"
+            return Decision(subject=found.name, order=replace(answered, attention=late), attempt=attempt)
         if found.fence != self.claim.fence or found.final:
             return Decision(subject=found.name, order=answered, attempt=attempt)
         if self.answer.kind is AnswerKind.ACCEPTED:

@@ -11,7 +11,7 @@ from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import Because, InvalidField, LimitExceeded, StateTransitionForbidden
 from wallet_core.domain.money import INT64_MAX
 from wallet_core.domain.order import FailureReason, Order, OrderKind, OrderState, Resolution, ResolutionKind
-from wallet_core.domain.settlement import Ending, NoRoom, executed, not_executed, placed
+from wallet_core.domain.settlement import Ending, NoRoom, executed, not_executed, noted, placed
 from wallet_core.domain.wallet import WalletId, wallet_name
 
 
@@ -48,7 +48,9 @@ class ResolveOrder(Command):
     def permit(self) -> None:
         """Refuse a destination where none can be, or that is the service's own."""
         if (self.destination is not None) != (self.resolution is ResolutionKind.PLACED):
-            raise InvalidField("destination", "names the wallet that gets the money, with RESOLUTION_PLACED only")
+            raise InvalidField("destination", "names the wallet that gets the money, with RESOLUTION_KIND_PLACED only")
+        if self.bank_reference and self.resolution is not ResolutionKind.EXECUTED:
+            raise InvalidField("bank_reference", "goes with RESOLUTION_KIND_EXECUTED only")
         if self.destination is not None:
             refuse_system_wallets(self.destination)
 
@@ -63,7 +65,13 @@ class ResolveOrder(Command):
             time=books.now,
         )
         found = replace(found, resolutions=(*found.resolutions, resolution))
-        ending = self._place(books, found) if self.destination is not None else self._end(books, found)
+        match self.resolution:
+            case ResolutionKind.PLACED:
+                ending: Ending | NoRoom = self._place(books, found)
+            case ResolutionKind.NOTED:
+                ending = _note(books, found)
+            case _:
+                ending = self._end(books, found)
         if isinstance(ending, NoRoom):
             raise LimitExceeded(wallet_name(ending.wallet), INT64_MAX)
         return ending.decision(resolution=resolution)
@@ -75,6 +83,8 @@ class ResolveOrder(Command):
             raise StateTransitionForbidden(found.name, found.state, Because.CALL_UNDER_WAY)
         if self.resolution is ResolutionKind.EXECUTED:
             return executed(books, self.id, found, self.bank_reference)
+        if found.key in books.executed_keys:
+            raise StateTransitionForbidden(found.name, found.state, Because.BANK_SAYS_EXECUTED)
         return not_executed(books, self.id, found, FailureReason.RESOLVED)
 
     def _place(self, books: Books, found: Order) -> Ending:
@@ -82,6 +92,12 @@ class ResolveOrder(Command):
             raise StateTransitionForbidden(found.name, found.state, Because.NOT_STRANDED)
         books.payee(self.destination, found.amount.currency)
         return placed(books, self.id, found, self.destination)
+
+
+def _note(books: Books, found: Order) -> Ending:
+    if not (found.state is OrderState.FAILED and found.attention):
+        raise StateTransitionForbidden(found.name, found.state, Because.NOTHING_TO_NOTE)
+    return noted(books, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,11 @@ def placed(books: Books, id_: UUID, order: Order, destination: WalletId) -> Endi
     return Ending(after, (moved,), told="placed")
 
 
+def noted(books: Books, order: Order) -> Ending:
+    """Take it off the list of what needs attention; nothing moves."""
+    return Ending(replace(order, attention="", update_time=books.now), told="noted")
+
+
 def movement(id_: UUID, type_: TransactionType, source: WalletId, destination: WalletId, order: Order) -> Movement:
     """Return the movement of an order's amount."""
     return Movement(

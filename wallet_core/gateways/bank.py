@@ -25,6 +25,8 @@ _TOO_MANY = 429
 _DETAIL_MAX = 200
 _REFERENCE_MAX = 128
 _RETRY_AFTER_DIGITS = 9
+# Room for a line of the ledger, however its words are escaped.
+_LINE_MAX = 8192
 # Part of the total deadline is left for an answer once the connection stands.
 _CONNECT_SHARE = 0.5
 
@@ -70,7 +72,7 @@ class HttpBank:
         except _UnreadableError as error:
             return Answer(kind=AnswerKind.UNKNOWN, detail=str(error))
         answer = read_answer(heard.status, heard.body, heard.retry_after)
-        return replace(answer, detail=payment.without_account(answer.detail))
+        return replace(answer, detail=_detail(heard.status, _without_account(heard.body, payment)))
 
     def status(self, payment: Payment) -> Status:
         """Ask what has become of a payment."""
@@ -80,27 +82,38 @@ class HttpBank:
             return Status(kind=StatusKind.SILENT, detail=str(error))
         if heard.body.get("key", payment.key) != payment.key:
             return Status(kind=StatusKind.SILENT, detail="the bank answered about another payment")
-        return read_status(heard.status, heard.body)
+        status = read_status(heard.status, heard.body)
+        return replace(status, detail=_detail(heard.status, _without_account(heard.body, payment)))
 
     def ledger(self, *, after: int, limit: int) -> LedgerPage | None:
         """Read the bank's own ledger after a line; None where it cannot be read."""
         try:
-            heard = self._call("GET", f"/ledger?after={after}&limit={limit}")
+            path = f"/ledger?after={after}&limit={limit}"
+            heard = self._call("GET", path, answer_max_bytes=limit * _LINE_MAX)
         except (_NotConnectedError, _UnreadableError):
             return None
         return read_ledger(heard.body, after) if heard.status == _OK else None
 
     def _call(
-        self, method: str, path: str, *, headers: dict[str, str] | None = None, json_body: object = None
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        json_body: object = None,
+        answer_max_bytes: int | None = None,
     ) -> _Heard:
+        longest = answer_max_bytes or self.answer_max_bytes
         try:
-            return _run(self._call_within_deadline(method, path, headers or {}, json_body))
+            return _run(self._call_within_deadline(method, path, headers or {}, json_body, longest))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise _NotConnectedError(_described(error)) from error
         except (httpx.HTTPError, OSError, TimeoutError, ValueError) as error:
             raise _UnreadableError(_described(error)) from error
 
-    async def _call_within_deadline(self, method: str, path: str, headers: dict[str, str], json_body: object) -> _Heard:
+    async def _call_within_deadline(
+        self, method: str, path: str, headers: dict[str, str], json_body: object, longest: int
+    ) -> _Heard:
         timeout = httpx.Timeout(self.deadline_s, connect=self.deadline_s * _CONNECT_SHARE)
         async with (
             asyncio.timeout(self.deadline_s),
@@ -113,7 +126,7 @@ class HttpBank:
             body = b""
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > self.answer_max_bytes:
+                if len(body) > longest:
                     raise ValueError("the answer is too large")
             return _Heard(response.status_code, response.headers.get("Retry-After"), _json_object(body))
 
@@ -131,7 +144,7 @@ def _run(call: Coroutine[None, None, _Heard]) -> _Heard:
 def read_answer(status: int, body: dict[str, object], retry_after: str | None) -> Answer:
     """Say what an answer to a payment means. Whatever is not surely a yes or a no is UNKNOWN."""
     said = body.get("status")
-    detail = f"HTTP {status}: {json.dumps(body)}"[:_DETAIL_MAX]
+    detail = _detail(status, body)
     if status == _OK and body.get("data") == "success" and said == _OK:
         return Answer(kind=AnswerKind.ACCEPTED, reference=_reference(body), detail=detail)
     if status == _TOO_MANY:
@@ -147,7 +160,7 @@ def read_answer(status: int, body: dict[str, object], retry_after: str | None) -
 
 def read_status(status: int, body: dict[str, object]) -> Status:
     """Say what the bank's word on a payment means. A 404 counts only if the bank itself says "not found"."""
-    detail = f"HTTP {status}: {json.dumps(body)}"[:_DETAIL_MAX]
+    detail = _detail(status, body)
     match status, body.get("state"):
         case 200, "executed":
             return Status(kind=StatusKind.EXECUTED, amount=_money(body), reference=_reference(body), detail=detail)
@@ -162,14 +175,14 @@ def read_status(status: int, body: dict[str, object]) -> Status:
 
 
 def read_ledger(body: dict[str, object], after: int) -> LedgerPage | None:
-    """Say what the bank's ledger holds. Numbers must rise from *after* on; what else cannot be read meets nothing."""
+    """Say what the bank's ledger holds. It is numbered without gaps; what else cannot be read meets nothing."""
     lines, last = body.get("lines"), body.get("last")
     if not isinstance(lines, list) or not _is_number(last):
         return None
     read: list[BankLine] = []
     for line in lines:
         number = line.get("number") if isinstance(line, dict) else None
-        if not _is_number(number) or number <= after:
+        if not _is_number(number) or number != after + 1:
             return None
         after = number
         read.append(_line(number, line))
@@ -185,6 +198,31 @@ def _line(number: int, line: dict[str, object]) -> BankLine:
         amount=_money(line) or Money("", 0),
         reference=_kept(line.get("reference")),
     )
+
+
+def _detail(status: int, body: dict[str, object]) -> str:
+    return (
+        f"HTTP {status}: {json.dumps(body, ensure_ascii=False)}".encode(errors="replace")
+        .decode()
+        .replace("\x00", "")[:_DETAIL_MAX]
+    )
+
+
+def _without_account(body: dict[str, object], payment: Payment) -> dict[str, object]:
+    """Return what the bank said without the account, which it may repeat: all of it may be kept and shown."""
+
+    def clean(value: object) -> object:
+        match value:
+            case str():
+                return payment.without_account(value)
+            case dict():
+                return {clean(name): clean(one) for name, one in value.items()}
+            case list():
+                return [clean(one) for one in value]
+            case _:
+                return value
+
+    return {str(clean(name)): clean(value) for name, value in body.items()} if payment.account else body
 
 
 def _is_number(value: object) -> TypeGuard[int]:

@@ -20,7 +20,11 @@ _COLUMNS: LiteralString = """number, kind, key, amount, currency, reference, tim
 
 LINES: LiteralString = f"SELECT {_COLUMNS} FROM bank_lines WHERE number = ANY(%s)"
 
-LAST_NUMBER = "SELECT coalesce(max(number), 0) FROM bank_lines"
+EXECUTED = "SELECT key FROM bank_lines WHERE key = ANY(%s::text[]) AND kind IN ('EXECUTION', 'COLLECTION')"
+
+LAST: LiteralString = f"SELECT {_COLUMNS} FROM bank_lines ORDER BY number DESC LIMIT 1"
+
+TROUBLE = "UPDATE bank_following SET trouble = %s, since = clock_timestamp() WHERE trouble <> %s"
 
 # Of two that read the same page, one writes it.
 INSERT_LINES = """
@@ -32,15 +36,18 @@ ORDER BY number
 ON CONFLICT (number) DO NOTHING
 """
 
-# Lines whose order is not under way, each with that order, and with how many lines of its kind named the same before.
+# Lines whose order is not under way, each with that order, and with what other lines say of the same.
 TO_JUDGE: LiteralString = """
 SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.reference, lines.time, lines.meets,
     lines.why, lines.resolution, lines.resolved_by, orders.id, orders.state, orders.amount, orders.currency,
-    (
+    CASE WHEN orders.id IS NOT NULL THEN (
         SELECT count(*)
         FROM bank_lines AS earlier
         WHERE earlier.key = lines.key AND earlier.kind = lines.kind AND earlier.number < lines.number
-    )
+    ) END,
+    CASE WHEN orders.id IS NOT NULL THEN ARRAY(
+        SELECT paid.reference FROM bank_lines AS paid WHERE paid.key = lines.key AND paid.kind = 'EXECUTION'
+    ) END
 FROM bank_lines AS lines
 LEFT JOIN LATERAL (
     SELECT withdrawals.id, withdrawals.state, withdrawals.amount, wallets.currency
@@ -90,11 +97,15 @@ class BankLines:
 
     engine: Engine
 
-    def last_number(self) -> int:
-        """Return the number of the last line that was read, 0 where none was."""
+    def last(self) -> BankLine | None:
+        """Return the last line that was read, None where none was."""
         with served(), transaction(self.engine) as tx:
-            ((number,),) = tx.execute(LAST_NUMBER)
-            return int(number)
+            return next((line_of(*row) for row in tx.execute(LAST)), None)
+
+    def note(self, trouble: str) -> None:
+        """Write down why the ledger cannot be followed; empty where it can."""
+        with served(), transaction(self.engine) as tx:
+            tx.execute(TROUBLE, [trouble, trouble])
 
     def keep(self, lines: Sequence[BankLine]) -> None:
         """Write down lines that were read; those that are there already stay as they are."""
@@ -110,8 +121,8 @@ class BankLines:
         with served(), transaction(self.engine) as tx:
             tx.execute(INSERT_LINES, columns)
 
-    def to_judge(self, *, after: int, limit: int) -> list[tuple[BankLine, Met | None, int]]:
-        """Return lines above *after* that can be judged, each with what it meets, and how many did before it."""
+    def to_judge(self, *, after: int, limit: int) -> list[tuple[BankLine, Met | None]]:
+        """Return lines above *after* that can be judged, each with the order that it names, if it names one."""
         with served(), transaction(self.engine) as tx:
             return [_to_judge(*row) for row in tx.execute(TO_JUDGE, [after, limit])]
 
@@ -171,14 +182,22 @@ def store_lines(tx: Tx, books: Books) -> Expected:
     return [(tx.execute(RESOLVE_LINE, [line.resolution, line.resolved_by, line.number]), 1) for line in lines]
 
 
-def _to_judge(*row: Any) -> tuple[BankLine, Met | None, int]:  # noqa: ANN401  # a row
+def _to_judge(*row: Any) -> tuple[BankLine, Met | None]:  # noqa: ANN401  # a row
     line = line_of(*row[:11])
-    id_, state, amount, currency, earlier = row[11:]
+    id_, state, amount, currency, earlier, paid_by = row[11:]
     named = order_of_key(line.key)
     if id_ is None or named is None:
-        return line, None, earlier
+        return line, None
     kind, _ = named
-    return line, Met(kind=kind, id=id_, state=OrderState(state), amount=Money(currency, amount)), earlier
+    met = Met(
+        kind=kind,
+        id=id_,
+        state=OrderState(state),
+        amount=Money(currency, amount),
+        earlier=earlier,
+        paid_by=tuple(paid_by),
+    )
+    return line, met
 
 
 def _order_id(key: str) -> UUID | None:

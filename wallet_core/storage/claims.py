@@ -4,7 +4,6 @@ A claim touches no wallet and waits for nobody: rows that another scheduler is c
 and raises the fence; whoever still works under an older fence can no longer change the state.
 """
 
-import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
@@ -16,7 +15,7 @@ from wallet_core.domain.order import Claim, OrderKind, OrderState
 from wallet_core.domain.wallet import WalletId
 from wallet_core.storage.engine import Engine, transaction
 from wallet_core.storage.errors import served
-from wallet_core.storage.pace import Pace
+from wallet_core.storage.pace import WAIT_S, Pace
 
 # Due and nobody's: scheduled ones whose time has come (or whose claimer died before it had done anything), and those
 # that wait for another attempt. The clock stands in a subquery so that it is an index condition, not a filter.
@@ -111,9 +110,6 @@ RELEASE = {
 # Calls to the bank that a piece of work may take: who asks what became of one may then send it again.
 _TO_PAY, _TO_RECONCILE = 1, 2
 
-# A round that finds the pace used up waits for so long before it ends.
-_PACE_WAIT_S = 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -183,13 +179,12 @@ class Claims:
 
     def _claim_at_pace(self, statement: LiteralString, asked: dict[str, Any], calls: int) -> list[tuple[Any, ...]]:
         """Claim what the pace allows; where it allows nothing, wait for a moment, holding nothing."""
-        given_up_at = monotonic() + _PACE_WAIT_S
+        until = monotonic() + WAIT_S
         while True:
             with served(), transaction(self.engine) as tx, self.pace.taking(tx) as taking:
-                if most := min(asked["limit"], taking.left // calls):
+                if most := min(asked["limit"], taking.pieces(calls)):
                     rows = tx.execute(statement, {**asked, "limit": most}).fetchall()
                     taking.taken = calls * len(rows)
                     return rows
-            if monotonic() > given_up_at:
+            if not self.pace.pause(taking.left, until):
                 return []
-            threading.Event().wait(min(calls / self.pace.per_s, _PACE_WAIT_S))

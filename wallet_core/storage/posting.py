@@ -18,10 +18,11 @@ from uuid import UUID
 from wallet_core.domain.books import Books, Record, Written
 from wallet_core.domain.command import Command, Needs, OpenedWallet, Request
 from wallet_core.domain.errors import TransactionConflict, refusal_from_record
+from wallet_core.domain.order import OrderKind, bank_key
 from wallet_core.domain.transaction import Transaction
 from wallet_core.domain.wallet import Labels, Role, Wallet, WalletDetails, WalletId, WalletState, system_wallet
 from wallet_core.storage.arrays import plain, texts, times
-from wallet_core.storage.bank_lines import LINES, line_of, store_lines
+from wallet_core.storage.bank_lines import EXECUTED, LINES, line_of, store_lines
 from wallet_core.storage.engine import Cursor, Expected, Tx
 from wallet_core.storage.errors import BatchRefused
 from wallet_core.storage.history import TRANSACTIONS, transaction_of
@@ -248,6 +249,7 @@ class _Hanging:
     openings: Cursor | None
     orders: Reading | None
     lines: Cursor | None
+    executed: Cursor | None
     holds: Cursor | None
     transactions: Cursor | None
     rules: Cursor | None
@@ -263,6 +265,7 @@ class _Hanging:
         if self.orders is not None:
             books.orders.update(self.orders.rows())
         books.lines.update((line.number, line) for line in (line_of(*row) for row in self.lines or ()))
+        books.executed_keys = frozenset(key for (key,) in self.executed or ())
         books.holds.update((hold.id, hold) for hold in map(hold_of, self.holds or ()))
         books.transactions.update((one.id, one) for one in map(transaction_of, self.transactions or ()))
         books.rules.update((rule.id, rule) for rule in map(rule_of, self.rules or ()))
@@ -276,11 +279,13 @@ def _read_hanging(tx: Tx, needs: Sequence[Needs]) -> _Hanging:
     transactions = _all(need.transactions for need in needs)
     rules = _all(need.rules for need in needs)
     lines = _all(need.lines for need in needs)
+    keys = [bank_key(kind, id_) for id_ in _all(need.ways_of for need in needs) for kind in OrderKind]
     return _Hanging(
         details=tx.execute(DETAILS, [texts(details)]) if details else None,
         openings=tx.execute(OPENINGS, {"wallets": texts(openings), "most": len(needs) + 1}) if openings else None,
         orders=read_orders(tx.execute, orders) if orders else None,
         lines=tx.execute(LINES, [lines]) if lines else None,
+        executed=tx.execute(EXECUTED, [texts(keys)]) if keys else None,
         holds=tx.execute(HOLDS, [holds]) if holds else None,
         transactions=tx.execute(TRANSACTIONS, [transactions]) if transactions else None,
         rules=tx.execute(RULES, [rules]) if rules else None,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, text
 
 from wallet_core.domain.attention import AttentionItem, AttentionKind
-from wallet_core.domain.bank import BankLine, line_name
+from wallet_core.domain.bank import UNREADABLE, BankLine, line_name
 from wallet_core.domain.errors import ResourceNotFound
 from wallet_core.domain.lists import Page
 from wallet_core.domain.money import Money
@@ -14,7 +14,12 @@ from wallet_core.storage.reading import Reader
 
 _ORDERS = """
 SELECT
-    CASE o.state WHEN 'IN_DOUBT' THEN 'IN_DOUBT' WHEN 'PROCESSING' THEN 'OVERDUE' ELSE 'STRANDED' END AS kind,
+    CASE o.state
+        WHEN 'IN_DOUBT' THEN 'IN_DOUBT'
+        WHEN 'PROCESSING' THEN 'OVERDUE'
+        WHEN 'FAILED' THEN 'DISCREPANCY'
+        ELSE 'STRANDED'
+    END AS kind,
     '{collection}/' || o.id AS name, o.attention AS why, o.amount, o.wallet, '{prefix}-' || o.id AS key,
     o.update_time AS since
 FROM {table} AS o
@@ -23,13 +28,13 @@ UNION ALL
 SELECT 'IN_DOUBT', '{collection}/' || o.id, 'in doubt for long', o.amount, o.wallet, '{prefix}-' || o.id, o.update_time
 FROM {table} AS o
 WHERE {asked} o.state IN ('IN_DOUBT', 'PROCESSING') AND o.state = 'IN_DOUBT' AND o.attention = ''
-    AND o.update_time < (SELECT clock_timestamp() - :old)
+    AND o.update_time < now() - :old
 UNION ALL
 SELECT 'OVERDUE', '{collection}/' || o.id, 'due for long, and nobody works on it', o.amount, o.wallet,
     '{prefix}-' || o.id, o.next_attempt_time
 FROM {table} AS o
 WHERE {asked} o.state IN ('SCHEDULED', 'PROCESSING') AND o.attention = ''
-    AND o.next_attempt_time < (SELECT clock_timestamp() - :old)
+    AND o.next_attempt_time < now() - :old
 """
 
 _WITHDRAWALS = _ORDERS.format(table="withdrawals", collection="withdrawals", prefix="wd", asked="")
@@ -40,7 +45,7 @@ _CREDITS = """
 SELECT 'OVERDUE', 'scheduledDeposits/' || o.id, 'due for long, and nobody works on it', o.amount, o.wallet, '',
     o.next_attempt_time
 FROM scheduled_deposits AS o
-WHERE NOT o.collect AND o.state = 'SCHEDULED' AND o.next_attempt_time < (SELECT clock_timestamp() - :old)
+WHERE NOT o.collect AND o.state = 'SCHEDULED' AND o.next_attempt_time < now() - :old
 """
 
 ATTENTION = f"""
@@ -55,6 +60,22 @@ FROM (
         time
     FROM bank_lines
     WHERE meets = 'NOTHING' AND resolution = ''
+    UNION ALL
+    SELECT 'DISCREPANCY', 'bankLines/' || number, 'its order has ended, and it waits for long to be booked', amount,
+        currency, '', key, time
+    FROM bank_lines AS lines
+    WHERE meets IS NULL AND time < now() - :old
+        AND NOT EXISTS (
+            SELECT FROM withdrawals WHERE id = lines.order_id AND state IN ('PROCESSING', 'IN_DOUBT')
+        )
+        AND NOT EXISTS (
+            SELECT FROM scheduled_deposits WHERE id = lines.order_id AND state IN ('PROCESSING', 'IN_DOUBT')
+        )
+    UNION ALL
+    SELECT 'NOT_FOLLOWED', 'bankLines/' || coalesce((SELECT max(number) FROM bank_lines), 0), trouble, 0, '', '', '',
+        since
+    FROM bank_following
+    WHERE trouble <> '' AND (trouble <> :unreadable OR since < now() - :old)
 ) AS items
 WHERE CAST(:since AS timestamptz) IS NULL OR (since, name) > (:since, :name)
 ORDER BY since, name
@@ -70,7 +91,7 @@ class AttentionReads(Reader):
         since, name = after if after is not None else (None, "")
 
         def read(tx: Connection) -> Page[AttentionItem]:
-            asked = {"since": since, "name": name, "old": old, "limit": size + 1}
+            asked = {"since": since, "name": name, "old": old, "limit": size + 1, "unreadable": UNREADABLE}
             rows = tx.execute(text(ATTENTION), asked).all()
             items = [
                 AttentionItem(

@@ -177,6 +177,13 @@ bank_lines = Table(
     Column("resolved_by", Text, nullable=False),
 )
 
+bank_following = Table(
+    "bank_following",
+    metadata,
+    Column("trouble", Text, nullable=False),
+    Column("since", _TIME, nullable=False),
+)
+
 resolutions = Table(
     "resolutions",
     metadata,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from wallet_core.domain.bank import BankLine, Meets
+from wallet_core.domain.bank import UNREADABLE, BankLine, LedgerPage, Meets
 from wallet_core.domain.errors import Refusal
 from wallet_core.domain.follow_up import ReturnWithdrawal, Verdict, judge
 from wallet_core.usecases.app import App, new_id
@@ -37,7 +37,7 @@ def follow_up(app: App) -> Followed:
     after, size = 0, app.payouts.follow_up_page
     while lines := app.bank_lines.to_judge(after=after, limit=size):
         after = lines[-1][0].number
-        verdicts = [(line, judge(line, met, earlier)) for line, met, earlier in lines]
+        verdicts = [(line, judge(line, met)) for line, met in lines]
         counts.update(_book_return(app, verdict) for _, verdict in verdicts if verdict.gives_back)
         judged = [(line, verdict) for line, verdict in verdicts if verdict.meets is not None]
         app.bank_lines.judge(judged)
@@ -49,18 +49,37 @@ def follow_up(app: App) -> Followed:
 
 
 def _read_on(app: App) -> bool:
+    """Read one page and keep its lines; say whether there is more."""
     if not app.may_call_bank():
         return False
-    last = app.bank_lines.last_number()
-    page = app.bank.ledger(after=last, limit=app.payouts.follow_up_page)
+    last = app.bank_lines.last()
+    # The last line is read once more: it must still be there, or this is not the ledger that was read.
+    page = app.bank.ledger(after=last.number - 1 if last else 0, limit=app.payouts.follow_up_page + 1)
+    trouble = _trouble(last, page)
+    app.bank_lines.note(trouble)
+    if trouble or page is None:
+        _log.warning("the bank's ledger cannot be followed", why=trouble)
+        return False
+    if fresh := page.lines[1:] if last else page.lines:
+        app.bank_lines.keep(fresh)
+    return bool(fresh) and fresh[-1].number < page.last
+
+
+def _trouble(last: BankLine | None, page: LedgerPage | None) -> str:
+    """Return why the ledger cannot be followed, empty where it can."""
     if page is None:
-        _log.warning("the bank's ledger cannot be read", after=last)
-    elif page.last < last:
-        _log.error("the bank's ledger ends before the line that was read last", last=page.last, read=last)
-    elif page.lines:
-        app.bank_lines.keep(page.lines)
-        return page.lines[-1].number < page.last
-    return False
+        return UNREADABLE
+    if last is None:
+        return "" if page.lines or not page.last else "it says that it has lines, and shows none"
+    first = page.lines[0] if page.lines else None
+    if first is None or (first.number, first.kind, first.key, first.amount) != (
+        last.number,
+        last.kind,
+        last.key,
+        last.amount,
+    ):
+        return f"line {last.number} is no longer what it was when it was read: has the bank begun another ledger?"
+    return "" if len(page.lines) > 1 or page.last == last.number else "it says that it has more lines, and shows none"
 
 
 def _book_return(app: App, verdict: Verdict) -> str:

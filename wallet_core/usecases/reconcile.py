@@ -38,8 +38,8 @@ def _take_over(app: App, claim: Claim, clock_offset: timedelta) -> Order | None:
 
 def _ask(app: App, claim: Claim, clock_offset: timedelta) -> Order | None:
     status = app.bank.status(claim.payment)
-    if status.kind is StatusKind.SILENT:
-        # Its ledger is its own word too, if it has one.
+    if status.kind is not StatusKind.EXECUTED:
+        # What it wrote into its ledger it did, also where it has forgotten the key or cannot be asked about it.
         told = app.bank_lines.word_on(claim.payment)
         status = told if told.kind is StatusKind.EXECUTED else status
     started_at = monotonic()  # before the commit that may open another attempt

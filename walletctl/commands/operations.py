@@ -23,10 +23,14 @@ class Found(StrEnum):
     EXECUTED = "executed"
     NOT_EXECUTED = "not-executed"
     PLACED = "placed"
+    NOTED = "noted"
 
 
 Resolution = Annotated[
-    Found, typer.Argument(help="executed: the bank did it; not-executed: it did not and will not; placed: see --to.")
+    Found,
+    typer.Argument(
+        help="executed: the bank did it; not-executed: it did not and will not; placed: see --to; noted: looked into."
+    ),
 ]
 Reason = Annotated[str, typer.Option(help="Why, for those who come after.")]
 BankWord = Annotated[str, typer.Option(help="What the bank said when you asked; leave out where no word could be had.")]

@@ -51,6 +51,12 @@ class AttentionItem(message.Message):
         KIND_DISCREPANCY: AttentionItem._Kind.ValueType  # 4
         """The bank's ledger says what ours does not. Find out, then resolve the
         discrepancy.
+        Or the bank accepted an order after it had been settled as not done:
+        resolve that with `RESOLUTION_KIND_NOTED` once you have looked into it.
+        """
+        KIND_NOT_FOLLOWED: AttentionItem._Kind.ValueType  # 5
+        """The bank's ledger cannot be followed: for long, or because it is not the
+        one that was read before. The resource is the last line that was read.
         """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
@@ -73,6 +79,12 @@ class AttentionItem(message.Message):
     KIND_DISCREPANCY: AttentionItem.Kind.ValueType  # 4
     """The bank's ledger says what ours does not. Find out, then resolve the
     discrepancy.
+    Or the bank accepted an order after it had been settled as not done:
+    resolve that with `RESOLUTION_KIND_NOTED` once you have looked into it.
+    """
+    KIND_NOT_FOLLOWED: AttentionItem.Kind.ValueType  # 5
+    """The bank's ledger cannot be followed: for long, or because it is not the
+    one that was read before. The resource is the last line that was read.
     """
 
     KIND_FIELD_NUMBER: builtins.int

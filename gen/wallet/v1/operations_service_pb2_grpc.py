@@ -99,7 +99,8 @@ class OperationsServiceServicer:
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
         (neither under way nor in doubt, a call to the bank may still be on its
-        way, or no money waits); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
+        way, its own ledger says that it was executed, no money waits, or there is
+        nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
         destination); `LIMIT_EXCEEDED` (a wallet is too full).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -115,7 +116,8 @@ class OperationsServiceServicer:
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
         (neither under way nor in doubt, a call to the bank may still be on its
-        way, or no money waits); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
+        way, its own ledger says that it was executed, no money waits, or there is
+        nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
         destination); `LIMIT_EXCEEDED` (a wallet is too full).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

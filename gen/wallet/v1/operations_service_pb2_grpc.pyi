@@ -63,7 +63,8 @@ class OperationsServiceStub:
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
     (neither under way nor in doubt, a call to the bank may still be on its
-    way, or no money waits); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
+    way, its own ledger says that it was executed, no money waits, or there is
+    nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
     destination); `LIMIT_EXCEEDED` (a wallet is too full).
     """
     ResolveScheduledDeposit: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveScheduledDepositRequest, _operations_service_pb2.ResolveScheduledDepositResponse]
@@ -75,7 +76,8 @@ class OperationsServiceStub:
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
     (neither under way nor in doubt, a call to the bank may still be on its
-    way, or no money waits); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
+    way, its own ledger says that it was executed, no money waits, or there is
+    nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
     destination); `LIMIT_EXCEEDED` (a wallet is too full).
     """
     ResolveDiscrepancy: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveDiscrepancyRequest, _operations_service_pb2.ResolveDiscrepancyResponse]
@@ -123,7 +125,8 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
     (neither under way nor in doubt, a call to the bank may still be on its
-    way, or no money waits); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
+    way, its own ledger says that it was executed, no money waits, or there is
+    nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
     destination); `LIMIT_EXCEEDED` (a wallet is too full).
     """
     ResolveScheduledDeposit: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveScheduledDepositRequest, _operations_service_pb2.ResolveScheduledDepositResponse]  # type: ignore[assignment]
@@ -135,7 +138,8 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
     (neither under way nor in doubt, a call to the bank may still be on its
-    way, or no money waits); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
+    way, its own ledger says that it was executed, no money waits, or there is
+    nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
     destination); `LIMIT_EXCEEDED` (a wallet is too full).
     """
     ResolveDiscrepancy: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveDiscrepancyRequest, _operations_service_pb2.ResolveDiscrepancyResponse]  # type: ignore[assignment]
@@ -192,7 +196,8 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
         (neither under way nor in doubt, a call to the bank may still be on its
-        way, or no money waits); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
+        way, its own ledger says that it was executed, no money waits, or there is
+        nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
         destination); `LIMIT_EXCEEDED` (a wallet is too full).
         """
 
@@ -210,7 +215,8 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
         (neither under way nor in doubt, a call to the bank may still be on its
-        way, or no money waits); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
+        way, its own ledger says that it was executed, no money waits, or there is
+        nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
         destination); `LIMIT_EXCEEDED` (a wallet is too full).
         """
 

@@ -37,6 +37,10 @@ class _ResolutionKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Resolut
     """
     RESOLUTION_KIND_PLACED: _ResolutionKind.ValueType  # 3
     """Money that had found no room is given to a wallet."""
+    RESOLUTION_KIND_NOTED: _ResolutionKind.ValueType  # 4
+    """Somebody has looked into an order that the bank said it had done after it
+    had been settled as not done; nothing moves.
+    """
 
 class ResolutionKind(_ResolutionKind, metaclass=_ResolutionKindEnumTypeWrapper):
     """What an operator can decide about an order."""
@@ -51,6 +55,10 @@ withdrawal's money is released.
 """
 RESOLUTION_KIND_PLACED: ResolutionKind.ValueType  # 3
 """Money that had found no room is given to a wallet."""
+RESOLUTION_KIND_NOTED: ResolutionKind.ValueType  # 4
+"""Somebody has looked into an order that the bank said it had done after it
+had been settled as not done; nothing moves.
+"""
 
 @typing.final
 class Withdrawal(message.Message):

@@ -68,12 +68,22 @@ CREATE INDEX bank_lines_to_judge ON bank_lines (number) WHERE meets IS NULL;
 CREATE INDEX bank_lines_open ON bank_lines (time, number) WHERE meets = 'NOTHING' AND resolution = '';
 """
 
+FOLLOWING = """
+-- Why the bank's ledger cannot be followed, if so, and since when: one row.
+CREATE TABLE bank_following (
+    trouble text        NOT NULL,
+    since   timestamptz NOT NULL
+);
+INSERT INTO bank_following VALUES ('', clock_timestamp());
+"""
+
 RESOLUTIONS = """
 -- What people have decided, for ever.
 CREATE TABLE resolutions (
     position  bigint      NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT resolutions_pkey PRIMARY KEY,
     subject   text        NOT NULL,
-    kind      text        NOT NULL CONSTRAINT resolutions_kind CHECK (kind IN ('EXECUTED', 'NOT_EXECUTED', 'PLACED')),
+    kind      text        NOT NULL CONSTRAINT resolutions_kind CHECK (kind IN ('EXECUTED', 'NOT_EXECUTED', 'PLACED',
+                                                             'NOTED')),
     reason    text        NOT NULL CONSTRAINT resolutions_reason CHECK (reason <> ''),
     bank_word text        NOT NULL,
     operator  text        NOT NULL,
@@ -94,11 +104,11 @@ INSERT INTO bank_pace VALUES (0, clock_timestamp());
 GRANTS = """
 GRANT SELECT, INSERT ON bank_lines, resolutions TO wallet_service;
 GRANT UPDATE (meets, why, resolution, resolved_by) ON bank_lines TO wallet_service;
-GRANT SELECT, UPDATE ON bank_pace TO wallet_service;
+GRANT SELECT, UPDATE ON bank_pace, bank_following TO wallet_service;
 """
 
 
 def upgrade() -> None:
     """Add everything."""
-    for statements in (ORDERS, BANK_LINES, RESOLUTIONS, PACE, GRANTS):
+    for statements in (ORDERS, BANK_LINES, FOLLOWING, RESOLUTIONS, PACE, GRANTS):
         op.execute(statements)
