@@ -245,7 +245,7 @@ def test_line_that_was_written_and_not_judged_is_judged_later(
 def test_key_that_the_bank_has_forgotten_but_has_written_down_is_not_sent_again(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
-    """ "Not found" is not believed against the bank's own ledger."""
+    """A "not found" is not believed against the bank's own ledger."""
 
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
