@@ -53,10 +53,11 @@ lock: ## Write requirements.txt anew from pyproject.toml: hashes, all platforms,
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade --extra dev -o requirements.txt pyproject.toml
 
-bench: .venv/ready ## Measure: group commit against itself off, commission against none, pages of a long history
+bench: .venv/ready ## Measure: group commit, commission, pages of a long history, payouts by one scheduler and by four
 	@$(BIN)/python -m benchmarks.group_commit
 	@$(BIN)/python -m benchmarks.commission
 	@$(BIN)/python -m benchmarks.history
+	@$(BIN)/python -m benchmarks.drain
 
 readme: .venv/ready ## Write the README's example outputs anew
 	@WRITE_README=1 $(BIN)/python -m pytest -q tests/e2e/test_readme.py
