@@ -11,6 +11,7 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, credit_due_deposits, pay_due_withdrawals
 from tests.support.books import balance_of, open_wallet, request, transfer
+from tests.support.commands import a_cancelled_deposit, a_cancelled_withdrawal, a_withdrawal
 from tests.support.database import Database
 from tests.support.gathering import GATE, gathered
 from tests.support.payouts import schedule, withdrawal
@@ -24,14 +25,12 @@ from tests.support.scheduled import (
 )
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
 from wallet_core.domain.change_wallet import CloseWallet
 from wallet_core.domain.command import Command, Done
 from wallet_core.domain.errors import InsufficientFunds, StaleClaim, StateTransitionForbidden, WalletNotActive
 from wallet_core.domain.money import Money
 from wallet_core.domain.order import Claim, Order, OrderState, ScheduledDeposit, Withdrawal
 from wallet_core.domain.payment import CreditDeposit, StartPayment
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.wallet import Role, WalletId, system_wallet
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
@@ -159,13 +158,13 @@ def test_cancel_and_work_in_one_batch_are_decided_in_their_order(
     )
     policy = app.payouts.policy
     pairs: list[tuple[Command, Command]] = [
-        (CancelScheduledDeposit(request=request(), order=plain), CreditDeposit(id=new_id(), claim=credit)),
+        (a_cancelled_deposit(plain), CreditDeposit(id=new_id(), claim=credit)),
         (
-            CancelScheduledDeposit(request=request(), order=collected),
+            a_cancelled_deposit(collected),
             StartPayment(id=new_id(), claim=collection, policy=policy, jitter=1.0),
         ),
         (
-            CancelWithdrawal(request=request(), order=reserved),
+            a_cancelled_withdrawal(reserved),
             StartPayment(id=new_id(), claim=payout, policy=policy, jitter=1.0),
         ),
     ]
@@ -185,7 +184,7 @@ def test_of_many_cancels_one_wins_and_its_repeats_hear_the_same(apps: tuple[App,
     alice = open_wallet(apps[0], "alice")
     own, shared = (schedule_deposit(apps[0], alice, AMOUNT, collect=True) for _ in range(2))
     told = together([partial(cancel_deposit, apps[n % 2], own) for n in range(8)])
-    same = CancelScheduledDeposit(request=request(), order=shared)
+    same = a_cancelled_deposit(shared)
     again: list[Callable[[], OrderChanged[ScheduledDeposit]]] = [
         partial(change_scheduled_deposit, apps[n % 2], same) for n in range(8)
     ]
@@ -204,17 +203,7 @@ def test_one_request_sent_many_times_reserves_once(apps: tuple[App, App]) -> Non
     asked = request()
 
     def again(app: App) -> OrderChanged[Withdrawal]:
-        command = ScheduleWithdrawal(
-            request=asked,
-            id=new_id(),
-            wallet=alice,
-            amount=Money("USD", 300),
-            execute_time=None,
-            bank_account="",
-            description="",
-            reserve=True,
-        )
-        return change_withdrawal(app, command)
+        return change_withdrawal(app, a_withdrawal(alice, Money("USD", 300), reserve=True, request=asked))
 
     told = together([partial(again, apps[n % 2]) for n in range(8)])
 

@@ -1,7 +1,6 @@
 """A wallet that is being closed while somebody wants something of it: one comes first, and a closed wallet is empty."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -12,31 +11,26 @@ from wallet.v1 import schedule_service_pb2 as order_pb
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support import books
+from tests.support import books, commands
+from tests.support.asking import several_servers
 from tests.support.callers import aware, everything
+from tests.support.commands import a_change
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
-from tests.support.direct import LATE, Direct, a_deposit, a_transfer, an_update, money, new_id
 from tests.support.gathering import GATE, gathered
+from tests.support.requests import LATE, a_deposit, a_transfer, an_update, money, new_id
 from tests.support.together import together
 from tests.support.wire import Answer
-from wallet_core.bootstrap import open_app
-from wallet_core.domain.cancel_order import CancelScheduledDeposit
-from wallet_core.domain.change_wallet import ChangeWallet, CloseWallet, FreezeWallet, UpdateWallet
+from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UpdateWallet
 from wallet_core.domain.command import Command, Done
 from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.end_hold import VoidHold
 from wallet_core.domain.errors import StateTransitionForbidden, WalletNotActive
 from wallet_core.domain.money import Money
 from wallet_core.domain.place_hold import PlaceHold
 from wallet_core.domain.schedule_deposit import ScheduleDeposit
 from wallet_core.domain.transfer import Transfer
-from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_core.usecases.app import new_id as new_uuid
-from wallet_grpc.__main__ import server_limits
-from wallet_grpc.server import serving
 
 ROUNDS = 5
 FAR = aware(LATE)
@@ -75,15 +69,6 @@ def close(wallet: str) -> wallet_pb.CloseWalletRequest:
     return wallet_pb.CloseWalletRequest(name=f"wallets/{wallet}", request_id=new_id())
 
 
-@contextmanager
-def two_servers(settings: Settings) -> Iterator[list[Direct]]:
-    """Serve one database twice; yield callers' calls to each."""
-    with ExitStack() as stack:
-        apps = [stack.enter_context(open_app(settings, name=name)) for name in ("left", "right")]
-        ports = [stack.enter_context(serving(app, server_limits(settings))) for app in apps]
-        yield [stack.enter_context(Direct(f"127.0.0.1:{port}")) for port in ports]
-
-
 def closed_with_something(owner: psycopg.Connection) -> list[str]:
     """Return the closed wallets that have money, hold some, or have anything open in them."""
     rows = owner.execute(
@@ -105,7 +90,7 @@ def test_against_a_closing_exactly_one_comes_first(
 ) -> None:
     """Either the wallet is closed and the other call refused, or that is done and the closing refused."""
 
-    with no_deadlock(owner), two_servers(settings) as servers:
+    with no_deadlock(owner), several_servers(settings) as servers:
         servers[0].open("rich", 1000)
         servers[0].open("other")
         kinds = list(WORK.values()) * ROUNDS
@@ -131,7 +116,7 @@ def test_against_a_closing_what_ends_in_a_wallet_comes_before_or_the_wallet_stay
 ) -> None:
     """Voiding, cancelling, capturing and paying out the last unit always succeed; the closing only after them."""
 
-    with no_deadlock(owner), two_servers(settings) as servers:
+    with no_deadlock(owner), several_servers(settings) as servers:
         left = servers[0]
         left.open("other")
         calls: list[Callable[[], Answer]] = []
@@ -141,12 +126,12 @@ def test_against_a_closing_what_ends_in_a_wallet_comes_before_or_the_wallet_stay
             left.open(name, 1 if kind in {"capture", "empty"} else 0, overdraft_limit=money(1))
             ending: Message = a_transfer(name, "other", 1)
             if kind in {"void", "capture"}:
-                hold = left.ask(cast("Any", WORK["hold"](name)), hold_pb.PlaceHoldResponse).hold.name
+                hold = left.ok(cast("Any", WORK["hold"](name))).hold.name
                 ending = hold_pb.VoidHoldRequest(name=hold, request_id=new_id())
             if kind == "capture":
                 ending = hold_pb.CaptureHoldRequest(name=hold, destination="wallets/other", request_id=new_id())
             if kind == "cancel":
-                order = left.ask(WORK["reserving"](name), order_pb.ScheduleWithdrawalResponse).withdrawal.name
+                order = left.ok(WORK["reserving"](name)).withdrawal.name
                 ending = order_pb.CancelWithdrawalRequest(name=order, request_id=new_id())
             calls += [partial(servers[number % 2].insist, close(name)), partial(servers[1 - number % 2].insist, ending)]
 
@@ -166,7 +151,7 @@ def test_of_many_closings_freezings_and_changes_each_meets_a_wallet_in_one_state
 ) -> None:
     """Frozen once, closed once; a change is made before the closing or not at all; each etag is given once."""
 
-    with no_deadlock(owner), two_servers(settings) as servers:
+    with no_deadlock(owner), several_servers(settings) as servers:
         servers[0].open("alice")
         requests: list[Any] = []
         for number in range(8):
@@ -196,7 +181,7 @@ def test_one_closing_sent_through_two_servers_is_made_once(
 ) -> None:
     """The same request id: one that is not a repeat, all told the closed wallet."""
 
-    with no_deadlock(owner), two_servers(settings) as servers:
+    with no_deadlock(owner), several_servers(settings) as servers:
         servers[0].open("alice")
         request = close("alice")
         answers = together([partial(one.insist, request) for one in servers * 10])
@@ -214,7 +199,7 @@ def test_a_limit_lowered_while_it_is_being_used_is_never_below_its_use(
 ) -> None:
     """Either the money went first and the limit stays, or the limit is gone and the money too short."""
 
-    with no_deadlock(owner), two_servers(settings) as servers:
+    with no_deadlock(owner), several_servers(settings) as servers:
         servers[0].open("other")
         names = [f"w{number}" for number in range(3 * ROUNDS)]
         calls: list[Callable[[], Answer]] = []
@@ -236,45 +221,27 @@ def test_a_limit_lowered_while_it_is_being_used_is_never_below_its_use(
 
 def deposit(into: str, units: int = 5) -> Deposit:
     """Return a deposit."""
-    terms: dict[str, Any] = {"amount": Money("USD", units), "description": "", "external_reference": ""}
-    return Deposit(request=books.request(), id=new_uuid(), wallet=WalletId(into), **terms)
+    return commands.a_deposit(into, Money("USD", units))
 
 
 def transfer(source: str, destination: str, units: int = 5) -> Transfer:
     """Return a transfer."""
-    terms: dict[str, Any] = {"amount": Money("USD", units), "description": ""}
-    ends: dict[str, Any] = {"source": WalletId(source), "destination": WalletId(destination)}
-    return Transfer(request=books.request(), id=new_uuid(), **ends, **terms)
+    return commands.a_transfer(source, destination, Money("USD", units))
 
 
 def holding(wallet: str) -> PlaceHold:
     """Return a hold."""
-    terms: dict[str, Any] = {"amount": Money("USD", 1), "expire_time": FAR, "description": ""}
-    return PlaceHold(request=books.request(), id=new_uuid(), wallet=WalletId(wallet), **terms)
+    return commands.a_hold(wallet, Money("USD", 1), FAR)
 
 
 def crediting(wallet: str) -> ScheduleDeposit:
     """Return a scheduled deposit."""
-    terms: dict[str, Any] = {"amount": Money("USD", 1), "execute_time": FAR, "collect": False, "bank_account": ""}
-    words: dict[str, Any] = {"description": "", "external_reference": ""}
-    return ScheduleDeposit(request=books.request(), id=new_uuid(), wallet=WalletId(wallet), **terms, **words)
-
-
-def changing(kind: type[ChangeWallet], wallet: str) -> ChangeWallet:
-    """Return a change of a wallet's state."""
-    return kind(request=books.request(), wallet=WalletId(wallet), etag="")
+    return commands.a_scheduled_deposit(wallet, Money("USD", 1), FAR)
 
 
 def limiting(wallet: str, units: int) -> UpdateWallet:
     """Return a change of a wallet's overdraft limit."""
-    return UpdateWallet(
-        request=books.request(),
-        wallet=WalletId(wallet),
-        etag="",
-        display_name=None,
-        labels=None,
-        overdraft_limit=Money("USD", units),
-    )
+    return commands.an_update(wallet, overdraft_limit=Money("USD", units))
 
 
 def test_in_one_batch_each_change_sees_those_before_it(app: App, database: Database) -> None:
@@ -282,17 +249,17 @@ def test_in_one_batch_each_change_sees_those_before_it(app: App, database: Datab
 
     stories: list[tuple[list[Command], list[type], list[int]]] = [
         (
-            [transfer("a1", "b1"), changing(CloseWallet, "a1"), deposit("a1")],
+            [transfer("a1", "b1"), a_change(CloseWallet, "a1"), deposit("a1")],
             [Done, Done, WalletNotActive],
             [0, 10],
         ),
         (
-            [changing(CloseWallet, "a2"), transfer("a2", "b2"), changing(CloseWallet, "a2")],
+            [a_change(CloseWallet, "a2"), transfer("a2", "b2"), a_change(CloseWallet, "a2")],
             [StateTransitionForbidden, Done, Done],
             [0, 10],
         ),
         (
-            [changing(FreezeWallet, "a3"), transfer("a3", "b3"), transfer("b3", "a3")],
+            [a_change(FreezeWallet, "a3"), transfer("a3", "b3"), transfer("b3", "a3")],
             [Done, WalletNotActive, Done],
             [10, 0],
         ),
@@ -302,16 +269,16 @@ def test_in_one_batch_each_change_sees_those_before_it(app: App, database: Datab
             [0, 13],
         ),
         (
-            [transfer("a5", "b5"), changing(FreezeWallet, "a5"), changing(CloseWallet, "a5")],
+            [transfer("a5", "b5"), a_change(FreezeWallet, "a5"), a_change(CloseWallet, "a5")],
             [Done, Done, Done],
             [0, 10],
         ),
     ]
     books.open_wallet(app, GATE)
-    for number, (commands, told, balances) in enumerate(stories, start=1):
+    for number, (asked, told, balances) in enumerate(stories, start=1):
         names = [books.open_wallet(app, f"{side}{number}", 5) for side in "ab"]
 
-        outcomes = gathered(app, database.url, commands)
+        outcomes = gathered(app, database.url, asked)
 
         assert [type(outcome) for outcome in outcomes] == told
         assert [books.balance_of(app, name) for name in names] == balances
@@ -327,19 +294,19 @@ def test_in_one_batch_a_closing_sees_what_others_open_and_end(app: App, database
     first, order = holding("a"), crediting("d")
     app.ledger.post(first)
     app.ledger.post(order)
-    void = VoidHold(request=books.request(), hold=first.id)
-    cancel = CancelScheduledDeposit(request=books.request(), order=order.id)
+    void = commands.a_void(first.id)
+    cancel = commands.a_cancelled_deposit(order.id)
     stories: list[tuple[Command, type]] = [
-        (changing(CloseWallet, "a"), StateTransitionForbidden),
+        (a_change(CloseWallet, "a"), StateTransitionForbidden),
         (void, Done),
-        (changing(CloseWallet, "a"), Done),
+        (a_change(CloseWallet, "a"), Done),
         (holding("a"), WalletNotActive),
         (holding("b"), Done),
-        (changing(CloseWallet, "b"), StateTransitionForbidden),
+        (a_change(CloseWallet, "b"), StateTransitionForbidden),
         (crediting("c"), Done),
-        (changing(CloseWallet, "c"), StateTransitionForbidden),
+        (a_change(CloseWallet, "c"), StateTransitionForbidden),
         (cancel, Done),
-        (changing(CloseWallet, "d"), Done),
+        (a_change(CloseWallet, "d"), Done),
         (crediting("d"), WalletNotActive),
     ]
 
@@ -353,7 +320,7 @@ def test_a_closing_that_loses_is_refused_for_good_and_leaves_nothing(
 ) -> None:
     """Its repeat hears the same though the wallet is empty by then; another id closes it."""
 
-    with two_servers(settings) as (left, right):
+    with several_servers(settings) as (left, right):
         left.open("alice", 5)
         left.open("bob")
         request = close("alice")

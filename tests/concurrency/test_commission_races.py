@@ -2,9 +2,8 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,25 +17,19 @@ from wallet.v1 import commission_service_pb2 as rule_pb
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support import books
+from tests.support import books, commands
+from tests.support.asking import Asking, several_servers
 from tests.support.callers import aware
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
-from tests.support.direct import DESTINATION, SOURCE, Direct, a_rule, a_transfer, an_end, later, new_id
 from tests.support.gathering import GATE, gathered
+from tests.support.requests import DESTINATION, SOURCE, a_rule, a_transfer, an_end, later, new_id
 from tests.support.together import together
-from wallet_core.bootstrap import open_app
-from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
 from wallet_core.domain.command import Command, Done
-from wallet_core.domain.commission import Payer
 from wallet_core.domain.money import Money
-from wallet_core.domain.transfer import Transfer
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_core.usecases.app import new_id as new_uuid
-from wallet_grpc.__main__ import server_limits
-from wallet_grpc.server import serving
 
 ALICE, BOB = WalletId("alice"), WalletId("bob")
 THREADS = 8
@@ -54,15 +47,6 @@ class Lived:
     def live(self, time: datetime) -> bool:
         """Whether it applies at a time: from its start on, and from its end on no longer."""
         return self.start <= time and (self.end is None or time < self.end)
-
-
-@contextmanager
-def several_servers(settings: Settings, names: Sequence[str] = ("left", "right")) -> Iterator[list[Direct]]:
-    """Serve one database several times; yield callers' calls to each."""
-    with ExitStack() as stack:
-        apps = [stack.enter_context(open_app(settings, name=name)) for name in names]
-        ports = [stack.enter_context(serving(app, server_limits(settings))) for app in apps]
-        yield [stack.enter_context(Direct(f"127.0.0.1:{port}")) for port in ports]
 
 
 def lives(owner: psycopg.Connection) -> list[Lived]:
@@ -87,7 +71,7 @@ def misruled(owner: psycopg.Connection) -> list[str]:
     return wrong
 
 
-def replace_rules(direct: Direct, changes: int) -> None:
+def replace_rules(asking: Asking, changes: int) -> None:
     """Create, end and replace rules, one after the other, in every way there is; at times none is live."""
     live: list[str] = []
     now = Timestamp()
@@ -95,16 +79,16 @@ def replace_rules(direct: Direct, changes: int) -> None:
         rate = 1000 * (number + 1)
         match number % 5:
             case 0 | 1:
-                live.append(direct.charge(rate_millionths=rate).name)
+                live.append(asking.charge(rate_millionths=rate).name)
             case 2:  # may come too late on a slow machine: then there is none
-                now = direct.end(live.pop()).end_time
-                direct.answer(a_rule(rate_millionths=rate, start_time=later(now, 30_000), end_time=later(now, 90_000)))
+                now = asking.end(live.pop()).end_time
+                asking.answer(a_rule(rate_millionths=rate, start_time=later(now, 30_000), end_time=later(now, 90_000)))
             case 3:
-                now = direct.end(live.pop()).end_time
-                direct.answer(a_rule(rate_millionths=rate, end_time=later(now, 30_000)))
+                now = asking.end(live.pop()).end_time
+                asking.answer(a_rule(rate_millionths=rate, end_time=later(now, 30_000)))
             case _:
-                live.append(direct.charge(rate_millionths=rate).name)
-                direct.answer(an_end(live.pop(), later(now, 60_000)))
+                live.append(asking.charge(rate_millionths=rate).name)
+                asking.answer(an_end(live.pop(), later(now, 60_000)))
 
 
 @pytest.mark.alone
@@ -156,25 +140,8 @@ def test_no_transfer_carries_a_rule_that_had_ended_or_had_not_begun(
 def a_command(kind: str, rule: UUID | None = None) -> Command:
     """Return a transfer from Alice to Bob, a new rule, or the end of a rule."""
     if kind == "transfer":
-        terms: dict[str, Any] = {"source": ALICE, "destination": BOB, "amount": Money("USD", 1000), "description": ""}
-        return Transfer(request=books.request(), id=new_uuid(), **terms)
-    if kind == "end" and rule is not None:
-        return EndCommissionRule(request=books.request(), rule=rule, end_time=None)
-    return CreateCommissionRule(
-        request=books.request(),
-        id=new_uuid(),
-        currency="USD",
-        threshold=0,
-        rate_millionths=10_000,
-        fixed=0,
-        minimum=0,
-        maximum=None,
-        payer=Payer.SOURCE,
-        wallet=None,
-        label=None,
-        start_time=None,
-        end_time=None,
-    )
+        return commands.a_transfer(ALICE, BOB, Money("USD", 1000))
+    return commands.a_rule(rate_millionths=10_000) if rule is None else commands.an_end(rule)
 
 
 def in_one_batch(app: App, database: Database, kinds: Sequence[str], rule: UUID | None = None) -> list[Done]:

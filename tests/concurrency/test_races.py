@@ -1,7 +1,6 @@
 """Many callers through two processes' worth of service on one database: the books decide, not luck."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -10,17 +9,17 @@ import pytest
 
 from tests.support import books
 from tests.support.callers import count, open_funded, reasons, served, succeeded, usd
+from tests.support.commands import a_new_wallet
 from tests.support.database import Database
+from tests.support.deadlocks import no_deadlock
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.create_wallet import CreateWallet
 from wallet_core.domain.errors import RequestIdReused, ResourceExists
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_core.usecases.change_wallet import WalletChanged, change_wallet
 from wallet_core.usecases.move_money import MoneyMoved
-from walletctl.local.waiting import wait_until
 
 ALICE, BOB = WalletId("alice"), WalletId("bob")
 
@@ -33,40 +32,12 @@ def apps(settings: Settings, database: Database) -> Iterator[tuple[App, App]]:
     assert database.broken_rules() == []
 
 
-@contextmanager
-def no_deadlock(owner: psycopg.Connection) -> Iterator[None]:
-    """Check that no deadlock is reported meanwhile; the service's connections must be closed before the end."""
-
-    def reported() -> int:
-        owner.execute("SELECT pg_stat_clear_snapshot()")
-        row = owner.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone()
-        assert row is not None
-        return int(row[0])
-
-    def alone() -> bool:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        return owner.execute(query).fetchone() == (0,)
-
-    # Connections tell their deadlocks when they end, at the latest.
-    assert wait_until(alone, timeout_s=5)
-    before = reported()
-    yield
-    assert wait_until(alone, timeout_s=5)
-    assert reported() == before
-
-
 def make(app: App, name: str, currency: str, id_: UUID | None = None) -> WalletChanged:
     """Open a wallet; without a name the service makes one up."""
-    made_up = WalletId(name or str(uuid4()))
-    command = CreateWallet(
-        request=books.request(id_),
-        id=made_up,
-        asked_id=WalletId(name) if name else None,
-        currency=currency,
-        owner="",
-        display_name="",
+    asked_id = WalletId(name) if name else None
+    return change_wallet(
+        app, a_new_wallet(name or str(uuid4()), currency, asked_id=asked_id, request=books.request(id_))
     )
-    return change_wallet(app, command)
 
 
 def test_two_hundred_transfers_both_ways_all_pass(

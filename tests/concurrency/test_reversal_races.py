@@ -11,28 +11,17 @@ import pytest
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support import books
-from tests.support.callers import count, succeeded
+from tests.support import books, commands
+from tests.support.asking import Asking, several_servers
+from tests.support.callers import count, reasons, succeeded
 from tests.support.database import Database
+from tests.support.deadlocks import no_deadlock
 from tests.support.gathering import gathered
-from tests.support.money_calls import (
-    SOURCE_PAYS,
-    MoneyCalls,
-    atomic,
-    each,
-    item,
-    no_deadlock,
-    reverse,
-    rule,
-    said,
-    transfer,
-    two_servers,
-)
+from tests.support.requests import SOURCE, a_reversal, a_transfer, an_item, atomic, each
 from tests.support.together import together
 from wallet_core.domain.command import Done
 from wallet_core.domain.errors import StateTransitionForbidden
 from wallet_core.domain.money import Money
-from wallet_core.domain.reverse_transaction import ReverseTransaction
 from wallet_core.domain.transaction import TransactionState
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
@@ -43,15 +32,15 @@ ROUNDS = 8
 
 
 @pytest.fixture
-def servers(settings: Settings, database: Database) -> Iterator[tuple[MoneyCalls, MoneyCalls]]:
+def servers(settings: Settings, database: Database) -> Iterator[list[Asking]]:
     """Return channels to two servers on one database; the books are verified at the end."""
-    with two_servers(settings) as servers:
+    with several_servers(settings) as servers:
         yield servers
     assert database.broken_rules() == []
 
 
 @pytest.fixture
-def people(servers: tuple[MoneyCalls, MoneyCalls]) -> tuple[MoneyCalls, MoneyCalls]:
+def people(servers: list[Asking]) -> list[Asking]:
     """Return the channels, with Alice who has 1000, and Bob and Carol who have nothing."""
     left, _ = servers
     left.open("alice", 1000)
@@ -60,15 +49,13 @@ def people(servers: tuple[MoneyCalls, MoneyCalls]) -> tuple[MoneyCalls, MoneyCal
     return servers
 
 
-def moved(calls: MoneyCalls, source: str, destination: str, units: int) -> str:
+def moved(calls: Asking, source: str, destination: str, units: int) -> str:
     """Transfer; return the transaction's name."""
-    return str(calls.send(transfer(source, destination, units)).transaction.name)
+    return str(calls.transfer(source, destination, units).name)
 
 
 @pytest.mark.parametrize("units", [None, 60, 100], ids=["all that is left", "more than half", "the whole"])
-def test_of_two_reversals_at_once_that_do_not_both_fit_one_is_made(
-    people: tuple[MoneyCalls, MoneyCalls], units: int | None
-) -> None:
+def test_of_two_reversals_at_once_that_do_not_both_fit_one_is_made(people: list[Asking], units: int | None) -> None:
     """Round after round, with money enough for both."""
 
     left, right = people
@@ -76,13 +63,13 @@ def test_of_two_reversals_at_once_that_do_not_both_fit_one_is_made(
         paid = moved(left, "alice", "bob", 100)
         back = units or 100
 
-        results = together([partial(calls.send, reverse(paid, units)) for calls in people[:: 1 if round_ % 2 else -1]])
+        results = together([partial(calls.ok, a_reversal(paid, units)) for calls in people[:: 1 if round_ % 2 else -1]])
 
         made = succeeded(results)
         if units == 60:
-            assert (len(made), said(results)) == (1, ["LIMIT_EXCEEDED"])
+            assert (len(made), reasons(results)) == (1, ["LIMIT_EXCEEDED"])
         else:
-            assert (len(made), said(results)) == (1, ["STATE_TRANSITION_FORBIDDEN"])
+            assert (len(made), reasons(results)) == (1, ["STATE_TRANSITION_FORBIDDEN"])
         found = right.transaction(paid)
         assert (list(found.reversals), found.reversed_amount.minor_units) == ([made[0].transaction.name], back)
     kept = ROUNDS * (100 - back)
@@ -90,18 +77,18 @@ def test_of_two_reversals_at_once_that_do_not_both_fit_one_is_made(
 
 
 def test_many_parts_at_once_give_back_exactly_the_whole_and_its_commission(
-    people: tuple[MoneyCalls, MoneyCalls],
+    people: list[Asking],
 ) -> None:
     """Ten of thirty pass; they are told in the order in which they were made."""
 
     left, _ = people
-    left.send(rule(SOURCE_PAYS, fixed=7))
+    left.charge(payer=SOURCE, fixed_minor_units=7)
     paid = moved(left, "alice", "bob", 100)
 
-    results = together([partial(people[number % 2].send, reverse(paid, 10)) for number in range(30)])
+    results = together([partial(people[number % 2].ok, a_reversal(paid, 10)) for number in range(30)])
 
     assert len(succeeded(results)) == 10
-    assert set(said(results)) <= {"STATE_TRANSITION_FORBIDDEN", "LIMIT_EXCEEDED"}
+    assert set(reasons(results)) <= {"STATE_TRANSITION_FORBIDDEN", "LIMIT_EXCEEDED"}
     found = left.transaction(paid)
     assert (found.state, found.reversed_amount.minor_units) == (pb.Transaction.STATE_REVERSED, 100)
     assert left.balances("alice", "bob", EARNED) == [1000, 0, 0]
@@ -114,38 +101,38 @@ def test_many_parts_at_once_give_back_exactly_the_whole_and_its_commission(
     assert list(found.reversals) == sorted(places, key=lambda name: places[name])
 
 
-def test_one_reversal_sent_through_two_servers_is_made_once(people: tuple[MoneyCalls, MoneyCalls]) -> None:
+def test_one_reversal_sent_through_two_servers_is_made_once(people: list[Asking]) -> None:
     """Of "all that is left": every repeat is told the first one."""
 
     left, _ = people
     paid = moved(left, "alice", "bob", 100)
-    request = reverse(paid)
+    request = a_reversal(paid)
 
-    results = together([partial(calls.send, request) for calls in people] * 8)
+    results = together([partial(calls.ok, request) for calls in people] * 8)
 
     made = succeeded(results)
-    assert said(results) == []
+    assert reasons(results) == []
     assert [answer.replayed for answer in made].count(False) == 1
     assert len({answer.transaction.name for answer in made}) == 1
     assert left.balances("alice", "bob") == [1000, 0]
 
 
-def test_money_that_is_spent_while_it_is_taken_back_goes_one_way(people: tuple[MoneyCalls, MoneyCalls]) -> None:
+def test_money_that_is_spent_while_it_is_taken_back_goes_one_way(people: list[Asking]) -> None:
     """Spent or given back, never both."""
 
     left, right = people
     for round_ in range(ROUNDS):
         paid = moved(left, "alice", "bob", 10)
 
-        calls = [partial(left.send, reverse(paid)), partial(right.send, transfer("bob", "carol", 10))]
+        calls = [partial(left.ok, a_reversal(paid)), partial(right.ok, a_transfer("bob", "carol", 10))]
         results = together(calls if round_ % 2 else calls[::-1])
 
-        assert (len(succeeded(results)), said(results)) == (1, ["INSUFFICIENT_FUNDS"])
+        assert (len(succeeded(results)), reasons(results)) == (1, ["INSUFFICIENT_FUNDS"])
     alice, bob, carol = left.balances("alice", "bob", "carol")
     assert (bob, alice + carol) == (0, 1000)
 
 
-def test_nothing_goes_back_to_a_wallet_that_was_closed_meanwhile(people: tuple[MoneyCalls, MoneyCalls]) -> None:
+def test_nothing_goes_back_to_a_wallet_that_was_closed_meanwhile(people: list[Asking]) -> None:
     """It got its money before it could be closed, or it is closed and stays empty."""
 
     left, right = people
@@ -155,11 +142,11 @@ def test_nothing_goes_back_to_a_wallet_that_was_closed_meanwhile(people: tuple[M
         paid = moved(left, giver, "bob", 10)
         close = wallet_pb.CloseWalletRequest(name=f"wallets/{giver}", request_id=str(uuid4()))
 
-        calls = [partial(left.send, reverse(paid)), partial(right.send, close)]
+        calls = [partial(left.ok, a_reversal(paid)), partial(right.ok, close)]
         results = together(calls if number % 2 else calls[::-1])
 
         assert len(succeeded(results)) == 1
-        assert said(results)[0] in {"WALLET_NOT_ACTIVE", "STATE_TRANSITION_FORBIDDEN"}
+        assert reasons(results)[0] in {"WALLET_NOT_ACTIVE", "STATE_TRANSITION_FORBIDDEN"}
 
 
 def test_batches_over_the_same_wallets_in_any_order_never_deadlock(
@@ -168,22 +155,22 @@ def test_batches_over_the_same_wallets_in_any_order_never_deadlock(
     """All or none and each on its own, with commission, through two servers: all of them are made."""
 
     names = [f"w{number}" for number in range(6)]
-    with no_deadlock(owner), two_servers(settings) as servers:
+    with no_deadlock(owner), several_servers(settings) as servers:
         left, _ = servers
         for name in names:
             left.open(name, 10_000)
-        left.send(rule(SOURCE_PAYS, fixed=1))
+        left.charge(payer=SOURCE, fixed_minor_units=1)
         calls: list[Any] = []
         for number in range(24):
             turn = number % 6
             order = names[turn:] + names[:turn]
             order = order if number % 4 < 2 else order[::-1]
-            items = [item(*ends, 1) for ends in pairwise(order)]
-            calls.append(partial(servers[number % 2].send, (atomic, each)[number % 3 == 0](items)))
+            items = [an_item(*ends, 1) for ends in pairwise(order)]
+            calls.append(partial(servers[number % 2].ok, (atomic, each)[number % 3 == 0](items)))
 
         results = together(calls)
 
-        assert said(results) == []
+        assert reasons(results) == []
         assert {result.WhichOneof("outcome") for answer in succeeded(results) for result in answer.results} == {
             "transaction"
         }
@@ -192,20 +179,18 @@ def test_batches_over_the_same_wallets_in_any_order_never_deadlock(
     assert database.broken_rules() == []
 
 
-def test_one_batch_sent_through_two_servers_is_made_once(
-    people: tuple[MoneyCalls, MoneyCalls], owner: psycopg.Connection
-) -> None:
+def test_one_batch_sent_through_two_servers_is_made_once(people: list[Asking], owner: psycopg.Connection) -> None:
     """Atomic by its id; otherwise by the ids of its items, in whatever order they come."""
 
-    items = [item("alice", "bob", 1), item("alice", "carol", 2), item("alice", "bob", 3)]
+    items = [an_item("alice", "bob", 1), an_item("alice", "carol", 2), an_item("alice", "bob", 3)]
     whole, single = atomic(items), each(items)
     backwards = pb.BatchTransferRequest(mode=pb.BATCH_MODE_ITEM, items=list(single.items)[::-1])
     transactions = count(owner, "transactions")
 
-    atomics = together([partial(calls.send, whole) for calls in people] * 6)
-    singles = together([partial(calls.send, request) for calls in people for request in (single, backwards)] * 4)
+    atomics = together([partial(calls.ok, whole) for calls in people] * 6)
+    singles = together([partial(calls.ok, request) for calls in people for request in (single, backwards)] * 4)
 
-    assert said([*atomics, *singles]) == []
+    assert reasons([*atomics, *singles]) == []
     assert [answer.replayed for answer in succeeded(atomics)].count(False) == 1
     results = [result for answer in succeeded(singles) for result in answer.results]
     assert [result.replayed for result in results].count(False) == 3
@@ -216,16 +201,16 @@ def test_one_batch_sent_through_two_servers_is_made_once(
 
 
 def test_the_last_of_the_money_is_given_out_by_as_many_batches_as_it_allows(
-    people: tuple[MoneyCalls, MoneyCalls],
+    people: list[Asking],
 ) -> None:
     """An atomic batch takes all of its items' money or none."""
 
     left, _ = people
-    asked = [item("alice", "bob", 40), item("alice", "carol", 60)]
+    asked = [an_item("alice", "bob", 40), an_item("alice", "carol", 60)]
 
-    results = together([partial(people[number % 2].send, atomic(asked)) for number in range(16)])
+    results = together([partial(people[number % 2].ok, atomic(asked)) for number in range(16)])
 
-    assert (len(succeeded(results)), said(results)) == (10, ["INSUFFICIENT_FUNDS"] * 6)
+    assert (len(succeeded(results)), reasons(results)) == (10, ["INSUFFICIENT_FUNDS"] * 6)
     assert left.balances("alice", "bob", "carol") == [0, 400, 600]
 
 
@@ -238,24 +223,14 @@ def test_however_many_reversals_there_are_all_count_and_the_first_hundred_are_na
         books.open_wallet(app, name, balance)
     books.deposit(app, WalletId("bob"), 1000)
     paid = books.transfer(app, WalletId("alice"), WalletId("bob"), 130).transaction.id
-    commands = [
-        ReverseTransaction(
-            request=books.request(),
-            id=new_id(),
-            transaction=paid,
-            amount=Money("USD", 1),
-            keep_commission=False,
-            description="",
-        )
-        for _ in range(132)
-    ]
+    asked = [commands.a_reversal(paid, Money("USD", 1)) for _ in range(132)]
 
-    told = [*app.ledger.post_all(commands[:101]), *app.ledger.post_all(commands[101:])]
+    told = [*app.ledger.post_all(asked[:101]), *app.ledger.post_all(asked[101:])]
 
     assert [type(one) for one in told] == [Done] * 130 + [StateTransitionForbidden] * 2
     found = app.reads.transaction(paid)
     assert (found.state, found.reversals.amount) == (TransactionState.REVERSED, 130)
-    assert found.reversals.ids == tuple(command.id for command in commands[:100])
+    assert found.reversals.ids == tuple(command.id for command in asked[:100])
     assert database.broken_rules() == []
 
 
@@ -266,19 +241,10 @@ def test_reversals_of_one_commit_see_each_other_and_are_told_in_their_order(app:
         books.open_wallet(app, name, balance)
     paid = books.transfer(app, WalletId("alice"), WalletId("bob"), 100).transaction.id
     older, newer = new_id(), new_id()
-    commands = [
-        ReverseTransaction(
-            request=books.request(),
-            id=id_,
-            transaction=paid,
-            amount=amount,
-            keep_commission=False,
-            description="",
-        )
-        for id_, amount in ((newer, Money("USD", 30)), (older, None), (new_id(), None))
-    ]
+    parts = ((newer, Money("USD", 30)), (older, None), (new_id(), None))
+    asked = [commands.a_reversal(paid, amount, id=id_) for id_, amount in parts]
 
-    first, second, third = gathered(app, database.url, commands)
+    first, second, third = gathered(app, database.url, asked)
 
     assert isinstance(third, StateTransitionForbidden)
     assert [done.transactions[0].amount.minor for done in (first, second) if isinstance(done, Done)] == [30, 70]

@@ -1,30 +1,22 @@
 """A wallet as it was: the sum of the entries before an instant, whatever the instant."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import psycopg
-import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wallet.v1 import hold_service_pb2 as hold_pb
 from wallet.v1 import wallet_service_pb2 as pb
 
-from tests.support.asking import Asking, deposit, meanwhile, money, open_wallets, stamp, transfer
+from tests.support.asking import Asking, meanwhile
 from tests.support.long_history import BEGAN, history, write_history
 from tests.support.one_of_each import LATER
+from tests.support.requests import money, stamp
 
 US = timedelta(microseconds=1)
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-
-
-@pytest.fixture
-def asking(server: str) -> Iterator[Asking]:
-    """Return a bare channel to the server."""
-    with Asking(server) as asking:
-        yield asking
 
 
 def wallet_at(asking: Asking, as_of: datetime, wallet: str = "alice") -> pb.Wallet:
@@ -36,7 +28,7 @@ def wallet_at(asking: Asking, as_of: datetime, wallet: str = "alice") -> pb.Wall
 def test_a_balance_of_the_past_is_a_replay_of_the_entries(asking: Asking, owner: psycopg.Connection) -> None:
     """Right before, at and after the time of any entry, of which three share each; of any wallet."""
 
-    open_wallets(asking, "alice", "bob")
+    asking.open_all("alice", "bob")
     write_history(owner, 1003)
     written = {wallet: history(owner, wallet) for wallet in ("alice", "bob", "system:external:USD")}
 
@@ -53,9 +45,9 @@ def test_a_balance_of_the_past_is_a_replay_of_the_entries(asking: Asking, owner:
 def test_all_but_the_balance_is_as_it_is_now_and_what_is_held_is_not_told(asking: Asking) -> None:
     """Held and available are known of now only; before the wallet existed there was nothing in it."""
 
-    open_wallets(asking, "alice", "bob", labels={"k": "v"})
-    first = deposit(asking, "alice", 100)
-    second = transfer(asking, "alice", "bob", 30)
+    asking.open_all("alice", "bob", labels={"k": "v"})
+    first = asking.deposit("alice", 100)
+    second = asking.transfer("alice", "bob", 30)
     hold = hold_pb.PlaceHoldRequest(
         wallet="wallets/alice", amount=money(5), expire_time=stamp(LATER), request_id=str(uuid4())
     )
@@ -81,7 +73,7 @@ def test_all_but_the_balance_is_as_it_is_now_and_what_is_held_is_not_told(asking
 def test_the_future_is_refused_and_so_is_a_time_that_is_none(asking: Asking, owner: psycopg.Connection) -> None:
     """By the database's clock; years before 1 and after 9999, nanoseconds of other seconds."""
 
-    open_wallets(asking, "alice")
+    asking.open("alice")
     ((now,),) = owner.execute("SELECT clock_timestamp()").fetchall()
     wrong = [stamp(now + timedelta(seconds=30)), stamp(LAST)]
     wrong += [Timestamp(seconds=seconds) for seconds in (-62135596801, 253402300800, 2**63 - 1, -(2**63))]
@@ -107,8 +99,8 @@ def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
 def test_an_instant_between_two_microseconds_is_not_moved(asking: Asking) -> None:
     """Protos tell nanoseconds: an entry a nanosecond before the instant is earlier."""
 
-    open_wallets(asking, "alice")
-    time = deposit(asking, "alice", 5).execute_time
+    asking.open("alice")
+    time = asking.deposit("alice", 5).execute_time
     later = Timestamp(seconds=time.seconds, nanos=time.nanos + 1)
 
     assert asking.ok(pb.GetWalletRequest(name="wallets/alice", as_of=later)).wallet.balance == money(5)
@@ -117,11 +109,11 @@ def test_an_instant_between_two_microseconds_is_not_moved(asking: Asking) -> Non
 def test_the_past_does_not_change_while_money_moves(asking: Asking) -> None:
     """What was told of an instant is told again, and two wallets that share their money had all of it between them."""
 
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 1000)
-    moved = [transfer(asking, "alice", "bob", 1).execute_time.ToDatetime(tzinfo=UTC) for _ in range(10)]
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 1000)
+    moved = [asking.transfer("alice", "bob", 1).execute_time.ToDatetime(tzinfo=UTC) for _ in range(10)]
 
-    with meanwhile(lambda: transfer(asking, "alice", "bob", 1)):
+    with meanwhile(lambda: asking.transfer("alice", "bob", 1)):
         for number, time in enumerate(moved):
             had = [wallet_at(asking, time + US, wallet).balance.minor_units for wallet in ("alice", "bob")]
             assert had == [999 - number, number + 1]

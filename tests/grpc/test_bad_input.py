@@ -23,10 +23,11 @@ from wallet.v1 import schedule_service_pb2 as schedule_pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.asking import Asking, deposit, money, open_wallets, stamp
+from tests.support.asking import Asking
 from tests.support.callers import everything
 from tests.support.long_history import BEGAN
 from tests.support.one_of_each import LATER
+from tests.support.requests import money, stamp
 from tests.support.wire import Answer, all_methods, path_of
 from wallet_grpc.descriptors import READS
 
@@ -49,17 +50,10 @@ NO_MESSAGES = {
 
 
 @pytest.fixture
-def asking(server: str) -> Iterator[Asking]:
-    """Return a bare channel to the server."""
-    with Asking(server) as asking:
-        yield asking
-
-
-@pytest.fixture
 def books(asking: Asking) -> Asking:
     """Return a channel to books with two wallets, one with 1,000 in it, and an order, a hold and a rule."""
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 1000)
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 1000)
     for kind in (schedule_pb.ScheduleWithdrawalRequest, schedule_pb.ScheduleDepositRequest):
         asking.ok(kind(wallet="wallets/alice", amount=money(1), execute_time=stamp(LATER), request_id=str(uuid4())))
     asking.ok(

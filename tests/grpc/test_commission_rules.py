@@ -1,6 +1,5 @@
 """Commission rules as callers make, find and end them, and which of them applies when."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -13,16 +12,15 @@ from wallet.v1 import commission_service_pb2 as pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
+from tests.support.asking import Asking, all_refused
 from tests.support.callers import BIGGEST, count, everything
-from tests.support.direct import (
+from tests.support.requests import (
     DESTINATION,
     LATE,
     SOURCE,
-    Direct,
     a_quote,
     a_rule,
     a_transfer,
-    all_refused,
     an_end,
     changed,
     later,
@@ -34,21 +32,13 @@ from tests.support.together import together
 SECOND = 1_000_000
 """In microseconds."""
 EARLY = Timestamp(seconds=1_000_000_000)
-CREATED, ENDED = pb.CreateCommissionRuleResponse, pb.EndCommissionRuleResponse
 
 
 @pytest.fixture
-def direct(server: str) -> Iterator[Direct]:
-    """Return callers' calls to the server."""
-    with Direct(server) as direct:
-        yield direct
-
-
-@pytest.fixture
-def ends(direct: Direct) -> tuple[str, str]:
+def ends(asking: Asking) -> tuple[str, str]:
     """Return two wallets with money."""
     for name in ("a", "b"):
-        direct.open(name, 1_000_000)
+        asking.open(name, 1_000_000)
     return "a", "b"
 
 
@@ -58,12 +48,12 @@ def facts(owner: psycopg.Connection, subject: str) -> list[str]:
     return [kind for (kind,) in rows]
 
 
-def listed(direct: Direct, **fields: Any) -> list[pb.CommissionRule]:  # noqa: ANN401  # a request's fields
+def listed(asking: Asking, **fields: Any) -> list[pb.CommissionRule]:  # noqa: ANN401  # a request's fields
     """Return a list of rules, page by page."""
     rules: list[pb.CommissionRule] = []
     request = pb.ListCommissionRulesRequest(**fields)
     while True:
-        page = direct.ask(request, pb.ListCommissionRulesResponse)
+        page = asking.ok(request)
         rules += page.rules
         if not page.next_page_token:
             return rules
@@ -75,10 +65,10 @@ def with_rule(**fields: Any) -> pb.CreateCommissionRuleRequest:  # noqa: ANN401 
     return a_rule(**{"rate_millionths": 10_000, **fields})
 
 
-def test_a_rule_is_what_was_asked_for_from_now_on(direct: Direct, owner: psycopg.Connection) -> None:
+def test_a_rule_is_what_was_asked_for_from_now_on(asking: Asking, owner: psycopg.Connection) -> None:
     """Every field; named, timed by the database, told once, and the same when read."""
 
-    direct.open("alice")
+    asking.open("alice")
     scopes: list[dict[str, Any]] = [
         {},
         {"wallet": "wallets/alice"},
@@ -97,24 +87,24 @@ def test_a_rule_is_what_was_asked_for_from_now_on(direct: Direct, owner: psycopg
             "end_time": LATE,
             **scope,
         }
-        made = direct.ask(a_rule(**asked), CREATED)
+        made = asking.ok(a_rule(**asked))
         rule = made.rule
         assert rule == pb.CommissionRule(
             **asked, name=rule.name, start_time=rule.create_time, create_time=rule.create_time
         )
         assert rule.name.startswith("commissionRules/")
         assert not made.replayed
-        assert direct.rule(rule.name) == rule
-        assert listed(direct)[0] == rule
+        assert asking.rule(rule.name) == rule
+        assert listed(asking)[0] == rule
         assert facts(owner, rule.name) == ["commission_rule.created"]
-    plain = direct.charge()
+    plain = asking.charge()
     assert {field.name for field, _ in plain.ListFields()}.isdisjoint({"maximum_minor_units", "end_time", "wallet"})
 
 
-def test_a_rule_that_makes_no_sense_is_refused_by_its_fields(direct: Direct, owner: psycopg.Connection) -> None:
+def test_a_rule_that_makes_no_sense_is_refused_by_its_fields(asking: Asking, owner: psycopg.Connection) -> None:
     """INVALID_FIELDS, naming what to mend; nothing is kept, and nothing is a defect."""
 
-    direct.open("alice")
+    asking.open("alice")
     label = pb.Label
     cases: list[tuple[dict[str, Any], str]] = [
         *(({"currency_code": code}, "rule.currency_code") for code in ("", "usd", "US", "ABC", "XXX", "XAU")),
@@ -140,7 +130,7 @@ def test_a_rule_that_makes_no_sense_is_refused_by_its_fields(direct: Direct, own
     before = everything(owner)
 
     for fields, violation in cases:
-        told = direct.refused(with_rule(**fields))
+        told = asking.refused(with_rule(**fields))
         assert (told.code, told.reason) == ("INVALID_ARGUMENT", "INVALID_FIELDS"), fields
         assert violation in told.violations, fields
     for request in (
@@ -152,15 +142,15 @@ def test_a_rule_that_makes_no_sense_is_refused_by_its_fields(direct: Direct, own
         pb.EndCommissionRuleRequest(name=f"commissionRules/{uuid4()}"),
         pb.ListCommissionRulesRequest(page_size=-1),
     ):
-        assert direct.refused(request).reason == "INVALID_FIELDS", request
+        assert asking.refused(request).reason == "INVALID_FIELDS", request
     assert everything(owner) == before
 
 
-def test_a_time_that_is_none_is_refused_and_never_a_defect(direct: Direct, owner: psycopg.Connection) -> None:
+def test_a_time_that_is_none_is_refused_and_never_a_defect(asking: Asking, owner: psycopg.Connection) -> None:
     """Outside the years 1 to 9999, or with nanoseconds that are none; the last moment of all is a time."""
 
     last = Timestamp(seconds=253_402_300_799, nanos=999_999_999)
-    rule = direct.charge(start_time=LATE)
+    rule = asking.charge(start_time=LATE)
     times = [
         *(Timestamp(seconds=seconds) for seconds in (2**63 - 1, -(2**63), 253_402_300_800, -62_135_596_801)),
         *(Timestamp(seconds=LATE.seconds, nanos=nanos) for nanos in (-1, 1_000_000_000, 2**31 - 1, -(2**31))),
@@ -169,23 +159,23 @@ def test_a_time_that_is_none_is_refused_and_never_a_defect(direct: Direct, owner
 
     for time in times:
         for fields in ({"start_time": time}, {"end_time": time}, {"start_time": time, "end_time": last}):
-            assert direct.refused(with_rule(**fields)).reason == "INVALID_FIELDS", fields
-        assert direct.refused(an_end(rule.name, time)).reason == "INVALID_FIELDS", time
+            assert asking.refused(with_rule(**fields)).reason == "INVALID_FIELDS", fields
+        assert asking.refused(an_end(rule.name, time)).reason == "INVALID_FIELDS", time
     assert everything(owner) == before
-    made = direct.charge(start_time=later(last, -1), end_time=last)
-    assert direct.rule(made.name) == made
-    assert [found.name for found in listed(direct, filter='end_time > "9999-12-31T23:59:59.999998Z"')] == [
+    made = asking.charge(start_time=later(last, -1), end_time=last)
+    assert asking.rule(made.name) == made
+    assert [found.name for found in listed(asking, filter='end_time > "9999-12-31T23:59:59.999998Z"')] == [
         made.name,
         rule.name,
     ]
 
 
-def test_of_two_faults_in_a_rule_the_first_documented_is_told(direct: Direct, owner: psycopg.Connection) -> None:
+def test_of_two_faults_in_a_rule_the_first_documented_is_told(asking: Asking, owner: psycopg.Connection) -> None:
     """Shape, permission, used id, then the times, then the wallet and its currency; final ones are kept."""
 
-    direct.open("alice")
+    asking.open("alice")
     used = with_rule()
-    direct.ask(used, CREATED)
+    asking.ok(used)
     nobody, system = "wallets/nobody", "wallets/system:external:USD"
     cases = [
         (with_rule(wallet=system, rate_millionths=-1), "INVALID_FIELDS", None),
@@ -205,124 +195,124 @@ def test_of_two_faults_in_a_rule_the_first_documented_is_told(direct: Direct, ow
         ),
     ]
 
-    answers = all_refused(direct, owner, [request for request, _, _ in cases])
+    answers = all_refused(asking, owner, [request for request, _, _ in cases])
     assert [told.reason for told in answers] == [reason for _, reason, _ in cases]
     assert [told.metadata for told in answers[-2:]] == [metadata for _, _, metadata in cases[-2:]]
     unknown = cases[9][0]
-    direct.open("nobody", currency="EUR")
-    assert direct.refused(unknown).reason == "RESOURCE_NOT_FOUND"
-    assert [rule.name for rule in listed(direct)] == [direct.ask(used, CREATED).rule.name]
+    asking.open("nobody", currency="EUR")
+    assert asking.refused(unknown).reason == "RESOURCE_NOT_FOUND"
+    assert [rule.name for rule in listed(asking)] == [asking.ok(used).rule.name]
 
 
 def test_a_rule_applies_from_its_start_until_its_end_and_not_a_transfer_longer(
-    direct: Direct, ends: tuple[str, str]
+    asking: Asking, ends: tuple[str, str]
 ) -> None:
     """Looked at is when the money moved: no transfer before the start or from the end on carries it."""
 
-    now = direct.transfer(*ends, 1).execute_time
+    now = asking.transfer(*ends, 1).execute_time
     request = with_rule(start_time=later(now, SECOND // 4), end_time=later(now, SECOND // 3))
-    rule = direct.ask(request, CREATED).rule
-    assert direct.cost(*ends, 100) == ("", 0)
+    rule: pb.CommissionRule = asking.ok(request).rule
+    assert asking.cost(*ends, 100) == ("", 0)
 
-    moved = [direct.transfer(*ends, 100)]
+    moved = [asking.transfer(*ends, 100)]
     while moved[-1].execute_time.ToMicroseconds() < rule.end_time.ToMicroseconds():
-        moved.append(direct.transfer(*ends, 100))
-    late = direct.ask(request, CREATED)
+        moved.append(asking.transfer(*ends, 100))
+    late = asking.ok(request)
 
     def carries(one: transaction_pb.Transaction) -> bool:
         return rule.start_time.ToMicroseconds() <= one.execute_time.ToMicroseconds() < rule.end_time.ToMicroseconds()
 
     assert [one.commission.rule for one in moved] == [rule.name if carries(one) else "" for one in moved]
     assert {carries(one) for one in moved} == {True, False}
-    assert direct.cost(*ends, 100) == ("", 0)
+    assert asking.cost(*ends, 100) == ("", 0)
     assert (late.rule, late.replayed) == (rule, True)
 
 
-def test_a_start_in_the_past_is_refused_by_the_databases_clock(direct: Direct, ends: tuple[str, str]) -> None:
+def test_a_start_in_the_past_is_refused_by_the_databases_clock(asking: Asking, ends: tuple[str, str]) -> None:
     """Even the last moment that was; a repeat of what was in time is answered however late it comes."""
 
-    now = direct.transfer(*ends, 1).execute_time
+    now = asking.transfer(*ends, 1).execute_time
 
     for fields in ({"start_time": now}, {"end_time": now}):
-        told = direct.refused(with_rule(**fields))
+        told = asking.refused(with_rule(**fields))
         assert (told.reason, len(told.violations)) == ("INVALID_FIELDS", 1)
     late = with_rule(start_time=now)
-    assert direct.refused(late).reason == "INVALID_FIELDS"
-    assert direct.ask(changed(with_rule(), request_id=late.request_id), CREATED).replayed is False
+    assert asking.refused(late).reason == "INVALID_FIELDS"
+    assert asking.ok(changed(with_rule(), request_id=late.request_id)).replayed is False
 
 
 def test_a_rule_that_is_ended_applies_no_more_and_stays_ended(
-    direct: Direct, owner: psycopg.Connection, ends: tuple[str, str]
+    asking: Asking, owner: psycopg.Connection, ends: tuple[str, str]
 ) -> None:
     """Now, by the database's clock; every further end is refused for good, later or nearer."""
 
-    rule = direct.charge(rate_millionths=10_000)
-    assert direct.cost(*ends, 100) == (rule.name, 1)
+    rule = asking.charge(rate_millionths=10_000)
+    assert asking.cost(*ends, 100) == (rule.name, 1)
     request = an_end(rule.name)
 
-    ended = direct.ask(request, ENDED)
-    again = direct.ask(request, ENDED)
+    ended = asking.ok(request)
+    again = asking.ok(request)
 
     assert ended.rule == changed(rule, end_time=ended.rule.end_time)
     assert rule.create_time.ToMicroseconds() < ended.rule.end_time.ToMicroseconds()
-    assert direct.rule(rule.name) == ended.rule
+    assert asking.rule(rule.name) == ended.rule
     assert (again.rule, again.replayed, ended.replayed) == (ended.rule, True, False)
-    assert direct.cost(*ends, 100) == ("", 0)
+    assert asking.cost(*ends, 100) == ("", 0)
     assert facts(owner, rule.name) == ["commission_rule.created", "commission_rule.ended"]
-    for told in all_refused(direct, owner, [an_end(rule.name), an_end(rule.name, LATE)]):
+    for told in all_refused(asking, owner, [an_end(rule.name), an_end(rule.name, LATE)]):
         assert (told.reason, told.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", rule.name)
         assert told.metadata.keys() == {"resourceName", "state", "because"}
-    assert direct.rule(rule.name) == ended.rule
+    assert asking.rule(rule.name) == ended.rule
 
 
-def test_an_end_may_only_come_nearer(direct: Direct) -> None:
+def test_an_end_may_only_come_nearer(asking: Asking) -> None:
     """From never to late, from late to earlier, to now; as it is now is what repeats return."""
 
-    rule = direct.charge()
+    rule = asking.charge()
     first = an_end(rule.name, LATE)
 
-    assert direct.ask(first, ENDED).rule == changed(rule, end_time=LATE)
-    assert direct.end(rule.name, later(LATE, -1)).end_time == later(LATE, -1)
-    again = direct.ask(first, ENDED)
-    now = direct.end(rule.name)
+    assert asking.ok(first).rule == changed(rule, end_time=LATE)
+    assert asking.end(rule.name, later(LATE, -1)).end_time == later(LATE, -1)
+    again = asking.ok(first)
+    now = asking.end(rule.name)
 
     assert (again.rule.end_time, again.replayed) == (later(LATE, -1), True)
-    assert direct.ask(first, ENDED).rule == now == direct.rule(rule.name)
+    assert asking.ok(first).rule == now == asking.rule(rule.name)
     assert now.end_time.ToMicroseconds() < LATE.ToMicroseconds()
 
 
-def test_an_end_later_than_the_one_it_has_is_forbidden(direct: Direct, owner: psycopg.Connection) -> None:
+def test_an_end_later_than_the_one_it_has_is_forbidden(asking: Asking, owner: psycopg.Connection) -> None:
     """`STATE_TRANSITION_FORBIDDEN` (it ends before that time anyway): final, and the end stays."""
 
-    rule = direct.charge(end_time=LATE)
+    rule = asking.charge(end_time=LATE)
 
-    (told,) = all_refused(direct, owner, [an_end(rule.name, later(LATE, 1))])
+    (told,) = all_refused(asking, owner, [an_end(rule.name, later(LATE, 1))])
 
     assert (told.reason, told.metadata.get("resourceName")) == ("STATE_TRANSITION_FORBIDDEN", rule.name)
-    assert direct.rule(rule.name).end_time == LATE
+    assert asking.rule(rule.name).end_time == LATE
 
 
-def test_a_rule_that_ends_before_it_starts_never_applies(direct: Direct, ends: tuple[str, str]) -> None:
+def test_a_rule_that_ends_before_it_starts_never_applies(asking: Asking, ends: tuple[str, str]) -> None:
     """Ended while it was yet to come."""
 
-    now = direct.transfer(*ends, 1).execute_time
-    rule = direct.charge(fixed_minor_units=5, start_time=later(now, SECOND // 4))
-    ended = direct.end(rule.name)
+    now = asking.transfer(*ends, 1).execute_time
+    rule = asking.charge(fixed_minor_units=5, start_time=later(now, SECOND // 4))
+    ended = asking.end(rule.name)
     assert ended.end_time.ToMicroseconds() < rule.start_time.ToMicroseconds()
 
-    moved = direct.transfer(*ends, 10)
+    moved = asking.transfer(*ends, 10)
     while moved.execute_time.ToMicroseconds() < later(rule.start_time, SECOND // 20).ToMicroseconds():
-        moved = direct.transfer(*ends, 10)
+        moved = asking.transfer(*ends, 10)
         assert not moved.HasField("commission")
-    assert direct.rule(rule.name) == ended
+    assert asking.rule(rule.name) == ended
 
 
-def test_of_two_faults_in_an_end_the_first_documented_is_told(direct: Direct, owner: psycopg.Connection) -> None:
+def test_of_two_faults_in_an_end_the_first_documented_is_told(asking: Asking, owner: psycopg.Connection) -> None:
     """Used id before the time, the time before the state."""
 
-    used = an_end(direct.charge().name)
-    direct.ask(used, ENDED)
-    late = direct.charge(end_time=LATE).name
+    used = an_end(asking.charge().name)
+    asking.ok(used)
+    late = asking.charge(end_time=LATE).name
     nobody = f"commissionRules/{uuid4()}"
     cases = [
         (an_end("x", EARLY), "INVALID_FIELDS"),
@@ -334,85 +324,85 @@ def test_of_two_faults_in_an_end_the_first_documented_is_told(direct: Direct, ow
         (an_end(nobody), "RESOURCE_NOT_FOUND"),
     ]
 
-    told = all_refused(direct, owner, [request for request, _ in cases])
+    told = all_refused(asking, owner, [request for request, _ in cases])
     assert [answer.reason for answer in told] == [reason for _, reason in cases]
-    assert direct.refused(pb.GetCommissionRuleRequest(name=nobody)).metadata == {"resourceName": nobody}
+    assert asking.refused(pb.GetCommissionRuleRequest(name=nobody)).metadata == {"resourceName": nobody}
 
 
-def test_an_end_in_the_past_is_told_before_a_rule_that_is_not_there(direct: Direct) -> None:
+def test_an_end_in_the_past_is_told_before_a_rule_that_is_not_there(asking: Asking) -> None:
     """`INVALID_FIELDS` (an end in the past) stands before `RESOURCE_NOT_FOUND`: so nothing is kept with the id."""
 
-    told = direct.refused(an_end(f"commissionRules/{uuid4()}", EARLY))
+    told = asking.refused(an_end(f"commissionRules/{uuid4()}", EARLY))
 
     assert (told.reason, told.violations) == ("INVALID_FIELDS", ("end_time",))
 
 
-def test_the_rule_for_the_wallet_goes_before_the_labels_before_the_currencys(direct: Direct) -> None:
+def test_the_rule_for_the_wallet_goes_before_the_labels_before_the_currencys(asking: Asking) -> None:
     """Then the later start, then the newer one; as each ends, the next takes over."""
 
-    direct.open("a", labels={"tier": "gold"})
-    direct.open("b")
-    direct.open("c")
-    soon = later(direct.wallet("c").create_time, SECOND // 4)
-    newer, newest = (direct.charge(rate_millionths=rate, start_time=soon) for rate in (1, 2))
+    asking.open("a", labels={"tier": "gold"})
+    asking.open("b")
+    asking.open("c")
+    soon = later(asking.wallet("c").create_time, SECOND // 4)
+    newer, newest = (asking.charge(rate_millionths=rate, start_time=soon) for rate in (1, 2))
     # Made in the order of precedence, so that neither beginning later nor being newer helps.
     scopes: list[dict[str, Any]] = [
         {"wallet": "wallets/a"},
         {"label": pb.Label(key="tier", value="gold")},
         {},
     ]
-    rules = [direct.charge(**scope) for scope in scopes]
+    rules = [asking.charge(**scope) for scope in scopes]
     for others in ({"wallet": "wallets/b"}, {"label": pb.Label(key="tier", value="silver")}, {"currency_code": "EUR"}):
-        direct.charge(**others)
-    while direct.cost("c", "b", 1)[0] == rules[2].name:
+        asking.charge(**others)
+    while asking.cost("c", "b", 1)[0] == rules[2].name:
         pass
 
     applied = []
-    while found := direct.cost("a", "b", 1)[0]:
+    while found := asking.cost("a", "b", 1)[0]:
         applied.append(found)
-        direct.end(found)
+        asking.end(found)
 
     assert applied == [rule.name for rule in (rules[0], rules[1], newest, newer, rules[2])]
 
 
 @pytest.mark.parametrize("payer", [SOURCE, DESTINATION])
-def test_a_label_that_comes_and_goes_brings_its_rule_and_takes_it_along(direct: Direct, payer: Any) -> None:  # noqa: ANN401  # an enum
+def test_a_label_that_comes_and_goes_brings_its_rule_and_takes_it_along(asking: Asking, payer: Any) -> None:  # noqa: ANN401  # an enum
     """By UpdateWallet, on the side that pays; labels of the other side and other values do nothing."""
 
-    direct.open("a", 1000)
-    direct.open("b", 1000)
+    asking.open("a", 1000)
+    asking.open("b", 1000)
     pays, other = ("a", "b") if payer == SOURCE else ("b", "a")
-    everyone = direct.charge(rate_millionths=10_000, payer=payer)
-    rule = direct.charge(rate_millionths=200_000, payer=payer, label=pb.Label(key="tier", value="gold"))
+    everyone = asking.charge(rate_millionths=10_000, payer=payer)
+    rule = asking.charge(rate_millionths=200_000, payer=payer, label=pb.Label(key="tier", value="gold"))
 
     def charged() -> str:
-        quoted, moved = direct.cost("a", "b", 100)[0], direct.transfer("a", "b", 100).commission.rule
+        quoted, moved = asking.cost("a", "b", 100)[0], asking.transfer("a", "b", 100).commission.rule
         assert quoted == moved
         return moved
 
     assert charged() == everyone.name
-    direct.update(other, labels={"tier": "gold"})
-    direct.update(pays, labels={"tier": "silver", "kind": "gold"})
+    asking.update(other, labels={"tier": "gold"})
+    asking.update(pays, labels={"tier": "silver", "kind": "gold"})
     assert charged() == everyone.name
-    direct.update(pays, labels={"tier": "gold", "kind": "shop"})
+    asking.update(pays, labels={"tier": "gold", "kind": "shop"})
     assert charged() == rule.name
-    direct.update(pays, display_name="still gold")
+    asking.update(pays, display_name="still gold")
     assert charged() == rule.name
-    direct.update(pays, "labels")
+    asking.update(pays, "labels")
     assert charged() == everyone.name
-    direct.open("c", labels={"tier": "gold"})
-    assert direct.cost("c", "b", 100)[0] == (rule.name if payer == SOURCE else everyone.name)
+    asking.open("c", labels={"tier": "gold"})
+    assert asking.cost("c", "b", 100)[0] == (rule.name if payer == SOURCE else everyone.name)
 
 
-def test_a_rule_for_one_wallet_is_for_the_side_that_pays(direct: Direct) -> None:
+def test_a_rule_for_one_wallet_is_for_the_side_that_pays(asking: Asking) -> None:
     """Nobody else's transfers, and not the other way round."""
 
     for name in ("a", "b", "c"):
-        direct.open(name, 1000)
-    gives = direct.charge(fixed_minor_units=3, wallet="wallets/a")
-    gets = direct.charge(fixed_minor_units=4, wallet="wallets/c", payer=DESTINATION)
+        asking.open(name, 1000)
+    gives = asking.charge(fixed_minor_units=3, wallet="wallets/a")
+    gets = asking.charge(fixed_minor_units=4, wallet="wallets/c", payer=DESTINATION)
 
-    costs = {f"{one}{two}": direct.cost(one, two, 10) for one in "abc" for two in "abc" if one != two}
+    costs = {f"{one}{two}": asking.cost(one, two, 10) for one in "abc" for two in "abc" if one != two}
 
     assert costs == {
         **dict.fromkeys(["ba", "ca", "cb"], ("", 0)),
@@ -424,64 +414,64 @@ def test_a_rule_for_one_wallet_is_for_the_side_that_pays(direct: Direct) -> None
     assert costs["ac"] == (gets.name, 4)
 
 
-def test_a_rule_may_come_before_the_first_wallet_of_its_currency(direct: Direct, owner: psycopg.Connection) -> None:
+def test_a_rule_may_come_before_the_first_wallet_of_its_currency(asking: Asking, owner: psycopg.Connection) -> None:
     """Nothing of it stays where it was only validated; then it charges the first transfer there is."""
 
     request = with_rule(currency_code="KWD", rate_millionths=100_000)
-    tried = direct.ask(changed(request, validate_only=True), CREATED)
+    tried = asking.ok(changed(request, validate_only=True))
     assert (tried.rule.name, tried.replayed, count(owner, "wallets")) == ("", False, 0)
-    rule = direct.ask(request, CREATED).rule
+    rule = asking.ok(request).rule
 
-    direct.open("a", 1000, "KWD")
-    direct.open("b", currency="KWD")
-    moved = direct.transfer("a", "b", 105, currency="KWD")
+    asking.open("a", 1000, "KWD")
+    asking.open("b", currency="KWD")
+    moved = asking.transfer("a", "b", 105, currency="KWD")
 
     assert (moved.commission.rule, moved.commission.amount) == (rule.name, money(11, "KWD"))
-    assert direct.balances("a", "b", "system:commission:KWD", "system:external:KWD") == [884, 105, 11, -1000]
-    wallets = direct.ask(wallet_pb.ListWalletsRequest(), wallet_pb.ListWalletsResponse).wallets
+    assert asking.balances("a", "b", "system:commission:KWD", "system:external:KWD") == [884, 105, 11, -1000]
+    wallets = asking.ok(wallet_pb.ListWalletsRequest()).wallets
     assert [wallet.name for wallet in wallets] == ["wallets/b", "wallets/a"]
 
 
-def test_rules_of_one_currency_charge_no_other(direct: Direct) -> None:
+def test_rules_of_one_currency_charge_no_other(asking: Asking) -> None:
     """Each currency has its own rules and its own commission wallet."""
 
     for currency in ("USD", "EUR"):
-        direct.open(f"a-{currency.lower()}", 100, currency)
-        direct.open(f"b-{currency.lower()}", currency=currency)
-    rule = direct.charge(fixed_minor_units=1, currency_code="EUR")
+        asking.open(f"a-{currency.lower()}", 100, currency)
+        asking.open(f"b-{currency.lower()}", currency=currency)
+    rule = asking.charge(fixed_minor_units=1, currency_code="EUR")
 
-    free = direct.transfer("a-usd", "b-usd", 10)
-    charged = direct.transfer("a-eur", "b-eur", 10, currency="EUR")
+    free = asking.transfer("a-usd", "b-usd", 10)
+    charged = asking.transfer("a-eur", "b-eur", 10, currency="EUR")
 
     both = transaction_pb.BatchTransferRequest(mode=transaction_pb.BATCH_MODE_ATOMIC, request_id=new_id())
     for currency in ("USD", "EUR"):
         source, destination = (f"wallets/{side}-{currency.lower()}" for side in "ab")
         both.items.add(source=source, destination=destination, amount=money(10, currency))
-    results = direct.ask(both, transaction_pb.BatchTransferResponse).results
+    results = asking.ok(both).results
 
     assert (free.HasField("commission"), charged.commission.rule) == (False, rule.name)
     assert [result.transaction.commission.rule for result in results] == ["", rule.name]
-    assert direct.balances("system:commission:USD", "system:commission:EUR") == [0, 2]
+    assert asking.balances("system:commission:USD", "system:commission:EUR") == [0, 2]
 
 
 def test_a_rule_that_is_only_tried_is_answered_and_not_made(
-    direct: Direct, owner: psycopg.Connection, ends: tuple[str, str]
+    asking: Asking, owner: psycopg.Connection, ends: tuple[str, str]
 ) -> None:
     """Neither created nor ended; the id stays free, and a repeat of a real call is told as such."""
 
     create = with_rule(end_time=LATE)
     before = everything(owner)
-    tried = direct.ask(changed(create, validate_only=True), CREATED)
+    tried = asking.ok(changed(create, validate_only=True))
     assert everything(owner) == before
 
-    made = direct.ask(create, CREATED)
-    again = direct.ask(changed(create, validate_only=True), CREATED)
+    made = asking.ok(create)
+    again = asking.ok(changed(create, validate_only=True))
     end = an_end(made.rule.name)
     before = everything(owner)
-    tried_end = direct.ask(changed(end, validate_only=True), ENDED)
+    tried_end = asking.ok(changed(end, validate_only=True))
     assert everything(owner) == before
-    charged = direct.cost(*ends, 100)
-    ended = direct.ask(end, ENDED)
+    charged = asking.cost(*ends, 100)
+    ended = asking.ok(end)
 
     assert tried.rule.name == ""
     assert {tried.replayed, made.replayed, tried_end.replayed} == {False}
@@ -490,13 +480,13 @@ def test_a_rule_that_is_only_tried_is_answered_and_not_made(
     assert (again.rule, again.replayed) == (made.rule, True)
     assert charged == (made.rule.name, 1)
     assert changed(tried_end.rule, end_time=None) == changed(ended.rule, end_time=None)
-    assert direct.ask(changed(end, validate_only=True), ENDED).replayed
+    assert asking.ok(changed(end, validate_only=True)).replayed
 
 
-def test_a_repeat_returns_the_rule_as_it_is_now(direct: Direct, owner: psycopg.Connection) -> None:
+def test_a_repeat_returns_the_rule_as_it_is_now(asking: Asking, owner: psycopg.Connection) -> None:
     """Creates nothing; other words under the same id are refused, each of them, by any method."""
 
-    direct.open("alice")
+    asking.open("alice")
     request = with_rule(
         threshold_minor_units=1,
         fixed_minor_units=1,
@@ -506,11 +496,11 @@ def test_a_repeat_returns_the_rule_as_it_is_now(direct: Direct, owner: psycopg.C
         start_time=later(LATE, -9),
         end_time=LATE,
     )
-    made = direct.ask(request, CREATED).rule
-    now = direct.end(made.name, later(LATE, -1))
+    made = asking.ok(request).rule
+    now = asking.end(made.name, later(LATE, -1))
     before = everything(owner)
 
-    again = direct.ask(changed(request, request_id=request.request_id.upper()), CREATED)
+    again = asking.ok(changed(request, request_id=request.request_id.upper()))
     others: dict[str, Any] = {
         "currency_code": "EUR",
         "threshold_minor_units": 2,
@@ -535,7 +525,7 @@ def test_a_repeat_returns_the_rule_as_it_is_now(direct: Direct, owner: psycopg.C
 
     assert (again.rule, again.replayed) == (now, True)
     for other in reused:
-        told = direct.refused(other)
+        told = asking.refused(other)
         assert (told.code, told.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED"), other
         assert told.metadata == {
             "requestId": request.request_id,
@@ -545,15 +535,15 @@ def test_a_repeat_returns_the_rule_as_it_is_now(direct: Direct, owner: psycopg.C
     assert everything(owner) == before
 
 
-def test_one_rule_sent_by_many_is_made_and_ended_once(direct: Direct, owner: psycopg.Connection) -> None:
+def test_one_rule_sent_by_many_is_made_and_ended_once(asking: Asking, owner: psycopg.Connection) -> None:
     """Twenty at once with the same id, creating and then ending."""
 
     create = with_rule()
-    made = together([partial(direct.ask, create, CREATED)] * 20)
-    names = {answer.rule.name for answer in made if isinstance(answer, CREATED)}
+    made = together([partial(asking.ok, create)] * 20)
+    names = {answer.rule.name for answer in made if isinstance(answer, pb.CreateCommissionRuleResponse)}
     (name,) = names
     end = an_end(name)
-    ended = together([partial(direct.ask, end, ENDED)] * 20)
+    ended = together([partial(asking.ok, end)] * 20)
 
     told = [[getattr(answer, "replayed", answer) for answer in answers] for answers in (made, ended)]
     assert [answers.count(False) for answers in told] == [1, 1]
@@ -562,17 +552,17 @@ def test_one_rule_sent_by_many_is_made_and_ended_once(direct: Direct, owner: psy
     assert facts(owner, name) == ["commission_rule.created", "commission_rule.ended"]
 
 
-def test_rules_are_listed_newest_first_page_by_page_and_by_filter(direct: Direct) -> None:
+def test_rules_are_listed_newest_first_page_by_page_and_by_filter(asking: Asking) -> None:
     """Ended ones too; one without an end ends after every time."""
 
-    direct.open("alice")
+    asking.open("alice")
     rules = [
-        direct.charge(wallet="wallets/alice"),
-        direct.charge(currency_code="EUR", end_time=LATE),
-        direct.charge(start_time=LATE),
-        direct.charge(label=pb.Label(key="tier", value="gold")),
+        asking.charge(wallet="wallets/alice"),
+        asking.charge(currency_code="EUR", end_time=LATE),
+        asking.charge(start_time=LATE),
+        asking.charge(label=pb.Label(key="tier", value="gold")),
     ]
-    rules[3] = direct.end(rules[3].name)
+    rules[3] = asking.end(rules[3].name)
     at = rules[1].create_time.ToJsonString()
     filters = {
         'currency_code = "EUR"': [1],
@@ -586,26 +576,26 @@ def test_rules_are_listed_newest_first_page_by_page_and_by_filter(direct: Direct
         'end_time <= "2100-01-01T00:00:00Z"': [3, 1],
     }
 
-    assert listed(direct) == rules[::-1]
-    assert listed(direct, page_size=1) == rules[::-1]
+    assert listed(asking) == rules[::-1]
+    assert listed(asking, page_size=1) == rules[::-1]
     for filter_, expected in filters.items():
-        assert listed(direct, filter=filter_) == [rules[number] for number in expected], filter_
+        assert listed(asking, filter=filter_) == [rules[number] for number in expected], filter_
     for bad in ('state = "x"', "rate_millionths = 5", 'currency_code < "EUR"', 'wallet = "a" OR wallet = "b"'):
-        assert direct.refused(pb.ListCommissionRulesRequest(filter=bad)).reason == "FILTER_INVALID"
-    first = direct.ask(pb.ListCommissionRulesRequest(page_size=1), pb.ListCommissionRulesResponse)
+        assert asking.refused(pb.ListCommissionRulesRequest(filter=bad)).reason == "FILTER_INVALID"
+    first = asking.ok(pb.ListCommissionRulesRequest(page_size=1))
     other = pb.ListCommissionRulesRequest(filter='currency_code = "USD"', page_token=first.next_page_token)
-    assert direct.refused(other).reason == "PAGE_TOKEN_INVALID"
+    assert asking.refused(other).reason == "PAGE_TOKEN_INVALID"
 
 
-def test_a_frozen_or_closed_wallet_does_not_stand_in_a_rules_way(direct: Direct) -> None:
+def test_a_frozen_or_closed_wallet_does_not_stand_in_a_rules_way(asking: Asking) -> None:
     """A rule names a wallet; what may happen to the wallet's money is another thing."""
 
     for name in ("cold", "gone", "b"):
-        direct.open(name)
-    direct.ask(wallet_pb.FreezeWalletRequest(name="wallets/cold", request_id=new_id()), wallet_pb.FreezeWalletResponse)
-    direct.ask(wallet_pb.CloseWalletRequest(name="wallets/gone", request_id=new_id()), wallet_pb.CloseWalletResponse)
+        asking.open(name)
+    asking.ok(wallet_pb.FreezeWalletRequest(name="wallets/cold", request_id=new_id()))
+    asking.ok(wallet_pb.CloseWalletRequest(name="wallets/gone", request_id=new_id()))
 
-    rules = [direct.charge(wallet=f"wallets/{name}", fixed_minor_units=1) for name in ("cold", "gone")]
+    rules = [asking.charge(wallet=f"wallets/{name}", fixed_minor_units=1) for name in ("cold", "gone")]
 
-    assert [direct.cost(name, "b", 1)[0] for name in ("cold", "gone")] == [rule.name for rule in rules]
-    assert direct.answer(a_quote("b", "cold", 1)).code == "OK"
+    assert [asking.cost(name, "b", 1)[0] for name in ("cold", "gone")] == [rule.name for rule in rules]
+    assert asking.answer(a_quote("b", "cold", 1)).code == "OK"

@@ -15,8 +15,9 @@ import pytest
 from sqlalchemy import event
 from wallet.v1 import transaction_service_pb2 as pb
 
-from tests.support.asking import Asking, all_pages, at_once, deposit, meanwhile, open_wallets, stamp, transfer, written
+from tests.support.asking import Asking, all_pages, at_once, meanwhile, written
 from tests.support.long_history import BEGAN, write_history
+from tests.support.requests import stamp
 from tests.support.wire import Answer
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
@@ -60,13 +61,6 @@ class Idle(Asking):
         self._channel = grpc.insecure_channel(
             target, options=[(f"grpc.{name}", value) for name, value in options.items()]
         )
-
-
-@pytest.fixture
-def asking(server: str) -> Iterator[Asking]:
-    """Return a bare channel to the server."""
-    with Asking(server) as asking:
-        yield asking
 
 
 @contextmanager
@@ -140,7 +134,7 @@ def begun(asking: Asking, request: pb.ExportStatementRequest) -> Any:  # noqa: A
 def test_an_export_has_the_entries_of_the_statement_in_several_parts(asking: Asking, owner: psycopg.Connection) -> None:
     """3,200 of them, oldest first, byte for byte as wide as they get; no part is too large for any client."""
 
-    open_wallets(asking, "alice", "bob")
+    asking.open_all("alice", "bob")
     write_history(owner, 3200, description='"\U0001f4a5' * 128)
 
     found = parts(asking, export())
@@ -157,10 +151,10 @@ def test_any_words_come_through_in_any_currency(asking: Asking) -> None:
     """Commas, quotes, ends of lines, Persian, formulas; no decimals, two, three; amounts that fill 64 bits."""
 
     for wallet, currency, exponent in (("alice", "USD", 2), ("jun", "JPY", 0), ("bahar", "BHD", 3)):
-        open_wallets(asking, wallet, f"{wallet}-2", currency=currency)
+        asking.open_all(wallet, f"{wallet}-2", currency=currency)
         for number, words in enumerate(HOSTILE):
-            deposit(asking, wallet, 10**number, currency=currency, description=words, external_reference=words[::-1])
-        deposit(asking, f"{wallet}-2", 2**63 - 10**11, currency=currency)
+            asking.deposit(wallet, 10**number, currency=currency, description=words, external_reference=words[::-1])
+        asking.deposit(f"{wallet}-2", 2**63 - 10**11, currency=currency)
         for whose in (wallet, f"{wallet}-2", f"system:external:{currency}"):
             rows = read(b"".join(parts(asking, export(wallet=whose))))
             assert rows == [line(entry, exponent) for entry in entries(asking, whose)]
@@ -171,8 +165,8 @@ def test_any_words_come_through_in_any_currency(asking: Asking) -> None:
 def test_an_export_of_nothing_is_a_header(asking: Asking) -> None:
     """Of an empty wallet, of a range before it existed, of one in the future."""
 
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 5)
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 5)
 
     for request in (export(wallet="bob"), export(FIRST, BEGAN), export(LAST - timedelta(days=9), LAST)):
         assert b"".join(parts(asking, request)) == HEADER.encode()
@@ -199,7 +193,7 @@ def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_
     """The next hears SERVER_OVERLOADED; read to its end, refused, cancelled, cut off, past its deadline: it is free."""
 
     with served(app, settings, exports_max=2) as asking:
-        open_wallets(asking, "alice", "bob")
+        asking.open_all("alice", "bob")
         write_history(owner, 2100, description=WIDE)
         request = export()
         first, second = begun(asking, request), begun(asking, request)
@@ -234,7 +228,7 @@ def test_an_export_that_takes_too_long_is_cut_off(app: App, settings: Settings, 
     """A caller that neither reads on nor leaves keeps no place for ever: CANCELLED, not as if it were whole."""
 
     with served(app, settings, exports_max=1, export_longest_s=0.4) as asking:
-        open_wallets(asking, "alice", "bob")
+        asking.open_all("alice", "bob")
         write_history(owner, 2100, description=WIDE)
         stuck = begun(asking, export())
 
@@ -248,7 +242,7 @@ def test_the_server_reads_no_further_than_its_caller(app: App, settings: Setting
     asked: list[object] = []
     event.listen(app.reads.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
     with served(app, settings) as asking:
-        open_wallets(asking, "alice", "bob")
+        asking.open_all("alice", "bob")
         write_history(owner, 6000, description=WIDE)
         asked.clear()
         stream = begun(asking, export())
@@ -272,7 +266,7 @@ def test_an_export_goes_on_where_its_connections_are_cut(
     """A database that was restarted in between costs nobody the file."""
 
     with served(app, settings, health_interval_s=60.0) as asking:
-        open_wallets(asking, "alice", "bob")
+        asking.open_all("alice", "bob")
         write_history(owner, 4100, description=WIDE)
         stream = begun(asking, export())
         owner.execute(
@@ -287,9 +281,9 @@ def test_an_export_goes_on_where_its_connections_are_cut(
 def test_an_export_is_whole_while_transfers_go_on(asking: Asking) -> None:
     """What is booked meanwhile is in it up to some point, without gaps, and not beyond."""
 
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 10_000)
-    with meanwhile(lambda: transfer(asking, "alice", "bob", 1)):
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 10_000)
+    with meanwhile(lambda: asking.transfer("alice", "bob", 1)):
         files = at_once([lambda: b"".join(parts(asking, export()))] * 8)
     told = {entry.sequence: line(entry) for entry in entries(asking)}
 
@@ -305,7 +299,7 @@ def test_a_server_that_stops_ends_its_exports_and_begins_none(
 
     got: list[bytes] = []
     with served(app, settings) as asking:
-        open_wallets(asking, "alice", "bob")
+        asking.open_all("alice", "bob")
         write_history(owner, 3100, description=WIDE)
         going_on, left_alone = begun(asking, export()), begun(asking, export())
 
@@ -328,7 +322,7 @@ def test_a_server_that_stops_ends_its_exports_and_begins_none(
     else:
         assert (ended.code, ended.reason, ended.retry_ms is None) == ("UNAVAILABLE", "SERVER_DRAINING", False)
     assert asking.told(left_alone).code == "UNAVAILABLE"
-    asking.close()
+    asking.hang_up()
 
 
 def is_begun(asking: Asking, request: pb.ExportStatementRequest) -> bool:

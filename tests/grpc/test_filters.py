@@ -2,7 +2,7 @@
 
 import operator
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,7 +11,6 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
-import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
-from tests.support.asking import Asking, all_pages, deposit, open_wallets, written
+from tests.support.asking import Asking, all_pages, written
 from tests.support.long_history import BEGAN, STEP, write_history
 from tests.support.one_of_each import one_of_each
 from wallet_core.domain import lists
@@ -178,13 +177,6 @@ LISTS: dict[str, Listed] = {
 }
 
 
-@pytest.fixture
-def asking(server: str) -> Iterator[Asking]:
-    """Return a bare channel to the server."""
-    with Asking(server) as asking:
-        yield asking
-
-
 def listed(asking: Asking, what: str, filter_: str = "", size: int = 1000) -> list[Any]:
     """Return all rows of a list that fit a filter."""
     found = LISTS[what]
@@ -280,8 +272,8 @@ def test_a_value_that_looks_like_something_else_is_a_value(asking: Asking, owner
         f"w-{number}": value.translate({ord(blank): " " for blank in "\n\t\r"}) for number, value in enumerate(HOSTILE)
     }
     for number, value in enumerate(HOSTILE):
-        open_wallets(asking, f"w-{number}", display_name=value, labels={"k": labelled[f"w-{number}"]})
-        deposit(asking, f"w-{number}", 5, external_reference=value, labels={"k": labelled[f"w-{number}"]})
+        asking.open_all(f"w-{number}", display_name=value, labels={"k": labelled[f"w-{number}"]})
+        asking.deposit(f"w-{number}", 5, external_reference=value, labels={"k": labelled[f"w-{number}"]})
     everybody = {f"wallets/w-{number}" for number in range(len(HOSTILE))}
 
     for number, value in enumerate(HOSTILE):
@@ -307,7 +299,7 @@ def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(
     """Pages are short or empty on the way, their tokens go on; nothing is found twice, and the last token is empty."""
 
     count = 2 * STRETCH + 101
-    open_wallets(asking, "alice", "bob")
+    asking.open_all("alice", "bob")
     write_history(owner, count)
     wanted: dict[str, Callable[[int], bool]] = {
         'labels.tier = "gold"': lambda n: n % 500 == 3,
@@ -332,7 +324,7 @@ def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(
 def test_other_lists_go_on_after_a_stretch_without_a_match_too(asking: Asking, owner: psycopg.Connection) -> None:
     """Among more rows than a page looks at, all made at the same instant, the oldest and the newest are found."""
 
-    open_wallets(asking, "alice")
+    asking.open("alice")
     owner.execute(
         """
         INSERT INTO withdrawals (id, wallet, amount, bank_account, description, execute_time, create_time, update_time,
@@ -355,7 +347,7 @@ def test_other_lists_go_on_after_a_stretch_without_a_match_too(asking: Asking, o
 def test_a_range_of_times_is_exact_to_the_microsecond_at_both_ends(asking: Asking, owner: psycopg.Connection) -> None:
     """Any two ends, open or closed, among entries of which three share each instant; in any zone."""
 
-    open_wallets(asking, "alice", "bob")
+    asking.open_all("alice", "bob")
     write_history(owner, 90)
     times = {n: BEGAN + (n - 1) // 3 * STEP for n in range(90, 0, -1)}
     offsets = st.integers(-3, 63)

@@ -1,7 +1,7 @@
 """Lists: pages without gaps, what S7 asks for, and tokens that fit one list only."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -18,20 +18,10 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals
-from tests.support.asking import (
-    Asking,
-    all_pages,
-    at_once,
-    deposit,
-    many_transfers,
-    money,
-    open_wallets,
-    reverse,
-    stamp,
-    transfer,
-)
+from tests.support.asking import Asking, all_pages, at_once, many_transfers
 from tests.support.long_history import BEGAN, write_history
 from tests.support.one_of_each import LATER
+from tests.support.requests import money, stamp
 from wallet_core.usecases.app import App
 
 ALICE = "wallets/alice"
@@ -46,13 +36,6 @@ LISTS: dict[str, Callable[..., Any]] = {
     "rules": commission_pb.ListCommissionRulesRequest,
 }
 OF_A_WALLET = ("transactions", "withdrawals", "scheduled_deposits", "holds")
-
-
-@pytest.fixture
-def asking(server: str) -> Iterator[Asking]:
-    """Return a bare channel to the server."""
-    with Asking(server) as asking:
-        yield asking
 
 
 def make(asking: Asking, what: str, count: int) -> list[str]:
@@ -78,8 +61,8 @@ def make(asking: Asking, what: str, count: int) -> list[str]:
 @pytest.fixture
 def filled(asking: Asking) -> Asking:
     """Return a channel to books with five of everything."""
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 100)
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 100)
     for what, count in {**dict.fromkeys(LISTS, 5), "wallets": 3, "transactions": 4}.items():
         make(asking, what, count)
     return asking
@@ -111,8 +94,8 @@ def test_pages_of_any_size_are_the_same_list(filled: Asking) -> None:
 def test_a_list_that_grows_while_it_is_read_has_no_gap_and_nothing_twice(asking: Asking) -> None:
     """S8: 250 rows in pages of 100, more made in between, several at the same instant: newest first, none missed."""
 
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 10_000)
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 10_000)
     for what, size in {**dict.fromkeys(LISTS, 10), "transactions": 100, "withdrawals": 100}.items():
         before = page(asking, what, page_size=1000)[0]
         made = make(asking, what, size * 5 // 2 - len(before))
@@ -134,13 +117,13 @@ def test_deposits_and_a_withdrawal_are_told_apart_by_state_and_type(asking: Aski
     """S7: two deposits and one withdrawal, by state 1, by type 2, by both 1; a word that does not exist is refused."""
 
     del bank
-    open_wallets(asking, "alice")
-    deposit(asking, "alice", 30)
-    second = deposit(asking, "alice", 40)
+    asking.open("alice")
+    asking.deposit("alice", 30)
+    second = asking.deposit("alice", 40)
     scheduled = schedule_pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(5), request_id=str(uuid4()))
     withdrawal = asking.ok(scheduled).withdrawal.name
     pay_due_withdrawals.run_once(app)
-    reverse(asking, second, 10)
+    asking.reverse(second, 10)
 
     def listed(filter_: str) -> list[int]:
         return [
@@ -169,7 +152,7 @@ def test_a_page_size_is_fifty_by_default_a_thousand_at_the_most_and_never_negati
 ) -> None:
     """0 means 50; 5000 means 1000; -1 is refused by name, before the wallet is looked for."""
 
-    open_wallets(asking, "alice", "bob")
+    asking.open_all("alice", "bob")
     write_history(owner, 1001)
     owner.execute(
         """
@@ -197,7 +180,7 @@ def test_the_largest_page_of_the_widest_rows_can_be_read(asking: Asking, owner: 
     """A client that leaves gRPC's limit of 4 MiB as it is gets every page that it may ask for."""
 
     labels = Jsonb({f"l-{number:02}{'-' * 59}": "x" * 63 for number in range(32)})
-    open_wallets(asking, "alice", "bob")
+    asking.open_all("alice", "bob")
     write_history(owner, 1000, description="\U0001f4a5" * 256)
     owner.execute(
         """
@@ -289,7 +272,7 @@ def test_of_several_faults_the_first_documented_is_told(asking: Asking) -> None:
 def test_a_list_is_of_the_wallet_that_was_asked_for(filled: Asking) -> None:
     """Others' are not in it; without a wallet all are; system wallets have histories, and are not among wallets."""
 
-    transfer(filled, "bob", "alice", 1)
+    filled.transfer("bob", "alice", 1)
     names = {what: page(filled, what)[0] for what in LISTS}
 
     for what in ("withdrawals", "scheduled_deposits", "holds"):
@@ -307,7 +290,7 @@ def test_a_read_that_has_to_wait_for_a_table_is_told_a_reason_of_reads(
 ) -> None:
     """As while the database's owner changes it: TRANSACTION_CONFLICT is documented for calls that change something."""
 
-    open_wallets(asking, "alice")
+    asking.open("alice")
     reads = [
         wallet_pb.GetWalletRequest(name=ALICE),
         wallet_pb.ListWalletsRequest(),

@@ -1,27 +1,18 @@
 """Receipts over the wire: of every type of transaction, in both languages, the same bytes for ever."""
 
-from collections.abc import Iterator
 from uuid import uuid4
 
-import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
 from tests.documents.samples import text_of
-from tests.support.asking import Asking, deposit, open_wallets, reverse, transfer
+from tests.support.asking import Asking
 from tests.support.one_of_each import one_of_each
 from wallet_core.usecases.app import App
 
 LANGUAGES = ("en", "fa")
-
-
-@pytest.fixture
-def asking(server: str) -> Iterator[Asking]:
-    """Return a bare channel to the server."""
-    with Asking(server) as asking:
-        yield asking
 
 
 def receipt(asking: Asking, name: str, language: str = "") -> pb.GetReceiptResponse:
@@ -63,14 +54,14 @@ PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹\u066c\u066b")
 def test_a_receipt_is_the_same_bytes_whatever_has_happened_since(asking: Asking) -> None:
     """Reversed, its wallets renamed, labelled, frozen; empty means English."""
 
-    open_wallets(asking, "alice", "bob", display_name="Before")
-    deposit(asking, "alice", 1000)
-    moved = transfer(asking, "alice", "bob", 999, description="Rent", external_reference="r-1")
+    asking.open_all("alice", "bob", display_name="Before")
+    asking.deposit("alice", 1000)
+    moved = asking.transfer("alice", "bob", 999, description="Rent", external_reference="r-1")
     before = {language: receipt(asking, moved.name, language) for language in LANGUAGES}
     assert before["en"].pdf != before["fa"].pdf
 
-    reverse(asking, moved, 9)
-    reverse(asking, moved)
+    asking.reverse(moved, 9)
+    asking.reverse(moved)
     for wallet in ("alice", "bob"):
         renamed = wallet_pb.Wallet(name=f"wallets/{wallet}", display_name="After", labels={"k": "v"})
         mask = FieldMask(paths=["display_name", "labels"])
@@ -84,7 +75,7 @@ def test_a_receipt_is_the_same_bytes_whatever_has_happened_since(asking: Asking)
 def test_a_receipt_of_nothing_or_in_no_language_is_refused(asking: Asking) -> None:
     """NOT_FOUND with the name; other languages, and other spellings of ours, INVALID_ARGUMENT, which comes first."""
 
-    open_wallets(asking, "alice")
+    asking.open("alice")
     name = f"transactions/{uuid4()}"
 
     unknown = asking.refused(pb.GetReceiptRequest(name=name, language="fa"))
@@ -101,10 +92,10 @@ def test_a_receipt_of_nothing_or_in_no_language_is_refused(asking: Asking) -> No
 def test_any_words_that_a_transaction_may_have_fit_on_its_receipt(asking: Asking) -> None:
     """Controls, private and missing characters, other directions, no words at all: a PDF, never an error."""
 
-    open_wallets(asking, "alice")
+    asking.open("alice")
     odd = "\u202e\u2066\u200d\ufeff\ufdfa\ufffe\U0010ffff\U000e0001\u0301\u0e33\x01\x7f\x85\u2028\t\r\n%()<>\\{}"
     words = [odd, odd[::-1] * 8, "".join(map(chr, range(0x600, 0x700)))]
 
     for number, description in enumerate(words):
-        made = deposit(asking, "alice", 1, description=description, external_reference=description[:128])
+        made = asking.deposit("alice", 1, description=description, external_reference=description[:128])
         assert made.name in text_of(receipt(asking, made.name, LANGUAGES[number % 2]).pdf), number

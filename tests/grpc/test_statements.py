@@ -1,34 +1,25 @@
 """Statements: what a replay of the entries says, exact to the microsecond, page by page, also while money moves."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wallet.v1 import transaction_service_pb2 as pb
 
 from bank_stub.server import BankServer
-from tests.support.asking import (
-    Asking,
-    all_pages,
-    deposit,
-    meanwhile,
-    money,
-    open_wallets,
-    stamp,
-    transfer,
-)
+from tests.support.asking import Asking, all_pages, meanwhile
 from tests.support.database import Database
 from tests.support.gathering import waiting_backends
 from tests.support.long_history import BEGAN, Line, history, write_history
 from tests.support.one_of_each import one_of_each
+from tests.support.requests import money, stamp
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
@@ -41,13 +32,6 @@ GET = "TransactionService/GetStatement"
 
 # By type: how many entries, what they added, what they took.
 Totals = dict[str, tuple[int, int, int]]
-
-
-@pytest.fixture
-def asking(server: str) -> Iterator[Asking]:
-    """Return a bare channel to the server."""
-    with Asking(server) as asking:
-        yield asking
 
 
 def statement(start: datetime = FIRST, end: datetime = LAST, wallet: str = ALICE, **fields: Any) -> Any:  # noqa: ANN401  # a request
@@ -107,7 +91,7 @@ def check_page(page: pb.GetStatementResponse) -> None:
 def test_a_statement_says_what_a_replay_of_the_entries_says(asking: Asking, owner: psycopg.Connection) -> None:
     """Any range over 3,200 entries, three at each instant: opening, closing, totals by type, entries in pages."""
 
-    open_wallets(asking, "alice", "bob")
+    asking.open_all("alice", "bob")
     write_history(owner, 3200)
     written = {wallet: history(owner, wallet) for wallet in ("alice", "bob", "system:external:USD")}
     instants = st.integers(-3, 2140).map(lambda offset: BEGAN + offset * US) | st.sampled_from([FIRST, LAST - US])
@@ -149,9 +133,9 @@ def test_a_statement_says_what_a_replay_of_the_entries_says(asking: Asking, owne
 def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(asking: Asking) -> None:
     """To the microsecond, of what was booked just now."""
 
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 100)
-    moved = transfer(asking, "alice", "bob", 7, description="d", external_reference="r")
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 100)
+    moved = asking.transfer("alice", "bob", 7, description="d", external_reference="r")
     time = moved.execute_time.ToDatetime(tzinfo=UTC)
 
     cases = {(time, time + US): [moved.name], (time - US, time): [], (time + US, time + 2 * US): []}
@@ -176,8 +160,8 @@ def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(asking: Asking) -
 def test_an_end_between_two_microseconds_is_not_moved(asking: Asking) -> None:
     """Protos tell nanoseconds: an entry is before an end a nanosecond later, and is not after such a start."""
 
-    open_wallets(asking, "alice")
-    time = deposit(asking, "alice", 5).execute_time
+    asking.open("alice")
+    time = asking.deposit("alice", 5).execute_time
     later = Timestamp(seconds=time.seconds, nanos=time.nanos + 1)
 
     upto = asking.ok(pb.GetStatementRequest(wallet=ALICE, start_time=stamp(FIRST), end_time=later))
@@ -189,8 +173,8 @@ def test_an_end_between_two_microseconds_is_not_moved(asking: Asking) -> None:
 def test_any_range_whose_start_is_before_its_end_is_one(asking: Asking) -> None:
     """From the first nanosecond that protos can tell to the last; of less than a microsecond, which holds nothing."""
 
-    open_wallets(asking, "alice")
-    time = deposit(asking, "alice", 5).execute_time
+    asking.open("alice")
+    time = asking.deposit("alice", 5).execute_time
     first, last = Timestamp(seconds=-62135596800), Timestamp(seconds=253402300799, nanos=999_999_999)
     short = Timestamp(seconds=time.seconds, nanos=time.nanos + 1), Timestamp(seconds=time.seconds, nanos=time.nanos + 2)
 
@@ -206,8 +190,8 @@ def test_any_range_whose_start_is_before_its_end_is_one(asking: Asking) -> None:
 def test_a_range_without_entries_has_two_equal_ends(asking: Asking) -> None:
     """Before the wallet existed, between entries, after the last, in the future, of a wallet that is empty."""
 
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 100)
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 100)
     now = asking.ok(statement()).entries[0].execute_time.ToDatetime(tzinfo=UTC)
     ranges = {
         (FIRST, FIRST + US): 0,
@@ -253,9 +237,9 @@ def test_a_range_that_is_none_is_refused(asking: Asking) -> None:
 def test_of_several_faults_the_first_documented_is_told(asking: Asking) -> None:
     """Fields, then the token, which is bound to wallet and range, then the wallet."""
 
-    open_wallets(asking, "alice", "bob")
+    asking.open_all("alice", "bob")
     for _ in range(3):
-        deposit(asking, "alice", 1)
+        asking.deposit("alice", 1)
     token = asking.ok(statement(page_size=1)).next_page_token
 
     assert asking.refused(statement(wallet="wallets/nobody", page_token="x", page_size=-1)).violations == ("page_size",)
@@ -282,14 +266,14 @@ def test_a_range_is_provisional_while_something_may_still_fall_into_it(
 ) -> None:
     """Not where it ended an hour ago, though nothing is in it; but where a transaction under way is yet to come in."""
 
-    open_wallets(asking, "alice")
-    opened = deposit(asking, "alice", 1).execute_time.ToDatetime(tzinfo=UTC)
+    asking.open("alice")
+    opened = asking.deposit("alice", 1).execute_time.ToDatetime(tzinfo=UTC)
     ends = {FIRST + US: False, opened - HOUR: False, opened: True, opened + HOUR: True, LAST: True}
     assert {end: asking.ok(statement(end=end)).provisional for end in ends} == ends
 
     with ThreadPoolExecutor(1) as pool, owner.transaction():
         owner.execute("LOCK TABLE outbox IN SHARE MODE")  # the deposit has its time, and waits to be written
-        under_way = pool.submit(deposit, asking, "alice", 5)
+        under_way = pool.submit(asking.deposit, "alice", 5)
         assert wait_until(lambda: bool(waiting_backends(database.url)), timeout_s=5, poll_s=0.001)
         ((now,),) = owner.execute("SELECT clock_timestamp()").fetchall()
         before = asking.ok(statement(end=now))
@@ -304,9 +288,9 @@ def test_a_range_is_provisional_while_something_may_still_fall_into_it(
 def test_every_page_sums_up_while_transfers_go_on(asking: Asking) -> None:
     """Each page is of one instant; a range that is over does not change; pages follow on each other."""
 
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 1000)
-    with meanwhile(lambda: [transfer(asking, "alice", "bob", 2), transfer(asking, "bob", "alice", 1)]):
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 1000)
+    with meanwhile(lambda: [asking.transfer("alice", "bob", 2), asking.transfer("bob", "alice", 1)]):
         for _ in range(5):
             pages = all_pages(asking, statement(page_size=9))
             for page in pages:
@@ -346,11 +330,11 @@ def test_statements_of_all_wallets_of_a_currency_sum_to_nothing(
 def test_a_statement_whose_totals_no_number_holds_is_refused_with_a_documented_reason(asking: Asking) -> None:
     """Much went to and fro: the sums pass 2^63 - 1 though no balance does."""
 
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 2**62)
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 2**62)
     for _ in range(2):
-        transfer(asking, "alice", "bob", 2**62)
-        transfer(asking, "bob", "alice", 2**62)
+        asking.transfer("alice", "bob", 2**62)
+        asking.transfer("bob", "alice", 2**62)
     protos = (ROOT / "protos/wallet/v1/transaction_service.proto").read_text()
     documented = protos.partition("rpc GetStatement(")[0].rpartition("// Errors:")[2]
 
@@ -362,10 +346,10 @@ def test_a_statement_whose_totals_no_number_holds_is_refused_with_a_documented_r
 def test_a_statement_of_a_part_can_be_had_where_the_totals_of_all_are_too_large(asking: Asking) -> None:
     """Whoever is refused can still ask for less."""
 
-    open_wallets(asking, "alice", "bob")
-    deposit(asking, "alice", 2**63 - 1)
-    transfer(asking, "alice", "bob", 2**63 - 1)
-    back = transfer(asking, "bob", "alice", 2**63 - 1).execute_time.ToDatetime(tzinfo=UTC)
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 2**63 - 1)
+    asking.transfer("alice", "bob", 2**63 - 1)
+    back = asking.transfer("bob", "alice", 2**63 - 1).execute_time.ToDatetime(tzinfo=UTC)
 
     first, second = asking.ok(statement(end=back)), asking.ok(statement(start=back))
 

@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.support.books import balance_of, deposit, open_wallet, request, transfer
+from tests.support.books import balance_of, deposit, open_wallet, transfer
+from tests.support.commands import a_withdrawal
 from tests.support.gathering import gathered
 from tests.support.ledger_pages import a_deposit, a_new_wallet, a_transfer
 from tests.support.raw_bank import answering, http_200
@@ -22,7 +23,6 @@ from wallet_core.domain.command import Command, Decision, Done, Needs
 from wallet_core.domain.errors import InsufficientFunds, LedgerBroken, NotServed, ResourceExists, WalletError
 from wallet_core.domain.money import Money
 from wallet_core.domain.order import OrderState
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.transaction import Transaction
 from wallet_core.domain.wallet import WalletId
 from wallet_core.gateways.bank import HttpBank
@@ -246,17 +246,7 @@ def test_a_yes_is_stored_whatever_the_bank_wrote_into_it(app: App) -> None:
 
     open_wallet(app, "alice", 100)
     withdrawal = UUID(int=5)
-    app.ledger.post(
-        ScheduleWithdrawal(
-            request=request(),
-            id=withdrawal,
-            wallet=ALICE,
-            amount=Money("USD", 5),
-            execute_time=None,
-            bank_account="",
-            description="",
-        )
-    )
+    app.ledger.post(a_withdrawal("alice", Money("USD", 5), id=withdrawal))
     (claim,) = app.claims.to_pay(limit=1, lease=timedelta(seconds=30), clock_offset=timedelta())
     with answering(http_200(rb'{"data": "success", "status": 200, "reference": "r\u0000"}')) as url:
         bank = HttpBank(url=url, deadline_s=3, answer_max_bytes=65536)

@@ -1,26 +1,24 @@
 """Totals kept at every thousandth entry: what all entries up to it come to, however a wallet came by them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
-from tests.support.books import open_wallet, request, transfer
+from tests.support.books import open_wallet, transfer
+from tests.support.commands import a_batch, a_deposit, a_rule, an_item
 from tests.support.database import Database
 from tests.support.gathering import GATE, gathered
 from tests.support.long_history import write_history
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.batch_transfer import BatchTransfer
-from wallet_core.domain.change_commission import CreateCommissionRule
 from wallet_core.domain.command import Done
-from wallet_core.domain.commission import Payer
-from wallet_core.domain.deposit import Deposit
 from wallet_core.domain.money import Money
 from wallet_core.domain.statement import Statement
-from wallet_core.domain.transfer import TransferTerms
 from wallet_core.domain.wallet import Role, WalletId, system_wallet
 from wallet_core.settings import Settings
-from wallet_core.usecases.app import App, new_id
+from wallet_core.usecases.app import App
 from wallet_core.usecases.commission import change_rule
 
 ALICE, BOB = WalletId("alice"), WalletId("bob")
@@ -40,20 +38,8 @@ def alice(app: App) -> WalletId:
 
 def batch(count: int, source: WalletId = ALICE, destination: WalletId = BOB) -> BatchTransfer:
     """Return an atomic batch of so many transfers of one, two, three … cents."""
-    return BatchTransfer(
-        request=request(),
-        id=new_id(),
-        items=tuple(
-            TransferTerms(
-                id=new_id(),
-                source=source,
-                destination=destination,
-                amount=Money("USD", number % 9 + 1),
-                description="",
-            )
-            for number in range(count)
-        ),
-    )
+    amounts = (Money("USD", number % 9 + 1) for number in range(count))
+    return a_batch(*(an_item(source, destination, amount) for amount in amounts))
 
 
 def kept(owner: psycopg.Connection) -> Kept:
@@ -128,24 +114,7 @@ def test_one_commit_that_completes_several_thousands_keeps_all_of_them(
     """Four batches of 900 in one commit, of a wallet with 500: four thousands; and of the wallet that earns by them."""
 
     open_wallet(app, GATE)
-    change_rule(
-        app,
-        CreateCommissionRule(
-            request=request(),
-            id=new_id(),
-            currency="USD",
-            threshold=0,
-            rate_millionths=0,
-            fixed=1,
-            minimum=0,
-            maximum=None,
-            payer=Payer.SOURCE,
-            wallet=None,
-            label=None,
-            start_time=None,
-            end_time=None,
-        ),
-    )
+    change_rule(app, a_rule(fixed=1))
     app.ledger.post(batch(500))
 
     wide = settings.model_copy(update={"batch_max": 5000})
@@ -164,17 +133,7 @@ def test_one_commit_that_completes_several_thousands_keeps_all_of_them(
 def test_the_world_outside_has_totals_too(app: App, owner: psycopg.Connection, alice: WalletId) -> None:
     """2,001 deposits in commits of any size: every one of them is an entry of the external wallet."""
 
-    deposits = [
-        Deposit(
-            request=request(),
-            id=new_id(),
-            wallet=alice,
-            amount=Money("USD", number % 7 + 1),
-            description="",
-            external_reference="",
-        )
-        for number in range(2001)
-    ]
+    deposits = [a_deposit(alice, Money("USD", number % 7 + 1)) for number in range(2001)]
 
     assert all(isinstance(one, Done) for one in app.ledger.post_all(deposits))
 
@@ -189,22 +148,10 @@ def test_a_refused_batch_leaves_no_totals(app: App, owner: psycopg.Connection, a
     """Nor does one that was only validated."""
 
     before = kept(owner)
-    too_much = batch(1000)
-    last = too_much.items[-1]
-    app.ledger.post(BatchTransfer(request=request(), id=new_id(), items=too_much.items, validate_only=True))
+    items = batch(1000).items
+    app.ledger.post(replace(a_batch(*items), validate_only=True))
     with pytest.raises(Exception, match="less available"):
-        app.ledger.post(
-            BatchTransfer(
-                request=request(),
-                id=new_id(),
-                items=(
-                    *too_much.items[:-1],
-                    TransferTerms(
-                        id=last.id, source=alice, destination=BOB, amount=Money("USD", 10**9), description=""
-                    ),
-                ),
-            )
-        )
+        app.ledger.post(a_batch(*items[:-1], an_item(alice, BOB, Money("USD", 10**9))))
 
     assert kept(owner) == before == []
 

@@ -1,64 +1,106 @@
-"""Calls as messages on a bare channel: a request's type says which method is meant, and streams can be read."""
+"""Calls as messages on a bare channel, no client of ours: a request's type says which method is meant."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import grpc
+import psycopg
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from wallet.v1 import commission_service_pb2 as rule_pb
+from wallet.v1 import hold_service_pb2 as hold_pb
+from wallet.v1 import schedule_service_pb2 as order_pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
-from wallet.v1.money_pb2 import Money
 
-from tests.support.wire import Answer, Wire, _answer, all_methods, path_of
+from tests.support.callers import everything
+from tests.support.requests import (
+    Fields,
+    a_close,
+    a_deposit,
+    a_freeze,
+    a_quote,
+    a_reversal,
+    a_rule,
+    a_transfer,
+    an_end,
+    an_item,
+    an_unfreeze,
+    an_update,
+    atomic,
+    changed,
+    new_id,
+)
+from tests.support.wire import Answer, Wire, all_methods, answer_of, path_of
+from wallet_core.bootstrap import open_app
+from wallet_core.settings import Settings
+from wallet_grpc.__main__ import server_limits
+from wallet_grpc.server import serving
 
 _METHODS = {method.input_type.full_name: method for method in all_methods()}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STREAMS = {path_of(method) for method in all_methods() if method.server_streaming}
+
+
+class Refused(Exception):
+    """A call was not answered with OK, but so."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+    @property
+    def reason(self) -> str:
+        """The reason."""
+        return self.answer.reason
 
 
 class Asking(Wire):
-    """One bare channel; knows what answers look like."""
+    """One bare channel; knows what answers look like, and what many tests begin and end with."""
 
     def __init__(self, target: str) -> None:
         super().__init__(target)
         self.target = target
 
-    def close(self) -> None:
-        """Close the channel."""
-        self._channel.close()
-
-    def call(self, method: str, request: bytes | Message, *, timeout_s: float = 10.0) -> Answer:
+    def call(self, method: str, request: bytes | Message, *, timeout_s: float = 20.0) -> Answer:
         """Call a method; of a stream the answer has the last message that came."""
-        if not any(path_of(known) == method and known.server_streaming for known in all_methods()):
+        if method not in _STREAMS:
             return super().call(method, request, timeout_s=timeout_s)
         sent = request if isinstance(request, bytes) else request.SerializeToString()
         call = self._channel.unary_stream(f"/wallet.v1.{method}", request_serializer=bytes, response_deserializer=bytes)
         try:
             *_, last = call(sent, timeout=timeout_s, wait_for_ready=True)
         except grpc.RpcError as error:
-            return _answer(error)
+            return answer_of(error)
         return Answer(code="OK", body=last)
 
-    def refused(self, request: Message) -> Answer:
-        """Call the method that takes such a request; it must be refused."""
-        answer = self.call(path_of(_METHODS[request.DESCRIPTOR.full_name]), request)
-        assert answer.code != "OK", request
-        return answer
+    def answer(self, request: Message) -> Answer:
+        """Call the method that takes such a request; return what came back, yes or no."""
+        return self.call(path_of(_METHODS[request.DESCRIPTOR.full_name]), request)
+
+    def insist(self, request: Message) -> Answer:
+        """Ask again for as long as other work on the same wallets gets in the way; return the decision."""
+        answers = (self.answer(request) for _ in range(20))
+        return next(answer for answer in answers if answer.reason != "TRANSACTION_CONFLICT")
 
     def ok(self, request: Message) -> Any:  # noqa: ANN401  # the method's own response
-        """Call the method that takes such a request; it must succeed."""
-        method = _METHODS[request.DESCRIPTOR.full_name]
-        answer = self.call(path_of(method), request)
-        assert (answer.code, answer.reason, answer.message) == ("OK", "", ""), request
-        response = message_factory.GetMessageClass(method.output_type)()
-        response.MergeFromString(answer.body)
-        return response
+        """Call the method that takes such a request; what is not OK raises ``Refused``."""
+        answer = self.answer(request)
+        if answer.code != "OK":
+            raise Refused(answer)
+        response = message_factory.GetMessageClass(_METHODS[request.DESCRIPTOR.full_name].output_type)
+        return response.FromString(answer.body)
+
+    def refused(self, request: Message) -> Answer:
+        """Call the method that takes such a request; the service must refuse it."""
+        answer = self.answer(request)
+        assert answer.code != "OK", request
+        assert len(answer.infos) == 1, answer
+        return answer
 
     def stream(self, request: Message, *, timeout_s: float | None = 10.0) -> Any:  # noqa: ANN401  # iterator and call in one
         """Begin to read the stream that such a request asks for; the call itself can be cancelled."""
@@ -76,26 +118,158 @@ class Asking(Wire):
             for _ in stream:
                 pass
         except grpc.RpcError as error:
-            return _answer(error)
+            return answer_of(error)
         raise AssertionError("the stream ended well")
+
+    def hang_up(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    # Wallets, by their ids.
+
+    def open(self, wallet: str, units: int = 0, currency: str = "USD", **fields: Fields) -> wallet_pb.Wallet:
+        """Open a wallet with these *fields* and deposit so much."""
+        asked = wallet_pb.Wallet(currency_code=currency, **fields)
+        made: wallet_pb.Wallet = self.ok(
+            wallet_pb.CreateWalletRequest(wallet_id=wallet, wallet=asked, request_id=new_id())
+        ).wallet
+        if units:
+            self.deposit(wallet, units, currency)
+        return made
+
+    def open_all(self, *wallets: str, currency: str = "USD", **fields: Fields) -> None:
+        """Open empty wallets alike."""
+        for wallet in wallets:
+            self.open(wallet, currency=currency, **fields)
+
+    def update(self, wallet: str, *paths: str, **fields: Fields) -> wallet_pb.Wallet:
+        """Change these *fields* of a wallet, or clear those that are only named."""
+        changed_: wallet_pb.Wallet = self.ok(an_update(wallet, *paths, **fields)).wallet
+        return changed_
+
+    def freeze(self, wallet: str) -> None:
+        """Freeze a wallet."""
+        self.ok(a_freeze(wallet))
+
+    def unfreeze(self, wallet: str) -> None:
+        """Unfreeze a wallet."""
+        self.ok(an_unfreeze(wallet))
+
+    def close(self, wallet: str) -> None:
+        """Close a wallet."""
+        self.ok(a_close(wallet))
+
+    def wallet(self, wallet: str) -> wallet_pb.Wallet:
+        """Return a wallet as it is now."""
+        found: wallet_pb.Wallet = self.ok(wallet_pb.GetWalletRequest(name=f"wallets/{wallet}")).wallet
+        return found
+
+    def funds(self, wallet: str) -> tuple[int, int, int]:
+        """Return a wallet's balance, what is held of it, and what is available."""
+        found = self.wallet(wallet)
+        return found.balance.minor_units, found.held.minor_units, found.available.minor_units
+
+    def balances(self, *wallets: str) -> list[int]:
+        """Return what some wallets have at one instant."""
+        asked = wallet_pb.BatchGetWalletsRequest(names=[f"wallets/{wallet}" for wallet in wallets])
+        return [found.balance.minor_units for found in self.ok(asked).wallets]
+
+    # Money.
+
+    def deposit(self, wallet: str, units: int, currency: str = "USD", **fields: Fields) -> transaction_pb.Transaction:
+        """Put money into a wallet."""
+        made: transaction_pb.Transaction = self.ok(a_deposit(wallet, units, currency, **fields)).transaction
+        return made
+
+    def transfer(self, source: str, destination: str, units: int, **fields: Fields) -> transaction_pb.Transaction:
+        """Move money between two wallets."""
+        made: transaction_pb.Transaction = self.ok(a_transfer(source, destination, units, **fields)).transaction
+        return made
+
+    def reverse(self, transaction: transaction_pb.Transaction, units: int | None = None) -> transaction_pb.Transaction:
+        """Give back all of a transaction, or so much; return the reversal."""
+        made: transaction_pb.Transaction = self.ok(a_reversal(transaction.name, units)).transaction
+        return made
+
+    # What there is, by its name.
+
+    def transaction(self, name: str) -> transaction_pb.Transaction:
+        """Return a transaction as it is now."""
+        found: transaction_pb.Transaction = self.ok(transaction_pb.GetTransactionRequest(name=name)).transaction
+        return found
+
+    def hold(self, name: str) -> hold_pb.Hold:
+        """Return a hold as it is now."""
+        found: hold_pb.Hold = self.ok(hold_pb.GetHoldRequest(name=name)).hold
+        return found
+
+    def withdrawal(self, name: str) -> order_pb.Withdrawal:
+        """Return a withdrawal as it is now."""
+        found: order_pb.Withdrawal = self.ok(order_pb.GetWithdrawalRequest(name=name)).withdrawal
+        return found
+
+    def scheduled_deposit(self, name: str) -> order_pb.ScheduledDeposit:
+        """Return a scheduled deposit as it is now."""
+        found: order_pb.ScheduledDeposit = self.ok(order_pb.GetScheduledDepositRequest(name=name)).scheduled_deposit
+        return found
+
+    # Commission.
+
+    def charge(self, **fields: Fields) -> rule_pb.CommissionRule:
+        """Create a rule."""
+        made: rule_pb.CommissionRule = self.ok(a_rule(**fields)).rule
+        return made
+
+    def end(self, rule: str, end_time: Timestamp | None = None) -> rule_pb.CommissionRule:
+        """End a rule, now unless a time is given."""
+        ended: rule_pb.CommissionRule = self.ok(an_end(rule, end_time)).rule
+        return ended
+
+    def rule(self, name: str) -> rule_pb.CommissionRule:
+        """Return a rule as it is now."""
+        found: rule_pb.CommissionRule = self.ok(rule_pb.GetCommissionRuleRequest(name=name)).rule
+        return found
+
+    def quote(self, source: str, destination: str, units: int) -> rule_pb.QuoteCommissionResponse:
+        """Ask what a transfer would cost."""
+        quoted: rule_pb.QuoteCommissionResponse = self.ok(a_quote(source, destination, units))
+        return quoted
+
+    def cost(self, source: str, destination: str, units: int) -> tuple[str, int]:
+        """Return by which rule a transfer would be charged how much; neither where none applies."""
+        commission = self.quote(source, destination, units).commission
+        return commission.rule, commission.amount.minor_units
 
 
 def _bytes_of(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-# What is asked in many tests.
+# What is done in many tests.
 
 
-def money(units: int, currency: str = "USD") -> Money:
-    """Return an amount."""
-    return Money(currency_code=currency, minor_units=units)
+def refused(asking: Asking, owner: psycopg.Connection, request: Message) -> Answer:
+    """Send one request that must be refused, as ``all_refused`` does; return how."""
+    return all_refused(asking, owner, [request])[0]
 
 
-def stamp(time: datetime) -> Timestamp:
-    """Return a time as the protos have it."""
-    since = (time - _EPOCH) // timedelta(microseconds=1)
-    return Timestamp(seconds=since // 1_000_000, nanos=since % 1_000_000 * 1000)
+def all_refused(asking: Asking, owner: psycopg.Connection, requests: Sequence[Message]) -> list[Answer]:
+    """Send requests that must be refused, each by itself; return how.
+
+    It is also seen that with ``validate_only`` they are refused just so and leave nothing at all, that the real ones
+    leave nothing but their records, and that a repeat hears the same.
+    """
+    before = everything(owner)
+    tried = [asking.refused(changed(request, validate_only=True)) for request in requests]
+    assert everything(owner) == before
+    told = [asking.refused(request) for request in requests]
+    after = everything(owner)
+    assert {table for table in before if after[table] != before[table]} <= {"requests"}
+    again = [asking.refused(request) for request in requests]
+    assert everything(owner) == after
+    for request, *answers in zip(requests, tried, told, again, strict=True):
+        assert answers == answers[:1] * 3, request
+    return told
 
 
 def written(time: datetime) -> str:
@@ -103,71 +277,14 @@ def written(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def open_wallets(asking: Asking, *names: str, currency: str = "USD", **fields: Any) -> None:  # noqa: ANN401  # a wallet's
-    """Open empty wallets alike."""
-    for name in names:
-        wallet = wallet_pb.Wallet(currency_code=currency, **fields)
-        asking.ok(wallet_pb.CreateWalletRequest(wallet_id=name, wallet=wallet, request_id=str(uuid4())))
-
-
-def deposit(
-    asking: Asking,
-    wallet: str,
-    units: int,
-    *,
-    currency: str = "USD",
-    **fields: Any,  # noqa: ANN401  # a request's
-) -> transaction_pb.Transaction:
-    """Put money into a wallet; return the transaction."""
-    request = transaction_pb.DepositRequest(
-        wallet=f"wallets/{wallet}", amount=money(units, currency), request_id=str(uuid4()), **fields
-    )
-    made: transaction_pb.Transaction = asking.ok(request).transaction
-    return made
-
-
-def transfer(asking: Asking, source: str, destination: str, units: int, **fields: Any) -> transaction_pb.Transaction:  # noqa: ANN401  # a request's
-    """Move money between two wallets; return the transaction."""
-    request = transaction_pb.TransferRequest(
-        source=f"wallets/{source}",
-        destination=f"wallets/{destination}",
-        amount=money(units),
-        request_id=str(uuid4()),
-        **fields,
-    )
-    made: transaction_pb.Transaction = asking.ok(request).transaction
-    return made
-
-
-def reverse(
-    asking: Asking, transaction: transaction_pb.Transaction, units: int | None = None
-) -> transaction_pb.Transaction:
-    """Give back all of a transaction, or so much; return the reversal."""
-    request = transaction_pb.ReverseTransactionRequest(
-        name=transaction.name, amount=money(units) if units else None, request_id=str(uuid4())
-    )
-    made: transaction_pb.Transaction = asking.ok(request).transaction
-    return made
-
-
 def many_transfers(source: str, destination: str, count: int) -> transaction_pb.BatchTransferRequest:
     """Return an atomic batch of transfers of one cent."""
-    return transaction_pb.BatchTransferRequest(
-        mode=transaction_pb.BATCH_MODE_ATOMIC,
-        request_id=str(uuid4()),
-        items=[
-            transaction_pb.TransferItem(
-                source=f"wallets/{source}", destination=f"wallets/{destination}", amount=money(1)
-            )
-            for _ in range(count)
-        ],
-    )
+    return atomic([an_item(source, destination, 1)] * count)
 
 
 def all_pages(asking: Asking, request: Any) -> list[Any]:  # noqa: ANN401  # any list request
     """Return all pages of a list, in order."""
-    asked = type(request)()
-    asked.CopyFrom(request)
+    asked = changed(request)
     pages = []
     while True:
         pages.append(asking.ok(asked))
@@ -200,3 +317,12 @@ def meanwhile(work: Callable[[], object], threads: int = 2) -> Iterator[None]:
             stop.set()
     for worker in workers:
         worker.result()
+
+
+@contextmanager
+def several_servers(settings: Settings, names: Sequence[str] = ("left", "right")) -> Iterator[list[Asking]]:
+    """Serve one database several times; yield a channel to each."""
+    with ExitStack() as stack:
+        apps = [stack.enter_context(open_app(settings, name=name)) for name in names]
+        ports = [stack.enter_context(serving(app, server_limits(settings))) for app in apps]
+        yield [stack.enter_context(Asking(f"127.0.0.1:{port}")) for port in ports]

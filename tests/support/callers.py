@@ -53,11 +53,8 @@ def succeeded(results: Sequence[Result | Exception]) -> list[Result]:
 
 def reasons(results: Sequence[object]) -> list[str]:
     """Return the reasons of the calls that were refused; other errors by their class."""
-    return [
-        result.reason if isinstance(result, CallFailed) else type(result).__name__
-        for result in results
-        if isinstance(result, Exception)
-    ]
+    failed = (result for result in results if isinstance(result, Exception))
+    return [str(getattr(error, "reason", type(error).__name__)) for error in failed]
 
 
 def aware(timestamp: Timestamp) -> datetime:
@@ -75,13 +72,9 @@ def count(owner: psycopg.Connection, table: str) -> int:
 def everything(owner: psycopg.Connection) -> dict[str, str]:
     """Return a fingerprint of every table: two are equal exactly if nothing at all was changed in between."""
     tables = owner.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename").fetchall()
-    prints = {}
-    for (table,) in tables:
-        query = sql.SQL("SELECT count(*) || md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {} AS t")
-        row = owner.execute(query.format(sql.Identifier(table))).fetchone()
-        assert row is not None
-        prints[table] = row[0]
-    return prints
+    query = "SELECT {}, count(*) || md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {} AS t"
+    prints = (sql.SQL(query).format(sql.Literal(name), sql.Identifier(name)) for (name,) in tables)
+    return dict(owner.execute(sql.SQL(" UNION ALL ").join(prints)).fetchall())
 
 
 @contextmanager

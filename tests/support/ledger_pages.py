@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
 
+from tests.support import commands
+from tests.support.commands import Fields
 from wallet_core.domain.books import Books
-from wallet_core.domain.command import Request
+from wallet_core.domain.command import Command, Done, Outcome, Refused
 from wallet_core.domain.create_wallet import CreateWallet
+from wallet_core.domain.decide import decide
 from wallet_core.domain.deposit import Deposit
+from wallet_core.domain.errors import Refusal
 from wallet_core.domain.money import Money
 from wallet_core.domain.transfer import Transfer
 from wallet_core.domain.wallet import (
@@ -22,6 +25,7 @@ from wallet_core.domain.wallet import (
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 ALICE, BOB, CAROL = WalletId("alice"), WalletId("bob"), WalletId("carol")
+a_request = commands.request
 EXTERNAL = system_wallet(Role.EXTERNAL, "USD")
 IN_TRANSIT = system_wallet(Role.IN_TRANSIT, "USD")
 
@@ -75,53 +79,36 @@ def balances(books: Books, ids: Sequence[WalletId] = (ALICE, BOB)) -> list[int]:
     return [books.wallets[id_].balance for id_ in ids]
 
 
-def a_request(id_: UUID | None = None, caller: str = "tests") -> Request:
-    """Return a request, new unless an id is given."""
-    return Request(caller, id_ or uuid4())
-
-
-def a_transfer(  # noqa: PLR0913  # a transfer's fields
-    amount: int,
-    source: WalletId = ALICE,
-    destination: WalletId = BOB,
-    *,
-    request: Request | None = None,
-    currency: str = "USD",
-    validate_only: bool = False,
+def a_transfer(
+    amount: int, source: WalletId = ALICE, destination: WalletId = BOB, *, currency: str = "USD", **fields: Fields
 ) -> Transfer:
-    """Return a transfer with an id and, unless given, a request of its own."""
-    return Transfer(
-        request=request or a_request(),
-        validate_only=validate_only,
-        id=uuid4(),
-        source=source,
-        destination=destination,
-        amount=Money(currency, amount),
-        description="",
-    )
+    """Return a transfer."""
+    return commands.a_transfer(source, destination, Money(currency, amount), **fields)
 
 
-def a_deposit(amount: int, into: WalletId = ALICE, *, validate_only: bool = False) -> Deposit:
-    """Return a deposit of USD with an id and a request of its own."""
-    return Deposit(
-        request=a_request(),
-        validate_only=validate_only,
-        id=uuid4(),
-        wallet=into,
-        amount=Money("USD", amount),
-        description="",
-        external_reference="",
-    )
+def a_deposit(amount: int, into: WalletId = ALICE, **fields: Fields) -> Deposit:
+    """Return a deposit of USD."""
+    return commands.a_deposit(into, Money("USD", amount), **fields)
 
 
-def a_new_wallet(id_: WalletId = CAROL, currency: str = "USD", *, validate_only: bool = False) -> CreateWallet:
-    """Return the opening of a wallet with a request of its own."""
-    return CreateWallet(
-        request=a_request(),
-        validate_only=validate_only,
-        id=id_,
-        asked_id=id_,
-        currency=currency,
-        owner="",
-        display_name="",
-    )
+def a_new_wallet(id_: WalletId = CAROL, currency: str = "USD", **fields: Fields) -> CreateWallet:
+    """Return the opening of a wallet."""
+    return commands.a_new_wallet(id_, currency, **fields)
+
+
+def one(books: Books, command: Command) -> Outcome:
+    """Decide on one command."""
+    return decide(books, [command])[0]
+
+
+def refusal(books: Books, command: Command) -> Refusal:
+    """Decide on a command that must be refused."""
+    outcome = one(books, command)
+    assert isinstance(outcome, Refused)
+    return outcome.refusal
+
+
+def done(outcome: Outcome) -> Done:
+    """Return the outcome of a command that must not be refused."""
+    assert isinstance(outcome, Done), outcome
+    return outcome

@@ -23,8 +23,9 @@ from scheduler.jobs import (
     follow_bank_ledger,
     pay_due_withdrawals,
 )
-from tests.support.asking import Asking, deposit, money, open_wallets, reverse, stamp, transfer
+from tests.support.asking import Asking
 from tests.support.payouts import Bank
+from tests.support.requests import money, stamp
 from wallet_core.usecases.app import App
 
 LATER = datetime(2099, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)
@@ -43,11 +44,11 @@ def one_of_each(asking: Asking, app: App, bank: BankServer) -> None:
 
 
 def _wallets(asking: Asking) -> None:
-    open_wallets(asking, "alice", owner="o-1", display_name="Alice", labels={"tier": "gold", "region": "north"})
-    open_wallets(asking, "bob", owner="o-1", display_name='Bob "the builder"', labels={"tier": "silver"})
-    open_wallets(asking, "carol", owner="o-2", labels={"tier": "", "region": "شمال"})
-    open_wallets(asking, "dora", "emil", currency="EUR", display_name="Alice")
-    open_wallets(asking, "fay", currency="JPY", labels={"region": "north"})
+    asking.open("alice", owner="o-1", display_name="Alice", labels={"tier": "gold", "region": "north"})
+    asking.open("bob", owner="o-1", display_name='Bob "the builder"', labels={"tier": "silver"})
+    asking.open("carol", owner="o-2", labels={"tier": "", "region": "شمال"})
+    asking.open_all("dora", "emil", currency="EUR", display_name="Alice")
+    asking.open("fay", currency="JPY", labels={"region": "north"})
     asking.ok(wallet_pb.FreezeWalletRequest(name="wallets/carol", request_id=_id()))
     asking.ok(wallet_pb.CloseWalletRequest(name="wallets/emil", request_id=_id()))
     renamed = wallet_pb.Wallet(name="wallets/fay", display_name="فی")
@@ -72,15 +73,15 @@ def _rules(asking: Asking) -> None:
 
 
 def _transactions(asking: Asking) -> None:
-    first = deposit(asking, "alice", 10_000, external_reference="r-1", labels={"kind": "salary"})
-    deposit(asking, "bob", 2_000, external_reference="r-2", labels={"kind": ""})
-    deposit(asking, "dora", 700, currency="EUR")
-    charged = transfer(asking, "alice", "bob", 1_000, external_reference="r-1", labels={"kind": "rent", "year": "2026"})
-    transfer(asking, "bob", "alice", 950, description="x")
-    transfer(asking, "alice", "carol", 50)
-    reverse(asking, charged, 400)
-    reverse(asking, transfer(asking, "alice", "bob", 20))
-    reverse(asking, first, 1)
+    first = asking.deposit("alice", 10_000, external_reference="r-1", labels={"kind": "salary"})
+    asking.deposit("bob", 2_000, external_reference="r-2", labels={"kind": ""})
+    asking.deposit("dora", 700, currency="EUR")
+    charged = asking.transfer("alice", "bob", 1_000, external_reference="r-1", labels={"kind": "rent", "year": "2026"})
+    asking.transfer("bob", "alice", 950, description="x")
+    asking.transfer("alice", "carol", 50)
+    asking.reverse(charged, 400)
+    asking.reverse(asking.transfer("alice", "bob", 20))
+    asking.reverse(first, 1)
 
 
 def _holds(asking: Asking, app: App) -> None:
@@ -146,8 +147,8 @@ def _what_found_no_room(asking: Asking, app: App, bank: Bank) -> None:
     """
     full = wallet_pb.Wallet(currency_code="USD", overdraft_limit=money(2**63 - 1))
     asking.ok(wallet_pb.CreateWalletRequest(wallet_id="full", wallet=full, request_id=_id()))
-    open_wallets(asking, "late")
-    deposit(asking, "late", 41)
+    asking.open("late")
+    asking.deposit("late", 41)
     for wallet, units in (("alice", 42), ("late", 41)):
         request = schedule_pb.ScheduleWithdrawalRequest(
             wallet=f"wallets/{wallet}", amount=money(units), request_id=_id()

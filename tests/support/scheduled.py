@@ -3,16 +3,13 @@
 from datetime import datetime
 from uuid import UUID
 
-from tests.support.books import request
+from tests.support.commands import a_cancelled_deposit, a_cancelled_withdrawal, a_scheduled_deposit, a_withdrawal
 from tests.support.payouts import Bank
 from wallet_core.domain import order
-from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
 from wallet_core.domain.money import Money
 from wallet_core.domain.order import OrderKind, ScheduledDeposit, Withdrawal
-from wallet_core.domain.schedule_deposit import ScheduleDeposit
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.wallet import WalletId
-from wallet_core.usecases.app import App, new_id
+from wallet_core.usecases.app import App
 from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
 
 
@@ -27,39 +24,14 @@ def schedule_deposit(  # noqa: PLR0913  # a scheduled deposit's fields
     external_reference: str = "",
 ) -> UUID:
     """Schedule a deposit in USD, due now unless a time is given; return its id."""
-    scheduled = change_scheduled_deposit(
-        app,
-        ScheduleDeposit(
-            request=request(),
-            id=new_id(),
-            wallet=wallet,
-            amount=Money("USD", amount),
-            execute_time=execute_time,
-            collect=collect,
-            bank_account=bank_account,
-            description="",
-            external_reference=external_reference,
-        ),
-    )
-    return scheduled.order.id
+    words = {"bank_account": bank_account, "external_reference": external_reference}
+    asked = a_scheduled_deposit(wallet, Money("USD", amount), execute_time, collect=collect, **words)
+    return change_scheduled_deposit(app, asked).order.id
 
 
 def reserve(app: App, wallet: WalletId, amount: int) -> UUID:
     """Schedule a payout in USD, due now, with its money held; return its id."""
-    scheduled = change_withdrawal(
-        app,
-        ScheduleWithdrawal(
-            request=request(),
-            id=new_id(),
-            wallet=wallet,
-            amount=Money("USD", amount),
-            execute_time=None,
-            bank_account="",
-            description="",
-            reserve=True,
-        ),
-    )
-    return scheduled.order.id
+    return change_withdrawal(app, a_withdrawal(wallet, Money("USD", amount), reserve=True)).order.id
 
 
 def scheduled_deposit(app: App, id_: UUID) -> ScheduledDeposit:
@@ -69,12 +41,12 @@ def scheduled_deposit(app: App, id_: UUID) -> ScheduledDeposit:
 
 def cancel_deposit(app: App, id_: UUID) -> ScheduledDeposit:
     """Cancel a scheduled deposit."""
-    return change_scheduled_deposit(app, CancelScheduledDeposit(request=request(), order=id_)).order
+    return change_scheduled_deposit(app, a_cancelled_deposit(id_)).order
 
 
 def cancel_withdrawal(app: App, id_: UUID) -> Withdrawal:
     """Cancel a withdrawal."""
-    return change_withdrawal(app, CancelWithdrawal(request=request(), order=id_)).order
+    return change_withdrawal(app, a_cancelled_withdrawal(id_)).order
 
 
 def collection_key(id_: UUID) -> str:

@@ -62,7 +62,7 @@ class Wire:
         try:
             return Answer(code="OK", body=call(sent, timeout=timeout_s, wait_for_ready=True))
         except grpc.RpcError as error:
-            return _answer(error)
+            return answer_of(error)
 
 
 def all_methods() -> list[MethodDescriptor]:
@@ -81,7 +81,8 @@ def _same(sent: bytes) -> bytes:
     return sent
 
 
-def _answer(error: grpc.RpcError) -> Answer:
+def answer_of(error: grpc.RpcError) -> Answer:
+    """Return what a call was answered with that did not end well."""
     try:
         status = rpc_status.from_call(error)  # type: ignore[arg-type]  # what a call raises is the call too
     except ValueError:  # the code is not the one that the server packed: somebody on the way has spoken

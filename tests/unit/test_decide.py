@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support import commands
+from tests.support.commands import Fields
 from tests.support.ledger_pages import (
     ALICE,
     BOB,
@@ -20,11 +22,13 @@ from tests.support.ledger_pages import (
     alice_and_bob,
     balances,
     books_of,
+    done,
+    one,
+    refusal,
     wallet,
 )
 from wallet_core.domain.books import Books, Written
-from wallet_core.domain.cancel_order import CancelWithdrawal
-from wallet_core.domain.command import Command, Done, Outcome, Refused
+from wallet_core.domain.command import Command, Done, Refused
 from wallet_core.domain.decide import decide
 from wallet_core.domain.errors import (
     CurrencyMismatch,
@@ -44,36 +48,9 @@ from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.wallet import Role, WalletId, WalletState, system_wallet
 
 
-def one(books: Books, command: Command) -> Outcome:
-    """Decide on one command."""
-    return decide(books, [command])[0]
-
-
-def refusal(books: Books, command: Command) -> Refusal:
-    """Decide on a command that must be refused."""
-    outcome = one(books, command)
-    assert isinstance(outcome, Refused)
-    return outcome.refusal
-
-
-def done(outcome: Outcome) -> Done:
-    """Return the outcome of a command that must not be refused."""
-    assert isinstance(outcome, Done), outcome
-    return outcome
-
-
-def a_withdrawal(wallet: WalletId = ALICE, amount: Money | None = None, **changes: object) -> ScheduleWithdrawal:
+def a_withdrawal(wallet: WalletId = ALICE, amount: Money | None = None, **changes: Fields) -> ScheduleWithdrawal:
     """Return a withdrawal of 10 minor units for now, with *changes*."""
-    scheduled = ScheduleWithdrawal(
-        request=a_request(),
-        id=uuid4(),
-        wallet=wallet,
-        amount=amount or Money("USD", 10),
-        execute_time=None,
-        bank_account="DE02",
-        description="",
-    )
-    return replace(scheduled, **changes)  # type: ignore[arg-type]  # whatever a test changes
+    return commands.a_withdrawal(wallet, amount or Money("USD", 10), **changes)
 
 
 def busy_books() -> Books:
@@ -112,7 +89,7 @@ REFUSED = [
     (a_withdrawal(amount=Money("EUR", 1)), CurrencyMismatch),
     (a_withdrawal(EXTERNAL), SystemWalletForbidden),
     (a_withdrawal(execute_time=NOW - timedelta(microseconds=1)), InvalidField),
-    (CancelWithdrawal(request=a_request(), order=uuid4()), ResourceNotFound),
+    (commands.a_cancelled_withdrawal(uuid4()), ResourceNotFound),
 ]
 
 
@@ -303,7 +280,7 @@ def test_a_cancelled_withdrawal_is_cancelled_once() -> None:
 
     books = alice_and_bob()
     scheduled = a_withdrawal()
-    cancel = CancelWithdrawal(request=a_request(), order=scheduled.id)
+    cancel = commands.a_cancelled_withdrawal(scheduled.id)
     outcomes = decide(books, [scheduled, cancel, replace(cancel, request=a_request())])
 
     assert [isinstance(outcome, Done) for outcome in outcomes] == [True, True, False]

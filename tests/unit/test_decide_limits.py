@@ -17,11 +17,13 @@ from tests.support.ledger_pages import (
     alice_and_bob,
     balances,
     books_of,
+    done,
+    one,
+    refusal,
     wallet,
 )
 from wallet_core.domain import errors
-from wallet_core.domain.books import Books
-from wallet_core.domain.command import Command, Done, Outcome, Refused
+from wallet_core.domain.command import Done, Refused
 from wallet_core.domain.decide import decide
 from wallet_core.domain.errors import (
     CurrencyMismatch,
@@ -38,24 +40,6 @@ from wallet_core.domain.errors import (
 )
 from wallet_core.domain.money import INT64_MAX, INT64_MIN
 from wallet_core.domain.wallet import WalletState
-
-
-def one(books: Books, command: Command) -> Outcome:
-    """Decide on one command."""
-    return decide(books, [command])[0]
-
-
-def refusal(books: Books, command: Command) -> Refusal:
-    """Decide on a command that must be refused."""
-    outcome = one(books, command)
-    assert isinstance(outcome, Refused)
-    return outcome.refusal
-
-
-def done(outcome: Outcome) -> Done:
-    """Return the outcome of a command that must not be refused."""
-    assert isinstance(outcome, Done), outcome
-    return outcome
 
 
 def test_a_wallet_can_be_filled_to_the_last_unit_and_no_further() -> None:

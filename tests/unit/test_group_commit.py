@@ -4,11 +4,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
+from typing import Any
 
 import pytest
 
+from tests.support.commands import a_batch, a_transfer, an_item
 from tests.support.together import together
 from wallet_core.domain.errors import DeadlineTooShort, OutcomeUnknown, ServerDraining, ServerOverloaded
+from wallet_core.domain.money import Money
 from wallet_core.ledger.group_commit import GroupCommit, Stage, Ticket
 from walletctl.local.waiting import wait_until
 
@@ -36,9 +39,9 @@ class Gate:
 class Line:
     """A line whose gate is shut on item 0, so that what comes next gathers."""
 
-    def __init__(self, *, batch_max: int = 100, line_max: int = 100) -> None:
+    def __init__(self, *, batch_max: int = 100, line_max: int = 100, weigh: Callable[[int], int] = lambda _: 1) -> None:
         self.gate = Gate()
-        self.group = GroupCommit("test", self.gate.commit, batch_max=batch_max, line_max=line_max)
+        self.group = GroupCommit("test", self.gate.commit, batch_max=batch_max, line_max=line_max, weigh=weigh)
         self.pool = ThreadPoolExecutor(70)
 
     def shut(self) -> Future[str]:
@@ -64,7 +67,7 @@ def lines() -> Iterator[Callable[..., Line]]:
     """Make lines that are closed at the end."""
     made: list[Line] = []
 
-    def make(**limits: int) -> Line:
+    def make(**limits: Any) -> Line:  # noqa: ANN401  # a line's
         made.append(Line(**limits))
         return made[-1]
 
@@ -107,6 +110,28 @@ def test_a_batch_has_at_most_batch_max_items(lines: Callable[..., Line]) -> None
         ticket.wait()
 
     assert line.gate.batches == [[0], [1, 2, 3], [4, 5, 6], [7]]
+
+
+def test_an_item_takes_as_many_places_in_the_batch_as_it_weighs(lines: Callable[..., Line]) -> None:
+    """A batch is full once its items weigh ``batch_max``; the last of them may weigh more than what was left."""
+
+    line = lines(batch_max=4, weigh=lambda item: item)
+    line.shut()
+    tickets = [line.enter(item) for item in (1, 2, 5, 4, 9, 1, 3, 1)]
+    line.gate.open.set()
+    for ticket in tickets:
+        ticket.wait()
+
+    assert line.gate.batches == [[0], [1, 2, 5], [4], [9], [1, 3], [1]]
+
+
+def test_an_atomic_batch_takes_as_many_places_as_it_has_items() -> None:
+    """A batch of calls holds no more work for it; every other call takes one place."""
+
+    one = a_transfer("alice", "bob", Money("USD", 1))
+    batch = a_batch(*(an_item("alice", "bob", one.amount) for _ in range(3)))
+
+    assert (batch.weight, one.weight) == (3, 1)
 
 
 def test_a_withdrawn_item_does_not_take_a_place_in_the_batch(lines: Callable[..., Line]) -> None:

@@ -1,0 +1,156 @@
+"""Commands as callers make them: each with a request and an id of its own, and with what most stories do not mind."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from wallet_core.domain.batch_transfer import BatchTransfer
+from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.capture_hold import CaptureHold
+from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
+from wallet_core.domain.command import Request
+from wallet_core.domain.commission import Payer
+from wallet_core.domain.create_wallet import CreateWallet
+from wallet_core.domain.deposit import Deposit
+from wallet_core.domain.end_hold import VoidHold
+from wallet_core.domain.follow_up import ResolveDiscrepancy
+from wallet_core.domain.money import Money
+from wallet_core.domain.order import ResolutionKind
+from wallet_core.domain.place_hold import PlaceHold
+from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.reverse_transaction import ReverseTransaction
+from wallet_core.domain.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.transfer import Transfer, TransferTerms
+from wallet_core.domain.wallet import WalletId
+from wallet_core.usecases.app import new_id
+
+Fields = Any
+"""A command's other fields, by keyword; they win over the usual ones."""
+
+
+def request(id_: UUID | None = None, caller: str = "tests") -> Request:
+    """Return a request of the tests' caller, new unless an id is given."""
+    return Request(caller, id_ or uuid4())
+
+
+def a_new_wallet(name: str, currency: str = "USD", **fields: Fields) -> CreateWallet:
+    """Return the opening of a wallet."""
+    id_ = WalletId(name)
+    usual: dict[str, Fields] = {"request": request(), "asked_id": id_, "owner": "", "display_name": ""}
+    return CreateWallet(id=id_, currency=currency, **{**usual, **fields})
+
+
+def an_update(wallet: str, **fields: Fields) -> UpdateWallet:
+    """Return a change of a wallet's name, labels or limit."""
+    usual: dict[str, Fields] = {"etag": "", "display_name": None, "labels": None, "overdraft_limit": None}
+    return UpdateWallet(request=request(), wallet=WalletId(wallet), **{**usual, **fields})
+
+
+StateChange = FreezeWallet | UnfreezeWallet | CloseWallet
+
+
+def a_change(verb: type[StateChange], wallet: str, etag: str = "") -> StateChange:
+    """Return the freezing, unfreezing or closing of a wallet."""
+    return verb(request=request(), wallet=WalletId(wallet), etag=etag)
+
+
+def a_deposit(wallet: str, amount: Money, **fields: Fields) -> Deposit:
+    """Return a deposit."""
+    usual = _usual(external_reference="")
+    return Deposit(wallet=WalletId(wallet), amount=amount, **{**usual, **fields})
+
+
+def a_transfer(source: str, destination: str, amount: Money, **fields: Fields) -> Transfer:
+    """Return a transfer."""
+    usual = _usual(source=WalletId(source), destination=WalletId(destination))
+    return Transfer(amount=amount, **{**usual, **fields})
+
+
+def an_item(source: str, destination: str, amount: Money, **fields: Fields) -> TransferTerms:
+    """Return one transfer of a batch."""
+    usual: dict[str, Fields] = {"source": WalletId(source), "destination": WalletId(destination), "description": ""}
+    return TransferTerms(id=new_id(), amount=amount, **{**usual, **fields})
+
+
+def a_batch(*items: TransferTerms) -> BatchTransfer:
+    """Return transfers of which all are to be done or none."""
+    return BatchTransfer(request=request(), id=new_id(), items=items)
+
+
+def a_reversal(transaction: UUID, amount: Money | None = None, **fields: Fields) -> ReverseTransaction:
+    """Return the reversal of a transaction, of all that is left unless an amount is given."""
+    usual = _usual(keep_commission=False)
+    return ReverseTransaction(transaction=transaction, amount=amount, **{**usual, **fields})
+
+
+def a_hold(wallet: str, amount: Money, expire_time: datetime, **fields: Fields) -> PlaceHold:
+    """Return the placing of a hold."""
+    return PlaceHold(wallet=WalletId(wallet), amount=amount, expire_time=expire_time, **{**_usual(), **fields})
+
+
+def a_capture(hold: UUID, destination: str, amount: Money | None = None, **fields: Fields) -> CaptureHold:
+    """Return the capture of a hold, of all that is left unless an amount is given."""
+    usual = _usual(final=False)
+    return CaptureHold(hold=hold, destination=WalletId(destination), amount=amount, **{**usual, **fields})
+
+
+def a_void(hold: UUID) -> VoidHold:
+    """Return the end of a hold."""
+    return VoidHold(request=request(), hold=hold)
+
+
+def a_withdrawal(wallet: str, amount: Money, due: datetime | None = None, **fields: Fields) -> ScheduleWithdrawal:
+    """Return a withdrawal, due now unless a time is given."""
+    usual = _usual(execute_time=due, bank_account="")
+    return ScheduleWithdrawal(wallet=WalletId(wallet), amount=amount, **{**usual, **fields})
+
+
+def a_scheduled_deposit(wallet: str, amount: Money, due: datetime | None = None, **fields: Fields) -> ScheduleDeposit:
+    """Return a scheduled deposit, due now and not collected unless said otherwise."""
+    usual = _usual(execute_time=due, bank_account="", external_reference="", collect=False)
+    return ScheduleDeposit(wallet=WalletId(wallet), amount=amount, **{**usual, **fields})
+
+
+def a_cancelled_withdrawal(order: UUID) -> CancelWithdrawal:
+    """Return the cancelling of a withdrawal."""
+    return CancelWithdrawal(request=request(), order=order)
+
+
+def a_cancelled_deposit(order: UUID) -> CancelScheduledDeposit:
+    """Return the cancelling of a scheduled deposit."""
+    return CancelScheduledDeposit(request=request(), order=order)
+
+
+OrderResolution = ResolveWithdrawal | ResolveScheduledDeposit
+
+
+def a_resolution(
+    verb: type[OrderResolution], order: UUID, resolution: ResolutionKind, to: str | None = None, **fields: Fields
+) -> OrderResolution:
+    """Return what a person has found out about an order; no call to the bank is on its way unless said otherwise."""
+    usual = {"reason": "asked by phone", "bank_word": "", "grace": timedelta()}
+    usual |= {"request": request(), "id": new_id(), "destination": WalletId(to) if to is not None else None}
+    return verb(order=order, resolution=resolution, **{**usual, **fields})
+
+
+def a_closed_discrepancy(line: int) -> ResolveDiscrepancy:
+    """Return what a person has found out about a line of the bank's ledger."""
+    return ResolveDiscrepancy(request=request(), line=line, reason="looked into")
+
+
+def a_rule(currency: str = "USD", **fields: Fields) -> CreateCommissionRule:
+    """Return a rule that takes nothing, of every source, from now on and for ever."""
+    terms: dict[str, Fields] = {"threshold": 0, "rate_millionths": 0, "fixed": 0, "minimum": 0, "maximum": None}
+    scope = {"payer": Payer.SOURCE, "wallet": None, "label": None, "start_time": None, "end_time": None}
+    return CreateCommissionRule(request=request(), id=new_id(), currency=currency, **{**terms, **scope, **fields})
+
+
+def an_end(rule: UUID, end_time: datetime | None = None) -> EndCommissionRule:
+    """Return the end of a rule, now unless a time is given."""
+    return EndCommissionRule(request=request(), rule=rule, end_time=end_time)
+
+
+def _usual(**fields: Fields) -> dict[str, Fields]:
+    return {"request": request(), "id": new_id(), "description": "", **fields}

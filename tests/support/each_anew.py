@@ -1,0 +1,15 @@
+"""Stories that are each drawn anew: by itself Hypothesis makes most of a short run's by varying a few."""
+
+from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
+
+EACH_STORY_ANEW = "each-story-anew"
+
+
+class EachAnew(HypothesisProvider):
+    """Draws by the run's seed alone, not also from what stands as a number or a text in the modules that are loaded."""
+
+    def _maybe_draw_constant(self, *_: object, **__: object) -> None:
+        """Draw none."""
+
+
+AVAILABLE_PROVIDERS[EACH_STORY_ANEW] = EachAnew

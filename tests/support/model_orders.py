@@ -1,0 +1,297 @@
+"""The life of orders in the model's books: credits, and payments that the bank is asked for.
+
+As ARCHITECTURE.md tells it: silence never moves money, one clear no says nothing of another attempt, a stale claim
+changes nothing. There is no jitter: whoever may go on at all may do so at once.
+"""
+
+from uuid import UUID
+
+from tests.support.model_books import (
+    ACTIVE,
+    IN_DOUBT,
+    MOST,
+    OPEN,
+    PROCESSING,
+    SCHEDULED,
+    WITHDRAWAL,
+    Attempt,
+    Books,
+    Hold,
+    Move,
+    Order,
+    Refused,
+    simple_legs,
+)
+
+# In whole hours: the product is given half an hour less, so that the seconds of a story never matter.
+LEASE, GRACE, KEPT, A_WHILE = 2, 4, 13, 1
+ATTEMPTS_MOST = 3
+
+
+# Whose turn it is.
+
+
+def to_pay(books: Books, *, kind: str) -> set[UUID]:
+    """Return the orders that a worker may begin, or go on with after a clear no."""
+    return {id_ for id_, one in _asking(books, kind) if _due(books, one) and (_fresh(books, one) or _waiting(one))}
+
+
+def to_reconcile(books: Books, *, kind: str) -> set[UUID]:
+    """Return the orders in doubt, and those that a worker has left behind."""
+    return {
+        id_
+        for id_, one in _asking(books, kind)
+        if _due(books, one)
+        and (_lapsed(books, one.lease) if one.state == PROCESSING else one.state == IN_DOUBT and _free(books, one))
+    }
+
+
+def to_credit(books: Books) -> set[UUID]:
+    """Return the scheduled deposits that nobody has to be asked for."""
+    ready = ((id_, one) for id_, one in books.orders.items() if one.kind != WITHDRAWAL and not one.collect)
+    return {id_ for id_, one in ready if _due(books, one) and _fresh(books, one)}
+
+
+def to_expire(books: Books) -> set[UUID]:
+    """Return the holds whose time is over."""
+
+    def over(hold: Hold) -> bool:
+        return hold.state == ACTIVE and (hold.overdue or hold.expires <= books.later)
+
+    return {id_ for id_, one in books.holds.items() if over(one) and (one.lease is None or _lapsed(books, one.lease))}
+
+
+def claimed(books: Books, thing: Order | Hold) -> None:
+    """Note that a worker has claimed it."""
+    thing.fence += 1
+    thing.lease = books.later + LEASE
+
+
+def _asking(books: Books, kind: str) -> list[tuple[UUID, Order]]:
+    return [(id_, one) for id_, one in books.orders.items() if one.kind == kind and (kind == WITHDRAWAL or one.collect)]
+
+
+def _due(books: Books, order: Order) -> bool:
+    return order.state in OPEN and order.next <= books.later
+
+
+def _fresh(books: Books, order: Order) -> bool:
+    return order.state == SCHEDULED and _free(books, order)
+
+
+def _waiting(order: Order) -> bool:
+    return order.state == PROCESSING and order.lease is None
+
+
+def _free(books: Books, order: Order) -> bool:
+    return order.lease is None or _lapsed(books, order.lease)
+
+
+def _lapsed(books: Books, lease: int | None) -> bool:
+    return lease is not None and lease <= books.later
+
+
+# What a worker does.
+
+
+def credit(books: Books, id_: UUID, fence: int, move: UUID) -> None:
+    """Credit a deposit that nobody is asked for; one that finds no room has failed."""
+    order = _mine(books, id_, fence)
+    if order.kind == WITHDRAWAL or order.collect:
+        raise _stale(books, id_)
+    outside = _system(books, order, "external")
+    if not books.room(order.wallet, order.amount) or books.wallets[outside].balance - order.amount < -MOST - 1:
+        _fail(order, "LIMIT_EXCEEDED")
+        return
+    _move(books, move, id_, "DEPOSIT", outside, order.wallet)
+    _succeed(order, credit=move)
+
+
+def begin(books: Books, id_: UUID, fence: int, move: UUID | None = None) -> bool:
+    """Take the money and write the attempt down; tell whether the bank is asked."""
+    order = _mine(books, id_, fence)
+    if order.state == SCHEDULED and order.kind == WITHDRAWAL:
+        if books.wallets[order.wallet].state != ACTIVE:
+            _fail(order, "WALLET_NOT_ACTIVE")
+            return False
+        if books.available(order.wallet) + order.held < order.amount:
+            _fail(order, "INSUFFICIENT_FUNDS")
+            return False
+        order.state = PROCESSING  # what was put aside for it is what is taken
+        _move(books, move, id_, "WITHDRAWAL", order.wallet, _system(books, order, "in_transit"))
+    elif order.state == PROCESSING:
+        if not _may_go_on(order):
+            raise _stale(books, id_)
+    elif order.state != SCHEDULED:
+        raise _stale(books, id_)
+    order.state = PROCESSING
+    _attempt(books, order)
+    return True
+
+
+def settle(  # noqa: PLR0913, PLR0917  # whose answer to what
+    books: Books, id_: UUID, fence: int, attempt: int, answer: str, move: UUID | None = None
+) -> None:
+    """Write the bank's answer down, once; go by it only while the claim holds."""
+    order = books.orders[id_]
+    if order.attempts[attempt - 1].answer is not None:
+        raise _stale(books, id_)
+    order.attempts[attempt - 1].answer = str(answer)
+    if order.fence != fence or order.state not in OPEN:
+        return
+    given = [one.answer for one in order.attempts]
+    if answer == "ACCEPTED":
+        _paid(books, id_, move)
+    elif None in given or "UNKNOWN" in given or order.state == IN_DOUBT:
+        _wait(books, order, IN_DOUBT)
+    elif answer == "NO_FOR_GOOD":
+        _not_paid(books, id_, "BANK_REFUSED", move)
+    elif answer == "NO_FOR_NOW" and _counted(order) >= ATTEMPTS_MOST:
+        _not_paid(books, id_, "ATTEMPTS_USED_UP", move)
+    else:
+        _wait(books, order, PROCESSING)
+
+
+def take_over(books: Books, id_: UUID, fence: int, move: UUID | None = None) -> bool:
+    """Take over what was left behind; tell whether the bank is asked about it."""
+    order = _mine(books, id_, fence)
+    if order.state != PROCESSING:
+        raise _stale(books, id_)
+    if any(one.answer == "ACCEPTED" for one in order.attempts):
+        _paid(books, id_, move)
+    elif _may_go_on(order):
+        _wait(books, order, PROCESSING)
+    else:
+        order.state = IN_DOUBT
+        return True
+    return False
+
+
+def hear(  # noqa: PLR0913  # whose word on what
+    books: Books, id_: UUID, fence: int, word: str, *, amount_fits: bool, move: UUID | None = None
+) -> bool:
+    """Go by what the bank says has become of it; tell whether it is sent once more."""
+    order = _mine(books, id_, fence)
+    if order.state != IN_DOUBT:
+        raise _stale(books, id_)
+    accepted = any(one.answer == "ACCEPTED" for one in order.attempts)
+    if word == "EXECUTED":
+        if amount_fits:
+            _paid(books, id_, move)
+        else:
+            _wait(books, order, IN_DOUBT)
+    elif accepted:
+        if word in {"PENDING", "SILENT"}:
+            _paid(books, id_, move)
+        else:
+            _wait(books, order, IN_DOUBT)  # it takes its word back: for a person
+    elif word == "FAILED":
+        _not_paid(books, id_, "BANK_REFUSED", move)
+    elif word == "NOT_FOUND":
+        return _not_found(books, id_, order, move)
+    else:
+        _wait(books, order, IN_DOUBT)
+    return False
+
+
+def _not_found(books: Books, id_: UUID, order: Order, move: UUID | None) -> bool:
+    """Send again, unless a call may still be on its way, it was asked often enough, or the bank forgets keys."""
+    given = [one.answer for one in order.attempts]
+    if None not in given and "UNKNOWN" not in given:
+        if "NO_FOR_GOOD" in given:
+            _not_paid(books, id_, "BANK_REFUSED", move)
+            return False
+        if _counted(order) >= ATTEMPTS_MOST:
+            _not_paid(books, id_, "ATTEMPTS_USED_UP", move)
+            return False
+    arrived_at = order.attempts[-1].hour + GRACE
+    first = next((one for one in order.attempts if one.answer != "NOT_SENT"), order.attempts[0])
+    if arrived_at > books.later:
+        _wait(books, order, IN_DOUBT, until=arrived_at)
+    elif _counted(order) >= ATTEMPTS_MOST or first.hour + KEPT <= books.later:
+        _wait(books, order, IN_DOUBT)
+    else:
+        _attempt(books, order)
+        return True
+    return False
+
+
+# What comes of it.
+
+
+def _paid(books: Books, id_: UUID, move: UUID | None) -> None:
+    order = books.orders[id_]
+    outside, between = _system(books, order, "external"), _system(books, order, "in_transit")
+    if order.kind == WITHDRAWAL:
+        _move(books, move, id_, "WITHDRAWAL_SETTLEMENT", between, outside)
+        _succeed(order)
+    elif books.wallets[outside].balance - order.amount < -MOST - 1:
+        _wait(books, order, IN_DOUBT, until=books.later + A_WHILE)
+    else:
+        into = order.wallet if books.room(order.wallet, order.amount) else between
+        made = _move(books, move, id_, "COLLECTION", outside, into)
+        _succeed(order, credit=made)
+
+
+def _not_paid(books: Books, id_: UUID, reason: str, move: UUID | None) -> None:
+    order = books.orders[id_]
+    if order.kind == WITHDRAWAL:
+        if not books.room(order.wallet, order.amount):
+            _wait(books, order, IN_DOUBT, until=books.later + A_WHILE)
+            return
+        _move(books, move, id_, "WITHDRAWAL_RELEASE", _system(books, order, "in_transit"), order.wallet)
+    _fail(order, reason)
+
+
+def _move(  # noqa: PLR0913, PLR0917  # what a movement is made of
+    books: Books, move: UUID | None, id_: UUID, kind: str, source: str, destination: str
+) -> UUID:
+    """Move an order's money. The model makes a name up where the product's is not known yet."""
+    made = move or UUID(int=len(books.moves))
+    amount = books.orders[id_].amount
+    legs = simple_legs(source, destination, amount)
+    books.post(Move(id=made, kind=kind, source=source, destination=destination, amount=amount, legs=legs, cause=id_))
+    return made
+
+
+def _system(books: Books, order: Order, role: str) -> str:
+    return f"system:{role}:{books.wallets[order.wallet].currency}"
+
+
+def _attempt(books: Books, order: Order) -> None:
+    order.attempts.append(Attempt(books.later))
+    order.lease = books.later + LEASE
+
+
+def _wait(books: Books, order: Order, state: str, until: int | None = None) -> None:
+    order.state, order.lease = state, None
+    order.next = books.later if until is None else until
+
+
+def _succeed(order: Order, credit: UUID | None = None) -> None:
+    order.state, order.lease, order.credit = "SUCCEEDED", None, credit
+
+
+def _fail(order: Order, reason: str) -> None:
+    order.state, order.lease, order.reason = "FAILED", None, reason
+
+
+def _counted(order: Order) -> int:
+    """Return how often the bank may have heard of it."""
+    return sum(one.answer != "NOT_SENT" for one in order.attempts)
+
+
+def _may_go_on(order: Order) -> bool:
+    """Tell whether the bank surely has not paid, and may be asked once more."""
+    return all(one.answer in {"NO_FOR_NOW", "NOT_SENT"} for one in order.attempts) and _counted(order) < ATTEMPTS_MOST
+
+
+def _mine(books: Books, id_: UUID, fence: int) -> Order:
+    order = books.orders[id_]
+    if order.fence != fence or order.state not in OPEN:
+        raise _stale(books, id_)
+    return order
+
+
+def _stale(books: Books, id_: UUID) -> Refused:
+    return Refused("StaleClaim", resource=f"{books.orders[id_].kind}/{id_}")

@@ -1,0 +1,262 @@
+"""A stage with something of everything that a call can be refused for: set up in a few batches, named by what it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from scheduler.jobs import (
+    collect_due_deposits,
+    credit_due_deposits,
+    expire_holds,
+    follow_bank_ledger,
+    pay_due_withdrawals,
+)
+from tests.support.books import request
+from tests.support.commands import (
+    OrderResolution,
+    a_cancelled_deposit,
+    a_cancelled_withdrawal,
+    a_capture,
+    a_change,
+    a_closed_discrepancy,
+    a_deposit,
+    a_hold,
+    a_new_wallet,
+    a_resolution,
+    a_reversal,
+    a_rule,
+    a_scheduled_deposit,
+    a_transfer,
+    a_void,
+    a_withdrawal,
+    an_end,
+    an_update,
+)
+from tests.support.whimsical_bank import Whim, WhimsicalBank
+from wallet_core.domain.bank import Answer, AnswerKind
+from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet
+from wallet_core.domain.command import Command, Done, Request
+from wallet_core.domain.commission import Payer
+from wallet_core.domain.money import INT64_MAX, Money
+from wallet_core.domain.order import OrderKind, ResolutionKind, bank_key
+from wallet_core.domain.payment import SettlePayment, StartPayment
+from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.wallet import WalletId
+from wallet_core.usecases.app import App, new_id
+
+LATE, LATER = datetime(2100, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
+PAST = datetime(2001, 1, 1, tzinfo=UTC)
+
+
+def usd(units: int) -> Money:
+    """Return an amount of dollars."""
+    return Money("USD", units)
+
+
+def yen(units: int) -> Money:
+    """Return an amount of yen; a wallet in yen is full but for ten."""
+    return Money("JPY", units)
+
+
+@dataclass(slots=True)
+class Stage:
+    """What stands on it. ``things`` has the ids of all that is not a wallet, by name."""
+
+    app: App
+    owner: psycopg.Connection
+    things: dict[str, UUID] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    """Lines of the bank's ledger, by what they are."""
+    used: Request = field(default_factory=request)
+    """A request that was answered with a yes."""
+    refused: Request = field(default_factory=request)
+    """One that was answered with a no, for good."""
+
+    def __getitem__(self, name: str) -> UUID:
+        return self.things[name]
+
+    @classmethod
+    def set_up(cls, app: App, owner: psycopg.Connection) -> "Stage":
+        """Set everything up."""
+        bank = WhimsicalBank()
+        stage = cls(replace(app, bank=bank), owner)
+        stage._open_wallets()
+        stage._move_money()
+        stage._make_rules()
+        stage._place_holds()
+        stage._place_orders(bank)
+        stage._shut_wallets()
+        stage._follow(bank)
+        return stage
+
+    def _open_wallets(self) -> None:
+        in_dollars = [
+            "alice",
+            "bob",
+            "poor",
+            "cold",
+            "gone",
+            "spent",
+            "payer",
+            "shop",
+            "busy",
+            "keen",
+            "idle",
+            "icy",
+            "late",
+        ]
+        self._do(*[a_new_wallet(name) for name in in_dollars], a_new_wallet("euro", "EUR"))
+        self._do(
+            a_new_wallet("over", overdraft_limit=50),
+            a_new_wallet("brim", "JPY"),
+            a_new_wallet("yen", "JPY"),
+            a_new_wallet("full", "JPY"),
+            a_new_wallet("shut", "JPY"),
+            a_deposit("full", yen(100)),
+            a_deposit("late", usd(20)),
+            *[a_deposit(name, usd(1000)) for name in ("alice", "bob", "cold")],
+            a_deposit("payer", usd(12)),
+            a_deposit("brim", yen(100)),
+            replace(a_deposit("poor", usd(5)), request=self.used),
+        )
+
+    def _move_money(self) -> None:
+        self._make(
+            deposited=a_deposit("alice", usd(60)),
+            moved=a_transfer("alice", "bob", usd(40)),
+            part_back=a_transfer("alice", "bob", usd(40)),
+            all_back=a_transfer("alice", "bob", usd(40)),
+            to_cold=a_transfer("alice", "cold", usd(40)),
+            to_gone=a_deposit("gone", usd(40)),
+            from_gone=a_transfer("gone", "bob", usd(40)),
+            lost=a_deposit("spent", usd(40)),
+            overdrawn=a_transfer("over", "bob", usd(30)),
+            from_brim=a_transfer("brim", "yen", yen(50)),
+        )
+        self._do(
+            a_reversal(self["part_back"], usd(15)),
+            a_reversal(self["all_back"]),
+            a_transfer("spent", "bob", usd(40)),
+            an_update("brim", overdraft_limit=yen(INT64_MAX - 60)),
+            a_withdrawal("busy", usd(1), LATE),
+            a_scheduled_deposit("keen", usd(1), LATE),
+        )
+        (told,) = self.app.ledger.post_all([replace(a_transfer("poor", "bob", usd(6)), request=self.refused)])
+        assert not isinstance(told, Done)
+
+    def _make_rules(self) -> None:
+        self._make(
+            on_payer=a_rule(wallet=WalletId("payer"), fixed=5),
+            on_shop=a_rule(wallet=WalletId("shop"), fixed=100, payer=Payer.DESTINATION),
+            ending=a_rule("EUR", fixed=1, end_time=LATE),
+            coming=a_rule("EUR", fixed=1, start_time=LATE),
+            over=a_rule("EUR", fixed=1),
+            on_icy=a_rule(wallet=WalletId("icy"), rate_millionths=333_333),
+        )
+        self._do(an_end(self["over"]), a_deposit("icy", usd(100)))
+        self._make(charged=a_transfer("icy", "bob", usd(20)))
+
+    def _place_holds(self) -> None:
+        self._make(
+            hold=a_hold("alice", usd(30), LATE),
+            other_hold=a_hold("alice", usd(30), LATE),
+            part_hold=a_hold("alice", usd(30), LATE),
+            captured=a_hold("alice", usd(3), LATE),
+            voided=a_hold("alice", usd(3), LATE),
+            expired=a_hold("alice", usd(3), LATE),
+            overdue=a_hold("alice", usd(3), LATE),
+            cold_hold=a_hold("cold", usd(30), LATE),
+            yen_hold=a_hold("yen", yen(20), LATE),
+        )
+        self._make(capture=a_capture(self["captured"], "bob"))
+        self._do(a_void(self["voided"]), a_capture(self["part_hold"], "bob", usd(10)))
+        self._over("expired")
+        expire_holds.run_once(self.app)
+        self._over("overdue")
+
+    def _over(self, hold: str) -> None:
+        self.owner.execute("UPDATE holds SET expire_time = create_time + '1 us' WHERE id = %s", [self[hold]])
+
+    def _place_orders(self, bank: WhimsicalBank) -> None:
+        self._make(
+            scheduled=a_withdrawal("alice", usd(20), LATE),
+            reserved=a_withdrawal("alice", usd(20), LATE, reserve=True),
+            called_off=a_withdrawal("alice", usd(20), LATE),
+            cold_order=a_withdrawal("cold", usd(20), LATE, reserve=True),
+            expected=a_scheduled_deposit("alice", usd(20), LATE),
+            expected_of_bank=a_scheduled_deposit("alice", usd(20), LATE, collect=True),
+            not_expected=a_scheduled_deposit("alice", usd(20), LATE),
+            credited=a_scheduled_deposit("alice", usd(20)),
+        )
+        self._do(a_cancelled_withdrawal(self["called_off"]), a_cancelled_deposit(self["not_expected"]))
+        credit_due_deposits.run_once(self.app)
+        lost = Whim(answer=AnswerKind.UNKNOWN, arrives=False)
+        ends = {
+            "paid": (Whim(), a_withdrawal("alice", usd(20))),
+            "unpaid": (Whim(answer=AnswerKind.NO_FOR_GOOD), a_withdrawal("alice", usd(20))),
+            "doubtful": (Whim(answer=AnswerKind.UNKNOWN), a_withdrawal("alice", usd(20))),
+            "unclear_payout": (lost, a_withdrawal("alice", usd(20))),
+            "unclear_payout_too": (lost, a_withdrawal("alice", usd(20))),
+            "payout_of_the_full": (lost, a_withdrawal("full", yen(20))),
+            "returned": (Whim(), a_withdrawal("late", usd(20))),
+            "doubtful_debit": (Whim(answer=AnswerKind.UNKNOWN), a_scheduled_deposit("alice", usd(20), collect=True)),
+            "unclear_debit": (lost, a_scheduled_deposit("alice", usd(20), collect=True)),
+            "unclear_debit_too": (lost, a_scheduled_deposit("alice", usd(20), collect=True)),
+        }
+        for name, (whim, order) in ends.items():
+            self._make(**{name: order})
+            bank.whim = whim
+            pay_due_withdrawals.run_once(self.app)
+            collect_due_deposits.run_once(self.app)
+        self._do(an_update("full", overdraft_limit=yen(INT64_MAX - 90)))
+        bank.whim = Whim()
+        self._make(collected=a_scheduled_deposit("full", yen(20), collect=True))
+        collect_due_deposits.run_once(self.app)
+        self._accept_late("payout_accepted_late", a_withdrawal("alice", usd(20)), ResolveWithdrawal)
+        collection = a_scheduled_deposit("alice", usd(20), collect=True)
+        self._accept_late("debit_accepted_late", collection, ResolveScheduledDeposit)
+        query = "SELECT id FROM transactions WHERE cause = %s AND type = 'WITHDRAWAL'"
+        ((self.things["payout"],),) = self.owner.execute(query, [self["paid"]]).fetchall()
+
+    def _accept_late(self, name: str, order: Command, verb: type[OrderResolution]) -> None:
+        """Let the bank say that it has done something once a person has said that it has not."""
+        self._make(**{name: order})
+        claims, policy = self.app.claims, self.app.payouts.policy
+        claim_due = claims.to_pay if verb is ResolveWithdrawal else claims.to_collect
+        (claim,) = claim_due(limit=1, lease=policy.lease, clock_offset=timedelta())
+        step: dict[str, Any] = {"claim": claim, "policy": policy, "jitter": 0.0}
+        self._do(
+            StartPayment(id=new_id(), **step),
+            a_resolution(verb, self[name], ResolutionKind.NOT_EXECUTED),
+            SettlePayment(id=new_id(), **step, attempt=1, answer=Answer(kind=AnswerKind.ACCEPTED)),
+        )
+
+    def _shut_wallets(self) -> None:
+        self._do(a_change(FreezeWallet, "cold"), *[a_change(CloseWallet, name) for name in ("gone", "late", "shut")])
+
+    def _follow(self, bank: WhimsicalBank) -> None:
+        """Let the bank write what is in our books and what is not, and have one of these looked into."""
+        bank.give_back(bank_key(OrderKind.WITHDRAWAL, self["returned"]), usd(20))
+        for name in ("odd", "odd_too", "closed"):
+            bank.give_back(name, usd(1))
+            self.lines[name] = len(bank.lines)
+        self.lines |= {"met": 1, "waiting": 2}
+        for _ in range(2):
+            follow_bank_ledger.run_once(self.app)
+        self._do(a_closed_discrepancy(self.lines["closed"]))
+
+    def _make(self, **commands: Command) -> None:
+        """Do what makes something, and keep it by its name."""
+        for name, subject in zip(commands, self._do(*commands.values()), strict=True):
+            self.things[name] = UUID(subject.partition("/")[2])
+
+    def _do(self, *commands: Command) -> Sequence[str]:
+        """Do something that must succeed, in one batch; return what it was about."""
+        told = self.app.ledger.post_all(commands)
+        refused = [one for one in told if not isinstance(one, Done)]
+        assert refused == []
+        return [one.subject for one in told if isinstance(one, Done)]

@@ -1,0 +1,91 @@
+"""All that is stored, as plain values by name, in one look: what the model says of the same is beside it."""
+
+from collections import Counter
+
+import psycopg
+
+from tests.support.model_books import WITHDRAWAL, Books, Facts
+
+_STORED = """
+SELECT 'wallets/' || id,
+    jsonb_build_array(currency, state, balance, held, balance - held + overdraft_limit::numeric, labels, display_name)
+FROM wallets
+UNION ALL
+SELECT 'holds/' || id, jsonb_build_array(state, captured) FROM holds
+UNION ALL
+SELECT kind || '/' || id, jsonb_build_array(state, failure_reason, (
+    SELECT coalesce(jsonb_agg(answer ORDER BY number), '[]') FROM bank_attempts WHERE key = prefix || orders.id
+))
+FROM (
+    SELECT 'withdrawals', 'wd-', id, state, failure_reason FROM withdrawals
+    UNION ALL
+    SELECT 'scheduledDeposits', 'sd-', id, state, failure_reason FROM scheduled_deposits
+) AS orders (kind, prefix, id, state, failure_reason)
+UNION ALL
+SELECT 'transactions/' || t.id, jsonb_build_array(t.type, t.amount, t.commission, (
+    SELECT coalesce(sum(amount), 0) FROM transactions AS r WHERE r.cause = t.id AND r.type = 'REVERSAL'
+))
+FROM transactions AS t
+UNION ALL
+SELECT 'commissionRules/' || id, jsonb_build_array(currency) FROM commission_rules
+UNION ALL
+SELECT 'requests', jsonb_build_array(count(*)) FROM requests
+"""
+
+_MADE_FOR = "SELECT id FROM transactions WHERE cause = %s AND type = %s"
+
+
+def stored(owner: psycopg.Connection) -> Facts:
+    """Return what the database has."""
+    return {name: tuple(facts) for name, facts in owner.execute(_STORED)}
+
+
+def expected(books: Books) -> Facts:
+    """Return what the model has."""
+    found: Facts = {}
+    for name, purse in books.wallets.items():
+        counts = purse.balance, books.held(name), books.available(name)
+        found[f"wallets/{name}"] = (purse.currency, purse.state, *counts, purse.labels, purse.title)
+    found |= {f"holds/{id_}": (hold.state, hold.captured) for id_, hold in books.holds.items()}
+    for id_, order in books.orders.items():
+        answers = [attempt.answer for attempt in order.attempts]
+        found[f"{order.kind}/{id_}"] = (order.state, order.reason, answers)
+    for id_, move in books.moves.items():
+        fee = move.fee.amount if move.fee is not None else 0
+        found[f"transactions/{id_}"] = (move.kind, move.amount, fee, move.returned)
+    found |= {f"commissionRules/{id_}": (rule.currency,) for id_, rule in books.tariffs.items()}
+    return found | {"requests": (len(books.records),)}
+
+
+def facts_told(owner: psycopg.Connection) -> Counter[tuple[str, str]]:
+    """Return how often others are told what of what."""
+    return Counter((kind, subject) for kind, subject in owner.execute("SELECT kind, subject FROM outbox"))
+
+
+def facts_due(books: Books) -> dict[tuple[str, str], int]:
+    """Return what others must have been told by now, of what has moved or come to its end."""
+    due = {("transaction.posted", f"transactions/{id_}"): 1 for id_ in books.moves}
+    captures = (id_ for id_, move in books.moves.items() if move.kind == "HOLD_CAPTURE")
+    due |= {("hold.captured", f"transactions/{id_}"): 1 for id_ in captures}
+    for id_, order in books.orders.items():
+        word = "withdrawal" if order.kind == WITHDRAWAL else "scheduled_deposit"
+        due[f"{word}.scheduled", f"{order.kind}/{id_}"] = 1
+        due[f"{word}.{order.state.lower()}", f"{order.kind}/{id_}"] = 1
+    for id_, hold in books.holds.items():
+        due["hold.placed", f"holds/{id_}"] = 1
+        for state in ("VOIDED", "EXPIRED"):
+            due[f"hold.{state.lower()}", f"holds/{id_}"] = int(hold.state == state)
+    due |= {("wallet.created", f"wallets/{name}"): 1 for name in books.wallets if not name.startswith("system:")}
+    return due | {("commission_rule.created", f"commissionRules/{id_}"): 1 for id_ in books.tariffs}
+
+
+def learn_names(owner: psycopg.Connection, books: Books) -> None:
+    """Give the transactions that a job has made the names that the product has given them."""
+    made_up = [(id_, move) for id_, move in books.moves.items() if id_.version is None]
+    for id_, move in made_up:
+        ((name,),) = owner.execute(_MADE_FOR, [move.cause, move.kind]).fetchall()
+        move.id = name
+        books.moves[name] = books.moves.pop(id_)
+        order = books.orders[move.cause] if move.cause is not None else None
+        if order is not None and order.credit == id_:
+            order.credit = name

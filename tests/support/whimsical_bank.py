@@ -1,0 +1,111 @@
+"""A bank that answers as it is told, says what it did when asked, and writes it down; and workers that fall asleep."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tests.support.truthful_bank import TruthfulBank
+from wallet_core.domain.bank import Answer, AnswerKind, BankLine, LedgerPage, LineKind, Payment, Status, StatusKind
+from wallet_core.domain.money import Money
+
+
+class Nap(StrEnum):
+    """When the worker that calls falls asleep."""
+
+    NEVER = "never"
+    BEFORE = "before the call"
+    AFTER = "after the call"
+
+
+class FellAsleep(Exception):
+    """The worker is gone for now, or for good; what it would have written down when it wakes up."""
+
+    def __init__(self, answer: AnswerKind) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whim:
+    """What the bank is like for a while."""
+
+    answer: AnswerKind = AnswerKind.ACCEPTED
+    arrives: bool = True
+    """Whether a call whose answer is lost has arrived."""
+    thinks: bool = False
+    """Whether it takes its time with what is new to it."""
+    silent: bool = False
+    """Whether it cannot be asked."""
+    miscounts: bool = False
+    """Whether it names another amount when asked."""
+    nap: Nap = Nap.NEVER
+
+
+@dataclass(slots=True)
+class WhimsicalBank:
+    """Pays and collects."""
+
+    whim: Whim = field(default_factory=Whim)
+    accounts: dict[str, TruthfulBank] = field(default_factory=dict)
+    """What it did, by key."""
+    asked: dict[str, Payment] = field(default_factory=dict)
+    """What it was asked, by key."""
+    lines: list[BankLine] = field(default_factory=list)
+    """Its ledger."""
+    answers: list[AnswerKind] = field(default_factory=list)
+    """What it has said to those who asked it to pay."""
+
+    def pay(self, payment: Payment) -> Answer:
+        """Pay or not, and tell or not."""
+        if self.whim.nap is Nap.BEFORE:
+            raise FellAsleep(AnswerKind.NOT_SENT)  # woken up, it finds that the window has passed
+        self.asked[payment.key] = payment
+        account = self.accounts.setdefault(payment.key, TruthfulBank())
+        if self.whim.thinks:
+            answer = account.take_and_think()
+        else:
+            answer = account.pay(self.whim.answer, arrives=self.whim.arrives)
+        self._write_down()
+        if self.whim.nap is Nap.AFTER:
+            raise FellAsleep(answer)
+        self.answers.append(answer)
+        return Answer(kind=answer, reference="r", retry_after_s=0.0)
+
+    def status(self, payment: Payment) -> Status:
+        """Say the truth, but for the amount."""
+        if self.whim.silent:
+            return Status(kind=StatusKind.SILENT)
+        said = self.accounts.get(payment.key, TruthfulBank()).status()
+        more = Money(payment.amount.currency, payment.amount.minor + 1)
+        return Status(kind=said, amount=more if self.whim.miscounts else payment.amount)
+
+    def decide(self, *, execute: bool) -> None:
+        """Make up its mind on all that it has been thinking about."""
+        for account in self.accounts.values():
+            account.make_up_its_mind(execute=execute)
+        self._write_down()
+
+    def ledger(self, *, after: int, limit: int) -> LedgerPage | None:
+        """Show what it has written down, unless it cannot be asked."""
+        return None if self.whim.silent else LedgerPage(tuple(self.lines[after : after + limit]), len(self.lines))
+
+    def give_back(self, key: str, amount: Money) -> None:
+        """Write that it has given something back."""
+        self._line(LineKind.RETURN, key, amount)
+
+    def _write_down(self) -> None:
+        """Write what it has done since."""
+        written = {line.key for line in self.lines if line.kind is not LineKind.RETURN}
+        for key, payment in self.asked.items():
+            if self.executed(key) and key not in written:
+                self._line(LineKind.COLLECTION if payment.collect else LineKind.EXECUTION, key, payment.amount)
+
+    def _line(self, kind: LineKind, key: str, amount: Money) -> None:
+        self.lines.append(BankLine(number=len(self.lines) + 1, kind=kind, key=key, amount=amount, reference="r"))
+
+    def executed(self, key: str) -> int:
+        """Return how often it did what a key asked for."""
+        return self.accounts.get(key, TruthfulBank()).executions
+
+    def may_execute(self, key: str) -> bool:
+        """Tell whether it may still do what a key asks for."""
+        return self.accounts.get(key, TruthfulBank()).pending
