@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 OURS := wallet_core wallet_grpc scheduler bank_stub walletctl
 CODE := $(OURS) tests benchmarks tools
 
-.PHONY: help demo up test check format lint types contracts protos-fresh protos lock bench readme long mutants clean
+.PHONY: help demo up test check format lint types contracts protos-fresh protos lock bench readme long storm mutants clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -64,6 +64,9 @@ readme: .venv/ready ## Write the README's example outputs anew
 
 long: .venv/ready ## Run the tests that take long
 	@$(BIN)/python -m pytest -q -m long --timeout 3600
+
+storm: .venv/ready ## Kill everything at random for SECONDS (600), heal, compare all books; SEED replays one
+	@$(BIN)/python -m tests.storm $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 mutants: .venv/ready ## Put known mistakes into a copy of the product and see that tests find them
 	@$(BIN)/python -m tests.mutants $(MISTAKE)

@@ -1,0 +1,99 @@
+"""The bank in the storm: which faults it is ordered, what its own ledger says, and the person who works there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.support.payouts import Bank
+
+# Each with its probability at every call; the first that strikes is the one. Together about every second payment.
+_PAYING: tuple[tuple[float, str, dict[str, Any]], ...] = (
+    (0.07, "no_for_now", {}),
+    (0.09, "no_for_good", {}),
+    (0.06, "execute_then_silence", {}),
+    (0.04, "reset", {"execute": True}),
+    (0.03, "reset", {"execute": False}),
+    (0.03, "http_error", {"status": 502, "execute": True}),
+    (0.02, "http_error", {"status": 504, "execute": False}),
+    (0.03, "half_body", {"execute": True}),
+    (0.02, "half_body", {"execute": False}),
+    (0.03, "trickle", {"interval": 0.1}),
+    (0.03, "garbage", {"execute": True}),
+    (0.02, "garbage", {"execute": False}),
+    # Executed long after we have hung up, but before "not found" is believed.
+    (0.06, "delay", {"seconds": 1.1, "before": True}),
+    (0.04, "delay", {"seconds": 0.3}),
+    (0.03, "too_many", {"seconds": 1.0}),
+    (0.02, "answer_twice", {}),
+    (0.03, "pending", {}),
+)
+_ASKING: tuple[tuple[float, str, dict[str, Any]], ...] = (
+    (0.06, "http_error", {"status": 500}),
+    (0.05, "pending", {}),
+    (0.04, "garbage", {}),
+    (0.04, "delay", {"seconds": 1.0}),
+    (0.03, "reset", {}),
+)
+_STATUS_PATHS = ("/transfers", "/collections")
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the bank's ledger."""
+
+    number: int
+    kind: str
+    key: str
+    amount: int
+    currency: str
+    reference: str
+
+
+class StormyBank(Bank):
+    """The bank stub by its URL."""
+
+    def rage(self) -> None:
+        """Order all faults."""
+        for probability, fault, parameters in _PAYING:
+            self.order(fault, probability=probability, **parameters)
+        for path in _STATUS_PATHS:
+            for probability, fault, parameters in _ASKING:
+                self.order(fault, probability=probability, match={"path": path, "method": "GET"}, **parameters)
+
+    def faults(self) -> dict[str, int]:
+        """Return how often each fault has struck."""
+        struck: dict[str, int] = {}
+        for fault in self._get("/orders/faults")["faults"]:
+            struck[fault["fault"]] = struck.get(fault["fault"], 0) + int(fault["fired"])
+        return struck
+
+    def lines(self) -> list[Line]:
+        """Return its whole ledger."""
+        return [
+            Line(*(line[part] for part in ("number", "kind", "key", "amount", "currency", "reference")))  # type: ignore[arg-type]  # JSON
+            for line in self.ledger()
+        ]
+
+    def asked(self) -> dict[str, int]:
+        """Return how often it was asked to pay or to collect, by key."""
+        return self.stats()["posts"]
+
+    def state(self, key: str) -> str:
+        """Return what it says of a key."""
+        path = "collections" if key.startswith("sd-") else "transfers"
+        answer = httpx.get(f"{self._url}/{path}/{key}", trust_env=False, verify=False)
+        if answer.status_code != _NOT_FOUND:
+            answer.raise_for_status()
+        told: dict[str, Any] = answer.json()
+        return str(told["state"])
+
+    def make_up_its_mind(self, key: str, *, execute: bool) -> None:
+        """Decide on what pends, as a person at the bank does."""
+        self._post("/orders/settle", {"key": key, "outcome": "executed" if execute else "failed"})
+
+    def execute_by_hand(self, key: str, amount: int, currency: str) -> None:
+        """Do under its key what never arrived, as a person at the bank does who was called up about it."""
+        kind = "collection" if key.startswith("sd-") else "execution"
+        self._post("/orders/execute", {"key": key, "amount": amount, "currency": currency, "kind": kind})

@@ -1,0 +1,84 @@
+"""All books after the storm, read once: ours through the API, the bank's own, and what only our database tells."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+from wallet.v1.hold_service_pb2 import Hold
+from wallet.v1.schedule_service_pb2 import ScheduledDeposit, Withdrawal
+from wallet.v1.transaction_service_pb2 import Transaction
+from wallet.v1.wallet_service_pb2 import Wallet
+
+from tests.storm.bank import Line, StormyBank
+from tests.storm.orders import Order
+from tests.storm.plan import WALLETS
+from tests.storm.stand import Stand
+from tests.support.database import Database
+from wallet_grpc.client import WalletClient
+
+_PAGE = 1000
+_SYSTEM_ROLES = ("external", "in_transit", "commission")
+
+# Asked what had become of them at least once: only who is in doubt is.
+_DOUBTED = """
+SELECT (SELECT count(*) FROM withdrawals WHERE asks > 0), (SELECT count(*) FROM scheduled_deposits WHERE asks > 0)
+"""
+_ANSWERS = "SELECT coalesce(answer, 'none'), count(*) FROM bank_attempts GROUP BY 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What stands where."""
+
+    wallets: Mapping[str, Wallet]
+    """The system's own too."""
+    transactions: Mapping[str, Transaction]
+    holds: Mapping[str, Hold]
+    orders: Mapping[str, Order]
+    lines: list[Line]
+    """The bank's ledger."""
+    asked: Mapping[str, int]
+    """How often the bank was asked, by key."""
+    doubted_withdrawals: int
+    doubted_collections: int
+    answers: Counter[str]
+    """What the attempts at the bank were answered with, by our books."""
+    broken_rules: list[str]
+
+    @property
+    def withdrawals(self) -> list[Withdrawal]:
+        """The orders that pay out."""
+        return [order for order in self.orders.values() if isinstance(order, Withdrawal)]
+
+    @property
+    def scheduled_deposits(self) -> list[ScheduledDeposit]:
+        """The orders that bring in."""
+        return [order for order in self.orders.values() if isinstance(order, ScheduledDeposit)]
+
+
+def read_books(stand: Stand, bank: StormyBank) -> Books:
+    """Read everything; all must be calm."""
+    with WalletClient(stand.target) as client, psycopg.connect(stand.database_url) as database:
+        currencies = sorted(set(WALLETS.values()))
+        ours = [f"wallets/{wallet}" for wallet in WALLETS]
+        systems = [f"wallets/system:{role}:{currency}" for role in _SYSTEM_ROLES for currency in currencies]
+        doubted = database.execute(_DOUBTED).fetchone() or (0, 0)
+        orders: list[Order] = list(client.list_withdrawals(page_size=_PAGE))
+        orders += client.list_scheduled_deposits(page_size=_PAGE)
+        return Books(
+            wallets={wallet.name: wallet for wallet in client.batch_get_wallets([*ours, *systems])},
+            transactions={
+                transaction.name: transaction
+                for wallet in ours
+                for transaction in client.list_transactions(wallet, page_size=_PAGE)
+            },
+            holds={hold.name: hold for hold in client.list_holds(page_size=_PAGE)},
+            orders={order.name: order for order in orders},
+            lines=bank.lines(),
+            asked=bank.asked(),
+            doubted_withdrawals=doubted[0],
+            doubted_collections=doubted[1],
+            answers=Counter(dict(database.execute(_ANSWERS).fetchall())),
+            broken_rules=Database(stand.database_url).broken_rules(),
+        )

@@ -1,0 +1,105 @@
+"""One caller: a client of its own, and a journal of all that it has asked and heard."""
+
+import threading
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import TypeVar
+
+from tests.storm.calls import ask, look
+from tests.storm.journal import AGAIN, FINAL, TOO_LATE, Call, Done, Journal, Refused
+from wallet_grpc.client import CallFailed, WalletClient
+
+_TIMEOUT_S = 4.0
+# In the storm a call is made at most so often; what is still open then waits for the calm.
+_TRIES = 3
+_CALM_LONGEST_S = 30.0
+_CALM_PAUSE_S = 0.1
+
+Answer = TypeVar("Answer")
+
+
+class Caller:
+    """Makes calls, keeps what it hears, and notes whatever it should never have heard."""
+
+    def __init__(self, target: str) -> None:
+        self.journal = Journal()
+        self._target = target
+        self._client = WalletClient(target, timeout_s=_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._client.close()
+
+    def make(self, call: Call, over: threading.Event) -> None:
+        """Make a new call, a few times where nothing definite is heard; what is open then is left for the calm."""
+        self.journal.add(call)
+        while call.outcome is None and call.tries < _TRIES and not over.is_set():
+            self._try(call, calm=False)
+        if call.outcome is not None and call.step.twice:
+            self.repeat(call)
+        if call.done is not None and call.step.looks:
+            self._look(call, call.done)
+
+    def settle(self) -> None:
+        """Ask again whatever has no definite answer, until it has one; all must be calm."""
+        deadline = monotonic() + _CALM_LONGEST_S
+        for call in self.journal.open():
+            self._try(call, calm=True)
+            while call.outcome is None and monotonic() < deadline:
+                threading.Event().wait(_CALM_PAUSE_S)
+                self._try(call, calm=True)
+
+    def repeat(self, call: Call) -> None:
+        """Make a call again that has its outcome: it must hear the same."""
+        before = call.outcome
+        try:
+            again = self._hear(lambda client: ask(client, call))
+        except CallFailed as failed:
+            if failed.reason not in AGAIN and before != Refused(failed.reason):
+                self.journal.wrong.append(f"{call} was answered with {before}, and repeated with {failed.reason}")
+            return
+        if not isinstance(before, Done) or (again.name, again.legs) != (before.name, before.legs) or not again.replayed:
+            self.journal.wrong.append(f"{call} was answered with {before}, and repeated with {again}")
+
+    def _try(self, call: Call, *, calm: bool) -> None:
+        """Make a call once and keep what it hears, where that is definite."""
+        call.tries += 1
+        try:
+            done = self._hear(lambda client: ask(client, call))
+        except CallFailed as failed:
+            too_late = failed.reason == TOO_LATE and call.time is not None
+            if failed.reason in FINAL or (too_late and calm):
+                call.outcome = Refused(failed.reason)
+            elif failed.reason not in AGAIN and not too_late:
+                self.journal.wrong.append(f"{call} heard {failed.code} {failed.reason}: {failed.message}")
+        else:
+            call.outcome = done
+            self.journal.wrong += [f"{call} {fault}" for fault in _faults(call, done)]
+        if call.outcome is not None:
+            self.journal.heard_at.append(monotonic())
+
+    def _look(self, call: Call, done: Done) -> None:
+        """Read back at once what was made."""
+        try:
+            self._hear(lambda client: look(client, done))
+        except CallFailed as failed:
+            if failed.reason not in AGAIN:
+                self.journal.wrong.append(f"{call} was done, and {done.name} read back with {failed.reason}")
+
+    def _hear(self, asking: Callable[[WalletClient], Answer]) -> Answer:
+        """Ask; where nobody answers connect anew, for a channel waits ever longer before it tries again by itself."""
+        try:
+            return asking(self._client)
+        except CallFailed as failed:
+            if not failed.reason:
+                self._client.close()
+                self._client = WalletClient(self._target, timeout_s=_TIMEOUT_S)
+            raise
+
+
+def _faults(call: Call, done: Done) -> Iterator[str]:
+    """Say what is wrong with a yes, by itself."""
+    if call.step.amount is not None and call.about == "" and done.amount != call.step.amount:
+        yield f"was done with {done.amount} instead of {call.step.amount}"
+    if sum(minor for _, minor in done.legs) != 0:
+        yield f"moved money whose parts do not sum to zero: {done.legs}"

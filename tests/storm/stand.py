@@ -1,0 +1,259 @@
+"""What the storm rages on: every process of the service and its bank, to be killed, paused and started again.
+
+Each keeps its address and its data however often it dies, so the others find it again without being told.
+"""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tests.storm.weather import Blow, Manner, Victim
+from tests.support.processes import environment
+from wallet_core.bootstrap import migrate
+from wallet_core.settings import read_settings
+from walletctl.local.child import spawn
+from walletctl.local.leftovers import servers_by_working_directory
+from walletctl.local.postgres import LocalPostgres
+from walletctl.local.waiting import wait_until
+
+# The proportions of production, in seconds instead of minutes. How often the bank is asked is production's own.
+SETTINGS: Mapping[str, object] = {
+    # INFO, because the lines by which processes say that they are ready are waited for.
+    "log_level": "INFO",
+    "health_interval_s": 0.2,
+    "lock_timeout_s": 0.3,
+    "bank_call_deadline_s": 0.5,
+    "bank_follow_up_s": 0.5,
+    "payout_poll_s": 0.1,
+    "payout_lease_s": 1.6,
+    "payout_send_window_s": 0.6,
+    "payout_grace_s": 3.0,
+    "payout_backoff_first_s": 0.05,
+    "payout_backoff_max_s": 0.5,
+    "payout_retry_after_max_s": 2.0,
+}
+
+# A machine that loses power loses nothing of what was committed; nor does a database whose every process is killed.
+_DURABLE = {"fsync": "on", "synchronous_commit": "on"}
+
+# Below the ports that the kernel hands out: none of those may be taken while its owner is down.
+_PORTS = range(20_000, 32_000)
+_PORT_TRIES = 100
+
+_DIES_IN_S = 10.0
+
+
+# What nobody caught begins like this. The driver and its pool also print, of connections that their server has left.
+_UNCAUGHT = ("Traceback", "Exception in thread", "Exception calling application", "Exception ignored", "Fatal")
+_LINE_MAX = 2000
+
+
+class Part(Protocol):
+    """One part: killed and started again."""
+
+    def start(self) -> None:
+        """Start it, or start it again, where it was; nothing happens if it lives."""
+
+    def up(self) -> bool:
+        """Say whether it has come so far as to do its work."""
+
+    def hit(self, blow: Blow) -> None:
+        """Hit it."""
+
+    def fell(self) -> str | None:
+        """Say how it ended, if it did so by itself, and start it again."""
+
+    def stop(self) -> None:
+        """End it for good."""
+
+
+class Process:
+    """A Python process of ours, which says *ready*; *arguments* are told how often it was started before."""
+
+    def __init__(
+        self, arguments: Callable[[int], Sequence[str]], ready: str, *, env: Mapping[str, str], log: Path
+    ) -> None:
+        self._arguments = arguments
+        self._ready = ready.encode()
+        self._starts = 0
+        self._said_before = 0
+        self._env = env
+        self._log = log
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or wake it up."""
+        if self._child is None:
+            self._said_before = self._log.stat().st_size if self._starts else 0
+            command = [sys.executable, "-m", *self._arguments(self._starts)]
+            self._child = spawn(command, death_signal=signal.SIGKILL, extra_env=self._env, log=self._log)
+            self._starts += 1
+        else:
+            self._child.send_signal(signal.SIGCONT)
+
+    def up(self) -> bool:
+        """Say whether it has said that it is ready, in its present life."""
+        with self._log.open("rb") as log:
+            log.seek(self._said_before)
+            return self._ready in log.read()
+
+    def hit(self, blow: Blow) -> None:
+        """Kill or pause it."""
+        if self._child is not None and blow.manner is Manner.PAUSED:
+            self._child.send_signal(signal.SIGSTOP)
+        else:
+            self.stop()
+
+    def fell(self) -> str | None:
+        """Say how it ended, if it did so by itself, and start it again."""
+        if self._child is None or self._child.poll() is None:
+            return None
+        code, self._child = self._child.returncode, None
+        self.start()
+        return f"ended by itself with code {code}"
+
+    def stop(self) -> None:
+        """Kill it."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+
+class Database:
+    """PostgreSQL, killed in more ways than one."""
+
+    def __init__(self, root: Path) -> None:
+        self._postgres = LocalPostgres(root, settings=_DURABLE)
+        self._down = False
+
+    def open(self) -> str:
+        """Start it for the first time; return its URL, which stays the same."""
+        return self._postgres.start()
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        self._postgres.start()
+        self._down = False
+
+    def up(self) -> bool:
+        """Say that it is: to start it is to wait for it."""
+        return True
+
+    def hit(self, blow: Blow) -> None:
+        """Kill the postmaster, it and all its children, or one child."""
+        postmaster = self._postgres.pid
+        children = sorted(set(servers_by_working_directory(self._postgres.data)) - {postmaster})
+        self._down = blow.manner is not Manner.BACKEND
+        killed = {
+            Manner.POSTMASTER: [postmaster],
+            Manner.FAMILY: [postmaster, *children],
+            Manner.BACKEND: children[int(blow.lot * len(children)) :][:1],
+        }[blow.manner]
+        for pid in killed:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        # A process dies a moment after it is killed; until then it would be taken for alive, and not started again.
+        wait_until(lambda: not any(map(_lives, killed)), timeout_s=_DIES_IN_S)
+
+    def fell(self) -> str | None:
+        """Say whether it ended by itself, and start it again."""
+        if self._down or _lives(self._postgres.pid):
+            return None
+        self.start()
+        return "ended by itself"
+
+    def stop(self) -> None:
+        """Shut it down."""
+        self._postgres.stop()
+
+
+def _lives(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """The service and its bank, all of it running."""
+
+    parts: Mapping[Victim, Part]
+    target: str
+    bank_url: str
+    database_url: str
+    logs: Path
+
+    def errors(self) -> list[str]:
+        """Return what the processes have logged as an error: each is a defect, whatever the weather."""
+        return [
+            f"{log.stem} logged {line[:_LINE_MAX]}"
+            for log in sorted(self.logs.glob("*.log"))
+            for line in _first_lines(log.read_text(errors="replace"))
+            if '"level": "error"' in line or line.startswith(_UNCAUGHT)
+        ]
+
+
+def _first_lines(text: str) -> Iterator[str]:
+    """Yield what our processes say, a JSON object a line; of what others print, e.g. a traceback, the first line."""
+    of_others = False
+    for line in text.splitlines():
+        ours = line.startswith("{")
+        if ours or not of_others:
+            yield line
+        of_others = not ours
+
+
+@contextmanager
+def a_stand(root: Path, seed: int) -> Iterator[Stand]:
+    """Start everything in a directory; at the end stop it. Call it from the main thread: the processes die with it."""
+    logs = root / "logs"
+    logs.mkdir()
+    with ExitStack() as stack:
+        database = Database(root)
+        stack.callback(database.stop)
+        url = database.open()
+        migrate(read_settings(database_url=url, log_level="ERROR"))
+        server, bank = _free_ports()
+        bank_url = f"http://127.0.0.1:{bank}"
+        env = environment({**SETTINGS, "database_url": url, "bank_url": bank_url, "grpc_port": server})
+
+        def bank_arguments(starts: int) -> Sequence[str]:
+            # Another seed for each life, or the same calls would meet the same faults in all of them.
+            state = str(root / "bank.sqlite")
+            return ["bank_stub", "--port", str(bank), "--state", state, "--fail-rate", "0", "--seed", f"{seed}{starts}"]
+
+        commands: dict[Victim, tuple[Callable[[int], Sequence[str]], str]] = {
+            Victim.BANK: (bank_arguments, "listening on"),
+            Victim.SERVER: (lambda _: ["wallet_grpc"], '"event": "serving"'),
+            Victim.SCHEDULER_1: (lambda _: ["scheduler"], '"event": "running"'),
+            Victim.SCHEDULER_2: (lambda _: ["scheduler"], '"event": "running"'),
+        }
+        parts: dict[Victim, Part] = {Victim.POSTGRES: database}
+        for victim, (arguments, ready) in commands.items():
+            part = Process(arguments, ready, env=env, log=logs / f"{victim}.log")
+            stack.callback(part.stop)
+            part.start()
+            parts[victim] = part
+        yield Stand(parts, f"127.0.0.1:{server}", bank_url, url, logs)
+
+
+def _free_ports() -> list[int]:
+    """Return two ports that nobody has."""
+    chance = random.SystemRandom()
+    found: set[int] = set()
+    for port in chance.sample(_PORTS, k=_PORT_TRIES):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.add(port)
+        if len(found) == 2:
+            break
+    return sorted(found)

@@ -1,0 +1,78 @@
+"""What the seed has in store for the processes: who is hit when, how, and for how long."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import cycle
+
+# Longer than a lease, and at its longest longer than the grace time too; both stand in ``stand.SETTINGS``.
+PAUSE_S = (1.8, 4.5)
+DOWN_S = (0.0, 1.5)
+BETWEEN_S = (0.5, 1.9)
+
+# A victim that is back is let alone for a moment, so that the load gets something done.
+_RESPITE_S = 1.0
+_CALM_AT_THE_END_S = 2.0
+
+
+class Victim(StrEnum):
+    """A part of the service, or its bank."""
+
+    SERVER = "server"
+    SCHEDULER_1 = "scheduler-1"
+    SCHEDULER_2 = "scheduler-2"
+    POSTGRES = "postgres"
+    BANK = "bank"
+
+
+class Manner(StrEnum):
+    """How a victim is hit. All that is killed is killed by SIGKILL."""
+
+    KILLED = "killed"
+    PAUSED = "paused"
+    """By SIGSTOP, for longer than a lease; it goes on where it was."""
+    POSTMASTER = "killed, its children left to notice"
+    FAMILY = "killed with all its children"
+    BACKEND = "one of its children killed"
+    """PostgreSQL then ends all others and recovers by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """One blow of the storm."""
+
+    at_s: float
+    victim: Victim
+    manner: Manner
+    back_after_s: float
+    lot: float
+    """Between 0 and 1; decides which child is hit."""
+
+
+_DATABASE = (Manner.POSTMASTER, Manner.FAMILY, Manner.BACKEND)
+_ROUND = (
+    *((victim, Manner.KILLED) for victim in Victim if victim is not Victim.POSTGRES),
+    *((victim, Manner.PAUSED) for victim in (Victim.SCHEDULER_1, Victim.SCHEDULER_2)),
+)
+
+
+def blows(seed: int, seconds: float) -> Iterator[Blow]:
+    """Yield the blows of a storm in order: every victim once a round, the rounds shuffled."""
+    chance = random.Random(f"{seed}/blows")  # noqa: S311  # weather, not secrets
+    database = cycle(chance.sample(_DATABASE, k=len(_DATABASE)))
+    free_at = dict.fromkeys(Victim, 0.0)
+    waiting: list[tuple[Victim, Manner]] = []
+    at_s = chance.uniform(*BETWEEN_S)
+    while at_s < seconds - _CALM_AT_THE_END_S:
+        if not waiting:
+            waiting = [*_ROUND, (Victim.POSTGRES, next(database))]
+            chance.shuffle(waiting)
+        hit = next((one for one in waiting if free_at[one[0]] <= at_s), None)
+        if hit is not None:
+            waiting.remove(hit)
+            victim, manner = hit
+            back_after_s = chance.uniform(*(PAUSE_S if manner is Manner.PAUSED else DOWN_S))
+            free_at[victim] = at_s + back_after_s + _RESPITE_S
+            yield Blow(at_s, victim, manner, back_after_s, chance.random())
+        at_s += chance.uniform(*BETWEEN_S)
