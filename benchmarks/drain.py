@@ -232,7 +232,7 @@ def _rates(drains: dict[int, list[Drain]], ratios: list[float]) -> Table:
 
 def _shares(drains: dict[int, list[Drain]]) -> Table:
     table = Table(title=f"Who had the {PROCESSORS} processors, in ms a payout")
-    for heading in ("", *drains[1][0].spent.by, "nobody", "commits a payout", "in doubt"):
+    for heading in ("", *drains[1][0].spent.by, "nobody", "commits", "in doubt"):
         table.add_column(heading, justify="right")
     for count, runs in drains.items():
         ms = [[1000 * seconds / DUE for seconds in drain.spent.by.values()] for drain in runs]

@@ -18,7 +18,7 @@ from tests.support.processes import environment, process
 from walletctl.__main__ import cli
 from walletctl.local.waiting import wait_until
 
-pytestmark = [pytest.mark.xdist_group("default ports"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 # The proportions of production, ten times as fast, so that a payout that was cut off is asked about within the test.

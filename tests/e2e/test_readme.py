@@ -21,7 +21,7 @@ from wallet_grpc.client import Amount, CallFailed, WalletClient
 from walletctl.local.service import Ports, local_service
 from walletctl.seed import seed
 
-pytestmark = [pytest.mark.xdist_group("default ports"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 README = Path(__file__).parents[2] / "README.md"
 TARGET = "127.0.0.1:50051"
