@@ -98,7 +98,7 @@ def valid_requests() -> dict[str, Any]:
     mask = FieldMask(paths=["display_name", "overdraft_limit"])
     on_zoe: dict[str, Any] = {"name": zoe, "etag": '"1"'}
     atomic = transaction_pb.BATCH_MODE_ATOMIC
-    resolved: dict[str, Any] = {"reason": "r", "bank_word": "w", "bank_reference": "b", "destination": yves}
+    resolved: dict[str, Any] = {"reason": "r", "bank_word": "w", "destination": yves}
     resolved["resolution"] = schedule_pb.RESOLUTION_KIND_PLACED
     requests: list[Message] = [
         wallet_pb.CreateWalletRequest(wallet_id="alice", wallet=wallet, request_id=str(uuid4()), validate_only=True),

@@ -305,14 +305,15 @@ def test_a_stale_worker_keeps_its_answer_and_credits_nothing(kind: AnswerKind) -
 @pytest.mark.parametrize("state", [SUCCEEDED, FAILED, CANCELLED])
 @pytest.mark.parametrize("kind", AnswerKind)
 def test_a_final_deposit_keeps_a_late_answer_and_is_never_credited(state: OrderState, kind: AnswerKind) -> None:
-    """Not even with the right fence, by no command."""
+    """Not even with the right fence, by no command; a yes to what had failed is told to a person."""
 
     deposit = a_deposit_order(state, (None,))
     before = deposit.now
     deposit.answer(kind)
 
     assert deposit.now.attempts[0].answer is kind
-    assert (replace(deposit.now, attempts=before.attempts), deposit.money) == (before, UNTOUCHED)
+    assert (replace(deposit.now, attempts=before.attempts, attention=""), deposit.money) == (before, UNTOUCHED)
+    assert (deposit.now.attention != "") == ((state, kind) == (FAILED, ACCEPTED))
     told = [deposit.start(), deposit.take_over(), deposit.hear(StatusKind.EXECUTED), deposit.credit()]
     assert told == [STALE] * 4
     assert isinstance(deposit.cancel(), Refused)

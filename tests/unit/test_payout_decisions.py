@@ -205,14 +205,15 @@ def test_a_stale_worker_keeps_its_answer_and_moves_nothing(kind: AnswerKind) -> 
 @pytest.mark.parametrize("state", [SUCCEEDED, FAILED, CANCELLED])
 @pytest.mark.parametrize("kind", AnswerKind)
 def test_a_final_payout_keeps_a_late_answer_and_never_moves(state: OrderState, kind: AnswerKind) -> None:
-    """Not even with the right fence."""
+    """Not even with the right fence; a yes to what had failed is told to a person."""
 
     payout = a_payout(state, (None,))
     before, money = payout.now, payout.money
     payout.answer(kind)
 
     assert payout.now.attempts[0].answer is kind
-    assert (replace(payout.now, attempts=before.attempts), payout.money) == (before, money)
+    assert (replace(payout.now, attempts=before.attempts, attention=""), payout.money) == (before, money)
+    assert (payout.now.attention != "") == ((state, kind) == (FAILED, ACCEPTED))
     assert [payout.start(), payout.take_over(), payout.hear(StatusKind.FAILED)] == [STALE] * 3
 
 
