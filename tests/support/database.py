@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -38,7 +39,8 @@ class Database:
 
     def clean(self) -> None:
         """Delete every row, as the owner: the service itself may delete nothing."""
-        with psycopg.connect(self.url) as connection:
+        with _kept(self.url).transaction() as begun:
+            connection = begun.connection
             for table in _TABLES:
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
             connection.execute("UPDATE bank_pace SET calls = 0, filled_at = now() - interval '1 day'")
@@ -47,6 +49,26 @@ class Database:
     def broken_rules(self) -> list[str]:
         """Return the rules of the books that are broken."""
         return [check.name for check in verify(read_settings(database_url=self.url)) if check.broken]
+
+
+@cache
+def _connection(url: str) -> psycopg.Connection:
+    return psycopg.connect(url, autocommit=True)
+
+
+def _kept(url: str) -> psycopg.Connection:
+    """Return a connection that is kept from test to test; another one where a test has cut it."""
+    try:
+        _connection(url).execute("SELECT")
+    except psycopg.OperationalError:
+        _connection.cache_clear()
+    return _connection(url)
+
+
+def close_kept(url: str) -> None:
+    """Close the connection that was kept."""
+    _connection(url).close()
+    _connection.cache_clear()
 
 
 @dataclass(frozen=True, slots=True)
