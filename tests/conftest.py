@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 from bank_stub.server import BankServer, running_bank
-from tests.support.database import Cluster, Database, close_kept
+from tests.support.database import KEPT, Cluster, Database, close_kept
 from wallet_core.bootstrap import open_app
 from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, read_settings
@@ -94,7 +94,9 @@ def worker_database(cluster: Cluster) -> Iterator[Database]:
 def audit(worker_database: Database) -> Iterator[Callable[[], list[str]]]:
     """Return what names the broken rules of this worker's books, on one connection for all its tests."""
     url = make_url(worker_database.url).set(drivername="postgresql+psycopg")
-    engine = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+    engine = create_engine(
+        url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args={"application_name": KEPT}
+    )
     yield lambda: [check.name for check in verify(engine) if check.broken]
     engine.dispose()
 

@@ -14,6 +14,9 @@ from wallet_core.settings import read_settings
 
 _TEMPLATE = "wallet_template"
 
+# What connections call themselves that are kept from test to test.
+KEPT = "tests-kept"
+
 # In this order, because most of them hang on wallets.
 _TABLES = (
     *(
@@ -53,7 +56,7 @@ class Database:
 
 @cache
 def _connection(url: str) -> psycopg.Connection:
-    return psycopg.connect(url, autocommit=True)
+    return psycopg.connect(url, autocommit=True, application_name=KEPT)
 
 
 def _kept(url: str) -> psycopg.Connection:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from tests.support.database import KEPT
 from walletctl.local.waiting import wait_until
 
 
@@ -19,8 +20,12 @@ def no_deadlock(owner: psycopg.Connection) -> Iterator[None]:
         return int(row[0])
 
     def alone() -> bool:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        return owner.execute(query).fetchone() == (0,)
+        query = """
+            SELECT count(*)
+            FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> %s
+        """
+        return owner.execute(query, [KEPT]).fetchone() == (0,)
 
     # Connections tell their deadlocks when they end, at the latest.
     assert wait_until(alone, timeout_s=5)
