@@ -1,8 +1,9 @@
 """Page tokens: opaque to callers, signed, and bound to the arguments of the list that they belong to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -22,11 +23,20 @@ PAGE_MAX = 1000
 _NOT_BOUND = ("page_size", "page_token")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PageTokens:
-    """Writes and reads page tokens with a secret that all servers share."""
+    """Writes and reads page tokens with a secret that all servers share.
 
-    secret: str
+    It is read when it is first needed: a database that goes away while a server starts is then a list that cannot be
+    had for the moment, and not a server that does not start.
+    """
+
+    read_secret: Callable[[], str]
+
+    @cached_property
+    def secret(self) -> str:
+        """The secret. Raises ``NotServed`` where the database fails."""
+        return self.read_secret()
 
     def write(self, request: Message, position: Position) -> str:
         """Return the token of the page that starts after *position* in the list that *request* asks for.

@@ -81,7 +81,7 @@ def serving(app: App, limits: ServerLimits) -> Iterator[int]:
     exports = Exports(limits.exports_max, limits.export_longest_s)
     context = Serving(
         app=app,
-        page_tokens=PageTokens(app.reads.page_token_key()),
+        page_tokens=PageTokens(app.reads.page_token_key),
         exports=exports,
         deadline_max_s=limits.deadline_max_s,
         page_max_bytes=limits.page_max_bytes,

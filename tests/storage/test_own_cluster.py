@@ -65,6 +65,20 @@ def test_database_that_hangs_is_not_serving_until_it_answers_again(postgres: Loc
         assert wait_until(client.is_serving, timeout_s=10)
 
 
+def test_database_that_goes_away_while_a_server_starts_is_waited_for(postgres: LocalPostgres) -> None:
+    """The server is there, says that it cannot serve, and serves once the database is back."""
+
+    settings = read_settings(**dict(FAST, database_url=postgres.start()))
+    migrate(settings)
+    with open_app(settings, name="tests") as app:
+        postgres.stop()
+        with serving(app, server_limits(settings)) as port, WalletClient(f"127.0.0.1:{port}") as client:
+            assert not client.is_serving()
+            assert postgres.start() == settings.required_database_url()
+            assert wait_until(client.is_serving, timeout_s=20)
+            assert list(client.list_wallets()) == []
+
+
 def _family(parent: int) -> list[int]:
     """Return a process and its children."""
     children = []

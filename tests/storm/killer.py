@@ -29,7 +29,8 @@ class Toll:
 def rage(stand: Stand, blows: Iterable[Blow], seconds: float, *, tell: Tell, tick: Callable[[float], None]) -> Toll:
     """Strike as planned for so many seconds, in this thread; then mend everything.
 
-    Blows that come due while another is being dealt with come a little late.
+    Blows that come due while another is being dealt with come a little late; most on a process that is still starting
+    are left out.
     """
     toll = Toll()
     begun = monotonic()

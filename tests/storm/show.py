@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
@@ -66,7 +67,7 @@ def show(report: Report) -> None:
     took = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in report.took_s.items())
     out.print(f"took: {took}")
     for finding in report.findings[:_FINDINGS_SHOWN]:
-        out.print(f"[bold red]✗[/] {finding}", markup=True)
+        out.print(f"[bold red]✗[/] {escape(finding)}")
     again = f"make storm SEED={report.seed} SECONDS={report.seconds:g}"
     if report.findings:
         out.print(f"[bold red]{len(report.findings)} findings.[/] Data and logs are in {report.root}. Again: {again}")

@@ -41,7 +41,7 @@ SETTINGS: Mapping[str, object] = {
     "payout_retry_after_max_s": 2.0,
 }
 
-# A machine that loses power loses nothing of what was committed; nor does a database whose every process is killed.
+# As in production: what was committed is on the disk, and survives that every process of the database is killed.
 _DURABLE = {"fsync": "on", "synchronous_commit": "on"}
 
 # Below the ports that the kernel hands out: none of those may be taken while its owner is down.
@@ -49,7 +49,6 @@ _PORTS = range(20_000, 32_000)
 _PORT_TRIES = 100
 
 _DIES_IN_S = 10.0
-
 
 # What nobody caught begins like this. The driver and its pool also print, of connections that their server has left.
 _UNCAUGHT = ("Traceback", "Exception in thread", "Exception calling application", "Exception ignored", "Fatal")

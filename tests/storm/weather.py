@@ -47,7 +47,7 @@ class Blow:
     manner: Manner
     back_after_s: float
     lot: float
-    """Between 0 and 1; decides which child is hit."""
+    """Between 0 and 1; decides which child is hit, and whether one that is still starting is spared."""
 
 
 _DATABASE = (Manner.POSTMASTER, Manner.FAMILY, Manner.BACKEND)

@@ -28,6 +28,9 @@ class Calls:
                 ("grpc.service_config", _service_config()),
                 # A connection of its own: clients that are to spread over servers do not share one.
                 ("grpc.use_local_subchannel_pool", 1),
+                # A server that was away for a while is met again soon after it is back.
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 2000),
             ],
         )
 
