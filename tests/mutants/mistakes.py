@@ -77,7 +77,7 @@ MISTAKES = (
                 "NO_TIME = timedelta()\nearly: dict[object, Answer] = {}\n",
             ),
         ),
-        f"tests/faults {ONE_PAYOUT}",
+        f"tests/faults/test_matrix_kills.py {ONE_PAYOUT}",
     ),
     Mistake(
         "what the bank does not know is given back",
@@ -116,7 +116,7 @@ MISTAKES = (
                 "    if monotonic() >= started_at:\n",
             ),
         ),
-        f"{ONE_PAYOUT} tests/scheduler/test_collections.py tests/faults",
+        f"{ONE_PAYOUT} tests/scheduler/test_collections.py tests/faults/test_matrix_kills.py",
     ),
     Mistake(
         "two schedulers claim the same payout",
