@@ -27,7 +27,7 @@ from wallet_core.settings import Settings, SettingsError
 from wallet_core.storage import migrate as migrations
 from wallet_core.storage.bank_lines import BankLines
 from wallet_core.storage.claims import Claims
-from wallet_core.storage.engine import LOOK_UPS_ONLY, SERVICE_ROLE, Engine, Limits, open_engine
+from wallet_core.storage.engine import LOOK_UPS_ONLY, PLANNED_ONCE, SERVICE_ROLE, Engine, Limits, open_engine
 from wallet_core.storage.pace import Pace
 from wallet_core.storage.reads import Reads
 from wallet_core.storage.verify import Check
@@ -47,7 +47,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
     ledger_pool = settings.ledger_pool_size if settings.group_commit else settings.pool_size
     with (
         _engine(settings, name=name, pool_size=settings.pool_size, planner=LOOK_UPS_ONLY) as reading,
-        _engine(settings, name=name, pool_size=ledger_pool) as posting,
+        _engine(settings, name=name, pool_size=ledger_pool, planner=PLANNED_ONCE) as posting,
     ):
         ping = Reads(posting).ping
         _wait_for_database(ping, settings, stopping or threading.Event())

@@ -119,7 +119,7 @@ MISTAKES = (
         f"{ONE_PAYOUT} tests/scheduler/test_collections.py tests/faults/test_matrix_kills.py",
     ),
     Mistake(
-        "two schedulers claim the same payout",
+        "a claim waits for what another one holds, and takes it too",
         (
             Change(
                 "wallet_core/storage/claims.py",
@@ -127,7 +127,7 @@ MISTAKES = (
                 "), claimed AS (\n    UPDATE {orders}",
             ),
         ),
-        "tests/scheduler/test_many_payouts.py",
+        "tests/scheduler/test_many_payouts.py tests/scheduler/test_credits.py",
     ),
     Mistake(
         "wallets are read without their locks",
@@ -185,7 +185,13 @@ MISTAKES = (
     ),
     Mistake(
         "every scheduler keeps a pace of its own",
-        (Change("wallet_core/storage/pace.py", "        if taking.taken:\n", "        if taking.taken < 0:\n"),),
+        (
+            Change(
+                "wallet_core/storage/pace.py",
+                "        if taking.taken or is_ahead:  # the clock",
+                "        if is_ahead:  # the clock",
+            ),
+        ),
         "tests/scheduler/test_pace.py",
     ),
 )

@@ -237,6 +237,21 @@ def test_deposit_whose_wallet_is_locked_is_credited_when_it_is_free(
     assert (scheduled_deposit(app, locked).state, balance_of(app, alice)) == (OrderState.SUCCEEDED, 300)
 
 
+def test_a_claim_passes_by_a_deposit_that_somebody_else_has_in_hand(
+    app: App, alice: WalletId, owner: psycopg.Connection
+) -> None:
+    """It waits for no lock, and takes what it passed by as soon as that is free."""
+
+    in_hand, free = (schedule_deposit(app, alice, 300, collect=False) for _ in range(2))
+    with owner.transaction():
+        owner.execute("SELECT FROM scheduled_deposits WHERE id = %s FOR UPDATE", [in_hand])
+        assert credit(app).total() == 1
+    assert credit(app).total() == 1
+
+    assert [scheduled_deposit(app, id_).fence for id_ in (in_hand, free)] == [1, 1]
+    assert balance_of(app, alice) == 600
+
+
 def test_a_frozen_wallet_still_gets_its_credit(app: App, alice: WalletId, owner: psycopg.Connection) -> None:
     """Money may come."""
 

@@ -107,6 +107,19 @@ def test_payout_whose_wallet_is_locked_is_done_when_it_is_free(app: App, stub: B
     assert (withdrawal(app, locked).state, stub.posts(locked)) == (OrderState.SUCCEEDED, 1)
 
 
+def test_a_claim_passes_by_what_somebody_else_has_in_hand(app: App, stub: Bank, owner: psycopg.Connection) -> None:
+    """It waits for no lock, and takes what it passed by as soon as that is free."""
+
+    alice = open_wallet(app, "alice", 1000)
+    in_hand, free = schedule(app, alice, 300), schedule(app, alice, 300)
+    with owner.transaction():
+        owner.execute("SELECT FROM withdrawals WHERE id = %s FOR UPDATE", [in_hand])
+        assert pay_due_withdrawals.run_once(app).claimed == 1
+    assert pay_due_withdrawals.run_once(app).claimed == 1
+
+    assert [(withdrawal(app, id_).fence, stub.posts(id_)) for id_ in (in_hand, free)] == [(1, 1)] * 2
+
+
 def test_many_payouts_of_a_locked_wallet_hold_up_nobody_elses(app: App, stub: Bank, owner: psycopg.Connection) -> None:
     """More of them than there are slots, and due first: the others are paid while the lock is held, then they are."""
 

@@ -52,6 +52,8 @@ class Needs:
     openings: frozenset[WalletId] = frozenset()
     """Wallets of which it must be known whether anything is open in them."""
     orders: frozenset[UUID] = frozenset()
+    claimed: frozenset[UUID] = frozenset()
+    """Orders too, whose wallet is known and named."""
     ways_of: frozenset[UUID] = frozenset()
     """Orders whose currency's way to the bank and world outside are needed beside their wallet."""
     holds: frozenset[UUID] = frozenset()

@@ -51,7 +51,7 @@ class OrderCommand(Command):
         """Lock the wallet, the way to the bank and the world outside."""
         return Needs(
             wallets=frozenset({self.claim.wallet, self._in_transit, self._external}),
-            orders=frozenset({self.claim.order}),
+            claimed=frozenset({self.claim.order}),
         )
 
     def _claimed(self, books: Books) -> Order:

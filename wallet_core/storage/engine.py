@@ -40,6 +40,10 @@ class Limits:
 # cheaper than so many look-ups; it is not, and less so the more history there is.
 LOOK_UPS_ONLY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
+# For the few statements that run again and again with other keys: where all are look-ups, the plan is always the same,
+# and to look for it anew costs as much as to carry it out.
+PLANNED_ONCE = {**LOOK_UPS_ONLY, "plan_cache_mode": "force_generic_plan"}
+
 
 def open_engine(
     url: str,

@@ -274,7 +274,7 @@ class _Hanging:
 def _read_hanging(tx: Tx, needs: Sequence[Needs]) -> _Hanging:
     details = _all(need.details for need in needs)
     openings = _all(need.openings for need in needs)
-    orders = _all(need.orders for need in needs)
+    orders = _all(need.orders | need.claimed for need in needs)
     holds = _all(need.holds for need in needs)
     transactions = _all(need.transactions for need in needs)
     rules = _all(need.rules for need in needs)
