@@ -9,8 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+from psycopg.sql import SQL, Identifier, Literal
 
 from wallet_core.storage.claims import CLAIM_TO_PAY
+from wallet_core.storage.engine import CLAIMING
 
 # Spread over the wallets, and over the times in another order than that of the rows, as callers' wishes are.
 _WITHDRAWALS = """
@@ -61,10 +63,12 @@ def _write(owner: psycopg.Connection, first: int, count: int, start: timedelta, 
 
 def explained_claim(owner: psycopg.Connection, limit: int) -> Reading:
     """Claim as a scheduler does, look at how that was done, and take it back."""
-    asked = {"limit": limit, "lease": timedelta(seconds=30), "offset": timedelta()}
+    asked = {"limit": limit, "lease": timedelta(seconds=30), "offset": timedelta(), "calls": 1}
     with owner.transaction(force_rollback=True):
+        for setting, value in CLAIMING.planner.items():
+            owner.execute(SQL("SET LOCAL {} = {}").format(Identifier(setting), Literal(value)))
         explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {CLAIM_TO_PAY}"
-        row = owner.execute(explain.encode(), asked).fetchone()
+        row = owner.execute(explain.encode(), {**asked, "most": limit, "per_s": limit}).fetchone()
     if row is None:
         raise RuntimeError("nothing was explained")
     plan, ms = row[0][0]["Plan"], row[0][0]["Execution Time"]
@@ -72,7 +76,7 @@ def explained_claim(owner: psycopg.Connection, limit: int) -> Reading:
         node for node in _nodes(plan) if node.get("Relation Name") == "withdrawals" and "Scan" in node["Node Type"]
     ]
     return Reading(
-        claimed=round(plan["Actual Rows"]),
+        claimed=sum(round(node["Actual Rows"]) for node in _nodes(plan) if node.get("Subplan Name") == "CTE claimed"),
         rows=sum(round(_looked_at(node)) for node in scans if node.get("Index Name") != "withdrawals_pkey"),
         pages=plan["Shared Hit Blocks"] + plan["Shared Read Blocks"],
         ms=ms,

@@ -2,11 +2,10 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from types import MappingProxyType
 
 from tenacity import (
     Retrying,
@@ -27,7 +26,17 @@ from wallet_core.settings import Settings, SettingsError
 from wallet_core.storage import migrate as migrations
 from wallet_core.storage.bank_lines import BankLines
 from wallet_core.storage.claims import Claims
-from wallet_core.storage.engine import LOOK_UPS_ONLY, PLANNED_ONCE, SERVICE_ROLE, Engine, Limits, open_engine
+from wallet_core.storage.engine import (
+    ANYTHING,
+    CLAIMING,
+    POSTING,
+    READING,
+    SERVICE_ROLE,
+    Engine,
+    Limits,
+    Use,
+    open_engine,
+)
 from wallet_core.storage.pace import Pace
 from wallet_core.storage.reads import Reads
 from wallet_core.storage.verify import Check
@@ -43,11 +52,12 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
 
     Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes.
     """
-    # Money, claims and health have a pool of their own, which no flood of reads can empty.
+    # Money and health have a pool of their own, which no flood of reads and no crowd of claims can empty.
     ledger_pool = settings.ledger_pool_size if settings.group_commit else settings.pool_size
     with (
-        _engine(settings, name=name, pool_size=settings.pool_size, planner=LOOK_UPS_ONLY) as reading,
-        _engine(settings, name=name, pool_size=ledger_pool, planner=PLANNED_ONCE) as posting,
+        _engine(settings, name=name, pool_size=settings.pool_size, use=READING) as reading,
+        _engine(settings, name=name, pool_size=ledger_pool, use=POSTING) as posting,
+        _engine(settings, name=name, pool_size=settings.claims_pool_size, use=CLAIMING) as claiming,
     ):
         ping = Reads(posting).ping
         _wait_for_database(ping, settings, stopping or threading.Event())
@@ -63,9 +73,9 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
             yield App(
                 ledger=ledger,
                 reads=Reads(reading, settles_after=_settles_after(settings)),
-                claims=Claims(posting, pace),
+                claims=Claims(claiming, pace),
                 bank_lines=BankLines(posting),
-                may_call_bank=partial(pace.take_one, posting),
+                may_call_bank=partial(pace.take_one, claiming),
                 ping=ping,
                 bank=HttpBank(
                     url=settings.bank_url,
@@ -100,7 +110,7 @@ def _engine(
     name: str,
     pool_size: int = 1,
     role: str | None = SERVICE_ROLE,
-    planner: Mapping[str, str] = MappingProxyType({}),
+    use: Use = ANYTHING,
 ) -> Iterator[Engine]:
     limits = Limits(
         pool_size=pool_size,
@@ -111,7 +121,7 @@ def _engine(
         idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
     )
     try:
-        engine = open_engine(settings.required_database_url(), limits, name=name, role=role, planner=planner)
+        engine = open_engine(settings.required_database_url(), limits, name=name, role=role, use=use)
     except ValueError as error:
         raise SettingsError(f"WALLET_DATABASE_URL {error}") from None
     try:

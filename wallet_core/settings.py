@@ -25,7 +25,8 @@ class Settings(BaseSettings):
     # The database.
     database_url: SecretStr | None = Field(None, description="postgresql://… ; the role wallet_service is taken on")
     pool_size: PositiveInt = Field(12, description="connections for reads; without group commit for all calls")
-    ledger_pool_size: PositiveInt = Field(4, description="connections of its own for money, claims and health")
+    ledger_pool_size: PositiveInt = Field(4, description="connections of its own for money and health")
+    claims_pool_size: PositiveInt = Field(4, description="connections of a scheduler for claims")
     pool_timeout_s: Seconds = Field(2.0, description="wait for a free connection, then SERVER_OVERLOADED")
     connect_timeout_s: PositiveInt = Field(3, description="wait for a new connection, in whole seconds")
     lock_timeout_s: Seconds = Field(1.0, description="a batch's wait for row locks before it goes around them")

@@ -17,6 +17,8 @@ from tests.support.together import together
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.order import OrderState
 from wallet_core.settings import Settings
+from wallet_core.storage.engine import transaction
+from wallet_core.storage.pace import TAKE_ONE
 from wallet_core.usecases.app import App
 
 PER_S = 20.0
@@ -165,3 +167,15 @@ def test_a_clock_that_was_set_back_stops_nothing(app: App, paced: Settings, owne
     with open_app(paced, name="tests-paced") as one:
         owner.execute("UPDATE bank_pace SET calls = 0.4, filled_at = clock_timestamp() + interval '1 hour'")
         until(lambda: pay_due_withdrawals.run_once(one).claimed == 1, lambda: None)
+
+
+def test_who_freezes_while_taking_calls_holds_up_nobody(paced: Settings, owner: psycopg.Connection) -> None:
+    """A process that is stopped before it hears the answer has neither a transaction open nor a lock."""
+
+    with open_app(paced, name="tests-paced") as one:
+        owner.execute("UPDATE bank_pace SET calls = 2, filled_at = clock_timestamp()")
+        with transaction(one.claims.engine) as frozen:
+            frozen.execute(TAKE_ONE, {"most": PER_S, "per_s": PER_S})
+            assert one.may_call_bank()
+            locks = owner.execute("SELECT FROM pg_locks WHERE pid = %s", [frozen.info.backend_pid]).fetchall()
+            assert locks == []

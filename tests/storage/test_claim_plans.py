@@ -18,6 +18,7 @@ from wallet_core.storage.claims import (
     CLAIM_TO_RECONCILE,
     CLAIM_TO_RECONCILE_COLLECTIONS,
 )
+from wallet_core.storage.engine import CLAIMING
 
 # Each by the index that is there for it alone.
 CLAIMS = {
@@ -30,7 +31,15 @@ CLAIMS = {
 }
 TABLES = ("withdrawals", "scheduled_deposits", "holds")
 LIMIT = 10
-ASKED = (LIMIT, timedelta(seconds=30), timedelta())
+# No claim is kept from anything by the pace.
+ASKED = {
+    "limit": LIMIT,
+    "lease": timedelta(seconds=30),
+    "offset": timedelta(),
+    "calls": 1,
+    "most": 1000.0,
+    "per_s": 1000.0,
+}
 # After five times a connection decides whether to keep a plan for whatever is asked.
 OFTEN = 6
 
@@ -44,8 +53,8 @@ FROM generate_series(1, 1000) AS n
 # Of a hundred that are open one is due to be done, one is in doubt, one was left behind; the others wait, of deposits
 # that nobody is asked for all but those due.
 _ORDERS = """
-SELECT gen_random_uuid() AS id, 1 + mod(n * 7919, 1000) AS wallet, 1 AS amount, '' AS bank_account, '' AS description,
-    at AS execute_time, now() AS create_time, now() AS update_time, state,
+SELECT gen_random_uuid() AS id, 1 + mod(n * 7919, %(wallets)s) AS wallet, 1 AS amount, '' AS bank_account,
+    '' AS description, at AS execute_time, now() AS create_time, now() AS update_time, state,
     CASE WHEN state <> 'SUCCEEDED' THEN at END AS next_attempt_time,
     CASE WHEN state = 'PROCESSING' THEN now() - interval '1 minute' END AS lease_until,
     0 AS fence, 0 AS asks, CASE WHEN state = 'SUCCEEDED' AND {collect} THEN 'ref' ELSE '' END AS bank_reference,
@@ -76,7 +85,7 @@ _COLLECTIONS, _CREDITS = (
 )
 _HOLDS = """
 INSERT INTO holds (id, wallet, amount, captured, state, expire_time, description, create_time, update_time, fence)
-SELECT gen_random_uuid(), 1 + mod(n * 7919, 1000), 1, 0, CASE WHEN %(ended)s THEN 'VOIDED' ELSE 'ACTIVE' END,
+SELECT gen_random_uuid(), 1 + mod(n * 7919, %(wallets)s), 1, 0, CASE WHEN %(ended)s THEN 'VOIDED' ELSE 'ACTIVE' END,
     CASE WHEN mod(n, 100) < 3 THEN now() - n * interval '1 s' ELSE now() + n * interval '1 s' END,
     '', now() - interval '1 day', now(), 0
 FROM generate_series(1::bigint, 10_000) AS n
@@ -103,22 +112,25 @@ def claimer(own_database: Database) -> Iterator[psycopg.Connection]:
     """Return a connection that plans claims as a scheduler's does."""
     with psycopg.connect(own_database.url, autocommit=True) as connection:
         connection.prepare_threshold = None  # the driver forgets all that is prepared when something is taken back
+        for setting, value in CLAIMING.planner.items():
+            connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
         yield connection
 
 
-def write_all(owner: psycopg.Connection, *, ended: bool) -> None:
+def write_all(owner: psycopg.Connection, *, ended: bool, wallets: int = 1000) -> None:
     """Write 100,000 orders and holds, open or ended. Nothing has moved for them."""
     with without_triggers(owner):
         for rows in (_WITHDRAWALS, _COLLECTIONS, _CREDITS, _HOLDS):
-            owner.execute(rows.encode(), {"ended": ended})
+            owner.execute(rows.encode(), {"ended": ended, "wallets": wallets})
 
 
 def plan_claims(claimer: psycopg.Connection) -> None:
     """Have every claim planned anew, as often as it takes to settle on a plan."""
     claimer.execute("DEALLOCATE ALL")
     for index, claim in CLAIMS.items():
-        numbered = claim % {"limit": "$1", "lease": "$2", "offset": "$3"}
-        claimer.execute(f"PREPARE {index} (bigint, interval, interval) AS {numbered}".encode())
+        numbered = claim % {name: f"${number}" for number, name in enumerate(ASKED, start=1)}
+        types = "bigint, interval, interval, bigint, float8, float8"
+        claimer.execute(f"PREPARE {index} ({types}) AS {numbered}".encode())
         for _ in range(OFTEN):
             plan_of(claimer, index)
 
@@ -127,7 +139,7 @@ def plan_of(claimer: psycopg.Connection, index: str) -> dict[str, Any]:
     """Claim, return how that was done, and take it back."""
     run = sql.SQL("EXPLAIN (ANALYZE, TIMING off, FORMAT json) EXECUTE {} ({})")
     with claimer.transaction(force_rollback=True):
-        given = sql.SQL(", ").join(map(sql.Literal, ASKED))
+        given = sql.SQL(", ").join(map(sql.Literal, ASKED.values()))
         row = claimer.execute(run.format(sql.Identifier(index), given)).fetchone()
     assert row is not None
     return dict(row[0][0]["Plan"])
@@ -170,16 +182,17 @@ def test_claim_reads_about_as_many_rows_as_it_takes(owner: psycopg.Connection, c
     check(claimer, "planned by what there is")
 
 
+@pytest.mark.parametrize("wallets", [1, 1000])
 def test_claim_after_a_long_history_reads_about_as_many_rows_as_it_takes(
-    owner: psycopg.Connection, claimer: psycopg.Connection
+    owner: psycopg.Connection, claimer: psycopg.Connection, wallets: int
 ) -> None:
-    """Tables in which all had ended when they were last looked at do not mislead it."""
+    """Tables in which all had ended when they were last looked at do not mislead it, be it all of one wallet's."""
 
-    write_all(owner, ended=True)
+    write_all(owner, ended=True, wallets=wallets)
     for table in TABLES:
         owner.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
     plan_claims(claimer)
-    write_all(owner, ended=False)
+    write_all(owner, ended=False, wallets=wallets)
     check(claimer, "planned while all had ended")
     plan_claims(claimer)
     check(claimer, "planned by what was known of what had ended")

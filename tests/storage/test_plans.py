@@ -15,7 +15,7 @@ from tests.support.long_history import BEGAN, write_history
 from wallet_core.domain.filter import parse_filter
 from wallet_core.domain.lists import TRANSACTION_FIELDS
 from wallet_core.domain.wallet import WalletId
-from wallet_core.storage.engine import LOOK_UPS_ONLY
+from wallet_core.storage.engine import READING
 from wallet_core.storage.pages import STRETCH
 from wallet_core.usecases.app import App
 
@@ -56,7 +56,7 @@ def asked_by(app: App, read: Callable[[], object]) -> Asked:
 
 def plans(owner: psycopg.Connection, statement: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the plan of a statement as it is made for these parameters, and as it is made for any."""
-    for setting, value in LOOK_UPS_ONLY.items():  # as the connections of reads have it
+    for setting, value in READING.planner.items():  # as the connections of reads have it
         owner.execute(sql.SQL("SET {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
     numbers = {name: f"${number}" for number, name in enumerate(parameters, start=1)}
     owner.execute(f"PREPARE asked AS {statement % numbers}")

@@ -6,7 +6,6 @@ and raises the fence; whoever still works under an older fence can no longer cha
 
 from dataclasses import dataclass
 from datetime import timedelta
-from time import monotonic
 from typing import Any, LiteralString
 
 from wallet_core.domain.hold import HoldClaim
@@ -15,7 +14,7 @@ from wallet_core.domain.order import Claim, OrderKind, OrderState
 from wallet_core.domain.wallet import WalletId
 from wallet_core.storage.engine import Engine, transaction
 from wallet_core.storage.errors import served
-from wallet_core.storage.pace import WAIT_S, Pace
+from wallet_core.storage.pace import BUCKET, KEPT, Pace
 
 # Due and nobody's: scheduled ones whose time has come (or whose claimer died before it had done anything), and those
 # that wait for another attempt. The clock stands in a subquery so that it is an index condition, not a filter.
@@ -42,13 +41,13 @@ TO_RECONCILE: LiteralString = """
 TO_RECONCILE_COLLECTIONS: LiteralString = f"collect AND {TO_RECONCILE}"
 
 # Oldest due first; rows that another scheduler holds are skipped, not waited for.
-_CLAIM: LiteralString = """
-WITH due AS (
+_CLAIMED: LiteralString = """
+due AS (
     SELECT id
     FROM {orders}
     WHERE {due}
     ORDER BY next_attempt_time, id
-    LIMIT %(limit)s
+    LIMIT {limit}
     FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE {orders} AS o
@@ -56,18 +55,38 @@ WITH due AS (
     FROM due
     WHERE o.id = due.id
     RETURNING o.*
-)
-SELECT claimed.id, claimed.fence, claimed.state, wallets.id, wallets.owner, wallets.currency, claimed.amount,
-    claimed.bank_account
+)"""
+_READ: LiteralString = """claimed.id, claimed.fence, claimed.state, wallets.id, wallets.owner, wallets.currency,
+    claimed.amount, claimed.bank_account"""
+_IN_ORDER: LiteralString = "ORDER BY claimed.next_attempt_time, claimed.id"
+
+_CLAIM: LiteralString = f"""
+WITH {_CLAIMED.format(orders="{orders}", due="{due}", limit="%(limit)s")}
+SELECT {_READ}
 FROM claimed
 JOIN wallets ON wallets.key = claimed.wallet
-ORDER BY claimed.next_attempt_time, claimed.id
+{_IN_ORDER}
 """
 
-CLAIM_TO_PAY = _CLAIM.format(orders="withdrawals", due=TO_PAY)
-CLAIM_TO_RECONCILE = _CLAIM.format(orders="withdrawals", due=TO_RECONCILE)
-CLAIM_TO_COLLECT = _CLAIM.format(orders="scheduled_deposits", due=TO_COLLECT)
-CLAIM_TO_RECONCILE_COLLECTIONS = _CLAIM.format(orders="scheduled_deposits", due=TO_RECONCILE_COLLECTIONS)
+# No more than may be asked about now, each of which may take so many calls. One may begin as soon as one call is left,
+# and what it takes beyond is owed: work that takes two would otherwise wait for ever behind work that takes one.
+_CLAIM_AT_PACE: LiteralString = f"""
+WITH {BUCKET}, may AS MATERIALIZED (
+    SELECT CASE WHEN calls >= 1 THEN least(%(limit)s, greatest(1, floor(calls / %(calls)s)))::bigint ELSE 0 END AS begin
+    FROM bucket
+), {_CLAIMED.format(orders="{orders}", due="{due}", limit="(SELECT begin FROM may)")}, taken AS (
+    SELECT count(*) * %(calls)s AS calls FROM claimed
+), {KEPT}
+SELECT bucket.calls, {_READ}
+FROM bucket
+LEFT JOIN (claimed JOIN wallets ON wallets.key = claimed.wallet) ON true
+{_IN_ORDER}
+"""
+
+CLAIM_TO_PAY = _CLAIM_AT_PACE.format(orders="withdrawals", due=TO_PAY)
+CLAIM_TO_RECONCILE = _CLAIM_AT_PACE.format(orders="withdrawals", due=TO_RECONCILE)
+CLAIM_TO_COLLECT = _CLAIM_AT_PACE.format(orders="scheduled_deposits", due=TO_COLLECT)
+CLAIM_TO_RECONCILE_COLLECTIONS = _CLAIM_AT_PACE.format(orders="scheduled_deposits", due=TO_RECONCILE_COLLECTIONS)
 CLAIM_TO_CREDIT = _CLAIM.format(orders="scheduled_deposits", due=TO_CREDIT)
 
 # The longest over first.
@@ -157,8 +176,8 @@ class Claims:
             tx.execute(RELEASE[claim.kind], [wait, claim.order, claim.fence])
 
     def _orders(self, kind: OrderKind, statement: LiteralString, asked: dict[str, Any], *, calls: int) -> list[Claim]:
-        """Claim orders of a kind, no more than may be asked about now; each may take so many *calls*."""
-        rows = self._claim_at_pace(statement, asked, calls) if calls else self._claim(statement, asked)
+        """Claim orders of a kind; each may take so many *calls*, of which there may be none left."""
+        rows = self._at_pace(statement, {**asked, "calls": calls}) if calls else self._claim(statement, asked)
         return [
             Claim(
                 kind=kind,
@@ -177,14 +196,6 @@ class Claims:
         with served(), transaction(self.engine) as tx:
             return tx.execute(statement, asked).fetchall()
 
-    def _claim_at_pace(self, statement: LiteralString, asked: dict[str, Any], calls: int) -> list[tuple[Any, ...]]:
-        """Claim what the pace allows; where it allows nothing, wait for a moment, holding nothing."""
-        until = monotonic() + WAIT_S
-        while True:
-            with served(), transaction(self.engine) as tx, self.pace.taking(tx) as taking:
-                if most := min(asked["limit"], taking.pieces(calls)):
-                    rows = tx.execute(statement, {**asked, "limit": most}).fetchall()
-                    taking.taken = calls * len(rows)
-                    return rows
-            if not self.pace.pause(taking.left, until):
-                return []
+    def _at_pace(self, statement: LiteralString, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
+        rows = [row[1:] for row in self.pace.take(self.engine, statement, asked)]
+        return [row for row in rows if row[0] is not None]

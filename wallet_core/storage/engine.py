@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, cast
 
 import psycopg
@@ -36,13 +35,27 @@ class Limits:
     idle_in_transaction_timeout_s: float
 
 
-# For reads that know their keys. A filter is guessed to let little through, and reading a whole table once then looks
-# cheaper than so many look-ups; it is not, and less so the more history there is.
-LOOK_UPS_ONLY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What connections are for: how the planner is set, and whether every statement is a transaction of its own.
 
-# For the few statements that run again and again with other keys: where all are look-ups, the plan is always the same,
-# and to look for it anew costs as much as to carry it out.
-PLANNED_ONCE = {**LOOK_UPS_ONLY, "plan_cache_mode": "force_generic_plan"}
+    Such a statement ends however long its caller takes to hear of it, so nobody waits for the lock of a frozen process.
+    """
+
+    planner: Mapping[str, str]
+    autocommit: bool = False
+
+
+ANYTHING = Use(planner={})
+# Reads know their keys. A filter is guessed to let little through, and reading a whole table once then looks cheaper
+# than so many look-ups; it is not, and less so the more history there is.
+READING = Use(planner={"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"})
+# A few statements run again and again with other keys. Where all are look-ups the plan is always the same, and to look
+# for it anew costs as much as to carry it out.
+POSTING = Use(planner={**READING.planner, "plan_cache_mode": "force_generic_plan"})
+# What is due is found by walking an index in its order. Where nothing was open when the tables were last looked at, to
+# read all that is open and sort it looks cheaper; with a million open it is not.
+CLAIMING = Use(planner={**POSTING.planner, "enable_sort": "off"}, autocommit=True)
 
 
 def open_engine(
@@ -51,7 +64,7 @@ def open_engine(
     *,
     name: str,
     role: str | None = SERVICE_ROLE,
-    planner: Mapping[str, str] = MappingProxyType({}),
+    use: Use = ANYTHING,
 ) -> Engine:
     """Return an engine whose connections act as *role* whatever login the URL names; None stays the login.
 
@@ -72,7 +85,7 @@ def open_engine(
         "timezone": "UTC",
         # Batches are short and their plans simple: compiling them costs more than it gives.
         "jit": "off",
-        **planner,
+        **use.planner,
     }
     if role is not None:
         parameters["role"] = role
@@ -81,7 +94,7 @@ def open_engine(
         pool_size=limits.pool_size,
         max_overflow=0,
         pool_timeout=limits.pool_timeout_s,
-        isolation_level="READ COMMITTED",
+        isolation_level="AUTOCOMMIT" if use.autocommit else "READ COMMITTED",
         connect_args={
             "options": " ".join(f"-c {name}={value}" for name, value in parameters.items()),
             "connect_timeout": limits.connect_timeout_s,

@@ -1,47 +1,49 @@
 """The pace at which the bank is called, by all schedulers together: a bucket of calls that fills with time, in a row.
 
-Taken with the claim, in its transaction: who may not call claims nothing, so no lease runs while anybody waits.
+Taken in the statement that claims: who may not call claims nothing, so no lease runs while anybody waits. The row is
+locked for that statement only, however slow its caller is to hear the answer.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from time import monotonic
+from typing import Any, LiteralString
 
-from wallet_core.storage.engine import Engine, Tx, transaction
+from wallet_core.storage.engine import Engine, transaction
 from wallet_core.storage.errors import served
 
-# What may be sent now. The row's lock keeps the next one waiting until it is known how many were.
-LEFT = """
-SELECT least(%(most)s::float8, calls + %(per_s)s * greatest(0, extract(epoch FROM now - filled_at))), now,
-    filled_at > now
-FROM bank_pace
-CROSS JOIN LATERAL (SELECT clock_timestamp()) AS clock (now)
-FOR NO KEY UPDATE OF bank_pace
-"""
+# What may be called now. The row's lock keeps the next one waiting until it is known how many calls this one takes; the
+# clock is read once the lock is there.
+BUCKET: LiteralString = """
+locked AS MATERIALIZED (
+    SELECT calls, filled_at FROM bank_pace FOR NO KEY UPDATE
+), looked AS MATERIALIZED (
+    SELECT calls, filled_at, clock_timestamp() AS now FROM locked
+), bucket AS MATERIALIZED (
+    SELECT now, filled_at > now AS is_ahead,
+        least(%(most)s::float8, calls + %(per_s)s::float8 * greatest(0, extract(epoch FROM now - filled_at))) AS calls
+    FROM looked
+)"""
 
-KEEP = "UPDATE bank_pace SET calls = %s, filled_at = %s"
+# Where the clock was set back, nothing would fill until it has caught up.
+KEPT: LiteralString = """
+kept AS (
+    UPDATE bank_pace
+    SET calls = bucket.calls - taken.calls, filled_at = bucket.now
+    FROM bucket CROSS JOIN taken
+    WHERE taken.calls > 0 OR bucket.is_ahead
+)"""
+
+TAKE_ONE: LiteralString = f"""
+WITH {BUCKET}, taken AS (
+    SELECT CASE WHEN calls >= 1 THEN 1 ELSE 0 END AS calls FROM bucket
+), {KEPT}
+SELECT calls FROM bucket
+"""
 
 # A round that finds the pace used up waits for so long before it ends.
 WAIT_S = 1.0
-
-
-@dataclass(slots=True)
-class Taking:
-    """How many calls may be made now, and how many of them will be."""
-
-    left: float
-    taken: int = 0
-
-    def pieces(self, calls: int) -> int:
-        """Return how many pieces of work may begin that take so many *calls* each.
-
-        One may as soon as one call is left, and what it takes beyond is owed: work that takes two would otherwise wait
-        for ever behind work that takes one.
-        """
-        return max(1, int(self.left // calls)) if self.left >= 1 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +52,21 @@ class Pace:
 
     per_s: float
 
-    @contextmanager
-    def taking(self, tx: Tx) -> Iterator[Taking]:
-        """Say how many calls may be made; inside the block it is said how many will be."""
-        left, now, is_ahead = self._look(tx)
-        taking = Taking(left)
-        yield taking
-        if taking.taken or is_ahead:  # the clock was set back: nothing would fill until it has caught up
-            tx.execute(KEEP, [left - taking.taken, now])
-
-    def pause(self, left: float, until: float) -> bool:
-        """Wait for the next call to come free, holding nothing; False where that is *until* past."""
-        wait_s = max(0.0, 1 - left) / self.per_s
-        if monotonic() + wait_s > until:
-            return False
-        threading.Event().wait(wait_s)
-        return True
-
     def take_one(self, engine: Engine) -> bool:
         """Take one call, waiting a moment for it. Raises ``NotServed`` where the database fails."""
+        ((calls,),) = self.take(engine, TAKE_ONE, {})
+        return bool(calls >= 1)
+
+    def take(self, engine: Engine, statement: LiteralString, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Run a statement that takes calls, again where there was none, for a moment, holding nothing in between.
+
+        Return its rows; they begin with the calls that there were.
+        """
         until = monotonic() + WAIT_S
         while True:
-            with served(), transaction(engine) as tx, self.taking(tx) as taking:
-                taking.taken = taking.pieces(1) and 1
-                if taking.taken:
-                    return True
-            if not self.pause(taking.left, until):
-                return False
-
-    def _look(self, tx: Tx) -> tuple[float, datetime, bool]:
-        ((left, now, is_ahead),) = tx.execute(LEFT, {"most": max(1.0, self.per_s), "per_s": self.per_s})
-        return left, now, is_ahead
+            with served(), transaction(engine) as tx:
+                rows = tx.execute(statement, {**asked, "most": max(1.0, self.per_s), "per_s": self.per_s}).fetchall()
+            wait_s = (1 - rows[0][0]) / self.per_s
+            if wait_s <= 0 or monotonic() + wait_s > until:
+                return rows
+            threading.Event().wait(wait_s)
