@@ -188,8 +188,8 @@ MISTAKES = (
         (
             Change(
                 "wallet_core/storage/pace.py",
-                "        if taking.taken or is_ahead:  # the clock",
-                "        if is_ahead:  # the clock",
+                "    WHERE taken.calls > 0 OR bucket.is_ahead\n",
+                "    WHERE bucket.is_ahead\n",
             ),
         ),
         "tests/scheduler/test_pace.py",

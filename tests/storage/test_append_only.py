@@ -160,7 +160,7 @@ def test_isolation_is_not_inherited_from_the_database(owner: psycopg.Connection,
     try:
         with open_app(settings, name="tests") as app:
             alice = open_wallet(app, "alice", 1)
-            with transaction(app.claims.engine) as tx:
+            with transaction(app.bank_lines.engine) as tx:
                 assert tx.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
             assert deposit(app, alice, 1).available == Money("USD", 2)
     finally:

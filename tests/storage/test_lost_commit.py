@@ -95,7 +95,7 @@ class CountingBank(KeepsNoLedger):
 
 def lost_in_commit(forgetful: Forgetful, call: Callable[[], object], app: App) -> object:
     """Run *call* on a fresh connection whose first commit is done and never answered."""
-    app.claims.engine.dispose()
+    app.bank_lines.engine.dispose()  # the ledger's
     forgetful.speechless(on=True)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(call)
