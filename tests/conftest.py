@@ -95,7 +95,11 @@ def audit(worker_database: Database) -> Iterator[Callable[[], list[str]]]:
     """Return what names the broken rules of this worker's books, on one connection for all its tests."""
     url = make_url(worker_database.url).set(drivername="postgresql+psycopg")
     engine = create_engine(
-        url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args={"application_name": KEPT}
+        url,
+        pool_size=1,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"application_name": KEPT, "options": "-c jit=off -c enable_nestloop=off"},
     )
     yield lambda: [check.name for check in verify(engine) if check.broken]
     engine.dispose()

@@ -17,17 +17,17 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from wallet_core.documents.pdf import PdfDocuments
 from wallet_core.domain.errors import DatabaseUnavailable
 from wallet_core.domain.order import PaymentPolicy
+from wallet_core.domain.receipt import Language, Receipt
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.settings import Settings, SettingsError
-from wallet_core.storage import migrate as migrations
 from wallet_core.storage.bank_lines import BankLines
 from wallet_core.storage.claims import Claims
 from wallet_core.storage.engine import (
     ANYTHING,
+    AUDITING,
     CLAIMING,
     POSTING,
     READING,
@@ -82,7 +82,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
                     deadline_s=settings.bank_call_deadline_s,
                     answer_max_bytes=settings.bank_answer_max_bytes,
                 ),
-                documents=PdfDocuments(),
+                documents=_Documents(),
                 payouts=_payouts(settings),
                 jitter=random.random,
             )
@@ -92,6 +92,8 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
 
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest shape, as its owner; wait for it if it is still starting."""
+    from wallet_core.storage import migrate as migrations  # noqa: PLC0415  # slow to load, and nobody else's business
+
     with _engine(settings, name="wallet-migrate", role=None) as engine:
         _wait_for_database(Reads(engine).ping, settings, threading.Event())
         migrations.migrate(engine)
@@ -99,8 +101,18 @@ def migrate(settings: Settings) -> None:
 
 def verify(settings: Settings) -> list[Check]:
     """Prove that the books are right."""
-    with _engine(settings, name="wallet-verify") as engine:
+    with _engine(settings, name="wallet-verify", use=AUDITING) as engine:
         return verify_books(engine)
+
+
+class _Documents:
+    """Documents, loaded when the first one is asked for: a scheduler, which never does, starts sooner."""
+
+    def receipt(self, receipt: Receipt, language: Language) -> bytes:
+        """Write a receipt."""
+        from wallet_core.documents.pdf import PdfDocuments  # noqa: PLC0415  # see above
+
+        return PdfDocuments().receipt(receipt, language)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import httpx
 
-from wallet_core import bootstrap
 from wallet_core.settings import read_settings
 from wallet_grpc.client import Amount, CallFailed, WalletClient, as_dict
 from walletctl import typed
@@ -220,6 +219,8 @@ def _due(client: WalletClient, bank_url: str, dead: Dead) -> None:
 
 def _verify(database_url: str) -> None:
     _heading("g", "Verify", "prove the books from the entries up")
+    from wallet_core import bootstrap  # noqa: PLC0415  # most commands need no core, and should not wait for it
+
     for check in bootstrap.verify(read_settings(database_url=database_url)):
         _must(check.meaning, not check.broken)
 

@@ -19,8 +19,6 @@ from wallet_core.domain.order import OrderState
 from wallet_core.domain.wallet import Role, WalletId, system_wallet
 from wallet_core.usecases.app import App
 
-pytestmark = pytest.mark.alone
-
 SOON, PAST_LEASE, PAST_GRACE = timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=30)
 JOBS = (credit_due_deposits, collect_due_deposits, reconcile_collections)
 ALICE = WalletId("alice")

@@ -16,8 +16,6 @@ from wallet_core.domain.resolve_order import ResolveWithdrawal
 from wallet_core.usecases.app import new_id
 from wallet_core.usecases.change_order import change_withdrawal
 
-pytestmark = pytest.mark.alone
-
 IN_DOUBT, SUCCEEDED, FAILED = OrderState.IN_DOUBT, OrderState.SUCCEEDED, OrderState.FAILED
 
 SETTINGS = {"bank_idempotent": False, "payout_attention_after_s": 0.5}

@@ -20,8 +20,6 @@ from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import read_settings
 from walletctl.local.postgres import LocalPostgres
 
-pytestmark = pytest.mark.alone
-
 ANSWERED = ("after", "wallet_core.gateways.bank:HttpBank.pay")
 
 

@@ -15,8 +15,6 @@ from wallet_core.domain.transaction import TransactionType
 from wallet_core.domain.wallet import WalletId
 from wallet_core.usecases.change_wallet import change_wallet
 
-pytestmark = pytest.mark.alone
-
 # Nobody is to lose patience here.
 SETTINGS = {"bank_call_deadline_s": 10.0, "payout_lease_s": 30.0, "payout_grace_s": 60.0}
 

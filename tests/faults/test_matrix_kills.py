@@ -15,8 +15,6 @@ from tests.support.payouts import schedule
 from wallet_core.domain.bank import AnswerKind
 from wallet_core.domain.order import OrderState, Withdrawal
 
-pytestmark = pytest.mark.alone
-
 SETTINGS = FOR_FIRST_CALLS
 # Of the one that dies before it has done anything: the last one, since its payout is claimed again soonest.
 SHORT_LEASE: dict[str, object] = {"bank_call_deadline_s": 0.5, "payout_lease_s": 1.5}

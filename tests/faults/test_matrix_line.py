@@ -13,8 +13,6 @@ from tests.support.payouts import bank_key
 from wallet_core.domain.bank import AnswerKind
 from wallet_core.domain.order import FailureReason, OrderState, Withdrawal
 
-pytestmark = pytest.mark.alone
-
 ACCEPTED, NOT_SENT, UNKNOWN = AnswerKind.ACCEPTED, AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
 NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
 

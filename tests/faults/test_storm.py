@@ -14,7 +14,7 @@ from tests.storm.plan import steps
 from tests.storm.storm import Report
 from tests.storm.weather import blows
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 # Always the same plan, so that a failure tells of the code and not of the day; `make storm` takes a new one each time.
 SEED = 1

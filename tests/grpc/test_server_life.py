@@ -159,7 +159,6 @@ def test_reflection_knows_the_messages(server: str) -> None:
     assert found.name == "wallet/v1/transaction_service.proto"
 
 
-@pytest.mark.alone
 def test_buf_lists_all_services(server: str) -> None:
     """The tool of the README, as it comes."""
 
@@ -238,7 +237,6 @@ def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Data
         assert count(owner, "transactions") == len(load.asked) + 1
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -262,7 +260,6 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path, settings: dict[str,
     assert "hidden" not in told
 
 
-@pytest.mark.alone
 def test_a_server_whose_port_is_taken_says_so(server: str, own_database: Database, tmp_path: Path) -> None:
     """Two servers on one port must be asked for: the second one ends with a line that names the port."""
 
@@ -279,7 +276,6 @@ def test_a_server_whose_port_is_taken_says_so(server: str, own_database: Databas
     assert port in told[-1]
 
 
-@pytest.mark.alone
 def test_a_server_waiting_for_its_database_stops_when_told(tmp_path: Path) -> None:
     """SIGTERM while the database is not there yet: nobody waits out the half minute that a start may take."""
 

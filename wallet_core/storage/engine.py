@@ -56,6 +56,8 @@ POSTING = Use(planner={**READING.planner, "plan_cache_mode": "force_generic_plan
 # What is due is found by walking an index in its order. Where nothing was open when the tables were last looked at, to
 # read all that is open and sort it looks cheaper; with a million open it is not.
 CLAIMING = Use(planner={**POSTING.planner, "enable_sort": "off"}, autocommit=True)
+# An audit reads everything. What a table held when it was last looked at must not make it look up each row by itself.
+AUDITING = Use(planner={"enable_nestloop": "off"})
 
 
 def open_engine(

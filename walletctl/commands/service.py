@@ -6,7 +6,6 @@ import threading
 import typer
 from rich.markup import escape
 
-from wallet_core import bootstrap
 from wallet_grpc.client import CallFailed, WalletClient
 from walletctl import demo as demo_story
 from walletctl.context import Context, Trouble, explained
@@ -81,6 +80,8 @@ def migrate(context: typer.Context) -> None:
     """Bring the database to the newest shape."""
     app: Context = context.obj
     with explained():
+        from wallet_core import bootstrap  # noqa: PLC0415  # most commands need no core, and should not wait for it
+
         bootstrap.migrate(app.settings())
         out.print("the database is up to date")
 
@@ -99,6 +100,8 @@ def verify(context: typer.Context, *, json: Json = False) -> None:
     """Prove that the books are right, from the entries up; exit code 1 if they are not."""
     app: Context = context.obj
     with explained():
+        from wallet_core import bootstrap  # noqa: PLC0415  # as above
+
         checks = bootstrap.verify(app.settings())
         show(CHECKS, [check.as_row() for check in checks], as_json=json)
         if any(check.broken for check in checks):

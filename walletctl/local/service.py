@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from wallet_core.bootstrap import migrate
 from wallet_core.settings import read_settings
 from walletctl.local.child import spawn
 from walletctl.local.cluster import log_tail
@@ -74,6 +73,8 @@ def local_service(
         database_url = postgres.start()
         stack.callback(postgres.stop)
         tell("migrating the database")
+        from wallet_core.bootstrap import migrate  # noqa: PLC0415  # most commands need no core, and should not wait
+
         migrate(read_settings(database_url=database_url))
         logs = state / "logs"
         logs.mkdir(parents=True, exist_ok=True)
