@@ -75,7 +75,7 @@ def test_demo_twice_in_a_row_ends_well_both_times(tmp_path: Path) -> None:
     [
         pytest.param("server", r"\(c\) The race", marks=pytest.mark.long),
         pytest.param("scheduler", r"→ PROCESSING", marks=pytest.mark.long),
-        ("postgres", r"\(f\) Due"),
+        pytest.param("postgres", r"\(f\) Due", marks=pytest.mark.long),
         ("demo", r"IN_DOUBT"),
     ],
 )
