@@ -4,12 +4,24 @@ Each is set by an environment variable of its name with the prefix ``WALLET_``, 
 in ``_s`` (seconds) and may be fractions.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+CallerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -17,10 +29,27 @@ class SettingsError(Exception):
     """The settings are missing something or contradict each other; the message says what and how to mend it."""
 
 
+class Caller(BaseModel):
+    """A system that calls: how its tokens and certificates name it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clients: frozenset[str] = frozenset()
+    """Ids that the issuer of tokens has given it: `client_id`, else `azp`, else `sub`."""
+    certificates: frozenset[str] = frozenset()
+    """Names in its certificates (subject alternative names)."""
+    certificate_scopes: frozenset[str] = frozenset()
+    """What it may do where a certificate, which says nothing of that, is all that it brings."""
+
+
 class Settings(BaseSettings):
     """All settings of the service, with their defaults."""
 
     model_config = SettingsConfigDict(env_prefix="WALLET_", frozen=True, extra="forbid")
+
+    mode: Literal["development", "production"] = Field(
+        "development", description="production: the server starts only with TLS, keys of an issuer, and named callers"
+    )
 
     # The database.
     database_url: SecretStr | None = Field(None, description="postgresql://… ; the role wallet_service is taken on")
@@ -61,6 +90,30 @@ class Settings(BaseSettings):
     drain_grace_s: Seconds = Field(10.0, description="time for calls under way to finish, at shutdown")
     drain_flush_s: Seconds = Field(1.0, description="time for the last answers to leave, at shutdown")
 
+    # Who may call.
+    tls_certificate: Path | None = Field(
+        None, description="the server's certificate chain, PEM; read anew as it changes"
+    )
+    tls_key: Path | None = Field(None, description="its private key, PEM")
+    tls_client_ca: Path | None = Field(
+        None, description="who signs callers' certificates, PEM; then each must bring one"
+    )
+    auth_issuer: str | None = Field(None, description="who issues tokens: their `iss`")
+    auth_audience: str = Field("wallet", description="whom tokens must be for: their `aud`")
+    auth_keys: str | None = Field(None, description="the issuer's keys, a JWK set: a file, or an https:// address")
+    auth_keys_refresh_s: Seconds = Field(300.0, description="how often they are read anew")
+    auth_keys_retry_s: Seconds = Field(5.0, description="the least time between two readings, an unknown key's too")
+    auth_keys_keep_s: Seconds = Field(86400.0, description="how long the last ones hold while they cannot be read")
+    auth_keys_timeout_s: Seconds = Field(3.0, description="wait for an address that has them")
+    auth_keys_max_bytes: PositiveInt = Field(1 << 20, description="the largest set")
+    auth_leeway_s: float = Field(30.0, ge=0, le=300, description="how far clocks may differ, for a token's times")
+    auth_dev_secret: SecretStr | None = Field(
+        None, min_length=32, description="development: a secret that `walletctl token` signs tokens with"
+    )
+    callers: dict[CallerName, Caller] = Field(
+        default_factory=dict, description='who calls: {"billing": {"clients": ["…"], "certificates": ["…"]}}'
+    )
+
     # Payouts.
     bank_url: str = Field("http://127.0.0.1:8010", description="the bank")
     bank_call_deadline_s: Seconds = Field(3.0, description="total time of one call to the bank, body included")
@@ -82,6 +135,21 @@ class Settings(BaseSettings):
     payout_send_window_s: Seconds = Field(5.0, description="an attempt is sent within this time or not at all")
     payout_grace_s: Seconds = Field(60.0, description="from an attempt until 'not found' is believed")
     payout_attention_after_s: Seconds = Field(900.0, description="age at which a doubt is shown to a person")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        """Refuse half of a way to tell who is calling, and names that stand for two."""
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            raise ValueError("WALLET_TLS_CERTIFICATE and WALLET_TLS_KEY must be set together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("WALLET_TLS_CLIENT_CA needs WALLET_TLS_CERTIFICATE and WALLET_TLS_KEY")
+        if self.auth_keys is not None and self.auth_issuer is None:
+            raise ValueError("WALLET_AUTH_KEYS needs WALLET_AUTH_ISSUER")
+        for what in ("clients", "certificates"):
+            names = [name for caller in self.callers.values() for name in getattr(caller, what)]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"WALLET_CALLERS: {what} of two callers: {', '.join(twice)}")
+        return self
 
     @field_validator("bank_url")
     @classmethod

@@ -4,13 +4,19 @@ import signal
 import sys
 import threading
 
+import grpc
 import structlog
 
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.errors import NotServed, cause_of
 from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, SettingsError, read_settings
+from wallet_grpc.access import Principal, Scope
+from wallet_grpc.interceptors.auth import Authentication
+from wallet_grpc.keys import KeyLimits, KeySet, KeysUnreadable
 from wallet_grpc.server import CannotListen, ServerLimits, serving
+from wallet_grpc.tls import CertificateFiles, CertificateUnusable, server_credentials
+from wallet_grpc.tokens import DEVELOPMENT_ISSUER, Tokens
 
 _log = structlog.get_logger("wallet.server")
 
@@ -22,20 +28,94 @@ def main() -> int:
         signal.signal(number, lambda *_: stopping.set())
     try:
         settings = read_settings()
+        require_production(settings)
         set_up_logs(settings.log_level)
         with (
             open_app(settings, name="wallet-grpc", stopping=stopping) as app,
-            serving(app, server_limits(settings)) as port,
+            serving(app, server_limits(settings), authentication(settings), credentials(settings)) as port,
         ):
             _log.info("serving", host=settings.grpc_host, port=port)
             stopping.wait()
             _log.info("draining")
-    except (SettingsError, NotServed, CannotListen) as error:
+    except (SettingsError, NotServed, CannotListen, KeysUnreadable, CertificateUnusable) as error:
         if stopping.is_set():
             return 0
         sys.stderr.write(f"wallet-grpc cannot start: {cause_of(error)}\n")
         return 1
     return 0
+
+
+def require_production(settings: Settings) -> None:
+    """Raise ``SettingsError``, naming everything that a production lacks, or has and must not."""
+    if settings.mode != "production":
+        return
+    wrong = {
+        "WALLET_DATABASE_URL is not set": settings.database_url is None,
+        "WALLET_TLS_CERTIFICATE and WALLET_TLS_KEY are not set": settings.tls_certificate is None,
+        "neither WALLET_AUTH_KEYS (tokens) nor WALLET_TLS_CLIENT_CA (certificates) is set": (
+            settings.auth_keys is None and settings.tls_client_ca is None
+        ),
+        "WALLET_AUTH_KEYS is not an https:// address or a file": (settings.auth_keys or "").startswith("http://"),
+        "WALLET_CALLERS names nobody": not settings.callers,
+        "WALLET_AUTH_DEV_SECRET is set, which is for development only": settings.auth_dev_secret is not None,
+    }
+    if any(wrong.values()):
+        raise SettingsError(f"WALLET_MODE is production, but {'; '.join(text for text, so in wrong.items() if so)}")
+
+
+def authentication(settings: Settings) -> Authentication:
+    """Return whom the settings let call; raise ``KeysUnreadable`` where the keys of tokens cannot be read."""
+    tokens = None
+    if settings.auth_keys is not None or settings.auth_dev_secret is not None:
+        clients = {client: name for name, caller in settings.callers.items() for client in caller.clients}
+        names_nobody = settings.mode == "development" and not settings.callers
+        tokens = Tokens(
+            issuer=settings.auth_issuer or DEVELOPMENT_ISSUER,
+            audience=settings.auth_audience,
+            leeway_s=settings.auth_leeway_s,
+            keys=_keys(settings, settings.auth_keys) if settings.auth_keys is not None else None,
+            secret=settings.auth_dev_secret.get_secret_value() if settings.auth_dev_secret is not None else None,
+            clients=None if names_nobody else clients,
+        )
+    certificates = None
+    if settings.tls_client_ca is not None:
+        certificates = {
+            certificate: Principal(name, frozenset(map(_scope, caller.certificate_scopes)))
+            for name, caller in settings.callers.items()
+            for certificate in caller.certificates
+        }
+    return Authentication(tokens=tokens, certificates=certificates)
+
+
+def credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    """Return the server's certificate; raise ``CertificateUnusable`` where it cannot be used."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return server_credentials(
+        CertificateFiles(certificate=settings.tls_certificate, key=settings.tls_key, client_ca=settings.tls_client_ca)
+    )
+
+
+def _scope(name: str) -> Scope:
+    try:
+        return Scope(name)
+    except ValueError:
+        raise SettingsError(f"WALLET_CALLERS: there is no scope {name}; there are {', '.join(Scope)}") from None
+
+
+def _keys(settings: Settings, source: str) -> KeySet:
+    keys = KeySet(
+        source,
+        KeyLimits(
+            refresh_s=settings.auth_keys_refresh_s,
+            retry_s=settings.auth_keys_retry_s,
+            keep_s=settings.auth_keys_keep_s,
+            timeout_s=settings.auth_keys_timeout_s,
+            max_bytes=settings.auth_keys_max_bytes,
+        ),
+    )
+    keys.load()
+    return keys
 
 
 def server_limits(settings: Settings) -> ServerLimits:

@@ -45,6 +45,13 @@ class PageTokenInvalid(errors.Refusal):
 
 
 @dataclass
+class CredentialsInvalid(errors.NotServed):
+    """It is not known who is calling."""
+
+    because: str
+
+
+@dataclass
 class Defect(errors.NotServed):
     """Something went wrong inside the service; the operators find it under this id."""
 
@@ -89,6 +96,18 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         kind=Kind.THIS_ATTEMPT,
         metadata=lambda e: {"position": str(e.position), "token": e.token},
         why=lambda e: e.description,
+    ),
+    CredentialsInvalid: Face(
+        code=grpc.StatusCode.UNAUTHENTICATED,
+        reason=ErrorReason.ERROR_REASON_CREDENTIALS_INVALID,
+        kind=Kind.THIS_ATTEMPT,
+        why=lambda e: e.because,
+    ),
+    errors.PermissionMissing: Face(
+        code=grpc.StatusCode.PERMISSION_DENIED,
+        reason=ErrorReason.ERROR_REASON_PERMISSION_MISSING,
+        kind=Kind.THIS_ATTEMPT,
+        metadata=lambda e: {"permission": e.permission},
     ),
     errors.SystemWalletForbidden: Face(
         code=grpc.StatusCode.PERMISSION_DENIED,

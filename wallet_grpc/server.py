@@ -19,6 +19,7 @@ from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import SERVICES
 from wallet_grpc.health import Health
 from wallet_grpc.interceptors.admission import Admission
+from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.interceptors.errors import errors_interceptor
 from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
@@ -60,8 +61,16 @@ class ServerLimits:
 
 
 @contextmanager
-def serving(app: App, limits: ServerLimits) -> Iterator[int]:
-    """Serve *app*; yield the port. At the end drain: say NOT_SERVING, finish what is under way, then stop."""
+def serving(
+    app: App,
+    limits: ServerLimits,
+    authentication: Authentication | None = None,
+    credentials: grpc.ServerCredentials | None = None,
+) -> Iterator[int]:
+    """Serve *app*; yield the port. At the end drain: say NOT_SERVING, finish what is under way, then stop.
+
+    Without *authentication* calls are taken from everybody, without *credentials* they come in the clear.
+    """
     admission = Admission()
     workers = ThreadPoolExecutor(limits.threads, thread_name_prefix="grpc")
     server = grpc.server(
@@ -70,6 +79,7 @@ def serving(app: App, limits: ServerLimits) -> Iterator[int]:
             errors_interceptor(),
             request_log_interceptor(),
             admission.interceptor(),
+            (authentication or Authentication()).interceptor(),
             ValidationInterceptor(),
         ],
         options=[
@@ -95,7 +105,8 @@ def serving(app: App, limits: ServerLimits) -> Iterator[int]:
     if limits.reflection:
         add_reflection(server, [*SERVICES, "grpc.health.v1.Health"])
     try:
-        port = server.add_insecure_port(f"{limits.host}:{limits.port}")
+        address = f"{limits.host}:{limits.port}"
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError:
         raise CannotListen(f"{limits.host}:{limits.port} cannot be listened on: is another server there?") from None
     health = Health(SERVICES, app.ping, interval_s=limits.health_interval_s)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from walletctl.commands import money, service, statements, transactions
+from wallet_grpc.client import Tls
+from walletctl.commands import development, money, service, statements, transactions
 from walletctl.commands.batch import batch
 from walletctl.commands.commissions import commissions
 from walletctl.commands.holds import holds
@@ -24,7 +25,7 @@ cli = typer.Typer(
 
 
 @cli.callback()
-def before(
+def before(  # noqa: PLR0913, PLR0917  # options of all commands
     context: typer.Context,
     target: Annotated[
         str | None, typer.Option(envvar="WALLETCTL_TARGET", help="HOST:PORT of the service; else the one run by `up`.")
@@ -33,15 +34,40 @@ def before(
     language: Annotated[
         Language | None, typer.Option(envvar="WALLETCTL_LANGUAGE", help="The language to hear refusals in.")
     ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="WALLETCTL_TOKEN", help="A token that says who is calling.", show_envvar=True)
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(envvar="WALLETCTL_CA", help="PEM: who signs the server; speaks TLS.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(envvar="WALLETCTL_CERTIFICATE", help="PEM: a certificate that says who is calling.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(envvar="WALLETCTL_KEY", help="PEM: the certificate's key.")] = None,
 ) -> None:
     """Run the wallet service on this machine, and talk to one anywhere."""
-    context.obj = Context(target, state, language)
+    context.obj = Context(target, state, language, token, _tls(ca, certificate, key))
+
+
+def _tls(*files: Path | None) -> Tls | None:
+    if not any(files):
+        return None
+    ca, certificate, key = (_read(file) if file is not None else None for file in files)
+    return Tls(ca=ca, certificate=certificate, key=key)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from None
 
 
 for command in (
     *(service.up, service.demo, service.migrate, service.seed, service.verify),
     *(money.deposit, money.transfer, money.withdraw, batch, money.reverse),
     *(transactions.transactions, statements.statement, statements.receipt, attention),
+    *(development.token, development.certs),
 ):
     cli.command()(command)
 for name, group in {

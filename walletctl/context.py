@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from wallet_core.domain.errors import NotServed, WalletError, cause_of
 from wallet_core.settings import Settings, SettingsError, read_settings
-from wallet_grpc.client import CallFailed, WalletClient
+from wallet_grpc.client import CallFailed, Tls, WalletClient
 from walletctl.local.errors import CannotStart
 from walletctl.local.service import find_running
 from walletctl.output import err
@@ -38,6 +38,8 @@ class Context:
     target: str | None
     state: Path
     language: Language | None = None
+    token: str | None = None
+    tls: Tls | None = None
 
     @contextmanager
     def client(self) -> Iterator[WalletClient]:
@@ -48,7 +50,7 @@ class Context:
             if running is None:
                 raise Trouble(_NOT_RUNNING)
             target = running.target
-        with WalletClient(target, accept_language=self.language) as client:
+        with WalletClient(target, accept_language=self.language, token=self.token, tls=self.tls) as client:
             yield client
 
     def settings(self) -> Settings:

@@ -8,7 +8,7 @@ from wallet.v1.error_reason_pb2 import ErrorReason
 from wallet_core.domain import errors
 from wallet_core.domain.order import CREDIT_TRANSITIONS, TRANSITIONS
 from wallet_grpc.descriptors import READS
-from wallet_grpc.errors import CATALOGUE, Defect, Face, InvalidFields, PageTokenInvalid
+from wallet_grpc.errors import CATALOGUE, CredentialsInvalid, Defect, Face, InvalidFields, PageTokenInvalid
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +35,8 @@ EXAMPLES: list[errors.WalletError] = [
     errors.DatabaseUnavailable(),
     errors.ServerDraining(),
     Defect(),
+    CredentialsInvalid("because"),
+    errors.PermissionMissing("money.transfer"),
 ]
 
 

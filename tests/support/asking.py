@@ -62,8 +62,8 @@ class Refused(Exception):
 class Asking(Wire):
     """One bare channel; knows what answers look like, and what many tests begin and end with."""
 
-    def __init__(self, target: str) -> None:
-        super().__init__(target)
+    def __init__(self, target: str, *, metadata: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(target, metadata=metadata)
         self.target = target
 
     def call(self, method: str, request: bytes | Message, *, timeout_s: float = 20.0) -> Answer:
@@ -73,7 +73,7 @@ class Asking(Wire):
         sent = request if isinstance(request, bytes) else request.SerializeToString()
         call = self._channel.unary_stream(f"/wallet.v1.{method}", request_serializer=bytes, response_deserializer=bytes)
         try:
-            *_, last = call(sent, timeout=timeout_s, wait_for_ready=True)
+            *_, last = call(sent, timeout=timeout_s, wait_for_ready=True, metadata=self._metadata)
         except grpc.RpcError as error:
             return answer_of(error)
         return Answer(code="OK", body=last)

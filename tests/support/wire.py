@@ -42,10 +42,19 @@ class Answer:
 class Wire:
     """One bare channel."""
 
-    def __init__(self, target: str) -> None:
-        self._channel = grpc.insecure_channel(
-            target, options=[("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
-        )
+    def __init__(
+        self,
+        target: str,
+        *,
+        metadata: Sequence[tuple[str, str]] = (),
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+        if credentials is None:
+            self._channel = grpc.insecure_channel(target, options=options)
+        else:
+            self._channel = grpc.secure_channel(target, credentials, options=options)
+        self._metadata = tuple(metadata)
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +69,7 @@ class Wire:
         sent = request if isinstance(request, bytes) else request.SerializeToString()
         call = self._channel.unary_unary(f"/wallet.v1.{method}", request_serializer=_same, response_deserializer=_same)
         try:
-            return Answer(code="OK", body=call(sent, timeout=timeout_s, wait_for_ready=True))
+            return Answer(code="OK", body=call(sent, timeout=timeout_s, wait_for_ready=True, metadata=self._metadata))
         except grpc.RpcError as error:
             return answer_of(error)
 

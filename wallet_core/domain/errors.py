@@ -71,6 +71,15 @@ class SystemWalletForbidden(Refusal):
 
 
 @dataclass
+class PermissionMissing(Refusal):
+    """The caller may not do this."""
+
+    recorded: ClassVar[bool] = False  # who may do what changes, and what was asked for stays as it is
+    permission: str
+    """What it would take; ``none`` where nothing is enough."""
+
+
+@dataclass
 class RequestIdReused(Refusal):
     """The request id was used before, for something else."""
 

@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from wallet_grpc.client.errors import call_failed
+from wallet_grpc.client.security import Tls, Token
 
 Response = TypeVar("Response", bound=Message)
 
@@ -19,20 +20,30 @@ PAGE = 200
 class Calls:
     """The channel that all services share, and the ways to call over it."""
 
-    def __init__(self, target: str, *, timeout_s: float = 10.0, accept_language: str | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = 10.0,
+        accept_language: str | None = None,
+        token: Token | None = None,
+        tls: Tls | None = None,
+    ) -> None:
         self._timeout_s = timeout_s
-        self._metadata = (("accept-language", accept_language),) if accept_language is not None else ()
-        self._channel = grpc.insecure_channel(
-            target,
-            options=[
-                ("grpc.service_config", _service_config()),
-                # A connection of its own: clients that are to spread over servers do not share one.
-                ("grpc.use_local_subchannel_pool", 1),
-                # A server that was away for a while is met again soon after it is back.
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.max_reconnect_backoff_ms", 2000),
-            ],
-        )
+        self._language = (("accept-language", accept_language),) if accept_language is not None else ()
+        self._token = token
+        options = [
+            ("grpc.service_config", _service_config()),
+            # A connection of its own: clients that are to spread over servers do not share one.
+            ("grpc.use_local_subchannel_pool", 1),
+            # A server that was away for a while is met again soon after it is back.
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 2000),
+        ]
+        if tls is None:
+            self._channel = grpc.insecure_channel(target, options=options)
+        else:
+            self._channel = grpc.secure_channel(target, tls.credentials(), options=options)
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +56,12 @@ class Calls:
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        if self._token is None:
+            return self._language
+        token = self._token() if callable(self._token) else self._token
+        return (*self._language, ("authorization", f"Bearer {token}"))
 
     def _change(self, call: Callable[..., Response], request: Any) -> Response:  # noqa: ANN401  # any request with an id
         return self._answer(call, request, request.request_id or None)
@@ -64,7 +81,7 @@ class Calls:
     def _stream(self, call: Callable[..., Any], request: Message) -> Iterator[Any]:
         """Return what comes, however long it takes: the time that a stream has stands in the service config."""
         # Not told to wait for a server: it would wait as long.
-        answer = call(request, metadata=self._metadata)
+        answer = call(request, metadata=self._metadata())
         try:
             yield from answer
         except grpc.RpcError as error:
@@ -74,7 +91,7 @@ class Calls:
 
     def _answer(self, call: Callable[..., Response], request: Message, request_id: str | None) -> Response:
         try:
-            return call(request, timeout=self._timeout_s, wait_for_ready=True, metadata=self._metadata)
+            return call(request, timeout=self._timeout_s, wait_for_ready=True, metadata=self._metadata())
         except grpc.RpcError as error:
             raise call_failed(error, request_id) from None
 

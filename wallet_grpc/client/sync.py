@@ -17,6 +17,9 @@ class WalletClient(WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, Comm
     Every method raises ``CallFailed``. A method that changes something takes a ``request_id``; without one it makes one
     up, keeps it across the channel's own retries, and tells it in ``CallFailed.request_id``: ask again with that.
 
+    Where the service wants to know who calls, give a ``token``, or what returns the one that is valid now, or with
+    ``tls`` a certificate. Whoever sees a token can use it: send none over a network without ``tls``.
+
     Times must carry a zone. With ``accept_language``, e.g. ``fa``, errors are also told in words for people, in
     ``CallFailed.localized``.
     """

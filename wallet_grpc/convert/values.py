@@ -16,6 +16,7 @@ from wallet_core.domain.commission import Commission, rule_name
 from wallet_core.domain.errors import InvalidField
 from wallet_core.domain.money import Money, exponent_of
 from wallet_core.domain.wallet import Labels, WalletId
+from wallet_grpc.access import principal_of
 
 _NANOS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,9 +28,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def caller_of(context: grpc.ServicerContext) -> str:
-    """Return the name of the calling system. Without authentication there is one, called ``local``."""
-    del context
-    return "local"
+    """Return the name of the calling system."""
+    return principal_of(context).caller
 
 
 def deadline_of(context: grpc.ServicerContext, longest_s: float) -> float:

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 import grpc
 import structlog
 
 from wallet_core.domain.errors import NotServed, WalletError, cause_of
+from wallet_grpc.access import is_known
+from wallet_grpc.convert.values import caller_of
 from wallet_grpc.errors import CATALOGUE, Defect, public
 from wallet_grpc.interceptors.wrapping import Wrapping
 
@@ -17,20 +20,19 @@ _log = structlog.get_logger("wallet.requests")
 @contextmanager
 def logged(method: str, context: grpc.ServicerContext) -> Iterator[None]:
     """Log one line per call; a defect with its traceback and the correlation id that the caller is told."""
-    del context
     started_at = monotonic()
     try:
         yield
     except GeneratorExit:
-        _log.info("call", method=method, code="CANCELLED", duration_ms=_ms_since(started_at))
+        _log.info("call", method=method, code="CANCELLED", **_caller(context), duration_ms=_ms_since(started_at))
         raise
     except Exception as error:
         told = public(error)
-        _log_refused(method, told, error, started_at)
+        _log_refused(method, told, error, {**_caller(context), "duration_ms": _ms_since(started_at)})
         if told is error:
             raise
         raise told from error
-    _log.info("call", method=method, code="OK", duration_ms=_ms_since(started_at))
+    _log.info("call", method=method, code="OK", **_caller(context), duration_ms=_ms_since(started_at))
 
 
 def request_log_interceptor() -> Wrapping:
@@ -38,9 +40,13 @@ def request_log_interceptor() -> Wrapping:
     return Wrapping(logged)
 
 
-def _log_refused(method: str, told: WalletError, error: Exception, started_at: float) -> None:
+def _caller(context: grpc.ServicerContext) -> dict[str, str]:
+    return {"caller": caller_of(context)} if is_known(context) else {}
+
+
+def _log_refused(method: str, told: WalletError, error: Exception, about: dict[str, Any]) -> None:
     face = CATALOGUE[type(told)]
-    said = {"code": face.code.name, "reason": face.reason_name, "duration_ms": _ms_since(started_at)}
+    said = {"code": face.code.name, "reason": face.reason_name, **about}
     if isinstance(told, Defect):
         _log.error("call", method=method, correlation_id=told.correlation_id, exc_info=error, **said)
     elif isinstance(told, NotServed):

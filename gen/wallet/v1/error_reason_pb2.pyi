@@ -35,10 +35,11 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Start again from the first page.
     """
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 3
-    """The caller may not do this; system wallets may be changed by nobody.
+    """The caller may not do this: its token or certificate lacks a scope. System
+    wallets may be changed by nobody.
     Code: `PERMISSION_DENIED`. Kind: this attempt.
-    Metadata: `permission` (what is missing; `none` where no permission is
-    enough).
+    Metadata: `permission` (the scope that is missing, e.g. `money.transfer`;
+    `none` where no scope is enough).
     """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 4
     """The resource does not exist. Code: `NOT_FOUND`. Kind: final.
@@ -122,6 +123,11 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Kind: final. Metadata: `resourceName`.
     Read it again, and ask with a new request id.
     """
+    ERROR_REASON_CREDENTIALS_INVALID: _ErrorReason.ValueType  # 21
+    """It is not known who is calling: the call came without a token or a
+    certificate, or with one that is not valid here.
+    Code: `UNAUTHENTICATED`. Kind: this attempt.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The values of `google.rpc.ErrorInfo.reason` in the error domain
@@ -156,10 +162,11 @@ Code: `INVALID_ARGUMENT`. Kind: this attempt (reads only).
 Start again from the first page.
 """
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 3
-"""The caller may not do this; system wallets may be changed by nobody.
+"""The caller may not do this: its token or certificate lacks a scope. System
+wallets may be changed by nobody.
 Code: `PERMISSION_DENIED`. Kind: this attempt.
-Metadata: `permission` (what is missing; `none` where no permission is
-enough).
+Metadata: `permission` (the scope that is missing, e.g. `money.transfer`;
+`none` where no scope is enough).
 """
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 4
 """The resource does not exist. Code: `NOT_FOUND`. Kind: final.
@@ -242,4 +249,9 @@ ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 20
 """The resource has changed since its etag was read. Code: `ABORTED`.
 Kind: final. Metadata: `resourceName`.
 Read it again, and ask with a new request id.
+"""
+ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 21
+"""It is not known who is calling: the call came without a token or a
+certificate, or with one that is not valid here.
+Code: `UNAUTHENTICATED`. Kind: this attempt.
 """

@@ -1,0 +1,86 @@
+"""``walletctl token`` and ``certs``: what they make is what the server takes, and the commands use it."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.__main__ import authentication, credentials, server_limits
+from wallet_grpc.server import serving
+from walletctl.__main__ import cli
+
+SECRET = "a-secret-of-more-than-32-characters"
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    """Run a command."""
+    return CliRunner().invoke(cli, arguments, env=environment)
+
+
+def a_token(*arguments: str) -> str:
+    """Return a token for development."""
+    done = run("token", *arguments, WALLET_AUTH_DEV_SECRET=SECRET)
+    assert done.exit_code == 0, done.output
+    return done.stdout.strip()
+
+
+def test_a_token_opens_what_its_scopes_say(app: App, settings: Settings) -> None:
+    """Given as an option or in the environment; without one, or with too little in it, the refusal says what to do."""
+
+    guarded = Settings(**{**settings.model_dump(), "auth_dev_secret": SECRET})
+    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+        target = f"127.0.0.1:{port}"
+        create = ("--target", target, "wallet", "create", "alice", "--currency", "USD")
+        nobody = run(*create)
+        little = run("--token", a_token("shop", "--scope", "wallet.read"), *create)
+        done = run(*create, WALLETCTL_TOKEN=a_token("shop"))
+
+    assert (nobody.exit_code, little.exit_code, done.exit_code) == (1, 1, 0)
+    assert "authorization: Bearer" in nobody.output
+    assert "wallet.write" in little.output
+    assert "Traceback" not in nobody.output + little.output
+
+
+def test_a_token_needs_a_secret() -> None:
+    """Which is named, with what to do."""
+
+    done = run("token", "shop")
+
+    assert done.exit_code == 1
+    assert "WALLET_AUTH_DEV_SECRET" in done.output
+
+
+def test_certificates_are_taken_from_both_sides(app: App, settings: Settings, tmp_path: Path) -> None:
+    """An authority, a server's and a client's certificate; the keys are for their owner only."""
+
+    made = run("certs", str(tmp_path), "--client", "shop.internal")
+    assert made.exit_code == 0, made.output
+    files = {
+        name: tmp_path / f"{name}.pem" for name in ("ca", "server", "server-key", "shop.internal", "shop.internal-key")
+    }
+    assert set(tmp_path.iterdir()) == set(files.values())
+    assert {stat.S_IMODE(files[name].stat().st_mode) for name in ("server-key", "shop.internal-key")} == {0o600}
+    callers = {"shop": {"certificates": ["shop.internal"], "certificate_scopes": ["wallet.write"]}}
+    found = {"tls_certificate": files["server"], "tls_key": files["server-key"], "tls_client_ca": files["ca"]}
+    guarded = Settings(**{**settings.model_dump(), **found, "callers": callers})
+    with serving(app, server_limits(guarded), authentication(guarded), credentials(guarded)) as port:
+        shown = ["--target", f"localhost:{port}", "--ca", str(files["ca"])]
+        shown += ["--certificate", str(files["shop.internal"]), "--key", str(files["shop.internal-key"])]
+        done = run(*shown, "wallet", "create", "alice", "--currency", "USD", "--json")
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["name"] == "wallets/alice"
+
+
+@pytest.mark.parametrize("option", ["--ca", "--certificate", "--key"])
+def test_a_file_that_is_not_there_is_named(option: str) -> None:
+    """A usage error, no traceback."""
+
+    done = run("--target", "localhost:1", option, "/no/such.pem", "wallet", "list")
+
+    assert done.exit_code == 2
+    assert "/no/such.pem" in done.output

@@ -1,0 +1,88 @@
+"""Who may call what: the scopes, the one table of what each call takes, and who is calling."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from weakref import WeakKeyDictionary
+
+import grpc
+
+
+class Scope(StrEnum):
+    """What a caller may be allowed to do."""
+
+    WALLET_READ = "wallet.read"
+    WALLET_WRITE = "wallet.write"
+    MONEY_DEPOSIT = "money.deposit"
+    MONEY_TRANSFER = "money.transfer"
+    MONEY_WITHDRAW = "money.withdraw"
+    MONEY_HOLD = "money.hold"
+    COMMISSION_WRITE = "commission.write"
+    OPERATIONS = "operations"
+
+
+_CALLS: dict[Scope, dict[str, tuple[str, ...]]] = {
+    Scope.WALLET_READ: {
+        "WalletService": ("GetWallet", "BatchGetWallets", "ListWallets"),
+        "TransactionService": ("GetTransaction", "ListTransactions", "GetStatement", "ExportStatement", "GetReceipt"),
+        "ScheduleService": ("GetWithdrawal", "ListWithdrawals", "GetScheduledDeposit", "ListScheduledDeposits"),
+        "HoldService": ("GetHold", "ListHolds"),
+        "CommissionService": ("GetCommissionRule", "ListCommissionRules", "QuoteCommission"),
+    },
+    Scope.WALLET_WRITE: {
+        "WalletService": ("CreateWallet", "UpdateWallet", "FreezeWallet", "UnfreezeWallet", "CloseWallet"),
+    },
+    Scope.MONEY_DEPOSIT: {
+        "TransactionService": ("Deposit",),
+        "ScheduleService": ("ScheduleDeposit", "CancelScheduledDeposit"),
+    },
+    # To give back a deposit takes the deposit's scope as well, which is seen once the transaction is read.
+    Scope.MONEY_TRANSFER: {"TransactionService": ("Transfer", "BatchTransfer", "ReverseTransaction")},
+    Scope.MONEY_WITHDRAW: {"ScheduleService": ("ScheduleWithdrawal", "CancelWithdrawal")},
+    Scope.MONEY_HOLD: {"HoldService": ("PlaceHold", "CaptureHold", "VoidHold")},
+    Scope.COMMISSION_WRITE: {"CommissionService": ("CreateCommissionRule", "EndCommissionRule")},
+    Scope.OPERATIONS: {
+        "OperationsService": ("ListAttention", "ResolveWithdrawal", "ResolveScheduledDeposit", "ResolveDiscrepancy"),
+    },
+}
+
+SCOPES: Mapping[str, Scope] = MappingProxyType(
+    {
+        f"/wallet.v1.{service}/{call}": scope
+        for scope, services in _CALLS.items()
+        for service, calls in services.items()
+        for call in calls
+    }
+)
+"""The scope that each call takes. A call that is not here is nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling: a system by the name that the settings give it, and what it may do."""
+
+    caller: str
+    scopes: frozenset[Scope]
+
+
+# Where nobody has to say who they are.
+LOCAL = Principal("local", frozenset(Scope))
+
+# For as long as their calls are under way.
+_principals: WeakKeyDictionary[grpc.ServicerContext, Principal] = WeakKeyDictionary()
+
+
+def remember(context: grpc.ServicerContext, principal: Principal) -> None:
+    """Keep who is calling, for those who ask later in the same call."""
+    _principals[context] = principal
+
+
+def principal_of(context: grpc.ServicerContext) -> Principal:
+    """Return who is calling; a defect where nobody has looked."""
+    return _principals[context]
+
+
+def is_known(context: grpc.ServicerContext) -> bool:
+    """Tell whether it was found out who is calling."""
+    return context in _principals

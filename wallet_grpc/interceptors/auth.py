@@ -1,0 +1,61 @@
+"""Finds out who is calling, and lets them do only what they may: before their request is so much as read.
+
+A token, where one is sent, says who calls; else the certificate that the connection was made with.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import grpc
+
+from wallet_core.domain.errors import PermissionMissing
+from wallet_grpc.access import LOCAL, SCOPES, Principal, remember
+from wallet_grpc.errors import CredentialsInvalid
+from wallet_grpc.interceptors.wrapping import Wrapping
+from wallet_grpc.tokens import Tokens
+
+_BEARER = "bearer "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authentication:
+    """Whom calls are taken from: those with a token, those with a certificate, or, where neither is set, everybody."""
+
+    tokens: Tokens | None = None
+    certificates: Mapping[str, Principal] | None = None
+    """Who may call, by a name in their certificate."""
+
+    @contextmanager
+    def permitted(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
+        """Raise ``CredentialsInvalid`` or ``PermissionMissing`` unless this caller may make this call."""
+        principal = self._principal(context)
+        remember(context, principal)
+        scope = SCOPES.get(method)
+        if scope is None or scope not in principal.scopes:
+            raise PermissionMissing(scope or "none")
+        yield
+
+    def interceptor(self) -> Wrapping:
+        """Return the interceptor."""
+        return Wrapping(self.permitted)
+
+    def _principal(self, context: grpc.ServicerContext) -> Principal:
+        if self.tokens is None and self.certificates is None:
+            return LOCAL
+        sent = [str(value) for key, value in context.invocation_metadata() if key == "authorization"]
+        if sent and self.tokens is not None:
+            if len(sent) > 1 or not sent[0].lower().startswith(_BEARER):
+                raise CredentialsInvalid("`authorization` must be one bearer token")
+            return self.tokens.principal(sent[0][len(_BEARER) :].strip())
+        if self.certificates is not None:
+            return self._by_certificate(context, self.certificates)
+        raise CredentialsInvalid("send the metadata `authorization: Bearer` with a token")
+
+    @staticmethod
+    def _by_certificate(context: grpc.ServicerContext, known: Mapping[str, Principal]) -> Principal:
+        names: Iterable[bytes] = context.auth_context().get("x509_subject_alternative_name", ())  # type: ignore[assignment]  # mistyped
+        found = {known[name] for raw in names if (name := raw.decode(errors="replace")) in known}
+        if len(found) != 1:
+            raise CredentialsInvalid("the certificate names nobody who is known here, or several")
+        return found.pop()

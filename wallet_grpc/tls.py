@@ -1,0 +1,82 @@
+"""TLS: the server's certificate, and who signs its callers', read anew as the files change: without a restart."""
+
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import structlog
+
+_log = structlog.get_logger("wallet.tls")
+
+
+class CertificateUnusable(Exception):
+    """The certificate files cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFiles:
+    """Where certificate chain and private key lie, and who signs callers' certificates, where callers must have one."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None
+
+    def read(self) -> grpc.ServerCertificateConfiguration:
+        """Read all of them; raise ``CertificateUnusable`` unless they fit together."""
+        try:
+            # gRPC takes what it is given and fails at every handshake: look at it before.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate, self.key, password="")
+            if self.client_ca is not None:
+                context.load_verify_locations(self.client_ca)
+            return grpc.ssl_server_certificate_configuration(
+                [(self.key.read_bytes(), self.certificate.read_bytes())],
+                self.client_ca.read_bytes() if self.client_ca is not None else None,
+            )
+        except (OSError, ValueError) as error:
+            files = ", ".join(str(file) for file in self._all())
+            raise CertificateUnusable(f"{files}: {error}") from None
+
+    def stamp(self) -> tuple[tuple[int, int], ...]:
+        """Return what changes when a file does; raise ``OSError`` where one is not there."""
+        return tuple((found.st_mtime_ns, found.st_ino) for found in (file.stat() for file in self._all()))
+
+    def _all(self) -> tuple[Path, ...]:
+        return (self.certificate, self.key) if self.client_ca is None else (self.certificate, self.key, self.client_ca)
+
+
+def server_credentials(files: CertificateFiles) -> grpc.ServerCredentials:
+    """Return credentials that follow the files; raise ``CertificateUnusable`` where they cannot be used."""
+    first = files.read()
+    return grpc.dynamic_ssl_server_credentials(
+        first,
+        _following(files),  # type: ignore[arg-type]  # None is said to be taken, not typed so
+        require_client_authentication=files.client_ca is not None,
+    )
+
+
+def _following(files: CertificateFiles) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
+    """Return what gRPC asks at every handshake: a new configuration, or None where nothing has changed."""
+    seen = files.stamp()
+    looking = threading.Lock()
+
+    def look() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal seen
+        with looking:
+            try:
+                now = files.stamp()
+                if now == seen:
+                    return None
+                changed = files.read()
+            except (OSError, CertificateUnusable) as error:
+                # Half of a change, most likely: the last ones that fit together go on until the rest is there.
+                _log.warning("certificate unusable", cause=str(error))
+                return None
+            seen = now
+            _log.info("certificate changed")
+            return changed
+
+    return look

@@ -1,0 +1,81 @@
+"""Tokens: signed words of an issuer that we trust about who is calling and what they may do.
+
+A token is a JWT by RS256, ES256 or EdDSA, checked by the issuer's public keys; by HS256, checked by a shared secret,
+only where one is set for development. Which key may check which algorithm is never the token's choice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from wallet_grpc.access import Principal, Scope
+from wallet_grpc.errors import CredentialsInvalid
+from wallet_grpc.keys import KeySet
+
+DEVELOPMENT = "HS256"
+# Of tokens for development, unless another one is set.
+DEVELOPMENT_ISSUER = "walletctl"
+_BY_KEY = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}
+_TOKEN_MAX = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Reads tokens of one issuer."""
+
+    issuer: str
+    audience: str
+    leeway_s: float
+    keys: KeySet | None
+    secret: str | None
+    clients: Mapping[str, str] | None
+    """The names of calling systems, by the id that the issuer gives each: client id or, where there is none, subject.
+
+    None in a development that names nobody: whoever calls is called by that id.
+    """
+
+    def principal(self, token: str) -> Principal:
+        """Return who a token stands for; raise ``CredentialsInvalid`` where it stands for nobody."""
+        claims = self._claims(token)
+        if "owner" in claims:
+            raise CredentialsInvalid("tokens that are confined to an owner are not accepted yet")
+        client = claims.get("client_id", claims.get("azp", claims.get("sub")))
+        if not isinstance(client, str) or (self.clients is not None and client not in self.clients):
+            raise CredentialsInvalid("the token's client is not known here")
+        caller = client if self.clients is None else self.clients[client]
+        scope = claims.get("scope", "")
+        words = set(scope.split()) if isinstance(scope, str) else set()
+        return Principal(caller, frozenset(known for known in Scope if known in words))
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        if len(token) > _TOKEN_MAX:
+            raise CredentialsInvalid("the token is too long")
+        try:
+            key, algorithm = self._key(jwt.get_unverified_header(token))
+            return jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                issuer=self.issuer,
+                audience=self.audience,
+                leeway=self.leeway_s,
+                options={"require": ["exp", "iss", "aud"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise CredentialsInvalid("the token has expired") from None
+        except (jwt.InvalidAudienceError, jwt.InvalidIssuerError):
+            raise CredentialsInvalid("the token is another service's, or another issuer's") from None
+        except (jwt.PyJWTError, ValueError, TypeError):
+            raise CredentialsInvalid("the token is not valid") from None
+
+    def _key(self, header: Mapping[str, Any]) -> tuple[Any, str]:
+        """Return the key that a token is to be checked by, and the only algorithm that goes with it."""
+        if header.get("alg") == DEVELOPMENT and self.secret is not None:
+            return self.secret, DEVELOPMENT
+        key_id = header.get("kid")
+        key = self.keys.find(key_id) if self.keys is not None and isinstance(key_id, str) else None
+        if key is None:
+            raise CredentialsInvalid("the token's key is not known here")
+        return key.key, _BY_KEY[str(key.key_type)]

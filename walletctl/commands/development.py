@@ -1,0 +1,69 @@
+"""The commands ``walletctl token`` and ``certs``: what a development needs to show who it is."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import jwt
+import trustme
+import typer
+
+from wallet_core.settings import read_settings
+from wallet_grpc.access import Scope
+from wallet_grpc.tokens import DEVELOPMENT, DEVELOPMENT_ISSUER
+from walletctl.context import Trouble, explained
+from walletctl.output import out
+
+_KEY_MODE = 0o600
+
+
+def token(
+    client: Annotated[str, typer.Argument(help="The client's id, as WALLET_CALLERS names it; else the caller's name.")],
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="What it may do; can be repeated. Without: everything.")
+    ] = None,
+    hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.01, max=24 * 30)] = 1.0,
+) -> None:
+    """Print a token for development, signed with WALLET_AUTH_DEV_SECRET, which the server must have too."""
+    with explained():
+        settings = read_settings()
+        if settings.auth_dev_secret is None:
+            raise Trouble("WALLET_AUTH_DEV_SECRET is not set: set it, 32 characters or more, here and for the server")
+        now = datetime.now(UTC)  # noqa: TID251  # a token's times are of whoever makes it
+        claims = {
+            "iss": settings.auth_issuer or DEVELOPMENT_ISSUER,
+            "aud": settings.auth_audience,
+            "client_id": client,
+            "scope": " ".join(scope or Scope),
+            "iat": now,
+            "exp": now + timedelta(hours=hours),
+        }
+        typer.echo(jwt.encode(claims, settings.auth_dev_secret.get_secret_value(), algorithm=DEVELOPMENT))
+
+
+def certs(
+    folder: Annotated[Path, typer.Argument(help="Where to write them.", file_okay=False)] = Path("certs"),
+    host: Annotated[list[str] | None, typer.Option(help="A name or address of the server; can be repeated.")] = None,
+    client: Annotated[
+        list[str] | None, typer.Option(help="A client's name in its certificate; can be repeated.")
+    ] = None,
+) -> None:
+    """Write certificates for development: an authority, the server's, and one for each client. Replaces old ones."""
+    with explained():
+        folder.mkdir(parents=True, exist_ok=True)
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(folder / "ca.pem")
+        _write(folder, "server", authority.issue_cert(*(host or ["localhost", "127.0.0.1"])))
+        for name in client or []:
+            _write(folder, name, authority.issue_cert(name))
+        for file in sorted(folder.glob("*.pem")):
+            out.print(str(file))
+
+
+def _write(folder: Path, name: str, issued: trustme.LeafCert) -> None:
+    key = folder / f"{name}-key.pem"
+    key.touch(_KEY_MODE)
+    key.chmod(_KEY_MODE)
+    issued.private_key_pem.write_to_path(key)
+    chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+    (folder / f"{name}.pem").write_bytes(chain)
