@@ -8,6 +8,8 @@ from weakref import WeakKeyDictionary
 
 import grpc
 
+from wallet_core.domain.access import Access
+
 
 class Scope(StrEnum):
     """What a caller may be allowed to do."""
@@ -64,7 +66,21 @@ class Principal:
 
     caller: str
     scopes: frozenset[Scope]
+    owner: str | None = None
+    """Confines it to the wallets of this owner; None: all."""
 
+    @property
+    def sees_everything(self) -> bool:
+        """Whether nothing has to be left out for it."""
+        return self.owner is None and self.scopes >= _ALL_TO_SEE
+
+    @property
+    def access(self) -> Access:
+        """What it may reach by the calls that it may make."""
+        return Access(owner=self.owner, deposits=Scope.MONEY_DEPOSIT in self.scopes)
+
+
+_ALL_TO_SEE = {Scope.WALLET_READ, Scope.OPERATIONS}
 
 # Where nobody has to say who they are.
 LOCAL = Principal("local", frozenset(Scope))
@@ -81,6 +97,10 @@ def remember(context: grpc.ServicerContext, principal: Principal) -> None:
 def principal_of(context: grpc.ServicerContext) -> Principal:
     """Return who is calling; a defect where nobody has looked."""
     return _principals[context]
+
+
+CONFINED = frozenset(Scope) - {Scope.COMMISSION_WRITE, Scope.OPERATIONS}
+"""What a caller may be allowed that is confined to one owner: the rest is about everybody."""
 
 
 def is_known(context: grpc.ServicerContext) -> bool:

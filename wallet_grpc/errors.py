@@ -1,7 +1,7 @@
 """The catalogue of errors: what each one of ours looks like to a caller. Nothing else ever reaches one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from wallet.v1.error_reason_pb2 import ErrorReason
 
 from wallet_core.domain import errors
+from wallet_grpc.access import Principal, Scope
 from wallet_grpc.messages.language import preferred
 from wallet_grpc.messages.texts import READ, TEXTS
 
@@ -148,8 +149,8 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         metadata=lambda e: {
             "wallet": e.wallet,
             "currencyCode": e.currency,
-            "available": str(e.available),
-            "required": str(e.required),
+            "available": "" if e.available is None else str(e.available),
+            "required": "" if e.required is None else str(e.required),
         },
     ),
     errors.WalletNotActive: Face(
@@ -242,6 +243,15 @@ def public(error: Exception) -> errors.WalletError:
     if isinstance(error, errors.WalletError) and type(error) in CATALOGUE:
         return error
     return Defect()
+
+
+def seen_by(principal: Principal, error: errors.WalletError) -> errors.WalletError:
+    """Return an error as this caller may see it: without a wallet's balance, where it may read no wallet."""
+    if not isinstance(error, errors.InsufficientFunds) or Scope.WALLET_READ in principal.scopes:
+        return error
+    seen = replace(error, available=None, required=None)
+    seen.item, seen.replayed = error.item, error.replayed
+    return seen
 
 
 def status_of(error: errors.WalletError, *, read: bool, accept_language: str | None = None) -> status_pb2.Status:

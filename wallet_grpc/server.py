@@ -23,6 +23,7 @@ from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.interceptors.errors import errors_interceptor
 from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
+from wallet_grpc.interceptors.viewing import Viewing
 from wallet_grpc.paging import PageTokens
 from wallet_grpc.reflection import add_reflection
 from wallet_grpc.servicers.commission import CommissionServicer
@@ -81,6 +82,7 @@ def serving(
             admission.interceptor(),
             (authentication or Authentication()).interceptor(),
             ValidationInterceptor(),
+            Viewing(app),
         ],
         options=[
             ("grpc.so_reuseport", 0),  # two servers on one port must be asked for, not happen

@@ -10,7 +10,7 @@ from typing import Any
 
 import jwt
 
-from wallet_grpc.access import Principal, Scope
+from wallet_grpc.access import CONFINED, Principal, Scope
 from wallet_grpc.errors import CredentialsInvalid
 from wallet_grpc.keys import KeySet
 
@@ -39,15 +39,19 @@ class Tokens:
     def principal(self, token: str) -> Principal:
         """Return who a token stands for; raise ``CredentialsInvalid`` where it stands for nobody."""
         claims = self._claims(token)
-        if "owner" in claims:
-            raise CredentialsInvalid("tokens that are confined to an owner are not accepted yet")
         client = claims.get("client_id", claims.get("azp", claims.get("sub")))
         if not isinstance(client, str) or (self.clients is not None and client not in self.clients):
             raise CredentialsInvalid("the token's client is not known here")
         caller = client if self.clients is None else self.clients[client]
         scope = claims.get("scope", "")
         words = set(scope.split()) if isinstance(scope, str) else set()
-        return Principal(caller, frozenset(known for known in Scope if known in words))
+        scopes = frozenset(known for known in Scope if known in words)
+        if "owner" not in claims:
+            return Principal(caller, scopes)
+        owner = claims["owner"]
+        if not isinstance(owner, str) or not owner:
+            raise CredentialsInvalid("the token's owner is not a name")
+        return Principal(caller, scopes & CONFINED, owner)
 
     def _claims(self, token: str) -> dict[str, Any]:
         if len(token) > _TOKEN_MAX:

@@ -38,7 +38,7 @@ def example(kind: type[errors.WalletError], text: str = "x", number: int = 7) ->
         return InvalidFields([errors.InvalidField(f"{place}{text}", text) for place in range(12)])
     named = {"currency": "USD"}
     told = fields(cast("Any", kind)) if hasattr(kind, "__dataclass_fields__") else ()
-    return kind(**{one.name: number if one.type is int else named.get(one.name, text) for one in told})
+    return kind(**{one.name: number if one.type in {int, int | None} else named.get(one.name, text) for one in told})
 
 
 def metadata_keys() -> dict[str, set[str]]:

@@ -167,7 +167,6 @@ WRONG: dict[str, tuple[Callable[[Issuer], str], str]] = {
     "unsigned": (lambda _: unsigned(), "not valid"),
     "tampered with": (tampered, "not valid"),
     "by a secret where none is set": (lambda _: by_secret(), "key is not known"),
-    "confined to an owner": (lambda i: i.token(ALL, owner="alice"), "owner"),
     "no token": (lambda _: "abc", "not valid"),
     "nothing": (lambda _: "", "not valid"),
 }

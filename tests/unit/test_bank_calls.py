@@ -20,12 +20,13 @@ SUCCESS: dict[str, object] = {"data": "success", "status": 200, "reference": "r-
 FAILED: dict[str, object] = {"data": "failed", "status": 503}
 REJECTED: dict[str, object] = {"data": "rejected", "status": 422, "reason": "closed"}
 PAYMENT = Payment(key="wd-1", amount=Money("USD", 1005), account="DE02", owner="Ada")
+PATIENT_S = 10.0
 DEADLINE_S = 0.4
 # What a busy machine may add to a deadline.
 MARGIN_S = 1.0
 
 
-def gateway(url: str, *, deadline_s: float = DEADLINE_S, answer_max_bytes: int = 65536) -> HttpBank:
+def gateway(url: str, *, deadline_s: float = PATIENT_S, answer_max_bytes: int = 65536) -> HttpBank:
     """Return the gateway to a bank at *url*."""
     return HttpBank(url=url, deadline_s=deadline_s, answer_max_bytes=answer_max_bytes)
 
@@ -83,7 +84,7 @@ def test_a_fault_on_the_wire_is_read_as_the_table_says(
 
     order(bank, fault, **parameters)
 
-    assert gateway(bank.url, deadline_s=3).pay(PAYMENT).kind is kind
+    assert gateway(bank.url).pay(PAYMENT).kind is kind
     assert posts(bank) == 1
 
 
@@ -124,7 +125,7 @@ def test_a_slow_bank_is_given_up_at_the_total_deadline(
 
     order(bank, fault, **parameters)
     started_at = monotonic()
-    answer = gateway(bank.url).pay(PAYMENT)
+    answer = gateway(bank.url, deadline_s=DEADLINE_S).pay(PAYMENT)
     took_s = monotonic() - started_at
 
     assert answer.kind is UNKNOWN
@@ -138,7 +139,7 @@ def test_a_status_that_trickles_in_is_given_up_at_the_total_deadline(bank: BankS
     order(bank, "trickle", interval=0.05, match={"path": "/transfers"})
     started_at = monotonic()
 
-    assert gateway(bank.url).status(PAYMENT).kind is StatusKind.SILENT
+    assert gateway(bank.url, deadline_s=DEADLINE_S).status(PAYMENT).kind is StatusKind.SILENT
     assert monotonic() - started_at <= DEADLINE_S + MARGIN_S
 
 
@@ -157,7 +158,7 @@ def test_a_bank_that_refuses_connections_was_sent_nothing() -> None:
 def test_an_address_that_leads_nowhere_was_sent_nothing(url: str) -> None:
     """Neither call raises, and nothing is in doubt that never left the house."""
 
-    nowhere = gateway(url, deadline_s=3)
+    nowhere = gateway(url)
 
     assert nowhere.status(PAYMENT).kind is StatusKind.SILENT
     assert nowhere.pay(PAYMENT).kind is NOT_SENT
@@ -194,8 +195,8 @@ def test_a_body_that_cannot_be_read_is_unknown_and_raises_nothing(body: bytes) -
     """Nothing is read into what is no object, nor does nesting bring anything down."""
 
     with answering(http_200(body)) as url:
-        assert gateway(url, deadline_s=3).pay(PAYMENT).kind is UNKNOWN
-        assert gateway(url, deadline_s=3).status(PAYMENT).kind is StatusKind.SILENT
+        assert gateway(url).pay(PAYMENT).kind is UNKNOWN
+        assert gateway(url).status(PAYMENT).kind is StatusKind.SILENT
 
 
 @pytest.mark.parametrize(
@@ -217,4 +218,4 @@ def test_what_is_no_answer_at_all_is_unknown_and_raises_nothing(answer: bytes) -
     """The call may have been heard."""
 
     with answering(answer) as url:
-        assert gateway(url, deadline_s=3).pay(PAYMENT).kind is UNKNOWN
+        assert gateway(url).pay(PAYMENT).kind is UNKNOWN

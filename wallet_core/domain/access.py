@@ -1,7 +1,31 @@
 """Who may do what to which wallet."""
 
-from wallet_core.domain.errors import SystemWalletForbidden
-from wallet_core.domain.wallet import WalletId, is_system, wallet_name
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wallet_core.domain.errors import PermissionMissing, SystemWalletForbidden
+from wallet_core.domain.wallet import Wallet, WalletId, is_system, wallet_name
+
+OWNER = "owner"
+"""What is missing where a caller is confined to the wallets of one owner, and this is none of them, or none at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a caller may reach by the calls that it may make."""
+
+    owner: str | None = None
+    """Confines the caller to this owner's wallets; None: all."""
+    deposits: bool = True
+    """Whether it may take a deposit back."""
+
+    def require(self, wallets: Iterable[Wallet | None]) -> None:
+        """Raise ``PermissionMissing`` unless all of them may be changed; one that is not there is nobody's."""
+        if self.owner is not None and any(wallet is None or wallet.owner != self.owner for wallet in wallets):
+            raise PermissionMissing(OWNER)
+
+
+EVERYTHING = Access()
 
 
 def refuse_system_wallets(*wallets: WalletId) -> None:

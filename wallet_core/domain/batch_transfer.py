@@ -1,5 +1,6 @@
 """Move money between many pairs of wallets, all or none."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 from uuid import UUID
@@ -9,7 +10,7 @@ from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import InvalidField, Refusal
 from wallet_core.domain.transaction import Movement, batch_name
 from wallet_core.domain.transfer import TransferTerms
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.wallet import Wallet, WalletId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,10 @@ class BatchTransfer(Command):
             except Refusal as refusal:
                 refusal.item = place
                 raise
+
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch every source."""
+        return [books.wallets.get(item.source) for item in self.items]
 
     def decide(self, books: Books) -> Decision:
         """Decide on each item as if those before it had been booked."""

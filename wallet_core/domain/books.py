@@ -132,6 +132,10 @@ class Books:
             raise ResourceNotFound(wallet_name(wallet))
         return found
 
+    def wallet_of(self, hanging: Order | Hold | None) -> Wallet | None:
+        """Return the wallet that an order or a hold hangs on; None where there is none."""
+        return self.wallets.get(hanging.wallet) if hanging is not None else None
+
     def view(self, wallet: WalletId) -> WalletView:
         """Return all of a wallet whose details were asked for."""
         return view_of(self.wallet(wallet), self.details[wallet])

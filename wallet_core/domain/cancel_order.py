@@ -1,5 +1,6 @@
 """Cancel an order before its time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 from uuid import UUID
@@ -8,6 +9,7 @@ from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import Because, StateTransitionForbidden
 from wallet_core.domain.order import OrderKind, OrderState, fact_of
+from wallet_core.domain.wallet import Wallet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,10 @@ class CancelOrder(Command):
     def needs(self) -> Needs:
         """Lock the order's wallet, which is what decides between cancel and claim."""
         return Needs(orders=frozenset({self.order}))
+
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch the wallet that it is an order on."""
+        return (books.wallet_of(books.orders.get(self.order)),)
 
     def decide(self, books: Books) -> Decision:
         """Refuse one that has begun or ended; what it reserved is available again."""

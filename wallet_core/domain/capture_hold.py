@@ -1,5 +1,6 @@
 """Take money that was held, and give it to another wallet."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from uuid import UUID
@@ -11,7 +12,7 @@ from wallet_core.domain.errors import Because, InvalidField, LimitExceeded, Stat
 from wallet_core.domain.hold import Hold, HoldState
 from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.transaction import Movement, TransactionType, transaction_name
-from wallet_core.domain.wallet import Labels, WalletId
+from wallet_core.domain.wallet import Labels, Wallet, WalletId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,10 @@ class CaptureHold(Command):
         refuse_system_wallets(self.destination)
         if self.amount is not None:
             require_positive(self.amount)
+
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch the wallet that holds the money."""
+        return (books.wallet_of(books.holds.get(self.hold)),)
 
     def decide(self, books: Books) -> Decision:
         """Capture what is left of a hold that has not ended, from an active wallet to one that is not closed."""

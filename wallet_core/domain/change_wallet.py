@@ -1,6 +1,7 @@
 """Change what a wallet is like or what may happen to its money; never the money itself."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -37,6 +38,10 @@ class ChangeWallet(Command):
     def permit(self) -> None:
         """Refuse the service's own wallets."""
         refuse_system_wallets(self.wallet)
+
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch the wallet."""
+        return (books.wallets.get(self.wallet),)
 
     def decide(self, books: Books) -> Decision:
         """Change it, if it is still as the caller saw it."""

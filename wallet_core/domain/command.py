@@ -3,13 +3,14 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
+from wallet_core.domain.access import EVERYTHING, Access
 from wallet_core.domain.bank import BankLine
 from wallet_core.domain.commission import CommissionRule
 from wallet_core.domain.errors import Refusal
@@ -40,6 +41,8 @@ class Request:
 
     caller: str
     id: UUID
+    access: Access = field(default=EVERYTHING, compare=False)
+    """What may be reached by it: of whoever asks now, and no part of the promise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +174,14 @@ class Command(ABC):
 
     def permit(self) -> None:  # noqa: B027  # most commands are permitted to all who may call
         """Raise if the caller may not ask this at all; asked before anything is looked up."""
+
+    def touches(self, books: "Books") -> Iterable[Wallet | None]:
+        """Return the wallets that it takes from or changes, None for one that is not there; not those that only gain.
+
+        Who is confined to the wallets of one owner may do it to those alone. Where nothing is said, not at all.
+        """
+        del books
+        return (None,)
 
     @abstractmethod
     def decide(self, books: "Books") -> Decision:

@@ -1,5 +1,6 @@
 """Open a wallet."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -45,12 +46,23 @@ class CreateWallet(Command):
         if self.overdraft_limit < 0:
             raise InvalidField("wallet.overdraft_limit", "must not be below zero")
 
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch the wallet as it is to be."""
+        return (self._wallet(books, key=0),)
+
     def decide(self, books: Books) -> Decision:
         """Refuse a name that is taken."""
         if self.id in books.wallets:
             raise ResourceExists(wallet_name(self.id))
-        wallet = Wallet(
-            key=books.next_key(),
+        wallet = self._wallet(books, key=books.next_key())
+        details = WalletDetails(display_name=self.display_name, create_time=books.now)
+        opened = OpenedWallet(wallet=wallet, details=details)
+        missing = missing_system_wallets(books, self.currency)
+        return Decision(subject=wallet.name, opens=(*missing, opened), fact="wallet.created")
+
+    def _wallet(self, books: Books, *, key: int) -> Wallet:
+        return Wallet(
+            key=key,
             id=self.id,
             role=Role.ORDINARY,
             currency=self.currency,
@@ -60,12 +72,9 @@ class CreateWallet(Command):
             overdraft_limit=self.overdraft_limit,
             sequence=0,
             last_time=books.now,
+            owner=self.owner,
             labels=self.labels,
         )
-        details = WalletDetails(owner=self.owner, display_name=self.display_name, create_time=books.now)
-        opened = OpenedWallet(wallet=wallet, details=details)
-        missing = missing_system_wallets(books, self.currency)
-        return Decision(subject=wallet.name, opens=(*missing, opened), fact="wallet.created")
 
 
 def system_wallets(currency: str) -> frozenset[WalletId]:
@@ -93,4 +102,4 @@ def _system(role: Role, currency: str, books: Books) -> OpenedWallet:
         sequence=0,
         last_time=books.now,
     )
-    return OpenedWallet(wallet=wallet, details=WalletDetails(owner="", display_name="", create_time=books.now))
+    return OpenedWallet(wallet=wallet, details=WalletDetails(display_name="", create_time=books.now))

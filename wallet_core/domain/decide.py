@@ -12,8 +12,8 @@ def decide(books: Books, commands: Sequence[Command]) -> list[Outcome]:
 
     They are decided in that order too, but for those that go first: a rule that begins or ends now does so for all.
 
-    In order of precedence: may the caller ask this at all; was the request answered before, here or earlier in this
-    batch; then the command's own rules. A refusal leaves no trace but its record.
+    In order of precedence: may the caller ask this at all, and of these wallets; was the request answered before, here
+    or earlier in this batch; then the command's own rules. A refusal leaves no trace but its record.
     """
     places = sorted(range(len(commands)), key=lambda place: not commands[place].goes_first)
     outcomes = {place: _decide_one(books, commands[place]) for place in places}
@@ -23,6 +23,8 @@ def decide(books: Books, commands: Sequence[Command]) -> list[Outcome]:
 def _decide_one(books: Books, command: Command) -> Outcome:
     try:
         command.permit()
+        if command.request is not None and command.request.access.owner is not None:
+            command.request.access.require(command.touches(books))
     except Refusal as refusal:
         return Refused(refusal)
     if command.request is None:

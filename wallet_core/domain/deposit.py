@@ -1,5 +1,6 @@
 """Put money from outside into a wallet."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
@@ -9,7 +10,7 @@ from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.transaction import Movement, TransactionType, transaction_name
-from wallet_core.domain.wallet import Labels, Role, WalletId, system_wallet
+from wallet_core.domain.wallet import Labels, Role, Wallet, WalletId, system_wallet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,11 @@ class Deposit(Command):
         """Refuse the service's own wallets."""
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
+
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch nothing: the wallet only gains."""
+        del books
+        return ()
 
     def decide(self, books: Books) -> Decision:
         """Let any wallet but a closed one be paid in to."""

@@ -1,5 +1,6 @@
 """End a hold without taking its money: its caller voids it, or its time is over."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar
@@ -9,6 +10,7 @@ from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import Because, StaleClaim, StateTransitionForbidden
 from wallet_core.domain.hold import Hold, HoldClaim, HoldState
+from wallet_core.domain.wallet import Wallet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,10 @@ class VoidHold(Command):
     def needs(self) -> Needs:
         """Lock the hold's wallet."""
         return Needs(holds=frozenset({self.hold}))
+
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch the wallet that holds the money."""
+        return (books.wallet_of(books.holds.get(self.hold)),)
 
     def decide(self, books: Books) -> Decision:
         """Refuse one that has ended; a frozen wallet does not stand in the way."""

@@ -125,8 +125,9 @@ class InsufficientFunds(Refusal):
 
     wallet: str
     currency: str
-    available: int
-    required: int
+    available: int | None
+    required: int | None
+    """Both None where it is told to somebody who may not read the wallet."""
 
 
 @dataclass

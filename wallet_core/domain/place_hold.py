@@ -1,5 +1,6 @@
 """Reserve money in a wallet."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -11,7 +12,7 @@ from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import InvalidField
 from wallet_core.domain.hold import Hold
 from wallet_core.domain.money import Money, require_positive
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.wallet import Wallet, WalletId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,10 @@ class PlaceHold(Command):
         """Refuse the service's own wallets."""
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
+
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch the wallet."""
+        return (books.wallets.get(self.wallet),)
 
     def decide(self, books: Books) -> Decision:
         """Hold what an active wallet has available, for a time that is yet to come by the database's clock."""

@@ -1,5 +1,6 @@
 """Give back what a transaction moved, in whole or in part."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -7,9 +8,10 @@ from uuid import UUID
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.commission import Commission, share_of
-from wallet_core.domain.errors import Because, LimitExceeded, StateTransitionForbidden
+from wallet_core.domain.errors import Because, LimitExceeded, PermissionMissing, StateTransitionForbidden
 from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.transaction import REVERSIBLE, Movement, Transaction, TransactionType, transaction_name
+from wallet_core.domain.wallet import Wallet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +36,16 @@ class ReverseTransaction(Command):
         if self.amount is not None:
             require_positive(self.amount)
 
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch the wallet that gives it back."""
+        found = books.transactions.get(self.transaction)
+        return (books.wallets.get(found.destination) if found is not None else None,)
+
     def decide(self, books: Books) -> Decision:
         """Take from an active wallet what it has, up to what is left to give back; the giver may not be closed."""
         original = books.transaction(self.transaction)
+        if original.type is TransactionType.DEPOSIT and self.request is not None and not self.request.access.deposits:
+            raise PermissionMissing("money.deposit")
         currency = self.amount.currency if self.amount is not None else original.amount.currency
         payer = books.payer(original.destination, currency)
         payee = books.payee(original.source, currency)

@@ -1,5 +1,6 @@
 """Schedule a credit, to be collected from the bank first where that is asked for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -11,7 +12,7 @@ from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.order import ScheduledDeposit, fact_of
 from wallet_core.domain.schedule_withdrawal import due_time
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.wallet import Wallet, WalletId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,11 @@ class ScheduleDeposit(Command):
         """Refuse the service's own wallets."""
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
+
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch nothing: the wallet only gains."""
+        del books
+        return ()
 
     def decide(self, books: Books) -> Decision:
         """Refuse a time in the past by the database's clock, and a wallet that takes nothing in."""

@@ -1,5 +1,6 @@
 """Schedule a payout."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -11,7 +12,7 @@ from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import InvalidField
 from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.order import Withdrawal, fact_of
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.wallet import Wallet, WalletId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,10 @@ class ScheduleWithdrawal(Command):
         """Refuse the service's own wallets."""
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
+
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch the wallet."""
+        return (books.wallets.get(self.wallet),)
 
     def decide(self, books: Books) -> Decision:
         """Refuse a time in the past by the database's clock, and a wallet that pays nothing out."""

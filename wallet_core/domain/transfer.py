@@ -1,5 +1,6 @@
 """Move money from one wallet to another, and take the commission that is due."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
@@ -11,7 +12,7 @@ from wallet_core.domain.commission import rule_name
 from wallet_core.domain.errors import InvalidField, LimitExceeded
 from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.transaction import Movement, TransactionType, transaction_name
-from wallet_core.domain.wallet import Labels, WalletId
+from wallet_core.domain.wallet import Labels, Wallet, WalletId
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: Python cannot join those of two bases
@@ -73,6 +74,10 @@ class Transfer(TransferTerms, Command):
     def needs(self) -> Needs:
         """Lock both wallets, and the commission's where there is one."""
         return Needs(wallets=self.wallets, rules_of=frozenset({self.amount.currency}))
+
+    def touches(self, books: Books) -> Iterable[Wallet | None]:
+        """Touch the source."""
+        return (books.wallets.get(self.source),)
 
     def decide(self, books: Books) -> Decision:
         """Decide as the terms say."""

@@ -81,6 +81,7 @@ class Wallet:
     overdraft_limit: int
     sequence: int
     last_time: datetime
+    owner: str = ""
     labels: Labels = field(default_factory=dict)
 
     @property
@@ -106,7 +107,6 @@ class Wallet:
 class WalletDetails:
     """What decides nothing about money, and is read only where it is shown or changed."""
 
-    owner: str
     display_name: str
     create_time: datetime
     revision: int = 1
@@ -155,7 +155,7 @@ def view_of(wallet: Wallet, details: WalletDetails) -> WalletView:
     return WalletView(
         id=wallet.id,
         currency=wallet.currency,
-        owner=details.owner,
+        owner=wallet.owner,
         display_name=details.display_name,
         labels=dict(wallet.labels),
         state=wallet.state,

@@ -49,7 +49,7 @@ JOIN wallets ON wallets.key = hanging.wallet
 # Locks the wallets, in key order so that no two batches wait for each other in a ring. Where a currency has a rule that
 # is live or yet to come, its commission wallet is one of them.
 LOCK_WALLETS = """
-SELECT key, id, role, currency, state, balance, held, overdraft_limit, sequence, last_time,
+SELECT key, id, role, currency, state, balance, held, overdraft_limit, sequence, last_time, owner,
     nullif(labels, '{}')
 FROM wallets
 WHERE id = ANY(%s::text[] || ARRAY(
@@ -72,7 +72,7 @@ LOCK_FREE_WALLETS = LOCK_WALLETS.rstrip() + " SKIP LOCKED\n"
 # Tells wallets that are locked by somebody else from those that do not exist.
 EXISTING_WALLETS = "SELECT id FROM wallets WHERE id = ANY(%s::text[])"
 
-DETAILS = "SELECT id, owner, display_name, create_time, revision FROM wallets WHERE id = ANY(%s::text[])"
+DETAILS = "SELECT id, display_name, create_time, revision FROM wallets WHERE id = ANY(%s::text[])"
 
 # What is open in a wallet: as many as this batch could end, and one more.
 OPENINGS = """
@@ -256,10 +256,8 @@ class _Hanging:
 
     def fill(self, books: Books) -> None:
         """Put it into the books."""
-        for id_, owner, display_name, create_time, revision in self.details or ():
-            books.details[id_] = WalletDetails(
-                owner=owner, display_name=display_name, create_time=create_time, revision=revision
-            )
+        for id_, display_name, create_time, revision in self.details or ():
+            books.details[id_] = WalletDetails(display_name=display_name, create_time=create_time, revision=revision)
         for wallet, name in self.openings or ():
             books.openings[wallet] = books.openings.get(wallet, frozenset()) | {name}
         if self.orders is not None:
@@ -366,7 +364,7 @@ def _insert_wallets(tx: Tx, opened: list[OpenedWallet], now: datetime) -> None:
             texts(w.id for w in rows),
             texts(w.role for w in rows),
             texts(w.currency for w in rows),
-            texts(new.details.owner for new in opened),
+            texts(w.owner for w in rows),
             texts(new.details.display_name for new in opened),
             texts(w.state for w in rows),
             plain(w.overdraft_limit for w in rows),
@@ -452,6 +450,7 @@ def _wallet(
     overdraft_limit: int,
     sequence: int,
     last_time: datetime,
+    owner: str,
     labels: Labels | None,
 ) -> Wallet:
     return Wallet(
@@ -465,6 +464,7 @@ def _wallet(
         overdraft_limit=overdraft_limit,
         sequence=sequence,
         last_time=last_time,
+        owner=owner,
         labels=labels or {},
     )
 

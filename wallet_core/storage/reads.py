@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from wallet_core.storage.read_access import AccessReads
 from wallet_core.storage.read_attention import AttentionReads
 from wallet_core.storage.read_holds import HoldReads
 from wallet_core.storage.read_orders import OrderReads
@@ -15,7 +16,9 @@ from wallet_core.storage.tables import page_token_keys
 
 
 @dataclass(frozen=True)
-class Reads(WalletReads, TransactionReads, StatementReads, OrderReads, HoldReads, RuleReads, AttentionReads):
+class Reads(
+    WalletReads, TransactionReads, StatementReads, OrderReads, HoldReads, RuleReads, AttentionReads, AccessReads
+):
     """Everything that can be looked up. Raises ``ResourceNotFound``, or ``NotServed`` where the database fails."""
 
     def page_token_key(self) -> str:

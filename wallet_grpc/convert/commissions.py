@@ -9,6 +9,7 @@ from wallet_core.domain.transfer import TransferTerms
 from wallet_core.domain.wallet import wallet_name
 from wallet_core.usecases.app import new_id
 from wallet_core.usecases.commission import Quote
+from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     check_currency,
     commission_message,
@@ -23,7 +24,7 @@ from wallet_grpc.convert.values import (
 )
 
 
-def create_command(request: pb.CreateCommissionRuleRequest, caller: str) -> CreateCommissionRule:
+def create_command(request: pb.CreateCommissionRuleRequest, caller: Principal) -> CreateCommissionRule:
     """Return what ``CreateCommissionRule`` asks."""
     rule = request.rule
     check_currency(rule.currency_code, "rule.currency_code")
@@ -45,7 +46,7 @@ def create_command(request: pb.CreateCommissionRuleRequest, caller: str) -> Crea
     )
 
 
-def end_command(request: pb.EndCommissionRuleRequest, caller: str) -> EndCommissionRule:
+def end_command(request: pb.EndCommissionRuleRequest, caller: Principal) -> EndCommissionRule:
     """Return what ``EndCommissionRule`` asks."""
     return EndCommissionRule(
         request=request_of(request.request_id, caller),

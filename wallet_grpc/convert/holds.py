@@ -9,6 +9,7 @@ from wallet_core.domain.hold import Hold
 from wallet_core.domain.place_hold import PlaceHold
 from wallet_core.domain.wallet import wallet_name
 from wallet_core.usecases.app import new_id
+from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     labels_of,
     money_message,
@@ -21,7 +22,7 @@ from wallet_grpc.convert.values import (
 )
 
 
-def place_command(request: pb.PlaceHoldRequest, caller: str) -> PlaceHold:
+def place_command(request: pb.PlaceHoldRequest, caller: Principal) -> PlaceHold:
     """Return what ``PlaceHold`` asks."""
     return PlaceHold(
         request=request_of(request.request_id, caller),
@@ -34,7 +35,7 @@ def place_command(request: pb.PlaceHoldRequest, caller: str) -> PlaceHold:
     )
 
 
-def capture_command(request: pb.CaptureHoldRequest, caller: str) -> CaptureHold:
+def capture_command(request: pb.CaptureHoldRequest, caller: Principal) -> CaptureHold:
     """Return what ``CaptureHold`` asks."""
     return CaptureHold(
         request=request_of(request.request_id, caller),
@@ -49,7 +50,7 @@ def capture_command(request: pb.CaptureHoldRequest, caller: str) -> CaptureHold:
     )
 
 
-def void_command(request: pb.VoidHoldRequest, caller: str) -> VoidHold:
+def void_command(request: pb.VoidHoldRequest, caller: Principal) -> VoidHold:
     """Return what ``VoidHold`` asks."""
     return VoidHold(
         request=request_of(request.request_id, caller),

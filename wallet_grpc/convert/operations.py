@@ -10,10 +10,11 @@ from wallet_core.domain.follow_up import ResolveDiscrepancy
 from wallet_core.domain.order import ResolutionKind
 from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.usecases.app import App, new_id
+from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import optional_time, request_of, resource_uuid, timestamp_message, wallet_id
 
 
-def resolve_withdrawal_command(app: App, request: pb.ResolveWithdrawalRequest, caller: str) -> ResolveWithdrawal:
+def resolve_withdrawal_command(app: App, request: pb.ResolveWithdrawalRequest, caller: Principal) -> ResolveWithdrawal:
     """Return what ``ResolveWithdrawal`` asks."""
     return ResolveWithdrawal(
         request=request_of(request.request_id, caller),
@@ -30,7 +31,7 @@ def resolve_withdrawal_command(app: App, request: pb.ResolveWithdrawalRequest, c
 
 
 def resolve_deposit_command(
-    app: App, request: pb.ResolveScheduledDepositRequest, caller: str
+    app: App, request: pb.ResolveScheduledDepositRequest, caller: Principal
 ) -> ResolveScheduledDeposit:
     """Return what ``ResolveScheduledDeposit`` asks."""
     return ResolveScheduledDeposit(
@@ -47,7 +48,7 @@ def resolve_deposit_command(
     )
 
 
-def resolve_discrepancy_command(request: pb.ResolveDiscrepancyRequest, caller: str) -> ResolveDiscrepancy:
+def resolve_discrepancy_command(request: pb.ResolveDiscrepancyRequest, caller: Principal) -> ResolveDiscrepancy:
     """Return what ``ResolveDiscrepancy`` asks."""
     return ResolveDiscrepancy(
         request=request_of(request.request_id, caller),

@@ -11,6 +11,7 @@ from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.transaction import transaction_name
 from wallet_core.domain.wallet import wallet_name
 from wallet_core.usecases.app import new_id
+from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     money_message,
     money_of,
@@ -25,7 +26,7 @@ from wallet_grpc.convert.values import (
 _ATTEMPTS_SHOWN = 100
 
 
-def schedule_withdrawal_command(request: pb.ScheduleWithdrawalRequest, caller: str) -> ScheduleWithdrawal:
+def schedule_withdrawal_command(request: pb.ScheduleWithdrawalRequest, caller: Principal) -> ScheduleWithdrawal:
     """Return what ``ScheduleWithdrawal`` asks."""
     return ScheduleWithdrawal(
         request=request_of(request.request_id, caller),
@@ -40,7 +41,7 @@ def schedule_withdrawal_command(request: pb.ScheduleWithdrawalRequest, caller: s
     )
 
 
-def schedule_deposit_command(request: pb.ScheduleDepositRequest, caller: str) -> ScheduleDeposit:
+def schedule_deposit_command(request: pb.ScheduleDepositRequest, caller: Principal) -> ScheduleDeposit:
     """Return what ``ScheduleDeposit`` asks."""
     return ScheduleDeposit(
         request=request_of(request.request_id, caller),
@@ -56,7 +57,7 @@ def schedule_deposit_command(request: pb.ScheduleDepositRequest, caller: str) ->
     )
 
 
-def cancel_withdrawal_command(request: pb.CancelWithdrawalRequest, caller: str) -> CancelWithdrawal:
+def cancel_withdrawal_command(request: pb.CancelWithdrawalRequest, caller: Principal) -> CancelWithdrawal:
     """Return what ``CancelWithdrawal`` asks."""
     return CancelWithdrawal(
         request=request_of(request.request_id, caller),
@@ -65,7 +66,7 @@ def cancel_withdrawal_command(request: pb.CancelWithdrawalRequest, caller: str) 
     )
 
 
-def cancel_deposit_command(request: pb.CancelScheduledDepositRequest, caller: str) -> CancelScheduledDeposit:
+def cancel_deposit_command(request: pb.CancelScheduledDepositRequest, caller: Principal) -> CancelScheduledDeposit:
     """Return what ``CancelScheduledDeposit`` asks."""
     return CancelScheduledDeposit(
         request=request_of(request.request_id, caller),

@@ -22,6 +22,7 @@ from wallet_core.domain.transfer import Transfer, TransferTerms
 from wallet_core.domain.wallet import wallet_name
 from wallet_core.usecases.app import new_id
 from wallet_core.usecases.move_money import MoneyMoved
+from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     bound_of,
     commission_message,
@@ -33,12 +34,12 @@ from wallet_grpc.convert.values import (
     timestamp_message,
     wallet_id,
 )
-from wallet_grpc.errors import public, status_of
+from wallet_grpc.errors import public, seen_by, status_of
 
 # From callers.
 
 
-def deposit_command(request: pb.DepositRequest, caller: str) -> Deposit:
+def deposit_command(request: pb.DepositRequest, caller: Principal) -> Deposit:
     """Return what ``Deposit`` asks."""
     return Deposit(
         request=request_of(request.request_id, caller),
@@ -53,7 +54,7 @@ def deposit_command(request: pb.DepositRequest, caller: str) -> Deposit:
 
 
 def transfer_command(
-    request: pb.TransferRequest | pb.TransferItem, caller: str, *, validate_only: bool, at: str = ""
+    request: pb.TransferRequest | pb.TransferItem, caller: Principal, *, validate_only: bool, at: str = ""
 ) -> Transfer:
     """Return what ``Transfer`` asks, or one item of a batch that stands *at* a place in the request."""
     return Transfer(
@@ -70,7 +71,7 @@ def transfer_command(
     )
 
 
-def batch_command(request: pb.BatchTransferRequest, caller: str) -> BatchTransfer:
+def batch_command(request: pb.BatchTransferRequest, caller: Principal) -> BatchTransfer:
     """Return what an atomic ``BatchTransfer`` asks."""
     return BatchTransfer(
         request=request_of(request.request_id, caller),
@@ -80,7 +81,7 @@ def batch_command(request: pb.BatchTransferRequest, caller: str) -> BatchTransfe
     )
 
 
-def item_commands(request: pb.BatchTransferRequest, caller: str) -> list[Transfer]:
+def item_commands(request: pb.BatchTransferRequest, caller: Principal) -> list[Transfer]:
     """Return what each item of a ``BatchTransfer`` asks by itself."""
     return [
         transfer_command(item, caller, validate_only=request.validate_only, at=f"items[{place}].")
@@ -88,7 +89,7 @@ def item_commands(request: pb.BatchTransferRequest, caller: str) -> list[Transfe
     ]
 
 
-def reverse_command(request: pb.ReverseTransactionRequest, caller: str) -> ReverseTransaction:
+def reverse_command(request: pb.ReverseTransactionRequest, caller: Principal) -> ReverseTransaction:
     """Return what ``ReverseTransaction`` asks."""
     return ReverseTransaction(
         request=request_of(request.request_id, caller),
@@ -197,11 +198,22 @@ def batch_response(
 
 
 def items_response(
-    results: Sequence[MoneyMoved | WalletError], *, validate_only: bool, accept_language: str | None
+    results: Sequence[MoneyMoved | WalletError],
+    principal: Principal,
+    *,
+    validate_only: bool,
+    accept_language: str | None,
 ) -> pb.BatchTransferResponse:
     """Show what became of each item."""
     return pb.BatchTransferResponse(
-        results=[_result(one, validate_only=validate_only, accept_language=accept_language) for one in results]
+        results=[
+            _result(
+                seen_by(principal, one) if isinstance(one, WalletError) else one,
+                validate_only=validate_only,
+                accept_language=accept_language,
+            )
+            for one in results
+        ]
     )
 
 

@@ -16,7 +16,7 @@ from wallet_core.domain.commission import Commission, rule_name
 from wallet_core.domain.errors import InvalidField
 from wallet_core.domain.money import Money, exponent_of
 from wallet_core.domain.wallet import Labels, WalletId
-from wallet_grpc.access import principal_of
+from wallet_grpc.access import Principal
 
 _NANOS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,11 +25,6 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 # From callers.
-
-
-def caller_of(context: grpc.ServicerContext) -> str:
-    """Return the name of the calling system."""
-    return principal_of(context).caller
 
 
 def deadline_of(context: grpc.ServicerContext, longest_s: float) -> float:
@@ -44,9 +39,9 @@ def accept_language_of(context: grpc.ServicerContext) -> str | None:
     return ",".join(sent) if sent else None
 
 
-def request_of(request_id: str, caller: str) -> Request:
+def request_of(request_id: str, caller: Principal) -> Request:
     """Return the promise that a call makes by its request id."""
-    return Request(caller, UUID(request_id))
+    return Request(caller.caller, UUID(request_id), caller.access)
 
 
 def wallet_id(name: str) -> WalletId:

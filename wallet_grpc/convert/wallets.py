@@ -10,6 +10,7 @@ from wallet_core.domain.change_wallet import ChangeWallet, UpdateWallet
 from wallet_core.domain.create_wallet import CreateWallet
 from wallet_core.domain.wallet import WalletId, WalletView
 from wallet_core.usecases.app import new_id
+from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     bound_of,
     check_currency,
@@ -31,7 +32,7 @@ class _NamesAWallet(Protocol):
     validate_only: bool
 
 
-def create_command(request: pb.CreateWalletRequest, caller: str) -> CreateWallet:
+def create_command(request: pb.CreateWalletRequest, caller: Principal) -> CreateWallet:
     """Return what ``CreateWallet`` asks."""
     asked_id = WalletId(request.wallet_id) if request.wallet_id else None
     check_currency(request.wallet.currency_code, "wallet.currency_code")
@@ -48,7 +49,7 @@ def create_command(request: pb.CreateWalletRequest, caller: str) -> CreateWallet
     )
 
 
-def update_command(request: pb.UpdateWalletRequest, caller: str) -> UpdateWallet:
+def update_command(request: pb.UpdateWalletRequest, caller: Principal) -> UpdateWallet:
     """Return what ``UpdateWallet`` asks: of what the mask names, what is unset is cleared."""
     asked, paths = request.wallet, set(request.update_mask.paths)
     limit = None
@@ -66,7 +67,7 @@ def update_command(request: pb.UpdateWalletRequest, caller: str) -> UpdateWallet
     )
 
 
-def change_command(kind: type[ChangeWallet], request: _NamesAWallet, caller: str) -> ChangeWallet:
+def change_command(kind: type[ChangeWallet], request: _NamesAWallet, caller: Principal) -> ChangeWallet:
     """Return what ``FreezeWallet``, ``UnfreezeWallet`` or ``CloseWallet`` asks."""
     return kind(
         request=request_of(request.request_id, caller),

@@ -1,6 +1,6 @@
 """What happens around every call of ours, one concern per file.
 
 From the outside in: ``errors`` shows what went wrong, ``request_log`` writes it down, ``admission`` counts and drains,
-``auth`` finds out who is calling and what they may do, ``validation`` reads the request. Health and reflection pass by
-untouched.
+``auth`` finds out who is calling and what they may do, ``validation`` reads the request, ``viewing`` leaves out what
+its caller may not see. Health and reflection pass by untouched.
 """

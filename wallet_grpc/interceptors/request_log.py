@@ -9,8 +9,7 @@ import grpc
 import structlog
 
 from wallet_core.domain.errors import NotServed, WalletError, cause_of
-from wallet_grpc.access import is_known
-from wallet_grpc.convert.values import caller_of
+from wallet_grpc.access import is_known, principal_of
 from wallet_grpc.errors import CATALOGUE, Defect, public
 from wallet_grpc.interceptors.wrapping import Wrapping
 
@@ -41,7 +40,7 @@ def request_log_interceptor() -> Wrapping:
 
 
 def _caller(context: grpc.ServicerContext) -> dict[str, str]:
-    return {"caller": caller_of(context)} if is_known(context) else {}
+    return {"caller": principal_of(context).caller} if is_known(context) else {}
 
 
 def _log_refused(method: str, told: WalletError, error: Exception, about: dict[str, Any]) -> None:

@@ -7,8 +7,9 @@ from wallet.v1.commission_service_pb2_grpc import CommissionServiceServicer
 from wallet_core.domain.filter import parse_filter
 from wallet_core.domain.lists import RULE_FIELDS
 from wallet_core.usecases.commission import change_rule, quote_commission
+from wallet_grpc.access import principal_of
 from wallet_grpc.convert import commissions as convert
-from wallet_grpc.convert.values import caller_of, resource_uuid
+from wallet_grpc.convert.values import resource_uuid
 from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
@@ -26,7 +27,7 @@ class CommissionServicer(CommissionServiceServicer):
         self, request: pb.CreateCommissionRuleRequest, context: grpc.ServicerContext
     ) -> pb.CreateCommissionRuleResponse:
         """Make a rule."""
-        made = change_rule(self._app, convert.create_command(request, caller_of(context)), self._deadline(context))
+        made = change_rule(self._app, convert.create_command(request, principal_of(context)), self._deadline(context))
         validated_only = request.validate_only and not made.replayed
         return pb.CreateCommissionRuleResponse(
             rule=convert.rule_message(made.rule, validated_only=validated_only), replayed=made.replayed
@@ -56,7 +57,7 @@ class CommissionServicer(CommissionServiceServicer):
         self, request: pb.EndCommissionRuleRequest, context: grpc.ServicerContext
     ) -> pb.EndCommissionRuleResponse:
         """End a rule."""
-        ended = change_rule(self._app, convert.end_command(request, caller_of(context)), self._deadline(context))
+        ended = change_rule(self._app, convert.end_command(request, principal_of(context)), self._deadline(context))
         return pb.EndCommissionRuleResponse(rule=convert.rule_message(ended.rule), replayed=ended.replayed)
 
     def QuoteCommission(

@@ -7,9 +7,10 @@ from wallet.v1.hold_service_pb2_grpc import HoldServiceServicer
 from wallet_core.domain.filter import parse_filter
 from wallet_core.domain.lists import HOLD_FIELDS
 from wallet_core.usecases.change_hold import capture_hold, change_hold
+from wallet_grpc.access import principal_of
 from wallet_grpc.convert import holds as convert
 from wallet_grpc.convert.transactions import transaction_message
-from wallet_grpc.convert.values import caller_of, money_message, resource_uuid, wallet_id
+from wallet_grpc.convert.values import money_message, resource_uuid, wallet_id
 from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
@@ -25,7 +26,7 @@ class HoldServicer(HoldServiceServicer):
 
     def PlaceHold(self, request: pb.PlaceHoldRequest, context: grpc.ServicerContext) -> pb.PlaceHoldResponse:
         """Reserve money in a wallet."""
-        placed = change_hold(self._app, convert.place_command(request, caller_of(context)), self._deadline(context))
+        placed = change_hold(self._app, convert.place_command(request, principal_of(context)), self._deadline(context))
         return pb.PlaceHoldResponse(
             hold=convert.hold_message(placed.hold, validated_only=request.validate_only and not placed.replayed),
             available=money_message(placed.available) if placed.available is not None else None,
@@ -35,7 +36,7 @@ class HoldServicer(HoldServiceServicer):
     def CaptureHold(self, request: pb.CaptureHoldRequest, context: grpc.ServicerContext) -> pb.CaptureHoldResponse:
         """Take money that was reserved."""
         captured = capture_hold(
-            self._app, convert.capture_command(request, caller_of(context)), self._deadline(context)
+            self._app, convert.capture_command(request, principal_of(context)), self._deadline(context)
         )
         return pb.CaptureHoldResponse(
             hold=convert.hold_message(captured.hold),
@@ -47,7 +48,7 @@ class HoldServicer(HoldServiceServicer):
 
     def VoidHold(self, request: pb.VoidHoldRequest, context: grpc.ServicerContext) -> pb.VoidHoldResponse:
         """Make reserved money available again."""
-        voided = change_hold(self._app, convert.void_command(request, caller_of(context)), self._deadline(context))
+        voided = change_hold(self._app, convert.void_command(request, principal_of(context)), self._deadline(context))
         return pb.VoidHoldResponse(hold=convert.hold_message(voided.hold), replayed=voided.replayed)
 
     def GetHold(self, request: pb.GetHoldRequest, context: grpc.ServicerContext) -> pb.GetHoldResponse:

@@ -6,9 +6,9 @@ from wallet.v1.operations_service_pb2_grpc import OperationsServiceServicer
 
 from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
 from wallet_core.usecases.resolve import resolve_discrepancy
+from wallet_grpc.access import principal_of
 from wallet_grpc.convert import operations as convert
 from wallet_grpc.convert.schedules import deposit_message, withdrawal_message
-from wallet_grpc.convert.values import caller_of
 from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
@@ -39,7 +39,7 @@ class OperationsServicer(OperationsServiceServicer):
         self, request: pb.ResolveWithdrawalRequest, context: grpc.ServicerContext
     ) -> pb.ResolveWithdrawalResponse:
         """Settle a withdrawal by hand."""
-        command = convert.resolve_withdrawal_command(self._app, request, caller_of(context))
+        command = convert.resolve_withdrawal_command(self._app, request, principal_of(context))
         resolved = change_withdrawal(self._app, command, self._deadline(context))
         return pb.ResolveWithdrawalResponse(withdrawal=withdrawal_message(resolved.order), replayed=resolved.replayed)
 
@@ -47,7 +47,7 @@ class OperationsServicer(OperationsServiceServicer):
         self, request: pb.ResolveScheduledDepositRequest, context: grpc.ServicerContext
     ) -> pb.ResolveScheduledDepositResponse:
         """Settle a scheduled deposit by hand."""
-        command = convert.resolve_deposit_command(self._app, request, caller_of(context))
+        command = convert.resolve_deposit_command(self._app, request, principal_of(context))
         resolved = change_scheduled_deposit(self._app, command, self._deadline(context))
         return pb.ResolveScheduledDepositResponse(
             scheduled_deposit=deposit_message(resolved.order), replayed=resolved.replayed
@@ -57,6 +57,6 @@ class OperationsServicer(OperationsServiceServicer):
         self, request: pb.ResolveDiscrepancyRequest, context: grpc.ServicerContext
     ) -> pb.ResolveDiscrepancyResponse:
         """Close a discrepancy."""
-        command = convert.resolve_discrepancy_command(request, caller_of(context))
+        command = convert.resolve_discrepancy_command(request, principal_of(context))
         resolved = resolve_discrepancy(self._app, command, self._deadline(context))
         return pb.ResolveDiscrepancyResponse(line=convert.line_message(resolved.line), replayed=resolved.replayed)

@@ -7,8 +7,9 @@ from wallet.v1.schedule_service_pb2_grpc import ScheduleServiceServicer
 from wallet_core.domain.filter import parse_filter
 from wallet_core.domain.lists import ORDER_FIELDS
 from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
+from wallet_grpc.access import principal_of
 from wallet_grpc.convert import schedules as convert
-from wallet_grpc.convert.values import caller_of, resource_uuid, wallet_id
+from wallet_grpc.convert.values import resource_uuid, wallet_id
 from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
@@ -26,7 +27,7 @@ class ScheduleServicer(ScheduleServiceServicer):
         self, request: pb.ScheduleWithdrawalRequest, context: grpc.ServicerContext
     ) -> pb.ScheduleWithdrawalResponse:
         """Schedule a payout."""
-        command = convert.schedule_withdrawal_command(request, caller_of(context))
+        command = convert.schedule_withdrawal_command(request, principal_of(context))
         scheduled = change_withdrawal(self._app, command, self._deadline(context))
         return pb.ScheduleWithdrawalResponse(
             withdrawal=convert.withdrawal_message(
@@ -64,7 +65,7 @@ class ScheduleServicer(ScheduleServiceServicer):
         self, request: pb.CancelWithdrawalRequest, context: grpc.ServicerContext
     ) -> pb.CancelWithdrawalResponse:
         """Cancel a payout before its time."""
-        command = convert.cancel_withdrawal_command(request, caller_of(context))
+        command = convert.cancel_withdrawal_command(request, principal_of(context))
         cancelled = change_withdrawal(self._app, command, self._deadline(context))
         return pb.CancelWithdrawalResponse(
             withdrawal=convert.withdrawal_message(cancelled.order), replayed=cancelled.replayed
@@ -74,7 +75,7 @@ class ScheduleServicer(ScheduleServiceServicer):
         self, request: pb.ScheduleDepositRequest, context: grpc.ServicerContext
     ) -> pb.ScheduleDepositResponse:
         """Schedule a credit."""
-        command = convert.schedule_deposit_command(request, caller_of(context))
+        command = convert.schedule_deposit_command(request, principal_of(context))
         scheduled = change_scheduled_deposit(self._app, command, self._deadline(context))
         return pb.ScheduleDepositResponse(
             scheduled_deposit=convert.deposit_message(
@@ -114,7 +115,7 @@ class ScheduleServicer(ScheduleServiceServicer):
         self, request: pb.CancelScheduledDepositRequest, context: grpc.ServicerContext
     ) -> pb.CancelScheduledDepositResponse:
         """Cancel a credit before its time."""
-        command = convert.cancel_deposit_command(request, caller_of(context))
+        command = convert.cancel_deposit_command(request, principal_of(context))
         cancelled = change_scheduled_deposit(self._app, command, self._deadline(context))
         return pb.CancelScheduledDepositResponse(
             scheduled_deposit=convert.deposit_message(cancelled.order), replayed=cancelled.replayed

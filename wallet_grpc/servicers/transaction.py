@@ -11,8 +11,9 @@ from wallet_core.domain.lists import TRANSACTION_FIELDS
 from wallet_core.usecases.export_statement import export_statement
 from wallet_core.usecases.move_money import move_batch, move_each, move_money
 from wallet_core.usecases.write_receipt import write_receipt
+from wallet_grpc.access import principal_of
 from wallet_grpc.convert import transactions as convert
-from wallet_grpc.convert.values import accept_language_of, caller_of, money_message, resource_uuid, wallet_id
+from wallet_grpc.convert.values import accept_language_of, money_message, resource_uuid, wallet_id
 from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
@@ -29,7 +30,7 @@ class TransactionServicer(TransactionServiceServicer):
 
     def Deposit(self, request: pb.DepositRequest, context: grpc.ServicerContext) -> pb.DepositResponse:
         """Put money into a wallet."""
-        moved = move_money(self._app, convert.deposit_command(request, caller_of(context)), self._deadline(context))
+        moved = move_money(self._app, convert.deposit_command(request, principal_of(context)), self._deadline(context))
         return pb.DepositResponse(
             transaction=convert.transaction_message(
                 moved.transaction, validated_only=request.validate_only and not moved.replayed
@@ -40,7 +41,7 @@ class TransactionServicer(TransactionServiceServicer):
 
     def Transfer(self, request: pb.TransferRequest, context: grpc.ServicerContext) -> pb.TransferResponse:
         """Move money between two wallets."""
-        command = convert.transfer_command(request, caller_of(context), validate_only=request.validate_only)
+        command = convert.transfer_command(request, principal_of(context), validate_only=request.validate_only)
         moved = move_money(self._app, command, self._deadline(context))
         return pb.TransferResponse(
             transaction=convert.transaction_message(
@@ -55,12 +56,15 @@ class TransactionServicer(TransactionServiceServicer):
     ) -> pb.BatchTransferResponse:
         """Move money between many pairs of wallets: all or none, or each by itself."""
         if request.mode == pb.BATCH_MODE_ITEM:
-            commands = convert.item_commands(request, caller_of(context))
+            commands = convert.item_commands(request, principal_of(context))
             results = move_each(self._app, commands, self._deadline(context))
             return convert.items_response(
-                results, validate_only=request.validate_only, accept_language=accept_language_of(context)
+                results,
+                principal_of(context),
+                validate_only=request.validate_only,
+                accept_language=accept_language_of(context),
             )
-        moved = move_batch(self._app, convert.batch_command(request, caller_of(context)), self._deadline(context))
+        moved = move_batch(self._app, convert.batch_command(request, principal_of(context)), self._deadline(context))
         return convert.batch_response(
             moved.transactions,
             replayed=moved.replayed,
@@ -71,7 +75,7 @@ class TransactionServicer(TransactionServiceServicer):
         self, request: pb.ReverseTransactionRequest, context: grpc.ServicerContext
     ) -> pb.ReverseTransactionResponse:
         """Give back what a transaction moved."""
-        moved = move_money(self._app, convert.reverse_command(request, caller_of(context)), self._deadline(context))
+        moved = move_money(self._app, convert.reverse_command(request, principal_of(context)), self._deadline(context))
         return pb.ReverseTransactionResponse(
             transaction=convert.transaction_message(
                 moved.transaction, validated_only=request.validate_only and not moved.replayed

@@ -5,11 +5,12 @@ from wallet.v1 import wallet_service_pb2 as pb
 from wallet.v1.wallet_service_pb2_grpc import WalletServiceServicer
 
 from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
-from wallet_core.domain.filter import parse_filter
+from wallet_core.domain.filter import Condition, Op, parse_filter
 from wallet_core.domain.lists import WALLET_FIELDS
 from wallet_core.usecases.change_wallet import change_wallet
+from wallet_grpc.access import principal_of
 from wallet_grpc.convert import wallets as convert
-from wallet_grpc.convert.values import caller_of, wallet_id
+from wallet_grpc.convert.values import wallet_id
 from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
@@ -25,7 +26,7 @@ class WalletServicer(WalletServiceServicer):
 
     def CreateWallet(self, request: pb.CreateWalletRequest, context: grpc.ServicerContext) -> pb.CreateWalletResponse:
         """Open a wallet."""
-        command = convert.create_command(request, caller_of(context))
+        command = convert.create_command(request, principal_of(context))
         created = change_wallet(self._app, command, self._deadline(context))
         return pb.CreateWalletResponse(wallet=convert.wallet_message(created.wallet), replayed=created.replayed)
 
@@ -49,8 +50,9 @@ class WalletServicer(WalletServiceServicer):
 
     def ListWallets(self, request: pb.ListWalletsRequest, context: grpc.ServicerContext) -> pb.ListWalletsResponse:
         """Return a page of wallets."""
-        del context
         conditions = parse_filter(request.filter, WALLET_FIELDS)
+        if (owner := principal_of(context).owner) is not None:
+            conditions = (*conditions, Condition("owner", "", Op.EQUAL, owner))
         page = self._app.reads.list_wallets(
             size=page_size(request.page_size), before=self._tokens.number(request), conditions=conditions
         )
@@ -61,13 +63,13 @@ class WalletServicer(WalletServiceServicer):
 
     def UpdateWallet(self, request: pb.UpdateWalletRequest, context: grpc.ServicerContext) -> pb.UpdateWalletResponse:
         """Change name, labels or limit."""
-        command = convert.update_command(request, caller_of(context))
+        command = convert.update_command(request, principal_of(context))
         changed = change_wallet(self._app, command, self._deadline(context))
         return pb.UpdateWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)
 
     def FreezeWallet(self, request: pb.FreezeWalletRequest, context: grpc.ServicerContext) -> pb.FreezeWalletResponse:
         """Let money come but not go."""
-        command = convert.change_command(FreezeWallet, request, caller_of(context))
+        command = convert.change_command(FreezeWallet, request, principal_of(context))
         changed = change_wallet(self._app, command, self._deadline(context))
         return pb.FreezeWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)
 
@@ -75,12 +77,12 @@ class WalletServicer(WalletServiceServicer):
         self, request: pb.UnfreezeWalletRequest, context: grpc.ServicerContext
     ) -> pb.UnfreezeWalletResponse:
         """Let money go again."""
-        command = convert.change_command(UnfreezeWallet, request, caller_of(context))
+        command = convert.change_command(UnfreezeWallet, request, principal_of(context))
         changed = change_wallet(self._app, command, self._deadline(context))
         return pb.UnfreezeWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)
 
     def CloseWallet(self, request: pb.CloseWalletRequest, context: grpc.ServicerContext) -> pb.CloseWalletResponse:
         """End a wallet for good."""
-        command = convert.change_command(CloseWallet, request, caller_of(context))
+        command = convert.change_command(CloseWallet, request, principal_of(context))
         changed = change_wallet(self._app, command, self._deadline(context))
         return pb.CloseWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)

@@ -39,7 +39,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     wallets may be changed by nobody.
     Code: `PERMISSION_DENIED`. Kind: this attempt.
     Metadata: `permission` (the scope that is missing, e.g. `money.transfer`;
-    `none` where no scope is enough).
+    `owner` where the caller is confined to the wallets of one owner, and this
+    is another's or is not there; `none` where nothing is enough).
     """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 4
     """The resource does not exist. Code: `NOT_FOUND`. Kind: final.
@@ -60,7 +61,7 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The wallet's available balance is below what is to be taken.
     Code: `FAILED_PRECONDITION`. Kind: final.
     Metadata: `wallet`, `currencyCode`, `available` and `required` in minor
-    units.
+    units; the last two are empty where the caller may not read wallets.
     """
     ERROR_REASON_WALLET_NOT_ACTIVE: _ErrorReason.ValueType  # 8
     """The wallet is frozen or closed. Code: `FAILED_PRECONDITION`. Kind: final.
@@ -166,7 +167,8 @@ ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 3
 wallets may be changed by nobody.
 Code: `PERMISSION_DENIED`. Kind: this attempt.
 Metadata: `permission` (the scope that is missing, e.g. `money.transfer`;
-`none` where no scope is enough).
+`owner` where the caller is confined to the wallets of one owner, and this
+is another's or is not there; `none` where nothing is enough).
 """
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 4
 """The resource does not exist. Code: `NOT_FOUND`. Kind: final.
@@ -187,7 +189,7 @@ ERROR_REASON_INSUFFICIENT_FUNDS: ErrorReason.ValueType  # 7
 """The wallet's available balance is below what is to be taken.
 Code: `FAILED_PRECONDITION`. Kind: final.
 Metadata: `wallet`, `currencyCode`, `available` and `required` in minor
-units.
+units; the last two are empty where the caller may not read wallets.
 """
 ERROR_REASON_WALLET_NOT_ACTIVE: ErrorReason.ValueType  # 8
 """The wallet is frozen or closed. Code: `FAILED_PRECONDITION`. Kind: final.

@@ -1,0 +1,421 @@
+"""Callers that are confined to one owner: they change and read that owner's wallets, and learn nothing of others'."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from wallet.v1 import commission_pb2
+from wallet.v1 import commission_service_pb2 as rule_pb
+from wallet.v1 import hold_service_pb2 as hold_pb
+from wallet.v1 import operations_service_pb2 as operations_pb
+from wallet.v1 import schedule_service_pb2 as order_pb
+from wallet.v1 import transaction_service_pb2 as pb
+from wallet.v1 import wallet_service_pb2 as wallet_pb
+
+from tests.support.asking import Asking
+from tests.support.callers import everything
+from tests.support.issuer import ISSUER, Issuer, bearer
+from tests.support.one_of_each import LATER
+from tests.support.requests import money, stamp
+from tests.support.wire import Answer, all_methods, path_of
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.__main__ import authentication, server_limits
+from wallet_grpc.access import SCOPES, Scope
+from wallet_grpc.server import serving
+
+ALL = " ".join(Scope)
+LONG_AGO, THEN = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
+NOBODY = "01900000-0000-7000-8000-000000000000"
+
+
+def new_id() -> str:
+    """Return a request id."""
+    return str(uuid4())
+
+
+@dataclass
+class Bank:
+    """A service with a wallet each of anna's and bert's, and what hangs on them."""
+
+    target: str
+    issuer: Issuer
+    names: dict[str, str]
+
+    def ask(self, request: Message, scope: str = ALL, **claims: Any) -> Answer:  # noqa: ANN401  # any claim
+        """Ask with a token that says so."""
+        with Asking(self.target, metadata=bearer(self.issuer.token(scope, **claims))) as asking:
+            return asking.answer(request)
+
+    def as_anna(self, request: Message, scope: str = ALL) -> Answer:
+        """Ask confined to anna's wallets."""
+        return self.ask(request, scope, owner="anna")
+
+    def get(self, request: Message, kind: Any, scope: str = ALL, **claims: Any) -> Any:  # noqa: ANN401  # any message
+        """Ask, and return the answer, which is a yes."""
+        answer = self.ask(request, scope, **claims)
+        assert answer.code == "OK", answer
+        return kind.FromString(answer.body)
+
+
+@pytest.fixture
+def bank(app: App, settings: Settings, tmp_path: Any) -> Iterator[Bank]:  # noqa: ANN401  # a path
+    """Return the service, its wallets funded."""
+    issuer = Issuer()
+    issuer.add("ES256")
+    keys = tmp_path / "keys.json"
+    keys.write_text(issuer.key_set())
+    guarded = {"auth_keys": str(keys), "auth_issuer": ISSUER, "callers": {"shop": {"clients": ["shop-client"]}}}
+    changed = Settings(**{**settings.model_dump(), **guarded})
+    with serving(app, server_limits(changed), authentication(changed)) as port:
+        bank = Bank(f"127.0.0.1:{port}", issuer, {})
+        for owner in ("anna", "bert"):
+            wallet = wallet_pb.Wallet(currency_code="USD", owner=owner, labels={"plan": "gold"})
+            request = wallet_pb.CreateWalletRequest(wallet_id=f"{owner}s", wallet=wallet, request_id=new_id())
+            assert bank.ask(request).code == "OK"
+            fill(bank, owner)
+        yield bank
+
+
+def fill(bank: Bank, owner: str) -> None:
+    """Put money into an owner's wallet, and hang one of each on it."""
+    wallet = f"wallets/{owner}s"
+    deposit = bank.get(pb.DepositRequest(wallet=wallet, amount=money(1000), request_id=new_id()), pb.DepositResponse)
+    hold = bank.get(
+        hold_pb.PlaceHoldRequest(wallet=wallet, amount=money(10), expire_time=stamp(LATER), request_id=new_id()),
+        hold_pb.PlaceHoldResponse,
+    )
+    later: dict[str, Any] = {"wallet": wallet, "amount": money(10), "execute_time": stamp(LATER)}
+    withdrawal = bank.get(
+        order_pb.ScheduleWithdrawalRequest(**later, request_id=new_id()), order_pb.ScheduleWithdrawalResponse
+    )
+    scheduled = bank.get(
+        order_pb.ScheduleDepositRequest(**later, request_id=new_id()), order_pb.ScheduleDepositResponse
+    )
+    bank.names |= {
+        f"{owner} deposit": deposit.transaction.name,
+        f"{owner} hold": hold.hold.name,
+        f"{owner} withdrawal": withdrawal.withdrawal.name,
+        f"{owner} scheduled": scheduled.scheduled_deposit.name,
+    }
+
+
+Make = Callable[[Bank, str], Message]
+
+# One request a method, by the owner whose wallet is meant, or what hangs on it.
+REQUESTS: dict[str, Make] = {
+    "WalletService/CreateWallet": lambda _, owner: wallet_pb.CreateWalletRequest(
+        wallet_id=f"{owner}s-second", wallet=wallet_pb.Wallet(currency_code="USD", owner=owner), request_id=new_id()
+    ),
+    "WalletService/GetWallet": lambda _, owner: wallet_pb.GetWalletRequest(name=f"wallets/{owner}s"),
+    "WalletService/BatchGetWallets": lambda _, owner: wallet_pb.BatchGetWalletsRequest(
+        names=["wallets/annas", f"wallets/{owner}s"] if owner != "anna" else ["wallets/annas"]
+    ),
+    "WalletService/UpdateWallet": lambda _, owner: wallet_pb.UpdateWalletRequest(
+        wallet=wallet_pb.Wallet(name=f"wallets/{owner}s", display_name="x"),
+        update_mask=FieldMask(paths=["display_name"]),
+        request_id=new_id(),
+    ),
+    "WalletService/FreezeWallet": lambda _, owner: wallet_pb.FreezeWalletRequest(
+        name=f"wallets/{owner}s", request_id=new_id()
+    ),
+    "WalletService/UnfreezeWallet": lambda _, owner: wallet_pb.UnfreezeWalletRequest(
+        name=f"wallets/{owner}s", request_id=new_id()
+    ),
+    "WalletService/CloseWallet": lambda _, owner: wallet_pb.CloseWalletRequest(
+        name=f"wallets/{owner}s", request_id=new_id()
+    ),
+    "TransactionService/Transfer": lambda _, owner: pb.TransferRequest(
+        source=f"wallets/{owner}s",
+        destination="wallets/berts" if owner == "anna" else "wallets/annas",
+        amount=money(1),
+        request_id=new_id(),
+    ),
+    "TransactionService/BatchTransfer": lambda _, owner: pb.BatchTransferRequest(
+        mode=pb.BATCH_MODE_ATOMIC,
+        request_id=new_id(),
+        items=[
+            pb.TransferItem(source="wallets/annas", destination="wallets/berts", amount=money(1)),
+            pb.TransferItem(source=f"wallets/{owner}s", destination="wallets/berts", amount=money(1)),
+        ]
+        if owner != "bert"
+        else [pb.TransferItem(source="wallets/berts", destination="wallets/annas", amount=money(1))],
+    ),
+    "TransactionService/ReverseTransaction": lambda bank, owner: pb.ReverseTransactionRequest(
+        name=bank.names.get(f"{owner} deposit", f"transactions/{NOBODY}"), amount=money(5), request_id=new_id()
+    ),
+    "TransactionService/GetTransaction": lambda bank, owner: pb.GetTransactionRequest(
+        name=bank.names.get(f"{owner} deposit", f"transactions/{NOBODY}")
+    ),
+    "TransactionService/GetReceipt": lambda bank, owner: pb.GetReceiptRequest(
+        name=bank.names.get(f"{owner} deposit", f"transactions/{NOBODY}")
+    ),
+    "TransactionService/ListTransactions": lambda _, owner: pb.ListTransactionsRequest(wallet=f"wallets/{owner}s"),
+    "TransactionService/GetStatement": lambda _, owner: pb.GetStatementRequest(
+        wallet=f"wallets/{owner}s", start_time=stamp(LONG_AGO), end_time=stamp(THEN)
+    ),
+    "TransactionService/ExportStatement": lambda _, owner: pb.ExportStatementRequest(
+        wallet=f"wallets/{owner}s", start_time=stamp(LONG_AGO), end_time=stamp(THEN)
+    ),
+    "ScheduleService/ScheduleWithdrawal": lambda _, owner: order_pb.ScheduleWithdrawalRequest(
+        wallet=f"wallets/{owner}s", amount=money(1), execute_time=stamp(LATER), request_id=new_id()
+    ),
+    "ScheduleService/GetWithdrawal": lambda bank, owner: order_pb.GetWithdrawalRequest(
+        name=bank.names.get(f"{owner} withdrawal", f"withdrawals/{NOBODY}")
+    ),
+    "ScheduleService/ListWithdrawals": lambda _, owner: order_pb.ListWithdrawalsRequest(wallet=f"wallets/{owner}s"),
+    "ScheduleService/CancelWithdrawal": lambda bank, owner: order_pb.CancelWithdrawalRequest(
+        name=bank.names.get(f"{owner} withdrawal", f"withdrawals/{NOBODY}"), request_id=new_id()
+    ),
+    "ScheduleService/GetScheduledDeposit": lambda bank, owner: order_pb.GetScheduledDepositRequest(
+        name=bank.names.get(f"{owner} scheduled", f"scheduledDeposits/{NOBODY}")
+    ),
+    "ScheduleService/ListScheduledDeposits": lambda _, owner: order_pb.ListScheduledDepositsRequest(
+        wallet=f"wallets/{owner}s"
+    ),
+    "ScheduleService/CancelScheduledDeposit": lambda bank, owner: order_pb.CancelScheduledDepositRequest(
+        name=bank.names.get(f"{owner} scheduled", f"scheduledDeposits/{NOBODY}"), request_id=new_id()
+    ),
+    "HoldService/PlaceHold": lambda _, owner: hold_pb.PlaceHoldRequest(
+        wallet=f"wallets/{owner}s", amount=money(1), expire_time=stamp(LATER), request_id=new_id()
+    ),
+    "HoldService/CaptureHold": lambda bank, owner: hold_pb.CaptureHoldRequest(
+        name=bank.names.get(f"{owner} hold", f"holds/{NOBODY}"),
+        destination="wallets/berts" if owner == "anna" else "wallets/annas",
+        request_id=new_id(),
+    ),
+    "HoldService/VoidHold": lambda bank, owner: hold_pb.VoidHoldRequest(
+        name=bank.names.get(f"{owner} hold", f"holds/{NOBODY}"), request_id=new_id()
+    ),
+    "HoldService/GetHold": lambda bank, owner: hold_pb.GetHoldRequest(
+        name=bank.names.get(f"{owner} hold", f"holds/{NOBODY}")
+    ),
+    "HoldService/ListHolds": lambda _, owner: hold_pb.ListHoldsRequest(wallet=f"wallets/{owner}s"),
+    "CommissionService/QuoteCommission": lambda _, owner: rule_pb.QuoteCommissionRequest(
+        source=f"wallets/{owner}s", destination="wallets/berts" if owner == "anna" else "wallets/annas", amount=money(1)
+    ),
+}
+# What only gains may be anybody's.
+GAINS = {"TransactionService/Deposit", "ScheduleService/ScheduleDeposit"}
+# Narrowed to what is the caller's.
+NARROWED = {"WalletService/ListWallets"}
+# About everybody: nobody who is confined.
+EVERYBODYS: dict[str, Message] = {
+    "CommissionService/CreateCommissionRule": rule_pb.CreateCommissionRuleRequest(
+        rule=rule_pb.CommissionRule(currency_code="USD", payer=commission_pb2.COMMISSION_PAYER_SOURCE),
+        request_id=new_id(),
+    ),
+    "CommissionService/EndCommissionRule": rule_pb.EndCommissionRuleRequest(
+        name=f"commissionRules/{NOBODY}", request_id=new_id()
+    ),
+    "CommissionService/GetCommissionRule": rule_pb.GetCommissionRuleRequest(name=f"commissionRules/{NOBODY}"),
+    "CommissionService/ListCommissionRules": rule_pb.ListCommissionRulesRequest(),
+    "OperationsService/ListAttention": operations_pb.ListAttentionRequest(),
+    "OperationsService/ResolveWithdrawal": operations_pb.ResolveWithdrawalRequest(),
+    "OperationsService/ResolveScheduledDeposit": operations_pb.ResolveScheduledDepositRequest(),
+    "OperationsService/ResolveDiscrepancy": operations_pb.ResolveDiscrepancyRequest(),
+}
+
+
+def test_every_call_is_looked_at_here() -> None:
+    """A new one must be said to be one kind or another."""
+
+    known = [set(REQUESTS), GAINS, NARROWED, set(EVERYBODYS)]
+    assert set().union(*known) == {path_of(method) for method in all_methods()}
+    assert sum(map(len, known)) == len(all_methods())
+
+
+@pytest.mark.parametrize("method", REQUESTS)
+def test_an_owners_caller_is_let_at_its_own_wallets_only(bank: Bank, owner: psycopg.Connection, method: str) -> None:
+    """S9: PERMISSION_DENIED for another owner's and for what is not there, word for word the same; nothing changed."""
+
+    make = REQUESTS[method]
+    before = everything(owner)
+    others, absent = (bank.as_anna(make(bank, whose)) for whose in ("bert", "nobody"))
+    unchanged = everything(owner) == before
+    own = bank.as_anna(make(bank, "anna"))
+
+    assert (others.code, others.reason, others.metadata) == (
+        "PERMISSION_DENIED",
+        "PERMISSION_MISSING",
+        {"permission": "owner"},
+    )
+    assert absent == others
+    assert unchanged
+    assert own.reason in {"", "STATE_TRANSITION_FORBIDDEN"}  # unfreezing one that is active, closing one with money
+
+
+@pytest.mark.parametrize("method", EVERYBODYS)
+def test_what_is_about_everybody_is_not_an_owners(bank: Bank, method: str) -> None:
+    """Whatever scopes its token names."""
+
+    answer = bank.as_anna(EVERYBODYS[method])
+
+    assert answer.reason == "PERMISSION_MISSING"
+    assert answer.metadata["permission"] in {"owner", SCOPES[f"/wallet.v1.{method}"]}
+
+
+@pytest.mark.parametrize(
+    "request_", [hold_pb.ListHoldsRequest(), order_pb.ListWithdrawalsRequest(), order_pb.ListScheduledDepositsRequest()]
+)
+def test_a_list_of_all_wallets_is_not_an_owners(bank: Bank, request_: Message) -> None:
+    """It has to name one."""
+
+    assert bank.as_anna(request_).metadata == {"permission": "owner"}
+
+
+def test_the_list_of_wallets_has_its_own_only_whatever_the_filter(bank: Bank) -> None:
+    """Also one that asks for somebody else's."""
+
+    def listed(filter_: str) -> list[str]:
+        request = wallet_pb.ListWalletsRequest(filter=filter_)
+        found = bank.get(request, wallet_pb.ListWalletsResponse, owner="anna")
+        return [wallet.name for wallet in found.wallets]
+
+    assert listed("") == ["wallets/annas"]
+    assert listed('owner = "bert"') == []
+    assert listed('labels.plan = "gold"') == ["wallets/annas"]
+
+
+def test_a_wallet_cannot_be_opened_for_somebody_else(bank: Bank) -> None:
+    """Nor for nobody: it would be out of reach at once."""
+
+    for whose in ("bert", ""):
+        wallet = wallet_pb.Wallet(currency_code="USD", owner=whose)
+        request = wallet_pb.CreateWalletRequest(wallet_id="new", wallet=wallet, request_id=new_id())
+        assert bank.as_anna(request).metadata == {"permission": "owner"}
+
+
+def test_money_may_be_given_to_anybody_and_what_they_have_is_not_told(bank: Bank) -> None:
+    """Balances of another's wallet stand in no answer: not of the call, a repeat, a transaction or a list of them."""
+
+    deposit = pb.DepositRequest(wallet="wallets/berts", amount=money(5), request_id=new_id())
+    first, again = (bank.get(deposit, pb.DepositResponse, owner="anna") for _ in range(2))
+    transfer = pb.TransferRequest(
+        source="wallets/annas", destination="wallets/berts", amount=money(7), request_id=new_id()
+    )
+    moved = bank.get(transfer, pb.TransferResponse, owner="anna")
+    read = bank.get(pb.GetTransactionRequest(name=moved.transaction.name), pb.GetTransactionResponse, owner="anna")
+    page = bank.get(pb.ListTransactionsRequest(wallet="wallets/annas"), pb.ListTransactionsResponse, owner="anna")
+
+    assert not first.HasField("available")
+    assert not again.HasField("available")
+    assert moved.source_available.minor_units == 1000 - 10 - 7
+    shown = [first.transaction, again.transaction, moved.transaction, read.transaction, *page.transactions]
+    told = {entry.wallet for one in shown for entry in one.entries if entry.HasField("balance_after")}
+    assert told == {"wallets/annas"}
+    assert {"wallets/annas", "wallets/berts"} <= {entry.wallet for one in shown for entry in one.entries}
+
+
+def test_each_item_of_a_batch_is_looked_at_by_itself(bank: Bank) -> None:
+    """One's own is done, another's refused; what the refused wallet has is not told."""
+
+    items = [
+        pb.TransferItem(source=f"wallets/{source}", destination="wallets/berts", amount=money(1), request_id=new_id())
+        for source in ("annas", "nobodys")
+    ]
+    items.append(
+        pb.TransferItem(source="wallets/berts", destination="wallets/annas", amount=money(1), request_id=new_id())
+    )
+    request = pb.BatchTransferRequest(mode=pb.BATCH_MODE_ITEM, items=items)
+    results = bank.get(request, pb.BatchTransferResponse, owner="anna").results
+
+    assert [bool(result.transaction.name) for result in results] == [True, False, False]
+    assert results[1].error.message == results[2].error.message
+    assert results[0].source_available.minor_units == 989
+
+
+def test_a_caller_that_reads_no_wallet_is_told_no_balance(bank: Bank) -> None:
+    """Its scope lets it move money, not look: no available, no balance after, no numbers in a refusal."""
+
+    def transfer(units: int) -> Message:
+        return pb.TransferRequest(
+            source="wallets/annas", destination="wallets/berts", amount=money(units), request_id=new_id()
+        )
+
+    moved = bank.get(transfer(1), pb.TransferResponse, scope="money.transfer")
+    refused = bank.ask(transfer(5000), "money.transfer")
+    told = bank.ask(transfer(5000), "money.transfer wallet.read")
+    frozen = wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=new_id())
+    wallet = bank.get(frozen, wallet_pb.FreezeWalletResponse, scope="wallet.write").wallet
+
+    assert not moved.HasField("source_available")
+    assert not any(entry.HasField("balance_after") for entry in moved.transaction.entries)
+    assert refused.reason == told.reason == "INSUFFICIENT_FUNDS"
+    assert (refused.metadata["available"], refused.metadata["required"]) == ("", "")
+    assert "989" not in refused.message
+    assert told.metadata["available"] == "989"
+    assert (wallet.state, wallet.owner) == (wallet_pb.Wallet.STATE_FROZEN, "anna")
+    assert not any(wallet.HasField(field) for field in ("balance", "held", "available", "overdraft_limit"))
+    assert dict(wallet.labels) == {}
+
+
+@pytest.mark.parametrize("scope", ["wallet.read", ALL])
+def test_the_services_own_wallets_are_read_by_operators_only(bank: Bank, scope: str) -> None:
+    """Also what they have in the entries of others' transactions."""
+
+    external = bank.ask(wallet_pb.GetWalletRequest(name="wallets/system:external:USD"), scope)
+    deposit = pb.GetTransactionRequest(name=bank.names["anna deposit"])
+    entries = bank.get(deposit, pb.GetTransactionResponse, scope=scope).transaction.entries
+    told = {entry.wallet for entry in entries if entry.HasField("balance_after")}
+
+    if scope == ALL:
+        assert external.code == "OK"
+        assert told == {"wallets/annas", "wallets/system:external:USD"}
+    else:
+        assert external.metadata == {"permission": "operations"}
+        assert told == {"wallets/annas"}
+
+
+def test_a_deposit_is_taken_back_only_by_who_may_deposit(bank: Bank) -> None:
+    """A transfer's scope is enough for a transfer."""
+
+    request = pb.ReverseTransactionRequest(name=bank.names["anna deposit"], amount=money(5), request_id=new_id())
+    without = bank.ask(request, "money.transfer")
+    with_it = bank.ask(request, "money.transfer money.deposit")
+
+    assert without.metadata == {"permission": "money.deposit"}
+    assert with_it.code == "OK"
+
+
+@pytest.mark.parametrize("owner", ["", 7, False, ["anna"]])
+def test_an_owner_that_is_no_name_is_no_owner(bank: Bank, owner: object) -> None:
+    """A token whose claim cannot be understood must not open everything."""
+
+    request = wallet_pb.GetWalletRequest(name="wallets/annas")
+    assert bank.ask(request, owner=owner).reason == "CREDENTIALS_INVALID"
+
+
+def test_every_field_that_tells_of_a_wallet_is_known() -> None:
+    """A balance in a new answer would otherwise be shown to all."""
+
+    known = {"balance_after", "available", "source_available", "balance", "held", "overdraft_limit"}
+    # Of the wallet that was asked for, which is the caller's own.
+    asked_for = {("GetStatementResponse", "opening_balance"), ("GetStatementResponse", "closing_balance")}
+    asked_for |= {("StatementEntry", "balance_after")}
+    found = {
+        (message.name, field.name)
+        for method in all_methods()
+        for message in all_within(method.output_type)
+        for field in message.fields
+        if "balance" in field.name or "available" in field.name or field.name in known
+    }
+
+    telling = {("Wallet", name) for name in ("balance", "held", "available", "overdraft_limit")}
+    telling |= {("Entry", "balance_after"), ("DepositResponse", "available"), ("PlaceHoldResponse", "available")}
+    telling |= {("TransferResponse", "source_available"), ("BatchTransferResult", "source_available")}
+    assert found - asked_for == telling
+
+
+def all_within(message: Any, seen: frozenset[str] = frozenset()) -> Sequence[Any]:  # noqa: ANN401  # a descriptor
+    """Return a message's type and those of all that it may hold."""
+    if message.full_name in seen:
+        return []
+    inner = [field.message_type for field in message.fields if field.message_type is not None]
+    return [message, *(one for kind in inner for one in all_within(kind, seen | {message.full_name}))]

@@ -1,0 +1,132 @@
+"""Shows callers what they may see, and of the rest not even whether it is there.
+
+Who is confined to one owner reads that owner's wallets, and what hangs on them. Whatever a caller may do, balances,
+labels and limits of a wallet that it may not read are left out of every answer. Innermost but for the servicer itself.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from wallet_core.domain.access import OWNER
+from wallet_core.domain.errors import InsufficientFunds, PermissionMissing
+from wallet_core.domain.wallet import WalletId, is_system
+from wallet_core.usecases.app import App
+from wallet_grpc.access import Principal, Scope, principal_of
+from wallet_grpc.convert.values import resource_uuid, wallet_id
+from wallet_grpc.descriptors import READS
+from wallet_grpc.errors import seen_by
+from wallet_grpc.interceptors.wrapping import Behaviour, Handler, Wrapping, rewrapped
+
+# The wallets that a read is about; it is about one of a caller's own, or it is refused.
+_NAMED: Mapping[str, Callable[[Any], Iterable[str]]] = {
+    "WalletService/GetWallet": lambda asked: [asked.name],
+    "WalletService/BatchGetWallets": lambda asked: asked.names,
+    "TransactionService/ListTransactions": lambda asked: [asked.wallet],
+    "TransactionService/GetStatement": lambda asked: [asked.wallet],
+    "TransactionService/ExportStatement": lambda asked: [asked.wallet],
+    # Without a wallet these lists are of everybody's.
+    "HoldService/ListHolds": lambda asked: [asked.wallet],
+    "ScheduleService/ListWithdrawals": lambda asked: [asked.wallet],
+    "ScheduleService/ListScheduledDeposits": lambda asked: [asked.wallet],
+    "CommissionService/QuoteCommission": lambda asked: [asked.source],
+}
+# What is read by an id of its own, and hangs on wallets: it is enough that one of them is the caller's.
+_HANGING = frozenset(
+    {
+        "TransactionService/GetTransaction",
+        "TransactionService/GetReceipt",
+        "HoldService/GetHold",
+        "ScheduleService/GetWithdrawal",
+        "ScheduleService/GetScheduledDeposit",
+    }
+)
+# Narrowed by the servicer. All other reads are of everybody's, and refused to whoever is confined.
+_NARROWED = frozenset({"WalletService/ListWallets"})
+
+# What tells of a wallet, by the message that it stands in: which wallet, and in which fields.
+_TELLING: Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]] = {
+    "Wallet": (lambda told: told.name, ("balance", "held", "available", "overdraft_limit", "labels")),
+    "Entry": (lambda told: told.wallet, ("balance_after",)),
+    "DepositResponse": (lambda told: told.transaction.destination, ("available",)),
+    "TransferResponse": (lambda told: told.transaction.source, ("source_available",)),
+    "BatchTransferResult": (lambda told: told.transaction.source, ("source_available",)),
+    "PlaceHoldResponse": (lambda told: told.hold.wallet, ("available",)),
+}
+
+
+class Viewing(Wrapping):
+    """Stands between every call and its servicer."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(lambda *_: nullcontext())
+        self._reads = app.reads
+
+    def wrap(self, handler: Handler, method: str) -> Handler:
+        """Look at what is asked for, then at what is told."""
+
+        def run_once(inner: Behaviour, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
+            principal = principal_of(context)
+            if principal.sees_everything:
+                return inner(request, context)
+            self._require(principal, method, request)
+            try:
+                return self._shown(principal, inner(request, context))
+            except InsufficientFunds as refusal:
+                raise seen_by(principal, refusal) from None
+
+        def run_stream(inner: Behaviour, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401  # any message
+            self._require(principal_of(context), method, request)
+            yield from inner(request, context)
+
+        return rewrapped(handler, method, run_once, run_stream, handler.request_deserializer)
+
+    def _require(self, principal: Principal, method: str, request: Any) -> None:  # noqa: ANN401  # any message
+        """Raise ``PermissionMissing`` unless what is read may be seen."""
+        if method not in READS:
+            return
+        call = method.removeprefix("/wallet.v1.")
+        named = [wallet_id(name) for name in _NAMED[call](request)] if call in _NAMED else []
+        if Scope.OPERATIONS not in principal.scopes and any(map(is_system, named)):
+            raise PermissionMissing(Scope.OPERATIONS)
+        if principal.owner is None or call in _NARROWED:
+            return
+        if call in _HANGING:
+            hangs_on = self._reads.wallets_of(resource_uuid(request.name))
+            allowed = bool(self._reads.owned(principal.owner, hangs_on))
+        else:
+            allowed = bool(named) and self._reads.owned(principal.owner, named) == frozenset(named)
+        if not allowed:
+            raise PermissionMissing(OWNER)
+
+    def _shown(self, principal: Principal, response: Message) -> Message:
+        """Leave out of an answer what tells of wallets that may not be read."""
+        telling = [(told, _TELLING[told.DESCRIPTOR.name]) for told in _within(response)]
+        wallets = {wallet_id(wallet_of(told)) for told, (wallet_of, _) in telling}
+        readable = self._readable(principal, wallets)
+        for told, (wallet_of, fields) in telling:
+            if wallet_id(wallet_of(told)) not in readable:
+                for field in fields:
+                    told.ClearField(field)
+        return response
+
+    def _readable(self, principal: Principal, wallets: set[WalletId]) -> frozenset[WalletId]:
+        if Scope.WALLET_READ not in principal.scopes or not wallets:
+            return frozenset()
+        if principal.owner is not None:
+            return self._reads.owned(principal.owner, wallets)
+        return frozenset(one for one in wallets if Scope.OPERATIONS in principal.scopes or not is_system(one))
+
+
+def _within(message: Message) -> Iterator[Message]:
+    """Yield all messages in a message that tell of a wallet, itself among them."""
+    if message.DESCRIPTOR.name in _TELLING:
+        yield message
+    for field, value in message.ListFields():
+        if field.message_type is None or field.message_type.GetOptions().map_entry:
+            continue
+        for one in value if field.is_repeated else (value,):
+            yield from _within(one)
