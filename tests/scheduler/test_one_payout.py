@@ -217,6 +217,27 @@ def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (700, 0)
 
 
+@pytest.mark.parametrize("outcome", ["executed", "failed"])
+def test_payment_that_pends_stays_a_doubt_until_the_bank_has_decided(
+    app: App, stub: Bank, alice: WalletId, outcome: str
+) -> None:
+    """R3, R2: pending is neither a yes nor a no, however old; then the bank's own word counts, once."""
+
+    stub.order("pending", times=None)
+    id_ = schedule(app, alice, 300)
+    pay(app)
+    for round_ in range(1, 4):
+        reconcile(app, round_ * PAST_GRACE)
+        assert (withdrawal(app, id_).state, balance_of(app, IN_TRANSIT)) == (OrderState.IN_DOUBT, 300)
+    stub.settle(id_, outcome)
+    reconcile(app, 4 * PAST_GRACE)
+    reconcile(app, 5 * PAST_GRACE)
+
+    ended = {"executed": (OrderState.SUCCEEDED, 700), "failed": (OrderState.FAILED, 1000)}[outcome]
+    assert (withdrawal(app, id_).state, balance_of(app, alice)) == ended
+    assert (balance_of(app, IN_TRANSIT), stub.posts(id_)) == (0, 1)
+
+
 def test_unknown_payment_is_sent_again_only_after_the_grace_time(app: App, stub: Bank, alice: WalletId) -> None:
     """R4: the bank does not know it; a resend at once could cross the first one on its way."""
 

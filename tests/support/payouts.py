@@ -77,6 +77,10 @@ class Bank:
         """Forget a withdrawal's key; the ledger stays."""
         self._post("/orders/forget", {"key": bank_key(id_)})
 
+    def settle(self, id_: UUID, outcome: str) -> None:
+        """Have a person at the bank decide on what pends: ``executed`` or ``failed``."""
+        self._post("/orders/settle", {"key": bank_key(id_), "outcome": outcome})
+
     def give_back(self, id_: UUID) -> None:
         """Give back what was paid for a withdrawal."""
         self._post("/orders/return", {"key": bank_key(id_)})
