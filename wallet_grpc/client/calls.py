@@ -1,7 +1,8 @@
 """How calls are made: one channel, one deadline, one language, errors typed."""
 
 import json
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -9,12 +10,15 @@ from typing import Any, Self, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from wallet_grpc.client.errors import call_failed
+from wallet_grpc.client.errors import OutcomeUnknown, call_failed, outcome_of
 from wallet_grpc.client.security import Tls, Token
 
 Response = TypeVar("Response", bound=Message)
 
 PAGE = 200
+
+# Ids whose outcome is not known, at the most; the oldest is forgotten first.
+_UNSETTLED_MAX = 10_000
 
 
 class Calls:
@@ -32,6 +36,8 @@ class Calls:
         self._timeout_s = timeout_s
         self._language = (("accept-language", accept_language),) if accept_language is not None else ()
         self._token = token
+        self._unsettled: dict[str, None] = {}
+        self._remembering = threading.Lock()
         options = [
             ("grpc.service_config", _service_config()),
             # A connection of its own: clients that are to spread over servers do not share one.
@@ -64,10 +70,31 @@ class Calls:
         return (*self._language, ("authorization", f"Bearer {token}"))
 
     def _change(self, call: Callable[..., Response], request: Any) -> Response:  # noqa: ANN401  # any request with an id
-        return self._answer(call, request, request.request_id or None)
+        """Make a call that changes something. An id whose outcome stayed unknown is remembered: it may come again."""
+        request_id = request.request_id or None
+        ids = [request_id] if request_id else [item.request_id for item in request.items]
+        try:
+            answer = self._call(call, request)
+        except grpc.RpcError as error:
+            failed = outcome_of(error, request_id, attempted=any(id_ in self._unsettled for id_ in ids))
+            if isinstance(failed, OutcomeUnknown):
+                self._remember(ids)
+            raise failed from None
+        for id_ in ids:
+            self._unsettled.pop(id_, None)
+        return answer
+
+    def _remember(self, ids: Iterable[str]) -> None:
+        with self._remembering:
+            self._unsettled.update(dict.fromkeys(ids))
+            while len(self._unsettled) > _UNSETTLED_MAX:
+                del self._unsettled[next(iter(self._unsettled))]
 
     def _read(self, call: Callable[..., Response], request: Message) -> Response:
-        return self._answer(call, request, None)
+        try:
+            return self._call(call, request)
+        except grpc.RpcError as error:
+            raise call_failed(error, None) from None
 
     def _pages(self, call: Callable[..., Response], request: Any) -> Iterator[Response]:  # noqa: ANN401  # any list request
         """Go on until there is no next page: one that is short or empty need not be the last."""
@@ -89,11 +116,8 @@ class Calls:
         finally:
             answer.cancel()
 
-    def _answer(self, call: Callable[..., Response], request: Message, request_id: str | None) -> Response:
-        try:
-            return call(request, timeout=self._timeout_s, wait_for_ready=True, metadata=self._metadata())
-        except grpc.RpcError as error:
-            raise call_failed(error, request_id) from None
+    def _call(self, call: Callable[..., Response], request: Message) -> Response:
+        return call(request, timeout=self._timeout_s, wait_for_ready=True, metadata=self._metadata())
 
 
 def _service_config() -> str:

@@ -8,11 +8,36 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from wallet.v1.transaction_service_pb2 import BatchTransferResult
 
+REPEATS = "wallet-previous-attempts"
+"""The trailing metadata in which a server says how often the channel had asked before."""
+
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
+# Decided, once and for ever; or, of the last, about another request altogether.
+_FINAL = frozenset(
+    {
+        *("RESOURCE_NOT_FOUND", "RESOURCE_EXISTS", "ETAG_MISMATCH", "CURRENCY_MISMATCH", "WALLET_NOT_ACTIVE"),
+        *("STATE_TRANSITION_FORBIDDEN", "INSUFFICIENT_FUNDS", "LIMIT_EXCEEDED"),
+        "REQUEST_ID_REUSED",
+    }
+)
+# The attempt that was refused so did nothing.
+_THIS_ATTEMPT = frozenset(
+    {
+        *("INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID", "CREDENTIALS_INVALID", "PERMISSION_MISSING"),
+        *("TRANSACTION_CONFLICT", "SERVER_OVERLOADED", "DEADLINE_TOO_SHORT"),
+    }
+)
+# Said by gRPC itself, before a server of ours has seen the call.
+_NOT_SERVED = frozenset({grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED})
+
+
 class CallFailed(Exception):
-    """A call was refused, or its outcome is unknown; ``reason`` says which, see ``docs/errors.md``."""
+    """A call was refused; ``reason`` says why, see ``docs/errors.md``.
+
+    Unless it is an ``OutcomeUnknown``, nothing was done.
+    """
 
     def __init__(
         self,
@@ -40,6 +65,37 @@ class CallFailed(Exception):
         """What happened, for people, in the client's language; empty where the client has none."""
         self.request_id = request_id
         """The id to ask again with; None for reads, and for a batch whose items have their own."""
+
+
+class OutcomeUnknown(CallFailed):
+    """The call may have been done, by this attempt or one before it: ask again with ``request_id``, which finds out."""
+
+
+def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool) -> CallFailed:
+    """Return the error of a call that changes something; *attempted* says that an earlier attempt may have done it.
+
+    The channel's own repeats are such attempts too: the server tells how many there were.
+    """
+    failed = call_failed(error, request_id)
+    if failed.reason in _FINAL:
+        return failed
+    did_nothing = failed.reason in _THIS_ATTEMPT or (not failed.reason and error.code() in _NOT_SERVED)
+    if did_nothing and not attempted and not _repeats(error):
+        return failed
+    return OutcomeUnknown(
+        code=error.code(),
+        reason=failed.reason,
+        message=failed.message,
+        metadata=failed.metadata,
+        violations=failed.violations,
+        localized=failed.localized,
+        request_id=request_id,
+    )
+
+
+def _repeats(error: grpc.RpcError) -> int:
+    """Return how often the channel has asked before this answer came."""
+    return sum(int(item.value) for item in error.trailing_metadata() or () if item.key == REPEATS)
 
 
 def call_failed(error: grpc.RpcError, request_id: str | None) -> CallFailed:

@@ -14,8 +14,10 @@ from wallet_grpc.client.wallets import WalletCalls
 class WalletClient(WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls):
     """Calls one wallet service over one channel, with one method per call.
 
-    Every method raises ``CallFailed``. A method that changes something takes a ``request_id``; without one it makes one
-    up, keeps it across the channel's own retries, and tells it in ``CallFailed.request_id``: ask again with that.
+    Every method raises ``CallFailed`` where it was refused and nothing was done. A method that changes something takes
+    a ``request_id``; without one it makes one up and keeps it across the channel's own retries. Where it is not known
+    whether it was done, the error is an ``OutcomeUnknown``: ask again with its ``request_id``. That is so too where the
+    last attempt surely did nothing, but one before it, of this client's or of its channel's, may have done it.
 
     Where the service wants to know who calls, give a ``token``, or what returns the one that is valid now, or with
     ``tls`` a certificate. Whoever sees a token can use it: send none over a network without ``tls``.

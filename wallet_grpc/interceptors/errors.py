@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import grpc
 from grpc_status import rpc_status
 
+from wallet_core.domain.errors import WalletError
+from wallet_grpc.client.errors import REPEATS
 from wallet_grpc.convert.values import accept_language_of
 from wallet_grpc.descriptors import READS
 from wallet_grpc.errors import CATALOGUE, Kind, public, status_of
@@ -22,10 +24,29 @@ def showing_errors(method: str, context: grpc.ServicerContext) -> Iterator[None]
         shown = status_of(told, read=method in READS, accept_language=accept_language_of(context))
     else:
         return
-    if CATALOGUE[type(told)].kind is Kind.FINAL:
-        # What is final is not asked again, even where its code is one that clients retry.
-        context.set_trailing_metadata((("grpc-retry-pushback-ms", "-1"),))
-    context.abort_with_status(rpc_status.to_status(shown))
+    status = rpc_status.to_status(shown)
+    # Not by abort_with_status, which would put the details in place of the rest.
+    context.set_trailing_metadata((*(status.trailing_metadata or ()), *_pushback(told), *_repeats(context)))
+    context.abort(status.code, status.details)
+
+
+def _pushback(told: WalletError) -> Iterator[tuple[str, str]]:
+    """Say when the channel may ask again: never what is final, whatever its code, and not at once under load.
+
+    For what else stands in the way the channel's own waits, ever longer, are better.
+    """
+    face = CATALOGUE[type(told)]
+    if face.kind is Kind.FINAL:
+        yield "grpc-retry-pushback-ms", "-1"
+    elif face.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        yield "grpc-retry-pushback-ms", str(face.retry_after_ms)
+
+
+def _repeats(context: grpc.ServicerContext) -> Iterator[tuple[str, str]]:
+    """Tell how often the channel has asked before: the refusal of this attempt says nothing of those."""
+    for key, value in context.invocation_metadata():
+        if key == "grpc-previous-rpc-attempts":
+            yield REPEATS, str(value)
 
 
 def errors_interceptor() -> Wrapping:
