@@ -124,6 +124,7 @@ def server_limits(settings: Settings) -> ServerLimits:
         host=settings.grpc_host,
         port=settings.grpc_port,
         threads=settings.grpc_threads,
+        waiting_max=settings.grpc_waiting_max,
         calls_max=settings.grpc_calls_max,
         message_max_bytes=settings.grpc_message_max_bytes,
         exports_max=settings.exports_max,

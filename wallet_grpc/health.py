@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
+from typing import Any
 
 import grpc
 import structlog
@@ -30,7 +31,7 @@ class Health:
         self._ping = ping
         self._interval_s = interval_s
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="health")
-        self._servicer = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._pool)
+        self._servicer = _servicer(self._pool)
         self._stopping = threading.Event()
         self._was_serving: bool | None = None
         self._answered_at = 0.0
@@ -84,3 +85,17 @@ class Health:
         status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
         for service in self._services:
             self._servicer.set(service, status)
+
+
+def _servicer(pool: ThreadPoolExecutor) -> health.HealthServicer:
+    """Return a servicer all of whose calls run on *pool*; the library lends it to watchers only, and to all servers."""
+
+    class Servicer(health.HealthServicer):  # a class for each pool, because the library marks the class
+        def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401, N802  # the library's
+            return super().Check(request, context)
+
+        def Watch(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401, N802  # the library's
+            return super().Watch(*arguments, **named)
+
+    Servicer.Check.experimental_thread_pool = pool  # type: ignore[attr-defined]  # grpcio looks for this mark
+    return Servicer(experimental_non_blocking=True, experimental_thread_pool=pool)

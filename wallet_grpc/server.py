@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from wallet_grpc.health import Health
 from wallet_grpc.interceptors.admission import Admission
 from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.interceptors.errors import errors_interceptor
+from wallet_grpc.interceptors.overload import Overload, Workers
 from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
 from wallet_grpc.interceptors.viewing import Viewing
@@ -48,6 +48,7 @@ class ServerLimits:
     host: str
     port: int
     threads: int
+    waiting_max: int
     calls_max: int
     message_max_bytes: int
     exports_max: int
@@ -73,10 +74,12 @@ def serving(
     Without *authentication* calls are taken from everybody, without *credentials* they come in the clear.
     """
     admission = Admission()
-    workers = ThreadPoolExecutor(limits.threads, thread_name_prefix="grpc")
+    workers = Workers(limits.threads)
+    overload = Overload(workers, limits.waiting_max)
     server = grpc.server(
         workers,
         interceptors=[
+            overload,
             errors_interceptor(),
             request_log_interceptor(),
             admission.interceptor(),
@@ -127,3 +130,4 @@ def serving(
         server.stop(limits.drain_flush_s).wait()
         health.close()
         workers.shutdown(wait=False)
+        overload.close()

@@ -1,0 +1,123 @@
+"""Overload: no more calls wait than the settings say; the others hear so at once, and health goes on answering."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from google.protobuf.message import Message
+from wallet.v1 import transaction_service_pb2 as pb
+from wallet.v1 import wallet_service_pb2 as wallet_pb
+
+from tests.support.asking import Asking
+from tests.support.callers import balance, open_funded, usd
+from tests.support.gathering import locked
+from tests.support.requests import money
+from tests.support.wire import Answer, Wire
+from wallet_core.domain.wallet import WalletId
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.__main__ import server_limits
+from wallet_grpc.client import WalletClient
+from wallet_grpc.server import serving
+from walletctl.local.waiting import wait_until
+
+THREADS, WAITING = 2, 3
+TAKEN = THREADS + WAITING
+ASKED = 3 * TAKEN
+ALICE = "wallets/alice"
+# Far more than it takes, far less than a stuck wallet holds a call up.
+AT_ONCE_S = 1.0
+
+
+@pytest.fixture
+def target(app: App, settings: Settings) -> Iterator[str]:
+    """Serve with two threads and room for three more; a stuck wallet holds calls up for long."""
+    small = {"grpc_threads": THREADS, "grpc_waiting_max": WAITING}
+    with serving(app, server_limits(settings.model_copy(update=small))) as port:
+        target = f"127.0.0.1:{port}"
+        with WalletClient(target) as client:
+            open_funded(client, alice=0)
+        yield target
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Return settings by which a batch waits for a lock for longer than any test takes."""
+    return settings.model_copy(update={"lock_timeout_s": 30.0})
+
+
+def a_deposit() -> Message:
+    """Return a request for one."""
+    return pb.DepositRequest(wallet=ALICE, amount=money(1), request_id=str(uuid4()))
+
+
+def ask(wire: Wire, request: Message) -> Answer:
+    """Deposit."""
+    return wire.call("TransactionService/Deposit", request, timeout_s=30)
+
+
+def fill_up(pool: ThreadPoolExecutor, wire: Wire) -> tuple[list[Future[Answer]], list[Answer]]:
+    """Ask at once for more than the server takes; return what will be answered, and how the rest was turned away."""
+    asked = [pool.submit(ask, wire, a_deposit()) for _ in range(ASKED)]
+    assert wait_until(lambda: sum(one.done() for one in asked) == ASKED - TAKEN, timeout_s=10)
+    return [one for one in asked if not one.done()], [one.result() for one in asked if one.done()]
+
+
+def ask_for_nothing(wire: Wire) -> Answer:
+    """Read a wallet, but do not wait long for it."""
+    return wire.call("WalletService/GetWallet", wallet_pb.GetWalletRequest(name=ALICE), timeout_s=0.5)
+
+
+def test_what_would_wait_too_long_is_turned_away_at_once_and_the_rest_is_done(target: str, settings: Settings) -> None:
+    """SERVER_OVERLOADED with RetryInfo, on every method, streams too; asked again with its id, it is done once."""
+
+    with Asking(target) as asking, ThreadPoolExecutor(ASKED) as pool, WalletClient(target) as client:
+        with locked(settings.required_database_url(), WalletId("alice")):
+            taken, refused = fill_up(pool, asking)
+            late = a_deposit()
+            started_at = monotonic()
+            refused += [ask(asking, late) for _ in range(20)]
+            took_s = (monotonic() - started_at) / 20
+            stream = asking.call("TransactionService/ExportStatement", b"")
+            healthy = client.is_serving(AT_ONCE_S)
+        answers = [future.result(30) for future in taken]
+        again = asking.insist(late)
+        left = balance(client, "alice")
+
+    assert {(one.code, one.reason) for one in [*refused, stream]} == {("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")}
+    assert all(one.retry_ms for one in refused)
+    assert took_s < AT_ONCE_S
+    assert healthy
+    assert [one.code for one in answers] == ["OK"] * TAKEN
+    assert again.code == "OK"
+    assert left == TAKEN + 1
+
+
+def test_our_client_comes_through_once_there_is_room(target: str, settings: Settings) -> None:
+    """It waits as it is told and asks again: its caller hears of nothing but an answer."""
+
+    with Asking(target) as asking, ThreadPoolExecutor(ASKED + 1) as pool, WalletClient(target) as client:
+        with locked(settings.required_database_url(), WalletId("alice")):
+            taken, _ = fill_up(pool, asking)
+            ours: Future[Any] = pool.submit(client.deposit, ALICE, usd(5))
+            assert ask_for_nothing(asking).reason == "SERVER_OVERLOADED"
+            assert not ours.done()
+        assert ours.result(30).transaction.amount.minor_units == 5
+        assert [future.result(30).code for future in taken] == ["OK"] * TAKEN
+
+
+def test_callers_that_leave_make_room_for_others(target: str, settings: Settings) -> None:
+    """A call whose caller is gone while it waits is not counted for ever."""
+
+    with Asking(target) as asking, ThreadPoolExecutor(TAKEN) as pool:
+        with locked(settings.required_database_url(), WalletId("alice")):
+            impatient = [
+                pool.submit(asking.call, "TransactionService/Deposit", a_deposit(), timeout_s=0.5) for _ in range(TAKEN)
+            ]
+            assert {future.result(30).code for future in impatient} == {"DEADLINE_EXCEEDED"}
+        assert wait_until(lambda: ask_for_nothing(asking).code == "OK", timeout_s=10)
+        for _ in range(3 * TAKEN):
+            assert ask_for_nothing(asking).code == "OK"
