@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     grpc_port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     grpc_threads: PositiveInt = Field(80, description="calls worked on at once, and so in one commit")
     grpc_waiting_max: PositiveInt = Field(320, description="calls that wait for one of those, then SERVER_OVERLOADED")
+    caller_calls_per_s: PositiveInt | None = Field(
+        None, description="calls a second that one caller may make of a process, then RATE_LIMITED; none: any number"
+    )
     grpc_message_max_bytes: PositiveInt = Field(1 << 20, description="the largest request")
     grpc_calls_max: PositiveInt = Field(2000, description="calls accepted at once, a high backstop")
     exports_max: PositiveInt = Field(8, description="statements exported at once; each holds a thread")

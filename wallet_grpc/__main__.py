@@ -125,6 +125,7 @@ def server_limits(settings: Settings) -> ServerLimits:
         port=settings.grpc_port,
         threads=settings.grpc_threads,
         waiting_max=settings.grpc_waiting_max,
+        caller_calls_per_s=settings.caller_calls_per_s,
         calls_max=settings.grpc_calls_max,
         message_max_bytes=settings.grpc_message_max_bytes,
         exports_max=settings.exports_max,

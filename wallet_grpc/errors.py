@@ -52,6 +52,10 @@ class CredentialsInvalid(errors.NotServed):
     because: str
 
 
+class RateLimited(errors.NotServed):
+    """The calling system makes more calls a second than it may."""
+
+
 @dataclass
 class Defect(errors.NotServed):
     """Something went wrong inside the service; the operators find it under this id."""
@@ -189,6 +193,12 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         reason=ErrorReason.ERROR_REASON_SERVER_OVERLOADED,
         kind=Kind.THIS_ATTEMPT,
         retry_after_ms=200,
+    ),
+    RateLimited: Face(
+        code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+        reason=ErrorReason.ERROR_REASON_RATE_LIMITED,
+        kind=Kind.THIS_ATTEMPT,
+        retry_after_ms=500,
     ),
     errors.DeadlineTooShort: Face(
         code=grpc.StatusCode.DEADLINE_EXCEEDED,

@@ -21,6 +21,7 @@ from wallet_grpc.interceptors.admission import Admission
 from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.interceptors.errors import errors_interceptor
 from wallet_grpc.interceptors.overload import Overload, Workers
+from wallet_grpc.interceptors.rates import Rates
 from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
 from wallet_grpc.interceptors.viewing import Viewing
@@ -49,6 +50,7 @@ class ServerLimits:
     port: int
     threads: int
     waiting_max: int
+    caller_calls_per_s: int | None
     calls_max: int
     message_max_bytes: int
     exports_max: int
@@ -84,6 +86,7 @@ def serving(
             request_log_interceptor(),
             admission.interceptor(),
             (authentication or Authentication()).interceptor(),
+            *([Rates(limits.caller_calls_per_s).interceptor()] if limits.caller_calls_per_s else []),
             ValidationInterceptor(),
             Viewing(app),
         ],

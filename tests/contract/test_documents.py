@@ -8,7 +8,7 @@ from wallet.v1.error_reason_pb2 import ErrorReason
 from wallet_core.domain import errors
 from wallet_core.domain.order import CREDIT_TRANSITIONS, TRANSITIONS
 from wallet_grpc.descriptors import READS
-from wallet_grpc.errors import CATALOGUE, CredentialsInvalid, Defect, Face, InvalidFields, PageTokenInvalid
+from wallet_grpc.errors import CATALOGUE, CredentialsInvalid, Defect, Face, InvalidFields, PageTokenInvalid, RateLimited
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,6 +36,7 @@ EXAMPLES: list[errors.WalletError] = [
     errors.ServerDraining(),
     Defect(),
     CredentialsInvalid("because"),
+    RateLimited(),
     errors.PermissionMissing("money.transfer"),
 ]
 

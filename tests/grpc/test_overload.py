@@ -6,6 +6,8 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
+import jwt
+import psycopg
 import pytest
 from google.protobuf.message import Message
 from wallet.v1 import transaction_service_pb2 as pb
@@ -14,14 +16,17 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from tests.support.asking import Asking
 from tests.support.callers import balance, open_funded, usd
 from tests.support.gathering import locked
+from tests.support.issuer import bearer, standard
 from tests.support.requests import money
 from tests.support.wire import Answer, Wire
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.__main__ import server_limits
+from wallet_grpc.__main__ import authentication, server_limits
+from wallet_grpc.access import Scope
 from wallet_grpc.client import WalletClient
 from wallet_grpc.server import serving
+from wallet_grpc.tokens import DEVELOPMENT_ISSUER
 from walletctl.local.waiting import wait_until
 
 THREADS, WAITING = 2, 3
@@ -121,3 +126,31 @@ def test_callers_that_leave_make_room_for_others(target: str, settings: Settings
         assert wait_until(lambda: ask_for_nothing(asking).code == "OK", timeout_s=10)
         for _ in range(3 * TAKEN):
             assert ask_for_nothing(asking).code == "OK"
+
+
+def test_a_caller_that_runs_wild_is_held_back_and_the_others_are_not(
+    app: App, settings: Settings, owner: psycopg.Connection
+) -> None:
+    """RATE_LIMITED with RetryInfo before anything is done; our client waits as it is told, and all is done once."""
+
+    secret = "a-secret-of-more-than-32-characters"
+    guarded = Settings(**{**settings.model_dump(), "auth_dev_secret": secret, "caller_calls_per_s": 5})
+
+    def as_(client: str) -> tuple[tuple[str, str]]:
+        claims = {"client_id": client, "scope": " ".join(Scope), **standard(), "iss": DEVELOPMENT_ISSUER}
+        return bearer(jwt.encode(claims, secret, algorithm="HS256"))
+
+    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+        target = f"127.0.0.1:{port}"
+        with Asking(target, metadata=as_("wild")) as wild, Asking(target, metadata=as_("calm")) as calm:
+            answers = [wild.call("WalletService/ListWallets", b"") for _ in range(30)]
+            others = [calm.call("WalletService/ListWallets", b"") for _ in range(3)]
+        with WalletClient(target, token=as_("ours")[0][1].removeprefix("Bearer ")) as client:
+            open_funded(client, alice=0)
+            for _ in range(8):
+                client.deposit(ALICE, usd(1))
+
+    assert {(one.code, one.reason) for one in answers} == {("OK", ""), ("RESOURCE_EXHAUSTED", "RATE_LIMITED")}
+    assert all(one.retry_ms for one in answers if one.reason)
+    assert [one.code for one in others] == ["OK"] * 3
+    assert owner.execute("SELECT balance FROM wallets WHERE id = 'alice'").fetchone() == (8,)

@@ -26,7 +26,7 @@ _FINAL = frozenset(
 _THIS_ATTEMPT = frozenset(
     {
         *("INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID", "CREDENTIALS_INVALID", "PERMISSION_MISSING"),
-        *("TRANSACTION_CONFLICT", "SERVER_OVERLOADED", "DEADLINE_TOO_SHORT"),
+        *("TRANSACTION_CONFLICT", "SERVER_OVERLOADED", "DEADLINE_TOO_SHORT", "RATE_LIMITED"),
     }
 )
 # Said by gRPC itself, before a server of ours has seen the call.

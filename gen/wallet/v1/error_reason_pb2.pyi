@@ -129,6 +129,11 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     certificate, or with one that is not valid here.
     Code: `UNAUTHENTICATED`. Kind: this attempt.
     """
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 22
+    """The calling system makes more calls a second than it may.
+    Code: `RESOURCE_EXHAUSTED`. Kind: this attempt. Carries
+    `google.rpc.RetryInfo`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The values of `google.rpc.ErrorInfo.reason` in the error domain
@@ -256,4 +261,9 @@ ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 21
 """It is not known who is calling: the call came without a token or a
 certificate, or with one that is not valid here.
 Code: `UNAUTHENTICATED`. Kind: this attempt.
+"""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 22
+"""The calling system makes more calls a second than it may.
+Code: `RESOURCE_EXHAUSTED`. Kind: this attempt. Carries
+`google.rpc.RetryInfo`.
 """
