@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     export_longest_s: Seconds = Field(600.0, description="then an export is cut off, also one that nobody reads")
     page_max_bytes: PositiveInt = Field(3 << 20, description="a page ends here; clients take 4 MiB unless told more")
     grpc_reflection: bool = Field(True, description="let grpcurl and buf list the services")  # noqa: FBT003  # pydantic's form
+    deadline_min_s: Seconds = Field(0.005, description="with less time left a call is refused: DEADLINE_TOO_SHORT")
     deadline_max_s: Seconds = Field(30.0, description="the deadline of a call that brings none or a longer one")
     health_interval_s: Seconds = Field(1.0, description="how often the database is asked for the health answer")
     drain_delay_s: float = Field(

@@ -131,6 +131,7 @@ def server_limits(settings: Settings) -> ServerLimits:
         exports_max=settings.exports_max,
         export_longest_s=settings.export_longest_s,
         page_max_bytes=settings.page_max_bytes,
+        deadline_min_s=settings.deadline_min_s,
         deadline_max_s=settings.deadline_max_s,
         health_interval_s=settings.health_interval_s,
         drain_delay_s=settings.drain_delay_s,

@@ -56,6 +56,7 @@ class ServerLimits:
     exports_max: int
     export_longest_s: float
     page_max_bytes: int
+    deadline_min_s: float
     deadline_max_s: float
     health_interval_s: float
     drain_delay_s: float
@@ -75,7 +76,7 @@ def serving(
 
     Without *authentication* calls are taken from everybody, without *credentials* they come in the clear.
     """
-    admission = Admission()
+    admission = Admission(limits.deadline_min_s)
     workers = Workers(limits.threads)
     overload = Overload(workers, limits.waiting_max)
     server = grpc.server(

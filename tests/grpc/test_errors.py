@@ -226,6 +226,22 @@ def test_a_stuck_wallet_delays_only_its_own(client: WalletClient, wire: Wire, ow
     assert (again.replayed, again.source_available.minor_units) == (False, 7)
 
 
+def test_a_call_with_too_little_time_is_refused_at_entry(
+    app: App, settings: Settings, owner: psycopg.Connection
+) -> None:
+    """DEADLINE_TOO_SHORT, before its request is read; one without a deadline has all the time that there is."""
+
+    hasty = settings.model_copy(update={"deadline_min_s": 30.0})
+    with serving(app, server_limits(hasty)) as port, Wire(f"127.0.0.1:{port}") as wire:
+        before = everything(owner)
+        answer = wire.call("WalletService/CreateWallet", b"\xff", timeout_s=20)
+        unbounded = wire.call("WalletService/CreateWallet", b"\xff", timeout_s=None)
+
+    assert (answer.code, answer.reason) == ("DEADLINE_EXCEEDED", "DEADLINE_TOO_SHORT")
+    assert unbounded.reason == "INVALID_FIELDS"
+    assert everything(owner) == before
+
+
 def test_a_deadline_that_passes_in_line_leaves_nothing(
     app: App, client: WalletClient, owner: psycopg.Connection
 ) -> None:

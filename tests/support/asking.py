@@ -66,7 +66,7 @@ class Asking(Wire):
         super().__init__(target, metadata=metadata)
         self.target = target
 
-    def call(self, method: str, request: bytes | Message, *, timeout_s: float = 20.0) -> Answer:
+    def call(self, method: str, request: bytes | Message, *, timeout_s: float | None = 20.0) -> Answer:
         """Call a method; of a stream the answer has the last message that came."""
         if method not in _STREAMS:
             return super().call(method, request, timeout_s=timeout_s)

@@ -64,7 +64,7 @@ class Wire:
     ) -> None:
         self._channel.close()
 
-    def call(self, method: str, request: bytes | Message, *, timeout_s: float = 10.0) -> Answer:
+    def call(self, method: str, request: bytes | Message, *, timeout_s: float | None = 10.0) -> Answer:
         """Call ``TransactionService/Deposit`` or the like with bytes, or with a message's bytes."""
         sent = request if isinstance(request, bytes) else request.SerializeToString()
         call = self._channel.unary_unary(f"/wallet.v1.{method}", request_serializer=_same, response_deserializer=_same)

@@ -1,4 +1,4 @@
-"""Counts the calls under way, and turns new ones away once the server drains."""
+"""Counts the calls under way; turns new ones away once the server drains, and those that come too late."""
 
 import threading
 from collections.abc import Iterator
@@ -6,22 +6,25 @@ from contextlib import contextmanager
 
 import grpc
 
-from wallet_core.domain.errors import ServerDraining
+from wallet_core.domain.errors import DeadlineTooShort, ServerDraining
 from wallet_grpc.interceptors.wrapping import Wrapping
 
 
 class Admission:
     """How many calls are under way, and whether more are let in."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline_min_s: float) -> None:
+        self._deadline_min_s = deadline_min_s
         self._changed = threading.Condition()
         self._under_way = 0
         self._draining = False
 
     @contextmanager
     def admitted(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
-        """Let a call in, or raise ``ServerDraining``."""
-        del method, context
+        """Let a call in, or raise ``ServerDraining``, or ``DeadlineTooShort`` where its caller leaves too soon."""
+        del method
+        if context.time_remaining() < self._deadline_min_s:
+            raise DeadlineTooShort
         self._enter()
         try:
             yield
