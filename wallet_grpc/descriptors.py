@@ -32,3 +32,11 @@ READS = frozenset(
     for method in service.methods
     if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
 )
+
+# Methods that are answered in a stream.
+STREAMS = frozenset(
+    f"/{service.full_name}/{method.name}"
+    for service in _SERVICES
+    for method in service.methods
+    if method.server_streaming
+)

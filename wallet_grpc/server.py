@@ -19,6 +19,7 @@ from wallet_grpc.descriptors import SERVICES
 from wallet_grpc.health import Health
 from wallet_grpc.interceptors.admission import Admission
 from wallet_grpc.interceptors.auth import Authentication
+from wallet_grpc.interceptors.deadlines import deadlines_interceptor
 from wallet_grpc.interceptors.errors import errors_interceptor
 from wallet_grpc.interceptors.overload import Overload, Workers
 from wallet_grpc.interceptors.rates import Rates
@@ -88,6 +89,7 @@ def serving(
             admission.interceptor(),
             (authentication or Authentication()).interceptor(),
             *([Rates(limits.caller_calls_per_s).interceptor()] if limits.caller_calls_per_s else []),
+            deadlines_interceptor(limits.deadline_max_s),
             ValidationInterceptor(),
             Viewing(app),
         ],

@@ -15,12 +15,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from structlog.testing import capture_logs
 from wallet.v1 import schedule_service_pb2 as schedule_pb
 from wallet.v1 import transaction_service_pb2 as pb
+from wallet.v1 import wallet_service_pb2 as wallet_pb
 from wallet.v1.error_reason_pb2 import ErrorReason
 from wallet.v1.money_pb2 import Money
 
 from tests.support import books
 from tests.support.callers import everything, open_funded, refusal, usd
 from tests.support.database import Database
+from tests.support.gathering import waiting_backends
 from tests.support.together import together
 from tests.support.wire import Wire
 from wallet_core.bootstrap import open_app
@@ -240,6 +242,30 @@ def test_a_call_with_too_little_time_is_refused_at_entry(
     assert (answer.code, answer.reason) == ("DEADLINE_EXCEEDED", "DEADLINE_TOO_SHORT")
     assert unbounded.reason == "INVALID_FIELDS"
     assert everything(owner) == before
+
+
+def test_a_read_does_not_go_on_once_its_caller_has_left(settings: Settings, owner: psycopg.Connection) -> None:
+    """The database gives it up soon after, though it could wait for long; the next caller waits as long as it likes."""
+
+    patient = settings.model_copy(update={"lock_timeout_s": 30.0, "statement_timeout_s": 30.0})
+
+    def are_waiting(count: int) -> bool:
+        return len(waiting_backends(settings.required_database_url())) == count
+
+    with open_app(patient, name="patient") as app, serving(app, server_limits(patient)) as port:
+        target = f"127.0.0.1:{port}"
+        with WalletClient(target) as client, Wire(target) as wire, ThreadPoolExecutor(2) as pool:
+            open_funded(client, alice=10)
+            get = wallet_pb.GetWalletRequest(name="wallets/alice")
+            with owner.transaction():
+                owner.execute("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
+                hasty = pool.submit(wire.call, "WalletService/GetWallet", get, timeout_s=0.4)
+                assert wait_until(lambda: are_waiting(1), timeout_s=10)
+                assert hasty.result(10).code == "DEADLINE_EXCEEDED"
+                assert wait_until(lambda: are_waiting(0), timeout_s=5)
+                calm = pool.submit(wire.call, "WalletService/GetWallet", get, timeout_s=25)
+                assert wait_until(lambda: are_waiting(1), timeout_s=10)
+            assert calm.result(20).code == "OK"
 
 
 def test_a_deadline_that_passes_in_line_leaves_nothing(

@@ -18,10 +18,22 @@ from wallet_core.domain.errors import (
     TransactionConflict,
 )
 from wallet_core.domain.wallet import WalletId, wallet_name
+from wallet_core.patience import patience_left
 from wallet_core.storage.errors import batch_error
 from wallet_core.storage.tables import wallets
 
 Result = TypeVar("Result")
+
+# Statement timeouts; who waits longer than the longest is held to what the connection was opened with.
+_STEPS_MS = (100, 250, 500, 1000, 2000, 4000, 8000)
+_STEP = "statement_timeout_ms"
+_SET_STEP = """
+SELECT set_config(
+    'statement_timeout', coalesce(least(%(wanted)s::bigint, nullif(reset_val::bigint, 0)), 0)::text, false
+)
+FROM pg_settings
+WHERE name = 'statement_timeout'
+"""
 
 
 @dataclass(frozen=True)
@@ -45,11 +57,25 @@ class Reader:
     def _read_once(self, read: Callable[[Connection], Result]) -> Result:
         try:
             with self.engine.connect() as tx:
+                _heed_patience(tx)
                 # One snapshot for all statements of a read.
                 tx.execution_options(isolation_level="REPEATABLE READ")
                 return read(tx)
         except PoolTimeout:
             raise ServerOverloaded from None
+
+
+def _heed_patience(tx: Connection) -> None:
+    """Have the database give up what its caller will not wait for.
+
+    In steps, which a connection keeps: most callers wait equally long, and to say so each time costs a round trip.
+    """
+    left_s = patience_left()
+    wanted = None if left_s is None else next((step for step in _STEPS_MS if step >= left_s * 1000), None)
+    if tx.info.get(_STEP) != wanted:
+        tx.exec_driver_sql(_SET_STEP, {"wanted": wanted})
+        tx.commit()
+        tx.info[_STEP] = wanted
 
 
 def wallet_key(tx: Connection, wallet: WalletId) -> int:
