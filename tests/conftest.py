@@ -22,8 +22,8 @@ from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, read_settings
 from wallet_core.storage.verify import verify
 from wallet_core.usecases.app import App
-from wallet_grpc.__main__ import server_limits
 from wallet_grpc.client import WalletClient
+from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 from walletctl.local.postgres import LocalPostgres
 

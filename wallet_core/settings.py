@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     # The gRPC server.
     grpc_host: str = Field("127.0.0.1", description="address to listen on")
     grpc_port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    grpc_workers: PositiveInt = Field(1, description="processes that serve on the port; each has pools of its own")
     grpc_threads: PositiveInt = Field(80, description="calls worked on at once, and so in one commit")
     grpc_waiting_max: PositiveInt = Field(320, description="calls that wait for one of those, then SERVER_OVERLOADED")
     caller_calls_per_s: PositiveInt | None = Field(

@@ -49,6 +49,7 @@ class ServerLimits:
 
     host: str
     port: int
+    shares_port: bool
     threads: int
     waiting_max: int
     caller_calls_per_s: int | None
@@ -94,7 +95,8 @@ def serving(
             Viewing(app),
         ],
         options=[
-            ("grpc.so_reuseport", 0),  # two servers on one port must be asked for, not happen
+            # Two servers on one port must be asked for, not happen.
+            ("grpc.so_reuseport", int(limits.shares_port)),
             ("grpc.max_receive_message_length", limits.message_max_bytes),
         ],
         maximum_concurrent_rpcs=limits.calls_max,

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.__main__ import authentication, credentials, server_limits
+from wallet_grpc.process import authentication, credentials, server_limits
 from wallet_grpc.server import serving
 from walletctl.__main__ import cli
 

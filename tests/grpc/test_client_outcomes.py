@@ -23,10 +23,10 @@ from wallet_core.domain.errors import (
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.__main__ import server_limits
 from wallet_grpc.client import CallFailed, OutcomeUnknown, WalletClient
 from wallet_grpc.client import errors as client_errors
 from wallet_grpc.errors import CATALOGUE, CredentialsInvalid, Kind
+from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 
 ALICE = "wallets/alice"

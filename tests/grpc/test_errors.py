@@ -34,9 +34,9 @@ from wallet_core.settings import Settings
 from wallet_core.storage.engine import transaction
 from wallet_core.storage.reads import Reads
 from wallet_core.usecases.app import App, new_id
-from wallet_grpc.__main__ import server_limits
 from wallet_grpc.client import WalletClient
 from wallet_grpc.errors import CATALOGUE, CredentialsInvalid, Defect, InvalidFields, PageTokenInvalid, RateLimited
+from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 from walletctl.local.waiting import wait_until
 

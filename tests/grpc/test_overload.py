@@ -22,9 +22,9 @@ from tests.support.wire import Answer, Wire
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.__main__ import authentication, server_limits
 from wallet_grpc.access import Scope
 from wallet_grpc.client import WalletClient
+from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
 from wallet_grpc.tokens import DEVELOPMENT_ISSUER
 from walletctl.local.waiting import wait_until

@@ -26,8 +26,8 @@ from tests.support.requests import money, stamp
 from tests.support.wire import Answer, all_methods, path_of
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.__main__ import authentication, server_limits
 from wallet_grpc.access import SCOPES, Scope
+from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
 
 ALL = " ".join(Scope)

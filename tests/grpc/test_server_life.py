@@ -27,9 +27,9 @@ from tests.support.loaded_server import Load, server_process, start
 from tests.support.wire import Wire
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
-from wallet_grpc.__main__ import server_limits
 from wallet_grpc.client import WalletClient
 from wallet_grpc.descriptors import SERVICES
+from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 from walletctl.local.waiting import wait_until
 

@@ -12,8 +12,8 @@ import trustme
 from tests.support.issuer import ISSUER, Issuer
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.__main__ import authentication, credentials, server_limits
 from wallet_grpc.client import CallFailed, Tls, WalletClient
+from wallet_grpc.process import authentication, credentials, server_limits
 from wallet_grpc.server import serving
 from wallet_grpc.tls import CertificateUnusable
 from walletctl.local.waiting import wait_until

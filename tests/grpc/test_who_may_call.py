@@ -23,11 +23,11 @@ from tests.support.requests import money
 from tests.support.wire import Answer, all_methods, path_of
 from wallet_core.settings import Settings, SettingsError
 from wallet_core.usecases.app import App
-from wallet_grpc.__main__ import authentication, require_production, server_limits
 from wallet_grpc.access import SCOPES, Scope
 from wallet_grpc.client import CallFailed, WalletClient
 from wallet_grpc.errors import CredentialsInvalid
 from wallet_grpc.keys import KeysUnreadable
+from wallet_grpc.process import authentication, require_production, server_limits
 from wallet_grpc.server import serving
 from wallet_grpc.tokens import Tokens
 

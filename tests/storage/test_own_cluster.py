@@ -13,8 +13,8 @@ from tests.conftest import FAST
 from tests.support.books import balance_of, open_wallet
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.settings import read_settings
-from wallet_grpc.__main__ import server_limits
 from wallet_grpc.client import WalletClient
+from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until

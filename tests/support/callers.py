@@ -12,8 +12,8 @@ from psycopg import sql
 
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
-from wallet_grpc.__main__ import server_limits
 from wallet_grpc.client import Amount, CallFailed, WalletClient
+from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 
 Result = TypeVar("Result")

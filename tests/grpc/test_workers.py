@@ -1,0 +1,147 @@
+"""Several server processes on one port: all serve, a dead one is replaced, and none outlives its supervisor."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import FAST
+from tests.support.callers import balance, open_funded, usd
+from tests.support.database import Database
+from tests.support.processes import environment, process
+from wallet_grpc.client import WalletClient
+from walletctl.local.waiting import wait_until
+
+WORKERS = 2
+
+
+@dataclass
+class Server:
+    """A server of several processes, and what they have logged."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines that tell of this."""
+        lines = (line for line in self.log.read_text().splitlines() if line.startswith("{"))
+        return [line for line in map(json.loads, lines) if line["event"] == event]
+
+    def until_told(self, event: str, times: int = 1) -> list[dict[str, Any]]:
+        """Wait until this was told so often; return the lines."""
+        assert wait_until(lambda: len(self.told(event)) >= times, timeout_s=30), self.log.read_text()
+        return self.told(event)
+
+    @property
+    def target(self) -> str:
+        """Where it is."""
+        return f"127.0.0.1:{self.until_told('serving')[0]['port']}"
+
+    @property
+    def pids(self) -> list[int]:
+        """The worker processes, those that died among them."""
+        return [line["pid"] for line in self.told("worker started")]
+
+
+@pytest.fixture
+def server(own_database: Database, tmp_path: Path) -> Iterator[Server]:
+    """Start two processes on a free port."""
+    log = tmp_path / "log"
+    settings = environment({**FAST, "database_url": own_database.url, "log_level": "INFO"})
+    with process(["-m", "wallet_grpc", "--workers", str(WORKERS)], env=settings, log=log) as child:
+        server = Server(child, log)
+        server.until_told("serving")
+        yield server
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process is there and no mere entry."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def call_from_many(target: str, calls: int) -> None:
+    """Deposit one by one, each over a connection of its own, so that the kernel chooses who answers."""
+    for _ in range(calls):
+        with WalletClient(target) as client:
+            client.deposit("wallets/alice", usd(1))
+
+
+def test_connections_are_spread_and_sigterm_ends_all(server: Server) -> None:
+    """Every process starts, health says SERVING, and nothing is left behind."""
+
+    with WalletClient(server.target) as client:
+        assert client.is_serving(5)
+        open_funded(client, alice=0)
+        call_from_many(server.target, 20)
+        assert balance(client, "alice") == 20
+    pids = server.pids
+    assert len(set(pids)) == WORKERS
+    assert all(map(is_alive, pids))
+    server.process.send_signal(signal.SIGTERM)
+
+    assert server.process.wait(30) == 0, server.log.read_text()
+    assert not any(map(is_alive, pids))
+    assert len(server.told("drained")) == WORKERS
+
+
+def test_one_that_is_killed_is_replaced_and_no_call_is_lost(server: Server) -> None:
+    """Our client asks again; what it was told is in the books, once."""
+
+    with WalletClient(server.target) as client:
+        open_funded(client, alice=0)
+    killed = server.pids[0]
+    for round_ in range(1, 4):
+        os.kill(killed, signal.SIGKILL)
+        call_from_many(server.target, 10)
+        server.until_told("worker died", round_)
+        killed = server.until_told("worker started", WORKERS + round_)[-1]["pid"]
+
+    with WalletClient(server.target) as client:
+        assert balance(client, "alice") == 30
+    assert wait_until(lambda: sum(map(is_alive, server.pids)) == WORKERS, timeout_s=10)
+    assert [line["code"] for line in server.told("worker died")] == [-signal.SIGKILL] * 3
+
+
+def test_none_outlives_a_supervisor_that_is_killed(server: Server) -> None:
+    """They see that it is gone, and drain."""
+
+    pids = server.pids
+    server.process.kill()
+    server.process.wait()
+
+    assert wait_until(lambda: not any(map(is_alive, pids)), timeout_s=20)
+
+
+def test_a_worker_that_cannot_serve_ends_the_start(own_database: Database, tmp_path: Path) -> None:
+    """Exit code 1 and the worker's own words, once is enough; the other is ended too."""
+
+    log = tmp_path / "log"
+    missing = tmp_path / "missing.pem"
+    settings = environment({**FAST, "database_url": own_database.url, "tls_certificate": missing, "tls_key": missing})
+    with process(["-m", "wallet_grpc", "--workers", "2"], env=settings, log=log) as child:
+        assert child.wait(30) == 1, log.read_text()
+
+    assert "wallet-grpc cannot start: " in log.read_text()
+    assert str(missing) in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_port_that_is_taken_is_told(server: Server, own_database: Database, tmp_path: Path) -> None:
+    """A single server does not join several: that must be asked for."""
+
+    log = tmp_path / "other"
+    port = server.target.rpartition(":")[2]
+    settings = environment({**FAST, "database_url": own_database.url, "grpc_port": port})
+    with process(["-m", "wallet_grpc"], env=settings, log=log) as child:
+        assert child.wait(30) == 1
+
+    assert "cannot be listened on" in log.read_text()

@@ -1,0 +1,186 @@
+"""The server process: ``python -m wallet_grpc [--workers N]``. Settings come from the environment."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+
+import grpc
+import structlog
+
+from wallet_core.bootstrap import open_app
+from wallet_core.domain.errors import NotServed, cause_of
+from wallet_core.logs import set_up_logs
+from wallet_core.settings import Settings, SettingsError, read_settings
+from wallet_grpc.access import Principal, Scope
+from wallet_grpc.interceptors.auth import Authentication
+from wallet_grpc.keys import KeyLimits, KeySet, KeysUnreadable
+from wallet_grpc.server import CannotListen, ServerLimits, serving
+from wallet_grpc.supervisor import Supervisor, WorkerFailed, held_port, stop_with_parent
+from wallet_grpc.tls import CertificateFiles, CertificateUnusable, server_credentials
+from wallet_grpc.tokens import DEVELOPMENT_ISSUER, Tokens
+
+_log = structlog.get_logger("wallet.server")
+
+# What ending takes beside draining.
+_ENDING_S = 5.0
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; then drain and return 0."""
+    stopping = _told_to_stop()
+    try:
+        settings = _settings(sys.argv[1:])
+        require_production(settings)
+        set_up_logs(settings.log_level)
+        if settings.grpc_workers == 1:
+            return _serve(settings, stopping, lambda port: _log.info("serving", host=settings.grpc_host, port=port))
+        with held_port(settings.grpc_host, settings.grpc_port) as port:
+            supervisor = Supervisor(partial(work, settings), port, settings.grpc_workers, stopping)
+            supervisor.run(settings.drain_delay_s + settings.drain_grace_s + settings.drain_flush_s + _ENDING_S)
+    except WorkerFailed:
+        return 1
+    except (SettingsError, CannotListen) as error:
+        return _cannot_start(error)
+    return 0
+
+
+def work(settings: Settings, port: int, begun: Connection) -> None:
+    """Serve as one of several processes on a port, until the supervisor says so or is gone."""
+    stopping = _told_to_stop()
+    stop_with_parent(stopping)
+    set_up_logs(settings.log_level)
+    sys.exit(_serve(settings.model_copy(update={"grpc_port": port}), stopping, begun.send))
+
+
+def _serve(settings: Settings, stopping: threading.Event, begun: Callable[[int], None]) -> int:
+    try:
+        with (
+            open_app(settings, name="wallet-grpc", stopping=stopping) as app,
+            serving(app, server_limits(settings), authentication(settings), credentials(settings)) as port,
+        ):
+            begun(port)
+            stopping.wait()
+            _log.info("draining")
+    except (SettingsError, NotServed, CannotListen, KeysUnreadable, CertificateUnusable) as error:
+        return 0 if stopping.is_set() else _cannot_start(error)
+    return 0
+
+
+def _settings(arguments: list[str]) -> Settings:
+    parser = argparse.ArgumentParser(prog="python -m wallet_grpc", description="Serve the wallet service over gRPC.")
+    parser.add_argument("--workers", type=int, help="processes on the one port; WALLET_GRPC_WORKERS otherwise")
+    workers = parser.parse_args(arguments).workers
+    return read_settings() if workers is None else read_settings(grpc_workers=workers)
+
+
+def _told_to_stop() -> threading.Event:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+def _cannot_start(error: Exception) -> int:
+    sys.stderr.write(f"wallet-grpc cannot start: {cause_of(error)}\n")
+    return 1
+
+
+def require_production(settings: Settings) -> None:
+    """Raise ``SettingsError``, naming everything that a production lacks, or has and must not."""
+    if settings.mode != "production":
+        return
+    wrong = {
+        "WALLET_DATABASE_URL is not set": settings.database_url is None,
+        "WALLET_TLS_CERTIFICATE and WALLET_TLS_KEY are not set": settings.tls_certificate is None,
+        "neither WALLET_AUTH_KEYS (tokens) nor WALLET_TLS_CLIENT_CA (certificates) is set": (
+            settings.auth_keys is None and settings.tls_client_ca is None
+        ),
+        "WALLET_AUTH_KEYS is not an https:// address or a file": (settings.auth_keys or "").startswith("http://"),
+        "WALLET_CALLERS names nobody": not settings.callers,
+        "WALLET_AUTH_DEV_SECRET is set, which is for development only": settings.auth_dev_secret is not None,
+    }
+    if any(wrong.values()):
+        raise SettingsError(f"WALLET_MODE is production, but {'; '.join(text for text, so in wrong.items() if so)}")
+
+
+def authentication(settings: Settings) -> Authentication:
+    """Return whom the settings let call; raise ``KeysUnreadable`` where the keys of tokens cannot be read."""
+    tokens = None
+    if settings.auth_keys is not None or settings.auth_dev_secret is not None:
+        clients = {client: name for name, caller in settings.callers.items() for client in caller.clients}
+        names_nobody = settings.mode == "development" and not settings.callers
+        tokens = Tokens(
+            issuer=settings.auth_issuer or DEVELOPMENT_ISSUER,
+            audience=settings.auth_audience,
+            leeway_s=settings.auth_leeway_s,
+            keys=_keys(settings, settings.auth_keys) if settings.auth_keys is not None else None,
+            secret=settings.auth_dev_secret.get_secret_value() if settings.auth_dev_secret is not None else None,
+            clients=None if names_nobody else clients,
+        )
+    certificates = None
+    if settings.tls_client_ca is not None:
+        certificates = {
+            certificate: Principal(name, frozenset(map(_scope, caller.certificate_scopes)))
+            for name, caller in settings.callers.items()
+            for certificate in caller.certificates
+        }
+    return Authentication(tokens=tokens, certificates=certificates)
+
+
+def credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    """Return the server's certificate; raise ``CertificateUnusable`` where it cannot be used."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return server_credentials(
+        CertificateFiles(certificate=settings.tls_certificate, key=settings.tls_key, client_ca=settings.tls_client_ca)
+    )
+
+
+def _scope(name: str) -> Scope:
+    try:
+        return Scope(name)
+    except ValueError:
+        raise SettingsError(f"WALLET_CALLERS: there is no scope {name}; there are {', '.join(Scope)}") from None
+
+
+def _keys(settings: Settings, source: str) -> KeySet:
+    keys = KeySet(
+        source,
+        KeyLimits(
+            refresh_s=settings.auth_keys_refresh_s,
+            retry_s=settings.auth_keys_retry_s,
+            keep_s=settings.auth_keys_keep_s,
+            timeout_s=settings.auth_keys_timeout_s,
+            max_bytes=settings.auth_keys_max_bytes,
+        ),
+    )
+    keys.load()
+    return keys
+
+
+def server_limits(settings: Settings) -> ServerLimits:
+    """Return what the settings let the server take on."""
+    return ServerLimits(
+        host=settings.grpc_host,
+        port=settings.grpc_port,
+        shares_port=settings.grpc_workers > 1,
+        threads=settings.grpc_threads,
+        waiting_max=settings.grpc_waiting_max,
+        caller_calls_per_s=settings.caller_calls_per_s,
+        calls_max=settings.grpc_calls_max,
+        message_max_bytes=settings.grpc_message_max_bytes,
+        exports_max=settings.exports_max,
+        export_longest_s=settings.export_longest_s,
+        page_max_bytes=settings.page_max_bytes,
+        deadline_min_s=settings.deadline_min_s,
+        deadline_max_s=settings.deadline_max_s,
+        health_interval_s=settings.health_interval_s,
+        drain_delay_s=settings.drain_delay_s,
+        drain_grace_s=settings.drain_grace_s,
+        drain_flush_s=settings.drain_flush_s,
+        reflection=settings.grpc_reflection,
+    )
