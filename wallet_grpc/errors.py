@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from wallet.v1.error_reason_pb2 import ErrorReason
 
 from wallet_core.domain import errors
+from wallet_core.domain.wallet import WalletId, is_system
 from wallet_grpc.access import Principal, Scope
 from wallet_grpc.messages.language import preferred
 from wallet_grpc.messages.texts import READ, TEXTS
@@ -50,6 +51,10 @@ class CredentialsInvalid(errors.NotServed):
     """It is not known who is calling."""
 
     because: str
+
+    def fields(self) -> dict[str, str | int]:
+        """Return why: for the log too."""
+        return {"because": self.because}
 
 
 class RateLimited(errors.NotServed):
@@ -180,7 +185,7 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_LIMIT_EXCEEDED,
         kind=Kind.FINAL,
-        metadata=lambda e: {"resourceName": e.resource, "limit": str(e.limit)},
+        metadata=lambda e: {"resourceName": e.resource, "limit": "" if e.limit is None else str(e.limit)},
     ),
     errors.TransactionConflict: Face(
         code=grpc.StatusCode.ABORTED,
@@ -256,12 +261,30 @@ def public(error: Exception) -> errors.WalletError:
 
 
 def seen_by(principal: Principal, error: errors.WalletError) -> errors.WalletError:
-    """Return an error as this caller may see it: without a wallet's balance, where it may read no wallet."""
-    if not isinstance(error, errors.InsufficientFunds) or Scope.WALLET_READ in principal.scopes:
+    """Return an error as this caller may see it: without numbers that tell of a wallet that it may not read.
+
+    Funds lack in a wallet that it may take from; a limit may be that of any wallet, and an id may have been used for one.
+    """
+    seen: errors.Refusal
+    reads = Scope.WALLET_READ in principal.scopes
+    if isinstance(error, errors.InsufficientFunds) and not reads:
+        seen = replace(error, available=None, required=None)
+    elif isinstance(error, errors.LimitExceeded) and not _may_know_limit(principal, error.resource):
+        seen = replace(error, limit=None)
+    elif isinstance(error, errors.RequestIdReused) and principal.owner is not None:
+        seen = replace(error, method="", resource="")
+    else:
         return error
-    seen = replace(error, available=None, required=None)
     seen.item, seen.replayed = error.item, error.replayed
     return seen
+
+
+def _may_know_limit(principal: Principal, resource: str) -> bool:
+    wallet = resource.removeprefix("wallets/")
+    if wallet == resource:
+        return True  # not a wallet's
+    takes = {Scope.WALLET_READ, Scope.OPERATIONS} if is_system(WalletId(wallet)) else {Scope.WALLET_READ}
+    return principal.owner is None and takes <= principal.scopes
 
 
 def status_of(error: errors.WalletError, *, read: bool, accept_language: str | None = None) -> status_pb2.Status:

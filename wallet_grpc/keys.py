@@ -4,17 +4,24 @@ A key that is not known is looked for at once, but not more often than every *re
 ask the issuer for each. While the set cannot be read, the last one stays in force, for *keep_s* at the longest.
 """
 
+import asyncio
 import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import httpx
 import structlog
-from jwt import PyJWK, PyJWKSet, PyJWTError
+from jwt import PyJWK
+
+from wallet_core.patience import run_alone
 
 _log = structlog.get_logger("wallet.keys")
+
+# Calls that wait for a key at once; more hear at once that it is not known.
+_WAITING_MAX = 8
 
 
 class KeysUnreadable(Exception):
@@ -43,6 +50,7 @@ class KeySet:
     _read_at: float = 0.0
     _tried_at: float = 0.0
     _reading: threading.Lock = field(default_factory=threading.Lock)
+    _waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_WAITING_MAX))
 
     def load(self) -> None:
         """Read the set for the first time; raise ``KeysUnreadable`` where that fails."""
@@ -51,39 +59,42 @@ class KeySet:
 
     def find(self, key_id: str) -> PyJWK | None:
         """Return a key, looking for it anew where it is time to; None where there is none of that id."""
-        now = monotonic()
-        due = now - self._read_at >= self.limits.refresh_s or key_id not in self._keys
-        if due and now - self._tried_at >= self.limits.retry_s:
-            self._refresh(wait=key_id not in self._keys)
+        if key_id not in self._keys:
+            self._look_for_unknown()
+        elif monotonic() - self._read_at >= self.limits.refresh_s and self._reading.acquire(blocking=False):
+            self._read_again()
         if monotonic() - self._read_at > self.limits.keep_s:
             return None
         return self._keys.get(key_id)
 
-    def _refresh(self, *, wait: bool) -> None:
-        """Read the set again, one at a time; only who has no key for its caller waits for that."""
-        if not self._reading.acquire(blocking=wait):
+    def _look_for_unknown(self) -> None:
+        """Wait for a reading, one's own or another's; only so many wait, for who makes up keys must not hold us up."""
+        if not self._waiting.acquire(blocking=False):
             return
         try:
+            if self._reading.acquire(timeout=self.limits.timeout_s):
+                self._read_again()
+        finally:
+            self._waiting.release()
+
+    def _read_again(self) -> None:
+        """Read the set again, unless that has just been tried; the keys are held for reading, and let go of here."""
+        try:
             if monotonic() - self._tried_at < self.limits.retry_s:
-                return  # somebody else just has
-            self._tried_at = monotonic()
+                return
             self._keys = self._read()
-            self._read_at = monotonic()
+            self._read_at = self._tried_at = monotonic()
         except KeysUnreadable as error:
+            self._tried_at = monotonic()
             _log.warning("keys unreadable", cause=str(error))
         finally:
             self._reading.release()
 
     def _read(self) -> dict[str, PyJWK]:
         try:
-            keys = PyJWKSet.from_dict(json.loads(self._text()))
-        except (OSError, httpx.HTTPError, ValueError, AttributeError, PyJWTError) as error:
+            found = dict(map(_key, filter(_is_public, json.loads(self._text())["keys"])))
+        except Exception as error:  # noqa: BLE001  # somebody else's words, which may be anything
             raise KeysUnreadable(f"{self.source}: {str(error) or type(error).__name__}") from None
-        # A set is public; one with a shared secret in it would let everybody sign who can read it.
-        usable = [
-            key for key in keys.keys if key.key_type in {"RSA", "EC", "OKP"} and key.public_key_use in {None, "sig"}
-        ]
-        found = {key.key_id: key for key in usable if key.key_id}
         if not found:
             raise KeysUnreadable(f"{self.source}: has no public key with an id, of kind RSA, EC or OKP")
         return found
@@ -91,14 +102,33 @@ class KeySet:
     def _text(self) -> str:
         if not self.source.startswith(("https://", "http://")):
             return Path(self.source).read_text(encoding="utf-8")
-        with (
-            httpx.Client(timeout=self.limits.timeout_s, follow_redirects=False) as client,
+        return run_alone(self._fetch()).decode("utf-8")
+
+    async def _fetch(self) -> bytes:
+        async with (
+            asyncio.timeout(self.limits.timeout_s),  # the library's own is for each step, of which there may be many
+            httpx.AsyncClient(timeout=self.limits.timeout_s, follow_redirects=False) as client,
             client.stream("GET", self.source) as answer,
         ):
             answer.raise_for_status()
             body = b""
-            for chunk in answer.iter_bytes():
+            async for chunk in answer.aiter_bytes():
                 body += chunk
                 if len(body) > self.limits.max_bytes:
                     raise ValueError("the answer is too large")
-        return body.decode("utf-8")
+            return body
+
+
+def _is_public(told: object) -> bool:
+    """Tell whether a key may be used: one that everybody may see must not be one that signs."""
+    return (
+        isinstance(told, dict)
+        and isinstance(told.get("kid"), str)
+        and told.get("kty") in {"RSA", "EC", "OKP"}
+        and told.get("use") in {None, "sig"}
+        and "d" not in told
+    )
+
+
+def _key(told: dict[str, Any]) -> tuple[str, PyJWK]:
+    return told["kid"], PyJWK(told)

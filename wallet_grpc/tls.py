@@ -8,6 +8,9 @@ from pathlib import Path
 
 import grpc
 import structlog
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.x509 import load_pem_x509_certificate
 
 _log = structlog.get_logger("wallet.tls")
 
@@ -30,6 +33,7 @@ class CertificateFiles:
             # gRPC takes what it is given and fails at every handshake: look at it before.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.certificate, self.key, password="")
+            _require_usual_key(self.certificate.read_bytes())
             if self.client_ca is not None:
                 context.load_verify_locations(self.client_ca)
             return grpc.ssl_server_certificate_configuration(
@@ -48,19 +52,29 @@ class CertificateFiles:
         return (self.certificate, self.key) if self.client_ca is None else (self.certificate, self.key, self.client_ca)
 
 
+def _require_usual_key(certificate: bytes) -> None:
+    key = load_pem_x509_certificate(certificate).public_key()
+    by_curve = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
+    if not by_curve and not isinstance(key, RSAPublicKey):
+        raise ValueError("gRPC speaks TLS with keys of RSA, P-256 and P-384 only")
+
+
 def server_credentials(files: CertificateFiles) -> grpc.ServerCredentials:
     """Return credentials that follow the files; raise ``CertificateUnusable`` where they cannot be used."""
-    first = files.read()
+    follow = _following(files)  # before they are read, or what changes meanwhile would go unseen
     return grpc.dynamic_ssl_server_credentials(
-        first,
-        _following(files),  # type: ignore[arg-type]  # None is said to be taken, not typed so
+        files.read(),
+        follow,  # type: ignore[arg-type]  # None is said to be taken, not typed so
         require_client_authentication=files.client_ca is not None,
     )
 
 
 def _following(files: CertificateFiles) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
     """Return what gRPC asks at every handshake: a new configuration, or None where nothing has changed."""
-    seen = files.stamp()
+    try:
+        seen = files.stamp()
+    except OSError as error:
+        raise CertificateUnusable(str(error)) from None
     looking = threading.Lock()
 
     def look() -> grpc.ServerCertificateConfiguration | None:

@@ -356,6 +356,44 @@ def test_a_caller_that_reads_no_wallet_is_told_no_balance(bank: Bank) -> None:
     assert dict(wallet.labels) == {}
 
 
+def test_a_limit_tells_nothing_of_a_wallet_that_may_not_be_read(bank: Bank) -> None:
+    """Neither what is owed, to who may only write, nor how full another's wallet is."""
+
+    def limit(units: int) -> Message:
+        wallet = wallet_pb.Wallet(name="wallets/annas", overdraft_limit=money(units))
+        return wallet_pb.UpdateWalletRequest(
+            wallet=wallet, update_mask=FieldMask(paths=["overdraft_limit"]), request_id=new_id()
+        )
+
+    assert bank.ask(limit(100)).code == "OK"
+    spend = pb.TransferRequest(
+        source="wallets/annas", destination="wallets/berts", amount=money(1077), request_id=new_id()
+    )
+    assert bank.ask(spend).code == "OK"
+    blind, seeing = bank.ask(limit(5), "wallet.write"), bank.ask(limit(5))
+    brim = pb.DepositRequest(wallet="wallets/berts", amount=money(2**63 - 1), request_id=new_id(), validate_only=True)
+    full = bank.ask(brim, "money.deposit", owner="anna")
+
+    assert {one.reason for one in (blind, seeing, full)} == {"LIMIT_EXCEEDED"}
+    assert (blind.metadata["limit"], full.metadata["limit"]) == ("", "")
+    assert seeing.metadata["limit"] == "87"
+    assert "87" not in blind.message
+
+
+def test_an_id_that_somebody_else_has_used_does_not_tell_for_what(bank: Bank) -> None:
+    """A system may act for many owners under its one name."""
+
+    used = new_id()
+    assert bank.ask(wallet_pb.FreezeWalletRequest(name="wallets/berts", request_id=used)).code == "OK"
+    own = wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=used)
+    confined, seeing = bank.as_anna(own), bank.ask(own)
+
+    assert confined.reason == seeing.reason == "REQUEST_ID_REUSED"
+    assert confined.metadata == {"requestId": used, "method": "", "resourceName": ""}
+    assert "berts" not in confined.message
+    assert seeing.metadata["resourceName"] == "wallets/berts"
+
+
 @pytest.mark.parametrize("scope", ["wallet.read", ALL])
 def test_the_services_own_wallets_are_read_by_operators_only(bank: Bank, scope: str) -> None:
     """Also what they have in the entries of others' transactions."""

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.issuer import ISSUER, Issuer
 from wallet_core.settings import Settings
@@ -189,3 +193,22 @@ def test_who_signs_callers_certificates_can_change_without_a_restart(
         assert wait_until(lambda: is_reached(target, files.tls("shop.internal")), timeout_s=5)
         today = files.authority.cert_pem.bytes()
         assert not is_reached(target, Tls(ca=today, certificate=yesterday.certificate, key=yesterday.key))
+
+
+def test_a_key_that_grpc_cannot_use_is_refused_and_changes_nothing(
+    target: str, app: App, settings: Settings, files: Files
+) -> None:
+    """OpenSSL takes it; every handshake would fail."""
+
+    old = files.tls()
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    today = datetime.now(UTC)  # noqa: TID251  # a certificate's times
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(today).not_valid_after(today + timedelta(days=1))
+    files.certificate.write_bytes(made.sign(key, None).public_bytes(Encoding.PEM))
+    files.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+    assert is_reached(target, old)
+    with pytest.raises(CertificateUnusable, match="RSA, P-256 and P-384"), served(app, settings, files):
+        pass

@@ -1,18 +1,24 @@
 """Who may call: tokens, what they allow, and by which name their callers are known. Nothing passes without."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from time import monotonic
+from typing import Any, cast
 from uuid import uuid4
 
 import jwt
 import psycopg
 import pytest
 from cryptography.hazmat.primitives import serialization
+from jwt.algorithms import ECAlgorithm
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
@@ -20,7 +26,9 @@ from tests.support.asking import Asking
 from tests.support.callers import everything
 from tests.support.issuer import ISSUER, Issuer, bearer, standard
 from tests.support.requests import money
+from tests.support.together import together
 from tests.support.wire import Answer, all_methods, path_of
+from wallet_core.domain.errors import cause_of
 from wallet_core.settings import Settings, SettingsError
 from wallet_core.usecases.app import App
 from wallet_grpc.access import SCOPES, Scope
@@ -271,11 +279,22 @@ class Published:
     def __init__(self, text: str) -> None:
         self.text: str | None = text
         self.reads = 0
+        self.delay_s = 0.0
+        self.drips = False
         published = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 published.reads += 1
+                threading.Event().wait(published.delay_s)
+                if published.drips:
+                    self.send_response(200)
+                    self.end_headers()
+                    with suppress(OSError):
+                        for _ in range(100):
+                            self.wfile.write(b" ")
+                            threading.Event().wait(0.1)
+                    return
                 self.send_response(200 if published.text is not None else 503)
                 self.end_headers()
                 self.wfile.write((published.text or "").encode())
@@ -355,7 +374,15 @@ def test_while_the_issuer_is_away_its_last_keys_hold_and_not_for_ever(
     assert published.reads > 2
 
 
-@pytest.mark.parametrize("text", [None, "{}", "no json", '{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a"}]}'])
+ODD_SETS = [
+    '{"keys": 7}',
+    '{"keys": [7, {"kty": "RSA", "kid": ["a"]}, {"kty": "EC", "kid": "a", "crv": {}}]}',
+    "[" * 10_000,
+    '{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a"}]}',
+]
+
+
+@pytest.mark.parametrize("text", [*ODD_SETS, None, "{}", "no json"])
 def test_keys_that_cannot_be_read_are_told_at_start(guarded: Settings, published: Published, text: str | None) -> None:
     """A server does not start without a lock, nor with a shared secret in a set that everybody may see."""
 
@@ -370,6 +397,95 @@ def test_a_token_that_never_ends_is_not_even_read(guarded: Settings) -> None:
     with pytest.raises(CredentialsInvalid) as refused:
         tokens_of(guarded).principal("a." * 5000)
     assert refused.value.because == "the token is too long"
+
+
+def test_a_set_that_turns_odd_leaves_the_last_one_in_force(
+    guarded: Settings, issuer: Issuer, published: Published
+) -> None:
+    """Whatever the address says, known keys go on and nobody meets a defect."""
+
+    quick = {"auth_keys": published.url, "auth_keys_refresh_s": 0.01, "auth_keys_retry_s": 1e-6}
+    tokens = tokens_of(guarded, **quick)
+    for odd in ODD_SETS:
+        published.text = odd
+        reads = published.reads
+        while published.reads == reads:
+            assert tokens.principal(issuer.token("wallet.read")).caller == "shop"
+
+
+def test_a_private_key_in_the_set_is_not_used(guarded: Settings, issuer: Issuer, published: Published) -> None:
+    """Whoever can read the set could sign with it; the others in it are taken."""
+
+    leaky = Issuer()
+    leaky.add("ES256", "leaked")
+    leaked = ECAlgorithm.to_jwk(cast("Any", leaky.keys["leaked"][1]), as_dict=True)
+    published.text = json.dumps({"keys": [{**leaked, "kid": "leaked"}, *json.loads(issuer.key_set())["keys"]]})
+    tokens = tokens_of(guarded, auth_keys=published.url)
+
+    with pytest.raises(CredentialsInvalid):
+        tokens.principal(leaky.token(ALL))
+    assert tokens.principal(issuer.token(ALL)).caller == "shop"
+
+
+def test_all_who_bring_a_new_key_wait_for_it_together(guarded: Settings, published: Published) -> None:
+    """It is read once; nobody is refused because somebody else was first."""
+
+    tokens = tokens_of(guarded, auth_keys=published.url, auth_keys_retry_s=0.3)
+    later = Issuer()
+    later.add("ES256", "key-of-tomorrow")
+    published.text = later.key_set()
+    published.delay_s = 0.5
+    threading.Event().wait(0.3)  # the first reading is long enough ago
+    token = later.token("wallet.read")
+    found = together([partial(tokens.principal, token) for _ in range(6)])
+
+    assert [getattr(one, "caller", one) for one in found] == ["shop"] * 6
+    assert published.reads == 2
+
+
+def test_an_address_that_never_comes_to_an_end_holds_nobody_up_for_long(
+    guarded: Settings, issuer: Issuer, published: Published
+) -> None:
+    """A reading ends in time however slowly bytes come; known keys do not wait for it at all."""
+
+    quick = {"auth_keys": published.url, "auth_keys_timeout_s": 2.0, "auth_keys_retry_s": 0.3}
+    tokens = tokens_of(guarded, **quick)
+    published.drips = True
+    threading.Event().wait(0.3)  # the first reading is long enough ago
+    with ThreadPoolExecutor(30) as pool:
+        started_at = monotonic()
+        strangers = [pool.submit(refused_after, tokens, unknown_key()) for _ in range(29)]
+        assert tokens.principal(issuer.token("wallet.read")).caller == "shop"
+        known_after = monotonic() - started_at
+        waited = sorted(one.result(30) for one in strangers)
+
+    assert known_after < 1
+    assert waited[20] < 1
+    assert waited[-1] < 10
+
+
+def refused_after(tokens: Tokens, token: str) -> float:
+    """Return how long it took to refuse a token."""
+    started_at = monotonic()
+    with pytest.raises(CredentialsInvalid):
+        tokens.principal(token)
+    return monotonic() - started_at
+
+
+@pytest.mark.parametrize("said", [{"owner": "a\0b"}, {"owner": "\ud800"}, {"owner": "x" * 300}, {"client_id": ""}])
+def test_names_that_are_none_are_refused(settings: Settings, said: dict[str, str]) -> None:
+    """The database could not even be asked for them."""
+
+    tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER)
+    claims = {"client_id": "shop-client", "scope": ALL, **standard(), **said}
+    with pytest.raises(CredentialsInvalid):
+        tokens.principal(jwt.encode(claims, SECRET, algorithm="HS256"))
+
+
+def test_the_log_says_why_credentials_were_refused() -> None:
+    """For the operators, as for the caller."""
+
+    assert "the token has expired" in cause_of(CredentialsInvalid("the token has expired"))
 
 
 def test_a_secret_signs_tokens_for_development_only(settings: Settings) -> None:

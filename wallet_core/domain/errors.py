@@ -135,7 +135,8 @@ class LimitExceeded(Refusal):
     """A limit would be passed."""
 
     resource: str
-    limit: int
+    limit: int | None
+    """None where it is told to somebody who may not read the wallet."""
 
 
 class Because(StrEnum):

@@ -8,7 +8,6 @@ only failure after which the bank cannot have heard of the payment, and it must 
 import asyncio
 import json
 import ssl
-from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeGuard
@@ -17,6 +16,7 @@ import httpx
 
 from wallet_core.domain.bank import Answer, AnswerKind, BankLine, LedgerPage, LineKind, Payment, Status, StatusKind
 from wallet_core.domain.money import INT64_MAX, Money
+from wallet_core.patience import run_alone
 
 _OK = 200
 _REFUSED_FOR_GOOD = frozenset({400, 422})
@@ -105,7 +105,7 @@ class HttpBank:
     ) -> _Heard:
         longest = answer_max_bytes or self.answer_max_bytes
         try:
-            return _run(self._call_within_deadline(method, path, headers or {}, json_body, longest))
+            return run_alone(self._call_within_deadline(method, path, headers or {}, json_body, longest))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise _NotConnectedError(_described(error)) from error
         except (httpx.HTTPError, OSError, TimeoutError, ValueError) as error:
@@ -129,16 +129,6 @@ class HttpBank:
                 if len(body) > longest:
                     raise ValueError("the answer is too large")
             return _Heard(response.status_code, response.headers.get("Retry-After"), _json_object(body))
-
-
-def _run(call: Coroutine[None, None, _Heard]) -> _Heard:
-    """Run a call in a loop of its own. Not by ``asyncio.run``: that waits for a name lookup that hangs."""
-    loop = asyncio.new_event_loop()
-    try:
-        return loop.run_until_complete(call)
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
 
 
 def read_answer(status: int, body: dict[str, object], retry_after: str | None) -> Answer:

@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 import grpc
 
 from wallet_core.domain.errors import ServerOverloaded
+from wallet_grpc.access import SCOPES
 from wallet_grpc.interceptors.errors import errors_interceptor
 from wallet_grpc.interceptors.request_log import request_log_interceptor
-from wallet_grpc.interceptors.wrapping import OURS, Handler
+from wallet_grpc.interceptors.wrapping import Handler
 
 _REFUSERS = 2
 
@@ -67,7 +68,7 @@ class Overload(grpc.ServerInterceptor):
     ) -> Handler | None:
         """Pass a call of ours on, or have it refused."""
         method = handler_call_details.method
-        if not method.startswith(OURS) or self._workers.waiting < self._waiting_max:
+        if method not in SCOPES or self._workers.waiting < self._waiting_max:
             return continuation(handler_call_details)
         if method not in self._refusals:
             handler: Handler = grpc.unary_unary_rpc_method_handler(self._refusal())

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import Message
 
 from wallet_core.domain.access import OWNER
-from wallet_core.domain.errors import InsufficientFunds, PermissionMissing
+from wallet_core.domain.errors import PermissionMissing, Refusal
 from wallet_core.domain.wallet import WalletId, is_system
 from wallet_core.usecases.app import App
 from wallet_grpc.access import Principal, Scope, principal_of
@@ -75,7 +75,7 @@ class Viewing(Wrapping):
             self._require(principal, method, request)
             try:
                 return self._shown(principal, inner(request, context))
-            except InsufficientFunds as refusal:
+            except Refusal as refusal:
                 raise seen_by(principal, refusal) from None
 
         def run_stream(inner: Behaviour, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401  # any message

@@ -19,7 +19,7 @@ Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 # What stands about a call: entered before it, left after its answer, or the last of them, was given.
 Around = Callable[[str, grpc.ServicerContext], AbstractContextManager[None]]
 
-OURS = "/wallet.v1."
+_OURS = "/wallet.v1."
 
 
 class Wrapping(grpc.ServerInterceptor):
@@ -37,7 +37,7 @@ class Wrapping(grpc.ServerInterceptor):
     ) -> Handler | None:
         """Wrap the handler, where the method is one of ours."""
         method = handler_call_details.method
-        if not method.startswith(OURS):
+        if not method.startswith(_OURS):
             return continuation(handler_call_details)
         if method not in self._wrapped:
             handler = continuation(handler_call_details)

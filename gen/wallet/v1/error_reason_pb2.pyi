@@ -55,7 +55,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Code: `ALREADY_EXISTS`. Kind: says nothing about the first use; this
     attempt did nothing.
     Metadata: `requestId`, and of the first use `method` and `resourceName`
-    (empty where the first use was refused).
+    (empty where the first use was refused, and to callers that are confined to
+    one owner).
     """
     ERROR_REASON_INSUFFICIENT_FUNDS: _ErrorReason.ValueType  # 7
     """The wallet's available balance is below what is to be taken.
@@ -81,7 +82,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 11
     """A limit would be passed, e.g. the largest balance a wallet can hold.
     Code: `FAILED_PRECONDITION`. Kind: final.
-    Metadata: `resourceName`, `limit`.
+    Metadata: `resourceName`, `limit` (empty where it would tell of a wallet
+    that the caller may not read).
     """
     ERROR_REASON_TRANSACTION_CONFLICT: _ErrorReason.ValueType  # 12
     """Other work on the same wallets got in the way for too long.
@@ -188,7 +190,8 @@ ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 6
 Code: `ALREADY_EXISTS`. Kind: says nothing about the first use; this
 attempt did nothing.
 Metadata: `requestId`, and of the first use `method` and `resourceName`
-(empty where the first use was refused).
+(empty where the first use was refused, and to callers that are confined to
+one owner).
 """
 ERROR_REASON_INSUFFICIENT_FUNDS: ErrorReason.ValueType  # 7
 """The wallet's available balance is below what is to be taken.
@@ -214,7 +217,8 @@ where the state says it all).
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 11
 """A limit would be passed, e.g. the largest balance a wallet can hold.
 Code: `FAILED_PRECONDITION`. Kind: final.
-Metadata: `resourceName`, `limit`.
+Metadata: `resourceName`, `limit` (empty where it would tell of a wallet
+that the caller may not read).
 """
 ERROR_REASON_TRANSACTION_CONFLICT: ErrorReason.ValueType  # 12
 """Other work on the same wallets got in the way for too long.
