@@ -263,7 +263,7 @@ def public(error: Exception) -> errors.WalletError:
 def seen_by(principal: Principal, error: errors.WalletError) -> errors.WalletError:
     """Return an error as this caller may see it: without numbers that tell of a wallet that it may not read.
 
-    Funds lack in a wallet that it may take from; a limit may be that of any wallet, and an id may have been used for one.
+    Funds lack in a wallet that it may take from; a limit may be that of any wallet, as may be what an id was used for.
     """
     seen: errors.Refusal
     reads = Scope.WALLET_READ in principal.scopes
