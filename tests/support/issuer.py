@@ -1,14 +1,23 @@
 """An issuer of tokens: keys of every kind, the set that tells them, and tokens right and wrong."""
 
 import json
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any, TypeAlias
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from wallet_core.settings import Settings
+from wallet_grpc.access import Scope
+from wallet_grpc.process import authentication
+from wallet_grpc.tokens import Tokens
 
 ISSUER, AUDIENCE = "https://issuer.example", "wallet"
 
@@ -73,3 +82,63 @@ def standard() -> dict[str, Any]:
 def bearer(token: str) -> tuple[tuple[str, str]]:
     """Return the metadata that a token is sent in."""
     return (("authorization", f"Bearer {token}"),)
+
+
+def in_an_hour(hours: float) -> datetime:
+    """Return a time so many hours from now."""
+    return datetime.now(UTC) + timedelta(hours=hours)  # noqa: TID251  # a token's times are of whoever makes it
+
+
+def stranger() -> Issuer:
+    """Return another issuer that uses the same names."""
+    other = Issuer()
+    other.add("RS256")
+    return other
+
+
+def unknown_key() -> str:
+    """Return a token by a key that the set does not have."""
+    other = Issuer()
+    other.add("ES256", "key-of-nobody")
+    return other.token(" ".join(Scope))
+
+
+def tokens_of(settings: Settings, **changes: object) -> Tokens:
+    """Return what reads tokens by these settings."""
+    found = authentication(Settings(**{**settings.model_dump(), **changes})).tokens
+    assert found is not None
+    return found
+
+
+class Published:
+    """A key set at an address, and how often it was read."""
+
+    def __init__(self, text: str) -> None:
+        self.text: str | None = text
+        self.reads = 0
+        self.delay_s = 0.0
+        self.drips = False
+        published = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # the library's name
+                published.reads += 1
+                threading.Event().wait(published.delay_s)
+                if published.drips:
+                    self.send_response(200)
+                    self.end_headers()
+                    with suppress(OSError):
+                        for _ in range(100):
+                            self.wfile.write(b" ")
+                            threading.Event().wait(0.1)
+                    return
+                self.send_response(200 if published.text is not None else 503)
+                self.end_headers()
+                self.wfile.write((published.text or "").encode())
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/keys"
+        Thread(target=self.server.serve_forever, daemon=True).start()
