@@ -29,7 +29,6 @@ from wallet_core.storage.engine import (
     ANYTHING,
     AUDITING,
     CLAIMING,
-    POSTING,
     READING,
     SERVICE_ROLE,
     Engine,
@@ -56,7 +55,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
     ledger_pool = settings.ledger_pool_size if settings.group_commit else settings.pool_size
     with (
         _engine(settings, name=name, pool_size=settings.pool_size, use=READING) as reading,
-        _engine(settings, name=name, pool_size=ledger_pool, use=POSTING) as posting,
+        _engine(settings, name=name, pool_size=ledger_pool) as posting,
         _engine(settings, name=name, pool_size=settings.claims_pool_size, use=CLAIMING) as claiming,
     ):
         ping = Reads(posting).ping

@@ -50,12 +50,12 @@ ANYTHING = Use(planner={})
 # Reads know their keys. A filter is guessed to let little through, and reading a whole table once then looks cheaper
 # than so many look-ups; it is not, and less so the more history there is.
 READING = Use(planner={"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"})
-# A few statements run again and again with other keys. Where all are look-ups the plan is always the same, and to look
-# for it anew costs as much as to carry it out.
-POSTING = Use(planner={**READING.planner, "plan_cache_mode": "force_generic_plan"})
 # What is due is found by walking an index in its order. Where nothing was open when the tables were last looked at, to
-# read all that is open and sort it looks cheaper; with a million open it is not.
-CLAIMING = Use(planner={**POSTING.planner, "enable_sort": "off"}, autocommit=True)
+# read all that is open and sort it looks cheaper; with a million open it is not. The plan is always the same, and to
+# look for it anew costs as much as to carry it out.
+CLAIMING = Use(
+    planner={**READING.planner, "plan_cache_mode": "force_generic_plan", "enable_sort": "off"}, autocommit=True
+)
 # An audit reads everything. What a table held when it was last looked at must not make it look up each row by itself.
 AUDITING = Use(planner={"enable_nestloop": "off"})
 
