@@ -1,6 +1,5 @@
 """The pace at which the bank is called: one for all schedulers, and nobody holds a lease who waits for it."""
 
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -13,7 +12,7 @@ from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.support.books import open_wallet
 from tests.support.payouts import Bank, schedule, withdrawal
-from tests.support.together import together
+from tests.support.together import over_and_over, together
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.order import OrderState
 from wallet_core.settings import Settings
@@ -141,20 +140,11 @@ def test_asking_does_not_starve_behind_a_backlog_of_payouts(
     due = [schedule(app, alice, 1) for _ in range(200)]
     with open_app(paced, name="tests-paced") as one:
         owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
-        stopping = threading.Event()
-
-        def pay() -> None:
-            while not stopping.is_set():
-                pay_due_withdrawals.run_once(one, limit=1)
-
-        paying = threading.Thread(target=pay)
-        paying.start()
-        until(
-            lambda: all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in doubtful),
-            lambda: reconcile_withdrawals.run_once(one, limit=1, clock_offset=app.payouts.policy.backoff_max),
-        )
-        stopping.set()
-        paying.join()
+        with over_and_over(lambda: pay_due_withdrawals.run_once(one, limit=1)):
+            until(
+                lambda: all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in doubtful),
+                lambda: reconcile_withdrawals.run_once(one, limit=1, clock_offset=app.payouts.policy.backoff_max),
+            )
 
     assert any(withdrawal(app, id_).state is OrderState.SCHEDULED for id_ in due)
 

@@ -1,8 +1,9 @@
 """Many callers at once, released by a barrier so that they really meet."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -21,3 +22,21 @@ def together(calls: Sequence[Callable[[], Result]]) -> list[Result | Exception]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return list(pool.map(meet, calls))
+
+
+@contextmanager
+def over_and_over(step: Callable[[], object], *, every_s: float = 0.0) -> Iterator[None]:
+    """Go on with a step beside the block, to the block's end however it ends; raise what the step raised."""
+    stopping = threading.Event()
+
+    def go_on() -> None:
+        while not stopping.wait(every_s):
+            step()
+
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(go_on)
+        try:
+            yield
+        finally:
+            stopping.set()
+        going.result()
