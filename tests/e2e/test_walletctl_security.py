@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support.issuer import SECRET
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.process import authentication, credentials, server_limits
 from wallet_grpc.server import serving
 from walletctl.__main__ import cli
-
-SECRET = "a-secret-of-more-than-32-characters"
 
 
 def run(*arguments: str, **environment: str) -> Result:

@@ -6,7 +6,6 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-import jwt
 import psycopg
 import pytest
 from google.protobuf.message import Message
@@ -16,13 +15,12 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from tests.support.asking import Asking
 from tests.support.callers import balance, open_funded, usd
 from tests.support.gathering import locked
-from tests.support.issuer import bearer, standard
+from tests.support.issuer import SECRET, bearer, by_secret
 from tests.support.requests import money
 from tests.support.wire import Answer, Wire
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import Scope
 from wallet_grpc.client import WalletClient
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
@@ -133,12 +131,10 @@ def test_a_caller_that_runs_wild_is_held_back_and_the_others_are_not(
 ) -> None:
     """RATE_LIMITED with RetryInfo before anything is done; our client waits as it is told, and all is done once."""
 
-    secret = "a-secret-of-more-than-32-characters"
-    guarded = Settings(**{**settings.model_dump(), "auth_dev_secret": secret, "caller_calls_per_s": 5})
+    guarded = Settings(**{**settings.model_dump(), "auth_dev_secret": SECRET, "caller_calls_per_s": 5})
 
     def as_(client: str) -> tuple[tuple[str, str]]:
-        claims = {"client_id": client, "scope": " ".join(Scope), **standard(), "iss": DEVELOPMENT_ISSUER}
-        return bearer(jwt.encode(claims, secret, algorithm="HS256"))
+        return bearer(by_secret(client_id=client, iss=DEVELOPMENT_ISSUER))
 
     with serving(app, server_limits(guarded), authentication(guarded)) as port:
         target = f"127.0.0.1:{port}"

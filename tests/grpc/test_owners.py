@@ -20,7 +20,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support.asking import Asking
 from tests.support.callers import everything
-from tests.support.issuer import ISSUER, Issuer, bearer
+from tests.support.issuer import Issuer, bearer
 from tests.support.one_of_each import LATER
 from tests.support.requests import money, stamp
 from tests.support.wire import Answer, all_methods, path_of
@@ -65,15 +65,9 @@ class Bank:
 
 
 @pytest.fixture
-def bank(app: App, settings: Settings, tmp_path: Any) -> Iterator[Bank]:  # noqa: ANN401  # a path
+def bank(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Bank]:
     """Return the service, its wallets funded."""
-    issuer = Issuer()
-    issuer.add("ES256")
-    keys = tmp_path / "keys.json"
-    keys.write_text(issuer.key_set())
-    guarded = {"auth_keys": str(keys), "auth_issuer": ISSUER, "callers": {"shop": {"clients": ["shop-client"]}}}
-    changed = Settings(**{**settings.model_dump(), **guarded})
-    with serving(app, server_limits(changed), authentication(changed)) as port:
+    with serving(app, server_limits(guarded), authentication(guarded)) as port:
         bank = Bank(f"127.0.0.1:{port}", issuer, {})
         for owner in ("anna", "bert"):
             wallet = wallet_pb.Wallet(currency_code="USD", owner=owner, labels={"plan": "gold"})

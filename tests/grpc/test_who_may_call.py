@@ -14,7 +14,18 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support.asking import Asking
 from tests.support.callers import everything
-from tests.support.issuer import ISSUER, Issuer, bearer, in_an_hour, standard, stranger, tokens_of, unknown_key
+from tests.support.issuer import (
+    ISSUER,
+    SECRET,
+    Issuer,
+    bearer,
+    by_secret,
+    in_an_hour,
+    standard,
+    stranger,
+    tokens_of,
+    unknown_key,
+)
 from tests.support.requests import money
 from tests.support.wire import Answer, all_methods, path_of
 from wallet_core.domain.errors import cause_of
@@ -26,7 +37,6 @@ from wallet_grpc.errors import CredentialsInvalid
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
 
-SECRET = "a-secret-of-more-than-32-characters"
 METHODS = [path_of(method) for method in all_methods()]
 ALL = " ".join(Scope)
 
@@ -136,11 +146,6 @@ WRONG: dict[str, tuple[Callable[[Issuer], str], str]] = {
 }
 
 
-def by_secret() -> str:
-    """Return a token for development."""
-    return jwt.encode({"client_id": "shop-client", "scope": ALL, **standard()}, SECRET, algorithm="HS256")
-
-
 @pytest.mark.parametrize("name", WRONG)
 def test_a_token_that_is_wrong_is_refused_and_tells_nothing_of_itself(target: str, issuer: Issuer, name: str) -> None:
     """Whatever is wrong with it, nobody is let in, and no part of it comes back."""
@@ -235,9 +240,8 @@ def test_names_that_are_none_are_refused(settings: Settings, said: dict[str, str
     """The database could not even be asked for them."""
 
     tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER)
-    claims = {"client_id": "shop-client", "scope": ALL, **standard(), **said}
     with pytest.raises(CredentialsInvalid):
-        tokens.principal(jwt.encode(claims, SECRET, algorithm="HS256"))
+        tokens.principal(by_secret(**said))
 
 
 def test_the_log_says_why_credentials_were_refused() -> None:

@@ -20,6 +20,7 @@ from wallet_grpc.process import authentication
 from wallet_grpc.tokens import Tokens
 
 ISSUER, AUDIENCE = "https://issuer.example", "wallet"
+SECRET = "a-secret-of-more-than-32-characters"
 
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -77,6 +78,12 @@ def standard() -> dict[str, Any]:
     """Return the claims that every token has."""
     now = datetime.now(UTC)  # noqa: TID251  # a token's times are of whoever makes it
     return {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + timedelta(minutes=5)}
+
+
+def by_secret(**claims: Any) -> str:  # noqa: ANN401  # any claim
+    """Return a token for development, right but for what *claims* make of it."""
+    said = {"client_id": "shop-client", "scope": " ".join(Scope), **standard(), **claims}
+    return jwt.encode(said, SECRET, algorithm="HS256")
 
 
 def bearer(token: str) -> tuple[tuple[str, str]]:

@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.issuer import ISSUER
+from tests.support.issuer import ISSUER, SECRET
 from wallet_core.settings import Settings, SettingsError
 from wallet_grpc.process import authentication, require_production
 
 CALLERS = {"shop": {"clients": ["shop-client"]}, "billing": {"clients": ["billing-client", "billing-old"]}}
-SECRET = "a-secret-of-more-than-32-characters"
 
 PRODUCTION: dict[str, Any] = {
     "mode": "production",

@@ -21,7 +21,12 @@ class Access:
 
     def require(self, wallets: Iterable[Wallet | None]) -> None:
         """Raise ``PermissionMissing`` unless all of them may be changed; one that is not there is nobody's."""
-        if self.owner is not None and any(wallet is None or wallet.owner != self.owner for wallet in wallets):
+        for wallet in wallets:
+            self.require_owner(wallet.owner if wallet is not None else None)
+
+    def require_owner(self, owner: str | None) -> None:
+        """Raise ``PermissionMissing`` unless this owner's wallets may be changed."""
+        if self.owner is not None and owner != self.owner:
             raise PermissionMissing(OWNER)
 
 

@@ -42,27 +42,23 @@ class CreateWallet(Command):
         return Needs(wallets=frozenset({self.id}) | system_wallets(self.currency), new_wallets=1)
 
     def permit(self) -> None:
-        """Refuse a limit below zero."""
+        """Refuse a limit below zero, and a wallet that would be out of its caller's reach."""
         if self.overdraft_limit < 0:
             raise InvalidField("wallet.overdraft_limit", "must not be below zero")
+        if self.request is not None:
+            self.request.access.require_owner(self.owner)
 
     def touches(self, books: Books) -> Iterable[Wallet | None]:
-        """Touch the wallet as it is to be."""
-        return (self._wallet(books, key=0),)
+        """Touch nothing that is there."""
+        del books
+        return ()
 
     def decide(self, books: Books) -> Decision:
         """Refuse a name that is taken."""
         if self.id in books.wallets:
             raise ResourceExists(wallet_name(self.id))
-        wallet = self._wallet(books, key=books.next_key())
-        details = WalletDetails(display_name=self.display_name, create_time=books.now)
-        opened = OpenedWallet(wallet=wallet, details=details)
-        missing = missing_system_wallets(books, self.currency)
-        return Decision(subject=wallet.name, opens=(*missing, opened), fact="wallet.created")
-
-    def _wallet(self, books: Books, *, key: int) -> Wallet:
-        return Wallet(
-            key=key,
+        wallet = Wallet(
+            key=books.next_key(),
             id=self.id,
             role=Role.ORDINARY,
             currency=self.currency,
@@ -75,6 +71,10 @@ class CreateWallet(Command):
             owner=self.owner,
             labels=self.labels,
         )
+        details = WalletDetails(display_name=self.display_name, create_time=books.now)
+        opened = OpenedWallet(wallet=wallet, details=details)
+        missing = missing_system_wallets(books, self.currency)
+        return Decision(subject=wallet.name, opens=(*missing, opened), fact="wallet.created")
 
 
 def system_wallets(currency: str) -> frozenset[WalletId]:
