@@ -23,7 +23,8 @@ from google.protobuf import (
 from google.protobuf.message import Message
 from protovalidate._gen.buf.validate import validate_pb
 
-GOOGLE = ["google/api/field_behavior.proto", "google/rpc/status.proto"]
+# error_details: so that those who read the protos can read what an error carries.
+GOOGLE = ["google/api/field_behavior.proto", "google/rpc/error_details.proto", "google/rpc/status.proto"]
 OPTIONS = ["FileOptions", "MessageOptions", "FieldOptions", "OneofOptions", "EnumOptions", "EnumValueOptions"]
 Field = descriptor_pb2.FieldDescriptorProto
 SCALARS = {value: name.removeprefix("TYPE_").lower() for name, value in Field.Type.items()}

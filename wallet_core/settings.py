@@ -87,6 +87,11 @@ class Settings(BaseSettings):
     export_longest_s: Seconds = Field(600.0, description="then an export is cut off, also one that nobody reads")
     page_max_bytes: PositiveInt = Field(3 << 20, description="a page ends here; clients take 4 MiB unless told more")
     grpc_reflection: bool = Field(True, description="let grpcurl and buf list the services")  # noqa: FBT003  # pydantic's form
+    admin_host: str = Field("127.0.0.1", description="address of the two below; whoever reaches it may read them")
+    metrics_port: int | None = Field(None, ge=1, le=65535, description="port of the page /metrics; none: no page")
+    channelz_port: int | None = Field(
+        None, ge=1, le=65535, description="port of channelz, over gRPC; each worker after the first takes the next one"
+    )
     deadline_min_s: Seconds = Field(0.005, description="with less time left a call is refused: DEADLINE_TOO_SHORT")
     deadline_max_s: Seconds = Field(30.0, description="the deadline of a call that brings none or a longer one")
     health_interval_s: Seconds = Field(1.0, description="how often the database is asked for the health answer")

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -16,9 +17,12 @@ from wallet_core.domain.errors import NotServed, cause_of
 from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_grpc.access import Principal, Scope
+from wallet_grpc.admin import admin_port
 from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.keys import KeyLimits, KeySet, KeysUnreadable
-from wallet_grpc.server import CannotListen, ServerLimits, serving
+from wallet_grpc.listening import CannotListen
+from wallet_grpc.metrics import counted_together, forget_process, metrics_page
+from wallet_grpc.server import ServerLimits, serving
 from wallet_grpc.supervisor import Supervisor, WorkerFailed, held_port, stop_with_parent
 from wallet_grpc.tls import CertificateFiles, CertificateUnusable, server_credentials
 from wallet_grpc.tokens import DEVELOPMENT_ISSUER, Tokens
@@ -37,9 +41,15 @@ def main() -> int:
         require_production(settings)
         set_up_logs(settings.log_level)
         if settings.grpc_workers == 1:
-            return _serve(settings, stopping, lambda port: _log.info("serving", host=settings.grpc_host, port=port))
-        with held_port(settings.grpc_host, settings.grpc_port) as port:
-            supervisor = Supervisor(partial(work, settings), port, settings.grpc_workers, stopping)
+            with _metrics(settings):
+                return _serve(settings, stopping, lambda port: _log.info("serving", host=settings.grpc_host, port=port))
+        with (
+            counted_together() as folder,
+            _metrics(settings, folder),
+            held_port(settings.grpc_host, settings.grpc_port) as port,
+        ):
+            lost = partial(forget_process, folder)
+            supervisor = Supervisor(partial(work, settings), port, settings.grpc_workers, stopping, lost)
             supervisor.run(settings.drain_delay_s + settings.drain_grace_s + settings.drain_flush_s + _ENDING_S)
     except WorkerFailed:
         return 1
@@ -48,17 +58,20 @@ def main() -> int:
     return 0
 
 
-def work(settings: Settings, port: int, begun: Connection) -> None:
+def work(settings: Settings, number: int, port: int, begun: Connection) -> None:
     """Serve as one of several processes on a port, until the supervisor says so or is gone."""
     stopping = _told_to_stop()
     stop_with_parent(stopping)
     set_up_logs(settings.log_level)
-    sys.exit(_serve(settings.model_copy(update={"grpc_port": port}), stopping, begun.send))
+    channelz_port = settings.channelz_port + number if settings.channelz_port is not None else None
+    own = settings.model_copy(update={"grpc_port": port, "channelz_port": channelz_port})
+    sys.exit(_serve(own, stopping, begun.send))
 
 
 def _serve(settings: Settings, stopping: threading.Event, begun: Callable[[int], None]) -> int:
     try:
         with (
+            admin_port(settings.admin_host, settings.channelz_port),
             open_app(settings, name="wallet-grpc", stopping=stopping) as app,
             serving(app, server_limits(settings), authentication(settings), credentials(settings)) as port,
         ):
@@ -68,6 +81,10 @@ def _serve(settings: Settings, stopping: threading.Event, begun: Callable[[int],
     except (SettingsError, NotServed, CannotListen, KeysUnreadable, CertificateUnusable) as error:
         return 0 if stopping.is_set() else _cannot_start(error)
     return 0
+
+
+def _metrics(settings: Settings, folder: str | None = None) -> AbstractContextManager[None]:
+    return metrics_page(settings.admin_host, settings.metrics_port, folder)
 
 
 def _settings(arguments: list[str]) -> Settings:

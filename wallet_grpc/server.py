@@ -26,6 +26,7 @@ from wallet_grpc.interceptors.rates import Rates
 from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
 from wallet_grpc.interceptors.viewing import Viewing
+from wallet_grpc.listening import CannotListen
 from wallet_grpc.paging import PageTokens
 from wallet_grpc.reflection import add_reflection
 from wallet_grpc.servicers.commission import CommissionServicer
@@ -37,10 +38,6 @@ from wallet_grpc.servicers.transaction import TransactionServicer
 from wallet_grpc.servicers.wallet import WalletServicer
 
 _log = structlog.get_logger("wallet.server")
-
-
-class CannotListen(Exception):
-    """The address is taken, or not this machine's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +118,7 @@ def serving(
         address = f"{limits.host}:{limits.port}"
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError:
-        raise CannotListen(f"{limits.host}:{limits.port} cannot be listened on: is another server there?") from None
+        raise CannotListen(limits.host, limits.port) from None
     health = Health(SERVICES, app.ping, interval_s=limits.health_interval_s)
     health.start(server)
     server.start()

@@ -16,12 +16,13 @@ from time import monotonic
 
 import structlog
 
-from wallet_grpc.server import CannotListen
+from wallet_grpc.listening import CannotListen
 
 _log = structlog.get_logger("wallet.supervisor")
 
-# What a worker process runs: it serves on a port until it is told to stop, and says on the pipe when it has begun.
-Work = Callable[[int, Connection], None]
+# What a worker process runs: told its place and the port, it serves until it is told to stop, and says on the pipe when
+# it has begun.
+Work = Callable[[int, int, Connection], None]
 
 _LOOK_EVERY_S = 0.2
 _RESTART_FIRST_S, _RESTART_MAX_S = 0.2, 10.0
@@ -40,7 +41,7 @@ def held_port(host: str, port: int) -> Iterator[int]:
         try:
             held.bind((host.strip("[]"), port))
         except OSError:
-            raise CannotListen(f"{host}:{port} cannot be listened on: is another server there?") from None
+            raise CannotListen(host, port) from None
         yield held.getsockname()[1]
 
 
@@ -64,6 +65,8 @@ class Supervisor:
     port: int
     count: int
     stopping: threading.Event
+    lost: Callable[[str], None]
+    """Told the name of a process that has died."""
     _workers: list[Worker] = field(default_factory=list)
 
     def run(self, longest_s: float) -> None:
@@ -85,7 +88,7 @@ class Supervisor:
     def _start(self, number: int) -> Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=self.work, args=(self.port, theirs), name=f"wallet-grpc-{number}")
+        process = context.Process(target=self.work, args=(number, self.port, theirs), name=f"wallet-grpc-{number}")
         process.start()
         theirs.close()
         _log.info("worker started", worker=number, pid=process.pid)
@@ -106,6 +109,7 @@ class Supervisor:
                 worker.restarts = 0 if steady else worker.restarts
                 worker.again_at = monotonic() + min(_RESTART_FIRST_S * 2**worker.restarts, _RESTART_MAX_S)
                 _log.error("worker died", worker=worker.number, pid=worker.process.pid, code=worker.process.exitcode)
+                self.lost(worker.process.name)
             if worker.again_at is not None and monotonic() >= worker.again_at:
                 worker.serving.close()
                 self._workers[place] = self._start(worker.number)

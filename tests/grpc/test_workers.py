@@ -3,19 +3,26 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
+import httpx
 import pytest
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import FAST
 from tests.support.callers import balance, open_funded, usd
 from tests.support.database import Database
+from tests.support.ports import free_ports
 from tests.support.processes import environment, process
-from wallet_grpc.client import WalletClient
+from wallet_grpc.client import CallFailed, WalletClient
 from walletctl.local.waiting import wait_until
 
 WORKERS = 2
@@ -49,14 +56,20 @@ class Server:
         return [line["pid"] for line in self.told("worker started")]
 
 
-@pytest.fixture
-def server(own_database: Database, tmp_path: Path) -> Iterator[Server]:
+@contextmanager
+def started(log: Path, **settings: object) -> Iterator[Server]:
     """Start two processes on a free port."""
-    log = tmp_path / "log"
-    settings = environment({**FAST, "database_url": own_database.url, "log_level": "INFO"})
-    with process(["-m", "wallet_grpc", "--workers", str(WORKERS)], env=settings, log=log) as child:
+    env = environment({**FAST, "log_level": "INFO", **settings})
+    with process(["-m", "wallet_grpc", "--workers", str(WORKERS)], env=env, log=log) as child:
         server = Server(child, log)
         server.until_told("serving")
+        yield server
+
+
+@pytest.fixture
+def server(own_database: Database, tmp_path: Path) -> Iterator[Server]:
+    """Start them without anything else."""
+    with started(tmp_path / "log", database_url=own_database.url) as server:
         yield server
 
 
@@ -109,6 +122,60 @@ def test_one_that_is_killed_is_replaced_and_no_call_is_lost(server: Server) -> N
         assert balance(client, "alice") == 30
     assert wait_until(lambda: sum(map(is_alive, server.pids)) == WORKERS, timeout_s=10)
     assert [line["code"] for line in server.told("worker died")] == [-signal.SIGKILL] * 3
+
+
+def counted(port: int, name: str, **labels: str) -> float:
+    """Return a sum from the page of metrics, of all lines with these labels."""
+    page = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, verify=False).raise_for_status().text
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+    return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
+
+
+def calls_seen(port: int) -> int:
+    """Return how many calls a process's server has begun, by channelz."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub: Any = channelz_pb2_grpc.ChannelzStub(channel)
+        answer = stub.GetServers(channelz_pb2.GetServersRequest(), timeout=5)
+        return max(int(server.data.calls_started) for server in answer.server)
+
+
+def test_one_page_counts_the_calls_of_all_processes_also_of_dead_ones(own_database: Database, tmp_path: Path) -> None:
+    """Each process shows its own sockets and calls by channelz, on a port of its own."""
+
+    metrics, first, second = free_ports(3)
+    ports = {"metrics_port": metrics, "channelz_port": first}
+    with started(tmp_path / "log", database_url=own_database.url, **ports) as server:
+        with WalletClient(server.target) as client:
+            open_funded(client, alice=0, bob=0)
+            with pytest.raises(CallFailed):
+                client.transfer("wallets/alice", "wallets/bob", usd(1))
+        call_from_many(server.target, 20)
+        seen = [calls_seen(port) for port in (first, second)]
+        os.kill(server.pids[0], signal.SIGKILL)
+        server.until_told("worker started", WORKERS + 1)
+        call_from_many(server.target, 20)
+        assert counted(metrics, "grpc_server_handled_total", grpc_method="Deposit", grpc_code="OK") == 40
+        assert counted(metrics, "grpc_server_handling_seconds_count", grpc_method="Deposit") == 40
+        assert counted(metrics, "wallet_refusals_total", reason="INSUFFICIENT_FUNDS") == 1
+        assert counted(metrics, "wallet_calls_under_way") == counted(metrics, "wallet_calls_waiting") == 0
+        with WalletClient(server.target) as client:
+            assert balance(client, "alice") == 40
+    assert sum(seen) >= 22
+    assert all(seen)
+
+
+@pytest.mark.parametrize("name", ["metrics_port", "channelz_port"])
+def test_a_taken_port_for_operators_is_told(own_database: Database, tmp_path: Path, name: str) -> None:
+    """It does not start without what it was told to show."""
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        settings = environment({**FAST, "database_url": own_database.url, name: port})
+        with process(["-m", "wallet_grpc"], env=settings, log=tmp_path / "log") as child:
+            assert child.wait(30) == 1
+    assert f"127.0.0.1:{port} cannot be listened on" in (tmp_path / "log").read_text()
 
 
 def test_none_outlives_a_supervisor_that_is_killed(server: Server) -> None:

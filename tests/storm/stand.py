@@ -4,9 +4,7 @@ Each keeps its address and its data however often it dies, so the others find it
 """
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.storm.weather import Blow, Manner, Victim
+from tests.support.ports import free_ports
 from tests.support.processes import environment
 from wallet_core.bootstrap import migrate
 from wallet_core.settings import read_settings
@@ -43,10 +42,6 @@ SETTINGS: Mapping[str, object] = {
 
 # As in production: what was committed is on the disk, and survives that every process of the database is killed.
 _DURABLE = {"fsync": "on", "synchronous_commit": "on"}
-
-# Below the ports that the kernel hands out: none of those may be taken while its owner is down.
-_PORTS = range(20_000, 32_000)
-_PORT_TRIES = 100
 
 _DIES_IN_S = 10.0
 
@@ -221,7 +216,7 @@ def a_stand(root: Path, seed: int) -> Iterator[Stand]:
         stack.callback(database.stop)
         url = database.open()
         migrate(read_settings(database_url=url, log_level="ERROR"))
-        server, bank = _free_ports()
+        server, bank = free_ports(2)
         bank_url = f"http://127.0.0.1:{bank}"
         env = environment({**SETTINGS, "database_url": url, "bank_url": bank_url, "grpc_port": server})
 
@@ -243,16 +238,3 @@ def a_stand(root: Path, seed: int) -> Iterator[Stand]:
             part.start()
             parts[victim] = part
         yield Stand(parts, f"127.0.0.1:{server}", bank_url, url, logs)
-
-
-def _free_ports() -> list[int]:
-    """Return two ports that nobody has."""
-    chance = random.SystemRandom()
-    found: set[int] = set()
-    for port in chance.sample(_PORTS, k=_PORT_TRIES):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.add(port)
-        if len(found) == 2:
-            break
-    return sorted(found)

@@ -8,6 +8,7 @@ import grpc
 
 from wallet_core.domain.errors import DeadlineTooShort, ServerDraining
 from wallet_grpc.interceptors.wrapping import Wrapping
+from wallet_grpc.metrics import UNDER_WAY
 
 
 class Admission:
@@ -36,11 +37,13 @@ class Admission:
             if self._draining:
                 raise ServerDraining
             self._under_way += 1
+        UNDER_WAY.inc()
 
     def _leave(self) -> None:
         with self._changed:
             self._under_way -= 1
             self._changed.notify_all()
+        UNDER_WAY.dec()
 
     def drain(self, grace_s: float) -> bool:
         """Let nobody in any more and wait for those under way; return whether all have finished in time."""

@@ -16,6 +16,7 @@ from wallet_grpc.access import SCOPES
 from wallet_grpc.interceptors.errors import errors_interceptor
 from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.wrapping import Handler
+from wallet_grpc.metrics import WAITING
 
 _REFUSERS = 2
 
@@ -50,6 +51,7 @@ class Workers(ThreadPoolExecutor):
     def _count(self, more: int) -> None:
         with self._counting:
             self._waiting += more
+        WAITING.inc(more)
 
 
 class Overload(grpc.ServerInterceptor):

@@ -1,4 +1,4 @@
-"""Writes down every call: method, code, reason, duration. Inside ``errors``, so that it sees what was raised."""
+"""Writes down every call, and counts it: method, code, reason, duration. Inside ``errors``: it sees what was raised."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from wallet_core.domain.errors import NotServed, WalletError, cause_of
 from wallet_grpc.access import is_known, principal_of
 from wallet_grpc.errors import CATALOGUE, Defect, public
 from wallet_grpc.interceptors.wrapping import Wrapping
+from wallet_grpc.metrics import count
 
 _log = structlog.get_logger("wallet.requests")
 
@@ -23,15 +24,15 @@ def logged(method: str, context: grpc.ServicerContext) -> Iterator[None]:
     try:
         yield
     except GeneratorExit:
-        _log.info("call", method=method, code="CANCELLED", **_caller(context), duration_ms=_ms_since(started_at))
+        _log_done(method, "CANCELLED", context, monotonic() - started_at)
         raise
     except Exception as error:
         told = public(error)
-        _log_refused(method, told, error, {**_caller(context), "duration_ms": _ms_since(started_at)})
+        _log_refused(method, told, error, context, monotonic() - started_at)
         if told is error:
             raise
         raise told from error
-    _log.info("call", method=method, code="OK", **_caller(context), duration_ms=_ms_since(started_at))
+    _log_done(method, "OK", context, monotonic() - started_at)
 
 
 def request_log_interceptor() -> Wrapping:
@@ -39,13 +40,17 @@ def request_log_interceptor() -> Wrapping:
     return Wrapping(logged)
 
 
-def _caller(context: grpc.ServicerContext) -> dict[str, str]:
-    return {"caller": principal_of(context).caller} if is_known(context) else {}
+def _log_done(method: str, code: str, context: grpc.ServicerContext, seconds: float) -> None:
+    count(method, code, "", seconds)
+    _log.info("call", method=method, code=code, **_about(context, seconds))
 
 
-def _log_refused(method: str, told: WalletError, error: Exception, about: dict[str, Any]) -> None:
+def _log_refused(
+    method: str, told: WalletError, error: Exception, context: grpc.ServicerContext, seconds: float
+) -> None:
     face = CATALOGUE[type(told)]
-    said = {"code": face.code.name, "reason": face.reason_name, **about}
+    count(method, face.code.name, face.reason_name, seconds)
+    said = {"code": face.code.name, "reason": face.reason_name, **_about(context, seconds)}
     if isinstance(told, Defect):
         _log.error("call", method=method, correlation_id=told.correlation_id, exc_info=error, **said)
     elif isinstance(told, NotServed):
@@ -54,5 +59,6 @@ def _log_refused(method: str, told: WalletError, error: Exception, about: dict[s
         _log.info("call", method=method, **said)
 
 
-def _ms_since(started_at: float) -> float:
-    return round((monotonic() - started_at) * 1000, 3)
+def _about(context: grpc.ServicerContext, seconds: float) -> dict[str, Any]:
+    caller = {"caller": principal_of(context).caller} if is_known(context) else {}
+    return {**caller, "duration_ms": round(seconds * 1000, 3)}

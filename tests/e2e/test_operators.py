@@ -1,0 +1,159 @@
+"""Sessions as operators have them: grpcurl and `buf curl`, in the clear by reflection, and secured without it."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+
+from tests.support.issuer import SECRET, by_secret
+from tests.support.ports import free_ports
+from tests.support.toolchain import grpcurl
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.admin import admin_port
+from wallet_grpc.descriptors import SERVICES
+from wallet_grpc.process import authentication, credentials, server_limits
+from wallet_grpc.server import serving
+from wallet_grpc.tokens import DEVELOPMENT_ISSUER
+from walletctl.commands.development import certs
+
+ROOT = Path(__file__).parents[2]
+PROTOSET = ROOT / "gen/wallet/v1/wallet.protoset.binpb"
+CREATE = {"wallet_id": "erin", "wallet": {"currency_code": "USD"}, "request_id": "6f2b7c1e-52a4-4d0e-9a55-0000000000f1"}
+PAY = {
+    "source": "wallets/erin",
+    "destination": "wallets/erin-two",
+    "amount": {"currency_code": "USD", "minor_units": "1"},
+    "request_id": "6f2b7c1e-52a4-4d0e-9a55-0000000000f2",
+}
+
+
+@dataclass
+class Tool:
+    """A command-line client, with what it is always told."""
+
+    begin: Sequence[str]
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run it."""
+        env = {**os.environ, "no_proxy": "*"}  # noqa: TID251  # what else a shell has
+        return subprocess.run(
+            [*self.begin, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+
+
+def buf() -> str:
+    """Return the path of buf, which was installed with this Python."""
+    found = shutil.which("buf", path=str(Path(sys.executable).parent))
+    assert found is not None
+    return found
+
+
+def info(failed: subprocess.CompletedProcess[str]) -> ErrorInfo:
+    """Return what buf was told of an error, which it prints as it came."""
+    (packed,) = (one["value"] for one in json.loads(failed.stderr)["details"] if one["type"] == "google.rpc.ErrorInfo")
+    return ErrorInfo.FromString(base64.b64decode(packed + "=="))
+
+
+@dataclass
+class Secured:
+    """A server that wants tokens, over TLS, and tells nothing by reflection."""
+
+    target: str
+    ca: str
+    token: str
+
+
+@pytest.fixture
+def secured(app: App, settings: Settings, tmp_path: Path) -> Iterator[Secured]:
+    """Serve with certificates and a secret for development."""
+    certs(tmp_path, None, None)
+    changed = {
+        "auth_dev_secret": SECRET,
+        "tls_certificate": tmp_path / "server.pem",
+        "tls_key": tmp_path / "server-key.pem",
+        "grpc_reflection": False,
+    }
+    mine = Settings(**{**settings.model_dump(), **changed})
+    with serving(app, server_limits(mine), authentication(mine), credentials(mine)) as port:
+        yield Secured(f"localhost:{port}", str(tmp_path / "ca.pem"), by_secret(iss=DEVELOPMENT_ISSUER))
+
+
+def test_grpcurl_lists_describes_and_asks_for_health(server: str) -> None:
+    """Without any file of ours."""
+
+    curl = Tool([grpcurl(), "-plaintext"])
+    listed = curl(server, "list").stdout.split()
+    described = curl(server, "describe", "wallet.v1.TransferRequest").stdout
+    health = curl("-d", '{"service": "wallet.v1.WalletService"}', server, "grpc.health.v1.Health/Check").stdout
+
+    assert {*SERVICES, "grpc.health.v1.Health"} <= set(listed)
+    assert ".wallet.v1.Money amount" in described
+    assert json.loads(health) == {"status": "SERVING"}
+
+
+def test_grpcurl_works_secured_with_the_protoset(secured: Secured) -> None:
+    """A call is done once, and its repeat replayed; a refusal shows its reason and what it is about."""
+
+    curl = Tool([grpcurl(), "-cacert", secured.ca, "-protoset", str(PROTOSET), "-format-error"])
+    token = f"authorization: Bearer {secured.token}"
+
+    def call(method: str, request: dict[str, Any], *more: str) -> subprocess.CompletedProcess[str]:
+        return curl(*more, "-d", json.dumps(request), secured.target, f"wallet.v1.{method}")
+
+    made = [call("WalletService/CreateWallet", CREATE, "-H", token) for _ in range(2)]
+    second = {**CREATE, "wallet_id": "erin-two", "request_id": "6f2b7c1e-52a4-4d0e-9a55-0000000000f3"}
+    assert call("WalletService/CreateWallet", second, "-H", token).returncode == 0
+    refused = call("TransactionService/Transfer", PAY, "-H", token)
+    stranger = call("TransactionService/Transfer", PAY)
+
+    assert [json.loads(one.stdout).get("replayed", False) for one in made] == [False, True]
+    assert '"reason": "INSUFFICIENT_FUNDS"' in refused.stderr
+    assert '"available": "0"' in refused.stderr
+    assert '"reason": "CREDENTIALS_INVALID"' in stranger.stderr
+    assert secured.token not in refused.stderr
+
+
+def test_buf_curl_works_secured_with_the_protos(secured: Secured) -> None:
+    """The same with buf, which reads the schema from the folder of protos."""
+
+    begin = [buf(), "curl", "--schema", str(ROOT), "--protocol", "grpc", "--cacert", secured.ca]
+    curl = Tool(begin)
+
+    def call(method: str, request: dict[str, Any], *more: str) -> subprocess.CompletedProcess[str]:
+        return curl(*more, "-d", json.dumps(request), f"https://{secured.target}/wallet.v1.{method}")
+
+    token = f"authorization: Bearer {secured.token}"
+    made = [call("WalletService/CreateWallet", CREATE, "-H", token) for _ in range(2)]
+    missing = call("WalletService/GetWallet", {"name": "wallets/nobody"}, "-H", token)
+    stranger = call("WalletService/GetWallet", {"name": "wallets/erin"})
+
+    assert [json.loads(one.stdout).get("replayed", False) for one in made] == [False, True]
+    assert (json.loads(missing.stderr)["code"], info(missing).reason) == ("not_found", "RESOURCE_NOT_FOUND")
+    assert info(missing).metadata == {"resourceName": "wallets/nobody"}
+    assert info(stranger).reason == "CREDENTIALS_INVALID"
+
+
+def test_channelz_shows_the_servers_calls_and_sockets(server: str) -> None:
+    """On the port for operators, by its own reflection."""
+
+    (port,) = free_ports(1)
+    with admin_port("127.0.0.1", port), grpc.insecure_channel(server) as channel:
+        grpc.channel_ready_future(channel).result(timeout=5)
+        curl, at = Tool([grpcurl(), "-plaintext"]), f"127.0.0.1:{port}"
+        servers = json.loads(curl(at, "grpc.channelz.v1.Channelz/GetServers").stdout)["server"]
+        (id_,) = (one["ref"]["server_id"] for one in servers if str(port) not in one["listen_socket"][0]["name"])
+        asked = json.dumps({"server_id": id_})
+        sockets = curl("-d", asked, at, "grpc.channelz.v1.Channelz/GetServerSockets").stdout
+
+    assert json.loads(sockets)["socket_ref"]

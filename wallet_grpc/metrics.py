@@ -1,0 +1,87 @@
+"""What the server counts for Prometheus, and the one page that tells it: ``/metrics``.
+
+Several processes of a server count into files of one folder, each into its own, and the page adds them up. A file is
+named after the place of its process and not after its pid: whoever replaces a dead process counts on where that ended.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import current_process
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from wallet_grpc.listening import CannotListen
+
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own; it looks there when it is imported
+
+if _FOLDER in os.environ:  # noqa: TID251  # set by our supervisor, not by whoever runs us
+    _NAME = current_process().name
+    values.ValueClass = values.MultiProcessValue(lambda: _NAME)  # type: ignore[no-untyped-call]  # the library
+
+_HANDLED = Counter(
+    "grpc_server_handled_total",
+    "Calls that were answered, by their code.",
+    ["grpc_service", "grpc_method", "grpc_code"],
+)
+_REFUSED = Counter("wallet_refusals_total", "Calls that were refused, by their reason.", ["grpc_method", "reason"])
+_SECONDS = Histogram(
+    "grpc_server_handling_seconds",
+    "How long calls took on a thread of ours, without the wait for one.",
+    ["grpc_service", "grpc_method"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+WAITING = Gauge("wallet_calls_waiting", "Calls that wait for a thread.", multiprocess_mode="livesum")
+UNDER_WAY = Gauge("wallet_calls_under_way", "Calls that are worked on.", multiprocess_mode="livesum")
+
+
+def count(method: str, code: str, reason: str, seconds: float) -> None:
+    """Count a call that was answered; *method* is its whole path, *reason* is empty where it was not refused."""
+    service, _, name = method[1:].partition("/")
+    _HANDLED.labels(service, name, code).inc()
+    _SECONDS.labels(service, name).observe(seconds)
+    if reason:
+        _REFUSED.labels(name, reason).inc()
+
+
+@contextmanager
+def metrics_page(host: str, port: int | None, folder: str | None = None) -> Iterator[None]:
+    """Serve the page, of this process or of all that count into *folder*; without a port there is none.
+
+    Raises ``CannotListen``.
+    """
+    if port is None:
+        yield
+        return
+    registry = REGISTRY
+    if folder is not None:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]  # the library
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError:
+        raise CannotListen(host, port) from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def counted_together() -> Iterator[str]:
+    """Have the processes that are started from here count into one folder; yield it."""
+    with tempfile.TemporaryDirectory(prefix="wallet-metrics-") as folder:
+        os.environ[_FOLDER] = folder  # noqa: TID251  # the one way to tell them
+        try:
+            yield folder
+        finally:
+            del os.environ[_FOLDER]  # noqa: TID251  # as above
+
+
+def forget_process(folder: str, name: str) -> None:
+    """Count no more what a dead process had in hand; what it has done stays counted."""
+    mark_process_dead(name, folder)  # type: ignore[no-untyped-call]  # any name that a process counts under
