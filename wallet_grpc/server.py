@@ -128,10 +128,12 @@ def serving(
         health.leave()
         threading.Event().wait(limits.drain_delay_s)  # time for balancers to see it
         exports.stop()
+        # Tells channels to turn elsewhere from now on; calls under way go on. Alone it would wait for every stream of
+        # somebody's, e.g. a health watch, so what we wait for is our own calls.
+        server.stop(limits.drain_grace_s + limits.drain_flush_s)
         finished = admission.drain(limits.drain_grace_s)
         _log.info("drained", finished=finished)
         # Answers that are still being sent, and calls that waited for a thread and are now turned away, get a moment.
-        # It is used up only where a stream of somebody's is open, e.g. a health watch.
         server.stop(limits.drain_flush_s).wait()
         health.close()
         workers.shutdown(wait=False)

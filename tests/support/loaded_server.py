@@ -53,6 +53,7 @@ class Load:
 
     target: str
     callers: int = 16
+    timeout_s: float = 1.0
     asked: list[str] = field(default_factory=list)
     """Every request id that was sent."""
     paid: dict[str, str] = field(default_factory=dict)
@@ -75,7 +76,7 @@ class Load:
                 thread.join()
 
     def _call(self) -> None:
-        with WalletClient(self.target, timeout_s=1.0) as client:
+        with WalletClient(self.target, timeout_s=self.timeout_s) as client:
             while not self._stop.is_set():
                 id_ = str(uuid4())
                 self.asked.append(id_)
