@@ -45,11 +45,13 @@ types:
 contracts:
 	@$(BIN)/lint-imports --no-cache
 
-protos-fresh: ## Fail if generated code is not what the protos make
+protos-fresh: ## Fail if generated code or docs/api.md is not what the protos make
 	@tools/protos_fresh
+	@$(BIN)/python tools/generate_api_docs.py --check
 
-protos: .venv/ready ## Generate code from the protos
+protos: .venv/ready ## Generate code and docs/api.md from the protos
 	@tools/generate_protos
+	@$(BIN)/python tools/generate_api_docs.py
 
 lock: ## Write requirements.txt anew from pyproject.toml: hashes, all platforms, no addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -53,10 +53,12 @@ class Commission(message.Message):
     rule: builtins.str
     """The rule that applies, `commissionRules/{rule}`."""
     payer: CommissionPayer.ValueType
-    """Who pays it."""
+    """Who pays it; in a reversal, which of its sides gets it back."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much. Zero where the rule takes nothing."""
+        """How much, never negative: zero where the rule takes nothing. In a reversal,
+        how much was given back.
+        """
 
     def __init__(
         self,

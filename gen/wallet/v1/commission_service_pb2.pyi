@@ -242,7 +242,9 @@ class ListCommissionRulesRequest(message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """How many at the most: 0 means 50, more than 1000 means 1000."""
+    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
+    may have fewer, or none, while `next_page_token` is set.
+    """
     page_token: builtins.str
     """The `next_page_token` of the page before; empty for the first page. All
     other fields must be as they were then.
@@ -254,7 +256,8 @@ class ListCommissionRulesRequest(message.Message):
 
     Fields: `currency_code` and `wallet` (`"wallets/alice"`) with `=` and `!=`;
     `start_time`, `end_time` and `create_time` (RFC 3339, in quotes) also with
-    `<`, `<=`, `>` and `>=`. Text stands in quotes.
+    `<`, `<=`, `>` and `>=`. Text stands in quotes
+    unless it is one word.
     """
     def __init__(
         self,

@@ -44,10 +44,14 @@ class CommissionServiceStub:
     A rule never changes, but that its end may come nearer: a change is a new
     rule.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def __init__(self, channel):
@@ -102,14 +106,18 @@ class CommissionServiceServicer:
     A rule never changes, but that its end may come nearer: a change is a new
     rule.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def CreateCommissionRule(self, request, context):
-        """Creates a rule.
+        """Creates a commission rule, in force from now or from a time to come.
 
         A repeat with the same `request_id` creates nothing: it returns the first
         rule, as it is now, marked `replayed`; a refusal is repeated likewise.
@@ -230,10 +238,14 @@ class CommissionService:
     A rule never changes, but that its end may come nearer: a change is a new
     rule.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @staticmethod

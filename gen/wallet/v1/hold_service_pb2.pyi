@@ -412,7 +412,9 @@ class ListHoldsRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`; empty for the holds of all wallets."""
     page_size: builtins.int
-    """How many at the most: 0 means 50, more than 1000 means 1000."""
+    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
+    may have fewer, or none, while `next_page_token` is set.
+    """
     page_token: builtins.str
     """The `next_page_token` of the page before; empty for the first page. All
     other fields must be as they were then.

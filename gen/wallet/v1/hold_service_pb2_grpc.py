@@ -31,10 +31,14 @@ class HoldServiceStub:
     What is held stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def __init__(self, channel):
@@ -76,10 +80,14 @@ class HoldServiceServicer:
     What is held stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def PlaceHold(self, request, context):
@@ -117,7 +125,7 @@ class HoldServiceServicer:
         is on); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the wallet that the
         hold is on (frozen or closed), then of the destination (closed);
         `STATE_TRANSITION_FORBIDDEN` (no longer active, or past its `expire_time`);
-        `LIMIT_EXCEEDED` (more than remains), `LIMIT_EXCEEDED` (largest balance).
+        `LIMIT_EXCEEDED` (more than remains); `LIMIT_EXCEEDED` (largest balance).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,10 +208,14 @@ class HoldService:
     What is held stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @staticmethod

@@ -32,10 +32,14 @@ class HoldServiceStub:
     What is held stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @_typing.overload
@@ -73,7 +77,7 @@ class HoldServiceStub:
     is on); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the wallet that the
     hold is on (frozen or closed), then of the destination (closed);
     `STATE_TRANSITION_FORBIDDEN` (no longer active, or past its `expire_time`);
-    `LIMIT_EXCEEDED` (more than remains), `LIMIT_EXCEEDED` (largest balance).
+    `LIMIT_EXCEEDED` (more than remains); `LIMIT_EXCEEDED` (largest balance).
     """
     VoidHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.VoidHoldRequest, _hold_service_pb2.VoidHoldResponse]
     """Gives a hold up: what remains of it is available again. A frozen wallet
@@ -106,10 +110,14 @@ class HoldServiceAsyncStub(HoldServiceStub):
     What is held stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -144,7 +152,7 @@ class HoldServiceAsyncStub(HoldServiceStub):
     is on); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the wallet that the
     hold is on (frozen or closed), then of the destination (closed);
     `STATE_TRANSITION_FORBIDDEN` (no longer active, or past its `expire_time`);
-    `LIMIT_EXCEEDED` (more than remains), `LIMIT_EXCEEDED` (largest balance).
+    `LIMIT_EXCEEDED` (more than remains); `LIMIT_EXCEEDED` (largest balance).
     """
     VoidHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.VoidHoldRequest, _hold_service_pb2.VoidHoldResponse]  # type: ignore[assignment]
     """Gives a hold up: what remains of it is available again. A frozen wallet
@@ -176,10 +184,14 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
     What is held stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @_abc_1.abstractmethod
@@ -224,7 +236,7 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         is on); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the wallet that the
         hold is on (frozen or closed), then of the destination (closed);
         `STATE_TRANSITION_FORBIDDEN` (no longer active, or past its `expire_time`);
-        `LIMIT_EXCEEDED` (more than remains), `LIMIT_EXCEEDED` (largest balance).
+        `LIMIT_EXCEEDED` (more than remains); `LIMIT_EXCEEDED` (largest balance).
         """
 
     @_abc_1.abstractmethod

@@ -98,8 +98,8 @@ class AttentionItem(message.Message):
     """Why it is listed."""
     resource_name: builtins.str
     """What it is about: `withdrawals/{withdrawal}`,
-    `scheduledDeposits/{scheduled_deposit}` or, for a discrepancy,
-    `bankLines/{number}`.
+    `scheduledDeposits/{scheduled_deposit}` or `bankLines/{number}`, a line of
+    the bank's own ledger (0 where none was ever read).
     """
     why: builtins.str
     """What is wrong, in words for a person."""
@@ -199,7 +199,9 @@ class ListAttentionRequest(message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """How many at the most: 0 means 50, more than 1000 means 1000."""
+    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
+    may have fewer, or none, while `next_page_token` is set.
+    """
     page_token: builtins.str
     """The `next_page_token` of the page before; empty for the first page."""
     def __init__(
@@ -223,7 +225,7 @@ class ListAttentionResponse(message.Message):
     ITEMS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """The token of the next page; empty on the last."""
+    """For the next page; empty on the last."""
     @builtins.property
     def items(self) -> containers.RepeatedCompositeFieldContainer[AttentionItem]:
         """The items, the oldest first."""

@@ -28,10 +28,14 @@ if _version_not_supported:
 class OperationsServiceStub:
     """What a person must look at, and how it is settled.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def __init__(self, channel):
@@ -65,17 +69,21 @@ class OperationsServiceStub:
 class OperationsServiceServicer:
     """What a person must look at, and how it is settled.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def ListAttention(self, request, context):
         """Lists what the service cannot settle by itself, the oldest first: orders
         long in doubt, orders that are due and that nobody works on, money that
-        found no room, and discrepancies with the bank's own ledger. What is
-        settled leaves the list.
+        found no room, discrepancies with the bank's own ledger, and that it cannot
+        be followed. What is settled leaves the list.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
         """
@@ -86,11 +94,11 @@ class OperationsServiceServicer:
     def ResolveWithdrawal(self, request, context):
         """Settles a withdrawal by hand: one that is under way or in doubt, as the
         operator found out at the bank; or one that the bank gave back while its
-        wallet was closed or too full. Exactly one effect, and kept for ever with
-        its reason.
+        wallet was closed or too full. It takes effect once, and is kept for ever
+        with its reason.
 
         A call to the bank may be on its way for some time after it was written
-        down (the grace time), so for as long nothing is resolved. Should the
+        down: until the grace time is over, this is refused. Should the
         bank's own ledger say otherwise afterwards, that is a discrepancy.
 
         A repeat with the same `request_id` returns the withdrawal as it is now,
@@ -108,7 +116,9 @@ class OperationsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveScheduledDeposit(self, request, context):
-        """Settles a scheduled deposit that is collected, by hand, likewise.
+        """Settles by hand a scheduled deposit that is collected: one that is under way
+        or in doubt, as the operator found out at the bank; or one whose money found
+        no room in its wallet. Otherwise as `ResolveWithdrawal`.
 
         A repeat with the same `request_id` returns the scheduled deposit as it is
         now, marked `replayed`; a refusal is repeated likewise.
@@ -171,10 +181,14 @@ def add_OperationsServiceServicer_to_server(servicer, server):
 class OperationsService:
     """What a person must look at, and how it is settled.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @staticmethod

@@ -29,10 +29,14 @@ GRPC_VERSION: str
 class OperationsServiceStub:
     """What a person must look at, and how it is settled.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @_typing.overload
@@ -42,19 +46,19 @@ class OperationsServiceStub:
     ListAttention: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListAttentionRequest, _operations_service_pb2.ListAttentionResponse]
     """Lists what the service cannot settle by itself, the oldest first: orders
     long in doubt, orders that are due and that nobody works on, money that
-    found no room, and discrepancies with the bank's own ledger. What is
-    settled leaves the list.
+    found no room, discrepancies with the bank's own ledger, and that it cannot
+    be followed. What is settled leaves the list.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
     """
     ResolveWithdrawal: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveWithdrawalRequest, _operations_service_pb2.ResolveWithdrawalResponse]
     """Settles a withdrawal by hand: one that is under way or in doubt, as the
     operator found out at the bank; or one that the bank gave back while its
-    wallet was closed or too full. Exactly one effect, and kept for ever with
-    its reason.
+    wallet was closed or too full. It takes effect once, and is kept for ever
+    with its reason.
 
     A call to the bank may be on its way for some time after it was written
-    down (the grace time), so for as long nothing is resolved. Should the
+    down: until the grace time is over, this is refused. Should the
     bank's own ledger say otherwise afterwards, that is a discrepancy.
 
     A repeat with the same `request_id` returns the withdrawal as it is now,
@@ -68,7 +72,9 @@ class OperationsServiceStub:
     destination); `LIMIT_EXCEEDED` (a wallet is too full).
     """
     ResolveScheduledDeposit: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveScheduledDepositRequest, _operations_service_pb2.ResolveScheduledDepositResponse]
-    """Settles a scheduled deposit that is collected, by hand, likewise.
+    """Settles by hand a scheduled deposit that is collected: one that is under way
+    or in doubt, as the operator found out at the bank; or one whose money found
+    no room in its wallet. Otherwise as `ResolveWithdrawal`.
 
     A repeat with the same `request_id` returns the scheduled deposit as it is
     now, marked `replayed`; a refusal is repeated likewise.
@@ -94,29 +100,33 @@ class OperationsServiceStub:
 class OperationsServiceAsyncStub(OperationsServiceStub):
     """What a person must look at, and how it is settled.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAttention: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListAttentionRequest, _operations_service_pb2.ListAttentionResponse]  # type: ignore[assignment]
     """Lists what the service cannot settle by itself, the oldest first: orders
     long in doubt, orders that are due and that nobody works on, money that
-    found no room, and discrepancies with the bank's own ledger. What is
-    settled leaves the list.
+    found no room, discrepancies with the bank's own ledger, and that it cannot
+    be followed. What is settled leaves the list.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
     """
     ResolveWithdrawal: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveWithdrawalRequest, _operations_service_pb2.ResolveWithdrawalResponse]  # type: ignore[assignment]
     """Settles a withdrawal by hand: one that is under way or in doubt, as the
     operator found out at the bank; or one that the bank gave back while its
-    wallet was closed or too full. Exactly one effect, and kept for ever with
-    its reason.
+    wallet was closed or too full. It takes effect once, and is kept for ever
+    with its reason.
 
     A call to the bank may be on its way for some time after it was written
-    down (the grace time), so for as long nothing is resolved. Should the
+    down: until the grace time is over, this is refused. Should the
     bank's own ledger say otherwise afterwards, that is a discrepancy.
 
     A repeat with the same `request_id` returns the withdrawal as it is now,
@@ -130,7 +140,9 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     destination); `LIMIT_EXCEEDED` (a wallet is too full).
     """
     ResolveScheduledDeposit: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveScheduledDepositRequest, _operations_service_pb2.ResolveScheduledDepositResponse]  # type: ignore[assignment]
-    """Settles a scheduled deposit that is collected, by hand, likewise.
+    """Settles by hand a scheduled deposit that is collected: one that is under way
+    or in doubt, as the operator found out at the bank; or one whose money found
+    no room in its wallet. Otherwise as `ResolveWithdrawal`.
 
     A repeat with the same `request_id` returns the scheduled deposit as it is
     now, marked `replayed`; a refusal is repeated likewise.
@@ -155,10 +167,14 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
 class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
     """What a person must look at, and how it is settled.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @_abc_1.abstractmethod
@@ -169,8 +185,8 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operations_service_pb2.ListAttentionResponse, _abc.Awaitable[_operations_service_pb2.ListAttentionResponse]]:
         """Lists what the service cannot settle by itself, the oldest first: orders
         long in doubt, orders that are due and that nobody works on, money that
-        found no room, and discrepancies with the bank's own ledger. What is
-        settled leaves the list.
+        found no room, discrepancies with the bank's own ledger, and that it cannot
+        be followed. What is settled leaves the list.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
         """
@@ -183,11 +199,11 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operations_service_pb2.ResolveWithdrawalResponse, _abc.Awaitable[_operations_service_pb2.ResolveWithdrawalResponse]]:
         """Settles a withdrawal by hand: one that is under way or in doubt, as the
         operator found out at the bank; or one that the bank gave back while its
-        wallet was closed or too full. Exactly one effect, and kept for ever with
-        its reason.
+        wallet was closed or too full. It takes effect once, and is kept for ever
+        with its reason.
 
         A call to the bank may be on its way for some time after it was written
-        down (the grace time), so for as long nothing is resolved. Should the
+        down: until the grace time is over, this is refused. Should the
         bank's own ledger say otherwise afterwards, that is a discrepancy.
 
         A repeat with the same `request_id` returns the withdrawal as it is now,
@@ -207,7 +223,9 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.ResolveScheduledDepositRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.ResolveScheduledDepositResponse, _abc.Awaitable[_operations_service_pb2.ResolveScheduledDepositResponse]]:
-        """Settles a scheduled deposit that is collected, by hand, likewise.
+        """Settles by hand a scheduled deposit that is collected: one that is under way
+        or in doubt, as the operator found out at the bank; or one whose money found
+        no room in its wallet. Otherwise as `ResolveWithdrawal`.
 
         A repeat with the same `request_id` returns the scheduled deposit as it is
         now, marked `replayed`; a refusal is repeated likewise.

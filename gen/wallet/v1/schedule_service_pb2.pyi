@@ -83,7 +83,9 @@ class Withdrawal(message.Message):
         STATE_SUCCEEDED: Withdrawal._State.ValueType  # 4
         """The bank paid."""
         STATE_FAILED: Withdrawal._State.ValueType  # 5
-        """The bank was not asked, or said no for good: the wallet has its money."""
+        """Not paid, and it never will be: the wallet has its money, and
+        `failure_reason` says why.
+        """
         STATE_CANCELLED: Withdrawal._State.ValueType  # 6
         """Cancelled before its time; no money moved."""
         STATE_RETURNED: Withdrawal._State.ValueType  # 7
@@ -106,7 +108,9 @@ class Withdrawal(message.Message):
     STATE_SUCCEEDED: Withdrawal.State.ValueType  # 4
     """The bank paid."""
     STATE_FAILED: Withdrawal.State.ValueType  # 5
-    """The bank was not asked, or said no for good: the wallet has its money."""
+    """Not paid, and it never will be: the wallet has its money, and
+    `failure_reason` says why.
+    """
     STATE_CANCELLED: Withdrawal.State.ValueType  # 6
     """Cancelled before its time; no money moved."""
     STATE_RETURNED: Withdrawal.State.ValueType  # 7
@@ -172,7 +176,9 @@ class Withdrawal(message.Message):
     BANK_ATTEMPTS_FIELD_NUMBER: builtins.int
     RESOLUTIONS_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The resource name, `withdrawals/{withdrawal}`."""
+    """The resource name, `withdrawals/{withdrawal}`. Empty where a call only
+    validated.
+    """
     wallet: builtins.str
     """The wallet it is taken from, `wallets/{wallet}`."""
     state: Withdrawal.State.ValueType
@@ -356,7 +362,9 @@ class ScheduledDeposit(message.Message):
     BANK_ATTEMPTS_FIELD_NUMBER: builtins.int
     RESOLUTIONS_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The resource name, `scheduledDeposits/{scheduled_deposit}`."""
+    """The resource name, `scheduledDeposits/{scheduled_deposit}`. Empty where a
+    call only validated.
+    """
     wallet: builtins.str
     """The wallet it is put into, `wallets/{wallet}`."""
     state: ScheduledDeposit.State.ValueType
@@ -698,7 +706,9 @@ class ListWithdrawalsRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`; empty for the withdrawals of all wallets."""
     page_size: builtins.int
-    """How many at the most: 0 means 50, more than 1000 means 1000."""
+    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
+    may have fewer, or none, while `next_page_token` is set.
+    """
     page_token: builtins.str
     """The `next_page_token` of the page before; empty for the first page. All
     other fields must be as they were then.
@@ -952,7 +962,9 @@ class ListScheduledDepositsRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`; empty for the scheduled deposits of all wallets."""
     page_size: builtins.int
-    """How many at the most: 0 means 50, more than 1000 means 1000."""
+    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
+    may have fewer, or none, while `next_page_token` is set.
+    """
     page_token: builtins.str
     """The `next_page_token` of the page before; empty for the first page. All
     other fields must be as they were then.

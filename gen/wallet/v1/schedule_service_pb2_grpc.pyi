@@ -29,10 +29,14 @@ GRPC_VERSION: str
 class ScheduleServiceStub:
     """Money to be paid out through the bank, or put into a wallet, at a time.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @_typing.overload
@@ -51,8 +55,8 @@ class ScheduleServiceStub:
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
     the request id, so that a repeat is answered however late it comes);
-    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`;
-    `INSUFFICIENT_FUNDS` (only with `reserve`).
+    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+    (frozen or closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
     """
     GetWithdrawal: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetWithdrawalRequest, _schedule_service_pb2.GetWithdrawalResponse]
     """Returns one withdrawal.
@@ -80,7 +84,7 @@ class ScheduleServiceStub:
     """
     ScheduleDeposit: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleDepositRequest, _schedule_service_pb2.ScheduleDepositResponse]
     """Schedules money to be put into a wallet. When the time has come, it is put
-    there from outside, as by Deposit; or, with `collect`, the bank is asked to
+    there from outside, as by `Deposit`; or, with `collect`, the bank is asked to
     collect it, and nothing is posted until the bank has said that it executed
     the collection. Either way the wallet is credited exactly once.
 
@@ -121,10 +125,14 @@ class ScheduleServiceStub:
 class ScheduleServiceAsyncStub(ScheduleServiceStub):
     """Money to be paid out through the bank, or put into a wallet, at a time.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -140,8 +148,8 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
     the request id, so that a repeat is answered however late it comes);
-    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`;
-    `INSUFFICIENT_FUNDS` (only with `reserve`).
+    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+    (frozen or closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
     """
     GetWithdrawal: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetWithdrawalRequest, _schedule_service_pb2.GetWithdrawalResponse]  # type: ignore[assignment]
     """Returns one withdrawal.
@@ -169,7 +177,7 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     """
     ScheduleDeposit: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleDepositRequest, _schedule_service_pb2.ScheduleDepositResponse]  # type: ignore[assignment]
     """Schedules money to be put into a wallet. When the time has come, it is put
-    there from outside, as by Deposit; or, with `collect`, the bank is asked to
+    there from outside, as by `Deposit`; or, with `collect`, the bank is asked to
     collect it, and nothing is posted until the bank has said that it executed
     the collection. Either way the wallet is credited exactly once.
 
@@ -209,10 +217,14 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
 class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Money to be paid out through the bank, or put into a wallet, at a time.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @_abc_1.abstractmethod
@@ -232,8 +244,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
         the request id, so that a repeat is answered however late it comes);
-        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`;
-        `INSUFFICIENT_FUNDS` (only with `reserve`).
+        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+        (frozen or closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
         """
 
     @_abc_1.abstractmethod
@@ -285,7 +297,7 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.ScheduleDepositResponse, _abc.Awaitable[_schedule_service_pb2.ScheduleDepositResponse]]:
         """Schedules money to be put into a wallet. When the time has come, it is put
-        there from outside, as by Deposit; or, with `collect`, the bank is asked to
+        there from outside, as by `Deposit`; or, with `collect`, the bank is asked to
         collect it, and nothing is posted until the bank has said that it executed
         the collection. Either way the wallet is credited exactly once.
 

@@ -36,7 +36,7 @@ class _BatchModeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_BatchMode.Va
     request id, the items have none.
     """
     BATCH_MODE_ITEM: _BatchMode.ValueType  # 2
-    """As many calls to Transfer that share a round trip: each item has a request
+    """As many calls to `Transfer` that share a round trip: each item has a request
     id and an outcome of its own. The batch has no request id.
     """
 
@@ -50,7 +50,7 @@ BATCH_MODE_ATOMIC: BatchMode.ValueType  # 1
 request id, the items have none.
 """
 BATCH_MODE_ITEM: BatchMode.ValueType  # 2
-"""As many calls to Transfer that share a round trip: each item has a request
+"""As many calls to `Transfer` that share a round trip: each item has a request
 id and an outcome of its own. The batch has no request id.
 """
 
@@ -100,7 +100,9 @@ class Transaction(message.Message):
         """
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper):
-        """Why money moved."""
+        """Why money moved. What is on its way to or from the bank is in the service's
+        own `wallets/system:in_transit:{currency}`.
+        """
 
     TYPE_UNSPECIFIED: Transaction.Type.ValueType  # 0
     """Never sent."""
@@ -208,7 +210,9 @@ class Transaction(message.Message):
     state: Transaction.State.ValueType
     """What became of it, as its reversals say."""
     source: builtins.str
-    """The wallet it came from, `wallets/{wallet}`."""
+    """The wallet it came from, `wallets/{wallet}`: for a deposit the service's own
+    `wallets/system:external:{currency}`, which stands for the outside.
+    """
     destination: builtins.str
     """The wallet it went to, `wallets/{wallet}`."""
     description: builtins.str
@@ -316,7 +320,9 @@ class Entry(message.Message):
 
     @builtins.property
     def balance_after(self) -> money_pb2.Money:
-        """The wallet's balance after this entry."""
+        """The wallet's balance after this entry. Unset where the caller may not read
+        the wallet.
+        """
 
     def __init__(
         self,
@@ -421,7 +427,9 @@ class DepositResponse(message.Message):
 
     @builtins.property
     def available(self) -> money_pb2.Money:
-        """What could be taken from the wallet right after it."""
+        """What could be taken from the wallet right after it; a repeat says the same.
+        Unset where the caller may not read the wallet.
+        """
 
     def __init__(
         self,
@@ -690,7 +698,7 @@ class BatchTransferResult(message.Message):
 
     @builtins.property
     def error(self) -> status_pb2.Status:
-        """What Transfer would have answered. Only where the mode is
+        """What `Transfer` would have answered. Only where the mode is
         `BATCH_MODE_ITEM`.
         """
 
@@ -869,7 +877,9 @@ class ListTransactionsRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`."""
     page_size: builtins.int
-    """How many at the most: 0 means 50, more than 1000 means 1000."""
+    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
+    may have fewer, or none, while `next_page_token` is set.
+    """
     page_token: builtins.str
     """The `next_page_token` of the page before; empty for the first page. All
     other fields must be as they were then.
@@ -883,7 +893,8 @@ class ListTransactionsRequest(message.Message):
     `PARTLY_REVERSED` or `REVERSED`), `source` and `destination`
     (`"wallets/alice"`), `external_reference` and `labels.KEY` with `=` and
     `!=`; `amount` (a whole number of minor units) and `execute_time` (RFC
-    3339, in quotes) also with `<`, `<=`, `>` and `>=`. Text stands in quotes.
+    3339, in quotes) also with `<`, `<=`, `>` and `>=`. Text stands in quotes
+    unless it is one word.
     """
     def __init__(
         self,
@@ -943,7 +954,9 @@ class GetStatementRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`."""
     page_size: builtins.int
-    """How many at the most: 0 means 50, more than 1000 means 1000."""
+    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
+    may have fewer, or none, while `next_page_token` is set.
+    """
     page_token: builtins.str
     """The `next_page_token` of the page before; empty for the first page. All
     other fields must be as they were then.

@@ -31,10 +31,14 @@ class TransactionServiceStub:
     Every movement is one transaction of entries that sum to zero, stored with
     the new balances in one database commit: all of it happens or none.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def __init__(self, channel):
@@ -96,10 +100,14 @@ class TransactionServiceServicer:
     Every movement is one transaction of entries that sum to zero, stored with
     the new balances in one database commit: all of it happens or none.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def Deposit(self, request, context):
@@ -144,7 +152,7 @@ class TransactionServiceServicer:
 
         Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
         `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
-        Transfer, of the first item that is refused. A refusal of an item has its
+        `Transfer`, of the first item that is refused. A refusal of an item has its
         place, counted from 0, in metadata `item`; a final one is final for the
         whole batch.
 
@@ -166,11 +174,13 @@ class TransactionServiceServicer:
         reversed so far ÷ amount, rounded down to a whole minor unit.
 
         The wallet that got the money must be active and have what is taken back.
+        Captures, collections, payouts and reversals cannot be taken back.
 
         A repeat with the same `request_id` moves nothing: it returns the first
         reversal, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+        `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
         `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
         (frozen or closed), then of the one that is credited (closed);
         `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
@@ -192,12 +202,8 @@ class TransactionServiceServicer:
 
     def ListTransactions(self, request, context):
         """Lists the transactions of one wallet, newest first. Transactions made
-        while you page come before the first page; none is seen twice, none is
-        missed.
-
-        One call looks at a bounded number of transactions, so with a filter a page
-        may be short or even empty while `next_page_token` is set: go on until the
-        token is empty.
+        while you page come before the first page; none is seen twice, and none is
+        missed that was there when you began.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).
@@ -219,9 +225,11 @@ class TransactionServiceServicer:
 
     def ExportStatement(self, request, context):
         """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
-        with a header line, then one line an entry, oldest first, with what a
-        StatementEntry has. Amounts are decimal numbers in the wallet's currency,
-        e.g. `-10.05`.
+        with a header line, then one line an entry, oldest first: `sequence`, `time`,
+        `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
+        `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
+        has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+        It does not say whether it is provisional: `GetStatement` does.
 
         A caller that takes longer than ten minutes is cut off (`CANCELLED`).
 
@@ -303,10 +311,14 @@ class TransactionService:
     Every movement is one transaction of entries that sum to zero, stored with
     the new balances in one database commit: all of it happens or none.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @staticmethod

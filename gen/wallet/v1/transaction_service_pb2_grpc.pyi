@@ -32,10 +32,14 @@ class TransactionServiceStub:
     Every movement is one transaction of entries that sum to zero, stored with
     the new balances in one database commit: all of it happens or none.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @_typing.overload
@@ -76,7 +80,7 @@ class TransactionServiceStub:
 
     Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
     `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
-    Transfer, of the first item that is refused. A refusal of an item has its
+    `Transfer`, of the first item that is refused. A refusal of an item has its
     place, counted from 0, in metadata `item`; a final one is final for the
     whole batch.
 
@@ -94,11 +98,13 @@ class TransactionServiceStub:
     reversed so far ÷ amount, rounded down to a whole minor unit.
 
     The wallet that got the money must be active and have what is taken back.
+    Captures, collections, payouts and reversals cannot be taken back.
 
     A repeat with the same `request_id` moves nothing: it returns the first
     reversal, marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+    `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
     `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
     (frozen or closed), then of the one that is credited (closed);
     `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
@@ -112,12 +118,8 @@ class TransactionServiceStub:
     """
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ListTransactionsRequest, _transaction_service_pb2.ListTransactionsResponse]
     """Lists the transactions of one wallet, newest first. Transactions made
-    while you page come before the first page; none is seen twice, none is
-    missed.
-
-    One call looks at a bounded number of transactions, so with a filter a page
-    may be short or even empty while `next_page_token` is set: go on until the
-    token is empty.
+    while you page come before the first page; none is seen twice, and none is
+    missed that was there when you began.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
@@ -131,9 +133,11 @@ class TransactionServiceStub:
     """
     ExportStatement: _grpc.UnaryStreamMultiCallable[_transaction_service_pb2.ExportStatementRequest, _transaction_service_pb2.ExportStatementResponse]
     """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
-    with a header line, then one line an entry, oldest first, with what a
-    StatementEntry has. Amounts are decimal numbers in the wallet's currency,
-    e.g. `-10.05`.
+    with a header line, then one line an entry, oldest first: `sequence`, `time`,
+    `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
+    `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
+    has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+    It does not say whether it is provisional: `GetStatement` does.
 
     A caller that takes longer than ten minutes is cut off (`CANCELLED`).
 
@@ -153,10 +157,14 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     Every movement is one transaction of entries that sum to zero, stored with
     the new balances in one database commit: all of it happens or none.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -194,7 +202,7 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
 
     Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
     `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
-    Transfer, of the first item that is refused. A refusal of an item has its
+    `Transfer`, of the first item that is refused. A refusal of an item has its
     place, counted from 0, in metadata `item`; a final one is final for the
     whole batch.
 
@@ -212,11 +220,13 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     reversed so far ÷ amount, rounded down to a whole minor unit.
 
     The wallet that got the money must be active and have what is taken back.
+    Captures, collections, payouts and reversals cannot be taken back.
 
     A repeat with the same `request_id` moves nothing: it returns the first
     reversal, marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+    `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
     `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
     (frozen or closed), then of the one that is credited (closed);
     `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
@@ -230,12 +240,8 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     """
     ListTransactions: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ListTransactionsRequest, _transaction_service_pb2.ListTransactionsResponse]  # type: ignore[assignment]
     """Lists the transactions of one wallet, newest first. Transactions made
-    while you page come before the first page; none is seen twice, none is
-    missed.
-
-    One call looks at a bounded number of transactions, so with a filter a page
-    may be short or even empty while `next_page_token` is set: go on until the
-    token is empty.
+    while you page come before the first page; none is seen twice, and none is
+    missed that was there when you began.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
@@ -249,9 +255,11 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     """
     ExportStatement: _aio.UnaryStreamMultiCallable[_transaction_service_pb2.ExportStatementRequest, _transaction_service_pb2.ExportStatementResponse]  # type: ignore[assignment]
     """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
-    with a header line, then one line an entry, oldest first, with what a
-    StatementEntry has. Amounts are decimal numbers in the wallet's currency,
-    e.g. `-10.05`.
+    with a header line, then one line an entry, oldest first: `sequence`, `time`,
+    `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
+    `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
+    has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+    It does not say whether it is provisional: `GetStatement` does.
 
     A caller that takes longer than ten minutes is cut off (`CANCELLED`).
 
@@ -270,10 +278,14 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
     Every movement is one transaction of entries that sum to zero, stored with
     the new balances in one database commit: all of it happens or none.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @_abc_1.abstractmethod
@@ -327,7 +339,7 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
         `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
-        Transfer, of the first item that is refused. A refusal of an item has its
+        `Transfer`, of the first item that is refused. A refusal of an item has its
         place, counted from 0, in metadata `item`; a final one is final for the
         whole batch.
 
@@ -351,11 +363,13 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         reversed so far ÷ amount, rounded down to a whole minor unit.
 
         The wallet that got the money must be active and have what is taken back.
+        Captures, collections, payouts and reversals cannot be taken back.
 
         A repeat with the same `request_id` moves nothing: it returns the first
         reversal, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+        `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
         `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
         (frozen or closed), then of the one that is credited (closed);
         `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
@@ -381,12 +395,8 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.ListTransactionsResponse, _abc.Awaitable[_transaction_service_pb2.ListTransactionsResponse]]:
         """Lists the transactions of one wallet, newest first. Transactions made
-        while you page come before the first page; none is seen twice, none is
-        missed.
-
-        One call looks at a bounded number of transactions, so with a filter a page
-        may be short or even empty while `next_page_token` is set: go on until the
-        token is empty.
+        while you page come before the first page; none is seen twice, and none is
+        missed that was there when you began.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).
@@ -412,9 +422,11 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_transaction_service_pb2.ExportStatementResponse], _abc.AsyncIterator[_transaction_service_pb2.ExportStatementResponse]]:
         """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
-        with a header line, then one line an entry, oldest first, with what a
-        StatementEntry has. Amounts are decimal numbers in the wallet's currency,
-        e.g. `-10.05`.
+        with a header line, then one line an entry, oldest first: `sequence`, `time`,
+        `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
+        `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
+        has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+        It does not say whether it is provisional: `GetStatement` does.
 
         A caller that takes longer than ten minutes is cut off (`CANCELLED`).
 

@@ -95,21 +95,24 @@ class Wallet(message.Message):
     """
     owner: builtins.str
     """Whose wallet this is, in the words of the calling system, up to 64
-    characters. It is told to the bank with each payout. It never changes.
+    characters. It is told to the bank with each payout and collection; where it
+    is empty, the wallet's id is. It never changes.
     """
     display_name: builtins.str
     """A name for people, up to 128 characters."""
     state: Wallet.State.ValueType
     """What may happen to the money now."""
     etag: builtins.str
-    """A mark of the display name, the labels, the overdraft limit and the state:
+    """Stands for the display name, the labels, the overdraft limit and the state:
     it changes when one of them does, and not with the balance. A call that
     carries the one it read is refused with `ETAG_MISMATCH` if another came in
     between.
     """
     @builtins.property
     def balance(self) -> money_pb2.Money:
-        """The sum of the wallet's entries."""
+        """The sum of the wallet's entries. Like the next three and the labels, unset
+        where the caller may not read the wallet.
+        """
 
     @builtins.property
     def held(self) -> money_pb2.Money:
@@ -331,7 +334,9 @@ class ListWalletsRequest(message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """How many at the most: 0 means 50, more than 1000 means 1000."""
+    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
+    may have fewer, or none, while `next_page_token` is set.
+    """
     page_token: builtins.str
     """The `next_page_token` of the page before; empty for the first page. All
     other fields must be as they were then.
@@ -343,7 +348,8 @@ class ListWalletsRequest(message.Message):
 
     Fields: `state` (`ACTIVE`, `FROZEN` or `CLOSED`), `currency_code`, `owner`,
     `display_name` and `labels.KEY` with `=` and `!=`; `create_time` (RFC 3339,
-    in quotes) also with `<`, `<=`, `>` and `>=`. Text stands in quotes.
+    in quotes) also with `<`, `<=`, `>` and `>=`. Text stands in quotes
+    unless it is one word.
     """
     def __init__(
         self,

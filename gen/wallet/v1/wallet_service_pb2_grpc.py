@@ -28,10 +28,14 @@ if _version_not_supported:
 class WalletServiceStub:
     """Wallets: stores of value, each in one currency.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def __init__(self, channel):
@@ -85,10 +89,14 @@ class WalletServiceStub:
 class WalletServiceServicer:
     """Wallets: stores of value, each in one currency.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def CreateWallet(self, request, context):
@@ -146,7 +154,8 @@ class WalletServiceServicer:
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
         `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
-        `LIMIT_EXCEEDED` (overdraft limit below its use).
+        `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
+        than can be counted).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +163,8 @@ class WalletServiceServicer:
 
     def FreezeWallet(self, request, context):
         """Freezes a wallet: from then on debits, holds and captures are refused;
-        credits pass, and so do releases, voids and the expiry of holds.
+        credits pass, and so do releases, returns, voids and the expiry of holds. A
+        withdrawal that falls due meanwhile fails.
 
         A repeat with the same `request_id` changes nothing: it returns the wallet,
         as it is now, marked `replayed`; a refusal is repeated likewise.
@@ -252,10 +262,14 @@ def add_WalletServiceServicer_to_server(servicer, server):
 class WalletService:
     """Wallets: stores of value, each in one currency.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @staticmethod

@@ -29,10 +29,14 @@ GRPC_VERSION: str
 class WalletServiceStub:
     """Wallets: stores of value, each in one currency.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @_typing.overload
@@ -78,11 +82,13 @@ class WalletServiceStub:
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
     `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
-    `LIMIT_EXCEEDED` (overdraft limit below its use).
+    `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
+    than can be counted).
     """
     FreezeWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.FreezeWalletRequest, _wallet_service_pb2.FreezeWalletResponse]
     """Freezes a wallet: from then on debits, holds and captures are refused;
-    credits pass, and so do releases, voids and the expiry of holds.
+    credits pass, and so do releases, returns, voids and the expiry of holds. A
+    withdrawal that falls due meanwhile fails.
 
     A repeat with the same `request_id` changes nothing: it returns the wallet,
     as it is now, marked `replayed`; a refusal is repeated likewise.
@@ -119,10 +125,14 @@ class WalletServiceStub:
 class WalletServiceAsyncStub(WalletServiceStub):
     """Wallets: stores of value, each in one currency.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -165,11 +175,13 @@ class WalletServiceAsyncStub(WalletServiceStub):
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
     `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
-    `LIMIT_EXCEEDED` (overdraft limit below its use).
+    `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
+    than can be counted).
     """
     FreezeWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.FreezeWalletRequest, _wallet_service_pb2.FreezeWalletResponse]  # type: ignore[assignment]
     """Freezes a wallet: from then on debits, holds and captures are refused;
-    credits pass, and so do releases, voids and the expiry of holds.
+    credits pass, and so do releases, returns, voids and the expiry of holds. A
+    withdrawal that falls due meanwhile fails.
 
     A repeat with the same `request_id` changes nothing: it returns the wallet,
     as it is now, marked `replayed`; a refusal is repeated likewise.
@@ -205,10 +217,14 @@ class WalletServiceAsyncStub(WalletServiceStub):
 class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
     """Wallets: stores of value, each in one currency.
 
-    Errors come in the order in which they are listed at each call. Any call may
-    also answer `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`,
-    `DATABASE_UNAVAILABLE` or `INTERNAL`; a call that changes something also
-    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    Errors come in the order in which they are listed at each call. Before them
+    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
+    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
+    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
+    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
+    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
+    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
+    it names is not its owner's.
     """
 
     @_abc_1.abstractmethod
@@ -279,7 +295,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
         `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
-        `LIMIT_EXCEEDED` (overdraft limit below its use).
+        `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
+        than can be counted).
         """
 
     @_abc_1.abstractmethod
@@ -289,7 +306,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.FreezeWalletResponse, _abc.Awaitable[_wallet_service_pb2.FreezeWalletResponse]]:
         """Freezes a wallet: from then on debits, holds and captures are refused;
-        credits pass, and so do releases, voids and the expiry of holds.
+        credits pass, and so do releases, returns, voids and the expiry of holds. A
+        withdrawal that falls due meanwhile fails.
 
         A repeat with the same `request_id` changes nothing: it returns the wallet,
         as it is now, marked `replayed`; a refusal is repeated likewise.
