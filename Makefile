@@ -45,12 +45,14 @@ types:
 contracts:
 	@$(BIN)/lint-imports --no-cache
 
-protos-fresh: ## Fail if generated code or docs/api.md is not what the protos make
+protos-fresh: ## Fail if what is generated is not what it is made from makes
 	@tools/protos_fresh
+	@$(BIN)/python tools/generate_sync_client.py --check
 	@$(BIN)/python tools/generate_api_docs.py --check
 
-protos: .venv/ready ## Generate code and docs/api.md from the protos
+protos: .venv/ready ## Generate code and docs/api.md from the protos, and the client for threads from that for asyncio
 	@tools/generate_protos
+	@$(BIN)/python tools/generate_sync_client.py
 	@$(BIN)/python tools/generate_api_docs.py
 
 lock: ## Write requirements.txt anew from pyproject.toml: hashes, all platforms, no addresses

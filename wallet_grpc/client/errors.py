@@ -95,7 +95,8 @@ def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool)
 
 def _repeats(error: grpc.RpcError) -> int:
     """Return how often the channel has asked before this answer came."""
-    return sum(int(item.value) for item in error.trailing_metadata() or () if item.key == REPEATS)
+    metadata: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()
+    return sum(int(value) for key, value in metadata if key == REPEATS)
 
 
 def call_failed(error: grpc.RpcError, request_id: str | None) -> CallFailed:

@@ -1,6 +1,6 @@
 """How a client shows who it is, and whom it believes."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -8,6 +8,7 @@ import grpc
 
 # A token, or what returns the one that is valid now: tokens end, clients go on.
 Token: TypeAlias = str | Callable[[], str]
+AioToken: TypeAlias = str | Callable[[], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,9 @@
 """What callers hand in and get back: amounts, times, and messages as plain data."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +11,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import money_pb2
+from wallet.v1 import transaction_service_pb2 as transaction_pb
+from wallet.v1.commission_pb2 import CommissionPayer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +51,38 @@ def timestamp(time: datetime | None) -> Timestamp | None:
     stamp = Timestamp()
     stamp.FromDatetime(time)
     return stamp
+
+
+class Payer(Enum):
+    """Who pays a commission: the source on top of the amount, or the destination out of it."""
+
+    SOURCE = CommissionPayer.COMMISSION_PAYER_SOURCE
+    DESTINATION = CommissionPayer.COMMISSION_PAYER_DESTINATION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferItem:
+    """One transfer of a batch. Keep it: the same item asked for again is done once."""
+
+    source: str
+    destination: str
+    amount: Amount
+    description: str = ""
+    external_reference: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    max_commission: Amount | None = None
+    request_id: str = field(default_factory=new_request_id)
+    """Used where each item is done by itself."""
+
+    def message(self, *, with_id: bool) -> transaction_pb.TransferItem:
+        """Return it as the protos have it."""
+        return transaction_pb.TransferItem(
+            source=self.source,
+            destination=self.destination,
+            amount=self.amount.message(),
+            description=self.description,
+            external_reference=self.external_reference,
+            labels=self.labels,
+            max_commission=money_message(self.max_commission),
+            request_id=self.request_id if with_id else "",
+        )

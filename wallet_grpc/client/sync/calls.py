@@ -1,19 +1,18 @@
 """How calls are made: one channel, one deadline, one language, errors typed."""
 
-import json
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from importlib import resources
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import grpc
 from google.protobuf.message import Message
 
+from wallet_grpc.client.channels import Call, Response, open_channel
 from wallet_grpc.client.errors import OutcomeUnknown, call_failed, outcome_of
 from wallet_grpc.client.security import Tls, Token
-
-Response = TypeVar("Response", bound=Message)
 
 PAGE = 200
 
@@ -38,18 +37,7 @@ class Calls:
         self._token = token
         self._unsettled: dict[str, None] = {}
         self._remembering = threading.Lock()
-        options = [
-            ("grpc.service_config", _service_config()),
-            # A connection of its own: clients that are to spread over servers do not share one.
-            ("grpc.use_local_subchannel_pool", 1),
-            # A server that was away for a while is met again soon after it is back.
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2000),
-        ]
-        if tls is None:
-            self._channel = grpc.insecure_channel(target, options=options)
-        else:
-            self._channel = grpc.secure_channel(target, tls.credentials(), options=options)
+        self._channel = open_channel(target, tls)
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +57,7 @@ class Calls:
         token = self._token() if callable(self._token) else self._token
         return (*self._language, ("authorization", f"Bearer {token}"))
 
-    def _change(self, call: Callable[..., Response], request: Any) -> Response:  # noqa: ANN401  # any request with an id
+    def _change(self, call: Call[Response], request: Any) -> Response:  # noqa: ANN401  # any request with an id
         """Make a call that changes something. An id whose outcome stayed unknown is remembered: it may come again."""
         request_id = request.request_id or None
         ids = [request_id] if request_id else [item.request_id for item in request.items]
@@ -80,6 +68,9 @@ class Calls:
             if isinstance(failed, OutcomeUnknown):
                 self._remember(ids)
             raise failed from None
+        except BaseException:  # given up by the caller: it may have been done all the same
+            self._remember(ids)
+            raise
         for id_ in ids:
             self._unsettled.pop(id_, None)
         return answer
@@ -90,18 +81,18 @@ class Calls:
             while len(self._unsettled) > _UNSETTLED_MAX:
                 del self._unsettled[next(iter(self._unsettled))]
 
-    def _read(self, call: Callable[..., Response], request: Message) -> Response:
+    def _read(self, call: Call[Response], request: Message) -> Response:
         try:
             return self._call(call, request)
         except grpc.RpcError as error:
             raise call_failed(error, None) from None
 
-    def _pages(self, call: Callable[..., Response], request: Any) -> Iterator[Response]:  # noqa: ANN401  # any list request
+    def _pages(self, call: Call[Response], request: Any) -> Iterator[Response]:  # noqa: ANN401  # any list request
         """Go on until there is no next page: one that is short or empty need not be the last."""
         while True:
-            page = self._read(call, request)
+            page: Any = self._read(call, request)
             yield page
-            request.page_token = page.next_page_token  # type: ignore[attr-defined]  # every list response has one
+            request.page_token = page.next_page_token
             if not request.page_token:
                 return
 
@@ -116,11 +107,6 @@ class Calls:
         finally:
             answer.cancel()
 
-    def _call(self, call: Callable[..., Response], request: Message) -> Response:
-        return call(request, timeout=self._timeout_s, wait_for_ready=True, metadata=self._metadata())
-
-
-def _service_config() -> str:
-    """Return the retry policy that ships beside the protos."""
-    text = resources.files("wallet.v1").joinpath("wallet_grpc_service_config.json").read_text()
-    return json.dumps(json.loads(text))
+    def _call(self, call: Call[Response], request: Message) -> Response:
+        metadata = self._metadata()
+        return call(request, timeout=self._timeout_s, wait_for_ready=True, metadata=metadata)

@@ -1,13 +1,15 @@
 """The calls of WalletService."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 
 from wallet.v1 import wallet_service_pb2 as pb
-from wallet.v1.wallet_service_pb2_grpc import WalletServiceStub
+from wallet.v1 import wallet_service_pb2_grpc as grpc_pb
 
-from wallet_grpc.client.calls import PAGE, Calls
+from wallet_grpc.client.sync.calls import PAGE, Calls
 from wallet_grpc.client.values import Amount, money_message, new_request_id, timestamp
 
 
@@ -15,8 +17,8 @@ class WalletCalls(Calls):
     """Wallets."""
 
     @cached_property
-    def _wallets(self) -> WalletServiceStub:
-        return WalletServiceStub(self._channel)
+    def _wallets(self) -> grpc_pb.WalletServiceStub:
+        return grpc_pb.WalletServiceStub(self._channel)
 
     def create_wallet(
         self,
@@ -51,11 +53,13 @@ class WalletCalls(Calls):
     def get_wallet(self, name: str, *, as_of: datetime | None = None) -> pb.Wallet:
         """Return one wallet, or with a time what its balance was right before it."""
         request = pb.GetWalletRequest(name=name, as_of=timestamp(as_of))
-        return self._read(self._wallets.GetWallet, request).wallet
+        answer = self._read(self._wallets.GetWallet, request)
+        return answer.wallet
 
     def batch_get_wallets(self, names: list[str]) -> list[pb.Wallet]:
         """Return several wallets of one instant."""
-        return list(self._read(self._wallets.BatchGetWallets, pb.BatchGetWalletsRequest(names=names)).wallets)
+        answer = self._read(self._wallets.BatchGetWallets, pb.BatchGetWalletsRequest(names=names))
+        return list(answer.wallets)
 
     def list_wallets(self, *, filter: str = "", page_size: int = PAGE) -> Iterator[pb.Wallet]:  # noqa: A002  # the protos' word
         """Go through all wallets that fit the filter, newest first, page by page."""

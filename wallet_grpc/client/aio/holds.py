@@ -1,13 +1,15 @@
 """The calls of HoldService."""
 
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from functools import cached_property
 
 from wallet.v1 import hold_service_pb2 as pb
-from wallet.v1.hold_service_pb2_grpc import HoldServiceStub
+from wallet.v1 import hold_service_pb2_grpc as grpc_pb
 
-from wallet_grpc.client.calls import PAGE, Calls
+from wallet_grpc.client.aio.calls import PAGE, Calls
 from wallet_grpc.client.values import Amount, money_message, new_request_id, timestamp
 
 
@@ -15,10 +17,10 @@ class HoldCalls(Calls):
     """Money that is put aside in a wallet."""
 
     @cached_property
-    def _holds(self) -> HoldServiceStub:
-        return HoldServiceStub(self._channel)
+    def _holds(self) -> grpc_pb.HoldServiceAsyncStub:
+        return grpc_pb.HoldServiceStub(self._channel)
 
-    def place_hold(
+    async def place_hold(
         self,
         wallet: str,
         amount: Amount,
@@ -29,7 +31,7 @@ class HoldCalls(Calls):
         request_id: str | None = None,
     ) -> pb.PlaceHoldResponse:
         """Put money of a wallet aside until a time."""
-        return self._change(
+        return await self._change(
             self._holds.PlaceHold,
             pb.PlaceHoldRequest(
                 wallet=wallet,
@@ -41,7 +43,7 @@ class HoldCalls(Calls):
             ),
         )
 
-    def capture_hold(
+    async def capture_hold(
         self,
         name: str,
         destination: str,
@@ -54,7 +56,7 @@ class HoldCalls(Calls):
         request_id: str | None = None,
     ) -> pb.CaptureHoldResponse:
         """Move held money to another wallet, without an amount all that remains; *final* releases the rest."""
-        return self._change(
+        return await self._change(
             self._holds.CaptureHold,
             pb.CaptureHoldRequest(
                 name=name,
@@ -68,27 +70,29 @@ class HoldCalls(Calls):
             ),
         )
 
-    def void_hold(
+    async def void_hold(
         self, name: str, *, validate_only: bool = False, request_id: str | None = None
     ) -> pb.VoidHoldResponse:
         """Give a hold up."""
-        return self._change(
+        return await self._change(
             self._holds.VoidHold,
             pb.VoidHoldRequest(name=name, validate_only=validate_only, request_id=request_id or new_request_id()),
         )
 
-    def get_hold(self, name: str) -> pb.Hold:
+    async def get_hold(self, name: str) -> pb.Hold:
         """Return one hold."""
-        return self._read(self._holds.GetHold, pb.GetHoldRequest(name=name)).hold
+        answer = await self._read(self._holds.GetHold, pb.GetHoldRequest(name=name))
+        return answer.hold
 
-    def list_holds(
+    async def list_holds(
         self,
         wallet: str = "",
         *,
         filter: str = "",  # noqa: A002  # the protos' word
         page_size: int = PAGE,
-    ) -> Iterator[pb.Hold]:
+    ) -> AsyncIterator[pb.Hold]:
         """Go through holds that fit the filter, of one wallet or of all, newest first, page by page."""
         request = pb.ListHoldsRequest(wallet=wallet, filter=filter, page_size=page_size)
-        for page in self._pages(self._holds.ListHolds, request):
-            yield from page.holds
+        async for page in self._pages(self._holds.ListHolds, request):
+            for one in page.holds:
+                yield one

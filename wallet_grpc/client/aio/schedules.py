@@ -1,13 +1,15 @@
 """The calls of ScheduleService."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import cached_property
 
 from wallet.v1 import schedule_service_pb2 as pb
-from wallet.v1.schedule_service_pb2_grpc import ScheduleServiceStub
+from wallet.v1 import schedule_service_pb2_grpc as grpc_pb
 
-from wallet_grpc.client.calls import PAGE, Calls
+from wallet_grpc.client.aio.calls import PAGE, Calls
 from wallet_grpc.client.values import Amount, new_request_id, timestamp
 
 
@@ -15,10 +17,10 @@ class ScheduleCalls(Calls):
     """Payouts and deposits at a time to come. Without a time they are due now."""
 
     @cached_property
-    def _schedules(self) -> ScheduleServiceStub:
-        return ScheduleServiceStub(self._channel)
+    def _schedules(self) -> grpc_pb.ScheduleServiceAsyncStub:
+        return grpc_pb.ScheduleServiceStub(self._channel)
 
-    def schedule_withdrawal(
+    async def schedule_withdrawal(
         self,
         wallet: str,
         amount: Amount,
@@ -31,7 +33,7 @@ class ScheduleCalls(Calls):
         request_id: str | None = None,
     ) -> pb.ScheduleWithdrawalResponse:
         """Schedule a payout; with *reserve* the money is held until then."""
-        return self._change(
+        return await self._change(
             self._schedules.ScheduleWithdrawal,
             pb.ScheduleWithdrawalRequest(
                 wallet=wallet,
@@ -45,34 +47,36 @@ class ScheduleCalls(Calls):
             ),
         )
 
-    def get_withdrawal(self, name: str) -> pb.Withdrawal:
+    async def get_withdrawal(self, name: str) -> pb.Withdrawal:
         """Return one withdrawal."""
-        return self._read(self._schedules.GetWithdrawal, pb.GetWithdrawalRequest(name=name)).withdrawal
+        answer = await self._read(self._schedules.GetWithdrawal, pb.GetWithdrawalRequest(name=name))
+        return answer.withdrawal
 
-    def list_withdrawals(
+    async def list_withdrawals(
         self,
         wallet: str = "",
         *,
         filter: str = "",  # noqa: A002  # the protos' word
         page_size: int = PAGE,
-    ) -> Iterator[pb.Withdrawal]:
+    ) -> AsyncIterator[pb.Withdrawal]:
         """Go through withdrawals that fit the filter, of one wallet or of all, newest first, page by page."""
         request = pb.ListWithdrawalsRequest(wallet=wallet, filter=filter, page_size=page_size)
-        for page in self._pages(self._schedules.ListWithdrawals, request):
-            yield from page.withdrawals
+        async for page in self._pages(self._schedules.ListWithdrawals, request):
+            for one in page.withdrawals:
+                yield one
 
-    def cancel_withdrawal(
+    async def cancel_withdrawal(
         self, name: str, *, validate_only: bool = False, request_id: str | None = None
     ) -> pb.CancelWithdrawalResponse:
         """Cancel a payout that is still scheduled."""
-        return self._change(
+        return await self._change(
             self._schedules.CancelWithdrawal,
             pb.CancelWithdrawalRequest(
                 name=name, validate_only=validate_only, request_id=request_id or new_request_id()
             ),
         )
 
-    def schedule_deposit(
+    async def schedule_deposit(
         self,
         wallet: str,
         amount: Amount,
@@ -86,7 +90,7 @@ class ScheduleCalls(Calls):
         request_id: str | None = None,
     ) -> pb.ScheduleDepositResponse:
         """Schedule money to be put into a wallet; with *collect* the bank is asked to collect it."""
-        return self._change(
+        return await self._change(
             self._schedules.ScheduleDeposit,
             pb.ScheduleDepositRequest(
                 wallet=wallet,
@@ -101,28 +105,30 @@ class ScheduleCalls(Calls):
             ),
         )
 
-    def get_scheduled_deposit(self, name: str) -> pb.ScheduledDeposit:
+    async def get_scheduled_deposit(self, name: str) -> pb.ScheduledDeposit:
         """Return one scheduled deposit."""
         request = pb.GetScheduledDepositRequest(name=name)
-        return self._read(self._schedules.GetScheduledDeposit, request).scheduled_deposit
+        answer = await self._read(self._schedules.GetScheduledDeposit, request)
+        return answer.scheduled_deposit
 
-    def list_scheduled_deposits(
+    async def list_scheduled_deposits(
         self,
         wallet: str = "",
         *,
         filter: str = "",  # noqa: A002  # the protos' word
         page_size: int = PAGE,
-    ) -> Iterator[pb.ScheduledDeposit]:
+    ) -> AsyncIterator[pb.ScheduledDeposit]:
         """Go through scheduled deposits that fit the filter, of one wallet or of all, newest first, page by page."""
         request = pb.ListScheduledDepositsRequest(wallet=wallet, filter=filter, page_size=page_size)
-        for page in self._pages(self._schedules.ListScheduledDeposits, request):
-            yield from page.scheduled_deposits
+        async for page in self._pages(self._schedules.ListScheduledDeposits, request):
+            for one in page.scheduled_deposits:
+                yield one
 
-    def cancel_scheduled_deposit(
+    async def cancel_scheduled_deposit(
         self, name: str, *, validate_only: bool = False, request_id: str | None = None
     ) -> pb.CancelScheduledDepositResponse:
         """Cancel a deposit that is still scheduled."""
-        return self._change(
+        return await self._change(
             self._schedules.CancelScheduledDeposit,
             pb.CancelScheduledDepositRequest(
                 name=name, validate_only=validate_only, request_id=request_id or new_request_id()

@@ -1,13 +1,15 @@
 """The calls of OperationsService."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
 from functools import cached_property
 
 from wallet.v1 import operations_service_pb2 as pb
-from wallet.v1.operations_service_pb2_grpc import OperationsServiceStub
+from wallet.v1 import operations_service_pb2_grpc as grpc_pb
 from wallet.v1.schedule_service_pb2 import ResolutionKind
 
-from wallet_grpc.client.calls import PAGE, Calls
+from wallet_grpc.client.aio.calls import PAGE, Calls
 from wallet_grpc.client.values import new_request_id
 
 
@@ -15,15 +17,16 @@ class OperationsCalls(Calls):
     """What a person must look at, and how it is settled."""
 
     @cached_property
-    def _operations(self) -> OperationsServiceStub:
-        return OperationsServiceStub(self._channel)
+    def _operations(self) -> grpc_pb.OperationsServiceAsyncStub:
+        return grpc_pb.OperationsServiceStub(self._channel)
 
-    def list_attention(self, *, page_size: int = PAGE) -> Iterator[pb.AttentionItem]:
+    async def list_attention(self, *, page_size: int = PAGE) -> AsyncIterator[pb.AttentionItem]:
         """Go through what needs a person's attention, the oldest first, page by page."""
-        for page in self._pages(self._operations.ListAttention, pb.ListAttentionRequest(page_size=page_size)):
-            yield from page.items
+        async for page in self._pages(self._operations.ListAttention, pb.ListAttentionRequest(page_size=page_size)):
+            for one in page.items:
+                yield one
 
-    def resolve_withdrawal(
+    async def resolve_withdrawal(
         self,
         name: str,
         resolution: str,
@@ -36,7 +39,7 @@ class OperationsCalls(Calls):
         request_id: str | None = None,
     ) -> pb.ResolveWithdrawalResponse:
         """Settle a withdrawal by hand: ``EXECUTED``, ``NOT_EXECUTED``, or ``PLACED`` into *destination*."""
-        return self._change(
+        return await self._change(
             self._operations.ResolveWithdrawal,
             pb.ResolveWithdrawalRequest(
                 name=name,
@@ -50,7 +53,7 @@ class OperationsCalls(Calls):
             ),
         )
 
-    def resolve_scheduled_deposit(
+    async def resolve_scheduled_deposit(
         self,
         name: str,
         resolution: str,
@@ -63,7 +66,7 @@ class OperationsCalls(Calls):
         request_id: str | None = None,
     ) -> pb.ResolveScheduledDepositResponse:
         """Settle a scheduled deposit by hand: ``EXECUTED``, ``NOT_EXECUTED``, or ``PLACED`` into *destination*."""
-        return self._change(
+        return await self._change(
             self._operations.ResolveScheduledDeposit,
             pb.ResolveScheduledDepositRequest(
                 name=name,
@@ -77,11 +80,11 @@ class OperationsCalls(Calls):
             ),
         )
 
-    def resolve_discrepancy(
+    async def resolve_discrepancy(
         self, name: str, *, reason: str, validate_only: bool = False, request_id: str | None = None
     ) -> pb.ResolveDiscrepancyResponse:
         """Close a discrepancy that was looked into."""
-        return self._change(
+        return await self._change(
             self._operations.ResolveDiscrepancy,
             pb.ResolveDiscrepancyRequest(
                 name=name, reason=reason, validate_only=validate_only, request_id=request_id or new_request_id()

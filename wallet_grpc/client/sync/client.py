@@ -1,14 +1,18 @@
-"""The synchronous client: the calls of all services over one channel."""
+"""The client: the calls of all services over one channel."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from wallet_grpc.client.commissions import CommissionCalls
-from wallet_grpc.client.holds import HoldCalls
-from wallet_grpc.client.operations import OperationsCalls
-from wallet_grpc.client.schedules import ScheduleCalls
-from wallet_grpc.client.transactions import TransactionCalls
-from wallet_grpc.client.wallets import WalletCalls
+from wallet_grpc.client.sync.commissions import CommissionCalls
+from wallet_grpc.client.sync.holds import HoldCalls
+from wallet_grpc.client.sync.operations import OperationsCalls
+from wallet_grpc.client.sync.schedules import ScheduleCalls
+from wallet_grpc.client.sync.transactions import TransactionCalls
+from wallet_grpc.client.sync.wallets import WalletCalls
 
 
 class WalletClient(WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls):
@@ -28,11 +32,9 @@ class WalletClient(WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, Comm
 
     def is_serving(self, timeout_s: float = 1.0) -> bool:
         """Ask whether the service is there and reaches its database."""
-        health = health_pb2_grpc.HealthStub(self._channel)
+        health: Any = health_pb2_grpc.HealthStub(self._channel)
         try:
-            answer = health.Check(  # type: ignore[attr-defined]  # its stubs leave it out
-                health_pb2.HealthCheckRequest(), timeout=timeout_s
-            )
+            answer = health.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,51 +1,24 @@
 """The calls of TransactionService."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
 from wallet.v1 import transaction_service_pb2 as pb
-from wallet.v1.transaction_service_pb2_grpc import TransactionServiceStub
+from wallet.v1 import transaction_service_pb2_grpc as grpc_pb
 
-from wallet_grpc.client.calls import PAGE, Calls
-from wallet_grpc.client.values import Amount, money_message, new_request_id, timestamp
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferItem:
-    """One transfer of a batch. Keep it: the same item asked for again is done once."""
-
-    source: str
-    destination: str
-    amount: Amount
-    description: str = ""
-    external_reference: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    max_commission: Amount | None = None
-    request_id: str = field(default_factory=new_request_id)
-    """Used where each item is done by itself."""
-
-    def message(self, *, with_id: bool) -> pb.TransferItem:
-        """Return it as the protos have it."""
-        return pb.TransferItem(
-            source=self.source,
-            destination=self.destination,
-            amount=self.amount.message(),
-            description=self.description,
-            external_reference=self.external_reference,
-            labels=self.labels,
-            max_commission=money_message(self.max_commission),
-            request_id=self.request_id if with_id else "",
-        )
+from wallet_grpc.client.sync.calls import PAGE, Calls
+from wallet_grpc.client.values import Amount, TransferItem, money_message, new_request_id, timestamp
 
 
 class TransactionCalls(Calls):
     """Money that moves, and money that has moved."""
 
     @cached_property
-    def _transactions(self) -> TransactionServiceStub:
-        return TransactionServiceStub(self._channel)
+    def _transactions(self) -> grpc_pb.TransactionServiceStub:
+        return grpc_pb.TransactionServiceStub(self._channel)
 
     def deposit(
         self,
@@ -148,7 +121,8 @@ class TransactionCalls(Calls):
 
     def get_transaction(self, name: str) -> pb.Transaction:
         """Return one transaction."""
-        return self._read(self._transactions.GetTransaction, pb.GetTransactionRequest(name=name)).transaction
+        answer = self._read(self._transactions.GetTransaction, pb.GetTransactionRequest(name=name))
+        return answer.transaction
 
     def list_transactions(
         self,

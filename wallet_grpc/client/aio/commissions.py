@@ -1,33 +1,26 @@
 """The calls of CommissionService."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
 from datetime import datetime
-from enum import Enum
 from functools import cached_property
 
 from wallet.v1 import commission_service_pb2 as pb
-from wallet.v1.commission_pb2 import CommissionPayer
-from wallet.v1.commission_service_pb2_grpc import CommissionServiceStub
+from wallet.v1 import commission_service_pb2_grpc as grpc_pb
 
-from wallet_grpc.client.calls import PAGE, Calls
-from wallet_grpc.client.values import Amount, new_request_id, timestamp
-
-
-class Payer(Enum):
-    """Who pays a commission: the source on top of the amount, or the destination out of it."""
-
-    SOURCE = CommissionPayer.COMMISSION_PAYER_SOURCE
-    DESTINATION = CommissionPayer.COMMISSION_PAYER_DESTINATION
+from wallet_grpc.client.aio.calls import PAGE, Calls
+from wallet_grpc.client.values import Amount, Payer, new_request_id, timestamp
 
 
 class CommissionCalls(Calls):
     """What is taken for moving money."""
 
     @cached_property
-    def _commissions(self) -> CommissionServiceStub:
-        return CommissionServiceStub(self._channel)
+    def _commissions(self) -> grpc_pb.CommissionServiceAsyncStub:
+        return grpc_pb.CommissionServiceStub(self._channel)
 
-    def create_commission_rule(
+    async def create_commission_rule(
         self,
         currency_code: str,
         payer: Payer,
@@ -64,24 +57,31 @@ class CommissionCalls(Calls):
         )
         if wallet is not None:
             rule.wallet = wallet
-        return self._change(
+        return await self._change(
             self._commissions.CreateCommissionRule,
             pb.CreateCommissionRuleRequest(
                 rule=rule, validate_only=validate_only, request_id=request_id or new_request_id()
             ),
         )
 
-    def get_commission_rule(self, name: str) -> pb.CommissionRule:
+    async def get_commission_rule(self, name: str) -> pb.CommissionRule:
         """Return one rule."""
-        return self._read(self._commissions.GetCommissionRule, pb.GetCommissionRuleRequest(name=name)).rule
+        answer = await self._read(self._commissions.GetCommissionRule, pb.GetCommissionRuleRequest(name=name))
+        return answer.rule
 
-    def list_commission_rules(self, *, filter: str = "", page_size: int = PAGE) -> Iterator[pb.CommissionRule]:  # noqa: A002  # the protos' word
+    async def list_commission_rules(
+        self,
+        *,
+        filter: str = "",  # noqa: A002  # the protos' word
+        page_size: int = PAGE,
+    ) -> AsyncIterator[pb.CommissionRule]:
         """Go through the rules that fit the filter, newest first, page by page."""
         request = pb.ListCommissionRulesRequest(filter=filter, page_size=page_size)
-        for page in self._pages(self._commissions.ListCommissionRules, request):
-            yield from page.rules
+        async for page in self._pages(self._commissions.ListCommissionRules, request):
+            for one in page.rules:
+                yield one
 
-    def end_commission_rule(
+    async def end_commission_rule(
         self,
         name: str,
         *,
@@ -90,7 +90,7 @@ class CommissionCalls(Calls):
         request_id: str | None = None,
     ) -> pb.EndCommissionRuleResponse:
         """End a rule, now or at a time to come."""
-        return self._change(
+        return await self._change(
             self._commissions.EndCommissionRule,
             pb.EndCommissionRuleRequest(
                 name=name,
@@ -100,7 +100,7 @@ class CommissionCalls(Calls):
             ),
         )
 
-    def quote_commission(self, source: str, destination: str, amount: Amount) -> pb.QuoteCommissionResponse:
+    async def quote_commission(self, source: str, destination: str, amount: Amount) -> pb.QuoteCommissionResponse:
         """Say what a transfer would cost now."""
         request = pb.QuoteCommissionRequest(source=source, destination=destination, amount=amount.message())
-        return self._read(self._commissions.QuoteCommission, request)
+        return await self._read(self._commissions.QuoteCommission, request)

@@ -1,0 +1,184 @@
+"""The client for asyncio: the same calls as the one for threads, many at once on one channel."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.support.callers import usd
+from tests.support.issuer import SECRET, by_secret
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.client import (
+    AsyncWalletClient,
+    CallFailed,
+    OutcomeUnknown,
+    Tls,
+    TransferItem,
+    WalletClient,
+    item_failed,
+)
+from wallet_grpc.process import authentication, credentials, server_limits
+from wallet_grpc.server import serving
+from wallet_grpc.tokens import DEVELOPMENT_ISSUER
+from walletctl.commands.development import certs
+
+ALICE, BOB = "wallets/alice", "wallets/bob"
+EVER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def run(target: str, story: Callable[[AsyncWalletClient], Awaitable[None]]) -> None:
+    """Run a story that begins with two wallets, alice's with 1000 in it."""
+
+    async def told() -> None:
+        async with AsyncWalletClient(target) as client:
+            await client.create_wallet("alice", "USD")
+            await client.create_wallet("bob", "USD")
+            await client.deposit(ALICE, usd(1000))
+            await story(client)
+
+    asyncio.run(told())
+
+
+async def balance(client: AsyncWalletClient, wallet: str) -> int:
+    """Return what a wallet has."""
+    return (await client.get_wallet(wallet)).balance.minor_units
+
+
+async def failed(call: Awaitable[object]) -> CallFailed:
+    """Return the error of a call that fails."""
+    with pytest.raises(CallFailed) as caught:
+        await call
+    return caught.value
+
+
+def test_both_clients_have_the_same_calls() -> None:
+    """With the same parameters in the same order; what one awaits, the other returns."""
+
+    def parameters(client: type) -> dict[str, list[str]]:
+        calls = inspect.getmembers(client, inspect.isfunction)
+        return {name: list(inspect.signature(call).parameters) for name, call in calls if not name.startswith("_")}
+
+    assert parameters(AsyncWalletClient) == parameters(WalletClient)
+    assert len(parameters(WalletClient)) > 40
+
+
+def test_many_calls_at_once_are_each_done_once(server: str) -> None:
+    """A hundred transfers and their repeats, all under way together."""
+
+    async def story(client: AsyncWalletClient) -> None:
+        ids = [str(uuid4()) for _ in range(100)] * 2
+        made = await asyncio.gather(*(client.transfer(ALICE, BOB, usd(3), request_id=id_) for id_ in ids))
+        assert sorted(one.replayed for one in made) == [False] * 100 + [True] * 100
+        assert (await balance(client, ALICE), await balance(client, BOB)) == (700, 300)
+
+    run(server, story)
+
+
+def test_a_refusal_tells_its_reason_and_what_it_is_about(server: str) -> None:
+    """Also of one item of a batch."""
+
+    async def story(client: AsyncWalletClient) -> None:
+        error = await failed(client.transfer(BOB, ALICE, usd(1)))
+        assert (error.code, error.reason, error.metadata["available"]) == (
+            "FAILED_PRECONDITION",
+            "INSUFFICIENT_FUNDS",
+            "0",
+        )
+        items = [TransferItem(source=ALICE, destination=to, amount=usd(1)) for to in (BOB, "wallets/nobody")]
+        done = await client.batch_transfer(items, atomic=False)
+        told = [item_failed(result, item.request_id) for result, item in zip(done.results, items, strict=True)]
+        assert [one.reason if one else None for one in told] == [None, "RESOURCE_NOT_FOUND"]
+
+    run(server, story)
+
+
+def test_a_call_whose_answer_is_late_is_found_out_by_its_id(server: str, owner: psycopg.Connection) -> None:
+    """OutcomeUnknown has the id; asked again it was done once."""
+
+    async def story(client: AsyncWalletClient) -> None:
+        async with AsyncWalletClient(server, timeout_s=0.2) as hasty:
+            with owner.transaction():
+                owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
+                error = await failed(hasty.deposit(ALICE, usd(5)))
+            assert isinstance(error, OutcomeUnknown)
+        await client.deposit(ALICE, usd(5), request_id=error.request_id)
+        assert await balance(client, ALICE) == 1005
+
+    run(server, story)
+
+
+def test_a_call_that_is_cancelled_may_have_been_done(server: str, owner: psycopg.Connection) -> None:
+    """So what is refused later under its id leaves the outcome unknown, until it is asked again as it was."""
+
+    async def story(client: AsyncWalletClient) -> None:
+        id_ = str(uuid4())
+        with owner.transaction():
+            owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.deposit(ALICE, usd(5), request_id=id_), 0.3)
+        assert isinstance(await failed(client.deposit(ALICE, usd(-5), request_id=id_)), OutcomeUnknown)
+        await client.deposit(ALICE, usd(5), request_id=id_)
+        assert await balance(client, ALICE) == 1005
+        assert type(await failed(client.deposit(ALICE, usd(-5), request_id=id_))) is CallFailed
+
+    run(server, story)
+
+
+def test_lists_turn_their_pages_and_streams_come_to_their_end(server: str) -> None:
+    """Each is seen once; who leaves early leaves nothing behind."""
+
+    async def story(client: AsyncWalletClient) -> None:
+        for _ in range(10):
+            await client.transfer(ALICE, BOB, usd(1))
+        seen = [one.name async for one in client.list_transactions(ALICE, page_size=3)]
+        assert len(seen) == len(set(seen)) == 11
+        entries = [entry async for page in client.get_statement(ALICE, *EVER, page_size=4) for entry in page.entries]
+        assert [entry.sequence for entry in entries] == list(range(1, 12))
+        file = b"".join([piece async for piece in client.export_statement(ALICE, *EVER)])
+        assert file.count(b"\n") == 12
+        for _ in range(20):  # more than may be open at once
+            async with aclosing(client.export_statement(ALICE, *EVER)) as pieces:  # type: ignore[type-var]  # a generator
+                await anext(pieces)
+
+    run(server, story)
+
+
+def test_a_token_is_asked_for_at_every_call_and_certificates_are_checked(
+    app: App, settings: Settings, tmp_path: Path
+) -> None:
+    """As tokens end, and clients go on."""
+
+    certs(tmp_path, None, None)
+    changed = {
+        "auth_dev_secret": SECRET,
+        "tls_certificate": tmp_path / "server.pem",
+        "tls_key": tmp_path / "server-key.pem",
+    }
+    mine = Settings(**{**settings.model_dump(), **changed})
+    asked: list[str] = []
+
+    async def token() -> str:
+        asked.append("again")
+        return by_secret(iss=DEVELOPMENT_ISSUER)
+
+    async def told(target: str) -> None:
+        tls = Tls(ca=(tmp_path / "ca.pem").read_bytes())
+        async with AsyncWalletClient(target, token=token, tls=tls) as client:
+            assert await client.is_serving()
+            await client.create_wallet("alice", "USD")
+            assert await balance(client, ALICE) == 0
+        async with AsyncWalletClient(target, tls=tls) as stranger:
+            assert (await failed(stranger.get_wallet(ALICE))).reason == "CREDENTIALS_INVALID"
+        async with AsyncWalletClient(target, tls=Tls(), timeout_s=1.0) as trusting:
+            assert not await trusting.is_serving()
+
+    with serving(app, server_limits(mine), authentication(mine), credentials(mine)) as port:
+        asyncio.run(told(f"localhost:{port}"))
+    assert len(asked) == 2

@@ -1,0 +1,113 @@
+"""How calls are made: one channel, one deadline, one language, errors typed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from google.protobuf.message import Message
+
+from wallet_grpc.client.channels import AioCall, Response, open_aio_channel
+from wallet_grpc.client.errors import OutcomeUnknown, call_failed, outcome_of
+from wallet_grpc.client.security import AioToken, Tls
+
+PAGE = 200
+
+# Ids whose outcome is not known, at the most; the oldest is forgotten first.
+_UNSETTLED_MAX = 10_000
+
+
+class Calls:
+    """The channel that all services share, and the ways to call over it."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = 10.0,
+        accept_language: str | None = None,
+        token: AioToken | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._language = (("accept-language", accept_language),) if accept_language is not None else ()
+        self._token = token
+        self._unsettled: dict[str, None] = {}
+        self._remembering = threading.Lock()
+        self._channel = open_aio_channel(target, tls)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+    async def _metadata(self) -> tuple[tuple[str, str], ...]:
+        if self._token is None:
+            return self._language
+        token = await self._token() if callable(self._token) else self._token
+        return (*self._language, ("authorization", f"Bearer {token}"))
+
+    async def _change(self, call: AioCall[Response], request: Any) -> Response:  # noqa: ANN401  # any request with an id
+        """Make a call that changes something. An id whose outcome stayed unknown is remembered: it may come again."""
+        request_id = request.request_id or None
+        ids = [request_id] if request_id else [item.request_id for item in request.items]
+        try:
+            answer = await self._call(call, request)
+        except grpc.RpcError as error:
+            failed = outcome_of(error, request_id, attempted=any(id_ in self._unsettled for id_ in ids))
+            if isinstance(failed, OutcomeUnknown):
+                self._remember(ids)
+            raise failed from None
+        except BaseException:  # given up by the caller: it may have been done all the same
+            self._remember(ids)
+            raise
+        for id_ in ids:
+            self._unsettled.pop(id_, None)
+        return answer
+
+    def _remember(self, ids: Iterable[str]) -> None:
+        with self._remembering:
+            self._unsettled.update(dict.fromkeys(ids))
+            while len(self._unsettled) > _UNSETTLED_MAX:
+                del self._unsettled[next(iter(self._unsettled))]
+
+    async def _read(self, call: AioCall[Response], request: Message) -> Response:
+        try:
+            return await self._call(call, request)
+        except grpc.RpcError as error:
+            raise call_failed(error, None) from None
+
+    async def _pages(self, call: AioCall[Response], request: Any) -> AsyncIterator[Response]:  # noqa: ANN401  # any list request
+        """Go on until there is no next page: one that is short or empty need not be the last."""
+        while True:
+            page: Any = await self._read(call, request)
+            yield page
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    async def _stream(self, call: Callable[..., Any], request: Message) -> AsyncIterator[Any]:
+        """Return what comes, however long it takes: the time that a stream has stands in the service config."""
+        # Not told to wait for a server: it would wait as long.
+        answer = call(request, metadata=await self._metadata())
+        try:
+            async for one in answer:
+                yield one
+        except grpc.RpcError as error:
+            raise call_failed(error, None) from None
+        finally:
+            answer.cancel()
+
+    async def _call(self, call: AioCall[Response], request: Message) -> Response:
+        metadata = await self._metadata()
+        return await call(request, timeout=self._timeout_s, wait_for_ready=True, metadata=metadata)

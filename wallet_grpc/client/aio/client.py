@@ -1,0 +1,40 @@
+"""The client: the calls of all services over one channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from wallet_grpc.client.aio.commissions import CommissionCalls
+from wallet_grpc.client.aio.holds import HoldCalls
+from wallet_grpc.client.aio.operations import OperationsCalls
+from wallet_grpc.client.aio.schedules import ScheduleCalls
+from wallet_grpc.client.aio.transactions import TransactionCalls
+from wallet_grpc.client.aio.wallets import WalletCalls
+
+
+class AsyncWalletClient(WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls):
+    """Calls one wallet service over one channel, with one method per call.
+
+    Every method raises ``CallFailed`` where it was refused and nothing was done. A method that changes something takes
+    a ``request_id``; without one it makes one up and keeps it across the channel's own retries. Where it is not known
+    whether it was done, the error is an ``OutcomeUnknown``: ask again with its ``request_id``. That is so too where the
+    last attempt surely did nothing, but one before it, of this client's or of its channel's, may have done it.
+
+    Where the service wants to know who calls, give a ``token``, or what returns the one that is valid now, or with
+    ``tls`` a certificate. Whoever sees a token can use it: send none over a network without ``tls``.
+
+    Times must carry a zone. With ``accept_language``, e.g. ``fa``, errors are also told in words for people, in
+    ``CallFailed.localized``.
+    """
+
+    async def is_serving(self, timeout_s: float = 1.0) -> bool:
+        """Ask whether the service is there and reaches its database."""
+        health: Any = health_pb2_grpc.HealthStub(self._channel)
+        try:
+            answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,0 +1,43 @@
+"""The channel, in its two forms: for threads and for asyncio."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from importlib import resources
+from typing import TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from grpc import aio
+
+from wallet_grpc.client.security import Tls
+
+Response = TypeVar("Response", bound=Message)
+
+Call: TypeAlias = Callable[..., Response]
+AioCall: TypeAlias = Callable[..., Awaitable[Response]]
+
+
+def open_channel(target: str, tls: Tls | None) -> grpc.Channel:
+    """Return a channel for threads; without *tls* it speaks in the clear."""
+    if tls is None:
+        return grpc.insecure_channel(target, options=_options())
+    return grpc.secure_channel(target, tls.credentials(), options=_options())
+
+
+def open_aio_channel(target: str, tls: Tls | None) -> aio.Channel:
+    """Return a channel for asyncio; without *tls* it speaks in the clear."""
+    if tls is None:
+        return aio.insecure_channel(target, options=_options())
+    return aio.secure_channel(target, tls.credentials(), options=_options())
+
+
+def _options() -> Sequence[tuple[str, str | int]]:
+    policy = resources.files("wallet.v1").joinpath("wallet_grpc_service_config.json").read_text()
+    return [
+        ("grpc.service_config", json.dumps(json.loads(policy))),
+        # A connection of its own: clients that are to spread over servers do not share one.
+        ("grpc.use_local_subchannel_pool", 1),
+        # A server that was away for a while is met again soon after it is back.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+    ]
