@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -17,6 +18,14 @@ def required() -> bool:
     return os.environ.get("WALLET_REQUIRE_ALL") == "1"  # noqa: TID251  # the test run's own switch
 
 
+def program(name: str, remedy: str) -> str:
+    """Return the path of a program; where it is missing, *remedy* says how to get it."""
+    found = shutil.which(name)
+    if found is None:
+        _miss(f"{name} is not installed ({remedy})")
+    return found
+
+
 @cache
 def grpcurl() -> str:
     """Return the path of grpcurl; where all tools are required and it is missing, Go builds it."""
@@ -25,10 +34,7 @@ def grpcurl() -> str:
         return found
     go = shutil.which("go")
     if not required() or go is None:
-        reason = f"grpcurl is not installed (go install {_GRPCURL})"
-        if required():
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _miss(f"grpcurl is not installed (go install {_GRPCURL})")
     _TOOLS.mkdir(parents=True, exist_ok=True)
     built = subprocess.run(
         [go, "install", _GRPCURL],
@@ -40,3 +46,9 @@ def grpcurl() -> str:
     )
     assert built.returncode == 0, built.stderr
     return str(_TOOLS / "grpcurl")
+
+
+def _miss(reason: str) -> NoReturn:
+    if required():
+        pytest.fail(reason)
+    pytest.skip(reason)

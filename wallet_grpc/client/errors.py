@@ -95,8 +95,8 @@ def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool)
 
 def _repeats(error: grpc.RpcError) -> int:
     """Return how often the channel has asked before this answer came."""
-    metadata: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()
-    return sum(int(value) for key, value in metadata if key == REPEATS)
+    # Pairs, of different classes for threads and for asyncio.
+    return sum(int(pair[1]) for pair in error.trailing_metadata() or () if pair[0] == REPEATS)
 
 
 def call_failed(error: grpc.RpcError, request_id: str | None) -> CallFailed:
