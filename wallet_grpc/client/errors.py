@@ -1,6 +1,7 @@
 """Errors as a caller meets them: read from the rich status, one class, told apart by ``reason``."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyPb
@@ -95,8 +96,8 @@ def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool)
 
 def _repeats(error: grpc.RpcError) -> int:
     """Return how often the channel has asked before this answer came."""
-    # Pairs, of different classes for threads and for asyncio.
-    return sum(int(pair[1]) for pair in error.trailing_metadata() or () if pair[0] == REPEATS)
+    pairs: Any = error.trailing_metadata() or ()  # of different classes for threads and for asyncio
+    return sum(int(value) for key, value in pairs if key == REPEATS)
 
 
 def call_failed(error: grpc.RpcError, request_id: str | None) -> CallFailed:
