@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 OURS := wallet_core wallet_grpc scheduler bank_stub walletctl
 CODE := $(OURS) tests benchmarks tools
 
-.PHONY: help demo up test check format lint types contracts protos-fresh protos lock bench readme long storm mutants clean
+.PHONY: help demo up test check format lint types contracts protos-fresh protos lock bench interop readme long storm mutants clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -65,6 +65,9 @@ bench: .venv/ready ## Measure: group commit, commission, pages of a long history
 	@$(BIN)/python -m benchmarks.history
 	@$(BIN)/python -m benchmarks.drain
 
+interop: .venv/ready ## Call the service from Go, TypeScript and Java, with stubs made from the protos
+	@WALLET_REQUIRE_ALL=1 $(BIN)/python -m pytest -q tests/interop
+
 readme: .venv/ready ## Write the README's example outputs anew
 	@WRITE_README=1 $(BIN)/python -m pytest -q tests/e2e/test_readme.py
 
@@ -78,7 +81,7 @@ mutants: .venv/ready ## Put known mistakes into a copy of the product and see th
 	@$(BIN)/python -m tests.mutants $(MISTAKE)
 
 clean: ## Remove what was installed and what the local service keeps
-	@rm -rf .venv .wallet
+	@rm -rf .venv .wallet tests/interop/*/gen tests/interop/*/node_modules tests/interop/*/target
 
 # A stamp, because a venv that failed half-way leaves a folder behind. pip refuses hashed constraints together with
 # `-e .`, so the lock goes first and our own package after it, without dependencies.

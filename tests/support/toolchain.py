@@ -1,8 +1,10 @@
 """Tools that a user may lack: found, or fetched where all are required, or the test is skipped with the reason."""
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -18,12 +20,15 @@ def required() -> bool:
     return os.environ.get("WALLET_REQUIRE_ALL") == "1"  # noqa: TID251  # the test run's own switch
 
 
-def program(name: str, remedy: str) -> str:
-    """Return the path of a program; where it is missing, *remedy* says how to get it."""
-    found = shutil.which(name)
-    if found is None:
-        _miss(f"{name} is not installed ({remedy})")
-    return found
+def require(command: Sequence[str], at_least: Sequence[int], remedy: str) -> None:
+    """See to it that a program is there and new enough, by the *command* that prints its version."""
+    lacking = f"{command[0]} {'.'.join(map(str, at_least))} or newer is not installed ({remedy})"
+    if shutil.which(command[0]) is None:
+        _miss(lacking)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    version = re.search(r"\d+(\.\d+)+", told) or re.search(r"\d+", told)
+    if version is None or [int(part) for part in version[0].split(".")] < list(at_least):
+        _miss(lacking)
 
 
 @cache

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// refusal is what the service says about a call that it refused.
+type refusal struct {
+	Code     codes.Code        `json:"code"`
+	Reason   string            `json:"reason"`
+	Domain   string            `json:"domain"`
+	Metadata map[string]string `json:"metadata"`
+	Fields   []string          `json:"fields"`
+}
+
+// refusalOf reads the details of the error that a call must have ended with.
+func refusalOf(err error) (*refusal, error) {
+	if err == nil {
+		return nil, fmt.Errorf("a call went well that was to be refused")
+	}
+	told := status.Convert(err)
+	found := &refusal{Code: told.Code(), Metadata: map[string]string{}, Fields: []string{}}
+	for _, detail := range told.Details() {
+		switch detail := detail.(type) {
+		case *errdetails.ErrorInfo:
+			found.Reason, found.Domain = detail.GetReason(), detail.GetDomain()
+			for key, value := range detail.GetMetadata() {
+				found.Metadata[key] = value
+			}
+		case *errdetails.BadRequest:
+			for _, violation := range detail.GetFieldViolations() {
+				found.Fields = append(found.Fields, violation.GetField())
+			}
+		}
+	}
+	if found.Reason == "" {
+		return nil, fmt.Errorf("not a refusal of the service: %w", err)
+	}
+	return found, nil
+}

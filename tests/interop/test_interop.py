@@ -1,0 +1,133 @@
+"""Callers in Go, TypeScript and Java, with stubs made of our protos, against a real server with TLS and tokens.
+
+Each caller does the same and says what it saw; what it should have seen is said here.
+"""
+
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.interop.clients import Seen
+from tests.interop.conftest import HISTORY, Service, token
+from wallet_grpc.client import Tls, WalletClient
+from walletctl.local.waiting import wait_until
+
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
+
+# One more than what a 64-bit float can tell from its neighbours.
+LARGE = 2**53 + 1
+DOMAIN = "wallet.example.com"
+
+
+def test_the_main_calls_do_what_they_say(seen: Seen) -> None:
+    """Deposit, transfer, hold and capture, a withdrawal scheduled and cancelled: and what is in the wallets then."""
+
+    assert seen["calls"] == {
+        "deposited": str(LARGE),
+        "transferType": "TYPE_TRANSFER",
+        "heldFrom": str(LARGE - 1005 - 500),
+        "hold": "STATE_CAPTURED",
+        "captured": "300",
+        "scheduled": "STATE_SCHEDULED",
+        "reserved": "700",
+        "cancelled": "STATE_CANCELLED",
+        "alice": str(LARGE - 1005 - 300),
+        "bob": "1305",
+        "bobAvailable": "1305",
+    }
+
+
+def test_a_refusal_is_read_with_its_reason_and_metadata(language: str, seen: Seen) -> None:
+    """From the status details, by the language's own generated types."""
+
+    assert seen["refusals"]["insufficientFunds"] == refusal(
+        "FAILED_PRECONDITION",
+        "INSUFFICIENT_FUNDS",
+        wallet=f"wallets/{language}-bob",
+        currencyCode="USD",
+        available="1305",
+        required=str(LARGE),
+    )
+
+
+def test_fields_that_are_invalid_are_named(seen: Seen) -> None:
+    """All of them at once."""
+
+    invalid = {**seen["refusals"]["invalidFields"]}
+    assert sorted(invalid.pop("fields")) == ["amount", "request_id"]
+    assert {**invalid, "fields": []} == refusal("INVALID_ARGUMENT", "INVALID_FIELDS")
+
+
+def test_a_caller_without_a_token_is_told_so(seen: Seen) -> None:
+    """By a reason, like any other refusal."""
+
+    assert seen["refusals"]["noToken"] == refusal("UNAUTHENTICATED", "CREDENTIALS_INVALID")
+
+
+def test_a_repeat_moves_money_once(seen: Seen) -> None:
+    """The same transaction comes back, marked as a repeat."""
+
+    replay = seen["replay"]
+    assert replay["names"][0] == replay["names"][1]
+    assert replay["replayed"] == [False, True]
+    assert replay["balances"] == ["1330", "1330"]
+
+
+def test_an_id_that_was_used_for_another_amount_is_refused(seen: Seen) -> None:
+    """It says what the id was first used for."""
+
+    replay = seen["replay"]
+    assert replay["reused"] == refusal(
+        "ALREADY_EXISTS",
+        "REQUEST_ID_REUSED",
+        requestId=replay["requestId"],
+        method="Transfer",
+        resourceName=replay["names"][0],
+    )
+
+
+def test_pages_show_every_transaction_once_and_in_order(seen: Seen) -> None:
+    """Newest first, three at a time."""
+
+    made, pages = seen["pages"]["made"], seen["pages"]["pages"]
+    assert len(set(made)) == 10
+    assert [len(page) for page in pages] == [3, 3, 3, 1]
+    assert [name for page in pages for name in page] == list(reversed(made))
+
+
+def test_an_export_is_followed_to_its_end(seen: Seen) -> None:
+    """A line for each entry, and the header."""
+
+    assert seen["stream"]["lines"] == HISTORY + 1
+
+
+def test_an_export_that_is_cancelled_midway_ends_for_both(language: str, seen: Seen, service: Service) -> None:
+    """The caller is told that it was cancelled and goes on with the same connection; so is the server."""
+
+    assert (seen["stream"]["cancelled"], seen["stream"]["after"]) == (number_of("CANCELLED"), "STATE_ACTIVE")
+    assert wait_until(lambda: len(service.codes(language, "TransactionService/ExportStatement")) == 2, timeout_s=20)
+    assert service.codes(language, "TransactionService/ExportStatement") == ["OK", "CANCELLED"]
+
+
+def test_our_own_client_finds_what_the_other_left(language: str, seen: Seen, service: Service) -> None:
+    """The same balances, and books that are right."""
+
+    assert seen.keys() == {"calls", "refusals", "replay", "pages", "stream"}
+    with WalletClient(service.target, tls=Tls(ca=service.ca.read_bytes()), token=token("python")) as client:
+        left = {name: client.get_wallet(f"wallets/{language}-{name}").balance for name in ("alice", "bob")}
+
+    given = 1005 + 300 + 25 + sum(range(1, 7))
+    assert {name: money.minor_units for name, money in left.items()} == {"alice": LARGE - given, "bob": given}
+    assert service.database.broken_rules() == []
+
+
+def refusal(code: str, reason: str, **metadata: str) -> dict[str, Any]:
+    """Return what a caller is to see of a refusal."""
+    return {"code": number_of(code), "reason": reason, "domain": DOMAIN, "metadata": metadata, "fields": []}
+
+
+def number_of(code: str) -> int:
+    """Return a status code as it is on the wire: each language spells its name in another way."""
+    number: int = grpc.StatusCode[code].value[0]
+    return number
