@@ -137,4 +137,3 @@ def serving(
         server.stop(limits.drain_flush_s).wait()
         health.close()
         workers.shutdown(wait=False)
-        overload.close()

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn
 
 import grpc
+from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from wallet_core.domain.errors import WalletError
@@ -24,10 +27,29 @@ def showing_errors(method: str, context: grpc.ServicerContext) -> Iterator[None]
         shown = status_of(told, read=method in READS, accept_language=accept_language_of(context))
     else:
         return
+    end_with(context, packed(told, shown))
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An error as gRPC sends it."""
+
+    code: grpc.StatusCode
+    message: str
+    metadata: tuple[tuple[str, str | bytes], ...]
+
+
+def packed(told: WalletError, shown: status_pb2.Status) -> Ending:
+    """Return an error, and the status that shows it, as gRPC sends them."""
     status = rpc_status.to_status(shown)
+    return Ending(status.code, status.details, (*(status.trailing_metadata or ()), *_pushback(told)))
+
+
+def end_with(context: grpc.ServicerContext, ending: Ending) -> NoReturn:
+    """End a call; does not return."""
     # Not by abort_with_status, which would put the details in place of the rest.
-    context.set_trailing_metadata((*(status.trailing_metadata or ()), *_pushback(told), *_repeats(context)))
-    context.abort(status.code, status.details)
+    context.set_trailing_metadata((*ending.metadata, *_repeats(context)))
+    context.abort(ending.code, ending.message)
 
 
 def _pushback(told: WalletError) -> Iterator[tuple[str, str]]:
