@@ -13,7 +13,7 @@ from uuid import uuid4
 import grpc.aio
 from wallet.v1.transaction_service_pb2 import TransferRequest
 
-_METHOD = "/wallet.v1.TransactionService/Transfer"
+METHOD = "/wallet.v1.TransactionService/Transfer"
 # One channel is one connection; a few spread the work over the server's threads for reading.
 _CHANNELS = 4
 
@@ -39,12 +39,12 @@ async def _load(asked: argparse.Namespace) -> dict[str, object]:
     ends_at = started_at + asked.seconds
 
     async def caller(number: int) -> int:
-        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channels[number % _CHANNELS].unary_unary(_METHOD)
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channels[number % _CHANNELS].unary_unary(METHOD)
         chance = random.Random(asked.seed * 1000 + number)  # noqa: S311  # load, not secrets
         count = 0
         while monotonic() < ends_at:
             try:
-                await call(_request(chance, asked.wallets, hot=asked.hot), timeout=30)
+                await call(transfer_request(chance, asked.wallets, hot=asked.hot), timeout=30)
             except grpc.aio.AioRpcError as error:
                 failures.append(str(error))
                 break
@@ -58,7 +58,8 @@ async def _load(asked: argparse.Namespace) -> dict[str, object]:
     return {"calls": calls, "seconds": seconds, "failures": failures[:3]}
 
 
-def _request(chance: random.Random, wallets: int, *, hot: bool) -> bytes:
+def transfer_request(chance: random.Random, wallets: int, *, hot: bool) -> bytes:
+    """Return a transfer between two wallets by chance, serialized."""
     source, destination = chance.sample(range(1, wallets), 2)
     return TransferRequest(
         source=f"wallets/w{source}",

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     )
     grpc_message_max_bytes: PositiveInt = Field(1 << 20, description="the largest request")
     grpc_calls_max: PositiveInt = Field(2000, description="calls accepted at once, a high backstop")
+    grpc_unseen_max: PositiveInt = Field(
+        20_000, description="calls that gRPC keeps until they are looked at; more it cuts off (CANCELLED)"
+    )
     exports_max: PositiveInt = Field(8, description="statements exported at once; each holds a thread")
     export_longest_s: Seconds = Field(600.0, description="then an export is cut off, also one that nobody reads")
     page_max_bytes: PositiveInt = Field(3 << 20, description="a page ends here; clients take 4 MiB unless told more")

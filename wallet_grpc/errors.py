@@ -287,20 +287,24 @@ def _may_know_limit(principal: Principal, resource: str) -> bool:
     return principal.owner is None and takes <= principal.scopes
 
 
-def status_of(error: errors.WalletError, *, read: bool, accept_language: str | None = None) -> status_pb2.Status:
+def status_of(
+    error: errors.WalletError, *, read: bool, accept_language: str | None = None, retry_after_ms: int | None = None
+) -> status_pb2.Status:
     """Return the rich status of an error of the catalogue, said of a *read* or of a call that changes something.
 
-    A caller that sends *accept_language* is told it in words of its own as well.
+    A caller that sends *accept_language* is told it in words of its own as well. *retry_after_ms* is said in place of
+    the catalogue's wait.
     """
     face = CATALOGUE[type(error)]
+    wait_ms = retry_after_ms or face.retry_after_ms
     metadata = {**face.metadata(error), **_item(error)}
     violations = _violations(error)
     packed = [_packed(error_details_pb2.ErrorInfo(reason=face.reason_name, domain=DOMAIN, metadata=metadata))]
     if violations:
         packed.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
-    if face.retry_after_ms is not None:
+    if wait_ms is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(face.retry_after_ms)
+        delay.FromMilliseconds(wait_ms)
         packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     if accept_language is not None:
         texts = TEXTS[preferred(accept_language)]

@@ -37,11 +37,15 @@ WAITING = Gauge("wallet_calls_waiting", "Calls that wait for a thread.", multipr
 UNDER_WAY = Gauge("wallet_calls_under_way", "Calls that are worked on.", multiprocess_mode="livesum")
 
 
-def count(method: str, code: str, reason: str, seconds: float) -> None:
-    """Count a call that was answered; *method* is its whole path, *reason* is empty where it was not refused."""
+def count(method: str, code: str, reason: str, seconds: float | None) -> None:
+    """Count a call that was answered; *method* is its whole path, *reason* is empty where it was not refused.
+
+    One that no thread was spent on has taken no *seconds*.
+    """
     service, _, name = method[1:].partition("/")
     _HANDLED.labels(service, name, code).inc()
-    _SECONDS.labels(service, name).observe(seconds)
+    if seconds is not None:
+        _SECONDS.labels(service, name).observe(seconds)
     if reason:
         _REFUSED.labels(name, reason).inc()
 

@@ -189,6 +189,7 @@ def server_limits(settings: Settings) -> ServerLimits:
         waiting_max=settings.grpc_waiting_max,
         caller_calls_per_s=settings.caller_calls_per_s,
         calls_max=settings.grpc_calls_max,
+        unseen_max=settings.grpc_unseen_max,
         message_max_bytes=settings.grpc_message_max_bytes,
         exports_max=settings.exports_max,
         export_longest_s=settings.export_longest_s,

@@ -51,6 +51,7 @@ class ServerLimits:
     waiting_max: int
     caller_calls_per_s: int | None
     calls_max: int
+    unseen_max: int
     message_max_bytes: int
     exports_max: int
     export_longest_s: float
@@ -95,6 +96,8 @@ def serving(
             # Two servers on one port must be asked for, not happen.
             ("grpc.so_reuseport", int(limits.shares_port)),
             ("grpc.max_receive_message_length", limits.message_max_bytes),
+            ("grpc.server.max_pending_requests", limits.unseen_max),
+            ("grpc.server.max_pending_requests_hard_limit", limits.unseen_max),
         ],
         maximum_concurrent_rpcs=limits.calls_max,
     )

@@ -22,6 +22,7 @@ from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.client import WalletClient
+from wallet_grpc.interceptors.overload import Pace
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
 from wallet_grpc.tokens import DEVELOPMENT_ISSUER
@@ -97,6 +98,27 @@ def test_what_would_wait_too_long_is_turned_away_at_once_and_the_rest_is_done(ta
     assert [one.code for one in answers] == ["OK"] * TAKEN
     assert again.code == "OK"
     assert left == TAKEN + 1
+
+
+def test_the_more_are_turned_away_the_longer_each_is_told_to_wait() -> None:
+    """So that those who ask again take no more time than there is; once they are few, the wait is short again."""
+
+    clock = [0.0]
+    pace = Pace(lambda: clock[0])
+
+    def waits(seconds: int, per_s: int) -> list[int]:
+        told = []
+        for _ in range(seconds * per_s):
+            clock[0] += 1 / per_s
+            told.append(pace.wait_ms())
+        return told[-per_s // 2 :]
+
+    few, many, too_many = waits(5, 100), waits(3, 1000), waits(20, 4000)
+    assert (min(few), max(few)) == (100, 300)
+    assert min(many) > max(few)
+    assert (min(too_many), max(too_many)) == (2500, 7500)
+    assert len(set(too_many)) > 3
+    assert max(waits(5, 10)) == 300
 
 
 def test_our_client_comes_through_once_there_is_room(target: str, settings: Settings) -> None:

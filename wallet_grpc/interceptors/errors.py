@@ -39,10 +39,11 @@ class Ending:
     metadata: tuple[tuple[str, str | bytes], ...]
 
 
-def packed(told: WalletError, shown: status_pb2.Status) -> Ending:
-    """Return an error, and the status that shows it, as gRPC sends them."""
+def packed(told: WalletError, shown: status_pb2.Status, retry_after_ms: int | None = None) -> Ending:
+    """Return an error, and the status that shows it, as gRPC sends them; with a wait in place of the catalogue's."""
     status = rpc_status.to_status(shown)
-    return Ending(status.code, status.details, (*(status.trailing_metadata or ()), *_pushback(told)))
+    pushback = _pushback(told, retry_after_ms)
+    return Ending(status.code, status.details, (*(status.trailing_metadata or ()), *pushback))
 
 
 def end_with(context: grpc.ServicerContext, ending: Ending) -> NoReturn:
@@ -52,7 +53,7 @@ def end_with(context: grpc.ServicerContext, ending: Ending) -> NoReturn:
     context.abort(ending.code, ending.message)
 
 
-def _pushback(told: WalletError) -> Iterator[tuple[str, str]]:
+def _pushback(told: WalletError, retry_after_ms: int | None) -> Iterator[tuple[str, str]]:
     """Say when the channel may ask again: never what is final, whatever its code, and not at once under load.
 
     For what else stands in the way the channel's own waits, ever longer, are better.
@@ -61,7 +62,7 @@ def _pushback(told: WalletError) -> Iterator[tuple[str, str]]:
     if face.kind is Kind.FINAL:
         yield "grpc-retry-pushback-ms", "-1"
     elif face.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        yield "grpc-retry-pushback-ms", str(face.retry_after_ms)
+        yield "grpc-retry-pushback-ms", str(retry_after_ms or face.retry_after_ms)
 
 
 def _repeats(context: grpc.ServicerContext) -> Iterator[tuple[str, str]]:

@@ -26,8 +26,14 @@ from wallet_grpc.metrics import WAITING, count
 
 _log = structlog.get_logger("wallet.overload")
 
-# A line for each call would cost more than the call.
-_LOG_EVERY_S = 1.0
+# How often a line is written, and the pace looked at: a line for each call would cost more than the call.
+_LOOK_EVERY_S = 1.0
+
+# So many may be turned away each second and be told the shortest wait; of more, each is told to wait longer, or turning
+# away those who ask again would take all the time. The waits differ, so that not all come back at once.
+_CHEAP_PER_S = 250
+_WAIT_MAX_MS = 5000
+_WAITS_SPREAD = (0.5, 0.75, 1.0, 1.25, 1.5)
 
 
 class Workers(ThreadPoolExecutor):
@@ -84,8 +90,7 @@ class Overload(grpc.ServerInterceptor):
         self._waiting_max = waiting_max
         self._at_once = AtOnce()
         self._refusals: dict[str, Handler] = {}
-        self._refused = 0
-        self._logged_at = 0.0
+        self._pace = Pace()
 
     def intercept_service(
         self,
@@ -104,26 +109,42 @@ class Overload(grpc.ServerInterceptor):
     def _refusal(self, method: str) -> Callable[[Any, grpc.ServicerContext], NoReturn]:
         def refuse(requests: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: ANN401  # not looked at
             del requests
-            self._count(method)
-            end_with(context, _ending(method in READS, accept_language_of(context)))
+            count(method, _FACE.code.name, _FACE.reason_name, None)
+            end_with(context, _ending(method in READS, accept_language_of(context), self._pace.wait_ms()))
 
         # grpcio looks for this mark.
         refuse.experimental_thread_pool = self._at_once  # type: ignore[attr-defined]
         return refuse
 
-    def _count(self, method: str) -> None:
-        """Count a refusal. Only gRPC's one thread for events comes here."""
-        count(method, _FACE.code.name, _FACE.reason_name, 0.0)
+
+class Pace:
+    """How many were turned away lately, and so how long the next one is told to wait. For one thread."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._began_at = now()
+        self._refused = 0
+        self._times = 1.0
+
+    def wait_ms(self) -> int:
+        """Count one more; return its wait."""
         self._refused += 1
-        if monotonic() - self._logged_at > _LOG_EVERY_S:
+        now = self._now()
+        if (took_s := now - self._began_at) > _LOOK_EVERY_S:
             _log.warning("overloaded", refused=self._refused)
-            self._refused, self._logged_at = 0, monotonic()
+            self._times *= self._refused / took_s / _CHEAP_PER_S
+            self._times = min(max(1.0, self._times), _WAIT_MAX_MS / _SHORTEST_MS)
+            self._began_at, self._refused = now, 0
+        spread = _WAITS_SPREAD[self._refused % len(_WAITS_SPREAD)]
+        return round(_SHORTEST_MS * self._times * spread)
 
 
 _FACE = CATALOGUE[ServerOverloaded]
+_SHORTEST_MS = _FACE.retry_after_ms or 0
 
 
-@lru_cache(maxsize=64)
-def _ending(read: bool, accept_language: str | None) -> Ending:  # noqa: FBT001  # a key
+@lru_cache(maxsize=256)
+def _ending(read: bool, accept_language: str | None, wait_ms: int) -> Ending:  # noqa: FBT001  # a key
     error = ServerOverloaded()
-    return packed(error, status_of(error, read=read, accept_language=accept_language))
+    shown = status_of(error, read=read, accept_language=accept_language, retry_after_ms=wait_ms)
+    return packed(error, shown, wait_ms)
