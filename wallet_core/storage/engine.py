@@ -1,15 +1,19 @@
 """Connections: pooled, acting as the service's role, with their limits set and nothing inherited."""
 
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from time import monotonic
 from typing import Any, cast
 
 import psycopg
 from sqlalchemy import Engine as Engine  # noqa: PLC0414  # handed around by rooms that speak no SQL
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from wallet_core.domain.errors import DatabaseUnavailable, LedgerBroken
 from wallet_core.storage.errors import BatchError, BatchRefused, DatabaseLost, PoolExhausted, batch_error
@@ -91,7 +95,7 @@ def open_engine(
     }
     if role is not None:
         parameters["role"] = role
-    return create_engine(
+    engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=limits.pool_size,
         max_overflow=0,
@@ -108,6 +112,28 @@ def open_engine(
             "tcp_user_timeout": 10_000,
         },
     )
+    _LOST_AT[engine] = 0.0
+    event.listen(engine, "connect", _connected)
+    event.listen(engine, "checkout", partial(_look_at, weakref.ref(engine)))
+    return engine
+
+
+# When an engine's server was last seen to be gone. What was connected before is not used again: each connection is
+# closed when it is asked for next. (``Engine.dispose`` would leave open what others have in hand at that moment.)
+_LOST_AT: MutableMapping[Engine, float] = weakref.WeakKeyDictionary()
+_CONNECTED_AT = "connected_at"
+
+
+def _connected(connection: object, record: ConnectionPoolEntry) -> None:
+    del connection
+    record.info[_CONNECTED_AT] = monotonic()
+
+
+def _look_at(engine: weakref.ref[Engine], connection: object, record: ConnectionPoolEntry, proxy: object) -> None:
+    del connection, proxy
+    found = engine()
+    if found is not None and record.info[_CONNECTED_AT] <= _LOST_AT[found]:
+        raise InvalidatePoolError
 
 
 @contextmanager
@@ -120,7 +146,7 @@ def transaction(engine: Engine) -> Iterator[Tx]:
         pooled = engine.raw_connection()
     except PoolTimeout:
         raise PoolExhausted from None
-    except (OperationalError, psycopg.OperationalError) as error:
+    except (OperationalError, psycopg.OperationalError, InvalidRequestError) as error:  # the last: lost again and again
         raise DatabaseLost(DatabaseUnavailable()) from error
     tx = cast("Tx", pooled.driver_connection)
     try:
@@ -130,8 +156,8 @@ def transaction(engine: Engine) -> Iterator[Tx]:
         told = batch_error(error)
         if isinstance(told, DatabaseLost):
             # The next try must not meet another connection of the server that went away.
+            _LOST_AT[engine] = monotonic()
             pooled.invalidate(error)
-            engine.dispose()
         raise told from error
     except BatchError:
         raise

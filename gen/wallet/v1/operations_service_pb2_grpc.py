@@ -108,8 +108,9 @@ class OperationsServiceServicer:
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
         (neither under way nor in doubt, a call to the bank may still be on its
         way, its own ledger says that it was executed, no money waits, or there is
-        nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
-        destination); `LIMIT_EXCEEDED` (a wallet is too full).
+        nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
+        `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
+        full).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,8 +128,9 @@ class OperationsServiceServicer:
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
         (neither under way nor in doubt, a call to the bank may still be on its
         way, its own ledger says that it was executed, no money waits, or there is
-        nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
-        destination); `LIMIT_EXCEEDED` (a wallet is too full).
+        nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
+        `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
+        full).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

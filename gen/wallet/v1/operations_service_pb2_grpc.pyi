@@ -68,8 +68,9 @@ class OperationsServiceStub:
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
     (neither under way nor in doubt, a call to the bank may still be on its
     way, its own ledger says that it was executed, no money waits, or there is
-    nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
-    destination); `LIMIT_EXCEEDED` (a wallet is too full).
+    nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
+    `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
+    full).
     """
     ResolveScheduledDeposit: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveScheduledDepositRequest, _operations_service_pb2.ResolveScheduledDepositResponse]
     """Settles by hand a scheduled deposit that is collected: one that is under way
@@ -83,8 +84,9 @@ class OperationsServiceStub:
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
     (neither under way nor in doubt, a call to the bank may still be on its
     way, its own ledger says that it was executed, no money waits, or there is
-    nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
-    destination); `LIMIT_EXCEEDED` (a wallet is too full).
+    nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
+    `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
+    full).
     """
     ResolveDiscrepancy: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveDiscrepancyRequest, _operations_service_pb2.ResolveDiscrepancyResponse]
     """Closes a discrepancy that a person has looked into. Moves no money.
@@ -136,8 +138,9 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
     (neither under way nor in doubt, a call to the bank may still be on its
     way, its own ledger says that it was executed, no money waits, or there is
-    nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
-    destination); `LIMIT_EXCEEDED` (a wallet is too full).
+    nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
+    `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
+    full).
     """
     ResolveScheduledDeposit: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveScheduledDepositRequest, _operations_service_pb2.ResolveScheduledDepositResponse]  # type: ignore[assignment]
     """Settles by hand a scheduled deposit that is collected: one that is under way
@@ -151,8 +154,9 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
     (neither under way nor in doubt, a call to the bank may still be on its
     way, its own ledger says that it was executed, no money waits, or there is
-    nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
-    destination); `LIMIT_EXCEEDED` (a wallet is too full).
+    nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
+    `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
+    full).
     """
     ResolveDiscrepancy: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveDiscrepancyRequest, _operations_service_pb2.ResolveDiscrepancyResponse]  # type: ignore[assignment]
     """Closes a discrepancy that a person has looked into. Moves no money.
@@ -213,8 +217,9 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
         (neither under way nor in doubt, a call to the bank may still be on its
         way, its own ledger says that it was executed, no money waits, or there is
-        nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
-        destination); `LIMIT_EXCEEDED` (a wallet is too full).
+        nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
+        `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
+        full).
         """
 
     @_abc_1.abstractmethod
@@ -234,8 +239,9 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
         (neither under way nor in doubt, a call to the bank may still be on its
         way, its own ledger says that it was executed, no money waits, or there is
-        nothing to note); `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the
-        destination); `LIMIT_EXCEEDED` (a wallet is too full).
+        nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
+        `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
+        full).
         """
 
     @_abc_1.abstractmethod

@@ -174,7 +174,8 @@ class CreateWalletRequest(message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     wallet_id: builtins.str
     """The id, the last part of the name: 1 to 63 of `a-z`, `0-9` and `-`, not
-    at the ends. A random one is chosen where it is empty.
+    at the ends. A random one is chosen where it is empty, another each time
+    that a call only validates.
     """
     request_id: builtins.str
     """A UUID chosen by the caller; a repeat of the call carries the same."""
