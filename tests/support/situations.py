@@ -27,8 +27,10 @@ from tests.support.commands import (
     an_end,
     an_item,
     an_update,
+    request,
 )
 from tests.support.stage import LATE, LATER, PAST, Stage, usd, yen
+from wallet_core.domain.access import Access
 from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
 from wallet_core.domain.command import Command
 from wallet_core.domain.commission import Label, Payer
@@ -38,6 +40,7 @@ from wallet_core.domain.errors import (
     InsufficientFunds,
     InvalidField,
     LimitExceeded,
+    PermissionMissing,
     Refusal,
     RequestIdReused,
     ResourceExists,
@@ -259,6 +262,11 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("of nothing", lambda s: a_reversal(s["moved"], usd(0)), InvalidField),
         *_reused(lambda s: a_reversal(s["moved"])),
         Situation("of no transaction", lambda _: a_reversal(NO_SUCH), ResourceNotFound),
+        Situation(
+            "of a deposit by one who may make none",
+            lambda s: a_reversal(s["deposited"], request=replace(request(), access=Access(deposits=False))),
+            PermissionMissing,
+        ),
         Situation("in euros", lambda s: a_reversal(s["moved"], Money("EUR", 1)), CurrencyMismatch),
         Situation("out of a frozen wallet", lambda s: a_reversal(s["to_cold"]), WalletNotActive),
         Situation("out of a closed wallet", lambda s: a_reversal(s["to_gone"]), WalletNotActive),
