@@ -27,6 +27,9 @@ from wallet_grpc.server import serving
 from wallet_grpc.tokens import DEVELOPMENT_ISSUER
 from walletctl.commands.development import certs
 
+# Where grpcurl is missing and wanted, it is built first.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
+
 ROOT = Path(__file__).parents[2]
 PROTOSET = ROOT / "gen/wallet/v1/wallet.protoset.binpb"
 CREATE = {"wallet_id": "erin", "wallet": {"currency_code": "USD"}, "request_id": "6f2b7c1e-52a4-4d0e-9a55-0000000000f1"}
