@@ -5,7 +5,8 @@ only where one is set for development. Which key may check which algorithm is ne
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import time
 from typing import Any, TypeGuard
 
 import jwt
@@ -20,6 +21,18 @@ DEVELOPMENT_ISSUER = "walletctl"
 _BY_KEY = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}
 _TOKEN_MAX = 8192
 _NAME_MAX = 256
+# So many tokens are known again, as many as callers may have at a time; then all are forgotten.
+_CHECKED_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What a token was found to say, until when it holds, and what it was checked by."""
+
+    principal: Principal
+    header: Mapping[str, Any]
+    key: object
+    until: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +50,25 @@ class Tokens:
     None in a development that names nobody: whoever calls is called by that id.
     """
 
+    _checked: dict[str, _Checked] = field(default_factory=dict)
+
     def principal(self, token: str) -> Principal:
-        """Return who a token stands for; raise ``CredentialsInvalid`` where it stands for nobody."""
-        claims = self._claims(token)
+        """Return who a token stands for; raise ``CredentialsInvalid`` where it stands for nobody.
+
+        A signature is checked once, for that takes longer than all else here. While the token lasts, and its key is
+        still the issuer's, it is the same one.
+        """
+        checked = self._checked.get(token)
+        if checked is not None and time() < checked.until and self._key(checked.header)[0] is checked.key:
+            return checked.principal
+        header, key, claims = self._claims(token)
+        principal = self._principal(claims)
+        if len(self._checked) >= _CHECKED_MAX:
+            self._checked.clear()
+        self._checked[token] = _Checked(principal, header, key, int(claims["exp"]) + self.leeway_s)
+        return principal
+
+    def _principal(self, claims: Mapping[str, Any]) -> Principal:
         client = claims.get("client_id", claims.get("azp", claims.get("sub")))
         if not _is_name(client) or (self.clients is not None and client not in self.clients):
             raise CredentialsInvalid("the token's client is not known here")
@@ -54,12 +83,14 @@ class Tokens:
             raise CredentialsInvalid("the token's owner is not a name")
         return Principal(caller, scopes & CONFINED, owner)
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def _claims(self, token: str) -> tuple[Mapping[str, Any], object, Mapping[str, Any]]:
+        """Return a token's header, the key that it was checked by, and what it claims."""
         if len(token) > _TOKEN_MAX:
             raise CredentialsInvalid("the token is too long")
         try:
-            key, algorithm = self._key(jwt.get_unverified_header(token))
-            return jwt.decode(
+            header = jwt.get_unverified_header(token)
+            key, algorithm = self._key(header)
+            claims = jwt.decode(
                 token,
                 key,
                 algorithms=[algorithm],
@@ -68,6 +99,7 @@ class Tokens:
                 leeway=self.leeway_s,
                 options={"require": ["exp", "iss", "aud"]},
             )
+            return header, key, claims  # noqa: TRY300  # all of it is a stranger's
         except jwt.ExpiredSignatureError:
             raise CredentialsInvalid("the token has expired") from None
         except (jwt.InvalidAudienceError, jwt.InvalidIssuerError):

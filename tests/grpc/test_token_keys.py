@@ -12,7 +12,17 @@ from typing import Any, cast
 import pytest
 from jwt.algorithms import ECAlgorithm
 
-from tests.support.issuer import Issuer, Published, in_an_hour, stranger, tokens_of, unknown_key
+from tests.support.issuer import (
+    ISSUER,
+    SECRET,
+    Issuer,
+    Published,
+    by_secret,
+    in_an_hour,
+    stranger,
+    tokens_of,
+    unknown_key,
+)
 from tests.support.together import together
 from wallet_core.settings import Settings
 from wallet_grpc.access import Scope
@@ -39,10 +49,32 @@ def test_a_new_key_is_taken_at_once_and_one_that_was_withdrawn_is_not(guarded: S
     later = Issuer()
     later.add("ES256", "key-of-tomorrow")
     published.text = later.key_set()
-    assert tokens.principal(later.token("wallet.read")).caller == "shop"
+    known = later.token("wallet.read")
+    assert tokens.principal(known).caller == tokens.principal(known).caller == "shop"
 
     published.text = stranger().key_set()
+    assert eventually_refused(tokens, known)
     assert eventually_refused(tokens, later.token("wallet.read"))
+
+
+def test_a_token_that_was_good_is_refused_once_it_has_ended(guarded: Settings, issuer: Issuer) -> None:
+    """However often it was taken before."""
+
+    tokens = tokens_of(guarded, auth_leeway_s=0)
+    ending = issuer.token("wallet.read", exp=in_an_hour(1 / 3600))
+    assert [tokens.principal(ending).caller for _ in range(3)] == ["shop"] * 3
+    assert eventually_refused(tokens, ending)
+
+
+def test_tokens_are_told_apart_however_many_come(settings: Settings) -> None:
+    """Each is what it says, also where more come than are known again; one with another signature is none."""
+
+    tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER)
+    minted = [by_secret(owner=f"owner-{number}") for number in range(1100)]
+    for _ in range(2):
+        assert [tokens.principal(token).owner for token in minted] == [f"owner-{number}" for number in range(1100)]
+    with pytest.raises(CredentialsInvalid):
+        tokens.principal(minted[0][:-8] + minted[1][-8:])
 
 
 def eventually_refused(tokens: Tokens, token: str) -> bool:
