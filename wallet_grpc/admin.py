@@ -29,9 +29,11 @@ def admin_port(host: str, port: int | None) -> Iterator[None]:
     channelz.add_channelz_servicer(server)
     add_reflection(server, [_CHANNELZ])
     try:
-        server.add_insecure_port(f"{host}:{port}")
+        given = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError:
-        raise CannotListen(host, port) from None
+        given = None
+    if given != port:  # a port that is none is another one to gRPC
+        raise CannotListen(host, port)
     server.start()
     try:
         yield

@@ -17,9 +17,11 @@ from wallet_grpc.listening import CannotListen
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own; it looks there when it is imported
 
-if _FOLDER in os.environ:  # noqa: TID251  # set by our supervisor, not by whoever runs us
-    _NAME = current_process().name
-    values.ValueClass = values.MultiProcessValue(lambda: _NAME)  # type: ignore[no-untyped-call]  # the library
+_PROCESS = current_process().name  # a worker has its own before it imports this
+if _PROCESS == "MainProcess":
+    values.ValueClass = values.MutexValue  # whatever whoever runs us has set
+elif _FOLDER in os.environ:  # noqa: TID251  # set by our supervisor
+    values.ValueClass = values.MultiProcessValue(lambda: _PROCESS)  # type: ignore[no-untyped-call]  # the library
 
 _HANDLED = Counter(
     "grpc_server_handled_total",
@@ -35,6 +37,10 @@ _SECONDS = Histogram(
 )
 WAITING = Gauge("wallet_calls_waiting", "Calls that wait for a thread.", multiprocess_mode="livesum")
 UNDER_WAY = Gauge("wallet_calls_under_way", "Calls that are worked on.", multiprocess_mode="livesum")
+
+
+class NowhereToCount(Exception):
+    """Several processes count into files, and there is no place for them."""
 
 
 def count(method: str, code: str, reason: str, seconds: float | None) -> None:
@@ -76,9 +82,19 @@ def metrics_page(host: str, port: int | None, folder: str | None = None) -> Iter
 
 
 @contextmanager
-def counted_together() -> Iterator[str]:
-    """Have the processes that are started from here count into one folder; yield it."""
-    with tempfile.TemporaryDirectory(prefix="wallet-metrics-") as folder:
+def counted_together(port: int | None) -> Iterator[str | None]:
+    """Have the processes that are started from here count into one folder, and yield it; without a port there is none.
+
+    Raises ``NowhereToCount``.
+    """
+    if port is None:
+        yield None
+        return
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="wallet-metrics-")
+    except OSError as error:
+        raise NowhereToCount(f"no temporary folder for what several workers count: {error}") from None
+    with temporary as folder:
         os.environ[_FOLDER] = folder  # noqa: TID251  # the one way to tell them
         try:
             yield folder
@@ -86,6 +102,7 @@ def counted_together() -> Iterator[str]:
             del os.environ[_FOLDER]  # noqa: TID251  # as above
 
 
-def forget_process(folder: str, name: str) -> None:
+def forget_process(folder: str | None, name: str) -> None:
     """Count no more what a dead process had in hand; what it has done stays counted."""
-    mark_process_dead(name, folder)  # type: ignore[no-untyped-call]  # any name that a process counts under
+    if folder is not None:
+        mark_process_dead(name, folder)  # type: ignore[no-untyped-call]  # any name that a process counts under

@@ -21,7 +21,7 @@ from wallet_grpc.admin import admin_port
 from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.keys import KeyLimits, KeySet, KeysUnreadable
 from wallet_grpc.listening import CannotListen
-from wallet_grpc.metrics import counted_together, forget_process, metrics_page
+from wallet_grpc.metrics import NowhereToCount, counted_together, forget_process, metrics_page
 from wallet_grpc.server import ServerLimits, serving
 from wallet_grpc.supervisor import Supervisor, WorkerFailed, held_port, stop_with_parent
 from wallet_grpc.tls import CertificateFiles, CertificateUnusable, server_credentials
@@ -44,7 +44,7 @@ def main() -> int:
             with _metrics(settings):
                 return _serve(settings, stopping, lambda port: _log.info("serving", host=settings.grpc_host, port=port))
         with (
-            counted_together() as folder,
+            counted_together(settings.metrics_port) as folder,
             _metrics(settings, folder),
             held_port(settings.grpc_host, settings.grpc_port) as port,
         ):
@@ -53,7 +53,7 @@ def main() -> int:
             supervisor.run(settings.drain_delay_s + settings.drain_grace_s + settings.drain_flush_s + _ENDING_S)
     except WorkerFailed:
         return 1
-    except (SettingsError, CannotListen) as error:
+    except (SettingsError, CannotListen, NowhereToCount) as error:
         return _cannot_start(error)
     return 0
 

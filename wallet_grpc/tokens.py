@@ -23,6 +23,7 @@ _TOKEN_MAX = 8192
 _NAME_MAX = 256
 # So many tokens are known again, as many as callers may have at a time; then all are forgotten.
 _CHECKED_MAX = 1000
+_NEVER = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Tokens:
     None in a development that names nobody: whoever calls is called by that id.
     """
 
-    _checked: dict[str, _Checked] = field(default_factory=dict)
+    _checked: dict[str, _Checked] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def principal(self, token: str) -> Principal:
         """Return who a token stands for; raise ``CredentialsInvalid`` where it stands for nobody.
@@ -65,7 +66,7 @@ class Tokens:
         principal = self._principal(claims)
         if len(self._checked) >= _CHECKED_MAX:
             self._checked.clear()
-        self._checked[token] = _Checked(principal, header, key, int(claims["exp"]) + self.leeway_s)
+        self._checked[token] = _Checked(principal, header, key, min(int(claims["exp"]), _NEVER) + self.leeway_s)
         return principal
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:

@@ -131,6 +131,26 @@ def test_a_call_that_is_cancelled_may_have_been_done(server: str, owner: psycopg
     run(server, story)
 
 
+def test_a_call_that_got_no_token_was_not_made(server: str) -> None:
+    """Nothing is left open: what is refused later under its id was not done."""
+
+    failing = [OSError("the issuer is away")]
+
+    async def token() -> str:
+        if failing:
+            raise failing.pop()
+        return "any"
+
+    async def told() -> None:
+        id_ = str(uuid4())
+        async with AsyncWalletClient(server, token=token) as client:
+            with pytest.raises(OSError, match="the issuer is away"):
+                await client.deposit(ALICE, usd(5), request_id=id_)
+            assert type(await failed(client.deposit(ALICE, usd(-5), request_id=id_))) is CallFailed
+
+    asyncio.run(told())
+
+
 def test_lists_turn_their_pages_and_streams_come_to_their_end(server: str) -> None:
     """Each is seen once; who leaves early leaves nothing behind."""
 

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
+import grpc
 import psycopg
 import pytest
 from google.protobuf.message import Message
@@ -21,8 +22,8 @@ from tests.support.wire import Answer, Wire
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.client import WalletClient
-from wallet_grpc.interceptors.overload import Pace
+from wallet_grpc.client import CallFailed, WalletClient
+from wallet_grpc.interceptors.overload import Overload, Pace, Workers
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
 from wallet_grpc.tokens import DEVELOPMENT_ISSUER
@@ -119,6 +120,34 @@ def test_the_more_are_turned_away_the_longer_each_is_told_to_wait() -> None:
     assert (min(too_many), max(too_many)) == (2500, 7500)
     assert len(set(too_many)) > 3
     assert max(waits(5, 10)) == 300
+
+
+class Far(Pace):
+    """Tells everybody to wait for long."""
+
+    def wait_ms(self) -> int:
+        """Return a minute."""
+        return 60_000
+
+
+def test_who_would_be_gone_before_its_wait_is_over_hears_at_once() -> None:
+    """Its channel would wait all the same, and then say nothing but that time is up."""
+
+    workers = Workers(1)
+    server = grpc.server(workers, interceptors=[Overload(workers, 0, Far())])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with WalletClient(f"127.0.0.1:{port}", timeout_s=30, accept_language="fa") as client:
+        began_at = monotonic()
+        with pytest.raises(CallFailed) as caught:
+            client.create_wallet("alice", "USD")
+        took_s = monotonic() - began_at
+    server.stop(None).wait()
+    workers.shutdown()
+
+    assert (type(caught.value), caught.value.reason) == (CallFailed, "SERVER_OVERLOADED")
+    assert caught.value.localized
+    assert took_s < 10
 
 
 def test_our_client_comes_through_once_there_is_room(target: str, settings: Settings) -> None:

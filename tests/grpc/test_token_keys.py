@@ -73,6 +73,8 @@ def test_tokens_are_told_apart_however_many_come(settings: Settings) -> None:
     minted = [by_secret(owner=f"owner-{number}") for number in range(1100)]
     for _ in range(2):
         assert [tokens.principal(token).owner for token in minted] == [f"owner-{number}" for number in range(1100)]
+    assert minted[-1] not in repr(tokens)
+    assert tokens.principal(by_secret(exp=10**320)).caller == "shop-client"
     with pytest.raises(CredentialsInvalid):
         tokens.principal(minted[0][:-8] + minted[1][-8:])
 

@@ -22,7 +22,9 @@ from tests.support.callers import balance, open_funded, usd
 from tests.support.database import Database
 from tests.support.ports import free_ports
 from tests.support.processes import environment, process
+from wallet_grpc.admin import admin_port
 from wallet_grpc.client import CallFailed, WalletClient
+from wallet_grpc.listening import CannotListen
 from walletctl.local.waiting import wait_until
 
 WORKERS = 2
@@ -176,6 +178,24 @@ def test_a_taken_port_for_operators_is_told(own_database: Database, tmp_path: Pa
         with process(["-m", "wallet_grpc"], env=settings, log=tmp_path / "log") as child:
             assert child.wait(30) == 1
     assert f"127.0.0.1:{port} cannot be listened on" in (tmp_path / "log").read_text()
+
+
+def test_a_port_beyond_the_last_is_told() -> None:
+    """A worker's own would be another one than was asked for."""
+
+    with pytest.raises(CannotListen, match=r"127\.0\.0\.1:65536"), admin_port("127.0.0.1", 65536):
+        pass
+
+
+def test_one_process_counts_by_itself_whatever_it_is_started_with(own_database: Database, tmp_path: Path) -> None:
+    """The folder for several is its supervisor's to name."""
+
+    log = tmp_path / "log"
+    env = environment({**FAST, "log_level": "INFO", "database_url": own_database.url})
+    with process(["-m", "wallet_grpc"], env={**env, "PROMETHEUS_MULTIPROC_DIR": "/nonexistent"}, log=log) as child:
+        server = Server(child, log)
+        with WalletClient(server.target) as client:
+            open_funded(client, alice=1)
 
 
 def test_none_outlives_a_supervisor_that_is_killed(server: Server) -> None:

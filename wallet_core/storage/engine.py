@@ -11,7 +11,7 @@ from typing import Any, cast
 import psycopg
 from sqlalchemy import Engine as Engine  # noqa: PLC0414  # handed around by rooms that speak no SQL
 from sqlalchemy import create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, InvalidatePoolError, InvalidRequestError, OperationalError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -133,7 +133,7 @@ def _look_at(engine: weakref.ref[Engine], connection: object, record: Connection
     del connection, proxy
     found = engine()
     if found is not None and record.info[_CONNECTED_AT] <= _LOST_AT[found]:
-        raise InvalidatePoolError
+        raise DisconnectionError  # of this one: each is looked at
 
 
 @contextmanager

@@ -30,6 +30,10 @@ def showing_errors(method: str, context: grpc.ServicerContext) -> Iterator[None]
     end_with(context, packed(told, shown))
 
 
+NOT_AGAIN = -1
+"""As a wait: the channel is not to ask again by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """An error as gRPC sends it."""
@@ -60,7 +64,7 @@ def _pushback(told: WalletError, retry_after_ms: int | None) -> Iterator[tuple[s
     """
     face = CATALOGUE[type(told)]
     if face.kind is Kind.FINAL:
-        yield "grpc-retry-pushback-ms", "-1"
+        yield "grpc-retry-pushback-ms", str(NOT_AGAIN)
     elif face.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         yield "grpc-retry-pushback-ms", str(retry_after_ms or face.retry_after_ms)
 

@@ -8,7 +8,7 @@ on, so it happens on gRPC's own thread, without waiting for the request, with an
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import monotonic
 from typing import Any, NoReturn
 
@@ -20,8 +20,9 @@ from wallet_grpc.access import SCOPES
 from wallet_grpc.convert.values import accept_language_of
 from wallet_grpc.descriptors import READS
 from wallet_grpc.errors import CATALOGUE, status_of
-from wallet_grpc.interceptors.errors import Ending, end_with, packed
+from wallet_grpc.interceptors.errors import NOT_AGAIN, Ending, end_with, packed
 from wallet_grpc.interceptors.wrapping import Handler
+from wallet_grpc.messages.language import preferred
 from wallet_grpc.metrics import WAITING, count
 
 _log = structlog.get_logger("wallet.overload")
@@ -33,6 +34,7 @@ _LOOK_EVERY_S = 1.0
 # away those who ask again would take all the time. The waits differ, so that not all come back at once.
 _CHEAP_PER_S = 250
 _WAIT_MAX_MS = 5000
+_LANGUAGES_MAX = 64
 _WAITS_SPREAD = (0.5, 0.75, 1.0, 1.25, 1.5)
 
 
@@ -82,15 +84,46 @@ class AtOnce(ThreadPoolExecutor):
         return done
 
 
+class Pace:
+    """How many were turned away lately, and so how long the next one is told to wait. For one thread."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._began_at = now()
+        self._refused = 0
+        self._times = 1.0
+        self._telling = threading.Thread()
+
+    def wait_ms(self) -> int:
+        """Count one more; return its wait."""
+        self._refused += 1
+        now = self._now()
+        if (took_s := now - self._began_at) > _LOOK_EVERY_S:
+            self._tell(self._refused)
+            self._times *= self._refused / took_s / _CHEAP_PER_S
+            self._times = min(max(1.0, self._times), _WAIT_MAX_MS / _SHORTEST_MS)
+            self._began_at, self._refused = now, 0
+        spread = _WAITS_SPREAD[self._refused % len(_WAITS_SPREAD)]
+        return round(_SHORTEST_MS * self._times * spread)
+
+    def _tell(self, refused: int) -> None:
+        """Log it on another thread: where nobody reads the log, writing waits, and with it would every call."""
+        if not self._telling.is_alive():
+            self._telling = threading.Thread(
+                target=partial(_log.warning, "overloaded", refused=refused), name="tells-overload", daemon=True
+            )
+            self._telling.start()
+
+
 class Overload(grpc.ServerInterceptor):
     """Lets no more than *waiting_max* calls wait."""
 
-    def __init__(self, workers: Workers, waiting_max: int) -> None:
+    def __init__(self, workers: Workers, waiting_max: int, pace: Pace | None = None) -> None:
         self._workers = workers
         self._waiting_max = waiting_max
         self._at_once = AtOnce()
         self._refusals: dict[str, Handler] = {}
-        self._pace = Pace()
+        self._pace = pace or Pace()
 
     def intercept_service(
         self,
@@ -110,41 +143,32 @@ class Overload(grpc.ServerInterceptor):
         def refuse(requests: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: ANN401  # not looked at
             del requests
             count(method, _FACE.code.name, _FACE.reason_name, None)
-            end_with(context, _ending(method in READS, accept_language_of(context), self._pace.wait_ms()))
+            wait_ms = self._pace.wait_ms()
+            # Who would be gone by then hears it now: a channel waits as told, whatever time its call has left.
+            in_time = wait_ms < context.time_remaining() * 1000
+            end_with(context, _ending(method in READS, _language(accept_language_of(context)), wait_ms, in_time))
 
         # grpcio looks for this mark.
         refuse.experimental_thread_pool = self._at_once  # type: ignore[attr-defined]
         return refuse
 
 
-class Pace:
-    """How many were turned away lately, and so how long the next one is told to wait. For one thread."""
-
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
-        self._now = now
-        self._began_at = now()
-        self._refused = 0
-        self._times = 1.0
-
-    def wait_ms(self) -> int:
-        """Count one more; return its wait."""
-        self._refused += 1
-        now = self._now()
-        if (took_s := now - self._began_at) > _LOOK_EVERY_S:
-            _log.warning("overloaded", refused=self._refused)
-            self._times *= self._refused / took_s / _CHEAP_PER_S
-            self._times = min(max(1.0, self._times), _WAIT_MAX_MS / _SHORTEST_MS)
-            self._began_at, self._refused = now, 0
-        spread = _WAITS_SPREAD[self._refused % len(_WAITS_SPREAD)]
-        return round(_SHORTEST_MS * self._times * spread)
-
-
 _FACE = CATALOGUE[ServerOverloaded]
 _SHORTEST_MS = _FACE.retry_after_ms or 0
 
 
-@lru_cache(maxsize=256)
-def _ending(read: bool, accept_language: str | None, wait_ms: int) -> Ending:  # noqa: FBT001  # a key
+@lru_cache(maxsize=1024)
+def _ending(read: bool, language: str | None, wait_ms: int, in_time: bool) -> Ending:  # noqa: FBT001  # a key
     error = ServerOverloaded()
-    shown = status_of(error, read=read, accept_language=accept_language, retry_after_ms=wait_ms)
-    return packed(error, shown, wait_ms)
+    shown = status_of(error, read=read, accept_language=language, retry_after_ms=wait_ms)
+    return packed(error, shown, wait_ms if in_time else NOT_AGAIN)
+
+
+def _language(accept_language: str | None) -> str | None:
+    """Return which of our languages a caller reads; who says so at length is not listened to here."""
+    if accept_language is None or len(accept_language) > _LANGUAGES_MAX:
+        return None
+    return _preferred(accept_language)
+
+
+_preferred = lru_cache(maxsize=1024)(preferred)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
@@ -15,6 +15,8 @@ from wallet_grpc.client.errors import OutcomeUnknown, call_failed, outcome_of
 from wallet_grpc.client.security import Tls, Token
 
 PAGE = 200
+
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 # Ids whose outcome is not known, at the most; the oldest is forgotten first.
 _UNSETTLED_MAX = 10_000
@@ -51,7 +53,8 @@ class Calls:
         """Close the channel."""
         self._channel.close()
 
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
+    def _metadata(self) -> Metadata:
+        """Return what goes with a call. Who asks an issuer for a token takes the time that the issuer takes."""
         if self._token is None:
             return self._language
         token = self._token() if callable(self._token) else self._token
@@ -61,8 +64,9 @@ class Calls:
         """Make a call that changes something. An id whose outcome stayed unknown is remembered: it may come again."""
         request_id = request.request_id or None
         ids = [request_id] if request_id else [item.request_id for item in request.items]
+        metadata = self._metadata()
         try:
-            answer = self._call(call, request)
+            answer = self._call(call, request, metadata)
         except grpc.RpcError as error:
             failed = outcome_of(error, request_id, attempted=any(id_ in self._unsettled for id_ in ids))
             if isinstance(failed, OutcomeUnknown):
@@ -71,8 +75,9 @@ class Calls:
         except BaseException:  # given up by the caller: it may have been done all the same
             self._remember(ids)
             raise
-        for id_ in ids:
-            self._unsettled.pop(id_, None)
+        with self._remembering:
+            for id_ in ids:
+                self._unsettled.pop(id_, None)
         return answer
 
     def _remember(self, ids: Iterable[str]) -> None:
@@ -82,8 +87,9 @@ class Calls:
                 del self._unsettled[next(iter(self._unsettled))]
 
     def _read(self, call: Call[Response], request: Message) -> Response:
+        metadata = self._metadata()
         try:
-            return self._call(call, request)
+            return self._call(call, request, metadata)
         except grpc.RpcError as error:
             raise call_failed(error, None) from None
 
@@ -107,6 +113,5 @@ class Calls:
         finally:
             answer.cancel()
 
-    def _call(self, call: Call[Response], request: Message) -> Response:
-        metadata = self._metadata()
+    def _call(self, call: Call[Response], request: Message, metadata: Metadata) -> Response:
         return call(request, timeout=self._timeout_s, wait_for_ready=True, metadata=metadata)
