@@ -46,6 +46,14 @@ FAST: dict[str, object] = {
     "payout_retry_after_max_s": 30.0,
 }
 
+# For tests that are about something else than time: a busy machine makes no doubt of a call to the bank.
+PATIENT: dict[str, object] = {
+    "bank_call_deadline_s": 10.0,
+    "payout_lease_s": 30.0,
+    "payout_send_window_s": 10.0,
+    "payout_grace_s": 60.0,
+}
+
 _cluster = pytest.StashKey[LocalPostgres]()
 
 

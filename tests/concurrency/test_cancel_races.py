@@ -10,6 +10,7 @@ import pytest
 
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, credit_due_deposits, pay_due_withdrawals
+from tests.conftest import PATIENT
 from tests.support.books import balance_of, open_wallet, request, transfer
 from tests.support.commands import a_cancelled_deposit, a_cancelled_withdrawal, a_withdrawal
 from tests.support.database import Database
@@ -54,9 +55,7 @@ def stub(bank: BankServer) -> CollectingBank:
 def apps(settings: Settings, database: Database, stub: CollectingBank) -> Iterator[tuple[App, App]]:
     """Return a server's core and a scheduler's; patient, for both share one interpreter with their bank here."""
     del stub
-    patient = settings.model_copy(
-        update={"bank_call_deadline_s": 10.0, "payout_lease_s": 30.0, "payout_send_window_s": 10.0}
-    )
+    patient = settings.model_copy(update=PATIENT)
     with open_app(patient, name="server") as server, open_app(patient, name="scheduler") as scheduler:
         yield server, scheduler
     assert database.broken_rules() == []

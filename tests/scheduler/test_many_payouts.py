@@ -12,6 +12,7 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from scheduler.jobs.pay_due_withdrawals import lane
+from tests.conftest import PATIENT
 from tests.support.books import balance_of, deposit, open_wallet, request
 from tests.support.payouts import Bank, schedule, withdrawal
 from tests.support.together import over_and_over, together
@@ -36,9 +37,7 @@ def stub(bank: BankServer) -> Bank:
 def apps(app: App, settings: Settings) -> Iterator[list[App]]:
     """Return four cores on one database, as four schedulers have them; patient, for all share one interpreter here."""
     del app  # it verifies the books at the end
-    patient = settings.model_copy(
-        update={"bank_call_deadline_s": 10.0, "payout_lease_s": 30.0, "payout_send_window_s": 10.0}
-    )
+    patient = settings.model_copy(update=PATIENT)
     with ExitStack() as stack:
         yield [stack.enter_context(open_app(patient, name=f"scheduler-{n}")) for n in range(4)]
 

@@ -10,6 +10,7 @@ import pytest
 
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
+from tests.conftest import PATIENT
 from tests.support.books import open_wallet
 from tests.support.payouts import Bank, schedule, withdrawal
 from tests.support.together import over_and_over, together
@@ -34,8 +35,7 @@ def paced(settings: Settings, app: App, owner: psycopg.Connection) -> Settings:
     """Return settings of twenty calls a second, with none left over from before."""
     del app
     owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
-    patient = {"bank_call_deadline_s": 10.0, "payout_lease_s": 30.0, "payout_send_window_s": 10.0}
-    return settings.model_copy(update={"bank_calls_per_s": PER_S, **patient})
+    return settings.model_copy(update={"bank_calls_per_s": PER_S, **PATIENT})
 
 
 def fill_up(owner: psycopg.Connection) -> None:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from bank_stub.server import BankServer
-from tests.conftest import FAST
+from tests.conftest import FAST, PATIENT
 from tests.support.books import open_wallet
 from tests.support.database import Database
 from tests.support.payouts import Bank, schedule, withdrawal
@@ -23,7 +23,8 @@ from walletctl.local.waiting import wait_until
 @pytest.fixture
 def env(database: Database, bank: BankServer) -> dict[str, str]:
     """Return the environment of a scheduler of the test's database and bank."""
-    return environment({**FAST, "log_level": "INFO", "database_url": database.url, "bank_url": bank.url})
+    urls = {"database_url": database.url, "bank_url": bank.url}
+    return environment({**FAST, **PATIENT, "log_level": "INFO", **urls})
 
 
 def test_one_round_with_a_limit_does_so_much_and_ends(
@@ -68,7 +69,8 @@ def test_scheduler_outlives_the_database(app: App, env: dict[str, str], database
 
     alice = open_wallet(app, "alice", 1000)
     log = tmp_path / "log"
-    with process(["-m", "scheduler"], env=env, log=log) as child:
+    soon_taken_over = {**env, **environment({name: FAST[name] for name in PATIENT})}
+    with process(["-m", "scheduler"], env=soon_taken_over, log=log) as child:
         assert wait_until(lambda: '"event": "running"' in log.read_text(), timeout_s=20)
         with psycopg.connect(database.url, autocommit=True) as owner:
             owner.execute(
