@@ -155,8 +155,10 @@ def test_channelz_shows_the_servers_calls_and_sockets(server: str) -> None:
         grpc.channel_ready_future(channel).result(timeout=5)
         curl, at = Tool([grpcurl(), "-plaintext"]), f"127.0.0.1:{port}"
         servers = json.loads(curl(at, "grpc.channelz.v1.Channelz/GetServers").stdout)["server"]
-        (id_,) = (one["ref"]["server_id"] for one in servers if str(port) not in one["listen_socket"][0]["name"])
-        asked = json.dumps({"server_id": id_})
-        sockets = curl("-d", asked, at, "grpc.channelz.v1.Channelz/GetServerSockets").stdout
+        # Of all servers of this process those that listen, but for the one that is asked.
+        listening = {one["ref"]["server_id"]: one["listen_socket"] for one in servers if "listen_socket" in one}
+        others = [id_ for id_, (socket, *_) in listening.items() if not socket["name"].endswith(f":{port}")]
+        asked = [json.dumps({"server_id": id_}) for id_ in others]
+        told = [curl("-d", one, at, "grpc.channelz.v1.Channelz/GetServerSockets").stdout for one in asked]
 
-    assert json.loads(sockets)["socket_ref"]
+    assert any("socket_ref" in json.loads(sockets) for sockets in told)
