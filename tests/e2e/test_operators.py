@@ -3,9 +3,7 @@
 import base64
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 
 from tests.support.issuer import SECRET, by_secret
 from tests.support.ports import free_ports
-from tests.support.toolchain import grpcurl
+from tests.support.toolchain import grpcurl, installed
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.admin import admin_port
@@ -53,13 +51,6 @@ class Tool:
         return subprocess.run(
             [*self.begin, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False
         )
-
-
-def buf() -> str:
-    """Return the path of buf, which was installed with this Python."""
-    found = shutil.which("buf", path=str(Path(sys.executable).parent))
-    assert found is not None
-    return found
 
 
 def info(failed: subprocess.CompletedProcess[str]) -> ErrorInfo:
@@ -130,7 +121,7 @@ def test_grpcurl_works_secured_with_the_protoset(secured: Secured) -> None:
 def test_buf_curl_works_secured_with_the_protos(secured: Secured) -> None:
     """The same with buf, which reads the schema from the folder of protos."""
 
-    begin = [buf(), "curl", "--schema", str(ROOT), "--protocol", "grpc", "--cacert", secured.ca]
+    begin = [installed("buf"), "curl", "--schema", str(ROOT), "--protocol", "grpc", "--cacert", secured.ca]
     curl = Tool(begin)
 
     def call(method: str, request: dict[str, Any], *more: str) -> subprocess.CompletedProcess[str]:

@@ -8,15 +8,13 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support.toolchain import grpcurl
+from tests.support.toolchain import grpcurl, installed
 from wallet_grpc.client import Amount, CallFailed, WalletClient
 from walletctl.local.service import Ports, local_service
 from walletctl.seed import seed
@@ -81,7 +79,7 @@ def test_readme_python_block_runs(service: str) -> None:
 
 
 def _run(command: str, target: str) -> str:
-    tool = {"grpcurl": grpcurl(), "buf": _installed("buf"), "walletctl": _installed("walletctl")}
+    tool = {"grpcurl": grpcurl(), "buf": installed("buf"), "walletctl": installed("walletctl")}
     name, _, rest = command.replace(TARGET, target).partition(" ")
     done = subprocess.run(
         ["bash", "-c", f'"$0" {rest}', tool[name]],
@@ -92,11 +90,6 @@ def _run(command: str, target: str) -> str:
         check=False,
     )
     return (done.stdout + done.stderr).replace(target, TARGET).expandtabs(4)
-
-
-def _installed(tool: str) -> str:
-    """Return the path of a tool that was installed with this Python."""
-    return shutil.which(tool, path=str(Path(sys.executable).parent)) or tool
 
 
 def _normal(output: str) -> object:

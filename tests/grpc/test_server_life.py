@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,6 +23,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from tests.support.callers import balance, count, open_funded, refusal, served, usd
 from tests.support.database import Cluster, Database
 from tests.support.loaded_server import Load, server_process, start
+from tests.support.toolchain import installed
 from tests.support.wire import Wire
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
@@ -162,9 +162,16 @@ def test_reflection_knows_the_messages(server: str) -> None:
 def test_buf_lists_all_services(server: str) -> None:
     """The tool of the README, as it comes."""
 
-    buf = str(Path(sys.executable).with_name("buf"))
     listed = subprocess.run(
-        [buf, "curl", "--list-services", "--protocol", "grpc", "--http2-prior-knowledge", f"http://{server}"],
+        [
+            installed("buf"),
+            "curl",
+            "--list-services",
+            "--protocol",
+            "grpc",
+            "--http2-prior-knowledge",
+            f"http://{server}",
+        ],
         capture_output=True,
         text=True,
         timeout=30,

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,13 @@ def require(command: Sequence[str], at_least: Sequence[int], remedy: str) -> Non
     version = re.search(r"\d+(\.\d+)+", told) or re.search(r"\d+", told)
     if version is None or [int(part) for part in version[0].split(".")] < list(at_least):
         _miss(lacking)
+
+
+def installed(name: str) -> str:
+    """Return the path of a program that was installed with this Python."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent))
+    assert found is not None, f"{name} is not installed: run `make`"
+    return found
 
 
 @cache

@@ -1,6 +1,5 @@
 """The channel, in its two forms: for threads and for asyncio."""
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import TypeAlias, TypeVar
@@ -34,7 +33,7 @@ def open_aio_channel(target: str, tls: Tls | None) -> aio.Channel:
 def _options() -> Sequence[tuple[str, str | int]]:
     policy = resources.files("wallet.v1").joinpath("wallet_grpc_service_config.json").read_text()
     return [
-        ("grpc.service_config", json.dumps(json.loads(policy))),
+        ("grpc.service_config", policy),
         # A connection of its own: clients that are to spread over servers do not share one.
         ("grpc.use_local_subchannel_pool", 1),
         # A server that was away for a while is met again soon after it is back.

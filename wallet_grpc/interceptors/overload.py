@@ -34,8 +34,10 @@ _LOOK_EVERY_S = 1.0
 # away those who ask again would take all the time. The waits differ, so that not all come back at once.
 _CHEAP_PER_S = 250
 _WAIT_MAX_MS = 5000
-_LANGUAGES_MAX = 64
 _WAITS_SPREAD = (0.5, 0.75, 1.0, 1.25, 1.5)
+
+# A longer list of languages is not looked at here: there is no end of those that a caller could make up.
+_LANGUAGES_MAX = 64
 
 
 class Workers(ThreadPoolExecutor):
