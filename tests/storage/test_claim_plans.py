@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from tests.support.database import Database
+from tests.support.plans import nodes
 from tests.support.rows import without_triggers
 from wallet_core.storage.claims import (
     CLAIM_TO_COLLECT,
@@ -143,13 +144,6 @@ def plan_of(claimer: psycopg.Connection, index: str) -> dict[str, Any]:
         row = claimer.execute(run.format(sql.Identifier(index), given)).fetchone()
     assert row is not None
     return dict(row[0][0]["Plan"])
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield all nodes of a plan."""
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from nodes(child)
 
 
 def check(claimer: psycopg.Connection, when: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from tests.support.books import open_wallet
 from tests.support.long_history import BEGAN, write_history
+from tests.support.plans import nodes
 from wallet_core.domain.filter import parse_filter
 from wallet_core.domain.lists import TRANSACTION_FIELDS
 from wallet_core.domain.wallet import WalletId
@@ -69,13 +70,6 @@ def plans(owner: psycopg.Connection, statement: str, parameters: dict[str, Any])
         assert row is not None
         yield row[0][0]["Plan"]
     owner.execute("DEALLOCATE asked")
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield all nodes of a plan."""
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from nodes(child)
 
 
 def rows(node: dict[str, Any]) -> int:
