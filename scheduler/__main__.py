@@ -23,9 +23,9 @@ from scheduler.jobs import (
     pay_due_withdrawals,
     reconcile_collections,
     reconcile_withdrawals,
+    write_journal,
 )
-from scheduler.jobs.follow_bank_ledger import FollowLane
-from scheduler.lane import Lane
+from scheduler.lane import Lane, StepLane
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.errors import NotServed, cause_of
 from wallet_core.logs import set_up_logs
@@ -40,7 +40,7 @@ class Job:
     """A job of the scheduler, by the name it is logged under."""
 
     name: str
-    lane: Callable[[App], Lane[Any] | FollowLane]
+    lane: Callable[[App], Lane[Any] | StepLane]
     every_s: Callable[[Settings], float] = lambda settings: settings.payout_poll_s
 
 
@@ -52,6 +52,7 @@ JOBS = (
     Job("credit-due-deposits", credit_due_deposits.lane),
     Job("expire-holds", expire_holds.lane),
     Job("follow-bank-ledger", follow_bank_ledger.lane, lambda settings: settings.bank_follow_up_s),
+    Job("write-journal", write_journal.lane, lambda settings: settings.journal_write_s),
 )
 
 
@@ -89,7 +90,7 @@ def _run_once(app: App, limit: int, stopping: threading.Event) -> None:
         print(f"{job.name}: {lane.once(limit)}")  # noqa: T201  # for whoever ran it
 
 
-def _stop_when_told(lane: Lane[Any] | FollowLane, stopping: threading.Event) -> None:
+def _stop_when_told(lane: Lane[Any] | StepLane, stopping: threading.Event) -> None:
     """Let a round end early: what is under way finishes, and nothing more is claimed."""
 
     def watch() -> None:
@@ -119,7 +120,7 @@ def _run(app: App, settings: Settings, stopping: threading.Event) -> None:
         lane.close()
 
 
-def _tick(job: Job, lane: Lane[Any] | FollowLane) -> None:
+def _tick(job: Job, lane: Lane[Any] | StepLane) -> None:
     try:
         lane.drain()
     except NotServed as error:

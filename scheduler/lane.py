@@ -1,6 +1,6 @@
-"""A lane: claims work, no more than it has free slots for, and does it on threads of its own.
+"""Lanes: one that claims work and does it on threads of its own, one that goes step by step.
 
-A slow or stuck piece of work holds one slot and nobody else's.
+The first claims no more than it has free slots for: a slow or stuck piece of work holds one slot and nobody else's.
 """
 
 import threading
@@ -141,3 +141,39 @@ class Lane(Generic[Work]):
             elif monotonic() >= self._paused_until:
                 self._paused_until = monotonic() + self._pause(self._pauses)
                 self._pauses += 1
+
+
+class StepLane:
+    """Work that is done one step at a time. *step* does one; it returns what became of it, and if there is more."""
+
+    def __init__(self, step: Callable[[], tuple[Counter[str], bool]]) -> None:
+        self._step = step
+        self._stopping = threading.Event()
+        self._running = threading.Lock()
+
+    def drain(self) -> None:
+        """Go on until there is no more to do."""
+        self.once(None)
+
+    def once(self, limit: int | None) -> Counts:
+        """Do up to *limit* steps; return what became of it all."""
+        counts: Counter[str] = Counter()
+        with self._running:
+            steps = 0
+            while not self._stopping.is_set() and (limit is None or steps < limit):
+                done, more = self._step()
+                counts += done
+                steps += 1
+                if not more:
+                    break
+        return Counts(counts.total(), counts)
+
+    def stop(self) -> None:
+        """Begin no further step."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Begin no further step, and wait for the one under way."""
+        self.stop()
+        with self._running:
+            pass

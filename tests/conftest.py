@@ -44,6 +44,8 @@ FAST: dict[str, object] = {
     "payout_send_window_s": 1.0,
     "payout_grace_s": 3.2,
     "payout_retry_after_max_s": 30.0,
+    "journal_write_s": 0.05,
+    "watch_poll_s": 0.02,
 }
 
 # For tests that are about something else than time: a busy machine makes no doubt of a call to the bank.

@@ -16,10 +16,11 @@ NAMES = {
     "AioCall": "Call",
     "AioToken": "Token",
     "open_aio_channel": "open_channel",
+    "aio_pause": "pause",
     "AsyncWalletClient": "WalletClient",
 } | {
     f"{service}ServiceAsyncStub": f"{service}ServiceStub"
-    for service in ("Wallet", "Transaction", "Schedule", "Hold", "Commission", "Operations")
+    for service in ("Wallet", "Transaction", "Schedule", "Hold", "Commission", "Operations", "Event")
 }
 HEAD = (
     '"""The client for threads, made from the one for asyncio by tools/generate_sync_client.py: change that one."""\n'

@@ -36,6 +36,7 @@ from wallet_core.storage.engine import (
     Use,
     open_engine,
 )
+from wallet_core.storage.journal import Journal
 from wallet_core.storage.pace import Pace
 from wallet_core.storage.reads import Reads
 from wallet_core.storage.verify import Check
@@ -74,6 +75,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
                 reads=Reads(reading, settles_after=_settles_after(settings)),
                 claims=Claims(claiming, pace),
                 bank_lines=BankLines(posting),
+                journal=Journal(posting),
                 may_call_bank=partial(pace.take_one, claiming),
                 ping=ping,
                 bank=HttpBank(

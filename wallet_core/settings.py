@@ -82,12 +82,20 @@ class Settings(BaseSettings):
         None, description="calls a second that one caller may make of a process, then RATE_LIMITED; none: any number"
     )
     grpc_message_max_bytes: PositiveInt = Field(1 << 20, description="the largest request")
+    grpc_keepalive_s: Seconds = Field(30.0, description="a silent connection with a call on it is asked if it is there")
+    grpc_ping_min_s: Seconds = Field(10.0, description="a caller that asks so more often has its connection closed")
     grpc_calls_max: PositiveInt = Field(2000, description="calls accepted at once, a high backstop")
     grpc_unseen_max: PositiveInt = Field(
         20_000, description="calls that gRPC keeps until they are looked at; more it cuts off (CANCELLED)"
     )
     exports_max: PositiveInt = Field(8, description="statements exported at once; each holds a thread")
     export_longest_s: Seconds = Field(600.0, description="then an export is cut off, also one that nobody reads")
+    watchers_max: PositiveInt = Field(64, description="watches of events at once; each holds a thread of its own")
+    watch_poll_s: Seconds = Field(0.2, description="how often the journal is looked at while somebody watches")
+    watch_page: PositiveInt = Field(500, description="lines of the journal read at once, and told at once at the most")
+    watch_kept: PositiveInt = Field(5000, description="newest lines kept at hand for all watchers")
+    watch_heartbeat_s: Seconds = Field(10.0, description="a watcher hears this often that nothing has happened")
+    watch_stall_s: Seconds = Field(30.0, description="a watcher that takes nothing for so long is sent away")
     page_max_bytes: PositiveInt = Field(3 << 20, description="a page ends here; clients take 4 MiB unless told more")
     grpc_reflection: bool = Field(True, description="let grpcurl and buf list the services")  # noqa: FBT003  # pydantic's form
     admin_host: str = Field("127.0.0.1", description="address of the two below; whoever reaches it may read them")
@@ -127,6 +135,9 @@ class Settings(BaseSettings):
     callers: dict[CallerName, Caller] = Field(
         default_factory=dict, description='who calls: {"billing": {"clients": ["…"], "certificates": ["…"]}}'
     )
+
+    # Events.
+    journal_write_s: Seconds = Field(0.2, description="how often what has happened is put into the journal")
 
     # Payouts.
     bank_url: str = Field("http://127.0.0.1:8010", description="the bank")

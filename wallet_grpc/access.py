@@ -21,6 +21,7 @@ class Scope(StrEnum):
     MONEY_WITHDRAW = "money.withdraw"
     MONEY_HOLD = "money.hold"
     COMMISSION_WRITE = "commission.write"
+    EVENTS_READ = "events.read"
     OPERATIONS = "operations"
 
 
@@ -44,6 +45,7 @@ _CALLS: dict[Scope, dict[str, tuple[str, ...]]] = {
     Scope.MONEY_WITHDRAW: {"ScheduleService": ("ScheduleWithdrawal", "CancelWithdrawal")},
     Scope.MONEY_HOLD: {"HoldService": ("PlaceHold", "CaptureHold", "VoidHold")},
     Scope.COMMISSION_WRITE: {"CommissionService": ("CreateCommissionRule", "EndCommissionRule")},
+    Scope.EVENTS_READ: {"EventService": ("WatchEvents",)},
     Scope.OPERATIONS: {
         "OperationsService": ("ListAttention", "ResolveWithdrawal", "ResolveScheduledDeposit", "ResolveDiscrepancy"),
     },

@@ -3,6 +3,7 @@
 from google.protobuf.descriptor_pb2 import MethodOptions
 from wallet.v1 import (
     commission_service_pb2,
+    event_service_pb2,
     hold_service_pb2,
     operations_service_pb2,
     schedule_service_pb2,
@@ -19,6 +20,7 @@ _SERVICES = tuple(
         hold_service_pb2,
         commission_service_pb2,
         operations_service_pb2,
+        event_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )

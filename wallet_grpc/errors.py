@@ -47,6 +47,18 @@ class PageTokenInvalid(errors.Refusal):
 
 
 @dataclass
+class WatchCursorExpired(errors.Refusal):
+    """The journal does not know the place that the resume token stands for."""
+
+    oldest: str
+    """The token that begins with the first event there is."""
+
+
+class WatcherTooSlow(errors.NotServed):
+    """What the watcher was told was not taken for too long."""
+
+
+@dataclass
 class CredentialsInvalid(errors.NotServed):
     """It is not known who is calling."""
 
@@ -106,6 +118,15 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         kind=Kind.THIS_ATTEMPT,
         metadata=lambda e: {"position": str(e.position), "token": e.token},
         why=lambda e: e.description,
+    ),
+    WatchCursorExpired: Face(
+        code=grpc.StatusCode.OUT_OF_RANGE,
+        reason=ErrorReason.ERROR_REASON_WATCH_CURSOR_EXPIRED,
+        kind=Kind.THIS_ATTEMPT,
+        metadata=lambda e: {"oldestResumeToken": e.oldest},
+    ),
+    WatcherTooSlow: Face(
+        code=grpc.StatusCode.ABORTED, reason=ErrorReason.ERROR_REASON_WATCHER_TOO_SLOW, kind=Kind.THIS_ATTEMPT
     ),
     CredentialsInvalid: Face(
         code=grpc.StatusCode.UNAUTHENTICATED,

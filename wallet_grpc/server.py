@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import grpc
 import structlog
 from wallet.v1.commission_service_pb2_grpc import add_CommissionServiceServicer_to_server
+from wallet.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from wallet.v1.hold_service_pb2_grpc import add_HoldServiceServicer_to_server
 from wallet.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
 from wallet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_server
@@ -15,6 +16,7 @@ from wallet.v1.transaction_service_pb2_grpc import add_TransactionServiceService
 from wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
 
 from wallet_core.usecases.app import App
+from wallet_core.usecases.follow_journal import JournalFeed
 from wallet_grpc.descriptors import SERVICES
 from wallet_grpc.health import Health
 from wallet_grpc.interceptors.admission import Admission
@@ -22,6 +24,7 @@ from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.interceptors.deadlines import deadlines_interceptor
 from wallet_grpc.interceptors.errors import errors_interceptor
 from wallet_grpc.interceptors.overload import Overload, Workers
+from wallet_grpc.interceptors.own_threads import OwnThreads
 from wallet_grpc.interceptors.rates import Rates
 from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
@@ -30,6 +33,7 @@ from wallet_grpc.listening import CannotListen
 from wallet_grpc.paging import PageTokens
 from wallet_grpc.reflection import add_reflection
 from wallet_grpc.servicers.commission import CommissionServicer
+from wallet_grpc.servicers.event import EventServicer, Watches
 from wallet_grpc.servicers.hold import HoldServicer
 from wallet_grpc.servicers.operations import OperationsServicer
 from wallet_grpc.servicers.schedule import ScheduleServicer
@@ -53,8 +57,16 @@ class ServerLimits:
     calls_max: int
     unseen_max: int
     message_max_bytes: int
+    keepalive_s: float
+    ping_min_s: float
     exports_max: int
     export_longest_s: float
+    watchers_max: int
+    watch_poll_s: float
+    watch_page: int
+    watch_kept: int
+    watch_heartbeat_s: float
+    watch_stall_s: float
     page_max_bytes: int
     deadline_min_s: float
     deadline_max_s: float
@@ -79,6 +91,12 @@ def serving(
     admission = Admission(limits.deadline_min_s)
     workers = Workers(limits.threads)
     overload = Overload(workers, limits.waiting_max)
+    watches = Watches(
+        JournalFeed(app.reads, poll_s=limits.watch_poll_s, page=limits.watch_page, kept=limits.watch_kept),
+        most=limits.watchers_max,
+        heartbeat_s=limits.watch_heartbeat_s,
+        stall_s=limits.watch_stall_s,
+    )
     server = grpc.server(
         workers,
         interceptors=[
@@ -91,11 +109,16 @@ def serving(
             deadlines_interceptor(limits.deadline_max_s),
             ValidationInterceptor(),
             Viewing(app),
+            OwnThreads(watches.threads, {"/wallet.v1.EventService/WatchEvents"}),
         ],
         options=[
             # Two servers on one port must be asked for, not happen.
             ("grpc.so_reuseport", int(limits.shares_port)),
             ("grpc.max_receive_message_length", limits.message_max_bytes),
+            # Callers may ask whether we are there, and are asked, while a call lasts: a watch where nothing happens.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", round(limits.ping_min_s * 1000)),
+            ("grpc.keepalive_time_ms", round(limits.keepalive_s * 1000)),
+            ("grpc.keepalive_timeout_ms", round(limits.keepalive_s * 1000)),
             ("grpc.server.max_pending_requests", limits.unseen_max),
             ("grpc.server.max_pending_requests_hard_limit", limits.unseen_max),
         ],
@@ -115,6 +138,7 @@ def serving(
     add_HoldServiceServicer_to_server(HoldServicer(context), server)
     add_CommissionServiceServicer_to_server(CommissionServicer(context), server)
     add_OperationsServiceServicer_to_server(OperationsServicer(context), server)
+    add_EventServiceServicer_to_server(EventServicer(context, watches), server)
     if limits.reflection:
         add_reflection(server, [*SERVICES, "grpc.health.v1.Health"])
     try:
@@ -131,6 +155,7 @@ def serving(
         health.leave()
         threading.Event().wait(limits.drain_delay_s)  # time for balancers to see it
         exports.stop()
+        watches.stop()
         # Tells channels to turn elsewhere from now on; calls under way go on. Alone it would wait for every stream of
         # somebody's, e.g. a health watch, so what we wait for is our own calls.
         server.stop(limits.drain_grace_s + limits.drain_flush_s)
@@ -140,3 +165,4 @@ def serving(
         server.stop(limits.drain_flush_s).wait()
         health.close()
         workers.shutdown(wait=False)
+        watches.close()

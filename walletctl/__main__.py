@@ -9,6 +9,7 @@ from wallet_grpc.client import Tls
 from walletctl.commands import development, money, service, statements, transactions
 from walletctl.commands.batch import batch
 from walletctl.commands.commissions import commissions
+from walletctl.commands.events import events
 from walletctl.commands.holds import holds
 from walletctl.commands.operations import attention, discrepancies
 from walletctl.commands.scheduled_deposits import scheduled_deposits
@@ -67,7 +68,7 @@ for command in (
     *(service.up, service.demo, service.migrate, service.seed, service.verify),
     *(money.deposit, money.transfer, money.withdraw, batch, money.reverse),
     *(transactions.transactions, statements.statement, statements.receipt, attention),
-    *(development.token, development.certs),
+    *(events, development.token, development.certs),
 ):
     cli.command()(command)
 for name, group in {

@@ -190,7 +190,7 @@ def test_one_closing_sent_through_two_servers_is_made_once(
     told = [wallet_pb.CloseWalletResponse.FromString(cast("Answer", answer).body) for answer in answers]
     assert [answer.replayed for answer in told].count(False) == 1
     assert [answer.wallet for answer in told] == [wallet] * 20
-    assert owner.execute("SELECT count(*) FROM outbox WHERE kind = 'wallet.closed'").fetchone() == (1,)
+    assert owner.execute("SELECT count(*) FROM outbox WHERE type = 'wallet.closed'").fetchone() == (1,)
     assert database.broken_rules() == []
 
 

@@ -127,7 +127,7 @@ def test_jobs_that_claim_while_callers_end_the_holds_leave_each_ended_once(
     assert pb.Hold.STATE_ACTIVE not in {hold.state for hold in found}
     captured = 4 * sum(hold.state == pb.Hold.STATE_CAPTURED for hold in found)
     assert [left.funds("alice"), left.funds("bob")] == [(600 - captured, 0, 600 - captured), (captured, 0, captured)]
-    told = owner.execute("SELECT count(*) FROM outbox WHERE kind IN ('hold.captured', 'hold.voided', 'hold.expired')")
+    told = owner.execute("SELECT count(*) FROM outbox WHERE type IN ('hold.captured', 'hold.voided', 'hold.expired')")
     assert told.fetchone() == (40,)
 
 

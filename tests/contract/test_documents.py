@@ -8,7 +8,17 @@ from wallet.v1.error_reason_pb2 import ErrorReason
 from wallet_core.domain import errors
 from wallet_core.domain.order import CREDIT_TRANSITIONS, TRANSITIONS
 from wallet_grpc.descriptors import READS
-from wallet_grpc.errors import CATALOGUE, CredentialsInvalid, Defect, Face, InvalidFields, PageTokenInvalid, RateLimited
+from wallet_grpc.errors import (
+    CATALOGUE,
+    CredentialsInvalid,
+    Defect,
+    Face,
+    InvalidFields,
+    PageTokenInvalid,
+    RateLimited,
+    WatchCursorExpired,
+    WatcherTooSlow,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +47,8 @@ EXAMPLES: list[errors.WalletError] = [
     Defect(),
     CredentialsInvalid("because"),
     RateLimited(),
+    WatchCursorExpired("token"),
+    WatcherTooSlow(),
     errors.PermissionMissing("money.transfer"),
 ]
 
@@ -98,6 +110,7 @@ def test_reads_are_declared_as_such() -> None:
         "ListTransactions",
         "GetStatement",
         "ExportStatement",
+        "WatchEvents",
         "GetReceipt",
         "GetWithdrawal",
         "ListWithdrawals",

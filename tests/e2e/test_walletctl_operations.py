@@ -1,10 +1,12 @@
 """``walletctl`` for what the service cannot settle by itself."""
 
+import json
+
 import psycopg
 import pytest
 
 from bank_stub.server import BankServer
-from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals
+from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals, write_journal
 from tests.e2e.cli import Walletctl
 from tests.support.payouts import Bank
 from wallet_core.usecases.app import App
@@ -53,3 +55,28 @@ def test_unknown_resolution_is_said_with_those_there_are(funded: Walletctl) -> N
     refused = funded("withdrawal", "resolve", "x", "perhaps", "--reason", "x")
 
     assert (refused.exit_code, "not-executed" in refused.stderr) == (2, True)
+
+
+def test_events_are_shown_a_line_each_and_gone_on_with(funded: Walletctl, app: App) -> None:
+    """What was done, in order; with --json an object a line, whose token shows what came after it."""
+
+    funded("transfer", "alice", "bob", "1.00")
+    write_journal.run_once(app)
+
+    shown = funded("events", "--from-start", "--count", "4")
+    told = [json.loads(line) for line in funded("events", "--from-start", "--count", "4", "--json").stdout.splitlines()]
+    (last,) = (json.loads(funded("events", "--after", told[2]["resume_token"], "--count", "1", "--json").stdout),)
+    of_bob = funded("events", "--wallet", "bob", "--from-start", "--count", "2").stdout
+    refused = funded("events", "--wallet", "nobody")
+
+    assert shown.exit_code == 0
+    assert [line.split()[:1] + line.split()[3:4] for line in shown.stdout.splitlines()] == [
+        ["1", "WALLET_CREATED"],
+        ["2", "WALLET_CREATED"],
+        ["3", "TRANSACTION_POSTED"],
+        ["4", "TRANSACTION_POSTED"],
+    ]
+    assert [event["number"] for event in told] == ["1", "2", "3", "4"]
+    assert last == told[3]
+    assert [line.split()[0] for line in of_bob.splitlines()] == ["2", "4"]
+    assert (refused.exit_code, "RESOURCE_NOT_FOUND" in refused.output) == (1, True)

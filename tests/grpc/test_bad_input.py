@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import commission_pb2
 from wallet.v1 import commission_service_pb2 as commission_pb
+from wallet.v1 import event_service_pb2 as event_pb
 from wallet.v1 import hold_service_pb2 as hold_pb
 from wallet.v1 import operations_service_pb2 as operations_pb
 from wallet.v1 import schedule_service_pb2 as schedule_pb
@@ -175,6 +176,7 @@ def valid_requests() -> dict[str, Any]:
             name=f"scheduledDeposits/{nothing}", **resolved, request_id=str(uuid4())
         ),
         operations_pb.ResolveDiscrepancyRequest(name="bankLines/77", reason="r", request_id=str(uuid4())),
+        event_pb.WatchEventsRequest(wallet="wallets/alice", types=[event_pb.Event.TYPE_WALLET_FROZEN]),
     ]
     by_type = {request.DESCRIPTOR.full_name: request for request in requests}
     return {path_of(method): by_type[method.input_type.full_name] for method in all_methods()}
@@ -242,6 +244,7 @@ def test_an_empty_message_is_refused_or_a_list(books: Asking, owner: psycopg.Con
             "ListHolds",
             "ListCommissionRules",
             "ListAttention",
+            "WatchEvents",
         )
     }
     assert {answer.reason for answer in answers.values() if answer.code != "OK"} == {"INVALID_FIELDS"}

@@ -44,7 +44,7 @@ def ends(asking: Asking) -> tuple[str, str]:
 
 def facts(owner: psycopg.Connection, subject: str) -> list[str]:
     """Return what others are told of something."""
-    rows = owner.execute("SELECT kind FROM outbox WHERE subject = %s ORDER BY position", [subject]).fetchall()
+    rows = owner.execute("SELECT type FROM outbox WHERE subject = %s ORDER BY position", [subject]).fetchall()
     return [kind for (kind,) in rows]
 
 

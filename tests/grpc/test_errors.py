@@ -35,7 +35,16 @@ from wallet_core.storage.engine import transaction
 from wallet_core.storage.reads import Reads
 from wallet_core.usecases.app import App, new_id
 from wallet_grpc.client import WalletClient
-from wallet_grpc.errors import CATALOGUE, CredentialsInvalid, Defect, InvalidFields, PageTokenInvalid, RateLimited
+from wallet_grpc.errors import (
+    CATALOGUE,
+    CredentialsInvalid,
+    Defect,
+    InvalidFields,
+    PageTokenInvalid,
+    RateLimited,
+    WatchCursorExpired,
+    WatcherTooSlow,
+)
 from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 from walletctl.local.waiting import wait_until
@@ -70,7 +79,15 @@ def transfer(source: str = "alice", destination: str = "bob", units: int = 1, cu
 def test_every_error_has_a_public_face_or_is_ours_alone() -> None:
     """One without a face would reach callers as INTERNAL."""
 
-    edge = {CredentialsInvalid, RateLimited, InvalidFields, PageTokenInvalid, Defect}
+    edge = {
+        CredentialsInvalid,
+        RateLimited,
+        InvalidFields,
+        PageTokenInvalid,
+        WatchCursorExpired,
+        WatcherTooSlow,
+        Defect,
+    }
     domain = {kind for kind in subclasses(errors.WalletError) if kind.__module__ == errors.__name__}
 
     assert set(CATALOGUE) == (domain - BASES - OURS_ALONE) | edge

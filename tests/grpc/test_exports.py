@@ -16,6 +16,7 @@ from sqlalchemy import event
 from wallet.v1 import transaction_service_pb2 as pb
 
 from tests.support.asking import Asking, all_pages, at_once, meanwhile, written
+from tests.support.idle import Idle
 from tests.support.long_history import BEGAN, write_history
 from tests.support.requests import stamp
 from tests.support.wire import Answer
@@ -48,19 +49,6 @@ HOSTILE = [
     "\ufeff\u202e\U0001f4a5\x1a\x7f",
     "",
 ]
-
-
-class Idle(Asking):
-    """A channel that takes little beyond what is read, so that the server has to wait for its caller."""
-
-    def __init__(self, target: str) -> None:
-        super().__init__(target)
-        self._channel.close()
-        options = {"enable_retries": 0, "use_local_subchannel_pool": 1, "http2.bdp_probe": 0}
-        options |= {"http2.lookahead_bytes": 65536}
-        self._channel = grpc.insecure_channel(
-            target, options=[(f"grpc.{name}", value) for name, value in options.items()]
-        )
 
 
 @contextmanager

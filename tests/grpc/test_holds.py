@@ -673,7 +673,7 @@ def test_two_expiry_jobs_at_once_expire_each_hold_once(app: App, asking: Asking,
     outcomes = [dict(result.outcomes) for result in results if not isinstance(result, Exception)]
     assert sum(found.pop("EXPIRED", 0) for found in outcomes) == 24
     assert outcomes == [{}, {}]
-    assert owner.execute("SELECT count(*) FROM outbox WHERE kind = 'hold.expired'").fetchone() == (24,)
+    assert owner.execute("SELECT count(*) FROM outbox WHERE type = 'hold.expired'").fetchone() == (24,)
     assert asking.funds("alice") == (100, 0, 100)
 
 

@@ -198,7 +198,7 @@ REQUESTS: dict[str, Make] = {
 # What only gains may be anybody's.
 GAINS = {"TransactionService/Deposit", "ScheduleService/ScheduleDeposit"}
 # Narrowed to what is the caller's.
-NARROWED = {"WalletService/ListWallets"}
+NARROWED = {"WalletService/ListWallets", "EventService/WatchEvents"}
 # About everybody: nobody who is confined.
 EVERYBODYS: dict[str, Message] = {
     "CommissionService/CreateCommissionRule": rule_pb.CreateCommissionRuleRequest(

@@ -1,14 +1,17 @@
-"""Two servers restarted one after the other under load: no caller of our client notices."""
+"""Two servers restarted one after the other under load: no caller and no watcher of our client notices."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 import pytest
+from wallet.v1 import event_service_pb2 as pb
 
 from tests.conftest import FAST
 from tests.support.callers import balance, open_funded, usd
@@ -16,7 +19,10 @@ from tests.support.database import Database
 from tests.support.loaded_server import Load, Served, server_process
 from tests.support.ports import free_ports
 from tests.support.processes import environment
-from wallet_grpc.client import WalletClient
+from tests.support.watching import telling
+from wallet_core.bootstrap import open_app
+from wallet_core.settings import Settings, read_settings
+from wallet_grpc.client import AsyncWalletClient, WalletClient
 from walletctl.local.waiting import wait_until
 
 pytestmark = pytest.mark.alone
@@ -32,6 +38,11 @@ class Pair:
     stack: ExitStack
     servers: dict[int, Served] = field(default_factory=dict)
     starts: int = 0
+
+    @property
+    def settings(self) -> Settings:
+        """Of their database."""
+        return read_settings(database_url=self.database_url)
 
     @property
     def target(self) -> str:
@@ -70,11 +81,47 @@ def until_paid(load: Load, calls: int) -> None:
     assert wait_until(lambda: len(load.paid) >= calls or bool(load.told), timeout_s=30)
 
 
-def test_a_rolling_restart_under_load_fails_no_call(pair: Pair) -> None:
-    """Every call is answered OK, and every one is in the books once."""
+@dataclass
+class Watchers:
+    """One with each of our clients, on threads of their own: what each was told."""
 
-    with WalletClient(pair.target) as client:
+    target: str
+    told: dict[str, list[pb.Event]] = field(default_factory=lambda: {"threads": [], "asyncio": []})
+
+    @contextmanager
+    def running(self) -> Iterator["Watchers"]:
+        """Watch until the end of the block."""
+        with WalletClient(self.target) as client, ThreadPoolExecutor(2) as pool:
+            ended = [pool.submit(self._watch, client), pool.submit(asyncio.run, self._watch_by_asyncio())]
+            yield self
+            client.close()
+        for future in ended:
+            future.result()
+
+    def heard(self, transactions: AbstractSet[str]) -> bool:
+        """Tell whether both were told of these transactions."""
+        return all(transactions <= {event.resource for event in tuple(told)} for told in self.told.values())
+
+    def _watch(self, client: WalletClient) -> None:
+        for event in client.watch_events(from_start=True):
+            self.told["threads"].append(event)
+
+    async def _watch_by_asyncio(self) -> None:
+        async with AsyncWalletClient(self.target) as client:
+            async for event in client.watch_events(from_start=True):
+                self.told["asyncio"].append(event)
+                if event.type == pb.Event.TYPE_WALLET_CLOSED:
+                    break
+
+
+def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair: Pair) -> None:
+    """Every call is answered OK, and every one is in the books once; watchers are told each once, and in order."""
+
+    with ExitStack() as stack:
+        client = stack.enter_context(WalletClient(pair.target))
         open_funded(client, alice=1_000_000, bob=0)
+        stack.enter_context(telling(stack.enter_context(open_app(pair.settings, name="journal"))))
+        watchers = stack.enter_context(Watchers(pair.target).running())
         with Load(pair.target, callers=16, timeout_s=10.0).running() as load:
             for port in pair.ports:
                 until_paid(load, len(load.paid) + 100)
@@ -83,6 +130,11 @@ def test_a_rolling_restart_under_load_fails_no_call(pair: Pair) -> None:
         assert load.told == []
         assert len(load.paid) == len(set(load.paid.values())) == len(load.asked)
         assert balance(client, "bob") == len(load.paid)
+        client.create_wallet("empty", "USD")
+        client.close_wallet("wallets/empty")
+        assert wait_until(lambda: watchers.heard({*load.paid.values(), "wallets/empty"}), timeout_s=20)
+    for told in watchers.told.values():
+        assert [event.number for event in told] == list(range(1, len(told) + 1))
 
 
 def test_a_call_that_takes_its_time_lets_the_others_turn_elsewhere(pair: Pair) -> None:

@@ -78,7 +78,7 @@ def run_jobs(app: App, clock_offset: timedelta = timedelta()) -> int:
 
 def kinds_told(owner: psycopg.Connection, name: str) -> list[str]:
     """Return what others were told about a resource, in order."""
-    rows = owner.execute("SELECT kind FROM outbox WHERE subject = %s ORDER BY position", [name]).fetchall()
+    rows = owner.execute("SELECT type FROM outbox WHERE subject = %s ORDER BY position", [name]).fetchall()
     return [kind for (kind,) in rows]
 
 

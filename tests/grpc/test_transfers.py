@@ -36,7 +36,7 @@ def balances(client: WalletClient) -> tuple[int, int]:
 
 def told_of(owner: psycopg.Connection, subject: str) -> list[str]:
     """Return the kinds of the outbox rows about *subject*."""
-    return [kind for (kind,) in owner.execute("SELECT kind FROM outbox WHERE subject = %s", [subject]).fetchall()]
+    return [kind for (kind,) in owner.execute("SELECT type FROM outbox WHERE subject = %s", [subject]).fetchall()]
 
 
 def test_a_transfer_is_one_transaction_and_told_once(client: WalletClient, owner: psycopg.Connection) -> None:

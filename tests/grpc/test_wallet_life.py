@@ -632,7 +632,7 @@ def test_every_change_is_told_once(asking: Asking, owner: psycopg.Connection) ->
             done(asking, request)
     asking.refused(a_freeze("alice"))
 
-    rows = owner.execute("SELECT kind FROM outbox WHERE subject = 'wallets/alice' ORDER BY position").fetchall()
+    rows = owner.execute("SELECT type FROM outbox WHERE subject = 'wallets/alice' ORDER BY position").fetchall()
 
     kinds = ["created", "updated", "frozen", "unfrozen", "closed"]
     assert [kind for (kind,) in rows] == [f"wallet.{kind}" for kind in kinds]

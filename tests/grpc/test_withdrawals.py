@@ -50,7 +50,7 @@ def test_a_withdrawal_waits_for_its_time_and_takes_nothing(client: WalletClient,
     assert (told.failure_reason, told.attention, told.create_time) == (0, "", told.update_time)
     assert client.get_withdrawal(told.name) == told
     assert (balance(client, "alice"), made.replayed) == (10_000, False)
-    facts = owner.execute("SELECT kind FROM outbox WHERE subject = %s", [told.name]).fetchall()
+    facts = owner.execute("SELECT type FROM outbox WHERE subject = %s", [told.name]).fetchall()
     assert facts == [("withdrawal.scheduled",)]
 
 

@@ -1,5 +1,5 @@
 -- Books as the code of version 0001 wrote them: wallets in two currencies, transfers, and withdrawals in every state,
--- with their attempts and with what callers were told. Dumped, and dated back by a year. The outbox is left out.
+-- with their attempts and with what callers were told. Dumped, and dated back by a year.
 
 INSERT INTO wallets (
     key, id, role, currency, owner, display_name, state, balance, held, overdraft_limit, sequence, last_time,
@@ -156,3 +156,12 @@ UNION ALL
 SELECT 2, 4 + nth, id, 1, 90 + nth, time FROM moved WHERE NOT deposited;
 
 DROP TABLE moved;
+
+-- What has happened; of withdrawals only that they were scheduled.
+INSERT INTO outbox (kind, subject, time)
+SELECT 'wallet.created', 'wallets/' || id, create_time FROM wallets WHERE role = 'ORDINARY'
+UNION ALL
+SELECT 'transaction.posted', 'transactions/' || id, time FROM transactions
+UNION ALL
+SELECT 'withdrawal.scheduled', 'withdrawals/' || id, create_time FROM withdrawals
+ORDER BY 3, 1, 2;

@@ -16,6 +16,7 @@ from alembic.config import Config
 from psycopg import sql
 from sqlalchemy import create_engine, make_url
 
+from scheduler.jobs import write_journal
 from tests.support.books import deposit, open_wallet, request
 from tests.support.database import Cluster, Database
 from tests.support.keeps_no_ledger import KeepsNoLedger
@@ -225,6 +226,28 @@ ASKED_BEFORE: list[tuple[int, Command, str | Refusal]] = [
     (17, CancelWithdrawal(order=CANCELLED), f"withdrawals/{CANCELLED}"),
     (18, CancelWithdrawal(order=CANCELLED), StateTransitionForbidden(f"withdrawals/{CANCELLED}", "CANCELLED")),
 ]
+
+
+def test_what_happened_before_a_migration_is_told_after_it(grown: Settings) -> None:
+    """Of every wallet that it concerned, in its order."""
+
+    with psycopg.connect(grown.required_database_url()) as connection:
+        concerned: dict[str, set[str]] = {}
+        for subject, wallet in connection.execute(_CONCERNED).fetchall():
+            concerned.setdefault(subject, set()).add(wallet)
+    with open_app(grown, name="tests") as app:
+        write_journal.run_once(app)
+        told = app.reads.journal_after(0, 10_000)
+
+    assert len(told) == len(concerned) > 2200
+    assert {line.fact.subject: set(line.fact.wallets) for line in told} == concerned
+
+
+_CONCERNED = """
+SELECT 'transactions/' || transaction, id FROM entries JOIN wallets ON key = wallet
+UNION ALL SELECT 'withdrawals/' || withdrawals.id, wallets.id FROM withdrawals JOIN wallets ON key = wallet
+UNION ALL SELECT 'wallets/' || id, id FROM wallets WHERE role = 'ORDINARY'
+"""
 
 
 @pytest.mark.parametrize(("number", "command", "told"), ASKED_BEFORE)

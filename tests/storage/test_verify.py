@@ -36,7 +36,7 @@ Damage = Callable[[psycopg.Connection], object]
 RULES = {
     *["balances", "zero_sum", "nothing_invented", "histories", "transactions", "reversals", "holds", "closed"],
     *["totals", "floors", "in_transit", "withdrawals", "scheduled_deposits", "causes", "requests"],
-    *["attempts", "batches", "placements", "bank_lines"],
+    *["attempts", "batches", "placements", "bank_lines", "events", "journal"],
 }
 LEASE = timedelta(seconds=30)
 
@@ -161,6 +161,7 @@ def books(settings: Settings, bank: BankServer, database: Database) -> Iterator[
         schedule(app, bob, 1000)
         pay_all(app)
         schedule(app, alice, 3)
+        app.journal.write(1000)
         charge_and_reverse(app, alice, bob)
         hold_and_capture(app, alice, bob)
         schedule_deposits(app, bob, open_wallet(app, "dave"))
@@ -216,6 +217,8 @@ def a_request_answered_with(subject: str, id_: str = str(UUID(int=1))) -> Damage
         time=NOON,
     )
 
+
+TELL_AGAIN = "INSERT INTO outbox (type, subject, wallets, time) SELECT type, subject, wallets, time FROM"
 
 DAMAGE: list[tuple[str, Damage]] = [
     ("balances", run("UPDATE wallets SET balance = balance + 1 WHERE id = 'alice'")),
@@ -374,6 +377,21 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("bank_lines", run("UPDATE bank_lines SET kind = 'RETURN' WHERE kind = 'EXECUTION'")),
     ("bank_lines", run("UPDATE bank_lines SET currency = 'EUR'")),
     ("bank_lines", run("DELETE FROM withdrawals WHERE state = 'RETURNED'")),
+    ("events", run("DELETE FROM outbox WHERE type = 'transaction.posted'")),
+    ("events", run("DELETE FROM journal WHERE number = (SELECT max(number) FROM journal WHERE type LIKE 'tr%')")),
+    ("events", run("UPDATE journal SET type = 'wallet.updated' WHERE number = 2")),
+    ("events", run("UPDATE outbox SET subject = 'transactions/other' WHERE type = 'transaction.posted'")),
+    ("events", run(f"{TELL_AGAIN} outbox")),
+    ("events", run(f"{TELL_AGAIN} journal")),
+    ("events", run("DELETE FROM transactions WHERE type = 'REVERSAL'")),
+    ("journal", run("UPDATE journal SET subject = 'wallets/mallory' WHERE number = 3")),
+    ("journal", run("UPDATE journal SET wallets = '{mallory}' WHERE number = 2")),
+    ("journal", run("UPDATE journal SET time = time + interval '1 microsecond' WHERE number = 1")),
+    ("journal", run("UPDATE journal SET type = 'wallet.closed' WHERE number = 1")),
+    ("journal", run("DELETE FROM journal WHERE number = 2")),
+    ("journal", run("DELETE FROM journal WHERE number = 1")),
+    ("journal", run("UPDATE journal SET number = 1000 WHERE number = (SELECT max(number) FROM journal)")),
+    ("journal", run("UPDATE journal SET hash = sha256(hash) WHERE number = (SELECT max(number) FROM journal)")),
 ]
 
 

@@ -44,6 +44,8 @@ from wallet_grpc.server import serving
 
 _METHODS = {method.input_type.full_name: method for method in all_methods()}
 _STREAMS = {path_of(method) for method in all_methods() if method.server_streaming}
+# Streams that go on until their caller leaves.
+ENDLESS = frozenset({"EventService/WatchEvents"})
 
 
 class Refused(Exception):
@@ -67,13 +69,18 @@ class Asking(Wire):
         self.target = target
 
     def call(self, method: str, request: bytes | Message, *, timeout_s: float | None = 20.0) -> Answer:
-        """Call a method; of a stream the answer has the last message that came."""
+        """Call a method; of a stream the answer has the last message that came, of an endless one the first."""
         if method not in _STREAMS:
             return super().call(method, request, timeout_s=timeout_s)
         sent = request if isinstance(request, bytes) else request.SerializeToString()
         call = self._channel.unary_stream(f"/wallet.v1.{method}", request_serializer=bytes, response_deserializer=bytes)
+        parts = call(sent, timeout=timeout_s, wait_for_ready=True, metadata=self._metadata)
         try:
-            *_, last = call(sent, timeout=timeout_s, wait_for_ready=True, metadata=self._metadata)
+            if method in ENDLESS:
+                last = next(parts)
+                parts.cancel()
+            else:
+                *_, last = parts
         except grpc.RpcError as error:
             return answer_of(error)
         return Answer(code="OK", body=last)
@@ -110,7 +117,7 @@ class Asking(Wire):
             request_serializer=_bytes_of,
             response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
         )
-        return call(request, timeout=timeout_s, wait_for_ready=True)
+        return call(request, timeout=timeout_s, wait_for_ready=True, metadata=self._metadata)
 
     def told(self, stream: Any) -> Answer:  # noqa: ANN401  # what ``stream`` returned
         """Read the rest of a stream that does not end well; return how it ends."""

@@ -28,6 +28,7 @@ _TABLES = (
         "holds",
         "commission_rules",
         "outbox",
+        "journal",
         "requests",
     ),
     *("entry_totals", "entries", "transactions", "wallets"),

@@ -50,6 +50,14 @@ FROM (
 ) AS legs
 WINDOW history AS (PARTITION BY wallet ORDER BY id)
 """
+_FACTS = """
+INSERT INTO outbox (type, subject, wallets, time)
+SELECT 'transaction.posted', 'transactions/' || transactions.id, ARRAY[s.id, d.id], time
+FROM transactions
+JOIN wallets AS s ON s.key = source
+JOIN wallets AS d ON d.key = destination
+ORDER BY transactions.id
+"""
 _WALLETS = """
 UPDATE wallets SET balance = balance_after, sequence = last.sequence, last_time = time
 FROM (SELECT DISTINCT ON (wallet) * FROM entries ORDER BY wallet, sequence DESC) AS last
@@ -101,6 +109,7 @@ def write_history(owner: psycopg.Connection, count: int, *, step: timedelta = ST
     with without_triggers(owner), owner.transaction():
         owner.execute(_TRANSACTIONS, asked)
         owner.execute(_ENTRIES)
+        owner.execute(_FACTS)
         owner.execute(_WALLETS)
         owner.execute(_TOTALS)
 

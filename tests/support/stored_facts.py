@@ -59,7 +59,7 @@ def expected(books: Books) -> Facts:
 
 def facts_told(owner: psycopg.Connection) -> Counter[tuple[str, str]]:
     """Return how often others are told what of what."""
-    return Counter((kind, subject) for kind, subject in owner.execute("SELECT kind, subject FROM outbox"))
+    return Counter((kind, subject) for kind, subject in owner.execute("SELECT type, subject FROM outbox"))
 
 
 def facts_due(books: Books) -> dict[tuple[str, str], int]:

@@ -102,7 +102,7 @@ def test_the_credit_tells_where_it_comes_from(reference: str) -> None:
     assert (moved.type, moved.source, moved.destination) == (TransactionType.COLLECTION, EXTERNAL, ALICE)
     assert (moved.cause, moved.description, moved.external_reference) == (DEPOSIT, "wages", "standing-1")
     assert deposit.now.bank_reference == (reference or collection_key(DEPOSIT))
-    assert [(fact.kind, fact.subject) for fact in deposit.books.written.facts] == [
+    assert [(fact.type, fact.subject) for fact in deposit.books.written.facts] == [
         ("transaction.posted", moved.name),
         ("scheduled_deposit.succeeded", deposit.now.name),
     ]

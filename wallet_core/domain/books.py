@@ -23,6 +23,7 @@ from wallet_core.domain.errors import (
     WalletNotActive,
     refusal_from_record,
 )
+from wallet_core.domain.event import EventType, Fact
 from wallet_core.domain.hold import Hold, HoldState, hold_name
 from wallet_core.domain.money import INT64_MAX, INT64_MIN, Money
 from wallet_core.domain.order import Attempt, Order, OrderKind, Resolution, order_name
@@ -69,15 +70,6 @@ class Record:
         if self.subject is None:
             raise LedgerBroken
         return Done(subject=self.subject, available=self.available, replayed=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """Something that others will be told once it is committed."""
-
-    kind: str
-    subject: str
-    time: datetime
 
 
 @dataclass(slots=True, kw_only=True)
@@ -244,9 +236,11 @@ class Books:
             self._book_rule(decision.rule)
         transactions = tuple(self._move(movement) for movement in decision.movements)
         for transaction in transactions:
-            self.written.facts.append(Fact("transaction.posted", transaction.name, transaction.time))
+            self.written.facts.append(
+                Fact(EventType.TRANSACTION_POSTED, transaction.name, transaction.wallets, transaction.time)
+            )
         if decision.fact is not None:
-            self.written.facts.append(Fact(decision.fact, decision.subject, self.now))
+            self.written.facts.append(Fact(decision.fact, decision.subject, _concerned(decision), self.now))
         return self._answer(decision, transactions)
 
     def preview(self, decision: Decision) -> Done:
@@ -415,3 +409,15 @@ class Ahead:
         available = wallet.available + self._balance[wallet.id] - self._held[wallet.id]
         if available < amount:
             raise InsufficientFunds(wallet.name, wallet.currency, available, amount)
+
+
+def _concerned(decision: Decision) -> tuple[WalletId, ...]:
+    """Return the wallet that something beside the movement of money happened to."""
+    changed = decision.hold or decision.order
+    if changed is not None:
+        return (changed.wallet,)
+    if decision.wallet is not None:
+        return (decision.wallet.id,)
+    if decision.rule is not None:
+        return (decision.rule.wallet,) if decision.rule.wallet is not None else ()
+    return (decision.opens[-1].wallet.id,) if decision.opens else ()

@@ -9,6 +9,7 @@ from wallet_core.domain.access import refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import Because, InvalidField, LimitExceeded, StateTransitionForbidden
+from wallet_core.domain.event import EventType
 from wallet_core.domain.hold import Hold, HoldState
 from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.transaction import Movement, TransactionType, transaction_name
@@ -66,7 +67,9 @@ class CaptureHold(Command):
             labels=self.labels,
             cause=hold.id,
         )
-        return Decision(subject=transaction_name(self.id), hold=captured, movements=(movement,), fact="hold.captured")
+        return Decision(
+            subject=transaction_name(self.id), hold=captured, movements=(movement,), fact=EventType.HOLD_CAPTURED
+        )
 
     def _amount(self, hold: Hold, books: Books) -> Money:
         if hold.state is not HoldState.ACTIVE:

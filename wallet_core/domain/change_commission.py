@@ -17,6 +17,7 @@ from wallet_core.domain.errors import (
     ResourceNotFound,
     StateTransitionForbidden,
 )
+from wallet_core.domain.event import EventType
 from wallet_core.domain.wallet import WalletId
 
 
@@ -91,7 +92,7 @@ class CreateCommissionRule(Command):
             subject=rule.name,
             opens=missing_system_wallets(books, self.currency),
             rule=rule,
-            fact="commission_rule.created",
+            fact=EventType.COMMISSION_RULE_CREATED,
         )
 
 
@@ -122,4 +123,4 @@ class EndCommissionRule(Command):
             raise StateTransitionForbidden(rule.name, "ENDED", Because.RULE_ENDED)
         if rule.end_time is not None and end > rule.end_time:
             raise StateTransitionForbidden(rule.name, "ENDING", Because.RULE_ENDS_SOONER)
-        return Decision(subject=rule.name, rule=replace(rule, end_time=end), fact="commission_rule.ended")
+        return Decision(subject=rule.name, rule=replace(rule, end_time=end), fact=EventType.COMMISSION_RULE_ENDED)

@@ -17,6 +17,7 @@ from wallet_core.domain.errors import (
     StateTransitionForbidden,
     WalletNotActive,
 )
+from wallet_core.domain.event import EventType
 from wallet_core.domain.money import INT64_MAX, Money
 from wallet_core.domain.wallet import Labels, Wallet, WalletId, WalletState, wallet_name
 
@@ -25,7 +26,7 @@ from wallet_core.domain.wallet import Labels, Wallet, WalletId, WalletState, wal
 class ChangeWallet(Command):
     """What all changes of a wallet have in common."""
 
-    fact: ClassVar[str]
+    fact: ClassVar[EventType]
 
     wallet: WalletId
     etag: str
@@ -68,7 +69,7 @@ class UpdateWallet(ChangeWallet):
     """Change display name, labels and overdraft limit; None leaves one as it is."""
 
     method: ClassVar[str] = "UpdateWallet"
-    fact: ClassVar[str] = "wallet.updated"
+    fact: ClassVar[EventType] = EventType.WALLET_UPDATED
 
     display_name: str | None
     labels: Labels | None
@@ -116,7 +117,7 @@ class FreezeWallet(ChangeWallet):
     """Let money come but not go."""
 
     method: ClassVar[str] = "FreezeWallet"
-    fact: ClassVar[str] = "wallet.frozen"
+    fact: ClassVar[EventType] = EventType.WALLET_FROZEN
 
     def change(self, books: Books, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
         """Refuse one that is not active."""
@@ -129,7 +130,7 @@ class UnfreezeWallet(ChangeWallet):
     """Let money go again."""
 
     method: ClassVar[str] = "UnfreezeWallet"
-    fact: ClassVar[str] = "wallet.unfrozen"
+    fact: ClassVar[EventType] = EventType.WALLET_UNFROZEN
 
     def change(self, books: Books, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
         """Refuse one that is not frozen."""
@@ -142,7 +143,7 @@ class CloseWallet(ChangeWallet):
     """End a wallet for good."""
 
     method: ClassVar[str] = "CloseWallet"
-    fact: ClassVar[str] = "wallet.closed"
+    fact: ClassVar[EventType] = EventType.WALLET_CLOSED
 
     def needs(self) -> Needs:
         """Lock the wallet and look for what is open in it."""

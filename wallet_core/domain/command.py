@@ -14,6 +14,7 @@ from wallet_core.domain.access import EVERYTHING, Access
 from wallet_core.domain.bank import BankLine
 from wallet_core.domain.commission import CommissionRule
 from wallet_core.domain.errors import Refusal
+from wallet_core.domain.event import EventType
 from wallet_core.domain.hold import Hold
 from wallet_core.domain.money import Money
 from wallet_core.domain.order import Attempt, Order, Resolution
@@ -115,8 +116,8 @@ class Decision:
     """A line of the bank's ledger that a person has looked into."""
     rule: CommissionRule | None = None
     """A commission rule that is new or has been given an end."""
-    fact: str | None = None
-    """What others are told, e.g. ``withdrawal.scheduled``; a movement tells itself."""
+    fact: EventType | None = None
+    """What others are told; a movement tells itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import ClassVar
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs, OpenedWallet
 from wallet_core.domain.errors import InvalidField, ResourceExists
+from wallet_core.domain.event import EventType
 from wallet_core.domain.wallet import (
     SYSTEM_ROLES,
     Labels,
@@ -74,7 +75,7 @@ class CreateWallet(Command):
         details = WalletDetails(display_name=self.display_name, create_time=books.now)
         opened = OpenedWallet(wallet=wallet, details=details)
         missing = missing_system_wallets(books, self.currency)
-        return Decision(subject=wallet.name, opens=(*missing, opened), fact="wallet.created")
+        return Decision(subject=wallet.name, opens=(*missing, opened), fact=EventType.WALLET_CREATED)
 
 
 def system_wallets(currency: str) -> frozenset[WalletId]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import Because, StaleClaim, StateTransitionForbidden
+from wallet_core.domain.event import EventType
 from wallet_core.domain.hold import Hold, HoldClaim, HoldState
 from wallet_core.domain.wallet import Wallet
 
@@ -62,4 +63,4 @@ class ExpireHold(Command):
 
 def _ended(books: Books, hold: Hold, state: HoldState) -> Decision:
     ended = replace(hold, state=state, update_time=books.now)
-    return Decision(subject=hold.name, hold=ended, fact=f"hold.{state.lower()}")
+    return Decision(subject=hold.name, hold=ended, fact=EventType(f"hold.{state.lower()}"))

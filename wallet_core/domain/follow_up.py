@@ -12,6 +12,7 @@ from wallet_core.domain.bank import BankLine, LineKind, LineState, Meets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import Because, LimitExceeded, StaleClaim, StateTransitionForbidden
+from wallet_core.domain.event import EventType
 from wallet_core.domain.money import INT64_MAX, Money
 from wallet_core.domain.order import OrderKind, OrderState, Withdrawal
 from wallet_core.domain.settlement import NoRoom, returned
@@ -123,4 +124,4 @@ class ResolveDiscrepancy(Command):
             raise StateTransitionForbidden(found.name, found.state, Because.NO_DISCREPANCY)
         operator = self.request.caller if self.request is not None else ""
         resolved = replace(found, resolution=self.reason, resolved_by=operator)
-        return Decision(subject=found.name, line=resolved, fact="discrepancy.resolved")
+        return Decision(subject=found.name, line=resolved, fact=EventType.DISCREPANCY_RESOLVED)

@@ -12,6 +12,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from wallet_core.domain.bank import AnswerKind, Payment
+from wallet_core.domain.event import EventType
 from wallet_core.domain.money import Money
 from wallet_core.domain.wallet import WalletId
 
@@ -270,10 +271,10 @@ class ScheduledDeposit(Order):
         return COLLECTION_TRANSITIONS if self.collect else CREDIT_TRANSITIONS
 
 
-def fact_of(order: Order, told: str | None = None) -> str:
-    """Return what others are told when an order has come to its state, or of what else, e.g. ``withdrawal.failed``."""
+def fact_of(order: Order, told: str | None = None) -> EventType:
+    """Return what others are told when an order has come to its state, or of what else."""
     kind = "withdrawal" if order.kind is OrderKind.WITHDRAWAL else "scheduled_deposit"
-    return f"{kind}.{told or order.state.lower()}"
+    return EventType(f"{kind}.{told or order.state.lower()}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

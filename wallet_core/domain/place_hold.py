@@ -10,6 +10,7 @@ from wallet_core.domain.access import refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import InvalidField
+from wallet_core.domain.event import EventType
 from wallet_core.domain.hold import Hold
 from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.wallet import Wallet, WalletId
@@ -54,4 +55,4 @@ class PlaceHold(Command):
             create_time=books.now,
             update_time=books.now,
         )
-        return Decision(subject=hold.name, hold=hold, available_of=wallet.id, fact="hold.placed")
+        return Decision(subject=hold.name, hold=hold, available_of=wallet.id, fact=EventType.HOLD_PLACED)

@@ -154,6 +154,11 @@ class Transaction:
         return transaction_name(self.id)
 
     @property
+    def wallets(self) -> tuple[WalletId, ...]:
+        """All that it concerns: its two ends, also where nothing was left for one of them, and who earned by it."""
+        return tuple(dict.fromkeys((self.source, self.destination, *(entry.wallet for entry in self.entries))))
+
+    @property
     def state(self) -> TransactionState:
         """What has become of it."""
         if self.reversals.amount == 0:

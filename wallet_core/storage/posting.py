@@ -18,6 +18,7 @@ from uuid import UUID
 from wallet_core.domain.books import Books, Record, Written
 from wallet_core.domain.command import Command, Needs, OpenedWallet, Request
 from wallet_core.domain.errors import TransactionConflict, refusal_from_record
+from wallet_core.domain.event import Fact
 from wallet_core.domain.order import OrderKind, bank_key
 from wallet_core.domain.transaction import Transaction
 from wallet_core.domain.wallet import Labels, Role, Wallet, WalletDetails, WalletId, WalletState, system_wallet
@@ -151,8 +152,9 @@ FROM unnest(%s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigi
 """
 
 INSERT_FACTS = """
-INSERT INTO outbox (kind, subject, time)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[])
+INSERT INTO outbox (type, subject, wallets, time)
+SELECT type, subject, string_to_array(wallets, ' '), time
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[]) AS happened (type, subject, wallets, time)
 """
 
 
@@ -319,11 +321,7 @@ def store(tx: Tx, books: Books) -> None:
         if written.records:
             _store_records(tx, written.records, books.now)
         if written.facts:
-            facts = written.facts
-            tx.execute(
-                INSERT_FACTS,
-                [texts(f.kind for f in facts), texts(f.subject for f in facts), times(f.time for f in facts)],
-            )
+            _store_facts(tx, written.facts)
     if any(cursor.rowcount != count for cursor, count in expected):
         # Somebody wrote past our locks, or claimed a piece of work in the middle: nothing of this batch may stand.
         raise BatchRefused(TransactionConflict())
@@ -435,6 +433,18 @@ def _store_records(tx: Tx, records: list[Record], now: datetime) -> None:
             plain(r.available for r in records),
             texts(type(r.refusal).__name__ if r.refusal is not None else None for r in records),
             texts(json.dumps(r.refusal.fields()) if r.refusal is not None else None for r in records),
+        ],
+    )
+
+
+def _store_facts(tx: Tx, facts: list[Fact]) -> None:
+    tx.execute(
+        INSERT_FACTS,
+        [
+            texts(fact.type for fact in facts),
+            texts(fact.subject for fact in facts),
+            texts(" ".join(fact.wallets) for fact in facts),
+            times(fact.time for fact in facts),
         ],
     )
 

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from wallet_core.storage.read_access import AccessReads
 from wallet_core.storage.read_attention import AttentionReads
 from wallet_core.storage.read_holds import HoldReads
+from wallet_core.storage.read_journal import JournalReads
 from wallet_core.storage.read_orders import OrderReads
 from wallet_core.storage.read_rules import RuleReads
 from wallet_core.storage.read_statements import StatementReads
@@ -17,7 +18,15 @@ from wallet_core.storage.tables import page_token_keys
 
 @dataclass(frozen=True)
 class Reads(
-    WalletReads, TransactionReads, StatementReads, OrderReads, HoldReads, RuleReads, AttentionReads, AccessReads
+    WalletReads,
+    TransactionReads,
+    StatementReads,
+    OrderReads,
+    HoldReads,
+    RuleReads,
+    AttentionReads,
+    AccessReads,
+    JournalReads,
 ):
     """Everything that can be looked up. Raises ``ResourceNotFound``, or ``NotServed`` where the database fails."""
 

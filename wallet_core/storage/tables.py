@@ -16,7 +16,7 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
@@ -103,9 +103,21 @@ outbox = Table(
     "outbox",
     metadata,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("kind", Text, nullable=False),
+    Column("type", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("time", _TIME, nullable=False),
+    Column("wallets", ARRAY(Text), nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("wallets", ARRAY(Text), nullable=False),
+    Column("time", _TIME, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
 )
 
 

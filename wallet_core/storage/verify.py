@@ -106,6 +106,38 @@ _CHECKS = {
             OR counted.last_time <> told.time
         """,
     ),
+    "events": (
+        "every transaction was told once, or waits to be",
+        """
+        SELECT count(*)
+        FROM (SELECT 'transactions/' || id AS name FROM transactions) AS posted
+        FULL JOIN (
+            SELECT subject, count(*) AS times
+            FROM (SELECT type, subject FROM journal UNION ALL SELECT type, subject FROM outbox) AS told
+            WHERE type = 'transaction.posted'
+            GROUP BY subject
+        ) AS told ON told.subject = posted.name
+        WHERE posted.name IS NULL OR told.times IS DISTINCT FROM 1
+        """,
+    ),
+    "journal": (
+        "the journal is numbered without gaps, and each line's hash follows from the line and the hash before it",
+        r"""
+        SELECT count(*)
+        FROM (
+            SELECT *,
+                lag(number, 1, 0::bigint) OVER upwards AS number_before,
+                lag(hash, 1, ''::bytea) OVER upwards AS hash_before
+            FROM journal
+            WINDOW upwards AS (ORDER BY number)
+        ) AS chained
+        WHERE number <> number_before + 1
+            OR hash <> sha256(hash_before || convert_to(concat_ws(
+                chr(10), number, type, subject, array_to_string(wallets, ' '),
+                (extract(epoch FROM time) * 1000000)::bigint
+            ), 'UTF8'))
+        """,
+    ),
     "reversals": (
         "no transaction was reversed by more than it moved, and no more commission was given back than was taken",
         """

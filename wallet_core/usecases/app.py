@@ -11,6 +11,7 @@ from wallet_core.ledger.ledger import Ledger
 from wallet_core.ports import BankGateway, Documents
 from wallet_core.storage.bank_lines import BankLines
 from wallet_core.storage.claims import Claims
+from wallet_core.storage.journal import Journal
 from wallet_core.storage.reads import Reads
 
 
@@ -35,6 +36,7 @@ class App:
     reads: Reads
     claims: Claims
     bank_lines: BankLines
+    journal: Journal
     may_call_bank: Callable[[], bool]
     """Takes one call from the pace at which all processes together may call the bank; False where none is left."""
     ping: Callable[[], None]

@@ -1,5 +1,7 @@
-"""The channel, in its two forms: for threads and for asyncio."""
+"""The channel and what else there is in two forms: for threads and for asyncio."""
 
+import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import TypeAlias, TypeVar
@@ -30,6 +32,16 @@ def open_aio_channel(target: str, tls: Tls | None) -> aio.Channel:
     return aio.secure_channel(target, tls.credentials(), options=_options())
 
 
+def pause(seconds: float) -> None:
+    """Wait."""
+    threading.Event().wait(seconds)
+
+
+async def aio_pause(seconds: float) -> None:
+    """Wait."""
+    await asyncio.sleep(seconds)
+
+
 def _options() -> Sequence[tuple[str, str | int]]:
     policy = resources.files("wallet.v1").joinpath("wallet_grpc_service_config.json").read_text()
     return [
@@ -39,4 +51,7 @@ def _options() -> Sequence[tuple[str, str | int]]:
         # A server that was away for a while is met again soon after it is back.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),
+        # A server that is gone without a word is noticed while a call waits for it, e.g. a watch where nothing happens.
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
     ]

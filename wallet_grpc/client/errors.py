@@ -28,7 +28,19 @@ _THIS_ATTEMPT = frozenset(
     {
         *("INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID", "CREDENTIALS_INVALID", "PERMISSION_MISSING"),
         *("TRANSACTION_CONFLICT", "SERVER_OVERLOADED", "DEADLINE_TOO_SHORT", "RATE_LIMITED"),
+        *("WATCH_CURSOR_EXPIRED", "WATCHER_TOO_SLOW"),
     }
+)
+# What ends a watch and has to do with neither its caller nor what it asked.
+_PASSING = frozenset(
+    {
+        *("SERVER_DRAINING", "SERVER_OVERLOADED", "RATE_LIMITED", "DATABASE_UNAVAILABLE", "WATCHER_TOO_SLOW"),
+        "DEADLINE_TOO_SHORT",
+    }
+)
+# Said by gRPC itself, where a connection or what stands between was lost.
+_PASSING_CODES = frozenset(
+    {"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN"}
 )
 # Said by gRPC itself, before a server of ours has seen the call.
 _NOT_SERVED = frozenset({grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED})
@@ -70,6 +82,11 @@ class CallFailed(Exception):
 
 class OutcomeUnknown(CallFailed):
     """The call may have been done, by this attempt or one before it: ask again with ``request_id``, which finds out."""
+
+
+def passes(failed: CallFailed) -> bool:
+    """Tell whether a stream that has ended so may be taken up again as it is."""
+    return failed.reason in _PASSING if failed.reason else failed.code in _PASSING_CODES
 
 
 def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool) -> CallFailed:

@@ -33,6 +33,7 @@ _NAMED: Mapping[str, Callable[[Any], Iterable[str]]] = {
     "ScheduleService/ListWithdrawals": lambda asked: [asked.wallet],
     "ScheduleService/ListScheduledDeposits": lambda asked: [asked.wallet],
     "CommissionService/QuoteCommission": lambda asked: [asked.source],
+    "EventService/WatchEvents": lambda asked: [asked.wallet] if asked.wallet else [],
 }
 # What is read by an id of its own, and hangs on wallets: it is enough that one of them is the caller's.
 _HANGING = frozenset(
@@ -44,8 +45,9 @@ _HANGING = frozenset(
         "ScheduleService/GetScheduledDeposit",
     }
 )
-# Narrowed by the servicer. All other reads are of everybody's, and refused to whoever is confined.
-_NARROWED = frozenset({"WalletService/ListWallets"})
+# Narrowed by the servicer where they name no wallet. All other reads are of everybody's, and refused to whoever is
+# confined.
+_NARROWED = frozenset({"WalletService/ListWallets", "EventService/WatchEvents"})
 
 # What tells of a wallet, by the message that it stands in: which wallet, and in which fields.
 _TELLING: Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]] = {
@@ -92,7 +94,7 @@ class Viewing(Wrapping):
         named = [wallet_id(name) for name in _NAMED[call](request)] if call in _NAMED else []
         if Scope.OPERATIONS not in principal.scopes and any(map(is_system, named)):
             raise PermissionMissing(Scope.OPERATIONS)
-        if principal.owner is None or call in _NARROWED:
+        if principal.owner is None or (call in _NARROWED and not named):
             return
         if call in _HANGING:
             hangs_on = self._reads.wallets_of(resource_uuid(request.name))

@@ -136,6 +136,17 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Code: `RESOURCE_EXHAUSTED`. Kind: this attempt. Carries
     `google.rpc.RetryInfo`.
     """
+    ERROR_REASON_WATCH_CURSOR_EXPIRED: _ErrorReason.ValueType  # 23
+    """The journal does not know the place that a resume token stands for, e.g.
+    because the database was restored from before it.
+    Code: `OUT_OF_RANGE`. Kind: this attempt (reads only).
+    Metadata: `oldestResumeToken`, which begins with the first event there is.
+    """
+    ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 24
+    """A watcher took nothing of what it was told for too long.
+    Code: `ABORTED`. Kind: this attempt (reads only).
+    Watch again with the last resume token.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The values of `google.rpc.ErrorInfo.reason` in the error domain
@@ -270,4 +281,15 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 22
 """The calling system makes more calls a second than it may.
 Code: `RESOURCE_EXHAUSTED`. Kind: this attempt. Carries
 `google.rpc.RetryInfo`.
+"""
+ERROR_REASON_WATCH_CURSOR_EXPIRED: ErrorReason.ValueType  # 23
+"""The journal does not know the place that a resume token stands for, e.g.
+because the database was restored from before it.
+Code: `OUT_OF_RANGE`. Kind: this attempt (reads only).
+Metadata: `oldestResumeToken`, which begins with the first event there is.
+"""
+ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 24
+"""A watcher took nothing of what it was told for too long.
+Code: `ABORTED`. Kind: this attempt (reads only).
+Watch again with the last resume token.
 """

@@ -39,6 +39,7 @@ class Calls:
         self._token = token
         self._unsettled: dict[str, None] = {}
         self._remembering = threading.Lock()
+        self._closing = threading.Event()
         self._channel = open_aio_channel(target, tls)
 
     async def __aenter__(self) -> Self:
@@ -50,7 +51,8 @@ class Calls:
         await self.close()
 
     async def close(self) -> None:
-        """Close the channel."""
+        """Close the channel. Calls under way fail; watches end."""
+        self._closing.set()
         await self._channel.close()
 
     async def _metadata(self) -> Metadata:

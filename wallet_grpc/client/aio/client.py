@@ -8,6 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from wallet_grpc.client.aio.commissions import CommissionCalls
+from wallet_grpc.client.aio.events import EventCalls
 from wallet_grpc.client.aio.holds import HoldCalls
 from wallet_grpc.client.aio.operations import OperationsCalls
 from wallet_grpc.client.aio.schedules import ScheduleCalls
@@ -15,7 +16,9 @@ from wallet_grpc.client.aio.transactions import TransactionCalls
 from wallet_grpc.client.aio.wallets import WalletCalls
 
 
-class AsyncWalletClient(WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls):
+class AsyncWalletClient(
+    WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls, EventCalls
+):
     """Calls one wallet service over one channel, with one method per call.
 
     Every method raises ``CallFailed`` where it was refused and nothing was done. A method that changes something takes

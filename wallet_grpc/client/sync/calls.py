@@ -39,6 +39,7 @@ class Calls:
         self._token = token
         self._unsettled: dict[str, None] = {}
         self._remembering = threading.Lock()
+        self._closing = threading.Event()
         self._channel = open_channel(target, tls)
 
     def __enter__(self) -> Self:
@@ -50,7 +51,8 @@ class Calls:
         self.close()
 
     def close(self) -> None:
-        """Close the channel."""
+        """Close the channel. Calls under way fail; watches end."""
+        self._closing.set()
         self._channel.close()
 
     def _metadata(self) -> Metadata:

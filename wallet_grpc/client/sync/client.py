@@ -8,6 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from wallet_grpc.client.sync.commissions import CommissionCalls
+from wallet_grpc.client.sync.events import EventCalls
 from wallet_grpc.client.sync.holds import HoldCalls
 from wallet_grpc.client.sync.operations import OperationsCalls
 from wallet_grpc.client.sync.schedules import ScheduleCalls
@@ -15,7 +16,9 @@ from wallet_grpc.client.sync.transactions import TransactionCalls
 from wallet_grpc.client.sync.wallets import WalletCalls
 
 
-class WalletClient(WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls):
+class WalletClient(
+    WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls, EventCalls
+):
     """Calls one wallet service over one channel, with one method per call.
 
     Every method raises ``CallFailed`` where it was refused and nothing was done. A method that changes something takes

@@ -1,0 +1,342 @@
+"""Watching: what happens is told as it happens, in order, from any place on, to so many and no more."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from wallet.v1 import event_service_pb2 as pb
+
+from tests.support.asking import Asking
+from tests.support.database import Cluster
+from tests.support.idle import Idle
+from tests.support.issuer import Issuer, bearer
+from tests.support.requests import a_deposit
+from tests.support.watching import Watcher, all_told, telling, types_of, watching
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.access import Scope
+from wallet_grpc.errors import WatcherTooSlow
+from wallet_grpc.process import authentication, server_limits
+from wallet_grpc.server import serving
+from wallet_grpc.servicers.event import Watch
+from walletctl.local.waiting import wait_until
+
+EVENT = pb.Event
+NOTHING: Any = None
+
+
+@pytest.fixture
+def asking(app: App, server: str) -> Iterator[Asking]:
+    """Return a bare channel to a server beside which the journal is written."""
+    with Asking(server) as asking, telling(app):
+        yield asking
+
+
+@contextmanager
+def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
+    """Serve with other limits, and write the journal; yield the address."""
+    quick = {"drain_grace_s": 2.0, "drain_flush_s": 0.2}
+    with (
+        telling(app),
+        serving(app, server_limits(settings.model_copy(update=quick | changes))) as port,
+    ):
+        yield f"127.0.0.1:{port}"
+
+
+def is_watching(asking: Asking) -> bool:
+    """Tell whether a watch is taken on."""
+    answer = asking.call("EventService/WatchEvents", pb.WatchEventsRequest())
+    assert (answer.code, answer.reason) in {("OK", ""), ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")}, answer
+    return answer.code == "OK"
+
+
+def test_what_happens_is_told_in_order_with_its_resource_and_its_wallets(
+    asking: Asking, owner: psycopg.Connection
+) -> None:
+    """Each once, numbered without gaps, at the time that the transaction itself has."""
+
+    asking.open_all("alice", "bob")
+    all_told(owner)
+    with watching(asking) as watcher:
+        assert watcher.told[0].resume_token
+        assert watcher.events == []
+        deposited = asking.deposit("alice", 100)
+        moved = asking.transfer("alice", "bob", 10)
+        first, second = watcher.heard_of(2)
+
+    assert types_of([first, second]) == ["TRANSACTION_POSTED"] * 2
+    assert [event.resource for event in (first, second)] == [deposited.name, moved.name]
+    assert list(first.wallets) == ["wallets/system:external:USD", "wallets/alice"]
+    assert list(second.wallets) == ["wallets/alice", "wallets/bob"]
+    assert [event.time for event in (first, second)] == [deposited.execute_time, moved.execute_time]
+    assert second.number == first.number + 1
+
+
+def test_a_watch_goes_on_from_any_place_and_tells_the_rest_again(asking: Asking, owner: psycopg.Connection) -> None:
+    """With the token of any event, and of the empty beginning: exactly what came after it, the same each time."""
+
+    asking.open_all("alice", "bob")
+    all_told(owner)
+    with watching(asking) as watcher:
+        for _ in range(5):
+            asking.deposit("alice", 1)
+        told = watcher.heard_of(5)
+        began = watcher.told[0].resume_token
+    rests = [(began, told), *((event.resume_token, told[place + 1 :]) for place, event in enumerate(told))]
+
+    last = asking.deposit("bob", 1).name
+    for token, rest in rests:
+        with watching(asking, resume_token=token) as watcher:
+            heard = watcher.heard_of(len(rest) + 1)
+            assert heard[:-1] == rest
+            assert heard[-1].resource == last
+    with watching(asking, from_start=True) as watcher:
+        heard = watcher.heard(lambda events: bool(events) and events[-1].resource == last)
+        assert [event.number for event in heard] == list(range(1, len(heard) + 1))
+        assert types_of(heard)[:2] == ["WALLET_CREATED"] * 2
+
+
+def test_a_watch_is_of_one_wallet_or_of_some_types_where_it_asks_for_them(
+    asking: Asking, owner: psycopg.Connection
+) -> None:
+    """What was not asked for is passed over; the token of a response goes past it."""
+
+    asking.open_all("alice", "bob", "carol")
+    asking.deposit("alice", 100)
+    all_told(owner)
+    some = [EVENT.TYPE_WALLET_FROZEN, EVENT.TYPE_WALLET_UNFROZEN]
+    with (
+        watching(asking, wallet="wallets/bob") as of_bob,
+        watching(asking, types=some) as of_types,
+        watching(asking, wallet="wallets/bob", types=some) as of_both,
+    ):
+        to_bob = asking.transfer("alice", "bob", 1).name
+        asking.transfer("alice", "carol", 1)
+        asking.freeze("carol")
+        asking.freeze("bob")
+        heard = [of_bob.heard_of(2), of_types.heard_of(2), of_both.heard_of(1)]
+
+    assert [event.resource for event in heard[0]] == [to_bob, "wallets/bob"]
+    assert [event.resource for event in heard[1]] == ["wallets/carol", "wallets/bob"]
+    assert heard[2] == heard[0][1:] == heard[1][1:]
+
+
+def test_what_cannot_be_watched_is_refused_at_once(asking: Asking) -> None:
+    """Before anything is told: a wallet that is not there, forged tokens, two beginnings, types that are none."""
+
+    asking.open_all("alice")
+    with watching(asking) as watcher:
+        token = watcher.told[0].resume_token
+
+    def refused(**asked: Any) -> tuple[str, tuple[str, ...], dict[str, str]]:  # noqa: ANN401  # fields of the request
+        answer = asking.refused(pb.WatchEventsRequest(**asked))
+        return answer.reason, answer.violations, answer.metadata
+
+    assert refused(wallet="wallets/nobody") == ("RESOURCE_NOT_FOUND", (), {"resourceName": "wallets/nobody"})
+    for forged in (token[:-1], token[1:], "x", "W10.x"):
+        assert refused(resume_token=forged) == ("INVALID_FIELDS", ("resume_token",), {})
+    assert refused(wallet="alice")[:2] == ("INVALID_FIELDS", ("wallet",))
+    assert refused(types=[0])[0] == refused(types=[999])[0] == "INVALID_FIELDS"
+    assert refused(resume_token=token, from_start=True)[0] == "INVALID_FIELDS"
+
+
+def test_a_place_that_the_journal_does_not_know_is_said_to_be_gone(
+    app: App, asking: Asking, owner: psycopg.Connection
+) -> None:
+    """A database that was restored from before it, and one that has gone on otherwise since; and how to begin anew."""
+
+    asking.open_all("alice")
+    all_told(owner)
+    with watching(asking) as watcher:
+        asking.deposit("alice", 1)
+        (event,) = watcher.heard_of(1)
+
+    owner.execute("DELETE FROM journal WHERE number = %s", [event.number])
+    shorter = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
+    owner.execute("INSERT INTO outbox (type, subject, wallets, time) VALUES ('wallet.updated', 'w', '{}', now())")
+    assert wait_until(lambda: app.reads.journal_line(event.number) is not None, timeout_s=5)
+    other = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
+
+    for answer in (shorter, other):
+        assert (answer.code, answer.reason) == ("OUT_OF_RANGE", "WATCH_CURSOR_EXPIRED")
+    with watching(asking, resume_token=other.metadata["oldestResumeToken"]) as watcher:
+        assert watcher.heard_of(1)[0].number == 1
+    owner.execute(
+        "INSERT INTO outbox (type, subject, wallets, time) VALUES ('transaction.posted', %s, '{}', now())",
+        [event.resource],
+    )
+
+
+def test_only_so_many_watch_and_nobody_else_has_to_wait_for_them(app: App, settings: Settings) -> None:
+    """The next hears SERVER_OVERLOADED; calls go on though there are more watchers than threads; a place comes free."""
+
+    with served(app, settings, watchers_max=3, grpc_threads=2) as target, Asking(target) as asking, ExitStack() as all_:
+        watchers = [all_.enter_context(watching(asking)) for _ in range(3)]
+        refused = asking.refused(pb.WatchEventsRequest())
+        assert (refused.code, refused.reason, refused.retry_ms is None) == (
+            "RESOURCE_EXHAUSTED",
+            "SERVER_OVERLOADED",
+            False,
+        )
+        asking.open_all("alice")
+        asking.deposit("alice", 1)
+        assert [types_of(watcher.heard_of(2)) for watcher in watchers] == [["WALLET_CREATED", "TRANSACTION_POSTED"]] * 3
+        watchers[0].leave()
+        assert wait_until(lambda: is_watching(asking), timeout_s=5)
+        assert wait_until(lambda: is_watching(asking), timeout_s=5)
+
+
+def test_a_watcher_hears_that_nothing_has_happened(app: App, settings: Settings, owner: psycopg.Connection) -> None:
+    """Responses without events, with a token that goes on from there, also past what was not asked for."""
+
+    with served(app, settings, watch_heartbeat_s=0.1) as target, Asking(target) as asking:
+        asking.open_all("alice", "bob")
+        all_told(owner)
+        with watching(asking, wallet="wallets/bob") as watcher:
+            asking.deposit("alice", 1)
+            passed = {watcher.told[0].resume_token}
+            assert wait_until(lambda: not {told.resume_token for told in watcher.told} <= passed, timeout_s=5)
+            assert wait_until(lambda: len(watcher.told) > 4, timeout_s=5)
+            assert watcher.events == []
+            token = watcher.told[-1].resume_token
+        with watching(asking, resume_token=token) as watcher:
+            moved = asking.deposit("bob", 1).name
+            assert [event.resource for event in watcher.heard_of(1)] == [moved]
+
+
+def test_a_server_that_stops_ends_all_watches_at_once_and_says_so(app: App, settings: Settings) -> None:
+    """SERVER_DRAINING, without waiting for its callers; what came before it is whole."""
+
+    with served(app, settings, drain_grace_s=20.0) as target:
+        asking = Asking(target)
+        watchers = [Watcher(asking.stream(pb.WatchEventsRequest(), timeout_s=None)) for _ in range(5)]
+        assert wait_until(lambda: all(watcher.told for watcher in watchers), timeout_s=10)
+        asking.open_all("alice")
+        for watcher in watchers:
+            watcher.heard_of(1)
+    ends = [watcher.end() for watcher in watchers]
+    asking.hang_up()
+
+    assert {(end.code, end.reason) for end in ends} == {("UNAVAILABLE", "SERVER_DRAINING")}
+
+
+def test_a_watcher_that_takes_nothing_keeps_no_place(app: App, settings: Settings, owner: psycopg.Connection) -> None:
+    """It is sent away once its connection is full; who reads meanwhile is told everything."""
+
+    with (
+        served(app, settings, watchers_max=2, watch_stall_s=0.2) as target,
+        Asking(target) as asking,
+        Idle(target) as idle,
+    ):
+        asking.open_all("alice")
+        owner.execute(
+            "INSERT INTO outbox (type, subject, wallets, time)"
+            " SELECT 'wallet.updated', 'wallets/alice', '{alice}', now() FROM generate_series(1, 10000)"
+        )
+        stuck = idle.stream(pb.WatchEventsRequest(from_start=True), timeout_s=None)
+        next(stuck)
+        with watching(asking, from_start=True) as watcher:
+            watcher.heard_of(10_001)
+            assert wait_until(lambda: is_watching(asking), timeout_s=10)
+        end = idle.told(stuck)
+
+    assert (end.code, end.reason) in {("CANCELLED", ""), ("ABORTED", "WATCHER_TOO_SLOW")}
+
+
+def test_a_watcher_that_took_too_long_is_told_so() -> None:
+    """Where it reads on before it is cut off: WATCHER_TOO_SLOW after what it was slow to take."""
+
+    for longest_s, is_slow in ((-1.0, True), (60.0, False)):
+        response = pb.WatchEventsResponse(resume_token="x")
+        said = Watch(NOTHING, NOTHING, heartbeat_s=1.0, stall_s=longest_s).said(response)
+        assert next(said) is response
+        with pytest.raises(WatcherTooSlow if is_slow else StopIteration):
+            next(said)
+
+
+def test_a_watch_ends_where_the_database_is_lost_and_goes_on_with_its_token(
+    app: App, settings: Settings, cluster: Cluster, owner: psycopg.Connection
+) -> None:
+    """Rather than be silent as if nothing happened: DATABASE_UNAVAILABLE; then nothing is missing."""
+
+    with served(app, settings) as target, Asking(target) as asking:
+        asking.open_all("alice")
+        all_told(owner)
+        with watching(asking) as watcher:
+            asking.deposit("alice", 1)
+            watcher.heard_of(1)
+            with nobody_let_in(cluster, owner):
+                end = watcher.end()
+            token = watcher.told[-1].resume_token
+        assert (end.code, end.reason, end.retry_ms is None) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE", False)
+        assert wait_until(lambda: asking.answer(a_deposit("alice", 2)).code == "OK", timeout_s=10)
+        assert wait_until(lambda: asking.call("EventService/WatchEvents", b"").code == "OK", timeout_s=10)
+        with watching(asking, resume_token=token) as watcher:
+            assert types_of(watcher.heard_of(1)) == ["TRANSACTION_POSTED"]
+
+
+@contextmanager
+def nobody_let_in(cluster: Cluster, owner: psycopg.Connection) -> Iterator[None]:
+    """Send everybody but the owner away from the owner's database, and let nobody in for as long as this lasts."""
+    allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    name = sql.Identifier(owner.info.dbname)
+    with psycopg.connect(cluster.url, autocommit=True) as other:
+        other.execute(allow.format(name, sql.SQL("false")))
+        try:
+            owner.execute(
+                "SELECT pg_terminate_backend(pid, 3000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            yield
+        finally:
+            other.execute(allow.format(name, sql.SQL("true")))
+
+
+def test_confined_watchers_are_told_of_their_owners_wallets_only(
+    app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection
+) -> None:
+    """S9 for events: neither another's events nor the names of others' wallets; the service's own to operators only."""
+
+    def caller(scope: str = " ".join(Scope), **claims: Any) -> Asking:  # noqa: ANN401  # any claim
+        return Asking(target, metadata=bearer(issuer.token(scope, **claims)))
+
+    with (
+        telling(app),
+        serving(app, server_limits(guarded), authentication(guarded)) as port,
+    ):
+        target = f"127.0.0.1:{port}"
+        with (
+            caller() as all_,
+            caller(owner="anna") as anna,
+            caller(" ".join(set(Scope) - {Scope.OPERATIONS})) as plain,
+            caller(" ".join(set(Scope) - {Scope.EVENTS_READ})) as deaf,
+        ):
+            for who in ("anna", "bert"):
+                all_.open(f"{who}s", owner=who)
+            all_told(owner)
+            with watching(anna) as of_anna, watching(plain) as of_plain, watching(all_) as of_all:
+                all_.deposit("annas", 100)
+                all_.deposit("berts", 100)
+                moved = all_.transfer("annas", "berts", 1).name
+                told = [of_anna.heard_of(2), of_plain.heard_of(3), of_all.heard_of(3)]
+            refusals = [
+                anna.refused(pb.WatchEventsRequest(wallet=f"wallets/{name}"))
+                for name in ("berts", "nobody", "system:external:USD")
+            ]
+            unheard = deaf.refused(pb.WatchEventsRequest())
+            hidden = plain.refused(pb.WatchEventsRequest(wallet="wallets/system:external:USD"))
+
+    assert [list(event.wallets) for event in told[0]] == [["wallets/annas"]] * 2
+    assert told[0][1].resource == moved
+    assert [list(event.wallets) for event in told[1]] == [
+        ["wallets/annas"],
+        ["wallets/berts"],
+        ["wallets/annas", "wallets/berts"],
+    ]
+    assert list(told[2][0].wallets) == ["wallets/system:external:USD", "wallets/annas"]
+    assert [answer.metadata["permission"] for answer in refusals] == ["owner", "owner", "operations"]
+    assert unheard.metadata == {"permission": "events.read"}
+    assert hidden.metadata == {"permission": "operations"}

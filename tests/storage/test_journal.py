@@ -1,0 +1,119 @@
+"""The journal: everything that happened, once, in one order, and provably so."""
+
+from functools import partial
+from itertools import pairwise
+
+import psycopg
+
+from scheduler.jobs import write_journal
+from tests.support.books import open_wallet, transfer
+from tests.support.commands import a_rule
+from tests.support.database import Database
+from tests.support.together import over_and_over, together
+from wallet_core.bootstrap import open_app
+from wallet_core.domain.event import EventType, JournalLine
+from wallet_core.domain.wallet import WalletId
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_core.usecases.commission import change_rule
+
+ALICE, BOB = WalletId("alice"), WalletId("bob")
+
+
+def lines(app: App) -> list[JournalLine]:
+    """Return the whole journal."""
+    return app.reads.journal_after(0, 100_000)
+
+
+def test_a_line_tells_what_happened_to_what_and_which_wallets_it_concerns(app: App) -> None:
+    """In the order in which it happened, numbered from 1; a transfer with commission concerns three wallets."""
+
+    open_wallet(app, ALICE, 100)
+    open_wallet(app, BOB)
+    rule = change_rule(app, a_rule(fixed=1))
+    moved = transfer(app, ALICE, BOB, 10)
+
+    assert write_journal.run_once(app).claimed == 5
+    found = lines(app)
+
+    assert [line.number for line in found] == [1, 2, 3, 4, 5]
+    assert [(line.fact.type, line.fact.wallets) for line in found] == [
+        (EventType.WALLET_CREATED, ("alice",)),
+        (EventType.TRANSACTION_POSTED, ("system:external:USD", "alice")),
+        (EventType.WALLET_CREATED, ("bob",)),
+        (EventType.COMMISSION_RULE_CREATED, ()),
+        (EventType.TRANSACTION_POSTED, ("alice", "bob", "system:commission:USD")),
+    ]
+    assert found[3].fact.subject == rule.rule.name
+    assert (found[4].fact.subject, found[4].fact.time) == (moved.transaction.name, moved.transaction.time)
+    assert write_journal.run_once(app).claimed == 0
+
+
+def test_each_line_is_chained_to_the_one_before(app: App) -> None:
+    """The hash is what the line and the hash before it make, in one write and from one to the next."""
+
+    open_wallet(app, ALICE, 100)
+    write_journal.run_once(app)
+    open_wallet(app, BOB, 100)
+    write_journal.run_once(app)
+
+    found = lines(app)
+    assert len(found) == 4
+    assert found[0].chained(b"") == found[0]
+    assert [after.chained(before.hash) for before, after in pairwise(found)] == found[1:]
+
+
+def test_several_writers_tell_everything_once_while_it_happens(
+    app: App, settings: Settings, database: Database
+) -> None:
+    """Four write at the same time, two of them of other processes, beside eight callers; no number is left out."""
+
+    wallets = [open_wallet(app, f"w{number}", 1000) for number in range(8)]
+
+    def pay(number: int) -> None:
+        for _ in range(25):
+            transfer(app, wallets[number], wallets[(number + 1) % 8], 1)
+
+    with open_app(settings, name="other") as other:
+
+        def write() -> None:
+            for writer in (app, other):
+                writer.journal.write(7)
+
+        with over_and_over(write), over_and_over(write):
+            together([partial(pay, number) for number in range(8)])
+        write_journal.run_once(app)
+
+    found = lines(app)
+    assert [line.number for line in found] == list(range(1, len(found) + 1))
+    posted = [line.fact.subject for line in found if line.fact.type == EventType.TRANSACTION_POSTED]
+    assert len(posted) == len(set(posted)) == 8 + 200
+    assert database.broken_rules() == []
+
+
+def test_what_happened_to_a_wallet_is_told_in_its_order_by_whomever_it_was_done(
+    app: App, settings: Settings, owner: psycopg.Connection
+) -> None:
+    """Two processes post to one wallet while the journal is written: its lines follow its entries."""
+
+    open_wallet(app, ALICE, 1000)
+    open_wallet(app, BOB, 1000)
+
+    def pay(who: App) -> None:
+        for _ in range(40):
+            transfer(who, ALICE, BOB, 1)
+
+    with open_app(settings, name="other") as other, over_and_over(lambda: app.journal.write(3)):
+        together([partial(pay, who) for who in (app, other) * 2])
+    write_journal.run_once(app)
+
+    entries = owner.execute(
+        "SELECT 'transactions/' || transaction FROM entries JOIN wallets ON key = wallet WHERE id = 'alice'"
+        " ORDER BY entries.sequence"
+    ).fetchall()
+    of_alice = [
+        line.fact.subject
+        for line in lines(app)
+        if line.fact.type == EventType.TRANSACTION_POSTED and "alice" in line.fact.wallets
+    ]
+    assert of_alice == [name for (name,) in entries]

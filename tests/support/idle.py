@@ -1,0 +1,18 @@
+"""A caller that does not read on."""
+
+import grpc
+
+from tests.support.asking import Asking
+
+
+class Idle(Asking):
+    """A channel that takes little beyond what is read, so that the server has to wait for its caller."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self._channel.close()
+        options = {"enable_retries": 0, "use_local_subchannel_pool": 1, "http2.bdp_probe": 0}
+        options |= {"http2.lookahead_bytes": 65536}
+        self._channel = grpc.insecure_channel(
+            target, options=[(f"grpc.{name}", value) for name, value in options.items()]
+        )

@@ -1,0 +1,92 @@
+"""Watchers on threads: they write down what they are told, until they are stopped or their stream ends."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import grpc
+import psycopg
+from wallet.v1 import event_service_pb2 as pb
+
+from scheduler.jobs import write_journal
+from tests.support.asking import Asking
+from tests.support.together import over_and_over
+from tests.support.wire import Answer, answer_of
+from wallet_core.domain.errors import NotServed
+from wallet_core.usecases.app import App
+from walletctl.local.waiting import wait_until
+
+
+class Watcher:
+    """One watch, and what it was told."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401  # iterator and call in one
+        self._stream = stream
+        self.told: list[pb.WatchEventsResponse] = []
+        self.events: list[pb.Event] = []
+        self.ended: Answer | None = None
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def heard(self, enough: Callable[[list[pb.Event]], bool] = bool) -> list[pb.Event]:
+        """Wait until enough has been told; return all that was."""
+        assert wait_until(lambda: enough(self.events), timeout_s=20, poll_s=0.01), (self.events[-9:], self.ended)
+        return list(self.events)
+
+    def heard_of(self, count: int) -> list[pb.Event]:
+        """Wait for so many events; return them."""
+        return self.heard(lambda events: len(events) >= count)
+
+    def end(self) -> Answer:
+        """Wait until the stream ends; return how."""
+        self._thread.join(10)
+        assert self.ended is not None, self.told
+        return self.ended
+
+    def leave(self) -> None:
+        """Hang up."""
+        self._stream.cancel()
+        self._thread.join(10)
+
+    def _read(self) -> None:
+        try:
+            for response in self._stream:
+                self.events += response.events
+                self.told.append(response)
+        except grpc.RpcError as error:
+            self.ended = answer_of(error)
+
+
+@contextmanager
+def watching(asking: Asking, **asked: Any) -> Iterator[Watcher]:  # noqa: ANN401  # fields of the request
+    """Watch until the block ends; it begins once the watch has begun."""
+    watcher = Watcher(asking.stream(pb.WatchEventsRequest(**asked), timeout_s=None))
+    try:
+        assert wait_until(lambda: bool(watcher.told) or watcher.ended is not None, timeout_s=10, poll_s=0.01)
+        yield watcher
+    finally:
+        watcher.leave()
+
+
+@contextmanager
+def telling(app: App) -> Iterator[None]:
+    """Write the journal for as long as this lasts, as the scheduler does."""
+
+    def write() -> None:
+        with suppress(NotServed):
+            write_journal.run_once(app)
+
+    with over_and_over(write, every_s=0.02):
+        yield
+
+
+def all_told(owner: psycopg.Connection) -> None:
+    """Wait until all that has happened is in the journal, so that who watches from now on is told nothing of it."""
+    left = "SELECT count(*) FROM outbox"
+    assert wait_until(lambda: owner.execute(left).fetchone() == (0,), timeout_s=10, poll_s=0.01)
+
+
+def types_of(events: list[pb.Event]) -> list[str]:
+    """Return the names of the events' types."""
+    return [pb.Event.Type.Name(event.type).removeprefix("TYPE_") for event in events]

@@ -1,0 +1,27 @@
+"""EventService."""
+
+from wallet.v1 import event_service_pb2 as pb
+
+from wallet_core.domain.event import EventType, JournalLine
+from wallet_core.domain.wallet import WalletId, wallet_name
+from wallet_grpc.convert.values import timestamp_message
+
+_TYPES = {one: pb.Event.Type.Value(f"TYPE_{one.name}") for one in EventType}
+_NAMED = {value: one for one, value in _TYPES.items()}
+
+
+def types_of(request: pb.WatchEventsRequest) -> frozenset[EventType]:
+    """Return the types that are asked for; all where none are named."""
+    return frozenset(_NAMED[value] for value in request.types) or frozenset(EventType)
+
+
+def event_message(line: JournalLine, wallets: frozenset[WalletId], resume_token: str) -> pb.Event:
+    """Return a line as others see it, with those of its wallets that may be read."""
+    return pb.Event(
+        number=line.number,
+        type=_TYPES[line.fact.type],
+        resource=line.fact.subject,
+        wallets=[wallet_name(wallet) for wallet in line.fact.wallets if wallet in wallets],
+        time=timestamp_message(line.fact.time),
+        resume_token=resume_token,
+    )
