@@ -19,6 +19,9 @@ from tests.support.loaded_server import events, server_process
 from tests.support.long_history import write_history
 from tests.support.processes import environment
 from tests.support.toolchain import required
+from tests.support.watching import telling
+from wallet_core.bootstrap import open_app
+from wallet_core.settings import read_settings
 from wallet_grpc.client import Tls, WalletClient
 
 # So many entries that a statement of them is long under way when its first part has come.
@@ -73,7 +76,8 @@ def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
                     client.create_wallet(name, "USD")
             with psycopg.connect(database.url, autocommit=True) as owner:
                 write_history(owner, HISTORY)
-            yield Service(target=target, ca=ca, log=log, database=database)
+            with open_app(read_settings(database_url=database.url), name="journal") as app, telling(app):
+                yield Service(target=target, ca=ca, log=log, database=database)
         assert database.broken_rules() == []
 
 

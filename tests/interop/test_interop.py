@@ -110,10 +110,19 @@ def test_an_export_that_is_cancelled_midway_ends_for_both(language: str, seen: S
     assert service.codes(language, "TransactionService/ExportStatement") == ["OK", "CANCELLED"]
 
 
+def test_events_are_watched_and_gone_on_with_after_any_of_them(seen: Seen) -> None:
+    """All transactions of a wallet in their order; with a token the rest of them; the caller ends it."""
+
+    watch = seen["watch"]
+    assert watch["told"] == watch["made"] == seen["pages"]["made"]
+    assert watch["resumed"] == watch["made"][3:]
+    assert watch["cancelled"] == number_of("CANCELLED")
+
+
 def test_our_own_client_finds_what_the_other_left(language: str, seen: Seen, service: Service) -> None:
     """The same balances, and books that are right."""
 
-    assert seen.keys() == {"calls", "refusals", "replay", "pages", "stream"}
+    assert seen.keys() == {"calls", "refusals", "replay", "pages", "stream", "watch"}
     with WalletClient(service.target, tls=Tls(ca=service.ca.read_bytes()), token=token("python")) as client:
         left = {name: client.get_wallet(f"wallets/{language}-{name}").balance for name in ("alice", "bob")}
 

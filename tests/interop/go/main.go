@@ -27,6 +27,7 @@ type caller struct {
 	transactions walletv1.TransactionServiceClient
 	schedules    walletv1.ScheduleServiceClient
 	holds        walletv1.HoldServiceClient
+	events       walletv1.EventServiceClient
 }
 
 func newCaller(conn grpc.ClientConnInterface) *caller {
@@ -35,6 +36,7 @@ func newCaller(conn grpc.ClientConnInterface) *caller {
 		transactions: walletv1.NewTransactionServiceClient(conn),
 		schedules:    walletv1.NewScheduleServiceClient(conn),
 		holds:        walletv1.NewHoldServiceClient(conn),
+		events:       walletv1.NewEventServiceClient(conn),
 	}
 }
 
@@ -92,6 +94,7 @@ func run(ctx context.Context) (err error) {
 		{"replay", s.replay},
 		{"pages", s.pages},
 		{"stream", func(ctx context.Context) (any, error) { return s.stream(ctx, os.Getenv("INTEROP_HISTORY")) }},
+		{"watch", s.watch},
 	} {
 		saw, err := step.take(ctx)
 		if err != nil {

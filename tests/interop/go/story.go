@@ -296,3 +296,55 @@ func (s *story) wallet(ctx context.Context, name string) (*walletv1.Wallet, erro
 	got, err := within(ctx, s.wallets.GetWallet, &walletv1.GetWalletRequest{Name: name})
 	return got.GetWallet(), err
 }
+
+// watch is told of all transactions of Alice's wallet, and once more of those after the third.
+func (s *story) watch(ctx context.Context) (any, error) {
+	told, _, err := s.told(ctx, &walletv1.WatchEventsRequest{FromStart: true}, len(s.made))
+	if err != nil {
+		return nil, err
+	}
+	third := told[2].GetResumeToken()
+	resumed, cancelled, err := s.told(ctx, &walletv1.WatchEventsRequest{ResumeToken: third}, len(s.made)-3)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"made": s.made, "told": resources(told), "resumed": resources(resumed), "cancelled": cancelled,
+	}, nil
+}
+
+// told watches until so many events have come, cancels, and returns them and what the watch ended with.
+func (s *story) told(
+	ctx context.Context, request *walletv1.WatchEventsRequest, count int,
+) ([]*walletv1.Event, codes.Code, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	request.Wallet = s.alice()
+	request.Types = []walletv1.Event_Type{walletv1.Event_TYPE_TRANSACTION_POSTED}
+	watch, err := s.events.WatchEvents(ctx, request)
+	if err != nil {
+		return nil, codes.Unknown, err
+	}
+	var told []*walletv1.Event
+	for len(told) < count {
+		some, err := watch.Recv()
+		if err != nil {
+			return nil, codes.Unknown, err
+		}
+		told = append(told, some.GetEvents()...)
+	}
+	cancel()
+	for {
+		if _, err := watch.Recv(); err != nil {
+			return told, status.Code(err), nil
+		}
+	}
+}
+
+func resources(events []*walletv1.Event) []string {
+	var names []string
+	for _, event := range events {
+		names = append(names, event.GetResource())
+	}
+	return names
+}

@@ -9,6 +9,7 @@ import {
   credentials,
 } from "@grpc/grpc-js";
 
+import { EventServiceClient } from "../gen/wallet/v1/event_service.js";
 import { HoldServiceClient } from "../gen/wallet/v1/hold_service.js";
 import { ScheduleServiceClient } from "../gen/wallet/v1/schedule_service.js";
 import { TransactionServiceClient } from "../gen/wallet/v1/transaction_service.js";
@@ -30,6 +31,7 @@ export interface Caller {
   transactions: TransactionServiceClient;
   schedules: ScheduleServiceClient;
   holds: HoldServiceClient;
+  events: EventServiceClient;
   close(): void;
 }
 
@@ -53,6 +55,7 @@ export function connect({ target, caFile, policyFile }: Address, token?: string)
     transactions: new TransactionServiceClient(target, both, options),
     schedules: new ScheduleServiceClient(target, both, options),
     holds: new HoldServiceClient(target, both, options),
+    events: new EventServiceClient(target, both, options),
   };
   return { ...clients, close: () => Object.values(clients).forEach((client: Client) => client.close()) };
 }

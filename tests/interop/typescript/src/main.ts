@@ -26,6 +26,7 @@ try {
     replay: () => story.replay(),
     pages: () => story.pages(),
     stream: () => story.stream(told("INTEROP_HISTORY")),
+    watch: () => story.watch(),
   };
   for (const [step, take] of Object.entries(steps)) {
     console.log(JSON.stringify({ step, saw: await take() }));

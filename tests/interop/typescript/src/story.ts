@@ -2,6 +2,12 @@ import { randomUUID } from "node:crypto";
 
 import { type ClientReadableStream, status } from "@grpc/grpc-js";
 
+import {
+  type Event,
+  Event_Type,
+  WatchEventsRequest,
+  type WatchEventsResponse,
+} from "../gen/wallet/v1/event_service.js";
 import { Hold_State, PlaceHoldRequest, CaptureHoldRequest } from "../gen/wallet/v1/hold_service.js";
 import type { Money } from "../gen/wallet/v1/money.js";
 import {
@@ -25,11 +31,11 @@ import { isServiceError, refusalOf } from "./refusal.js";
 /** One more than what a `number` can tell from its neighbours. */
 const LARGE = 2n ** 53n + 1n;
 const HOUR_MS = 3_600_000;
-const EXPORT_TIMEOUT_MS = 60_000;
+const STREAM_TIMEOUT_MS = 60_000;
 const LINE_END = "\n".charCodeAt(0);
 
 /** A stream as gRPC types it, and what can be read from it as Node.js does. */
-type Parts = ClientReadableStream<ExportStatementResponse> & AsyncIterable<ExportStatementResponse>;
+type Stream<Part> = ClientReadableStream<Part> & AsyncIterable<Part>;
 
 function usd(minorUnits: bigint): Money {
   return { currencyCode: "USD", minorUnits };
@@ -197,9 +203,9 @@ export class Story {
     return { lines, cancelled, after: Wallet_State[after.state] };
   }
 
-  #export(request: ExportStatementRequest): Parts {
-    const deadline = Date.now() + EXPORT_TIMEOUT_MS;
-    return this.caller.transactions.exportStatement(request, { deadline }) as Parts;
+  #export(request: ExportStatementRequest): Stream<ExportStatementResponse> {
+    const deadline = Date.now() + STREAM_TIMEOUT_MS;
+    return this.caller.transactions.exportStatement(request, { deadline }) as Stream<ExportStatementResponse>;
   }
 
   /** Read one part, cancel, and return the code that the export ended with. */
@@ -213,6 +219,40 @@ export class Story {
     } catch (error) {
       if (isServiceError(error)) {
         return error.code;
+      }
+      throw error;
+    }
+  }
+
+  /** Be told of all transactions of Alice's wallet, and once more of those after the third. */
+  async watch(): Promise<Record<string, unknown>> {
+    const told = (await this.#told({ fromStart: true }, this.#made.length)).events;
+    const rest = await this.#told({ resumeToken: told[2]?.resumeToken }, this.#made.length - 3);
+    const resources = (events: Event[]) => events.map(({ resource }) => resource);
+    return { made: this.#made, told: resources(told), resumed: resources(rest.events), cancelled: rest.ended };
+  }
+
+  /** Watch until so many events have come, cancel, and return them and the code that the watch ended with. */
+  async #told(beginning: Partial<WatchEventsRequest>, count: number): Promise<{ events: Event[]; ended: status }> {
+    const request = WatchEventsRequest.fromPartial({
+      wallet: this.#alice,
+      types: [Event_Type.TYPE_TRANSACTION_POSTED],
+      ...beginning,
+    });
+    const deadline = Date.now() + STREAM_TIMEOUT_MS;
+    const watch = this.caller.events.watchEvents(request, { deadline }) as Stream<WatchEventsResponse>;
+    const events: Event[] = [];
+    try {
+      for await (const response of watch) {
+        events.push(...response.events);
+        if (events.length >= count) {
+          watch.cancel();
+        }
+      }
+      return { events, ended: status.OK };
+    } catch (error) {
+      if (isServiceError(error) && events.length >= count) {
+        return { events, ended: error.code };
       }
       throw error;
     }

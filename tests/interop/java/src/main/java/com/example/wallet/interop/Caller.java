@@ -1,5 +1,7 @@
 package com.example.wallet.interop;
 
+import com.example.wallet.v1.EventServiceGrpc;
+import com.example.wallet.v1.EventServiceGrpc.EventServiceBlockingStub;
 import com.example.wallet.v1.HoldServiceGrpc;
 import com.example.wallet.v1.HoldServiceGrpc.HoldServiceBlockingStub;
 import com.example.wallet.v1.ScheduleServiceGrpc;
@@ -60,6 +62,10 @@ final class Caller {
 
   HoldServiceBlockingStub holds() {
     return stub(HoldServiceGrpc::newBlockingStub);
+  }
+
+  EventServiceBlockingStub events() {
+    return stub(EventServiceGrpc::newBlockingStub);
   }
 
   /** A deadline begins when it is set, so each call takes a stub of its own; stubs cost nothing. */

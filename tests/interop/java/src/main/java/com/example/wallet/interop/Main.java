@@ -26,6 +26,7 @@ public final class Main {
       steps.put("replay", story::replay);
       steps.put("pages", story::pages);
       steps.put("stream", () -> story.stream(told("INTEROP_HISTORY")));
+      steps.put("watch", story::watch);
       Gson gson = new Gson();
       for (Map.Entry<String, Callable<Map<String, Object>>> step : steps.entrySet()) {
         System.out.println(gson.toJson(Map.of("step", step.getKey(), "saw", step.getValue().call())));

@@ -6,6 +6,7 @@ import com.example.wallet.v1.CaptureHoldResponse;
 import com.example.wallet.v1.CreateWalletRequest;
 import com.example.wallet.v1.DepositRequest;
 import com.example.wallet.v1.DepositResponse;
+import com.example.wallet.v1.Event;
 import com.example.wallet.v1.ExportStatementRequest;
 import com.example.wallet.v1.ExportStatementResponse;
 import com.example.wallet.v1.GetWalletRequest;
@@ -19,6 +20,8 @@ import com.example.wallet.v1.Transaction;
 import com.example.wallet.v1.TransferRequest;
 import com.example.wallet.v1.TransferResponse;
 import com.example.wallet.v1.Wallet;
+import com.example.wallet.v1.WatchEventsRequest;
+import com.example.wallet.v1.WatchEventsResponse;
 import com.example.wallet.v1.Withdrawal;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Timestamp;
@@ -38,7 +41,7 @@ final class Story {
   /** One more than what a double can tell from its neighbours. */
   private static final long LARGE = (1L << 53) + 1;
 
-  private static final Duration EXPORT_TIMEOUT = Duration.ofMinutes(1);
+  private static final Duration STREAM_TIMEOUT = Duration.ofMinutes(1);
 
   private final Caller caller;
   private final Caller nameless;
@@ -185,7 +188,7 @@ final class Story {
   }
 
   private Iterator<ExportStatementResponse> export(ExportStatementRequest request) {
-    return caller.transactions().withDeadlineAfter(EXPORT_TIMEOUT).exportStatement(request);
+    return caller.transactions().withDeadlineAfter(STREAM_TIMEOUT).exportStatement(request);
   }
 
   /** Reads one part, cancels, and returns what the export ended with. */
@@ -204,6 +207,43 @@ final class Story {
       context.detach(before);
       context.close();
     }
+  }
+
+  /** Is told of all transactions of Alice's wallet, and once more of those after the third. */
+  Map<String, Object> watch() {
+    List<Event> told = new ArrayList<>();
+    told(WatchEventsRequest.newBuilder().setFromStart(true), made.size(), told);
+    List<Event> rest = new ArrayList<>();
+    Status.Code cancelled =
+        told(WatchEventsRequest.newBuilder().setResumeToken(told.get(2).getResumeToken()), made.size() - 3, rest);
+    return Map.of(
+        "made", made, "told", resources(told), "resumed", resources(rest), "cancelled", cancelled.value());
+  }
+
+  /** Watches until so many events have come, cancels, and returns what the watch ended with. */
+  private Status.Code told(WatchEventsRequest.Builder request, int count, List<Event> told) {
+    request.setWallet(alice).addTypes(Event.Type.TYPE_TRANSACTION_POSTED);
+    Context.CancellableContext context = Context.current().withCancellation();
+    Context before = context.attach();
+    try {
+      Iterator<WatchEventsResponse> watch =
+          caller.events().withDeadlineAfter(STREAM_TIMEOUT).watchEvents(request.build());
+      while (told.size() < count) {
+        told.addAll(watch.next().getEventsList());
+      }
+      context.cancel(null);
+      watch.forEachRemaining(response -> {});
+      return Status.Code.OK;
+    } catch (StatusRuntimeException ended) {
+      return ended.getStatus().getCode();
+    } finally {
+      context.detach(before);
+      context.close();
+    }
+  }
+
+  private static List<String> resources(List<Event> events) {
+    return events.stream().map(Event::getResource).toList();
   }
 
   private TransferResponse transfer(long minorUnits, String requestId) {
