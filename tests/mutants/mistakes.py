@@ -5,6 +5,8 @@ from dataclasses import dataclass
 ONE_PAYOUT = "tests/scheduler/test_one_payout.py"
 DECISIONS = "tests/unit/test_payout_decisions.py tests/unit/test_payout_doubts.py"
 FOLLOW_UP = "tests/scheduler/test_follow_up.py"
+JOURNAL = "tests/storage/test_journal.py"
+WATCH = "tests/grpc/test_watch.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,5 +195,65 @@ MISTAKES = (
             ),
         ),
         "tests/scheduler/test_pace.py",
+    ),
+    Mistake(
+        "two write the journal at the same time",
+        (Change("wallet_core/storage/journal.py", "            if not ours:\n", "            if ours is None:\n"),),
+        JOURNAL,
+    ),
+    Mistake(
+        "facts are told in the order in which the database happens to give them back",
+        (Change("wallet_core/storage/journal.py", "ORDER BY position LIMIT %s", "ORDER BY position DESC LIMIT %s"),),
+        JOURNAL,
+    ),
+    Mistake(
+        "a line of the journal covers nothing of what came before it",
+        (Change("wallet_core/domain/event.py", "hashlib.sha256(before + ", 'hashlib.sha256(b"" + '),),
+        JOURNAL,
+    ),
+    Mistake(
+        "a watcher that is behind what is at hand is told what is at hand",
+        (
+            Change(
+                "wallet_core/usecases/follow_journal.py",
+                "            if self._lines and self._lines[0].number <= number + 1:\n"
+                "                first = number + 1 - self._lines[0].number\n",
+                "            if self._lines:\n                first = max(0, number + 1 - self._lines[0].number)\n",
+            ),
+        ),
+        WATCH,
+    ),
+    Mistake(
+        "a watch goes on in a journal that was restored from before it",
+        (
+            Change(
+                "wallet_grpc/resuming.py",
+                "if place.number and Place.after(reads.journal_line(place.number)) != place:",
+                "if place.number and reads.journal_line(place.number) is None:",
+            ),
+        ),
+        WATCH,
+    ),
+    Mistake(
+        "a confined watcher is told of others' wallets",
+        (
+            Change(
+                "wallet_grpc/servicers/event.py",
+                "            if self._principal.owner is None or not readable.isdisjoint(line.fact.wallets):\n",
+                "            if True:\n",
+            ),
+        ),
+        WATCH,
+    ),
+    Mistake(
+        "watches hold the threads that all other calls need",
+        (
+            Change(
+                "wallet_grpc/interceptors/own_threads.py",
+                "wrapped.unary_stream.experimental_thread_pool",
+                "wrapped.unary_stream.pool",
+            ),
+        ),
+        WATCH,
     ),
 )

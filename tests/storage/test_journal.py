@@ -49,6 +49,17 @@ def test_a_line_tells_what_happened_to_what_and_which_wallets_it_concerns(app: A
     assert write_journal.run_once(app).claimed == 0
 
 
+def test_what_has_piled_up_is_told_piece_by_piece_from_the_oldest_on(app: App) -> None:
+    """As after a time without a scheduler; a step tells how much it has moved."""
+
+    open_wallet(app, ALICE, 100)
+    open_wallet(app, BOB)
+    names = [transfer(app, ALICE, BOB, 1).transaction.name for _ in range(7)]
+
+    assert [app.journal.write(4) for _ in range(4)] == [4, 4, 2, 0]
+    assert [line.fact.subject for line in lines(app)][3:] == names
+
+
 def test_each_line_is_chained_to_the_one_before(app: App) -> None:
     """The hash is what the line and the hash before it make, in one write and from one to the next."""
 
