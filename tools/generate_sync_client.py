@@ -17,6 +17,8 @@ NAMES = {
     "AioToken": "Token",
     "open_aio_channel": "open_channel",
     "aio_pause": "pause",
+    "AIO_CUT": "CUT",
+    "aio_given_up": "given_up",
     "AsyncWalletClient": "WalletClient",
 } | {
     f"{service}ServiceAsyncStub": f"{service}ServiceStub"

@@ -23,7 +23,7 @@ from wallet_grpc.interceptors.admission import Admission
 from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.interceptors.deadlines import deadlines_interceptor
 from wallet_grpc.interceptors.errors import errors_interceptor
-from wallet_grpc.interceptors.overload import Overload, Workers
+from wallet_grpc.interceptors.overload import Line, Overload, Workers
 from wallet_grpc.interceptors.own_threads import OwnThreads
 from wallet_grpc.interceptors.rates import Rates
 from wallet_grpc.interceptors.request_log import request_log_interceptor
@@ -42,6 +42,10 @@ from wallet_grpc.servicers.transaction import TransactionServicer
 from wallet_grpc.servicers.wallet import WalletServicer
 
 _log = structlog.get_logger("wallet.server")
+
+_WATCH = "/wallet.v1.EventService/WatchEvents"
+# Threads beyond those that watch, to turn away whoever comes when all of them do; and how many may wait for one.
+_WATCH_SPARE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,17 +94,12 @@ def serving(
     """
     admission = Admission(limits.deadline_min_s)
     workers = Workers(limits.threads)
-    overload = Overload(workers, limits.waiting_max)
-    watches = Watches(
-        JournalFeed(app.reads, poll_s=limits.watch_poll_s, page=limits.watch_page, kept=limits.watch_kept),
-        most=limits.watchers_max,
-        heartbeat_s=limits.watch_heartbeat_s,
-        stall_s=limits.watch_stall_s,
-    )
+    watch_threads = Workers(limits.watchers_max + _WATCH_SPARE, "watch")
+    own_lines = {_WATCH: Line(watch_threads, _WATCH_SPARE)}
     server = grpc.server(
         workers,
         interceptors=[
-            overload,
+            Overload(Line(workers, limits.waiting_max), own_lines),
             errors_interceptor(),
             request_log_interceptor(),
             admission.interceptor(),
@@ -109,7 +108,7 @@ def serving(
             deadlines_interceptor(limits.deadline_max_s),
             ValidationInterceptor(),
             Viewing(app),
-            OwnThreads(watches.threads, {"/wallet.v1.EventService/WatchEvents"}),
+            OwnThreads(watch_threads, own_lines),
         ],
         options=[
             # Two servers on one port must be asked for, not happen.
@@ -125,6 +124,13 @@ def serving(
         maximum_concurrent_rpcs=limits.calls_max,
     )
     exports = Exports(limits.exports_max, limits.export_longest_s)
+    watches = Watches(
+        JournalFeed(app.reads, poll_s=limits.watch_poll_s, page=limits.watch_page, kept=limits.watch_kept),
+        most=limits.watchers_max,
+        heartbeat_s=limits.watch_heartbeat_s,
+        stall_s=limits.watch_stall_s,
+        stopping_s=limits.drain_flush_s,
+    )
     context = Serving(
         app=app,
         page_tokens=PageTokens(app.reads.page_token_key),
@@ -148,6 +154,7 @@ def serving(
         raise CannotListen(limits.host, limits.port) from None
     health = Health(SERVICES, app.ping, interval_s=limits.health_interval_s)
     health.start(server)
+    watches.start()
     server.start()
     try:
         yield port
@@ -165,4 +172,5 @@ def serving(
         server.stop(limits.drain_flush_s).wait()
         health.close()
         workers.shutdown(wait=False)
+        watch_threads.shutdown(wait=False)
         watches.close()

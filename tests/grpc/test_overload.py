@@ -23,7 +23,7 @@ from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.client import CallFailed, WalletClient
-from wallet_grpc.interceptors.overload import Overload, Pace, Workers
+from wallet_grpc.interceptors.overload import Line, Overload, Pace, Workers
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
 from wallet_grpc.tokens import DEVELOPMENT_ISSUER
@@ -134,7 +134,7 @@ def test_who_would_be_gone_before_its_wait_is_over_hears_at_once() -> None:
     """Its channel would wait all the same, and then say nothing but that time is up."""
 
     workers = Workers(1)
-    server = grpc.server(workers, interceptors=[Overload(workers, 0, Far())])
+    server = grpc.server(workers, interceptors=[Overload(Line(workers, 0), {}, Far())])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with WalletClient(f"127.0.0.1:{port}", timeout_s=30, accept_language="fa") as client:

@@ -1,10 +1,15 @@
 """Watching: what happens is told as it happens, in order, from any place on, to so many and no more."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import islice
+from time import monotonic
 from typing import Any
 
+import grpc
 import psycopg
 import pytest
 from psycopg import sql
@@ -13,13 +18,15 @@ from wallet.v1 import event_service_pb2 as pb
 from tests.support.asking import Asking
 from tests.support.database import Cluster
 from tests.support.idle import Idle
-from tests.support.issuer import Issuer, bearer
+from tests.support.issuer import Issuer, bearer, in_an_hour
 from tests.support.requests import a_deposit
 from tests.support.watching import Watcher, all_told, telling, types_of, watching
+from wallet_core.domain.event import JournalLine
 from wallet_core.settings import Settings
+from wallet_core.storage.journal import fact_of
 from wallet_core.usecases.app import App
 from wallet_grpc.access import Scope
-from wallet_grpc.client import WalletClient
+from wallet_grpc.client import AsyncWalletClient, WalletClient
 from wallet_grpc.errors import WatcherTooSlow
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
@@ -158,7 +165,7 @@ def test_a_place_that_the_journal_does_not_know_is_said_to_be_gone(
 
     owner.execute("DELETE FROM journal WHERE number = %s", [event.number])
     shorter = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
-    owner.execute("INSERT INTO outbox (type, subject, wallets, time) VALUES ('wallet.updated', 'w', '{}', now())")
+    tell_of(owner, "alice", 1)
     assert wait_until(lambda: app.reads.journal_line(event.number) is not None, timeout_s=5)
     other = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
 
@@ -234,10 +241,7 @@ def test_a_watcher_that_takes_nothing_keeps_no_place(app: App, settings: Setting
         Idle(target) as idle,
     ):
         asking.open_all("alice")
-        owner.execute(
-            "INSERT INTO outbox (type, subject, wallets, time)"
-            " SELECT 'wallet.updated', 'wallets/alice', '{alice}', now() FROM generate_series(1, 10000)"
-        )
+        tell_of(owner, "alice", 10_000)
         stuck = idle.stream(pb.WatchEventsRequest(from_start=True), timeout_s=None)
         next(stuck)
         # A busy machine may make a reader seem stuck, too: it goes on by itself.
@@ -259,6 +263,100 @@ def test_a_watcher_that_took_too_long_is_told_so() -> None:
         assert next(said) is response
         with pytest.raises(WatcherTooSlow if is_slow else StopIteration):
             next(said)
+
+
+def test_a_server_that_stops_does_not_wait_for_a_watcher_that_takes_nothing(
+    app: App, settings: Settings, owner: psycopg.Connection
+) -> None:
+    """Not for the time that calls under way are given."""
+
+    with served(app, settings, drain_grace_s=60.0) as target:
+        with Asking(target) as asking:
+            asking.open_all("alice")
+        tell_of(owner, "alice", 10_000)
+        idle = Idle(target)
+        stuck = idle.stream(pb.WatchEventsRequest(from_start=True), timeout_s=None)
+        next(stuck)
+        all_told(owner)
+        assert not wait_until(lambda: not stuck.is_active(), timeout_s=0.3)
+        began_at = monotonic()
+    took_s = monotonic() - began_at
+
+    assert idle.told(stuck).code in {"CANCELLED", "UNAVAILABLE"}
+    idle.hang_up()
+    assert took_s < 30
+
+
+def test_calls_for_a_watch_that_never_come_to_it_hold_up_nobody(app: App, settings: Settings) -> None:
+    """They send no request, and leave a few places in line: whoever comes then hears SERVER_OVERLOADED, at once."""
+
+    with served(app, settings, watchers_max=2, grpc_calls_max=40) as target, Asking(target) as asking:
+        channel = grpc.insecure_channel(target)
+        silent: Any = channel.stream_stream("/wallet.v1.EventService/WatchEvents")
+        ended = threading.Event()
+        calls = [silent(iter(ended.wait, None)) for _ in range(12)]
+        try:
+            # Two that watch, four to turn others away, four that wait for one of those.
+            assert wait_until(lambda: sum(not call.is_active() for call in calls) == 2, timeout_s=10)
+            answers = [asking.call("EventService/WatchEvents", b"") for _ in range(60)]
+            assert asking.call("WalletService/ListWallets", b"").code == "OK"
+        finally:
+            ended.set()
+            for call in calls:
+                call.cancel()
+            channel.close()
+        assert {(answer.code, answer.reason) for answer in answers} == {("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")}
+        assert wait_until(lambda: is_watching(asking), timeout_s=10)
+
+
+def test_an_event_of_a_type_that_is_not_known_here_is_passed_over(asking: Asking, owner: psycopg.Connection) -> None:
+    """One that a later version has written: what comes after it is told."""
+
+    asking.open_all("alice")
+    all_told(owner)
+    with watching(asking) as watcher:
+        tell_of(owner, "alice", 1, "wallet.renamed")
+        last = asking.deposit("alice", 1)
+        assert [event.resource for event in watcher.heard_of(1)] == [last.name]
+
+
+def test_a_watch_ends_where_the_journal_becomes_another_one(asking: Asking, owner: psycopg.Connection) -> None:
+    """As after a failover to a standby that was behind; who comes back hears whether its place is in the new one."""
+
+    asking.open_all("alice")
+    all_told(owner)
+    with watching(asking) as watcher:
+        asking.deposit("alice", 1)
+        (event,) = watcher.heard_of(1)
+        with owner.transaction():
+            owner.execute("UPDATE journal SET hash = sha256(hash) WHERE number = %s", [event.number])
+        end = watcher.end()
+    assert (end.code, end.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
+    gone = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
+    assert gone.reason == "WATCH_CURSOR_EXPIRED"
+    owner.execute(
+        "UPDATE journal SET hash = decode(%s, 'hex') WHERE number = %s",
+        [event_hash(owner, event.number), event.number],
+    )
+
+
+def event_hash(owner: psycopg.Connection, number: int) -> str:
+    """Return what the hash of a line is to be."""
+    rows = owner.execute(
+        "SELECT number, type, subject, wallets, time, hash FROM journal WHERE number >= %s - 1 ORDER BY number",
+        [number],
+    ).fetchall()
+    before, line = (JournalLine(row[0], fact_of(*row[1:5]), row[5]) for row in rows[:2])
+    return line.chained(before.hash).hash.hex()
+
+
+def tell_of(owner: psycopg.Connection, wallet: str, count: int, type_: str = "wallet.updated") -> None:
+    """Have events of a wallet told, past the service."""
+    owner.execute(
+        "INSERT INTO outbox (type, subject, wallets, time)"
+        " SELECT %s, 'wallets/' || %s, ARRAY[%s], now() FROM generate_series(1, %s)",
+        [type_, wallet, wallet, count],
+    )
 
 
 def test_a_watch_ends_where_the_database_is_lost_and_goes_on_with_its_token(
@@ -344,3 +442,58 @@ def test_confined_watchers_are_told_of_their_owners_wallets_only(
     assert [answer.metadata["permission"] for answer in refusals] == ["owner", "owner", "operations"]
     assert unheard.metadata == {"permission": "events.read"}
     assert hidden.metadata == {"permission": "operations"}
+
+
+def test_a_watch_ends_with_the_token_that_it_was_begun_with(
+    app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection
+) -> None:
+    """CREDENTIALS_INVALID at the next word; our client goes on with the next token, if it is given a way to get one."""
+
+    strict = guarded.model_copy(update={"auth_leeway_s": 0.0, "watch_heartbeat_s": 0.2})
+    tokens = [issuer.token("events.read", exp=in_an_hour(2 / 3600)), issuer.token("events.read")]
+    given: list[str] = []
+
+    def next_token() -> str:
+        given.append(tokens[min(len(given), 1)])
+        return given[-1]
+
+    with telling(app), serving(app, server_limits(strict), authentication(strict)) as port:
+        target = f"127.0.0.1:{port}"
+        with Asking(target, metadata=bearer(tokens[0])) as asking, watching(asking) as watcher:
+            end = watcher.end()
+        assert (end.code, end.reason) == ("UNAUTHENTICATED", "CREDENTIALS_INVALID")
+        tokens[0] = issuer.token("events.read", exp=in_an_hour(2 / 3600))
+        with WalletClient(target, token=next_token) as client, ThreadPoolExecutor(1) as pool:
+            first = pool.submit(next, client.watch_events())
+            assert wait_until(lambda: len(given) > 1, timeout_s=15)
+            tell_of(owner, "alice", 1)
+            assert first.result(15).resource == "wallets/alice"
+
+
+def test_closing_a_client_ends_its_watches(app: App, settings: Settings) -> None:
+    """Quietly, from whatever thread or task it is closed, while it waits for events and between two streams."""
+
+    with served(app, settings) as target:
+        with WalletClient(target) as client, ThreadPoolExecutor(1) as pool:
+            rest = pool.submit(list, client.watch_events())
+            assert wait_until(lambda: not rest.done(), timeout_s=1)
+            client.close()
+            assert rest.result(10) == []
+        assert asyncio.run(closed_while_watching(target)) == []
+    with WalletClient(target) as client, ThreadPoolExecutor(1) as pool:
+        nobody = pool.submit(list, client.watch_events())
+        client.close()
+        assert nobody.result(10) == []
+
+
+async def closed_while_watching(target: str) -> list[pb.Event]:
+    """Return what a watch by asyncio tells until its client is closed under it."""
+
+    async def told(client: AsyncWalletClient) -> list[pb.Event]:
+        return [event async for event in client.watch_events()]
+
+    async with AsyncWalletClient(target) as client:
+        watch = asyncio.create_task(told(client))
+        await asyncio.sleep(0.3)  # until it is under way, or not yet: it ends quietly in both cases
+        await client.close()
+        return await asyncio.wait_for(watch, 10)

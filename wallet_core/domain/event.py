@@ -47,7 +47,8 @@ class EventType(StrEnum):
 class Fact:
     """Something that others will be told once it is committed."""
 
-    type: EventType
+    type: str
+    """An ``EventType``; of a line that a later version has written, maybe one that is not known here."""
     subject: str
     """The resource that it happened to."""
     wallets: tuple[WalletId, ...]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from wallet_core.domain.event import EventType, Fact, JournalLine
+from wallet_core.domain.event import Fact, JournalLine
 from wallet_core.domain.wallet import WalletId
 from wallet_core.storage.arrays import plain, texts, times
 from wallet_core.storage.engine import Engine, transaction
@@ -65,7 +65,7 @@ class Journal:
 
 def fact_of(type_: str, subject: str, wallets: Sequence[str], time: datetime) -> Fact:
     """Return the fact of a row."""
-    return Fact(EventType(type_), subject, tuple(map(WalletId, wallets)), time)
+    return Fact(type_, subject, tuple(map(WalletId, wallets)), time)
 
 
 def _columns(lines: Sequence[JournalLine]) -> list[object]:

@@ -5,17 +5,29 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from time import monotonic
 
-from wallet_core.domain.errors import NotServed, ServerDraining
+import structlog
+
+from wallet_core.domain.errors import DatabaseUnavailable, LedgerBroken, NotServed, ServerDraining, ServerOverloaded
 from wallet_core.domain.event import JournalLine
 from wallet_core.storage.reads import Reads
+
+_log = structlog.get_logger("wallet.events")
+
+# Of the time that those who are behind take together, everybody else is left so many times as much.
+_LEFT_TO_OTHERS = 3
+
+# How long a look may hang that is under way when the feed is closed.
+_CLOSES_WITHIN_S = 10.0
 
 
 class JournalFeed:
     """Hands out lines to any number of followers, each at its own pace.
 
     The journal is looked at once for all of them, and only while there are any. Who is further behind than what is at
-    hand reads for itself.
+    hand reads for itself, one follower at a time and with pauses: however many have to catch up, they leave the process
+    to others.
     """
 
     def __init__(self, reads: Reads, *, poll_s: float, page: int, kept: int) -> None:
@@ -23,95 +35,152 @@ class JournalFeed:
         self._poll_s = poll_s
         self._page = page
         self._lines: deque[JournalLine] = deque(maxlen=max(kept, page))
-        self._end = 0
-        """The number of the last line that is known of."""
+        """The newest, without gaps."""
         self._changed = threading.Condition()
         self._followers = 0
-        self._trouble: NotServed | None = None
-        self._closing = False
+        self._troubles = 0
+        self._trouble: NotServed = DatabaseUnavailable()
+        self._closing = threading.Event()
+        self._catching_up = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="journal-feed", daemon=True)
+
+    def start(self) -> None:
+        """Look at the journal from now on, while there are followers."""
         self._thread.start()
 
     @contextmanager
-    def following(self) -> Iterator[None]:
+    def following(self) -> Iterator["Follower"]:
         """Be told for as long as this lasts."""
         with self._changed:
             self._followers += 1
             if self._followers == 1:
                 # Nobody has looked for a while: what is at hand may be far behind.
-                self._trouble = None
                 self._lines.clear()
-                self._end = 0
                 self._changed.notify_all()
+            follower = Follower(self, self._troubles)
         try:
-            yield
+            yield follower
         finally:
             with self._changed:
                 self._followers -= 1
 
-    def after(self, number: int, *, wait_s: float, given_up: Callable[[], bool]) -> Sequence[JournalLine]:
-        """Return the lines that follow a number, a page at the most; wait for some.
-
-        Returns none after *wait_s*, or once the follower has *given_up*: call ``wake`` then. Raises ``NotServed`` where
-        the database fails, and ``ServerDraining`` once the feed is closed.
-        """
+    def after(self, number: int, *, since: int, wait_s: float, given_up: Callable[[], bool]) -> Sequence[JournalLine]:
+        """Return what ``Follower.after`` returns, to one who has followed *since* so many troubles."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._end > number or self._closing or self._trouble is not None or given_up(), timeout=wait_s
+                lambda: self._end() > number or self._closing.is_set() or self._troubles != since or given_up(),
+                timeout=wait_s,
             )
-            if self._closing:
+            if self._closing.is_set():
                 raise ServerDraining
-            if self._trouble is not None:
+            if self._troubles != since:
                 raise type(self._trouble) from self._trouble
-            if given_up() or self._end <= number:
+            if given_up() or self._end() <= number:
                 return ()
-            if self._lines and self._lines[0].number <= number + 1:
+            if self._lines[0].number <= number + 1:
                 first = number + 1 - self._lines[0].number
                 return tuple(islice(self._lines, first, first + self._page))
-        return self._reads.journal_after(number, self._page)
+        with self._catching_up:
+            begun = monotonic()
+            lines = self._reads.journal_after(number, self._page)
+            self._closing.wait(_LEFT_TO_OTHERS * (monotonic() - begun))
+        return lines
 
     def wake(self) -> None:
         """Let followers look whether they have given up."""
         with self._changed:
             self._changed.notify_all()
 
+    def stop(self) -> None:
+        """Send all followers away, and take no more."""
+        self._closing.set()
+        self.wake()
+
     def close(self) -> None:
-        """Send all followers away."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        self._thread.join()
+        """Do so, and wait for a look that is under way."""
+        self.stop()
+        if self._thread.is_alive():
+            self._thread.join(_CLOSES_WITHIN_S)
+
+    def _end(self) -> int:
+        """Return the number of the last line that is known of."""
+        return self._lines[-1].number if self._lines else 0
 
     def _run(self) -> None:
+        overloaded = 0
         while self._is_followed():
+            lines: Sequence[JournalLine] = ()
             try:
                 lines = self._look()
+            except ServerOverloaded as error:
+                # No connection is free for the moment. To send everybody away would bring all of them back at once.
+                overloaded += 1
+                if overloaded % _OVERLOADED_MAX == 0:
+                    self._tell_trouble(error)
+                continue
             except NotServed as error:
-                self._tell([], error)
-            else:
-                self._tell(lines, None)
-                if len(lines) == self._page:
-                    continue
-            with self._changed:
-                self._changed.wait_for(lambda: self._closing, timeout=self._poll_s)
+                self._tell_trouble(error)
+            except Exception:  # noqa: BLE001  # a defect must not leave followers without a word for ever
+                _log.error("cannot follow the journal", exc_info=True)  # structlog's own form
+                self._tell_trouble(LedgerBroken())
+            overloaded = 0
+            self._tell(lines)
+            if len(lines) < self._page:
+                self._closing.wait(self._poll_s)
 
     def _is_followed(self) -> bool:
         """Wait until somebody follows; False once closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._followers > 0)
-            return not self._closing
+            self._changed.wait_for(lambda: self._closing.is_set() or self._followers > 0)
+            return not self._closing.is_set()
 
     def _look(self) -> Sequence[JournalLine]:
-        if self._end:
-            return self._reads.journal_after(self._end, self._page)
-        last = self._reads.journal_end()
-        return [last] if last is not None else []
+        """Return the lines that are new.
 
-    def _tell(self, lines: Sequence[JournalLine], trouble: NotServed | None) -> None:
+        Raises ``DatabaseUnavailable`` where the journal has become another one since the last look, e.g. that of a
+        standby which was behind: followers come back with the places that they know, which are then held to it.
+        """
+        with self._changed:
+            last = self._lines[-1] if self._lines else None
+        if last is None:
+            end = self._reads.journal_end()
+            return [end] if end is not None else []
+        found = self._reads.journal_after(last.number - 1, self._page + 1)
+        if not found or found[0] != last:
+            raise DatabaseUnavailable
+        return found[1:]
+
+    def _tell(self, lines: Sequence[JournalLine]) -> None:
+        with self._changed:
+            if self._lines and lines and lines[0].number != self._end() + 1:
+                return  # everybody left and somebody came while they were read: what is at hand begins anew
+            self._lines.extend(lines)
+            self._changed.notify_all()
+
+    def _tell_trouble(self, trouble: NotServed) -> None:
         with self._changed:
             self._trouble = trouble
-            if lines and lines[0].number > self._end:
-                self._lines.extend(lines)
-                self._end = lines[-1].number
-            if lines or trouble is not None:
-                self._changed.notify_all()
+            self._troubles += 1
+            self._lines.clear()
+            self._changed.notify_all()
+
+
+# Looks in a row that found no connection free, until followers are told.
+_OVERLOADED_MAX = 5
+
+
+class Follower:
+    """One who is told of the journal."""
+
+    def __init__(self, feed: JournalFeed, since: int) -> None:
+        self._feed = feed
+        self._since = since
+
+    def after(self, number: int, *, wait_s: float, given_up: Callable[[], bool]) -> Sequence[JournalLine]:
+        """Return the lines that follow a number, a page at the most; wait for some.
+
+        Returns none after *wait_s*, or once the follower has *given_up*: call the feed's ``wake`` then. Raises
+        ``NotServed`` where the database has failed since the follower began to follow, and ``ServerDraining`` once the
+        feed is stopped.
+        """
+        return self._feed.after(number, since=self._since, wait_s=wait_s, given_up=given_up)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import TypeAlias, TypeVar
@@ -32,14 +33,32 @@ def open_aio_channel(target: str, tls: Tls | None) -> aio.Channel:
     return aio.secure_channel(target, tls.credentials(), options=_options())
 
 
-def pause(seconds: float) -> None:
-    """Wait."""
-    threading.Event().wait(seconds)
+def pause(seconds: float, closing: threading.Event) -> None:
+    """Wait, or until the client is closed."""
+    closing.wait(seconds)
 
 
-async def aio_pause(seconds: float) -> None:
-    """Wait."""
-    await asyncio.sleep(seconds)
+async def aio_pause(seconds: float, closing: threading.Event) -> None:
+    """Wait, or until the client is closed."""
+    until = time.monotonic() + seconds
+    while not closing.is_set() and time.monotonic() < until:  # noqa: ASYNC110  # closed from any thread
+        await asyncio.sleep(min(0.1, seconds))
+
+
+# What a stream raises whose channel is closed, beside an error of gRPC's.
+CUT: tuple[type[BaseException], ...] = (ValueError,)
+AIO_CUT: tuple[type[BaseException], ...] = (asyncio.CancelledError, aio.UsageError)
+
+
+def given_up() -> bool:
+    """Tell whether whoever reads a stream was told to give up: no, a thread is told nothing."""
+    return False
+
+
+def aio_given_up() -> bool:
+    """Tell whether whoever reads a stream was told to give up, which looks like a closed channel."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _options() -> Sequence[tuple[str, str | int]]:

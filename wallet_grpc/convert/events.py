@@ -1,5 +1,7 @@
 """EventService."""
 
+from collections.abc import Iterable
+
 from wallet.v1 import event_service_pb2 as pb
 
 from wallet_core.domain.event import EventType, JournalLine
@@ -15,13 +17,13 @@ def types_of(request: pb.WatchEventsRequest) -> frozenset[EventType]:
     return frozenset(_NAMED[value] for value in request.types) or frozenset(EventType)
 
 
-def event_message(line: JournalLine, wallets: frozenset[WalletId], resume_token: str) -> pb.Event:
-    """Return a line as others see it, with those of its wallets that may be read."""
+def event_message(line: JournalLine, wallets: Iterable[WalletId], resume_token: str) -> pb.Event:
+    """Return a line as others see it, with those of its wallets that they may know of."""
     return pb.Event(
         number=line.number,
-        type=_TYPES[line.fact.type],
+        type=_TYPES[EventType(line.fact.type)],
         resource=line.fact.subject,
-        wallets=[wallet_name(wallet) for wallet in line.fact.wallets if wallet in wallets],
+        wallets=map(wallet_name, wallets),
         time=timestamp_message(line.fact.time),
         resume_token=resume_token,
     )

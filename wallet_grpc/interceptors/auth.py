@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import grpc
 
 from wallet_core.domain.errors import PermissionMissing
-from wallet_grpc.access import LOCAL, SCOPES, Principal, remember
+from wallet_grpc.access import LOCAL, SCOPES, Principal, principal_of, remember
 from wallet_grpc.errors import CredentialsInvalid
 from wallet_grpc.interceptors.wrapping import Wrapping
 from wallet_grpc.tokens import Tokens
@@ -36,9 +36,14 @@ class Authentication:
             raise PermissionMissing(scope or "none")
         yield
 
+    def check_again(self, context: grpc.ServicerContext) -> None:
+        """Raise ``CredentialsInvalid`` where what a call came with does not hold any more."""
+        if self._principal(context) != principal_of(context):
+            raise CredentialsInvalid("what the caller may do has changed")
+
     def interceptor(self) -> Wrapping:
-        """Return the interceptor."""
-        return Wrapping(self.permitted)
+        """Return the interceptor. A stream may outlast what its caller came with, so that is looked at again."""
+        return Wrapping(self.permitted, before_each=self.check_again)
 
     def _principal(self, context: grpc.ServicerContext) -> Principal:
         if self.tokens is None and self.certificates is None:

@@ -6,8 +6,9 @@ on, so it happens on gRPC's own thread, without waiting for the request, with an
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from time import monotonic
 from typing import Any, NoReturn
@@ -43,8 +44,8 @@ _LANGUAGES_MAX = 64
 class Workers(ThreadPoolExecutor):
     """The threads that calls are worked on, and how many calls wait for one."""
 
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads, thread_name_prefix="grpc")
+    def __init__(self, threads: int, name: str = "grpc") -> None:
+        super().__init__(threads, thread_name_prefix=name)
         self._counting = threading.Lock()
         self._waiting = 0
 
@@ -117,12 +118,25 @@ class Pace:
             self._telling.start()
 
 
-class Overload(grpc.ServerInterceptor):
-    """Lets no more than *waiting_max* calls wait."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Threads, and how many calls may wait for one."""
 
-    def __init__(self, workers: Workers, waiting_max: int, pace: Pace | None = None) -> None:
-        self._workers = workers
-        self._waiting_max = waiting_max
+    workers: Workers
+    waiting_max: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may wait."""
+        return self.workers.waiting >= self.waiting_max
+
+
+class Overload(grpc.ServerInterceptor):
+    """Lets no more calls wait than the line has room for, and of some methods no more than a line of their own has."""
+
+    def __init__(self, line: Line, own: Mapping[str, Line], pace: Pace | None = None) -> None:
+        self._line = line
+        self._own = own
         self._at_once = AtOnce()
         self._refusals: dict[str, Handler] = {}
         self._pace = pace or Pace()
@@ -134,7 +148,8 @@ class Overload(grpc.ServerInterceptor):
     ) -> Handler | None:
         """Pass a call of ours on, or have it refused."""
         method = handler_call_details.method
-        if method not in SCOPES or self._workers.waiting < self._waiting_max:
+        own = self._own.get(method)
+        if method not in SCOPES or not (self._line.is_full or (own is not None and own.is_full)):
             return continuation(handler_call_details)
         if method not in self._refusals:
             # As of a stream of requests, none of which is read: gRPC would wait for the one request otherwise.

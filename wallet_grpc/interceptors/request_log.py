@@ -10,6 +10,7 @@ import structlog
 
 from wallet_core.domain.errors import NotServed, WalletError, cause_of
 from wallet_grpc.access import is_known, principal_of
+from wallet_grpc.descriptors import STREAMS
 from wallet_grpc.errors import CATALOGUE, Defect, public
 from wallet_grpc.interceptors.wrapping import Wrapping
 from wallet_grpc.metrics import count
@@ -32,7 +33,9 @@ def logged(method: str, context: grpc.ServicerContext) -> Iterator[None]:
         if told is error:
             raise
         raise told from error
-    _log_done(method, "OK", context, monotonic() - started_at)
+    # A watch ends well only where its caller has left.
+    code = "CANCELLED" if method in STREAMS and not context.is_active() else "OK"
+    _log_done(method, code, context, monotonic() - started_at)
 
 
 def request_log_interceptor() -> Wrapping:

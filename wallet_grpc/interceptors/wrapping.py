@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,17 @@ Around = Callable[[str, grpc.ServicerContext], AbstractContextManager[None]]
 _OURS = "/wallet.v1."
 
 
+def _nothing(context: grpc.ServicerContext) -> None:
+    del context
+
+
 class Wrapping(grpc.ServerInterceptor):
     """Puts *around* about every call of ours; health and reflection pass by."""
 
-    def __init__(self, around: Around) -> None:
+    def __init__(self, around: Around, before_each: Callable[[grpc.ServicerContext], None] = _nothing) -> None:
         self._around = around
+        self._before_each = before_each
+        """Done before every message of a stream."""
         # A method's handler is always the same one, so it is wrapped once and not at every call.
         self._wrapped: dict[str, Handler] = {}
 
@@ -54,8 +60,10 @@ class Wrapping(grpc.ServerInterceptor):
                 return inner(request, context)
 
         def run_stream(inner: Behaviour, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401  # any message
-            with self._around(method, context):
-                yield from inner(request, context)
+            with self._around(method, context), closing(inner(request, context)) as messages:
+                for message in messages:
+                    self._before_each(context)
+                    yield message
 
         return rewrapped(handler, method, run_once, run_stream, handler.request_deserializer)
 

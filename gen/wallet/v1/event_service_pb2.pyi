@@ -180,6 +180,8 @@ class Event(message.Message):
     number: builtins.int
     """Its place in the journal: 1, 2, 3 … without gaps. The same event has the
     same number whenever it is told, so who has dealt with one knows it again.
+    All events are counted: who is told of some learns how many others there
+    were between them.
     """
     type: Event.Type.ValueType
     """What happened."""
@@ -189,8 +191,9 @@ class Event(message.Message):
     """Resumes right after this event."""
     @builtins.property
     def wallets(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The wallets that it concerns, `wallets/{wallet}`, as far as the caller may
-        read them; none where it concerns everybody.
+        """The wallets that it concerns, `wallets/{wallet}`; none where it concerns
+        everybody. A caller that is confined to an owner is told of that owner's,
+        and nobody without the scope `operations` of the service's own.
         """
 
     @builtins.property

@@ -84,11 +84,12 @@ class EventServiceServicer:
 
         A server takes on so many watches and no more (`SERVER_OVERLOADED`). A
         caller that is confined to an owner is told what concerns that owner's
-        wallets.
+        wallets. A watch ends with what its caller came with, e.g. when its token
+        has expired (`CREDENTIALS_INVALID`).
 
         Errors: `INVALID_FIELDS` (also a `resume_token` that is not ours);
-        `RESOURCE_NOT_FOUND`; `WATCH_CURSOR_EXPIRED`; later `SERVER_DRAINING` and
-        `WATCHER_TOO_SLOW`.
+        `RESOURCE_NOT_FOUND`; `WATCH_CURSOR_EXPIRED`; later `SERVER_DRAINING`,
+        `WATCHER_TOO_SLOW` and `CREDENTIALS_INVALID`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

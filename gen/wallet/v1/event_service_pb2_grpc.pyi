@@ -59,11 +59,12 @@ class EventServiceStub:
 
     A server takes on so many watches and no more (`SERVER_OVERLOADED`). A
     caller that is confined to an owner is told what concerns that owner's
-    wallets.
+    wallets. A watch ends with what its caller came with, e.g. when its token
+    has expired (`CREDENTIALS_INVALID`).
 
     Errors: `INVALID_FIELDS` (also a `resume_token` that is not ours);
-    `RESOURCE_NOT_FOUND`; `WATCH_CURSOR_EXPIRED`; later `SERVER_DRAINING` and
-    `WATCHER_TOO_SLOW`.
+    `RESOURCE_NOT_FOUND`; `WATCH_CURSOR_EXPIRED`; later `SERVER_DRAINING`,
+    `WATCHER_TOO_SLOW` and `CREDENTIALS_INVALID`.
     """
 
 @_typing.type_check_only
@@ -97,11 +98,12 @@ class EventServiceAsyncStub(EventServiceStub):
 
     A server takes on so many watches and no more (`SERVER_OVERLOADED`). A
     caller that is confined to an owner is told what concerns that owner's
-    wallets.
+    wallets. A watch ends with what its caller came with, e.g. when its token
+    has expired (`CREDENTIALS_INVALID`).
 
     Errors: `INVALID_FIELDS` (also a `resume_token` that is not ours);
-    `RESOURCE_NOT_FOUND`; `WATCH_CURSOR_EXPIRED`; later `SERVER_DRAINING` and
-    `WATCHER_TOO_SLOW`.
+    `RESOURCE_NOT_FOUND`; `WATCH_CURSOR_EXPIRED`; later `SERVER_DRAINING`,
+    `WATCHER_TOO_SLOW` and `CREDENTIALS_INVALID`.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -138,11 +140,12 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A server takes on so many watches and no more (`SERVER_OVERLOADED`). A
         caller that is confined to an owner is told what concerns that owner's
-        wallets.
+        wallets. A watch ends with what its caller came with, e.g. when its token
+        has expired (`CREDENTIALS_INVALID`).
 
         Errors: `INVALID_FIELDS` (also a `resume_token` that is not ours);
-        `RESOURCE_NOT_FOUND`; `WATCH_CURSOR_EXPIRED`; later `SERVER_DRAINING` and
-        `WATCHER_TOO_SLOW`.
+        `RESOURCE_NOT_FOUND`; `WATCH_CURSOR_EXPIRED`; later `SERVER_DRAINING`,
+        `WATCHER_TOO_SLOW` and `CREDENTIALS_INVALID`.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -9,13 +9,14 @@ from functools import cached_property
 from wallet.v1 import event_service_pb2 as pb
 from wallet.v1 import event_service_pb2_grpc as grpc_pb
 
-from wallet_grpc.client.channels import pause
+from wallet_grpc.client.channels import CUT, given_up, pause
 from wallet_grpc.client.errors import CallFailed, passes
 from wallet_grpc.client.sync.calls import Calls
 
 # Before a watch is taken up again: the first wait, which doubles each time, and the longest.
 _PAUSE_S = 0.1
 _PAUSE_MAX_S = 5.0
+_DOUBLED_MAX = 10
 
 
 class EventCalls(Calls):
@@ -45,19 +46,25 @@ class EventCalls(Calls):
         )
         failures = 0
         while not self._closing.is_set():
+            heard = 0
             try:
                 for told in self._stream(self._events.WatchEvents, request):
-                    failures = 0
                     for event in told.events:
-                        request.resume_token = event.resume_token
-                        request.from_start = False
+                        request.resume_token, request.from_start = event.resume_token, False
                         yield event
-                    request.resume_token = told.resume_token
-                    request.from_start = False
+                    request.resume_token, request.from_start = told.resume_token, False
+                    heard += 1
             except CallFailed as error:
-                if not passes(error):
+                if not (passes(error) or (heard and self._renews(error)) or self._closing.is_set()):
                     raise
-                if self._closing.is_set():
-                    return
-            pause(min(_PAUSE_S * 2**failures, _PAUSE_MAX_S) * random.uniform(0.5, 1))  # noqa: S311  # no secret
-            failures = min(failures + 1, 10)
+            except CUT:
+                if not self._closing.is_set() or given_up():
+                    raise
+            # Its first word a server says at once, also one that is about to stop.
+            failures = 0 if heard > 1 else min(failures + 1, _DOUBLED_MAX)
+            longest_s = min(_PAUSE_S * 2 ** max(0, failures - 1), _PAUSE_MAX_S)
+            pause(longest_s * random.uniform(0.5, 1), self._closing)  # noqa: S311  # no secret
+
+    def _renews(self, error: CallFailed) -> bool:
+        """Tell whether a stream ended with the token that it was begun with, and another one can be had."""
+        return error.reason == "CREDENTIALS_INVALID" and callable(self._token)
