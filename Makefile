@@ -59,10 +59,11 @@ lock: ## Write requirements.txt anew from pyproject.toml: hashes, all platforms,
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--upgrade --extra dev -o requirements.txt pyproject.toml
 
-bench: .venv/ready ## Measure: group commit, commission, overload, pages of a long history, payouts by one scheduler and by four
+bench: .venv/ready ## Measure: group commit, commission, overload, watching, pages of a long history, payouts by one scheduler and by four
 	@$(BIN)/python -m benchmarks.group_commit
 	@$(BIN)/python -m benchmarks.commission
 	@$(BIN)/python -m benchmarks.overload
+	@$(BIN)/python -m benchmarks.watching
 	@$(BIN)/python -m benchmarks.history
 	@$(BIN)/python -m benchmarks.drain
 

@@ -462,7 +462,7 @@ def test_a_watch_ends_with_the_token_that_it_was_begun_with(
         with Asking(target, metadata=bearer(tokens[0])) as asking, watching(asking) as watcher:
             end = watcher.end()
         assert (end.code, end.reason) == ("UNAUTHENTICATED", "CREDENTIALS_INVALID")
-        tokens[0] = issuer.token("events.read", exp=in_an_hour(2 / 3600))
+        tokens[0] = issuer.token("events.read", exp=in_an_hour(4 / 3600))
         with WalletClient(target, token=next_token) as client, ThreadPoolExecutor(1) as pool:
             first = pool.submit(next, client.watch_events())
             assert wait_until(lambda: len(given) > 1, timeout_s=15)
