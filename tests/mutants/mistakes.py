@@ -216,7 +216,7 @@ MISTAKES = (
         (
             Change(
                 "wallet_core/usecases/follow_journal.py",
-                "            if self._lines and self._lines[0].number <= number + 1:\n"
+                "            if self._lines[0].number <= number + 1:\n"
                 "                first = number + 1 - self._lines[0].number\n",
                 "            if self._lines:\n                first = max(0, number + 1 - self._lines[0].number)\n",
             ),
