@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import islice
 from time import monotonic
 from typing import Any
@@ -13,6 +14,7 @@ import grpc
 import psycopg
 import pytest
 from psycopg import sql
+from structlog.testing import capture_logs
 from wallet.v1 import event_service_pb2 as pb
 
 from tests.support.asking import Asking
@@ -24,10 +26,12 @@ from tests.support.watching import Watcher, all_told, telling, types_of, watchin
 from wallet_core.domain.event import JournalLine
 from wallet_core.settings import Settings
 from wallet_core.storage.journal import fact_of
+from wallet_core.storage.reads import Reads
 from wallet_core.usecases.app import App
 from wallet_grpc.access import Scope
 from wallet_grpc.client import AsyncWalletClient, WalletClient
 from wallet_grpc.errors import WatcherTooSlow
+from wallet_grpc.listening import CannotListen
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
 from wallet_grpc.servicers.event import Watch
@@ -318,6 +322,45 @@ def test_an_event_of_a_type_that_is_not_known_here_is_passed_over(asking: Asking
         tell_of(owner, "alice", 1, "wallet.renamed")
         last = asking.deposit("alice", 1)
         assert [event.resource for event in watcher.heard_of(1)] == [last.name]
+
+
+def test_a_defect_ends_watches_with_a_word(app: App, settings: Settings) -> None:
+    """INTERNAL, rather than for ever the word that nothing has happened; and who watches then is told as before."""
+
+    class Broken(Reads):
+        def journal_after(self, number: int, limit: int) -> list[JournalLine]:
+            if broken.is_set():
+                raise RuntimeError("a defect")
+            return super().journal_after(number, limit)
+
+    broken = threading.Event()
+    with (
+        capture_logs() as logged,
+        served(replace(app, reads=Broken(app.reads.engine)), settings) as target,
+        Asking(target) as asking,
+    ):
+        asking.open_all("alice")
+        with watching(asking, from_start=True) as watcher:
+            watcher.heard_of(1)
+            broken.set()
+            end = watcher.end()
+        broken.clear()
+        with watching(asking, from_start=True) as watcher:
+            watcher.heard_of(1)
+
+    assert (end.code, end.reason) == ("INTERNAL", "INTERNAL")
+    assert "cannot follow the journal" in {entry["event"] for entry in logged}
+
+
+def test_a_server_that_cannot_listen_leaves_nobody_behind(app: App, settings: Settings, server: str) -> None:
+    """No thread that follows the journal for nobody."""
+
+    before = threading.active_count()
+    taken = settings.model_copy(update={"grpc_port": int(server.rpartition(":")[2])})
+    for _ in range(3):
+        with pytest.raises(CannotListen), serving(app, server_limits(taken)):
+            pass
+    assert threading.active_count() <= before
 
 
 def test_a_watch_ends_where_the_journal_becomes_another_one(asking: Asking, owner: psycopg.Connection) -> None:

@@ -18,6 +18,9 @@ _log = structlog.get_logger("wallet.events")
 # Of the time that those who are behind take together, everybody else is left so many times as much.
 _LEFT_TO_OTHERS = 3
 
+# Looks in a row that found no connection free, until followers are told.
+_OVERLOADED_MAX = 5
+
 # How long a look may hang that is under way when the feed is closed.
 _CLOSES_WITHIN_S = 10.0
 
@@ -81,6 +84,8 @@ class JournalFeed:
                 first = number + 1 - self._lines[0].number
                 return tuple(islice(self._lines, first, first + self._page))
         with self._catching_up:
+            if self._closing.is_set() or given_up():  # while others had their turn
+                return ()
             begun = monotonic()
             lines = self._reads.journal_after(number, self._page)
             self._closing.wait(_LEFT_TO_OTHERS * (monotonic() - begun))
@@ -112,18 +117,17 @@ class JournalFeed:
             lines: Sequence[JournalLine] = ()
             try:
                 lines = self._look()
+                overloaded = 0
             except ServerOverloaded as error:
                 # No connection is free for the moment. To send everybody away would bring all of them back at once.
                 overloaded += 1
                 if overloaded % _OVERLOADED_MAX == 0:
                     self._tell_trouble(error)
-                continue
             except NotServed as error:
                 self._tell_trouble(error)
             except Exception:  # noqa: BLE001  # a defect must not leave followers without a word for ever
                 _log.error("cannot follow the journal", exc_info=True)  # structlog's own form
                 self._tell_trouble(LedgerBroken())
-            overloaded = 0
             self._tell(lines)
             if len(lines) < self._page:
                 self._closing.wait(self._poll_s)
@@ -163,10 +167,6 @@ class JournalFeed:
             self._troubles += 1
             self._lines.clear()
             self._changed.notify_all()
-
-
-# Looks in a row that found no connection free, until followers are told.
-_OVERLOADED_MAX = 5
 
 
 class Follower:
