@@ -33,13 +33,14 @@ from wallet_grpc.listening import CannotListen
 from wallet_grpc.paging import PageTokens
 from wallet_grpc.reflection import add_reflection
 from wallet_grpc.servicers.commission import CommissionServicer
-from wallet_grpc.servicers.event import EventServicer, Watches
+from wallet_grpc.servicers.event import EventServicer
 from wallet_grpc.servicers.hold import HoldServicer
 from wallet_grpc.servicers.operations import OperationsServicer
 from wallet_grpc.servicers.schedule import ScheduleServicer
 from wallet_grpc.servicers.serving import Exports, Serving
 from wallet_grpc.servicers.transaction import TransactionServicer
 from wallet_grpc.servicers.wallet import WalletServicer
+from wallet_grpc.servicers.watches import Watches
 
 _log = structlog.get_logger("wallet.server")
 

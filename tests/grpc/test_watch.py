@@ -34,7 +34,7 @@ from wallet_grpc.errors import WatcherTooSlow
 from wallet_grpc.listening import CannotListen
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
-from wallet_grpc.servicers.event import Watch
+from wallet_grpc.servicers.watches import Watch
 from walletctl.local.waiting import wait_until
 
 EVENT = pb.Event

@@ -37,7 +37,9 @@ class Event(message.Message):
         TYPE_UNSPECIFIED: Event._Type.ValueType  # 0
         """Never sent."""
         TYPE_TRANSACTION_POSTED: Event._Type.ValueType  # 1
-        """Money has moved; what it was for comes as an event of its own, after it."""
+        """Money has moved. Where that was part of something else, e.g. the capture
+        of a hold, that is told by an event of its own, after this one.
+        """
         TYPE_WALLET_CREATED: Event._Type.ValueType  # 2
         """A wallet was opened."""
         TYPE_WALLET_UPDATED: Event._Type.ValueType  # 3
@@ -107,7 +109,9 @@ class Event(message.Message):
     TYPE_UNSPECIFIED: Event.Type.ValueType  # 0
     """Never sent."""
     TYPE_TRANSACTION_POSTED: Event.Type.ValueType  # 1
-    """Money has moved; what it was for comes as an event of its own, after it."""
+    """Money has moved. Where that was part of something else, e.g. the capture
+    of a hold, that is told by an event of its own, after this one.
+    """
     TYPE_WALLET_CREATED: Event.Type.ValueType  # 2
     """A wallet was opened."""
     TYPE_WALLET_UPDATED: Event.Type.ValueType  # 3
