@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -25,17 +26,34 @@ from benchmarks.stand import (
 from walletctl.local.child import spawn
 
 ROUNDS = 5
-ALONE = "nobody is told, nothing is written down"
-# What goes on beside the transfers, and how many watch.
-BESIDE = {ALONE: 0, "the journal is written": 0, "16 watch": 16, "60 catch up": 60}
-# Many who catch up leave the others most of the time.
-BARS = {"16 watch": 0.6, "60 catch up": 0.4}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What goes on beside the transfers."""
+
+    name: str
+    journal: bool = True
+    watchers: int = 0
+    from_start: bool = False
+    bar: float | None = None
+    """How much of the rate alone is to be left."""
+
+
+ALONE = Beside("nobody is told, nothing is written down", journal=False)
+ALL = (
+    ALONE,
+    Beside("the journal is written"),
+    Beside("16 watch", watchers=16, bar=0.6),
+    # Many who catch up leave the others most of the time.
+    Beside("60 catch up", watchers=60, from_start=True, bar=0.4),
+)
 
 
 def main() -> int:
     """Measure and print; return 1 if a ratio is below its bar, or the books are wrong afterwards."""
     console = Console()
-    rates: dict[str, list[float]] = {beside: [] for beside in BESIDE}
+    rates: dict[Beside, list[float]] = {beside: [] for beside in ALL}
     with ExitStack() as stack:
         root, cluster = stack.enter_context(a_cluster())
         status = stack.enter_context(console.status("seeding 10,000 wallets"))
@@ -44,8 +62,8 @@ def main() -> int:
         analyze(url)
         target = stack.enter_context(a_server(url, root / "server.log"))
         for round_ in range(ROUNDS + 1):
-            for number, beside in enumerate(BESIDE):
-                status.update(f"round {round_} of {ROUNDS}: {beside}")
+            for number, beside in enumerate(ALL):
+                status.update(f"round {round_} of {ROUNDS}: {beside.name}")
                 with _going_on(beside, target, url, root):
                     rate = transfer_rate(target, hot=False, seed=round_ * 10 + number)
                 if round_:  # round 0 warms up
@@ -58,26 +76,26 @@ def main() -> int:
     low = []
     for beside, found in rates.items():
         ratios = [one / alone for one, alone in zip(found, rates[ALONE], strict=True)]
-        bar = BARS.get(beside)
-        if bar is not None and median(ratios) < bar:
-            low.append(beside)
+        if beside.bar is not None and median(ratios) < beside.bar:
+            low.append(beside.name)
         shown = (f"{one:.2f}" for one in (median(ratios), min(ratios), max(ratios)))
-        table.add_row(beside, f"{median(found):,.0f}", *shown, f"{bar:.2f}" if bar is not None else "")
+        bar = f"{beside.bar:.2f}" if beside.bar is not None else ""
+        table.add_row(beside.name, f"{median(found):,.0f}", *shown, bar)
     console.print(table)
-    for problem in (*(f"below its bar: {beside}" for beside in low), *broken):
+    for problem in (*(f"below its bar: {name}" for name in low), *broken):
         console.print(f"[red]{problem}[/]")
     return 1 if low or broken else 0
 
 
 @contextmanager
-def _going_on(beside: str, target: str, url: str, root: Path) -> Iterator[None]:
+def _going_on(beside: Beside, target: str, url: str, root: Path) -> Iterator[None]:
     """Have events told as that says, for as long as this lasts."""
     commands = []
-    if beside != ALONE:
+    if beside.journal:
         commands.append(["-m", "scheduler"])
-    if BESIDE[beside]:
-        watchers = ["-m", "benchmarks.watchers", "--target", target, "--count", str(BESIDE[beside])]
-        commands.append([*watchers, *(["--from-start"] if "catch up" in beside else [])])
+    if beside.watchers:
+        watchers = ["-m", "benchmarks.watchers", "--target", target, "--count", str(beside.watchers)]
+        commands.append([*watchers, *(["--from-start"] if beside.from_start else [])])
     processes = [
         spawn(
             [sys.executable, *command],

@@ -16,6 +16,7 @@ from sqlalchemy import event
 from wallet.v1 import transaction_service_pb2 as pb
 
 from tests.support.asking import Asking, all_pages, at_once, meanwhile, written
+from tests.support.database import cut_all_others
 from tests.support.idle import Idle
 from tests.support.long_history import BEGAN, write_history
 from tests.support.requests import stamp
@@ -257,10 +258,7 @@ def test_an_export_goes_on_where_its_connections_are_cut(
         asking.open_all("alice", "bob")
         write_history(owner, 4100, description=WIDE)
         stream = begun(asking, export())
-        owner.execute(
-            "SELECT pg_terminate_backend(pid, 3000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        cut_all_others(owner)
         file = HEADER.encode() + b"".join(part.data for part in stream)
 
     assert [row["sequence"] for row in read(file)] == [str(number) for number in range(1, 4101)]

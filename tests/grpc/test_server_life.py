@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support.callers import balance, count, open_funded, refusal, served, usd
-from tests.support.database import Cluster, Database
+from tests.support.database import Cluster, Database, cut_all_others
 from tests.support.loaded_server import Load, server_process, start
 from tests.support.toolchain import installed
 from tests.support.wire import Wire
@@ -125,10 +125,7 @@ def test_the_first_call_after_all_connections_were_cut_succeeds(
     with served(calm) as client:
         open_funded(client, alice=10)
         name = client.schedule_withdrawal(ALICE, usd(1)).withdrawal.name
-        owner.execute(
-            "SELECT pg_terminate_backend(pid, 3000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        cut_all_others(owner)
 
         assert call(client, name)
 

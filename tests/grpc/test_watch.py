@@ -18,14 +18,13 @@ from structlog.testing import capture_logs
 from wallet.v1 import event_service_pb2 as pb
 
 from tests.support.asking import Asking
-from tests.support.database import Cluster
+from tests.support.database import Cluster, cut_all_others
 from tests.support.idle import Idle
 from tests.support.issuer import Issuer, bearer, in_an_hour
 from tests.support.requests import a_deposit
 from tests.support.watching import Watcher, all_told, telling, types_of, watching
 from wallet_core.domain.event import JournalLine
 from wallet_core.settings import Settings
-from wallet_core.storage.journal import fact_of
 from wallet_core.storage.reads import Reads
 from wallet_core.usecases.app import App
 from wallet_grpc.access import Scope
@@ -371,26 +370,14 @@ def test_a_watch_ends_where_the_journal_becomes_another_one(asking: Asking, owne
     with watching(asking) as watcher:
         asking.deposit("alice", 1)
         (event,) = watcher.heard_of(1)
-        with owner.transaction():
-            owner.execute("UPDATE journal SET hash = sha256(hash) WHERE number = %s", [event.number])
+        before = owner.execute("SELECT hash FROM journal WHERE number = %s", [event.number]).fetchone()
+        assert before is not None
+        owner.execute("UPDATE journal SET hash = sha256(hash) WHERE number = %s", [event.number])
         end = watcher.end()
     assert (end.code, end.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
     gone = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
     assert gone.reason == "WATCH_CURSOR_EXPIRED"
-    owner.execute(
-        "UPDATE journal SET hash = decode(%s, 'hex') WHERE number = %s",
-        [event_hash(owner, event.number), event.number],
-    )
-
-
-def event_hash(owner: psycopg.Connection, number: int) -> str:
-    """Return what the hash of a line is to be."""
-    rows = owner.execute(
-        "SELECT number, type, subject, wallets, time, hash FROM journal WHERE number >= %s - 1 ORDER BY number",
-        [number],
-    ).fetchall()
-    before, line = (JournalLine(row[0], fact_of(*row[1:5]), row[5]) for row in rows[:2])
-    return line.chained(before.hash).hash.hex()
+    owner.execute("UPDATE journal SET hash = %s WHERE number = %s", [*before, event.number])
 
 
 def tell_of(owner: psycopg.Connection, wallet: str, count: int, type_: str = "wallet.updated") -> None:
@@ -431,10 +418,7 @@ def nobody_let_in(cluster: Cluster, owner: psycopg.Connection) -> Iterator[None]
     with psycopg.connect(cluster.url, autocommit=True) as other:
         other.execute(allow.format(name, sql.SQL("false")))
         try:
-            owner.execute(
-                "SELECT pg_terminate_backend(pid, 3000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            cut_all_others(owner)
             yield
         finally:
             other.execute(allow.format(name, sql.SQL("true")))

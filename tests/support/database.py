@@ -55,6 +55,14 @@ class Database:
         return [check.name for check in verify(read_settings(database_url=self.url)) if check.broken]
 
 
+def cut_all_others(owner: psycopg.Connection) -> None:
+    """End all connections to the owner's database but the owner's, and wait until they have ended."""
+    owner.execute(
+        "SELECT pg_terminate_backend(pid, 3000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
 @cache
 def _connection(url: str) -> psycopg.Connection:
     return psycopg.connect(url, autocommit=True, application_name=KEPT)

@@ -1,4 +1,4 @@
-"""The journal: facts from the outbox in one order without gaps, each line chained to the one before it.
+"""Facts as they are committed, into the outbox; and the journal: the same in one order without gaps, chained by hashes.
 
 Facts are committed side by side, so their positions in the outbox have gaps and are not seen in order. One writer at a
 time takes what is there to see and numbers it. What happened to a wallet stays in order: the wallet's lock is held from
@@ -9,11 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from wallet_core.domain.books import Books
 from wallet_core.domain.event import Fact, JournalLine
 from wallet_core.domain.wallet import WalletId
 from wallet_core.storage.arrays import plain, texts, times
-from wallet_core.storage.engine import Engine, transaction
+from wallet_core.storage.engine import Engine, Tx, transaction
 from wallet_core.storage.errors import served
+
+INSERT_FACTS = """
+INSERT INTO outbox (type, subject, wallets, time)
+SELECT type, subject, string_to_array(wallets, ' '), time
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[]) AS happened (type, subject, wallets, time)
+"""
 
 # Held to the end of the writer's transaction: whoever comes meanwhile leaves it to that one.
 _WRITING = 7_236_114_902
@@ -28,10 +35,10 @@ RETURNING position, type, subject, wallets, time
 """
 
 INSERT_LINES = """
-INSERT INTO journal (number, type, subject, wallets, time, hash)
-SELECT number, type, subject, string_to_array(wallets, ' '), time, decode(hash, 'hex')
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[])
-    AS told (number, type, subject, wallets, time, hash)
+INSERT INTO journal (number, hash, type, subject, wallets, time)
+SELECT number, decode(hash, 'hex'), type, subject, string_to_array(wallets, ' '), time
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
+    AS told (number, hash, type, subject, wallets, time)
 """
 
 
@@ -59,7 +66,8 @@ class Journal:
                 hash_ = line.hash
                 lines.append(line)
             if lines:
-                tx.execute(INSERT_LINES, _columns(lines))
+                numbers, hashes = plain(line.number for line in lines), texts(line.hash.hex() for line in lines)
+                tx.execute(INSERT_LINES, [numbers, hashes, *_columns([line.fact for line in lines])])
             return len(lines)
 
 
@@ -68,12 +76,16 @@ def fact_of(type_: str, subject: str, wallets: Sequence[str], time: datetime) ->
     return Fact(type_, subject, tuple(map(WalletId, wallets)), time)
 
 
-def _columns(lines: Sequence[JournalLine]) -> list[object]:
+def store_facts(tx: Tx, books: Books) -> None:
+    """Write down what a batch has done, in its own transaction."""
+    if books.written.facts:
+        tx.execute(INSERT_FACTS, _columns(books.written.facts))
+
+
+def _columns(facts: Sequence[Fact]) -> list[str]:
     return [
-        plain(line.number for line in lines),
-        texts(line.fact.type for line in lines),
-        texts(line.fact.subject for line in lines),
-        texts(" ".join(line.fact.wallets) for line in lines),
-        times(line.fact.time for line in lines),
-        texts(line.hash.hex() for line in lines),
+        texts(fact.type for fact in facts),
+        texts(fact.subject for fact in facts),
+        texts(" ".join(fact.wallets) for fact in facts),
+        times(fact.time for fact in facts),
     ]

@@ -18,7 +18,6 @@ from uuid import UUID
 from wallet_core.domain.books import Books, Record, Written
 from wallet_core.domain.command import Command, Needs, OpenedWallet, Request
 from wallet_core.domain.errors import TransactionConflict, refusal_from_record
-from wallet_core.domain.event import Fact
 from wallet_core.domain.order import OrderKind, bank_key
 from wallet_core.domain.transaction import Transaction
 from wallet_core.domain.wallet import Labels, Role, Wallet, WalletDetails, WalletId, WalletState, system_wallet
@@ -28,6 +27,7 @@ from wallet_core.storage.engine import Cursor, Expected, Tx
 from wallet_core.storage.errors import BatchRefused
 from wallet_core.storage.history import TRANSACTIONS, transaction_of
 from wallet_core.storage.holds import HOLDS, hold_of, store_holds
+from wallet_core.storage.journal import store_facts
 from wallet_core.storage.orders import Reading, read_orders, store_orders
 from wallet_core.storage.rules import CHANGE_RULES, KEEP_RULES, RULES, RULES_OF, rule_of, store_rules
 from wallet_core.storage.totals import store_totals
@@ -149,12 +149,6 @@ INSERT INTO requests (caller, request_id, method, fingerprint, subject, availabl
 SELECT caller, request_id, method, decode(fingerprint, 'hex'), subject, available, refusal, told::jsonb, %s
 FROM unnest(%s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[])
     AS recorded (caller, request_id, method, fingerprint, subject, available, refusal, told)
-"""
-
-INSERT_FACTS = """
-INSERT INTO outbox (type, subject, wallets, time)
-SELECT type, subject, string_to_array(wallets, ' '), time
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[]) AS happened (type, subject, wallets, time)
 """
 
 
@@ -320,8 +314,7 @@ def store(tx: Tx, books: Books) -> None:
         store_totals(tx, books)
         if written.records:
             _store_records(tx, written.records, books.now)
-        if written.facts:
-            _store_facts(tx, written.facts)
+        store_facts(tx, books)
     if any(cursor.rowcount != count for cursor, count in expected):
         # Somebody wrote past our locks, or claimed a piece of work in the middle: nothing of this batch may stand.
         raise BatchRefused(TransactionConflict())
@@ -433,18 +426,6 @@ def _store_records(tx: Tx, records: list[Record], now: datetime) -> None:
             plain(r.available for r in records),
             texts(type(r.refusal).__name__ if r.refusal is not None else None for r in records),
             texts(json.dumps(r.refusal.fields()) if r.refusal is not None else None for r in records),
-        ],
-    )
-
-
-def _store_facts(tx: Tx, facts: list[Fact]) -> None:
-    tx.execute(
-        INSERT_FACTS,
-        [
-            texts(fact.type for fact in facts),
-            texts(fact.subject for fact in facts),
-            texts(" ".join(fact.wallets) for fact in facts),
-            times(fact.time for fact in facts),
         ],
     )
 

@@ -155,8 +155,10 @@ class JournalFeed:
         return found[1:]
 
     def _tell(self, lines: Sequence[JournalLine]) -> None:
+        if not lines:
+            return  # nobody is woken for nothing
         with self._changed:
-            if self._lines and lines and lines[0].number != self._end() + 1:
+            if self._lines and lines[0].number != self._end() + 1:
                 return  # everybody left and somebody came while they were read: what is at hand begins anew
             self._lines.extend(lines)
             self._changed.notify_all()

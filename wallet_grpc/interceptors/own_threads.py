@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 
 from wallet_grpc.interceptors.wrapping import Handler, Wrapping
 
@@ -11,7 +10,7 @@ class OwnThreads(Wrapping):
     """Marks streams of some methods for a pool. The mark is carried on by whatever wraps them."""
 
     def __init__(self, threads: ThreadPoolExecutor, methods: Collection[str]) -> None:
-        super().__init__(lambda *_: nullcontext())
+        super().__init__()
         self._threads = threads
         self._methods = methods
 

@@ -5,7 +5,6 @@ labels and limits of a wallet that it may not read are left out of every answer.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import grpc
@@ -64,7 +63,7 @@ class Viewing(Wrapping):
     """Stands between every call and its servicer."""
 
     def __init__(self, app: App) -> None:
-        super().__init__(lambda *_: nullcontext())
+        super().__init__()
         self._reads = app.reads
 
     def wrap(self, handler: Handler, method: str) -> Handler:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,14 @@ Around = Callable[[str, grpc.ServicerContext], AbstractContextManager[None]]
 _OURS = "/wallet.v1."
 
 
-def _nothing(context: grpc.ServicerContext) -> None:
-    del context
-
-
 class Wrapping(grpc.ServerInterceptor):
     """Puts *around* about every call of ours; health and reflection pass by."""
 
-    def __init__(self, around: Around, before_each: Callable[[grpc.ServicerContext], None] = _nothing) -> None:
+    def __init__(
+        self,
+        around: Around = lambda *_: nullcontext(),
+        before_each: Callable[[grpc.ServicerContext], None] = lambda _: None,
+    ) -> None:
         self._around = around
         self._before_each = before_each
         """Done before every message of a stream."""

@@ -106,9 +106,8 @@ class Calls:
 
     async def _stream(self, call: Callable[..., Any], request: Message) -> AsyncIterator[Any]:
         """Return what comes, however long it takes: the time that a stream has stands in the service config."""
-        metadata = await self._metadata()
         # Not told to wait for a server: it would wait as long.
-        answer = call(request, metadata=metadata)
+        answer = call(request, metadata=await self._metadata())
         try:
             async for one in answer:
                 yield one

@@ -106,9 +106,8 @@ class Calls:
 
     def _stream(self, call: Callable[..., Any], request: Message) -> Iterator[Any]:
         """Return what comes, however long it takes: the time that a stream has stands in the service config."""
-        metadata = self._metadata()
         # Not told to wait for a server: it would wait as long.
-        answer = call(request, metadata=metadata)
+        answer = call(request, metadata=self._metadata())
         try:
             yield from answer
         except grpc.RpcError as error:
