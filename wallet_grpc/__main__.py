@@ -1,8 +1,16 @@
 """``python -m wallet_grpc``."""
 
+import gc
 import sys
 
-from wallet_grpc.process import main
+from wallet_core.stop_signals import stop_event
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stopping = stop_event()
+    # Not before: loading takes a second, in which a signal would end the process with an error.
+    gc.disable()
+    from wallet_grpc.process import main
+
+    gc.freeze()  # what was loaded stays: nobody need look at it again
+    gc.enable()
+    sys.exit(main(sys.argv[1:], stopping))

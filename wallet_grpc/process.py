@@ -1,10 +1,9 @@
 """The server process: ``python -m wallet_grpc [--workers N]``. Settings come from the environment."""
 
 import argparse
-import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from multiprocessing.connection import Connection
@@ -16,6 +15,7 @@ from wallet_core.bootstrap import open_app
 from wallet_core.domain.errors import NotServed, cause_of
 from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, SettingsError, read_settings
+from wallet_core.stop_signals import stop_event
 from wallet_grpc.access import Principal, Scope
 from wallet_grpc.admin import admin_port
 from wallet_grpc.interceptors.auth import Authentication
@@ -33,11 +33,10 @@ _log = structlog.get_logger("wallet.server")
 _ENDING_S = 5.0
 
 
-def main() -> int:
-    """Serve until SIGTERM or SIGINT; then drain and return 0."""
-    stopping = _told_to_stop()
+def main(arguments: Sequence[str], stopping: threading.Event) -> int:
+    """Serve until *stopping* is set; then drain and return 0. Return 1 where it cannot serve, having said why."""
     try:
-        settings = _settings(sys.argv[1:])
+        settings = _settings(arguments)
         require_production(settings)
         set_up_logs(settings.log_level)
         if settings.grpc_workers == 1:
@@ -60,7 +59,7 @@ def main() -> int:
 
 def work(settings: Settings, number: int, port: int, begun: Connection) -> None:
     """Serve as one of several processes on a port, until the supervisor says so or is gone."""
-    stopping = _told_to_stop()
+    stopping = stop_event()
     stop_with_parent(stopping)
     set_up_logs(settings.log_level)
     channelz_port = settings.channelz_port + number if settings.channelz_port is not None else None
@@ -87,18 +86,11 @@ def _metrics(settings: Settings, folder: str | None = None) -> AbstractContextMa
     return metrics_page(settings.admin_host, settings.metrics_port, folder)
 
 
-def _settings(arguments: list[str]) -> Settings:
+def _settings(arguments: Sequence[str]) -> Settings:
     parser = argparse.ArgumentParser(prog="python -m wallet_grpc", description="Serve the wallet service over gRPC.")
     parser.add_argument("--workers", type=int, help="processes on the one port; WALLET_GRPC_WORKERS otherwise")
     workers = parser.parse_args(arguments).workers
     return read_settings() if workers is None else read_settings(grpc_workers=workers)
-
-
-def _told_to_stop() -> threading.Event:
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    return stopping
 
 
 def _cannot_start(error: Exception) -> int:

@@ -16,6 +16,7 @@ from time import monotonic
 
 import structlog
 
+from wallet_core.stop_signals import block_stop_signals
 from wallet_grpc.listening import CannotListen
 
 _log = structlog.get_logger("wallet.supervisor")
@@ -90,6 +91,7 @@ class Supervisor:
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=self.work, args=(number, self.port, theirs), name=f"wallet-grpc-{number}")
         process.start()
+        block_stop_signals()  # again: the first start of a process unblocks them
         theirs.close()
         _log.info("worker started", worker=number, pid=process.pid)
         return Worker(number, process, ours, monotonic())
@@ -97,7 +99,10 @@ class Supervisor:
     def _until_serving(self, worker: Worker) -> None:
         while not self.stopping.is_set():
             if worker.process.sentinel in wait([worker.serving, worker.process.sentinel], _LOOK_EVERY_S):
-                raise WorkerFailed
+                worker.process.join()
+                if worker.process.exitcode != 0:
+                    raise WorkerFailed
+                return  # it was stopped, perhaps before we hear of it, and is replaced if we are not
             if worker.serving.poll():
                 return
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from walletctl.__main__ import cli
+from walletctl.cli import cli
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.e2e.cli import Walletctl
-from walletctl.__main__ import cli
+from walletctl.cli import cli
 
 FA = "موجودی"
 

@@ -12,7 +12,7 @@ from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.process import authentication, credentials, server_limits
 from wallet_grpc.server import serving
-from walletctl.__main__ import cli
+from walletctl.cli import cli
 
 
 def run(*arguments: str, **environment: str) -> Result:

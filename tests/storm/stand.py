@@ -88,7 +88,9 @@ class Process:
         if self._child is None:
             self._said_before = self._log.stat().st_size if self._starts else 0
             command = [sys.executable, "-m", *self._arguments(self._starts)]
-            self._child = spawn(command, death_signal=signal.SIGKILL, extra_env=self._env, log=self._log)
+            self._child = spawn(
+                command, death_signal=signal.SIGKILL, extra_env=self._env, log=self._log, takes_stop_signals=True
+            )
             self._starts += 1
         else:
             self._child.send_signal(signal.SIGCONT)

@@ -29,7 +29,8 @@ class Served:
 
 def start(log: Path, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start ``python -m wallet_grpc`` with these settings, its error output in *log*."""
-    return spawn([sys.executable, "-m", "wallet_grpc"], death_signal=signal.SIGKILL, extra_env=settings, log=log)
+    command = [sys.executable, "-m", "wallet_grpc"]
+    return spawn(command, death_signal=signal.SIGKILL, extra_env=settings, log=log, takes_stop_signals=True)
 
 
 def events(log: Path) -> list[dict[str, object]]:

@@ -14,7 +14,8 @@ from walletctl.local.child import spawn
 def process(arguments: Sequence[str], *, env: Mapping[str, object], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``python`` with *arguments*; at the end it is killed if it still lives."""
     variables = {name: str(value) for name, value in env.items()}
-    child = spawn([sys.executable, *arguments], death_signal=signal.SIGKILL, extra_env=variables, log=log)
+    command = [sys.executable, *arguments]
+    child = spawn(command, death_signal=signal.SIGKILL, extra_env=variables, log=log, takes_stop_signals=True)
     try:
         yield child
     finally:

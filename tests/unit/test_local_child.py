@@ -86,7 +86,7 @@ def test_parent_gone_before_the_shim_looks_starts_nothing(tmp_path: Path) -> Non
     code = f"open({str(output)!r}, 'w')"
     stranger = os.getppid()
     late = subprocess.run(
-        shim.command(stranger, signal.SIGTERM, shim.SAME, None, python(code)), stdin=subprocess.DEVNULL, check=False
+        shim.command(stranger, signal.SIGTERM, shim.SAME, python(code)), stdin=subprocess.DEVNULL, check=False
     )
     assert (late.returncode, output.exists()) == (1, False)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from wallet_core.domain.errors import DatabaseUnavailable
@@ -435,6 +435,7 @@ _CHECKS = {
         """,
     ),
 }
+_ALL_CHECKS = text("SELECT " + ", ".join(f"({query})" for _, query in _CHECKS.values()))
 
 
 def verify(engine: Engine) -> list[Check]:
@@ -445,8 +446,12 @@ def verify(engine: Engine) -> list[Check]:
     try:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as tx:
             tx.execute(text("SET LOCAL statement_timeout = 0"))
-            return [
-                Check(name, meaning, tx.execute(text(query)).scalar_one()) for name, (meaning, query) in _CHECKS.items()
-            ]
+            return checks(tx)
     except DBAPIError as error:
         raise DatabaseUnavailable from error.orig
+
+
+def checks(tx: Connection) -> list[Check]:
+    """Return every check as a transaction sees the books."""
+    broken = tx.execute(_ALL_CHECKS).one()
+    return [Check(name, meaning, count) for (name, (meaning, _)), count in zip(_CHECKS.items(), broken, strict=True)]

@@ -1,15 +1,16 @@
 """The commands ``walletctl up``, ``demo``, ``migrate``, ``seed`` and ``verify``."""
 
-import signal
-import threading
+from contextlib import suppress
+from pathlib import Path
 
 import typer
 from rich.markup import escape
 
+from wallet_core.stop_signals import stop_event
 from wallet_grpc.client import CallFailed, WalletClient
 from walletctl import demo as demo_story
 from walletctl.context import Context, Trouble, explained
-from walletctl.local.service import Ports, local_service
+from walletctl.local.service import LocalService, Ports, StoppedAtStart, local_service
 from walletctl.options import Json
 from walletctl.output import Column, out, show, table
 from walletctl.seed import seed as sow
@@ -30,24 +31,16 @@ def up(
 ) -> None:
     """Start everything on this machine and keep it running; Ctrl-C stops it."""
     app: Context = context.obj
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_event()
+    ports = Ports(grpc=port, bank=bank_port)
+    dead = None
     with explained(), out.status("starting") as status:
-        ports = Ports(grpc=port, bank=bank_port)
-
-        def tell(what: str) -> None:
-            status.update(what)
-
-        with local_service(app.state, ports=ports, bank_fail_rate=bank_fail_rate, tell=tell) as service:
+        starting = local_service(
+            app.state, ports=ports, bank_fail_rate=bank_fail_rate, tell=status.update, stopping=stopping
+        )
+        with suppress(StoppedAtStart), starting as service:
             status.stop()
-            out.print(f"gRPC      [bold]{service.running.target}[/]  (try: walletctl wallet list)")
-            out.print(f"bank      {service.running.bank_url}")
-            out.print(f"database  {service.running.database_url}")
-            out.print(f"logs      {app.state / 'logs'}")
-            out.print(f"seeded    {_seeded(service.running.target)}")
-            out.print("Ctrl-C stops all of it.")
-            dead = None
+            _show_running(service, app.state)
             while dead is None and not stopping.wait(0.2):
                 dead = service.dead()
             status.start()
@@ -57,6 +50,15 @@ def up(
                 f"{app.state / 'logs' / dead}.log, then run `make up` again"
             )
     out.print("stopped")
+
+
+def _show_running(service: LocalService, state: Path) -> None:
+    out.print(f"gRPC      [bold]{service.running.target}[/]  (try: walletctl wallet list)")
+    out.print(f"bank      {service.running.bank_url}")
+    out.print(f"database  {service.running.database_url}")
+    out.print(f"logs      {state / 'logs'}")
+    out.print(f"seeded    {_seeded(service.running.target)}")
+    out.print("Ctrl-C stops all of it.")
 
 
 def _seeded(target: str) -> str:

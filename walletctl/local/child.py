@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ def spawn(  # noqa: PLR0913 — what a process is started with; all but the firs
     log: Path | None = None,
     cwd: Path | None = None,
     unprivileged: bool = False,
+    takes_stop_signals: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start *argv* in a session of its own; on Linux it is sent *death_signal* when we die, even by SIGKILL.
 
@@ -30,17 +32,27 @@ def spawn(  # noqa: PLR0913 — what a process is started with; all but the firs
 
     *env* replaces our environment and *extra_env* adds to it; neither shows in the process list. Output is appended to
     *log*, or goes where ours goes; input is empty. *unprivileged* runs it as a user PostgreSQL agrees to be; files made
-    for it may have to be given to that user (see ``identity``).
+    for it may have to be given to that user (see ``identity``). A program that *takes_stop_signals* gets SIGTERM and
+    SIGINT blocked: one that comes while it is starting waits until it takes it, as ``wallet_core.stop_signals`` does.
 
     Raises FileNotFoundError when there is no such program, NoUnprivilegedUser when there is no such user. A program
     that is there but cannot be run shows as exit code 127 with the reason on its error output.
     """
     identity = unprivileged_identity().argument if unprivileged else shim.SAME
-    command = shim.command(os.getpid(), death_signal, identity, cwd, [_program(argv[0], env), *argv[1:]])
+    stop_signals = shim.BLOCKED if takes_stop_signals else shim.OPEN
+    program = [_program(argv[0], env), *argv[1:]]
+    command = shim.command(os.getpid(), death_signal, identity, program, directory=cwd, stop_signals=stop_signals)
     with ExitStack() as opened:
         output = None if log is None else opened.enter_context(log.open("ab"))
         variables = opened.enter_context(_variables(extra_env or {}))
-        return subprocess.Popen(command, env=env, stdin=variables, stdout=output, stderr=output, start_new_session=True)
+        # The child begins with what this thread blocks.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, shim.STOP_SIGNALS if takes_stop_signals else ())
+        try:
+            return subprocess.Popen(
+                command, env=env, stdin=variables, stdout=output, stderr=output, start_new_session=True
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _program(name: str, env: Mapping[str, str] | None) -> str:

@@ -67,5 +67,5 @@ def _accounts() -> list[Identity]:
 
 
 def _works(identity: Identity) -> bool:
-    tried = shim.command(os.getpid(), 0, identity.argument, None, ())
+    tried = shim.command(os.getpid(), 0, identity.argument, ())
     return subprocess.run(tried, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -47,6 +48,10 @@ class Ports:
 FREE_PORTS = Ports(grpc=0, bank=0)
 
 
+class StoppedAtStart(Exception):
+    """A signal asked to stop before everything was running; what had been started is stopped again."""
+
+
 class LocalService:
     """The running service and the processes it is made of."""
 
@@ -61,12 +66,19 @@ class LocalService:
 
 @contextmanager
 def local_service(
-    state: Path, *, ports: Ports, bank_fail_rate: float, tell: Callable[[str], None]
+    state: Path,
+    *,
+    ports: Ports,
+    bank_fail_rate: float,
+    tell: Callable[[str], None],
+    stopping: threading.Event | None = None,
 ) -> Iterator[LocalService]:
     """Start everything, each part once the one before is ready; stop it in the opposite order.
 
-    *tell* is told what is being done. Raises ``CannotStart``, whose text says which part failed and why.
+    *tell* is called with what is being done. Raises ``CannotStart``, whose text says which part failed and why, and
+    ``StoppedAtStart`` where *stopping* is set before everything runs.
     """
+    stopping = stopping or threading.Event()
     with ExitStack() as stack:
         tell("starting PostgreSQL")
         postgres = LocalPostgres(state)
@@ -81,11 +93,13 @@ def local_service(
         processes: dict[str, subprocess.Popen[bytes]] = {}
 
         def start(name: str, module: str, *arguments: str, env: Mapping[str, str], ready: str) -> re.Match[str]:
+            if stopping.is_set():
+                raise StoppedAtStart
             tell(f"starting the {name}")
             process, log = _start(logs / f"{name}.log", module, *arguments, env=env)
             processes[name] = process
             stack.callback(_stop, process)
-            return _await_ready(name, process, log, ready)
+            return _await_ready(name, process, log, ready, stopping)
 
         bank_url = start(
             "bank",
@@ -136,17 +150,21 @@ def _lives(pid: int) -> bool:
 def _start(log: Path, module: str, *arguments: str, env: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], Path]:
     log.write_bytes(b"")
     command = [sys.executable, "-m", module, *arguments]
-    return spawn(command, death_signal=signal.SIGTERM, extra_env=env, log=log), log
+    return spawn(command, death_signal=signal.SIGTERM, extra_env=env, log=log, takes_stop_signals=True), log
 
 
-def _await_ready(name: str, process: subprocess.Popen[bytes], log: Path, ready: str) -> re.Match[str]:
+def _await_ready(
+    name: str, process: subprocess.Popen[bytes], log: Path, ready: str, stopping: threading.Event
+) -> re.Match[str]:
     """Wait for the line by which a process says that it is ready."""
 
     def said() -> re.Match[str] | None:
         return re.search(ready, log.read_text(errors="replace"))
 
-    wait_until(lambda: said() is not None or process.poll() is not None, timeout_s=_READY_S)
+    wait_until(lambda: said() is not None or process.poll() is not None or stopping.is_set(), timeout_s=_READY_S)
     found = said()
+    if found is None and stopping.is_set():
+        raise StoppedAtStart
     if found is None:
         raise StartFailed(f"the {name} did not start; the end of {log}:\n{log_tail(log)}")
     return found

@@ -4,9 +4,10 @@ Between fork and exec only a few system calls are safe in a process that has thr
 Instead the child starts as this file, run by path in an interpreter without ``site`` (about 20 ms), prepares itself at
 leisure, and becomes the program it was meant to be, under the same process id:
 
-    python -I -S shim.py PARENT_PID DEATH_SIGNAL IDENTITY DIRECTORY [PROGRAM ARGUMENT…]
+    python -I -S shim.py PARENT_PID DEATH_SIGNAL STOP_SIGNALS IDENTITY DIRECTORY [PROGRAM ARGUMENT…]
 
-IDENTITY is ``same``, ``namespace:UID`` (a user namespace in which we are UID) or ``account:UID:GID``; an empty
+STOP_SIGNALS is ``blocked`` (SIGTERM and SIGINT stay pending until the program takes them) or ``open``; IDENTITY is
+``same``, ``namespace:UID`` (a user namespace in which we are UID) or ``account:UID:GID``; an empty
 DIRECTORY is the current one; without a program it only tries the identity. Extra variables are read from standard
 input as NAME=VALUE, each ended by a zero byte, because arguments can be read by everybody. Standard library only.
 """
@@ -19,22 +20,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SAME = "same"
+BLOCKED, OPEN = "blocked", "open"
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWUSER = 0x10000000
 _EXIT_CANNOT_RUN = 127
 
 
-def command(parent: int, death_signal: int, identity: str, directory: Path | None, argv: Sequence[str]) -> list[str]:
+def command(  # noqa: PLR0913  # the last two by name
+    parent: int,
+    death_signal: int,
+    identity: str,
+    argv: Sequence[str],
+    *,
+    directory: Path | None = None,
+    stop_signals: str = OPEN,
+) -> list[str]:
     """Return the command line that starts this file so that it becomes *argv*."""
     shim = [sys.executable, "-I", "-S", str(Path(__file__).resolve())]
-    return [*shim, str(parent), str(int(death_signal)), identity, str(directory or ""), *argv]
+    return [*shim, str(parent), str(int(death_signal)), stop_signals, identity, str(directory or ""), *argv]
 
 
-def main(parent: str, death_signal: str, identity: str, directory: str, *argv: str) -> int:
+def main(parent: str, death_signal: str, stop_signals: str, identity: str, directory: str, *argv: str) -> int:
     """Become *argv*; return an exit code only when that failed or there was nothing to become."""
     try:
-        _restore_signals()
+        _restore_signals(STOP_SIGNALS if stop_signals == BLOCKED else frozenset())
         _take_variables()
         _become(identity)
         # After the change of identity, which would clear it.
@@ -58,11 +69,11 @@ def _advice(identity: str) -> str:
     )
 
 
-def _restore_signals() -> None:
+def _restore_signals(blocked: frozenset[signal.Signals]) -> None:
     """Undo what the interpreter and our parent did to signals: both would outlast the exec."""
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _take_variables() -> None:
