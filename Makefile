@@ -21,8 +21,7 @@ up: .venv/ready ## Start everything and keep it running; Ctrl-C stops it
 	@$(BIN)/walletctl up
 
 test: .venv/ready ## Run all tests on a PostgreSQL of our own
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not alone and not long"
-	@$(BIN)/python -m pytest -q -m "alone and not long"
+	@$(BIN)/python -m tests.run
 
 check: .venv/ready lint types contracts protos-fresh test ## The one gate: everything that CI runs
 

@@ -4,10 +4,12 @@ Tests that start processes take a database of their own (``own_database``). Ever
 ``verify``: the books must be right whatever the test did.
 """
 
+import gc
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,14 +19,13 @@ from sqlalchemy import create_engine, make_url
 
 from bank_stub.server import BankServer, running_bank
 from tests.support.database import KEPT, Cluster, Database, close_kept
-from wallet_core.bootstrap import open_app
+from tests.support.kept import Kept
+from tests.support.start_up import StartUp
 from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, read_settings
 from wallet_core.storage.verify import verify
 from wallet_core.usecases.app import App
 from wallet_grpc.client import WalletClient
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
 from walletctl.local.postgres import LocalPostgres
 
 # Everything waits in fractions of a second here, in the proportions of production.
@@ -32,7 +33,7 @@ FAST: dict[str, object] = {
     "log_level": "ERROR",
     "grpc_port": 0,
     "grpc_threads": 64,
-    "health_interval_s": 0.1,
+    "health_interval_s": 0.2,
     "lock_timeout_s": 0.3,
     "bank_call_deadline_s": 0.5,
     "bank_calls_per_s": 100_000,
@@ -115,9 +116,20 @@ def audit(worker_database: Database) -> Iterator[Callable[[], list[str]]]:
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def kept(worker_database: Database) -> Iterator[Kept]:
+    """Return the core and the server that stay open from test to test."""
+    del worker_database  # which is there for longer
+    kept = Kept()
+    yield kept
+    kept.close()
+
+
 @pytest.fixture
-def database(worker_database: Database) -> Database:
+def database(worker_database: Database, kept: Kept, request: pytest.FixtureRequest) -> Database:
     """Return an empty database that is migrated; other tests of this worker use it after this one."""
+    if "app" not in request.fixturenames or request.node.get_closest_marker("own_app"):
+        kept.close()  # nobody else has a connection to it
     worker_database.clean()
     return worker_database
 
@@ -147,25 +159,30 @@ def bank() -> Iterator[BankServer]:
 @pytest.fixture
 def settings(database: Database, request: pytest.FixtureRequest) -> Settings:
     """Return fast settings for the worker's database; a test's ``bank``, if it has one, is the bank."""
-    overrides = dict(FAST, database_url=database.url)
-    if "bank" in request.fixturenames:
-        overrides["bank_url"] = request.getfixturevalue("bank").url
-    return read_settings(**overrides)
+    bank_url = request.getfixturevalue("bank").url if "bank" in request.fixturenames else None
+    return _settings(database.url, bank_url)
+
+
+@cache
+def _settings(database_url: str, bank_url: str | None) -> Settings:
+    return read_settings(**FAST, database_url=database_url, **({"bank_url": bank_url} if bank_url else {}))
 
 
 @pytest.fixture
-def app(settings: Settings, audit: Callable[[], list[str]]) -> Iterator[App]:
+def app(
+    kept: Kept, settings: Settings, audit: Callable[[], list[str]], request: pytest.FixtureRequest
+) -> Iterator[App]:
     """Return the core on the worker's database; the books are verified at the end."""
-    with open_app(settings, name="tests") as app:
-        yield app
+    yield kept.app(request.module.__name__, settings)
+    kept.settle()
     assert audit() == []
 
 
 @pytest.fixture
-def server(app: App, settings: Settings) -> Iterator[str]:
+def server(app: App, settings: Settings, kept: Kept) -> str:
     """Serve ``app`` in this process; return its address."""
-    with serving(app, server_limits(settings)) as port:
-        yield f"127.0.0.1:{port}"
+    del app
+    return kept.server(settings)
 
 
 @pytest.fixture
@@ -173,6 +190,18 @@ def client(server: str) -> Iterator[WalletClient]:
     """Return a client of ``server``."""
     with WalletClient(server) as client:
         yield client
+
+
+@pytest.fixture
+def start_up(monkeypatch: pytest.MonkeyPatch) -> StartUp:
+    """Return what calls the main function of a process that is expected to refuse its start."""
+    return StartUp(monkeypatch)
+
+
+def pytest_collection_finish() -> None:
+    """Take what was loaded out of the garbage collector's sight: it stays, and there is much of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.documents.samples import PERSIAN, RECEIPT, lines_of, opened, seen_on, text_of
+from tests.support.toolchain import often
 from wallet_core.documents.pdf import PdfDocuments
 from wallet_core.documents.words import title
 from wallet_core.domain.money import INT64_MAX, Money
@@ -257,7 +258,7 @@ def test_persian_description_is_found_in_the_text(language: Language) -> None:
         assert word in text
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=often(15), deadline=None)
 @given(
     description=st.text(st.characters(), max_size=256),
     external_reference=st.text(

@@ -14,8 +14,6 @@ from tests.support.payouts import bank_key, schedule
 from wallet_core.domain.order import OrderState
 from wallet_grpc.client import CallFailed, WalletClient
 
-pytestmark = pytest.mark.alone
-
 RIGHT = ("scheduler",)
 AHEAD = ("tests.support.clock_off", "300", *RIGHT)
 BEHIND = ("tests.support.clock_off", "-300", *RIGHT)

@@ -14,6 +14,7 @@ from tests.support.asking import Asking, meanwhile
 from tests.support.long_history import BEGAN, history, write_history
 from tests.support.one_of_each import LATER
 from tests.support.requests import money, stamp
+from tests.support.toolchain import often
 
 US = timedelta(microseconds=1)
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -32,7 +33,7 @@ def test_a_balance_of_the_past_is_a_replay_of_the_entries(asking: Asking, owner:
     write_history(owner, 1003)
     written = {wallet: history(owner, wallet) for wallet in ("alice", "bob", "system:external:USD")}
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=often(40), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(sorted(written)), st.integers(-2, 672) | st.sampled_from([-(10**15), 10**13]))
     def is_the_sum(wallet: str, offset: int) -> None:
         as_of = BEGAN + offset * US

@@ -32,6 +32,7 @@ from tests.support.requests import (
     new_id,
 )
 from tests.support.together import together
+from tests.support.toolchain import often
 from wallet_core.usecases.app import App
 
 EARNER = "system:commission:USD"
@@ -320,7 +321,7 @@ TERMS = st.fixed_dictionaries(
 
 @given(terms=TERMS, amount=st.one_of(st.integers(1, 10_000), st.integers(1, 10**12)), spare=st.integers(-1, 1))
 @settings(
-    max_examples=25,
+    max_examples=often(25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

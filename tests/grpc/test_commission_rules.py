@@ -210,7 +210,7 @@ def test_a_rule_applies_from_its_start_until_its_end_and_not_a_transfer_longer(
     """Looked at is when the money moved: no transfer before the start or from the end on carries it."""
 
     now = asking.transfer(*ends, 1).execute_time
-    request = with_rule(start_time=later(now, SECOND // 4), end_time=later(now, SECOND // 3))
+    request = with_rule(start_time=later(now, SECOND // 2), end_time=later(now, SECOND * 5 // 4))
     rule: pb.CommissionRule = asking.ok(request).rule
     assert asking.cost(*ends, 100) == ("", 0)
 

@@ -24,6 +24,7 @@ from bank_stub.server import BankServer
 from tests.support.asking import Asking, all_pages, written
 from tests.support.long_history import BEGAN, STEP, write_history
 from tests.support.one_of_each import one_of_each
+from tests.support.toolchain import often
 from wallet_core.domain import lists
 from wallet_core.storage.pages import STRETCH
 from wallet_core.usecases.app import App
@@ -353,7 +354,7 @@ def test_a_range_of_times_is_exact_to_the_microsecond_at_both_ends(asking: Askin
     offsets = st.integers(-3, 63)
     zones = st.sampled_from(["Z", "+00:00", "+03:30", "-11:00"])
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=often(40), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(st.sampled_from(list(ORDER)), offsets, zones), min_size=1, max_size=3), st.booleans())
     def finds_them(ends: list[tuple[str, int, str]], of_a_type: bool) -> None:  # noqa: FBT001  # drawn
         parts, wanted = [], dict(times)

@@ -19,6 +19,7 @@ from tests.support.fuzz_trial import METHODS, Listening, Trial
 from tests.support.fuzzing import Chance, collection_of, message_of
 from tests.support.issuer import Issuer, bearer
 from tests.support.one_of_each import one_of_each
+from tests.support.toolchain import often
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.access import Scope
@@ -93,13 +94,13 @@ def test_bytes_are_refused_by_name_or_are_a_request(trial: Trial, chance: Chance
 
     for path, method in METHODS.items():
         for _ in range(rounds):
-            for _ in range(6):
+            for _ in range(often(6)):
                 trial.send(path, chance.noise())
-            for _ in range(12):
+            for _ in range(often(12)):
                 trial.send(path, chance.mutated(chance.valid(method.input_type).SerializeToString()))
         trial.read_nothing_into()
 
-    enough(trial, 18 * rounds)
+    enough(trial, often(18) * rounds)
 
 
 @OFTEN
@@ -110,14 +111,14 @@ def test_fields_of_any_value_are_refused_by_name_or_obeyed(trial: Trial, chance:
         for _ in range(rounds):
             for _ in range(5):
                 trial.send(path, chance.wire(chance.valid(method.input_type)))
-            for _ in range(15):
+            for _ in range(often(15)):
                 trial.send(path, chance.wire(chance.spoilt(method.input_type)))
-            for _ in range(5):
+            for _ in range(often(5)):
                 trial.send(path, chance.wire(chance.odd(method.input_type)))
         trial.read_nothing_into()
 
-    enough(trial, 25 * rounds)
-    assert [path for path in METHODS if trial.decided[path] < 5 * rounds] == []
+    enough(trial, (5 + often(15) + often(5)) * rounds)
+    assert [path for path in METHODS if trial.decided[path] < often(5) * rounds] == []
 
 
 @pytest.fixture
@@ -139,11 +140,11 @@ def test_a_caller_with_one_owner_is_answered_as_well(confined: Trial, chance: Ch
         for _ in range(rounds):
             for _ in range(4):
                 confined.send(path, chance.wire(chance.valid(method.input_type)))
-            for _ in range(6):
+            for _ in range(often(6)):
                 confined.send(path, chance.wire(chance.spoilt(method.input_type)))
         confined.read_nothing_into()
 
-    enough(confined, 10 * rounds)
+    enough(confined, (4 + often(6)) * rounds)
 
 
 def first_page(trial: Trial, chance: Chance, path: str) -> Any:  # noqa: ANN401  # any list request

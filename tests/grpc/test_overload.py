@@ -71,9 +71,9 @@ def fill_up(pool: ThreadPoolExecutor, wire: Wire) -> tuple[list[Future[Answer]],
     return [one for one in asked if not one.done()], [one.result() for one in asked if one.done()]
 
 
-def ask_for_nothing(wire: Wire) -> Answer:
+def ask_for_nothing(wire: Wire, timeout_s: float = 0.5) -> Answer:
     """Read a wallet, but do not wait long for it."""
-    return wire.call("WalletService/GetWallet", wallet_pb.GetWalletRequest(name=ALICE), timeout_s=0.5)
+    return wire.call("WalletService/GetWallet", wallet_pb.GetWalletRequest(name=ALICE), timeout_s=timeout_s)
 
 
 def test_what_would_wait_too_long_is_turned_away_at_once_and_the_rest_is_done(target: str, settings: Settings) -> None:
@@ -171,10 +171,13 @@ def test_callers_that_leave_make_room_for_others(target: str, settings: Settings
             impatient = [
                 pool.submit(asking.call, "TransactionService/Deposit", a_deposit(), timeout_s=0.5) for _ in range(TAKEN)
             ]
-            assert {future.result(30).code for future in impatient} == {"DEADLINE_EXCEEDED"}
+            codes = {future.result(30).code for future in impatient}
+        # On a busy machine one may be so late that its place is taken, and is rejected at once.
+        assert "DEADLINE_EXCEEDED" in codes
+        assert codes <= {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
         assert wait_until(lambda: ask_for_nothing(asking).code == "OK", timeout_s=10)
         for _ in range(3 * TAKEN):
-            assert ask_for_nothing(asking).code == "OK"
+            assert ask_for_nothing(asking, timeout_s=20).code == "OK"
 
 
 def test_a_caller_that_runs_wild_is_held_back_and_the_others_are_not(

@@ -23,13 +23,14 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from tests.support.callers import balance, count, open_funded, refusal, served, usd
 from tests.support.database import Cluster, Database, cut_all_others
 from tests.support.loaded_server import Load, server_process, start
+from tests.support.start_up import StartUp
 from tests.support.toolchain import installed
 from tests.support.wire import Wire
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
 from wallet_grpc.client import WalletClient
 from wallet_grpc.descriptors import SERVICES
-from wallet_grpc.process import server_limits
+from wallet_grpc.process import main, server_limits
 from wallet_grpc.server import serving
 from walletctl.local.waiting import wait_until
 
@@ -245,51 +246,55 @@ def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Data
     ("settings", "said"),
     [
         ({}, "WALLET_DATABASE_URL is not set"),
-        ({"WALLET_DATABASE_URL": "nonsense"}, "WALLET_DATABASE_URL"),
-        ({"WALLET_DATABASE_URL": "postgresql://u:hidden@127.0.0.1:1/x", "WALLET_DATABASE_WAIT_S": "0.3"}, "database"),
-        ({"WALLET_POOL_SIZE": "many"}, "WALLET_POOL_SIZE"),
+        ({"database_url": "nonsense"}, "WALLET_DATABASE_URL"),
+        ({"database_url": "postgresql://u:hidden@127.0.0.1:1/x", "database_wait_s": 0.3}, "database"),
+        ({"pool_size": "many"}, "WALLET_POOL_SIZE"),
     ],
     ids=["no_url", "no_such_url", "no_database", "no_number"],
 )
-def test_a_server_that_cannot_start_says_why(tmp_path: Path, settings: dict[str, str], said: str) -> None:
+def test_a_server_that_cannot_start_says_why(start_up: StartUp, settings: dict[str, object], said: str) -> None:
     """O2: exit code 1, a line that names what to mend, no traceback, no password."""
 
-    process = start(tmp_path / "log", settings)
+    ended = start_up(main, **settings)
 
-    assert process.wait(20) == 1
-    told = (tmp_path / "log").read_text()
-    assert told.startswith("wallet-grpc cannot start: ")
-    assert said in told
-    assert "Traceback" not in told
-    assert "hidden" not in told
+    assert ended.code == 1
+    assert ended.error_output.startswith("wallet-grpc cannot start: ")
+    assert said in ended.error_output
+    assert "Traceback" not in ended.error_output
+    assert "hidden" not in ended.error_output
 
 
-def test_a_server_whose_port_is_taken_says_so(server: str, own_database: Database, tmp_path: Path) -> None:
+def test_the_process_of_a_server_that_cannot_start_ends_with_1(tmp_path: Path) -> None:
+    """What its main function says and returns is what the process says and ends with."""
+
+    process = start(tmp_path / "log", {})
+
+    assert process.wait(30) == 1
+    assert (tmp_path / "log").read_text().startswith("wallet-grpc cannot start: WALLET_DATABASE_URL is not set")
+
+
+def test_a_server_whose_port_is_taken_says_so(server: str, own_database: Database, start_up: StartUp) -> None:
     """Two servers on one port must be asked for: the second one ends with a line that names the port."""
 
     port = server.rpartition(":")[2]
-    process = start(tmp_path / "log", {"WALLET_DATABASE_URL": own_database.url, "WALLET_GRPC_PORT": port})
-    try:
-        assert process.wait(20) == 1
-    finally:
-        process.kill()
-        process.wait(10)
-    told = (tmp_path / "log").read_text().splitlines()
-    assert "Traceback" not in "".join(told)
-    assert "wallet-grpc cannot start: " in told[-1]
-    assert port in told[-1]
+    ended = start_up(main, database_url=own_database.url, grpc_port=port)
+
+    assert ended.code == 1
+    (told,) = ended.error_output.splitlines()
+    assert "wallet-grpc cannot start: " in told
+    assert port in told
 
 
 def test_a_server_waiting_for_its_database_stops_when_told(tmp_path: Path) -> None:
     """SIGTERM while the database is not there yet: nobody waits out the half minute that a start may take."""
 
     url = "postgresql://u@127.0.0.1:1/x"
-    process = start(tmp_path / "log", {"WALLET_DATABASE_URL": url, "WALLET_DATABASE_WAIT_S": "6"})
+    process = start(tmp_path / "log", {"WALLET_DATABASE_URL": url, "WALLET_DATABASE_WAIT_S": "60"})
     try:
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1.5)
+            process.wait(2.5)
         process.send_signal(signal.SIGTERM)
-        process.wait(2)
+        assert process.wait(20) == 0
     finally:
         process.kill()
         process.wait(10)

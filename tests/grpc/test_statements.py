@@ -20,6 +20,7 @@ from tests.support.gathering import waiting_backends
 from tests.support.long_history import BEGAN, Line, history, write_history
 from tests.support.one_of_each import one_of_each
 from tests.support.requests import money, stamp
+from tests.support.toolchain import often
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
@@ -96,7 +97,7 @@ def test_a_statement_says_what_a_replay_of_the_entries_says(asking: Asking, owne
     written = {wallet: history(owner, wallet) for wallet in ("alice", "bob", "system:external:USD")}
     instants = st.integers(-3, 2140).map(lambda offset: BEGAN + offset * US) | st.sampled_from([FIRST, LAST - US])
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=often(25), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(sorted(written)), instants, instants, st.sampled_from([1, 7, 600]))
     def says_it(wallet: str, start: datetime, end: datetime, size: int) -> None:
         start, end = min(start, end), max(start, end)

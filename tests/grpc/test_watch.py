@@ -36,6 +36,9 @@ from wallet_grpc.server import serving
 from wallet_grpc.servicers.watches import Watch
 from walletctl.local.waiting import wait_until
 
+# A server keeps the end of the journal at hand.
+pytestmark = pytest.mark.own_app
+
 EVENT = pb.Event
 NOTHING: Any = None
 

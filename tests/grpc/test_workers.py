@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,12 @@ from tests.support.callers import balance, open_funded, usd
 from tests.support.database import Database
 from tests.support.ports import free_ports
 from tests.support.processes import environment, process
+from tests.support.start_up import StartUp
 from wallet_grpc.admin import admin_port
 from wallet_grpc.client import CallFailed, WalletClient
 from wallet_grpc.listening import CannotListen
+from wallet_grpc.process import main
+from wallet_grpc.supervisor import held_port
 from walletctl.local.waiting import wait_until
 
 WORKERS = 2
@@ -36,6 +39,8 @@ class Server:
 
     process: subprocess.Popen[bytes]
     log: Path
+    metrics: int = 0
+    channelz: Sequence[int] = ()
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """Return the lines that tell of this."""
@@ -70,8 +75,12 @@ def started(log: Path, **settings: object) -> Iterator[Server]:
 
 @pytest.fixture
 def server(own_database: Database, tmp_path: Path) -> Iterator[Server]:
-    """Start them without anything else."""
-    with started(tmp_path / "log", database_url=own_database.url) as server:
+    """Start them with a page of metrics, and channelz of each on a port of its own."""
+    metrics, *channelz = free_ports(1 + WORKERS)
+    with started(
+        tmp_path / "log", database_url=own_database.url, metrics_port=metrics, channelz_port=channelz[0]
+    ) as server:
+        server.metrics, server.channelz = metrics, channelz
         yield server
 
 
@@ -90,42 +99,6 @@ def call_from_many(target: str, calls: int) -> None:
             client.deposit("wallets/alice", usd(1))
 
 
-def test_connections_are_spread_and_sigterm_ends_all(server: Server) -> None:
-    """Every process starts, health says SERVING, and nothing is left behind."""
-
-    with WalletClient(server.target) as client:
-        assert client.is_serving(5)
-        open_funded(client, alice=0)
-        call_from_many(server.target, 20)
-        assert balance(client, "alice") == 20
-    pids = server.pids
-    assert len(set(pids)) == WORKERS
-    assert all(map(is_alive, pids))
-    server.process.send_signal(signal.SIGTERM)
-
-    assert server.process.wait(30) == 0, server.log.read_text()
-    assert not any(map(is_alive, pids))
-    assert len(server.told("drained")) == WORKERS
-
-
-def test_one_that_is_killed_is_replaced_and_no_call_is_lost(server: Server) -> None:
-    """Our client asks again; what it was told is in the books, once."""
-
-    with WalletClient(server.target) as client:
-        open_funded(client, alice=0)
-    killed = server.pids[0]
-    for round_ in range(1, 4):
-        os.kill(killed, signal.SIGKILL)
-        call_from_many(server.target, 10)
-        server.until_told("worker died", round_)
-        killed = server.until_told("worker started", WORKERS + round_)[-1]["pid"]
-
-    with WalletClient(server.target) as client:
-        assert balance(client, "alice") == 30
-    assert wait_until(lambda: sum(map(is_alive, server.pids)) == WORKERS, timeout_s=10)
-    assert [line["code"] for line in server.told("worker died")] == [-signal.SIGKILL] * 3
-
-
 def counted(port: int, name: str, **labels: str) -> float:
     """Return a sum from the page of metrics, of all lines with these labels."""
     page = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, verify=False).raise_for_status().text
@@ -141,43 +114,71 @@ def calls_seen(port: int) -> int:
         return max(int(server.data.calls_started) for server in answer.server)
 
 
-def test_one_page_counts_the_calls_of_all_processes_also_of_dead_ones(own_database: Database, tmp_path: Path) -> None:
-    """Each process shows its own sockets and calls by channelz, on a port of its own."""
+def test_connections_are_spread_one_page_counts_all_and_sigterm_ends_all(server: Server) -> None:
+    """Every process starts and shows its own sockets and calls by channelz; nothing is left behind."""
 
-    metrics, first, second = free_ports(3)
-    ports = {"metrics_port": metrics, "channelz_port": first}
-    with started(tmp_path / "log", database_url=own_database.url, **ports) as server:
-        with WalletClient(server.target) as client:
-            open_funded(client, alice=0, bob=0)
-            with pytest.raises(CallFailed):
-                client.transfer("wallets/alice", "wallets/bob", usd(1))
+    with WalletClient(server.target) as client:
+        assert client.is_serving(5)
+        open_funded(client, alice=0, bob=0)
+        with pytest.raises(CallFailed):
+            client.transfer("wallets/alice", "wallets/bob", usd(1))
         call_from_many(server.target, 20)
-        seen = [calls_seen(port) for port in (first, second)]
-        os.kill(server.pids[0], signal.SIGKILL)
-        server.until_told("worker started", WORKERS + 1)
-        call_from_many(server.target, 20)
-        assert counted(metrics, "grpc_server_handled_total", grpc_method="Deposit", grpc_code="OK") == 40
-        assert counted(metrics, "grpc_server_handling_seconds_count", grpc_method="Deposit") == 40
-        assert counted(metrics, "wallet_refusals_total", reason="INSUFFICIENT_FUNDS") == 1
-        assert counted(metrics, "wallet_calls_under_way") == counted(metrics, "wallet_calls_waiting") == 0
-        with WalletClient(server.target) as client:
-            assert balance(client, "alice") == 40
+        assert balance(client, "alice") == 20
+    seen = [calls_seen(port) for port in server.channelz]
     assert sum(seen) >= 22
     assert all(seen)
+    assert counted(server.metrics, "wallet_refusals_total", reason="INSUFFICIENT_FUNDS") == 1
+    assert counted(server.metrics, "wallet_calls_under_way") == counted(server.metrics, "wallet_calls_waiting") == 0
+    pids = server.pids
+    assert len(set(pids)) == WORKERS
+    assert all(map(is_alive, pids))
+    server.process.send_signal(signal.SIGTERM)
+
+    assert server.process.wait(30) == 0, server.log.read_text()
+    assert not any(map(is_alive, pids))
+    assert len(server.told("drained")) == WORKERS
+
+
+def test_one_that_is_killed_is_replaced_and_counted_and_none_outlives_a_supervisor_that_is_killed(
+    server: Server,
+) -> None:
+    """Our client asks again; what it was told is in the books, once, and so is the page, also of dead processes."""
+
+    with WalletClient(server.target) as client:
+        open_funded(client, alice=0)
+    call_from_many(server.target, 10)
+    killed = server.pids[0]
+    for round_ in range(1, 4):
+        os.kill(killed, signal.SIGKILL)
+        call_from_many(server.target, 10)
+        server.until_told("worker died", round_)
+        killed = server.until_told("worker started", WORKERS + round_)[-1]["pid"]
+
+    with WalletClient(server.target) as client:
+        assert balance(client, "alice") == 40
+    assert counted(server.metrics, "grpc_server_handled_total", grpc_method="Deposit", grpc_code="OK") >= 40
+    assert counted(server.metrics, "grpc_server_handling_seconds_count", grpc_method="Deposit") >= 40
+    assert wait_until(lambda: sum(map(is_alive, server.pids)) == WORKERS, timeout_s=10)
+    assert [line["code"] for line in server.told("worker died")] == [-signal.SIGKILL] * 3
+    pids = server.pids
+    server.process.kill()
+    server.process.wait()
+
+    # They see that it is gone, and drain.
+    assert wait_until(lambda: not any(map(is_alive, pids)), timeout_s=20)
 
 
 @pytest.mark.parametrize("name", ["metrics_port", "channelz_port"])
-def test_a_taken_port_for_operators_is_told(own_database: Database, tmp_path: Path, name: str) -> None:
+def test_a_taken_port_for_operators_is_told(own_database: Database, start_up: StartUp, name: str) -> None:
     """It does not start without what it was told to show."""
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        settings = environment({**FAST, "database_url": own_database.url, name: port})
-        with process(["-m", "wallet_grpc"], env=settings, log=tmp_path / "log") as child:
-            assert child.wait(30) == 1
-    assert f"127.0.0.1:{port} cannot be listened on" in (tmp_path / "log").read_text()
+        ended = start_up(main, **{**FAST, "database_url": own_database.url, name: port})
+    assert ended.code == 1
+    assert f"127.0.0.1:{port} cannot be listened on" in ended.error_output
 
 
 def test_a_port_beyond_the_last_is_told() -> None:
@@ -198,16 +199,6 @@ def test_one_process_counts_by_itself_whatever_it_is_started_with(own_database: 
             open_funded(client, alice=1)
 
 
-def test_none_outlives_a_supervisor_that_is_killed(server: Server) -> None:
-    """They see that it is gone, and drain."""
-
-    pids = server.pids
-    server.process.kill()
-    server.process.wait()
-
-    assert wait_until(lambda: not any(map(is_alive, pids)), timeout_s=20)
-
-
 def test_a_worker_that_cannot_serve_ends_the_start(own_database: Database, tmp_path: Path) -> None:
     """Exit code 1 and the worker's own words, once is enough; the other is ended too."""
 
@@ -222,13 +213,11 @@ def test_a_worker_that_cannot_serve_ends_the_start(own_database: Database, tmp_p
     assert "Traceback" not in log.read_text()
 
 
-def test_a_port_that_is_taken_is_told(server: Server, own_database: Database, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_told(own_database: Database, start_up: StartUp) -> None:
     """A single server does not join several: that must be asked for."""
 
-    log = tmp_path / "other"
-    port = server.target.rpartition(":")[2]
-    settings = environment({**FAST, "database_url": own_database.url, "grpc_port": port})
-    with process(["-m", "wallet_grpc"], env=settings, log=log) as child:
-        assert child.wait(30) == 1
+    with held_port("127.0.0.1", 0) as port:
+        ended = start_up(main, **{**FAST, "database_url": own_database.url, "grpc_port": port})
 
-    assert "cannot be listened on" in log.read_text()
+    assert ended.code == 1
+    assert f"{port} cannot be listened on" in ended.error_output

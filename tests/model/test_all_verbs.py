@@ -40,6 +40,7 @@ from tests.support.database import Database
 from tests.support.each_anew import EACH_STORY_ANEW
 from tests.support.model_books import ACTIVE, MOST, WITHDRAWAL
 from tests.support.model_steps import CURRENCY_OF, Steps, nth_of, with_new_id
+from tests.support.toolchain import often
 from tests.support.whimsical_bank import Nap, Whim
 from wallet_core.domain.bank import AnswerKind
 from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
@@ -695,7 +696,7 @@ def parts(app: App, database: Database, owner: psycopg.Connection, settings: Set
 def test_every_verb_does_what_the_model_says(parts: Parts) -> None:
     """Alone and in batches, valid and not, repeated, with jobs between them and a bank of every mood."""
 
-    _tell(AllVerbs, parts, stories=20, always_the_same=True)
+    _tell(AllVerbs, parts, stories=often(24), always_the_same=True)
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ from time import monotonic
 from rich.console import Console
 from rich.table import Table
 
+from tests.mutants.change import NoSuchPlace
 from tests.mutants.mistakes import MISTAKES, Mistake
 
 ROOT = Path(__file__).parents[2]
@@ -68,14 +69,15 @@ def _found_by(copy: Path, mistake: Mistake) -> str | None:
     before = {change.file: (copy / change.file).read_text() for change in mistake.changes}
     try:
         for change in mistake.changes:
-            text = (copy / change.file).read_text()
-            if text.count(change.old) != 1:
-                raise SystemExit(f"{mistake.name}: {change.file} has no such place any more, or several")
-            (copy / change.file).write_text(text.replace(change.old, change.new))
+            file = copy / change.file
+            try:
+                file.write_text(change.applied(file.read_text()))
+            except NoSuchPlace as error:
+                raise SystemExit(f"{mistake.name}: {error}") from None
         code, red = _run(copy, mistake.tests)
     finally:
-        for file, text in before.items():
-            (copy / file).write_text(text)
+        for name, text in before.items():
+            (copy / name).write_text(text)
     return red if code == RED else None
 
 

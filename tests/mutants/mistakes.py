@@ -1,21 +1,15 @@
-"""The mistakes: what is replaced by what in which file, and the tests of which at least one must go red."""
+"""The mistakes: what is replaced by what in which function, and the tests of which at least one must go red."""
 
 from dataclasses import dataclass
+
+from tests.mutants.change import Change
 
 ONE_PAYOUT = "tests/scheduler/test_one_payout.py"
 DECISIONS = "tests/unit/test_payout_decisions.py tests/unit/test_payout_doubts.py"
 FOLLOW_UP = "tests/scheduler/test_follow_up.py"
 JOURNAL = "tests/storage/test_journal.py"
 WATCH = "tests/grpc/test_watch.py"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A text in a file, found exactly once, and what stands there instead."""
-
-    file: str
-    old: str
-    new: str
+TRANSFERS = "tests/grpc/test_transfers.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +21,27 @@ class Mistake:
     tests: str
 
 
+BOOKS = "wallet_core/domain/books.py"
 PAYMENT = "wallet_core/domain/payment.py"
+PAY_OUT = "wallet_core/usecases/pay_out.py"
+CLAIMS = "wallet_core/storage/claims.py"
+POSTING = "wallet_core/storage/posting.py"
+FOLLOWING = "wallet_core/domain/follow_up.py"
+WRITING_JOURNAL = "wallet_core/storage/journal.py"
 
 MISTAKES = (
     Mistake(
         "a worker whose claim was taken over still changes the state",
         (
             Change(
-                PAYMENT,
-                "        if found.fence != self.claim.fence or found.final:\n            raise StaleClaim",
-                "        if found.final:\n            raise StaleClaim",
+                f"{PAYMENT}:OrderCommand._claimed",
+                "found.fence != self.claim.fence or found.final",
+                "found.final",
             ),
             Change(
-                PAYMENT,
-                "        if found.fence != self.claim.fence or found.final:\n            return Decision",
-                "        if found.final:\n            return Decision",
+                f"{PAYMENT}:SettlePayment.decide",
+                "found.fence != self.claim.fence or found.final",
+                "found.final",
             ),
         ),
         DECISIONS,
@@ -50,12 +50,9 @@ MISTAKES = (
         "a timeout of the bank gives the money back",
         (
             Change(
-                PAYMENT,
-                "            wait = self.policy.backoff(answered.asks, self.jitter)\n"
-                "            return self._wait(books, answered, OrderState.IN_DOUBT, wait, attempt)\n"
-                "        return self._settle_no",
-                "            return self._release(books, answered, FailureReason.BANK_REFUSED, attempt)\n"
-                "        return self._settle_no",
+                f"{PAYMENT}:SettlePayment.decide",
+                "self._wait(books, answered, OrderState.IN_DOUBT, wait, attempt)",
+                "self._release(books, answered, FailureReason.BANK_REFUSED, attempt)",
             ),
         ),
         f"{DECISIONS} {ONE_PAYOUT}",
@@ -64,20 +61,17 @@ MISTAKES = (
         "the attempt is written down after the bank was called",
         (
             Change(
-                "wallet_core/usecases/pay_out.py",
-                "        started = app.ledger.post(start, ",
-                "        early[claim.order] = app.bank.pay(claim.payment)\n        started = app.ledger.post(start, ",
+                f"{PAY_OUT}:pay_out",
+                "started = app.ledger.post(start, started_at + app.payouts.send_window_s).order",
+                "early[claim.order] = app.bank.pay(claim.payment)\n"
+                "started = app.ledger.post(start, started_at + app.payouts.send_window_s).order",
             ),
             Change(
-                "wallet_core/usecases/pay_out.py",
-                "        answer = app.bank.pay(claim.payment)\n",
-                "        answer = early.pop(claim.order, None) or app.bank.pay(claim.payment)\n",
+                f"{PAY_OUT}:send",
+                "app.bank.pay(claim.payment)",
+                "early.pop(claim.order, None) or app.bank.pay(claim.payment)",
             ),
-            Change(
-                "wallet_core/usecases/pay_out.py",
-                "NO_TIME = timedelta()\n",
-                "NO_TIME = timedelta()\nearly: dict[object, Answer] = {}\n",
-            ),
+            Change(PAY_OUT, "NO_TIME = timedelta()", "NO_TIME = timedelta()\nearly: dict[object, Answer] = {}"),
         ),
         f"tests/faults/test_matrix_kills.py {ONE_PAYOUT}",
     ),
@@ -85,26 +79,25 @@ MISTAKES = (
         "what the bank does not know is given back",
         (
             Change(
-                PAYMENT,
-                "            case StatusKind.NOT_FOUND:\n                return self._not_found(books, asked)\n",
-                "            case StatusKind.NOT_FOUND:\n"
-                "                return self._release(books, asked, FailureReason.BANK_REFUSED, None)\n",
+                f"{PAYMENT}:SettleDoubt.decide",
+                "self._not_found(books, asked)",
+                "self._release(books, asked, FailureReason.BANK_REFUSED, None)",
             ),
         ),
         f"{DECISIONS} {ONE_PAYOUT}",
     ),
     Mistake(
         "it is sent again at once, without a grace time",
-        (Change(PAYMENT, "        if until_grace > timedelta():\n", "        if until_grace > self.policy.grace:\n"),),
+        (Change(f"{PAYMENT}:SettleDoubt._not_found", "until_grace > timedelta()", "until_grace > self.policy.grace"),),
         f"{DECISIONS} {ONE_PAYOUT}",
     ),
     Mistake(
         "a no ends a payout of which another attempt may have been paid",
         (
             Change(
-                PAYMENT,
-                "        if any(other.may_have_paid for other in answered.attempts):\n",
-                "        if attempt.may_have_paid:\n",
+                f"{PAYMENT}:SettlePayment.decide",
+                "any(other.may_have_paid for other in answered.attempts)",
+                "attempt.may_have_paid",
             ),
         ),
         f"{DECISIONS} {ONE_PAYOUT}",
@@ -113,65 +106,101 @@ MISTAKES = (
         "a late worker sends after its window",
         (
             Change(
-                "wallet_core/usecases/pay_out.py",
-                "    if monotonic() - started_at < app.payouts.send_window_s:\n",
-                "    if monotonic() >= started_at:\n",
+                f"{PAY_OUT}:send", "monotonic() - started_at < app.payouts.send_window_s", "monotonic() >= started_at"
             ),
         ),
         f"{ONE_PAYOUT} tests/scheduler/test_collections.py tests/faults/test_matrix_kills.py",
     ),
     Mistake(
-        "a claim waits for what another one holds, and takes it too",
+        "a frozen wallet pays out all the same",
         (
             Change(
-                "wallet_core/storage/claims.py",
-                "    FOR NO KEY UPDATE SKIP LOCKED\n), claimed AS (\n    UPDATE {orders}",
-                "), claimed AS (\n    UPDATE {orders}",
+                f"{PAYMENT}:StartPayment._take",
+                "wallet.state is not WalletState.ACTIVE",
+                "wallet.state is WalletState.CLOSED",
             ),
         ),
+        DECISIONS,
+    ),
+    Mistake(
+        "an answer of the bank is written over one that was kept",
+        (Change(f"{PAYMENT}:SettlePayment.decide", "before.answer is not None", "False"),),
+        f"{DECISIONS} {ONE_PAYOUT}",
+    ),
+    Mistake(
+        "a claim waits for what another one holds, and takes it too",
+        (Change(f"{CLAIMS}:_CLAIMED", "FOR NO KEY UPDATE SKIP LOCKED", ""),),
         "tests/scheduler/test_many_payouts.py tests/scheduler/test_credits.py",
+    ),
+    Mistake(
+        "a claim does not raise the fence",
+        (Change(f"{CLAIMS}:_CLAIMED", "SET fence = fence + 1, lease_until", "SET lease_until"),),
+        f"{ONE_PAYOUT} tests/scheduler/test_many_payouts.py",
     ),
     Mistake(
         "wallets are read without their locks",
         (
-            Change(
-                "wallet_core/storage/posting.py",
-                "ORDER BY key\nFOR NO KEY UPDATE\n",
-                "ORDER BY key\n",
-            ),
-            Change(
-                "wallet_core/storage/posting.py",
-                'LOCK_WALLETS.rstrip() + " SKIP LOCKED\\n"',
-                "LOCK_WALLETS",
-            ),
+            Change(f"{POSTING}:LOCK_WALLETS", "ORDER BY key FOR NO KEY UPDATE", "ORDER BY key"),
+            Change(f"{POSTING}:LOCK_FREE_WALLETS", "LOCK_WALLETS.rstrip() + ' SKIP LOCKED\\n'", "LOCK_WALLETS"),
         ),
         "tests/concurrency/test_races.py tests/storage/test_locking.py",
+    ),
+    Mistake(
+        "what somebody wrote past the lock is written over",
+        (Change(f"{POSTING}:UPDATE_WALLETS", "AND wallets.sequence = moved.seen", ""),),
+        "tests/storage/test_posting.py tests/storage/test_locking.py",
+    ),
+    Mistake(
+        "what is held stays available",
+        (Change(f"{BOOKS}:Books._reserve", "found.held += amount", ""),),
+        "tests/unit/test_decide.py tests/unit/test_decide_limits.py tests/grpc/test_holds.py",
+    ),
+    Mistake(
+        "a refusal is decided anew each time that it is asked for",
+        (
+            Change(
+                "wallet_core/domain/decide.py:_decide_one",
+                "isinstance(outcome, Done) or outcome.refusal.recorded",
+                "isinstance(outcome, Done)",
+            ),
+        ),
+        f"{TRANSFERS} tests/grpc/test_final_under_faults.py",
+    ),
+    Mistake(
+        "a caller is told that nothing was done of what is being committed",
+        (Change("wallet_core/ledger/group_commit.py:Ticket.wait", "raise OutcomeUnknown", "raise DeadlineTooShort"),),
+        "tests/unit/test_group_commit.py",
+    ),
+    Mistake(
+        "a confined caller moves money of others",
+        (
+            Change(
+                "wallet_core/domain/decide.py:_decide_one",
+                "command.request.access.require(command.touches(books))",
+                "command.touches(books)",
+            ),
+        ),
+        "tests/grpc/test_owners.py",
     ),
     Mistake(
         "what the bank gives back is booked by every follower",
         (
             Change(
-                "wallet_core/domain/follow_up.py",
-                "        if found.state is not OrderState.SUCCEEDED or not isinstance(found, Withdrawal):\n",
-                "        if not isinstance(found, Withdrawal):\n",
+                f"{FOLLOWING}:ReturnWithdrawal.decide",
+                "found.state is not OrderState.SUCCEEDED or not isinstance(found, Withdrawal)",
+                "not isinstance(found, Withdrawal)",
             ),
             Change(
-                "wallet_core/domain/follow_up.py",
-                "    if line.kind is LineKind.RETURN and met.state is OrderState.SUCCEEDED:\n",
-                "    if line.kind is LineKind.RETURN:\n",
+                f"{FOLLOWING}:judge",
+                "line.kind is LineKind.RETURN and met.state is OrderState.SUCCEEDED",
+                "line.kind is LineKind.RETURN",
             ),
         ),
         FOLLOW_UP,
     ),
     Mistake(
         "a payment of what had failed is passed over",
-        (
-            Change(
-                "wallet_core/domain/follow_up.py",
-                "    return Verdict(Meets.ORDER) if met.state in _DONE else ",
-                "    return Verdict(Meets.ORDER) if met.state else ",
-            ),
-        ),
+        (Change(f"{FOLLOWING}:judge", "met.state in _DONE", "met.state"),),
         FOLLOW_UP,
     ),
     Mistake(
@@ -179,8 +208,8 @@ MISTAKES = (
         (
             Change(
                 "wallet_core/domain/resolve_order.py",
-                "        if any(books.now < attempt.start_time + self.grace for attempt in found.attempts):\n",
-                "        if any(books.now < attempt.start_time for attempt in found.attempts):\n",
+                "books.now < attempt.start_time + self.grace",
+                "books.now < attempt.start_time",
             ),
         ),
         "tests/scheduler/test_resolutions.py",
@@ -189,36 +218,61 @@ MISTAKES = (
         "every scheduler keeps a pace of its own",
         (
             Change(
-                "wallet_core/storage/pace.py",
-                "    WHERE taken.calls > 0 OR bucket.is_ahead\n",
-                "    WHERE bucket.is_ahead\n",
+                "wallet_core/storage/pace.py:KEPT",
+                "WHERE taken.calls > 0 OR bucket.is_ahead",
+                "WHERE bucket.is_ahead",
             ),
         ),
         "tests/scheduler/test_pace.py",
     ),
     Mistake(
+        "a list ends with its first page",
+        (Change("wallet_core/storage/pages.py:Listing.page", "len(found) > size", "len(found) > size + 1"),),
+        "tests/grpc/test_lists.py",
+    ),
+    Mistake(
         "two write the journal at the same time",
-        (Change("wallet_core/storage/journal.py", "            if not ours:\n", "            if ours is None:\n"),),
+        (Change(f"{WRITING_JOURNAL}:Journal.write", "not ours", "ours is None"),),
         JOURNAL,
     ),
     Mistake(
         "facts are told in the order in which the database happens to give them back",
-        (Change("wallet_core/storage/journal.py", "ORDER BY position LIMIT %s", "ORDER BY position DESC LIMIT %s"),),
+        (Change(f"{WRITING_JOURNAL}:TAKE_FACTS", "ORDER BY position LIMIT %s", "ORDER BY position DESC LIMIT %s"),),
+        JOURNAL,
+    ),
+    Mistake(
+        "what happened is stored and not told",
+        (Change(f"{POSTING}:store", "store_facts(tx, books)", "None"),),
+        f"{JOURNAL} {TRANSFERS}",
+    ),
+    Mistake(
+        "each line of the journal is chained to the last one of the write before",
+        (Change(f"{WRITING_JOURNAL}:Journal.write", "hash_ = line.hash", "hash_ = hash_"),),
         JOURNAL,
     ),
     Mistake(
         "a line of the journal covers nothing of what came before it",
-        (Change("wallet_core/domain/event.py", "hashlib.sha256(before + ", 'hashlib.sha256(b"" + '),),
+        (
+            Change(
+                "wallet_core/domain/event.py:JournalLine.chained",
+                "before + '\\n'.join(map(str, fields)).encode()",
+                "'\\n'.join(map(str, fields)).encode()",
+            ),
+        ),
         JOURNAL,
     ),
     Mistake(
         "a watcher that is behind what is at hand is told what is at hand",
         (
             Change(
-                "wallet_core/usecases/follow_journal.py",
-                "            if self._lines[0].number <= number + 1:\n"
-                "                first = number + 1 - self._lines[0].number\n",
-                "            if self._lines:\n                first = max(0, number + 1 - self._lines[0].number)\n",
+                "wallet_core/usecases/follow_journal.py:JournalFeed.after",
+                "self._lines[0].number <= number + 1",
+                "self._lines",
+            ),
+            Change(
+                "wallet_core/usecases/follow_journal.py:JournalFeed.after",
+                "number + 1 - self._lines[0].number",
+                "max(0, number + 1 - self._lines[0].number)",
             ),
         ),
         WATCH,
@@ -227,9 +281,9 @@ MISTAKES = (
         "a watch goes on in a journal that was restored from before it",
         (
             Change(
-                "wallet_grpc/resuming.py",
-                "if place.number and Place.after(reads.journal_line(place.number)) != place:",
-                "if place.number and reads.journal_line(place.number) is None:",
+                "wallet_grpc/resuming.py:ResumeTokens.read",
+                "Place.after(reads.journal_line(place.number)) != place",
+                "reads.journal_line(place.number) is None",
             ),
         ),
         WATCH,
@@ -238,9 +292,9 @@ MISTAKES = (
         "a confined watcher is told of others' wallets",
         (
             Change(
-                "wallet_grpc/servicers/event.py",
-                "            if self._principal.owner is None or not readable.isdisjoint(line.fact.wallets):\n",
-                "            if True:\n",
+                "wallet_grpc/servicers/event.py:_Told.of",
+                "self._principal.owner is None or not readable.isdisjoint(line.fact.wallets)",
+                "True",
             ),
         ),
         WATCH,
@@ -249,9 +303,9 @@ MISTAKES = (
         "watches hold the threads that all other calls need",
         (
             Change(
-                "wallet_grpc/interceptors/own_threads.py",
-                "wrapped.unary_stream.experimental_thread_pool",
-                "wrapped.unary_stream.pool",
+                "wallet_grpc/interceptors/own_threads.py:OwnThreads.wrap",
+                "wrapped.unary_stream.experimental_thread_pool = self._threads",
+                "wrapped.unary_stream.pool = self._threads",
             ),
         ),
         WATCH,

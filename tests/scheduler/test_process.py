@@ -1,8 +1,7 @@
 """The scheduler as a process: one round by hand, a daemon that pays and stops when told."""
 
 import signal
-import subprocess
-import sys
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,11 +9,13 @@ import psycopg
 import pytest
 
 from bank_stub.server import BankServer
+from scheduler.process import main
 from tests.conftest import FAST, PATIENT
 from tests.support.books import open_wallet
 from tests.support.database import Database
 from tests.support.payouts import Bank, schedule, withdrawal
 from tests.support.processes import environment, process
+from tests.support.start_up import StartUp
 from wallet_core.domain.order import OrderState
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
@@ -83,28 +84,37 @@ def test_scheduler_outlives_the_database(app: App, env: dict[str, str], database
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("settings", "said"),
     [
         ({}, "WALLET_DATABASE_URL is not set"),
-        ({"WALLET_DATABASE_URL": "nonsense"}, "WALLET_DATABASE_URL is not a PostgreSQL URL"),
-        ({"WALLET_PAYOUT_GRACE_S": "1"}, "WALLET_PAYOUT_GRACE_S must be more than"),
+        ({"database_url": "nonsense"}, "WALLET_DATABASE_URL is not a PostgreSQL URL"),
+        ({"payout_grace_s": "1"}, "WALLET_PAYOUT_GRACE_S must be more than"),
     ],
 )
-def test_scheduler_that_cannot_run_says_why(tmp_path: Path, variables: dict[str, str], said: str) -> None:
+def test_scheduler_that_cannot_run_says_why(start_up: StartUp, settings: dict[str, object], said: str) -> None:
     """A sentence and exit code 1, no traceback."""
 
+    ended = start_up(main, **settings)
+
+    assert ended.code == 1
+    assert said in ended.error_output
+    assert "Traceback" not in ended.error_output
+
+
+def test_the_process_of_a_scheduler_that_cannot_run_ends_with_1(tmp_path: Path) -> None:
+    """What its main function says and returns is what the process says and ends with."""
+
     log = tmp_path / "out"
-    with process(["-m", "scheduler"], env=variables, log=log) as child:
+    with process(["-m", "scheduler"], env={}, log=log) as child:
         assert child.wait(30) == 1
 
-    assert said in log.read_text()
-    assert "Traceback" not in log.read_text()
+    assert log.read_text().startswith("scheduler cannot run: WALLET_DATABASE_URL is not set")
 
 
-def test_zero_as_a_limit_is_refused() -> None:
+def test_zero_as_a_limit_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A usage error, before anything is started."""
 
-    command = [sys.executable, "-m", "scheduler", "--once", "--limit", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with pytest.raises(SystemExit) as ended:
+        main(["--once", "--limit", "0"], threading.Event())
 
-    assert (done.returncode, "must be at least 1" in done.stderr) == (2, True)
+    assert (ended.value.code, "must be at least 1" in capsys.readouterr().err) == (2, True)

@@ -10,12 +10,16 @@ import pytest
 from psycopg import sql
 from sqlalchemy import event
 
+from tests.conftest import FAST
 from tests.support.books import open_wallet
+from tests.support.database import Database
 from tests.support.long_history import BEGAN, write_history
 from tests.support.plans import nodes
+from wallet_core.bootstrap import open_app
 from wallet_core.domain.filter import parse_filter
 from wallet_core.domain.lists import TRANSACTION_FIELDS
 from wallet_core.domain.wallet import WalletId
+from wallet_core.settings import read_settings
 from wallet_core.storage.engine import READING
 from wallet_core.storage.pages import STRETCH
 from wallet_core.usecases.app import App
@@ -30,14 +34,21 @@ Asked = list[tuple[str, dict[str, Any]]]
 
 
 @pytest.fixture
-def books(app: App, owner: psycopg.Connection) -> Iterator[App]:
-    """Return the core on books with a history that is long; the rows are gone at the end."""
-    open_wallet(app, ALICE)
-    open_wallet(app, WalletId("bob"))
-    write_history(owner, COUNT)
-    owner.execute("ANALYZE")
-    yield app
-    owner.execute("TRUNCATE wallets, transactions, entries, entry_totals, requests, outbox CASCADE")
+def owner(own_database: Database) -> Iterator[psycopg.Connection]:
+    """Return a connection as the owner of a database that is thrown away, with what the planner knows of it."""
+    with psycopg.connect(own_database.url, autocommit=True) as owner:
+        yield owner
+
+
+@pytest.fixture
+def books(own_database: Database, owner: psycopg.Connection) -> Iterator[App]:
+    """Return the core on books with a history that is long."""
+    with open_app(read_settings(**{**FAST, "database_url": own_database.url}), name="tests") as app:
+        open_wallet(app, ALICE)
+        open_wallet(app, WalletId("bob"))
+        write_history(owner, COUNT)
+        owner.execute("ANALYZE")
+        yield app
 
 
 def asked_by(app: App, read: Callable[[], object]) -> Asked:
@@ -107,7 +118,6 @@ FILTERS = (
 )
 
 
-@pytest.mark.alone
 def test_nothing_that_is_read_of_a_long_history_costs_more_than_a_stretch_of_it(
     books: App, owner: psycopg.Connection
 ) -> None:

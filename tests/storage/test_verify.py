@@ -1,15 +1,19 @@
 """Verify: every kind of damage to the books is found by the rule that it breaks."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from sqlalchemy import Connection, Engine, create_engine, make_url
 
-from bank_stub.server import BankServer
+from bank_stub.server import running_bank
+from tests.conftest import FAST, PATIENT
 from tests.support.books import deposit, open_wallet, request, transfer
-from tests.support.database import Database
+from tests.support.database import Cluster
 from tests.support.payouts import Bank, schedule
 from tests.support.rows import NOON, insert, insert_entries, insert_wallet, without_triggers
 from wallet_core.bootstrap import open_app, verify
@@ -24,7 +28,8 @@ from wallet_core.domain.resolve_order import ResolveWithdrawal
 from wallet_core.domain.reverse_transaction import ReverseTransaction
 from wallet_core.domain.schedule_deposit import ScheduleDeposit
 from wallet_core.domain.wallet import WalletId
-from wallet_core.settings import Settings
+from wallet_core.settings import Settings, read_settings
+from wallet_core.storage.verify import checks
 from wallet_core.usecases.app import App, new_id
 from wallet_core.usecases.change_wallet import change_wallet
 from wallet_core.usecases.credit_deposit import credit_deposit
@@ -147,32 +152,60 @@ def return_and_place(app: App, bank: Bank, closed: WalletId, heir: WalletId) -> 
     )
 
 
+def write_books(app: App, bank_url: str) -> None:
+    """Fill empty books with a bit of everything."""
+    alice, bob = open_wallet(app, "alice", 100), open_wallet(app, "bob")
+    open_wallet(app, "carol", 50, currency="EUR")
+    transfer(app, alice, bob, 10)
+    deposit(app, bob, 7)
+    schedule(app, alice, 5)
+    pay_all(app)
+    return_and_place(app, Bank(bank_url), open_wallet(app, "late", 9), bob)
+    schedule(app, bob, 1000)
+    pay_all(app)
+    schedule(app, alice, 3)
+    app.journal.write(1000)
+    charge_and_reverse(app, alice, bob)
+    hold_and_capture(app, alice, bob)
+    schedule_deposits(app, bob, open_wallet(app, "dave"))
+
+
+@dataclass(frozen=True, slots=True)
+class Tampered:
+    """Books within a transaction of their owner's that is rolled back: whatever is done to them is undone."""
+
+    tx: Connection
+
+    @property
+    def owner(self) -> psycopg.Connection:
+        """The driver's connection, as the owner."""
+        return cast("psycopg.Connection", self.tx.connection.driver_connection)
+
+    def broken(self) -> set[str]:
+        """Return the names of the broken rules."""
+        return {check.name for check in checks(self.tx) if check.broken}
+
+
+@pytest.fixture(scope="module")
+def written(cluster: Cluster) -> Iterator[Engine]:
+    """Return the owner's engine of a database of books with a bit of everything."""
+    with cluster.clone(f"books_{uuid4().hex[:8]}") as database:
+        with running_bank(state=":memory:", port=0, fail_rate=0.0, seed=1) as bank:
+            settings = read_settings(**{**FAST, **PATIENT, "database_url": database.url, "bank_url": bank.url})
+            with open_app(settings, name="tests") as app:
+                write_books(app, bank.url)
+        url = make_url(database.url).set(drivername="postgresql+psycopg")
+        engine = create_engine(url, connect_args={"options": "-c jit=off -c enable_nestloop=off"})
+        yield engine
+        engine.dispose()
+
+
 @pytest.fixture
-def books(settings: Settings, bank: BankServer, database: Database) -> Iterator[psycopg.Connection]:
-    """Return the owner's connection to books with a bit of everything; nobody verifies them afterwards."""
-    with open_app(settings, name="tests") as app:
-        alice, bob = open_wallet(app, "alice", 100), open_wallet(app, "bob")
-        open_wallet(app, "carol", 50, currency="EUR")
-        transfer(app, alice, bob, 10)
-        deposit(app, bob, 7)
-        schedule(app, alice, 5)
-        pay_all(app)
-        return_and_place(app, Bank(bank.url), open_wallet(app, "late", 9), bob)
-        schedule(app, bob, 1000)
-        pay_all(app)
-        schedule(app, alice, 3)
-        app.journal.write(1000)
-        charge_and_reverse(app, alice, bob)
-        hold_and_capture(app, alice, bob)
-        schedule_deposits(app, bob, open_wallet(app, "dave"))
-    with psycopg.connect(database.url, autocommit=True) as owner:
-        yield owner
-    database.clean()
-
-
-def broken(settings: Settings) -> set[str]:
-    """Return the names of the broken rules."""
-    return {check.name for check in verify(settings) if check.broken}
+def books(written: Engine) -> Iterator[Tampered]:
+    """Return the books, to be tampered with."""
+    with written.connect() as tx:
+        yield Tampered(tx)
+        tx.rollback()
 
 
 def run(statement: str) -> Damage:
@@ -396,39 +429,29 @@ DAMAGE: list[tuple[str, Damage]] = [
 
 
 @pytest.mark.parametrize(("rule", "damage"), DAMAGE)
-def test_damage_is_found_by_the_rule_that_it_breaks(
-    books: psycopg.Connection, settings: Settings, rule: str, damage: Damage
-) -> None:
+def test_damage_is_found_by_the_rule_that_it_breaks(books: Tampered, rule: str, damage: Damage) -> None:
     """Every rule is there for a reason; whatever else the damage breaks is welcome."""
 
-    with without_triggers(books):
-        damage(books)
+    with without_triggers(books.owner):
+        damage(books.owner)
 
-    assert rule in broken(settings)
+    assert rule in books.broken()
 
 
-def test_a_wallet_below_its_floor_is_found(books: psycopg.Connection, settings: Settings) -> None:
+def test_a_wallet_below_its_floor_is_found(books: Tampered) -> None:
     """Should the constraint ever have been missing."""
 
-    books.execute("ALTER TABLE wallets DROP CONSTRAINT wallets_floor")
-    try:
-        books.execute("UPDATE holds SET amount = amount + 1000")
-        books.execute("UPDATE wallets SET held = held + 1000 WHERE id = 'alice'")
-        assert broken(settings) == {"floors"}
-    finally:
-        books.execute("UPDATE wallets SET held = 0")
-        books.execute(
-            "ALTER TABLE wallets ADD CONSTRAINT wallets_floor"
-            " CHECK (role = 'EXTERNAL' OR balance - held >= -overdraft_limit)"
-        )
+    books.owner.execute("ALTER TABLE wallets DROP CONSTRAINT wallets_floor")
+    books.owner.execute("UPDATE holds SET amount = amount + 1000")
+    books.owner.execute("UPDATE wallets SET held = held + 1000 WHERE id = 'alice'")
+
+    assert books.broken() == {"floors"}
 
 
-def test_right_books_break_no_rule(books: psycopg.Connection, settings: Settings) -> None:
+def test_right_books_break_no_rule(books: Tampered) -> None:
     """With deposits, transfers, payouts paid, refused, returned and to come; a hold, commission, a reversal."""
 
-    del books
-
-    assert broken(settings) == set()
+    assert books.broken() == set()
 
 
 def test_every_rule_is_tried_above(settings: Settings) -> None:
@@ -440,18 +463,16 @@ def test_every_rule_is_tried_above(settings: Settings) -> None:
 def test_empty_books_are_right(settings: Settings) -> None:
     """Nothing is nowhere."""
 
-    assert broken(settings) == set()
+    assert [check for check in verify(settings) if check.broken] == []
 
 
-def test_damage_that_no_number_can_hold_is_reported_and_not_raised(
-    books: psycopg.Connection, settings: Settings
-) -> None:
+def test_damage_that_no_number_can_hold_is_reported_and_not_raised(books: Tampered) -> None:
     """An audit that breaks on what it looks for tells nobody anything."""
 
-    with without_triggers(books):
-        books.execute(
+    with without_triggers(books.owner):
+        books.owner.execute(
             "UPDATE entries SET balance_after = 9223372036854775807 WHERE sequence = 1 AND wallet = %s",
-            [wallet_key(books, "bob")],
+            [wallet_key(books.owner, "bob")],
         )
 
-    assert "histories" in broken(settings)
+    assert "histories" in books.broken()

@@ -21,6 +21,11 @@ def required() -> bool:
     return os.environ.get("WALLET_REQUIRE_ALL") == "1"  # noqa: TID251  # the test run's own switch
 
 
+def often(times: int) -> int:
+    """Return how often something is tried: so often where everything is required, a third of it at a user's."""
+    return times if required() else max(1, times // 3)
+
+
 def require(command: Sequence[str], at_least: Sequence[int], remedy: str) -> None:
     """See to it that a program is there and new enough, by the *command* that prints its version."""
     lacking = f"{command[0]} {'.'.join(map(str, at_least))} or newer is not installed ({remedy})"

@@ -12,6 +12,7 @@ from tests.support.collection_pages import DEPOSIT, Collection, a_deposit_order
 from tests.support.ledger_pages import ALICE, EXTERNAL, IN_TRANSIT, NOW
 from tests.support.payout_pages import AMOUNT, LEASE_UNTIL, POLICY, Answered, Payout
 from tests.support.scheduled import collection_key
+from tests.support.toolchain import often
 from tests.support.truthful_bank import TruthfulBank, Workers
 from wallet_core.domain.bank import Answer, AnswerKind, Status, StatusKind
 from wallet_core.domain.command import Done, Refused
@@ -418,7 +419,7 @@ FIRST_CALL = st.tuples(
 
 @pytest.mark.parametrize("honours_keys", [True, False])
 @given(first=FIRST_CALL, later=st.lists(STEPS, min_size=10, max_size=60))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=often(80), deadline=None)
 def test_a_wallet_is_credited_with_what_the_bank_collected_whoever_pauses_where(
     first: tuple[tuple[object, ...], ...], later: list[tuple[object, ...]], *, honours_keys: bool
 ) -> None:

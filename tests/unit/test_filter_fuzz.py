@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.toolchain import often
 from wallet_core.domain.errors import FilterInvalid
 from wallet_core.domain.filter import (
     MAX_COMPARISONS,
@@ -116,7 +117,7 @@ def outcome_of(text: str) -> tuple[Condition, ...] | FilterInvalid:
 
 
 @given(text=st.text(max_size=MAX_FILTER_LENGTH + 10) | spoiled_filters() | SOUPS | MISMATCHES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=often(400), deadline=None)
 def test_whatever_is_sent_is_read_or_refused_where_it_is_wrong(text: str) -> None:
     """Nothing but a refusal is ever raised, and its token stands at its place in the text."""
 
@@ -133,7 +134,7 @@ def test_whatever_is_sent_is_read_or_refused_where_it_is_wrong(text: str) -> Non
 
 
 @given(written_and_meant=filters())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=often(200), deadline=None)
 def test_what_was_meant_is_what_is_read(written_and_meant: tuple[str, tuple[Condition, ...]]) -> None:
     """However it is spaced and quoted, a valid filter is read into the conditions it was written from."""
 

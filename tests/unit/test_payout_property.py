@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.payout_pages import POLICY, a_payout
+from tests.support.toolchain import often
 from tests.support.truthful_bank import TruthfulBank, Workers
 from wallet_core.domain.bank import AnswerKind
 from wallet_core.domain.order import OrderState
@@ -56,7 +57,7 @@ def run(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
 
 
 @given(steps=STORIES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=often(400), deadline=None)
 def test_nothing_is_released_that_the_bank_paid_or_will_pay(steps: list[tuple[object, ...]]) -> None:
     """A bank that honours keys executes once however often it is asked."""
 
@@ -64,7 +65,7 @@ def test_nothing_is_released_that_the_bank_paid_or_will_pay(steps: list[tuple[ob
 
 
 @given(steps=STORIES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=often(400), deadline=None)
 def test_a_bank_that_ignores_keys_is_asked_to_pay_once(steps: list[tuple[object, ...]]) -> None:
     """With one attempt at the most there is nothing it could pay twice."""
 
