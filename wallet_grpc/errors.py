@@ -20,14 +20,14 @@ from wallet_grpc.messages.texts import READ, TEXTS
 DOMAIN = "wallet.example.com"
 
 
-class Kind(StrEnum):
-    """What an error says about the work, and so what its caller may do next."""
+class Outcome(StrEnum):
+    """What an error says about the work, and so what its caller may do next. Sent as ``outcome`` with every error."""
 
-    FINAL = "final"
+    NOT_DONE = "NOT_DONE"
     """Decided, and recorded with the request id: another try needs a new one."""
-    THIS_ATTEMPT = "this attempt"
+    NOT_DONE_RETRY = "NOT_DONE_RETRY"
     """This attempt did nothing, an earlier one may have: ask again with the same request id."""
-    AMBIGUOUS = "ambiguous"
+    UNKNOWN = "UNKNOWN"
     """It may have been done: ask again with the same request id."""
 
 
@@ -82,17 +82,17 @@ class Defect(errors.NotServed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Face:
-    """How an error is shown: code, reason, kind, metadata, and whether waiting helps."""
+    """How an error is shown: code, reason, outcome, metadata, and whether waiting helps."""
 
     code: grpc.StatusCode
     reason: ErrorReason.ValueType
-    kind: Kind
+    outcome: Outcome
     metadata: Callable[[Any], Mapping[str, str]] = field(default=lambda _: {})
     retry_after_ms: int | None = None
     why: Callable[[Any], str] = field(default=lambda _: "")
     """What the error adds in words of its own, for the message."""
     advice: str = ""
-    """What to do next, where the kind does not say it right."""
+    """What to do next, where the outcome does not say it right."""
 
     @property
     def reason_name(self) -> str:
@@ -102,80 +102,84 @@ class Face:
 
 CATALOGUE: dict[type[errors.WalletError], Face] = {
     InvalidFields: Face(
-        code=grpc.StatusCode.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_FIELDS, kind=Kind.THIS_ATTEMPT
+        code=grpc.StatusCode.INVALID_ARGUMENT,
+        reason=ErrorReason.ERROR_REASON_INVALID_FIELDS,
+        outcome=Outcome.NOT_DONE_RETRY,
     ),
     errors.InvalidField: Face(
-        code=grpc.StatusCode.INVALID_ARGUMENT, reason=ErrorReason.ERROR_REASON_INVALID_FIELDS, kind=Kind.THIS_ATTEMPT
+        code=grpc.StatusCode.INVALID_ARGUMENT,
+        reason=ErrorReason.ERROR_REASON_INVALID_FIELDS,
+        outcome=Outcome.NOT_DONE_RETRY,
     ),
     PageTokenInvalid: Face(
         code=grpc.StatusCode.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
     ),
     errors.FilterInvalid: Face(
         code=grpc.StatusCode.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_FILTER_INVALID,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda e: {"position": str(e.position), "token": e.token},
         why=lambda e: e.description,
     ),
     WatchCursorExpired: Face(
         code=grpc.StatusCode.OUT_OF_RANGE,
         reason=ErrorReason.ERROR_REASON_WATCH_CURSOR_EXPIRED,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda e: {"oldestResumeToken": e.oldest},
     ),
     WatcherTooSlow: Face(
-        code=grpc.StatusCode.ABORTED, reason=ErrorReason.ERROR_REASON_WATCHER_TOO_SLOW, kind=Kind.THIS_ATTEMPT
+        code=grpc.StatusCode.ABORTED, reason=ErrorReason.ERROR_REASON_WATCHER_TOO_SLOW, outcome=Outcome.NOT_DONE_RETRY
     ),
     CredentialsInvalid: Face(
         code=grpc.StatusCode.UNAUTHENTICATED,
         reason=ErrorReason.ERROR_REASON_CREDENTIALS_INVALID,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
         why=lambda e: e.because,
     ),
     errors.PermissionMissing: Face(
         code=grpc.StatusCode.PERMISSION_DENIED,
         reason=ErrorReason.ERROR_REASON_PERMISSION_MISSING,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda e: {"permission": e.permission},
     ),
     errors.SystemWalletForbidden: Face(
         code=grpc.StatusCode.PERMISSION_DENIED,
         reason=ErrorReason.ERROR_REASON_PERMISSION_MISSING,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda _: {"permission": "none"},
     ),
     errors.ResourceNotFound: Face(
         code=grpc.StatusCode.NOT_FOUND,
         reason=ErrorReason.ERROR_REASON_RESOURCE_NOT_FOUND,
-        kind=Kind.FINAL,
+        outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource},
     ),
     errors.ResourceExists: Face(
         code=grpc.StatusCode.ALREADY_EXISTS,
         reason=ErrorReason.ERROR_REASON_RESOURCE_EXISTS,
-        kind=Kind.FINAL,
+        outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource},
     ),
     errors.RequestIdReused: Face(
         code=grpc.StatusCode.ALREADY_EXISTS,
         reason=ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda e: {"requestId": e.request_id, "method": e.method, "resourceName": e.resource},
         advice="This call did nothing, and says nothing of the first; use a new request_id for a new thing.",
     ),
     errors.EtagMismatch: Face(
         code=grpc.StatusCode.ABORTED,
         reason=ErrorReason.ERROR_REASON_ETAG_MISMATCH,
-        kind=Kind.FINAL,
+        outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource},
         advice="Nothing was done; read it again, then ask with its new etag and a new request_id.",
     ),
     errors.InsufficientFunds: Face(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_INSUFFICIENT_FUNDS,
-        kind=Kind.FINAL,
+        outcome=Outcome.NOT_DONE,
         metadata=lambda e: {
             "wallet": e.wallet,
             "currencyCode": e.currency,
@@ -186,72 +190,78 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
     errors.WalletNotActive: Face(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_WALLET_NOT_ACTIVE,
-        kind=Kind.FINAL,
+        outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource, "state": e.state},
     ),
     errors.CurrencyMismatch: Face(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_CURRENCY_MISMATCH,
-        kind=Kind.FINAL,
+        outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource, "currency": e.currency},
     ),
     errors.StateTransitionForbidden: Face(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_STATE_TRANSITION_FORBIDDEN,
-        kind=Kind.FINAL,
+        outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource, "state": e.state, "because": e.because},
         why=lambda e: e.because,
     ),
     errors.LimitExceeded: Face(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_LIMIT_EXCEEDED,
-        kind=Kind.FINAL,
+        outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource, "limit": "" if e.limit is None else str(e.limit)},
     ),
     errors.TransactionConflict: Face(
         code=grpc.StatusCode.ABORTED,
         reason=ErrorReason.ERROR_REASON_TRANSACTION_CONFLICT,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=100,
     ),
     errors.ServerOverloaded: Face(
         code=grpc.StatusCode.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_SERVER_OVERLOADED,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=200,
     ),
     RateLimited: Face(
         code=grpc.StatusCode.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_RATE_LIMITED,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=500,
     ),
     errors.DeadlineTooShort: Face(
         code=grpc.StatusCode.DEADLINE_EXCEEDED,
         reason=ErrorReason.ERROR_REASON_DEADLINE_TOO_SHORT,
-        kind=Kind.THIS_ATTEMPT,
+        outcome=Outcome.NOT_DONE_RETRY,
     ),
     errors.OutcomeUnknown: Face(
         code=grpc.StatusCode.DEADLINE_EXCEEDED,
         reason=ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN,
-        kind=Kind.AMBIGUOUS,
+        outcome=Outcome.UNKNOWN,
+    ),
+    errors.ResultLost: Face(
+        code=grpc.StatusCode.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN,
+        outcome=Outcome.UNKNOWN,
+        retry_after_ms=100,
     ),
     errors.DatabaseUnavailable: Face(
         code=grpc.StatusCode.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE,
-        kind=Kind.AMBIGUOUS,
+        outcome=Outcome.UNKNOWN,
         retry_after_ms=500,
     ),
     errors.ServerDraining: Face(
         code=grpc.StatusCode.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_SERVER_DRAINING,
-        kind=Kind.AMBIGUOUS,
+        outcome=Outcome.UNKNOWN,
         retry_after_ms=100,
     ),
     Defect: Face(
         code=grpc.StatusCode.INTERNAL,
         reason=ErrorReason.ERROR_REASON_INTERNAL,
-        kind=Kind.AMBIGUOUS,
+        outcome=Outcome.UNKNOWN,
         metadata=lambda e: {"correlationId": e.correlation_id},
     ),
 }
@@ -261,11 +271,13 @@ _VIOLATIONS_MAX = 10
 _FIELD_MAX = 64
 _TEXT_MAX = 200
 
-# What callers can do about each kind, said once.
+# What callers can do about each outcome, said once.
 _NEXT = {
-    Kind.FINAL: "Nothing was done, and this answer is kept; another try needs a new request_id.",
-    Kind.THIS_ATTEMPT: "This attempt did nothing; once that is mended or passed, ask again with the same request_id.",
-    Kind.AMBIGUOUS: "It may have been done; ask again with the same request_id.",
+    Outcome.NOT_DONE: "Nothing was done, and this answer is kept; another try needs a new request_id.",
+    Outcome.NOT_DONE_RETRY: (
+        "This attempt did nothing; once that is mended or passed, ask again with the same request_id."
+    ),
+    Outcome.UNKNOWN: "It may have been done; ask again with the same request_id.",
 }
 
 _NEXT_READ = "A read changes nothing and may be asked again."
@@ -318,7 +330,8 @@ def status_of(
     """
     face = CATALOGUE[type(error)]
     wait_ms = retry_after_ms or face.retry_after_ms
-    metadata = {**face.metadata(error), **_item(error)}
+    outcome = _outcome_of_read(face) if read else face.outcome
+    metadata = {**face.metadata(error), **_item(error), "outcome": outcome}
     violations = _violations(error)
     packed = [_packed(error_details_pb2.ErrorInfo(reason=face.reason_name, domain=DOMAIN, metadata=metadata))]
     if violations:
@@ -330,13 +343,18 @@ def status_of(
     if accept_language is not None:
         texts = TEXTS[preferred(accept_language)]
         facts = {**metadata, "fields": list(dict.fromkeys(violation.field for violation in violations))}
-        said = texts.say(face.reason_name, READ if read else face.kind, facts)
+        said = texts.say(face.reason_name, READ if read else face.outcome, facts)
         packed.append(_packed(error_details_pb2.LocalizedMessage(locale=texts.language, message=said)))
     return status_pb2.Status(
         code=face.code.value[0],
-        message=f"{_message(error, face)} {face.advice or (_NEXT_READ if read else _NEXT[face.kind])}",
+        message=f"{_message(error, face)} {face.advice or (_NEXT_READ if read else _NEXT[face.outcome])}",
         details=packed,
     )
+
+
+def _outcome_of_read(face: Face) -> Outcome:
+    """Return the outcome of a read, which does nothing that could be unknown."""
+    return Outcome.NOT_DONE_RETRY if face.outcome is Outcome.UNKNOWN else face.outcome
 
 
 def _item(error: errors.WalletError) -> dict[str, str]:

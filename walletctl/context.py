@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from wallet_core.domain.errors import NotServed, WalletError, cause_of
 from wallet_core.settings import Settings, SettingsError, read_settings
-from wallet_grpc.client import CallFailed, Tls, WalletClient
+from wallet_grpc.client import CallError, Tls, WalletClient
 from walletctl.local.errors import CannotStart
 from walletctl.local.service import find_running
 from walletctl.output import err
@@ -69,7 +69,7 @@ def explained() -> Iterator[None]:
     """Turn what can go wrong into a sentence and an exit code: 1 the service said no, 2 it was asked wrongly."""
     try:
         yield
-    except CallFailed as failed:
+    except CallError as failed:
         _tell(failed)
         raise typer.Exit(1) from None
     except (Trouble, CannotStart, SettingsError) as trouble:
@@ -83,7 +83,7 @@ def explained() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def _tell(failed: CallFailed) -> None:
+def _tell(failed: CallError) -> None:
     _say(f"[red]{failed.reason or failed.code}[/] {escape(failed.localized or failed.message)}")
     if failed.localized:
         _say(f"[dim]{escape(failed.message)}[/]")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.toolchain import grpcurl, installed
-from wallet_grpc.client import Amount, CallFailed, WalletClient
+from wallet_grpc.client import Amount, CallError, WalletClient
 from walletctl.local.service import Ports, local_service
 from walletctl.seed import seed
 
@@ -68,7 +68,7 @@ def test_readme_python_block_runs(service: str) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     with WalletClient(service) as client:
         for wallet in ("carol", "dave"):
-            with contextlib.suppress(CallFailed):  # the other test has made it
+            with contextlib.suppress(CallError):  # the other test has made it
                 client.create_wallet(wallet, "USD")
         client.deposit("wallets/carol", Amount("USD", 1000))
     printed = io.StringIO()

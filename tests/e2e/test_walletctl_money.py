@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,22 @@ def test_batch_of_each_by_itself_does_what_it_can_and_once(rich: Walletctl, tmp_
 
 
 FA = "موجودی"
+
+
+def test_batch_repeated_with_a_corrected_row_does_that_row_and_no_other_again(rich: Walletctl, tmp_path: Path) -> None:
+    """An item's id follows from the batch's and from what the row says; the batch's is printed before the call."""
+
+    file = tmp_path / "payroll.csv"
+    file.write_text(f"{HEADER}alice,bob,1.00\nalice,bob,1.00\nalice,nobody,2.00\n")
+    first = rich("batch", str(file), "--each")
+    (base,) = set(re.findall(r"--request-id ([0-9a-f-]{36})", first.stderr))
+    file.write_text(f"{HEADER}alice,bob,2.00\nalice,bob,1.00\nalice,bob,1.00\n")
+    again = rich.json("batch", str(file), "--each", "--request-id", base)
+
+    assert first.exit_code == 1
+    assert [result["replayed"] for result in again] == [False, True, True]
+    assert rich.balance("bob") == 400
+    assert len({result["request_id"] for result in again}) == 3
 
 
 def test_batch_from_json_has_all_that_a_transfer_has(rich: Walletctl) -> None:

@@ -12,7 +12,7 @@ from tests.support.callers import usd
 from tests.support.payout_service import Child, PayoutService, end
 from tests.support.payouts import bank_key, schedule
 from wallet_core.domain.order import OrderState
-from wallet_grpc.client import CallFailed, WalletClient
+from wallet_grpc.client import CallError, WalletClient
 
 RIGHT = ("scheduler",)
 AHEAD = ("tests.support.clock_off", "300", *RIGHT)
@@ -103,7 +103,7 @@ def answer_to_cancel(client: WalletClient, id_: UUID) -> str:
     """Cancel a withdrawal; return the code that this is answered with."""
     try:
         client.cancel_withdrawal(f"withdrawals/{id_}")
-    except CallFailed as error:
+    except CallError as error:
         return error.code
     return "OK"
 

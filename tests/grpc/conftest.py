@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from bank_stub.server import BankServer
 from tests.support.asking import Asking
 from tests.support.issuer import ISSUER, Issuer
+from tests.support.world import World, a_world
 from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
 
 
 @pytest.fixture
@@ -36,3 +39,10 @@ def guarded(settings: Settings, issuer: Issuer, tmp_path: Path) -> Settings:
     keys.write_text(issuer.key_set())
     found = {"auth_keys": str(keys), "auth_issuer": ISSUER, "callers": CALLERS, "auth_keys_retry_s": 0.1}
     return Settings(**{**settings.model_dump(), **found})
+
+
+@pytest.fixture
+def world(app: App, guarded: Settings, issuer: Issuer, bank: BankServer) -> Iterator[World]:
+    """Return a service with something of everything, and who calls it."""
+    with a_world(app, guarded, issuer, bank) as world:
+        yield world

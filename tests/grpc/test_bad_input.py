@@ -28,6 +28,7 @@ from tests.support.long_history import BEGAN
 from tests.support.one_of_each import LATER
 from tests.support.requests import money, stamp
 from tests.support.wire import Answer, all_methods, path_of
+from wallet_grpc.descriptors import READS
 
 SYSTEM = [f"wallets/system:{role}:USD" for role in ("external", "in_transit", "commission", "nonsense")]
 
@@ -420,12 +421,13 @@ def test_a_request_that_is_wrong_in_many_places_is_still_answered_by_name(asking
     assert all(answer.violations for answer in answers)
 
 
-def test_unknown_fields_are_passed_by(books: Asking) -> None:
-    """A newer client's fields do no harm, on any method."""
+def test_unknown_fields_of_reads_are_passed_by(books: Asking) -> None:
+    """A newer client's fields do no harm there."""
 
     unknown = b"\xfa\x3e\x05hello" + b"\xf8\x3e\x01"
 
-    answers = {path: books.call(path, one.SerializeToString() + unknown) for path, one in valid_requests().items()}
+    reads = {path: one for path, one in valid_requests().items() if f"/wallet.v1.{path}" in READS}
+    answers = {path: books.call(path, one.SerializeToString() + unknown) for path, one in reads.items()}
 
     assert [
         path for path, answer in answers.items() if not well_told(answer) or answer.code == "INVALID_ARGUMENT"

@@ -401,7 +401,7 @@ def test_each_item_has_an_outcome_of_its_own_as_transfer_would_have_answered(peo
         else:
             told, info = people.refused(alone), info_of(result)
             assert (NUMBER_OF[told.code], told.message) == (result.error.code, result.error.message)
-            assert (told.reason, told.metadata, info.domain) == (
+            assert (told.reason, {**told.metadata, "outcome": told.outcome}, info.domain) == (
                 info.reason,
                 dict(info.metadata),
                 "wallet.example.com",
@@ -442,8 +442,9 @@ def test_an_item_of_an_id_that_transfer_has_used_replays_that_transfer(
         "requestId": done.request_id,
         "method": "Transfer",
         "resourceName": first.transaction.name,
+        "outcome": "NOT_DONE_RETRY",
     }
-    assert dict(info_of(made.results[2]).metadata) == told.metadata
+    assert dict(info_of(made.results[2]).metadata) == {**told.metadata, "outcome": told.outcome}
 
 
 def test_one_id_twice_in_a_batch_moves_money_once(people: Asking) -> None:

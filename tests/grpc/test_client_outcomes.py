@@ -1,13 +1,15 @@
 """What our client makes of refusals: nothing was done, or it is not known; and what its channel asks again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from uuid import uuid4
 
 import pytest
+from google.rpc import error_details_pb2
+from wallet.v1 import transaction_service_pb2 as pb
 
 from tests.support.callers import balance, open_funded, usd
 from wallet_core.domain.errors import (
@@ -23,9 +25,18 @@ from wallet_core.domain.errors import (
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.client import CallFailed, OutcomeUnknown, WalletClient
-from wallet_grpc.client import errors as client_errors
-from wallet_grpc.errors import CATALOGUE, CredentialsInvalid, Kind
+from wallet_grpc.client import (
+    CallError,
+    CallFailed,
+    OutcomeUnknown,
+    TransferItem,
+    WalletClient,
+    item_failed,
+    new_request_id,
+    unknown_outcome,
+)
+from wallet_grpc.client.errors import settle_items
+from wallet_grpc.errors import CATALOGUE, CredentialsInvalid
 from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 
@@ -76,9 +87,9 @@ def served(app: App, settings: Settings) -> Iterator[WalletClient]:
         yield client
 
 
-def failed(call: Callable[[], object]) -> CallFailed:
+def failed(call: Callable[[], object]) -> CallError:
     """Return the error of a call that fails."""
-    with pytest.raises(CallFailed) as caught:
+    with pytest.raises(CallError) as caught:
         call()
     return caught.value
 
@@ -182,10 +193,116 @@ def test_a_server_with_too_much_to_do_is_not_asked_again_at_once(client: WalletC
     assert min(waits) >= told_s * 0.95
 
 
-def test_the_client_knows_the_kind_of_every_reason() -> None:
-    """One that it does not know leaves the outcome unknown, which is safe; one that it knows wrongly is not."""
+def test_what_is_not_done_and_what_is_unknown_are_caught_apart() -> None:
+    """Whoever handles refusals must not swallow what may have been done."""
 
-    kinds = {kind: {face.reason_name for face in CATALOGUE.values() if face.kind is kind} for kind in Kind}
+    assert not issubclass(OutcomeUnknown, CallFailed)
+    assert not issubclass(CallFailed, OutcomeUnknown)
+    assert issubclass(CallFailed, CallError)
+    assert issubclass(OutcomeUnknown, CallError)
 
-    assert kinds[Kind.FINAL] | {"REQUEST_ID_REUSED"} == client_errors._FINAL  # noqa: SLF001  # what is compared
-    assert kinds[Kind.THIS_ATTEMPT] - {"REQUEST_ID_REUSED"} == client_errors._THIS_ATTEMPT  # noqa: SLF001  # what is compared
+
+def test_an_id_that_was_used_says_nothing_of_an_attempt_that_may_have_used_it(
+    client: WalletClient, trouble: Trouble
+) -> None:
+    """REQUEST_ID_REUSED after an unknown attempt: the first one was done, so the id is not free, and not settled."""
+
+    trouble.done_but = [CommitUnknown()]
+    first = failed(lambda: deposit(client))
+    other = failed(lambda: client.deposit(ALICE, usd(6), request_id=first.request_id))
+    fresh = failed(lambda: client.deposit(ALICE, usd(6), request_id=deposited(client)))
+
+    assert (type(other), other.reason) == (OutcomeUnknown, "REQUEST_ID_REUSED")
+    assert (type(fresh), fresh.reason) == (CallFailed, "REQUEST_ID_REUSED")
+    assert deposit(client, first.request_id).replayed
+
+
+def deposited(client: WalletClient) -> str:
+    """Deposit under a new id; return it."""
+    id_ = new_request_id()
+    deposit(client, id_)
+    return id_
+
+
+@pytest.mark.parametrize(
+    ("outcome", "attempted", "kind"),
+    [
+        ("NOT_DONE", (), CallFailed),
+        ("NOT_DONE", ("id",), CallFailed),
+        ("NOT_DONE_RETRY", (), CallFailed),
+        ("NOT_DONE_RETRY", ("id",), OutcomeUnknown),
+        ("UNKNOWN", (), OutcomeUnknown),
+        ("OF_TOMORROW", (), OutcomeUnknown),
+        ("", (), OutcomeUnknown),
+    ],
+)
+def test_a_reason_that_is_new_is_understood_by_its_outcome(
+    outcome: str,
+    attempted: Sequence[str],
+    kind: type[CallError],
+) -> None:
+    """No client keeps a table of reasons."""
+
+    info = error_details_pb2.ErrorInfo(reason="REASON_OF_TOMORROW", metadata={"outcome": outcome} if outcome else {})
+    result = pb.BatchTransferResult()
+    result.error.code = 9
+    result.error.details.add().Pack(info)
+    settle_items([result], ["id"], attempted)
+
+    error = item_failed(result, "id")
+    assert type(error) is kind
+    assert error is not None
+    assert (error.reason, error.request_id) == ("REASON_OF_TOMORROW", "id")
+
+
+def test_an_item_whose_outcome_is_unknown_is_told_apart_and_remembered(app: App, settings: Settings) -> None:
+    """By the same rule as a call: asked again under its id it is found; until then no refusal settles it."""
+
+    class Losing:
+        """A ledger whose answers to batches are lost, as often as it is told to."""
+
+        def __init__(self) -> None:
+            self.times = 1
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # as the ledger's
+            return getattr(app.ledger, name)
+
+        def post_all(self, *arguments: Any) -> Any:  # noqa: ANN401  # as the ledger's
+            done = app.ledger.post_all(*arguments)
+            if self.times:
+                self.times -= 1
+                return [CommitUnknown() for _ in done]
+            return done
+
+    item = TransferItem(source=ALICE, destination="wallets/bob", amount=usd(5))
+    with served(replace(app, ledger=cast("Ledger", Losing())), settings) as client:
+        open_funded(client, alice=10, bob=0)
+        (lost,) = client.batch_transfer([item], atomic=False).results
+        broke = client.batch_transfer([replace(item, amount=usd(6))], atomic=False)
+        (found,) = client.batch_transfer([item], atomic=False).results
+        error, later = item_failed(lost, item.request_id), item_failed(broke.results[0], item.request_id)
+
+        assert (type(error), error and error.reason) == (OutcomeUnknown, "OUTCOME_UNKNOWN")
+        assert (type(later), later and later.reason) == (OutcomeUnknown, "REQUEST_ID_REUSED")
+        assert found.replayed
+        assert balance(client, "bob") == 5
+
+
+def test_a_call_that_is_interrupted_tells_its_request_id(client: WalletClient, trouble: Trouble) -> None:
+    """Ctrl-C: what is raised is what interrupted it, and among its causes is what is open, with the id."""
+
+    class Interrupts:
+        def __call__(self, *_: object, **__: object) -> NoReturn:
+            raise KeyboardInterrupt
+
+    id_ = new_request_id()
+    client._transactions.Deposit = cast("Any", Interrupts())  # noqa: SLF001  # as a signal would
+    with pytest.raises(KeyboardInterrupt) as caught:
+        client.deposit(ALICE, usd(5), request_id=id_)
+    open_ = unknown_outcome(caught.value)
+
+    assert open_ is not None
+    assert open_.request_id == id_
+    assert id_ in open_.message
+    assert unknown_outcome(ValueError()) is None
+    assert trouble.asked_at == []

@@ -20,7 +20,7 @@ from wallet.v1.error_reason_pb2 import ErrorReason
 
 from wallet_core.domain import errors
 from wallet_core.domain.bank import LineState
-from wallet_grpc.errors import CATALOGUE, InvalidFields, Kind, status_of
+from wallet_grpc.errors import CATALOGUE, InvalidFields, Outcome, status_of
 from wallet_grpc.interceptors.errors import errors_interceptor, showing_errors
 from wallet_grpc.messages.language import LANGUAGES, preferred
 from wallet_grpc.messages.texts import READ, TEXTS
@@ -129,7 +129,7 @@ def test_what_to_do_next_is_said_of_every_kind(language: str) -> None:
 
     own = {face.reason_name for face in CATALOGUE.values() if face.advice}
 
-    assert set(TEXTS[language].next) == {*Kind, READ} | own
+    assert set(TEXTS[language].next) == {*Outcome, READ} | own
 
 
 def test_english_advice_is_the_messages_own() -> None:
@@ -175,7 +175,7 @@ def test_every_error_is_told_whole(language: str) -> None:
 
     for kind, face in CATALOGUE.items():
         text = said(example(kind), language)
-        advice = TEXTS[language].next.get(face.reason_name) or TEXTS[language].next[face.kind]
+        advice = TEXTS[language].next.get(face.reason_name) or TEXTS[language].next[face.outcome]
         assert "{" not in text
         assert "  " not in text
         assert text.endswith(f" {advice}"), kind

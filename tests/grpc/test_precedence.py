@@ -4,49 +4,20 @@ Each call's faults stand here in the order of its comment in the protos; every t
 are tried together, in earnest and only to be validated.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
-from uuid import UUID
 
 import psycopg
 import pytest
-from google.protobuf.message import Message
-from wallet.v1 import operations_service_pb2 as operations_pb
-from wallet.v1 import schedule_service_pb2 as order_pb
-from wallet.v1 import transaction_service_pb2 as pb
-from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from bank_stub.server import BankServer
-from scheduler.jobs import collect_due_deposits, follow_bank_ledger, pay_due_withdrawals
 from tests.support.asking import Asking
 from tests.support.callers import everything
-from tests.support.faults_in_order import FAULTS, Fault, all_faults
+from tests.support.faults_in_order import FAULTS, all_faults
 from tests.support.fuzz_trial import METHODS, WRITES, listed_reasons
 from tests.support.issuer import Issuer, bearer
-from tests.support.payouts import Bank
 from tests.support.requests import (
-    LATE,
-    a_capture,
-    a_close,
-    a_deposit,
-    a_freeze,
-    a_hold,
-    a_rule,
-    a_transfer,
-    a_void,
-    an_end,
-    an_item,
-    an_unfreeze,
-    an_update,
-    atomic,
     changed,
-    money,
-    new_id,
 )
-from tests.support.wire import Answer
+from tests.support.world import World, bases
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.access import SCOPES, Scope
@@ -55,157 +26,6 @@ from wallet_grpc.server import serving
 from walletctl.local.waiting import wait_until
 
 SERVICES = sorted({path.partition("/")[0] for path in METHODS})
-PLACED = order_pb.RESOLUTION_KIND_PLACED
-
-
-@dataclass(frozen=True)
-class World:
-    """Wallets in every state, what hangs on them, and callers of every kind."""
-
-    callers: Mapping[str, Asking]
-    names: Mapping[str, str]
-
-    def request(self, base: Message, *faults: Fault) -> tuple[str, Any]:
-        """Return who asks, and a request with these faults under a new id, or the one that a fault says."""
-        values = {way: value for fault in faults for way, value in fault.values.items()}
-        by = values.pop("by", "operator")
-        asked = changed(base)
-        if "request_id" in asked.DESCRIPTOR.fields_by_name:
-            asked.request_id = new_id()  # type: ignore[attr-defined]  # every call that changes something has one
-        for way, value in values.items():
-            put(asked, way.split("."), self.names.get(value, value) if isinstance(value, str) else value)
-        return by, asked
-
-    def tell(self, path: str, base: Message, *faults: Fault) -> list[Answer]:
-        """Ask it once to be validated and once in earnest."""
-        by, asked = self.request(base, *faults)
-        return [self.callers[by].call(path, changed(asked, validate_only=only)) for only in (True, False)]
-
-
-def put(message: Any, way: list[str], value: Any) -> None:  # noqa: ANN401  # any field's
-    """Put a value into a message."""
-    for step in way[:-1]:
-        message = message[int(step)] if step.isdigit() else getattr(message, step)
-    if isinstance(value, Message):
-        getattr(message, way[-1]).CopyFrom(value)
-    else:
-        setattr(message, way[-1], value)
-
-
-def bases(names: Mapping[str, str]) -> dict[str, Message]:
-    """Return one request a call that would be done."""
-    renamed = an_update("alice", display_name="x", overdraft_limit=money(5))
-    resolved: dict[str, Any] = {"resolution": PLACED, "reason": "r", "destination": "wallets/bob"}
-    requests: list[Message] = [
-        wallet_pb.CreateWalletRequest(wallet_id="new", wallet=wallet_pb.Wallet(currency_code="USD", owner="anna")),
-        renamed,
-        a_freeze("alice"),
-        an_unfreeze("cold"),
-        a_close("idle"),
-        a_deposit("alice", 5),
-        a_transfer("alice", "bob", 5),
-        atomic([an_item("alice", "bob", 5), an_item("alice", "bob", 6)]),
-        pb.ReverseTransactionRequest(name=names["given"], amount=money(5)),
-        order_pb.ScheduleWithdrawalRequest(wallet="wallets/alice", amount=money(5), execute_time=LATE),
-        order_pb.CancelWithdrawalRequest(name=names["withdrawal"]),
-        order_pb.ScheduleDepositRequest(wallet="wallets/alice", amount=money(5), execute_time=LATE),
-        order_pb.CancelScheduledDepositRequest(name=names["scheduled deposit"]),
-        a_hold("alice", 5),
-        a_capture(names["held"], "bob", 5),
-        a_void(names["held"]),
-        a_rule(wallet="wallets/alice"),
-        an_end(names["rule"]),
-        operations_pb.ResolveWithdrawalRequest(name=names["stranded withdrawal"], **resolved),
-        operations_pb.ResolveScheduledDepositRequest(name=names["stranded deposit"], **resolved),
-        operations_pb.ResolveDiscrepancyRequest(name=names["discrepancy"], reason="r"),
-    ]
-    by_type = {request.DESCRIPTOR.full_name: request for request in requests}
-    return {path: by_type[METHODS[path].input_type.full_name] for path in WRITES}
-
-
-def open_wallets(operator: Asking) -> None:
-    """Open wallets in every state, anna's all of them, and a rule by which alice pays for her transfers."""
-    for wallet, currency in (("alice", "USD"), ("bob", "USD"), ("cold", "USD"), ("idle", "USD"), ("over", "USD")):
-        operator.open(wallet, currency=currency, owner="anna")
-    for wallet in ("eva", "emil"):
-        operator.open(wallet, 100, "EUR", owner="anna")
-    operator.open("full", owner="anna", overdraft_limit=money(2**63 - 1))
-    operator.open("gone", owner="anna")
-    operator.close("gone")
-    operator.deposit("alice", 1000)
-    operator.deposit("cold", 100)
-    operator.update("over", overdraft_limit=money(100))
-    operator.transfer("over", "bob", 90)
-    operator.charge(fixed_minor_units=2, wallet="wallets/alice")
-
-
-def hang_on_them(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
-    """Hang one of each on them, and return their names; what is held in cold, and given to it, was before it froze."""
-    names = {"given": operator.transfer("alice", "bob", 20).name}
-    for name, wallet in (("given to cold and back", "cold"), ("given and back", "bob")):
-        given = operator.transfer("alice", wallet, 10)
-        operator.reverse(given)
-        names[name] = given.name
-    spent = operator.transfer("alice", "idle", 10)
-    operator.transfer("idle", "bob", 10)
-    names["given and spent"] = spent.name
-    for name, wallet in (("held", "alice"), ("held in cold", "cold"), ("voided", "alice")):
-        names[name] = operator.ok(a_hold(wallet, 10)).hold.name
-    operator.ok(a_void(names["voided"]))
-    later: dict[str, Any] = {"wallet": "wallets/alice", "amount": money(10), "execute_time": LATE}
-    for withdrawal in ("withdrawal", "cancelled withdrawals"):
-        asked = order_pb.ScheduleWithdrawalRequest(**later, request_id=new_id())
-        names[withdrawal] = operator.ok(asked).withdrawal.name
-    for deposit in ("scheduled deposit", "cancelled scheduledDeposits"):
-        order = order_pb.ScheduleDepositRequest(**later, request_id=new_id())
-        names[deposit] = operator.ok(order).scheduled_deposit.name
-    cancelled = names["cancelled withdrawals"]
-    operator.ok(order_pb.CancelWithdrawalRequest(name=cancelled, request_id=new_id()))
-    cancelled = names["cancelled scheduledDeposits"]
-    operator.ok(order_pb.CancelScheduledDepositRequest(name=cancelled, request_id=new_id()))
-    names["rule"] = operator.charge(start_time=LATE).name
-    names["ended"] = operator.charge(start_time=LATE).name
-    operator.end(names["ended"])
-    names["used"] = new_id()
-    operator.ok(changed(a_deposit("bob", 1), request_id=names["used"]))
-    names |= strand(operator, app, bank)
-    operator.freeze("cold")
-    return names
-
-
-def strand(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
-    """Let the bank give back what it paid to a closed wallet, collect for a full one, and pay for a stranger."""
-    operator.open("late", 41, owner="anna")
-    now: dict[str, Any] = {"amount": money(41), "request_id": new_id()}
-    paid = operator.ok(order_pb.ScheduleWithdrawalRequest(wallet="wallets/late", **now)).withdrawal.name
-    pay_due_withdrawals.run_once(app)
-    operator.close("late")
-    bank.give_back(UUID(paid.rpartition("/")[2]))
-    bank.execute(key="stranger", amount=5)
-    follow_bank_ledger.run_once(app)
-    now = {"amount": money(43), "request_id": new_id(), "collect": True}
-    collected = operator.ok(order_pb.ScheduleDepositRequest(wallet="wallets/full", **now)).scheduled_deposit.name
-    collect_due_deposits.run_once(app)
-    return {"stranded withdrawal": paid, "stranded deposit": collected, "discrepancy": "bankLines/3"}
-
-
-@pytest.fixture
-def world(app: App, guarded: Settings, issuer: Issuer, bank: BankServer) -> Iterator[World]:
-    """Return a service with something of everything, and who calls it."""
-    everything_ = " ".join(Scope)
-    others = " ".join({Scope.WALLET_READ})
-    with ExitStack() as stack:
-        target = f"127.0.0.1:{stack.enter_context(serving(app, server_limits(guarded), authentication(guarded)))}"
-        metadata: dict[str, Any] = {
-            "operator": bearer(issuer.token(everything_)),
-            "bert": bearer(issuer.token(everything_, owner="bert")),
-            "reader": bearer(issuer.token(others)),
-            "stranger": (),
-        }
-        callers = {who_: stack.enter_context(Asking(target, metadata=said)) for who_, said in metadata.items()}
-        operator = callers["operator"]
-        open_wallets(operator)
-        yield World(callers, hang_on_them(operator, app, Bank(bank.url)))
 
 
 def test_the_faults_here_stand_in_the_order_of_the_protos() -> None:

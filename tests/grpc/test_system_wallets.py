@@ -160,7 +160,8 @@ def test_no_call_that_changes_something_takes_a_system_wallet(
             told = [(info.reason, dict(info.metadata)) for info in refusals(answer)]
             atomic = getattr(request, "mode", 0) == pb.BATCH_MODE_ATOMIC
             item = {"item": str(len(request.items) - 1)} if atomic else {}
-            assert told == [("PERMISSION_MISSING", {"permission": "none", **item})] * max(len(told), 1), wallet
+            about = {"permission": "none", "outcome": "NOT_DONE_RETRY", **item}
+            assert told == [("PERMISSION_MISSING", about)] * max(len(told), 1), wallet
         after = everything(owner)
         otherwise = call(changed(request, validate_only=True))
 

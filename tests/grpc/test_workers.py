@@ -24,7 +24,7 @@ from tests.support.ports import free_ports
 from tests.support.processes import environment, process
 from tests.support.start_up import StartUp
 from wallet_grpc.admin import admin_port
-from wallet_grpc.client import CallFailed, WalletClient
+from wallet_grpc.client import CallError, WalletClient
 from wallet_grpc.listening import CannotListen
 from wallet_grpc.process import main
 from wallet_grpc.supervisor import held_port
@@ -120,7 +120,7 @@ def test_connections_are_spread_one_page_counts_all_and_sigterm_ends_all(server:
     with WalletClient(server.target) as client:
         assert client.is_serving(5)
         open_funded(client, alice=0, bob=0)
-        with pytest.raises(CallFailed):
+        with pytest.raises(CallError):
             client.transfer("wallets/alice", "wallets/bob", usd(1))
         call_from_many(server.target, 20)
         assert balance(client, "alice") == 20

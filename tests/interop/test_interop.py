@@ -44,6 +44,7 @@ def test_a_refusal_is_read_with_its_reason_and_metadata(language: str, seen: See
     assert seen["refusals"]["insufficientFunds"] == refusal(
         "FAILED_PRECONDITION",
         "INSUFFICIENT_FUNDS",
+        "NOT_DONE",
         wallet=f"wallets/{language}-bob",
         currencyCode="USD",
         available="1305",
@@ -131,9 +132,10 @@ def test_our_own_client_finds_what_the_other_left(language: str, seen: Seen, ser
     assert service.database.broken_rules() == []
 
 
-def refusal(code: str, reason: str, **metadata: str) -> dict[str, Any]:
-    """Return what a caller is to see of a refusal."""
-    return {"code": number_of(code), "reason": reason, "domain": DOMAIN, "metadata": metadata, "fields": []}
+def refusal(code: str, reason: str, outcome: str = "NOT_DONE_RETRY", **metadata: str) -> dict[str, Any]:
+    """Return what a caller is to see of the refusal of a first attempt."""
+    about = {"reason": reason, "domain": DOMAIN, "outcome": outcome, "metadata": metadata}
+    return {"code": number_of(code), **about, "fields": [], "nothingDone": True}
 
 
 def number_of(code: str) -> int:

@@ -15,7 +15,7 @@ from tests.support.told_facts import by_its_use_case, facts_of
 from wallet_core.domain.command import Command
 from wallet_core.domain.errors import Refusal
 from wallet_core.usecases.app import App
-from wallet_grpc.errors import CATALOGUE, Kind
+from wallet_grpc.errors import CATALOGUE, Outcome
 
 PROTOS = Path(__file__).resolve().parents[2] / "protos" / "wallet" / "v1"
 
@@ -81,7 +81,7 @@ def _refused_alike(stage: Stage, situation: Situation) -> None:
     assert type(real) is situation.refused, told
     assert [type(one) for one in (tried, again, tried_again)] == [type(real)] * 3, told
     assert [one.fields() for one in (tried, again, tried_again)] == [real.fields()] * 3, told
-    final = CATALOGUE[type(real)].kind is Kind.FINAL
+    final = CATALOGUE[type(real)].outcome is Outcome.NOT_DONE
     assert {name for name in after if after[name] != before[name]} == ({"requests"} if final else set()), told
     assert everything(stage.owner) == after, told
 

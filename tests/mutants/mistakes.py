@@ -172,6 +172,17 @@ MISTAKES = (
         "tests/unit/test_group_commit.py",
     ),
     Mistake(
+        "an error after the commit says that nothing was done",
+        (
+            Change(
+                "wallet_grpc/interceptors/errors.py:showing_errors",
+                "scope.is_done and CATALOGUE[type(told)].outcome is not Outcome.UNKNOWN",
+                "False",
+            ),
+        ),
+        "tests/grpc/test_after_a_commit.py",
+    ),
+    Mistake(
         "a confined caller moves money of others",
         (
             Change(

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tests.storm.calls import ask, look
 from tests.storm.journal import AGAIN, FINAL, TOO_LATE, Call, Done, Journal, Refused
-from wallet_grpc.client import CallFailed, WalletClient
+from wallet_grpc.client import CallError, WalletClient
 
 _TIMEOUT_S = 4.0
 # In the storm a call is made at most so often; what is still open then waits for the calm.
@@ -54,7 +54,7 @@ class Caller:
         before = call.outcome
         try:
             again = self._hear(lambda client: ask(client, call))
-        except CallFailed as failed:
+        except CallError as failed:
             if failed.reason not in AGAIN and before != Refused(failed.reason):
                 self.journal.wrong.append(f"{call} was answered with {before}, and repeated with {failed.reason}")
             return
@@ -66,7 +66,7 @@ class Caller:
         call.tries += 1
         try:
             done = self._hear(lambda client: ask(client, call))
-        except CallFailed as failed:
+        except CallError as failed:
             too_late = failed.reason == TOO_LATE and call.time is not None
             if failed.reason in FINAL or (too_late and calm):
                 call.outcome = Refused(failed.reason)
@@ -82,7 +82,7 @@ class Caller:
         """Read back at once what was made."""
         try:
             self._hear(lambda client: look(client, done))
-        except CallFailed as failed:
+        except CallError as failed:
             if failed.reason not in AGAIN:
                 self.journal.wrong.append(f"{call} was done, and {done.name} read back with {failed.reason}")
 
@@ -90,7 +90,7 @@ class Caller:
         """Ask; where nobody answers connect anew, for a channel waits ever longer before it tries again by itself."""
         try:
             return asking(self._client)
-        except CallFailed as failed:
+        except CallError as failed:
             if not failed.reason:
                 self._client.close()
                 self._client = WalletClient(self._target, timeout_s=_TIMEOUT_S)

@@ -34,7 +34,7 @@ def _whole(time: datetime) -> datetime:
 
 
 def ask(client: WalletClient, call: Call) -> Done:
-    """Make a call with its own request id; raise ``CallFailed``."""
+    """Make a call with its own request id; raise ``CallError``."""
     answer = _VERBS[call.verb](client, call)
     made = next(getattr(answer, field) for field in _RESOURCES if field in answer.DESCRIPTOR.fields_by_name)
     entries = getattr(made, "entries", ())
@@ -47,7 +47,7 @@ def ask(client: WalletClient, call: Call) -> Done:
 
 
 def look(client: WalletClient, done: Done) -> None:
-    """Read back what was made; raise ``CallFailed`` where it is not there."""
+    """Read back what was made; raise ``CallError`` where it is not there."""
     readers: Mapping[str, Callable[[str], object]] = {
         "transactions": client.get_transaction,
         "withdrawals": client.get_withdrawal,

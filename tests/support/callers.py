@@ -12,7 +12,7 @@ from psycopg import sql
 
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
-from wallet_grpc.client import Amount, CallFailed, WalletClient
+from wallet_grpc.client import Amount, CallError, WalletClient
 from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 
@@ -39,9 +39,9 @@ def balance(client: WalletClient, wallet: str) -> int:
     return client.get_wallet(f"wallets/{wallet}").balance.minor_units
 
 
-def refusal(call: Callable[[], object]) -> CallFailed:
+def refusal(call: Callable[[], object]) -> CallError:
     """Make a call that must be refused; return how."""
-    with pytest.raises(CallFailed) as caught:
+    with pytest.raises(CallError) as caught:
         call()
     return caught.value
 

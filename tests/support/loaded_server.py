@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from tests.support.callers import usd
 from tests.support.processes import process
-from wallet_grpc.client import CallFailed, WalletClient
+from wallet_grpc.client import CallError, WalletClient
 from walletctl.local.child import spawn
 from walletctl.local.waiting import wait_until
 
@@ -83,7 +83,7 @@ class Load:
                 self.asked.append(id_)
                 try:
                     made = client.transfer("wallets/alice", "wallets/bob", usd(1), request_id=id_)
-                except CallFailed as failed:
+                except CallError as failed:
                     self.told.append(f"{failed.code} {failed.reason}")
                     return
                 self.paid[id_] = made.transaction.name

@@ -36,7 +36,13 @@ class Answer:
     @property
     def metadata(self) -> dict[str, str]:
         """What the reason is about."""
-        return dict(self.infos[0].metadata) if self.infos else {}
+        said = dict(self.infos[0].metadata) if self.infos else {}
+        return {key: value for key, value in said.items() if key != "outcome"}
+
+    @property
+    def outcome(self) -> str:
+        """What the error says of the work."""
+        return str(self.infos[0].metadata["outcome"]) if self.infos else ""
 
 
 class Wire:

@@ -135,6 +135,8 @@ class Done:
     line: BankLine | None = None
     rule: CommissionRule | None = None
     replayed: bool = False
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """Of the wallets that were locked for it, where its caller is confined to one owner's."""
 
     @property
     def transaction(self) -> Transaction | None:

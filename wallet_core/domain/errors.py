@@ -199,6 +199,10 @@ class OutcomeUnknown(NotServed):
     """The deadline passed while the work was under way: it may yet be done."""
 
 
+class ResultLost(NotServed):
+    """The work was done, now or when it was first asked for, and then its result could not be shown."""
+
+
 class ServerOverloaded(NotServed):
     """The service has as much to do as it takes on: this attempt did nothing."""
 

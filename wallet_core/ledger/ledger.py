@@ -3,8 +3,11 @@
 import threading
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from time import monotonic
 
+from wallet_core.call_scope import note_done
+from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Done, Outcome, Refused
 from wallet_core.domain.decide import decide
 from wallet_core.domain.errors import DeadlineTooShort, NotServed, OutcomeUnknown, TransactionConflict, WalletError
@@ -61,11 +64,15 @@ class Ledger:
             outcome = ticket.wait()
         if isinstance(outcome, Refused):
             raise outcome.refusal
+        note_done(outcome.owners, only_validated=command.validate_only and not outcome.replayed)
         return outcome
 
     def post_all(self, commands: Sequence[Command], deadline: float | None = None) -> list[Done | WalletError]:
         """Post commands that have nothing to do with each other; return for each what ``post`` returns or raises."""
         outcomes = self._line.submit_all(commands, deadline)
+        for command, outcome in zip(commands, outcomes, strict=True):
+            if isinstance(outcome, Done):
+                note_done(outcome.owners, only_validated=command.validate_only and not outcome.replayed)
         return [outcome.refusal if isinstance(outcome, Refused) else outcome for outcome in outcomes]
 
     def close(self, timeout_s: float = 10.0) -> None:
@@ -181,7 +188,7 @@ class Ledger:
                 # Who read the past meanwhile was told that nothing so old can come any more.
                 raise BatchRefused(TransactionConflict())
         for ticket, outcome in zip(wanted, outcomes, strict=True):
-            ticket.answer(outcome)
+            ticket.answer(_with_owners(ticket.item, outcome, loaded.books))
         _fail(expired, OutcomeUnknown() if lost else DeadlineTooShort())
         self._mark_stuck(loaded.held)
         self._hand_on(blocked)
@@ -194,6 +201,13 @@ class Ledger:
                 self._slow.enter(ticket)
             except NotServed as full:
                 _fail([ticket], full)
+
+
+def _with_owners(command: Command, outcome: Outcome, books: Books) -> Outcome:
+    """Add whose the wallets are, where it has to be known what may be shown: nothing is read after a commit."""
+    if isinstance(outcome, Refused) or command.request is None or command.request.access.owner is None:
+        return outcome
+    return replace(outcome, owners={wallet.id: wallet.owner for wallet in books.wallets.values()})
 
 
 def _fail(tickets: Sequence[CommandTicket], told: NotServed, cause: BaseException | None = None) -> None:

@@ -7,15 +7,16 @@
 """
 
 from wallet_grpc.client.aio.client import AsyncWalletClient
-from wallet_grpc.client.errors import CallFailed, OutcomeUnknown, item_failed
+from wallet_grpc.client.errors import CallError, CallFailed, OutcomeUnknown, item_failed, unknown_outcome
 from wallet_grpc.client.security import AioToken, Tls, Token
 from wallet_grpc.client.sync.client import WalletClient
-from wallet_grpc.client.values import Amount, Payer, TransferItem, as_dict
+from wallet_grpc.client.values import Amount, Payer, TransferItem, as_dict, new_request_id
 
 __all__ = [
     "AioToken",
     "Amount",
     "AsyncWalletClient",
+    "CallError",
     "CallFailed",
     "OutcomeUnknown",
     "Payer",
@@ -25,4 +26,6 @@ __all__ = [
     "WalletClient",
     "as_dict",
     "item_failed",
+    "new_request_id",
+    "unknown_outcome",
 ]

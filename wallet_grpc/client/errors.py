@@ -1,6 +1,9 @@
-"""Errors as a caller meets them: read from the rich status, one class, told apart by ``reason``."""
+"""Errors as a caller meets them: read from the rich status, told apart by ``reason``.
 
-from collections.abc import Iterable
+Whether anything was done is said by the server, with every error: a new reason is understood by an old client.
+"""
+
+from collections.abc import Container, Iterable
 from typing import Any
 
 import grpc
@@ -15,42 +18,20 @@ REPEATS = "wallet-previous-attempts"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-# Decided, once and for ever; or, of the last, about another request altogether.
-_FINAL = frozenset(
-    {
-        *("RESOURCE_NOT_FOUND", "RESOURCE_EXISTS", "ETAG_MISMATCH", "CURRENCY_MISMATCH", "WALLET_NOT_ACTIVE"),
-        *("STATE_TRANSITION_FORBIDDEN", "INSUFFICIENT_FUNDS", "LIMIT_EXCEEDED"),
-        "REQUEST_ID_REUSED",
-    }
-)
-# The attempt that was refused so did nothing.
-_THIS_ATTEMPT = frozenset(
-    {
-        *("INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID", "CREDENTIALS_INVALID", "PERMISSION_MISSING"),
-        *("TRANSACTION_CONFLICT", "SERVER_OVERLOADED", "DEADLINE_TOO_SHORT", "RATE_LIMITED"),
-        *("WATCH_CURSOR_EXPIRED", "WATCHER_TOO_SLOW"),
-    }
-)
-# What ends a watch and has to do with neither its caller nor what it asked.
-_PASSING = frozenset(
-    {
-        *("SERVER_DRAINING", "SERVER_OVERLOADED", "RATE_LIMITED", "DATABASE_UNAVAILABLE", "WATCHER_TOO_SLOW"),
-        "DEADLINE_TOO_SHORT",
-    }
-)
-# Said by gRPC itself, where a connection or what stands between was lost.
-_PASSING_CODES = frozenset(
-    {"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN"}
-)
+# What every error of the service says of the work that it was asked for: see ``docs/errors.md``.
+NOT_DONE, NOT_DONE_RETRY, UNKNOWN = "NOT_DONE", "NOT_DONE_RETRY", "UNKNOWN"
+_OUTCOME = "outcome"
+
+# Codes with which a watch ends for reasons that pass, e.g. because its server shuts down.
+_PASSING_CODES = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"})
+# And those that gRPC itself adds, where a connection or what stands between was lost.
+_LOST_CODES = frozenset({"INTERNAL", "UNKNOWN"})
 # Said by gRPC itself, before a server of ours has seen the call.
-_NOT_SERVED = frozenset({grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED})
+_NOT_SERVED_CODES = frozenset({"UNIMPLEMENTED", "RESOURCE_EXHAUSTED"})
 
 
-class CallFailed(Exception):
-    """A call was refused; ``reason`` says why, see ``docs/errors.md``.
-
-    Unless it is an ``OutcomeUnknown``, nothing was done.
-    """
+class CallError(Exception):
+    """A call did not end well. Either a ``CallFailed`` or an ``OutcomeUnknown``: their callers do different things."""
 
     def __init__(
         self,
@@ -58,10 +39,11 @@ class CallFailed(Exception):
         code: grpc.StatusCode,
         reason: str,
         message: str,
-        metadata: dict[str, str],
-        violations: dict[str, str],
-        localized: str,
-        request_id: str | None,
+        outcome: str = "",
+        metadata: dict[str, str] | None = None,
+        violations: dict[str, str] | None = None,
+        localized: str = "",
+        request_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code.name
@@ -70,9 +52,12 @@ class CallFailed(Exception):
         """The reason, e.g. ``INSUFFICIENT_FUNDS``; empty where no server of ours answered."""
         self.message = message
         """What happened, for developers, in English."""
-        self.metadata = metadata
+        self.outcome = outcome
+        """What the server said of this attempt: ``NOT_DONE``, ``NOT_DONE_RETRY`` or ``UNKNOWN``; empty where no server
+        of ours answered."""
+        self.metadata = metadata or {}
         """What the reason is about, by the keys documented with it."""
-        self.violations = violations
+        self.violations = violations or {}
         """What is wrong with which field."""
         self.localized = localized
         """What happened, for people, in the client's language; empty where the client has none."""
@@ -80,34 +65,71 @@ class CallFailed(Exception):
         """The id to ask again with; None for reads, and for a batch whose items have their own."""
 
 
-class OutcomeUnknown(CallFailed):
+class CallFailed(CallError):
+    """The call was refused and nothing was done; ``reason`` says why, see ``docs/errors.md``."""
+
+
+class OutcomeUnknown(CallError):
     """The call may have been done, by this attempt or one before it: ask again with ``request_id``, which finds out."""
 
 
-def passes(failed: CallFailed) -> bool:
+def passes(failed: CallError) -> bool:
     """Tell whether a stream that has ended so may be taken up again as it is."""
-    return failed.reason in _PASSING if failed.reason else failed.code in _PASSING_CODES
+    return failed.code in _PASSING_CODES or (not failed.reason and failed.code in _LOST_CODES)
 
 
-def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool) -> CallFailed:
+def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool) -> CallError:
     """Return the error of a call that changes something; *attempted* says that an earlier attempt may have done it.
 
     The channel's own repeats are such attempts too: the server tells how many there were.
     """
     failed = call_failed(error, request_id)
-    if failed.reason in _FINAL:
+    if _did_nothing(failed, attempted=attempted or _repeats(error) > 0):
         return failed
-    did_nothing = failed.reason in _THIS_ATTEMPT or (not failed.reason and error.code() in _NOT_SERVED)
-    if did_nothing and not attempted and not _repeats(error):
-        return failed
+    return _unknown(failed)
+
+
+def given_up(request_id: str | None) -> OutcomeUnknown:
+    """Return what a call comes to whose caller does not wait for its end."""
+    again = f"ask again with the request id {request_id}" if request_id is not None else "ask again with the same ids"
+    message = f"The call was given up before its answer came. It may have been done; {again}."
+    return OutcomeUnknown(code=grpc.StatusCode.CANCELLED, reason="", message=message, request_id=request_id)
+
+
+def unknown_outcome(error: BaseException) -> OutcomeUnknown | None:
+    """Return what is open of a call that was cancelled or interrupted, with its request id; None where nothing is.
+
+    Such a call raises what ended it (``CancelledError``, ``KeyboardInterrupt``, the ``TimeoutError`` of
+    ``asyncio.wait_for``), and this is among its causes.
+    """
+    seen: list[BaseException] = []
+    now: BaseException | None = error
+    while now is not None and now not in seen:
+        if isinstance(now, OutcomeUnknown):
+            return now
+        seen.append(now)
+        now = now.__cause__ or now.__context__
+    return None
+
+
+def _did_nothing(failed: CallError, *, attempted: bool) -> bool:
+    """Tell whether nothing was done, now or by an earlier attempt. What a server says that is unheard of is unknown."""
+    if failed.outcome == NOT_DONE:
+        return True
+    did_nothing = failed.outcome == NOT_DONE_RETRY or (not failed.reason and failed.code in _NOT_SERVED_CODES)
+    return did_nothing and not attempted
+
+
+def _unknown(failed: CallError) -> OutcomeUnknown:
     return OutcomeUnknown(
-        code=error.code(),
+        code=grpc.StatusCode[failed.code],
         reason=failed.reason,
         message=failed.message,
+        outcome=failed.outcome,
         metadata=failed.metadata,
         violations=failed.violations,
         localized=failed.localized,
-        request_id=request_id,
+        request_id=failed.request_id,
     )
 
 
@@ -128,12 +150,35 @@ def call_failed(error: grpc.RpcError, request_id: str | None) -> CallFailed:
     return _from_details(code, error.details() or code.name, details, request_id)
 
 
-def item_failed(result: BatchTransferResult, request_id: str) -> CallFailed | None:
-    """Return why the item of a batch that has this request id was refused; None where it was done."""
+def item_failed(result: BatchTransferResult, request_id: str) -> CallError | None:
+    """Return why the item of a batch that has this request id was not done; None where it was.
+
+    By the same rule as of a call: a ``CallFailed`` was not done, an ``OutcomeUnknown`` is to be asked again.
+    """
     if not result.HasField("error"):
         return None
     status = result.error
-    return _from_details(_CODES[status.code], status.message, status.details, request_id)
+    failed = _from_details(_CODES[status.code], status.message, status.details, request_id)
+    return failed if _did_nothing(failed, attempted=False) else _unknown(failed)
+
+
+def settle_items(results: Iterable[BatchTransferResult], ids: Iterable[str], unsettled: Container[str]) -> list[str]:
+    """Return the ids of items whose outcome is not known after a batch; say so in the result of each.
+
+    *unsettled* are those that an earlier attempt may have done: that this one did nothing says nothing of that.
+    """
+    unknown = []
+    for result, id_ in zip(results, ids, strict=True):
+        failed = item_failed(result, id_)
+        if failed is None or _did_nothing(failed, attempted=id_ in unsettled):
+            continue
+        unknown.append(id_)
+        for detail in result.error.details:
+            info = error_details_pb2.ErrorInfo()
+            if detail.Unpack(info):
+                info.metadata[_OUTCOME] = UNKNOWN
+                detail.Pack(info)
+    return unknown
 
 
 def _from_details(code: grpc.StatusCode, message: str, details: Iterable[AnyPb], request_id: str | None) -> CallFailed:
@@ -142,11 +187,14 @@ def _from_details(code: grpc.StatusCode, message: str, details: Iterable[AnyPb],
     for detail in details:
         for into in (info, bad, localized):
             detail.Unpack(into)  # which does nothing where it is another type's
+    metadata = dict(info.metadata)
+    outcome = metadata.pop(_OUTCOME, "")
     return CallFailed(
         code=code,
         reason=info.reason,
         message=message,
-        metadata=dict(info.metadata),
+        outcome=outcome,
+        metadata=metadata,
         violations={violation.field: violation.description for violation in bad.field_violations},
         localized=localized.message,
         request_id=request_id,

@@ -9,21 +9,28 @@ import grpc
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
-from wallet_core.domain.errors import WalletError
+from wallet_core.call_scope import begin_call
+from wallet_core.domain.errors import ResultLost, WalletError
 from wallet_grpc.client.errors import REPEATS
 from wallet_grpc.convert.values import accept_language_of
 from wallet_grpc.descriptors import READS
-from wallet_grpc.errors import CATALOGUE, Kind, public, status_of
+from wallet_grpc.errors import CATALOGUE, Outcome, public, status_of
 from wallet_grpc.interceptors.wrapping import Wrapping
 
 
 @contextmanager
 def showing_errors(method: str, context: grpc.ServicerContext) -> Iterator[None]:
-    """Turn what a call raises into the rich status of the catalogue."""
+    """Turn what a call raises into the rich status of the catalogue.
+
+    The one place that keeps a promise of every call: once something was done, no error says that nothing was.
+    """
+    scope = begin_call()
     try:
         yield
     except Exception as error:  # noqa: BLE001  # an error that passed here would show its text to the caller
         told = public(error)
+        if scope.is_done and CATALOGUE[type(told)].outcome is not Outcome.UNKNOWN:
+            told = ResultLost()
         shown = status_of(told, read=method in READS, accept_language=accept_language_of(context))
     else:
         return
@@ -63,7 +70,7 @@ def _pushback(told: WalletError, retry_after_ms: int | None) -> Iterator[tuple[s
     For what else stands in the way the channel's own waits, ever longer, are better.
     """
     face = CATALOGUE[type(told)]
-    if face.kind is Kind.FINAL:
+    if face.outcome is Outcome.NOT_DONE:
         yield "grpc-retry-pushback-ms", str(NOT_AGAIN)
     elif face.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         yield "grpc-retry-pushback-ms", str(retry_after_ms or face.retry_after_ms)

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from wallet_core.call_scope import known_owners
 from wallet_core.domain.access import OWNER
 from wallet_core.domain.errors import PermissionMissing, Refusal
 from wallet_core.domain.wallet import WalletId, is_system
@@ -118,7 +119,11 @@ class Viewing(Wrapping):
         if Scope.WALLET_READ not in principal.scopes or not wallets:
             return frozenset()
         if principal.owner is not None:
-            return self._reads.owned(principal.owner, wallets)
+            known = known_owners()
+            owned = frozenset(wallet for wallet in wallets if known.get(wallet) == principal.owner)
+            unknown = wallets - known.keys()
+            # Of a change only a repeat shows wallets that were not locked for it.
+            return owned | self._reads.owned(principal.owner, unknown) if unknown else owned
         return frozenset(one for one in wallets if Scope.OPERATIONS in principal.scopes or not is_system(one))
 
 

@@ -18,7 +18,7 @@ Facts = Mapping[str, str | Sequence[str]]
 """What an error is about: its metadata by key, and what else a text may name."""
 
 READ = "read"
-"""Stands in place of a kind for calls that change nothing."""
+"""Stands in place of an outcome for calls that change nothing."""
 
 _NUMBERS = frozenset({"item", "position", "limit"})
 _AMOUNTS = frozenset({"available", "required"})
@@ -39,9 +39,9 @@ class Texts:
     next: Mapping[str, str]
     words: Mapping[str, Mapping[str, str]]
 
-    def say(self, reason: str, kind: str, facts: Facts) -> str:
-        """Return what happened and what to do next, for an error of a *kind*, or ``READ``."""
-        sentences = [self.item, *self.happened[reason], self.next.get(reason) or self.next[kind]]
+    def say(self, reason: str, outcome: str, facts: Facts) -> str:
+        """Return what happened and what to do next, for an error with an *outcome*, or ``READ``."""
+        sentences = [self.item, *self.happened[reason], self.next.get(reason) or self.next[outcome]]
         return " ".join(self._filled(sentences, facts))
 
     def _filled(self, sentences: Sequence[str], facts: Facts) -> Iterator[str]:

@@ -3,17 +3,18 @@
 import csv
 import io
 import json as json_format
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID, uuid4, uuid5
 
 import typer
 
-from wallet_grpc.client import CallFailed, TransferItem, as_dict, item_failed
+from wallet_grpc.client import CallError, OutcomeUnknown, TransferItem, as_dict, item_failed
 from walletctl import typed
 from walletctl.context import Context, explained
 from walletctl.options import CurrencyOption, Json, RequestId, ValidateOnly
-from walletctl.output import Column, Row, amount, out, short, show, words
+from walletctl.output import Column, Row, amount, err, out, short, show, words
 from walletctl.typed import Mistyped, wallet_name
 
 _NEEDED = ("source", "destination", "amount")
@@ -54,13 +55,15 @@ def batch(
         rows = list(_rows(_text(file)))
         if atomic and (places := [place for place, row in rows if row.get("request_id")]):
             raise Mistyped(f"{places[0]}: a request_id of its own is for --each; all or none have one --request-id")
-        items = [_item(place, row, currency, str(uuid5(base, str(n)))) for n, (place, row) in enumerate(rows)]
+        items = [_item(place, row, currency, id_) for (place, row), id_ in zip(rows, _ids(base, rows), strict=True)]
+        err.print(
+            f"[dim]request id {base}; to repeat safely add: --request-id {base}[/]", soft_wrap=True, highlight=False
+        )
         try:
             done = client.batch_transfer(
                 items, atomic=atomic, validate_only=validate_only, request_id=str(base) if atomic else None
             )
-        except CallFailed as failed:
-            # Each item's own id is made of this one: said again with the same file, nothing is done twice.
+        except CallError as failed:
             failed.request_id = str(base)
             raise
         refused = [item_failed(result, item.request_id) for item, result in zip(items, done.results, strict=True)]
@@ -78,9 +81,24 @@ def batch(
             raise typer.Exit(1)
 
 
-def _told(number: int, item: TransferItem, result: Row, failed: CallFailed | None) -> Row:
+def _ids(base: UUID, rows: Sequence[tuple[str, Mapping[str, str]]]) -> Iterator[str]:
+    """Yield each row's request id: it follows from the batch's own id and from what the row says.
+
+    So a repeat with a corrected file does what is new, and nothing that was done before; rows that say the same are
+    told apart by how many of them came before.
+    """
+    seen: Counter[str] = Counter()
+    for _, row in rows:
+        content = json_format.dumps(sorted(row.items()), ensure_ascii=False)
+        yield str(uuid5(base, f"{seen[content]} {content}"))
+        seen[content] += 1
+
+
+def _told(number: int, item: TransferItem, result: Row, failed: CallError | None) -> Row:
     """Return what the table shows of an item."""
-    if failed is not None:
+    if isinstance(failed, OutcomeUnknown):
+        outcome = f"[yellow]may have been done[/] {failed.reason}: repeat with the batch's request id to find out"
+    elif failed is not None:
         outcome = f"[red]{failed.reason}[/] {words(failed.localized or failed.message)}"
     else:
         outcome = short(result["transaction"]["name"]) or "(validated only)"

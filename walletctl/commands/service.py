@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from wallet_core.stop_signals import stop_event
-from wallet_grpc.client import CallFailed, WalletClient
+from wallet_grpc.client import CallError, WalletClient
 from walletctl import demo as demo_story
 from walletctl.context import Context, Trouble, explained
 from walletctl.local.service import LocalService, Ports, StoppedAtStart, local_service
@@ -66,7 +66,7 @@ def _seeded(target: str) -> str:
     try:
         with WalletClient(target) as client:
             sow(client)
-    except CallFailed as failed:
+    except CallError as failed:
         return f"nothing: {escape(failed.message)}"
     return "alice, bob, and a commission: walletctl commission list"
 

@@ -26,125 +26,127 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """Never sent."""
     ERROR_REASON_INVALID_FIELDS: _ErrorReason.ValueType  # 1
     """One or more fields of the request are invalid.
-    Code: `INVALID_ARGUMENT`. Kind: this attempt.
+    Code: `INVALID_ARGUMENT`. Outcome: `NOT_DONE_RETRY`.
     Carries `google.rpc.BadRequest` with one violation per field.
     """
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 2
     """The page token is malformed or belongs to other arguments.
-    Code: `INVALID_ARGUMENT`. Kind: this attempt (reads only).
+    Code: `INVALID_ARGUMENT`. Outcome: `NOT_DONE_RETRY` (reads only).
     Start again from the first page.
     """
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 3
     """The caller may not do this: its token or certificate lacks a scope. System
     wallets may be changed by nobody.
-    Code: `PERMISSION_DENIED`. Kind: this attempt.
+    Code: `PERMISSION_DENIED`. Outcome: `NOT_DONE_RETRY`.
     Metadata: `permission` (the scope that is missing, e.g. `money.transfer`;
     `owner` where the caller is confined to the wallets of one owner, and this
     is another's or is not there; `none` where nothing is enough).
     """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 4
-    """The resource does not exist. Code: `NOT_FOUND`. Kind: final.
+    """The resource does not exist. Code: `NOT_FOUND`. Outcome: `NOT_DONE`.
     Metadata: `resourceName`, e.g. `wallets/alice`.
     """
     ERROR_REASON_RESOURCE_EXISTS: _ErrorReason.ValueType  # 5
     """A resource of this name exists already. Code: `ALREADY_EXISTS`.
-    Kind: final. Metadata: `resourceName`.
+    Outcome: `NOT_DONE`. Metadata: `resourceName`.
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 6
     """The request id was used before, for something else.
-    Code: `ALREADY_EXISTS`. Kind: says nothing about the first use; this
-    attempt did nothing.
+    Code: `ALREADY_EXISTS`. Outcome: `NOT_DONE_RETRY`, and it says
+    nothing about the first use.
     Metadata: `requestId`, and of the first use `method` and `resourceName`
     (empty where the first use was refused, and to callers that are confined to
     one owner).
     """
     ERROR_REASON_INSUFFICIENT_FUNDS: _ErrorReason.ValueType  # 7
     """The wallet's available balance is below what is to be taken.
-    Code: `FAILED_PRECONDITION`. Kind: final.
+    Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
     Metadata: `wallet`, `currencyCode`, `available` and `required` in minor
     units; the last two are empty where the caller may not read wallets.
     """
     ERROR_REASON_WALLET_NOT_ACTIVE: _ErrorReason.ValueType  # 8
-    """The wallet is frozen or closed. Code: `FAILED_PRECONDITION`. Kind: final.
+    """The wallet is frozen or closed. Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
     Metadata: `resourceName`, `state`.
     """
     ERROR_REASON_CURRENCY_MISMATCH: _ErrorReason.ValueType  # 9
     """The amount is in another currency than the wallet.
-    Code: `FAILED_PRECONDITION`. Kind: final.
+    Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
     Metadata: `resourceName`, `currency` (the wallet's).
     """
     ERROR_REASON_STATE_TRANSITION_FORBIDDEN: _ErrorReason.ValueType  # 10
     """The resource is in a state that does not allow this.
-    Code: `FAILED_PRECONDITION`. Kind: final.
+    Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
     Metadata: `resourceName`, `state`, `because` (what stands in the way; empty
     where the state says it all).
     """
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 11
     """A limit would be passed, e.g. the largest balance a wallet can hold.
-    Code: `FAILED_PRECONDITION`. Kind: final.
+    Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
     Metadata: `resourceName`, `limit` (empty where it would tell of a wallet
     that the caller may not read).
     """
     ERROR_REASON_TRANSACTION_CONFLICT: _ErrorReason.ValueType  # 12
     """Other work on the same wallets got in the way for too long.
-    Code: `ABORTED`. Kind: this attempt. Carries `google.rpc.RetryInfo`.
+    Code: `ABORTED`. Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
     """
     ERROR_REASON_SERVER_OVERLOADED: _ErrorReason.ValueType  # 13
     """The server has as much to do as it takes on.
-    Code: `RESOURCE_EXHAUSTED`. Kind: this attempt. Carries
+    Code: `RESOURCE_EXHAUSTED`. Outcome: `NOT_DONE_RETRY`. Carries
     `google.rpc.RetryInfo`.
     """
     ERROR_REASON_DEADLINE_TOO_SHORT: _ErrorReason.ValueType  # 14
     """The deadline passed, or was too short, before work began.
-    Code: `DEADLINE_EXCEEDED`. Kind: this attempt.
+    Code: `DEADLINE_EXCEEDED`. Outcome: `NOT_DONE_RETRY`.
     """
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 15
-    """The deadline passed while the work was under way: it may yet be done.
-    Code: `DEADLINE_EXCEEDED`. Kind: ambiguous.
+    """The deadline passed while the work was under way, or the work was done and
+    its result could not be shown.
+    Code: `DEADLINE_EXCEEDED`; `UNAVAILABLE` in the second case.
+    Outcome: `UNKNOWN`.
     """
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 16
-    """The database did not answer. Code: `UNAVAILABLE`. Kind: ambiguous.
+    """The database did not answer. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`.
     Carries `google.rpc.RetryInfo`.
     """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 17
-    """The server is shutting down. Code: `UNAVAILABLE`. Kind: ambiguous.
+    """The server is shutting down. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`.
     Carries `google.rpc.RetryInfo`; another server will answer.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
-    """A defect in the service. Code: `INTERNAL`. Kind: ambiguous.
+    """A defect in the service. Code: `INTERNAL`. Outcome: `UNKNOWN`.
     Metadata: `correlationId`, to be quoted to the operators; nothing else is
     told.
     """
     ERROR_REASON_FILTER_INVALID: _ErrorReason.ValueType  # 19
     """The filter cannot be understood.
-    Code: `INVALID_ARGUMENT`. Kind: this attempt (reads only).
+    Code: `INVALID_ARGUMENT`. Outcome: `NOT_DONE_RETRY` (reads only).
     Metadata: `position` (where in the filter, counted in characters from 0)
     and `token` (what stands there; empty at its end).
     """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 20
     """The resource has changed since its etag was read. Code: `ABORTED`.
-    Kind: final. Metadata: `resourceName`.
+    Outcome: `NOT_DONE`. Metadata: `resourceName`.
     Read it again, and ask with a new request id.
     """
     ERROR_REASON_CREDENTIALS_INVALID: _ErrorReason.ValueType  # 21
     """It is not known who is calling: the call came without a token or a
     certificate, or with one that is not valid here.
-    Code: `UNAUTHENTICATED`. Kind: this attempt.
+    Code: `UNAUTHENTICATED`. Outcome: `NOT_DONE_RETRY`.
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 22
     """The calling system makes more calls a second than it may.
-    Code: `RESOURCE_EXHAUSTED`. Kind: this attempt. Carries
+    Code: `RESOURCE_EXHAUSTED`. Outcome: `NOT_DONE_RETRY`. Carries
     `google.rpc.RetryInfo`.
     """
     ERROR_REASON_WATCH_CURSOR_EXPIRED: _ErrorReason.ValueType  # 23
     """The journal does not know the place that a resume token stands for, e.g.
     because the database was restored from before it.
-    Code: `OUT_OF_RANGE`. Kind: this attempt (reads only).
+    Code: `OUT_OF_RANGE`. Outcome: `NOT_DONE_RETRY` (reads only).
     Metadata: `oldestResumeToken`, which begins with the first event there is.
     """
     ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 24
     """A watcher took nothing of what it was told for too long.
-    Code: `ABORTED`. Kind: this attempt (reads only).
+    Code: `ABORTED`. Outcome: `NOT_DONE_RETRY` (reads only).
     Watch again with the last resume token.
     """
 
@@ -153,13 +155,19 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     `wallet.example.com`. On the wire the reason is the value's name without the
     prefix `ERROR_REASON_`, e.g. `INSUFFICIENT_FUNDS` (AIP-193).
 
-    Each reason is of one kind, and the kind says what a caller may do next:
+    The metadata of every error has `outcome`, which says what was done and so
+    what a caller may do next. Go by it and not by a list of reasons: so a reason
+    that is new to a client is understood all the same.
 
-    * **final**: the service decided. The answer is stored with the request id
-      and repeated for ever; another try needs a new request id.
-    * **this attempt**: this attempt did nothing, but an earlier one with the
-      same request id may have. Ask again with the same request id.
-    * **ambiguous**: it may have been done. Ask again with the same request id.
+    * `NOT_DONE`: the service decided against it. The answer is stored with the
+      request id and repeated for ever; another try needs a new request id.
+    * `NOT_DONE_RETRY`: this attempt did nothing, but an earlier one with the same
+      request id may have. Ask again with the same request id. Of a read: ask again.
+    * `UNKNOWN`: it may have been done. Ask again with the same request id. Never
+      said of a read.
+
+    An error without `outcome` is not of this service: where the code is not
+    `UNIMPLEMENTED` or `RESOURCE_EXHAUSTED`, what came of a change is unknown.
 
     In a batch with `BATCH_MODE_ATOMIC`, every refusal of an item also carries in
     its metadata `item`, the item's place counted from 0.
@@ -172,124 +180,126 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_FIELDS: ErrorReason.ValueType  # 1
 """One or more fields of the request are invalid.
-Code: `INVALID_ARGUMENT`. Kind: this attempt.
+Code: `INVALID_ARGUMENT`. Outcome: `NOT_DONE_RETRY`.
 Carries `google.rpc.BadRequest` with one violation per field.
 """
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 2
 """The page token is malformed or belongs to other arguments.
-Code: `INVALID_ARGUMENT`. Kind: this attempt (reads only).
+Code: `INVALID_ARGUMENT`. Outcome: `NOT_DONE_RETRY` (reads only).
 Start again from the first page.
 """
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 3
 """The caller may not do this: its token or certificate lacks a scope. System
 wallets may be changed by nobody.
-Code: `PERMISSION_DENIED`. Kind: this attempt.
+Code: `PERMISSION_DENIED`. Outcome: `NOT_DONE_RETRY`.
 Metadata: `permission` (the scope that is missing, e.g. `money.transfer`;
 `owner` where the caller is confined to the wallets of one owner, and this
 is another's or is not there; `none` where nothing is enough).
 """
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 4
-"""The resource does not exist. Code: `NOT_FOUND`. Kind: final.
+"""The resource does not exist. Code: `NOT_FOUND`. Outcome: `NOT_DONE`.
 Metadata: `resourceName`, e.g. `wallets/alice`.
 """
 ERROR_REASON_RESOURCE_EXISTS: ErrorReason.ValueType  # 5
 """A resource of this name exists already. Code: `ALREADY_EXISTS`.
-Kind: final. Metadata: `resourceName`.
+Outcome: `NOT_DONE`. Metadata: `resourceName`.
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 6
 """The request id was used before, for something else.
-Code: `ALREADY_EXISTS`. Kind: says nothing about the first use; this
-attempt did nothing.
+Code: `ALREADY_EXISTS`. Outcome: `NOT_DONE_RETRY`, and it says
+nothing about the first use.
 Metadata: `requestId`, and of the first use `method` and `resourceName`
 (empty where the first use was refused, and to callers that are confined to
 one owner).
 """
 ERROR_REASON_INSUFFICIENT_FUNDS: ErrorReason.ValueType  # 7
 """The wallet's available balance is below what is to be taken.
-Code: `FAILED_PRECONDITION`. Kind: final.
+Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
 Metadata: `wallet`, `currencyCode`, `available` and `required` in minor
 units; the last two are empty where the caller may not read wallets.
 """
 ERROR_REASON_WALLET_NOT_ACTIVE: ErrorReason.ValueType  # 8
-"""The wallet is frozen or closed. Code: `FAILED_PRECONDITION`. Kind: final.
+"""The wallet is frozen or closed. Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
 Metadata: `resourceName`, `state`.
 """
 ERROR_REASON_CURRENCY_MISMATCH: ErrorReason.ValueType  # 9
 """The amount is in another currency than the wallet.
-Code: `FAILED_PRECONDITION`. Kind: final.
+Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
 Metadata: `resourceName`, `currency` (the wallet's).
 """
 ERROR_REASON_STATE_TRANSITION_FORBIDDEN: ErrorReason.ValueType  # 10
 """The resource is in a state that does not allow this.
-Code: `FAILED_PRECONDITION`. Kind: final.
+Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
 Metadata: `resourceName`, `state`, `because` (what stands in the way; empty
 where the state says it all).
 """
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 11
 """A limit would be passed, e.g. the largest balance a wallet can hold.
-Code: `FAILED_PRECONDITION`. Kind: final.
+Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
 Metadata: `resourceName`, `limit` (empty where it would tell of a wallet
 that the caller may not read).
 """
 ERROR_REASON_TRANSACTION_CONFLICT: ErrorReason.ValueType  # 12
 """Other work on the same wallets got in the way for too long.
-Code: `ABORTED`. Kind: this attempt. Carries `google.rpc.RetryInfo`.
+Code: `ABORTED`. Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
 """
 ERROR_REASON_SERVER_OVERLOADED: ErrorReason.ValueType  # 13
 """The server has as much to do as it takes on.
-Code: `RESOURCE_EXHAUSTED`. Kind: this attempt. Carries
+Code: `RESOURCE_EXHAUSTED`. Outcome: `NOT_DONE_RETRY`. Carries
 `google.rpc.RetryInfo`.
 """
 ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason.ValueType  # 14
 """The deadline passed, or was too short, before work began.
-Code: `DEADLINE_EXCEEDED`. Kind: this attempt.
+Code: `DEADLINE_EXCEEDED`. Outcome: `NOT_DONE_RETRY`.
 """
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 15
-"""The deadline passed while the work was under way: it may yet be done.
-Code: `DEADLINE_EXCEEDED`. Kind: ambiguous.
+"""The deadline passed while the work was under way, or the work was done and
+its result could not be shown.
+Code: `DEADLINE_EXCEEDED`; `UNAVAILABLE` in the second case.
+Outcome: `UNKNOWN`.
 """
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 16
-"""The database did not answer. Code: `UNAVAILABLE`. Kind: ambiguous.
+"""The database did not answer. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`.
 Carries `google.rpc.RetryInfo`.
 """
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 17
-"""The server is shutting down. Code: `UNAVAILABLE`. Kind: ambiguous.
+"""The server is shutting down. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`.
 Carries `google.rpc.RetryInfo`; another server will answer.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
-"""A defect in the service. Code: `INTERNAL`. Kind: ambiguous.
+"""A defect in the service. Code: `INTERNAL`. Outcome: `UNKNOWN`.
 Metadata: `correlationId`, to be quoted to the operators; nothing else is
 told.
 """
 ERROR_REASON_FILTER_INVALID: ErrorReason.ValueType  # 19
 """The filter cannot be understood.
-Code: `INVALID_ARGUMENT`. Kind: this attempt (reads only).
+Code: `INVALID_ARGUMENT`. Outcome: `NOT_DONE_RETRY` (reads only).
 Metadata: `position` (where in the filter, counted in characters from 0)
 and `token` (what stands there; empty at its end).
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 20
 """The resource has changed since its etag was read. Code: `ABORTED`.
-Kind: final. Metadata: `resourceName`.
+Outcome: `NOT_DONE`. Metadata: `resourceName`.
 Read it again, and ask with a new request id.
 """
 ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 21
 """It is not known who is calling: the call came without a token or a
 certificate, or with one that is not valid here.
-Code: `UNAUTHENTICATED`. Kind: this attempt.
+Code: `UNAUTHENTICATED`. Outcome: `NOT_DONE_RETRY`.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 22
 """The calling system makes more calls a second than it may.
-Code: `RESOURCE_EXHAUSTED`. Kind: this attempt. Carries
+Code: `RESOURCE_EXHAUSTED`. Outcome: `NOT_DONE_RETRY`. Carries
 `google.rpc.RetryInfo`.
 """
 ERROR_REASON_WATCH_CURSOR_EXPIRED: ErrorReason.ValueType  # 23
 """The journal does not know the place that a resume token stands for, e.g.
 because the database was restored from before it.
-Code: `OUT_OF_RANGE`. Kind: this attempt (reads only).
+Code: `OUT_OF_RANGE`. Outcome: `NOT_DONE_RETRY` (reads only).
 Metadata: `oldestResumeToken`, which begins with the first event there is.
 """
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 24
 """A watcher took nothing of what it was told for too long.
-Code: `ABORTED`. Kind: this attempt (reads only).
+Code: `ABORTED`. Outcome: `NOT_DONE_RETRY` (reads only).
 Watch again with the last resume token.
 """

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 
 from wallet_grpc.client.channels import AioCall, Response, open_aio_channel
-from wallet_grpc.client.errors import OutcomeUnknown, call_failed, outcome_of
+from wallet_grpc.client.errors import OutcomeUnknown, call_failed, given_up, outcome_of, settle_items
 from wallet_grpc.client.security import AioToken, Tls
 
 PAGE = 200
@@ -74,12 +74,15 @@ class Calls:
             if isinstance(failed, OutcomeUnknown):
                 self._remember(ids)
             raise failed from None
-        except BaseException:  # given up by the caller: it may have been done all the same
+        except BaseException as ended:  # given up by the caller: it may have been done all the same
             self._remember(ids)
+            ended.__cause__ = given_up(request_id)
             raise
         with self._remembering:
+            unknown = [] if request_id else settle_items(answer.results, ids, self._unsettled)  # type: ignore[attr-defined]  # of a batch
             for id_ in ids:
                 self._unsettled.pop(id_, None)
+        self._remember(unknown)
         return answer
 
     def _remember(self, ids: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from wallet.v1 import event_service_pb2 as pb
 from wallet.v1 import event_service_pb2_grpc as grpc_pb
 
 from wallet_grpc.client.channels import CUT, given_up, pause
-from wallet_grpc.client.errors import CallFailed, passes
+from wallet_grpc.client.errors import CallError, passes
 from wallet_grpc.client.sync.calls import Calls
 
 # Before a watch is taken up again: the first wait, which doubles each time, and the longest.
@@ -39,7 +39,7 @@ class EventCalls(Calls):
         Begins after a ``resume_token``, or with the first event of all, or with what happens from now on. A stream that
         ends for a reason that passes, e.g. because its server is restarted, is taken up where it ended: no event is
         left out, none is told twice. To go on after a crash of your own, keep the ``resume_token`` of the last event
-        that you have dealt with. Ends when the client is closed; raises ``CallFailed`` for what does not pass.
+        that you have dealt with. Ends when the client is closed; raises ``CallError`` for what does not pass.
         """
         request = pb.WatchEventsRequest(
             wallet=wallet, types=list(types), resume_token=resume_token, from_start=from_start
@@ -54,7 +54,7 @@ class EventCalls(Calls):
                         yield event
                     request.resume_token, request.from_start = told.resume_token, False
                     heard += 1
-            except CallFailed as error:
+            except CallError as error:
                 if not (passes(error) or (heard and self._renews(error)) or self._closing.is_set()):
                     raise
             except CUT:
@@ -65,6 +65,6 @@ class EventCalls(Calls):
             longest_s = min(_PAUSE_S * 2 ** max(0, failures - 1), _PAUSE_MAX_S)
             pause(longest_s * random.uniform(0.5, 1), self._closing)  # noqa: S311  # no secret
 
-    def _renews(self, error: CallFailed) -> bool:
+    def _renews(self, error: CallError) -> bool:
         """Tell whether a stream ended with the token that it was begun with, and another one can be had."""
         return error.reason == "CREDENTIALS_INVALID" and callable(self._token)
