@@ -41,18 +41,39 @@ class Job:
     name: str
     lane: Callable[[App], Lane[Any] | StepLane]
     every_s: Callable[[Settings], float] = lambda settings: settings.payout_poll_s
+    asks_bank: bool = False
+    """Whether it pays, collects, or asks what became of that."""
 
 
+FOLLOW_BANK_LEDGER = Job("follow-bank-ledger", follow_bank_ledger.lane, lambda settings: settings.bank_follow_up_s)
 JOBS = (
-    Job("pay-due-withdrawals", pay_due_withdrawals.lane),
-    Job("reconcile-withdrawals", reconcile_withdrawals.lane),
-    Job("collect-due-deposits", collect_due_deposits.lane),
-    Job("reconcile-collections", reconcile_collections.lane),
+    FOLLOW_BANK_LEDGER,
+    Job("pay-due-withdrawals", pay_due_withdrawals.lane, asks_bank=True),
+    Job("reconcile-withdrawals", reconcile_withdrawals.lane, asks_bank=True),
+    Job("collect-due-deposits", collect_due_deposits.lane, asks_bank=True),
+    Job("reconcile-collections", reconcile_collections.lane, asks_bank=True),
     Job("credit-due-deposits", credit_due_deposits.lane),
     Job("expire-holds", expire_holds.lane),
-    Job("follow-bank-ledger", follow_bank_ledger.lane, lambda settings: settings.bank_follow_up_s),
     Job("write-journal", write_journal.lane, lambda settings: settings.journal_write_s),
 )
+
+
+class LedgerGate:
+    """Keeps the jobs that ask the bank from claiming until its ledger has been read to its end since we started.
+
+    A database that was restored has forgotten what was paid; the bank's ledger has not. So it is read before anything
+    is paid. Any scheduler may have read it: the stamp stands in the database.
+    """
+
+    def __init__(self, app: App, *, keeps_ledger: bool) -> None:
+        self._app = app
+        self._started_at = app.bank_lines.now() if keeps_ledger else None
+
+    def is_open(self) -> bool:
+        """Tell whether the bank may be asked. Raises ``NotServed``."""
+        if self._started_at is not None and self._app.bank_lines.followed_since(self._started_at):
+            self._started_at = None  # once is enough
+        return self._started_at is None
 
 
 def main(arguments: Sequence[str], stopping: threading.Event) -> int:
@@ -65,10 +86,12 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
         settings = read_settings()
         set_up_logs(settings.log_level)
         with open_app(settings, name="wallet-scheduler", stopping=stopping) as app:
+            gate = LedgerGate(app, keeps_ledger=settings.bank_keeps_ledger)
+            jobs = [job for job in JOBS if job is not FOLLOW_BANK_LEDGER or settings.bank_keeps_ledger]
             if asked.once:
-                _run_once(app, asked.limit, stopping)
+                _run_once(app, jobs, gate, asked.limit, stopping)
             else:
-                _run(app, settings, stopping)
+                _run(app, jobs, gate, settings, stopping)
     except (SettingsError, NotServed) as error:
         if stopping.is_set():
             return 0
@@ -77,10 +100,13 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
     return 0
 
 
-def _run_once(app: App, limit: int, stopping: threading.Event) -> None:
-    for job in JOBS:
+def _run_once(app: App, jobs: Sequence[Job], gate: LedgerGate, limit: int, stopping: threading.Event) -> None:
+    for job in jobs:
         if stopping.is_set():
             return
+        if job.asks_bank and not gate.is_open():
+            print(f"{job.name}: nothing claimed: the bank's ledger has not been read to its end")  # noqa: T201  # as below
+            continue
         lane = job.lane(app)
         _stop_when_told(lane, stopping)
         print(f"{job.name}: {lane.once(limit)}")  # noqa: T201  # for whoever ran it
@@ -96,19 +122,21 @@ def _stop_when_told(lane: Lane[Any] | StepLane, stopping: threading.Event) -> No
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run(app: App, settings: Settings, stopping: threading.Event) -> None:
-    lanes = [(job, job.lane(app)) for job in JOBS]
+def _run(app: App, jobs: Sequence[Job], gate: LedgerGate, settings: Settings, stopping: threading.Event) -> None:
+    lanes = [(job, job.lane(app)) for job in jobs]
     # No job store: what is due stands in the database. A tick that comes while a job still runs is left out, because
     # the job goes on until nothing is due.
     bell = BackgroundScheduler(
         timezone="UTC",
-        executors={"default": ThreadPoolExecutor(len(JOBS))},
+        executors={"default": ThreadPoolExecutor(len(lanes) + 1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for job, lane in lanes:
-        bell.add_job(_tick, "interval", args=(job, lane), seconds=job.every_s(settings), id=job.name)
+        if job is FOLLOW_BANK_LEDGER:
+            bell.add_job(_tick, args=(job, lane, gate))  # at once, for others wait for it
+        bell.add_job(_tick, "interval", args=(job, lane, gate), seconds=job.every_s(settings), id=job.name)
     bell.start()
-    _log.info("running", jobs=[job.name for job in JOBS], parallelism=app.payouts.parallelism)
+    _log.info("running", jobs=[job.name for job in jobs], parallelism=app.payouts.parallelism)
     stopping.wait()
     _log.info("stopping")
     bell.shutdown(wait=False)
@@ -116,9 +144,10 @@ def _run(app: App, settings: Settings, stopping: threading.Event) -> None:
         lane.close()
 
 
-def _tick(job: Job, lane: Lane[Any] | StepLane) -> None:
+def _tick(job: Job, lane: Lane[Any] | StepLane, gate: LedgerGate) -> None:
     try:
-        lane.drain()
+        if not job.asks_bank or gate.is_open():
+            lane.drain()
     except NotServed as error:
         _log.warning("cannot claim", job=job.name, why=cause_of(error))
 

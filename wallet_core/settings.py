@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     bank_idempotent: bool = Field(True, description="the bank honours idempotency keys; off: one attempt, ever")  # noqa: FBT003  # pydantic's form
     bank_calls_per_s: Seconds = Field(200.0, description="calls to the bank by all schedulers together, each second")
     bank_ledger_page: int = Field(100, ge=1, le=999, description="lines of the bank's ledger read at once")
+    bank_keeps_ledger: bool = Field(
+        default=True,
+        description="whether the bank shows a ledger of what it has done; if so it is read to its end at every start "
+        "of a scheduler before anything is paid or collected",
+    )
     bank_follow_up_s: Seconds = Field(5.0, description="how often the bank's ledger is followed")
     bank_key_retention_s: Seconds = Field(20 * 3600.0, description="how long the bank surely remembers a key")
     payout_parallelism: PositiveInt = Field(

@@ -38,7 +38,7 @@ def stub(bank: BankServer) -> CollectingBank:
 
 def killed_scheduler(database: Database, bank: BankServer, tmp_path: Path, moment: str, point: str) -> None:
     """Run a scheduler that dies at a point of its first piece of work."""
-    env = environment({**FAST, "database_url": database.url, "bank_url": bank.url})
+    env = environment({**FAST, "bank_keeps_ledger": False, "database_url": database.url, "bank_url": bank.url})
     arguments = ["-m", "tests.support.kill_at", moment, point, "scheduler", "--once"]
     with process(arguments, env=env, log=tmp_path / "scheduler.log") as child:
         assert child.wait(30) == -signal.SIGKILL, (tmp_path / "scheduler.log").read_text()

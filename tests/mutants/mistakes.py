@@ -7,6 +7,7 @@ from tests.mutants.change import Change
 ONE_PAYOUT = "tests/scheduler/test_one_payout.py"
 DECISIONS = "tests/unit/test_payout_decisions.py tests/unit/test_payout_doubts.py"
 FOLLOW_UP = "tests/scheduler/test_follow_up.py"
+LEDGER_WINS = "tests/scheduler/test_bank_ledger_wins.py"
 JOURNAL = "tests/storage/test_journal.py"
 WATCH = "tests/grpc/test_watch.py"
 TRANSFERS = "tests/grpc/test_transfers.py"
@@ -101,6 +102,33 @@ MISTAKES = (
             ),
         ),
         f"{DECISIONS} {ONE_PAYOUT}",
+    ),
+    Mistake(
+        "a no of the bank's wins against its own ledger",
+        (
+            Change(f"{PAYMENT}:PaymentCommand._release", "books.bank_executed(unpaid)", "False"),
+            Change(f"{PAYMENT}:SettlePayment.decide", "books.bank_executed(answered)", "False"),
+        ),
+        LEDGER_WINS,
+    ),
+    Mistake(
+        "what the bank's ledger says was executed is sent again",
+        (
+            Change(f"{PAYMENT}:StartPayment.decide", "books.bank_executed(found)", "False"),
+            Change(f"{PAYMENT}:StartPayment._attempt", "books.bank_executed(found)", "False"),
+        ),
+        LEDGER_WINS,
+    ),
+    Mistake(
+        "the bank's key is made up anew for a request that a restore has forgotten",
+        (
+            Change(
+                "wallet_core/domain/order.py:order_id",
+                "digest = hashlib.blake2b(f'{request_id}\\n{caller}'.encode(), digest_size=16).digest()",
+                "digest = __import__('os').urandom(16)",
+            ),
+        ),
+        LEDGER_WINS,
     ),
     Mistake(
         "a late worker sends after its window",

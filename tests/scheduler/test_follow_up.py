@@ -338,3 +338,22 @@ def test_attention_kinds_are_those_of_the_protos() -> None:
 
     shown = {name.removeprefix("KIND_") for name in AttentionItem.Kind.DESCRIPTOR.values_by_name}
     assert shown == {"UNSPECIFIED", *(str(kind) for kind in AttentionKind)}
+
+
+def test_a_return_that_cannot_be_booked_holds_up_no_other(
+    app: App, stub: Bank, alice: WalletId, owner: psycopg.Connection
+) -> None:
+    """Alice's wallet is locked by somebody else: Bob's return, and what is none of ours, are dealt with at once."""
+
+    bob = open_wallet(app, "bob", 1000)
+    hers, his = paid(app, alice), paid(app, bob)
+    stub.give_back(hers)
+    stub.give_back(his)
+    stub.execute(key="stranger", amount=5)
+    with owner.transaction():
+        owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
+        follow(app)
+        assert [withdrawal(app, id_).state for id_ in (hers, his)] == [OrderState.SUCCEEDED, OrderState.RETURNED]
+        assert [key for _, key, _ in discrepancies(app)] == ["stranger"]
+    follow(app)
+    assert withdrawal(app, hers).state is OrderState.RETURNED

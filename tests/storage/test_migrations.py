@@ -214,7 +214,6 @@ ASKED_BEFORE: list[tuple[int, Command, str | Refusal]] = [
     (
         11,
         ScheduleWithdrawal(
-            id=new_id(),
             wallet=ALICE,
             amount=Money("USD", 11),
             execute_time=None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import ClassVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -245,8 +245,8 @@ def test_a_yes_is_stored_whatever_the_bank_wrote_into_it(app: App) -> None:
     """Money that was paid must not stay on its way for ever over a zero byte in a text."""
 
     open_wallet(app, "alice", 100)
-    withdrawal = UUID(int=5)
-    app.ledger.post(a_withdrawal("alice", Money("USD", 5), id=withdrawal))
+    command = a_withdrawal("alice", Money("USD", 5))
+    app.ledger.post(command)
     (claim,) = app.claims.to_pay(limit=1, lease=timedelta(seconds=30), clock_offset=timedelta())
     with answering(http_200(rb'{"data": "success", "status": 200, "reference": "r\u0000"}')) as url:
         bank = HttpBank(url=url, deadline_s=3, answer_max_bytes=65536)
@@ -255,4 +255,4 @@ def test_a_yes_is_stored_whatever_the_bank_wrote_into_it(app: App) -> None:
         except NotServed as error:
             pytest.fail(f"the answer was lost: {error!r}")
 
-    assert app.reads.withdrawal(withdrawal).state is OrderState.SUCCEEDED
+    assert app.reads.withdrawal(command.id).state is OrderState.SUCCEEDED

@@ -116,7 +116,6 @@ def schedule_deposits(app: App, now: WalletId, later: WalletId) -> None:
         app.ledger.post(
             ScheduleDeposit(
                 request=request(),
-                id=new_id(),
                 wallet=wallet,
                 amount=Money("USD", 6),
                 execute_time=execute_time,
@@ -379,6 +378,7 @@ DAMAGE: list[tuple[str, Damage]] = [
     (
         "scheduled_deposits",
         run(
+            "DROP INDEX transactions_once_per_order;"
             "UPDATE transactions SET cause = (SELECT id FROM scheduled_deposits WHERE state = 'SUCCEEDED')"
             " WHERE type = 'DEPOSIT'"
         ),

@@ -103,13 +103,14 @@ def a_void(hold: UUID) -> VoidHold:
 
 def a_withdrawal(wallet: str, amount: Money, due: datetime | None = None, **fields: Fields) -> ScheduleWithdrawal:
     """Return a withdrawal, due now unless a time is given."""
-    usual = _usual(execute_time=due, bank_account="")
+    usual: dict[str, Fields] = {"request": request(), "description": "", "execute_time": due, "bank_account": ""}
     return ScheduleWithdrawal(wallet=WalletId(wallet), amount=amount, **{**usual, **fields})
 
 
 def a_scheduled_deposit(wallet: str, amount: Money, due: datetime | None = None, **fields: Fields) -> ScheduleDeposit:
     """Return a scheduled deposit, due now and not collected unless said otherwise."""
-    usual = _usual(execute_time=due, bank_account="", external_reference="", collect=False)
+    usual: dict[str, Fields] = {"request": request(), "description": "", "execute_time": due, "bank_account": ""}
+    usual |= {"external_reference": "", "collect": False}
     return ScheduleDeposit(wallet=WalletId(wallet), amount=amount, **{**usual, **fields})
 
 

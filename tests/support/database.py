@@ -95,10 +95,10 @@ class Cluster:
         migrate(read_settings(database_url=self._url_of(_TEMPLATE), log_level="ERROR"))
 
     @contextmanager
-    def clone(self, name: str) -> Iterator[Database]:
-        """Make a database of that name; drop it at the end."""
-        named, template = sql.Identifier(name), sql.Identifier(_TEMPLATE)
-        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(named, template))
+    def clone(self, name: str, template: str = _TEMPLATE) -> Iterator[Database]:
+        """Make a database of that name, as another one is now; drop it at the end."""
+        named, like = sql.Identifier(name), sql.Identifier(template)
+        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(named, like))
         try:
             yield Database(self._url_of(name))
         finally:

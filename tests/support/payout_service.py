@@ -89,13 +89,18 @@ class PayoutService:
         return _start(self.stack, self.folder / f"{next(self.started)}.log", arguments, {**self.settings, **settings})
 
     def kill_at(self, moment: str, point: str, **settings: object) -> None:
-        """Run a scheduler that is killed at this point of the first piece of work that it does."""
-        child = self.start("tests.support.kill_at", moment, point, *ONE_PIECE, **settings)
+        """Run a scheduler that is killed at this point of the first piece of work that it does.
+
+        It does not read the bank's ledger first, so that its first call to the bank is the one that is meant.
+        """
+        alone = {"bank_keeps_ledger": False, **settings}
+        child = self.start("tests.support.kill_at", moment, point, *ONE_PIECE, **alone)
         assert child.process.wait(30) == -signal.SIGKILL, child.log.read_text()
 
     def stop_at(self, moment: str, point: str, **settings: object) -> Child:
         """Run a scheduler that is stopped at this point of the first piece of work that it does, to be woken later."""
-        return self.start("tests.support.stop_at", moment, point, *ONE_PIECE, **settings).until_stopped()
+        alone = {"bank_keeps_ledger": False, **settings}
+        return self.start("tests.support.stop_at", moment, point, *ONE_PIECE, **alone).until_stopped()
 
     @property
     def grace(self) -> timedelta:

@@ -11,7 +11,7 @@ from wallet_core.domain.money import Money
 from wallet_core.domain.order import OrderKind, Withdrawal
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.wallet import WalletId
-from wallet_core.usecases.app import App, new_id
+from wallet_core.usecases.app import App
 from wallet_core.usecases.change_order import change_withdrawal
 
 
@@ -23,7 +23,6 @@ def schedule(
         app,
         ScheduleWithdrawal(
             request=request(),
-            id=new_id(),
             wallet=wallet,
             amount=Money("USD", amount),
             execute_time=execute_time,

@@ -25,7 +25,7 @@ def test_every_state_has_its_place_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("state", "after"),
     [
-        ("SCHEDULED", {"PROCESSING", "FAILED", "CANCELLED"}),
+        ("SCHEDULED", {"PROCESSING", "IN_DOUBT", "FAILED", "CANCELLED"}),
         ("PROCESSING", {"SUCCEEDED", "FAILED", "IN_DOUBT"}),
         ("IN_DOUBT", {"SUCCEEDED", "FAILED"}),
         ("SUCCEEDED", {"RETURNED"}),

@@ -107,7 +107,7 @@ class Books:
     orders: dict[UUID, Order] = field(default_factory=dict)
     lines: dict[int, BankLine] = field(default_factory=dict)
     executed_keys: frozenset[str] = frozenset()
-    """Keys, of those orders whose ways were asked for, that the bank's own ledger says it has executed."""
+    """Keys, of the orders here, that the bank's own ledger says it has executed."""
     holds: dict[UUID, Hold] = field(default_factory=dict)
     transactions: dict[UUID, Transaction] = field(default_factory=dict)
     rules: dict[UUID, CommissionRule] = field(default_factory=dict)
@@ -158,6 +158,13 @@ class Books:
         if found is None or found.kind is not kind:
             raise ResourceNotFound(order_name(kind, order))
         return found
+
+    def bank_executed(self, order: Order) -> bool:
+        """Tell whether the bank's own ledger, as far as it was read, says that it has executed an order.
+
+        Then no refusal of the bank's is believed: nothing is released, failed, cancelled or sent for it any more.
+        """
+        return order.key in self.executed_keys
 
     def hold(self, hold: UUID) -> Hold:
         """Return a hold that must exist, as it is after what was decided before."""

@@ -33,6 +33,8 @@ class CancelOrder(Command):
         found = books.order(self.kind, self.order)
         if found.state is not OrderState.SCHEDULED:
             raise StateTransitionForbidden(found.name, found.state, Because.NOT_SCHEDULED)
+        if books.bank_executed(found):
+            raise StateTransitionForbidden(found.name, found.state, Because.BANK_SAYS_EXECUTED)
         cancelled = replace(
             found,
             state=OrderState.CANCELLED,

@@ -33,6 +33,8 @@ class Met:
     id: UUID
     state: OrderState
     amount: Money
+    is_due: bool
+    """Whether it is about to begin: after a restore it may have been executed before."""
     earlier: int
     """Lines of the same kind that named it before."""
     paid_by: tuple[str, ...]
@@ -57,7 +59,7 @@ def judge(line: BankLine, met: Met | None) -> Verdict:
         return Verdict(Meets.NOTHING, "no withdrawal or scheduled deposit of ours has this key")
     if why := _contradiction(line, met):
         return Verdict(Meets.NOTHING, why)
-    if met.state in _UNDER_WAY:
+    if met.state in _UNDER_WAY or met.is_due:
         return Verdict(None)
     if line.kind is LineKind.RETURN and met.state is OrderState.SUCCEEDED:
         return Verdict(None, gives_back=met.id)

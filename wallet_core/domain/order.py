@@ -3,6 +3,7 @@
 Their life as one table of states, their attempts at the bank, and the policy that paces them.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +43,9 @@ FINAL_STATES = frozenset(OrderState) - OPEN_STATES
 
 # ARCHITECTURE.md draws the same steps, a CHECK in the database lists the same states; tests hold them together.
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
-    OrderState.SCHEDULED: frozenset({OrderState.PROCESSING, OrderState.FAILED, OrderState.CANCELLED}),
+    OrderState.SCHEDULED: frozenset(
+        {OrderState.PROCESSING, OrderState.IN_DOUBT, OrderState.FAILED, OrderState.CANCELLED}
+    ),
     OrderState.PROCESSING: frozenset({OrderState.SUCCEEDED, OrderState.FAILED, OrderState.IN_DOUBT}),
     OrderState.IN_DOUBT: frozenset({OrderState.SUCCEEDED, OrderState.FAILED}),
     OrderState.SUCCEEDED: frozenset({OrderState.RETURNED}),
@@ -93,6 +96,20 @@ class OrderKind(StrEnum):
 
 # So that the bank's own books tell what a key is for.
 _KEY_PREFIX = {OrderKind.WITHDRAWAL: "wd", OrderKind.SCHEDULED_DEPOSIT: "sd"}
+
+
+def order_id(caller: str, request_id: UUID) -> UUID:
+    """Return the id of the order that a request asks for: it follows from the request alone.
+
+    So the bank's key does too: after a restore, or a failover to a standby that was behind, a repeat of the same
+    request reaches the bank with the same key. A UUIDv8 that begins like the request's id: where those are UUIDv7,
+    what was asked for together lies together in an index.
+    """
+    digest = hashlib.blake2b(f"{request_id}\n{caller}".encode(), digest_size=16).digest()
+    made = bytearray(request_id.bytes[:6] + digest[6:])
+    made[6] = made[6] & 0x0F | 0x80
+    made[8] = made[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(made))
 
 
 def order_name(kind: OrderKind, order: UUID) -> str:

@@ -92,6 +92,13 @@ class PaymentCommand(OrderCommand):
     def _later(self, books: Books, wait: timedelta = timedelta()) -> datetime:
         return books.now + self.clock_offset + wait
 
+    def _doubt(self, books: Books, found: Order, attempt: Attempt | None) -> Decision:
+        """Do nothing that could contradict the bank's own ledger, which says that it has executed this: ask.
+
+        The one rule for all that would release, fail or send: a No never wins against an execution that was read.
+        """
+        return self._wait(books, found, OrderState.IN_DOUBT, timedelta(), attempt)
+
     def _with_new_attempt(self, books: Books, found: Order, state: OrderState) -> tuple[Order, Attempt]:
         now = self._later(books)
         number = len(found.attempts) + 1
@@ -109,6 +116,8 @@ class PaymentCommand(OrderCommand):
         return self._end(books, paid, executed(books, self.id, paid, reference), attempt)
 
     def _release(self, books: Books, unpaid: Order, reason: FailureReason, attempt: Attempt | None) -> Decision:
+        if books.bank_executed(unpaid):
+            return self._doubt(books, unpaid, attempt)
         return self._end(books, unpaid, not_executed(books, self.id, unpaid, reason), attempt)
 
     def _end(self, books: Books, found: Order, ending: Ending | NoRoom, attempt: Attempt | None) -> Decision:
@@ -143,7 +152,7 @@ class StartPayment(PaymentCommand):
         """Fail for good where the wallet cannot pay; else open an attempt, the first one with the debit."""
         found = self._claimed(books)
         if found.state is OrderState.PROCESSING and _may_send_again(found, self.policy):
-            return self._attempt(books, found)
+            return self._doubt(books, found, None) if books.bank_executed(found) else self._attempt(books, found)
         if found.state is not OrderState.SCHEDULED:
             raise StaleClaim(found.name)
         if isinstance(found, Withdrawal):
@@ -153,17 +162,36 @@ class StartPayment(PaymentCommand):
     def _take(self, books: Books, found: Withdrawal) -> Decision:
         """Wallet → in transit. What was reserved for it is there, and is freed in the same step."""
         wallet = books.wallet(found.wallet)
-        if wallet.state is not WalletState.ACTIVE:
+        enough = wallet.available + found.held >= found.amount.minor
+        if books.bank_executed(found):
+            if not enough:
+                return self._cannot_follow(books, found)
+        elif wallet.state is not WalletState.ACTIVE:
             return _fail(books, found, FailureReason.WALLET_NOT_ACTIVE)
-        if wallet.available + found.held < found.amount.minor:
+        elif not enough:
             return _fail(books, found, FailureReason.INSUFFICIENT_FUNDS)
         taken = movement(self.id, TransactionType.WITHDRAWAL, wallet.id, self._in_transit, found)
         return replace(self._attempt(books, found), movements=(taken,))
 
+    def _cannot_follow(self, books: Books, found: Withdrawal) -> Decision:
+        """Leave what the bank has paid already, and the wallet cannot, to a person; look again later."""
+        why = "the bank's own ledger says that it was executed before it was begun here, and the wallet has too little"
+        return self._wait(books, replace(found, attention=why), found.state, self.policy.backoff_max, None)
+
     def _attempt(self, books: Books, found: Order) -> Decision:
+        if books.bank_executed(found):
+            return self._already_executed(books, found)
         started, attempt = self._with_new_attempt(books, found, OrderState.PROCESSING)
         fact = fact_of(started) if found.state is not OrderState.PROCESSING else None
         return Decision(subject=found.name, order=started, attempt=attempt, fact=fact)
+
+    def _already_executed(self, books: Books, found: Order) -> Decision:
+        """Begin what the bank has executed before, e.g. before this database was restored: it is not sent again.
+
+        The attempt stands for the one that is not known here any more. Without a lease nobody sends it.
+        """
+        _, forgotten = self._with_new_attempt(books, found, OrderState.IN_DOUBT)
+        return self._doubt(books, replace(found, attempts=(*found.attempts, forgotten)), forgotten)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +220,8 @@ class SettlePayment(PaymentCommand):
             return Decision(subject=found.name, order=answered, attempt=attempt)
         if self.answer.kind is AnswerKind.ACCEPTED:
             return self._succeed(books, answered, self.answer.reference, attempt)
+        if books.bank_executed(answered):
+            return self._doubt(books, answered, attempt)
         if any(other.may_have_paid for other in answered.attempts):
             # One No among attempts of which another may have paid says nothing of that other: ask.
             wait = self.policy.backoff(answered.asks, self.jitter)
@@ -236,7 +266,7 @@ class TakeOver(PaymentCommand):
             raise StaleClaim(found.name)
         if (yes := _accepted(found)) is not None:
             return self._succeed(books, found, yes.reference, None)
-        if _may_send_again(found, self.policy):
+        if _may_send_again(found, self.policy) and not books.bank_executed(found):
             return self._wait(books, found, OrderState.PROCESSING, timedelta(), None)
         doubted = replace(found, state=OrderState.IN_DOUBT, update_time=books.now)
         return Decision(subject=found.name, order=doubted, fact=fact_of(doubted))
@@ -268,7 +298,7 @@ class SettleDoubt(PaymentCommand):
                 return self._follow(books, asked, yes)
             case StatusKind.FAILED:
                 return self._release(books, asked, FailureReason.BANK_REFUSED, None)
-            case StatusKind.NOT_FOUND:
+            case StatusKind.NOT_FOUND if not books.bank_executed(asked):
                 return self._not_found(books, asked)
             case _:
                 why = "in doubt for long; the bank says " + self.status.kind

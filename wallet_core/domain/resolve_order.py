@@ -83,7 +83,7 @@ class ResolveOrder(Command):
             raise StateTransitionForbidden(found.name, found.state, Because.CALL_UNDER_WAY)
         if self.resolution is ResolutionKind.EXECUTED:
             return executed(books, self.id, found, self.bank_reference)
-        if found.key in books.executed_keys:
+        if books.bank_executed(found):
             raise StateTransitionForbidden(found.name, found.state, Because.BANK_SAYS_EXECUTED)
         return not_executed(books, self.id, found, FailureReason.RESOLVED)
 

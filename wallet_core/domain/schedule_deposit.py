@@ -11,7 +11,7 @@ from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.order import ScheduledDeposit, fact_of
-from wallet_core.domain.schedule_withdrawal import due_time
+from wallet_core.domain.schedule_withdrawal import due_time, id_asked_for
 from wallet_core.domain.wallet import Wallet, WalletId
 
 
@@ -21,7 +21,6 @@ class ScheduleDeposit(Command):
 
     method: ClassVar[str] = "ScheduleDeposit"
 
-    id: UUID
     wallet: WalletId
     amount: Money
     execute_time: datetime | None
@@ -30,6 +29,11 @@ class ScheduleDeposit(Command):
     bank_account: str
     description: str
     external_reference: str
+
+    @property
+    def id(self) -> UUID:
+        """The order's id."""
+        return id_asked_for(self)
 
     def needs(self) -> Needs:
         """Lock the wallet."""

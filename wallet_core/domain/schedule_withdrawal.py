@@ -11,7 +11,7 @@ from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import InvalidField
 from wallet_core.domain.money import Money, require_positive
-from wallet_core.domain.order import Withdrawal, fact_of
+from wallet_core.domain.order import Withdrawal, fact_of, order_id
 from wallet_core.domain.wallet import Wallet, WalletId
 
 
@@ -21,7 +21,6 @@ class ScheduleWithdrawal(Command):
 
     method: ClassVar[str] = "ScheduleWithdrawal"
 
-    id: UUID
     wallet: WalletId
     amount: Money
     execute_time: datetime | None
@@ -29,6 +28,11 @@ class ScheduleWithdrawal(Command):
     bank_account: str
     description: str
     reserve: bool = False
+
+    @property
+    def id(self) -> UUID:
+        """The order's id."""
+        return id_asked_for(self)
 
     def needs(self) -> Needs:
         """Lock the wallet."""
@@ -60,6 +64,13 @@ class ScheduleWithdrawal(Command):
             update_time=books.now,
         )
         return Decision(subject=withdrawal.name, order=withdrawal, fact=fact_of(withdrawal))
+
+
+def id_asked_for(command: Command) -> UUID:
+    """Return the id of the order that a caller's request asks for."""
+    if command.request is None:
+        raise ValueError(command.method)
+    return order_id(command.request.caller, command.request.id)
 
 
 def due_time(asked: datetime | None, books: Books) -> datetime:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, LiteralString, cast
 from uuid import UUID
 
-from wallet_core.domain.bank import BankLine, LineKind, Meets, Payment, Status, StatusKind
+from wallet_core.domain.bank import UNREADABLE, BankLine, LineKind, Meets, Payment, Status, StatusKind
 from wallet_core.domain.books import Books
 from wallet_core.domain.follow_up import Met, Verdict
 from wallet_core.domain.money import Money
@@ -26,6 +26,11 @@ LAST: LiteralString = f"SELECT {_COLUMNS} FROM bank_lines ORDER BY number DESC L
 
 TROUBLE = "UPDATE bank_following SET trouble = %s, since = clock_timestamp() WHERE trouble <> %s"
 
+READ_TO_END = "UPDATE bank_following SET read_to_end_at = clock_timestamp()"
+NOW = "SELECT clock_timestamp()"
+FOLLOWED_SINCE = "SELECT coalesce(read_to_end_at >= %s, false) FROM bank_following"
+# Whether another ledger was found in place of the one that was followed.
+REPLACED = "SELECT trouble NOT IN ('', %s) FROM bank_following"
 # Of two that read the same page, one writes it.
 INSERT_LINES = """
 INSERT INTO bank_lines (number, kind, key, order_id, amount, currency, reference, time)
@@ -40,6 +45,7 @@ ON CONFLICT (number) DO NOTHING
 TO_JUDGE: LiteralString = """
 SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.reference, lines.time, lines.meets,
     lines.why, lines.resolution, lines.resolved_by, orders.id, orders.state, orders.amount, orders.currency,
+    orders.is_due,
     CASE WHEN orders.id IS NOT NULL THEN (
         SELECT count(*)
         FROM bank_lines AS earlier
@@ -50,12 +56,14 @@ SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.
     ) END
 FROM bank_lines AS lines
 LEFT JOIN LATERAL (
-    SELECT withdrawals.id, withdrawals.state, withdrawals.amount, wallets.currency
+    SELECT withdrawals.id, withdrawals.state, withdrawals.amount, wallets.currency,
+        withdrawals.state = 'SCHEDULED' AND withdrawals.next_attempt_time <= clock_timestamp() AS is_due
     FROM withdrawals
     JOIN wallets ON wallets.key = withdrawals.wallet
     WHERE withdrawals.id = lines.order_id AND lines.key LIKE 'wd-%%'
     UNION ALL
-    SELECT deposits.id, deposits.state, deposits.amount, wallets.currency
+    SELECT deposits.id, deposits.state, deposits.amount, wallets.currency,
+        deposits.collect AND deposits.state = 'SCHEDULED' AND deposits.next_attempt_time <= clock_timestamp()
     FROM scheduled_deposits AS deposits
     JOIN wallets ON wallets.key = deposits.wallet
     WHERE deposits.id = lines.order_id AND lines.key LIKE 'sd-%%'
@@ -106,6 +114,29 @@ class BankLines:
         """Write down why the ledger cannot be followed; empty where it can."""
         with served(), transaction(self.engine) as tx:
             tx.execute(TROUBLE, [trouble, trouble])
+
+    def note_read_to_end(self) -> None:
+        """Write down that the ledger has been read to its end just now; all schedulers share that."""
+        with served(), transaction(self.engine) as tx:
+            tx.execute(READ_TO_END)
+
+    def now(self) -> datetime:
+        """Return the database's time."""
+        with served(), transaction(self.engine) as tx:
+            ((now,),) = tx.execute(NOW)
+        return cast("datetime", now)
+
+    def followed_since(self, instant: datetime) -> bool:
+        """Tell whether the ledger was read to its end since then, by whichever scheduler."""
+        with served(), transaction(self.engine) as tx:
+            ((followed,),) = tx.execute(FOLLOWED_SINCE, [instant])
+        return bool(followed)
+
+    def is_replaced(self) -> bool:
+        """Tell whether the bank shows another ledger than the one that was followed."""
+        with served(), transaction(self.engine) as tx:
+            ((replaced,),) = tx.execute(REPLACED, [UNREADABLE])
+        return bool(replaced)
 
     def keep(self, lines: Sequence[BankLine]) -> None:
         """Write down lines that were read; those that are there already stay as they are."""
@@ -184,7 +215,7 @@ def store_lines(tx: Tx, books: Books) -> Expected:
 
 def _to_judge(*row: Any) -> tuple[BankLine, Met | None]:  # noqa: ANN401  # a row
     line = line_of(*row[:11])
-    id_, state, amount, currency, earlier, paid_by = row[11:]
+    id_, state, amount, currency, is_due, earlier, paid_by = row[11:]
     named = order_of_key(line.key)
     if id_ is None or named is None:
         return line, None
@@ -194,6 +225,7 @@ def _to_judge(*row: Any) -> tuple[BankLine, Met | None]:  # noqa: ANN401  # a ro
         id=id_,
         state=OrderState(state),
         amount=Money(currency, amount),
+        is_due=is_due,
         earlier=earlier,
         paid_by=tuple(paid_by),
     )

@@ -273,7 +273,7 @@ def _read_hanging(tx: Tx, needs: Sequence[Needs]) -> _Hanging:
     transactions = _all(need.transactions for need in needs)
     rules = _all(need.rules for need in needs)
     lines = _all(need.lines for need in needs)
-    keys = [bank_key(kind, id_) for id_ in _all(need.ways_of for need in needs) for kind in OrderKind]
+    keys = [bank_key(kind, id_) for id_ in orders for kind in OrderKind]
     return _Hanging(
         details=tx.execute(DETAILS, [texts(details)]) if details else None,
         openings=tx.execute(OPENINGS, {"wallets": texts(openings), "most": len(needs) + 1}) if openings else None,

@@ -194,6 +194,7 @@ bank_following = Table(
     metadata,
     Column("trouble", Text, nullable=False),
     Column("since", _TIME, nullable=False),
+    Column("read_to_end_at", _TIME),
 )
 
 resolutions = Table(

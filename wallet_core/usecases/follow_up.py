@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from wallet_core.domain.bank import UNREADABLE, BankLine, LedgerPage, Meets
-from wallet_core.domain.errors import Refusal
+from wallet_core.domain.errors import NotServed, Refusal, cause_of
 from wallet_core.domain.follow_up import ReturnWithdrawal, Verdict, judge
 from wallet_core.usecases.app import App, new_id
 
@@ -62,7 +62,10 @@ def _read_on(app: App) -> bool:
         return False
     if fresh := page.lines[1:] if last else page.lines:
         app.bank_lines.keep(fresh)
-    return bool(fresh) and fresh[-1].number < page.last
+    more = bool(fresh) and fresh[-1].number < page.last
+    if not more:
+        app.bank_lines.note_read_to_end()
+    return more
 
 
 def _trouble(last: BankLine | None, page: LedgerPage | None) -> str:
@@ -88,9 +91,10 @@ def _book_return(app: App, verdict: Verdict) -> str:
         return WAITING
     try:
         app.ledger.post(ReturnWithdrawal(id=new_id(), order=verdict.gives_back))
-    except Refusal as refusal:
-        # Booked by another follower at the same moment, or there is no room: the next round sees which.
-        _log.warning("return not booked", why=str(refusal))
+    except (Refusal, NotServed) as error:
+        # Booked by another follower at the same moment, no room, or a wallet that is locked for long: the next round
+        # sees which, and no other line waits for this one.
+        _log.warning("return not booked", order=str(verdict.gives_back), why=cause_of(error))
         return WAITING
     return RETURNED
 

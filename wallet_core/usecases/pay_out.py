@@ -35,8 +35,8 @@ def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Ord
     except NotServed:
         app.claims.release(claim, wait=app.payouts.policy.backoff_first)
         raise
-    if started is None or started.open_attempt is None:
-        return started
+    if started is None or started.lease_until is None or started.open_attempt is None:
+        return started  # nothing is to be sent
     return send(app, claim, started.open_attempt, started_at=started_at, clock_offset=clock_offset)
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from time import monotonic
 
-from wallet_core.domain.bank import StatusKind
+from wallet_core.domain.bank import Status, StatusKind
 from wallet_core.domain.errors import NotServed, StaleClaim
 from wallet_core.domain.order import Claim, Order, OrderState
 from wallet_core.domain.payment import SettleDoubt, TakeOver
@@ -42,6 +42,9 @@ def _ask(app: App, claim: Claim, clock_offset: timedelta) -> Order | None:
         # What it wrote into its ledger it did, also where it has forgotten the key or cannot be asked about it.
         told = app.bank_lines.word_on(claim.payment)
         status = told if told.kind is StatusKind.EXECUTED else status
+    if status.kind is StatusKind.NOT_FOUND and app.bank_lines.is_replaced():
+        # Perhaps another bank, or one that has lost its books: what it does not know may have been paid all the same.
+        status = Status(kind=StatusKind.SILENT, detail="the bank's ledger is not the one that was followed")
     started_at = monotonic()  # before the commit that may open another attempt
     settle = SettleDoubt(
         id=new_id(),

@@ -10,7 +10,6 @@ from wallet_core.domain.schedule_deposit import ScheduleDeposit
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.transaction import transaction_name
 from wallet_core.domain.wallet import wallet_name
-from wallet_core.usecases.app import new_id
 from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     money_message,
@@ -31,7 +30,6 @@ def schedule_withdrawal_command(request: pb.ScheduleWithdrawalRequest, caller: P
     return ScheduleWithdrawal(
         request=request_of(request.request_id, caller),
         validate_only=request.validate_only,
-        id=new_id(),
         wallet=wallet_id(request.wallet),
         amount=money_of(request.amount),
         execute_time=_execute_time(request),
@@ -46,7 +44,6 @@ def schedule_deposit_command(request: pb.ScheduleDepositRequest, caller: Princip
     return ScheduleDeposit(
         request=request_of(request.request_id, caller),
         validate_only=request.validate_only,
-        id=new_id(),
         wallet=wallet_id(request.wallet),
         amount=money_of(request.amount),
         execute_time=_execute_time(request),
