@@ -36,9 +36,9 @@ from wallet_core.domain.errors import (
     ResourceNotFound,
     StateTransitionForbidden,
     WalletNotActive,
-    refusal_from_record,
 )
 from wallet_core.domain.money import INT64_MAX, INT64_MIN
+from wallet_core.domain.stored_refusals import from_record, to_record
 from wallet_core.domain.wallet import WalletState
 
 
@@ -112,11 +112,11 @@ def test_a_held_amount_cannot_be_transferred() -> None:
     ],
 )
 def test_a_recorded_refusal_comes_back_as_it_was(told: Refusal) -> None:
-    """By its name and fields, through JSON, as the database keeps them."""
+    """By its code and fields, through JSON, as the database keeps them."""
 
-    kept = json.loads(json.dumps(told.fields()))
+    code, about = to_record(told)
 
-    assert refusal_from_record(type(told).__name__, kept) == told
+    assert from_record(code, json.loads(json.dumps(about))) == told
 
 
 def test_every_recorded_refusal_is_tried_above() -> None:
@@ -135,7 +135,7 @@ def test_what_is_never_recorded_cannot_be_brought_back(name: str) -> None:
     """A record naming it is a damaged record."""
 
     with pytest.raises(KeyError):
-        refusal_from_record(name, {})
+        from_record(name, {})
 
 
 def test_a_new_wallet_is_told_as_it_was_opened_whatever_comes_behind_it() -> None:

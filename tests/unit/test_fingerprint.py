@@ -1,15 +1,17 @@
 """The fingerprint: equal exactly for two commands that ask for the same thing, for ever."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
 
+from tests.support.full_commands import EXAMPLES
 from wallet_core.domain.cancel_order import CancelWithdrawal
-from wallet_core.domain.command import Command, Request, fingerprint
+from wallet_core.domain.command import Command, Request
 from wallet_core.domain.create_wallet import CreateWallet
 from wallet_core.domain.deposit import Deposit
+from wallet_core.domain.fingerprint import FORMS, fingerprint
 from wallet_core.domain.money import Money
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.transfer import Transfer
@@ -131,3 +133,54 @@ def test_the_canonical_form_has_not_changed(command: Command, stored: str) -> No
 
     assert len(fingerprint(command)) == 16
     assert fingerprint(command).hex() == stored
+
+
+# What is stored for the commands of tests/support/full_commands.py.
+STORED = {
+    "CreateWallet": "a7bd9bd74f47142dbf3a586259cc0b76",
+    "UpdateWallet": "3b18caa2a41881fd33ffd19775b22118",
+    "FreezeWallet": "e5facfc5d067b8943e5d5723fd4ce58e",
+    "UnfreezeWallet": "d852aa0a47cd99930b6902dd969c862f",
+    "CloseWallet": "d59fd51f191880a6738eed9dcd1eb7d2",
+    "Deposit": "f1cd6b77e53984ec8f09fbd83866a25a",
+    "Transfer": "741298ba4fb7f81bb4829186d35f36a6",
+    "BatchTransfer": "68f3f18e6bac015c814102a8f417dc13",
+    "ReverseTransaction": "3121597fe589e4fd780efdc3ab13bc65",
+    "PlaceHold": "8cba4b8e9854869f9849e6d0492b53b3",
+    "CaptureHold": "c9888a2e603ca7def0b26d343a86ca9c",
+    "VoidHold": "f3e55f037d955e67dfc558d276e5e09e",
+    "CreateCommissionRule": "dc6c81d85a5768b9015efaa5f7f42a4c",
+    "EndCommissionRule": "60b4e2c54858c17f61aca4a3fbabea74",
+    "CancelWithdrawal": "fad7af5444fa3a1e225910f66fd416db",
+    "CancelScheduledDeposit": "47430bafe57d21cd8c7ed80987fdea35",
+    "ResolveWithdrawal": "02082c53808f3a8076d5a1eaef60946e",
+    "ResolveScheduledDeposit": "1d213e5879ebc340bf923a009fe4a416",
+    "ResolveDiscrepancy": "68a006b3a05d88706685a8b3a793bda5",
+    "ScheduleWithdrawal": "909d173512645301730e19c560af8c84",
+    "ScheduleDeposit": "365af3b2b331bbce00b39341688ab904",
+}
+
+
+def test_every_command_that_a_caller_sends_has_a_golden_value() -> None:
+    """And a form: one that had none could not be sent at all."""
+
+    assert {command.method for command in EXAMPLES} == set(FORMS) == set(STORED)
+
+
+@pytest.mark.parametrize("command", EXAMPLES, ids=lambda command: command.method)
+def test_no_rename_and_no_new_order_changes_what_is_stored(command: Command) -> None:
+    """Every field has a value here, so a kept name or a place that changes shows."""
+
+    assert fingerprint(command).hex() == STORED[command.method]
+
+
+@pytest.mark.parametrize("command", EXAMPLES, ids=lambda command: command.method)
+def test_every_field_that_is_asked_by_is_in_the_form(command: Command) -> None:
+    """A field that is added to a command must be added to its form, or two different requests would be one."""
+
+    ours = {"request", "validate_only", "id", "grace"}
+    asked = {field.name for field in fields(command)} - ours
+
+    assert {kept.attribute for kept in FORMS[command.method]} == asked
+    left_out = [kept for kept in FORMS[command.method] if getattr(command, kept.attribute) == kept.left_out]
+    assert left_out == []

@@ -21,12 +21,12 @@ from wallet_core.domain.errors import (
     RequestIdReused,
     ResourceNotFound,
     WalletNotActive,
-    refusal_from_record,
 )
 from wallet_core.domain.event import EventType, Fact
 from wallet_core.domain.hold import Hold, HoldState, hold_name
 from wallet_core.domain.money import INT64_MAX, INT64_MIN, Money
 from wallet_core.domain.order import Attempt, Order, OrderKind, Resolution, order_name
+from wallet_core.domain.stored_refusals import from_record, to_record
 from wallet_core.domain.transaction import (
     Entry,
     Movement,
@@ -64,7 +64,7 @@ class Record:
             return Refused(RequestIdReused(str(self.request.id), self.method, self.subject or ""))
         if self.refusal is not None:
             # One of its own: two callers raise it at the same time.
-            repeated = refusal_from_record(type(self.refusal).__name__, self.refusal.fields())
+            repeated = from_record(*to_record(self.refusal))
             repeated.replayed = True
             return Refused(repeated)
         if self.subject is None:

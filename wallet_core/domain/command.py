@@ -1,12 +1,8 @@
 """A command: what a caller or a job asks, as a value that knows which rows it needs and how it decides."""
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from datetime import UTC, datetime
-from functools import cache
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
@@ -16,24 +12,12 @@ from wallet_core.domain.commission import CommissionRule
 from wallet_core.domain.errors import Refusal
 from wallet_core.domain.event import EventType
 from wallet_core.domain.hold import Hold
-from wallet_core.domain.money import Money
 from wallet_core.domain.order import Attempt, Order, Resolution
 from wallet_core.domain.transaction import Movement, Transaction
 from wallet_core.domain.wallet import Labels, Wallet, WalletDetails, WalletId, WalletState, WalletView
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
     from wallet_core.domain.books import Books
-
-# Part of every fingerprint: raise it when the canonical form changes, and keep reading the old one.
-_FINGERPRINT_VERSION = 1
-
-# What a caller did not ask for: who asks, under which id, ids that we made up, and settings of ours.
-_NOT_ASKED = frozenset({"request", "validate_only", "id", "grace"})
-
-# Fields by the names under which their fingerprints were first stored.
-_STORED_AS = {("CancelWithdrawal", "order"): "withdrawal"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,51 +173,3 @@ class Command(ABC):
     @abstractmethod
     def decide(self, books: "Books") -> Decision:
         """Decide, changing nothing; raise a ``Refusal`` to say no."""
-
-
-def fingerprint(command: Command) -> bytes:
-    """Return 16 bytes that are the same for two commands exactly if they ask for the same thing."""
-    asked = [[_STORED_AS.get((command.method, name), name), value] for name, value in _asked(command)]
-    text = json.dumps([_FINGERPRINT_VERSION, command.method, asked], separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
-
-
-def _asked(asking: "DataclassInstance") -> list[tuple[str, object]]:
-    """Return what is asked for, by field; one that has its default is left out.
-
-    So a field that is added later, with a default, leaves the fingerprints alone that were stored before.
-    """
-    asked = [(name, default, getattr(asking, name)) for name, default in _askable(type(asking))]
-    return [(name, _canonical(value)) for name, default, value in asked if value != default]
-
-
-@cache
-def _askable(kind: type["DataclassInstance"]) -> tuple[tuple[str, object], ...]:
-    """Return the fields of a command, or of a part of one, that callers ask by, with their defaults."""
-    return tuple(
-        (f.name, f.default_factory() if f.default_factory is not MISSING else f.default)
-        for f in fields(kind)
-        if f.name not in _NOT_ASKED
-    )
-
-
-def _canonical(value: object) -> object:  # noqa: PLR0911  # a case a kind
-    """Return a form that JSON writes in one way only; unset stays unset."""
-    match value:
-        case None | str() | int() | bool():
-            return value
-        case Money(currency, minor):
-            return [currency, minor]
-        case Mapping():
-            return sorted([key, _canonical(one)] for key, one in value.items())
-        case tuple():
-            return [_canonical(one) for one in value]
-        case UUID():
-            return str(value)
-        case datetime():
-            return value.astimezone(UTC).isoformat(timespec="microseconds")
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return _asked(value)
-        case _:
-            message = f"no canonical form for {type(value).__name__}"
-            raise TypeError(message)

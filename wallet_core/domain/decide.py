@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from wallet_core.domain.books import Books, Record
-from wallet_core.domain.command import Command, Done, Outcome, Refused, fingerprint
+from wallet_core.domain.command import Command, Done, Outcome, Refused
 from wallet_core.domain.errors import Refusal
+from wallet_core.domain.fingerprint import fingerprint
 
 
 def decide(books: Books, commands: Sequence[Command]) -> list[Outcome]:

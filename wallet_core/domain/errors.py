@@ -5,7 +5,8 @@ few that are not recorded say why.
 
 A ``NotServed`` says that no decision was reached, or that it is not known which.
 
-Fields are text and integers, because a recorded refusal is stored and read back. The docstring is the default message.
+Fields are text and integers, because a recorded refusal is stored and read back: in words of its own, which
+``stored_refusals`` keeps. The docstring is the default message.
 """
 
 from dataclasses import dataclass, fields
@@ -230,21 +231,3 @@ def cause_of(error: Exception) -> str:
         cause = cause.__cause__
     first_line = str(cause).strip().partition("\n")[0] if cause is not None else ""
     return f"{error} [{first_line}]" if first_line else str(error)
-
-
-def _recorded_refusals(base: type[Refusal] = Refusal) -> dict[str, type[Refusal]]:
-    found = {kind.__name__: kind for kind in base.__subclasses__() if kind.recorded}
-    for kind in base.__subclasses__():
-        found |= _recorded_refusals(kind)
-    return found
-
-
-_BY_NAME = _recorded_refusals()
-
-
-def refusal_from_record(name: str, told: dict[str, str | int]) -> Refusal:
-    """Bring back a recorded refusal from its class name and fields."""
-    refusal = _BY_NAME[name](**{field: value for field, value in told.items() if field != "item"})
-    item = told.get("item")
-    refusal.item = int(item) if item is not None else None
-    return refusal

@@ -17,8 +17,9 @@ from uuid import UUID
 
 from wallet_core.domain.books import Books, Record, Written
 from wallet_core.domain.command import Command, Needs, OpenedWallet, Request
-from wallet_core.domain.errors import TransactionConflict, refusal_from_record
+from wallet_core.domain.errors import Refusal, TransactionConflict
 from wallet_core.domain.order import OrderKind, bank_key
+from wallet_core.domain.stored_refusals import from_record, to_record
 from wallet_core.domain.transaction import Transaction
 from wallet_core.domain.wallet import Labels, Role, Wallet, WalletDetails, WalletId, WalletState, system_wallet
 from wallet_core.storage.arrays import plain, texts, times
@@ -414,6 +415,7 @@ def _json(labels: Labels) -> str:
 def _store_records(tx: Tx, records: list[Record], now: datetime) -> None:
     # Sorted by (caller, id): two batches with the same ids in another order would wait for each other in a ring.
     records = sorted(records, key=lambda r: (r.request.caller, r.request.id))
+    refusals = [_stored_refusal(r.refusal) for r in records]
     tx.execute(
         INSERT_RECORDS,
         [
@@ -424,10 +426,17 @@ def _store_records(tx: Tx, records: list[Record], now: datetime) -> None:
             texts(r.fingerprint.hex() for r in records),
             texts(r.subject for r in records),
             plain(r.available for r in records),
-            texts(type(r.refusal).__name__ if r.refusal is not None else None for r in records),
-            texts(json.dumps(r.refusal.fields()) if r.refusal is not None else None for r in records),
+            texts(code for code, _ in refusals),
+            texts(about for _, about in refusals),
         ],
     )
+
+
+def _stored_refusal(refusal: Refusal | None) -> tuple[str | None, str | None]:
+    if refusal is None:
+        return None, None
+    code, about = to_record(refusal)
+    return code, json.dumps(about)
 
 
 def _wallet(
@@ -476,5 +485,5 @@ def _record(
         fingerprint=fingerprint,
         subject=subject,
         available=available,
-        refusal=refusal_from_record(refusal, told or {}) if refusal is not None else None,
+        refusal=from_record(refusal, told or {}) if refusal is not None else None,
     )

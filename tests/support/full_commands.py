@@ -1,0 +1,109 @@
+"""One command of every kind that a caller sends, with a value in every field."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from wallet_core.domain.batch_transfer import BatchTransfer
+from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.capture_hold import CaptureHold
+from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
+from wallet_core.domain.command import Command
+from wallet_core.domain.commission import Label, Payer
+from wallet_core.domain.create_wallet import CreateWallet
+from wallet_core.domain.deposit import Deposit
+from wallet_core.domain.end_hold import VoidHold
+from wallet_core.domain.follow_up import ResolveDiscrepancy
+from wallet_core.domain.money import Money
+from wallet_core.domain.order import ResolutionKind
+from wallet_core.domain.place_hold import PlaceHold
+from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.reverse_transaction import ReverseTransaction
+from wallet_core.domain.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.transfer import Transfer, TransferTerms
+from wallet_core.domain.wallet import WalletId
+
+ONE, NOON = UUID(int=1), datetime(2026, 1, 2, 12, tzinfo=UTC)
+ALICE, BOB = WalletId("alice"), WalletId("bob")
+FIVE = Money("USD", 5)
+LABELS = {"tier": "gold", "area": "شمال"}
+TERMS = {
+    "source": ALICE,
+    "destination": BOB,
+    "amount": FIVE,
+    "description": "rent",
+    "external_reference": "r-1",
+    "labels": LABELS,
+    "max_commission": Money("USD", 1),
+}
+RESOLVED = {
+    "order": ONE,
+    "reason": "asked",
+    "bank_word": "paid",
+    "bank_reference": "b-1",
+    "destination": BOB,
+    "grace": timedelta(0),
+}
+
+EXAMPLES: list[Command] = [
+    CreateWallet(
+        id=ALICE,
+        asked_id=ALICE,
+        currency="USD",
+        owner="Ada",
+        display_name="Ada's",
+        labels=LABELS,
+        overdraft_limit=7,
+    ),
+    UpdateWallet(
+        wallet=ALICE,
+        etag='"1"',
+        display_name="A",
+        labels=LABELS,
+        overdraft_limit=Money("USD", 7),
+        clear_overdraft_limit=True,
+    ),
+    FreezeWallet(wallet=ALICE, etag='"1"'),
+    UnfreezeWallet(wallet=ALICE, etag='"1"'),
+    CloseWallet(wallet=ALICE, etag='"1"'),
+    Deposit(id=ONE, wallet=ALICE, amount=FIVE, description="in", external_reference="r-1", labels=LABELS),
+    Transfer(id=ONE, **TERMS),  # type: ignore[arg-type]  # its fields
+    BatchTransfer(id=ONE, items=(TransferTerms(id=ONE, **TERMS), TransferTerms(id=UUID(int=2), **TERMS))),  # type: ignore[arg-type]  # its fields
+    ReverseTransaction(id=ONE, transaction=ONE, amount=FIVE, keep_commission=True, description="back"),
+    PlaceHold(id=ONE, wallet=ALICE, amount=FIVE, expire_time=NOON, description="aside"),
+    CaptureHold(id=ONE, hold=ONE, destination=BOB, amount=FIVE, final=True, description="take", labels=LABELS),
+    VoidHold(hold=ONE),
+    CreateCommissionRule(
+        id=ONE,
+        currency="USD",
+        threshold=1,
+        rate_millionths=2,
+        fixed=3,
+        minimum=4,
+        maximum=5,
+        payer=Payer.DESTINATION,
+        wallet=None,
+        label=Label("tier", "gold"),
+        start_time=NOON,
+        end_time=NOON + timedelta(days=1),
+    ),
+    EndCommissionRule(rule=ONE, end_time=NOON),
+    ScheduleWithdrawal(
+        wallet=ALICE, amount=FIVE, execute_time=NOON, bank_account="DE02", description="out", reserve=True
+    ),
+    ScheduleDeposit(
+        wallet=ALICE,
+        amount=FIVE,
+        execute_time=NOON,
+        collect=True,
+        bank_account="DE02",
+        description="in",
+        external_reference="r-1",
+    ),
+    CancelWithdrawal(order=ONE),
+    CancelScheduledDeposit(order=ONE),
+    ResolveWithdrawal(id=ONE, resolution=ResolutionKind.EXECUTED, **RESOLVED),  # type: ignore[arg-type]  # its fields
+    ResolveScheduledDeposit(id=ONE, resolution=ResolutionKind.NOT_EXECUTED, **RESOLVED),  # type: ignore[arg-type]  # its fields
+    ResolveDiscrepancy(line=7, reason="theirs"),
+]
