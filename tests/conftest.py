@@ -33,6 +33,7 @@ FAST: dict[str, object] = {
     "log_level": "ERROR",
     "grpc_port": 0,
     "grpc_threads": 64,
+    "amount_max": 2**63 - 1,  # so that balances can be filled to their end in one step
     "health_interval_s": 0.2,
     "lock_timeout_s": 0.3,
     "bank_call_deadline_s": 0.5,

@@ -67,6 +67,8 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
             line_max=settings.line_max,
             longest_s=settings.transaction_longest_s,
             group_commit=settings.group_commit,
+            amount_max=settings.amount_max,
+            clock_behind_max=timedelta(seconds=settings.clock_behind_max_s),
         )
         pace = Pace(settings.bank_calls_per_s)
         try:

@@ -69,6 +69,12 @@ class Settings(BaseSettings):
 
     # The ledger.
     group_commit: bool = Field(True, description="fold concurrent calls into one commit; off only to compare")  # noqa: FBT003  # pydantic's form
+    amount_max: PositiveInt = Field(
+        10**15, description="the most that one deposit, transfer or scheduled deposit may be, in minor units"
+    )
+    clock_behind_max_s: Seconds = Field(
+        60.0, description="how far the database's clock may be behind the last time of a wallet that money moves in"
+    )
     batch_max: PositiveInt = Field(256, description="calls in one commit at the most")
     line_max: PositiveInt = Field(4096, description="calls that wait for a commit, then SERVER_OVERLOADED")
 

@@ -212,6 +212,12 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource, "limit": "" if e.limit is None else str(e.limit)},
     ),
+    errors.ServiceWalletFull: Face(
+        code=grpc.StatusCode.FAILED_PRECONDITION,
+        reason=ErrorReason.ERROR_REASON_LIMIT_EXCEEDED,
+        outcome=Outcome.NOT_DONE_RETRY,
+        metadata=lambda e: {"resourceName": e.resource, "limit": "" if e.limit is None else str(e.limit)},
+    ),
     errors.TransactionConflict: Face(
         code=grpc.StatusCode.ABORTED,
         reason=ErrorReason.ERROR_REASON_TRANSACTION_CONFLICT,
@@ -250,6 +256,12 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         code=grpc.StatusCode.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE,
         outcome=Outcome.UNKNOWN,
+        retry_after_ms=500,
+    ),
+    errors.ClockBehind: Face(
+        code=grpc.StatusCode.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE,
+        outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=500,
     ),
     errors.ServerDraining: Face(

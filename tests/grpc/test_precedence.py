@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.asking import Asking
 from tests.support.callers import everything
-from tests.support.faults_in_order import FAULTS, all_faults
+from tests.support.faults_in_order import AMOUNT_MAX, FAULTS, all_faults
 from tests.support.fuzz_trial import METHODS, WRITES, listed_reasons
 from tests.support.issuer import Issuer, bearer
 from tests.support.requests import (
@@ -26,6 +26,12 @@ from wallet_grpc.server import serving
 from walletctl.local.waiting import wait_until
 
 SERVICES = sorted({path.partition("/")[0] for path in METHODS})
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Return settings by which less is too much for one call than for any wallet here."""
+    return settings.model_copy(update={"amount_max": AMOUNT_MAX})
 
 
 def test_the_faults_here_stand_in_the_order_of_the_protos() -> None:

@@ -17,7 +17,9 @@ ALTER TABLE entries DISABLE TRIGGER entries_checked;
 INSERT INTO entries (wallet, sequence, transaction, amount, balance_after, time, type)
 SELECT -1, n, gen_random_uuid(), 1, n, now(), 'DEPOSIT' FROM generate_series(1, 30000) AS n;
 ALTER TABLE entries ENABLE TRIGGER entries_checked;
+SET session_replication_role = replica;
 DELETE FROM entries WHERE wallet = -1;
+SET session_replication_role = origin;
 ANALYZE entries, wallets;
 """
 

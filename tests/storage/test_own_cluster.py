@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -11,7 +12,11 @@ import pytest
 
 from tests.conftest import FAST
 from tests.support.books import balance_of, open_wallet
+from tests.support.commands import a_deposit
+from tests.support.database import Cluster, Database
 from wallet_core.bootstrap import migrate, open_app, verify
+from wallet_core.domain.money import Money
+from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import read_settings
 from wallet_grpc.client import WalletClient
 from wallet_grpc.process import server_limits
@@ -43,6 +48,31 @@ def test_owner_that_is_no_superuser_can_migrate_and_serve(postgres: LocalPostgre
         assert balance_of(app, alice) == 100
 
     assert [check.name for check in verify(settings) if check.broken] == []
+
+
+def test_a_dump_restored_into_another_cluster_serves_once_it_is_migrated(
+    postgres: LocalPostgres, cluster: Cluster, own_database: Database
+) -> None:
+    """The role is not in the dump: ``migrate`` makes it and its grants. A repeated request is answered as before."""
+
+    asked = a_deposit("alice", Money("USD", 70))
+    with open_app(read_settings(**dict(FAST, database_url=own_database.url)), name="before") as app:
+        open_wallet(app, "alice", 100)
+        app.ledger.post(asked)
+    url = postgres.start()
+    programs = postgres.binaries.bindir
+    dump = subprocess.run([programs / "pg_dump", own_database.url], capture_output=True, check=True).stdout
+    with_errors = subprocess.run([programs / "psql", url], input=dump, capture_output=True, check=True).stderr
+    assert b'role "wallet_service" does not exist' in with_errors
+    settings = read_settings(**dict(FAST, database_url=url))
+    migrate(settings)
+
+    with open_app(settings, name="after") as app:
+        assert app.ledger.post(asked).replayed
+        assert balance_of(app, WalletId("alice")) == 170
+        open_wallet(app, "bob", 5)
+    assert [check.name for check in verify(settings) if check.broken] == []
+    del cluster
 
 
 def test_database_that_hangs_is_not_serving_until_it_answers_again(postgres: LocalPostgres) -> None:

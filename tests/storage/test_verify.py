@@ -39,7 +39,7 @@ from wallet_core.usecases.pay_out import pay_out
 Damage = Callable[[psycopg.Connection], object]
 
 RULES = {
-    *["balances", "zero_sum", "nothing_invented", "histories", "transactions", "reversals", "holds", "closed"],
+    *["balances", "zero_sum", "nothing_invented", "histories", "clock", "transactions", "reversals", "holds", "closed"],
     *["totals", "floors", "in_transit", "withdrawals", "scheduled_deposits", "causes", "requests"],
     *["attempts", "batches", "placements", "bank_lines", "events", "journal"],
 }
@@ -272,6 +272,7 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("histories", run("UPDATE wallets SET sequence = sequence + 1 WHERE id = 'alice'")),
     ("histories", run("UPDATE wallets SET last_time = last_time + interval '1 day' WHERE id = 'alice'")),
     ("histories", run("DELETE FROM wallets WHERE id = 'alice'")),
+    ("clock", run("UPDATE wallets SET last_time = last_time + interval '1 day' WHERE id = 'alice'")),
     ("histories", an_orphan_entry),
     ("histories", a_wallet_with_a_number_but_no_history),
     ("transactions", an_orphan_entry),

@@ -13,6 +13,8 @@ from wallet_grpc.access import CONFINED, SCOPES
 NOTHING = "01900000-0000-7000-8000-000000000000"
 PAST = Timestamp(seconds=1)
 MUCH = 10**6
+# What one deposit may be, where these faults are tried.
+AMOUNT_MAX = 10**5
 
 Values = Mapping[str, Any]
 """What is put into a request, by way: ``amount.currency_code``, ``items.0.source``. ``by`` says who asks."""
@@ -178,7 +180,10 @@ FAULTS: dict[str, list[Fault]] = {
         wallet=[of(INACTIVE, "wallet", "cold"), Fault(FUNDS, {"amount.minor_units": MUCH, "reserve": True})],
     ),
     "ScheduleService/CancelWithdrawal": _order("withdrawals"),
-    "ScheduleService/ScheduleDeposit": _paid(times="execute_time", wallet=[of(INACTIVE, "wallet", "gone")]),
+    "ScheduleService/ScheduleDeposit": _paid(
+        times="execute_time",
+        wallet=[of(INACTIVE, "wallet", "gone"), Fault(LIMIT, {"amount.minor_units": MUCH}, {"limit": str(AMOUNT_MAX)})],
+    ),
     "ScheduleService/CancelScheduledDeposit": _order("scheduledDeposits"),
     "HoldService/PlaceHold": _paid(times="expire_time", wallet=[of(INACTIVE, "wallet", "cold"), TOO_MUCH]),
     "HoldService/CaptureHold": [

@@ -105,6 +105,7 @@ def refusal(books: Books, command: Command) -> Refusal:
     """Decide on a command that must be refused."""
     outcome = one(books, command)
     assert isinstance(outcome, Refused)
+    assert isinstance(outcome.refusal, Refusal)
     return outcome.refusal
 
 

@@ -6,13 +6,14 @@ changes them, so a refused command leaves no trace.
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from wallet_core.domain.bank import BankLine, line_name
 from wallet_core.domain.command import ChangedWallet, Decision, Done, OpenedWallet, Outcome, Refused, Request
 from wallet_core.domain.commission import Commission, CommissionRule, Side, commission_on
 from wallet_core.domain.errors import (
+    ClockBehind,
     CurrencyMismatch,
     InsufficientFunds,
     LedgerBroken,
@@ -20,12 +21,13 @@ from wallet_core.domain.errors import (
     Refusal,
     RequestIdReused,
     ResourceNotFound,
+    ServiceWalletFull,
     WalletNotActive,
 )
 from wallet_core.domain.event import EventType, Fact
 from wallet_core.domain.hold import Hold, HoldState, hold_name
 from wallet_core.domain.money import INT64_MAX, INT64_MIN, Money
-from wallet_core.domain.order import Attempt, Order, OrderKind, Resolution, order_name
+from wallet_core.domain.order import Attempt, Order, OrderKind, Resolution, ScheduledDeposit, order_name
 from wallet_core.domain.stored_refusals import from_record, to_record
 from wallet_core.domain.transaction import (
     Entry,
@@ -113,6 +115,10 @@ class Books:
     rules: dict[UUID, CommissionRule] = field(default_factory=dict)
     records: dict[Request, Record] = field(default_factory=dict)
     fresh_keys: list[int] = field(default_factory=list)
+    amount_max: int = INT64_MAX
+    """What one deposit, transfer or scheduled deposit may be, in minor units."""
+    clock_behind_max: timedelta = timedelta.max
+    """How far the clock may be behind the last time of a wallet that money moves in."""
     written: Written = field(default_factory=Written)
 
     # What commands ask.
@@ -224,6 +230,30 @@ class Books:
             ahead.hold(decision.hold.wallet, decision.hold.held - self._held_by_hold(decision.hold.id))
         for movement in decision.movements:
             ahead.move(movement)
+            self._check_clock(movement)
+        self._check_sizes(decision)
+
+    def _check_sizes(self, decision: Decision) -> None:
+        """Refuse what is too much for one call: of what callers bring in and move, not of what becomes of it later."""
+        for movement in decision.movements:
+            asked = movement.type is TransactionType.TRANSFER or (
+                movement.type is TransactionType.DEPOSIT and movement.cause is None
+            )
+            if asked and movement.amount.minor > self.amount_max:
+                raise LimitExceeded(wallet_name(movement.destination), self.amount_max)
+        order = decision.order
+        is_new = isinstance(order, ScheduledDeposit) and order.id not in self.orders
+        if order is not None and is_new and order.amount.minor > self.amount_max:
+            raise LimitExceeded(wallet_name(order.wallet), self.amount_max)
+
+    def _check_clock(self, movement: Movement) -> None:
+        """Raise where a time would have to be raised too far: the clock is wrong, or was when the wallet last moved.
+
+        Each wallet that it met would be dated into the future, and through the service's own wallets a whole currency.
+        """
+        latest = max(self.wallets[leg.wallet].last_time for leg in movement.legs)
+        if latest > self.now and latest - self.now > self.clock_behind_max:
+            raise ClockBehind
 
     def book(self, decision: Decision) -> Done:
         """Take a checked decision into the books."""
@@ -405,10 +435,11 @@ class Ahead:
                 self._require(wallet, -amount)
         for wallet, amount in legs:
             balance = wallet.balance + self._balance[wallet.id]
+            full = LimitExceeded if wallet.role is Role.ORDINARY else ServiceWalletFull
             if amount > 0 and balance + wallet.overdraft_limit + amount > INT64_MAX:
-                raise LimitExceeded(wallet.name, INT64_MAX)
+                raise full(wallet.name, INT64_MAX)
             if balance + amount < INT64_MIN:
-                raise LimitExceeded(wallet.name, INT64_MIN)
+                raise full(wallet.name, INT64_MIN)
         for wallet, amount in legs:
             self._balance[wallet.id] += amount
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from wallet_core.domain.access import EVERYTHING, Access
 from wallet_core.domain.bank import BankLine
 from wallet_core.domain.commission import CommissionRule
-from wallet_core.domain.errors import Refusal
+from wallet_core.domain.errors import ClockBehind, Refusal
 from wallet_core.domain.event import EventType
 from wallet_core.domain.hold import Hold
 from wallet_core.domain.order import Attempt, Order, Resolution
@@ -130,9 +130,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A no."""
+    """A no; or that nothing can be decided by the clock there is."""
 
-    refusal: Refusal
+    refusal: Refusal | ClockBehind
 
 
 Outcome = Done | Refused

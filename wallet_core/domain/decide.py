@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from wallet_core.domain.books import Books, Record
 from wallet_core.domain.command import Command, Done, Outcome, Refused
-from wallet_core.domain.errors import Refusal
+from wallet_core.domain.errors import ClockBehind, LedgerBroken, Refusal
 from wallet_core.domain.fingerprint import fingerprint
 
 
@@ -43,7 +43,7 @@ def _outcome(books: Books, command: Command) -> Outcome:
     try:
         decision = command.decide(books)
         books.check(decision)
-    except Refusal as refusal:
+    except (Refusal, ClockBehind) as refusal:
         return Refused(refusal)
     return books.preview(decision) if command.validate_only else books.book(decision)
 
@@ -52,6 +52,8 @@ def _record(command: Command, asked: bytes, outcome: Outcome) -> Record:
     if command.request is None:
         raise ValueError(command.method)
     if isinstance(outcome, Refused):
+        if not isinstance(outcome.refusal, Refusal):
+            raise LedgerBroken
         return Record(request=command.request, method=command.method, fingerprint=asked, refusal=outcome.refusal)
     return Record(
         request=command.request,

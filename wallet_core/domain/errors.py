@@ -140,6 +140,13 @@ class LimitExceeded(Refusal):
     """None where it is told to somebody who may not read the wallet."""
 
 
+@dataclass
+class ServiceWalletFull(LimitExceeded):
+    """A wallet of the service's own cannot be counted that far: no request is refused for good because of that."""
+
+    recorded: ClassVar[bool] = False
+
+
 class Because(StrEnum):
     """What stands in the way of a change, where the state alone does not say it."""
 
@@ -218,6 +225,12 @@ class TransactionConflict(NotServed):
 
 class DatabaseUnavailable(NotServed):
     """The database did not answer: the work may or may not be done."""
+
+
+class ClockBehind(NotServed):
+    """The database's clock is behind what is in the books: this attempt did nothing."""
+
+    recorded: ClassVar[bool] = False
 
 
 class LedgerBroken(NotServed):

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from datetime import timedelta
 from time import monotonic
 
 from wallet_core.call_scope import note_done
@@ -11,6 +12,7 @@ from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Done, Outcome, Refused
 from wallet_core.domain.decide import decide
 from wallet_core.domain.errors import DeadlineTooShort, NotServed, OutcomeUnknown, TransactionConflict, WalletError
+from wallet_core.domain.money import INT64_MAX
 from wallet_core.domain.wallet import WalletId, is_system
 from wallet_core.ledger.group_commit import GroupCommit, Ticket
 from wallet_core.storage import posting
@@ -34,14 +36,24 @@ class Ledger:
     second lane, one at a time, so a stuck wallet delays only its own.
     """
 
-    def __init__(
-        self, engine: Engine, *, batch_max: int, line_max: int, longest_s: float = 30.0, group_commit: bool = True
+    def __init__(  # noqa: PLR0913  # its limits, by name
+        self,
+        engine: Engine,
+        *,
+        batch_max: int,
+        line_max: int,
+        longest_s: float = 30.0,
+        group_commit: bool = True,
+        amount_max: int = INT64_MAX,
+        clock_behind_max: timedelta = timedelta(minutes=1),
     ) -> None:
         self._engine = engine
         # Wallets that somebody held for too long, and until when that is believed.
         self._stuck_until: dict[WalletId, float] = {}
         self._marking = threading.Lock()  # both lanes do
         self._longest_s = longest_s
+        self._amount_max = amount_max
+        self._clock_behind_max = clock_behind_max
         self._group_commit = group_commit
         self._slow: GroupCommit[Command, Outcome] = GroupCommit(
             "ledger-slow", self._commit_patiently, batch_max=1, line_max=line_max
@@ -182,6 +194,8 @@ class Ledger:
             loaded = posting.load(tx, [ticket.item for ticket in tickets], skip_locked=skip_locked, leave=leave)
             for ticket, is_blocked in zip(tickets, loaded.blocked, strict=True):
                 (expired if ticket.expired else blocked if is_blocked else wanted).append(ticket)
+            loaded.books.amount_max = self._amount_max
+            loaded.books.clock_behind_max = self._clock_behind_max
             outcomes = decide(loaded.books, [ticket.item for ticket in wanted])
             posting.store(tx, loaded.books)
             if monotonic() - started_at > self._longest_s:

@@ -85,6 +85,8 @@ def open_engine(
     parameters = {
         # Never inherited from a server's or a login's defaults: the ledger is right under READ COMMITTED.
         "default_transaction_isolation": r"read\ committed",
+        # An acknowledged commit is on disk, and on the synchronous standbys where there are any.
+        "synchronous_commit": "on",
         "lock_timeout": _ms(limits.lock_timeout_s),
         "statement_timeout": _ms(limits.statement_timeout_s),
         "idle_in_transaction_session_timeout": _ms(limits.idle_in_transaction_timeout_s),

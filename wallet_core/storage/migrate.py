@@ -8,13 +8,16 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from wallet_core.domain.errors import DatabaseUnavailable
+from wallet_core.storage.grants import ROLE_AND_GRANTS
 
 # One migration at a time per database, whoever starts it.
 _MIGRATION_LOCK = 7_236_114_901
 
 
 def migrate(engine: Engine) -> None:
-    """Apply what is missing; nothing where nothing is. *engine* must act as the database's owner.
+    """Apply what is missing, and make the service's role and its grants; a repeat changes nothing.
+
+    *engine* must act as the database's owner.
 
     Raises ``DatabaseUnavailable``, caused by what the database objected to.
     """
@@ -35,3 +38,4 @@ def _migrate(engine: Engine, config: Config) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        connection.execute(text(ROLE_AND_GRANTS))

@@ -74,6 +74,12 @@ _CHECKS = {
             OR (chained.wallet IS NULL AND wallets.sequence <> 0)
         """,
     ),
+    "clock": (
+        "no wallet's last time is ahead of the database's clock",
+        """
+        SELECT count(*) FROM wallets WHERE last_time > clock_timestamp() + interval '1 minute'
+        """,
+    ),
     "transactions": (
         "every entry belongs to a transaction of its type, and every transaction moved its amount and its commission",
         """

@@ -80,8 +80,10 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     where the state says it all).
     """
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 11
-    """A limit would be passed, e.g. the largest balance a wallet can hold.
-    Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
+    """A limit would be passed, e.g. the largest balance a wallet can hold, or the
+    most that one transaction may be.
+    Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`; `NOT_DONE_RETRY` where a
+    wallet of the service's own is full, which is recorded as nobody's refusal.
     Metadata: `resourceName`, `limit` (empty where it would tell of a wallet
     that the caller may not read).
     """
@@ -105,7 +107,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Outcome: `UNKNOWN`.
     """
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 16
-    """The database did not answer. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`.
+    """The database did not answer. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`;
+    `NOT_DONE_RETRY` where its clock is behind the books.
     Carries `google.rpc.RetryInfo`.
     """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 17
@@ -234,8 +237,10 @@ Metadata: `resourceName`, `state`, `because` (what stands in the way; empty
 where the state says it all).
 """
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 11
-"""A limit would be passed, e.g. the largest balance a wallet can hold.
-Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
+"""A limit would be passed, e.g. the largest balance a wallet can hold, or the
+most that one transaction may be.
+Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`; `NOT_DONE_RETRY` where a
+wallet of the service's own is full, which is recorded as nobody's refusal.
 Metadata: `resourceName`, `limit` (empty where it would tell of a wallet
 that the caller may not read).
 """
@@ -259,7 +264,8 @@ Code: `DEADLINE_EXCEEDED`; `UNAVAILABLE` in the second case.
 Outcome: `UNKNOWN`.
 """
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 16
-"""The database did not answer. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`.
+"""The database did not answer. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`;
+`NOT_DONE_RETRY` where its clock is behind the books.
 Carries `google.rpc.RetryInfo`.
 """
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 17

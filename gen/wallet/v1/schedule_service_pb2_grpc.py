@@ -167,7 +167,8 @@ class ScheduleServiceServicer:
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
         the request id, so that a repeat is answered however late it comes);
-        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed).
+        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
+        `LIMIT_EXCEEDED` (the most that one may be).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -95,7 +95,8 @@ class ScheduleServiceStub:
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
     the request id, so that a repeat is answered however late it comes);
-    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed).
+    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
+    `LIMIT_EXCEEDED` (the most that one may be).
     """
     GetScheduledDeposit: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduledDepositRequest, _schedule_service_pb2.GetScheduledDepositResponse]
     """Returns one scheduled deposit.
@@ -188,7 +189,8 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
     the request id, so that a repeat is answered however late it comes);
-    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed).
+    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
+    `LIMIT_EXCEEDED` (the most that one may be).
     """
     GetScheduledDeposit: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduledDepositRequest, _schedule_service_pb2.GetScheduledDepositResponse]  # type: ignore[assignment]
     """Returns one scheduled deposit.
@@ -308,7 +310,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
         the request id, so that a repeat is answered however late it comes);
-        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed).
+        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
+        `LIMIT_EXCEEDED` (the most that one may be).
         """
 
     @_abc_1.abstractmethod

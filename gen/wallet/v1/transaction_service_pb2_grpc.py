@@ -118,7 +118,8 @@ class TransactionServiceServicer:
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (largest balance).
+        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the most that one may be;
+        largest balance).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

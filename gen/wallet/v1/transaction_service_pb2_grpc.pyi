@@ -54,7 +54,8 @@ class TransactionServiceStub:
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (largest balance).
+    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the most that one may be;
+    largest balance).
     """
     Transfer: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.TransferRequest, _transaction_service_pb2.TransferResponse]
     """Moves money from one wallet to another of the same currency. Commission as
@@ -176,7 +177,8 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (largest balance).
+    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the most that one may be;
+    largest balance).
     """
     Transfer: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.TransferRequest, _transaction_service_pb2.TransferResponse]  # type: ignore[assignment]
     """Moves money from one wallet to another of the same currency. Commission as
@@ -301,7 +303,8 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (largest balance).
+        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the most that one may be;
+        largest balance).
         """
 
     @_abc_1.abstractmethod

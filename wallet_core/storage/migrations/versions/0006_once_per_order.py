@@ -19,7 +19,6 @@ CREATE UNIQUE INDEX transactions_once_per_order ON transactions (
 """
 FOLLOWED = """
 ALTER TABLE bank_following ADD COLUMN read_to_end_at timestamptz;
-GRANT UPDATE (read_to_end_at) ON bank_following TO wallet_service;
 """
 
 
