@@ -188,7 +188,10 @@ def test_an_answer_larger_than_is_read_is_unknown(bank: BankServer) -> None:
         b'{"data": "success", "status": ' + b"2" * 5000 + b"}",
         b"[" * 60_000,
         b'{"data":' * 7_000,
-        b'{"data": "success", "status": 200, "x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        *(
+            b'{"data": "success", "status": 200, "x": ' + b"[" * depth + b"]" * depth + b"}"
+            for depth in (30, 500, *range(850, 1000, 10), 5_000, 20_000)
+        ),
     ],
 )
 def test_a_body_that_cannot_be_read_is_unknown_and_raises_nothing(body: bytes) -> None:

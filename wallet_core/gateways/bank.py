@@ -22,6 +22,8 @@ _OK = 200
 _REFUSED_FOR_GOOD = frozenset({400, 422})
 _NOT_LET_IN = frozenset({401, 403})
 _TOO_MANY = 429
+# Levels of an answer's JSON.
+_NESTED_MAX = 20
 _DETAIL_MAX = 200
 _REFERENCE_MAX = 128
 _RETRY_AFTER_DIGITS = 9
@@ -243,7 +245,21 @@ def _json_object(body: bytes) -> dict[str, object]:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return parsed if isinstance(parsed, dict) else {}
+    return parsed if isinstance(parsed, dict) and _is_flat_enough(parsed) else {}
+
+
+def _is_flat_enough(value: object) -> bool:
+    """Tell whether JSON is nested no deeper than any answer is: what can be read deeper cannot always be written."""
+    level = [value]
+    for _ in range(_NESTED_MAX):
+        level = [
+            one
+            for outer in level
+            for one in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+        ]
+        if not level:
+            return True
+    return False
 
 
 def _seconds(retry_after: str | None) -> float | None:

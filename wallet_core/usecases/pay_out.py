@@ -7,13 +7,22 @@ that the bank may have been asked, and whoever takes over asks it before anythin
 from datetime import timedelta
 from time import monotonic
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+import structlog
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from wallet_core.domain.bank import Answer, AnswerKind
 from wallet_core.domain.errors import NotServed, StaleClaim
 from wallet_core.domain.order import Attempt, Claim, Order
 from wallet_core.domain.payment import SettlePayment, StartPayment
 from wallet_core.usecases.app import App, new_id
+
+_log = structlog.get_logger("wallet.payouts")
 
 NO_TIME = timedelta()
 
@@ -62,14 +71,27 @@ def send(app: App, claim: Claim, attempt: Attempt, *, started_at: float, clock_o
 
 
 def _settled(app: App, settle: SettlePayment) -> Order | None:
-    """Store a known answer, trying again for a while: given up, the bank would have to be asked what it has just said.
+    """Store a known answer, trying again while the lease lasts: given up, the bank would have to be asked once more.
 
     Safe to repeat: an answer is written once, and a second time is a ``StaleClaim``.
     """
+
+    def log(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        order, tries = str(settle.claim.order), state.attempt_number
+        _log.warning(
+            "the bank's answer cannot be stored yet",
+            order=order,
+            answer=settle.answer.kind,
+            tries=tries,
+            why=str(error),
+        )
+
     for attempt in Retrying(
         retry=retry_if_exception_type(NotServed),
-        stop=stop_after_delay(app.payouts.send_window_s),
+        stop=stop_after_delay(app.payouts.policy.lease.total_seconds()),
         wait=wait_random_exponential(multiplier=0.05, max=1.0),
+        before_sleep=log,
         reraise=True,
     ):
         with attempt:
