@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -472,7 +472,7 @@ def with_new_id(command: Command) -> Command:
     if isinstance(command, BatchTransfer):
         items = tuple(replace(item, id=new_id()) for item in command.items)
         return replace(command, id=new_id(), items=items)
-    if isinstance(command, CreateWallet) or not hasattr(command, "id"):
+    if isinstance(command, CreateWallet) or "id" not in {field.name for field in fields(command)}:
         return replace(command)
     return replace(command, id=new_id())  # type: ignore[call-arg]  # it has one
 
