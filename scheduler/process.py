@@ -128,20 +128,28 @@ def _run(app: App, jobs: Sequence[Job], gate: LedgerGate, settings: Settings, st
     # the job goes on until nothing is due.
     bell = BackgroundScheduler(
         timezone="UTC",
-        executors={"default": ThreadPoolExecutor(len(lanes) + 1)},
+        executors={"default": ThreadPoolExecutor(len(lanes))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for job, lane in lanes:
-        if job is FOLLOW_BANK_LEDGER:
-            bell.add_job(_tick, args=(job, lane, gate))  # at once, for others wait for it
         bell.add_job(_tick, "interval", args=(job, lane, gate), seconds=job.every_s(settings), id=job.name)
     bell.start()
+    # The first time at once, for others wait for it; not by the bell, which ends badly with a job that runs once.
+    first_reads = [
+        threading.Thread(target=_tick, args=(job, lane, gate), name="first-read", daemon=True)
+        for job, lane in lanes
+        if job is FOLLOW_BANK_LEDGER
+    ]
+    for thread in first_reads:
+        thread.start()
     _log.info("running", jobs=[job.name for job in jobs], parallelism=app.payouts.parallelism)
     stopping.wait()
     _log.info("stopping")
     bell.shutdown(wait=False)
     for _, lane in lanes:
         lane.close()
+    for thread in first_reads:
+        thread.join()
 
 
 def _tick(job: Job, lane: Lane[Any] | StepLane, gate: LedgerGate) -> None:

@@ -14,10 +14,17 @@ from tests.support.stage import Stage
 from tests.support.told_facts import by_its_use_case, facts_of
 from wallet_core.domain.command import Command
 from wallet_core.domain.errors import Refusal
+from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.errors import CATALOGUE, Outcome
 
 PROTOS = Path(__file__).resolve().parents[2] / "protos" / "wallet" / "v1"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Return settings with the usual most that one transaction may be."""
+    return settings.model_copy(update={"amount_max": 10**15})
 
 
 @pytest.fixture

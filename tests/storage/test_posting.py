@@ -135,11 +135,11 @@ def test_twins_in_one_batch_are_one_transaction(patient: App, settings: Settings
 
 
 def test_time_never_runs_backward_within_a_wallet(app: App, owner: psycopg.Connection) -> None:
-    """A clock that was set back an hour: new entries wait at the wallet's last time, and so do their neighbours'."""
+    """A clock that was set back a little: new entries wait at the wallet's last time, and so do their neighbours'."""
 
     alice, bob = open_wallet(app, "alice", 100), open_wallet(app, "bob", 100)
     with without_triggers(owner), owner.transaction():
-        owner.execute("UPDATE wallets SET last_time = last_time + interval '1 hour' WHERE id = 'alice'")
+        owner.execute("UPDATE wallets SET last_time = last_time + interval '50 seconds' WHERE id = 'alice'")
         owner.execute(
             "UPDATE entries SET time = wallets.last_time FROM wallets"
             " WHERE wallets.key = entries.wallet AND wallets.id = 'alice' AND entries.sequence = wallets.sequence"

@@ -358,6 +358,7 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("into no wallet", lambda _: a_scheduled_deposit("nobody", usd(1)), ResourceNotFound),
         Situation("of dollars into euros", lambda _: a_scheduled_deposit("euro", usd(1)), CurrencyMismatch),
         Situation("into a closed wallet", lambda _: a_scheduled_deposit("gone", usd(1)), WalletNotActive),
+        Situation("of more than one may be", lambda _: a_scheduled_deposit("alice", usd(10**15 + 1)), LimitExceeded),
         Situation("plain", lambda _: a_scheduled_deposit("alice", usd(7), LATE)),
         Situation("to be collected", lambda _: a_scheduled_deposit("alice", usd(7), collect=True)),
         Situation("into a frozen wallet", lambda _: a_scheduled_deposit("cold", usd(7))),

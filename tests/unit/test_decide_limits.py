@@ -34,6 +34,7 @@ from wallet_core.domain.errors import (
     Refusal,
     ResourceExists,
     ResourceNotFound,
+    ServiceWalletFull,
     StateTransitionForbidden,
     WalletNotActive,
 )
@@ -60,7 +61,7 @@ def test_the_world_outside_owes_no_more_than_64_bits_hold() -> None:
     outcomes = decide(books, [a_deposit(INT64_MAX), a_deposit(1, BOB), a_deposit(1, BOB)])
 
     assert [isinstance(outcome, Done) for outcome in outcomes] == [True, True, False]
-    assert outcomes[2] == Refused(LimitExceeded(f"wallets/{EXTERNAL}", INT64_MIN))
+    assert outcomes[2] == Refused(ServiceWalletFull(f"wallets/{EXTERNAL}", INT64_MIN))
 
 
 def test_an_overdraft_near_the_limit_does_not_push_available_past_64_bits() -> None:

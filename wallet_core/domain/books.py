@@ -433,13 +433,17 @@ class Ahead:
         for wallet, amount in legs:
             if amount < 0 and wallet.role is not Role.EXTERNAL:
                 self._require(wallet, -amount)
+        full: ServiceWalletFull | None = None
         for wallet, amount in legs:
             balance = wallet.balance + self._balance[wallet.id]
-            full = LimitExceeded if wallet.role is Role.ORDINARY else ServiceWalletFull
-            if amount > 0 and balance + wallet.overdraft_limit + amount > INT64_MAX:
-                raise full(wallet.name, INT64_MAX)
-            if balance + amount < INT64_MIN:
-                raise full(wallet.name, INT64_MIN)
+            limit = INT64_MAX if amount > 0 else INT64_MIN
+            after = balance + amount + (wallet.overdraft_limit if amount > 0 else 0)
+            if not INT64_MIN <= after <= INT64_MAX:
+                if wallet.role is Role.ORDINARY:
+                    raise LimitExceeded(wallet.name, limit)
+                full = full or ServiceWalletFull(wallet.name, limit)
+        if full is not None:
+            raise full
         for wallet, amount in legs:
             self._balance[wallet.id] += amount
 
