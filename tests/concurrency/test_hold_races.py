@@ -74,11 +74,14 @@ def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(ser
     """Round after round: one winner, its state stays, and the money is where that state says."""
 
     left, right = servers
-    left.open("alice", ROUNDS * 10)
+    most = 20 * ROUNDS  # by then two have won, however busy the machine is
+    left.open("alice", most * 10)
     left.open("bob")
-    captured, winners = 0, set()
+    captured, winners = 0, set[int]()
 
-    for round_ in range(ROUNDS):
+    for round_ in range(most):
+        if round_ >= ROUNDS and len(winners) > 1:
+            break
         hold = held(left, "alice", 10)
         calls: list[Callable[[], Any]] = [
             partial(left.ok, a_capture(hold, "bob")),
@@ -97,7 +100,7 @@ def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(ser
         winners.add(found.state)
         assert (found.state != pb.Hold.STATE_ACTIVE, found.remaining_amount.minor_units) == (True, 0)
         assert (found.state == pb.Hold.STATE_CAPTURED) == (found.captured_amount.minor_units > 0)
-        assert left.balances("alice", "bob") == [ROUNDS * 10 - captured, captured]
+        assert left.balances("alice", "bob") == [most * 10 - captured, captured]
         assert left.funds("alice")[1] == 0
     assert len(winners) > 1
 

@@ -134,7 +134,7 @@ def test_buf_curl_works_secured_with_the_protos(secured: Secured) -> None:
 
     assert [json.loads(one.stdout).get("replayed", False) for one in made] == [False, True]
     assert (json.loads(missing.stderr)["code"], info(missing).reason) == ("not_found", "RESOURCE_NOT_FOUND")
-    assert info(missing).metadata == {"resourceName": "wallets/nobody"}
+    assert info(missing).metadata == {"resourceName": "wallets/nobody", "outcome": "NOT_DONE"}
     assert info(stranger).reason == "CREDENTIALS_INVALID"
 
 

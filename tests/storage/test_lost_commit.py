@@ -43,15 +43,16 @@ class Forgetful:
     owner: psycopg.Connection
 
     def speechless(self, *, on: bool) -> None:
-        """Let connections made from now on wait for a standby, or no longer."""
-        self.owner.execute(f"ALTER DATABASE postgres SET synchronous_commit = {'on' if on else 'local'}".encode())
+        """Let commits wait for a standby that is not there, or no longer."""
+        self.owner.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{'nobody' if on else ''}'".encode())
+        self.owner.execute("SELECT pg_reload_conf()")
 
     def lose_the_answer(self) -> None:
         """Wait for a commit that waits for its standby, and end its connection; later ones commit as usual."""
         assert wait_until(lambda: bool(self._speechless()), timeout_s=10)
-        self.speechless(on=False)
         for pid in self._speechless():
-            self.owner.execute("SELECT pg_terminate_backend(%s)", [pid])
+            self.owner.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        self.speechless(on=False)
 
     def _speechless(self) -> list[int]:
         rows = self.owner.execute("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchall()
@@ -60,12 +61,9 @@ class Forgetful:
 
 @pytest.fixture(scope="module")
 def forgetful() -> Iterator[Forgetful]:
-    """Start a server whose standby is nobody, migrated; it commits as usual until told otherwise."""
+    """Start a server, migrated; it commits as usual until it is to wait for a standby."""
     with tempfile.TemporaryDirectory(prefix="wallet-tests-", ignore_cleanup_errors=True) as root:
-        postgres = LocalPostgres(
-            Path(root),
-            settings={"fsync": "off", "synchronous_commit": "local", "synchronous_standby_names": "nobody"},
-        )
+        postgres = LocalPostgres(Path(root), settings={"fsync": "off"})
         settings = read_settings(database_url=postgres.start(), log_level="ERROR")
         try:
             migrate(settings)
