@@ -30,7 +30,7 @@ class AsyncWalletClient(
     ``tls`` a certificate. Whoever sees a token can use it: send none over a network without ``tls``.
 
     Times must carry a zone. With ``accept_language``, e.g. ``fa``, errors are also told in words for people, in
-    ``CallFailed.localized``.
+    ``CallError.localized``.
     """
 
     async def is_serving(self, timeout_s: float = 1.0) -> bool:
