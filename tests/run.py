@@ -51,7 +51,7 @@ class Tally:
 
 def rounds() -> Iterator[list[str]]:
     """Yield pytest's arguments of each round."""
-    yield ["-n", str(WORKERS), "--dist", "worksteal", "-m", "not alone and not long"]
+    yield ["-n", str(WORKERS), "--dist", "loadgroup", "-m", "not alone and not long"]
     # Only files that have the mark: to load all others would take longer than some of these tests.
     alone = sorted(str(path) for path in _TESTS.rglob("test_*.py") if "mark.alone" in path.read_text())
     yield ["-m", "alone and not long", *alone]
