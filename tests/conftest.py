@@ -58,10 +58,6 @@ PATIENT: dict[str, object] = {
     "payout_grace_s": 60.0,
 }
 
-_TESTS = Path(__file__).parent
-# Beside the fault matrix and the storm, each of which plays its scene once.
-_TOGETHER = frozenset({"storage/test_verify.py", "unit/test_local_postgres.py"})
-
 _cluster = pytest.StashKey[LocalPostgres]()
 
 
@@ -201,14 +197,6 @@ def client(server: str) -> Iterator[WalletClient]:
 def start_up(monkeypatch: pytest.MonkeyPatch) -> StartUp:
     """Return what calls the main function of a process that is expected to refuse its start."""
     return StartUp(monkeypatch)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module together on one worker where what they look at takes long to make."""
-    for item in items:
-        module = Path(str(item.path)).relative_to(_TESTS)
-        if module.parts[0] == "faults" or str(module) in _TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(str(module)))
 
 
 def pytest_collection_finish() -> None:
