@@ -176,7 +176,7 @@ MISTAKES = (
     Mistake(
         "what somebody wrote past the lock is written over",
         (Change(f"{POSTING}:UPDATE_WALLETS", "AND wallets.sequence = moved.seen", ""),),
-        "tests/storage/test_posting.py tests/storage/test_locking.py",
+        "tests/storage/test_guards.py",
     ),
     Mistake(
         "what is held stays available",

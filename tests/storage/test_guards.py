@@ -10,11 +10,15 @@ from tests.support.books import balance_of, deposit, open_wallet, request, trans
 from tests.support.commands import a_deposit, a_scheduled_deposit
 from tests.support.rows import without_triggers
 from wallet_core.bootstrap import open_app
+from wallet_core.domain.command import Command
+from wallet_core.domain.decide import decide
 from wallet_core.domain.errors import ClockBehind, LimitExceeded
 from wallet_core.domain.money import INT64_MAX, Money
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
+from wallet_core.storage import posting
 from wallet_core.storage.engine import transaction
+from wallet_core.storage.errors import BatchRefused
 from wallet_core.usecases.app import App
 
 HISTORY = ("entries", "entry_totals", "transactions", "requests", "journal", "resolutions")
@@ -132,3 +136,22 @@ def test_a_full_wallet_of_the_services_own_refuses_nobody_for_good(app: App) -> 
     with pytest.raises(LimitExceeded) as refused:
         app.ledger.post(wish)
     assert (refused.value.resource, refused.value.recorded) == ("wallets/system:external:USD", False)
+
+
+def test_what_was_written_past_the_lock_is_not_written_over(app: App) -> None:
+    """Between load and store a wallet moves on, as only somebody who takes no lock could do: nothing is stored."""
+
+    alice = open_wallet(app, "alice", 100)
+    command = a_deposit(alice, Money("USD", 5))
+    with pytest.raises(BatchRefused):
+        store_after_a_write_past_the_lock(app, command)
+    assert balance_of(app, alice) == 100
+
+
+def store_after_a_write_past_the_lock(app: App, command: Command) -> None:
+    """Load and decide, let the wallet move on, then store and commit."""
+    with transaction(app.bank_lines.engine) as tx:
+        books = posting.load(tx, [command]).books
+        decide(books, [command])
+        tx.execute("UPDATE wallets SET sequence = sequence + 1 WHERE id = 'alice'")
+        posting.store(tx, books)
