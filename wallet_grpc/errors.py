@@ -100,6 +100,11 @@ class Face:
         return ErrorReason.Name(self.reason).removeprefix("ERROR_REASON_")
 
 
+def _limit_metadata(error: errors.LimitExceeded) -> dict[str, str]:
+    """Return which limit would be passed; the limit is empty where the caller may not read the wallet."""
+    return {"resourceName": error.resource, "limit": "" if error.limit is None else str(error.limit)}
+
+
 CATALOGUE: dict[type[errors.WalletError], Face] = {
     InvalidFields: Face(
         code=grpc.StatusCode.INVALID_ARGUMENT,
@@ -210,13 +215,13 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_LIMIT_EXCEEDED,
         outcome=Outcome.NOT_DONE,
-        metadata=lambda e: {"resourceName": e.resource, "limit": "" if e.limit is None else str(e.limit)},
+        metadata=_limit_metadata,
     ),
     errors.ServiceWalletFull: Face(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_LIMIT_EXCEEDED,
         outcome=Outcome.NOT_DONE_RETRY,
-        metadata=lambda e: {"resourceName": e.resource, "limit": "" if e.limit is None else str(e.limit)},
+        metadata=_limit_metadata,
     ),
     errors.TransactionConflict: Face(
         code=grpc.StatusCode.ABORTED,

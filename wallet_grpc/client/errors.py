@@ -113,7 +113,7 @@ def unknown_outcome(error: BaseException) -> OutcomeUnknown | None:
 
 
 def _did_nothing(failed: CallError, *, attempted: bool) -> bool:
-    """Tell whether nothing was done, now or by an earlier attempt. What a server says that is unheard of is unknown."""
+    """Tell whether nothing was done, now or by an earlier attempt. An unrecognized answer counts as unknown."""
     if failed.outcome == NOT_DONE:
         return True
     did_nothing = failed.outcome == NOT_DONE_RETRY or (not failed.reason and failed.code in _NOT_SERVED_CODES)
