@@ -20,7 +20,7 @@ from wallet.v1 import event_service_pb2 as pb
 from tests.support.asking import Asking
 from tests.support.database import Cluster, cut_all_others
 from tests.support.idle import Idle
-from tests.support.issuer import Issuer, bearer, in_an_hour
+from tests.support.issuer import Issuer, bearer, ending_in
 from tests.support.requests import a_deposit
 from tests.support.rows import without_triggers
 from tests.support.watching import Watcher, all_told, telling, types_of, watching
@@ -484,7 +484,7 @@ def test_a_watch_ends_with_the_token_that_it_was_begun_with(
     """CREDENTIALS_INVALID at the next word; our client goes on with the next token, if it is given a way to get one."""
 
     strict = guarded.model_copy(update={"auth_leeway_s": 0.0, "watch_heartbeat_s": 0.2})
-    tokens = [issuer.token("events.read", exp=in_an_hour(2 / 3600)), issuer.token("events.read")]
+    tokens = [issuer.token("events.read", exp=ending_in(1)), issuer.token("events.read")]
     given: list[str] = []
 
     def next_token() -> str:
@@ -496,7 +496,7 @@ def test_a_watch_ends_with_the_token_that_it_was_begun_with(
         with Asking(target, metadata=bearer(tokens[0])) as asking, watching(asking) as watcher:
             end = watcher.end()
         assert (end.code, end.reason) == ("UNAUTHENTICATED", "CREDENTIALS_INVALID")
-        tokens[0] = issuer.token("events.read", exp=in_an_hour(4 / 3600))
+        tokens[0] = issuer.token("events.read", exp=ending_in(4))
         with WalletClient(target, token=next_token) as client, ThreadPoolExecutor(1) as pool:
             first = pool.submit(next, client.watch_events())
             assert wait_until(lambda: len(given) > 1, timeout_s=15)

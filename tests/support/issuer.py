@@ -96,6 +96,11 @@ def in_an_hour(hours: float) -> datetime:
     return datetime.now(UTC) + timedelta(hours=hours)  # noqa: TID251  # a token's times are of whoever makes it
 
 
+def ending_in(seconds: int) -> datetime:
+    """Return a time at least so many seconds from now: a token names whole seconds, and the rest is cut off."""
+    return in_an_hour((seconds + 1) / 3600).replace(microsecond=0)
+
+
 def stranger() -> Issuer:
     """Return another issuer that uses the same names."""
     other = Issuer()
