@@ -167,6 +167,7 @@ def _payouts(settings: Settings) -> PayoutSettings:
         policy=PaymentPolicy(
             # A bank that ignores keys is asked once: a second call could pay twice.
             attempts_max=settings.payout_attempts_max if settings.bank_idempotent else 1,
+            resends_max=settings.payout_resends_max,
             backoff_first=timedelta(seconds=settings.payout_backoff_first_s),
             backoff_max=timedelta(seconds=settings.payout_backoff_max_s),
             retry_after_max=timedelta(seconds=settings.payout_retry_after_max_s),

@@ -165,11 +165,14 @@ class Settings(BaseSettings):
     payout_poll_s: Seconds = Field(1.0, description="how often due withdrawals are looked for")
     payout_lease_s: Seconds = Field(30.0, description="how long a claim holds")
     payout_attempts_max: PositiveInt = Field(3, description="how often the bank is asked to pay")
+    payout_resends_max: PositiveInt = Field(
+        5, description="how often a payout that the bank does not know is sent again; each is no attempt of the above"
+    )
     payout_backoff_first_s: Seconds = Field(1.0, description="the first wait; doubles each time, full jitter")
     payout_backoff_max_s: Seconds = Field(60.0, description="the longest wait")
     payout_retry_after_max_s: Seconds = Field(300.0, description="the longest Retry-After that is honoured")
     payout_send_window_s: Seconds = Field(5.0, description="an attempt is sent within this time or not at all")
-    payout_grace_s: Seconds = Field(60.0, description="from an attempt until 'not found' is believed")
+    payout_grace_s: Seconds = Field(60.0, description="how long a call may be on its way; then 'not found' is believed")
     payout_attention_after_s: Seconds = Field(900.0, description="age at which a doubt is shown to a person")
 
     @model_validator(mode="after")

@@ -93,7 +93,6 @@ def answer_to_resolve(payouts: Befallen) -> str:
         resolution=ResolutionKind.NOT_EXECUTED,
         reason="asked by telephone",
         bank_word="no such payment",
-        grace=app.payouts.policy.grace,
     )
     try:
         change_withdrawal(app, said)

@@ -42,7 +42,7 @@ def doubtful(client: WalletClient, app: App, stub: Bank) -> str:
 @pytest.fixture
 def old(doubtful: str, owner: psycopg.Connection) -> str:
     """Return the same, an hour later."""
-    owner.execute("UPDATE bank_attempts SET start_time = start_time - interval '1 hour'")
+    owner.execute("UPDATE bank_attempts SET in_flight_until = start_time")
     owner.execute(
         "UPDATE withdrawals SET update_time = update_time - interval '1 hour', execute_time = now() - interval '1 hour'"
     )

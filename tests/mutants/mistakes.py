@@ -23,6 +23,7 @@ class Mistake:
 
 
 BOOKS = "wallet_core/domain/books.py"
+ORDER = "wallet_core/domain/order.py"
 PAYMENT = "wallet_core/domain/payment.py"
 PAY_OUT = "wallet_core/usecases/pay_out.py"
 CLAIMS = "wallet_core/storage/claims.py"
@@ -89,7 +90,7 @@ MISTAKES = (
     ),
     Mistake(
         "it is sent again at once, without a grace time",
-        (Change(f"{PAYMENT}:SettleDoubt._not_found", "until_grace > timedelta()", "until_grace > self.policy.grace"),),
+        (Change(f"{PAYMENT}:SettleDoubt._not_found", "in_flight > timedelta()", "in_flight > self.policy.grace"),),
         f"{DECISIONS} {ONE_PAYOUT}",
     ),
     Mistake(
@@ -97,10 +98,15 @@ MISTAKES = (
         (
             Change(
                 f"{PAYMENT}:SettlePayment.decide",
-                "any(other.may_have_paid for other in answered.attempts)",
+                "answered.may_have_paid",
                 "attempt.may_have_paid",
             ),
         ),
+        f"{DECISIONS} {ONE_PAYOUT}",
+    ),
+    Mistake(
+        "a silent attempt is none, whether or not it was sent again since",
+        (Change(f"{ORDER}:Order._reached", "one.number >= resent or not one.may_have_paid", "not one.may_have_paid"),),
         f"{DECISIONS} {ONE_PAYOUT}",
     ),
     Mistake(
@@ -247,7 +253,7 @@ MISTAKES = (
         (
             Change(
                 "wallet_core/domain/resolve_order.py",
-                "books.now < attempt.start_time + self.grace",
+                "books.now < attempt.in_flight_until",
                 "books.now < attempt.start_time",
             ),
         ),

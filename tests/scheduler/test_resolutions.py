@@ -46,7 +46,17 @@ from wallet_core.usecases.resolve import resolve_discrepancy
 
 IN_TRANSIT, EXTERNAL = (system_wallet(role, "USD") for role in (Role.IN_TRANSIT, Role.EXTERNAL))
 EXECUTED, NOT_EXECUTED, PLACED = ResolutionKind.EXECUTED, ResolutionKind.NOT_EXECUTED, ResolutionKind.PLACED
-NO_GRACE = timedelta()
+
+
+@pytest.fixture
+def app(app: App) -> App:
+    """Return the core of a process whose calls to the bank end at once."""
+    return with_grace(app, timedelta(microseconds=1))
+
+
+def with_grace(app: App, grace: timedelta) -> App:
+    """Return the core of a process whose calls to the bank may be on their way for so long."""
+    return replace(app, payouts=replace(app.payouts, policy=replace(app.payouts.policy, grace=grace)))
 
 
 @pytest.fixture
@@ -73,9 +83,7 @@ def in_doubt(app: App, stub: Bank, wallet: WalletId, amount: int = 300) -> UUID:
     return id_
 
 
-def ask(
-    order: UUID, resolution: ResolutionKind, *, to: str | None = None, grace: timedelta = NO_GRACE
-) -> ResolveWithdrawal:
+def ask(order: UUID, resolution: ResolutionKind, *, to: str | None = None) -> ResolveWithdrawal:
     """Return what an operator asks."""
     return ResolveWithdrawal(
         request=request(),
@@ -85,7 +93,6 @@ def ask(
         reason="asked by phone",
         bank_word="ticket 7",
         destination=WalletId(to) if to is not None else None,
-        grace=grace,
     )
 
 
@@ -134,10 +141,10 @@ def test_operator_ends_a_doubt_that_the_bank_cannot_be_asked_about(  # noqa: PLR
 
 
 def test_nothing_is_resolved_while_a_call_may_be_on_its_way(app: App, stub: Bank, alice: WalletId) -> None:
-    """The grace time counts from the latest attempt; validated only, it is refused alike."""
+    """By who makes it, whatever whoever resolves it is set to; validated only, it is refused alike."""
 
-    id_ = in_doubt(app, stub, alice)
-    for command in (ask(id_, NOT_EXECUTED, grace=timedelta(hours=1)), ask(id_, EXECUTED, grace=timedelta(hours=1))):
+    id_ = in_doubt(with_grace(app, timedelta(hours=1)), stub, alice)
+    for command in (ask(id_, NOT_EXECUTED), ask(id_, EXECUTED)):
         for tried in (replace(command, validate_only=True), command):
             with pytest.raises(StateTransitionForbidden, match="may still be on its way"):
                 settled(app, tried)
@@ -168,7 +175,7 @@ def test_a_repeat_settles_nothing_more_and_another_use_of_its_id_is_refused(
     first = ask(id_, NOT_EXECUTED)
     settled(app, first)
 
-    again = change_withdrawal(app, replace(first, grace=timedelta(hours=5)))
+    again = change_withdrawal(app, replace(first, id=new_id()))
     assert (again.replayed, again.order.state) == (True, OrderState.FAILED)
     with pytest.raises(RequestIdReused):
         settled(app, replace(first, resolution=EXECUTED))
@@ -180,7 +187,7 @@ def test_worker_that_was_asking_meanwhile_changes_nothing_more(app: App, stub: B
 
     id_ = in_doubt(app, stub, alice)
     stub.mode(status=True)
-    far = app.payouts.policy.grace * 2
+    far = app.payouts.policy.lease * 2
     (claim,) = app.claims.to_reconcile(limit=1, lease=app.payouts.policy.lease, clock_offset=far)
     settled(app, ask(id_, NOT_EXECUTED))
 
@@ -336,7 +343,7 @@ def test_a_collection_in_doubt_is_settled_likewise(  # noqa: PLR0913, PLR0917  #
 
     asked = ask(id_, resolution)
     fields = {name: getattr(asked, name) for name in ("request", "id", "order", "resolution", "reason", "bank_word")}
-    found = settled(app, ResolveScheduledDeposit(**fields, grace=NO_GRACE))
+    found = settled(app, ResolveScheduledDeposit(**fields))
 
     assert (found.state, balance_of(app, alice)) == (state, balance)
 

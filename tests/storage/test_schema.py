@@ -266,6 +266,7 @@ def test_a_commission_rule_that_must_not_be_is_refused(
         ("bank_attempts_key", {"key": "wd-1"}),
         ("bank_attempts_key", {"key": f"xx-{uuid4()}"}),
         ("bank_attempts_number", {"number": 0}),
+        ("bank_attempts_in_flight_until", {"in_flight_until": NOON - timedelta(microseconds=1)}),
         ("bank_attempts_answer", {"answer": "PERHAPS", "answer_time": NOON}),
         ("bank_attempts_answered", {"answer": "ACCEPTED"}),
         ("bank_attempts_answered", {"answer_time": NOON}),
@@ -276,7 +277,8 @@ def test_an_attempt_that_must_not_be_is_refused(
 ) -> None:
     """Its key tells what it was for."""
 
-    values = {"key": f"sd-{uuid4()}", "number": 1, "start_time": NOON, "reference": "", "detail": ""}
+    values = {"key": f"sd-{uuid4()}", "number": 1, "start_time": NOON, "in_flight_until": NOON, "is_resend": False}
+    values |= {"reference": "", "detail": ""}
 
     assert refused_by(lambda: insert(owner, "bank_attempts", **(values | changes))) == constraint
 

@@ -146,7 +146,6 @@ def return_and_place(app: App, bank: Bank, closed: WalletId, heir: WalletId) -> 
             reason="the heir",
             bank_word="",
             destination=heir,
-            grace=timedelta(),
         )
     )
 

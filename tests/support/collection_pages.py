@@ -138,7 +138,13 @@ def a_deposit_order(
         lease_until=None if final else LEASE_UNTIL,
         fence=1,
         attempts=tuple(
-            Attempt(number=number, key=collection_key(DEPOSIT), start_time=NOW, answer=answer)
+            Attempt(
+                number=number,
+                key=collection_key(DEPOSIT),
+                start_time=NOW,
+                in_flight_until=NOW + POLICY.grace,
+                answer=answer,
+            )
             for number, answer in enumerate(answers, start=1)
         ),
     )

@@ -1,6 +1,6 @@
 """Commands as callers make them: each with a request and an id of its own, and with what most stories do not mind."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -130,8 +130,8 @@ OrderResolution = ResolveWithdrawal | ResolveScheduledDeposit
 def a_resolution(
     verb: type[OrderResolution], order: UUID, resolution: ResolutionKind, to: str | None = None, **fields: Fields
 ) -> OrderResolution:
-    """Return what a person has found out about an order; no call to the bank is on its way unless said otherwise."""
-    usual = {"reason": "asked by phone", "bank_word": "", "grace": timedelta()}
+    """Return what a person has found out about an order."""
+    usual: dict[str, Fields] = {"reason": "asked by phone", "bank_word": ""}
     usual |= {"request": request(), "id": new_id(), "destination": WalletId(to) if to is not None else None}
     return verb(order=order, resolution=resolution, **{**usual, **fields})
 

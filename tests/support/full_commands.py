@@ -43,7 +43,6 @@ RESOLVED = {
     "bank_word": "paid",
     "bank_reference": "b-1",
     "destination": BOB,
-    "grace": timedelta(0),
 }
 
 EXAMPLES: list[Command] = [

@@ -135,6 +135,7 @@ class Attempt:
 
     hour: int
     answer: str | None = None
+    is_resend: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -289,11 +290,13 @@ class Books:
         for name, part in legs.items():
             if part < 0 and not name.startswith("system:external"):
                 self.require(name, -part)
-        for name, part in legs.items():
+        # A caller's own wallet first; that one of the service's is full is no final answer to anybody.
+        for name, part in sorted(legs.items(), key=lambda leg: leg[0].startswith("system:")):
+            kind = "ServiceWalletFull" if name.startswith("system:") else "LimitExceeded"
             if part > 0 and not self.room(name, part):
-                raise Refused("LimitExceeded", resource=f"wallets/{name}", limit=MOST)
+                raise Refused(kind, resource=f"wallets/{name}", limit=MOST)
             if self.wallets[name].balance + part < LEAST:
-                raise Refused("LimitExceeded", resource=f"wallets/{name}", limit=LEAST)
+                raise Refused(kind, resource=f"wallets/{name}", limit=LEAST)
         for name, part in legs.items():
             self.wallets[name].balance += part
             move.after[name] = self.wallets[name].balance

@@ -25,7 +25,7 @@ from tests.support.model_books import (
 
 # In whole hours: the product is given half an hour less, so that the seconds of a story never matter.
 LEASE, GRACE, KEPT, A_WHILE = 2, 4, 13, 1
-ATTEMPTS_MOST = 3
+ATTEMPTS_MOST, RESENDS_MOST = 3, 2
 
 
 # Whose turn it is.
@@ -139,10 +139,9 @@ def settle(  # noqa: PLR0913, PLR0917  # whose answer to what
     order.attempts[attempt - 1].answer = str(answer)
     if order.fence != fence or order.state not in OPEN:
         return
-    given = [one.answer for one in order.attempts]
     if answer == "ACCEPTED":
         _paid(books, id_, move)
-    elif None in given or "UNKNOWN" in given or order.state == IN_DOUBT:
+    elif order.state == IN_DOUBT or not {None, "UNKNOWN"}.isdisjoint(one.answer for one in _reached(order)):
         _wait(books, order, IN_DOUBT)
     elif answer == "NO_FOR_GOOD":
         _not_paid(books, id_, "BANK_REFUSED", move)
@@ -195,8 +194,8 @@ def hear(  # noqa: PLR0913  # whose word on what
 
 
 def _not_found(books: Books, id_: UUID, order: Order, move: UUID | None) -> bool:
-    """Send again, unless a call may still be on its way, it was asked often enough, or the bank forgets keys."""
-    given = [one.answer for one in order.attempts]
+    """Send again, unless a call may still be on its way, it was sent again often, or the bank forgets keys."""
+    given = [one.answer for one in _reached(order)]
     if None not in given and "UNKNOWN" not in given:
         if "NO_FOR_GOOD" in given:
             _not_paid(books, id_, "BANK_REFUSED", move)
@@ -208,10 +207,10 @@ def _not_found(books: Books, id_: UUID, order: Order, move: UUID | None) -> bool
     first = next((one for one in order.attempts if one.answer != "NOT_SENT"), order.attempts[0])
     if arrived_at > books.later:
         _wait(books, order, IN_DOUBT, until=arrived_at)
-    elif _counted(order) >= ATTEMPTS_MOST or first.hour + KEPT <= books.later:
+    elif _resends(order) >= RESENDS_MOST or first.hour + KEPT <= books.later:
         _wait(books, order, IN_DOUBT)
     else:
-        _attempt(books, order)
+        _attempt(books, order, is_resend=True)
         return True
     return False
 
@@ -231,6 +230,7 @@ def _paid(books: Books, id_: UUID, move: UUID | None) -> None:
         into = order.wallet if books.room(order.wallet, order.amount) else between
         made = _move(books, move, id_, "COLLECTION", outside, into)
         _succeed(order, credit=made)
+        order.stranded = into != order.wallet
 
 
 def _not_paid(books: Books, id_: UUID, reason: str, move: UUID | None) -> None:
@@ -258,8 +258,8 @@ def _system(books: Books, order: Order, role: str) -> str:
     return f"system:{role}:{books.wallets[order.wallet].currency}"
 
 
-def _attempt(books: Books, order: Order) -> None:
-    order.attempts.append(Attempt(books.later))
+def _attempt(books: Books, order: Order, *, is_resend: bool = False) -> None:
+    order.attempts.append(Attempt(books.later, is_resend=is_resend))
     order.lease = books.later + LEASE
 
 
@@ -278,7 +278,17 @@ def _fail(order: Order, reason: str) -> None:
 
 def _counted(order: Order) -> int:
     """Return how often the bank may have heard of it."""
-    return sum(one.answer != "NOT_SENT" for one in order.attempts)
+    return sum(one.answer != "NOT_SENT" for one in _reached(order))
+
+
+def _resends(order: Order) -> int:
+    return sum(one.is_resend and one.answer != "NOT_SENT" for one in order.attempts)
+
+
+def _reached(order: Order) -> list[Attempt]:
+    """Return the attempts that may have reached the bank: a silent one before a resend did not."""
+    resent = max((place for place, one in enumerate(order.attempts) if one.is_resend), default=0)
+    return [one for place, one in enumerate(order.attempts) if place >= resent or one.answer not in {None, "UNKNOWN"}]
 
 
 def _may_go_on(order: Order) -> bool:

@@ -482,6 +482,7 @@ def _unhurried(payouts: PayoutSettings) -> PayoutSettings:
     policy = replace(
         payouts.policy,
         attempts_max=orders.ATTEMPTS_MOST,
+        resends_max=orders.RESENDS_MOST,
         lease=timedelta(hours=orders.LEASE) - HALF_AN_HOUR,
         grace=timedelta(hours=orders.GRACE) - HALF_AN_HOUR,
         bank_key_retention=timedelta(hours=orders.KEPT) - HALF_AN_HOUR,

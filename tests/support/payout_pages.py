@@ -18,6 +18,7 @@ WITHDRAWAL = UUID(int=7)
 AMOUNT = Money("USD", 10)
 POLICY = PaymentPolicy(
     attempts_max=3,
+    resends_max=5,
     backoff_first=timedelta(seconds=1),
     backoff_max=timedelta(seconds=60),
     retry_after_max=timedelta(seconds=300),
@@ -140,7 +141,7 @@ def a_payout(
         lease_until=None if final else LEASE_UNTIL,
         fence=1,
         attempts=tuple(
-            Attempt(number=number, key=key, start_time=NOW, answer=answer)
+            Attempt(number=number, key=key, start_time=NOW, in_flight_until=NOW + POLICY.grace, answer=answer)
             for number, answer in enumerate(answers, start=1)
         ),
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from uuid import UUID, uuid4
 
 from tests.support.commands import (
@@ -96,7 +95,6 @@ def _resolved(verb: type[OrderResolution], things: dict[str, str], *, to: str, f
     def ask(thing: str, found: ResolutionKind, to: str | None = None, **fields: Fields) -> Asking:
         return lambda stage: a_resolution(verb, stage[things.get(thing, thing)], found, to, **fields)
 
-    hour = timedelta(hours=1)
     return [
         Situation("as done, for a wallet", ask("unclear", executed, to), InvalidField),
         Situation("as placed, for no wallet", ask("stranded", placed), InvalidField),
@@ -108,7 +106,7 @@ def _resolved(verb: type[OrderResolution], things: dict[str, str], *, to: str, f
         Situation("for a wallet that is not there", ask("stranded", placed, "nobody"), ResourceNotFound),
         Situation("before it has begun", ask("scheduled", executed), StateTransitionForbidden),
         Situation("after it has ended", ask("ended", not_executed), StateTransitionForbidden),
-        Situation("too soon", ask("unclear", not_executed, grace=hour), StateTransitionForbidden),
+        Situation("too soon", ask("in flight", not_executed), StateTransitionForbidden),
         Situation("against the bank's word", ask("doubtful", not_executed), StateTransitionForbidden),
         Situation("where no money waits", ask("ended", placed, to), StateTransitionForbidden),
         Situation("where nothing is to be noted", ask("unclear", noted), StateTransitionForbidden),
@@ -376,6 +374,7 @@ SITUATIONS: dict[str, list[Situation]] = {
         ResolveWithdrawal,
         {
             "unclear": "unclear_payout",
+            "in flight": "payout_in_flight",
             "unclear too": "unclear_payout_too",
             "doubtful": "doubtful",
             "stranded": "returned",
@@ -391,6 +390,7 @@ SITUATIONS: dict[str, list[Situation]] = {
         ResolveScheduledDeposit,
         {
             "unclear": "unclear_debit",
+            "in flight": "debit_in_flight",
             "unclear too": "unclear_debit_too",
             "doubtful": "doubtful_debit",
             "stranded": "collected",

@@ -201,10 +201,12 @@ class Stage:
             "doubtful": (Whim(answer=AnswerKind.UNKNOWN), a_withdrawal("alice", usd(20))),
             "unclear_payout": (lost, a_withdrawal("alice", usd(20))),
             "unclear_payout_too": (lost, a_withdrawal("alice", usd(20))),
+            "payout_in_flight": (lost, a_withdrawal("alice", usd(20))),
             "payout_of_the_full": (lost, a_withdrawal("full", yen(20))),
             "returned": (Whim(), a_withdrawal("late", usd(20))),
             "doubtful_debit": (Whim(answer=AnswerKind.UNKNOWN), a_scheduled_deposit("alice", usd(20), collect=True)),
             "unclear_debit": (lost, a_scheduled_deposit("alice", usd(20), collect=True)),
+            "debit_in_flight": (lost, a_scheduled_deposit("alice", usd(20), collect=True)),
             "unclear_debit_too": (lost, a_scheduled_deposit("alice", usd(20), collect=True)),
         }
         for name, (whim, order) in ends.items():
@@ -216,6 +218,10 @@ class Stage:
         bank.whim = Whim()
         self._make(collected=a_scheduled_deposit("full", yen(20), collect=True))
         collect_due_deposits.run_once(self.app)
+        self.owner.execute("UPDATE bank_attempts SET in_flight_until = start_time")
+        flying = [str(self[name]) for name in ("payout_in_flight", "debit_in_flight")]
+        long = "UPDATE bank_attempts SET in_flight_until = start_time + '1 day' WHERE right(key, 36) = ANY(%s)"
+        self.owner.execute(long, [flying])
         self._accept_late("payout_accepted_late", a_withdrawal("alice", usd(20)), ResolveWithdrawal)
         collection = a_scheduled_deposit("alice", usd(20), collect=True)
         self._accept_late("debit_accepted_late", collection, ResolveScheduledDeposit)
@@ -225,7 +231,7 @@ class Stage:
     def _accept_late(self, name: str, order: Command, verb: type[OrderResolution]) -> None:
         """Let the bank say that it has done something once a person has said that it has not."""
         self._make(**{name: order})
-        claims, policy = self.app.claims, self.app.payouts.policy
+        claims, policy = self.app.claims, replace(self.app.payouts.policy, grace=timedelta())
         claim_due = claims.to_pay if verb is ResolveWithdrawal else claims.to_collect
         (claim,) = claim_due(limit=1, lease=policy.lease, clock_offset=timedelta())
         step: dict[str, Any] = {"claim": claim, "policy": policy, "jitter": 0.0}

@@ -240,17 +240,27 @@ def test_not_found_after_grace_is_sent_again_with_the_same_key() -> None:
     assert deposit.money == CREDITED
 
 
+def sent_again(times: int) -> Collection:
+    """Return a collection that never reached the bank, however often it was sent again."""
+    deposit = in_doubt_for()
+    for _ in range(times):
+        deposit.hear(StatusKind.NOT_FOUND)
+        deposit.answer(UNKNOWN)
+        deposit.books.now += HOUR
+    return deposit
+
+
 @pytest.mark.parametrize(
     ("deposit", "attention"),
     [
-        (in_doubt_for(UNKNOWN, UNKNOWN, UNKNOWN), "not sent again"),
+        (sent_again(POLICY.resends_max), "not sent again"),
         (in_doubt_for(resends=False), "not sent again"),
         (in_doubt_for(after=POLICY.bank_key_retention + SECOND), "older than the bank keeps keys"),
         (in_doubt_for(ACCEPTED), "the bank accepted it and now says"),
     ],
 )
 def test_not_found_that_must_not_be_sent_again_goes_to_a_person(deposit: Collection, attention: str) -> None:
-    """Attempts used up, a bank that ignores keys or has forgotten them, or one that had said yes: no credit."""
+    """Sent again too often, a bank that ignores keys or has forgotten them, or one that had said yes: no credit."""
 
     attempts = deposit.now.attempts
     deposit.hear(StatusKind.NOT_FOUND)

@@ -10,7 +10,7 @@ from wallet_core.domain.bank import AnswerKind, Status, StatusKind
 from wallet_core.domain.command import Refused
 from wallet_core.domain.errors import StaleClaim
 from wallet_core.domain.money import Money
-from wallet_core.domain.order import OrderState
+from wallet_core.domain.order import FailureReason, OrderState
 
 ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
 NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
@@ -133,6 +133,59 @@ def test_not_found_before_grace_is_not_believed(after: timedelta) -> None:
     )
 
 
+def sent_again(times: int) -> Payout:
+    """Return a payout that never reached the bank, however often it was sent again."""
+    payout = in_doubt()
+    for _ in range(times):
+        payout.hear(StatusKind.NOT_FOUND)
+        payout.answer(UNKNOWN)
+        payout.books.now += HOUR
+    assert (payout.now.resends, payout.now.attempts_spent) == (times, 1)
+    return payout
+
+
+def test_attempts_that_never_reached_the_bank_are_none() -> None:
+    """Two soft declines and a silence are two attempts once the bank does not know it; the next word decides."""
+
+    payout = in_doubt(NO_FOR_NOW, NO_FOR_NOW, UNKNOWN)
+    assert (payout.now.attempts_spent, payout.now.may_have_paid) == (3, True)
+    payout.hear(StatusKind.NOT_FOUND)
+    assert (len(payout.now.attempts), payout.now.attempts_spent, payout.money) == (4, 3, IN_TRANSIT)
+    payout.answer(NO_FOR_NOW)
+    assert (payout.now.state, payout.money, payout.now.may_have_paid) == (IN_DOUBT, IN_TRANSIT, False)
+
+    payout.hear(StatusKind.NOT_FOUND)
+
+    assert (payout.now.state, payout.now.failure_reason, payout.money) == (
+        FAILED,
+        FailureReason.ATTEMPTS_USED_UP,
+        RELEASED,
+    )
+
+
+def test_what_a_resend_comes_to_decides() -> None:
+    """A yes pays it, however many silences there were before."""
+
+    payout = sent_again(3)
+    payout.hear(StatusKind.NOT_FOUND)
+    payout.answer(ACCEPTED)
+
+    assert (payout.now.state, payout.money) == (SUCCEEDED, PAID)
+
+
+@pytest.mark.parametrize("silent", [UNKNOWN, None])
+def test_not_found_releases_nothing_while_an_attempt_has_no_clear_answer(silent: Answered) -> None:
+    """However many soft declines the bank gave before: it is sent once more, and only then decided."""
+
+    payout = in_doubt(NO_FOR_NOW, NO_FOR_NOW, silent)
+    payout.hear(StatusKind.NOT_FOUND)
+    payout.answer(UNKNOWN)
+    payout.books.now += HOUR
+    payout.hear(StatusKind.NOT_FOUND)
+
+    assert (payout.now.state, payout.money, payout.now.resends) == (IN_DOUBT, IN_TRANSIT, 2)
+
+
 @pytest.mark.parametrize("after", [POLICY.grace, HOUR, POLICY.bank_key_retention])
 def test_not_found_after_grace_is_sent_again_with_the_same_key(after: timedelta) -> None:
     """Never failed, never released."""
@@ -160,15 +213,14 @@ def test_grace_counts_from_the_latest_attempt() -> None:
 @pytest.mark.parametrize(
     ("payout", "attention"),
     [
-        (in_doubt(UNKNOWN, UNKNOWN, UNKNOWN), "not sent again"),
-        (in_doubt(NO_FOR_NOW, UNKNOWN, NO_FOR_NOW), "not sent again"),
+        (sent_again(POLICY.resends_max), "not sent again"),
         (in_doubt(resends=False), "not sent again"),
         (in_doubt(after=POLICY.bank_key_retention + SECOND), "older than the bank keeps keys"),
         (in_doubt(ACCEPTED), ""),
     ],
 )
 def test_not_found_that_must_not_be_sent_again_goes_to_a_person(payout: Payout, attention: str) -> None:
-    """Attempts used up, a bank that ignores keys or has forgotten them, or one that had said yes."""
+    """Sent again too often, a bank that ignores keys or has forgotten them, or one that had said yes."""
 
     attempts = payout.now.attempts
     payout.hear(StatusKind.NOT_FOUND)

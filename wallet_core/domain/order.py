@@ -142,6 +142,10 @@ class Attempt:
     number: int
     key: str
     start_time: datetime
+    in_flight_until: datetime
+    """Until when the call may still be on its way, by who makes it: its settings may be others than a reader's."""
+    is_resend: bool = False
+    """Whether the bank did not know the key when it was asked after every earlier call had ended."""
     request: str = ""
     """What was asked, as it is kept: without the whole account."""
     answer: AnswerKind | None = None
@@ -236,6 +240,27 @@ class Order(ABC):
         return sum(attempt.counts for attempt in self.attempts)
 
     @property
+    def resends(self) -> int:
+        """How often it was sent again because the bank did not know it."""
+        return sum(attempt.is_resend and attempt.counts for attempt in self.attempts)
+
+    @property
+    def attempts_spent(self) -> int:
+        """How many attempts are spent, of those that it has: one that never reached the bank is none."""
+        return sum(attempt.counts for attempt in self._reached)
+
+    @property
+    def may_have_paid(self) -> bool:
+        """Whether the bank may have paid and nobody knows."""
+        return any(attempt.may_have_paid for attempt in self._reached)
+
+    @property
+    def _reached(self) -> tuple[Attempt, ...]:
+        """The attempts that may have reached the bank: no silent one that was followed by a resend."""
+        resent = max((attempt.number for attempt in self.attempts if attempt.is_resend), default=0)
+        return tuple(one for one in self.attempts if one.number >= resent or not one.may_have_paid)
+
+    @property
     def final(self) -> bool:
         """Whether nothing is left to be done about it."""
         return self.state in FINAL_STATES
@@ -324,6 +349,7 @@ class PaymentPolicy:
     """How the bank is asked and when that is given up. Values come from the settings, which explain them."""
 
     attempts_max: int
+    resends_max: int
     backoff_first: timedelta
     backoff_max: timedelta
     retry_after_max: timedelta

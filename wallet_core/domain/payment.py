@@ -99,10 +99,18 @@ class PaymentCommand(OrderCommand):
         """
         return self._wait(books, found, OrderState.IN_DOUBT, timedelta(), attempt)
 
-    def _with_new_attempt(self, books: Books, found: Order, state: OrderState) -> tuple[Order, Attempt]:
+    def _with_new_attempt(
+        self, books: Books, found: Order, state: OrderState, *, is_resend: bool = False
+    ) -> tuple[Order, Attempt]:
         now = self._later(books)
-        number = len(found.attempts) + 1
-        attempt = Attempt(number=number, key=found.key, start_time=now, request=self.claim.payment.told)
+        attempt = Attempt(
+            number=len(found.attempts) + 1,
+            key=found.key,
+            start_time=now,
+            in_flight_until=now + self.policy.grace,
+            is_resend=is_resend,
+            request=self.claim.payment.told,
+        )
         started = replace(
             found,
             state=state,
@@ -222,27 +230,27 @@ class SettlePayment(PaymentCommand):
             return self._succeed(books, answered, self.answer.reference, attempt)
         if books.bank_executed(answered):
             return self._doubt(books, answered, attempt)
-        if any(other.may_have_paid for other in answered.attempts):
+        if answered.may_have_paid:
             # One No among attempts of which another may have paid says nothing of that other: ask.
             wait = self.policy.backoff(answered.asks, self.jitter)
             return self._wait(books, answered, OrderState.IN_DOUBT, wait, attempt)
         return self._settle_no(books, answered, attempt)
 
     def _settle_no(self, books: Books, answered: Order, attempt: Attempt) -> Decision:
-        """Every attempt so far was a clear no, or never sent."""
+        """Every attempt so far was a clear no, never sent, or never reached the bank: once doubted, ask it first."""
         state = answered.state
         if state is OrderState.IN_DOUBT:
             return self._wait(books, answered, state, self.policy.backoff(answered.asks, self.jitter), attempt)
         match self.answer.kind:
             case AnswerKind.NO_FOR_GOOD:
                 return self._release(books, answered, FailureReason.BANK_REFUSED, attempt)
-            case AnswerKind.NO_FOR_NOW if answered.attempts_counted >= self.policy.attempts_max:
+            case AnswerKind.NO_FOR_NOW if answered.attempts_spent >= self.policy.attempts_max:
                 return self._release(books, answered, FailureReason.ATTEMPTS_USED_UP, attempt)
             case AnswerKind.NO_FOR_NOW if self.answer.retry_after_s is not None:
                 longest_s = self.policy.retry_after_max.total_seconds()
                 wait = timedelta(seconds=min(self.answer.retry_after_s, longest_s))
             case AnswerKind.NO_FOR_NOW:
-                wait = self.policy.backoff(answered.attempts_counted - 1, self.jitter)
+                wait = self.policy.backoff(answered.attempts_spent - 1, self.jitter)
             case _:
                 wait = self.policy.backoff(_not_sent_in_a_row(answered) - 1, self.jitter)
                 answered = _noted(answered, books.now, self.policy, "the bank cannot be reached")
@@ -319,23 +327,23 @@ class SettleDoubt(PaymentCommand):
         """Send again with the same key: never at once, never for ever, never after the bank may have forgotten it."""
         if not asked.attempts:
             raise LedgerBroken
-        if not any(attempt.may_have_paid for attempt in asked.attempts):
-            # Every attempt has the bank's own clear no, and it does not know of the payment: nothing is in doubt.
+        if not asked.may_have_paid:
+            # Every attempt that reached the bank has its own clear no, and it does not know of the payment.
             if any(attempt.answer is AnswerKind.NO_FOR_GOOD for attempt in asked.attempts):
                 return self._release(books, asked, FailureReason.BANK_REFUSED, None)
-            if asked.attempts_counted >= self.policy.attempts_max:
+            if asked.attempts_spent >= self.policy.attempts_max:
                 return self._release(books, asked, FailureReason.ATTEMPTS_USED_UP, None)
         now = self._later(books)
         first = next((attempt for attempt in asked.attempts if attempt.counts), asked.attempts[0])
-        latest = asked.attempts[-1]
-        until_grace = latest.start_time + self.policy.grace - now
-        if until_grace > timedelta():
-            return self._wait(books, asked, OrderState.IN_DOUBT, until_grace, None)
-        if not self.resends or asked.attempts_counted >= self.policy.attempts_max:
+        in_flight = max(attempt.in_flight_until for attempt in asked.attempts) - now
+        if in_flight > timedelta():
+            return self._wait(books, asked, OrderState.IN_DOUBT, in_flight, None)
+        # No call is on its way any more: what the bank does not know now never reached it, and was no attempt.
+        if not self.resends or asked.resends >= self.policy.resends_max:
             return self._ask_again(books, replace(asked, attention="the bank does not know it; not sent again"))
         if now - first.start_time > self.policy.bank_key_retention:
             return self._ask_again(books, replace(asked, attention="older than the bank keeps keys; not sent again"))
-        resent, attempt = self._with_new_attempt(books, asked, OrderState.IN_DOUBT)
+        resent, attempt = self._with_new_attempt(books, asked, OrderState.IN_DOUBT, is_resend=True)
         return Decision(subject=asked.name, order=resent, attempt=attempt)
 
 
@@ -357,7 +365,7 @@ def _accepted(order: Order) -> Attempt | None:
 def _may_send_again(order: Order, policy: PaymentPolicy) -> bool:
     """Whether the bank surely has not paid, does not refuse for good, and may be asked once more."""
     clear = {AnswerKind.NO_FOR_NOW, AnswerKind.NOT_SENT}
-    return all(attempt.answer in clear for attempt in order.attempts) and order.attempts_counted < policy.attempts_max
+    return all(attempt.answer in clear for attempt in order.attempts) and order.attempts_spent < policy.attempts_max
 
 
 def _not_sent_in_a_row(order: Order) -> int:

@@ -1,7 +1,6 @@
 """Resolve an order by hand, where the bank cannot be asked, or money found no room."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -34,8 +33,6 @@ class ResolveOrder(Command):
     bank_reference: str = ""
     destination: WalletId | None = None
     """For ``PLACED``: who gets the money."""
-    grace: timedelta
-    """How long after an attempt its call may still be on its way to the bank."""
 
     def needs(self) -> Needs:
         """Lock the wallet, the way to the bank, the world outside, and who gets the money."""
@@ -79,7 +76,7 @@ class ResolveOrder(Command):
     def _end(self, books: Books, found: Order) -> Ending | NoRoom:
         if found.state not in {OrderState.PROCESSING, OrderState.IN_DOUBT}:
             raise StateTransitionForbidden(found.name, found.state, Because.NOT_UNDER_WAY)
-        if any(books.now < attempt.start_time + self.grace for attempt in found.attempts):
+        if any(books.now < attempt.in_flight_until for attempt in found.attempts):
             raise StateTransitionForbidden(found.name, found.state, Because.CALL_UNDER_WAY)
         if self.resolution is ResolutionKind.EXECUTED:
             return executed(books, self.id, found, self.bank_reference)

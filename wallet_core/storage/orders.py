@@ -45,7 +45,7 @@ WHERE o.id = ANY(%s)
 """
 
 ATTEMPTS: LiteralString = """
-SELECT key, number, start_time, request, answer, reference, detail
+SELECT key, number, start_time, in_flight_until, is_resend, request, answer, reference, detail
 FROM bank_attempts
 WHERE key = ANY(%s)
 ORDER BY key, number
@@ -86,8 +86,8 @@ WHERE id = %s AND fence = %s
 """
 
 INSERT_ATTEMPT = """
-INSERT INTO bank_attempts (key, number, start_time, request, reference, detail)
-VALUES (%s, %s, %s, %s, '', '')
+INSERT INTO bank_attempts (key, number, start_time, in_flight_until, is_resend, request, reference, detail)
+VALUES (%s, %s, %s, %s, %s, %s, '', '')
 """
 
 # An answer is written once.
@@ -163,7 +163,8 @@ def store_orders(tx: Tx, books: Books) -> Expected:
             expected.append((_update(tx, order), 1))
     for (key, number), attempt in sorted(written.attempts.items()):
         if attempt.answer is None:
-            tx.execute(INSERT_ATTEMPT, [key, number, attempt.start_time, attempt.request])
+            begun = [attempt.start_time, attempt.in_flight_until, attempt.is_resend, attempt.request]
+            tx.execute(INSERT_ATTEMPT, [key, number, *begun])
         else:
             answer = [attempt.answer, attempt.reference, attempt.detail, books.now]
             expected.append((tx.execute(ANSWER_ATTEMPT, [*answer, key, number]), 1))
@@ -234,12 +235,22 @@ def _resolution(kind: str, reason: str, bank_word: str, operator: str, time: dat
 
 
 def _attempt(  # a row
-    key: str, number: int, start_time: datetime, request: str, answer: str | None, reference: str, detail: str
+    key: str,
+    number: int,
+    start_time: datetime,
+    in_flight_until: datetime,
+    is_resend: bool,  # noqa: FBT001  # a column
+    request: str,
+    answer: str | None,
+    reference: str,
+    detail: str,
 ) -> Attempt:
     return Attempt(
         number=number,
         key=key,
         start_time=start_time,
+        in_flight_until=in_flight_until,
+        is_resend=is_resend,
         request=request,
         answer=AnswerKind(answer) if answer is not None else None,
         reference=reference,

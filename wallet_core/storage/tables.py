@@ -170,6 +170,8 @@ bank_attempts = Table(
     Column("detail", Text, nullable=False),
     Column("answer_time", _TIME),
     Column("request", Text, nullable=False),
+    Column("in_flight_until", _TIME, nullable=False),
+    Column("is_resend", Boolean, nullable=False),
 )
 
 bank_lines = Table(

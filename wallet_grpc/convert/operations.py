@@ -9,12 +9,12 @@ from wallet_core.domain.bank import BankLine
 from wallet_core.domain.follow_up import ResolveDiscrepancy
 from wallet_core.domain.order import ResolutionKind
 from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
-from wallet_core.usecases.app import App, new_id
+from wallet_core.usecases.app import new_id
 from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import optional_time, request_of, resource_uuid, timestamp_message, wallet_id
 
 
-def resolve_withdrawal_command(app: App, request: pb.ResolveWithdrawalRequest, caller: Principal) -> ResolveWithdrawal:
+def resolve_withdrawal_command(request: pb.ResolveWithdrawalRequest, caller: Principal) -> ResolveWithdrawal:
     """Return what ``ResolveWithdrawal`` asks."""
     return ResolveWithdrawal(
         request=request_of(request.request_id, caller),
@@ -26,13 +26,10 @@ def resolve_withdrawal_command(app: App, request: pb.ResolveWithdrawalRequest, c
         bank_word=request.bank_word,
         bank_reference=request.bank_reference,
         destination=wallet_id(request.destination) if request.destination else None,
-        grace=app.payouts.policy.grace,
     )
 
 
-def resolve_deposit_command(
-    app: App, request: pb.ResolveScheduledDepositRequest, caller: Principal
-) -> ResolveScheduledDeposit:
+def resolve_deposit_command(request: pb.ResolveScheduledDepositRequest, caller: Principal) -> ResolveScheduledDeposit:
     """Return what ``ResolveScheduledDeposit`` asks."""
     return ResolveScheduledDeposit(
         request=request_of(request.request_id, caller),
@@ -44,7 +41,6 @@ def resolve_deposit_command(
         bank_word=request.bank_word,
         bank_reference=request.bank_reference,
         destination=wallet_id(request.destination) if request.destination else None,
-        grace=app.payouts.policy.grace,
     )
 
 

@@ -132,6 +132,8 @@ def _attempt_message(attempt: Attempt) -> pb.BankAttempt:
         request=attempt.request,
         answer=pb.BankAttempt.Answer.Value(f"ANSWER_{attempt.answer or 'UNSPECIFIED'}"),
         answer_detail=attempt.detail,
+        in_flight_until_time=timestamp_message(attempt.in_flight_until),
+        is_resend=attempt.is_resend,
     )
 
 

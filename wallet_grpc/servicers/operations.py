@@ -39,7 +39,7 @@ class OperationsServicer(OperationsServiceServicer):
         self, request: pb.ResolveWithdrawalRequest, context: grpc.ServicerContext
     ) -> pb.ResolveWithdrawalResponse:
         """Settle a withdrawal by hand."""
-        command = convert.resolve_withdrawal_command(self._app, request, principal_of(context))
+        command = convert.resolve_withdrawal_command(request, principal_of(context))
         resolved = change_withdrawal(self._app, command, self._deadline(context))
         return pb.ResolveWithdrawalResponse(withdrawal=withdrawal_message(resolved.order), replayed=resolved.replayed)
 
@@ -47,7 +47,7 @@ class OperationsServicer(OperationsServiceServicer):
         self, request: pb.ResolveScheduledDepositRequest, context: grpc.ServicerContext
     ) -> pb.ResolveScheduledDepositResponse:
         """Settle a scheduled deposit by hand."""
-        command = convert.resolve_deposit_command(self._app, request, principal_of(context))
+        command = convert.resolve_deposit_command(request, principal_of(context))
         resolved = change_scheduled_deposit(self._app, command, self._deadline(context))
         return pb.ResolveScheduledDepositResponse(
             scheduled_deposit=deposit_message(resolved.order), replayed=resolved.replayed

@@ -497,6 +497,8 @@ class BankAttempt(message.Message):
     REQUEST_FIELD_NUMBER: builtins.int
     ANSWER_FIELD_NUMBER: builtins.int
     ANSWER_DETAIL_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_UNTIL_TIME_FIELD_NUMBER: builtins.int
+    IS_RESEND_FIELD_NUMBER: builtins.int
     number: builtins.int
     """Counted from 1."""
     key: builtins.str
@@ -507,9 +509,19 @@ class BankAttempt(message.Message):
     """What the answer means."""
     answer_detail: builtins.str
     """The bank's words, shortened; of the account only its last characters."""
+    is_resend: builtins.bool
+    """Whether it was sent again because the bank, asked after all calls before it
+    had ended, did not know the key. Those that had no answer use up no attempt.
+    """
     @builtins.property
     def start_time(self) -> timestamp_pb2.Timestamp:
         """When it was written down, by the database's clock."""
+
+    @builtins.property
+    def in_flight_until_time(self) -> timestamp_pb2.Timestamp:
+        """Until when the call may still be on its way; nothing is resolved by hand
+        before.
+        """
 
     def __init__(
         self,
@@ -520,10 +532,12 @@ class BankAttempt(message.Message):
         request: builtins.str = ...,
         answer: BankAttempt.Answer.ValueType = ...,
         answer_detail: builtins.str = ...,
+        in_flight_until_time: timestamp_pb2.Timestamp | None = ...,
+        is_resend: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["in_flight_until_time", b"in_flight_until_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "answer_detail", b"answer_detail", "key", b"key", "number", b"number", "request", b"request", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "answer_detail", b"answer_detail", "in_flight_until_time", b"in_flight_until_time", "is_resend", b"is_resend", "key", b"key", "number", b"number", "request", b"request", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
