@@ -58,9 +58,13 @@ def servers_by_working_directory(data: Path) -> Iterator[int]:
 
 
 def servers_by_command_line(data: Path) -> Iterator[int]:
-    """Only the postmaster keeps the command line it was started with; its children end with it."""
-    listing = subprocess.run(["ps", "-axww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True)
+    """Only the postmaster keeps the command line it was started with; a child has it until it has named itself."""
+    listing = subprocess.run(
+        ["ps", "-axww", "-o", "pid=,ppid=,stat=,command="], capture_output=True, text=True, check=True
+    )
+    parents = {}
     for line in listing.stdout.splitlines():
-        pid, state, command = line.split(maxsplit=2)
+        pid, parent, state, command = line.split(maxsplit=3)
         if f"/postgres -D {data} " in command and not state.startswith("Z"):
-            yield int(pid)
+            parents[int(pid)] = int(parent)
+    yield from (pid for pid, parent in parents.items() if parent not in parents)
