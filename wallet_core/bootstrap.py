@@ -17,6 +17,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from wallet_core.domain.bank import LedgerPromise
 from wallet_core.domain.errors import DatabaseUnavailable
 from wallet_core.domain.order import PaymentPolicy
 from wallet_core.domain.receipt import Language, Receipt
@@ -59,8 +60,8 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
         _engine(settings, name=name, pool_size=ledger_pool) as posting,
         _engine(settings, name=name, pool_size=settings.claims_pool_size, use=CLAIMING) as claiming,
     ):
-        ping = Reads(posting).ping
-        _wait_for_database(ping, settings, stopping or threading.Event())
+        unhurried = Reads(posting)
+        _wait_for_database(unhurried.ping, settings, stopping or threading.Event())
         ledger = Ledger(
             posting,
             batch_max=settings.batch_max,
@@ -79,7 +80,8 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
                 bank_lines=BankLines(posting),
                 journal=Journal(posting),
                 may_call_bank=partial(pace.take_one, claiming),
-                ping=ping,
+                ping=unhurried.ping,
+                bank_ledger_read_time=unhurried.bank_ledger_read_time,
                 bank=HttpBank(
                     url=settings.bank_url,
                     deadline_s=settings.bank_call_deadline_s,
@@ -179,5 +181,6 @@ def _payouts(settings: Settings) -> PayoutSettings:
         parallelism=settings.payout_parallelism,
         send_window_s=settings.payout_send_window_s,
         resends=settings.bank_idempotent,
+        ledger=LedgerPromise(is_kept=settings.bank_keeps_ledger, line_due=timedelta(seconds=settings.bank_line_due_s)),
         follow_up_page=settings.bank_ledger_page,
     )

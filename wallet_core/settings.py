@@ -157,6 +157,9 @@ class Settings(BaseSettings):
         description="whether the bank shows a ledger of what it has done; if so it is read to its end at every start "
         "of a scheduler before anything is paid or collected",
     )
+    bank_line_due_s: Seconds = Field(
+        86400.0, description="how long the bank may take to write what it has done into its ledger; then attention"
+    )
     bank_follow_up_s: Seconds = Field(5.0, description="how often the bank's ledger is followed")
     bank_key_retention_s: Seconds = Field(20 * 3600.0, description="how long the bank surely remembers a key")
     payout_parallelism: PositiveInt = Field(

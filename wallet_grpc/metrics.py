@@ -36,6 +36,11 @@ _SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 WAITING = Gauge("wallet_calls_waiting", "Calls that wait for a thread.", multiprocess_mode="livesum")
+BANK_LEDGER_READ = Gauge(
+    "wallet_bank_ledger_read_timestamp_seconds",
+    "When the bank's ledger was last read to its end, Unix time; 0: never.",
+    multiprocess_mode="max",
+)
 UNDER_WAY = Gauge("wallet_calls_under_way", "Calls that are worked on.", multiprocess_mode="livesum")
 
 

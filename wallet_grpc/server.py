@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 import structlog
@@ -15,6 +16,7 @@ from wallet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_s
 from wallet.v1.transaction_service_pb2_grpc import add_TransactionServiceServicer_to_server
 from wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
 
+from wallet_core.domain.errors import NotServed
 from wallet_core.usecases.app import App
 from wallet_core.usecases.follow_journal import JournalFeed
 from wallet_grpc.descriptors import SERVICES
@@ -30,6 +32,7 @@ from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
 from wallet_grpc.interceptors.viewing import Viewing
 from wallet_grpc.listening import CannotListen
+from wallet_grpc.metrics import BANK_LEDGER_READ
 from wallet_grpc.paging import PageTokens
 from wallet_grpc.reflection import add_reflection
 from wallet_grpc.servicers.commission import CommissionServicer
@@ -153,7 +156,7 @@ def serving(
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError:
         raise CannotListen(limits.host, limits.port) from None
-    health = Health(SERVICES, app.ping, interval_s=limits.health_interval_s)
+    health = Health(SERVICES, partial(_ask_database, app), interval_s=limits.health_interval_s)
     health.start(server)
     watches.start()
     server.start()
@@ -175,3 +178,11 @@ def serving(
         workers.shutdown(wait=False)
         watch_threads.shutdown(wait=False)
         watches.close()
+
+
+def _ask_database(app: App) -> None:
+    """Ask whether it is there, and since when the bank's ledger is behind. Raises ``NotServed``."""
+    app.ping()
+    with suppress(NotServed):
+        read_at = app.bank_ledger_read_time()
+        BANK_LEDGER_READ.set(read_at.timestamp() if read_at is not None else 0)

@@ -8,7 +8,7 @@ import pytest
 from scheduler.jobs import pay_due_withdrawals
 from tests.support.books import open_wallet, request
 from tests.support.payout_service import PayoutService
-from tests.support.payouts import bank_key, schedule
+from tests.support.payouts import attention, bank_key, schedule
 from wallet_core.domain.change_wallet import CloseWallet
 from wallet_core.domain.order import OrderState
 from wallet_core.domain.transaction import TransactionType
@@ -52,7 +52,7 @@ def scene(service: PayoutService) -> Scene:
 
 def listed(service: PayoutService) -> dict[str, tuple[str, str]]:
     """Return what is listed for a person, by the bank's key: kind and reason."""
-    items = service.app.reads.list_attention(size=100, after=None, old=service.app.payouts.policy.attention_after).items
+    items = attention(service.app)
     return {item.bank_key: (item.kind, item.why) for item in items}
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 from wallet.v1 import operations_service_pb2 as pb
 from wallet.v1.schedule_service_pb2 import (
     RESOLUTION_KIND_EXECUTED,
@@ -14,10 +15,12 @@ from wallet.v1.schedule_service_pb2 import (
 
 from bank_stub.server import BankServer
 from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals
+from tests.support.asking import Asking
 from tests.support.callers import balance, everything, open_funded, refusal, usd
 from tests.support.payouts import Bank
 from wallet_core.usecases.app import App
 from wallet_grpc.client import WalletClient
+from walletctl.local.waiting import wait_until
 
 ALICE = "wallets/alice"
 ACCOUNT = "DE89370400440532013000"
@@ -183,3 +186,17 @@ def test_a_discrepancy_is_listed_until_somebody_has_looked_into_it(client: Walle
         == "STATE_TRANSITION_FORBIDDEN"
     )
     assert refusal(lambda: client.resolve_discrepancy("bankLines/9", reason="x")).reason == "RESOURCE_NOT_FOUND"
+
+
+def test_it_is_told_when_the_banks_ledger_was_last_read_to_its_end(server: str, app: App, stub: Bank) -> None:
+    """In the list, and as a metric."""
+
+    del stub
+    with Asking(server) as asking:
+        assert not asking.ok(pb.ListAttentionRequest()).HasField("bank_ledger_read_time")
+        follow_bank_ledger.run_once(app)
+        read_at = app.reads.bank_ledger_read_time()
+        assert read_at is not None
+        assert asking.ok(pb.ListAttentionRequest()).bank_ledger_read_time.ToDatetime(UTC) == read_at
+    metric = "wallet_bank_ledger_read_timestamp_seconds"
+    assert wait_until(lambda: REGISTRY.get_sample_value(metric) == read_at.timestamp(), timeout_s=10)

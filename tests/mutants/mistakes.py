@@ -245,7 +245,7 @@ MISTAKES = (
     ),
     Mistake(
         "a payment of what had failed is passed over",
-        (Change(f"{FOLLOWING}:judge", "met.state in _DONE", "met.state"),),
+        (Change(f"{FOLLOWING}:judge", "met.state in DONE_STATES", "met.state"),),
         FOLLOW_UP,
     ),
     Mistake(

@@ -10,7 +10,7 @@ from wallet.v1.operations_service_pb2 import AttentionItem
 from bank_stub.server import BankServer
 from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals, reconcile_withdrawals
 from tests.support.books import balance_of, open_wallet, request, transfer
-from tests.support.payouts import Bank, bank_key, schedule, withdrawal
+from tests.support.payouts import Bank, attention, bank_key, schedule, withdrawal
 from tests.support.together import together
 from wallet_core.domain.attention import AttentionKind
 from wallet_core.domain.bank import LineKind, Meets
@@ -60,7 +60,7 @@ def follow(app: App) -> dict[str, int]:
 
 def discrepancies(app: App) -> list[tuple[str, str, str]]:
     """Return what is listed for a person: kind, key, and why."""
-    items = app.reads.list_attention(size=100, after=None, old=app.payouts.policy.attention_after).items
+    items = attention(app)
     return [(str(item.kind), item.bank_key, item.why.partition(": ")[2] or item.why) for item in items]
 
 

@@ -18,7 +18,7 @@ from scheduler.jobs import (
 )
 from tests.support.books import balance_of, open_wallet, request
 from tests.support.keeps_no_ledger import KeepsNoLedger
-from tests.support.payouts import Bank, bank_key, schedule, withdrawal
+from tests.support.payouts import Bank, attention, bank_key, schedule, withdrawal
 from tests.support.scheduled import schedule_deposit
 from tests.support.together import together
 from wallet_core.domain.bank import Answer, Payment, Status, line_name
@@ -206,13 +206,13 @@ def test_bank_that_had_paid_what_an_operator_released_is_a_discrepancy(app: App,
     settled(app, ask(id_, NOT_EXECUTED))  # before its ledger was read
     follow_bank_ledger.run_once(app)
 
-    (item,) = app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items
+    (item,) = attention(app)
     assert (item.name, item.bank_key, item.amount.minor) == (line_name(1), bank_key(id_), 300)
     close = ResolveDiscrepancy(request=request(), line=1, reason="the customer paid it back")
     others = [replace(close, request=request()) for _ in range(4)]
     told = together([lambda one=one: resolve_discrepancy(app, one) for one in (close, *others)])  # type: ignore[misc]
     assert sorted(type(one).__name__ for one in told) == ["DiscrepancyResolved"] + ["StateTransitionForbidden"] * 4
-    assert app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items == []
+    assert attention(app) == []
     assert app.reads.bank_line(1).resolution == "the customer paid it back"
 
 
@@ -268,7 +268,7 @@ def test_money_of_a_closed_wallet_is_placed_once_where_the_operator_says(app: Ap
     assert sorted(type(one).__name__ for one in told) == ["StateTransitionForbidden"] * 2 + ["Withdrawal"]
     assert (balance_of(app, bob), balance_of(app, IN_TRANSIT)) == (1000, 0)
     assert (withdrawal(app, id_).state, withdrawal(app, id_).stranded) == (OrderState.RETURNED, False)
-    assert app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items == []
+    assert attention(app) == []
 
 
 def test_nothing_is_given_back_that_the_banks_ledger_says_was_paid(app: App, stub: Bank, alice: WalletId) -> None:
@@ -315,14 +315,14 @@ def test_yes_that_comes_after_an_operator_has_given_the_money_back_is_listed_unt
 
     found = withdrawal(app, id_)
     assert (found.state, found.stranded, balance_of(app, alice)) == (OrderState.FAILED, False, 1000)
-    (item,) = app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items
+    (item,) = attention(app)
     assert (str(item.kind), item.name) == ("DISCREPANCY", found.name)
     with pytest.raises(StateTransitionForbidden):
         settled(app, ask(id_, PLACED, to=alice))
     settled(app, ask(id_, ResolutionKind.NOTED))
     with pytest.raises(StateTransitionForbidden):
         settled(app, ask(id_, ResolutionKind.NOTED))
-    assert app.reads.list_attention(size=10, after=None, old=timedelta(hours=1)).items == []
+    assert attention(app) == []
     assert [one.kind for one in withdrawal(app, id_).resolutions] == [NOT_EXECUTED, ResolutionKind.NOTED]
 
 

@@ -7,6 +7,7 @@ import httpx
 
 from tests.support.books import request
 from wallet_core.domain import order
+from wallet_core.domain.attention import AttentionItem
 from wallet_core.domain.money import Money
 from wallet_core.domain.order import OrderKind, Withdrawal
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
@@ -41,6 +42,12 @@ def bank_key(id_: UUID) -> str:
 def withdrawal(app: App, id_: UUID) -> Withdrawal:
     """Return a withdrawal as it is now."""
     return app.reads.withdrawal(id_)
+
+
+def attention(app: App) -> list[AttentionItem]:
+    """Return what a person must look at."""
+    old, ledger = app.payouts.policy.attention_after, app.payouts.ledger
+    return list(app.reads.list_attention(size=100, after=None, old=old, ledger=ledger).items)
 
 
 class Bank:

@@ -20,6 +20,8 @@ class AttentionKind(StrEnum):
     """The bank's ledger says what ours does not."""
     NOT_FOLLOWED = "NOT_FOLLOWED"
     """The bank's ledger cannot be followed."""
+    MISSING_AT_BANK = "MISSING_AT_BANK"
+    """Done, as the bank or an operator said, and the bank's ledger has no line of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,7 +155,7 @@ class Because(StrEnum):
     CALL_UNDER_WAY = "a call to the bank may still be on its way"
     NOT_STRANDED = "none of its money waits for a wallet"
     BANK_SAYS_EXECUTED = "the bank's own ledger says that it was executed"
-    NOTHING_TO_NOTE = "only what the bank accepted after it had failed can be noted"
+    NOTHING_TO_NOTE = "only an ending that the bank contradicts, or does not confirm, can be noted"
     NO_DISCREPANCY = "only an open discrepancy can be resolved"
     HOLD_ENDED = "the hold has ended"
     HOLD_TIME_OVER = "the hold's time is over"

@@ -14,12 +14,10 @@ from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import Because, LimitExceeded, StaleClaim, StateTransitionForbidden
 from wallet_core.domain.event import EventType
 from wallet_core.domain.money import INT64_MAX, Money
-from wallet_core.domain.order import OrderKind, OrderState, Withdrawal
+from wallet_core.domain.order import DONE_STATES, OrderKind, OrderState, Withdrawal
 from wallet_core.domain.settlement import NoRoom, returned
 from wallet_core.domain.wallet import wallet_name
 
-# States whose order the bank has done.
-_DONE = frozenset({OrderState.SUCCEEDED, OrderState.RETURNED})
 _UNDER_WAY = frozenset({OrderState.PROCESSING, OrderState.IN_DOUBT})
 
 _LINE_OF = {OrderKind.WITHDRAWAL: LineKind.EXECUTION, OrderKind.SCHEDULED_DEPOSIT: LineKind.COLLECTION}
@@ -63,7 +61,7 @@ def judge(line: BankLine, met: Met | None) -> Verdict:
         return Verdict(None)
     if line.kind is LineKind.RETURN and met.state is OrderState.SUCCEEDED:
         return Verdict(None, gives_back=met.id)
-    return Verdict(Meets.ORDER) if met.state in _DONE else Verdict(Meets.NOTHING, f"here it is {met.state}")
+    return Verdict(Meets.ORDER) if met.state in DONE_STATES else Verdict(Meets.NOTHING, f"here it is {met.state}")
 
 
 def _contradiction(line: BankLine, met: Met) -> str:

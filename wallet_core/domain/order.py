@@ -37,6 +37,8 @@ class OrderState(StrEnum):
     """The bank paid and later gave the money back."""
 
 
+# States in which the bank has done it.
+DONE_STATES = frozenset({OrderState.SUCCEEDED, OrderState.RETURNED})
 # States in which something is still to be done; in all others only the bank's own return can follow.
 OPEN_STATES = frozenset({OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT})
 FINAL_STATES = frozenset(OrderState) - OPEN_STATES
@@ -174,7 +176,7 @@ class ResolutionKind(StrEnum):
     PLACED = "PLACED"
     """Money that had found no room is given to a wallet."""
     NOTED = "NOTED"
-    """Somebody has looked into what the bank said of it after it had ended; nothing moves."""
+    """Somebody has looked into an ending that the bank contradicts, or does not confirm; nothing moves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +213,10 @@ class Order(ABC):
     bank_reference: str = ""
     failure_reason: FailureReason | None = None
     attention: str = ""
+    stranded: bool = False
+    """Whether the bank gave money for it that found no room and is still on its way: for a person."""
+    reconciled: bool = False
+    """Whether the bank's ledger says the same of it, or a person has looked into that it does not."""
     attempts: tuple[Attempt, ...] = ()
     resolutions: tuple[Resolution, ...] = ()
 
@@ -218,6 +224,11 @@ class Order(ABC):
     @abstractmethod
     def held(self) -> int:
         """How many minor units of its wallet it reserves now."""
+
+    @property
+    def asks_bank(self) -> bool:
+        """Whether the bank is asked to do it."""
+        return True
 
     @property
     def transitions(self) -> Mapping[OrderState, frozenset[OrderState]]:
@@ -266,11 +277,6 @@ class Order(ABC):
         return self.state in FINAL_STATES
 
     @property
-    def stranded(self) -> bool:
-        """Whether the bank gave money for it that found no room and is still on its way: for a person."""
-        return self.state in {OrderState.SUCCEEDED, OrderState.RETURNED} and self.attention != ""
-
-    @property
     def open_attempt(self) -> Attempt | None:
         """The attempt that has no answer yet."""
         return next((attempt for attempt in self.attempts if attempt.answer is None), None)
@@ -306,6 +312,11 @@ class ScheduledDeposit(Order):
     def held(self) -> int:
         """Nothing: it only ever adds."""
         return 0
+
+    @property
+    def asks_bank(self) -> bool:
+        """Whether the bank is asked to collect it."""
+        return self.collect
 
     @property
     def transitions(self) -> Mapping[OrderState, frozenset[OrderState]]:

@@ -16,12 +16,14 @@ from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import LedgerBroken, StaleClaim
 from wallet_core.domain.order import (
+    DONE_STATES,
     Attempt,
     Claim,
     FailureReason,
     Order,
     OrderState,
     PaymentPolicy,
+    ResolutionKind,
     ScheduledDeposit,
     Withdrawal,
     fact_of,
@@ -221,9 +223,9 @@ class SettlePayment(PaymentCommand):
         answered = replace(
             found, attempts=(*found.attempts[: self.attempt - 1], attempt, *found.attempts[self.attempt :])
         )
-        if found.state is OrderState.FAILED and self.answer.kind is AnswerKind.ACCEPTED:
-            late = "the bank accepted it, and said so only after it had been settled as not done"
-            return Decision(subject=found.name, order=replace(answered, attention=late), attempt=attempt)
+        if late := _contradicts_ending(answered, self.answer.kind):
+            attention = f"{found.attention}; {late}" if found.attention else late
+            return Decision(subject=found.name, order=replace(answered, attention=attention), attempt=attempt)
         if found.fence != self.claim.fence or found.final:
             return Decision(subject=found.name, order=answered, attempt=attempt)
         if self.answer.kind is AnswerKind.ACCEPTED:
@@ -360,6 +362,16 @@ def _noted(order: Order, now: datetime, policy: PaymentPolicy, why: str) -> Orde
 def _accepted(order: Order) -> Attempt | None:
     """Return the attempt to which the bank has said yes, if only to a worker that no longer had the claim."""
     return next((attempt for attempt in order.attempts if attempt.answer is AnswerKind.ACCEPTED), None)
+
+
+def _contradicts_ending(order: Order, answer: AnswerKind) -> str:
+    """Return in which way an answer says otherwise than the order's end, of which a person must hear; mostly none."""
+    if order.state is OrderState.FAILED and answer is AnswerKind.ACCEPTED:
+        return "the bank accepted it, and said so only after it had been settled as not done"
+    by_hand = order.state in DONE_STATES and any(one.kind is ResolutionKind.EXECUTED for one in order.resolutions)
+    if by_hand and _accepted(order) is None and not order.may_have_paid:
+        return "the bank did not do it, and said so only after it had been settled as done"
+    return ""
 
 
 def _may_send_again(order: Order, policy: PaymentPolicy) -> bool:

@@ -9,7 +9,15 @@ from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import Because, InvalidField, LimitExceeded, StateTransitionForbidden
 from wallet_core.domain.money import INT64_MAX
-from wallet_core.domain.order import FailureReason, Order, OrderKind, OrderState, Resolution, ResolutionKind
+from wallet_core.domain.order import (
+    DONE_STATES,
+    FailureReason,
+    Order,
+    OrderKind,
+    OrderState,
+    Resolution,
+    ResolutionKind,
+)
 from wallet_core.domain.settlement import Ending, NoRoom, executed, not_executed, noted, placed
 from wallet_core.domain.wallet import WalletId, wallet_name
 
@@ -92,7 +100,9 @@ class ResolveOrder(Command):
 
 
 def _note(books: Books, found: Order) -> Ending:
-    if not (found.state is OrderState.FAILED and found.attention):
+    unlike_the_bank = found.attention or (found.asks_bank and not found.reconciled)
+    late_yes = found.state is OrderState.FAILED and found.attention
+    if not (late_yes or (found.state in DONE_STATES and unlike_the_bank and not found.stranded)):
         raise StateTransitionForbidden(found.name, found.state, Because.NOTHING_TO_NOTE)
     return noted(books, found)
 

@@ -74,7 +74,8 @@ def _collected(books: Books, id_: UUID, done: ScheduledDeposit) -> Ending | NoRo
         return NoRoom(way.id, "the bank has collected it, and there is no room for it")
     after = ended(replace(done, credit=id_), OrderState.SUCCEEDED, books.now)
     if not fits:
-        after = replace(after, attention="the bank has collected it, and the wallet is too full to be credited")
+        full = "the bank has collected it, and the wallet is too full to be credited"
+        after = replace(after, attention=full, stranded=True)
     destination = done.wallet if fits else way.id
     return Ending(after, (movement(id_, TransactionType.COLLECTION, _external(done), destination, done),))
 
@@ -106,7 +107,7 @@ def returned(books: Books, id_: UUID, order: Withdrawal) -> Ending | NoRoom:
     elif way.can_take(order.amount.minor):
         closed = wallet.state is WalletState.CLOSED
         why = f"the bank gave it back, and the wallet is {'closed' if closed else 'too full to take it'}"
-        after, destination = replace(after, attention=why), way.id
+        after, destination = replace(after, attention=why, stranded=True), way.id
     else:
         return NoRoom(way.id, "the bank gave it back, and there is no room for it")
     return Ending(after, (movement(id_, TransactionType.WITHDRAWAL_RETURN, outside.id, destination, order),))
@@ -114,7 +115,7 @@ def returned(books: Books, id_: UUID, order: Withdrawal) -> Ending | NoRoom:
 
 def placed(books: Books, id_: UUID, order: Order, destination: WalletId) -> Ending:
     """In transit → the wallet that a person has named for money that had found no room."""
-    after = replace(order, attention="", update_time=books.now)
+    after = replace(order, attention="", stranded=False, update_time=books.now)
     collected = isinstance(order, ScheduledDeposit)
     type_ = TransactionType.COLLECTION_PLACEMENT if collected else TransactionType.RETURN_PLACEMENT
     moved = movement(id_, type_, _in_transit(order), destination, order)
@@ -123,7 +124,7 @@ def placed(books: Books, id_: UUID, order: Order, destination: WalletId) -> Endi
 
 def noted(books: Books, order: Order) -> Ending:
     """Take it off the list of what needs attention; nothing moves."""
-    return Ending(replace(order, attention="", update_time=books.now), told="noted")
+    return Ending(replace(order, attention="", reconciled=True, update_time=books.now), told="noted")
 
 
 def movement(id_: UUID, type_: TransactionType, source: WalletId, destination: WalletId, order: Order) -> Movement:

@@ -75,11 +75,24 @@ ORDER BY lines.number
 LIMIT %s
 """
 
+# The order that a line was found to meet is reconciled with it.
 JUDGE = """
-UPDATE bank_lines
-SET meets = judged.meets, why = judged.why
-FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS judged (number, meets, why)
-WHERE bank_lines.number = judged.number AND bank_lines.meets IS NULL
+WITH judged AS (
+    UPDATE bank_lines
+    SET meets = verdict.meets, why = verdict.why
+    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS verdict (number, meets, why)
+    WHERE bank_lines.number = verdict.number AND bank_lines.meets IS NULL
+    RETURNING bank_lines.order_id, bank_lines.kind, bank_lines.meets
+), paid AS (
+    UPDATE withdrawals
+    SET reconciled = true
+    FROM judged
+    WHERE withdrawals.id = judged.order_id AND judged.meets = 'ORDER' AND judged.kind = 'EXECUTION'
+)
+UPDATE scheduled_deposits
+SET reconciled = true
+FROM judged
+WHERE scheduled_deposits.id = judged.order_id AND judged.meets = 'ORDER' AND judged.kind = 'COLLECTION'
 """
 
 # What the bank's ledger says of a key: that it was done, or nothing.

@@ -41,10 +41,10 @@ GRANT DELETE ON outbox TO wallet_service;
 GRANT UPDATE (display_name, state, balance, held, overdraft_limit, sequence, last_time, labels, revision)
     ON wallets TO wallet_service;
 GRANT UPDATE (update_time, state, next_attempt_time, lease_until, fence, asks, bank_reference, failure_reason,
-              attention)
+              attention, stranded, reconciled)
     ON withdrawals TO wallet_service;
 GRANT UPDATE (update_time, state, next_attempt_time, lease_until, fence, asks, bank_reference, failure_reason,
-              attention, credit)
+              attention, stranded, reconciled, credit)
     ON scheduled_deposits TO wallet_service;
 GRANT UPDATE (captured, state, update_time, lease_until, fence) ON holds TO wallet_service;
 GRANT UPDATE (end_time) ON commission_rules TO wallet_service;

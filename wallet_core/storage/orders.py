@@ -28,7 +28,7 @@ from wallet_core.storage.engine import Cursor, Expected, Tx
 # What both tables have, in the order that `_order` takes it.
 _COLUMNS: LiteralString = """o.id, wallets.id, wallets.currency, o.amount, o.bank_account, o.description,
     o.execute_time, o.create_time, o.update_time, o.state, o.next_attempt_time, o.lease_until, o.fence, o.asks,
-    o.bank_reference, o.failure_reason, o.attention"""
+    o.bank_reference, o.failure_reason, o.attention, o.stranded, o.reconciled"""
 
 WITHDRAWALS: LiteralString = f"""
 SELECT {_COLUMNS}, o.reserve
@@ -70,18 +70,19 @@ INSERT INTO scheduled_deposits (id, wallet, amount, bank_account, description, e
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0, '', '', %s, %s)
 """
 
-# A claim stamps the fence without the wallet's lock: where it has moved on since it was read, nothing is written.
+# A claim stamps the fence without the wallet's lock: where it has moved on since it was read, nothing is written. What
+# follows the bank's ledger says without the lock, too, that an order is reconciled: that is never taken back.
 UPDATE_WITHDRAWAL = """
 UPDATE withdrawals
 SET update_time = %s, state = %s, next_attempt_time = %s, lease_until = %s, asks = %s, bank_reference = %s,
-    failure_reason = %s, attention = %s
+    failure_reason = %s, attention = %s, stranded = %s, reconciled = reconciled OR %s
 WHERE id = %s AND fence = %s
 """
 
 UPDATE_SCHEDULED_DEPOSIT = """
 UPDATE scheduled_deposits
 SET update_time = %s, state = %s, next_attempt_time = %s, lease_until = %s, asks = %s, bank_reference = %s,
-    failure_reason = %s, attention = %s, credit = %s
+    failure_reason = %s, attention = %s, stranded = %s, reconciled = reconciled OR %s, credit = %s
 WHERE id = %s AND fence = %s
 """
 
@@ -185,7 +186,7 @@ def _insert(tx: Tx, order: Order, wallet_key: int) -> None:
 
 def _update(tx: Tx, order: Order) -> Cursor:
     changed = [order.update_time, order.state, order.next_attempt_time, order.lease_until, order.asks]
-    changed += [order.bank_reference, order.failure_reason, order.attention]
+    changed += [order.bank_reference, order.failure_reason, order.attention, order.stranded, order.reconciled]
     if isinstance(order, ScheduledDeposit):
         return tx.execute(UPDATE_SCHEDULED_DEPOSIT, [*changed, order.credit, order.id, order.fence])
     return tx.execute(UPDATE_WITHDRAWAL, [*changed, order.id, order.fence])
@@ -209,6 +210,8 @@ def _common(
     bank_reference: str,
     failure_reason: str | None,
     attention: str,
+    stranded: bool,  # noqa: FBT001  # a column
+    reconciled: bool,  # noqa: FBT001  # a column
 ) -> dict[str, Any]:
     return {
         "id": id_,
@@ -227,6 +230,8 @@ def _common(
         "bank_reference": bank_reference,
         "failure_reason": FailureReason(failure_reason) if failure_reason is not None else None,
         "attention": attention,
+        "stranded": stranded,
+        "reconciled": reconciled,
     }
 
 

@@ -1,16 +1,18 @@
 """What a person must look at, from wherever it stands: few rows among many, each part by a partial index of its own."""
 
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from wallet_core.domain.attention import AttentionItem, AttentionKind
-from wallet_core.domain.bank import UNREADABLE, BankLine, line_name
+from wallet_core.domain.bank import UNREADABLE, BankLine, LedgerPromise, line_name
 from wallet_core.domain.errors import ResourceNotFound
 from wallet_core.domain.lists import Page
 from wallet_core.domain.money import Money
 from wallet_core.storage.bank_lines import LINES, line_of
 from wallet_core.storage.reading import Reader
+from wallet_core.storage.tables import bank_following
 
 _ORDERS = """
 SELECT
@@ -18,7 +20,7 @@ SELECT
         WHEN 'IN_DOUBT' THEN 'IN_DOUBT'
         WHEN 'PROCESSING' THEN 'OVERDUE'
         WHEN 'FAILED' THEN 'DISCREPANCY'
-        ELSE 'STRANDED'
+        ELSE CASE WHEN o.stranded THEN 'STRANDED' ELSE 'DISCREPANCY' END
     END AS kind,
     '{collection}/' || o.id AS name, o.attention AS why, o.amount, o.wallet, '{prefix}-' || o.id AS key,
     o.update_time AS since
@@ -35,6 +37,12 @@ SELECT 'OVERDUE', '{collection}/' || o.id, 'due for long, and nobody works on it
 FROM {table} AS o
 WHERE {asked} o.state IN ('SCHEDULED', 'PROCESSING') AND o.attention = ''
     AND o.next_attempt_time < now() - :old
+UNION ALL
+SELECT 'MISSING_AT_BANK', '{collection}/' || o.id, 'the bank''s ledger has no line of it', o.amount, o.wallet,
+    '{prefix}-' || o.id, o.update_time
+FROM {table} AS o
+WHERE {asked} o.state IN ('SUCCEEDED', 'RETURNED') AND NOT o.reconciled AND o.attention = ''
+    AND o.update_time < (SELECT read_to_end_at - CAST(:line_due AS interval) FROM bank_following)
 """
 
 _WITHDRAWALS = _ORDERS.format(table="withdrawals", collection="withdrawals", prefix="wd", asked="")
@@ -76,6 +84,11 @@ FROM (
         since
     FROM bank_following
     WHERE trouble <> '' AND (trouble <> :unreadable OR since < now() - :old)
+    UNION ALL
+    SELECT 'NOT_FOLLOWED', 'bankLines/' || coalesce((SELECT max(number) FROM bank_lines), 0),
+        'it has not been read to its end for long', 0, '', '', '', coalesce(read_to_end_at, since)
+    FROM bank_following
+    WHERE :keeps_ledger AND trouble = '' AND coalesce(read_to_end_at, since) < now() - :old
 ) AS items
 WHERE CAST(:since AS timestamptz) IS NULL OR (since, name) > (:since, :name)
 ORDER BY since, name
@@ -86,12 +99,15 @@ LIMIT :limit
 class AttentionReads(Reader):
     """Reads of what a person must look at."""
 
-    def list_attention(self, *, size: int, after: tuple[datetime, str] | None, old: timedelta) -> Page[AttentionItem]:
+    def list_attention(
+        self, *, size: int, after: tuple[datetime, str] | None, old: timedelta, ledger: LedgerPromise
+    ) -> Page[AttentionItem]:
         """Return what needs attention, the oldest first, after a time and name; *old* is how long "long" is."""
         since, name = after if after is not None else (None, "")
 
         def read(tx: Connection) -> Page[AttentionItem]:
             asked = {"since": since, "name": name, "old": old, "limit": size + 1, "unreadable": UNREADABLE}
+            asked |= {"keeps_ledger": ledger.is_kept, "line_due": ledger.line_due}
             rows = tx.execute(text(ATTENTION), asked).all()
             items = [
                 AttentionItem(
@@ -109,6 +125,11 @@ class AttentionReads(Reader):
             return Page(items, positions, positions[-1] if len(rows) > size else None)
 
         return self.read(read)
+
+    def bank_ledger_read_time(self) -> datetime | None:
+        """Return when the bank's ledger was last read to its end, by whichever scheduler; None where it never was."""
+        read_at = self.read(lambda tx: tx.execute(select(bank_following.c.read_to_end_at)).scalar_one())
+        return cast("datetime | None", read_at)
 
     def bank_line(self, number: int) -> BankLine:
         """Return a line of the bank's ledger that must have been read."""

@@ -121,8 +121,8 @@ journal = Table(
 )
 
 
-def _order_columns() -> list[Column[Any]]:
-    """Return what both kinds of orders have."""
+def _order_columns(*own: Column[Any]) -> list[Column[Any]]:
+    """Return what both kinds of orders have, with a kind's *own*."""
     return [
         Column("id", Uuid, primary_key=True),
         Column("wallet", BigInteger, nullable=False),
@@ -140,23 +140,26 @@ def _order_columns() -> list[Column[Any]]:
         Column("bank_reference", Text, nullable=False),
         Column("failure_reason", Text),
         Column("attention", Text, nullable=False),
+        *own,
+        Column("stranded", Boolean, nullable=False),
+        Column("reconciled", Boolean, nullable=False),
     ]
 
 
 withdrawals = Table(
     "withdrawals",
     metadata,
-    *_order_columns(),
-    Column("reserve", Boolean, nullable=False),
+    *_order_columns(Column("reserve", Boolean, nullable=False)),
 )
 
 scheduled_deposits = Table(
     "scheduled_deposits",
     metadata,
-    *_order_columns(),
-    Column("external_reference", Text, nullable=False),
-    Column("collect", Boolean, nullable=False),
-    Column("credit", Uuid),
+    *_order_columns(
+        Column("external_reference", Text, nullable=False),
+        Column("collect", Boolean, nullable=False),
+        Column("credit", Uuid),
+    ),
 )
 
 bank_attempts = Table(

@@ -333,7 +333,7 @@ _CHECKS = {
                 CASE WHEN scheduled_deposits.collect THEN 'COLLECTION' ELSE 'DEPOSIT' END
             )
             ELSE credited.cause IS NOT NULL
-        END OR credited.destination <> scheduled_deposits.wallet AND scheduled_deposits.attention = '' AND NOT EXISTS (
+        END OR credited.destination <> scheduled_deposits.wallet AND NOT scheduled_deposits.stranded AND NOT EXISTS (
             SELECT FROM transactions WHERE type = 'COLLECTION_PLACEMENT' AND cause = scheduled_deposits.id
         )
         """,

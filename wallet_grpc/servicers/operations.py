@@ -9,6 +9,7 @@ from wallet_core.usecases.resolve import resolve_discrepancy
 from wallet_grpc.access import principal_of
 from wallet_grpc.convert import operations as convert
 from wallet_grpc.convert.schedules import deposit_message, withdrawal_message
+from wallet_grpc.convert.values import timestamp_message
 from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
@@ -31,9 +32,15 @@ class OperationsServicer(OperationsServiceServicer):
             size=page_size(request.page_size),
             after=self._tokens.time_and_name(request),
             old=self._app.payouts.policy.attention_after,
+            ledger=self._app.payouts.ledger,
         )
+        read_at = self._app.reads.bank_ledger_read_time()
         items, following = fitting([convert.attention_message(one) for one in page.items], page, self._page_max_bytes)
-        return pb.ListAttentionResponse(items=items, next_page_token=self._tokens.write(request, following))
+        return pb.ListAttentionResponse(
+            items=items,
+            next_page_token=self._tokens.write(request, following),
+            bank_ledger_read_time=timestamp_message(read_at) if read_at is not None else None,
+        )
 
     def ResolveWithdrawal(
         self, request: pb.ResolveWithdrawalRequest, context: grpc.ServicerContext

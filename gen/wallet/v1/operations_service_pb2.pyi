@@ -51,12 +51,19 @@ class AttentionItem(message.Message):
         KIND_DISCREPANCY: AttentionItem._Kind.ValueType  # 4
         """The bank's ledger says what ours does not. Find out, then resolve the
         discrepancy.
-        Or the bank accepted an order after it had been settled as not done:
-        resolve that with `RESOLUTION_KIND_NOTED` once you have looked into it.
+        Or the bank said, after an order had been settled by hand, that it was the
+        other way round: resolve that with `RESOLUTION_KIND_NOTED` once you have
+        looked into it.
         """
         KIND_NOT_FOLLOWED: AttentionItem._Kind.ValueType  # 5
         """The bank's ledger cannot be followed: for long, or because it is not the
         one that was read before. The resource is the last line that was read.
+        """
+        KIND_MISSING_AT_BANK: AttentionItem._Kind.ValueType  # 6
+        """It has succeeded, as the bank or an operator said, and the bank's ledger,
+        read to its end since, has no line of it. Ask the bank: if it did nothing,
+        put the money right by a deposit (or a transfer) with a reference to it.
+        Then resolve it with `RESOLUTION_KIND_NOTED`.
         """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
@@ -79,12 +86,19 @@ class AttentionItem(message.Message):
     KIND_DISCREPANCY: AttentionItem.Kind.ValueType  # 4
     """The bank's ledger says what ours does not. Find out, then resolve the
     discrepancy.
-    Or the bank accepted an order after it had been settled as not done:
-    resolve that with `RESOLUTION_KIND_NOTED` once you have looked into it.
+    Or the bank said, after an order had been settled by hand, that it was the
+    other way round: resolve that with `RESOLUTION_KIND_NOTED` once you have
+    looked into it.
     """
     KIND_NOT_FOLLOWED: AttentionItem.Kind.ValueType  # 5
     """The bank's ledger cannot be followed: for long, or because it is not the
     one that was read before. The resource is the last line that was read.
+    """
+    KIND_MISSING_AT_BANK: AttentionItem.Kind.ValueType  # 6
+    """It has succeeded, as the bank or an operator said, and the bank's ledger,
+    read to its end since, has no line of it. Ask the bank: if it did nothing,
+    put the money right by a deposit (or a transfer) with a reference to it.
+    Then resolve it with `RESOLUTION_KIND_NOTED`.
     """
 
     KIND_FIELD_NUMBER: builtins.int
@@ -224,21 +238,29 @@ class ListAttentionResponse(message.Message):
 
     ITEMS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    BANK_LEDGER_READ_TIME_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
     """For the next page; empty on the last."""
     @builtins.property
     def items(self) -> containers.RepeatedCompositeFieldContainer[AttentionItem]:
         """The items, the oldest first."""
 
+    @builtins.property
+    def bank_ledger_read_time(self) -> timestamp_pb2.Timestamp:
+        """When a scheduler last read the bank's ledger to its end, by the database's
+        clock; not set where none has. That it is too long ago is an item as well.
+        """
+
     def __init__(
         self,
         *,
         items: abc.Iterable[AttentionItem] | None = ...,
         next_page_token: builtins.str = ...,
+        bank_ledger_read_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["bank_ledger_read_time", b"bank_ledger_read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["items", b"items", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_ledger_read_time", b"bank_ledger_read_time", "items", b"items", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

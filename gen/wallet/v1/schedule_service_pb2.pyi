@@ -38,8 +38,9 @@ class _ResolutionKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Resolut
     RESOLUTION_KIND_PLACED: _ResolutionKind.ValueType  # 3
     """Money that had found no room is given to a wallet."""
     RESOLUTION_KIND_NOTED: _ResolutionKind.ValueType  # 4
-    """Somebody has looked into an order that the bank said it had done after it
-    had been settled as not done; nothing moves.
+    """Somebody has looked into an ending that the bank contradicts or does not
+    confirm: it said, after the order had been settled by hand, that it was the
+    other way round, or its ledger has no line of it. Nothing moves.
     """
 
 class ResolutionKind(_ResolutionKind, metaclass=_ResolutionKindEnumTypeWrapper):
@@ -56,8 +57,9 @@ withdrawal's money is released.
 RESOLUTION_KIND_PLACED: ResolutionKind.ValueType  # 3
 """Money that had found no room is given to a wallet."""
 RESOLUTION_KIND_NOTED: ResolutionKind.ValueType  # 4
-"""Somebody has looked into an order that the bank said it had done after it
-had been settled as not done; nothing moves.
+"""Somebody has looked into an ending that the bank contradicts or does not
+confirm: it said, after the order had been settled by hand, that it was the
+other way round, or its ledger has no line of it. Nothing moves.
 """
 
 @typing.final

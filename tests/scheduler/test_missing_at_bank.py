@@ -1,0 +1,195 @@
+"""Reconciliation the other way: what we call done and the bank's ledger does not have is listed for a person."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from bank_stub.server import BankServer
+from scheduler.jobs import collect_due_deposits, follow_bank_ledger, pay_due_withdrawals
+from tests.support.books import balance_of, open_wallet, request
+from tests.support.payouts import Bank, attention, schedule, withdrawal
+from tests.support.scheduled import schedule_deposit
+from wallet_core.domain.attention import AttentionKind
+from wallet_core.domain.bank import Answer, AnswerKind, LedgerPromise, Payment
+from wallet_core.domain.errors import StateTransitionForbidden
+from wallet_core.domain.order import Order, OrderState, ResolutionKind
+from wallet_core.domain.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.wallet import WalletId
+from wallet_core.ports import BankGateway
+from wallet_core.usecases.app import App, new_id
+from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
+
+EXECUTED, NOTED, PLACED = ResolutionKind.EXECUTED, ResolutionKind.NOTED, ResolutionKind.PLACED
+
+
+class SaysYes:
+    """A bank that says yes to everything and does nothing; its ledger is that of another."""
+
+    def __init__(self, other: BankGateway) -> None:
+        self.status, self.ledger = other.status, other.ledger
+
+    def pay(self, payment: Payment) -> Answer:
+        """Say yes."""
+        return Answer(kind=AnswerKind.ACCEPTED, reference=f"yes-{payment.key}")
+
+
+class SaysNoLate(SaysYes):
+    """A bank whose clear no comes after something else has happened."""
+
+    def __init__(self, other: BankGateway, meanwhile: Callable[[], object]) -> None:
+        super().__init__(other)
+        self._meanwhile = meanwhile
+
+    def pay(self, payment: Payment) -> Answer:
+        """Say no, late."""
+        del payment
+        self._meanwhile()
+        return Answer(kind=AnswerKind.NO_FOR_GOOD)
+
+
+@pytest.fixture
+def stub(bank: BankServer) -> Iterator[Bank]:
+    """Return the bank."""
+    stub = Bank(bank.url)
+    yield stub
+    stub.forgive()
+
+
+@pytest.fixture
+def hasty(app: App, stub: Bank) -> App:
+    """Return the core, for a bank whose lines are due at once, and whose calls end at once."""
+    del stub
+    policy = replace(app.payouts.policy, grace=timedelta(microseconds=1))
+    ledger = LedgerPromise(is_kept=True, line_due=timedelta())
+    return replace(app, payouts=replace(app.payouts, ledger=ledger, policy=policy))
+
+
+@pytest.fixture
+def alice(app: App) -> WalletId:
+    """Return a wallet with 1,000."""
+    return open_wallet(app, "alice", 1000)
+
+
+def listed(app: App) -> list[tuple[AttentionKind, str]]:
+    """Return what is listed for a person, once the bank's ledger was read to its end."""
+    follow_bank_ledger.run_once(app)
+    return [(item.kind, item.name) for item in attention(app)]
+
+
+def noted(verb: type[ResolveOrder], id_: UUID, kind: ResolutionKind = NOTED) -> ResolveOrder:
+    """Return what an operator asks."""
+    return verb(request=request(), id=new_id(), order=id_, resolution=kind, reason="found out", bank_word="")
+
+
+def settled(app: App, command: ResolveOrder) -> Order:
+    """Settle by hand, and return the order."""
+    if isinstance(command, ResolveWithdrawal):
+        return change_withdrawal(app, command).order
+    assert isinstance(command, ResolveScheduledDeposit)
+    return change_scheduled_deposit(app, command).order
+
+
+def test_what_the_bank_says_it_did_and_did_not_is_found(hasty: App, alice: WalletId, stub: Bank) -> None:
+    """A payout and a collection, each until a person has looked into it; what it did do is not listed."""
+
+    honest = schedule(hasty, alice, 50)
+    pay_due_withdrawals.run_once(hasty)
+    liar = replace(hasty, bank=SaysYes(hasty.bank))
+    paid, collected = schedule(hasty, alice, 100), schedule_deposit(hasty, alice, 500, collect=True)
+    pay_due_withdrawals.run_once(liar)
+    collect_due_deposits.run_once(liar)
+
+    assert listed(hasty) == [
+        (AttentionKind.MISSING_AT_BANK, f"withdrawals/{paid}"),
+        (AttentionKind.MISSING_AT_BANK, f"scheduledDeposits/{collected}"),
+    ]
+    assert [withdrawal(hasty, id_).reconciled for id_ in (honest, paid)] == [True, False]
+    assert stub.executions(honest) == 1
+
+    settled(hasty, noted(ResolveWithdrawal, paid))
+    settled(hasty, noted(ResolveScheduledDeposit, collected))
+
+    assert listed(hasty) == []
+    assert [one.kind for one in withdrawal(hasty, paid).resolutions] == [NOTED]
+    assert balance_of(hasty, alice) == 1000 - 50 - 100 + 500
+
+
+def test_nothing_is_missing_before_its_line_is_due_and_the_ledger_was_read_since(
+    hasty: App, alice: WalletId, owner: psycopg.Connection
+) -> None:
+    """A bank may take its time; a ledger that was not read says nothing; one that is not kept has no lines."""
+
+    liar = replace(hasty, bank=SaysYes(hasty.bank))
+    schedule(hasty, alice, 100)
+    pay_due_withdrawals.run_once(liar)
+    assert attention(hasty) == []
+    patient = replace(hasty.payouts, ledger=LedgerPromise(is_kept=True, line_due=timedelta(hours=1)))
+    assert listed(replace(hasty, payouts=patient)) == []
+    owner.execute("UPDATE bank_following SET read_to_end_at = read_to_end_at + interval '2 hours'")
+
+    assert [item.kind for item in attention(replace(hasty, payouts=patient))] == [AttentionKind.MISSING_AT_BANK]
+
+
+def test_line_that_comes_after_all_reconciles_the_order(hasty: App, alice: WalletId, stub: Bank) -> None:
+    """It was only late: nobody has to look."""
+
+    liar = replace(hasty, bank=SaysYes(hasty.bank))
+    id_ = schedule(hasty, alice, 100)
+    pay_due_withdrawals.run_once(liar)
+    assert listed(hasty) == [(AttentionKind.MISSING_AT_BANK, f"withdrawals/{id_}")]
+    stub.execute(key=f"wd-{id_}", amount=100)
+
+    assert listed(hasty) == []
+    assert withdrawal(hasty, id_).reconciled
+
+
+def test_line_of_another_amount_reconciles_nothing(hasty: App, alice: WalletId, stub: Bank) -> None:
+    """Both are listed: what the bank did, and what it did not."""
+
+    liar = replace(hasty, bank=SaysYes(hasty.bank))
+    id_ = schedule(hasty, alice, 100)
+    pay_due_withdrawals.run_once(liar)
+    stub.execute(key=f"wd-{id_}", amount=99)
+
+    assert listed(hasty) == [
+        (AttentionKind.MISSING_AT_BANK, f"withdrawals/{id_}"),
+        (AttentionKind.DISCREPANCY, "bankLines/1"),
+    ]
+
+
+def test_clear_no_after_an_operator_said_yes_is_listed(hasty: App, alice: WalletId) -> None:
+    """The mirror of a yes after an operator said no; noted once, and no money waits to be placed for it."""
+
+    id_ = schedule(hasty, alice, 100)
+    late = SaysNoLate(hasty.bank, lambda: settled(hasty, noted(ResolveWithdrawal, id_, EXECUTED)))
+    pay_due_withdrawals.run_once(replace(hasty, bank=late))
+
+    found = withdrawal(hasty, id_)
+    assert (found.state, found.stranded) == (OrderState.SUCCEEDED, False)
+    assert "said so only after it had been settled as done" in found.attention
+    assert listed(hasty) == [(AttentionKind.DISCREPANCY, f"withdrawals/{id_}")]
+    with pytest.raises(StateTransitionForbidden, match="none of its money waits"):
+        settled(hasty, replace(noted(ResolveWithdrawal, id_, PLACED), destination=alice))
+    settled(hasty, noted(ResolveWithdrawal, id_))
+    assert listed(hasty) == []
+    with pytest.raises(StateTransitionForbidden, match="can be noted"):
+        settled(hasty, noted(ResolveWithdrawal, id_))
+
+
+def test_ledger_that_was_not_read_for_long_is_listed_where_one_is_kept(hasty: App, owner: psycopg.Connection) -> None:
+    """Then nobody would see what is missing."""
+
+    follow_bank_ledger.run_once(hasty)
+    before = hasty.reads.bank_ledger_read_time()
+    assert before is not None
+    assert attention(hasty) == []
+    owner.execute("UPDATE bank_following SET read_to_end_at = read_to_end_at - interval '1 day'")
+
+    (item,) = attention(hasty)
+    assert (item.kind, item.since) == (AttentionKind.NOT_FOLLOWED, before - timedelta(days=1))
+    none = replace(hasty.payouts, ledger=LedgerPromise(is_kept=False, line_due=timedelta()))
+    assert attention(replace(hasty, payouts=none)) == []
