@@ -47,7 +47,13 @@ _CALLS: dict[Scope, dict[str, tuple[str, ...]]] = {
     Scope.COMMISSION_WRITE: {"CommissionService": ("CreateCommissionRule", "EndCommissionRule")},
     Scope.EVENTS_READ: {"EventService": ("WatchEvents",)},
     Scope.OPERATIONS: {
-        "OperationsService": ("ListAttention", "ResolveWithdrawal", "ResolveScheduledDeposit", "ResolveDiscrepancy"),
+        "OperationsService": (
+            "ListAttention",
+            "ResolveWithdrawal",
+            "ResolveScheduledDeposit",
+            "ResolveDiscrepancy",
+            "AcceptBankLedger",
+        ),
     },
 }
 

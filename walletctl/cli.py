@@ -12,7 +12,7 @@ from walletctl.commands.batch import batch
 from walletctl.commands.commissions import commissions
 from walletctl.commands.events import events
 from walletctl.commands.holds import holds
-from walletctl.commands.operations import attention, discrepancies
+from walletctl.commands.operations import attention, bank_ledgers, discrepancies
 from walletctl.commands.scheduled_deposits import scheduled_deposits
 from walletctl.commands.wallets import wallets
 from walletctl.commands.withdrawals import withdrawals
@@ -82,5 +82,6 @@ for name, group in {
     "hold": holds,
     "commission": commissions,
     "discrepancy": discrepancies,
+    "bank-ledger": bank_ledgers,
 }.items():
     cli.add_typer(group, name=name)

@@ -146,6 +146,13 @@ BANK_LINES = (
     Column("found out", lambda row: words(row["resolution"])),
 )
 
+BANK_LEDGERS = (
+    Column("ledger", lambda row: short(row["name"]) or "(validated only)"),
+    Column("accepted by", lambda row: words(row["accepted_by"])),
+    Column("at", lambda row: time(row.get("accept_time"))),
+    Column("why", lambda row: words(row["reason"])),
+)
+
 HOLDS = (
     Column("hold", lambda row: short(row["name"]) or "(validated only)"),
     Column("wallet", lambda row: short(row["wallet"])),

@@ -177,6 +177,7 @@ def valid_requests() -> dict[str, Any]:
             name=f"scheduledDeposits/{nothing}", **resolved, request_id=str(uuid4())
         ),
         operations_pb.ResolveDiscrepancyRequest(name="bankLines/77", reason="r", request_id=str(uuid4())),
+        operations_pb.AcceptBankLedgerRequest(name="bankLedgers/77", reason="r", request_id=str(uuid4())),
         event_pb.WatchEventsRequest(wallet="wallets/alice", types=[event_pb.Event.TYPE_WALLET_FROZEN]),
     ]
     by_type = {request.DESCRIPTOR.full_name: request for request in requests}

@@ -214,6 +214,7 @@ EVERYBODYS: dict[str, Message] = {
     "OperationsService/ResolveWithdrawal": operations_pb.ResolveWithdrawalRequest(),
     "OperationsService/ResolveScheduledDeposit": operations_pb.ResolveScheduledDepositRequest(),
     "OperationsService/ResolveDiscrepancy": operations_pb.ResolveDiscrepancyRequest(),
+    "OperationsService/AcceptBankLedger": operations_pb.AcceptBankLedgerRequest(),
 }
 
 

@@ -26,6 +26,7 @@ BOOKS = "wallet_core/domain/books.py"
 ORDER = "wallet_core/domain/order.py"
 PAYMENT = "wallet_core/domain/payment.py"
 PAY_OUT = "wallet_core/usecases/pay_out.py"
+BANK_LINES = "wallet_core/storage/bank_lines.py"
 CLAIMS = "wallet_core/storage/claims.py"
 POSTING = "wallet_core/storage/posting.py"
 FOLLOWING = "wallet_core/domain/follow_up.py"
@@ -242,6 +243,22 @@ MISTAKES = (
             ),
         ),
         FOLLOW_UP,
+    ),
+    Mistake(
+        "lines of a ledger that was replaced are written after another was accepted",
+        (
+            Change(
+                f"{BANK_LINES}:INSERT_LINES",
+                "FROM bank_following WHERE ledger = %s",
+                "FROM bank_following WHERE %s > 0",
+            ),
+        ),
+        "tests/scheduler/test_another_ledger.py",
+    ),
+    Mistake(
+        "a line of another amount reconciles an order",
+        (Change(f"{FOLLOWING}:_contradiction", "line.amount != met.amount", "line.amount.minor < 0"),),
+        f"tests/scheduler/test_missing_at_bank.py {FOLLOW_UP}",
     ),
     Mistake(
         "a payment of what had failed is passed over",

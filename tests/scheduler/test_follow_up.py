@@ -73,7 +73,7 @@ def test_every_execution_of_the_bank_meets_its_withdrawal(app: App, stub: Bank, 
 
     assert follow(small) == {"ORDER": 5}
     assert follow(small) == {}
-    last = app.bank_lines.last()
+    last = app.bank_lines.place().last
     assert last is not None
     assert last.number == len(stub.ledger()) == 5
     assert discrepancies(app) == []
@@ -221,7 +221,7 @@ def test_bank_that_cannot_be_read_loses_nothing(app: App, stub: Bank, alice: Wal
     paid(app, alice)
     stub.refuse(0.2)
     assert follow(app) == {}
-    assert app.bank_lines.last() is None
+    assert app.bank_lines.place().last is None
     assert wait_until(stub.is_listening, timeout_s=10)
     assert follow(app) == {"ORDER": 1}
 
@@ -314,8 +314,8 @@ def test_keys_that_name_nothing_do_not_slow_the_judging(owner: psycopg.Connectio
     """However many there are: none is compared with the others."""
 
     owner.execute(
-        "INSERT INTO bank_lines (number, kind, key, amount, currency, reference, time)"
-        " SELECT n, 'EXECUTION', '', 1, 'USD', 'r', now() FROM generate_series(1, 5000) AS n"
+        "INSERT INTO bank_lines (number, kind, key, amount, currency, reference, time, ledger)"
+        " SELECT n, 'EXECUTION', '', 1, 'USD', 'r', now(), 1 FROM generate_series(1, 5000) AS n"
     )
     plan = owner.execute("EXPLAIN (ANALYZE) " + TO_JUDGE, [0, 5000]).fetchall()
     assert "(never executed)" in "\n".join(row for (row,) in plan if "by_key" in row or "never" in row)

@@ -41,7 +41,7 @@ Damage = Callable[[psycopg.Connection], object]
 RULES = {
     *["balances", "zero_sum", "nothing_invented", "histories", "clock", "transactions", "reversals", "holds", "closed"],
     *["totals", "floors", "in_transit", "withdrawals", "scheduled_deposits", "causes", "requests"],
-    *["attempts", "batches", "placements", "bank_lines", "events", "journal"],
+    *["attempts", "batches", "placements", "bank_lines", "bank_ledgers", "events", "journal"],
 }
 LEASE = timedelta(seconds=30)
 
@@ -410,6 +410,10 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("bank_lines", run("UPDATE bank_lines SET kind = 'RETURN' WHERE kind = 'EXECUTION'")),
     ("bank_lines", run("UPDATE bank_lines SET currency = 'EUR'")),
     ("bank_lines", run("DELETE FROM withdrawals WHERE state = 'RETURNED'")),
+    ("bank_ledgers", run("UPDATE bank_following SET ledger = 2")),
+    ("bank_ledgers", run("UPDATE bank_following SET base = 1")),
+    ("bank_ledgers", run("UPDATE bank_lines SET ledger = 2 WHERE number = 1")),
+    ("requests", a_request_answered_with("bankLedgers", "77")),
     ("events", run("DELETE FROM outbox WHERE type = 'transaction.posted'")),
     ("events", run("DELETE FROM journal WHERE number = (SELECT max(number) FROM journal WHERE type LIKE 'tr%')")),
     ("events", run("UPDATE journal SET type = 'wallet.updated' WHERE number = 2")),

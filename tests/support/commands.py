@@ -14,7 +14,7 @@ from wallet_core.domain.commission import Payer
 from wallet_core.domain.create_wallet import CreateWallet
 from wallet_core.domain.deposit import Deposit
 from wallet_core.domain.end_hold import VoidHold
-from wallet_core.domain.follow_up import ResolveDiscrepancy
+from wallet_core.domain.follow_up import AcceptBankLedger, ResolveDiscrepancy
 from wallet_core.domain.money import Money
 from wallet_core.domain.order import ResolutionKind
 from wallet_core.domain.place_hold import PlaceHold
@@ -139,6 +139,11 @@ def a_resolution(
 def a_closed_discrepancy(line: int) -> ResolveDiscrepancy:
     """Return what a person has found out about a line of the bank's ledger."""
     return ResolveDiscrepancy(request=request(), line=line, reason="looked into")
+
+
+def an_accepted_ledger(ledger: int) -> AcceptBankLedger:
+    """Return the accepting of the bank's ledger that it shows in place of this one."""
+    return AcceptBankLedger(request=request(), ledger=ledger, reason="begun anew")
 
 
 def a_rule(currency: str = "USD", **fields: Fields) -> CreateCommissionRule:

@@ -49,7 +49,10 @@ class Database:
             for table in _TABLES:
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
             connection.execute("UPDATE bank_pace SET calls = 0, filled_at = now() - interval '1 day'")
-            connection.execute("UPDATE bank_following SET trouble = '', since = now(), read_to_end_at = NULL")
+            connection.execute("DELETE FROM bank_ledgers WHERE number > 1")
+            connection.execute(
+                "UPDATE bank_following SET trouble = '', since = now(), read_to_end_at = NULL, ledger = 1, base = 0"
+            )
 
     def broken_rules(self) -> list[str]:
         """Return the rules of the books that are broken."""

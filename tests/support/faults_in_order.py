@@ -232,6 +232,12 @@ FAULTS: dict[str, list[Fault]] = {
         Fault(MISSING, {"name": "bankLines/777"}),
         Fault(STATE, {"name": "bankLines/1"}),
     ],
+    "OperationsService/AcceptBankLedger": [
+        Fault(INVALID, {"reason": " "}),
+        USED,
+        Fault(MISSING, {"name": "bankLedgers/777"}),
+        Fault(STATE, {"name": "bankLedgers/1"}),
+    ],
 }
 
 

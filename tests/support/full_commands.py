@@ -13,7 +13,7 @@ from wallet_core.domain.commission import Label, Payer
 from wallet_core.domain.create_wallet import CreateWallet
 from wallet_core.domain.deposit import Deposit
 from wallet_core.domain.end_hold import VoidHold
-from wallet_core.domain.follow_up import ResolveDiscrepancy
+from wallet_core.domain.follow_up import AcceptBankLedger, ResolveDiscrepancy
 from wallet_core.domain.money import Money
 from wallet_core.domain.order import ResolutionKind
 from wallet_core.domain.place_hold import PlaceHold
@@ -105,4 +105,5 @@ EXAMPLES: list[Command] = [
     ResolveWithdrawal(id=ONE, resolution=ResolutionKind.EXECUTED, **RESOLVED),  # type: ignore[arg-type]  # its fields
     ResolveScheduledDeposit(id=ONE, resolution=ResolutionKind.NOT_EXECUTED, **RESOLVED),  # type: ignore[arg-type]  # its fields
     ResolveDiscrepancy(line=7, reason="theirs"),
+    AcceptBankLedger(ledger=1, reason="begun anew"),
 ]

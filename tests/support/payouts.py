@@ -50,6 +50,11 @@ def attention(app: App) -> list[AttentionItem]:
     return list(app.reads.list_attention(size=100, after=None, old=old, ledger=ledger).items)
 
 
+def show_another_ledger(app: App) -> None:
+    """Let it be found that the bank shows another ledger than the one that is followed."""
+    app.bank_lines.note(app.bank_lines.place(), "line 1 is no longer what it was")
+
+
 class Bank:
     """The bank stub by its URL: ordered about, and asked for its side of the truth.
 

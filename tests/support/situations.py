@@ -23,6 +23,7 @@ from tests.support.commands import (
     a_transfer,
     a_void,
     a_withdrawal,
+    an_accepted_ledger,
     an_end,
     an_item,
     an_update,
@@ -411,6 +412,12 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("of one looked into", lambda s: a_closed_discrepancy(s.lines["closed"]), StateTransitionForbidden),
         Situation("plain", lambda s: a_closed_discrepancy(s.lines["odd"])),
         Situation("of another", lambda s: a_closed_discrepancy(s.lines["odd_too"])),
+    ],
+    "AcceptBankLedger": [
+        *_reused(lambda _: an_accepted_ledger(2)),
+        Situation("of none", lambda _: an_accepted_ledger(3), ResourceNotFound),
+        Situation("of one before", lambda _: an_accepted_ledger(1), StateTransitionForbidden),
+        Situation("plain", lambda _: an_accepted_ledger(2)),
     ],
     "CreateCommissionRule": [
         Situation("with a threshold below zero", lambda _: a_rule(threshold=-1), InvalidField),

@@ -33,9 +33,11 @@ from tests.support.commands import (
     a_transfer,
     a_void,
     a_withdrawal,
+    an_accepted_ledger,
     an_end,
     an_update,
 )
+from tests.support.payouts import show_another_ledger
 from tests.support.whimsical_bank import Whim, WhimsicalBank
 from wallet_core.domain.bank import Answer, AnswerKind
 from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet
@@ -254,6 +256,9 @@ class Stage:
         for _ in range(2):
             follow_bank_ledger.run_once(self.app)
         self._do(a_closed_discrepancy(self.lines["closed"]))
+        show_another_ledger(self.app)
+        self._do(an_accepted_ledger(1))
+        show_another_ledger(self.app)
 
     def _make(self, **commands: Command) -> None:
         """Do what makes something, and keep it by its name."""

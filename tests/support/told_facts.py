@@ -16,7 +16,7 @@ from wallet_core.domain.create_wallet import CreateWallet
 from wallet_core.domain.deposit import Deposit
 from wallet_core.domain.end_hold import VoidHold
 from wallet_core.domain.errors import InvalidField, Refusal, WalletError
-from wallet_core.domain.follow_up import ResolveDiscrepancy
+from wallet_core.domain.follow_up import AcceptBankLedger, ResolveDiscrepancy
 from wallet_core.domain.hold import Hold
 from wallet_core.domain.order import Order, ScheduledDeposit, Withdrawal
 from wallet_core.domain.place_hold import PlaceHold
@@ -33,7 +33,12 @@ from wallet_core.usecases.change_order import OrderChanged, change_scheduled_dep
 from wallet_core.usecases.change_wallet import WalletChanged, change_wallet
 from wallet_core.usecases.commission import RuleChanged, change_rule
 from wallet_core.usecases.move_money import BatchMoved, MoneyMoved, move_batch, move_money
-from wallet_core.usecases.resolve import DiscrepancyResolved, resolve_discrepancy
+from wallet_core.usecases.resolve import (
+    BankLedgerAccepted,
+    DiscrepancyResolved,
+    accept_bank_ledger,
+    resolve_discrepancy,
+)
 
 
 def asked(app: App, command: Command) -> Facts:
@@ -44,7 +49,7 @@ def asked(app: App, command: Command) -> Facts:
         return facts_of(refusal)
 
 
-def by_its_use_case(app: App, command: Command) -> object:  # noqa: PLR0911  # a case a use case
+def by_its_use_case(app: App, command: Command) -> object:  # noqa: C901, PLR0911  # a case a use case
     """Ask by the use case of a command; raises its refusal."""
     match command:
         case Deposit() | Transfer() | ReverseTransaction():
@@ -63,6 +68,8 @@ def by_its_use_case(app: App, command: Command) -> object:  # noqa: PLR0911  # a
             return change_withdrawal(app, command)
         case ResolveDiscrepancy():
             return resolve_discrepancy(app, command)
+        case AcceptBankLedger():
+            return accept_bank_ledger(app, command)
         case CreateCommissionRule() | EndCommissionRule():
             return change_rule(app, command)
         case _:  # a job's
@@ -136,6 +143,12 @@ def _order_changed(told: OrderChanged) -> Facts:  # type: ignore[type-arg]  # of
 @facts_of.register
 def _discrepancy_resolved(told: DiscrepancyResolved) -> Facts:
     return {"replayed": told.replayed, "line": line_facts(told.line)}
+
+
+@facts_of.register
+def _bank_ledger_accepted(told: BankLedgerAccepted) -> Facts:
+    found = told.ledger
+    return {"replayed": told.replayed, "ledger": (found.number, found.reason, found.accepted_by)}
 
 
 @facts_of.register

@@ -18,7 +18,7 @@ from tests.support.asking import Asking
 from tests.support.faults_in_order import Fault
 from tests.support.fuzz_trial import METHODS, WRITES
 from tests.support.issuer import Issuer, bearer
-from tests.support.payouts import Bank
+from tests.support.payouts import Bank, show_another_ledger
 from tests.support.requests import (
     LATE,
     a_capture,
@@ -108,6 +108,7 @@ def bases(names: Mapping[str, str]) -> dict[str, Message]:
         operations_pb.ResolveWithdrawalRequest(name=names["stranded withdrawal"], **resolved),
         operations_pb.ResolveScheduledDepositRequest(name=names["stranded deposit"], **resolved),
         operations_pb.ResolveDiscrepancyRequest(name=names["discrepancy"], reason="r"),
+        operations_pb.AcceptBankLedgerRequest(name="bankLedgers/2", reason="r"),
     ]
     by_type = {request.DESCRIPTOR.full_name: request for request in requests}
     return {path: by_type[METHODS[path].input_type.full_name] for path in WRITES}
@@ -176,6 +177,9 @@ def strand(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
     now = {"amount": money(43), "request_id": new_id(), "collect": True}
     collected = operator.ok(order_pb.ScheduleDepositRequest(wallet="wallets/full", **now)).scheduled_deposit.name
     collect_due_deposits.run_once(app)
+    show_another_ledger(app)
+    operator.ok(operations_pb.AcceptBankLedgerRequest(name="bankLedgers/1", reason="r", request_id=new_id()))
+    show_another_ledger(app)
     return {"stranded withdrawal": paid, "stranded deposit": collected, "discrepancy": "bankLines/3"}
 
 

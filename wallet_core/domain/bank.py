@@ -128,6 +128,7 @@ class BankLine:
     """One line of the bank's own ledger, as it was followed up."""
 
     number: int
+    """As the bank counts; once kept, numbered on from the ledger that was followed before, if there was one."""
     kind: LineKind
     key: str
     amount: Money
@@ -173,12 +174,42 @@ class LedgerPromise:
 UNREADABLE = "it cannot be read"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BankLedger:
+    """A ledger of the bank that was followed, of several the one in whose place the next was accepted."""
+
+    number: int
+    """Counted from 1."""
+    trouble: str = ""
+    """Why it cannot be followed, of the one that is; empty while it can."""
+    reason: str = ""
+    """Why it was accepted, by an operator; the first one was not."""
+    accepted_by: str = ""
+    time: datetime | None = None
+    """When it was accepted; None until it is."""
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return ledger_name(self.number)
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the bank shows another one in its place."""
+        return self.trouble not in {"", UNREADABLE}
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerPage:
     """Some lines of the bank's ledger, in order, and the number of its last one."""
 
     lines: tuple[BankLine, ...]
     last: int
+
+
+def ledger_name(number: int) -> str:
+    """Return the resource name of a ledger of the bank."""
+    return f"bankLedgers/{number}"
 
 
 def line_name(number: int) -> str:

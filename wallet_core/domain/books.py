@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from wallet_core.domain.bank import BankLine, line_name
+from wallet_core.domain.bank import BankLedger, BankLine, ledger_name, line_name
 from wallet_core.domain.command import ChangedWallet, Decision, Done, OpenedWallet, Outcome, Refused, Request
 from wallet_core.domain.commission import Commission, CommissionRule, Side, commission_on
 from wallet_core.domain.errors import (
@@ -91,6 +91,8 @@ class Written:
     resolutions: list[tuple[str, Resolution]] = field(default_factory=list)
     """With the name of the order that each is about."""
     lines: dict[int, BankLine] = field(default_factory=dict)
+    bank_ledger: BankLedger | None = None
+    """One that was accepted."""
     holds: dict[UUID, Hold] = field(default_factory=dict)
     rules: dict[UUID, CommissionRule] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
@@ -108,6 +110,8 @@ class Books:
     """What was found open in a wallet, by name; as many as a batch could end, and one more."""
     orders: dict[UUID, Order] = field(default_factory=dict)
     lines: dict[int, BankLine] = field(default_factory=dict)
+    bank_ledger: BankLedger | None = None
+    """The one that is followed, where that was asked for."""
     executed_keys: frozenset[str] = frozenset()
     """Keys, of the orders here, that the bank's own ledger says it has executed."""
     holds: dict[UUID, Hold] = field(default_factory=dict)
@@ -185,6 +189,15 @@ class Books:
         if found is None:
             raise ResourceNotFound(line_name(number))
         return found
+
+    def followed_ledger(self, ledger: int) -> BankLedger:
+        """Return the bank's ledger of this number, which must be the one that is followed."""
+        found = self.bank_ledger
+        if found is None:
+            raise LedgerBroken
+        if ledger > found.number:
+            raise ResourceNotFound(ledger_name(ledger))
+        return found if ledger == found.number else BankLedger(number=ledger)
 
     def transaction(self, transaction: UUID) -> Transaction:
         """Return a transaction that must exist, with what has been given back of it."""
@@ -269,6 +282,8 @@ class Books:
             self._book_order(decision.order, decision.attempt, decision.resolution)
         if decision.line is not None:
             self.lines[decision.line.number] = self.written.lines[decision.line.number] = decision.line
+        if decision.bank_ledger is not None:
+            self.bank_ledger = self.written.bank_ledger = decision.bank_ledger
         if decision.rule is not None:
             self._book_rule(decision.rule)
         transactions = tuple(self._move(movement) for movement in decision.movements)
@@ -302,6 +317,7 @@ class Books:
             hold=decision.hold,
             order=decision.order,
             line=decision.line,
+            bank_ledger=decision.bank_ledger,
             rule=decision.rule,
         )
 
@@ -405,6 +421,7 @@ class Books:
             details=dict(self.details),
             orders=dict(self.orders),
             lines=dict(self.lines),
+            bank_ledger=self.bank_ledger,
             holds=dict(self.holds),
             transactions=dict(self.transactions),
             rules=dict(self.rules),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
 from wallet_core.domain.access import EVERYTHING, Access
-from wallet_core.domain.bank import BankLine
+from wallet_core.domain.bank import BankLedger, BankLine
 from wallet_core.domain.commission import CommissionRule
 from wallet_core.domain.errors import ClockBehind, Refusal
 from wallet_core.domain.event import EventType
@@ -51,6 +51,8 @@ class Needs:
     rules: frozenset[UUID] = frozenset()
     lines: frozenset[int] = frozenset()
     """Lines of the bank's ledger."""
+    bank_ledger: bool = False
+    """Whether it must be known which ledger of the bank is followed, while nobody reads on."""
     changes_rules: bool = False
     """Whether nothing else may be decided by rules at the same time."""
     new_wallets: int = 0
@@ -98,6 +100,8 @@ class Decision:
     """What a person has decided about that order."""
     line: BankLine | None = None
     """A line of the bank's ledger that a person has looked into."""
+    bank_ledger: BankLedger | None = None
+    """The ledger of the bank that is followed from now on."""
     rule: CommissionRule | None = None
     """A commission rule that is new or has been given an end."""
     fact: EventType | None = None
@@ -117,6 +121,7 @@ class Done:
     hold: Hold | None = None
     order: Order | None = None
     line: BankLine | None = None
+    bank_ledger: BankLedger | None = None
     rule: CommissionRule | None = None
     replayed: bool = False
     owners: Mapping[str, str] = field(default_factory=dict)

@@ -157,6 +157,7 @@ class Because(StrEnum):
     BANK_SAYS_EXECUTED = "the bank's own ledger says that it was executed"
     NOTHING_TO_NOTE = "only an ending that the bank contradicts, or does not confirm, can be noted"
     NO_DISCREPANCY = "only an open discrepancy can be resolved"
+    LEDGER_NOT_REPLACED = "the bank shows no other ledger in its place"
     HOLD_ENDED = "the hold has ended"
     HOLD_TIME_OVER = "the hold's time is over"
     NOT_REVERSIBLE = "only transfers and deposits can be reversed"

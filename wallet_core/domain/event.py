@@ -41,6 +41,7 @@ class EventType(StrEnum):
     COMMISSION_RULE_CREATED = "commission_rule.created"
     COMMISSION_RULE_ENDED = "commission_rule.ended"
     DISCREPANCY_RESOLVED = "discrepancy.resolved"
+    BANK_LEDGER_ACCEPTED = "bank_ledger.accepted"
 
 
 @dataclass(frozen=True, slots=True)

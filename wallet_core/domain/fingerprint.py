@@ -92,6 +92,7 @@ FORMS: Mapping[str, Form] = {
     "ResolveWithdrawal": _RESOLUTION,
     "ResolveScheduledDeposit": _RESOLUTION,
     "ResolveDiscrepancy": _always("line", "reason"),
+    "AcceptBankLedger": _always("ledger", "reason"),
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.bank import BankLine, LineKind, LineState, Meets
+from wallet_core.domain.bank import BankLedger, BankLine, LineKind, LineState, Meets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import Because, LimitExceeded, StaleClaim, StateTransitionForbidden
@@ -125,3 +125,27 @@ class ResolveDiscrepancy(Command):
         operator = self.request.caller if self.request is not None else ""
         resolved = replace(found, resolution=self.reason, resolved_by=operator)
         return Decision(subject=found.name, line=resolved, fact=EventType.DISCREPANCY_RESOLVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptBankLedger(Command):
+    """Follow the ledger that the bank shows in place of the one that was followed, from its beginning."""
+
+    method: ClassVar[str] = "AcceptBankLedger"
+
+    ledger: int
+    """The number of the one that was followed."""
+    reason: str
+
+    def needs(self) -> Needs:
+        """Keep everybody from reading on."""
+        return Needs(bank_ledger=True)
+
+    def decide(self, books: Books) -> Decision:
+        """Refuse where the bank shows no other one: of two operators the second finds it accepted."""
+        found = books.followed_ledger(self.ledger)
+        if not found.is_replaced:
+            raise StateTransitionForbidden(found.name, "FOLLOWED", Because.LEDGER_NOT_REPLACED)
+        operator = self.request.caller if self.request is not None else ""
+        accepted = BankLedger(number=found.number + 1, reason=self.reason, accepted_by=operator, time=books.now)
+        return Decision(subject=accepted.name, bank_ledger=accepted, fact=EventType.BANK_LEDGER_ACCEPTED)

@@ -1,7 +1,7 @@
 """The bank's own ledger as it was followed: every line once, and what became of it here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString, cast
 from uuid import UUID
@@ -22,24 +22,44 @@ LINES: LiteralString = f"SELECT {_COLUMNS} FROM bank_lines WHERE number = ANY(%s
 
 EXECUTED = "SELECT key FROM bank_lines WHERE key = ANY(%s::text[]) AND kind IN ('EXECUTION', 'COLLECTION')"
 
-LAST: LiteralString = f"SELECT {_COLUMNS} FROM bank_lines ORDER BY number DESC LIMIT 1"
+# Where to read on: which ledger, the number before its first line here, and its last line that was read, if any was.
+PLACE: LiteralString = f"""
+SELECT following.ledger, following.base, last.*
+FROM bank_following AS following
+LEFT JOIN LATERAL (
+    SELECT {_COLUMNS} FROM bank_lines WHERE bank_lines.number > following.base ORDER BY number DESC LIMIT 1
+) AS last ON true
+"""
 
-TROUBLE = "UPDATE bank_following SET trouble = %s, since = clock_timestamp() WHERE trouble <> %s"
-
-READ_TO_END = "UPDATE bank_following SET read_to_end_at = clock_timestamp()"
+# What is written down is written of the ledger that was read: another may have been accepted meanwhile.
+TROUBLE = "UPDATE bank_following SET trouble = %s, since = clock_timestamp() WHERE ledger = %s AND trouble <> %s"
+READ_TO_END = "UPDATE bank_following SET read_to_end_at = clock_timestamp() WHERE ledger = %s"
 NOW = "SELECT clock_timestamp()"
 FOLLOWED_SINCE = "SELECT coalesce(read_to_end_at >= %s, false) FROM bank_following"
-# Whether another ledger was found in place of the one that was followed.
-REPLACED = "SELECT trouble NOT IN ('', %s) FROM bank_following"
-# Of two that read the same page, one writes it.
+# Whether another ledger was found in place of the one that was followed, or was accepted and not read to its end yet.
+REPLACED = "SELECT trouble NOT IN ('', %s) OR (ledger > 1 AND read_to_end_at IS NULL) FROM bank_following"
+# Of two that read the same page, one writes it; and nobody accepts another ledger meanwhile.
 INSERT_LINES = """
-INSERT INTO bank_lines (number, kind, key, order_id, amount, currency, reference, time)
-SELECT number, kind, key, order_id, amount, currency, reference, clock_timestamp()
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::text[])
+INSERT INTO bank_lines (number, kind, key, order_id, amount, currency, reference, time, ledger)
+SELECT following.base + told.number, kind, key, order_id, amount, currency, reference, clock_timestamp(),
+    following.ledger
+FROM (SELECT ledger, base FROM bank_following WHERE ledger = %s FOR SHARE) AS following
+CROSS JOIN unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::text[])
     AS told (number, kind, key, order_id, amount, currency, reference)
-ORDER BY number
+ORDER BY told.number
 ON CONFLICT (number) DO NOTHING
 """
+
+# Whoever decides on the ledger keeps others from writing lines of it.
+FOLLOWED = "SELECT ledger, trouble FROM bank_following FOR NO KEY UPDATE"
+FOLLOW_NEXT = """
+UPDATE bank_following
+SET ledger = %s, base = (SELECT coalesce(max(number), 0) FROM bank_lines), trouble = '', since = %s,
+    read_to_end_at = NULL
+WHERE ledger = %s - 1
+"""
+INSERT_LEDGER = "INSERT INTO bank_ledgers (number, reason, accepted_by, time) VALUES (%s, %s, %s, %s)"
+LEDGER = "SELECT number, reason, accepted_by, time FROM bank_ledgers WHERE number = %s"
 
 # Lines whose order is not under way, each with that order, and with what other lines say of the same.
 TO_JUDGE: LiteralString = """
@@ -50,9 +70,11 @@ SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.
         SELECT count(*)
         FROM bank_lines AS earlier
         WHERE earlier.key = lines.key AND earlier.kind = lines.kind AND earlier.number < lines.number
+            -- Another ledger may tell again what the one before it told.
+            AND (earlier.ledger = lines.ledger OR earlier.reference <> lines.reference)
     ) END,
     CASE WHEN orders.id IS NOT NULL THEN ARRAY(
-        SELECT paid.reference FROM bank_lines AS paid WHERE paid.key = lines.key AND paid.kind = 'EXECUTION'
+        SELECT DISTINCT paid.reference FROM bank_lines AS paid WHERE paid.key = lines.key AND paid.kind = 'EXECUTION'
     ) END
 FROM bank_lines AS lines
 LEFT JOIN LATERAL (
@@ -113,25 +135,35 @@ WHERE number = %s AND resolution = ''
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the bank's ledger is read on: which one, and its last line that was read, by the bank's own number."""
+
+    ledger: int
+    last: BankLine | None
+
+
+@dataclass(frozen=True, slots=True)
 class BankLines:
     """The bank's ledger here. Every method raises ``NotServed`` where the database fails."""
 
     engine: Engine
 
-    def last(self) -> BankLine | None:
-        """Return the last line that was read, None where none was."""
+    def place(self) -> Place:
+        """Return where to read on."""
         with served(), transaction(self.engine) as tx:
-            return next((line_of(*row) for row in tx.execute(LAST)), None)
+            ((ledger, base, *row),) = tx.execute(PLACE)
+        last = line_of(*row) if row[0] is not None else None
+        return Place(ledger, replace(last, number=last.number - base) if last is not None else None)
 
-    def note(self, trouble: str) -> None:
+    def note(self, place: Place, trouble: str) -> None:
         """Write down why the ledger cannot be followed; empty where it can."""
         with served(), transaction(self.engine) as tx:
-            tx.execute(TROUBLE, [trouble, trouble])
+            tx.execute(TROUBLE, [trouble, place.ledger, trouble])
 
-    def note_read_to_end(self) -> None:
+    def note_read_to_end(self, place: Place) -> None:
         """Write down that the ledger has been read to its end just now; all schedulers share that."""
         with served(), transaction(self.engine) as tx:
-            tx.execute(READ_TO_END)
+            tx.execute(READ_TO_END, [place.ledger])
 
     def now(self) -> datetime:
         """Return the database's time."""
@@ -146,14 +178,15 @@ class BankLines:
         return bool(followed)
 
     def is_replaced(self) -> bool:
-        """Tell whether the bank shows another ledger than the one that was followed."""
+        """Tell whether the bank shows another ledger than the one that was followed to its end."""
         with served(), transaction(self.engine) as tx:
             ((replaced,),) = tx.execute(REPLACED, [UNREADABLE])
         return bool(replaced)
 
-    def keep(self, lines: Sequence[BankLine]) -> None:
+    def keep(self, place: Place, lines: Sequence[BankLine]) -> None:
         """Write down lines that were read; those that are there already stay as they are."""
         columns = [
+            place.ledger,
             plain(line.number for line in lines),
             texts(line.kind for line in lines),
             texts(line.key for line in lines),
@@ -224,6 +257,15 @@ def store_lines(tx: Tx, books: Books) -> Expected:
     """Write the lines that were resolved."""
     lines = sorted(books.written.lines.values(), key=lambda line: line.number)
     return [(tx.execute(RESOLVE_LINE, [line.resolution, line.resolved_by, line.number]), 1) for line in lines]
+
+
+def store_ledger(tx: Tx, books: Books) -> Expected:
+    """Follow the ledger that was accepted."""
+    ledger = books.written.bank_ledger
+    if ledger is None:
+        return []
+    tx.execute(INSERT_LEDGER, [ledger.number, ledger.reason, ledger.accepted_by, ledger.time])
+    return [(tx.execute(FOLLOW_NEXT, [ledger.number, ledger.time, ledger.number]), 1)]
 
 
 def _to_judge(*row: Any) -> tuple[BankLine, Met | None]:  # noqa: ANN401  # a row

@@ -29,12 +29,12 @@ $$;
 
 GRANT SELECT ON
     wallets, transactions, entries, entry_totals, requests, outbox, journal, withdrawals, scheduled_deposits, holds,
-    commission_rules, bank_attempts, bank_lines, bank_following, bank_pace, resolutions, page_token_keys,
+    commission_rules, bank_attempts, bank_lines, bank_following, bank_ledgers, bank_pace, resolutions, page_token_keys,
     alembic_version
     TO wallet_service;
 GRANT INSERT ON
     wallets, transactions, entries, entry_totals, requests, outbox, journal, withdrawals, scheduled_deposits, holds,
-    commission_rules, bank_attempts, bank_lines, resolutions
+    commission_rules, bank_attempts, bank_lines, bank_ledgers, resolutions
     TO wallet_service;
 GRANT USAGE ON SEQUENCE wallet_keys TO wallet_service;
 GRANT DELETE ON outbox TO wallet_service;

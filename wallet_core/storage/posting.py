@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from wallet_core.domain.bank import BankLedger
 from wallet_core.domain.books import Books, Record, Written
 from wallet_core.domain.command import Command, Needs, OpenedWallet, Request
 from wallet_core.domain.errors import Refusal, TransactionConflict
@@ -23,7 +24,7 @@ from wallet_core.domain.stored_refusals import from_record, to_record
 from wallet_core.domain.transaction import Transaction
 from wallet_core.domain.wallet import Labels, Role, Wallet, WalletDetails, WalletId, WalletState, system_wallet
 from wallet_core.storage.arrays import plain, texts, times
-from wallet_core.storage.bank_lines import EXECUTED, LINES, line_of, store_lines
+from wallet_core.storage.bank_lines import EXECUTED, FOLLOWED, LINES, line_of, store_ledger, store_lines
 from wallet_core.storage.engine import Cursor, Expected, Tx
 from wallet_core.storage.errors import BatchRefused
 from wallet_core.storage.history import TRANSACTIONS, transaction_of
@@ -246,6 +247,7 @@ class _Hanging:
     openings: Cursor | None
     orders: Reading | None
     lines: Cursor | None
+    ledger: Cursor | None
     executed: Cursor | None
     holds: Cursor | None
     transactions: Cursor | None
@@ -260,6 +262,8 @@ class _Hanging:
         if self.orders is not None:
             books.orders.update(self.orders.rows())
         books.lines.update((line.number, line) for line in (line_of(*row) for row in self.lines or ()))
+        for number, trouble in self.ledger or ():
+            books.bank_ledger = BankLedger(number=number, trouble=trouble)
         books.executed_keys = frozenset(key for (key,) in self.executed or ())
         books.holds.update((hold.id, hold) for hold in map(hold_of, self.holds or ()))
         books.transactions.update((one.id, one) for one in map(transaction_of, self.transactions or ()))
@@ -280,6 +284,7 @@ def _read_hanging(tx: Tx, needs: Sequence[Needs]) -> _Hanging:
         openings=tx.execute(OPENINGS, {"wallets": texts(openings), "most": len(needs) + 1}) if openings else None,
         orders=read_orders(tx.execute, orders) if orders else None,
         lines=tx.execute(LINES, [lines]) if lines else None,
+        ledger=tx.execute(FOLLOWED) if any(need.bank_ledger for need in needs) else None,
         executed=tx.execute(EXECUTED, [texts(keys)]) if keys else None,
         holds=tx.execute(HOLDS, [holds]) if holds else None,
         transactions=tx.execute(TRANSACTIONS, [transactions]) if transactions else None,
@@ -311,6 +316,7 @@ def store(tx: Tx, books: Books) -> None:
             *store_holds(tx, books),
             *store_rules(tx, books),
             *store_lines(tx, books),
+            *store_ledger(tx, books),
         ]
         store_totals(tx, books)
         if written.records:

@@ -6,11 +6,11 @@ from typing import cast
 from sqlalchemy import Connection, select, text
 
 from wallet_core.domain.attention import AttentionItem, AttentionKind
-from wallet_core.domain.bank import UNREADABLE, BankLine, LedgerPromise, line_name
+from wallet_core.domain.bank import UNREADABLE, BankLedger, BankLine, LedgerPromise, ledger_name, line_name
 from wallet_core.domain.errors import ResourceNotFound
 from wallet_core.domain.lists import Page
 from wallet_core.domain.money import Money
-from wallet_core.storage.bank_lines import LINES, line_of
+from wallet_core.storage.bank_lines import LEDGER, LINES, line_of
 from wallet_core.storage.reading import Reader
 from wallet_core.storage.tables import bank_following
 
@@ -80,13 +80,12 @@ FROM (
             SELECT FROM scheduled_deposits WHERE id = lines.order_id AND state IN ('PROCESSING', 'IN_DOUBT')
         )
     UNION ALL
-    SELECT 'NOT_FOLLOWED', 'bankLines/' || coalesce((SELECT max(number) FROM bank_lines), 0), trouble, 0, '', '', '',
-        since
+    SELECT 'NOT_FOLLOWED', 'bankLedgers/' || ledger, trouble, 0, '', '', '', since
     FROM bank_following
     WHERE trouble <> '' AND (trouble <> :unreadable OR since < now() - :old)
     UNION ALL
-    SELECT 'NOT_FOLLOWED', 'bankLines/' || coalesce((SELECT max(number) FROM bank_lines), 0),
-        'it has not been read to its end for long', 0, '', '', '', coalesce(read_to_end_at, since)
+    SELECT 'NOT_FOLLOWED', 'bankLedgers/' || ledger, 'it has not been read to its end for long', 0, '', '', '',
+        coalesce(read_to_end_at, since)
     FROM bank_following
     WHERE :keeps_ledger AND trouble = '' AND coalesce(read_to_end_at, since) < now() - :old
 ) AS items
@@ -137,3 +136,11 @@ class AttentionReads(Reader):
         if not rows:
             raise ResourceNotFound(line_name(number))
         return line_of(*rows[0])
+
+    def bank_ledger(self, number: int) -> BankLedger:
+        """Return a ledger of the bank that must have been followed."""
+        rows = self.read(lambda tx: tx.exec_driver_sql(LEDGER, (number,)).all())
+        if not rows:
+            raise ResourceNotFound(ledger_name(number))
+        ((_, reason, accepted_by, time),) = rows
+        return BankLedger(number=number, reason=reason, accepted_by=accepted_by, time=time)

@@ -192,6 +192,16 @@ bank_lines = Table(
     Column("why", Text, nullable=False),
     Column("resolution", Text, nullable=False),
     Column("resolved_by", Text, nullable=False),
+    Column("ledger", Integer, nullable=False),
+)
+
+bank_ledgers = Table(
+    "bank_ledgers",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("reason", Text, nullable=False),
+    Column("accepted_by", Text, nullable=False),
+    Column("time", _TIME, nullable=False),
 )
 
 bank_following = Table(
@@ -200,6 +210,8 @@ bank_following = Table(
     Column("trouble", Text, nullable=False),
     Column("since", _TIME, nullable=False),
     Column("read_to_end_at", _TIME),
+    Column("ledger", Integer, nullable=False),
+    Column("base", BigInteger, nullable=False),
 )
 
 resolutions = Table(

@@ -417,6 +417,14 @@ _CHECKS = {
         WHERE first <> 0 OR last <> items - 1
         """,
     ),
+    "bank_ledgers": (
+        "the bank's ledger that is followed is the last that was accepted, and its lines come after all others",
+        """
+        SELECT (SELECT count(*) FROM bank_following WHERE ledger <> (SELECT max(number) FROM bank_ledgers))
+            + (SELECT count(*) FROM bank_lines, bank_following AS f WHERE (bank_lines.ledger = f.ledger)
+                IS DISTINCT FROM (bank_lines.number > f.base))
+        """,
+    ),
     "requests": (
         "every request that was answered with something that was made has it",
         """
@@ -433,6 +441,7 @@ _CHECKS = {
             WHEN 'scheduledDeposits'
                 THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE scheduled_deposits.id = answered.id::uuid)
             WHEN 'bankLines' THEN NOT EXISTS (SELECT FROM bank_lines WHERE number = answered.id::bigint)
+            WHEN 'bankLedgers' THEN NOT EXISTS (SELECT FROM bank_ledgers WHERE number = answered.id::integer)
             WHEN 'holds' THEN NOT EXISTS (SELECT FROM holds WHERE holds.id = answered.id::uuid)
             WHEN 'commissionRules'
                 THEN NOT EXISTS (SELECT FROM commission_rules WHERE commission_rules.id = answered.id::uuid)

@@ -52,19 +52,20 @@ def _read_on(app: App) -> bool:
     """Read one page and keep its lines; say whether there is more."""
     if not app.may_call_bank():
         return False
-    last = app.bank_lines.last()
+    place = app.bank_lines.place()
+    last = place.last
     # The last line is read once more: it must still be there, or this is not the ledger that was read.
     page = app.bank.ledger(after=last.number - 1 if last else 0, limit=app.payouts.follow_up_page + 1)
     trouble = _trouble(last, page)
-    app.bank_lines.note(trouble)
+    app.bank_lines.note(place, trouble)
     if trouble or page is None:
         _log.warning("the bank's ledger cannot be followed", why=trouble)
         return False
     if fresh := page.lines[1:] if last else page.lines:
-        app.bank_lines.keep(fresh)
+        app.bank_lines.keep(place, fresh)
     more = bool(fresh) and fresh[-1].number < page.last
     if not more:
-        app.bank_lines.note_read_to_end()
+        app.bank_lines.note_read_to_end(place)
     return more
 
 
@@ -75,14 +76,14 @@ def _trouble(last: BankLine | None, page: LedgerPage | None) -> str:
     if last is None:
         return "" if page.lines or not page.last else "it says that it has lines, and shows none"
     first = page.lines[0] if page.lines else None
-    if first is None or (first.number, first.kind, first.key, first.amount) != (
-        last.number,
-        last.kind,
-        last.key,
-        last.amount,
-    ):
+    if first is None or _said(first) != _said(last):
         return f"line {last.number} is no longer what it was when it was read: has the bank begun another ledger?"
     return "" if len(page.lines) > 1 or page.last == last.number else "it says that it has more lines, and shows none"
+
+
+def _said(line: BankLine) -> tuple[object, ...]:
+    """Return what the bank says in a line: it never says it otherwise."""
+    return line.number, line.kind, line.key, line.amount, line.reference
 
 
 def _book_return(app: App, verdict: Verdict) -> str:

@@ -5,8 +5,8 @@ from wallet.v1.money_pb2 import Money as MoneyPb
 from wallet.v1.schedule_service_pb2 import ResolutionKind as ResolutionKindPb
 
 from wallet_core.domain.attention import AttentionItem
-from wallet_core.domain.bank import BankLine
-from wallet_core.domain.follow_up import ResolveDiscrepancy
+from wallet_core.domain.bank import BankLedger, BankLine
+from wallet_core.domain.follow_up import AcceptBankLedger, ResolveDiscrepancy
 from wallet_core.domain.order import ResolutionKind
 from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.usecases.app import new_id
@@ -51,6 +51,26 @@ def resolve_discrepancy_command(request: pb.ResolveDiscrepancyRequest, caller: P
         validate_only=request.validate_only,
         line=int(request.name.rpartition("/")[2]),
         reason=request.reason,
+    )
+
+
+def accept_ledger_command(request: pb.AcceptBankLedgerRequest, caller: Principal) -> AcceptBankLedger:
+    """Return what ``AcceptBankLedger`` asks."""
+    return AcceptBankLedger(
+        request=request_of(request.request_id, caller),
+        validate_only=request.validate_only,
+        ledger=int(request.name.rpartition("/")[2]),
+        reason=request.reason,
+    )
+
+
+def ledger_message(ledger: BankLedger) -> pb.BankLedger:
+    """Show a ledger of the bank."""
+    return pb.BankLedger(
+        name=ledger.name,
+        reason=ledger.reason,
+        accepted_by=ledger.accepted_by,
+        accept_time=optional_time(ledger.time),
     )
 
 

@@ -5,7 +5,7 @@ from wallet.v1 import operations_service_pb2 as pb
 from wallet.v1.operations_service_pb2_grpc import OperationsServiceServicer
 
 from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
-from wallet_core.usecases.resolve import resolve_discrepancy
+from wallet_core.usecases.resolve import accept_bank_ledger, resolve_discrepancy
 from wallet_grpc.access import principal_of
 from wallet_grpc.convert import operations as convert
 from wallet_grpc.convert.schedules import deposit_message, withdrawal_message
@@ -67,3 +67,11 @@ class OperationsServicer(OperationsServiceServicer):
         command = convert.resolve_discrepancy_command(request, principal_of(context))
         resolved = resolve_discrepancy(self._app, command, self._deadline(context))
         return pb.ResolveDiscrepancyResponse(line=convert.line_message(resolved.line), replayed=resolved.replayed)
+
+    def AcceptBankLedger(
+        self, request: pb.AcceptBankLedgerRequest, context: grpc.ServicerContext
+    ) -> pb.AcceptBankLedgerResponse:
+        """Accept another ledger of the bank."""
+        command = convert.accept_ledger_command(request, principal_of(context))
+        accepted = accept_bank_ledger(self._app, command, self._deadline(context))
+        return pb.AcceptBankLedgerResponse(ledger=convert.ledger_message(accepted.ledger), replayed=accepted.replayed)

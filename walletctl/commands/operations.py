@@ -1,4 +1,4 @@
-"""The commands by which an operator settles what the service cannot: ``attention``, ``discrepancy``, ``… resolve``."""
+"""The commands by which an operator settles what the service cannot."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -11,10 +11,13 @@ from walletctl.commands.withdrawals import Withdrawal, withdrawals
 from walletctl.context import Context, explained
 from walletctl.options import Json, RequestId, ValidateOnly
 from walletctl.output import show, show_one
-from walletctl.tables import ATTENTION, BANK_LINES, SCHEDULED_DEPOSITS, WITHDRAWALS
+from walletctl.tables import ATTENTION, BANK_LEDGERS, BANK_LINES, SCHEDULED_DEPOSITS, WITHDRAWALS
 from walletctl.typed import resource, wallet_name
 
 discrepancies = typer.Typer(no_args_is_help=True, help="Close what the bank's ledger says and ours does not.")
+
+
+bank_ledgers = typer.Typer(no_args_is_help=True, help="Accept another ledger of the bank.")
 
 
 class Found(StrEnum):
@@ -122,3 +125,22 @@ def resolve_discrepancy(
             resource("bankLines", line), reason=reason, validate_only=validate_only, request_id=request_id
         )
         show_one(BANK_LINES, as_dict(resolved.line), as_json=json)
+
+
+@bank_ledgers.command("accept")
+def accept_bank_ledger(
+    context: typer.Context,
+    ledger: Annotated[str, typer.Argument(help="The one that was followed, as `walletctl attention` shows it.")],
+    reason: Reason,
+    request_id: RequestId = None,
+    *,
+    validate_only: ValidateOnly = False,
+    json: Json = False,
+) -> None:
+    """Follow the ledger that the bank shows in place of the one that was followed, from its beginning."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        accepted = client.accept_bank_ledger(
+            resource("bankLedgers", ledger), reason=reason, validate_only=validate_only, request_id=request_id
+        )
+        show_one(BANK_LEDGERS, as_dict(accepted.ledger), as_json=json)

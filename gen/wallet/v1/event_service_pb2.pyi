@@ -102,6 +102,8 @@ class Event(message.Message):
         """An operator has dealt with a line of the bank's ledger that did not meet
         the books.
         """
+        TYPE_BANK_LEDGER_ACCEPTED: Event._Type.ValueType  # 31
+        """An operator has accepted another ledger of the bank."""
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper):
         """What can happen. There may be more in time: pass over what is not known."""
@@ -174,6 +176,8 @@ class Event(message.Message):
     """An operator has dealt with a line of the bank's ledger that did not meet
     the books.
     """
+    TYPE_BANK_LEDGER_ACCEPTED: Event.Type.ValueType  # 31
+    """An operator has accepted another ledger of the bank."""
 
     NUMBER_FIELD_NUMBER: builtins.int
     TYPE_FIELD_NUMBER: builtins.int

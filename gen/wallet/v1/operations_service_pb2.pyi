@@ -57,7 +57,8 @@ class AttentionItem(message.Message):
         """
         KIND_NOT_FOLLOWED: AttentionItem._Kind.ValueType  # 5
         """The bank's ledger cannot be followed: for long, or because it is not the
-        one that was read before. The resource is the last line that was read.
+        one that was read before. Ask the bank; if it has begun another one, accept
+        that with `AcceptBankLedger`.
         """
         KIND_MISSING_AT_BANK: AttentionItem._Kind.ValueType  # 6
         """It has succeeded, as the bank or an operator said, and the bank's ledger,
@@ -92,7 +93,8 @@ class AttentionItem(message.Message):
     """
     KIND_NOT_FOLLOWED: AttentionItem.Kind.ValueType  # 5
     """The bank's ledger cannot be followed: for long, or because it is not the
-    one that was read before. The resource is the last line that was read.
+    one that was read before. Ask the bank; if it has begun another one, accept
+    that with `AcceptBankLedger`.
     """
     KIND_MISSING_AT_BANK: AttentionItem.Kind.ValueType  # 6
     """It has succeeded, as the bank or an operator said, and the bank's ledger,
@@ -112,8 +114,8 @@ class AttentionItem(message.Message):
     """Why it is listed."""
     resource_name: builtins.str
     """What it is about: `withdrawals/{withdrawal}`,
-    `scheduledDeposits/{scheduled_deposit}` or `bankLines/{number}`, a line of
-    the bank's own ledger (0 where none was ever read).
+    `scheduledDeposits/{scheduled_deposit}`, `bankLines/{number}`, a line of the
+    bank's own ledger, or `bankLedgers/{number}`, that ledger.
     """
     why: builtins.str
     """What is wrong, in words for a person."""
@@ -164,7 +166,9 @@ class BankLine(message.Message):
     RESOLVED_BY_FIELD_NUMBER: builtins.int
     READ_TIME_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The resource name, `bankLines/{number}`."""
+    """The resource name, `bankLines/{number}`: as the bank counts, and numbered on
+    from the ledger before where another one was accepted.
+    """
     kind: builtins.str
     """What the bank wrote: `EXECUTION`, `COLLECTION`, `RETURN` or `OTHER`."""
     bank_key: builtins.str
@@ -479,5 +483,99 @@ class ResolveDiscrepancyResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["line", b"line"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["line", b"line", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BankLedger(message.Message):
+    """A ledger of the bank that is or was followed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    ACCEPTED_BY_FIELD_NUMBER: builtins.int
+    ACCEPT_TIME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The resource name, `bankLedgers/{number}`, counted from 1."""
+    reason: builtins.str
+    """Why it was accepted, in the operator's words."""
+    accepted_by: builtins.str
+    """Who accepted it: the calling system."""
+    @builtins.property
+    def accept_time(self) -> timestamp_pb2.Timestamp:
+        """When, by the database's clock."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        reason: builtins.str = ...,
+        accepted_by: builtins.str = ...,
+        accept_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["accept_time", b"accept_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["accept_time", b"accept_time", "accepted_by", b"accepted_by", "name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AcceptBankLedgerRequest(message.Message):
+    """Accepts another ledger of the bank."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The ledger that was followed, `bankLedgers/{number}`, as `ListAttention`
+    names it.
+    """
+    reason: builtins.str
+    """Why, for those who come after; up to 1024 characters."""
+    request_id: builtins.str
+    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    validate_only: builtins.bool
+    """Check everything and answer as the real call would, but store nothing."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        reason: builtins.str = ...,
+        request_id: builtins.str = ...,
+        validate_only: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AcceptBankLedgerResponse(message.Message):
+    """The ledger that was accepted."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LEDGER_FIELD_NUMBER: builtins.int
+    REPLAYED_FIELD_NUMBER: builtins.int
+    replayed: builtins.bool
+    """Whether an earlier call with this `request_id` had accepted it."""
+    @builtins.property
+    def ledger(self) -> BankLedger:
+        """The ledger that is followed from now on."""
+
+    def __init__(
+        self,
+        *,
+        ledger: BankLedger | None = ...,
+        replayed: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["ledger", b"ledger"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["ledger", b"ledger", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -64,6 +64,11 @@ class OperationsServiceStub:
                 request_serializer=wallet_dot_v1_dot_operations__service__pb2.ResolveDiscrepancyRequest.SerializeToString,
                 response_deserializer=wallet_dot_v1_dot_operations__service__pb2.ResolveDiscrepancyResponse.FromString,
                 _registered_method=True)
+        self.AcceptBankLedger = channel.unary_unary(
+                '/wallet.v1.OperationsService/AcceptBankLedger',
+                request_serializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerResponse.FromString,
+                _registered_method=True)
 
 
 class OperationsServiceServicer:
@@ -149,6 +154,23 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AcceptBankLedger(self, request, context):
+        """Accepts the ledger that the bank shows in place of the one that was
+        followed: it is read from its beginning, and what it tells again counts once.
+        Until then nothing is sent again because the bank does not know it, and a
+        scheduler that starts pays nothing. What the bank had said that it did holds.
+
+        A repeat with the same `request_id` returns the ledger that was accepted,
+        marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+        `STATE_TRANSITION_FORBIDDEN` (the bank shows no other ledger, or another one
+        was accepted before).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperationsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -171,6 +193,11 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     servicer.ResolveDiscrepancy,
                     request_deserializer=wallet_dot_v1_dot_operations__service__pb2.ResolveDiscrepancyRequest.FromString,
                     response_serializer=wallet_dot_v1_dot_operations__service__pb2.ResolveDiscrepancyResponse.SerializeToString,
+            ),
+            'AcceptBankLedger': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptBankLedger,
+                    request_deserializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -291,6 +318,33 @@ class OperationsService:
             '/wallet.v1.OperationsService/ResolveDiscrepancy',
             wallet_dot_v1_dot_operations__service__pb2.ResolveDiscrepancyRequest.SerializeToString,
             wallet_dot_v1_dot_operations__service__pb2.ResolveDiscrepancyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptBankLedger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.OperationsService/AcceptBankLedger',
+            wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerRequest.SerializeToString,
+            wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerResponse.FromString,
             options,
             channel_credentials,
             insecure,

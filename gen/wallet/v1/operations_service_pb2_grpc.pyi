@@ -97,6 +97,19 @@ class OperationsServiceStub:
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no discrepancy, or no longer open).
     """
+    AcceptBankLedger: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.AcceptBankLedgerRequest, _operations_service_pb2.AcceptBankLedgerResponse]
+    """Accepts the ledger that the bank shows in place of the one that was
+    followed: it is read from its beginning, and what it tells again counts once.
+    Until then nothing is sent again because the bank does not know it, and a
+    scheduler that starts pays nothing. What the bank had said that it did holds.
+
+    A repeat with the same `request_id` returns the ledger that was accepted,
+    marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+    `STATE_TRANSITION_FORBIDDEN` (the bank shows no other ledger, or another one
+    was accepted before).
+    """
 
 @_typing.type_check_only
 class OperationsServiceAsyncStub(OperationsServiceStub):
@@ -166,6 +179,19 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no discrepancy, or no longer open).
+    """
+    AcceptBankLedger: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.AcceptBankLedgerRequest, _operations_service_pb2.AcceptBankLedgerResponse]  # type: ignore[assignment]
+    """Accepts the ledger that the bank shows in place of the one that was
+    followed: it is read from its beginning, and what it tells again counts once.
+    Until then nothing is sent again because the bank does not know it, and a
+    scheduler that starts pays nothing. What the bank had said that it did holds.
+
+    A repeat with the same `request_id` returns the ledger that was accepted,
+    marked `replayed`; a refusal is repeated likewise.
+
+    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+    `STATE_TRANSITION_FORBIDDEN` (the bank shows no other ledger, or another one
+    was accepted before).
     """
 
 class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -257,6 +283,25 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `STATE_TRANSITION_FORBIDDEN` (no discrepancy, or no longer open).
+        """
+
+    @_abc_1.abstractmethod
+    def AcceptBankLedger(
+        self,
+        request: _operations_service_pb2.AcceptBankLedgerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.AcceptBankLedgerResponse, _abc.Awaitable[_operations_service_pb2.AcceptBankLedgerResponse]]:
+        """Accepts the ledger that the bank shows in place of the one that was
+        followed: it is read from its beginning, and what it tells again counts once.
+        Until then nothing is sent again because the bank does not know it, and a
+        scheduler that starts pays nothing. What the bank had said that it did holds.
+
+        A repeat with the same `request_id` returns the ledger that was accepted,
+        marked `replayed`; a refusal is repeated likewise.
+
+        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
+        `STATE_TRANSITION_FORBIDDEN` (the bank shows no other ledger, or another one
+        was accepted before).
         """
 
 def add_OperationsServiceServicer_to_server(servicer: OperationsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

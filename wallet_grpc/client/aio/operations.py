@@ -90,3 +90,14 @@ class OperationsCalls(Calls):
                 name=name, reason=reason, validate_only=validate_only, request_id=request_id or new_request_id()
             ),
         )
+
+    async def accept_bank_ledger(
+        self, name: str, *, reason: str, validate_only: bool = False, request_id: str | None = None
+    ) -> pb.AcceptBankLedgerResponse:
+        """Accept the ledger that the bank shows in place of the one called *name*."""
+        return await self._change(
+            self._operations.AcceptBankLedger,
+            pb.AcceptBankLedgerRequest(
+                name=name, reason=reason, validate_only=validate_only, request_id=request_id or new_request_id()
+            ),
+        )
