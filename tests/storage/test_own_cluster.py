@@ -12,10 +12,12 @@ import pytest
 
 from tests.conftest import FAST
 from tests.support.books import balance_of, open_wallet
-from tests.support.commands import a_deposit
+from tests.support.commands import a_deposit, a_transfer
 from tests.support.database import Cluster, Database
+from tests.support.together import over_and_over
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.money import Money
+from wallet_core.domain.transfer import Transfer
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import read_settings
 from wallet_grpc.client import WalletClient
@@ -73,6 +75,50 @@ def test_a_dump_restored_into_another_cluster_serves_once_it_is_migrated(
         open_wallet(app, "bob", 5)
     assert [check.name for check in verify(settings) if check.broken] == []
     del cluster
+
+
+def test_a_base_backup_taken_while_money_moves_replays_what_it_holds_and_makes_the_rest(
+    postgres: LocalPostgres, tmp_path: Path
+) -> None:
+    """It ends at one place in the order of commits. All that was asked is asked again of it: none is made twice."""
+
+    url = postgres.start()
+    settings = read_settings(**dict(FAST, database_url=url))
+    migrate(settings)
+    root = tmp_path / "restored"
+    data = root / postgres.data.relative_to(tmp_path)
+    data.parent.mkdir(parents=True)
+    asked: list[Transfer] = []
+    with open_app(settings, name="before") as app:
+        alice, bob = open_wallet(app, "alice", 1_000_000), open_wallet(app, "bob")
+
+        def transfer_one() -> None:
+            command = a_transfer(alice, bob, Money("USD", 1))
+            app.ledger.post(command)
+            asked.append(command)
+
+        transfer_one()
+        program = postgres.binaries.bindir / "pg_basebackup"
+        with over_and_over(transfer_one):
+            begun = len(asked)
+            options = ["--dbname", url, "--pgdata", str(data), "--checkpoint", "fast", "--no-sync"]
+            subprocess.run([program, *options], capture_output=True, check=True)
+            ended = len(asked)
+        transfer_one()
+    assert ended > begun, "no money moved during the backup: the test shows nothing"
+
+    with LocalPostgres(root, settings={"fsync": "off"}) as second:
+        restored = read_settings(**dict(FAST, database_url=second.start()))
+        migrate(restored)
+        assert [check.name for check in verify(restored) if check.broken] == []
+        with open_app(restored, name="after") as app:
+            held = balance_of(app, bob)
+            replayed = [app.ledger.post(command).replayed for command in asked]
+            assert balance_of(app, bob) == len(asked)
+        assert [check.name for check in verify(restored) if check.broken] == []
+    # One caller asked for one after the other, so the first of them are in the backup, the last ones are not.
+    assert replayed == [True] * held + [False] * (len(asked) - held)
+    assert begun < held < len(asked)
 
 
 def test_database_that_hangs_is_not_serving_until_it_answers_again(postgres: LocalPostgres) -> None:
