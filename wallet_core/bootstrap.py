@@ -36,8 +36,10 @@ from wallet_core.storage.engine import (
     Limits,
     Use,
     open_engine,
+    parse_url,
 )
 from wallet_core.storage.journal import Journal
+from wallet_core.storage.logins import excess_of_login
 from wallet_core.storage.pace import Pace
 from wallet_core.storage.reads import Reads
 from wallet_core.storage.verify import Check
@@ -51,7 +53,8 @@ __all__ = ["Check", "migrate", "open_app", "verify"]
 def open_app(settings: Settings, *, name: str, stopping: threading.Event | None = None) -> Iterator[App]:
     """Wire the core of a process called *name*, wait for its database, and close everything at the end.
 
-    Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes.
+    Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes, and
+    ``SettingsError`` in a production whose login may do more than serve.
     """
     # Money and health have a pool of their own, which no flood of reads and no crowd of claims can empty.
     ledger_pool = settings.ledger_pool_size if settings.group_commit else settings.pool_size
@@ -62,6 +65,8 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
     ):
         unhurried = Reads(posting)
         _wait_for_database(unhurried.ping, settings, stopping or threading.Event())
+        if settings.mode == "production":
+            _require_login_that_only_serves(posting)
         ledger = Ledger(
             posting,
             batch_max=settings.batch_max,
@@ -95,13 +100,23 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
             ledger.close()
 
 
-def migrate(settings: Settings) -> None:
-    """Bring the database to the newest shape, as its owner; wait for it if it is still starting."""
+def migrate(settings: Settings, *, owner_url: str | None = None) -> None:
+    """Bring the database to the newest shape, as its owner; wait for it if it is still starting.
+
+    The owner is the login of *owner_url*; that of the settings is then made, and let serve, unless it is there. Without
+    *owner_url* the settings' login is the owner.
+    """
     from wallet_core.storage import migrate as migrations  # noqa: PLC0415  # slow to load, and nobody else's business
 
-    with _engine(settings, name="wallet-migrate", role=None) as engine:
+    serving = None
+    if owner_url is not None and settings.database_url is not None:
+        try:
+            serving = parse_url(settings.database_url.get_secret_value())
+        except ValueError as error:
+            raise SettingsError(f"WALLET_DATABASE_URL {error}") from None
+    with _engine(settings, name="wallet-migrate", role=None, owner_url=owner_url) as engine:
         _wait_for_database(Reads(engine).ping, settings, threading.Event())
-        migrations.migrate(engine)
+        migrations.migrate(engine, serving=serving)
 
 
 def verify(settings: Settings) -> list[Check]:
@@ -121,12 +136,13 @@ class _Documents:
 
 
 @contextmanager
-def _engine(
+def _engine(  # noqa: PLR0913  # all but the first by name
     settings: Settings,
     *,
     name: str,
     pool_size: int = 1,
     role: str | None = SERVICE_ROLE,
+    owner_url: str | None = None,
     use: Use = ANYTHING,
 ) -> Iterator[Engine]:
     limits = Limits(
@@ -137,10 +153,12 @@ def _engine(
         statement_timeout_s=settings.statement_timeout_s,
         idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
     )
+    variable = "WALLET_DATABASE_URL" if owner_url is None else "WALLET_DATABASE_OWNER_URL"
+    url = settings.required_database_url() if owner_url is None else owner_url
     try:
-        engine = open_engine(settings.required_database_url(), limits, name=name, role=role, use=use)
+        engine = open_engine(url, limits, name=name, role=role, use=use)
     except ValueError as error:
-        raise SettingsError(f"WALLET_DATABASE_URL {error}") from None
+        raise SettingsError(f"{variable} {error}") from None
     try:
         yield engine
     finally:
@@ -157,6 +175,16 @@ def _wait_for_database(ping: Callable[[], None], settings: Settings, stopping: t
     ):
         with attempt:
             ping()
+
+
+def _require_login_that_only_serves(engine: Engine) -> None:
+    excess = excess_of_login(engine)
+    if excess is not None:
+        raise SettingsError(
+            f"WALLET_MODE is production, but {excess}: serve by a login that owns nothing and is a member of "
+            f"{SERVICE_ROLE} alone (CREATE ROLE wallet_app LOGIN PASSWORD '…' IN ROLE {SERVICE_ROLE}), and leave the "
+            "owner's to `walletctl migrate` (WALLET_DATABASE_OWNER_URL)"
+        )
 
 
 def _settles_after(settings: Settings) -> timedelta:

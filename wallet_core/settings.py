@@ -48,11 +48,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="WALLET_", frozen=True, extra="forbid")
 
     mode: Literal["development", "production"] = Field(
-        "development", description="production: the server starts only with TLS, keys of an issuer, and named callers"
+        "development",
+        description="production: the server starts only with TLS, keys of an issuer, and named callers; server "
+        "and scheduler only by a database login that owns nothing",
     )
 
     # The database.
     database_url: SecretStr | None = Field(None, description="postgresql://… ; the role wallet_service is taken on")
+    database_owner_url: SecretStr | None = Field(
+        None, description="the same database by its owner's login, for `walletctl migrate` alone; none: database_url"
+    )
     pool_size: PositiveInt = Field(12, description="connections for reads; without group commit for all calls")
     ledger_pool_size: PositiveInt = Field(4, description="connections of its own for money and health")
     claims_pool_size: PositiveInt = Field(4, description="connections of a scheduler for claims")

@@ -54,14 +54,14 @@ class Context:
             yield client
 
     def settings(self) -> Settings:
-        """Return settings with a database: the environment's, or the one that runs here."""
+        """Return settings with a database: the environment's, or the one that runs here; never a mixture."""
         settings = read_settings()
-        if settings.database_url is not None:
+        if settings.database_url is not None or settings.database_owner_url is not None:
             return settings
         running = find_running(self.state)
         if running is None:
             raise Trouble("no database: set WALLET_DATABASE_URL, or run `make up`, which brings its own")
-        return read_settings(database_url=running.database_url)
+        return read_settings(database_url=running.database_url, database_owner_url=running.database_owner_url)
 
 
 @contextmanager

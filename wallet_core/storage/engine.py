@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any, cast
 
 import psycopg
+from sqlalchemy import URL, create_engine, event, make_url
 from sqlalchemy import Engine as Engine  # noqa: PLC0414  # handed around by rooms that speak no SQL
-from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -74,14 +74,9 @@ def open_engine(
 ) -> Engine:
     """Return an engine whose connections act as *role* whatever login the URL names; None stays the login.
 
-    Raises ValueError where *url* is no URL of a PostgreSQL; its text does not repeat the URL, which holds a password.
+    Raises ValueError as ``parse_url`` does.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        parsed = None
-    if parsed is None or parsed.get_backend_name() not in {"postgresql", "postgres"}:
-        raise ValueError("is not a PostgreSQL URL: write it like postgresql://user:password@host/database")
+    parsed = parse_url(url)
     parameters = {
         # Never inherited from a server's or a login's defaults: the ledger is right under READ COMMITTED.
         "default_transaction_isolation": r"read\ committed",
@@ -118,6 +113,20 @@ def open_engine(
     event.listen(engine, "connect", _connected)
     event.listen(engine, "checkout", partial(_look_at, weakref.ref(engine)))
     return engine
+
+
+def parse_url(url: str) -> URL:
+    """Return the parts of a PostgreSQL's URL.
+
+    Raises ValueError where it is none; the text does not repeat the URL, which holds a password.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ValueError("is not a PostgreSQL URL: write it like postgresql://user:password@host/database")
+    return parsed
 
 
 # When an engine's server was last seen to be gone. What was connected before is not used again: each connection is

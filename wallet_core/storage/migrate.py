@@ -1,35 +1,41 @@
 """Bring a database to the newest shape."""
 
 from pathlib import Path
+from typing import cast
 
+import psycopg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, text
+from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from wallet_core.domain.errors import DatabaseUnavailable
+from wallet_core.storage.engine import Tx
 from wallet_core.storage.grants import ROLE_AND_GRANTS
+from wallet_core.storage.logins import make_login
 
 # One migration at a time per database, whoever starts it.
 _MIGRATION_LOCK = 7_236_114_901
 
 
-def migrate(engine: Engine) -> None:
-    """Apply what is missing, and make the service's role and its grants; a repeat changes nothing.
+def migrate(engine: Engine, *, serving: URL | None = None) -> None:
+    """Apply what is missing, make the service's role and its grants, and let the login of *serving* serve.
 
-    *engine* must act as the database's owner.
+    *engine* must act as the database's owner. A repeat changes nothing.
 
     Raises ``DatabaseUnavailable``, caused by what the database objected to.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     try:
-        _migrate(engine, config)
+        _migrate(engine, config, serving)
     except DBAPIError as error:
         raise DatabaseUnavailable from error.orig
+    except psycopg.Error as error:
+        raise DatabaseUnavailable from error
 
 
-def _migrate(engine: Engine, config: Config) -> None:
+def _migrate(engine: Engine, config: Config, serving: URL | None) -> None:
     with engine.begin() as connection:
         # The service's limits are for calls, not for this: another migration, or a long one, is waited for.
         connection.execute(text("SET LOCAL lock_timeout = 0"))
@@ -39,3 +45,5 @@ def _migrate(engine: Engine, config: Config) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.execute(text(ROLE_AND_GRANTS))
+        if serving is not None and serving.username is not None and serving.username != engine.url.username:
+            make_login(cast("Tx", connection.connection.driver_connection), serving.username, serving.password)

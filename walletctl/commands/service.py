@@ -79,12 +79,14 @@ def demo(context: typer.Context) -> None:
 
 
 def migrate(context: typer.Context) -> None:
-    """Bring the database to the newest shape."""
+    """Bring the database to the newest shape, as the login of WALLET_DATABASE_OWNER_URL where that is set."""
     app: Context = context.obj
     with explained():
         from wallet_core import bootstrap  # noqa: PLC0415  # most commands need no core, and should not wait for it
 
-        bootstrap.migrate(app.settings())
+        settings = app.settings()
+        owner = settings.database_owner_url
+        bootstrap.migrate(settings, owner_url=owner.get_secret_value() if owner is not None else None)
         out.print("the database is up to date")
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from wallet_core.settings import read_settings
 from walletctl.local.child import spawn
@@ -22,6 +23,9 @@ from walletctl.local.cluster import log_tail
 from walletctl.local.errors import StartFailed
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
+
+# The login that serves; the cluster's own migrates and owns.
+_SERVING_LOGIN = "wallet_app"
 
 _READY_S = 30.0
 _STOP_S = 20.0
@@ -34,6 +38,7 @@ class Running:
     target: str
     bank_url: str
     database_url: str
+    database_owner_url: str
     pids: dict[str, int]
 
 
@@ -82,12 +87,14 @@ def local_service(
     with ExitStack() as stack:
         tell("starting PostgreSQL")
         postgres = LocalPostgres(state)
-        database_url = postgres.start()
+        owner_url = postgres.start()
         stack.callback(postgres.stop)
         tell("migrating the database")
         from wallet_core.bootstrap import migrate  # noqa: PLC0415  # most commands need no core, and should not wait
 
-        migrate(read_settings(database_url=database_url))
+        # On its socket nobody is asked for a password.
+        database_url = urlunsplit(urlsplit(owner_url)._replace(netloc=f"{_SERVING_LOGIN}@"))
+        migrate(read_settings(database_url=database_url), owner_url=owner_url)
         logs = state / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -121,6 +128,7 @@ def local_service(
             target=f"127.0.0.1:{port}",
             bank_url=bank_url,
             database_url=database_url,
+            database_owner_url=owner_url,
             pids={"postgres": postgres.pid} | {name: process.pid for name, process in processes.items()},
         )
         stack.enter_context(_announced(state, running))
