@@ -17,7 +17,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from wallet_core.domain.bank import LedgerPromise
+from wallet_core.domain.attention import AttentionPolicy
 from wallet_core.domain.errors import DatabaseUnavailable
 from wallet_core.domain.order import PaymentPolicy
 from wallet_core.domain.receipt import Language, Receipt
@@ -86,7 +86,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
                 journal=Journal(posting),
                 may_call_bank=partial(pace.take_one, claiming),
                 ping=unhurried.ping,
-                bank_ledger_read_time=unhurried.bank_ledger_read_time,
+                vitals=unhurried.vitals,
                 bank=HttpBank(
                     url=settings.bank_url,
                     deadline_s=settings.bank_call_deadline_s,
@@ -94,6 +94,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
                 ),
                 documents=_Documents(),
                 payouts=_payouts(settings),
+                attention=_attention(settings),
                 jitter=random.random,
             )
         finally:
@@ -209,6 +210,14 @@ def _payouts(settings: Settings) -> PayoutSettings:
         parallelism=settings.payout_parallelism,
         send_window_s=settings.payout_send_window_s,
         resends=settings.bank_idempotent,
-        ledger=LedgerPromise(is_kept=settings.bank_keeps_ledger, line_due=timedelta(seconds=settings.bank_line_due_s)),
         follow_up_page=settings.bank_ledger_page,
+    )
+
+
+def _attention(settings: Settings) -> AttentionPolicy:
+    return AttentionPolicy(
+        after=timedelta(seconds=settings.payout_attention_after_s),
+        bank_keeps_ledger=settings.bank_keeps_ledger,
+        bank_line_due=timedelta(seconds=settings.bank_line_due_s),
+        clock_behind_max=timedelta(seconds=settings.clock_behind_max_s),
     )

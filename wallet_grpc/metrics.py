@@ -13,6 +13,7 @@ from multiprocessing import current_process
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from wallet_core.domain.attention import Vitals
 from wallet_grpc.listening import CannotListen
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own; it looks there when it is imported
@@ -36,9 +37,14 @@ _SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 WAITING = Gauge("wallet_calls_waiting", "Calls that wait for a thread.", multiprocess_mode="livesum")
-BANK_LEDGER_READ = Gauge(
+_BANK_LEDGER_READ = Gauge(
     "wallet_bank_ledger_read_timestamp_seconds",
     "When the bank's ledger was last read to its end, Unix time; 0: never.",
+    multiprocess_mode="max",
+)
+_CLOCK_BEHIND = Gauge(
+    "wallet_clock_behind_seconds",
+    "How far the database's clock is behind the last time of one of the service's own wallets.",
     multiprocess_mode="max",
 )
 UNDER_WAY = Gauge("wallet_calls_under_way", "Calls that are worked on.", multiprocess_mode="livesum")
@@ -59,6 +65,13 @@ def count(method: str, code: str, reason: str, seconds: float | None) -> None:
         _SECONDS.labels(service, name).observe(seconds)
     if reason:
         _REFUSED.labels(name, reason).inc()
+
+
+def tell(vitals: Vitals) -> None:
+    """Show what was read last."""
+    read_at = vitals.bank_ledger_read_time
+    _BANK_LEDGER_READ.set(read_at.timestamp() if read_at is not None else 0)
+    _CLOCK_BEHIND.set(vitals.clock_behind.total_seconds())
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
 from wallet_grpc.interceptors.viewing import Viewing
 from wallet_grpc.listening import CannotListen
-from wallet_grpc.metrics import BANK_LEDGER_READ
+from wallet_grpc.metrics import tell
 from wallet_grpc.paging import PageTokens
 from wallet_grpc.reflection import add_reflection
 from wallet_grpc.servicers.commission import CommissionServicer
@@ -181,8 +181,7 @@ def serving(
 
 
 def _ask_database(app: App) -> None:
-    """Ask whether it is there, and since when the bank's ledger is behind. Raises ``NotServed``."""
+    """Ask whether it is there, and for what metrics tell of it. Raises ``NotServed``."""
     app.ping()
     with suppress(NotServed):
-        read_at = app.bank_ledger_read_time()
-        BANK_LEDGER_READ.set(read_at.timestamp() if read_at is not None else 0)
+        tell(app.vitals())

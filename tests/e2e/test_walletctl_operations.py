@@ -25,7 +25,7 @@ def test_doubt_is_shown_and_settled(stub: Bank, funded: Walletctl, app: App, own
     name = funded.json("withdraw", "alice", "30.00")["name"]
     pay_due_withdrawals.run_once(app)
     early = funded("withdrawal", "resolve", name, "not-executed", "--reason", "x")
-    owner.execute("UPDATE bank_attempts SET start_time = start_time - interval '1 hour'")
+    owner.execute("UPDATE bank_attempts SET in_flight_until = start_time")
     owner.execute("UPDATE withdrawals SET update_time = update_time - interval '1 hour'")
 
     listed = funded("attention")

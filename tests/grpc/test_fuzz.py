@@ -69,8 +69,9 @@ def chance(owner: psycopg.Connection, seed: str, trial: Trial) -> Chance:
         "holds": "SELECT id FROM holds ORDER BY id",
         "commissionRules": "SELECT id FROM commission_rules ORDER BY id",
         "bankLines": "SELECT number FROM bank_lines ORDER BY number",
+        "bankLedgers": "SELECT number FROM bank_ledgers ORDER BY number",
     }
-    absent = {"wallets": "nobody", "bankLines": "77"}
+    absent = {"wallets": "nobody", "bankLines": "77", "bankLedgers": "77"}
     nothing = "01900000-0000-7000-8000-000000000000"
     names = {
         kind: [f"{kind}/{id_}" for id_ in [*ids(query), absent.get(kind, nothing)]] for kind, query in kinds.items()

@@ -195,7 +195,7 @@ def test_it_is_told_when_the_banks_ledger_was_last_read_to_its_end(server: str, 
     with Asking(server) as asking:
         assert not asking.ok(pb.ListAttentionRequest()).HasField("bank_ledger_read_time")
         follow_bank_ledger.run_once(app)
-        read_at = app.reads.bank_ledger_read_time()
+        read_at = app.reads.vitals().bank_ledger_read_time
         assert read_at is not None
         assert asking.ok(pb.ListAttentionRequest()).bank_ledger_read_time.ToDatetime(UTC) == read_at
     metric = "wallet_bank_ledger_read_timestamp_seconds"

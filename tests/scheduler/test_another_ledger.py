@@ -150,7 +150,7 @@ def test_who_was_reading_the_old_ledger_meanwhile_writes_nothing_more(
     asking.bank_lines.note(place, "it is another one")
 
     assert asking.bank_lines.is_replaced()
-    assert asking.reads.bank_ledger_read_time() is None
+    assert asking.reads.vitals().bank_ledger_read_time is None
     assert kinds(asking) == []
     follow_bank_ledger.run_once(asking)
     kept = owner.execute("SELECT number, ledger, key FROM bank_lines ORDER BY number").fetchall()

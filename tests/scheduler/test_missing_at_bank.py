@@ -14,7 +14,7 @@ from tests.support.books import balance_of, open_wallet, request
 from tests.support.payouts import Bank, attention, schedule, withdrawal
 from tests.support.scheduled import schedule_deposit
 from wallet_core.domain.attention import AttentionKind
-from wallet_core.domain.bank import Answer, AnswerKind, LedgerPromise, Payment
+from wallet_core.domain.bank import Answer, AnswerKind, Payment
 from wallet_core.domain.errors import StateTransitionForbidden
 from wallet_core.domain.order import Order, OrderState, ResolutionKind
 from wallet_core.domain.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
@@ -64,8 +64,8 @@ def hasty(app: App, stub: Bank) -> App:
     """Return the core, for a bank whose lines are due at once, and whose calls end at once."""
     del stub
     policy = replace(app.payouts.policy, grace=timedelta(microseconds=1))
-    ledger = LedgerPromise(is_kept=True, line_due=timedelta())
-    return replace(app, payouts=replace(app.payouts, ledger=ledger, policy=policy))
+    due_at_once = replace(app.attention, bank_line_due=timedelta())
+    return replace(app, payouts=replace(app.payouts, policy=policy), attention=due_at_once)
 
 
 @pytest.fixture
@@ -127,11 +127,11 @@ def test_nothing_is_missing_before_its_line_is_due_and_the_ledger_was_read_since
     schedule(hasty, alice, 100)
     pay_due_withdrawals.run_once(liar)
     assert attention(hasty) == []
-    patient = replace(hasty.payouts, ledger=LedgerPromise(is_kept=True, line_due=timedelta(hours=1)))
-    assert listed(replace(hasty, payouts=patient)) == []
+    patient = replace(hasty, attention=replace(hasty.attention, bank_line_due=timedelta(hours=1)))
+    assert listed(patient) == []
     owner.execute("UPDATE bank_following SET read_to_end_at = read_to_end_at + interval '2 hours'")
 
-    assert [item.kind for item in attention(replace(hasty, payouts=patient))] == [AttentionKind.MISSING_AT_BANK]
+    assert [item.kind for item in attention(patient)] == [AttentionKind.MISSING_AT_BANK]
 
 
 def test_line_that_comes_after_all_reconciles_the_order(hasty: App, alice: WalletId, stub: Bank) -> None:
@@ -184,12 +184,11 @@ def test_ledger_that_was_not_read_for_long_is_listed_where_one_is_kept(hasty: Ap
     """Then nobody would see what is missing."""
 
     follow_bank_ledger.run_once(hasty)
-    before = hasty.reads.bank_ledger_read_time()
+    before = hasty.reads.vitals().bank_ledger_read_time
     assert before is not None
     assert attention(hasty) == []
     owner.execute("UPDATE bank_following SET read_to_end_at = read_to_end_at - interval '1 day'")
 
     (item,) = attention(hasty)
     assert (item.kind, item.since) == (AttentionKind.NOT_FOLLOWED, before - timedelta(days=1))
-    none = replace(hasty.payouts, ledger=LedgerPromise(is_kept=False, line_due=timedelta()))
-    assert attention(replace(hasty, payouts=none)) == []
+    assert attention(replace(hasty, attention=replace(hasty.attention, bank_keeps_ledger=False))) == []

@@ -1,6 +1,7 @@
 """What stands in the way of slips: of the owner's, of a wrong clock, of an amount that would fill the world outside."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import LiteralString
 
 import psycopg
@@ -8,8 +9,10 @@ import pytest
 
 from tests.support.books import balance_of, deposit, open_wallet, request, transfer
 from tests.support.commands import a_deposit, a_scheduled_deposit
+from tests.support.payouts import attention
 from tests.support.rows import without_triggers
 from wallet_core.bootstrap import open_app
+from wallet_core.domain.attention import AttentionKind
 from wallet_core.domain.command import Command
 from wallet_core.domain.decide import decide
 from wallet_core.domain.errors import ClockBehind, LimitExceeded
@@ -110,6 +113,10 @@ def test_a_clock_that_is_far_behind_the_books_dates_nothing_into_the_future(app:
         with pytest.raises(ClockBehind):
             app.ledger.post(command)
     assert balance_of(app, ahead) == 100
+    assert {(item.kind, item.name) for item in attention(app)} == {
+        (AttentionKind.CLOCK_BEHIND, "wallets/system:external:USD")
+    }
+    assert app.vitals().clock_behind > timedelta(days=365)
 
 
 def test_one_deposit_cannot_put_a_currency_out_of_service(app: App, settings: Settings) -> None:

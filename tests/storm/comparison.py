@@ -24,7 +24,8 @@ _TYPES = {
     Verb.REVERSE: Transaction.TYPE_REVERSAL,
     Verb.CAPTURE_HOLD: Transaction.TYPE_HOLD_CAPTURE,
 }
-_ATTEMPTS_MAX: int = Settings.model_fields["payout_attempts_max"].default
+# Attempts, and resends of what the bank did not know.
+_ATTEMPTS_MAX: int = sum(Settings.model_fields[f"payout_{name}_max"].default for name in ("attempts", "resends"))
 
 
 def findings(journals: list[Journal], books: Books) -> Iterator[str]:

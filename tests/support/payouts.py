@@ -46,8 +46,7 @@ def withdrawal(app: App, id_: UUID) -> Withdrawal:
 
 def attention(app: App) -> list[AttentionItem]:
     """Return what a person must look at."""
-    old, ledger = app.payouts.policy.attention_after, app.payouts.ledger
-    return list(app.reads.list_attention(size=100, after=None, old=old, ledger=ledger).items)
+    return list(app.reads.list_attention(app.attention, size=100, after=None).items)
 
 
 def show_another_ledger(app: App) -> None:

@@ -1,7 +1,7 @@
 """What a person must look at."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from wallet_core.domain.money import Money
@@ -22,6 +22,28 @@ class AttentionKind(StrEnum):
     """The bank's ledger cannot be followed."""
     MISSING_AT_BANK = "MISSING_AT_BANK"
     """Done, as the bank or an operator said, and the bank's ledger has no line of it."""
+    CLOCK_BEHIND = "CLOCK_BEHIND"
+    """The database's clock is so far behind the books that no money moves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionPolicy:
+    """When something is listed for a person. Values come from the settings, which explain them."""
+
+    after: timedelta
+    bank_keeps_ledger: bool
+    bank_line_due: timedelta
+    clock_behind_max: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """What tells, beside whether the database answers, that something is wrong: read every moment, as metrics."""
+
+    bank_ledger_read_time: datetime | None
+    """When the bank's ledger was last read to its end; None where it never was."""
+    clock_behind: timedelta
+    """How far the database's clock is behind the last time of one of the service's own wallets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

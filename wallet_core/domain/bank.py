@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from wallet_core.domain.money import Money
@@ -158,16 +158,6 @@ class BankLine:
                 return LineState.MET
             case Meets.NOTHING:
                 return LineState.RESOLVED if self.resolution else LineState.DISCREPANCY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerPromise:
-    """What the bank promises of its ledger, by the settings."""
-
-    is_kept: bool
-    """Whether it shows one."""
-    line_due: timedelta
-    """How long after it has done something its line may be missing."""
 
 
 # Why the bank's ledger cannot be followed where that may pass by itself.

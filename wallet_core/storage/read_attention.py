@@ -1,18 +1,16 @@
 """What a person must look at, from wherever it stands: few rows among many, each part by a partial index of its own."""
 
-from datetime import datetime, timedelta
-from typing import cast
+from datetime import datetime
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, text
 
-from wallet_core.domain.attention import AttentionItem, AttentionKind
-from wallet_core.domain.bank import UNREADABLE, BankLedger, BankLine, LedgerPromise, ledger_name, line_name
+from wallet_core.domain.attention import AttentionItem, AttentionKind, AttentionPolicy, Vitals
+from wallet_core.domain.bank import UNREADABLE, BankLedger, BankLine, ledger_name, line_name
 from wallet_core.domain.errors import ResourceNotFound
 from wallet_core.domain.lists import Page
 from wallet_core.domain.money import Money
 from wallet_core.storage.bank_lines import LEDGER, LINES, line_of
 from wallet_core.storage.reading import Reader
-from wallet_core.storage.tables import bank_following
 
 _ORDERS = """
 SELECT
@@ -88,6 +86,11 @@ FROM (
         coalesce(read_to_end_at, since)
     FROM bank_following
     WHERE :keeps_ledger AND trouble = '' AND coalesce(read_to_end_at, since) < now() - :old
+    UNION ALL
+    SELECT 'CLOCK_BEHIND', 'wallets/' || id, 'its last time is ahead of the database''s clock: no money moves in it', 0,
+        currency, 'wallets/' || id, '', last_time
+    FROM wallets
+    WHERE id >= 'system:' AND id < 'system;' AND last_time > clock_timestamp() + :clock_behind_max
 ) AS items
 WHERE CAST(:since AS timestamptz) IS NULL OR (since, name) > (:since, :name)
 ORDER BY since, name
@@ -95,18 +98,29 @@ LIMIT :limit
 """
 
 
+# Of the service's own wallets alone, which are few: all that comes in or goes out moves one of them.
+VITALS = """
+SELECT
+    (SELECT read_to_end_at FROM bank_following),
+    (SELECT coalesce(greatest(max(last_time) - clock_timestamp(), interval '0'), interval '0')
+     FROM wallets
+     WHERE id >= 'system:' AND id < 'system;')
+"""
+
+
 class AttentionReads(Reader):
     """Reads of what a person must look at."""
 
     def list_attention(
-        self, *, size: int, after: tuple[datetime, str] | None, old: timedelta, ledger: LedgerPromise
+        self, policy: AttentionPolicy, *, size: int, after: tuple[datetime, str] | None
     ) -> Page[AttentionItem]:
-        """Return what needs attention, the oldest first, after a time and name; *old* is how long "long" is."""
+        """Return what needs attention, the oldest first, after a time and name."""
         since, name = after if after is not None else (None, "")
 
         def read(tx: Connection) -> Page[AttentionItem]:
-            asked = {"since": since, "name": name, "old": old, "limit": size + 1, "unreadable": UNREADABLE}
-            asked |= {"keeps_ledger": ledger.is_kept, "line_due": ledger.line_due}
+            asked = {"since": since, "name": name, "limit": size + 1, "unreadable": UNREADABLE, "old": policy.after}
+            asked |= {"keeps_ledger": policy.bank_keeps_ledger, "line_due": policy.bank_line_due}
+            asked |= {"clock_behind_max": policy.clock_behind_max}
             rows = tx.execute(text(ATTENTION), asked).all()
             items = [
                 AttentionItem(
@@ -125,10 +139,10 @@ class AttentionReads(Reader):
 
         return self.read(read)
 
-    def bank_ledger_read_time(self) -> datetime | None:
-        """Return when the bank's ledger was last read to its end, by whichever scheduler; None where it never was."""
-        read_at = self.read(lambda tx: tx.execute(select(bank_following.c.read_to_end_at)).scalar_one())
-        return cast("datetime | None", read_at)
+    def vitals(self) -> Vitals:
+        """Return what tells that something is wrong."""
+        read_at, behind = self.read(lambda tx: tx.execute(text(VITALS)).one())
+        return Vitals(bank_ledger_read_time=read_at, clock_behind=behind)
 
     def bank_line(self, number: int) -> BankLine:
         """Return a line of the bank's ledger that must have been read."""

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import uuid_utils
 
-from wallet_core.domain.bank import LedgerPromise
+from wallet_core.domain.attention import AttentionPolicy, Vitals
 from wallet_core.domain.order import PaymentPolicy
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.ports import BankGateway, Documents
@@ -26,7 +25,6 @@ class PayoutSettings:
     send_window_s: float
     resends: bool
     """Whether the bank honours keys, so that sending again is safe."""
-    ledger: LedgerPromise
     follow_up_page: int
     """Lines of the bank's ledger that are read at once."""
 
@@ -44,11 +42,12 @@ class App:
     """Takes one call from the pace at which all processes together may call the bank; False where none is left."""
     ping: Callable[[], None]
     """Asks the database whether it is there; raises ``NotServed``."""
-    bank_ledger_read_time: Callable[[], datetime | None]
-    """Returns when the bank's ledger was last read to its end, by a connection that no crowd of reads can take."""
+    vitals: Callable[[], Vitals]
+    """Reads them by a connection that no crowd of reads can take; raises ``NotServed``."""
     bank: BankGateway
     documents: Documents
     payouts: PayoutSettings
+    attention: AttentionPolicy
     jitter: Callable[[], float]
     """Returns a random number in [0, 1)."""
 

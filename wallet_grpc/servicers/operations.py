@@ -29,12 +29,9 @@ class OperationsServicer(OperationsServiceServicer):
         """Return a page of what needs attention."""
         del context
         page = self._app.reads.list_attention(
-            size=page_size(request.page_size),
-            after=self._tokens.time_and_name(request),
-            old=self._app.payouts.policy.attention_after,
-            ledger=self._app.payouts.ledger,
+            self._app.attention, size=page_size(request.page_size), after=self._tokens.time_and_name(request)
         )
-        read_at = self._app.reads.bank_ledger_read_time()
+        read_at = self._app.reads.vitals().bank_ledger_read_time
         items, following = fitting([convert.attention_message(one) for one in page.items], page, self._page_max_bytes)
         return pb.ListAttentionResponse(
             items=items,

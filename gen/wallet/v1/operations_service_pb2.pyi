@@ -66,6 +66,11 @@ class AttentionItem(message.Message):
         put the money right by a deposit (or a transfer) with a reference to it.
         Then resolve it with `RESOLUTION_KIND_NOTED`.
         """
+        KIND_CLOCK_BEHIND: AttentionItem._Kind.ValueType  # 7
+        """The database's clock is so far behind the last time of this wallet of the
+        service's own that no money moves in it: set the clock right. If it was
+        ahead before, no money moves until it has caught up.
+        """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Why it is listed."""
@@ -101,6 +106,11 @@ class AttentionItem(message.Message):
     read to its end since, has no line of it. Ask the bank: if it did nothing,
     put the money right by a deposit (or a transfer) with a reference to it.
     Then resolve it with `RESOLUTION_KIND_NOTED`.
+    """
+    KIND_CLOCK_BEHIND: AttentionItem.Kind.ValueType  # 7
+    """The database's clock is so far behind the last time of this wallet of the
+    service's own that no money moves in it: set the clock right. If it was
+    ahead before, no money moves until it has caught up.
     """
 
     KIND_FIELD_NUMBER: builtins.int
