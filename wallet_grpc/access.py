@@ -40,7 +40,8 @@ _CALLS: dict[Scope, dict[str, tuple[str, ...]]] = {
         "TransactionService": ("Deposit",),
         "ScheduleService": ("ScheduleDeposit", "CancelScheduledDeposit"),
     },
-    # To give back a deposit takes the deposit's scope as well, which is seen once the transaction is read.
+    # To give back a deposit takes the deposit's scope as well, which is seen once the transaction is read. To take out
+    # what the service has earned, and to take money back from a frozen wallet, takes operations as well.
     Scope.MONEY_TRANSFER: {"TransactionService": ("Transfer", "BatchTransfer", "ReverseTransaction")},
     Scope.MONEY_WITHDRAW: {"ScheduleService": ("ScheduleWithdrawal", "CancelWithdrawal")},
     Scope.MONEY_HOLD: {"HoldService": ("PlaceHold", "CaptureHold", "VoidHold")},
@@ -85,7 +86,11 @@ class Principal:
     @property
     def access(self) -> Access:
         """What it may reach by the calls that it may make."""
-        return Access(owner=self.owner, deposits=Scope.MONEY_DEPOSIT in self.scopes)
+        return Access(
+            owner=self.owner,
+            deposits=Scope.MONEY_DEPOSIT in self.scopes,
+            operations=self.owner is None and Scope.OPERATIONS in self.scopes,
+        )
 
 
 _ALL_TO_SEE = {Scope.WALLET_READ, Scope.OPERATIONS}

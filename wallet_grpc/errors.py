@@ -313,11 +313,11 @@ def public(error: Exception) -> errors.WalletError:
 def seen_by(principal: Principal, error: errors.WalletError) -> errors.WalletError:
     """Return an error as this caller may see it: without numbers that tell of a wallet that it may not read.
 
-    Funds lack in a wallet that it may take from; a limit may be that of any wallet, as may be what an id was used for.
+    Funds lack in a wallet that it may take from, or in the one that commission is given back from; a limit may be that
+    of any wallet, as may be what an id was used for.
     """
     seen: errors.Refusal
-    reads = Scope.WALLET_READ in principal.scopes
-    if isinstance(error, errors.InsufficientFunds) and not reads:
+    if isinstance(error, errors.InsufficientFunds) and not _may_know_funds(principal, error.wallet):
         seen = replace(error, available=None, required=None)
     elif isinstance(error, errors.LimitExceeded) and not _may_know_limit(principal, error.resource):
         seen = replace(error, limit=None)
@@ -329,12 +329,20 @@ def seen_by(principal: Principal, error: errors.WalletError) -> errors.WalletErr
     return seen
 
 
+def _may_know_funds(principal: Principal, wallet: str) -> bool:
+    return _reading(WalletId(wallet.removeprefix("wallets/"))) <= principal.scopes
+
+
 def _may_know_limit(principal: Principal, resource: str) -> bool:
     wallet = resource.removeprefix("wallets/")
     if wallet == resource:
         return True  # not a wallet's
-    takes = {Scope.WALLET_READ, Scope.OPERATIONS} if is_system(WalletId(wallet)) else {Scope.WALLET_READ}
-    return principal.owner is None and takes <= principal.scopes
+    return principal.owner is None and _reading(WalletId(wallet)) <= principal.scopes
+
+
+def _reading(wallet: WalletId) -> frozenset[Scope]:
+    """Return what it takes to read a wallet."""
+    return frozenset({Scope.WALLET_READ, Scope.OPERATIONS} if is_system(wallet) else {Scope.WALLET_READ})
 
 
 def status_of(

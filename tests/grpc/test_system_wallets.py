@@ -1,5 +1,6 @@
 """The service's own wallets are changed by nobody: not by any call, in any field that names a wallet, by any caller.
 
+But for what the service has earned, which operations may take out: ``test_operations_money.py``.
 Calls and fields are those of the descriptors, so a new one is tried as well.
 """
 
@@ -45,6 +46,8 @@ WRITES = {path_of(method): method for method in all_methods() if f"/wallet.v1.{p
 
 PLACED = schedule_pb.RESOLUTION_KIND_PLACED
 
+EARNED = frozenset(f"wallets/{system_wallet(Role.COMMISSION, currency)}" for currency in ("USD", "CHF"))
+
 Way = tuple[str, ...]
 
 
@@ -57,6 +60,11 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.method.name} {'.'.join(self.way)}"
+
+    @property
+    def takes_what_was_earned(self) -> bool:
+        """Whether operations may name the commission wallet there."""
+        return self.way[-1] == "source" or (self.method.name, self.way) == ("ScheduleWithdrawal", ("wallet",))
 
     def put(self, request: Any, wallet: str) -> Any:  # noqa: ANN401  # any request
         """Return the request with this wallet there: in each item that stands for itself, or in the last of all."""
@@ -155,7 +163,8 @@ def test_no_call_that_changes_something_takes_a_system_wallet(
     for request in requests_at(place, chance):
         before = everything(owner)
         call = partial(asking.call, path_of(place.method))
-        for wallet, validate_only in product(SYSTEM, (False, True)):
+        forbidden = [wallet for wallet in SYSTEM if not (place.takes_what_was_earned and wallet in EARNED)]
+        for wallet, validate_only in product(forbidden, (False, True)):
             answer = call(changed(place.put(request, wallet), validate_only=validate_only))
             told = [(info.reason, dict(info.metadata)) for info in refusals(answer)]
             atomic = getattr(request, "mode", 0) == pb.BATCH_MODE_ATOMIC
@@ -215,19 +224,27 @@ def test_nobody_changes_a_system_wallet_by_what_hangs_on_it(
 def test_no_scope_and_no_owner_lets_anybody_change_a_system_wallet(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection, chance: Chance
 ) -> None:
-    """Operators are told so as everybody is, whatever their scopes; a caller with an owner is."""
+    """Operators are told so whatever their scopes, a caller with an owner is, and one who is no operator.
 
-    whoever: list[dict[str, Any]] = [{}, {"owner": "anna"}]
+    These two of what the service has earned as well.
+    """
+
+    no_operator = " ".join(set(Scope) - {Scope.OPERATIONS})
+    whoever: list[tuple[str, dict[str, Any], str]] = [
+        (" ".join(Scope), {}, SYSTEM[0]),
+        (" ".join(Scope), {"owner": "anna"}, SYSTEM[0]),
+        (" ".join(Scope), {"owner": "anna"}, min(EARNED)),
+        (no_operator, {}, min(EARNED)),
+    ]
     with serving(app, server_limits(guarded), authentication(guarded)) as port:
         before = everything(owner)
-        for claims in whoever:
-            token = issuer.token(" ".join(Scope), **claims)
-            with Asking(f"127.0.0.1:{port}", metadata=bearer(token)) as asking:
+        for scope, claims, wallet in whoever:
+            with Asking(f"127.0.0.1:{port}", metadata=bearer(issuer.token(scope, **claims))) as asking:
                 for place in PLACES:
                     for request in requests_at(place, chance):
-                        answer = asking.call(path_of(place.method), place.put(request, SYSTEM[0]))
+                        answer = asking.call(path_of(place.method), place.put(request, wallet))
                         infos = refusals(answer)
                         assert {info.reason for info in infos} == {"PERMISSION_MISSING"}, place
-                        if not claims:
+                        if not claims and not place.method.name.startswith("Resolve"):
                             assert {info.metadata["permission"] for info in infos} == {"none"}, place
         assert everything(owner) == before

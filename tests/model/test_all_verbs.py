@@ -35,6 +35,7 @@ from tests.support.commands import (
     an_end,
     an_item,
     an_update,
+    by_no_operator,
 )
 from tests.support.database import Database
 from tests.support.each_anew import EACH_STORY_ANEW
@@ -44,6 +45,7 @@ from tests.support.toolchain import often
 from tests.support.whimsical_bank import Nap, Whim
 from wallet_core.domain.bank import AnswerKind
 from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
+from wallet_core.domain.command import Command
 from wallet_core.domain.commission import Label, Payer
 from wallet_core.domain.deposit import Deposit
 from wallet_core.domain.end_hold import ExpireHold
@@ -51,6 +53,7 @@ from wallet_core.domain.money import Money
 from wallet_core.domain.order import OrderKind
 from wallet_core.domain.payment import CreditDeposit
 from wallet_core.domain.place_hold import PlaceHold
+from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.wallet import Labels, WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
@@ -277,9 +280,18 @@ class AllVerbs(Steps):
         nth=NTH,
         parts=st.lists(st.tuples(PART, st.booleans()), min_size=1, max_size=3),
         together=st.booleans(),
+        by_operations=st.booleans(),
         wrong=SELDOM,
     )
-    def reverse(self, nth: int, parts: list[tuple[int | None, bool]], *, together: bool, wrong: bool = False) -> None:
+    def reverse(  # a reversal's fields
+        self,
+        nth: int,
+        parts: list[tuple[int | None, bool]],
+        *,
+        together: bool,
+        by_operations: bool = True,
+        wrong: bool = False,
+    ) -> None:
         """Take a transaction back, all or in parts, each with its commission or without."""
         if together:
             self.gather(len(parts))
@@ -288,7 +300,34 @@ class AllVerbs(Steps):
         if wrong:
             currency = "EUR" if currency == "USD" else "USD"
         for drawn, keep in parts:
-            self.ask(a_reversal(id_, self.part(currency, drawn), keep_commission=keep))
+            asked = a_reversal(id_, self.part(currency, drawn), keep_commission=keep)
+            self.ask(asked if by_operations else by_no_operator(asked))
+
+    @step(weight=2, source=ANYBODY, drawn=ANYBODY, amount=st.integers(1, 20), by_operations=st.booleans())
+    def take_back_from_a_frozen_wallet(self, source: str, drawn: str, amount: int, *, by_operations: bool) -> None:
+        """Transfer, freeze the wallet that got it, take it back, and let the wallet go again."""
+        destination = self.partner(source, drawn)
+        self.transfer([(source, destination, amount, None)])
+        self.ask(a_change(FreezeWallet, destination))
+        self.reverse(0, [(None, False)], together=False, by_operations=by_operations)
+        self.ask(a_change(UnfreezeWallet, destination))
+
+    @step(weight=2, name=ANYBODY, amount=st.integers(1, 9), how=st.integers(0, 3), by_operations=st.booleans())
+    def take_what_was_earned(self, name: str, amount: int, how: int, *, by_operations: bool) -> None:
+        """Take out what the service has earned: by a transfer, one of a batch, or a payout, which may be called off."""
+        earned, money = f"system:commission:{CURRENCY_OF[name]}", self.money(name, amount)
+        asked: Command
+        if how == 0:
+            asked = a_transfer(earned, name, money)
+        elif how == 1:
+            asked = a_batch(an_item(self.partner(name, name), name, money), an_item(earned, name, money))
+        else:
+            asked = a_withdrawal(earned, money, reserve=how == 2)  # one of the ways
+        self.ask(asked if by_operations else by_no_operator(asked))
+        if isinstance(asked, ScheduleWithdrawal) and asked.id in self.books.orders:
+            self.ask(by_no_operator(a_cancelled_withdrawal(asked.id)))
+            if amount % 2:
+                self.ask(a_cancelled_withdrawal(asked.id))
 
     # Holds.
 

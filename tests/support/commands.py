@@ -1,7 +1,8 @@
 """Commands as callers make them: each with a request and an id of its own, and with what most stories do not mind."""
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from wallet_core.domain.batch_transfer import BatchTransfer
@@ -9,7 +10,7 @@ from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdr
 from wallet_core.domain.capture_hold import CaptureHold
 from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
 from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
-from wallet_core.domain.command import Request
+from wallet_core.domain.command import Command, Request
 from wallet_core.domain.commission import Payer
 from wallet_core.domain.create_wallet import CreateWallet
 from wallet_core.domain.deposit import Deposit
@@ -26,13 +27,21 @@ from wallet_core.domain.transfer import Transfer, TransferTerms
 from wallet_core.domain.wallet import WalletId
 from wallet_core.usecases.app import new_id
 
+Asked = TypeVar("Asked", bound=Command)
+
 Fields = Any
 """A command's other fields, by keyword; they win over the usual ones."""
 
 
 def request(id_: UUID | None = None, caller: str = "tests") -> Request:
-    """Return a request of the tests' caller, new unless an id is given."""
+    """Return a request of the tests' caller, who may do everything; new unless an id is given."""
     return Request(caller, id_ or uuid4())
+
+
+def by_no_operator(command: Asked) -> Asked:
+    """Return a command as asked by somebody who may not do what only those may who run the service."""
+    asked = command.request or request()
+    return replace(command, request=Request(asked.caller, asked.id, replace(asked.access, operations=False)))
 
 
 def a_new_wallet(name: str, currency: str = "USD", **fields: Fields) -> CreateWallet:

@@ -52,7 +52,7 @@ def who(path: str) -> tuple[list[Fault], list[Fault]]:
 
 def system(*ways: str) -> list[Fault]:
     """Return the faults of naming a system wallet."""
-    wallets = zip(ways, ("wallets/system:commission:USD", "wallets/system:external:EUR"), strict=False)
+    wallets = zip(ways, ("wallets/system:in_transit:USD", "wallets/system:external:EUR"), strict=False)
     return [Fault("PERMISSION_MISSING", {way: wallet}, {"permission": "none"}) for way, wallet in wallets]
 
 
@@ -87,12 +87,13 @@ def transfer_faults(at: str = "") -> list[Fault]:
     ]
 
 
-def _order(prefix: str) -> list[Fault]:
+def _order(prefix: str, *faults: Fault) -> list[Fault]:
     return [
         NO_ID,
         Fault(INVALID, {"name": "x"}),
         USED,
         Fault(MISSING, {"name": f"{prefix}/{NOTHING}"}),
+        *faults,
         Fault(STATE, {"name": f"cancelled {prefix}"}),
     ]
 
@@ -170,7 +171,7 @@ FAULTS: dict[str, list[Fault]] = {
         USED,
         Fault(MISSING, {"name": f"transactions/{NOTHING}"}),
         EUROS,
-        Fault(INACTIVE, {"name": "given to cold and back"}, {"resourceName": "wallets/cold"}),
+        Fault(INACTIVE, {"by": "clerk", "name": "given to cold and back"}, {"resourceName": "wallets/cold"}),
         Fault(STATE, {"name": "given and back"}),
         Fault(LIMIT, {"amount.minor_units": MUCH}),
         Fault(FUNDS, {"name": "given and spent"}),
@@ -179,7 +180,12 @@ FAULTS: dict[str, list[Fault]] = {
         times="execute_time",
         wallet=[of(INACTIVE, "wallet", "cold"), Fault(FUNDS, {"amount.minor_units": MUCH, "reserve": True})],
     ),
-    "ScheduleService/CancelWithdrawal": _order("withdrawals"),
+    "ScheduleService/CancelWithdrawal": _order(
+        "withdrawals",
+        Fault(
+            "PERMISSION_MISSING", {"by": "clerk", "name": "withdrawal of what was earned"}, {"permission": "operations"}
+        ),
+    ),
     "ScheduleService/ScheduleDeposit": _paid(
         times="execute_time",
         wallet=[of(INACTIVE, "wallet", "gone"), Fault(LIMIT, {"amount.minor_units": MUCH}, {"limit": str(AMOUNT_MAX)})],

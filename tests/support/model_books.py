@@ -247,10 +247,10 @@ class Books:
         """Tell whether so much more can be counted in a wallet, also once nothing is put aside any more."""
         return self.wallets[name].balance + self.wallets[name].limit + amount <= MOST
 
-    def giver(self, name: str, currency: str) -> Purse:
-        """Return a wallet that money may be taken from."""
+    def giver(self, name: str, currency: str, *states: str) -> Purse:
+        """Return a wallet that money may be taken from: an active one, or in one of these states too."""
         purse = self.wallet_in(name, currency)
-        if purse.state != ACTIVE:
+        if purse.state not in {ACTIVE, *states}:
             raise Refused("WalletNotActive", resource=f"wallets/{name}", state=purse.state)
         return purse
 
@@ -304,7 +304,9 @@ class Books:
         self.moves[move.id] = move
 
     def fee(self, amount: int, source: str, destination: str) -> Fee | None:
-        """Return what a transfer costs now."""
+        """Return what a transfer costs now; what the service itself gives costs nothing."""
+        if source.startswith("system:"):
+            return None
         ends = {SOURCE: source, DESTINATION: destination}
         fitting = [
             (rank, tariff.started, id_)

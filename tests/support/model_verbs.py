@@ -136,12 +136,12 @@ def _done(books: Books, command: Command) -> Yes:
 def _permit(command: Command) -> None:
     match command:
         case Deposit() | PlaceHold() | ScheduleWithdrawal() | ScheduleDeposit():
-            refuse_systems(command.wallet)
+            _permit_wallet(command)
             _positive(command.amount)
         case BatchTransfer():
             _permit_items(command)
         case Transfer():
-            _permit_transfer(command)
+            _permit_transfer(command, command)
         case CaptureHold():
             refuse_systems(command.destination)
             _positive(command.amount)
@@ -167,8 +167,26 @@ def _not_negative(name: str, value: int) -> None:
         raise Refused("InvalidField", field=name)
 
 
-def _permit_transfer(terms: TransferTerms) -> None:
-    refuse_systems(terms.source, terms.destination)
+def _permit_wallet(command: Deposit | PlaceHold | ScheduleWithdrawal | ScheduleDeposit) -> None:
+    if isinstance(command, ScheduleWithdrawal):
+        _permit_source(command.wallet, command)
+    else:
+        refuse_systems(command.wallet)
+
+
+def _permit_source(name: str, command: Command) -> None:
+    """Let nobody take from the service's own wallets, but operations from what the service has earned."""
+    if not (_by_operations(command) and name.startswith("system:commission:")):
+        refuse_systems(name)
+
+
+def _by_operations(command: Command) -> bool:
+    return command.request is not None and command.request.access.operations
+
+
+def _permit_transfer(terms: TransferTerms, command: Command) -> None:
+    _permit_source(terms.source, command)
+    refuse_systems(terms.destination)
     _positive(terms.amount)
     if terms.source == terms.destination:
         raise Refused("InvalidField", field="destination")
@@ -180,7 +198,7 @@ def _permit_transfer(terms: TransferTerms) -> None:
 def _permit_items(command: BatchTransfer) -> None:
     for place, item in enumerate(command.items):
         try:
-            _permit_transfer(item)
+            _permit_transfer(item, command)
         except Refused as no:
             if no.reason == "InvalidField":
                 raise Refused("InvalidField", field=f"items[{place}].{no.about['field']}") from None
@@ -341,7 +359,7 @@ def _reverse(books: Books, command: ReverseTransaction) -> tuple[str, None]:
         raise Refused("ResourceNotFound", resource=name)
     first = books.moves[id_]
     currency = command.amount.currency if command.amount is not None else books.wallets[first.source].currency
-    books.giver(first.destination, currency)
+    books.giver(first.destination, currency, *([FROZEN] if _by_operations(command) else []))
     books.taker(first.source, currency)
     left = first.amount - first.returned
     state = "POSTED" if not first.returned else "PARTLY_REVERSED" if left else "REVERSED"
@@ -494,6 +512,8 @@ def _cancel(books: Books, command: CancelOrder) -> tuple[str, None]:
     order, name = books.orders.get(command.order), f"{kind}/{command.order}"
     if order is None or order.kind != kind:
         raise Refused("ResourceNotFound", resource=name)
+    if order.wallet.startswith("system:") and not _by_operations(command):
+        raise Refused("PermissionMissing", permission="operations")
     if order.state != SCHEDULED:
         why = "only what is still scheduled can be cancelled"
         raise Refused("StateTransitionForbidden", resource=name, state=order.state, because=why)

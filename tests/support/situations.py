@@ -27,6 +27,7 @@ from tests.support.commands import (
     an_end,
     an_item,
     an_update,
+    by_no_operator,
     request,
 )
 from tests.support.stage import LATE, LATER, PAST, Stage, usd, yen
@@ -55,7 +56,8 @@ from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWit
 
 Asking = Callable[[Stage], Command]
 
-SYSTEM = "system:commission:USD"
+SYSTEM = "system:external:USD"
+EARNED = "system:commission:USD"
 NO_SUCH = uuid4()
 
 
@@ -208,6 +210,12 @@ SITUATIONS: dict[str, list[Situation]] = {
         ),
         Situation("from a system wallet", lambda _: a_transfer(SYSTEM, "bob", usd(1)), SystemWalletForbidden),
         Situation("to a system wallet", lambda _: a_transfer("bob", SYSTEM, usd(1)), SystemWalletForbidden),
+        Situation(
+            "from what was earned by no operator",
+            lambda _: by_no_operator(a_transfer(EARNED, "bob", usd(1))),
+            SystemWalletForbidden,
+        ),
+        Situation("to what was earned", lambda _: a_transfer("bob", EARNED, usd(1)), SystemWalletForbidden),
         *_reused(lambda _: a_transfer("alice", "bob", usd(1))),
         Situation("from no wallet", lambda _: a_transfer("nobody", "bob", usd(1)), ResourceNotFound),
         Situation("to no wallet", lambda _: a_transfer("alice", "nobody", usd(1)), ResourceNotFound),
@@ -230,6 +238,8 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("to a frozen wallet", lambda _: a_transfer("alice", "cold", usd(7))),
         Situation("with a commission on top", lambda _: a_transfer("payer", "bob", usd(7), max_commission=usd(5))),
         Situation("with all of it for the service", lambda _: a_transfer("bob", "shop", usd(100))),
+        Situation("from what was earned", lambda _: a_transfer(EARNED, "bob", usd(1), max_commission=usd(0))),
+        Situation("from what was earned to a shop", lambda _: a_transfer(EARNED, "shop", usd(1))),
         Situation("with a commission that is rounded", lambda _: a_transfer("icy", "bob", usd(5))),
         Situation("into the overdraft", lambda _: a_transfer("over", "bob", usd(20))),
     ],
@@ -237,6 +247,11 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("with one of nothing", lambda _: a_batch(FINE, an_item("alice", "bob", usd(0))), InvalidField),
         Situation(
             "with a system wallet", lambda _: a_batch(FINE, an_item(SYSTEM, "bob", usd(1))), SystemWalletForbidden
+        ),
+        Situation(
+            "from what was earned by no operator",
+            lambda _: by_no_operator(a_batch(FINE, an_item(EARNED, "bob", usd(1)))),
+            SystemWalletForbidden,
         ),
         *_reused(lambda _: a_batch(FINE)),
         Situation("from no wallet", lambda _: a_batch(FINE, an_item("nobody", "bob", usd(1))), ResourceNotFound),
@@ -250,6 +265,10 @@ SITUATIONS: dict[str, list[Situation]] = {
         ),
         Situation("to a full wallet", lambda _: a_batch(*[an_item("yen", "brim", yen(6))] * 2), LimitExceeded),
         Situation("of one", lambda _: a_batch(FINE)),
+        Situation(
+            "of what the items before have earned",
+            lambda _: a_batch(an_item("payer", "bob", usd(1)), an_item(EARNED, "bob", usd(6))),
+        ),
         Situation(
             "of what the items before have brought",
             lambda _: a_batch(
@@ -267,7 +286,9 @@ SITUATIONS: dict[str, list[Situation]] = {
             PermissionMissing,
         ),
         Situation("in euros", lambda s: a_reversal(s["moved"], Money("EUR", 1)), CurrencyMismatch),
-        Situation("out of a frozen wallet", lambda s: a_reversal(s["to_cold"]), WalletNotActive),
+        Situation(
+            "out of a frozen wallet by no operator", lambda s: by_no_operator(a_reversal(s["to_cold"])), WalletNotActive
+        ),
         Situation("out of a closed wallet", lambda s: a_reversal(s["to_gone"]), WalletNotActive),
         Situation("into a closed wallet", lambda s: a_reversal(s["from_gone"]), WalletNotActive),
         Situation("of a payout", lambda s: a_reversal(s["payout"]), StateTransitionForbidden),
@@ -279,6 +300,7 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("of a deposit", lambda s: a_reversal(s["deposited"])),
         Situation("of a part", lambda s: a_reversal(s["moved"], usd(7))),
         Situation("of the rest", lambda s: a_reversal(s["moved"])),
+        Situation("out of a frozen wallet", lambda s: a_reversal(s["to_cold"])),
         Situation("with its share of the commission", lambda s: a_reversal(s["charged"], usd(7))),
         Situation("without its commission", lambda s: a_reversal(s["charged"], usd(7), keep_commission=True)),
         Situation("with what is left of the commission", lambda s: a_reversal(s["charged"])),
@@ -335,19 +357,31 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("of dollars from euros", lambda _: a_withdrawal("euro", usd(1)), CurrencyMismatch),
         Situation("from a frozen wallet", lambda _: a_withdrawal("cold", usd(1)), WalletNotActive),
         Situation("from a closed wallet", lambda _: a_withdrawal("gone", usd(1)), WalletNotActive),
+        Situation(
+            "of what was earned by no operator",
+            lambda _: by_no_operator(a_withdrawal(EARNED, usd(1))),
+            SystemWalletForbidden,
+        ),
         Situation("of too much to reserve", lambda _: a_withdrawal("poor", usd(6), reserve=True), InsufficientFunds),
         Situation("plain", lambda _: a_withdrawal("alice", usd(7), LATE)),
         Situation("of more than there is", lambda _: a_withdrawal("poor", usd(6))),
+        Situation("of what was earned", lambda _: a_withdrawal(EARNED, usd(1), reserve=True)),
         Situation("with its money reserved", lambda _: a_withdrawal("alice", usd(7), LATE, reserve=True)),
     ],
     "CancelWithdrawal": [
         *_reused(lambda s: a_cancelled_withdrawal(s["scheduled"])),
         Situation("of none", lambda _: a_cancelled_withdrawal(NO_SUCH), ResourceNotFound),
         Situation("of a deposit", lambda s: a_cancelled_withdrawal(s["expected"]), ResourceNotFound),
+        Situation(
+            "of what was earned by no operator",
+            lambda s: by_no_operator(a_cancelled_withdrawal(s["earned"])),
+            PermissionMissing,
+        ),
         *_ended(a_cancelled_withdrawal, "called_off", "paid", "unpaid", "doubtful"),
         Situation("plain", lambda s: a_cancelled_withdrawal(s["scheduled"])),
         Situation("of one whose money is reserved", lambda s: a_cancelled_withdrawal(s["reserved"])),
         Situation("in a frozen wallet", lambda s: a_cancelled_withdrawal(s["cold_order"])),
+        Situation("of what was earned", lambda s: a_cancelled_withdrawal(s["earned"])),
     ],
     "ScheduleDeposit": [
         Situation("of nothing", lambda _: a_scheduled_deposit("alice", usd(0)), InvalidField),

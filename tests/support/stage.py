@@ -189,6 +189,7 @@ class Stage:
             reserved=a_withdrawal("alice", usd(20), LATE, reserve=True),
             called_off=a_withdrawal("alice", usd(20), LATE),
             cold_order=a_withdrawal("cold", usd(20), LATE, reserve=True),
+            earned=a_withdrawal("system:commission:USD", usd(1), LATE, reserve=True),
             expected=a_scheduled_deposit("alice", usd(20), LATE),
             expected_of_bank=a_scheduled_deposit("alice", usd(20), LATE, collect=True),
             not_expected=a_scheduled_deposit("alice", usd(20), LATE),

@@ -147,6 +147,10 @@ def hang_on_them(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
     for withdrawal in ("withdrawal", "cancelled withdrawals"):
         asked = order_pb.ScheduleWithdrawalRequest(**later, request_id=new_id())
         names[withdrawal] = operator.ok(asked).withdrawal.name
+    earned = order_pb.ScheduleWithdrawalRequest(
+        wallet="wallets/system:commission:USD", amount=money(1), execute_time=LATE, request_id=new_id()
+    )
+    names["withdrawal of what was earned"] = operator.ok(earned).withdrawal.name
     for deposit in ("scheduled deposit", "cancelled scheduledDeposits"):
         order = order_pb.ScheduleDepositRequest(**later, request_id=new_id())
         names[deposit] = operator.ok(order).scheduled_deposit.name
@@ -194,6 +198,7 @@ def a_world(app: App, settings: Settings, issuer: Issuer, bank: BankServer) -> I
             "operator": bearer(issuer.token(everything_)),
             "anna": bearer(issuer.token(" ".join(CONFINED), owner="anna")),
             "bert": bearer(issuer.token(everything_, owner="bert")),
+            "clerk": bearer(issuer.token(" ".join(set(Scope) - {Scope.OPERATIONS}))),
             "reader": bearer(issuer.token(others)),
             "stranger": (),
         }

@@ -4,10 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wallet_core.domain.errors import PermissionMissing, SystemWalletForbidden
-from wallet_core.domain.wallet import Wallet, WalletId, is_system, wallet_name
+from wallet_core.domain.wallet import Role, Wallet, WalletId, is_system, role_of, wallet_name
 
 OWNER = "owner"
 """What is missing where a caller is confined to the wallets of one owner, and this is none of them, or none at all."""
+
+OPERATIONS = "operations"
+"""What is missing where only those who run the service may do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,8 @@ class Access:
     """Confines the caller to this owner's wallets; None: all."""
     deposits: bool = True
     """Whether it may take a deposit back."""
+    operations: bool = False
+    """Whether it may take out what the service has earned, and take money back from a frozen wallet."""
 
     def require(self, wallets: Iterable[Wallet | None]) -> None:
         """Raise ``PermissionMissing`` unless all of them may be changed; one that is not there is nobody's."""
@@ -29,8 +34,13 @@ class Access:
         if self.owner is not None and owner != self.owner:
             raise PermissionMissing(OWNER)
 
+    def require_source(self, wallet: WalletId) -> None:
+        """Refuse to take money out of one of the service's own wallets, but for what it has earned, by operations."""
+        if not (self.operations and role_of(wallet) is Role.COMMISSION):
+            refuse_system_wallets(wallet)
 
-EVERYTHING = Access()
+
+EVERYTHING = Access(operations=True)
 
 
 def refuse_system_wallets(*wallets: WalletId) -> None:

@@ -35,10 +35,10 @@ class BatchTransfer(Command):
         )
 
     def permit(self) -> None:
-        """Refuse what no single transfer may do."""
+        """Refuse what no single transfer of this caller's may do."""
         for place, item in enumerate(self.items):
             try:
-                item.permit()
+                item.permit_to(self.access)
             except InvalidField as invalid:
                 raise InvalidField(f"items[{place}].{invalid.field}", invalid.description) from None
             except Refusal as refusal:

@@ -142,10 +142,10 @@ class Books:
         """Return all of a wallet whose details were asked for."""
         return view_of(self.wallet(wallet), self.details[wallet])
 
-    def payer(self, wallet: WalletId, currency: str) -> Wallet:
-        """Return a wallet that money of this currency may be taken from."""
+    def payer(self, wallet: WalletId, currency: str, *, or_frozen: bool = False) -> Wallet:
+        """Return a wallet that money of this currency may be taken from: an active one, or a frozen one too."""
         found = self._wallet_in(wallet, currency)
-        if found.state is not WalletState.ACTIVE:
+        if found.state is not WalletState.ACTIVE and not (or_frozen and found.state is WalletState.FROZEN):
             raise WalletNotActive(found.name, found.state)
         return found
 
@@ -207,8 +207,11 @@ class Books:
         return found
 
     def commission(self, amount: Money, source: Wallet, destination: Wallet) -> Commission | None:
-        """Return what a transfer is charged by the rules that are live now."""
-        if not self.rules:
+        """Return what a transfer is charged by the rules that are live now; nothing of what the service itself gives.
+
+        Its commission would come from the wallet that it goes to.
+        """
+        if not self.rules or source.role is Role.COMMISSION:
             return None
         return commission_on(
             amount,

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 from uuid import UUID
 
+from wallet_core.domain.access import OPERATIONS
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
-from wallet_core.domain.errors import Because, StateTransitionForbidden
+from wallet_core.domain.errors import Because, PermissionMissing, StateTransitionForbidden
 from wallet_core.domain.order import OrderKind, OrderState, fact_of
-from wallet_core.domain.wallet import Wallet
+from wallet_core.domain.wallet import Wallet, is_system
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +30,13 @@ class CancelOrder(Command):
         return (books.wallet_of(books.orders.get(self.order)),)
 
     def decide(self, books: Books) -> Decision:
-        """Refuse one that has begun or ended; what it reserved is available again."""
+        """Refuse one that has begun or ended; what it reserved is available again.
+
+        Who schedules the payout of what the service has earned may cancel it, and nobody else.
+        """
         found = books.order(self.kind, self.order)
+        if is_system(found.wallet) and not self.access.operations:
+            raise PermissionMissing(OPERATIONS)
         if found.state is not OrderState.SCHEDULED:
             raise StateTransitionForbidden(found.name, found.state, Because.NOT_SCHEDULED)
         if books.bank_executed(found):

@@ -156,6 +156,11 @@ class Command(ABC):
     validate_only: bool = False
 
     @property
+    def access(self) -> Access:
+        """What whoever asks may reach."""
+        return self.request.access if self.request is not None else EVERYTHING
+
+    @property
     def weight(self) -> int:
         """How many calls' worth of work it is; a batch holds only so much."""
         return 1

@@ -42,12 +42,15 @@ class ReverseTransaction(Command):
         return (books.wallets.get(found.destination) if found is not None else None,)
 
     def decide(self, books: Books) -> Decision:
-        """Take from an active wallet what it has, up to what is left to give back; the giver may not be closed."""
+        """Take from an active wallet what it has, up to what is left to give back; the giver may not be closed.
+
+        Operations may take it from a frozen wallet as well: thawed for it, it would be free for its owner to empty.
+        """
         original = books.transaction(self.transaction)
-        if original.type is TransactionType.DEPOSIT and self.request is not None and not self.request.access.deposits:
+        if original.type is TransactionType.DEPOSIT and not self.access.deposits:
             raise PermissionMissing("money.deposit")
         currency = self.amount.currency if self.amount is not None else original.amount.currency
-        payer = books.payer(original.destination, currency)
+        payer = books.payer(original.destination, currency, or_frozen=self.access.operations)
         payee = books.payee(original.source, currency)
         amount = self._amount(original)
         movement = Movement(

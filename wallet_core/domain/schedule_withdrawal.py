@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.access import refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.errors import InvalidField
@@ -39,8 +38,8 @@ class ScheduleWithdrawal(Command):
         return Needs(wallets=frozenset({self.wallet}))
 
     def permit(self) -> None:
-        """Refuse the service's own wallets."""
-        refuse_system_wallets(self.wallet)
+        """Refuse the service's own wallets, but for what it has earned, to operations."""
+        self.access.require_source(self.wallet)
         require_positive(self.amount)
 
     def touches(self, books: Books) -> Iterable[Wallet | None]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.access import refuse_system_wallets
+from wallet_core.domain.access import Access, refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.commission import rule_name
@@ -33,9 +33,10 @@ class TransferTerms:
         """Both ends."""
         return frozenset({self.source, self.destination})
 
-    def permit(self) -> None:
-        """Refuse the service's own wallets, one wallet on both ends, and amounts that make no sense."""
-        refuse_system_wallets(self.source, self.destination)
+    def permit_to(self, access: Access) -> None:
+        """Refuse wallets that are not the caller's to name, one wallet on both ends, and amounts that make no sense."""
+        access.require_source(self.source)
+        refuse_system_wallets(self.destination)
         require_positive(self.amount)
         if self.source == self.destination:
             raise InvalidField("destination", "source and destination must be two wallets")
@@ -74,6 +75,10 @@ class Transfer(TransferTerms, Command):
     def needs(self) -> Needs:
         """Lock both wallets, and the commission's where there is one."""
         return Needs(wallets=self.wallets, rules_of=frozenset({self.amount.currency}))
+
+    def permit(self) -> None:
+        """Refuse what the terms refuse to this caller."""
+        self.permit_to(self.access)
 
     def touches(self, books: Books) -> Iterable[Wallet | None]:
         """Touch the source."""

@@ -59,6 +59,14 @@ def is_system(wallet: WalletId) -> bool:
     return wallet.startswith("system:")
 
 
+def role_of(wallet: WalletId) -> Role | None:
+    """Tell by its name what a wallet is for, whether or not it exists; None where there is no such role."""
+    if not is_system(wallet):
+        return Role.ORDINARY
+    name = wallet.split(":")[1].upper()
+    return next((role for role in SYSTEM_ROLES if role == name), None)
+
+
 def system_wallet_key(role: Role, currency: str) -> int:
     """Return the key of a system wallet: the currency's letters as a number, then the role."""
     number = 0

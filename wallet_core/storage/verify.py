@@ -100,12 +100,16 @@ _CHECKS = {
         ) AS counted ON counted.transaction = told.id
         LEFT JOIN entries AS given ON given.transaction = told.id AND given.wallet = told.source
         LEFT JOIN entries AS taken ON taken.transaction = told.id AND taken.wallet = told.destination
+        LEFT JOIN wallets AS giver ON giver.key = told.source
+        LEFT JOIN wallets AS getter ON getter.key = told.destination
         WHERE told.id IS NULL
             OR counted.legs IS DISTINCT FROM
                 (told.to_source <> 0)::int + (told.to_destination <> 0)::int + (told.commission <> 0)::int
             OR coalesce(given.amount, 0) <> told.to_source
             OR coalesce(taken.amount, 0) <> told.to_destination
             OR coalesce(counted.earned, 0) <> told.commission
+                + CASE giver.role WHEN 'COMMISSION' THEN told.to_source ELSE 0 END
+                + CASE getter.role WHEN 'COMMISSION' THEN told.to_destination ELSE 0 END
             OR counted.type <> told.type
             OR counted.last_type <> told.type
             OR counted.time <> told.time

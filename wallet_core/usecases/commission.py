@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from wallet_core.domain.access import Access
 from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
 from wallet_core.domain.commission import Commission, CommissionRule, Side, commission_on
 from wallet_core.domain.errors import CurrencyMismatch, ResourceNotFound
@@ -41,7 +42,7 @@ def change_rule(
 
 def quote_commission(app: App, terms: TransferTerms) -> Quote:
     """Say what a transfer would be charged by the rules of this instant, and move nothing."""
-    terms.permit()
+    terms.permit_to(Access())
     now, found, rules = app.reads.commission_terms(terms.source, terms.destination, terms.amount.currency)
     for id_ in (terms.source, terms.destination):
         if id_ not in found:

@@ -31,7 +31,9 @@ class CommissionServiceStub:
 
     Commission is charged on `Transfer` and `BatchTransfer` only, in the same
     transaction as the money that moves, and goes to
-    `wallets/system:commission:{currency}`.
+    `wallets/system:commission:{currency}`. Callers with the scope `operations`
+    take it out from there, by `Transfer`, `BatchTransfer` or
+    `ScheduleWithdrawal`; no commission is charged on that.
 
     At most one rule applies. Of those that are live, are in the currency, have a
     threshold below the amount and a scope that fits the wallet that pays, a rule
@@ -113,7 +115,9 @@ class CommissionServiceAsyncStub(CommissionServiceStub):
 
     Commission is charged on `Transfer` and `BatchTransfer` only, in the same
     transaction as the money that moves, and goes to
-    `wallets/system:commission:{currency}`.
+    `wallets/system:commission:{currency}`. Callers with the scope `operations`
+    take it out from there, by `Transfer`, `BatchTransfer` or
+    `ScheduleWithdrawal`; no commission is charged on that.
 
     At most one rule applies. Of those that are live, are in the currency, have a
     threshold below the amount and a scope that fits the wallet that pays, a rule
@@ -191,7 +195,9 @@ class CommissionServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Commission is charged on `Transfer` and `BatchTransfer` only, in the same
     transaction as the money that moves, and goes to
-    `wallets/system:commission:{currency}`.
+    `wallets/system:commission:{currency}`. Callers with the scope `operations`
+    take it out from there, by `Transfer`, `BatchTransfer` or
+    `ScheduleWithdrawal`; no commission is charged on that.
 
     At most one rule applies. Of those that are live, are in the currency, have a
     threshold below the amount and a scope that fits the wallet that pays, a rule

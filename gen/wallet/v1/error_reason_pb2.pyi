@@ -36,11 +36,12 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 3
     """The caller may not do this: its token or certificate lacks a scope. System
-    wallets may be changed by nobody.
+    wallets may be changed by nobody, but that what the service has earned may
+    be taken out with the scope `operations`.
     Code: `PERMISSION_DENIED`. Outcome: `NOT_DONE_RETRY`.
     Metadata: `permission` (the scope that is missing, e.g. `money.transfer`;
     `owner` where the caller is confined to the wallets of one owner, and this
-    is another's or is not there; `none` where nothing is enough).
+    is another's or is not there; `none` where a system wallet is named).
     """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 4
     """The resource does not exist. Code: `NOT_FOUND`. Outcome: `NOT_DONE`.
@@ -62,7 +63,7 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The wallet's available balance is below what is to be taken.
     Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
     Metadata: `wallet`, `currencyCode`, `available` and `required` in minor
-    units; the last two are empty where the caller may not read wallets.
+    units; the last two are empty where the caller may not read the wallet.
     """
     ERROR_REASON_WALLET_NOT_ACTIVE: _ErrorReason.ValueType  # 8
     """The wallet is frozen or closed. Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
@@ -193,11 +194,12 @@ Start again from the first page.
 """
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 3
 """The caller may not do this: its token or certificate lacks a scope. System
-wallets may be changed by nobody.
+wallets may be changed by nobody, but that what the service has earned may
+be taken out with the scope `operations`.
 Code: `PERMISSION_DENIED`. Outcome: `NOT_DONE_RETRY`.
 Metadata: `permission` (the scope that is missing, e.g. `money.transfer`;
 `owner` where the caller is confined to the wallets of one owner, and this
-is another's or is not there; `none` where nothing is enough).
+is another's or is not there; `none` where a system wallet is named).
 """
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 4
 """The resource does not exist. Code: `NOT_FOUND`. Outcome: `NOT_DONE`.
@@ -219,7 +221,7 @@ ERROR_REASON_INSUFFICIENT_FUNDS: ErrorReason.ValueType  # 7
 """The wallet's available balance is below what is to be taken.
 Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
 Metadata: `wallet`, `currencyCode`, `available` and `required` in minor
-units; the last two are empty where the caller may not read wallets.
+units; the last two are empty where the caller may not read the wallet.
 """
 ERROR_REASON_WALLET_NOT_ACTIVE: ErrorReason.ValueType  # 8
 """The wallet is frozen or closed. Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.

@@ -104,6 +104,10 @@ class ScheduleServiceServicer:
         against the balance until the time has come. Then the money is taken, the
         bank is asked to pay, and on its final no the money comes back.
 
+        The wallet may be what the service has earned,
+        `wallets/system:commission:{currency}`, where the caller has the scope
+        `operations` as well. No other system wallet may be named.
+
         A repeat with the same `request_id` schedules nothing: it returns the
         first withdrawal, as it is now, marked `replayed`; a refusal is repeated
         likewise.
@@ -148,7 +152,8 @@ class ScheduleServiceServicer:
         marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-        `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+        `PERMISSION_MISSING` (a payout of what the service has earned, without the
+        scope `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

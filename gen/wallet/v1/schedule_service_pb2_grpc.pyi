@@ -48,6 +48,10 @@ class ScheduleServiceStub:
     against the balance until the time has come. Then the money is taken, the
     bank is asked to pay, and on its final no the money comes back.
 
+    The wallet may be what the service has earned,
+    `wallets/system:commission:{currency}`, where the caller has the scope
+    `operations` as well. No other system wallet may be named.
+
     A repeat with the same `request_id` schedules nothing: it returns the
     first withdrawal, as it is now, marked `replayed`; a refusal is repeated
     likewise.
@@ -80,7 +84,8 @@ class ScheduleServiceStub:
     marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-    `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+    `PERMISSION_MISSING` (a payout of what the service has earned, without the
+    scope `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
     """
     ScheduleDeposit: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleDepositRequest, _schedule_service_pb2.ScheduleDepositResponse]
     """Schedules money to be put into a wallet. When the time has come, it is put
@@ -142,6 +147,10 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     against the balance until the time has come. Then the money is taken, the
     bank is asked to pay, and on its final no the money comes back.
 
+    The wallet may be what the service has earned,
+    `wallets/system:commission:{currency}`, where the caller has the scope
+    `operations` as well. No other system wallet may be named.
+
     A repeat with the same `request_id` schedules nothing: it returns the
     first withdrawal, as it is now, marked `replayed`; a refusal is repeated
     likewise.
@@ -174,7 +183,8 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-    `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+    `PERMISSION_MISSING` (a payout of what the service has earned, without the
+    scope `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
     """
     ScheduleDeposit: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleDepositRequest, _schedule_service_pb2.ScheduleDepositResponse]  # type: ignore[assignment]
     """Schedules money to be put into a wallet. When the time has come, it is put
@@ -239,6 +249,10 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         against the balance until the time has come. Then the money is taken, the
         bank is asked to pay, and on its final no the money comes back.
 
+        The wallet may be what the service has earned,
+        `wallets/system:commission:{currency}`, where the caller has the scope
+        `operations` as well. No other system wallet may be named.
+
         A repeat with the same `request_id` schedules nothing: it returns the
         first withdrawal, as it is now, marked `replayed`; a refusal is repeated
         likewise.
@@ -289,7 +303,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-        `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+        `PERMISSION_MISSING` (a payout of what the service has earned, without the
+        scope `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
         """
 
     @_abc_1.abstractmethod

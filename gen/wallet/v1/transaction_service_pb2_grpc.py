@@ -129,6 +129,11 @@ class TransactionServiceServicer:
         """Moves money from one wallet to another of the same currency. Commission as
         in CommissionService is charged with it, in the same transaction.
 
+        The source may be what the service has earned,
+        `wallets/system:commission:{currency}`, where the caller has the scope
+        `operations` as well. No commission is charged on that. No other system
+        wallet may be named, and none as the destination.
+
         A repeat with the same `request_id` moves nothing: it returns the first
         transaction, marked `replayed`; a refusal is repeated likewise.
 
@@ -145,7 +150,7 @@ class TransactionServiceServicer:
 
     def BatchTransfer(self, request, context):
         """Makes up to 1000 transfers in one call, either all or none of them, or each
-        on its own: see BatchMode.
+        on its own: see BatchMode. Each may do what `Transfer` may.
 
         A repeat with the same `request_id`, of the batch or of an item, moves
         nothing: it returns the first transactions, marked `replayed`; a refusal is
@@ -174,8 +179,11 @@ class TransactionServiceServicer:
         kept. As long as none was kept, what was given back so far is commission ×
         reversed so far ÷ amount, rounded down to a whole minor unit.
 
-        The wallet that got the money must be active and have what is taken back.
-        Captures, collections, payouts and reversals cannot be taken back.
+        The wallet that got the money must be active and have what is taken back;
+        a caller with the scope `operations` takes it back from a frozen one too.
+        The commission must still be there as well: where what the service earned
+        has been taken out, `keep_commission` gives back the rest. Captures,
+        collections, payouts and reversals cannot be taken back.
 
         A repeat with the same `request_id` moves nothing: it returns the first
         reversal, marked `replayed`; a refusal is repeated likewise.
@@ -183,10 +191,11 @@ class TransactionServiceServicer:
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
         `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
-        (frozen or closed), then of the one that is credited (closed);
-        `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
-        is left); `LIMIT_EXCEEDED` (more than what is left); `INSUFFICIENT_FUNDS`;
-        `LIMIT_EXCEEDED` (largest balance).
+        (closed, or frozen and the scope `operations` is missing), then of the one
+        that is credited (closed); `STATE_TRANSITION_FORBIDDEN` (neither a transfer
+        nor a deposit, or nothing is left); `LIMIT_EXCEEDED` (more than what is
+        left); `INSUFFICIENT_FUNDS` (of the wallet that is debited, or for the
+        commission); `LIMIT_EXCEEDED` (largest balance).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,6 +61,11 @@ class TransactionServiceStub:
     """Moves money from one wallet to another of the same currency. Commission as
     in CommissionService is charged with it, in the same transaction.
 
+    The source may be what the service has earned,
+    `wallets/system:commission:{currency}`, where the caller has the scope
+    `operations` as well. No commission is charged on that. No other system
+    wallet may be named, and none as the destination.
+
     A repeat with the same `request_id` moves nothing: it returns the first
     transaction, marked `replayed`; a refusal is repeated likewise.
 
@@ -73,7 +78,7 @@ class TransactionServiceStub:
     """
     BatchTransfer: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.BatchTransferRequest, _transaction_service_pb2.BatchTransferResponse]
     """Makes up to 1000 transfers in one call, either all or none of them, or each
-    on its own: see BatchMode.
+    on its own: see BatchMode. Each may do what `Transfer` may.
 
     A repeat with the same `request_id`, of the batch or of an item, moves
     nothing: it returns the first transactions, marked `replayed`; a refusal is
@@ -98,8 +103,11 @@ class TransactionServiceStub:
     kept. As long as none was kept, what was given back so far is commission ×
     reversed so far ÷ amount, rounded down to a whole minor unit.
 
-    The wallet that got the money must be active and have what is taken back.
-    Captures, collections, payouts and reversals cannot be taken back.
+    The wallet that got the money must be active and have what is taken back;
+    a caller with the scope `operations` takes it back from a frozen one too.
+    The commission must still be there as well: where what the service earned
+    has been taken out, `keep_commission` gives back the rest. Captures,
+    collections, payouts and reversals cannot be taken back.
 
     A repeat with the same `request_id` moves nothing: it returns the first
     reversal, marked `replayed`; a refusal is repeated likewise.
@@ -107,10 +115,11 @@ class TransactionServiceStub:
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
     `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
-    (frozen or closed), then of the one that is credited (closed);
-    `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
-    is left); `LIMIT_EXCEEDED` (more than what is left); `INSUFFICIENT_FUNDS`;
-    `LIMIT_EXCEEDED` (largest balance).
+    (closed, or frozen and the scope `operations` is missing), then of the one
+    that is credited (closed); `STATE_TRANSITION_FORBIDDEN` (neither a transfer
+    nor a deposit, or nothing is left); `LIMIT_EXCEEDED` (more than what is
+    left); `INSUFFICIENT_FUNDS` (of the wallet that is debited, or for the
+    commission); `LIMIT_EXCEEDED` (largest balance).
     """
     GetTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.GetTransactionRequest, _transaction_service_pb2.GetTransactionResponse]
     """Returns one transaction.
@@ -184,6 +193,11 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     """Moves money from one wallet to another of the same currency. Commission as
     in CommissionService is charged with it, in the same transaction.
 
+    The source may be what the service has earned,
+    `wallets/system:commission:{currency}`, where the caller has the scope
+    `operations` as well. No commission is charged on that. No other system
+    wallet may be named, and none as the destination.
+
     A repeat with the same `request_id` moves nothing: it returns the first
     transaction, marked `replayed`; a refusal is repeated likewise.
 
@@ -196,7 +210,7 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     """
     BatchTransfer: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.BatchTransferRequest, _transaction_service_pb2.BatchTransferResponse]  # type: ignore[assignment]
     """Makes up to 1000 transfers in one call, either all or none of them, or each
-    on its own: see BatchMode.
+    on its own: see BatchMode. Each may do what `Transfer` may.
 
     A repeat with the same `request_id`, of the batch or of an item, moves
     nothing: it returns the first transactions, marked `replayed`; a refusal is
@@ -221,8 +235,11 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     kept. As long as none was kept, what was given back so far is commission ×
     reversed so far ÷ amount, rounded down to a whole minor unit.
 
-    The wallet that got the money must be active and have what is taken back.
-    Captures, collections, payouts and reversals cannot be taken back.
+    The wallet that got the money must be active and have what is taken back;
+    a caller with the scope `operations` takes it back from a frozen one too.
+    The commission must still be there as well: where what the service earned
+    has been taken out, `keep_commission` gives back the rest. Captures,
+    collections, payouts and reversals cannot be taken back.
 
     A repeat with the same `request_id` moves nothing: it returns the first
     reversal, marked `replayed`; a refusal is repeated likewise.
@@ -230,10 +247,11 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
     `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
-    (frozen or closed), then of the one that is credited (closed);
-    `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
-    is left); `LIMIT_EXCEEDED` (more than what is left); `INSUFFICIENT_FUNDS`;
-    `LIMIT_EXCEEDED` (largest balance).
+    (closed, or frozen and the scope `operations` is missing), then of the one
+    that is credited (closed); `STATE_TRANSITION_FORBIDDEN` (neither a transfer
+    nor a deposit, or nothing is left); `LIMIT_EXCEEDED` (more than what is
+    left); `INSUFFICIENT_FUNDS` (of the wallet that is debited, or for the
+    commission); `LIMIT_EXCEEDED` (largest balance).
     """
     GetTransaction: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.GetTransactionRequest, _transaction_service_pb2.GetTransactionResponse]  # type: ignore[assignment]
     """Returns one transaction.
@@ -316,6 +334,11 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Moves money from one wallet to another of the same currency. Commission as
         in CommissionService is charged with it, in the same transaction.
 
+        The source may be what the service has earned,
+        `wallets/system:commission:{currency}`, where the caller has the scope
+        `operations` as well. No commission is charged on that. No other system
+        wallet may be named, and none as the destination.
+
         A repeat with the same `request_id` moves nothing: it returns the first
         transaction, marked `replayed`; a refusal is repeated likewise.
 
@@ -334,7 +357,7 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.BatchTransferResponse, _abc.Awaitable[_transaction_service_pb2.BatchTransferResponse]]:
         """Makes up to 1000 transfers in one call, either all or none of them, or each
-        on its own: see BatchMode.
+        on its own: see BatchMode. Each may do what `Transfer` may.
 
         A repeat with the same `request_id`, of the batch or of an item, moves
         nothing: it returns the first transactions, marked `replayed`; a refusal is
@@ -365,8 +388,11 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         kept. As long as none was kept, what was given back so far is commission ×
         reversed so far ÷ amount, rounded down to a whole minor unit.
 
-        The wallet that got the money must be active and have what is taken back.
-        Captures, collections, payouts and reversals cannot be taken back.
+        The wallet that got the money must be active and have what is taken back;
+        a caller with the scope `operations` takes it back from a frozen one too.
+        The commission must still be there as well: where what the service earned
+        has been taken out, `keep_commission` gives back the rest. Captures,
+        collections, payouts and reversals cannot be taken back.
 
         A repeat with the same `request_id` moves nothing: it returns the first
         reversal, marked `replayed`; a refusal is repeated likewise.
@@ -374,10 +400,11 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
         `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` of the wallet that is debited
-        (frozen or closed), then of the one that is credited (closed);
-        `STATE_TRANSITION_FORBIDDEN` (neither a transfer nor a deposit, or nothing
-        is left); `LIMIT_EXCEEDED` (more than what is left); `INSUFFICIENT_FUNDS`;
-        `LIMIT_EXCEEDED` (largest balance).
+        (closed, or frozen and the scope `operations` is missing), then of the one
+        that is credited (closed); `STATE_TRANSITION_FORBIDDEN` (neither a transfer
+        nor a deposit, or nothing is left); `LIMIT_EXCEEDED` (more than what is
+        left); `INSUFFICIENT_FUNDS` (of the wallet that is debited, or for the
+        commission); `LIMIT_EXCEEDED` (largest balance).
         """
 
     @_abc_1.abstractmethod
