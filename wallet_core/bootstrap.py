@@ -71,7 +71,6 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
             posting,
             batch_max=settings.batch_max,
             line_max=settings.line_max,
-            longest_s=settings.transaction_longest_s,
             group_commit=settings.group_commit,
             amount_max=settings.amount_max,
             clock_behind_max=timedelta(seconds=settings.clock_behind_max_s),
@@ -80,7 +79,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
         try:
             yield App(
                 ledger=ledger,
-                reads=Reads(reading, settles_after=_settles_after(settings)),
+                reads=Reads(reading),
                 claims=Claims(claiming, pace),
                 bank_lines=BankLines(posting),
                 journal=Journal(posting),
@@ -186,11 +185,6 @@ def _require_login_that_only_serves(engine: Engine) -> None:
             f"{SERVICE_ROLE} alone (CREATE ROLE wallet_app LOGIN PASSWORD '…' IN ROLE {SERVICE_ROLE}), and leave the "
             "owner's to `walletctl migrate` (WALLET_DATABASE_OWNER_URL)"
         )
-
-
-def _settles_after(settings: Settings) -> timedelta:
-    """Return how long what was decided can take to be seen: the longest transaction, and its COMMIT."""
-    return timedelta(seconds=settings.transaction_longest_s + settings.statement_timeout_s)
 
 
 def _payouts(settings: Settings) -> PayoutSettings:

@@ -66,7 +66,6 @@ class Settings(BaseSettings):
     lock_timeout_s: Seconds = Field(1.0, description="a batch's wait for row locks before it goes around them")
     statement_timeout_s: Seconds = Field(10.0, description="the longest statement")
     idle_in_transaction_timeout_s: Seconds = Field(10.0, description="ends transactions whose process hangs")
-    transaction_longest_s: Seconds = Field(30.0, description="a commit of money that takes longer is given up")
     database_wait_s: Seconds = Field(30.0, description="wait for the database when a process starts")
 
     # Logs.

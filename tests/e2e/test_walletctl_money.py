@@ -205,17 +205,19 @@ def test_batch_with_no_uuid_for_a_request_id_is_refused(rich: Walletctl) -> None
 
 
 def test_statement_is_one_that_a_person_can_read(rich: Walletctl) -> None:
-    """Wallet, range, balances at its ends, totals, entries with running balance; said to be provisional, for it is."""
+    """Wallet, range, balances at its ends, totals, entries with running balance; provisional where it is not over."""
 
     rich("transfer", "alice", "bob", "2000", "--description", "rent")
 
     shown = rich("statement", "alice").stdout
+    not_over = rich("statement", "alice", "--from", "2020-03-01", "--to", "2999-01-01").stdout
 
     for said in ("alice, ", "opening balance  0.00 USD", "closing balance  2,800.00 USD", "DEPOSIT", "came in"):
         assert said in shown
     assert "-2,200.00 USD │ 2,800.00 USD │ rent" in shown
     assert "+5,000.00 USD │ 5,000.00 USD │" in shown
-    assert "provisional: it ends so late" in shown
+    assert "provisional" not in shown
+    assert "provisional: it ends so late" in not_over
 
 
 def test_statement_of_a_range_without_anything(rich: Walletctl) -> None:

@@ -19,7 +19,7 @@ from tests.support.database import Database
 from tests.support.gathering import waiting_backends
 from tests.support.long_history import BEGAN, Line, history, write_history
 from tests.support.one_of_each import one_of_each
-from tests.support.requests import money, stamp
+from tests.support.requests import changed, money, stamp
 from tests.support.toolchain import often
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
@@ -265,11 +265,11 @@ def test_of_several_faults_the_first_documented_is_told(asking: Asking) -> None:
 def test_a_range_is_provisional_while_something_may_still_fall_into_it(
     asking: Asking, database: Database, owner: psycopg.Connection
 ) -> None:
-    """Not where it ended an hour ago, though nothing is in it; but where a transaction under way is yet to come in."""
+    """Not where it is over and nothing is under way, be it for a moment only; but while anything is yet to come in."""
 
     asking.open("alice")
     opened = asking.deposit("alice", 1).execute_time.ToDatetime(tzinfo=UTC)
-    ends = {FIRST + US: False, opened - HOUR: False, opened: True, opened + HOUR: True, LAST: True}
+    ends = {FIRST + US: False, opened - HOUR: False, opened + US: False, opened + HOUR: True, LAST: True}
     assert {end: asking.ok(statement(end=end)).provisional for end in ends} == ends
 
     with ThreadPoolExecutor(1) as pool, owner.transaction():
@@ -278,12 +278,32 @@ def test_a_range_is_provisional_while_something_may_still_fall_into_it(
         assert wait_until(lambda: bool(waiting_backends(database.url)), timeout_s=5, poll_s=0.001)
         ((now,),) = owner.execute("SELECT clock_timestamp()").fetchall()
         before = asking.ok(statement(end=now))
+        long_over = asking.ok(statement(end=now - HOUR))
     booked = under_way.result().execute_time.ToDatetime(tzinfo=UTC)
     after = asking.ok(statement(end=now))
 
     assert booked < now
     assert (before.provisional, before.closing_balance.minor_units) == (True, 1)
-    assert (after.provisional, after.closing_balance.minor_units) == (True, 6)
+    assert (after.provisional, after.closing_balance.minor_units) == (False, 6)
+    assert not long_over.provisional
+
+
+def test_what_is_said_to_be_final_never_changes(asking: Asking, owner: psycopg.Connection) -> None:
+    """While transfers go on, of statements that have just ended: one that is not provisional stays as it is."""
+
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 1000)
+    final: dict[datetime, pb.GetStatementResponse] = {}
+    with meanwhile(lambda: [asking.transfer("alice", "bob", 2), asking.transfer("bob", "alice", 1)]):
+        while len(final) < 30:
+            ((now,),) = owner.execute("SELECT clock_timestamp()").fetchall()
+            for back in (timedelta(), US * 300_000, US * 900_000):
+                page = asking.ok(statement(end=now - back, page_size=1000))
+                if not page.provisional:
+                    final[now - back] = page
+
+    for end, page in final.items():
+        assert asking.ok(statement(end=end, page_size=1000)) == page
 
 
 def test_every_page_sums_up_while_transfers_go_on(asking: Asking) -> None:
@@ -304,7 +324,9 @@ def test_every_page_sums_up_while_transfers_go_on(asking: Asking) -> None:
             assert entries[-1].balance_after == pages[-1].closing_balance
         last = entries[-1].execute_time.ToDatetime(tzinfo=UTC)
         over = [asking.ok(statement(end=last, page_size=1000)) for _ in range(3)]
-    assert over[0] == over[1] == over[2] == asking.ok(statement(end=last, page_size=1000))
+    after = asking.ok(statement(end=last, page_size=1000))
+    assert not after.provisional
+    assert [changed(page, provisional=False) for page in over] == [after] * 3
 
 
 def test_statements_of_all_wallets_of_a_currency_sum_to_nothing(

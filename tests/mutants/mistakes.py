@@ -218,6 +218,34 @@ MISTAKES = (
         "tests/grpc/test_after_a_commit.py",
     ),
     Mistake(
+        "a statement is final while a commit hangs",
+        (Change("wallet_core/storage/posting.py:load", "tx.execute(ENTER)", ""),),
+        "tests/storage/test_under_way.py",
+    ),
+    Mistake(
+        "what is committed between the look at what is under way and the statement is in neither",
+        (
+            Change(
+                "wallet_core/storage/reading.py:Reader.read_after",
+                "seen = look(tx.execution_options(isolation_level='AUTOCOMMIT'))\ntx.commit()\n"
+                "return _of_one_instant(tx, lambda tx: read(tx, seen))",
+                "return _of_one_instant(tx, lambda tx: read(tx, look(tx)))",
+            ),
+        ),
+        "tests/storage/test_under_way.py",
+    ),
+    Mistake(
+        "anybody takes out what the service has earned",
+        (
+            Change(
+                "wallet_core/domain/access.py:Access.require_source",
+                "self.operations and role_of(wallet) is Role.COMMISSION",
+                "role_of(wallet) is Role.COMMISSION",
+            ),
+        ),
+        "tests/grpc/test_operations_money.py",
+    ),
+    Mistake(
         "a confined caller moves money of others",
         (
             Change(

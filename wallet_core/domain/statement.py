@@ -19,8 +19,6 @@ class Span:
     """The sequence of the first entry in it; as high as *after* where there is none."""
     after: int
     """One more than the sequence of its last entry."""
-    provisional: bool
-    """Whether something under way may still fall into it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,5 +55,7 @@ class Statement:
     closing_balance: int
     totals: tuple[StatementTotal, ...]
     entries: tuple[StatementEntry, ...]
+    provisional: bool
+    """Whether something may be under way that would still fall into it."""
     next: int | None
     """The sequence that the next page begins with; None on the last."""

@@ -42,7 +42,6 @@ class Ledger:
         *,
         batch_max: int,
         line_max: int,
-        longest_s: float = 30.0,
         group_commit: bool = True,
         amount_max: int = INT64_MAX,
         clock_behind_max: timedelta = timedelta(minutes=1),
@@ -51,7 +50,6 @@ class Ledger:
         # Wallets that somebody held for too long, and until when that is believed.
         self._stuck_until: dict[WalletId, float] = {}
         self._marking = threading.Lock()  # both lanes do
-        self._longest_s = longest_s
         self._amount_max = amount_max
         self._clock_behind_max = clock_behind_max
         self._group_commit = group_commit
@@ -189,7 +187,6 @@ class Ledger:
         expired: list[CommandTicket] = []
         blocked: list[CommandTicket] = []
         wanted: list[CommandTicket] = []
-        started_at = monotonic()
         with transaction(self._engine) as tx:
             loaded = posting.load(tx, [ticket.item for ticket in tickets], skip_locked=skip_locked, leave=leave)
             for ticket, is_blocked in zip(tickets, loaded.blocked, strict=True):
@@ -198,9 +195,6 @@ class Ledger:
             loaded.books.clock_behind_max = self._clock_behind_max
             outcomes = decide(loaded.books, [ticket.item for ticket in wanted])
             posting.store(tx, loaded.books)
-            if monotonic() - started_at > self._longest_s:
-                # Who read the past meanwhile was told that nothing so old can come any more.
-                raise BatchRefused(TransactionConflict())
         for ticket, outcome in zip(wanted, outcomes, strict=True):
             ticket.answer(_with_owners(ticket.item, outcome, loaded.books))
         _fail(expired, OutcomeUnknown() if lost else DeadlineTooShort())

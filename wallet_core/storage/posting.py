@@ -33,6 +33,7 @@ from wallet_core.storage.journal import store_facts
 from wallet_core.storage.orders import Reading, read_orders, store_orders
 from wallet_core.storage.rules import CHANGE_RULES, KEEP_RULES, RULES, RULES_OF, rule_of, store_rules
 from wallet_core.storage.totals import store_totals
+from wallet_core.storage.under_way import ENTER
 
 # Which wallets something hangs on never changes, so that is looked up unlocked. A transaction has those of its entries,
 # and its two ends even where nothing was left for one of them.
@@ -183,6 +184,7 @@ def load(
     asked = [texts(r.caller for r in requests), plain(r.id for r in requests)]
     new_wallets = sum(need.new_wallets for need in needs)
     with tx.pipeline():
+        tx.execute(ENTER)  # before the clock is read, and before the wait for anything
         if any(need.changes_rules for need in kept):
             tx.execute(CHANGE_RULES)
         elif currencies:

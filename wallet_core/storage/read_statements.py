@@ -5,11 +5,10 @@ Ends are found by halving, totals from those kept at every thousandth entry, pag
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, Row, select, text
 
 from wallet_core.domain.errors import LimitExceeded, ResourceNotFound
 from wallet_core.domain.money import INT64_MAX
@@ -20,6 +19,7 @@ from wallet_core.storage.reading import Reader
 from wallet_core.storage.search import balance_before, first_from
 from wallet_core.storage.tables import wallets
 from wallet_core.storage.totals import EVERY
+from wallet_core.storage.under_way import over_until
 
 # What the entries up to a sequence amount to: the totals kept last before it, and what has come since.
 _TOTALS = text("""
@@ -54,22 +54,22 @@ ORDER BY e.sequence
 """)
 
 
-@dataclass(frozen=True)
 class StatementReads(Reader):
     """Reads of statements."""
 
-    settles_after: timedelta = timedelta()
-    """How long a transaction can be under way: what ended longer ago than that cannot change any more."""
-
     def span(self, wallet: WalletId, start: datetime, end: datetime) -> Span:
         """Return which entries of a wallet lie in ``[start, end)``."""
-        return self.read(lambda tx: self._span(tx, wallet, start, end))
+        return self.read(lambda tx: _span(tx, wallet, start, end))
 
     def statement(self, wallet: WalletId, start: datetime, end: datetime, *, size: int, first: int | None) -> Statement:
-        """Return a page of the statement for ``[start, end)``, from the sequence *first* on."""
+        """Return a page of the statement for ``[start, end)``, from the sequence *first* on.
 
-        def read(tx: Connection) -> Statement:
-            span = self._span(tx, wallet, start, end)
+        Whatever comes late comes after all entries that the wallet has. So one page that is not provisional says of
+        the entries on all pages before it that they are final, whenever those were read.
+        """
+
+        def read(tx: Connection, over: datetime) -> Statement:
+            span = _span(tx, wallet, start, end)
             page = _entries(tx, span, max(first or 0, span.first), size + 1)
             return Statement(
                 span=span,
@@ -77,28 +77,28 @@ class StatementReads(Reader):
                 closing_balance=balance_before(tx, span.wallet_key, span.after),
                 totals=_totals(tx, span),
                 entries=tuple(page[:size]),
+                provisional=end > over,
                 next=page[size].sequence if len(page) > size else None,
             )
 
-        return self.read(read)
+        return self.read_after(over_until, read)
 
     def statement_entries(self, span: Span, *, first: int, limit: int) -> list[StatementEntry]:
         """Return up to *limit* entries of a span, from the sequence *first* on. What is booked never changes."""
         return self.read(lambda tx: _entries(tx, span, first, limit))
 
-    def _span(self, tx: Connection, wallet: WalletId, start: datetime, end: datetime) -> Span:
-        found = tx.execute(select(wallets.c.key, wallets.c.currency).where(wallets.c.id == wallet)).one_or_none()
-        if found is None:
-            raise ResourceNotFound(wallet_name(wallet))
-        now: datetime = tx.execute(select(func.clock_timestamp())).scalar_one()
-        return Span(
-            wallet=wallet,
-            wallet_key=found.key,
-            currency=found.currency,
-            first=first_from(tx, found.key, start),
-            after=first_from(tx, found.key, end),
-            provisional=end > now - self.settles_after,
-        )
+
+def _span(tx: Connection, wallet: WalletId, start: datetime, end: datetime) -> Span:
+    found = tx.execute(select(wallets.c.key, wallets.c.currency).where(wallets.c.id == wallet)).one_or_none()
+    if found is None:
+        raise ResourceNotFound(wallet_name(wallet))
+    return Span(
+        wallet=wallet,
+        wallet_key=found.key,
+        currency=found.currency,
+        first=first_from(tx, found.key, start),
+        after=first_from(tx, found.key, end),
+    )
 
 
 def _entries(tx: Connection, span: Span, first: int, limit: int) -> list[StatementEntry]:

@@ -23,6 +23,7 @@ from wallet_core.storage.errors import batch_error
 from wallet_core.storage.tables import wallets
 
 Result = TypeVar("Result")
+Seen = TypeVar("Seen")
 
 # Statement timeouts; who waits longer than the longest is held to what the connection was opened with.
 _STEPS_MS = (100, 250, 500, 1000, 2000, 4000, 8000)
@@ -44,25 +45,41 @@ class Reader:
 
     def read(self, read: Callable[[Connection], Result]) -> Result:
         """Run a read; once more where the pool's connection turns out to be of a server that went away."""
+        return self._run(lambda tx: _of_one_instant(tx, read))
+
+    def read_after(self, look: Callable[[Connection], Seen], read: Callable[[Connection, Seen], Result]) -> Result:
+        """Run a read, given what *look* has seen: one statement, which ends before the read's snapshot is taken."""
+
+        def both(tx: Connection) -> Result:
+            seen = look(tx.execution_options(isolation_level="AUTOCOMMIT"))
+            tx.commit()
+            return _of_one_instant(tx, lambda tx: read(tx, seen))
+
+        return self._run(both)
+
+    def _run(self, read: Callable[[Connection], Result]) -> Result:
         try:
-            return self._read_once(read)
+            return self._run_once(read)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise _told(error) from error.orig
         try:
-            return self._read_once(read)
+            return self._run_once(read)
         except DBAPIError as error:
             raise _told(error) from error.orig
 
-    def _read_once(self, read: Callable[[Connection], Result]) -> Result:
+    def _run_once(self, read: Callable[[Connection], Result]) -> Result:
         try:
             with self.engine.connect() as tx:
                 _heed_patience(tx)
-                # One snapshot for all statements of a read.
-                tx.execution_options(isolation_level="REPEATABLE READ")
                 return read(tx)
         except PoolTimeout:
             raise ServerOverloaded from None
+
+
+def _of_one_instant(tx: Connection, read: Callable[[Connection], Result]) -> Result:
+    """Run a read with one snapshot for all its statements, taken by the first of them."""
+    return read(tx.execution_options(isolation_level="REPEATABLE READ"))
 
 
 def _heed_patience(tx: Connection) -> None:

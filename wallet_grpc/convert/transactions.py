@@ -230,7 +230,7 @@ def statement_response(
         closing_balance=MoneyPb(currency_code=currency, minor_units=statement.closing_balance),
         totals=[_total_message(total, currency) for total in statement.totals],
         entries=[_entry_message(entry, currency) for entry in statement.entries],
-        provisional=statement.span.provisional,
+        provisional=statement.provisional,
         next_page_token=next_page_token,
     )
 

@@ -987,7 +987,7 @@ class GetStatementRequest(message.Message):
 @typing.final
 class GetStatementResponse(message.Message):
     """A page of a wallet's statement. All but the entries and the token is of the
-    whole range and the same on every page.
+    whole range, and the same on every page once it is not provisional.
     """
 
     DESCRIPTOR: descriptor.Descriptor
@@ -1004,8 +1004,9 @@ class GetStatementResponse(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`."""
     provisional: builtins.bool
-    """Whether the range ends so late that transactions under way may still fall
-    into it; ask again later.
+    """Whether a transaction may be under way that would still fall into the range,
+    or the range is not over; ask again later. Where it is not set nothing will
+    ever be added: this page is final, and so are the entries of those before.
     """
     next_page_token: builtins.str
     """For the next page; empty on the last."""
