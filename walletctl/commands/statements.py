@@ -72,10 +72,9 @@ def receipt(
 
 
 def _joined(pages: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return one statement with the entries of all its pages."""
-    whole, *others = pages
-    for page in others:
-        whole["entries"] += page["entries"]
+    """Return one statement with the entries of all its pages. The last one's totals are of all of them."""
+    *others, whole = pages
+    whole["entries"] = [entry for page in (*others, whole) for entry in page["entries"]]
     del whole["next_page_token"]
     return whole
 
