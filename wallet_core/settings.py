@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     payout_lease_s: Seconds = Field(30.0, description="how long a claim holds")
     payout_attempts_max: PositiveInt = Field(3, description="how often the bank is asked to pay")
     payout_resends_max: PositiveInt = Field(
-        5, description="how often a payout that the bank does not know is sent again; each is no attempt of the above"
+        5, description="how often a payout that the bank does not know is sent again, attempts used up or not"
     )
     payout_backoff_first_s: Seconds = Field(1.0, description="the first wait; doubles each time, full jitter")
     payout_backoff_max_s: Seconds = Field(60.0, description="the longest wait")

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 
 import grpc
 import structlog
@@ -156,12 +155,13 @@ def serving(
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError:
         raise CannotListen(limits.host, limits.port) from None
-    health = Health(SERVICES, partial(_ask_database, app), interval_s=limits.health_interval_s)
+    health = Health(SERVICES, app.ping, interval_s=limits.health_interval_s)
     health.start(server)
     watches.start()
     server.start()
     try:
-        yield port
+        with _telling_vitals(app, limits.health_interval_s):
+            yield port
     finally:
         health.leave()
         threading.Event().wait(limits.drain_delay_s)  # time for balancers to see it
@@ -180,8 +180,22 @@ def serving(
         watches.close()
 
 
-def _ask_database(app: App) -> None:
-    """Ask whether it is there, and for what metrics tell of it. Raises ``NotServed``."""
-    app.ping()
-    with suppress(NotServed):
-        tell(app.vitals())
+@contextmanager
+def _telling_vitals(app: App, every_s: float) -> Iterator[None]:
+    """Show as metrics what the database knows; on a thread of its own, for a lock on a table holds it up."""
+    stopping = threading.Event()
+
+    def tell_on() -> None:
+        while True:
+            with suppress(NotServed):
+                tell(app.vitals())
+            if stopping.wait(every_s):
+                return
+
+    thread = threading.Thread(target=tell_on, name="vitals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(every_s)

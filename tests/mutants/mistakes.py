@@ -23,7 +23,6 @@ class Mistake:
 
 
 BOOKS = "wallet_core/domain/books.py"
-ORDER = "wallet_core/domain/order.py"
 PAYMENT = "wallet_core/domain/payment.py"
 PAY_OUT = "wallet_core/usecases/pay_out.py"
 BANK_LINES = "wallet_core/storage/bank_lines.py"
@@ -106,8 +105,14 @@ MISTAKES = (
         f"{DECISIONS} {ONE_PAYOUT}",
     ),
     Mistake(
-        "a silent attempt is none, whether or not it was sent again since",
-        (Change(f"{ORDER}:Order._reached", "one.number >= resent or not one.may_have_paid", "not one.may_have_paid"),),
+        "what is resent is released on a no and not found, though an attempt before it was silent",
+        (
+            Change(
+                f"{PAYMENT}:SettleDoubt._not_found",
+                "not asked.may_have_paid",
+                "not asked.attempts[-1].may_have_paid",
+            ),
+        ),
         f"{DECISIONS} {ONE_PAYOUT}",
     ),
     Mistake(

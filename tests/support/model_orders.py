@@ -141,7 +141,7 @@ def settle(  # noqa: PLR0913, PLR0917  # whose answer to what
         return
     if answer == "ACCEPTED":
         _paid(books, id_, move)
-    elif order.state == IN_DOUBT or not {None, "UNKNOWN"}.isdisjoint(one.answer for one in _reached(order)):
+    elif order.state == IN_DOUBT or not {None, "UNKNOWN"}.isdisjoint(one.answer for one in order.attempts):
         _wait(books, order, IN_DOUBT)
     elif answer == "NO_FOR_GOOD":
         _not_paid(books, id_, "BANK_REFUSED", move)
@@ -195,7 +195,7 @@ def hear(  # noqa: PLR0913  # whose word on what
 
 def _not_found(books: Books, id_: UUID, order: Order, move: UUID | None) -> bool:
     """Send again, unless a call may still be on its way, it was sent again often, or the bank forgets keys."""
-    given = [one.answer for one in _reached(order)]
+    given = [one.answer for one in order.attempts]
     if None not in given and "UNKNOWN" not in given:
         if "NO_FOR_GOOD" in given:
             _not_paid(books, id_, "BANK_REFUSED", move)
@@ -278,17 +278,11 @@ def _fail(order: Order, reason: str) -> None:
 
 def _counted(order: Order) -> int:
     """Return how often the bank may have heard of it."""
-    return sum(one.answer != "NOT_SENT" for one in _reached(order))
+    return sum(one.answer != "NOT_SENT" for one in order.attempts)
 
 
 def _resends(order: Order) -> int:
     return sum(one.is_resend and one.answer != "NOT_SENT" for one in order.attempts)
-
-
-def _reached(order: Order) -> list[Attempt]:
-    """Return the attempts that may have reached the bank: a silent one before a resend did not."""
-    resent = max((place for place, one in enumerate(order.attempts) if one.is_resend), default=0)
-    return [one for place, one in enumerate(order.attempts) if place >= resent or one.answer not in {None, "UNKNOWN"}]
 
 
 def _may_go_on(order: Order) -> bool:

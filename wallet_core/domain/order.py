@@ -256,20 +256,9 @@ class Order(ABC):
         return sum(attempt.is_resend and attempt.counts for attempt in self.attempts)
 
     @property
-    def attempts_spent(self) -> int:
-        """How many attempts are spent, of those that it has: one that never reached the bank is none."""
-        return sum(attempt.counts for attempt in self._reached)
-
-    @property
     def may_have_paid(self) -> bool:
-        """Whether the bank may have paid and nobody knows."""
-        return any(attempt.may_have_paid for attempt in self._reached)
-
-    @property
-    def _reached(self) -> tuple[Attempt, ...]:
-        """The attempts that may have reached the bank: no silent one that was followed by a resend."""
-        resent = max((attempt.number for attempt in self.attempts if attempt.is_resend), default=0)
-        return tuple(one for one in self.attempts if one.number >= resent or not one.may_have_paid)
+        """Whether the bank may have paid on any attempt and nobody knows."""
+        return any(attempt.may_have_paid for attempt in self.attempts)
 
     @property
     def final(self) -> bool:

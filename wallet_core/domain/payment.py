@@ -239,20 +239,20 @@ class SettlePayment(PaymentCommand):
         return self._settle_no(books, answered, attempt)
 
     def _settle_no(self, books: Books, answered: Order, attempt: Attempt) -> Decision:
-        """Every attempt so far was a clear no, never sent, or never reached the bank: once doubted, ask it first."""
+        """Every attempt so far was a clear no, or never sent."""
         state = answered.state
         if state is OrderState.IN_DOUBT:
             return self._wait(books, answered, state, self.policy.backoff(answered.asks, self.jitter), attempt)
         match self.answer.kind:
             case AnswerKind.NO_FOR_GOOD:
                 return self._release(books, answered, FailureReason.BANK_REFUSED, attempt)
-            case AnswerKind.NO_FOR_NOW if answered.attempts_spent >= self.policy.attempts_max:
+            case AnswerKind.NO_FOR_NOW if answered.attempts_counted >= self.policy.attempts_max:
                 return self._release(books, answered, FailureReason.ATTEMPTS_USED_UP, attempt)
             case AnswerKind.NO_FOR_NOW if self.answer.retry_after_s is not None:
                 longest_s = self.policy.retry_after_max.total_seconds()
                 wait = timedelta(seconds=min(self.answer.retry_after_s, longest_s))
             case AnswerKind.NO_FOR_NOW:
-                wait = self.policy.backoff(answered.attempts_spent - 1, self.jitter)
+                wait = self.policy.backoff(answered.attempts_counted - 1, self.jitter)
             case _:
                 wait = self.policy.backoff(_not_sent_in_a_row(answered) - 1, self.jitter)
                 answered = _noted(answered, books.now, self.policy, "the bank cannot be reached")
@@ -330,17 +330,18 @@ class SettleDoubt(PaymentCommand):
         if not asked.attempts:
             raise LedgerBroken
         if not asked.may_have_paid:
-            # Every attempt that reached the bank has its own clear no, and it does not know of the payment.
+            # Every attempt has the bank's own clear no, and it does not know of the payment: nothing is in doubt.
             if any(attempt.answer is AnswerKind.NO_FOR_GOOD for attempt in asked.attempts):
                 return self._release(books, asked, FailureReason.BANK_REFUSED, None)
-            if asked.attempts_spent >= self.policy.attempts_max:
+            if asked.attempts_counted >= self.policy.attempts_max:
                 return self._release(books, asked, FailureReason.ATTEMPTS_USED_UP, None)
         now = self._later(books)
         first = next((attempt for attempt in asked.attempts if attempt.counts), asked.attempts[0])
         in_flight = max(attempt.in_flight_until for attempt in asked.attempts) - now
         if in_flight > timedelta():
             return self._wait(books, asked, OrderState.IN_DOUBT, in_flight, None)
-        # No call is on its way any more: what the bank does not know now never reached it, and was no attempt.
+        # No call is on its way any more, so what the bank does not know never reached it, or it has forgotten it: it is
+        # sent again, however often it was tried, and never released.
         if not self.resends or asked.resends >= self.policy.resends_max:
             return self._ask_again(books, replace(asked, attention="the bank does not know it; not sent again"))
         if now - first.start_time > self.policy.bank_key_retention:
@@ -377,7 +378,7 @@ def _contradicts_ending(order: Order, answer: AnswerKind) -> str:
 def _may_send_again(order: Order, policy: PaymentPolicy) -> bool:
     """Whether the bank surely has not paid, does not refuse for good, and may be asked once more."""
     clear = {AnswerKind.NO_FOR_NOW, AnswerKind.NOT_SENT}
-    return all(attempt.answer in clear for attempt in order.attempts) and order.attempts_spent < policy.attempts_max
+    return all(attempt.answer in clear for attempt in order.attempts) and order.attempts_counted < policy.attempts_max
 
 
 def _not_sent_in_a_row(order: Order) -> int:

@@ -513,7 +513,7 @@ class BankAttempt(message.Message):
     """The bank's words, shortened; of the account only its last characters."""
     is_resend: builtins.bool
     """Whether it was sent again because the bank, asked after all calls before it
-    had ended, did not know the key. Those that had no answer use up no attempt.
+    had ended, did not know the key.
     """
     @builtins.property
     def start_time(self) -> timestamp_pb2.Timestamp:
