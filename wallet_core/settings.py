@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     deadline_min_s: Seconds = Field(0.005, description="with less time left a call is refused: DEADLINE_TOO_SHORT")
     deadline_max_s: Seconds = Field(30.0, description="the deadline of a call that brings none or a longer one")
     health_interval_s: Seconds = Field(1.0, description="how often the database is asked for the health answer")
+    health_watchers_max: PositiveInt = Field(
+        256, description="watches of health at once; each holds a thread of its own, and more are told to do without"
+    )
     drain_delay_s: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="NOT_SERVING before new calls are refused, at shutdown"
     )

@@ -1,37 +1,51 @@
 """Health: SERVING while the database answers, per service and as a whole.
 
-On a thread pool of its own, so that it answers at once when all workers are busy; watchers hold no thread at all.
+The protocol is grpc.health.v1; the servicer is ours. The library's sends to watchers under a lock that gRPC's own
+thread wants when a watcher leaves, and then nothing moves any more. Here nothing is sent under a lock and leaving takes
+none: each watcher has a thread, which waits for changes, so one that takes nothing holds up itself alone.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any
+from typing import Any, Literal, cast
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health_pb2 import (  # type: ignore[attr-defined]  # its stubs are of an older version
+    HealthCheckRequest,
+    HealthCheckResponse,
+    HealthListRequest,
+    HealthListResponse,
+)
 
 from wallet_core.domain.errors import DatabaseUnavailable, NotServed
 
 # So many intervals without an answer mean that there will be none.
 _MISSED_MAX = 4
 _LONG_AGO_S = 1e9
+_CHECKING_THREADS = 2
+
+_SERVING, _NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+
+Status = Literal[0, 1, 2, 3]
+Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 _log = structlog.get_logger("wallet.health")
 
 
 class Health:
-    """Asks the database every *interval_s* and tells whoever asks or watches."""
+    """Asks the database every *interval_s* and tells whoever asks or watches; *watchers_max* may watch at once."""
 
-    def __init__(self, services: Sequence[str], ping: Callable[[], None], *, interval_s: float) -> None:
-        self._services = ["", *services]
-        self._ping = ping
+    def __init__(
+        self, services: Sequence[str], ask: Callable[[], None], *, interval_s: float, watchers_max: int
+    ) -> None:
+        self._ask_database = ask
         self._interval_s = interval_s
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="health")
-        self._servicer = _servicer(self._pool)
+        self._servicer = HealthServicer(services, watchers_max)
         self._stopping = threading.Event()
         self._was_serving: bool | None = None
         self._answered_at = 0.0
@@ -45,7 +59,8 @@ class Health:
         """Answer on *server*, from the first moment with the truth."""
         self._ask()
         self._tell()
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+        servicer = cast("health_pb2_grpc.HealthServicer", self._servicer)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         for thread in self._threads:
             thread.start()
 
@@ -54,11 +69,11 @@ class Health:
         self._stopping.set()
         for thread in self._threads:
             thread.join(self._interval_s)
-        self._servicer.enter_graceful_shutdown()
+        self._servicer.tell(is_serving=False)
 
     def close(self) -> None:
         """Stop answering."""
-        self._pool.shutdown(wait=False)
+        self._servicer.close()
 
     def _run(self, work: Callable[[], None]) -> None:
         while not self._stopping.wait(self._interval_s):
@@ -66,7 +81,7 @@ class Health:
 
     def _ask(self) -> None:
         try:
-            self._ping()
+            self._ask_database()
         except DatabaseUnavailable:
             self._answered_at = -_LONG_AGO_S
         except NotServed:
@@ -76,26 +91,99 @@ class Health:
 
     def _tell(self) -> None:
         """Say SERVING while the last answer is recent: a database that hangs gives none at all."""
-        serving = monotonic() - self._answered_at < self._interval_s * _MISSED_MAX
-        if self._stopping.is_set():
+        is_serving = monotonic() - self._answered_at < self._interval_s * _MISSED_MAX
+        if self._stopping.is_set() or is_serving is self._was_serving:
             return
-        if serving is not self._was_serving:
-            _log.info("health", serving=serving)
-            self._was_serving = serving
-        status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
-        for service in self._services:
-            self._servicer.set(service, status)
+        _log.info("health", serving=is_serving)
+        self._was_serving = is_serving
+        self._servicer.tell(is_serving=is_serving)
 
 
-def _servicer(pool: ThreadPoolExecutor) -> health.HealthServicer:
-    """Return a servicer all of whose calls run on *pool*; the library lends it to watchers only, and to all servers."""
+class HealthServicer:
+    """Answers what it was told last, for the services that there are; watches only those and a bounded number of them.
 
-    class Servicer(health.HealthServicer):  # a class for each pool, because the library marks the class
-        def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401, N802  # the library's
-            return super().Check(request, context)
+    A watch too many is answered with UNIMPLEMENTED: by that clients know to go on without watching.
+    """
 
-        def Watch(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401, N802  # the library's
-            return super().Watch(*arguments, **named)
+    def __init__(self, services: Sequence[str], watchers_max: int) -> None:
+        self._services = frozenset({"", *services})
+        self._status: Status = _NOT_SERVING
+        # Changed by single steps that need no lock. One that has just come is told the status, or the change, or both.
+        self._watchers: dict[int, SimpleQueue[None]] = {}
+        self._watchers_max = watchers_max
+        self._closing = False
+        # A watch that is turned away needs a thread too, for a moment.
+        checking = ThreadPoolExecutor(_CHECKING_THREADS, thread_name_prefix="health")
+        watching = ThreadPoolExecutor(watchers_max + 1, thread_name_prefix="health-watch")
+        self._pools = (checking, watching)
+        self.Check = _on(checking, self._check)
+        self.List = _on(checking, self._list)
+        self.Watch = _on(watching, self._watch)
 
-    Servicer.Check.experimental_thread_pool = pool  # type: ignore[attr-defined]  # grpcio looks for this mark
-    return Servicer(experimental_non_blocking=True, experimental_thread_pool=pool)
+    def tell(self, *, is_serving: bool) -> None:
+        """Say so from now on, to watchers too."""
+        self._status = _SERVING if is_serving else _NOT_SERVING
+        self._wake_all()
+
+    def close(self) -> None:
+        """End all watches."""
+        self._closing = True
+        self._wake_all()
+        for pool in self._pools:
+            pool.shutdown(wait=False)
+
+    def _wake_all(self) -> None:
+        for changes in list(self._watchers.values()):
+            changes.put(None)
+
+    def _check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
+        if request.service not in self._services:
+            context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
+        return HealthCheckResponse(status=self._status)
+
+    def _list(self, request: HealthListRequest, context: grpc.ServicerContext) -> HealthListResponse:
+        del request, context
+        status = HealthCheckResponse(status=self._status)
+        return HealthListResponse(statuses=dict.fromkeys(sorted(self._services), status))
+
+    def _watch(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> Iterator[HealthCheckResponse]:
+        if len(self._watchers) >= self._watchers_max:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "too many watch already; ask with Check instead")
+        changes: SimpleQueue[None] = SimpleQueue()
+        # gRPC's own thread calls this when the watcher leaves: it takes no lock of ours.
+        if not context.add_callback(lambda: changes.put(None)):
+            return
+        self._watchers[id(changes)] = changes
+        try:
+            told: Status | None = None
+            while context.is_active() and not self._closing:
+                status = self._status_of(request.service)
+                if status is not told:
+                    told = status
+                    yield HealthCheckResponse(status=status)
+                _last_of(changes)
+        finally:
+            self._watchers.pop(id(changes), None)
+
+    def _status_of(self, service: str) -> Status:
+        return self._status if service in self._services else HealthCheckResponse.SERVICE_UNKNOWN
+
+
+def _last_of(changes: SimpleQueue[None]) -> None:
+    """Wait for a change; of several that have come meanwhile only the last counts."""
+    changes.get()
+    try:
+        while True:
+            changes.get_nowait()
+    except Empty:
+        return
+
+
+def _on(pool: ThreadPoolExecutor, behaviour: Behaviour) -> Behaviour:
+    """Return it, marked to run on *pool*: grpcio looks for the mark."""
+
+    def run(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # a message, or several
+        return behaviour(request, context)
+
+    run.experimental_thread_pool = pool  # type: ignore[attr-defined]  # see above
+    return run

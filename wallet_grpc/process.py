@@ -197,6 +197,7 @@ def server_limits(settings: Settings) -> ServerLimits:
         deadline_min_s=settings.deadline_min_s,
         deadline_max_s=settings.deadline_max_s,
         health_interval_s=settings.health_interval_s,
+        health_watchers_max=settings.health_watchers_max,
         drain_delay_s=settings.drain_delay_s,
         drain_grace_s=settings.drain_grace_s,
         drain_flush_s=settings.drain_flush_s,

@@ -78,6 +78,7 @@ class ServerLimits:
     deadline_min_s: float
     deadline_max_s: float
     health_interval_s: float
+    health_watchers_max: int
     drain_delay_s: float
     drain_grace_s: float
     drain_flush_s: float
@@ -155,7 +156,7 @@ def serving(
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError:
         raise CannotListen(limits.host, limits.port) from None
-    health = Health(SERVICES, app.ping, interval_s=limits.health_interval_s)
+    health = Health(SERVICES, app.ping, interval_s=limits.health_interval_s, watchers_max=limits.health_watchers_max)
     health.start(server)
     watches.start()
     server.start()

@@ -17,9 +17,10 @@ from tests.support.processes import environment, process
 from tests.support.scheduled import CollectingBank, schedule_deposit, scheduled_deposit
 from wallet_core.domain.order import OrderState
 from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 
-SOON, PAST_LEASE, PAST_GRACE = timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=30)
+SOON, PAST_LEASE, PAST_GRACE = timedelta(seconds=1), timedelta(seconds=13), timedelta(seconds=40)
 JOBS = (credit_due_deposits, collect_due_deposits, reconcile_collections)
 ALICE = WalletId("alice")
 SCHEDULED, PROCESSING, IN_DOUBT, SUCCEEDED = (
@@ -30,6 +31,21 @@ SCHEDULED, PROCESSING, IN_DOUBT, SUCCEEDED = (
 )
 
 
+# A process that has just started takes long over its first call.
+UNHURRIED: dict[str, object] = {
+    "bank_call_deadline_s": 4.0,
+    "payout_lease_s": 12.0,
+    "payout_send_window_s": 6.0,
+    "payout_grace_s": 25.0,
+}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Return settings with time for a busy machine."""
+    return settings.model_copy(update=UNHURRIED)
+
+
 @pytest.fixture
 def stub(bank: BankServer) -> CollectingBank:
     """Return the bank, to be asked for its side of the truth."""
@@ -38,7 +54,8 @@ def stub(bank: BankServer) -> CollectingBank:
 
 def killed_scheduler(database: Database, bank: BankServer, tmp_path: Path, moment: str, point: str) -> None:
     """Run a scheduler that dies at a point of its first piece of work."""
-    env = environment({**FAST, "bank_keeps_ledger": False, "database_url": database.url, "bank_url": bank.url})
+    service = {"bank_keeps_ledger": False, "database_url": database.url, "bank_url": bank.url}
+    env = environment({**FAST, **UNHURRIED, **service})
     arguments = ["-m", "tests.support.kill_at", moment, point, "scheduler", "--once"]
     with process(arguments, env=env, log=tmp_path / "scheduler.log") as child:
         assert child.wait(30) == -signal.SIGKILL, (tmp_path / "scheduler.log").read_text()
@@ -137,7 +154,7 @@ def test_killed_scheduler_leaves_one_collection_and_one_credit(  # noqa: PLR0913
     assert (left, asked) == (scheduled_deposit(app, id_), stub.asked(id_))
     if (state, asked) == (PROCESSING, 0):
         # The bank does not know it, but the dead worker's call could still be on its way.
-        rounds(app, timedelta(seconds=2))
+        rounds(app, PAST_LEASE)
         assert (scheduled_deposit(app, id_).state, stub.asked(id_)) == (IN_DOUBT, 0)
     rounds(app, PAST_LEASE, 2 * PAST_LEASE, PAST_GRACE, 2 * PAST_GRACE)
 

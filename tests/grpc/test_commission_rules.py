@@ -210,7 +210,7 @@ def test_a_rule_applies_from_its_start_until_its_end_and_not_a_transfer_longer(
     """Looked at is when the money moved: no transfer before the start or from the end on carries it."""
 
     now = asking.transfer(*ends, 1).execute_time
-    request = with_rule(start_time=later(now, SECOND // 2), end_time=later(now, SECOND * 5 // 4))
+    request = with_rule(start_time=later(now, SECOND), end_time=later(now, SECOND * 2))
     rule: pb.CommissionRule = asking.ok(request).rule
     assert asking.cost(*ends, 100) == ("", 0)
 
@@ -296,7 +296,7 @@ def test_a_rule_that_ends_before_it_starts_never_applies(asking: Asking, ends: t
     """Ended while it was yet to come."""
 
     now = asking.transfer(*ends, 1).execute_time
-    rule = asking.charge(fixed_minor_units=5, start_time=later(now, SECOND // 4))
+    rule = asking.charge(fixed_minor_units=5, start_time=later(now, SECOND))
     ended = asking.end(rule.name)
     assert ended.end_time.ToMicroseconds() < rule.start_time.ToMicroseconds()
 
@@ -343,8 +343,6 @@ def test_the_rule_for_the_wallet_goes_before_the_labels_before_the_currencys(ask
     asking.open("a", labels={"tier": "gold"})
     asking.open("b")
     asking.open("c")
-    soon = later(asking.wallet("c").create_time, SECOND // 4)
-    newer, newest = (asking.charge(rate_millionths=rate, start_time=soon) for rate in (1, 2))
     # Made in the order of precedence, so that neither beginning later nor being newer helps.
     scopes: list[dict[str, Any]] = [
         {"wallet": "wallets/a"},
@@ -354,6 +352,8 @@ def test_the_rule_for_the_wallet_goes_before_the_labels_before_the_currencys(ask
     rules = [asking.charge(**scope) for scope in scopes]
     for others in ({"wallet": "wallets/b"}, {"label": pb.Label(key="tier", value="silver")}, {"currency_code": "EUR"}):
         asking.charge(**others)
+    soon = later(asking.open("d").create_time, SECOND)
+    newer, newest = (asking.charge(rate_millionths=rate, start_time=soon) for rate in (1, 2))
     while asking.cost("c", "b", 1)[0] == rules[2].name:
         pass
 

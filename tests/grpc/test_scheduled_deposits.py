@@ -240,7 +240,7 @@ def test_a_repeat_schedules_nothing_and_shows_it_as_it_is_now(
     """The same id: scheduled, then credited; also once its time has passed, and as a validation."""
 
     at = asking.ok(wish(validate_only=True)).scheduled_deposit.create_time
-    at.FromDatetime(aware(at) + timedelta(seconds=0.2))
+    at.FromDatetime(aware(at) + timedelta(seconds=1))
     asked = wish(execute_time=at)
     first = asking.ok(asked).scheduled_deposit
     assert (asking.ok(asked).scheduled_deposit, asking.ok(asked).replayed) == (first, True)

@@ -151,10 +151,10 @@ def test_a_repeat_whose_time_has_passed_meanwhile_is_still_the_first(
     """S4: the request is looked up before anything that depends on time."""
 
     open_funded(client, alice=100)
-    at = soon(client, timedelta(seconds=0.3))
+    at = soon(client, timedelta(seconds=1))
     again = partial(client.schedule_withdrawal, ALICE, usd(50), execute_time=at, request_id=str(uuid4()))
     first = again()
-    owner.execute("SELECT pg_sleep(0.4)")
+    owner.execute("SELECT pg_sleep(1.1)")
 
     assert (again().withdrawal.name, again().replayed) == (first.withdrawal.name, True)
 

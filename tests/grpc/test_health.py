@@ -1,0 +1,193 @@
+"""Health: whoever watches it, and however, stops nobody else."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any, Self
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.conftest import FAST
+from tests.support.callers import open_funded, usd
+from tests.support.database import Database
+from tests.support.ports import free_ports
+from tests.support.processes import environment, process
+from tests.support.raw_http2 import RawHttp2
+from tests.support.toolchain import often
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.client import WalletClient
+from wallet_grpc.descriptors import SERVICES
+from wallet_grpc.process import server_limits
+from wallet_grpc.server import serving
+from walletctl.local.waiting import wait_until
+
+ALICE, BOB = "wallets/alice", "wallets/bob"
+WATCH = "/grpc.health.v1.Health/Watch"
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+ANSWERS_WITHIN_S = 5.0
+CHURNS_FOR_S = float(often(20))
+
+
+@contextmanager
+def health(target: str) -> Iterator[Any]:
+    """Yield a stub on a channel of its own."""
+    with grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        yield health_pb2_grpc.HealthStub(channel)
+
+
+def watched(stub: Any, service: str = "") -> Any:  # noqa: ANN401  # the library's call
+    """Return a watch that has just begun."""
+    return stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=120)
+
+
+def is_serving(target: str) -> bool:
+    """Ask, as a probe does."""
+    with health(target) as stub:
+        status = stub.Check(health_pb2.HealthCheckRequest(), timeout=ANSWERS_WITHIN_S).status
+    return bool(status == SERVING)
+
+
+@dataclass(slots=True)
+class Churn:
+    """Watchers that come and go, for as long as it is entered."""
+
+    target: str
+    watchers: int
+    began: int = 0
+    wrong: list[object] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._threads = [threading.Thread(target=self._come_and_go, daemon=True) for _ in range(self.watchers)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _come_and_go(self) -> None:
+        with health(self.target) as stub:
+            while not self._stopping.is_set():
+                watch = watched(stub)
+                try:
+                    if next(watch).status != SERVING:
+                        self.wrong.append("not serving")
+                except grpc.RpcError as error:
+                    if not self._stopping.is_set():
+                        self.wrong.append(error.code())
+                watch.cancel()
+                self.began += 1
+
+
+@pytest.fixture
+def target(own_database: Database, tmp_path: Path) -> Iterator[str]:
+    """Start a server process, and see that SIGTERM ends it in time, whoever is still there."""
+    log = tmp_path / "log"
+    (port,) = free_ports(1)
+    settings = {**FAST, "database_url": own_database.url, "log_level": "INFO", "drain_grace_s": 2.0, "grpc_port": port}
+    with process(["-m", "wallet_grpc"], env=environment(settings), log=log) as child:
+        assert wait_until(lambda: '"event": "serving"' in log.read_text(), timeout_s=30), log.read_text()
+        yield f"127.0.0.1:{port}"
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(20) == 0, log.read_text()
+
+
+@pytest.mark.parametrize("watchers", [2, 8])
+def test_watchers_that_come_and_go_stop_nobody(target: str, watchers: int) -> None:
+    """Transfers are made and probes are answered all the while; SIGTERM during it ends the process."""
+
+    with WalletClient(target) as client:
+        open_funded(client, alice=10_000, bob=0)
+        with Churn(target, watchers) as churn:
+            until = monotonic() + CHURNS_FOR_S / 2
+            times = 0
+            while monotonic() < until:
+                client.transfer(ALICE, BOB, usd(1))
+                assert is_serving(target)
+                times += 1
+            assert client.get_wallet(BOB).balance.minor_units == times
+            assert (churn.wrong, churn.began > watchers) == ([], True)
+
+
+def test_watcher_that_takes_nothing_holds_up_nobody(target: str) -> None:
+    """A window of 0: what it is told waits for it alone."""
+
+    with ExitStack() as open_:
+        for _ in range(3):
+            raw = open_.enter_context(RawHttp2(target))
+            for _ in range(10):
+                raw.call(WATCH)
+        with health(target) as stub:
+            watch = watched(stub)
+            assert next(watch).status == SERVING
+            watch.cancel()
+        assert all(is_serving(target) for _ in range(10))
+
+
+def test_changes_are_told_to_all_who_watch(app: App, settings: Settings) -> None:
+    """Once each; of a service that is not there it is said that it is not."""
+
+    strict = settings.model_copy(update={"drain_delay_s": 0.5})
+    with ExitStack() as open_:
+        with serving(app, server_limits(strict)) as port:
+            target = f"127.0.0.1:{port}"
+            services = ("", "wallet.v1.WalletService", "wallet.v1.NoSuchService")
+            watches = [watched(open_.enter_context(health(target)), service) for service in services]
+            first = [next(watch).status for watch in watches]
+            rest: list[list[int]] = [[], [], []]
+            threads = [
+                threading.Thread(target=_read_on, args=(watch, into)) for watch, into in zip(watches, rest, strict=True)
+            ]
+            for thread in threads:
+                thread.start()
+        for thread in threads:
+            thread.join(30)
+
+    assert first == [SERVING, SERVING, SERVICE_UNKNOWN]
+    assert rest == [[NOT_SERVING], [NOT_SERVING], []]
+
+
+def _read_on(watch: Any, into: list[int]) -> None:  # noqa: ANN401  # the library's call
+    try:
+        for told in watch:
+            into.append(told.status)  # noqa: PERF401  # kept also where it ends with an error
+    except grpc.RpcError:
+        return
+
+
+def test_watches_are_bounded_and_one_too_many_is_told_to_do_without(app: App, settings: Settings) -> None:
+    """UNIMPLEMENTED: a client that checks health itself then goes on without; a place that is left is free again."""
+
+    few = settings.model_copy(update={"health_watchers_max": 3})
+    with serving(app, server_limits(few)) as port, health(f"127.0.0.1:{port}") as stub:
+        watches = [watched(stub) for _ in range(3)]
+        assert [next(watch).status for watch in watches] == [SERVING] * 3
+        with pytest.raises(grpc.RpcError) as refused:
+            next(watched(stub))
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert stub.Check(health_pb2.HealthCheckRequest(), timeout=ANSWERS_WITHIN_S).status == SERVING
+        listed = stub.List(health_pb2.HealthListRequest(), timeout=ANSWERS_WITHIN_S).statuses  # type: ignore[attr-defined]  # stubs are older
+        assert {name: one.status for name, one in listed.items()} == dict.fromkeys(("", *SERVICES), SERVING)
+        watches.pop().cancel()
+
+        def is_let_in() -> bool:
+            watches.append(watched(stub))
+            try:
+                return bool(next(watches[-1]).status == SERVING)
+            except grpc.RpcError:
+                return False
+
+        assert wait_until(is_let_in, timeout_s=10)
