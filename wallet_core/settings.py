@@ -4,6 +4,8 @@ Each is set by an environment variable of its name with the prefix ``WALLET_``, 
 in ``_s`` (seconds) and may be fractions.
 """
 
+import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -21,6 +23,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_PREFIX = "WALLET_"
+_NEAR = 0.8
+# The test run's own switch.
+_OF_OTHERS = frozenset({"WALLET_REQUIRE_ALL"})
+
 CallerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -37,7 +44,7 @@ class Caller(BaseModel):
     clients: frozenset[str] = frozenset()
     """Ids that the issuer of tokens has given it: `client_id`, else `azp`, else `sub`."""
     certificates: frozenset[str] = frozenset()
-    """Names in its certificates (subject alternative names)."""
+    """Names in its certificates (subject alternative names): DNS names, or URIs with their scheme."""
     certificate_scopes: frozenset[str] = frozenset()
     """What it may do where a certificate, which says nothing of that, is all that it brings."""
 
@@ -45,7 +52,7 @@ class Caller(BaseModel):
 class Settings(BaseSettings):
     """All settings of the service, with their defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="WALLET_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
     mode: Literal["development", "production"] = Field(
         "development",
@@ -231,8 +238,19 @@ class Settings(BaseSettings):
 
 def read_settings(**overrides: object) -> Settings:
     """Read the environment, with *overrides* before it; raise ``SettingsError`` naming all that is wrong."""
+    if unknown := _unknown_variables():
+        raise SettingsError("; ".join(unknown))
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
         wrong = [": ".join([*(f"WALLET_{str(part).upper()}" for part in e["loc"]), e["msg"]]) for e in error.errors()]
         raise SettingsError("; ".join(wrong)) from None
+
+
+def _unknown_variables() -> list[str]:
+    """Return what is wrong with variables that look like ours and set nothing: the default would stay in force."""
+    names = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    ours = (name for name in os.environ if name.upper().startswith(_PREFIX))  # noqa: TID251  # the only reader
+    unknown = sorted(name for name in ours if name.upper() not in names | _OF_OTHERS)
+    nearest = {name: get_close_matches(name.upper(), names, n=1, cutoff=_NEAR) for name in unknown}
+    return [f"{name} is no setting" + "".join(f"; did you mean {near}?" for near in nearest[name]) for name in unknown]

@@ -4,15 +4,25 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import grpc
 import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.x509 import (
+    DNSName,
+    ExtensionNotFound,
+    SubjectAlternativeName,
+    UniformResourceIdentifier,
+    load_pem_x509_certificate,
+)
 
 _log = structlog.get_logger("wallet.tls")
+
+# So many callers' certificates are known again; each was verified by gRPC when its connection was made.
+_CERTIFICATES_KNOWN = 1024
 
 
 class CertificateUnusable(Exception):
@@ -94,3 +104,19 @@ def _following(files: CertificateFiles) -> Callable[[], grpc.ServerCertificateCo
             return changed
 
     return look
+
+
+@lru_cache(maxsize=_CERTIFICATES_KNOWN)
+def names_in(certificate: bytes) -> frozenset[str]:
+    """Return the names by which a certificate (PEM) may say who calls: DNS names, and URIs with their scheme.
+
+    No e-mail address and no IP address: whoever signs certificates of people may let them choose the former. Read from
+    the certificate itself, whole: a name is not cut where it has a NUL.
+    """
+    try:
+        found = load_pem_x509_certificate(certificate).extensions.get_extension_for_class(SubjectAlternativeName).value
+    except (ExtensionNotFound, ValueError):
+        return frozenset()
+    dns = (name for name in found.get_values_for_type(DNSName) if "://" not in name)
+    uris = (name for name in found.get_values_for_type(UniformResourceIdentifier) if "://" in name)
+    return frozenset((*dns, *uris))

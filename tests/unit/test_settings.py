@@ -121,6 +121,21 @@ def test_an_unknown_override_is_refused() -> None:
         read_settings(databse_url=URL)
 
 
+def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing is near; what does not begin like ours is not looked at."""
+
+    monkeypatch.setenv("WALLET_PAYOUT_GRACE", "60")
+    monkeypatch.setenv("WALLET_XYZZY", "1")
+    monkeypatch.setenv("PAYOUT_GRACE", "60")
+
+    with pytest.raises(SettingsError) as refused:
+        read_settings()
+
+    assert str(refused.value) == (
+        "WALLET_PAYOUT_GRACE is no setting; did you mean WALLET_PAYOUT_GRACE_S?; WALLET_XYZZY is no setting"
+    )
+
+
 def test_the_environment_is_read_with_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what is handed over comes before it."""
 

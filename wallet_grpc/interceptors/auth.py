@@ -13,6 +13,7 @@ from wallet_core.domain.errors import PermissionMissing
 from wallet_grpc.access import LOCAL, SCOPES, Principal, principal_of, remember
 from wallet_grpc.errors import CredentialsInvalid
 from wallet_grpc.interceptors.wrapping import Wrapping
+from wallet_grpc.tls import names_in
 from wallet_grpc.tokens import Tokens
 
 _BEARER = "bearer "
@@ -59,8 +60,8 @@ class Authentication:
 
     @staticmethod
     def _by_certificate(context: grpc.ServicerContext, known: Mapping[str, Principal]) -> Principal:
-        names: Iterable[bytes] = context.auth_context().get("x509_subject_alternative_name", ())  # type: ignore[assignment]  # mistyped
-        found = {known[name] for raw in names if (name := raw.decode(errors="replace")) in known}
+        certificates: Iterable[bytes] = context.auth_context().get("x509_pem_cert", ())  # type: ignore[assignment]  # mistyped
+        found = {known[name] for one in certificates for name in names_in(one) if name in known}
         if len(found) != 1:
             raise CredentialsInvalid("the certificate names nobody who is known here, or several")
         return found.pop()
