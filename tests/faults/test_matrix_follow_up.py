@@ -28,6 +28,7 @@ class Scene:
     given_back: UUID
     given_back_to_a_closed_wallet: UUID
     refused_and_paid: UUID
+    paid_and_denied: UUID
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +38,17 @@ def scene(service: PayoutService) -> Scene:
     open_wallet(app, ALICE, 1000)
     open_wallet(app, BOB, 100)
     scene = Scene(
-        schedule(app, ALICE, 100), schedule(app, BOB, 100), schedule(app, ALICE, 200, bank_account="closed for now")
+        schedule(app, ALICE, 100),
+        schedule(app, BOB, 100),
+        schedule(app, ALICE, 200, bank_account="closed for now"),
+        schedule(app, ALICE, 300, bank_account="forgotten"),
     )
+    bank.order("http_error", times=1, status=504, execute=True, match={"account": "forgotten"})
     bank.order("no_for_good", times=1, match={"account": "closed for now"})
     pay_due_withdrawals.run_once(app)
     change_wallet(app, CloseWallet(request=request(), wallet=BOB, etag=""))
+    bank.forget(scene.paid_and_denied)
+    bank.order("no_for_good", match={"account": "forgotten"})
     bank.give_back(scene.given_back)
     bank.give_back(scene.given_back_to_a_closed_wallet)
     bank.execute(key=bank_key(scene.refused_and_paid), amount=200)
@@ -86,3 +93,13 @@ def test_payout_that_is_paid_after_it_had_failed_is_a_discrepancy(service: Payou
     kind, why = listed(service)[found.key]
     assert (kind, why.endswith("here it is FAILED")) == ("DISCREPANCY", True)
     service.assert_books_agree(but_for=[found.key])
+
+
+def test_payout_that_the_bank_denies_and_its_ledger_shows_is_never_released(
+    service: PayoutService, scene: Scene
+) -> None:
+    """Row 21: it has forgotten the key and refuses it now; what its ledger says it did it did, and nothing is sent."""
+    found = service.app.reads.withdrawal(scene.paid_and_denied)
+
+    assert found.state is OrderState.SUCCEEDED
+    assert (len(found.attempts), service.bank.posts(found.id), service.bank.executions(found.id)) == (1, 1, 1)

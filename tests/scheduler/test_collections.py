@@ -656,7 +656,7 @@ def test_an_answer_that_cannot_be_stored_is_asked_for_again(
         with owner.transaction():
             owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
             stub.release()
-            assert round_.result().outcomes == {"TransactionConflict": 1}
+            assert round_.result().outcomes == {"AnswerNotStored": 1}
     left = scheduled_deposit(app, id_)
     assert (left.state, answers(left), money(app)) == (OrderState.PROCESSING, [None], UNTOUCHED)
     for offset in (SOON, PAST_LEASE, PAST_GRACE):

@@ -27,6 +27,10 @@ _log = structlog.get_logger("wallet.payouts")
 NO_TIME = timedelta()
 
 
+class AnswerNotStored(NotServed):
+    """The bank's answer could not be written down while the lease lasted: whoever takes over asks the bank again."""
+
+
 def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Order | None:
     """Return the order as it is afterwards; None where the claim was no longer ours.
 
@@ -87,12 +91,16 @@ def _settled(app: App, settle: SettlePayment) -> Order | None:
             why=str(error),
         )
 
+    def give_up(state: RetryCallState) -> None:
+        log(state)
+        raise AnswerNotStored from (state.outcome.exception() if state.outcome is not None else None)
+
     for attempt in Retrying(
         retry=retry_if_exception_type(NotServed),
         stop=stop_after_delay(app.payouts.policy.lease.total_seconds()),
         wait=wait_random_exponential(multiplier=0.05, max=1.0),
         before_sleep=log,
-        reraise=True,
+        retry_error_callback=give_up,
     ):
         with attempt:
             return app.ledger.post(settle).order
