@@ -11,17 +11,16 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, follow_bank_ledger, pay_due_withdrawals
 from tests.support.books import balance_of, open_wallet, request
-from tests.support.payouts import Bank, attention, schedule, withdrawal
+from tests.support.payouts import Bank, attention, schedule, settled, withdrawal
 from tests.support.scheduled import schedule_deposit
 from wallet_core.domain.attention import AttentionKind
 from wallet_core.domain.bank import Answer, AnswerKind, Payment
 from wallet_core.domain.errors import StateTransitionForbidden
-from wallet_core.domain.order import Order, OrderState, ResolutionKind
+from wallet_core.domain.order import OrderState, ResolutionKind
 from wallet_core.domain.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.wallet import WalletId
 from wallet_core.ports import BankGateway
 from wallet_core.usecases.app import App, new_id
-from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
 
 EXECUTED, NOTED, PLACED = ResolutionKind.EXECUTED, ResolutionKind.NOTED, ResolutionKind.PLACED
 
@@ -83,14 +82,6 @@ def listed(app: App) -> list[tuple[AttentionKind, str]]:
 def noted(verb: type[ResolveOrder], id_: UUID, kind: ResolutionKind = NOTED) -> ResolveOrder:
     """Return what an operator asks."""
     return verb(request=request(), id=new_id(), order=id_, resolution=kind, reason="found out", bank_word="")
-
-
-def settled(app: App, command: ResolveOrder) -> Order:
-    """Settle by hand, and return the order."""
-    if isinstance(command, ResolveWithdrawal):
-        return change_withdrawal(app, command).order
-    assert isinstance(command, ResolveScheduledDeposit)
-    return change_scheduled_deposit(app, command).order
 
 
 def test_what_the_bank_says_it_did_and_did_not_is_found(hasty: App, alice: WalletId, stub: Bank) -> None:

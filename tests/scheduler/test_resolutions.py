@@ -18,7 +18,7 @@ from scheduler.jobs import (
 )
 from tests.support.books import balance_of, open_wallet, request
 from tests.support.keeps_no_ledger import KeepsNoLedger
-from tests.support.payouts import Bank, attention, bank_key, schedule, withdrawal
+from tests.support.payouts import Bank, attention, bank_key, schedule, settled, withdrawal
 from tests.support.scheduled import schedule_deposit
 from tests.support.together import together
 from wallet_core.domain.bank import Answer, Payment, Status, line_name
@@ -34,12 +34,12 @@ from wallet_core.domain.errors import (
     WalletNotActive,
 )
 from wallet_core.domain.follow_up import ResolveDiscrepancy
-from wallet_core.domain.order import FailureReason, Order, OrderState, ResolutionKind
-from wallet_core.domain.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.order import FailureReason, OrderState, ResolutionKind
+from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.wallet import Role, WalletId, system_wallet
 from wallet_core.ports import BankGateway
 from wallet_core.usecases.app import App, new_id
-from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
+from wallet_core.usecases.change_order import change_withdrawal
 from wallet_core.usecases.change_wallet import change_wallet
 from wallet_core.usecases.reconcile import reconcile
 from wallet_core.usecases.resolve import resolve_discrepancy
@@ -94,14 +94,6 @@ def ask(order: UUID, resolution: ResolutionKind, *, to: str | None = None) -> Re
         bank_word="ticket 7",
         destination=WalletId(to) if to is not None else None,
     )
-
-
-def settled(app: App, command: ResolveOrder) -> Order:
-    """Settle by hand, and return the order."""
-    if isinstance(command, ResolveWithdrawal):
-        return change_withdrawal(app, command).order
-    assert isinstance(command, ResolveScheduledDeposit)
-    return change_scheduled_deposit(app, command).order
 
 
 @pytest.mark.parametrize(

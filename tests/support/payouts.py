@@ -9,11 +9,12 @@ from tests.support.books import request
 from wallet_core.domain import order
 from wallet_core.domain.attention import AttentionItem
 from wallet_core.domain.money import Money
-from wallet_core.domain.order import OrderKind, Withdrawal
+from wallet_core.domain.order import Order, OrderKind, Withdrawal
+from wallet_core.domain.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.wallet import WalletId
 from wallet_core.usecases.app import App
-from wallet_core.usecases.change_order import change_withdrawal
+from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
 
 
 def schedule(
@@ -47,6 +48,14 @@ def withdrawal(app: App, id_: UUID) -> Withdrawal:
 def attention(app: App) -> list[AttentionItem]:
     """Return what a person must look at."""
     return list(app.reads.list_attention(app.attention, size=100, after=None).items)
+
+
+def settled(app: App, command: ResolveOrder) -> Order:
+    """Settle by hand, and return the order."""
+    if isinstance(command, ResolveWithdrawal):
+        return change_withdrawal(app, command).order
+    assert isinstance(command, ResolveScheduledDeposit)
+    return change_scheduled_deposit(app, command).order
 
 
 def show_another_ledger(app: App) -> None:
