@@ -96,9 +96,39 @@ class Settings(BaseSettings):
     grpc_threads: PositiveInt = Field(80, description="calls worked on at once, and so in one commit")
     grpc_waiting_max: PositiveInt = Field(320, description="calls that wait for one of those, then SERVER_OVERLOADED")
     caller_calls_per_s: PositiveInt | None = Field(
-        None, description="calls a second that one caller may make of a process, then RATE_LIMITED; none: any number"
+        None,
+        description="how much one caller may ask of a process each second, in small reads, then RATE_LIMITED; a "
+        "receipt or an export counts 50, a statement 5, each KiB of a request 1 more; none: any number",
+    )
+    owner_calls_per_s: PositiveInt | None = Field(
+        None, description="the same for all callers together that are confined to one owner"
+    )
+    caller_share: float = Field(
+        0.5, gt=0, le=1, description="how much of all exports, or watches, one caller or owner may have at once"
+    )
+    grpc_receive_timeout_s: Seconds = Field(
+        3.0, description="a call whose request has not arrived by then is ended; no thread waits for it"
+    )
+    grpc_receiving_max: PositiveInt = Field(
+        256, description="calls at once whose request has not arrived; of more the oldest end"
+    )
+    grpc_send_timeout_s: Seconds = Field(30.0, description="an answer that its caller has not taken by then is dropped")
+    grpc_unsent_max_bytes: PositiveInt = Field(
+        128 << 20, description="answers that callers have not taken, together; of more the oldest are dropped"
     )
     grpc_message_max_bytes: PositiveInt = Field(1 << 20, description="the largest request")
+    grpc_connections_max: PositiveInt = Field(
+        10_000, description="connections of callers to a process; fewer where the limit of open files is too low"
+    )
+    grpc_connection_streams_max: PositiveInt = Field(
+        256, description="calls at once on one connection; more wait there"
+    )
+    grpc_handshake_timeout_s: Seconds = Field(5.0, description="a connection that says nothing for so long is closed")
+    grpc_connection_idle_s: Seconds = Field(900.0, description="a connection without calls is closed after this time")
+    grpc_connection_age_s: Seconds = Field(
+        3600.0, description="a connection is told to begin anew after this time, so that callers spread over servers"
+    )
+    grpc_connection_age_grace_s: Seconds = Field(600.0, description="calls may go on for so long after that")
     grpc_keepalive_s: Seconds = Field(30.0, description="a silent connection with a call on it is asked if it is there")
     grpc_ping_min_s: Seconds = Field(10.0, description="a caller that asks so more often has its connection closed")
     grpc_calls_max: PositiveInt = Field(2000, description="calls accepted at once, a high backstop")
@@ -107,12 +137,17 @@ class Settings(BaseSettings):
     )
     exports_max: PositiveInt = Field(8, description="statements exported at once; each holds a thread")
     export_longest_s: Seconds = Field(600.0, description="then an export is cut off, also one that nobody reads")
+    receipts_at_once: PositiveInt = Field(1, description="receipts drawn at once; each takes a tenth of a second")
+    receipts_waiting_max: PositiveInt = Field(16, description="receipts that wait to be drawn, then SERVER_OVERLOADED")
+    receipts_kept: PositiveInt = Field(500, description="receipts kept in memory; some 30 KB each")
     watchers_max: PositiveInt = Field(64, description="watches of events at once; each holds a thread of its own")
     watch_poll_s: Seconds = Field(0.2, description="how often the journal is looked at while somebody watches")
     watch_page: PositiveInt = Field(500, description="lines of the journal read at once, and told at once at the most")
     watch_kept: PositiveInt = Field(5000, description="newest lines kept at hand for all watchers")
     watch_heartbeat_s: Seconds = Field(10.0, description="a watcher hears this often that nothing has happened")
-    watch_stall_s: Seconds = Field(30.0, description="a watcher that takes nothing for so long is sent away")
+    stream_stall_s: Seconds = Field(
+        30.0, description="an export whose caller takes nothing for so long is ended, and so is a watch"
+    )
     page_max_bytes: PositiveInt = Field(3 << 20, description="a page ends here; clients take 4 MiB unless told more")
     grpc_reflection: bool = Field(True, description="let grpcurl and buf list the services")  # noqa: FBT003  # pydantic's form
     admin_host: str = Field("127.0.0.1", description="address of the two below; whoever reaches it may read them")

@@ -27,7 +27,7 @@ def admin_port(host: str, port: int | None) -> Iterator[None]:
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="admin")
     server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
     channelz.add_channelz_servicer(server)
-    add_reflection(server, [_CHANNELZ])
+    add_reflection(server, [_CHANNELZ], pool)
     try:
         given = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError:

@@ -7,7 +7,6 @@ none: each watcher has a thread, which waits for changes, so one that takes noth
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Literal, cast
@@ -23,16 +22,17 @@ from grpc_health.v1.health_pb2 import (  # type: ignore[attr-defined]  # its stu
 )
 
 from wallet_core.domain.errors import DatabaseUnavailable, NotServed
+from wallet_grpc.calls import Behaviour, CallPool, Calls
 
 # So many intervals without an answer mean that there will be none.
 _MISSED_MAX = 4
 _LONG_AGO_S = 1e9
 _CHECKING_THREADS = 2
+_WAITING_MAX = 256
 
 _SERVING, _NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 
 Status = Literal[0, 1, 2, 3]
-Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 _log = structlog.get_logger("wallet.health")
 
@@ -41,11 +41,11 @@ class Health:
     """Asks the database every *interval_s* and tells whoever asks or watches; *watchers_max* may watch at once."""
 
     def __init__(
-        self, services: Sequence[str], ask: Callable[[], None], *, interval_s: float, watchers_max: int
+        self, services: Sequence[str], ask: Callable[[], None], calls: Calls, *, interval_s: float, watchers_max: int
     ) -> None:
         self._ask_database = ask
         self._interval_s = interval_s
-        self._servicer = HealthServicer(services, watchers_max)
+        self._servicer = HealthServicer(services, calls, watchers_max)
         self._stopping = threading.Event()
         self._was_serving: bool | None = None
         self._answered_at = 0.0
@@ -105,7 +105,7 @@ class HealthServicer:
     A watch too many is answered with UNIMPLEMENTED: by that clients know to go on without watching.
     """
 
-    def __init__(self, services: Sequence[str], watchers_max: int) -> None:
+    def __init__(self, services: Sequence[str], calls: Calls, watchers_max: int) -> None:
         self._services = frozenset({"", *services})
         self._status: Status = _NOT_SERVING
         # Changed by single steps that need no lock. One that has just come is told the status, or the change, or both.
@@ -113,9 +113,8 @@ class HealthServicer:
         self._watchers_max = watchers_max
         self._closing = False
         # A watch that is turned away needs a thread too, for a moment.
-        checking = ThreadPoolExecutor(_CHECKING_THREADS, thread_name_prefix="health")
-        watching = ThreadPoolExecutor(watchers_max + 1, thread_name_prefix="health-watch")
-        self._pools = (checking, watching)
+        checking = calls.pool("health", _CHECKING_THREADS, _WAITING_MAX)
+        watching = calls.pool("health-watch", watchers_max + 1, _WAITING_MAX)
         self.Check = _on(checking, self._check)
         self.List = _on(checking, self._list)
         self.Watch = _on(watching, self._watch)
@@ -129,8 +128,6 @@ class HealthServicer:
         """End all watches."""
         self._closing = True
         self._wake_all()
-        for pool in self._pools:
-            pool.shutdown(wait=False)
 
     def _wake_all(self) -> None:
         for changes in list(self._watchers.values()):
@@ -179,7 +176,7 @@ def _last_of(changes: SimpleQueue[None]) -> None:
         return
 
 
-def _on(pool: ThreadPoolExecutor, behaviour: Behaviour) -> Behaviour:
+def _on(pool: CallPool, behaviour: Behaviour) -> Behaviour:
     """Return it, marked to run on *pool*: grpcio looks for the mark."""
 
     def run(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # a message, or several

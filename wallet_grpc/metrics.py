@@ -37,6 +37,15 @@ _SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 WAITING = Gauge("wallet_calls_waiting", "Calls that wait for a thread.", multiprocess_mode="livesum")
+RECEIVING = Gauge("wallet_calls_receiving", "Calls whose request has not arrived.", multiprocess_mode="livesum")
+UNSENT_BYTES = Gauge(
+    "wallet_unsent_bytes", "Bytes of answers that callers have not taken yet.", multiprocess_mode="livesum"
+)
+CUT_OFF = Counter(
+    "wallet_calls_cut_off_total",
+    "Calls that were ended because their request did not arrive or their answer was not taken.",
+    ["waited_for"],
+)
 _BANK_LEDGER_READ = Gauge(
     "wallet_bank_ledger_read_timestamp_seconds",
     "When the bank's ledger was last read to its end, Unix time; 0: never.",

@@ -14,10 +14,12 @@ import structlog
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.errors import NotServed, cause_of
 from wallet_core.logs import set_up_logs
+from wallet_core.open_files import open_files_limit, raise_open_files_limit
 from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_core.stop_signals import stop_event
 from wallet_grpc.access import Principal, Scope
 from wallet_grpc.admin import admin_port
+from wallet_grpc.grpcio_private import GrpcioChanged
 from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.keys import KeyLimits, KeySet, KeysUnreadable
 from wallet_grpc.listening import CannotListen
@@ -32,6 +34,9 @@ _log = structlog.get_logger("wallet.server")
 # What ending takes beside draining.
 _ENDING_S = 5.0
 
+# File descriptors for all but callers and the database's pools: logs, sockets that listen, what libraries open.
+_DESCRIPTORS_KEPT = 128
+
 
 def main(arguments: Sequence[str], stopping: threading.Event) -> int:
     """Serve until *stopping* is set; then drain and return 0. Return 1 where it cannot serve, having said why."""
@@ -39,6 +44,7 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
         settings = _settings(arguments)
         require_production(settings)
         set_up_logs(settings.log_level)
+        raise_open_files_limit()
         if settings.grpc_workers == 1:
             with _metrics(settings):
                 return _serve(settings, stopping, lambda port: _log.info("serving", host=settings.grpc_host, port=port))
@@ -77,7 +83,7 @@ def _serve(settings: Settings, stopping: threading.Event, begun: Callable[[int],
             begun(port)
             stopping.wait()
             _log.info("draining")
-    except (SettingsError, NotServed, CannotListen, KeysUnreadable, CertificateUnusable) as error:
+    except (SettingsError, NotServed, CannotListen, KeysUnreadable, CertificateUnusable, GrpcioChanged) as error:
         return 0 if stopping.is_set() else _cannot_start(error)
     return 0
 
@@ -180,19 +186,34 @@ def server_limits(settings: Settings) -> ServerLimits:
         threads=settings.grpc_threads,
         waiting_max=settings.grpc_waiting_max,
         caller_calls_per_s=settings.caller_calls_per_s,
+        owner_calls_per_s=settings.owner_calls_per_s,
+        caller_share=settings.caller_share,
+        receive_timeout_s=settings.grpc_receive_timeout_s,
+        receiving_max=settings.grpc_receiving_max,
+        send_timeout_s=settings.grpc_send_timeout_s,
+        unsent_max_bytes=settings.grpc_unsent_max_bytes,
         calls_max=settings.grpc_calls_max,
         unseen_max=settings.grpc_unseen_max,
         message_max_bytes=settings.grpc_message_max_bytes,
+        connections_max=_connections_max(settings),
+        connection_streams_max=settings.grpc_connection_streams_max,
+        handshake_timeout_s=settings.grpc_handshake_timeout_s,
+        connection_idle_s=settings.grpc_connection_idle_s,
+        connection_age_s=settings.grpc_connection_age_s,
+        connection_age_grace_s=settings.grpc_connection_age_grace_s,
         keepalive_s=settings.grpc_keepalive_s,
         ping_min_s=settings.grpc_ping_min_s,
         exports_max=settings.exports_max,
         export_longest_s=settings.export_longest_s,
+        receipts_at_once=settings.receipts_at_once,
+        receipts_waiting_max=settings.receipts_waiting_max,
+        receipts_kept=settings.receipts_kept,
         watchers_max=settings.watchers_max,
         watch_poll_s=settings.watch_poll_s,
         watch_page=settings.watch_page,
         watch_kept=settings.watch_kept,
         watch_heartbeat_s=settings.watch_heartbeat_s,
-        watch_stall_s=settings.watch_stall_s,
+        stream_stall_s=settings.stream_stall_s,
         page_max_bytes=settings.page_max_bytes,
         deadline_min_s=settings.deadline_min_s,
         deadline_max_s=settings.deadline_max_s,
@@ -203,3 +224,9 @@ def server_limits(settings: Settings) -> ServerLimits:
         drain_flush_s=settings.drain_flush_s,
         reflection=settings.grpc_reflection,
     )
+
+
+def _connections_max(settings: Settings) -> int:
+    """Return how many connections callers may have, so that a file descriptor is left for each of our own."""
+    ours = settings.pool_size + settings.ledger_pool_size + _DESCRIPTORS_KEPT
+    return max(1, min(settings.grpc_connections_max, open_files_limit() - ours))

@@ -1,9 +1,12 @@
 """Reflection, so that grpcurl and buf can list and call: v1alpha, and the same under the name v1.
 
-grpcio ships the v1alpha service only; v1 is the same on the wire.
+grpcio ships the v1alpha service only; v1 is the same on the wire. Its calls are streams of requests, and each holds a
+thread for as long as its caller stays: so they have a few threads of their own, and each stream has an end.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from grpc_reflection.v1alpha import reflection
@@ -11,19 +14,36 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 
 SERVICE_NAME_V1 = "grpc.reflection.v1.ServerReflection"
 
+# Long enough for a tool that keeps its stream open while it makes a call; one that needs longer opens another.
+_LASTS_MAX_S = 30.0
 
-def add_reflection(server: grpc.Server, services: Sequence[str]) -> None:
-    """Let callers look up *services* on *server*."""
+
+def add_reflection(server: grpc.Server, services: Sequence[str], threads: ThreadPoolExecutor) -> None:
+    """Let callers look up *services* on *server*, on *threads*."""
     # Not v1 itself: its descriptor is not there to be looked up, and buf gives up on a name that it cannot look up.
     names = [*services, reflection.SERVICE_NAME]
-    reflection.enable_server_reflection(names, server)
     servicer = reflection.ReflectionServicer(names)
+
+    def look_up(
+        requests: Iterator[ServerReflectionRequest], context: grpc.ServicerContext
+    ) -> Iterator[ServerReflectionResponse]:
+        ending = threading.Timer(_LASTS_MAX_S, context.cancel)
+        ending.daemon = True
+        ending.start()
+        try:
+            yield from servicer.ServerReflectionInfo(requests, context)
+        finally:
+            ending.cancel()
+
+    # grpcio looks for this mark.
+    look_up.experimental_thread_pool = threads  # type: ignore[attr-defined]
     handler = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
+        look_up,
         request_deserializer=ServerReflectionRequest.FromString,
         response_serializer=ServerReflectionResponse.SerializeToString,
     )
-    server.add_registered_method_handlers(SERVICE_NAME_V1, {"ServerReflectionInfo": handler})
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(SERVICE_NAME_V1, {"ServerReflectionInfo": handler}),)
-    )
+    for service in (reflection.SERVICE_NAME, SERVICE_NAME_V1):
+        server.add_registered_method_handlers(service, {"ServerReflectionInfo": handler})
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler}),)
+        )

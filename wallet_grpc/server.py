@@ -18,13 +18,14 @@ from wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_serve
 from wallet_core.domain.errors import NotServed
 from wallet_core.usecases.app import App
 from wallet_core.usecases.follow_journal import JournalFeed
+from wallet_grpc.calls import CallLimits, Calls
 from wallet_grpc.descriptors import SERVICES
 from wallet_grpc.health import Health
 from wallet_grpc.interceptors.admission import Admission
 from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.interceptors.deadlines import deadlines_interceptor
 from wallet_grpc.interceptors.errors import errors_interceptor
-from wallet_grpc.interceptors.overload import Line, Overload, Workers
+from wallet_grpc.interceptors.overload import Overload
 from wallet_grpc.interceptors.own_threads import OwnThreads
 from wallet_grpc.interceptors.rates import Rates
 from wallet_grpc.interceptors.request_log import request_log_interceptor
@@ -39,7 +40,8 @@ from wallet_grpc.servicers.event import EventServicer
 from wallet_grpc.servicers.hold import HoldServicer
 from wallet_grpc.servicers.operations import OperationsServicer
 from wallet_grpc.servicers.schedule import ScheduleServicer
-from wallet_grpc.servicers.serving import Exports, Serving
+from wallet_grpc.servicers.serving import Serving
+from wallet_grpc.servicers.streams import StreamLimits, Streams
 from wallet_grpc.servicers.transaction import TransactionServicer
 from wallet_grpc.servicers.wallet import WalletServicer
 from wallet_grpc.servicers.watches import Watches
@@ -47,8 +49,13 @@ from wallet_grpc.servicers.watches import Watches
 _log = structlog.get_logger("wallet.server")
 
 _WATCH = "/wallet.v1.EventService/WatchEvents"
-# Threads beyond those that watch, to turn away whoever comes when all of them do; and how many may wait for one.
+# Threads beyond those that watch, to refuse a watch too many; and how many may wait for one.
 _WATCH_SPARE = 4
+
+_RECEIPT = "/wallet.v1.TransactionService/GetReceipt"
+
+_REFLECTION_THREADS = 4
+_REFLECTION_WAITING_MAX = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +68,34 @@ class ServerLimits:
     threads: int
     waiting_max: int
     caller_calls_per_s: int | None
+    owner_calls_per_s: int | None
+    caller_share: float
+    receive_timeout_s: float
+    receiving_max: int
+    send_timeout_s: float
+    unsent_max_bytes: int
     calls_max: int
     unseen_max: int
     message_max_bytes: int
+    connections_max: int
+    connection_streams_max: int
+    handshake_timeout_s: float
+    connection_idle_s: float
+    connection_age_s: float
+    connection_age_grace_s: float
     keepalive_s: float
     ping_min_s: float
     exports_max: int
     export_longest_s: float
+    receipts_at_once: int
+    receipts_waiting_max: int
+    receipts_kept: int
     watchers_max: int
     watch_poll_s: float
     watch_page: int
     watch_kept: int
     watch_heartbeat_s: float
-    watch_stall_s: float
+    stream_stall_s: float
     page_max_bytes: int
     deadline_min_s: float
     deadline_max_s: float
@@ -96,28 +118,45 @@ def serving(
 
     Without *authentication* calls are taken from everybody, without *credentials* they come in the clear.
     """
+    is_rated = limits.caller_calls_per_s is not None or limits.owner_calls_per_s is not None
     admission = Admission(limits.deadline_min_s)
-    workers = Workers(limits.threads)
-    watch_threads = Workers(limits.watchers_max + _WATCH_SPARE, "watch")
-    own_lines = {_WATCH: Line(watch_threads, _WATCH_SPARE)}
+    calls = Calls(
+        CallLimits(
+            receive_timeout_s=limits.receive_timeout_s,
+            receiving_max=limits.receiving_max,
+            send_timeout_s=limits.send_timeout_s,
+            unsent_max_bytes=limits.unsent_max_bytes,
+        )
+    )
+    workers = calls.pool("grpc", limits.threads, limits.waiting_max)
+    own_pools = {
+        _WATCH: calls.pool("watch", limits.watchers_max + _WATCH_SPARE, _WATCH_SPARE),
+        _RECEIPT: calls.pool("receipt", limits.receipts_at_once, limits.receipts_waiting_max),
+    }
     server = grpc.server(
         workers,
         interceptors=[
-            Overload(Line(workers, limits.waiting_max), own_lines),
+            Overload(workers, own_pools),
             errors_interceptor(),
             request_log_interceptor(),
             admission.interceptor(),
             (authentication or Authentication()).interceptor(),
-            *([Rates(limits.caller_calls_per_s).interceptor()] if limits.caller_calls_per_s else []),
+            *([Rates(limits.caller_calls_per_s, limits.owner_calls_per_s)] if is_rated else []),
             deadlines_interceptor(limits.deadline_max_s),
             ValidationInterceptor(),
             Viewing(app),
-            OwnThreads(watch_threads, own_lines),
+            OwnThreads(own_pools),
         ],
         options=[
             # Two servers on one port must be asked for, not happen.
             ("grpc.so_reuseport", int(limits.shares_port)),
             ("grpc.max_receive_message_length", limits.message_max_bytes),
+            ("grpc.max_allowed_incoming_connections", limits.connections_max),
+            ("grpc.max_concurrent_streams", limits.connection_streams_max),
+            ("grpc.server_handshake_timeout_ms", round(limits.handshake_timeout_s * 1000)),
+            ("grpc.max_connection_idle_ms", round(limits.connection_idle_s * 1000)),
+            ("grpc.max_connection_age_ms", round(limits.connection_age_s * 1000)),
+            ("grpc.max_connection_age_grace_ms", round(limits.connection_age_grace_s * 1000)),
             # Callers may ask whether we are there, and are asked, while a call lasts: a watch where nothing happens.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", round(limits.ping_min_s * 1000)),
             ("grpc.keepalive_time_ms", round(limits.keepalive_s * 1000)),
@@ -127,18 +166,36 @@ def serving(
         ],
         maximum_concurrent_rpcs=limits.calls_max,
     )
-    exports = Exports(limits.exports_max, limits.export_longest_s)
+    exports = Streams(
+        "exports",
+        StreamLimits(
+            most=limits.exports_max,
+            share=limits.caller_share,
+            stall_s=limits.stream_stall_s,
+            stopping_s=limits.drain_flush_s,
+            longest_s=limits.export_longest_s,
+        ),
+    )
     watches = Watches(
         JournalFeed(app.reads, poll_s=limits.watch_poll_s, page=limits.watch_page, kept=limits.watch_kept),
-        most=limits.watchers_max,
+        # A watcher that is merely slow is told so; twice the time is for those that take nothing at all.
+        Streams(
+            "watches",
+            StreamLimits(
+                most=limits.watchers_max,
+                share=limits.caller_share,
+                stall_s=2 * limits.stream_stall_s,
+                stopping_s=limits.drain_flush_s,
+            ),
+        ),
         heartbeat_s=limits.watch_heartbeat_s,
-        stall_s=limits.watch_stall_s,
-        stopping_s=limits.drain_flush_s,
+        slow_s=limits.stream_stall_s,
     )
     context = Serving(
         app=app,
         page_tokens=PageTokens(app.reads.page_token_key),
         exports=exports,
+        receipts_kept=limits.receipts_kept,
         deadline_max_s=limits.deadline_max_s,
         page_max_bytes=limits.page_max_bytes,
     )
@@ -150,14 +207,19 @@ def serving(
     add_OperationsServiceServicer_to_server(OperationsServicer(context), server)
     add_EventServiceServicer_to_server(EventServicer(context, watches), server)
     if limits.reflection:
-        add_reflection(server, [*SERVICES, "grpc.health.v1.Health"])
+        threads = calls.pool("reflection", _REFLECTION_THREADS, _REFLECTION_WAITING_MAX)
+        add_reflection(server, [*SERVICES, "grpc.health.v1.Health"], threads)
     try:
         address = f"{limits.host}:{limits.port}"
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError:
         raise CannotListen(limits.host, limits.port) from None
-    health = Health(SERVICES, app.ping, interval_s=limits.health_interval_s, watchers_max=limits.health_watchers_max)
+    health = Health(
+        SERVICES, app.ping, calls, interval_s=limits.health_interval_s, watchers_max=limits.health_watchers_max
+    )
     health.start(server)
+    calls.start()
+    exports.start()
     watches.start()
     server.start()
     try:
@@ -176,8 +238,8 @@ def serving(
         # Answers that are still being sent, and calls that waited for a thread and are now turned away, get a moment.
         server.stop(limits.drain_flush_s).wait()
         health.close()
-        workers.shutdown(wait=False)
-        watch_threads.shutdown(wait=False)
+        calls.close()
+        exports.close()
         watches.close()
 
 

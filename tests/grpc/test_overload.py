@@ -22,8 +22,9 @@ from tests.support.wire import Answer, Wire
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
+from wallet_grpc.calls import CallLimits, Calls
 from wallet_grpc.client import CallFailed, WalletClient
-from wallet_grpc.interceptors.overload import Line, Overload, Pace, Workers
+from wallet_grpc.interceptors.overload import Overload, Pace
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
 from wallet_grpc.tokens import DEVELOPMENT_ISSUER
@@ -133,8 +134,9 @@ class Far(Pace):
 def test_who_would_be_gone_before_its_wait_is_over_hears_at_once() -> None:
     """Its channel would wait all the same, and then say nothing but that time is up."""
 
-    workers = Workers(1)
-    server = grpc.server(workers, interceptors=[Overload(Line(workers, 0), {}, Far())])
+    calls = Calls(CallLimits(receive_timeout_s=3.0, receiving_max=9, send_timeout_s=3.0, unsent_max_bytes=1000))
+    workers = calls.pool("grpc", 1, 0)
+    server = grpc.server(workers, interceptors=[Overload(workers, {}, Far())])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with WalletClient(f"127.0.0.1:{port}", timeout_s=30, accept_language="fa") as client:
@@ -143,7 +145,7 @@ def test_who_would_be_gone_before_its_wait_is_over_hears_at_once() -> None:
             client.create_wallet("alice", "USD")
         took_s = monotonic() - began_at
     server.stop(None).wait()
-    workers.shutdown()
+    calls.close()
 
     assert (type(caught.value), caught.value.reason) == (CallFailed, "SERVER_OVERLOADED")
     assert caught.value.localized

@@ -10,7 +10,6 @@ from itertools import islice
 from time import monotonic
 from typing import Any
 
-import grpc
 import psycopg
 import pytest
 from psycopg import sql
@@ -34,6 +33,7 @@ from wallet_grpc.errors import WatcherTooSlow
 from wallet_grpc.listening import CannotListen
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
+from wallet_grpc.servicers.streams import Stream
 from wallet_grpc.servicers.watches import Watch
 from walletctl.local.waiting import wait_until
 
@@ -244,7 +244,7 @@ def test_a_watcher_that_takes_nothing_keeps_no_place(app: App, settings: Setting
     """It is sent away once its connection is full; who reads meanwhile is told everything."""
 
     with (
-        served(app, settings, watchers_max=2, watch_stall_s=0.2) as target,
+        served(app, settings, watchers_max=2, stream_stall_s=0.2) as target,
         Asking(target) as asking,
         Idle(target) as idle,
     ):
@@ -267,7 +267,7 @@ def test_a_watcher_that_took_too_long_is_told_so() -> None:
 
     for longest_s, is_slow in ((-1.0, True), (60.0, False)):
         response = pb.WatchEventsResponse(resume_token="x")
-        said = Watch(NOTHING, NOTHING, heartbeat_s=1.0, stall_s=longest_s).said(response)
+        said = Watch(NOTHING, Stream(NOTHING), heartbeat_s=1.0, slow_s=longest_s).said(response)
         assert next(said) is response
         with pytest.raises(WatcherTooSlow if is_slow else StopIteration):
             next(said)
@@ -293,28 +293,6 @@ def test_a_server_that_stops_does_not_wait_for_a_watcher_that_takes_nothing(
     assert idle.told(stuck).code in {"CANCELLED", "UNAVAILABLE"}
     idle.hang_up()
     assert took_s < 30
-
-
-def test_calls_for_a_watch_that_never_come_to_it_hold_up_nobody(app: App, settings: Settings) -> None:
-    """They send no request, and leave a few places in line: whoever comes then hears SERVER_OVERLOADED, at once."""
-
-    with served(app, settings, watchers_max=2, grpc_calls_max=40) as target, Asking(target) as asking:
-        channel = grpc.insecure_channel(target)
-        silent: Any = channel.stream_stream("/wallet.v1.EventService/WatchEvents")
-        ended = threading.Event()
-        calls = [silent(iter(ended.wait, None)) for _ in range(12)]
-        try:
-            # Two that watch, four to turn others away, four that wait for one of those.
-            assert wait_until(lambda: sum(not call.is_active() for call in calls) == 2, timeout_s=10)
-            answers = [asking.call("EventService/WatchEvents", b"") for _ in range(60)]
-            assert asking.call("WalletService/ListWallets", b"").code == "OK"
-        finally:
-            ended.set()
-            for call in calls:
-                call.cancel()
-            channel.close()
-        assert {(answer.code, answer.reason) for answer in answers} == {("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")}
-        assert wait_until(lambda: is_watching(asking), timeout_s=10)
 
 
 def test_an_event_of_a_type_that_is_not_known_here_is_passed_over(asking: Asking, owner: psycopg.Connection) -> None:

@@ -1,5 +1,7 @@
 """A caller that does not read on."""
 
+from collections.abc import Sequence
+
 import grpc
 
 from tests.support.asking import Asking
@@ -8,8 +10,8 @@ from tests.support.asking import Asking
 class Idle(Asking):
     """A channel that takes little beyond what is read, so that the server has to wait for its caller."""
 
-    def __init__(self, target: str) -> None:
-        super().__init__(target)
+    def __init__(self, target: str, *, metadata: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(target, metadata=metadata)
         self._channel.close()
         options = {"enable_retries": 0, "use_local_subchannel_pool": 1, "http2.bdp_probe": 0}
         options |= {"http2.lookahead_bytes": 65536}

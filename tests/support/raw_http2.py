@@ -7,11 +7,10 @@ from itertools import count
 from typing import Self
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _SETTINGS, _PING = 0, 1, 4, 6
+_DATA, _HEADERS, _RESET, _SETTINGS, _PING = 0, 1, 3, 4, 6
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 _INITIAL_WINDOW_SIZE = 4
 _HEAD = 9
-_EMPTY_MESSAGE = b"\0\0\0\0\0"
 
 
 class RawHttp2:
@@ -20,6 +19,8 @@ class RawHttp2:
     def __init__(self, target: str) -> None:
         host, _, port = target.rpartition(":")
         self._streams = count(1, 2)
+        self.ended: set[int] = set()
+        """Streams that the server has ended."""
         self._connection = socket.create_connection((host, int(port)), timeout=30)
         window_of_nothing = _INITIAL_WINDOW_SIZE.to_bytes(2) + (0).to_bytes(4)
         self._connection.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, window_of_nothing))
@@ -35,8 +36,8 @@ class RawHttp2:
         self._connection.close()
         self._reading.join(10)
 
-    def call(self, method: str, *, with_request: bool = True) -> None:
-        """Begin a call, with an empty message as its request, or without one."""
+    def call(self, method: str, *, request: bytes | None = b"") -> int:
+        """Begin a call, with a message as its request, or without one; return the number of its stream."""
         stream = next(self._streams)
         headers = {
             ":method": "POST",
@@ -48,9 +49,10 @@ class RawHttp2:
         }
         block = b"".join(b"\0" + _text(name) + _text(value) for name, value in headers.items())
         sent = _frame(_HEADERS, _END_HEADERS, stream, block)
-        if with_request:
-            sent += _frame(_DATA, _END_STREAM, stream, _EMPTY_MESSAGE)
+        if request is not None:
+            sent += _frame(_DATA, _END_STREAM, stream, b"\0" + len(request).to_bytes(4) + request)
         self._connection.sendall(sent)
+        return stream
 
     def _read(self) -> None:
         """Answer what HTTP/2 itself must have answered; all else is left."""
@@ -58,6 +60,8 @@ class RawHttp2:
             while head := self._take(_HEAD):
                 payload = self._take(int.from_bytes(head[:3]))
                 kind, flags = head[3], head[4]
+                if kind == _RESET or (kind == _HEADERS and flags & _END_STREAM):
+                    self.ended.add(int.from_bytes(head[5:]))
                 if kind in {_SETTINGS, _PING} and not flags & _ACK:
                     self._connection.sendall(_frame(kind, _ACK, 0, payload if kind == _PING else b""))
 

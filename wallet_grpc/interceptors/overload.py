@@ -1,30 +1,30 @@
-"""Turns calls away while the server has as much to do as it takes on: in milliseconds, and for next to nothing.
+"""Refuses calls while the server has as much to do as it takes on: in milliseconds, and for next to nothing.
 
-Stands before everything else, where no thread has been spent on a call yet: behind the others a call would hear that
-the server has too much to do only once that is over. What turning one away costs is taken from those that are worked
-on, so it happens on gRPC's own thread, without waiting for the request, with an answer that is ready.
+Stands before everything else, where no thread has been spent on a call yet: behind the others a call would be refused
+only once the overload is over. What a refusal costs is taken from calls that are worked on, so it happens on gRPC's own
+thread, without waiting for the request, with an answer that is ready.
 """
 
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import grpc
 import structlog
 
 from wallet_core.domain.errors import ServerOverloaded
 from wallet_grpc.access import SCOPES
+from wallet_grpc.calls import Behaviour, CallPool
 from wallet_grpc.convert.values import accept_language_of
 from wallet_grpc.descriptors import READS
 from wallet_grpc.errors import CATALOGUE, status_of
 from wallet_grpc.interceptors.errors import NOT_AGAIN, Ending, end_with, packed
 from wallet_grpc.interceptors.wrapping import Handler
 from wallet_grpc.messages.language import preferred
-from wallet_grpc.metrics import WAITING, count
+from wallet_grpc.metrics import count
 
 _log = structlog.get_logger("wallet.overload")
 
@@ -39,39 +39,6 @@ _WAITS_SPREAD = (0.5, 0.75, 1.0, 1.25, 1.5)
 
 # A longer list of languages is not looked at here: there is no end of those that a caller could make up.
 _LANGUAGES_MAX = 64
-
-
-class Workers(ThreadPoolExecutor):
-    """The threads that calls are worked on, and how many calls wait for one."""
-
-    def __init__(self, threads: int, name: str = "grpc") -> None:
-        super().__init__(threads, thread_name_prefix=name)
-        self._counting = threading.Lock()
-        self._waiting = 0
-
-    @property
-    def waiting(self) -> int:
-        """How many calls have come in that no thread has begun with."""
-        return self._waiting
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401  # as its base
-        """Put a call in line."""
-        self._count(1)
-
-        def begin() -> Any:  # noqa: ANN401  # whatever the call returns
-            self._count(-1)
-            return fn(*args, **kwargs)
-
-        try:
-            return super().submit(begin)
-        except RuntimeError:  # it shuts down
-            self._count(-1)
-            raise
-
-    def _count(self, more: int) -> None:
-        with self._counting:
-            self._waiting += more
-        WAITING.inc(more)
 
 
 class AtOnce(ThreadPoolExecutor):
@@ -118,28 +85,20 @@ class Pace:
             self._telling.start()
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Threads, and how many calls may wait for one."""
-
-    workers: Workers
-    waiting_max: int
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no more may wait."""
-        return self.workers.waiting >= self.waiting_max
-
-
 class Overload(grpc.ServerInterceptor):
-    """Lets no more calls wait than the line has room for, and of some methods no more than a line of their own has."""
+    """Refuses calls while the queue of their pool is full: before their request is read, and again when it is there.
 
-    def __init__(self, line: Line, own: Mapping[str, Line], pace: Pace | None = None) -> None:
-        self._line = line
+    Some methods have a pool of their *own*; they are refused while the queue of all others is full, too.
+    """
+
+    def __init__(self, pool: CallPool, own: Mapping[str, CallPool], pace: Pace | None = None) -> None:
+        self._pool = pool
         self._own = own
         self._at_once = AtOnce()
         self._refusals: dict[str, Handler] = {}
         self._pace = pace or Pace()
+        for one in (pool, *own.values()):
+            one.refusal = lambda method: cast("Behaviour", self._refusal(method).stream_unary)
 
     def intercept_service(
         self,
@@ -149,14 +108,18 @@ class Overload(grpc.ServerInterceptor):
         """Pass a call of ours on, or have it refused."""
         method = handler_call_details.method
         own = self._own.get(method)
-        if method not in SCOPES or not (self._line.is_full or (own is not None and own.is_full)):
+        if method not in SCOPES or not (self._pool.is_full or (own is not None and own.is_full)):
             return continuation(handler_call_details)
+        return self._refusal(method)
+
+    def _refusal(self, method: str) -> Handler:
+        """Return what refuses a call of a method; made once, for gRPC's own thread asks for it."""
         if method not in self._refusals:
             # As of a stream of requests, none of which is read: gRPC would wait for the one request otherwise.
-            self._refusals[method] = grpc.stream_unary_rpc_method_handler(self._refusal(method))
+            self._refusals[method] = grpc.stream_unary_rpc_method_handler(self._refusing(method))
         return self._refusals[method]
 
-    def _refusal(self, method: str) -> Callable[[Any, grpc.ServicerContext], NoReturn]:
+    def _refusing(self, method: str) -> Callable[[Any, grpc.ServicerContext], NoReturn]:
         def refuse(requests: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: ANN401  # not looked at
             del requests
             count(method, _FACE.code.name, _FACE.reason_name, None)

@@ -1,19 +1,24 @@
 """TransactionService."""
 
 from collections.abc import Iterator
+from functools import lru_cache
+from uuid import UUID
 
 import grpc
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1.transaction_service_pb2_grpc import TransactionServiceServicer
 
+from wallet_core.domain.errors import ServerDraining
 from wallet_core.domain.filter import parse_filter
 from wallet_core.domain.lists import TRANSACTION_FIELDS
+from wallet_core.domain.receipt import Language
 from wallet_core.usecases.export_statement import export_statement
 from wallet_core.usecases.move_money import move_batch, move_each, move_money
 from wallet_core.usecases.write_receipt import write_receipt
 from wallet_grpc.access import principal_of
 from wallet_grpc.convert import transactions as convert
 from wallet_grpc.convert.values import accept_language_of, money_message, resource_uuid, wallet_id
+from wallet_grpc.interpreter import giving_way
 from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
@@ -27,6 +32,8 @@ class TransactionServicer(TransactionServiceServicer):
         self._deadline = serving.deadline
         self._page_max_bytes = serving.page_max_bytes
         self._exports = serving.exports
+        # A receipt never changes, and costs a tenth of a second to draw.
+        self._receipt = lru_cache(serving.receipts_kept)(self._draw)
 
     def Deposit(self, request: pb.DepositRequest, context: grpc.ServicerContext) -> pb.DepositResponse:
         """Put money into a wallet."""
@@ -127,16 +134,21 @@ class TransactionServicer(TransactionServiceServicer):
     ) -> Iterator[pb.ExportStatementResponse]:
         """Return a wallet's statement as CSV, part by part."""
         start, end = convert.interval(request)
-        with self._exports.one(context):
+        with self._exports.one(context) as stream:
             for part in export_statement(self._app, wallet_id(request.wallet), start, end):
-                self._exports.check()
-                yield pb.ExportStatementResponse(data=part)
+                if self._exports.is_stopping:
+                    raise ServerDraining
+                yield from stream.sent(pb.ExportStatementResponse(data=part))
 
     def GetReceipt(self, request: pb.GetReceiptRequest, context: grpc.ServicerContext) -> pb.GetReceiptResponse:
         """Return a transaction's receipt."""
         del context
         transaction, language = resource_uuid(request.name), convert.language_of(request)
         return pb.GetReceiptResponse(
-            pdf=write_receipt(self._app, transaction, language),
+            pdf=self._receipt(transaction, language),
             filename=f"receipt-{transaction}-{language}.pdf",
         )
+
+    def _draw(self, transaction: UUID, language: Language) -> bytes:
+        with giving_way():
+            return write_receipt(self._app, transaction, language)

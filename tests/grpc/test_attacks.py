@@ -1,0 +1,193 @@
+"""What a stranger with a connection can do, and what a well-behaved caller feels of it: next to nothing.
+
+One server process of its own for each attack, none of which brings a token. The books are verified at the end.
+"""
+
+import re
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from urllib.request import urlopen
+
+import psycopg
+import pytest
+from wallet.v1 import transaction_service_pb2 as pb
+
+from tests.conftest import FAST
+from tests.support.asking import Asking, meanwhile
+from tests.support.bystander import Bystander, bystander
+from tests.support.database import Database, cut_all_others
+from tests.support.long_history import write_history
+from tests.support.ports import free_ports
+from tests.support.processes import environment, process
+from tests.support.raw_http2 import RawHttp2
+from tests.support.toolchain import often
+from wallet_grpc.client import WalletClient
+from walletctl.local.waiting import wait_until
+
+pytestmark = pytest.mark.alone
+
+SECONDS = float(often(9))
+CALLS_OF_EVERY_KIND = (
+    "/wallet.v1.TransactionService/Transfer",
+    "/wallet.v1.EventService/WatchEvents",
+    "/wallet.v1.TransactionService/GetReceipt",
+    "/wallet.v1.TransactionService/ExportStatement",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+)
+ALICE = "wallets/alice"
+LIST = "/wallet.v1.TransactionService/ListTransactions"
+RECEIPT = "TransactionService/GetReceipt"
+WIDE = "\U0001f4a5" * 100
+UNSENT_MAX = 4 << 20
+PAGES = 20
+# Silent connections, and the open files that the server may have.
+CONNECTIONS, OPEN_FILES = 1200, 1024
+LIMITED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, ({0}, {0}))
+runpy.run_module("wallet_grpc", run_name="__main__")
+"""
+
+
+@contextmanager
+def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **changes: object) -> Iterator[str]:
+    """Run a server process; see that SIGTERM ends it in time, whatever it has to do."""
+    (port,) = free_ports(1)
+    settings = {
+        **FAST,
+        "database_url": database.url,
+        "log_level": "INFO",
+        "drain_grace_s": 2.0,
+        "grpc_port": port,
+        "grpc_threads": 80,
+        "grpc_reflection": True,
+        **changes,
+    }
+    with process(wrapped or ("-m", "wallet_grpc"), env=environment(settings), log=log) as child:
+        assert wait_until(lambda: '"event": "serving"' in log.read_text(), timeout_s=30), log.read_text()
+        yield f"127.0.0.1:{port}"
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(20) == 0, log.read_text()
+
+
+def under_attack(caller: Bystander, until: Callable[[], bool]) -> None:
+    """Go on as ever, for a while and until the attack is over; then see that it was not felt."""
+    ends_at = monotonic() + SECONDS
+    while monotonic() < ends_at or not until():
+        caller.once()
+        assert monotonic() < ends_at + 60
+    caller.assert_not_held_up()
+
+
+def test_calls_without_request_hold_up_nobody(own_database: Database, tmp_path: Path) -> None:
+    """100 on each of seven connections, of every kind of call, begun anew as they end: each ends by itself."""
+
+    with (
+        server(own_database, tmp_path / "log", grpc_receive_timeout_s=1.0) as target,
+        bystander(target) as caller,
+        ExitStack() as open_,
+    ):
+        attackers = [(method, open_.enter_context(RawHttp2(target))) for method in CALLS_OF_EVERY_KIND]
+        for method, raw in attackers:
+            for _ in range(100):
+                raw.call(method, request=None)
+        # Streams of requests are ended by a time of their own, and refused beyond the few that there is room for.
+        ended = [raw for method, raw in attackers if "Reflection" not in method]
+        under_attack(caller, lambda: all(len(raw.ended) == 100 for raw in ended))
+
+
+def test_answers_that_nobody_takes_are_dropped(own_database: Database, tmp_path: Path) -> None:
+    """80 pages to connections with a window of 0: beyond the bound the oldest go at once, all of them in time."""
+
+    (metrics,) = free_ports(1)
+    limits: dict[str, Any] = {"grpc_send_timeout_s": 4.0, "grpc_unsent_max_bytes": UNSENT_MAX, "metrics_port": metrics}
+    seen: list[float] = []
+    with server(own_database, tmp_path / "log", **limits) as target, ExitStack() as open_:
+        with_history(own_database, target)
+        caller = open_.enter_context(bystander(target))
+        page = pb.ListTransactionsRequest(wallet=ALICE, page_size=1000).SerializeToString()
+        attackers = [open_.enter_context(RawHttp2(target)) for _ in range(4)]
+        for raw in attackers:
+            for _ in range(PAGES):
+                raw.call(LIST, request=page)
+
+        def all_dropped() -> bool:
+            seen.append(unsent_bytes(metrics))
+            return all(len(raw.ended) == PAGES for raw in attackers)
+
+        under_attack(caller, all_dropped)
+        assert wait_until(lambda: unsent_bytes(metrics) == 0, timeout_s=10)
+    # Between two looks a few pages come to those that are looked at.
+    assert 0 < max(seen) < 3 * UNSENT_MAX
+
+
+def test_silent_connections_leave_descriptors_for_all_else(own_database: Database, tmp_path: Path) -> None:
+    """More of them than the process may have files: callers go on, new ones come in, the database is reached anew."""
+
+    wrapped = ("-c", LIMITED.format(OPEN_FILES))
+    with (
+        server(own_database, tmp_path / "log", wrapped=wrapped) as target,
+        bystander(target) as caller,
+        ExitStack() as open_,
+    ):
+        host, _, port = target.rpartition(":")
+        for _ in range(CONNECTIONS):
+            open_.enter_context(socket.create_connection((host, int(port)), timeout=30))
+        with psycopg.connect(own_database.url, autocommit=True) as owner:
+            cut_all_others(owner)
+
+        def is_let_in() -> bool:
+            with WalletClient(target, timeout_s=10) as late:
+                return late.get_wallet("wallets/dave").balance.minor_units > 0
+
+        under_attack(caller, is_let_in)
+
+
+def test_receipts_leave_room_for_others(own_database: Database, tmp_path: Path) -> None:
+    """40 callers who ask for receipts, each for another one, as fast as they are drawn."""
+
+    with server(own_database, tmp_path / "log") as target, ExitStack() as open_:
+        with_history(own_database, target)
+        caller = open_.enter_context(bystander(target))
+        with Asking(target) as asking:
+            page = asking.ok(pb.ListTransactionsRequest(wallet=ALICE, page_size=1000))
+        names = [one.name for one in page.transactions]
+        drawn: list[str] = []
+        over = threading.Event()
+
+        def ask_on(asking: Asking) -> None:
+            answer = asking.call(RECEIPT, pb.GetReceiptRequest(name=names[len(drawn)]), timeout_s=30)
+            assert answer.code in {"OK", "RESOURCE_EXHAUSTED"}, answer
+            if answer.code == "OK":
+                drawn.append(answer.code)
+            over.wait((answer.retry_ms or 0) / 1000)
+
+        asking = open_.enter_context(Asking(target))
+        with meanwhile(partial(ask_on, asking), 40):
+            under_attack(caller, lambda: len(drawn) > 5)
+            over.set()
+
+
+def with_history(database: Database, target: str) -> None:
+    """Write a thousand entries with long descriptions, so that a page is a megabyte."""
+    with WalletClient(target) as client, psycopg.connect(database.url, autocommit=True) as owner:
+        for name in ("alice", "bob"):
+            client.create_wallet(name, "USD")
+        write_history(owner, 1000, description=WIDE)
+
+
+def unsent_bytes(port: int) -> float:
+    """Return what the metric says."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:  # ours
+        found = re.search(r"^wallet_unsent_bytes (\S+)$", page.read().decode(), re.MULTILINE)
+    assert found is not None
+    return float(found[1])

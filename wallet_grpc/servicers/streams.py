@@ -1,0 +1,142 @@
+"""Streams that last, exports and watches: how many at once, of one caller too, and how those end that nobody reads."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import grpc
+
+from wallet_core.domain.errors import ServerOverloaded
+from wallet_grpc.access import LOCAL, principal_of
+from wallet_grpc.errors import RateLimited
+
+# How often streams are looked after, against the shortest time that one is given.
+_LOOKS_IN_SHORTEST = 4
+_LOOK_AT_LEAST_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLimits:
+    """Limits of the streams of one kind."""
+
+    most: int
+    share: float
+    """How much of them one caller, or one owner, may have at once."""
+    stall_s: float
+    """A stream whose caller takes nothing for so long is cancelled."""
+    stopping_s: float
+    """The same, once the server drains."""
+    longest_s: float = float("inf")
+
+
+class Stream:
+    """One stream under way."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+        self._began_at = monotonic()
+        self._sending_since: float | None = None
+
+    @property
+    def is_left(self) -> bool:
+        """Whether its caller has left."""
+        return not self._context.is_active()
+
+    def sent(self, message: Any) -> Iterator[Any]:  # noqa: ANN401  # any message
+        """Send a message; goes on once it was taken."""
+        self._sending_since = monotonic()
+        yield message
+        self._sending_since = None
+
+    def cancel_if_stuck(self, stall_s: float, longest_s: float) -> None:
+        """Cancel it where a message has waited for longer than *stall_s* to be taken, or it has lasted too long.
+
+        It ends without an error of ours, for its caller would take that no more than it takes the message.
+        """
+        since, now = self._sending_since, monotonic()
+        if (since is not None and now - since > stall_s) or now - self._began_at > longest_s:
+            self._context.cancel()
+
+
+class Streams:
+    """The streams of one kind that are under way."""
+
+    def __init__(self, name: str, limits: StreamLimits) -> None:
+        self._limits = limits
+        self._each = max(1, int(limits.most * limits.share))
+        self._under_way: set[Stream] = set()
+        self._of: Counter[tuple[str, str]] = Counter()
+        """How many each caller has, and each owner."""
+        self._changing = threading.Lock()
+        self._stopping = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._look_after, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Look from now on after streams that are stuck."""
+        self._thread.start()
+
+    @contextmanager
+    def one(self, context: grpc.ServicerContext) -> Iterator[Stream]:
+        """Begin one.
+
+        Raises ``ServerOverloaded`` where there are too many, ``RateLimited`` where too many are its caller's.
+        """
+        stream, whose = Stream(context), _whose(context)
+        with self._changing:
+            if len(self._under_way) >= self._limits.most:
+                raise ServerOverloaded
+            if any(self._of[who] >= self._each for who in whose):
+                raise RateLimited
+            self._under_way.add(stream)
+            self._of.update(whose)
+        try:
+            yield stream
+        finally:
+            with self._changing:
+                self._under_way.discard(stream)
+                self._of.subtract(whose)
+                for who in whose:
+                    if not self._of[who]:
+                        del self._of[who]
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the server drains."""
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Wait no longer for callers that take nothing: the server drains."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Look after none any more."""
+        self._stopping.set()
+        self._closed.set()
+
+    def _look_after(self) -> None:
+        limits = self._limits
+        every_s = min(_LOOK_AT_LEAST_EVERY_S, min(limits.stall_s, limits.longest_s) / _LOOKS_IN_SHORTEST)
+        while not self._stopping.wait(every_s):
+            self._cancel_stuck(limits.stall_s)
+        while not self._closed.wait(limits.stopping_s / 2):
+            self._cancel_stuck(limits.stopping_s)
+
+    def _cancel_stuck(self, stall_s: float) -> None:
+        with self._changing:
+            under_way = tuple(self._under_way)
+        for stream in under_way:
+            stream.cancel_if_stuck(stall_s, self._limits.longest_s)
+
+
+def _whose(context: grpc.ServicerContext) -> tuple[tuple[str, str], ...]:
+    """Return who has a stream; nobody where all callers are the same one, because none has to say who it is."""
+    principal = principal_of(context)
+    if principal is LOCAL:
+        return ()
+    owner = (("owner", principal.owner),) if principal.owner is not None else ()
+    return (("caller", principal.caller), *owner)
