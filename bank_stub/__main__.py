@@ -1,11 +1,14 @@
 """The command line: ``python -m bank_stub --port 8010 --state bank.sqlite``."""
 
 import argparse
+import ipaddress
 import signal
 import sqlite3
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from bank_stub.security import Security
 from bank_stub.server import running_bank
 
 PORT_MAX = 65535
@@ -14,13 +17,33 @@ STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bank until SIGTERM or SIGINT; one line on standard output says that it is ready."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.certificate is None) is not (options.key is None):
+        parser.error("--certificate and --key go together")
+    if options.client_ca is not None and options.certificate is None:
+        parser.error("--client-ca needs --certificate and --key")
+    if not _is_loopback(options.host) and options.token_file is None and options.client_ca is None:
+        open_to_all = f"--host {options.host}: everybody who reaches it may give orders"
+        if not options.open_to_all:
+            parser.error(f"{open_to_all}; give --token-file or --client-ca, or --open-to-all if that is meant")
+        sys.stderr.write(f"warning: {open_to_all}\n")
     # Blocked here and waited for below, before any thread starts: the threads inherit it, so no signal is lost or
     # lands amid something.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         with running_bank(
-            options.state, host=options.host, port=options.port, fail_rate=options.fail_rate, seed=options.seed
+            options.state,
+            host=options.host,
+            port=options.port,
+            fail_rate=options.fail_rate,
+            seed=options.seed,
+            security=Security(
+                certificate=options.certificate,
+                key=options.key,
+                client_ca=options.client_ca,
+                token_file=options.token_file,
+            ),
         ) as bank:
             sys.stdout.write(f"bank stub listening on {bank.url}\n")
             sys.stdout.flush()
@@ -38,7 +61,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", default=":memory:", help="SQLite file that survives the bank; none by default")
     parser.add_argument("--fail-rate", default=0.1, type=_share, help="share of new POSTs that fail for now, 0 to 1")
     parser.add_argument("--seed", default=None, type=int, help="makes what happens by chance repeatable")
+    parser.add_argument("--certificate", type=Path, help="PEM: its certificate chain; speaks https")
+    parser.add_argument("--key", type=Path, help="PEM: the certificate's private key")
+    parser.add_argument("--client-ca", type=Path, help="PEM: who signs callers' certificates; then each must bring one")
+    parser.add_argument("--token-file", type=Path, help="holds the bearer token that every call must send")
+    parser.add_argument(
+        "--open-to-all", action="store_true", help="listen beyond this machine, though anybody may give orders"
+    )
     return parser
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _port(text: str) -> int:

@@ -3,6 +3,7 @@
 import logging
 import socket
 import socketserver
+import ssl
 import sys
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from bank_stub.contract import KEY_CHARACTERS_MAX, UNKNOWN_PATH, Answer, Call, P
 from bank_stub.fields import INTEGER_MAX, RefusalError
 from bank_stub.orders import Order, Orders
 from bank_stub.pauses import Pauses
+from bank_stub.security import Security
 from bank_stub.traffic import Connections, Flight, InFlight
 
 SOCKET_TIMEOUT_S = 60
@@ -38,6 +40,7 @@ class Hall:
     pauses: Pauses
     in_flight: InFlight
     connections: Connections
+    security: Security
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -96,6 +99,8 @@ class Handler(BaseHTTPRequestHandler):
     def _decide(self, path: str, query: str, body: bytes) -> Verdict | None:
         """Find the verdict on a call, waiting where a fault says so; None when the bank stopped meanwhile."""
         hall = self.server.hall
+        if not hall.security.lets_in(self.headers.get("Authorization")):
+            raise RefusalError(401, "send the bearer token")
         if path.startswith("/orders/"):
             order = Order(self.command, path.removeprefix("/orders"), query, body)
             return Verdict(hall.orders.carry_out(order))
@@ -181,14 +186,22 @@ class Listener(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = BACKLOG
 
-    def __init__(self, address: Address, hall: Hall) -> None:
+    def __init__(self, address: Address, hall: Hall, tls: ssl.SSLContext | None) -> None:
         self.hall = hall
+        self._tls = tls
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
         """Bind without asking the network for our own name, which may take seconds where there is none."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.socket.getsockname()[:2]
+
+    def get_request(self) -> tuple[socket.socket, Address]:
+        """Take a connection; hands are shaken on its own thread, or one silent caller would hold up all others."""
+        connection, address = super().get_request()
+        if self._tls is not None:
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Address) -> None:
         """Note the connection before its thread starts, so that none is overlooked when all are hung up."""

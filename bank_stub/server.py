@@ -10,6 +10,7 @@ from bank_stub.book import Book
 from bank_stub.handler import Hall, Listener
 from bank_stub.orders import Orders
 from bank_stub.pauses import Pauses
+from bank_stub.security import Security
 from bank_stub.traffic import Connections, InFlight
 
 # How long the accepting loop takes to notice that it should end.
@@ -21,8 +22,12 @@ STOP_PATIENCE_S = 5.0
 class BankServer:
     """A bank at an address; takes connections from the moment it is made. Port 0 means any free one."""
 
-    def __init__(self, behaviour: Behaviour, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, behaviour: Behaviour, *, host: str = "127.0.0.1", port: int = 0, security: Security | None = None
+    ) -> None:
         self.host = host
+        security = security or Security()
+        self._tls = security.tls()
         self._stopped = Event()
         self._lock = Lock()
         self._open_at_s = 0.0
@@ -33,6 +38,7 @@ class BankServer:
             pauses=pauses,
             in_flight=in_flight,
             connections=Connections(),
+            security=security,
         )
         self._listener: Listener | None = self._listen(port)
         self.port = self._listener.server_port
@@ -40,7 +46,7 @@ class BankServer:
     @property
     def url(self) -> str:
         """Where to call, without a slash at the end."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{self.host}:{self.port}"
 
     def refuse(self, seconds: float) -> None:
         """Close the door for *seconds*; from the moment this returns connections are refused.
@@ -83,7 +89,7 @@ class BankServer:
             self._stopped.wait(REOPEN_RETRY_S)
 
     def _listen(self, port: int) -> Listener:
-        listener = Listener((self.host, port), self._hall)
+        listener = Listener((self.host, port), self._hall, self._tls)
         Thread(target=listener.serve_forever, args=(POLL_S,), name="bank-listener", daemon=True).start()
         return listener
 
@@ -93,13 +99,14 @@ class BankServer:
 
 
 @contextlib.contextmanager
-def running_bank(
+def running_bank(  # noqa: PLR0913  # all but the first by name
     state: str = ":memory:",
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     fail_rate: float = 0.1,
     seed: int | None = None,
+    security: Security | None = None,
 ) -> Iterator[BankServer]:
     """Run a bank in this process, on threads, for as long as the block lasts.
 
@@ -107,7 +114,8 @@ def running_bank(
     """
     book = Book(state)
     try:
-        server = BankServer(Behaviour(book, fail_rate=fail_rate, seed=seed), host=host, port=port)
+        behaviour = Behaviour(book, fail_rate=fail_rate, seed=seed)
+        server = BankServer(behaviour, host=host, port=port, security=security)
     except BaseException:
         book.close()
         raise

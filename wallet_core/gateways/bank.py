@@ -7,15 +7,14 @@ only failure after which the bank cannot have heard of the payment, and it must 
 
 import asyncio
 import json
-import ssl
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
 import httpx
 
 from wallet_core.domain.bank import Answer, AnswerKind, BankLine, LedgerPage, LineKind, Payment, Status, StatusKind
 from wallet_core.domain.money import INT64_MAX, Money
+from wallet_core.gateways.bank_access import BankAccess, BankAccessUnusable, BankCredentials
 from wallet_core.patience import run_alone
 
 _OK = 200
@@ -40,6 +39,8 @@ class _Heard:
     status: int
     retry_after: str | None
     body: dict[str, object]
+    token: str | None
+    """What the call was made with: a secret, which the bank may repeat."""
 
 
 class _NotConnectedError(Exception):
@@ -57,6 +58,7 @@ class HttpBank:
     url: str
     deadline_s: float
     answer_max_bytes: int
+    credentials: BankCredentials = field(default_factory=BankCredentials)
 
     def pay(self, payment: Payment) -> Answer:
         """Ask the bank to pay or to collect; never repeats the call by itself."""
@@ -74,7 +76,7 @@ class HttpBank:
         except _UnreadableError as error:
             return Answer(kind=AnswerKind.UNKNOWN, detail=str(error))
         answer = read_answer(heard.status, heard.body, heard.retry_after)
-        return replace(answer, detail=_detail(heard.status, _without_account(heard.body, payment)))
+        return replace(answer, detail=_detail(heard.status, _without_secrets(heard, payment)))
 
     def status(self, payment: Payment) -> Status:
         """Ask what has become of a payment."""
@@ -85,7 +87,7 @@ class HttpBank:
         if heard.body.get("key", payment.key) != payment.key:
             return Status(kind=StatusKind.SILENT, detail="the bank answered about another payment")
         status = read_status(heard.status, heard.body)
-        return replace(status, detail=_detail(heard.status, _without_account(heard.body, payment)))
+        return replace(status, detail=_detail(heard.status, _without_secrets(heard, payment)))
 
     def ledger(self, *, after: int, limit: int) -> LedgerPage | None:
         """Read the bank's own ledger after a line; None where it cannot be read."""
@@ -107,30 +109,34 @@ class HttpBank:
     ) -> _Heard:
         longest = answer_max_bytes or self.answer_max_bytes
         try:
-            return run_alone(self._call_within_deadline(method, path, headers or {}, json_body, longest))
+            access = self.credentials.now()
+            return run_alone(self._call_within_deadline(access, method, path, headers or {}, json_body, longest))
+        except BankAccessUnusable as error:
+            raise _NotConnectedError(str(error)) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise _NotConnectedError(_described(error)) from error
         except (httpx.HTTPError, OSError, TimeoutError, ValueError) as error:
             raise _UnreadableError(_described(error)) from error
 
-    async def _call_within_deadline(
-        self, method: str, path: str, headers: dict[str, str], json_body: object, longest: int
+    async def _call_within_deadline(  # noqa: PLR0913, PLR0917  # one call's parts
+        self, access: BankAccess, method: str, path: str, headers: dict[str, str], json_body: object, longest: int
     ) -> _Heard:
+        shown = {"Authorization": f"Bearer {access.token}"} if access.token is not None else {}
         timeout = httpx.Timeout(self.deadline_s, connect=self.deadline_s * _CONNECT_SHARE)
         async with (
             asyncio.timeout(self.deadline_s),
             # trust_env: a proxy variable of the machine must not change where money is sent.
             httpx.AsyncClient(
-                base_url=self.url, timeout=timeout, verify=_tls(), trust_env=False, follow_redirects=False
+                base_url=self.url, timeout=timeout, verify=access.tls, trust_env=False, follow_redirects=False
             ) as client,
-            client.stream(method, path, headers=headers, json=json_body) as response,
+            client.stream(method, path, headers=headers | shown, json=json_body) as response,
         ):
             body = b""
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > longest:
                     raise ValueError("the answer is too large")
-            return _Heard(response.status_code, response.headers.get("Retry-After"), _json_object(body))
+            return _Heard(response.status_code, response.headers.get("Retry-After"), _json_object(body), access.token)
 
 
 def read_answer(status: int, body: dict[str, object], retry_after: str | None) -> Answer:
@@ -200,13 +206,14 @@ def _detail(status: int, body: dict[str, object]) -> str:
     )
 
 
-def _without_account(body: dict[str, object], payment: Payment) -> dict[str, object]:
-    """Return what the bank said without the account, which it may repeat: all of it may be kept and shown."""
+def _without_secrets(heard: _Heard, payment: Payment) -> dict[str, object]:
+    """Return what the bank said without account and token, which it may repeat: all of it may be kept and shown."""
 
     def clean(value: object) -> object:
         match value:
             case str():
-                return payment.without_account(value)
+                text = payment.without_account(value)
+                return text.replace(heard.token, "…") if heard.token else text
             case dict():
                 return {clean(name): clean(one) for name, one in value.items()}
             case list():
@@ -214,7 +221,7 @@ def _without_account(body: dict[str, object], payment: Payment) -> dict[str, obj
             case _:
                 return value
 
-    return {str(clean(name)): clean(value) for name, value in body.items()} if payment.account else body
+    return {str(clean(name)): clean(value) for name, value in heard.body.items()}
 
 
 def _is_number(value: object) -> TypeGuard[int]:
@@ -271,9 +278,3 @@ def _seconds(retry_after: str | None) -> float | None:
 
 def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:_DETAIL_MAX]
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Load the certificate store once: it takes longer than a payment."""
-    return ssl.create_default_context()

@@ -1,0 +1,34 @@
+"""Who may talk to the bank: TLS, its callers' certificates, and a bearer token. Without any of it, everybody may."""
+
+import hmac
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Security:
+    """Files: the bank's certificate chain with its key, who signs its callers' (PEM), and the token that they send."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    token_file: Path | None = None
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return how TLS is spoken, None where it is not. Raises OSError where a file cannot be used."""
+        if self.certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key, password="")
+        if self.client_ca is not None:
+            context.load_verify_locations(self.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def lets_in(self, authorization: str | None) -> bool:
+        """Tell whether a call may be made; the token is read each time, so a new one holds at once."""
+        if self.token_file is None:
+            return True
+        wanted = f"Bearer {self.token_file.read_text().strip()}"
+        return hmac.compare_digest((authorization or "").encode(), wanted.encode())
