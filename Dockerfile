@@ -11,6 +11,7 @@ COPY bank_stub bank_stub
 COPY walletctl walletctl
 RUN pip install --no-cache-dir --no-deps --no-build-isolation -e . && useradd --system wallet
 USER wallet
-ENV WALLET_GRPC_HOST=0.0.0.0
+# What is not set is refused at the start, with its name: docs/operating.md, "In production".
+ENV WALLET_MODE=production WALLET_GRPC_HOST=0.0.0.0
 EXPOSE 50051
 CMD ["python", "-m", "wallet_grpc"]

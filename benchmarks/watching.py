@@ -100,7 +100,12 @@ def _going_on(beside: Beside, target: str, url: str, root: Path) -> Iterator[Non
         spawn(
             [sys.executable, *command],
             death_signal=signal.SIGKILL,
-            extra_env={"WALLET_DATABASE_URL": url, "WALLET_LOG_LEVEL": "ERROR"},
+            # A scheduler needs a bank, though nothing is paid here.
+            extra_env={
+                "WALLET_DATABASE_URL": url,
+                "WALLET_BANK_URL": "http://127.0.0.1:1",
+                "WALLET_LOG_LEVEL": "ERROR",
+            },
             log=root / f"{command[1]}.log",
         )
         for command in commands

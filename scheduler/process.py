@@ -28,6 +28,7 @@ from scheduler.lane import Lane, StepLane
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.errors import NotServed, cause_of
 from wallet_core.logs import set_up_logs
+from wallet_core.safe_start import bank, database, require_production
 from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_core.usecases.app import App
 
@@ -84,8 +85,9 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
     asked = parser.parse_args(arguments)
     try:
         settings = read_settings()
+        require_production(settings, database, bank)
         set_up_logs(settings.log_level)
-        with open_app(settings, name="wallet-scheduler", stopping=stopping) as app:
+        with open_app(settings, name="wallet-scheduler", stopping=stopping, calls_bank=True) as app:
             gate = LedgerGate(app, keeps_ledger=settings.bank_keeps_ledger)
             jobs = [job for job in JOBS if job is not FOLLOW_BANK_LEDGER or settings.bank_keeps_ledger]
             if asked.once:

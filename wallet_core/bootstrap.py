@@ -22,7 +22,9 @@ from wallet_core.domain.errors import DatabaseUnavailable
 from wallet_core.domain.order import PaymentPolicy
 from wallet_core.domain.receipt import Language, Receipt
 from wallet_core.gateways.bank import HttpBank
+from wallet_core.gateways.bank_access import BankAccessUnusable, BankCredentials
 from wallet_core.ledger.ledger import Ledger
+from wallet_core.safe_start import require_login_that_only_serves
 from wallet_core.settings import Settings, SettingsError
 from wallet_core.storage.bank_lines import BankLines
 from wallet_core.storage.claims import Claims
@@ -39,7 +41,6 @@ from wallet_core.storage.engine import (
     parse_url,
 )
 from wallet_core.storage.journal import Journal
-from wallet_core.storage.logins import excess_of_login
 from wallet_core.storage.pace import Pace
 from wallet_core.storage.reads import Reads
 from wallet_core.storage.verify import Check
@@ -50,12 +51,16 @@ __all__ = ["Check", "migrate", "open_app", "verify"]
 
 
 @contextmanager
-def open_app(settings: Settings, *, name: str, stopping: threading.Event | None = None) -> Iterator[App]:
+def open_app(
+    settings: Settings, *, name: str, stopping: threading.Event | None = None, calls_bank: bool = False
+) -> Iterator[App]:
     """Wire the core of a process called *name*, wait for its database, and close everything at the end.
 
     Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes, and
-    ``SettingsError`` in a production whose login may do more than serve.
+    ``SettingsError`` in a production whose login may do more than serve, and where a process that *calls_bank* has no
+    bank, or nothing that it can show to it.
     """
+    bank = _bank(settings)
     # Money and health have a pool of their own, which no flood of reads and no crowd of claims can empty.
     ledger_pool = settings.ledger_pool_size if settings.group_commit else settings.pool_size
     with (
@@ -63,10 +68,11 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
         _engine(settings, name=name, pool_size=ledger_pool) as posting,
         _engine(settings, name=name, pool_size=settings.claims_pool_size, use=CLAIMING) as claiming,
     ):
+        if calls_bank:
+            _require_bank(settings, bank)
         unhurried = Reads(posting)
         _wait_for_database(unhurried.ping, settings, stopping or threading.Event())
-        if settings.mode == "production":
-            _require_login_that_only_serves(posting)
+        require_login_that_only_serves(settings, posting)
         ledger = Ledger(
             posting,
             batch_max=settings.batch_max,
@@ -86,11 +92,7 @@ def open_app(settings: Settings, *, name: str, stopping: threading.Event | None 
                 may_call_bank=partial(pace.take_one, claiming),
                 ping=unhurried.ping,
                 vitals=unhurried.vitals,
-                bank=HttpBank(
-                    url=settings.bank_url,
-                    deadline_s=settings.bank_call_deadline_s,
-                    answer_max_bytes=settings.bank_answer_max_bytes,
-                ),
+                bank=bank,
                 documents=_Documents(),
                 payouts=_payouts(settings),
                 attention=_attention(settings),
@@ -177,14 +179,29 @@ def _wait_for_database(ping: Callable[[], None], settings: Settings, stopping: t
             ping()
 
 
-def _require_login_that_only_serves(engine: Engine) -> None:
-    excess = excess_of_login(engine)
-    if excess is not None:
-        raise SettingsError(
-            f"WALLET_MODE is production, but {excess}: serve by a login that owns nothing and is a member of "
-            f"{SERVICE_ROLE} alone (CREATE ROLE wallet_app LOGIN PASSWORD '…' IN ROLE {SERVICE_ROLE}), and leave the "
-            "owner's to `walletctl migrate` (WALLET_DATABASE_OWNER_URL)"
-        )
+def _bank(settings: Settings) -> HttpBank:
+    """Return the bank; a process that calls none needs no address, and without one nothing can be sent."""
+    token = settings.bank_token
+    return HttpBank(
+        url=settings.bank_url or "",
+        deadline_s=settings.bank_call_deadline_s,
+        answer_max_bytes=settings.bank_answer_max_bytes,
+        credentials=BankCredentials(
+            token=token.get_secret_value() if token is not None else None,
+            token_file=settings.bank_token_file,
+            ca=settings.bank_ca,
+            certificate=settings.bank_certificate,
+            key=settings.bank_key,
+        ),
+    )
+
+
+def _require_bank(settings: Settings, bank: HttpBank) -> None:
+    settings.required_bank_url()
+    try:
+        bank.credentials.now()
+    except BankAccessUnusable as error:
+        raise SettingsError(f"what the bank knows us by cannot be used: {error}") from None
 
 
 def _payouts(settings: Settings) -> PayoutSettings:

@@ -56,8 +56,11 @@ class Settings(BaseSettings):
 
     mode: Literal["development", "production"] = Field(
         "development",
-        description="production: the server starts only with TLS, keys of an issuer, and named callers; server "
-        "and scheduler only by a database login that owns nothing",
+        description="production: no process starts without what keeps strangers out; it says all that is missing",
+    )
+    open_to_all: bool = Field(
+        default=False,
+        description="development: listen beyond this machine though nobody is asked who is calling",
     )
 
     # The database.
@@ -149,8 +152,10 @@ class Settings(BaseSettings):
         30.0, description="an export whose caller takes nothing for so long is ended, and so is a watch"
     )
     page_max_bytes: PositiveInt = Field(3 << 20, description="a page ends here; clients take 4 MiB unless told more")
-    grpc_reflection: bool = Field(True, description="let grpcurl and buf list the services")  # noqa: FBT003  # pydantic's form
-    admin_host: str = Field("127.0.0.1", description="address of the two below; whoever reaches it may read them")
+    grpc_reflection: bool | None = Field(
+        None, description="let grpcurl and buf list the services; none: in a development alone"
+    )
+    admin_host: str = Field("127.0.0.1", description="address of the two below; all that reach it may read them")
     metrics_port: int | None = Field(None, ge=1, le=65535, description="port of the page /metrics; none: no page")
     channelz_port: int | None = Field(
         None, ge=1, le=65535, description="port of channelz, over gRPC; each worker after the first takes the next one"
@@ -195,7 +200,16 @@ class Settings(BaseSettings):
     journal_write_s: Seconds = Field(0.2, description="how often what has happened is put into the journal")
 
     # Payouts.
-    bank_url: str = Field("http://127.0.0.1:8010", description="the bank")
+    bank_url: str | None = Field(None, description="the bank's address, https://… or, on this machine, http://…")
+    bank_token: SecretStr | None = Field(None, description="the bearer token that the bank knows us by")
+    bank_token_file: Path | None = Field(None, description="instead: a file that holds it; read anew as it changes")
+    bank_certificate: Path | None = Field(
+        None, description="the certificate chain that the bank knows us by, PEM; read anew as it changes"
+    )
+    bank_key: Path | None = Field(None, description="its private key, PEM")
+    bank_ca: Path | None = Field(
+        None, description="who signs the bank's certificate, PEM; none: whom this machine trusts"
+    )
     bank_call_deadline_s: Seconds = Field(3.0, description="total time of one call to the bank, body included")
     bank_answer_max_bytes: PositiveInt = Field(65536, description="the largest answer that is read")
     bank_idempotent: bool = Field(True, description="the bank honours idempotency keys; off: one attempt, ever")  # noqa: FBT003  # pydantic's form
@@ -242,10 +256,21 @@ class Settings(BaseSettings):
                 raise ValueError(f"WALLET_CALLERS: {what} of two callers: {', '.join(twice)}")
         return self
 
+    @model_validator(mode="after")
+    def _one_way_to_the_bank(self) -> Self:
+        """Refuse half of what the bank knows us by, and two tokens of which only one could be sent."""
+        if (self.bank_certificate is None) is not (self.bank_key is None):
+            raise ValueError("WALLET_BANK_CERTIFICATE and WALLET_BANK_KEY must be set together")
+        if self.bank_token is not None and self.bank_token_file is not None:
+            raise ValueError("WALLET_BANK_TOKEN and WALLET_BANK_TOKEN_FILE are both set: set one of them")
+        return self
+
     @field_validator("bank_url")
     @classmethod
-    def _reachable(cls, url: str) -> str:
+    def _reachable(cls, url: str | None) -> str | None:
         """Refuse an address that no HTTP call can reach: with it every payout would fail to be sent."""
+        if url is None:
+            return None
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("must be an address like http://bank.example:8010")
@@ -264,11 +289,22 @@ class Settings(BaseSettings):
             )
         return self
 
+    @property
+    def reflects(self) -> bool:
+        """Whether callers may look the services up: as asked for, else in a development alone."""
+        return self.mode == "development" if self.grpc_reflection is None else self.grpc_reflection
+
     def required_database_url(self) -> str:
         """Return the database's URL; raise ``SettingsError`` where none is set."""
         if self.database_url is None:
             raise SettingsError("WALLET_DATABASE_URL is not set: set it, or run `make up`, which brings its own")
         return self.database_url.get_secret_value()
+
+    def required_bank_url(self) -> str:
+        """Return the bank's address; raise ``SettingsError`` where none is set."""
+        if self.bank_url is None:
+            raise SettingsError("WALLET_BANK_URL is not set: set it, or run `make up`, which brings a bank of its own")
+        return self.bank_url
 
 
 def read_settings(**overrides: object) -> Settings:

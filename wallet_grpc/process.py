@@ -15,6 +15,7 @@ from wallet_core.bootstrap import open_app
 from wallet_core.domain.errors import NotServed, cause_of
 from wallet_core.logs import set_up_logs
 from wallet_core.open_files import open_files_limit, raise_open_files_limit
+from wallet_core.safe_start import callers, database, open_to_all, require_production
 from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_core.stop_signals import stop_event
 from wallet_grpc.access import Principal, Scope
@@ -42,7 +43,9 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
     """Serve until *stopping* is set; then drain and return 0. Return 1 where it cannot serve, having said why."""
     try:
         settings = _settings(arguments)
-        require_production(settings)
+        require_production(settings, database, callers)
+        for opened in open_to_all(settings):
+            sys.stderr.write(f"warning: {opened}\n")  # whatever the level of the logs
         set_up_logs(settings.log_level)
         raise_open_files_limit()
         if settings.grpc_workers == 1:
@@ -102,24 +105,6 @@ def _settings(arguments: Sequence[str]) -> Settings:
 def _cannot_start(error: Exception) -> int:
     sys.stderr.write(f"wallet-grpc cannot start: {cause_of(error)}\n")
     return 1
-
-
-def require_production(settings: Settings) -> None:
-    """Raise ``SettingsError``, naming everything that a production lacks, or has and must not."""
-    if settings.mode != "production":
-        return
-    wrong = {
-        "WALLET_DATABASE_URL is not set": settings.database_url is None,
-        "WALLET_TLS_CERTIFICATE and WALLET_TLS_KEY are not set": settings.tls_certificate is None,
-        "neither WALLET_AUTH_KEYS (tokens) nor WALLET_TLS_CLIENT_CA (certificates) is set": (
-            settings.auth_keys is None and settings.tls_client_ca is None
-        ),
-        "WALLET_AUTH_KEYS is not an https:// address or a file": (settings.auth_keys or "").startswith("http://"),
-        "WALLET_CALLERS names nobody": not settings.callers,
-        "WALLET_AUTH_DEV_SECRET is set, which is for development only": settings.auth_dev_secret is not None,
-    }
-    if any(wrong.values()):
-        raise SettingsError(f"WALLET_MODE is production, but {'; '.join(text for text, so in wrong.items() if so)}")
 
 
 def authentication(settings: Settings) -> Authentication:
@@ -222,7 +207,7 @@ def server_limits(settings: Settings) -> ServerLimits:
         drain_delay_s=settings.drain_delay_s,
         drain_grace_s=settings.drain_grace_s,
         drain_flush_s=settings.drain_flush_s,
-        reflection=settings.grpc_reflection,
+        reflection=settings.reflects,
     )
 
 

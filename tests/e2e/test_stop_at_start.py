@@ -21,6 +21,7 @@ MOMENTS = pytest.mark.parametrize(
     "moments_s", [A_FEW, pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(900)])], ids=["few", "many"]
 )
 AT_ONCE = 4
+NOBODY = "http://127.0.0.1:1"
 COMMANDS = {
     "server": ("wallet_grpc",),
     "server_of_two_workers": ("wallet_grpc", "--workers", "2"),
@@ -56,7 +57,7 @@ def test_a_process_that_is_stopped_while_it_starts_ends_with_0(
     """No traceback, and no exit code of a signal's."""
 
     log = tmp_path / "log"
-    env = environment({**FAST, "log_level": "INFO", "database_url": own_database.url})
+    env = environment({**FAST, "log_level": "INFO", "database_url": own_database.url, "bank_url": NOBODY})
     for moments in in_groups(moments_s):
         assert codes([COMMANDS[name]] * len(moments), moments, env, log) == [0] * len(moments), log.read_text()
     assert "Traceback" not in log.read_text()

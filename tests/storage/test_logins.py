@@ -49,6 +49,8 @@ PRODUCTION: Mapping[str, object] = {
     "auth_issuer": ISSUER,
     "auth_keys": "nowhere",
     "callers": json.dumps({"shop": {"clients": ["shop-client"]}}),
+    "bank_url": "http://127.0.0.1:1",
+    "bank_token": "nobodys",
 }
 
 

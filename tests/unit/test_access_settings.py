@@ -5,47 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.issuer import ISSUER, SECRET
 from wallet_core.settings import Settings, SettingsError
-from wallet_grpc.process import authentication, require_production
-
-CALLERS = {"shop": {"clients": ["shop-client"]}, "billing": {"clients": ["billing-client", "billing-old"]}}
-
-PRODUCTION: dict[str, Any] = {
-    "mode": "production",
-    "database_url": "postgresql://a@b/c",
-    "tls_certificate": Path("a"),
-    "tls_key": Path("b"),
-    "auth_keys": "https://issuer.example/keys",
-    "auth_issuer": ISSUER,
-    "callers": CALLERS,
-}
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"database_url": None}, ["WALLET_DATABASE_URL"]),
-        ({"tls_certificate": None, "tls_key": None}, ["WALLET_TLS_CERTIFICATE and WALLET_TLS_KEY"]),
-        ({"auth_keys": None}, ["WALLET_AUTH_KEYS"]),
-        ({"auth_keys": "http://issuer.example/keys"}, ["https://"]),
-        ({"callers": {}}, ["WALLET_CALLERS"]),
-        ({"auth_dev_secret": SECRET}, ["WALLET_AUTH_DEV_SECRET"]),
-        (
-            {"database_url": None, "tls_certificate": None, "tls_key": None, "auth_keys": None, "callers": {}},
-            ["WALLET_DATABASE_URL", "WALLET_TLS_CERTIFICATE", "WALLET_AUTH_KEYS", "WALLET_CALLERS"],
-        ),
-    ],
-)
-def test_production_does_not_start_without_what_it_needs(changes: dict[str, Any], named: list[str]) -> None:
-    """O2: everything that is missing is named at once."""
-
-    require_production(Settings(**PRODUCTION))
-    with pytest.raises(SettingsError) as refused:
-        require_production(Settings(**{**PRODUCTION, **changes}))
-
-    for name in named:
-        assert name in str(refused.value)
+from wallet_grpc.process import authentication
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,10 @@ def migrate(context: typer.Context) -> None:
     """Bring the database to the newest shape, as the login of WALLET_DATABASE_OWNER_URL where that is set."""
     app: Context = context.obj
     with explained():
-        from wallet_core import bootstrap  # noqa: PLC0415  # most commands need no core, and should not wait for it
+        from wallet_core import bootstrap, safe_start  # noqa: PLC0415  # most commands need no core, and should not wait for it
 
         settings = app.settings()
+        safe_start.require_production(settings, safe_start.migrating)
         owner = settings.database_owner_url
         bootstrap.migrate(settings, owner_url=owner.get_secret_value() if owner is not None else None)
         out.print("the database is up to date")
@@ -104,9 +105,11 @@ def verify(context: typer.Context, *, json: Json = False) -> None:
     """Prove that the books are right, from the entries up; exit code 1 if they are not."""
     app: Context = context.obj
     with explained():
-        from wallet_core import bootstrap  # noqa: PLC0415  # as above
+        from wallet_core import bootstrap, safe_start  # noqa: PLC0415  # as above
 
-        checks = bootstrap.verify(app.settings())
+        settings = app.settings()
+        safe_start.require_production(settings, safe_start.database)
+        checks = bootstrap.verify(settings)
         show(CHECKS, [check.as_row() for check in checks], as_json=json)
         if any(check.broken for check in checks):
             raise Trouble("the books are broken: stop the service and call its keepers")
