@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 OURS := wallet_core wallet_grpc scheduler bank_stub walletctl
 CODE := $(OURS) tests benchmarks tools
 
-.PHONY: help demo up test check format lint types contracts protos-fresh protos lock bench interop readme long storm mutants clean
+.PHONY: help demo up test check format lint types contracts protos-fresh protos lock bench interop readme long storm mutants prod-check clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -77,6 +77,9 @@ long: .venv/ready ## Run the tests that take long
 
 storm: .venv/ready ## Kill everything at random for SECONDS (600), heal, compare all books; SEED replays one
 	@$(BIN)/python -m tests.storm $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+
+prod-check: .venv/ready ## Start everything as a production on this machine, move and pay out money over TLS, verify, stop
+	@$(BIN)/python -m tests.prod_check
 
 mutants: .venv/ready ## Put known mistakes into a copy of the product and see that tests find them
 	@$(BIN)/python -m tests.mutants $(MISTAKE)
