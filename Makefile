@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 OURS := wallet_core wallet_grpc scheduler bank_stub walletctl
 CODE := $(OURS) tests benchmarks tools
 
-.PHONY: help demo up test check format lint types contracts protos-fresh protos lock bench interop readme long storm mutants prod-check clean
+.PHONY: help demo up test check format lint types contracts protos-fresh protos settings lock bench interop readme long storm mutants prod-check clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -48,11 +48,15 @@ protos-fresh: ## Fail if what is generated is not what it is made from makes
 	@tools/protos_fresh
 	@$(BIN)/python tools/generate_sync_client.py --check
 	@$(BIN)/python tools/generate_api_docs.py --check
+	@$(BIN)/python tools/generate_settings_docs.py --check
 
 protos: .venv/ready ## Generate code and docs/api.md from the protos, and the client for threads from that for asyncio
 	@tools/generate_protos
 	@$(BIN)/python tools/generate_sync_client.py
 	@$(BIN)/python tools/generate_api_docs.py
+
+settings: .venv/ready ## Write docs/settings.md and .env.example from the settings
+	@$(BIN)/python tools/generate_settings_docs.py
 
 lock: ## Write requirements.txt anew from pyproject.toml: hashes, all platforms, no addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     PositiveInt,
     SecretStr,
     StringConstraints,
@@ -30,6 +31,16 @@ _OF_OTHERS = frozenset({"WALLET_REQUIRE_ALL"})
 
 CallerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+Process = Literal["server", "scheduler", "walletctl"]
+
+
+def _section(title: str, *read_by: Process) -> dict[str, JsonValue]:
+    """Mark a setting as the first of those that belong together and are read by these processes, up to the next mark.
+
+    docs/settings.md and .env.example are made from these marks and from the descriptions.
+    """
+    return {"title": title, "read_by": list(read_by)}
 
 
 class SettingsError(Exception):
@@ -57,32 +68,43 @@ class Settings(BaseSettings):
     mode: Literal["development", "production"] = Field(
         "development",
         description="production: no process starts without what keeps strangers out; it says all that is missing",
+        json_schema_extra=_section("All processes", "server", "scheduler", "walletctl"),
     )
-    open_to_all: bool = Field(
-        default=False,
-        description="development: listen beyond this machine though nobody is asked who is calling",
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="INFO writes a line per call", json_schema_extra=_section("Logs", "server", "scheduler")
     )
 
-    # The database.
-    database_url: SecretStr | None = Field(None, description="postgresql://… ; the role wallet_service is taken on")
-    database_owner_url: SecretStr | None = Field(
-        None, description="the same database by its owner's login, for `walletctl migrate` alone; none: database_url"
+    database_url: SecretStr | None = Field(
+        None,
+        description="postgresql://… ; the role wallet_service is taken on",
+        json_schema_extra=_section("The database", "server", "scheduler", "walletctl"),
     )
-    pool_size: PositiveInt = Field(12, description="connections for reads; without group commit for all calls")
-    ledger_pool_size: PositiveInt = Field(4, description="connections of its own for money and health")
-    claims_pool_size: PositiveInt = Field(4, description="connections of a scheduler for claims")
-    pool_timeout_s: Seconds = Field(2.0, description="wait for a free connection, then SERVER_OVERLOADED")
     connect_timeout_s: PositiveInt = Field(3, description="wait for a new connection, in whole seconds")
+    pool_timeout_s: Seconds = Field(2.0, description="wait for a free connection, then SERVER_OVERLOADED")
     lock_timeout_s: Seconds = Field(1.0, description="a batch's wait for row locks before it goes around them")
     statement_timeout_s: Seconds = Field(10.0, description="the longest statement")
     idle_in_transaction_timeout_s: Seconds = Field(10.0, description="ends transactions whose process hangs")
     database_wait_s: Seconds = Field(30.0, description="wait for the database when a process starts")
+    database_owner_url: SecretStr | None = Field(
+        None,
+        description="the same database by its owner's login, for `walletctl migrate` alone; none: the one above",
+        json_schema_extra=_section("The database", "walletctl"),
+    )
+    pool_size: PositiveInt = Field(
+        12,
+        description="connections for reads; without group commit for all calls",
+        json_schema_extra=_section("The database", "server", "scheduler"),
+    )
+    ledger_pool_size: PositiveInt = Field(4, description="connections of its own for money and health")
+    claims_pool_size: PositiveInt = Field(
+        4, description="connections for claims", json_schema_extra=_section("The database", "scheduler")
+    )
 
-    # Logs.
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="INFO writes a line per call")
-
-    # The ledger.
-    group_commit: bool = Field(True, description="fold concurrent calls into one commit; off only to compare")  # noqa: FBT003  # pydantic's form
+    group_commit: bool = Field(
+        default=True,
+        description="fold concurrent calls into one commit; off only to compare",
+        json_schema_extra=_section("The ledger", "server", "scheduler"),
+    )
     amount_max: PositiveInt = Field(
         10**15, description="the most that one deposit, transfer or scheduled deposit may be, in minor units"
     )
@@ -92,8 +114,13 @@ class Settings(BaseSettings):
     batch_max: PositiveInt = Field(256, description="calls in one commit at the most")
     line_max: PositiveInt = Field(4096, description="calls that wait for a commit, then SERVER_OVERLOADED")
 
-    # The gRPC server.
-    grpc_host: str = Field("127.0.0.1", description="address to listen on")
+    grpc_host: str = Field(
+        "127.0.0.1", description="address to listen on", json_schema_extra=_section("The gRPC server", "server")
+    )
+    open_to_all: bool = Field(
+        default=False,
+        description="development: listen beyond this machine though nobody is asked who is calling",
+    )
     grpc_port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     grpc_workers: PositiveInt = Field(1, description="processes that serve on the port; each has pools of its own")
     grpc_threads: PositiveInt = Field(80, description="calls worked on at once, and so in one commit")
@@ -172,16 +199,18 @@ class Settings(BaseSettings):
     drain_grace_s: Seconds = Field(10.0, description="time for calls under way to finish, at shutdown")
     drain_flush_s: Seconds = Field(1.0, description="time for the last answers to leave, at shutdown")
 
-    # Who may call.
     tls_certificate: Path | None = Field(
-        None, description="the server's certificate chain, PEM; read anew as it changes"
+        None,
+        description="the server's certificate chain, PEM; read anew as it changes",
+        json_schema_extra=_section("Who may call", "server"),
     )
     tls_key: Path | None = Field(None, description="its private key, PEM")
     tls_client_ca: Path | None = Field(
         None, description="who signs callers' certificates, PEM; then each must bring one"
     )
-    auth_issuer: str | None = Field(None, description="who issues tokens: their `iss`")
-    auth_audience: str = Field("wallet", description="whom tokens must be for: their `aud`")
+    callers: dict[CallerName, Caller] = Field(
+        default_factory=dict, description='which systems call: {"billing": {"clients": ["…"], "certificates": ["…"]}}'
+    )
     auth_keys: str | None = Field(None, description="the issuer's keys, a JWK set: a file, or an https:// address")
     auth_keys_refresh_s: Seconds = Field(300.0, description="how often they are read anew")
     auth_keys_retry_s: Seconds = Field(5.0, description="the least time between two readings, an unknown key's too")
@@ -189,18 +218,27 @@ class Settings(BaseSettings):
     auth_keys_timeout_s: Seconds = Field(3.0, description="wait for an address that has them")
     auth_keys_max_bytes: PositiveInt = Field(1 << 20, description="the largest set")
     auth_leeway_s: float = Field(30.0, ge=0, le=300, description="how far clocks may differ, for a token's times")
+    auth_issuer: str | None = Field(
+        None,
+        description="who issues tokens: their `iss`",
+        json_schema_extra=_section("Who may call", "server", "walletctl"),
+    )
+    auth_audience: str = Field("wallet", description="whom tokens must be for: their `aud`")
     auth_dev_secret: SecretStr | None = Field(
         None, min_length=32, description="development: a secret that `walletctl token` signs tokens with"
     )
-    callers: dict[CallerName, Caller] = Field(
-        default_factory=dict, description='who calls: {"billing": {"clients": ["…"], "certificates": ["…"]}}'
+
+    journal_write_s: Seconds = Field(
+        0.2,
+        description="how often what has happened is put into the journal",
+        json_schema_extra=_section("Events", "scheduler"),
     )
 
-    # Events.
-    journal_write_s: Seconds = Field(0.2, description="how often what has happened is put into the journal")
-
-    # Payouts.
-    bank_url: str | None = Field(None, description="the bank's address, https://… or, on this machine, http://…")
+    bank_url: str | None = Field(
+        None,
+        description="the bank's address, https://… or, on this machine, http://…",
+        json_schema_extra=_section("The bank", "scheduler"),
+    )
     bank_token: SecretStr | None = Field(None, description="the bearer token that the bank knows us by")
     bank_token_file: Path | None = Field(None, description="instead: a file that holds it; read anew as it changes")
     bank_certificate: Path | None = Field(
@@ -210,23 +248,19 @@ class Settings(BaseSettings):
     bank_ca: Path | None = Field(
         None, description="who signs the bank's certificate, PEM; none: whom this machine trusts"
     )
-    bank_call_deadline_s: Seconds = Field(3.0, description="total time of one call to the bank, body included")
+    bank_call_deadline_s: Seconds = Field(
+        3.0, description="total time of one call to the bank, body included; a third of the lease at most"
+    )
     bank_answer_max_bytes: PositiveInt = Field(65536, description="the largest answer that is read")
     bank_idempotent: bool = Field(True, description="the bank honours idempotency keys; off: one attempt, ever")  # noqa: FBT003  # pydantic's form
     bank_calls_per_s: Seconds = Field(200.0, description="calls to the bank by all schedulers together, each second")
     bank_ledger_page: int = Field(100, ge=1, le=999, description="lines of the bank's ledger read at once")
-    bank_keeps_ledger: bool = Field(
-        default=True,
-        description="whether the bank shows a ledger of what it has done; if so it is read to its end at every start "
-        "of a scheduler before anything is paid or collected",
-    )
-    bank_line_due_s: Seconds = Field(
-        86400.0, description="how long the bank may take to write what it has done into its ledger; then attention"
-    )
     bank_follow_up_s: Seconds = Field(5.0, description="how often the bank's ledger is followed")
     bank_key_retention_s: Seconds = Field(20 * 3600.0, description="how long the bank surely remembers a key")
     payout_parallelism: PositiveInt = Field(
-        10, description="pieces of work in flight per job of a scheduler, payouts for one"
+        10,
+        description="pieces of work in flight per job of a scheduler, payouts for one",
+        json_schema_extra=_section("Payouts", "scheduler"),
     )
     payout_poll_s: Seconds = Field(1.0, description="how often due withdrawals are looked for")
     payout_lease_s: Seconds = Field(30.0, description="how long a claim holds")
@@ -238,7 +272,21 @@ class Settings(BaseSettings):
     payout_backoff_max_s: Seconds = Field(60.0, description="the longest wait")
     payout_retry_after_max_s: Seconds = Field(300.0, description="the longest Retry-After that is honoured")
     payout_send_window_s: Seconds = Field(5.0, description="an attempt is sent within this time or not at all")
-    payout_grace_s: Seconds = Field(60.0, description="how long a call may be on its way; then 'not found' is believed")
+    payout_grace_s: Seconds = Field(
+        60.0,
+        description="how long a call may be on its way; then 'not found' is believed; "
+        "more than lease, send window and call deadline together",
+    )
+
+    bank_keeps_ledger: bool = Field(
+        default=True,
+        description="whether the bank shows a ledger of what it has done; if so it is read to its end at every start "
+        "of a scheduler before anything is paid or collected",
+        json_schema_extra=_section("Attention", "server", "scheduler"),
+    )
+    bank_line_due_s: Seconds = Field(
+        86400.0, description="how long the bank may take to write what it has done into its ledger; then attention"
+    )
     payout_attention_after_s: Seconds = Field(900.0, description="age at which a doubt is shown to a person")
 
     @model_validator(mode="after")

@@ -1,0 +1,85 @@
+"""The pages of settings have every setting, are fresh, and name the processes that really read it."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.generate_settings_docs import EXAMPLE, PAGE, main, settings
+from wallet_core.settings import Settings, read_settings
+
+ROOT = Path(__file__).parents[2]
+DECLARED = {one.variable: one for one in settings()}
+# Where the code of one process alone reads settings; what bootstrap wires is read by whoever it is for.
+ROOMS = {
+    "server": ["wallet_grpc"],
+    "scheduler": ["scheduler"],
+    "walletctl": ["walletctl"],
+}
+PROPERTIES = {
+    "required_database_url": "database_url",
+    "required_bank_url": "bank_url",
+    "reflects": "grpc_reflection",
+}
+
+
+def read_in(*rooms: str) -> Iterator[str]:
+    """Yield the settings that modules read, by the name that they always have there."""
+    for path in (path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Attribute(value=ast.Name(id="settings"), attr=name):
+                    name = PROPERTIES.get(name, name)
+                    if name in Settings.model_fields:
+                        yield f"WALLET_{name.upper()}"
+
+
+@pytest.mark.parametrize("process", ROOMS)
+def test_who_reads_a_setting_is_said_of_it(process: str) -> None:
+    """Whatever a process's own code reads has its name."""
+
+    read = set(read_in(*ROOMS[process]))
+
+    assert read
+    assert {name for name in read if process not in DECLARED[name].read_by.split(", ")} == set()
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    """One that nobody reads would be set in vain."""
+
+    assert set(read_in("wallet_core", "wallet_grpc", "scheduler", "walletctl")) == set(DECLARED)
+
+
+def test_every_setting_is_told_with_what_it_means() -> None:
+    """In order, each once, in both files; who reads it and what it means are never empty."""
+
+    assert list(DECLARED) == [f"WALLET_{name.upper()}" for name in Settings.model_fields]
+    assert re.findall(r"^\| `(WALLET_\w+)`", PAGE.read_text(), re.MULTILINE) == list(DECLARED)
+    assert re.findall(r"^#(WALLET_\w+)=", EXAMPLE.read_text(), re.MULTILINE) == list(DECLARED)
+    assert [name for name, one in DECLARED.items() if not (one.meaning and one.read_by and one.type)] == []
+
+
+def test_the_example_sets_what_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uncommented as a whole it changes nothing; what has no default is left empty."""
+
+    for name, value in re.findall(r"^#(WALLET_\w+)=(.+)$", EXAMPLE.read_text(), re.MULTILINE):
+        monkeypatch.setenv(name, value)
+
+    assert read_settings() == Settings.model_construct()
+
+
+def test_pages_are_what_the_settings_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The check says so, writes nothing, and tells what to run where one is not."""
+
+    page, example = tmp_path / "settings.md", tmp_path / "example"
+    page.write_text(PAGE.read_text())
+    example.write_text("stale")
+
+    assert main(["--check"]) == 0, "Run `make settings`."
+    assert main(["--check", str(page), str(example)]) == 1
+    assert f"{example} is not what the settings make. Run `make settings`." in capsys.readouterr().out
+    assert example.read_text() == "stale"
+    assert main([str(page), str(example)]) == 0
+    assert example.read_text() == EXAMPLE.read_text()

@@ -1,0 +1,159 @@
+"""Write `docs/settings.md` and `.env.example` from the settings: meaning, type, default, and who reads each.
+
+`--check` writes nothing: it fails where one of them is not what the settings make.
+"""
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from wallet_core.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PAGE, EXAMPLE = ROOT / "docs" / "settings.md", ROOT / ".env.example"
+
+_WIDTH = 120
+
+PAGE_HEAD = """\
+<!-- Made from wallet_core/settings.py by tools/generate_settings_docs.py: change the descriptions there. -->
+
+# Settings
+
+Every setting is an environment variable. [`.env.example`](../.env.example) has all of them, commented out with their
+defaults. What a production must set is in [In production](operating.md#in-production). Times end in `_S`: they are
+seconds, and may be fractions where the type is a number. A variable `WALLET_…` that stands in none of these tables
+stops every process at its start, and so does a value that is out of bounds; all that is wrong is named at once.
+
+`walletctl` reads what stands here where it migrates, verifies or signs tokens for development. Which service it calls,
+and how, is an option or a `WALLETCTL_…` variable: `walletctl --help`.
+"""
+
+EXAMPLE_HEAD = """\
+# Made from wallet_core/settings.py by tools/generate_settings_docs.py: change the descriptions there.
+# Every setting with its default. Copy it to .env, which is not committed, and uncomment what you change:
+#   set -a; . ./.env; set +a
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting as it is told."""
+
+    variable: str
+    section: str
+    read_by: str
+    type: str
+    default: str
+    """Empty where there is none."""
+    meaning: str
+
+
+def settings() -> Iterator[Setting]:
+    """Yield every setting, in order."""
+    shapes = Settings.model_json_schema()["properties"]
+    section = read_by = ""
+    for name, field in Settings.model_fields.items():
+        if isinstance(mark := field.json_schema_extra, dict):
+            section, read_by = str(mark["title"]), ", ".join(map(str, mark["read_by"]))  # type: ignore[arg-type]
+        yield Setting(
+            variable=f"WALLET_{name.upper()}",
+            section=section,
+            read_by=read_by,
+            type=_type_of(shapes[name]),
+            default=_written(field.get_default(call_default_factory=True)),
+            meaning=field.description or "",
+        )
+
+
+def page() -> str:
+    """Return docs/settings.md."""
+    parts = [PAGE_HEAD]
+    for section, found in groupby(settings(), key=lambda setting: setting.section):
+        rows = ["| variable | type | default | meaning | read by |", "|---|---|---|---|---|"]
+        for one in found:
+            default = f"`{one.default}`" if one.default else "none"
+            cells = (f"`{one.variable}`", one.type, default, one.meaning, one.read_by)
+            rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        parts.append(f"## {section}\n\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def example() -> str:
+    """Return .env.example."""
+    parts = [EXAMPLE_HEAD]
+    for section, found in groupby(settings(), key=lambda setting: setting.section):
+        parts.append(f"\n# {section}\n")
+        for one in found:
+            told = f"{one.meaning} ({one.type}; read by {one.read_by})"
+            lines = textwrap.wrap(told, _WIDTH, initial_indent="# ", subsequent_indent="# ")
+            parts.append("\n" + "\n".join([*lines, f"#{one.variable}={one.default}"]) + "\n")
+    return "".join(parts)
+
+
+def _type_of(shape: Mapping[str, Any]) -> str:
+    """Say in words what a value may be."""
+    (shape,) = [one for one in shape.get("anyOf", [shape]) if one.get("type") != "null"]
+    if "enum" in shape:
+        return " or ".join(f"`{value}`" for value in shape["enum"])
+    if shape.get("format") == "password":
+        return f"secret, {shape['minLength']} characters or more" if "minLength" in shape else "secret"
+    names = {
+        "boolean": "`true` or `false`",
+        "integer": "whole number",
+        "number": "number",
+        "object": "JSON",
+        "string": "path" if shape.get("format") == "path" else "text",
+    }
+    bounds = {
+        "exclusiveMinimum": "more than {}",
+        "minimum": "{} or more",
+        "maximum": "{} or less",
+    }
+    told = [words.format(_number(shape[bound])) for bound, words in bounds.items() if bound in shape]
+    return ", ".join([names[shape["type"]], *told])
+
+
+def _written(default: object) -> str:
+    """Write a default as its variable would be set."""
+    match default:
+        case None:
+            return ""
+        case bool():
+            return str(default).lower()
+        case float():
+            return _number(default)
+        case dict():
+            return json.dumps(default)
+        case _:
+            return str(default)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)
+
+
+def main(arguments: list[str]) -> int:
+    """Write both, or tell whether they are what the settings make; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("page", nargs="?", type=Path, default=PAGE)
+    parser.add_argument("example", nargs="?", type=Path, default=EXAMPLE)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where one is not fresh")
+    given = parser.parse_args(arguments)
+    stale = False
+    for path, made in ((given.page, page()), (given.example, example())):
+        if not given.check:
+            path.write_text(made)
+        elif not path.exists() or path.read_text() != made:
+            print(f"{path} is not what the settings make. Run `make settings`.")
+            stale = True
+    return int(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
