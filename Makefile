@@ -58,9 +58,11 @@ protos: .venv/ready ## Generate code and docs/api.md from the protos, and the cl
 settings: .venv/ready ## Write docs/settings.md and .env.example from the settings
 	@$(BIN)/python tools/generate_settings_docs.py
 
-lock: ## Write requirements.txt anew from pyproject.toml: hashes, all platforms, no addresses
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--upgrade --extra dev -o requirements.txt pyproject.toml
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+lock: ## Write both locks anew from pyproject.toml: hashes, all platforms, no addresses; serving takes the same versions
+	@$(BIN)/$(COMPILE) --upgrade --extra dev -o requirements.txt pyproject.toml
+	@$(BIN)/$(COMPILE) --constraints requirements.txt -o requirements-serve.txt pyproject.toml
 
 bench: .venv/ready ## Measure: group commit, commission, overload, watching, pages of a long history, payouts by one scheduler and by four
 	@$(BIN)/python -m benchmarks.group_commit

@@ -37,7 +37,12 @@ def before(  # noqa: PLR0913, PLR0917  # options of all commands
         Language | None, typer.Option(envvar="WALLETCTL_LANGUAGE", help="The language to hear refusals in.")
     ] = None,
     token: Annotated[
-        str | None, typer.Option(envvar="WALLETCTL_TOKEN", help="A token that says who is calling.", show_envvar=True)
+        str | None,
+        typer.Option(
+            envvar="WALLETCTL_TOKEN",
+            help="A token that says who is calling. Set the variable rather: all can see arguments.",
+            show_envvar=True,
+        ),
     ] = None,
     ca: Annotated[
         Path | None, typer.Option(envvar="WALLETCTL_CA", help="PEM: who signs the server; speaks TLS.")

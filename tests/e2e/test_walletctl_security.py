@@ -28,7 +28,7 @@ def a_token(*arguments: str) -> str:
 
 
 def test_a_token_opens_what_its_scopes_say(app: App, settings: Settings) -> None:
-    """Given as an option or in the environment; without one, or with too little in it, the refusal says what to do."""
+    """Given in the environment, or as an option; without one, or with too little in it, the refusal says what to do."""
 
     guarded = Settings(**{**settings.model_dump(), "auth_dev_secret": SECRET})
     with serving(app, server_limits(guarded), authentication(guarded)) as port:
@@ -42,6 +42,15 @@ def test_a_token_opens_what_its_scopes_say(app: App, settings: Settings) -> None
     assert "authorization: Bearer" in nobody.output
     assert "wallet.write" in little.output
     assert "Traceback" not in nobody.output + little.output
+
+
+def test_a_token_is_said_to_belong_into_the_environment() -> None:
+    """All users of a machine can see the arguments of its processes."""
+
+    told, options = run("token", "--help").output, run("--help").output
+
+    assert "export WALLETCTL_TOKEN=$(walletctl token shop)" in told
+    assert "all can see arguments" in " ".join(options.replace("│", " ").split())
 
 
 def test_a_token_needs_a_secret() -> None:

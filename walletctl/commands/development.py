@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import jwt
-import trustme
 import typer
 
 from wallet_core.settings import read_settings
@@ -24,7 +23,11 @@ def token(
     ] = None,
     hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.01, max=24 * 30)] = 1.0,
 ) -> None:
-    """Print a token for development, signed with WALLET_AUTH_DEV_SECRET, which the server must have too."""
+    """Print a token for development, signed with WALLET_AUTH_DEV_SECRET, which the server must have too.
+
+    Give it to other commands by their environment, for all can see arguments:
+    export WALLETCTL_TOKEN=$(walletctl token shop)
+    """
     with explained():
         settings = read_settings()
         if settings.auth_dev_secret is None:
@@ -50,20 +53,25 @@ def certs(
 ) -> None:
     """Write certificates for development: an authority, the server's, and one for each client. Replaces old ones."""
     with explained():
+        try:
+            import trustme  # noqa: PLC0415  # what serves is installed without it
+        except ImportError:
+            raise Trouble("certificates for development need the package trustme: pip install trustme") from None
         folder.mkdir(parents=True, exist_ok=True)
         authority = trustme.CA()
         authority.cert_pem.write_to_path(folder / "ca.pem")
-        _write(folder, "server", authority.issue_cert(*(host or ["localhost", "127.0.0.1"])))
-        for name in client or []:
-            _write(folder, name, authority.issue_cert(name))
+        names = {"server": host or ["localhost", "127.0.0.1"], **{name: [name] for name in client or []}}
+        for name, known_as in names.items():
+            issued = authority.issue_cert(*known_as)
+            chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+            _write(folder, name, issued.private_key_pem.bytes(), chain)
         for file in sorted(folder.glob("*.pem")):
             out.print(str(file))
 
 
-def _write(folder: Path, name: str, issued: trustme.LeafCert) -> None:
-    key = folder / f"{name}-key.pem"
-    key.touch(_KEY_MODE)
-    key.chmod(_KEY_MODE)
-    issued.private_key_pem.write_to_path(key)
-    chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+def _write(folder: Path, name: str, key: bytes, chain: bytes) -> None:
+    path = folder / f"{name}-key.pem"
+    path.touch(_KEY_MODE)
+    path.chmod(_KEY_MODE)
+    path.write_bytes(key)
     (folder / f"{name}.pem").write_bytes(chain)
