@@ -307,6 +307,16 @@ def test_walletctl_migrates_by_the_owners_url(logins: Logins) -> None:
     assert (code, "WALLET_DATABASE_URL is not a PostgreSQL URL" in said) == (1, True)
 
 
+def test_a_database_that_must_be_verified_and_cannot_be_is_not_spoken_to(logins: Logins) -> None:
+    """What the URL says of TLS is what connections are made by: this cluster speaks none."""
+
+    url = f"{logins.url('wallet_app')}?sslmode=verify-full&sslrootcert=system"
+    verified = read_settings(**dict(FAST, database_url=url, database_wait_s=0.1))
+    with pytest.raises(DatabaseUnavailable) as refused, open_app(verified, name="tests"):
+        pass
+    assert "SSL" in str(refused.value.__cause__)
+
+
 def test_only_settings_with_a_url_of_a_login_that_serves_open_the_core(logins: Logins) -> None:
     """The owner's URL is never fallen back to."""
 
