@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.client_ca is not None and options.certificate is None:
         parser.error("--client-ca needs --certificate and --key")
     if not _is_loopback(options.host) and options.token_file is None and options.client_ca is None:
-        open_to_all = f"--host {options.host}: everybody who reaches it may give orders"
+        open_to_all = f"--host {options.host}: all that reach it may give orders"
         if not options.open_to_all:
             parser.error(f"{open_to_all}; give --token-file or --client-ca, or --open-to-all if that is meant")
         sys.stderr.write(f"warning: {open_to_all}\n")
@@ -63,10 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", default=None, type=int, help="makes what happens by chance repeatable")
     parser.add_argument("--certificate", type=Path, help="PEM: its certificate chain; speaks https")
     parser.add_argument("--key", type=Path, help="PEM: the certificate's private key")
-    parser.add_argument("--client-ca", type=Path, help="PEM: who signs callers' certificates; then each must bring one")
+    parser.add_argument("--client-ca", type=Path, help="PEM: the authority of callers' certificates, then required")
     parser.add_argument("--token-file", type=Path, help="holds the bearer token that every call must send")
     parser.add_argument(
-        "--open-to-all", action="store_true", help="listen beyond this machine, though anybody may give orders"
+        "--open-to-all", action="store_true", help="listen beyond this machine, though all may give orders"
     )
     return parser
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Security:
-    """Files: the bank's certificate chain with its key, who signs its callers' (PEM), and the token that they send."""
+    """Files: the bank's certificate chain with its key, the authority of its callers' (PEM), and their token."""
 
     certificate: Path | None = None
     key: Path | None = None

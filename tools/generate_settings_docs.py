@@ -1,4 +1,4 @@
-"""Write `docs/settings.md` and `.env.example` from the settings: meaning, type, default, and who reads each.
+"""Write `docs/settings.md` and `.env.example` from the settings: meaning, type, default, and readers.
 
 `--check` writes nothing: it fails where one of them is not what the settings make.
 """
@@ -43,7 +43,7 @@ EXAMPLE_HEAD = """\
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting as it is told."""
+    """A setting as both files show it."""
 
     variable: str
     section: str
@@ -90,8 +90,8 @@ def example() -> str:
     for section, found in groupby(settings(), key=lambda setting: setting.section):
         parts.append(f"\n# {section}\n")
         for one in found:
-            told = f"{one.meaning} ({one.type}; read by {one.read_by})"
-            lines = textwrap.wrap(told, _WIDTH, initial_indent="# ", subsequent_indent="# ")
+            text = f"{one.meaning} ({one.type}; read by {one.read_by})"
+            lines = textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ")
             parts.append("\n" + "\n".join([*lines, f"#{one.variable}={one.default}"]) + "\n")
     return "".join(parts)
 
@@ -115,8 +115,8 @@ def _type_of(shape: Mapping[str, Any]) -> str:
         "minimum": "{} or more",
         "maximum": "{} or less",
     }
-    told = [words.format(_number(shape[bound])) for bound, words in bounds.items() if bound in shape]
-    return ", ".join([names[shape["type"]], *told])
+    within = [words.format(_number(shape[bound])) for bound, words in bounds.items() if bound in shape]
+    return ", ".join([names[shape["type"]], *within])
 
 
 def _written(default: object) -> str:

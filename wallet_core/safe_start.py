@@ -36,14 +36,14 @@ def require_login_that_only_serves(settings: Settings, engine: Engine) -> None:
 
 
 def open_to_all(settings: Settings) -> list[str]:
-    """Return, as sentences for a warning, where a server listens beyond this machine and asks nobody who is calling.
+    """Return, as phrases for a warning, where a server listens beyond this machine without authentication.
 
     Raises ``SettingsError`` where nobody has asked for that.
     """
     opened = [*_open_calls(settings), *_open_pages(settings)]
     if opened and not settings.open_to_all:
         raise SettingsError(
-            f"{'; '.join(opened)}. Listen on 127.0.0.1, or let callers say who they are (WALLET_AUTH_KEYS, "
+            f"{'; '.join(opened)}. Listen on 127.0.0.1, or authenticate callers (WALLET_AUTH_KEYS, "
             "WALLET_TLS_CLIENT_CA), or set WALLET_OPEN_TO_ALL=true if that is meant"
         )
     return opened
@@ -102,7 +102,7 @@ def _open_way(variable: str, url: SecretStr | None) -> Iterator[str]:
         if url is not None and not is_private(url.get_secret_value()):
             yield (
                 f"{variable} leads to another machine without a verified TLS: add sslmode=verify-full "
-                "(and sslrootcert=FILE, who signs the database's certificate)"
+                "(and sslrootcert=FILE, the authority that signs its certificate)"
             )
     except ValueError as error:
         yield f"{variable} {error}"

@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     )
     open_to_all: bool = Field(
         default=False,
-        description="development: listen beyond this machine though nobody is asked who is calling",
+        description="development: listen beyond this machine without authentication",
     )
     grpc_port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     grpc_workers: PositiveInt = Field(1, description="processes that serve on the port; each has pools of its own")
@@ -172,13 +172,13 @@ class Settings(BaseSettings):
     receipts_kept: PositiveInt = Field(500, description="receipts kept in memory; some 30 KB each")
     watchers_max: PositiveInt = Field(64, description="watches of events at once; each holds a thread of its own")
     watch_poll_s: Seconds = Field(0.2, description="how often the journal is looked at while somebody watches")
-    watch_page: PositiveInt = Field(500, description="lines of the journal read at once, and told at once at the most")
+    watch_page: PositiveInt = Field(500, description="lines of the journal read at once, and sent at once at the most")
     watch_kept: PositiveInt = Field(5000, description="newest lines kept at hand for all watchers")
     watch_heartbeat_s: Seconds = Field(10.0, description="a watcher hears this often that nothing has happened")
     stream_stall_s: Seconds = Field(
         30.0, description="an export whose caller takes nothing for so long is ended, and so is a watch"
     )
-    page_max_bytes: PositiveInt = Field(3 << 20, description="a page ends here; clients take 4 MiB unless told more")
+    page_max_bytes: PositiveInt = Field(3 << 20, description="a page ends here; clients take 4 MiB unless set to more")
     grpc_reflection: bool | None = Field(
         None, description="let grpcurl and buf list the services; none: in a development alone"
     )
@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     deadline_max_s: Seconds = Field(30.0, description="the deadline of a call that brings none or a longer one")
     health_interval_s: Seconds = Field(1.0, description="how often the database is asked for the health answer")
     health_watchers_max: PositiveInt = Field(
-        256, description="watches of health at once; each holds a thread of its own, and more are told to do without"
+        256, description="watches of health at once; each holds a thread of its own, and one more is UNIMPLEMENTED"
     )
     drain_delay_s: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="NOT_SERVING before new calls are refused, at shutdown"
@@ -206,7 +206,7 @@ class Settings(BaseSettings):
     )
     tls_key: Path | None = Field(None, description="its private key, PEM")
     tls_client_ca: Path | None = Field(
-        None, description="who signs callers' certificates, PEM; then each must bring one"
+        None, description="the authority that signs callers' certificates, PEM; then each must bring one"
     )
     callers: dict[CallerName, Caller] = Field(
         default_factory=dict, description='which systems call: {"billing": {"clients": ["…"], "certificates": ["…"]}}'
@@ -220,10 +220,10 @@ class Settings(BaseSettings):
     auth_leeway_s: float = Field(30.0, ge=0, le=300, description="how far clocks may differ, for a token's times")
     auth_issuer: str | None = Field(
         None,
-        description="who issues tokens: their `iss`",
+        description="the issuer of tokens: their `iss`",
         json_schema_extra=_section("Who may call", "server", "walletctl"),
     )
-    auth_audience: str = Field("wallet", description="whom tokens must be for: their `aud`")
+    auth_audience: str = Field("wallet", description="what tokens must be for: their `aud`")
     auth_dev_secret: SecretStr | None = Field(
         None, min_length=32, description="development: a secret that `walletctl token` signs tokens with"
     )
@@ -246,7 +246,7 @@ class Settings(BaseSettings):
     )
     bank_key: Path | None = Field(None, description="its private key, PEM")
     bank_ca: Path | None = Field(
-        None, description="who signs the bank's certificate, PEM; none: whom this machine trusts"
+        None, description="the authority that signs the bank's certificate, PEM; none: those that this machine trusts"
     )
     bank_call_deadline_s: Seconds = Field(
         3.0, description="total time of one call to the bank, body included; a third of the lease at most"

@@ -99,7 +99,7 @@ def test_images_of_others_are_named_by_their_content() -> None:
 
 
 def test_compose_publishes_on_this_machine_alone() -> None:
-    """It is a development, where nobody is asked who is calling."""
+    """It is a development, without authentication."""
 
     published = re.findall(r'^ +- "(\S+:\d+)"$', COMPOSE, re.MULTILINE)
 

@@ -12,7 +12,7 @@ from wallet_core.settings import Settings, read_settings
 
 ROOT = Path(__file__).parents[2]
 DECLARED = {one.variable: one for one in settings()}
-# Where the code of one process alone reads settings; what bootstrap wires is read by whoever it is for.
+# Where the code of one process alone reads settings; what bootstrap wires is for one or more of them.
 ROOMS = {
     "server": ["wallet_grpc"],
     "scheduler": ["scheduler"],
@@ -71,7 +71,7 @@ def test_the_example_sets_what_is_the_default(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_pages_are_what_the_settings_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The check says so, writes nothing, and tells what to run where one is not."""
+    """The check says so, writes nothing, and says what to run where one is not."""
 
     page, example = tmp_path / "settings.md", tmp_path / "example"
     page.write_text(PAGE.read_text())

@@ -321,6 +321,33 @@ MISTAKES = (
         "tests/scheduler/test_pace.py",
     ),
     Mistake(
+        "a token that has changed is not read anew",
+        (
+            Change(
+                "wallet_core/gateways/bank_access.py:_Followed.now",
+                "self._made is None or self._made[0] != stamp",
+                "self._made is None",
+            ),
+        ),
+        "tests/unit/test_bank_access.py",
+    ),
+    Mistake(
+        "one of two database hosts on this machine is taken for both",
+        (
+            Change(
+                "wallet_core/storage/transport.py:is_private",
+                'all(_is_here(address or host or "") for host, address in zip_longest(hosts, addresses))',
+                'any(_is_here(address or host or "") for host, address in zip_longest(hosts, addresses))',
+            ),
+        ),
+        "tests/unit/test_safe_start.py",
+    ),
+    Mistake(
+        "a server that asks nobody listens everywhere",
+        (Change("wallet_core/safe_start.py:open_to_all", "opened and not settings.open_to_all", "not opened"),),
+        "tests/unit/test_safe_start.py",
+    ),
+    Mistake(
         "a list ends with its first page",
         (Change("wallet_core/storage/pages.py:Listing.page", "len(found) > size", "len(found) > size + 1"),),
         "tests/grpc/test_lists.py",

@@ -51,7 +51,7 @@ def _check(folder: Path, without: str | None) -> None:
         postgres = LocalPostgres(folder / "state", tcp=True, settings={"fsync": "off"})
         owner_url = postgres.start()
     with postgres, a_stand(folder, owner_url, without) as stand:
-        with _step("migrated by its owner, who makes the login that serves"):
+        with _step("migrated by its owner, and the login that serves is made"):
             stand.run("migrate", "walletctl", "migrate", database_owner_url=owner_url)
         with _step("the bank, by https, with a bearer token"):
             stand.bank_url = _bank(stand)

@@ -23,7 +23,7 @@ TOKEN = "a-token-of-the-bank"
 
 
 class Files:
-    """What bank and gateway are told to read."""
+    """What bank and gateway read."""
 
     def __init__(self, folder: Path) -> None:
         self.ca, self.certificate, self.key, self.ours, self.our_key, self.token = (
@@ -45,7 +45,7 @@ class Files:
             issued.private_key_pem.write_to_path(key)
 
     def bank(self, *, client_ca: Path | None = None) -> AbstractContextManager[BankServer]:
-        """Run a bank by https that wants the token, and certificates where it is told who signs them."""
+        """Run a bank by https that wants the token, and certificates where an authority is given."""
         security = Security(certificate=self.certificate, key=self.key, client_ca=client_ca, token_file=self.token)
         return running_bank(fail_rate=0.0, security=security)
 
@@ -186,11 +186,11 @@ def test_a_caller_that_shakes_no_hands_holds_up_no_other(bank: BankServer, files
     [
         (["--certificate", "a"], "--certificate and --key go together"),
         (["--client-ca", "a"], "--client-ca needs --certificate and --key"),
-        (["--host", EVERYWHERE], "everybody who reaches it may give orders; give --token-file"),
+        (["--host", EVERYWHERE], "all that reach it may give orders; give --token-file"),
         (["--certificate", "/no/such", "--key", "/no/such"], "bank stub cannot start: "),
         (
             ["--host", EVERYWHERE, "--open-to-all", "--certificate", "/no/such", "--key", "/no/such"],
-            "warning: --host 0.0.0.0: everybody who reaches it may give orders\n",
+            "warning: --host 0.0.0.0: all that reach it may give orders\n",
         ),
     ],
 )

@@ -119,7 +119,7 @@ def test_a_production_starts_with_all_that_is_right(changes: dict[str, Any]) -> 
     ],
 )
 def test_a_database_on_another_machine_must_be_verified_by_name(url: str) -> None:
-    """Encrypted is not enough: whoever answers could be anybody. One host of many is one too many."""
+    """Encrypted is not enough: any server could answer. One host of many is one too many."""
 
     assert "WALLET_DATABASE_URL leads to another machine" in lacking(database_url=url)
 
@@ -224,7 +224,7 @@ CLOSED: tuple[dict[str, Any], ...] = (
 
 @pytest.mark.parametrize("settings", OPEN)
 def test_what_would_be_open_to_all_does_not_start_unless_that_is_asked_for(settings: dict[str, Any]) -> None:
-    """Then it is told, for a warning."""
+    """Then it is returned, for a warning."""
 
     with pytest.raises(SettingsError, match=r"all that reach it may .*WALLET_OPEN_TO_ALL=true"):
         open_to_all(Settings(**settings))
@@ -234,7 +234,7 @@ def test_what_would_be_open_to_all_does_not_start_unless_that_is_asked_for(setti
 
 @pytest.mark.parametrize("settings", CLOSED)
 def test_what_is_not_open_starts_and_warns_of_nothing(settings: dict[str, Any]) -> None:
-    """On this machine, or where callers are asked who they are."""
+    """On this machine, or where callers are authenticated."""
 
     assert open_to_all(Settings(**settings)) == []
 
@@ -258,7 +258,7 @@ def test_a_server_says_so_at_every_start(start_up: StartUp) -> None:
         ({"mode": "production", "grpc_reflection": True}, True),
     ],
 )
-def test_a_production_tells_nothing_by_reflection_unless_asked_for(settings: dict[str, Any], *, reflects: bool) -> None:
+def test_a_production_shows_nothing_by_reflection_unless_asked_for(settings: dict[str, Any], *, reflects: bool) -> None:
     """A development does."""
 
     assert server_limits(Settings(**settings)).reflection is reflects

@@ -33,6 +33,7 @@ class _Followed(Generic[Found]):
         self._make = make
         self._making = threading.Lock()
         self._made: tuple[object, Found] | None = None
+        self._logged = ""
 
     def now(self) -> Found:
         """Return it; raise ``BankAccessUnusable`` where the files could never be used."""
@@ -42,12 +43,15 @@ class _Followed(Generic[Found]):
                 stamp = tuple((f.st_mtime_ns, f.st_ino, f.st_size) for f in (file.stat() for file in self._files))
                 if self._made is None or self._made[0] != stamp:
                     self._made = (stamp, self._make())
+                self._logged = ""
             except (OSError, ValueError) as error:
                 cause = f"{', '.join(map(str, self._files)) or 'the token that is set'}: {error}"
                 if self._made is None:
                     raise BankAccessUnusable(cause) from None
                 # Half of a change, most likely: the last ones go on until the rest is there.
-                _log.warning("bank access unusable", cause=cause)
+                if cause != self._logged:
+                    _log.warning("bank access unusable", cause=cause)
+                self._logged = cause
             return self._made[1]
 
 
@@ -60,9 +64,9 @@ class BankAccess:
 
 
 class BankCredentials:
-    """Where it is found: a token or a file that holds one; our certificate with its key; who signs the bank's, PEM.
+    """Where it is found: a token or a file that holds one; our certificate and key, and the bank's authority, PEM.
 
-    Without *ca* the bank's certificate must be signed by somebody whom this machine trusts.
+    Without *ca* the bank's certificate must be signed by an authority that this machine trusts.
     """
 
     def __init__(
