@@ -128,8 +128,10 @@ class Lane(Generic[Work]):
         except Exception:  # noqa: BLE001  # the claim runs out by itself; the lane goes on with other work
             _log.error("work failed", lane=self._name, exc_info=True)  # structlog's own form
             outcome = "DEFECT"
-        self._pace(is_reached=outcome not in self._pausing)
-        self._free.release()
+        try:
+            self._pace(is_reached=outcome not in self._pausing)
+        finally:
+            self._free.release()
         _log.info("done", lane=self._name, outcome=outcome)
         return outcome
 

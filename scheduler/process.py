@@ -160,6 +160,8 @@ def _tick(job: Job, lane: Lane[Any] | StepLane, gate: LedgerGate) -> None:
             lane.drain()
     except NotServed as error:
         _log.warning("cannot claim", job=job.name, why=cause_of(error))
+    except Exception:  # noqa: BLE001  # the job is tried again at its next turn
+        _log.error("job failed", job=job.name, exc_info=True)  # structlog's own form
 
 
 def _positive(text: str) -> int:

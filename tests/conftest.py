@@ -21,7 +21,7 @@ from bank_stub.server import BankServer, running_bank
 from tests.support.database import KEPT, Cluster, Database, close_kept
 from tests.support.kept import Kept
 from tests.support.start_up import StartUp
-from wallet_core.logs import set_up_logs
+from wallet_core.logs import set_up_own_logs
 from wallet_core.settings import Settings, read_settings
 from wallet_core.storage.verify import verify
 from wallet_core.usecases.app import App
@@ -63,7 +63,7 @@ _cluster = pytest.StashKey[LocalPostgres]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the run's cluster, in the controlling process only."""
-    set_up_logs("ERROR")
+    set_up_own_logs("ERROR")
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     root = Path(tempfile.mkdtemp(prefix="wallet-tests-"))

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 
 import structlog
 
@@ -9,11 +10,27 @@ import structlog
 def set_up_logs(level: str) -> None:
     """Set up logging for this process; *level* is DEBUG, INFO, WARNING or ERROR.
 
+    What libraries log or warn of, and what a thread leaves uncaught, comes in the same form as our own lines.
+    """
+    _take_over_libraries(level, *set_up_own_logs(level))
+
+
+_Processors = list[structlog.typing.Processor]
+
+
+def set_up_own_logs(level: str) -> tuple[_Processors, _Processors]:
+    """Set up our own lines alone; return how a line is stamped, and how it is shown.
+
     Tracebacks come without locals: those hold callers' words, bank accounts and keys.
     """
     # It warns at every tick that comes while a job still drains, which is as it should be.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-    shown: list[structlog.typing.Processor] = (
+    stamped: _Processors = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    shown: _Processors = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if sys.stderr.isatty()
         else [
@@ -22,13 +39,28 @@ def set_up_logs(level: str) -> None:
         ]
     )
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *shown,
-        ],
+        processors=[*stamped, *shown],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    return stamped, shown
+
+
+def _take_over_libraries(level: str, stamped: _Processors, shown: _Processors) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *stamped],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+    logging.captureWarnings(capture=True)
+    log = structlog.get_logger("wallet.process")
+    threading.excepthook = lambda left: log.error(
+        "thread ended", thread=left.thread.name if left.thread is not None else None, exc_info=left.exc_value
+    )
+    sys.unraisablehook = lambda left: log.error("error ignored", where=repr(left.object), exc_info=left.exc_value)

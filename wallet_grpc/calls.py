@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import structlog
 
+from wallet_core.loops import Loop
 from wallet_grpc.grpcio_private import GrpcioCall, check_grpcio, grpcio_call, instead_of
 from wallet_grpc.metrics import CUT_OFF, RECEIVING, UNSENT_BYTES, WAITING
 
@@ -63,10 +64,8 @@ class Calls:
         self._unsent = 0
         self._counting = threading.Lock()
         """Held for what is sent and its bytes."""
-        self._look = threading.Event()
-        self._closed = False
         self._pools: list[CallPool] = []
-        self._thread = threading.Thread(target=self._look_after, name="calls", daemon=True)
+        self._loop = Loop("calls", self._look_after, _LOOK_EVERY_S)
 
     def pool(self, name: str, threads: int, waiting_max: int) -> "CallPool":
         """Return threads for calls, of which *waiting_max* may wait for one."""
@@ -75,12 +74,11 @@ class Calls:
 
     def start(self) -> None:
         """End from now on what takes too long."""
-        self._thread.start()
+        self._loop.start()
 
     def close(self) -> None:
         """Take no more calls, and look after none."""
-        self._closed = True
-        self._look.set()
+        self._loop.stop()
         for pool in self._pools:
             pool.shutdown(wait=False)
 
@@ -101,7 +99,7 @@ class Calls:
         grpcio.when_over(lambda: self._over(call))
         self._guarded(call, lambda: grpcio.ask_for_request(arrived))
         if len(self._receiving) > self._limits.receiving_max:
-            self._look.set()
+            self._loop.wake()
         return call.done
 
     def run(self, call: _Call, request: bytes, instead: Behaviour | None = None) -> None:
@@ -131,7 +129,7 @@ class Calls:
             self._sending[call] = None
             self._unsent += call.unsent
             if self._unsent > self._limits.unsent_max_bytes:
-                self._look.set()
+                self._loop.wake()
 
     def _over(self, call: _Call) -> None:
         with self._counting:
@@ -140,14 +138,8 @@ class Calls:
                 self._unsent -= call.unsent
 
     def _look_after(self) -> None:
-        while not self._closed:
-            self._look.wait(_LOOK_EVERY_S)
-            self._look.clear()
-            try:
-                self._end_unreceived()
-                self._drop_unsent()
-            except Exception:  # noqa: BLE001  # others are looked after all the same, at the next turn
-                _log.error("cannot end calls", exc_info=True)  # structlog's own form
+        self._end_unreceived()
+        self._drop_unsent()
 
     def _end_unreceived(self) -> None:
         receiving = list(self._receiving)

@@ -5,8 +5,7 @@ thread wants when a watcher leaves, and then nothing moves any more. Here nothin
 none: each watcher has a thread, which waits for changes, so one that takes nothing holds up itself alone.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Literal, cast
@@ -22,6 +21,7 @@ from grpc_health.v1.health_pb2 import (  # type: ignore[attr-defined]  # its stu
 )
 
 from wallet_core.domain.errors import DatabaseUnavailable, NotServed
+from wallet_core.loops import Loop
 from wallet_grpc.calls import Behaviour, CallPool, Calls
 
 # So many intervals without an answer mean that there will be none.
@@ -40,19 +40,28 @@ _log = structlog.get_logger("wallet.health")
 class Health:
     """Asks the database every *interval_s* and tells whoever asks or watches; *watchers_max* may watch at once."""
 
-    def __init__(
-        self, services: Sequence[str], ask: Callable[[], None], calls: Calls, *, interval_s: float, watchers_max: int
+    def __init__(  # noqa: PLR0913  # the last three by name
+        self,
+        services: Sequence[str],
+        ask: Callable[[], None],
+        calls: Calls,
+        *,
+        ailing: Callable[[], Collection[str]] = frozenset,
+        interval_s: float,
+        watchers_max: int,
     ) -> None:
         self._ask_database = ask
         self._interval_s = interval_s
         self._servicer = HealthServicer(services, calls, watchers_max)
-        self._stopping = threading.Event()
-        self._was_serving: bool | None = None
+        self._services = services
+        self._ailing = ailing
+        self._serving: frozenset[str] | None = None
+        self._leaving = False
         self._answered_at = 0.0
         # Two, because a database that hangs holds the one that asks it.
-        self._threads = [
-            threading.Thread(target=self._run, args=(work,), name="health", daemon=True)
-            for work in (self._ask, self._tell)
+        self._loops = [
+            Loop(name, work, interval_s, backoff_max_s=interval_s * _MISSED_MAX)
+            for name, work in (("health-ask", self._ask), ("health-tell", self._tell))
         ]
 
     def start(self, server: grpc.Server) -> None:
@@ -61,23 +70,19 @@ class Health:
         self._tell()
         servicer = cast("health_pb2_grpc.HealthServicer", self._servicer)
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-        for thread in self._threads:
-            thread.start()
+        for loop in self._loops:
+            loop.start()
 
     def leave(self) -> None:
         """Say NOT_SERVING from now on, whatever the database does."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(self._interval_s)
-        self._servicer.tell(is_serving=False)
+        self._leaving = True
+        for loop in self._loops:
+            loop.stop(self._interval_s)
+        self._servicer.tell(frozenset())
 
     def close(self) -> None:
         """Stop answering."""
         self._servicer.close()
-
-    def _run(self, work: Callable[[], None]) -> None:
-        while not self._stopping.wait(self._interval_s):
-            work()
 
     def _ask(self) -> None:
         try:
@@ -91,12 +96,13 @@ class Health:
 
     def _tell(self) -> None:
         """Say SERVING while the last answer is recent: a database that hangs gives none at all."""
-        is_serving = monotonic() - self._answered_at < self._interval_s * _MISSED_MAX
-        if self._stopping.is_set() or is_serving is self._was_serving:
+        is_answered = monotonic() - self._answered_at < self._interval_s * _MISSED_MAX
+        serving = frozenset({"", *self._services}) - frozenset(self._ailing()) if is_answered else frozenset()
+        if self._leaving or serving == self._serving:
             return
-        _log.info("health", serving=is_serving)
-        self._was_serving = is_serving
-        self._servicer.tell(is_serving=is_serving)
+        _log.info("health", serving=is_answered, ailing=sorted(self._ailing()))
+        self._serving = serving
+        self._servicer.tell(serving)
 
 
 class HealthServicer:
@@ -107,7 +113,7 @@ class HealthServicer:
 
     def __init__(self, services: Sequence[str], calls: Calls, watchers_max: int) -> None:
         self._services = frozenset({"", *services})
-        self._status: Status = _NOT_SERVING
+        self._serving: frozenset[str] = frozenset()
         # Changed by single steps that need no lock. One that has just come is told the status, or the change, or both.
         self._watchers: dict[int, SimpleQueue[None]] = {}
         self._watchers_max = watchers_max
@@ -119,9 +125,9 @@ class HealthServicer:
         self.List = _on(checking, self._list)
         self.Watch = _on(watching, self._watch)
 
-    def tell(self, *, is_serving: bool) -> None:
-        """Say so from now on, to watchers too."""
-        self._status = _SERVING if is_serving else _NOT_SERVING
+    def tell(self, serving: frozenset[str]) -> None:
+        """Say from now on which services are served, to watchers too; the empty name is all of them."""
+        self._serving = serving
         self._wake_all()
 
     def close(self) -> None:
@@ -136,12 +142,12 @@ class HealthServicer:
     def _check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
         if request.service not in self._services:
             context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
-        return HealthCheckResponse(status=self._status)
+        return HealthCheckResponse(status=self._status_of(request.service))
 
     def _list(self, request: HealthListRequest, context: grpc.ServicerContext) -> HealthListResponse:
         del request, context
-        status = HealthCheckResponse(status=self._status)
-        return HealthListResponse(statuses=dict.fromkeys(sorted(self._services), status))
+        found = {name: HealthCheckResponse(status=self._status_of(name)) for name in sorted(self._services)}
+        return HealthListResponse(statuses=found)
 
     def _watch(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> Iterator[HealthCheckResponse]:
         if len(self._watchers) >= self._watchers_max:
@@ -163,7 +169,9 @@ class HealthServicer:
             self._watchers.pop(id(changes), None)
 
     def _status_of(self, service: str) -> Status:
-        return self._status if service in self._services else HealthCheckResponse.SERVICE_UNKNOWN
+        if service not in self._services:
+            return HealthCheckResponse.SERVICE_UNKNOWN
+        return _SERVING if service in self._serving else _NOT_SERVING
 
 
 def _last_of(changes: SimpleQueue[None]) -> None:

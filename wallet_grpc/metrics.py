@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from wallet_core.domain.attention import Vitals
+from wallet_core.loops import Loop
 from wallet_grpc.listening import CannotListen
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own; it looks there when it is imported
@@ -59,6 +60,15 @@ _CLOCK_BEHIND = Gauge(
 UNDER_WAY = Gauge("wallet_calls_under_way", "Calls that are worked on.", multiprocess_mode="livesum")
 
 
+_LOOP_FAILED = Counter("wallet_loop_failures_total", "Attempts of the process's own loops that failed.", ["loop"])
+_LOOP_FAILING = Gauge(
+    "wallet_loop_failing",
+    "Attempts of a loop that have failed in a row; 0: it works.",
+    ["loop"],
+    multiprocess_mode="max",
+)
+
+
 class NowhereToCount(Exception):
     """Several processes count into files, and there is no place for them."""
 
@@ -74,6 +84,15 @@ def count(method: str, code: str, reason: str, seconds: float | None) -> None:
         _SECONDS.labels(service, name).observe(seconds)
     if reason:
         _REFUSED.labels(name, reason).inc()
+
+
+def _count_loop(name: str, failed: int) -> None:
+    _LOOP_FAILING.labels(name).set(failed)
+    if failed:
+        _LOOP_FAILED.labels(name).inc()
+
+
+Loop.on_change = staticmethod(_count_loop)
 
 
 def tell(vitals: Vitals) -> None:

@@ -16,6 +16,7 @@ from wallet.v1.transaction_service_pb2_grpc import add_TransactionServiceService
 from wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
 
 from wallet_core.domain.errors import NotServed
+from wallet_core.loops import Loop
 from wallet_core.usecases.app import App
 from wallet_core.usecases.follow_journal import JournalFeed
 from wallet_grpc.calls import CallLimits, Calls
@@ -48,7 +49,8 @@ from wallet_grpc.servicers.watches import Watches
 
 _log = structlog.get_logger("wallet.server")
 
-_WATCH = "/wallet.v1.EventService/WatchEvents"
+_EVENTS = "wallet.v1.EventService"
+_WATCH = f"/{_EVENTS}/WatchEvents"
 # Threads beyond those that watch, to refuse a watch too many; and how many may wait for one.
 _WATCH_SPARE = 4
 
@@ -176,8 +178,9 @@ def serving(
             longest_s=limits.export_longest_s,
         ),
     )
+    feed = JournalFeed(app.reads, poll_s=limits.watch_poll_s, page=limits.watch_page, kept=limits.watch_kept)
     watches = Watches(
-        JournalFeed(app.reads, poll_s=limits.watch_poll_s, page=limits.watch_page, kept=limits.watch_kept),
+        feed,
         # A watcher that is merely slow is told so; twice the time is for those that take nothing at all.
         Streams(
             "watches",
@@ -215,7 +218,12 @@ def serving(
     except RuntimeError:
         raise CannotListen(limits.host, limits.port) from None
     health = Health(
-        SERVICES, app.ping, calls, interval_s=limits.health_interval_s, watchers_max=limits.health_watchers_max
+        SERVICES,
+        app.ping,
+        calls,
+        ailing=lambda: {_EVENTS} if feed.keeps_failing else frozenset(),
+        interval_s=limits.health_interval_s,
+        watchers_max=limits.health_watchers_max,
     )
     health.start(server)
     calls.start()
@@ -246,19 +254,14 @@ def serving(
 @contextmanager
 def _telling_vitals(app: App, every_s: float) -> Iterator[None]:
     """Show as metrics what the database knows; on a thread of its own, for a lock on a table holds it up."""
-    stopping = threading.Event()
 
     def tell_on() -> None:
-        while True:
-            with suppress(NotServed):
-                tell(app.vitals())
-            if stopping.wait(every_s):
-                return
+        with suppress(NotServed):  # health says so
+            tell(app.vitals())
 
-    thread = threading.Thread(target=tell_on, name="vitals", daemon=True)
-    thread.start()
+    loop = Loop("vitals", tell_on, every_s)
+    loop.start()
     try:
         yield
     finally:
-        stopping.set()
-        thread.join(every_s)
+        loop.stop(every_s)

@@ -81,7 +81,11 @@ class Supervisor:
                 self._until_serving(worker)
             _log.info("serving", port=self.port, workers=self.count)
             while not self.stopping.is_set():
-                self._replace_dead()
+                try:
+                    self._replace_dead()
+                except Exception:  # noqa: BLE001  # e.g. no memory for another process: those that serve go on
+                    _log.error("cannot replace a worker", exc_info=True)  # structlog's own form
+                    self.stopping.wait(_RESTART_FIRST_S)
                 wait([worker.process.sentinel for worker in self._workers if worker.again_at is None], _LOOK_EVERY_S)
         finally:
             self._end(longest_s)

@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
@@ -12,15 +12,19 @@ from typing import Any, Self
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from wallet.v1 import event_service_pb2 as pb
 
 from tests.conftest import FAST
+from tests.support.asking import Asking
 from tests.support.callers import open_funded, usd
 from tests.support.database import Database
 from tests.support.ports import free_ports
 from tests.support.processes import environment, process
 from tests.support.raw_http2 import RawHttp2
 from tests.support.toolchain import often
+from wallet_core.domain.event import JournalLine
 from wallet_core.settings import Settings
+from wallet_core.storage.reads import Reads
 from wallet_core.usecases.app import App
 from wallet_grpc.client import WalletClient
 from wallet_grpc.descriptors import SERVICES
@@ -191,3 +195,61 @@ def test_watches_are_bounded_and_one_too_many_is_told_to_do_without(app: App, se
                 return False
 
         assert wait_until(is_let_in, timeout_s=10)
+
+
+def test_health_outlives_an_error_that_nobody_thought_of(app: App, settings: Settings) -> None:
+    """While the database cannot be asked it is NOT_SERVING; once it can it is SERVING again, without a restart."""
+
+    broken = threading.Event()
+
+    def ping() -> None:
+        if broken.is_set():
+            raise TypeError("a defect")
+        app.ping()
+
+    quick = settings.model_copy(update={"health_interval_s": 0.1})
+    with serving(replace(app, ping=ping), server_limits(quick)) as port:
+        target = f"127.0.0.1:{port}"
+        assert is_serving(target)
+        broken.set()
+        assert wait_until(lambda: not is_serving(target), timeout_s=20)
+        broken.clear()
+        assert wait_until(lambda: is_serving(target), timeout_s=20)
+
+
+def test_watches_that_cannot_be_served_are_said_to_be_so_alone(app: App, settings: Settings) -> None:
+    """The reader of the journal keeps failing: EventService is NOT_SERVING, all else goes on; then it is SERVING."""
+
+    broken = threading.Event()
+    broken.set()
+
+    class Broken(Reads):
+        def journal_end(self) -> JournalLine | None:
+            if broken.is_set() and threading.current_thread().name == "journal-feed":
+                raise TypeError("a defect")
+            return super().journal_end()
+
+    reads = Broken(app.reads.engine)
+    with serving(replace(app, reads=reads), server_limits(settings)) as port, health(f"127.0.0.1:{port}") as stub:
+
+        def status(service: str) -> int:
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=ANSWERS_WITHIN_S)
+            return int(answer.status)
+
+        events = "wallet.v1.EventService"
+        with Asking(f"127.0.0.1:{port}") as asking:
+
+            def ended() -> str:
+                with pytest.raises(grpc.RpcError) as caught:
+                    list(asking.stream(pb.WatchEventsRequest(), timeout_s=20))
+                return str(caught.value.code().name)
+
+            # As watchers do: they come back.
+            assert [ended() for _ in range(5)] == ["INTERNAL"] * 5
+            assert wait_until(lambda: status(events) == NOT_SERVING, timeout_s=20)
+            assert [status(one) for one in ("", "wallet.v1.WalletService")] == [SERVING, SERVING]
+            broken.clear()
+            stream = asking.stream(pb.WatchEventsRequest(), timeout_s=None)
+            assert next(stream).resume_token
+            assert wait_until(lambda: status(events) == SERVING, timeout_s=20)
+            stream.cancel()

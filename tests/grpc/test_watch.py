@@ -331,7 +331,7 @@ def test_a_defect_ends_watches_with_a_word(app: App, settings: Settings) -> None
             watcher.heard_of(1)
 
     assert (end.code, end.reason) == ("INTERNAL", "INTERNAL")
-    assert "cannot follow the journal" in {entry["event"] for entry in logged}
+    assert "loop failed" in {entry["event"] for entry in logged}
 
 
 def test_a_server_that_cannot_listen_leaves_nobody_behind(app: App, settings: Settings, server: str) -> None:

@@ -28,3 +28,49 @@ def test_traceback_comes_without_what_the_code_held() -> None:
 
     assert (line["event"], line["exception"][0]["exc_type"]) == ("call", "ValueError")
     assert "secret-account" not in done.stderr
+
+
+_LIBRARIES = """
+import logging, threading, warnings
+from wallet_core.logs import set_up_logs
+
+set_up_logs("INFO")
+logging.getLogger("sqlalchemy.pool").error("Exception during reset or similar", exc_info=ValueError("lost"))
+logging.getLogger("psycopg").warning("error ignored terminating %s", "pipeline")
+logging.getLogger("httpx").info("not worth a line")
+warnings.warn("is old")
+thread = threading.Thread(target=lambda: 1 / 0, name="bad")
+thread.start()
+thread.join()
+
+class Left:
+    def __del__(self):
+        raise ValueError("too late")
+
+Left()
+"""
+
+
+def test_what_libraries_say_comes_in_lines_like_our_own() -> None:
+    """Their logs and warnings, and what ends a thread or is raised where nobody can catch it."""
+
+    done = subprocess.run([sys.executable, "-c", _LIBRARIES], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+
+    assert [(line["level"], line.get("logger", "")) for line in lines] == [
+        ("error", "sqlalchemy.pool"),
+        ("warning", "psycopg"),
+        ("warning", "py.warnings"),
+        ("error", ""),
+        ("error", ""),
+    ]
+    assert [line["event"] for line in lines[1:2] + lines[3:]] == [
+        "error ignored terminating pipeline",
+        "thread ended",
+        "error ignored",
+    ]
+    assert [line["exception"][0]["exc_type"] for line in lines if "exception" in line] == [
+        "ValueError",
+        "ZeroDivisionError",
+        "ValueError",
+    ]

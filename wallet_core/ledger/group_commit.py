@@ -33,13 +33,14 @@ class Stage(Enum):
 class Ticket(Generic[Item, Outcome]):
     """One item in line, and its caller's way to the outcome."""
 
-    __slots__ = ("_answered", "_error", "_guard", "_outcome", "deadline", "item", "stage")
+    __slots__ = ("_answered", "_error", "_guard", "_outcome", "deadline", "item", "stage", "weight")
 
     def __init__(self, item: Item, deadline: float | None) -> None:
         self.item = item
         self.deadline = deadline
         """On the monotonic clock; None waits for as long as it takes."""
         self.stage = Stage.QUEUED
+        self.weight = 1
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
         self._guard = threading.Lock()
@@ -151,6 +152,7 @@ class GroupCommit(Generic[Item, Outcome]):
 
     def enter(self, ticket: Ticket[Item, Outcome]) -> None:
         """Put a ticket in line, a new one or one that another line hands over."""
+        ticket.weight = self._weigh(ticket.item)  # here, where it may raise: the thread that commits must not end
         with self._changed:
             if self._closing:
                 raise ServerDraining
@@ -188,7 +190,7 @@ class GroupCommit(Generic[Item, Outcome]):
                     ticket = self._line.popleft()
                     if ticket.take():
                         batch.append(ticket)
-                        weight += self._weigh(ticket.item)
+                        weight += ticket.weight
                 if batch or self._closing:
                     return batch
                 self._changed.wait()

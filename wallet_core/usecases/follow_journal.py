@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from itertools import islice
 from time import monotonic
 
-import structlog
-
 from wallet_core.domain.errors import DatabaseUnavailable, LedgerBroken, NotServed, ServerDraining, ServerOverloaded
 from wallet_core.domain.event import JournalLine
+from wallet_core.loops import Loop
 from wallet_core.storage.reads import Reads
-
-_log = structlog.get_logger("wallet.events")
 
 # Of the time that those who are behind take together, everybody else is left so many times as much.
 _LEFT_TO_OTHERS = 3
 
 # Looks in a row that found no connection free, until followers are told.
 _OVERLOADED_MAX = 5
+
+# Whoever comes meanwhile hears of a defect no later than this.
+_BACKOFF_MAX_S = 1.0
 
 # How long a look may hang that is under way when the feed is closed.
 _CLOSES_WITHIN_S = 10.0
@@ -45,11 +45,17 @@ class JournalFeed:
         self._trouble: NotServed = DatabaseUnavailable()
         self._closing = threading.Event()
         self._catching_up = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="journal-feed", daemon=True)
+        self._overloaded = 0
+        self._loop = Loop("journal-feed", self._follow, poll_s, backoff_max_s=_BACKOFF_MAX_S)
 
     def start(self) -> None:
         """Look at the journal from now on, while there are followers."""
-        self._thread.start()
+        self._loop.start()
+
+    @property
+    def keeps_failing(self) -> bool:
+        """Whether the journal cannot be looked at, for a reason that does not pass by itself."""
+        return self._loop.keeps_failing
 
     @contextmanager
     def following(self) -> Iterator["Follower"]:
@@ -104,33 +110,32 @@ class JournalFeed:
     def close(self) -> None:
         """Do so, and wait for a look that is under way."""
         self.stop()
-        if self._thread.is_alive():
-            self._thread.join(_CLOSES_WITHIN_S)
+        self._loop.stop(_CLOSES_WITHIN_S)
 
     def _end(self) -> int:
         """Return the number of the last line that is known of."""
         return self._lines[-1].number if self._lines else 0
 
-    def _run(self) -> None:
-        overloaded = 0
-        while self._is_followed():
-            lines: Sequence[JournalLine] = ()
-            try:
-                lines = self._look()
-                overloaded = 0
-            except ServerOverloaded as error:
-                # No connection is free for the moment. To send everybody away would bring all of them back at once.
-                overloaded += 1
-                if overloaded % _OVERLOADED_MAX == 0:
-                    self._tell_trouble(error)
-            except NotServed as error:
+    def _follow(self) -> bool:
+        """Look once, and tell what was found; return whether there is more."""
+        if not self._is_followed():
+            return False
+        lines: Sequence[JournalLine] = ()
+        try:
+            lines = self._look()
+            self._overloaded = 0
+        except ServerOverloaded as error:
+            # No connection is free for the moment. To send everybody away would bring all of them back at once.
+            self._overloaded += 1
+            if self._overloaded % _OVERLOADED_MAX == 0:
                 self._tell_trouble(error)
-            except Exception:  # noqa: BLE001  # a defect must not leave followers without a word for ever
-                _log.error("cannot follow the journal", exc_info=True)  # structlog's own form
-                self._tell_trouble(LedgerBroken())
-            self._tell(lines)
-            if len(lines) < self._page:
-                self._closing.wait(self._poll_s)
+        except NotServed as error:
+            self._tell_trouble(error)
+        except Exception:
+            self._tell_trouble(LedgerBroken())  # a defect must not leave followers without a word for ever
+            raise
+        self._tell(lines)
+        return len(lines) >= self._page
 
     def _is_followed(self) -> bool:
         """Wait until somebody follows; False once closed."""

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 
 from wallet_core.domain.errors import ServerOverloaded
+from wallet_core.loops import Loop
 from wallet_grpc.access import LOCAL, principal_of
 from wallet_grpc.errors import RateLimited
 
@@ -72,13 +73,15 @@ class Streams:
         self._of: Counter[tuple[str, str]] = Counter()
         """How many each caller has, and each owner."""
         self._changing = threading.Lock()
-        self._stopping = threading.Event()
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._look_after, name=name, daemon=True)
+        self._stall_s = limits.stall_s
+        every_s = min(_LOOK_AT_LEAST_EVERY_S, min(limits.stall_s, limits.longest_s) / _LOOKS_IN_SHORTEST)
+        self._loop = Loop(name, self._cancel_stuck, every_s)
+        self.is_stopping = False
+        """Whether the server drains."""
 
     def start(self) -> None:
         """Look from now on after streams that are stuck."""
-        self._thread.start()
+        self._loop.start()
 
     @contextmanager
     def one(self, context: grpc.ServicerContext) -> Iterator[Stream]:
@@ -104,33 +107,22 @@ class Streams:
                     if not self._of[who]:
                         del self._of[who]
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the server drains."""
-        return self._stopping.is_set()
-
     def stop(self) -> None:
         """Wait no longer for callers that take nothing: the server drains."""
-        self._stopping.set()
+        self.is_stopping = True
+        self._stall_s = self._limits.stopping_s
+        self._loop.every_s = self._limits.stopping_s / 2
+        self._loop.wake()
 
     def close(self) -> None:
         """Look after none any more."""
-        self._stopping.set()
-        self._closed.set()
+        self._loop.stop()
 
-    def _look_after(self) -> None:
-        limits = self._limits
-        every_s = min(_LOOK_AT_LEAST_EVERY_S, min(limits.stall_s, limits.longest_s) / _LOOKS_IN_SHORTEST)
-        while not self._stopping.wait(every_s):
-            self._cancel_stuck(limits.stall_s)
-        while not self._closed.wait(limits.stopping_s / 2):
-            self._cancel_stuck(limits.stopping_s)
-
-    def _cancel_stuck(self, stall_s: float) -> None:
+    def _cancel_stuck(self) -> None:
         with self._changing:
             under_way = tuple(self._under_way)
         for stream in under_way:
-            stream.cancel_if_stuck(stall_s, self._limits.longest_s)
+            stream.cancel_if_stuck(self._stall_s, self._limits.longest_s)
 
 
 def _whose(context: grpc.ServicerContext) -> tuple[tuple[str, str], ...]:
