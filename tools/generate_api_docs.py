@@ -34,8 +34,9 @@ Every call of `wallet.v1`, as the protos in [`protos/wallet/v1`](../protos/walle
 calls (request ids, pages, filters, etags) is in [API conventions](api-conventions.md); what a refusal means and what to
 do about it in [Errors](errors.md); how a caller says who it is, and how it gets a scope, in
 [Who may call](operating.md#who-may-call). The [README](../README.md) shows the main calls with grpcurl and `buf curl`,
-with what they answer. A channel that repeats what may be repeated takes its
-[retry policy](../protos/wallet/v1/wallet_grpc_service_config.json) from beside the protos.
+with what they answer. Beside the protos stands the
+[service config](../protos/wallet/v1/wallet_grpc_service_config.json) for channels: what they repeat, and how they use
+[several servers](operating.md#several-servers).
 
 ## How to read it
 

@@ -26,11 +26,15 @@ cli = typer.Typer(
 )
 
 
+_TARGET = "HOST:PORT of the service, or ipv4:HOST:PORT,HOST:PORT of several servers; else the one run by `up`."
+
+
 @cli.callback()
 def before(  # noqa: PLR0913, PLR0917  # options of all commands
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Option(envvar="WALLETCTL_TARGET", help="HOST:PORT of the service; else the one run by `up`.")
+        str | None,
+        typer.Option(envvar="WALLETCTL_TARGET", help=_TARGET),
     ] = None,
     state: Annotated[Path, typer.Option(help="Where `up` and `demo` keep their state.")] = Path(".wallet"),
     language: Annotated[
@@ -45,24 +49,27 @@ def before(  # noqa: PLR0913, PLR0917  # options of all commands
         ),
     ] = None,
     ca: Annotated[
-        Path | None, typer.Option(envvar="WALLETCTL_CA", help="PEM: who signs the server; speaks TLS.")
+        Path | None, typer.Option(envvar="WALLETCTL_CA", help="PEM: who signs the server. Speaks TLS.")
     ] = None,
     certificate: Annotated[
         Path | None, typer.Option(envvar="WALLETCTL_CERTIFICATE", help="PEM: a certificate that says who is calling.")
     ] = None,
     key: Annotated[Path | None, typer.Option(envvar="WALLETCTL_KEY", help="PEM: the certificate's key.")] = None,
+    server_name: Annotated[
+        str | None, typer.Option(envvar="WALLETCTL_SERVER_NAME", help="The name in the server's certificate.")
+    ] = None,
 ) -> None:
     """Run the wallet service on this machine, and talk to one anywhere."""
     if context.invoked_subcommand != "up":  # which waits for these signals
         restore_stop_signals()
-    context.obj = Context(target, state, language, token, _tls(ca, certificate, key))
+    context.obj = Context(target, state, language, token, _tls(server_name, ca, certificate, key))
 
 
-def _tls(*files: Path | None) -> Tls | None:
-    if not any(files):
+def _tls(server_name: str | None, *files: Path | None) -> Tls | None:
+    if server_name is None and not any(files):
         return None
     ca, certificate, key = (_read(file) if file is not None else None for file in files)
-    return Tls(ca=ca, certificate=certificate, key=key)
+    return Tls(ca=ca, certificate=certificate, key=key, server_name=server_name)
 
 
 def _read(file: Path) -> bytes:

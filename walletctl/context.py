@@ -50,7 +50,11 @@ class Context:
             if running is None:
                 raise Trouble(_NOT_RUNNING)
             target = running.target
-        with WalletClient(target, accept_language=self.language, token=self.token, tls=self.tls) as client:
+        try:
+            client = WalletClient(target, accept_language=self.language, token=self.token, tls=self.tls)
+        except ValueError as wrong:
+            raise Mistyped(str(wrong)) from None
+        with client:
             yield client
 
     def settings(self) -> Settings:

@@ -1,4 +1,4 @@
-"""Two servers restarted one after the other under load: no caller and no watcher of our client notices."""
+"""Two servers, over TLS, restarted one after the other and killed under load: no caller and no watcher notices."""
 
 import asyncio
 import signal
@@ -13,66 +13,22 @@ import psycopg
 import pytest
 from wallet.v1 import event_service_pb2 as pb
 
-from tests.conftest import FAST
 from tests.support.callers import balance, open_funded, usd
 from tests.support.database import Database
-from tests.support.loaded_server import Load, Served, server_process
-from tests.support.ports import free_ports
-from tests.support.processes import environment
+from tests.support.loaded_server import Load
+from tests.support.pair import HOSTS, Pair, running_pair
 from tests.support.watching import telling
 from wallet_core.bootstrap import open_app
-from wallet_core.settings import Settings, read_settings
 from wallet_grpc.client import AsyncWalletClient, WalletClient
 from walletctl.local.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
 
-@dataclass
-class Pair:
-    """Two servers on ports of their own, and how they are started again."""
-
-    database_url: str
-    logs: Path
-    ports: list[int]
-    stack: ExitStack
-    servers: dict[int, Served] = field(default_factory=dict)
-    starts: int = 0
-
-    @property
-    def settings(self) -> Settings:
-        """Of their database."""
-        return read_settings(database_url=self.database_url)
-
-    @property
-    def target(self) -> str:
-        """Both, as gRPC names several addresses."""
-        return "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in self.ports)
-
-    def start(self, port: int) -> None:
-        """Start the server of a port; it serves when this returns."""
-        self.starts += 1
-        settings = environment(
-            {**FAST, "grpc_port": port, "log_level": "INFO", "drain_delay_s": 0.2, "lock_timeout_s": 3.0}
-        )
-        log = self.logs / f"{port}-{self.starts}"
-        self.servers[port] = self.stack.enter_context(server_process(log, self.database_url, **settings))
-
-    def restart(self, port: int) -> None:
-        """End a server as an orchestrator does, and start it anew once it has gone."""
-        process = self.servers[port].process
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-        self.start(port)
-
-
 @pytest.fixture
 def pair(own_database: Database, tmp_path: Path) -> Iterator[Pair]:
     """Start both."""
-    with ExitStack() as stack:
-        pair = Pair(own_database.url, tmp_path, free_ports(2), stack)
-        for port in pair.ports:
-            pair.start(port)
+    with running_pair(own_database.url, tmp_path) as pair:
         yield pair
 
 
@@ -85,13 +41,13 @@ def until_paid(load: Load, calls: int) -> None:
 class Watchers:
     """One with each of our clients, on threads of their own: what each was told."""
 
-    target: str
+    pair: Pair
     told: dict[str, list[pb.Event]] = field(default_factory=lambda: {"threads": [], "asyncio": []})
 
     @contextmanager
     def running(self) -> Iterator["Watchers"]:
         """Watch until the end of the block."""
-        with WalletClient(self.target) as client, ThreadPoolExecutor(2) as pool:
+        with WalletClient(self.pair.target, tls=self.pair.tls) as client, ThreadPoolExecutor(2) as pool:
             ended = [pool.submit(self._watch, client), pool.submit(asyncio.run, self._watch_by_asyncio())]
             yield self
             client.close()
@@ -107,7 +63,7 @@ class Watchers:
             self.told["threads"].append(event)
 
     async def _watch_by_asyncio(self) -> None:
-        async with AsyncWalletClient(self.target) as client:
+        async with AsyncWalletClient(self.pair.target, tls=self.pair.tls) as client:
             async for event in client.watch_events(from_start=True):
                 self.told["asyncio"].append(event)
                 if event.type == pb.Event.TYPE_WALLET_CLOSED:
@@ -118,14 +74,14 @@ def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair
     """Every call is answered OK, and every one is in the books once; watchers are told each once, and in order."""
 
     with ExitStack() as stack:
-        client = stack.enter_context(WalletClient(pair.target))
+        client = stack.enter_context(WalletClient(pair.target, tls=pair.tls))
         open_funded(client, alice=1_000_000, bob=0)
         stack.enter_context(telling(stack.enter_context(open_app(pair.settings, name="journal"))))
-        watchers = stack.enter_context(Watchers(pair.target).running())
-        with Load(pair.target, callers=16, timeout_s=10.0).running() as load:
-            for port in pair.ports:
+        watchers = stack.enter_context(Watchers(pair).running())
+        with Load(pair.target, callers=16, timeout_s=10.0, tls=pair.tls).running() as load:
+            for host in HOSTS:
                 until_paid(load, len(load.paid) + 100)
-                pair.restart(port)
+                pair.restart(host)
             until_paid(load, len(load.paid) + 100)
         assert load.told == []
         assert len(load.paid) == len(set(load.paid.values())) == len(load.asked)
@@ -140,14 +96,14 @@ def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair
 def test_a_call_that_takes_its_time_lets_the_others_turn_elsewhere(pair: Pair) -> None:
     """A wallet is locked while its caller's server drains: that call ends well, and no other waits for it."""
 
-    first, _ = pair.ports
+    first, _ = HOSTS
     with (
-        WalletClient(pair.target) as client,
+        WalletClient(pair.target, tls=pair.tls) as client,
         psycopg.connect(pair.database_url) as owner,
         ThreadPoolExecutor(1) as pool,
     ):
         open_funded(client, alice=1_000_000, bob=0, carol=0)
-        with Load(pair.target, callers=16, timeout_s=10.0).running() as load:
+        with Load(pair.target, callers=16, timeout_s=10.0, tls=pair.tls).running() as load:
             with owner.transaction():
                 owner.execute("SELECT FROM wallets WHERE id = 'carol' FOR UPDATE")
                 slow: Future[object] = pool.submit(client.deposit, "wallets/carol", usd(1))
@@ -158,3 +114,21 @@ def test_a_call_that_takes_its_time_lets_the_others_turn_elsewhere(pair: Pair) -
             assert pair.servers[first].process.wait(20) == 0
         assert load.told == []
         assert (balance(client, "bob"), balance(client, "carol")) == (len(load.paid), 1)
+
+
+def test_servers_that_are_killed_under_load_fail_no_call(pair: Pair) -> None:
+    """Calls are shared among both; what a dead one did not answer is asked of the other, and done once."""
+
+    with WalletClient(pair.target, tls=pair.tls) as client:
+        open_funded(client, alice=1_000_000, bob=0)
+        with Load(pair.target, callers=12, aio_callers=4, timeout_s=10.0, tls=pair.tls).running() as load:
+            for host in HOSTS:
+                until_paid(load, len(load.paid) + 100)
+                assert wait_until(lambda: all(pair.calls(each) > 0 for each in HOSTS), timeout_s=10)
+                pair.kill(host)
+                until_paid(load, len(load.paid) + 100)
+                pair.start(host)
+            until_paid(load, len(load.paid) + 100)
+        assert load.told == []
+        assert len(load.paid) == len(set(load.paid.values())) == len(load.asked)
+        assert balance(client, "bob") == len(load.paid)

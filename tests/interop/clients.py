@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,27 @@ def run(language: str, variables: Mapping[str, str]) -> Seen:
     # Not all of our environment: a proxy would come between it and the server.
     env = {name: value for name, value in _environment().items() if name in {"PATH", "HOME"}}
     told = _succeed(language, CLIENTS[language].run, {**env, **variables}, timeout_s=RUN_TIMEOUT_S)
+    return _steps(told)
+
+
+@contextmanager
+def failing_over(language: str, variables: Mapping[str, str]) -> Iterator[Seen]:
+    """Have a caller that was built transfer until the end of the block; then what is yielded has what it saw."""
+    env = {name: value for name, value in _environment().items() if name in {"PATH", "HOME"}}
+    command = [*CLIENTS[language].run, "failover"]
+    seen: dict[str, Mapping[str, Any]] = {}
+    with subprocess.Popen(
+        command, cwd=HERE / language, env={**env, **variables}, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as ran:
+        try:
+            yield seen
+            told, _ = ran.communicate(timeout=RUN_TIMEOUT_S)
+            seen.update(_steps(told))
+        finally:
+            ran.kill()
+
+
+def _steps(told: str) -> Seen:
     return {line["step"]: line["saw"] for line in map(json.loads, told.splitlines())}
 
 

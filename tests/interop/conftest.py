@@ -81,18 +81,18 @@ def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         assert database.broken_rules() == []
 
 
-@pytest.fixture(scope="module", params=CLIENTS)
+@pytest.fixture(scope="session", params=CLIENTS)
 def language(request: pytest.FixtureRequest) -> str:
-    """Return the name of a language. What they fetch and build takes minutes, so it is asked for or not done."""
+    """Build the caller in a language; return its name. That takes minutes, so it is asked for or not done."""
     if not required():
         pytest.skip("callers in Go, TypeScript and Java are built and run by `make interop`")
+    clients.build(request.param)
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
 def seen(language: str, service: Service) -> Seen:
-    """Build the caller in a language and run it; return what it saw."""
-    clients.build(language)
+    """Run the caller in a language; return what it saw."""
     return clients.run(language, service.variables(language))
 
 

@@ -1,5 +1,6 @@
 """The server as a process of its own, and callers that keep it busy."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from uuid import uuid4
 
 from tests.support.callers import usd
 from tests.support.processes import process
-from wallet_grpc.client import CallError, WalletClient
+from wallet_grpc.client import AsyncWalletClient, CallError, Tls, WalletClient
 from walletctl.local.child import spawn
 from walletctl.local.waiting import wait_until
 
@@ -54,7 +55,10 @@ class Load:
 
     target: str
     callers: int = 16
+    aio_callers: int = 0
+    """So many more, with the client for asyncio."""
     timeout_s: float = 1.0
+    tls: Tls | None = None
     asked: list[str] = field(default_factory=list)
     """Every request id that was sent."""
     paid: dict[str, str] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class Load:
     def running(self) -> Iterator["Load"]:
         """Call until the end of the block, and until each caller has heard of its last call."""
         threads = [threading.Thread(target=self._call) for _ in range(self.callers)]
+        threads += [threading.Thread(target=self._call_by_asyncio) for _ in range(self.aio_callers)]
         for thread in threads:
             thread.start()
         try:
@@ -77,13 +82,31 @@ class Load:
                 thread.join()
 
     def _call(self) -> None:
-        with WalletClient(self.target, timeout_s=self.timeout_s) as client:
+        with WalletClient(self.target, timeout_s=self.timeout_s, tls=self.tls) as client:
             while not self._stop.is_set():
-                id_ = str(uuid4())
-                self.asked.append(id_)
+                id_ = self._next()
                 try:
                     made = client.transfer("wallets/alice", "wallets/bob", usd(1), request_id=id_)
                 except CallError as failed:
                     self.told.append(f"{failed.code} {failed.reason}")
                     return
                 self.paid[id_] = made.transaction.name
+
+    def _call_by_asyncio(self) -> None:
+        asyncio.run(self._acall())
+
+    async def _acall(self) -> None:
+        async with AsyncWalletClient(self.target, timeout_s=self.timeout_s, tls=self.tls) as client:
+            while not self._stop.is_set():
+                id_ = self._next()
+                try:
+                    made = await client.transfer("wallets/alice", "wallets/bob", usd(1), request_id=id_)
+                except CallError as failed:
+                    self.told.append(f"{failed.code} {failed.reason}")
+                    return
+                self.paid[id_] = made.transaction.name
+
+    def _next(self) -> str:
+        id_ = str(uuid4())
+        self.asked.append(id_)
+        return id_

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from wallet_grpc.client.security import Tls
+from wallet_grpc.client.target import authority
 
 Response = TypeVar("Response", bound=Message)
 
@@ -21,16 +22,18 @@ AioCall: TypeAlias = Callable[..., Awaitable[Response]]
 
 def open_channel(target: str, tls: Tls | None) -> grpc.Channel:
     """Return a channel for threads; without *tls* it speaks in the clear."""
+    options = _options(authority(target, tls))
     if tls is None:
-        return grpc.insecure_channel(target, options=_options())
-    return grpc.secure_channel(target, tls.credentials(), options=_options())
+        return grpc.insecure_channel(target, options=options)
+    return grpc.secure_channel(target, tls.credentials(), options=options)
 
 
 def open_aio_channel(target: str, tls: Tls | None) -> aio.Channel:
     """Return a channel for asyncio; without *tls* it speaks in the clear."""
+    options = _options(authority(target, tls))
     if tls is None:
-        return aio.insecure_channel(target, options=_options())
-    return aio.secure_channel(target, tls.credentials(), options=_options())
+        return aio.insecure_channel(target, options=options)
+    return aio.secure_channel(target, tls.credentials(), options=options)
 
 
 def pause(seconds: float, closing: threading.Event) -> None:
@@ -61,9 +64,11 @@ def aio_given_up() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _options() -> Sequence[tuple[str, str | int]]:
+def _options(name: str | None) -> Sequence[tuple[str, str | int]]:
     policy = resources.files("wallet.v1").joinpath("wallet_grpc_service_config.json").read_text()
     return [
+        *([("grpc.default_authority", name)] if name is not None else []),
+        # How to share calls among servers, to ask each for its health, and to repeat what may be repeated.
         ("grpc.service_config", policy),
         # A connection of its own: clients that are to spread over servers do not share one.
         ("grpc.use_local_subchannel_pool", 1),

@@ -13,13 +13,15 @@ AioToken: TypeAlias = str | Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Speak TLS. All are PEM."""
+    """Speak TLS. Certificates and keys are PEM."""
 
     ca: bytes | None = None
     """Who signs the server's certificate; None: whom the machine trusts."""
     certificate: bytes | None = None
     """The client's own certificate chain, where the server wants one, with its ``key``."""
     key: bytes | None = None
+    server_name: str | None = None
+    """The name that the server's certificate must be for; None: the host in the target. Several hosts need it."""
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Return it as gRPC takes it."""

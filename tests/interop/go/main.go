@@ -13,7 +13,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
+	// By this the connection watches the health of each server, as the service config says.
+	_ "google.golang.org/grpc/health"
 
 	walletv1 "github.com/example/wallet-grpc/gen/go/wallet/v1"
 )
@@ -49,35 +52,51 @@ func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]strin
 
 func (bearer) RequireTransportSecurity() bool { return true }
 
-// connect opens a connection that trusts one authority and retries as the service's own policy says.
-func connect(target, caFile, policyFile string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
-	ca, err := os.ReadFile(caFile)
+// address says where the service is, whom to trust, by what name if it is not the target's, and how to retry.
+type address struct{ target, caFile, serverName, policyFile string }
+
+// connect opens a connection that trusts one authority, and shares calls among servers and retries as the service's own
+// config says.
+func connect(to address, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	ca, err := os.ReadFile(to.caFile)
 	if err != nil {
 		return nil, err
 	}
 	authorities := x509.NewCertPool()
 	if !authorities.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("no certificate in %s", caFile)
+		return nil, fmt.Errorf("no certificate in %s", to.caFile)
 	}
-	policy, err := os.ReadFile(policyFile)
+	policy, err := os.ReadFile(to.policyFile)
 	if err != nil {
 		return nil, err
 	}
 	options = append(options,
-		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: authorities})),
+		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: authorities, ServerName: to.serverName})),
 		grpc.WithDefaultServiceConfig(string(policy)),
+		grpc.WithResolvers(addresses{}),
+		// While no server is there a call waits for one, as long as it has time; one that is back is soon met again.
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+			MinConnectTimeout: 2 * time.Second,
+		}),
 	)
-	return grpc.NewClient(target, options...)
+	return grpc.NewClient(to.target, options...)
 }
 
 func run(ctx context.Context) (err error) {
-	target, ca, policy := os.Getenv("WALLET_TARGET"), os.Getenv("WALLET_CA"), os.Getenv("WALLET_SERVICE_CONFIG")
-	conn, err := connect(target, ca, policy, grpc.WithPerRPCCredentials(bearer(os.Getenv("WALLET_TOKEN"))))
+	to := address{
+		target:     os.Getenv("WALLET_TARGET"),
+		caFile:     os.Getenv("WALLET_CA"),
+		serverName: os.Getenv("WALLET_SERVER_NAME"),
+		policyFile: os.Getenv("WALLET_SERVICE_CONFIG"),
+	}
+	conn, err := connect(to, grpc.WithPerRPCCredentials(bearer(os.Getenv("WALLET_TOKEN"))))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	nameless, err := connect(target, ca, policy)
+	nameless, err := connect(to)
 	if err != nil {
 		return err
 	}
@@ -85,17 +104,22 @@ func run(ctx context.Context) (err error) {
 
 	s := story{caller: newCaller(conn), nameless: newCaller(nameless), prefix: os.Getenv("INTEROP_PREFIX")}
 	printer := json.NewEncoder(os.Stdout)
-	for _, step := range []struct {
+	type step struct {
 		name string
 		take func(context.Context) (any, error)
-	}{
+	}
+	steps := []step{
 		{"calls", s.calls},
 		{"refusals", s.refusals},
 		{"replay", s.replay},
 		{"pages", s.pages},
 		{"stream", func(ctx context.Context) (any, error) { return s.stream(ctx, os.Getenv("INTEROP_HISTORY")) }},
 		{"watch", s.watch},
-	} {
+	}
+	if len(os.Args) > 1 {
+		steps = []step{{"failover", func(ctx context.Context) (any, error) { return s.failover(ctx, os.Stdin) }}}
+	}
+	for _, step := range steps {
 		saw, err := step.take(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)

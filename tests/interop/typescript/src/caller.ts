@@ -18,10 +18,11 @@ import { WalletServiceClient } from "../gen/wallet/v1/wallet_service.js";
 /** How long one call may take, its retries included. */
 const CALL_TIMEOUT_MS = 10_000;
 
-/** Where the service is, whom to trust, and how to retry: files of PEM and JSON. */
+/** Where the service is, whom to trust, by what name if it is not the target's, and how to retry. */
 export interface Address {
   target: string;
   caFile: string;
+  serverName: string | undefined;
   policyFile: string;
 }
 
@@ -35,8 +36,11 @@ export interface Caller {
   close(): void;
 }
 
-/** Connect by TLS, retrying as the service's own policy says, and send `token`, if there is one, with each call. */
-export function connect({ target, caFile, policyFile }: Address, token?: string): Caller {
+/**
+ * Connect by TLS, sharing calls among servers and retrying as the service's own config says, and send `token`, if there
+ * is one, with each call. grpc-js does not watch the health of servers.
+ */
+export function connect({ target, caFile, serverName, policyFile }: Address, token?: string): Caller {
   const channel = credentials.createSsl(readFileSync(caFile));
   const both =
     token === undefined
@@ -49,7 +53,15 @@ export function connect({ target, caFile, policyFile }: Address, token?: string)
             callback(null, metadata);
           }),
         );
-  const options = { "grpc.service_config": readFileSync(policyFile, "utf8") };
+  const options = {
+    "grpc.service_config": readFileSync(policyFile, "utf8"),
+    // A server that is back is soon met again.
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 2000,
+    ...(serverName === undefined
+      ? {}
+      : { "grpc.ssl_target_name_override": serverName, "grpc.default_authority": serverName }),
+  };
   const clients = {
     wallets: new WalletServiceClient(target, both, options),
     transactions: new TransactionServiceClient(target, both, options),
@@ -67,7 +79,7 @@ type Method<Request, Answer> = (
   callback: (error: ServiceError | null, answer: Answer) => void,
 ) => ClientUnaryCall;
 
-/** Call with a deadline; the promise is rejected with the `ServiceError`. */
+/** Call with a deadline, until which it waits for a server; the promise is rejected with the `ServiceError`. */
 export function call<Request, Answer>(
   client: Client,
   method: Method<Request, Answer>,
@@ -75,6 +87,6 @@ export function call<Request, Answer>(
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const options = { deadline: Date.now() + CALL_TIMEOUT_MS };
-    method.call(client, request, new Metadata(), options, (error, answer) => (error ? reject(error) : resolve(answer)));
+    method.call(client, request, new Metadata({ waitForReady: true }), options, (error, answer) => (error ? reject(error) : resolve(answer)));
   });
 }

@@ -14,13 +14,14 @@ function told(variable: string): string {
 const address = {
   target: told("WALLET_TARGET"),
   caFile: told("WALLET_CA"),
+  serverName: process.env["WALLET_SERVER_NAME"],
   policyFile: told("WALLET_SERVICE_CONFIG"),
 };
 const caller = connect(address, told("WALLET_TOKEN"));
 const nameless = connect(address);
 try {
   const story = new Story(caller, nameless, told("INTEROP_PREFIX"));
-  const steps = {
+  const all = {
     calls: () => story.calls(),
     refusals: () => story.refusals(),
     replay: () => story.replay(),
@@ -28,6 +29,7 @@ try {
     stream: () => story.stream(told("INTEROP_HISTORY")),
     watch: () => story.watch(),
   };
+  const steps = process.argv.length > 2 ? { failover: () => story.failover(process.stdin) } : all;
   for (const [step, take] of Object.entries(steps)) {
     console.log(JSON.stringify({ step, saw: await take() }));
   }

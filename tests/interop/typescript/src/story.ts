@@ -30,6 +30,8 @@ import { isServiceError, refusalOf } from "./refusal.js";
 
 /** One more than what a `number` can tell from its neighbours. */
 const LARGE = 2n ** 53n + 1n;
+/** So many calls are under way at once. */
+const PARALLEL = 8;
 const HOUR_MS = 3_600_000;
 const STREAM_TIMEOUT_MS = 60_000;
 const LINE_END = "\n".charCodeAt(0);
@@ -65,6 +67,25 @@ export class Story {
   ) {
     this.#alice = `wallets/${prefix}-alice`;
     this.#bob = `wallets/${prefix}-bob`;
+  }
+
+  /** Transfer one minor unit after the other until the input ends; each call has an id of its own. */
+  async failover(until: NodeJS.ReadStream): Promise<{ done: number; failed: string[] }> {
+    let [stopped, done] = [false, 0];
+    const failed: string[] = [];
+    until.on("end", () => (stopped = true)).resume();
+    const calling = async (): Promise<void> => {
+      while (!stopped) {
+        try {
+          await this.#transfer(1n, randomUUID());
+          done += 1;
+        } catch (error) {
+          failed.push(String(error));
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, calling));
+    return { done, failed };
   }
 
   /** Make the main calls, each once. */

@@ -15,6 +15,8 @@ import com.google.gson.reflect.TypeToken;
 import io.grpc.Channel;
 import io.grpc.Grpc;
 import io.grpc.ManagedChannel;
+import io.grpc.ManagedChannelBuilder;
+import io.grpc.NameResolverRegistry;
 import io.grpc.TlsChannelCredentials;
 import io.grpc.stub.AbstractStub;
 import java.io.IOException;
@@ -39,13 +41,19 @@ final class Caller {
     this.token = token;
   }
 
-  /** Opens a channel that trusts one authority and retries as the service's own policy says. */
-  static ManagedChannel open(String target, Path ca, Path policy) throws IOException {
+  /**
+   * Opens a channel that trusts one authority, by a name if it is not the target's, and shares calls among servers and
+   * retries as the service's own config says.
+   */
+  static ManagedChannel open(String target, Path ca, Optional<String> serverName, Path policy) throws IOException {
     // Gson reads numbers as doubles, which is how a channel wants them.
     Map<String, ?> config = new Gson().fromJson(Files.readString(policy), new TypeToken<Map<String, ?>>() {}.getType());
-    return Grpc.newChannelBuilder(target, TlsChannelCredentials.newBuilder().trustManager(ca.toFile()).build())
-        .defaultServiceConfig(config)
-        .build();
+    NameResolverRegistry.getDefaultRegistry().register(new Addresses());
+    ManagedChannelBuilder<?> channel =
+        Grpc.newChannelBuilder(target, TlsChannelCredentials.newBuilder().trustManager(ca.toFile()).build())
+            .defaultServiceConfig(config);
+    serverName.ifPresent(channel::overrideAuthority);
+    return channel.build();
   }
 
   WalletServiceBlockingStub wallets() {
@@ -68,9 +76,12 @@ final class Caller {
     return stub(EventServiceGrpc::newBlockingStub);
   }
 
-  /** A deadline begins when it is set, so each call takes a stub of its own; stubs cost nothing. */
+  /**
+   * A deadline begins when it is set, so each call takes a stub of its own; stubs cost nothing. While no server is there a
+   * call waits for one, as long as it has time.
+   */
   private <S extends AbstractStub<S>> S stub(Function<Channel, S> of) {
-    S stub = of.apply(channel).withDeadlineAfter(CALL_TIMEOUT);
+    S stub = of.apply(channel).withDeadlineAfter(CALL_TIMEOUT).withWaitForReady();
     return token.map(BearerToken::new).map(stub::withCallCredentials).orElse(stub);
   }
 }

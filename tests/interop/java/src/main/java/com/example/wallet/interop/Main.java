@@ -14,19 +14,26 @@ public final class Main {
   private Main() {}
 
   public static void main(String[] arguments) throws Exception {
-    ManagedChannel channel =
-        Caller.open(told("WALLET_TARGET"), Path.of(told("WALLET_CA")), Path.of(told("WALLET_SERVICE_CONFIG")));
+    ManagedChannel channel = Caller.open(
+        told("WALLET_TARGET"),
+        Path.of(told("WALLET_CA")),
+        Optional.ofNullable(System.getenv("WALLET_SERVER_NAME")),
+        Path.of(told("WALLET_SERVICE_CONFIG")));
     try {
       Caller caller = new Caller(channel, Optional.of(told("WALLET_TOKEN")));
       Caller nameless = new Caller(channel, Optional.empty());
       Story story = new Story(caller, nameless, told("INTEROP_PREFIX"));
       Map<String, Callable<Map<String, Object>>> steps = new LinkedHashMap<>();
-      steps.put("calls", story::calls);
-      steps.put("refusals", story::refusals);
-      steps.put("replay", story::replay);
-      steps.put("pages", story::pages);
-      steps.put("stream", () -> story.stream(told("INTEROP_HISTORY")));
-      steps.put("watch", story::watch);
+      if (arguments.length > 0) {
+        steps.put("failover", () -> story.failover(System.in));
+      } else {
+        steps.put("calls", story::calls);
+        steps.put("refusals", story::refusals);
+        steps.put("replay", story::replay);
+        steps.put("pages", story::pages);
+        steps.put("stream", () -> story.stream(told("INTEROP_HISTORY")));
+        steps.put("watch", story::watch);
+      }
       Gson gson = new Gson();
       for (Map.Entry<String, Callable<Map<String, Object>>> step : steps.entrySet()) {
         System.out.println(gson.toJson(Map.of("step", step.getKey(), "saw", step.getValue().call())));

@@ -28,18 +28,31 @@ import com.google.protobuf.Timestamp;
 import io.grpc.Context;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** What the caller does, step by step, with two wallets of its own. */
 final class Story {
   /** One more than what a double can tell from its neighbours. */
   private static final long LARGE = (1L << 53) + 1;
+
+  /** So many calls are under way at once. */
+  private static final int PARALLEL = 8;
 
   private static final Duration STREAM_TIMEOUT = Duration.ofMinutes(1);
 
@@ -59,6 +72,31 @@ final class Story {
     this.prefix = prefix;
     this.alice = "wallets/" + prefix + "-alice";
     this.bob = "wallets/" + prefix + "-bob";
+  }
+
+  /** Transfers one minor unit after the other until the input ends; each call has an id of its own. */
+  Map<String, Object> failover(InputStream until) throws IOException, InterruptedException {
+    AtomicBoolean stopped = new AtomicBoolean();
+    AtomicInteger done = new AtomicInteger();
+    Queue<String> failed = new ConcurrentLinkedQueue<>();
+    ExecutorService callers = Executors.newFixedThreadPool(PARALLEL);
+    for (int caller = 0; caller < PARALLEL; caller++) {
+      callers.execute(() -> {
+        while (!stopped.get()) {
+          try {
+            transfer(1, newId());
+            done.incrementAndGet();
+          } catch (StatusRuntimeException error) {
+            failed.add(error.getMessage());
+          }
+        }
+      });
+    }
+    until.transferTo(OutputStream.nullOutputStream());
+    stopped.set(true);
+    callers.shutdown();
+    callers.awaitTermination(STREAM_TIMEOUT.toSeconds(), TimeUnit.SECONDS);
+    return Map.of("done", done.get(), "failed", failed);
   }
 
   /** Makes the main calls, each once. */
