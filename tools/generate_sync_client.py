@@ -16,6 +16,7 @@ NAMES = {
     "AioCall": "Call",
     "AioToken": "Token",
     "open_aio_channel": "open_channel",
+    "aio_is_ready": "is_ready",
     "aio_pause": "pause",
     "AIO_CUT": "CUT",
     "aio_given_up": "given_up",

@@ -11,13 +11,16 @@ from rich.markup import escape
 
 from wallet_core.domain.errors import NotServed, WalletError, cause_of
 from wallet_core.settings import Settings, SettingsError, read_settings
-from wallet_grpc.client import CallError, Tls, WalletClient
+from wallet_grpc.client import CallError, NotConnected, OutcomeUnknown, Tls, WalletClient
 from walletctl.local.errors import CannotStart
 from walletctl.local.service import find_running
 from walletctl.output import err
 from walletctl.typed import Mistyped
 
 _NOT_RUNNING = "no service is running here: run `make up` (or `walletctl up`), or name one with --target HOST:PORT"
+
+# Together with its own start a command says within two seconds why it reaches no server.
+_CONNECT_TIMEOUT_S = 1.0
 
 
 class Trouble(Exception):
@@ -51,7 +54,13 @@ class Context:
                 raise Trouble(_NOT_RUNNING)
             target = running.target
         try:
-            client = WalletClient(target, accept_language=self.language, token=self.token, tls=self.tls)
+            client = WalletClient(
+                target,
+                connect_timeout_s=_CONNECT_TIMEOUT_S,
+                accept_language=self.language,
+                token=self.token,
+                tls=self.tls,
+            )
         except ValueError as wrong:
             raise Mistyped(str(wrong)) from None
         with client:
@@ -70,9 +79,18 @@ class Context:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn what can go wrong into a sentence and an exit code: 1 the service said no, 2 it was asked wrongly."""
+    """Turn what can go wrong into a sentence and an exit code.
+
+    1 the service said no; 2 it was asked wrongly; 3 no server was reached, nothing was sent; 4 it may have been done.
+    """
     try:
         yield
+    except NotConnected as failed:
+        _say(f"[red]{failed.cause}[/] {escape(failed.message)}")
+        raise typer.Exit(3) from None
+    except OutcomeUnknown as unknown:
+        _tell(unknown)
+        raise typer.Exit(4) from None
     except CallError as failed:
         _tell(failed)
         raise typer.Exit(1) from None

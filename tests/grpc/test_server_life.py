@@ -28,7 +28,7 @@ from tests.support.toolchain import installed
 from tests.support.wire import Wire
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
-from wallet_grpc.client import WalletClient
+from wallet_grpc.client import NotConnected, WalletClient
 from wallet_grpc.descriptors import SERVICES
 from wallet_grpc.process import main, server_limits
 from wallet_grpc.server import serving
@@ -191,7 +191,7 @@ def test_a_call_past_its_deadline_does_at_most_what_its_id_says(
         for id_, timeout_s in zip(ids, (0.0, 0.001, 0.01, 0.05, 0.1, 0.35), strict=True):
             with WalletClient(server, timeout_s=timeout_s) as hasty:
                 told = refusal(partial(hasty.deposit, ALICE, usd(1), request_id=id_))
-            assert told.code in {"DEADLINE_EXCEEDED", "ABORTED"}
+            assert told.code in {"DEADLINE_EXCEEDED", "ABORTED"} or type(told) is NotConnected
 
     for id_ in ids:
         client.deposit(ALICE, usd(1), request_id=id_)

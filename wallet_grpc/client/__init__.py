@@ -7,7 +7,8 @@
 """
 
 from wallet_grpc.client.aio.client import AsyncWalletClient
-from wallet_grpc.client.errors import CallError, CallFailed, OutcomeUnknown, item_failed, unknown_outcome
+from wallet_grpc.client.causes import Cause
+from wallet_grpc.client.errors import CallError, CallFailed, NotConnected, OutcomeUnknown, item_failed, unknown_outcome
 from wallet_grpc.client.security import AioToken, Tls, Token
 from wallet_grpc.client.sync.client import WalletClient
 from wallet_grpc.client.values import Amount, Payer, TransferItem, as_dict, new_request_id
@@ -18,6 +19,8 @@ __all__ = [
     "AsyncWalletClient",
     "CallError",
     "CallFailed",
+    "Cause",
+    "NotConnected",
     "OutcomeUnknown",
     "Payer",
     "Tls",

@@ -36,6 +36,18 @@ def open_aio_channel(target: str, tls: Tls | None) -> aio.Channel:
     return aio.secure_channel(target, tls.credentials(), options=options)
 
 
+def is_ready(channel: grpc.Channel) -> bool:
+    """Tell whether a server can be called now, and connect where none can."""
+    # What asyncio's get_state does. The only other way here is a thread that polls for as long as the channel lives.
+    state = channel._channel.check_connectivity_state(True)  # type: ignore[attr-defined]  # noqa: FBT003, SLF001
+    return bool(state == grpc.ChannelConnectivity.READY.value[0])
+
+
+def aio_is_ready(channel: aio.Channel) -> bool:
+    """Tell whether a server can be called now, and connect where none can."""
+    return channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+
+
 def pause(seconds: float, closing: threading.Event) -> None:
     """Wait, or until the client is closed."""
     closing.wait(seconds)

@@ -12,6 +12,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from wallet.v1.transaction_service_pb2 import BatchTransferResult
 
+from wallet_grpc.client.causes import Failures
+
 REPEATS = "wallet-previous-attempts"
 """The trailing metadata in which a server says how often the channel had asked before."""
 
@@ -53,8 +55,8 @@ class CallError(Exception):
         self.message = message
         """What happened, for developers, in English."""
         self.outcome = outcome
-        """What the server said of this attempt: ``NOT_DONE``, ``NOT_DONE_RETRY`` or ``UNKNOWN``; empty where no server
-        of ours answered."""
+        """What is known of this attempt: ``NOT_DONE``, ``NOT_DONE_RETRY`` or ``UNKNOWN``; empty where it was sent and
+        no server of ours answered."""
         self.metadata = metadata or {}
         """What the reason is about, by the keys documented with it."""
         self.violations = violations or {}
@@ -69,12 +71,25 @@ class CallFailed(CallError):
     """The call was refused and nothing was done; ``reason`` says why, see ``docs/errors.md``."""
 
 
+class NotConnected(CallFailed):
+    """No server could be called, so nothing was sent and nothing was done: mend what ``cause`` names and ask again."""
+
+    def __init__(self, failures: Failures, *, passes: bool) -> None:
+        super().__init__(code=grpc.StatusCode.UNAVAILABLE, reason="", message=str(failures), outcome=NOT_DONE_RETRY)
+        self.cause = failures.cause
+        """Why, e.g. ``REFUSED``; the message says it of each address."""
+        self.passes = passes
+        """Whether waiting may help: a server was reached before, and there is no such cause as a wrong certificate."""
+
+
 class OutcomeUnknown(CallError):
     """The call may have been done, by this attempt or one before it: ask again with ``request_id``, which finds out."""
 
 
 def passes(failed: CallError) -> bool:
     """Tell whether a stream that has ended so may be taken up again as it is."""
+    if isinstance(failed, NotConnected):
+        return failed.passes
     return failed.code in _PASSING_CODES or (not failed.reason and failed.code in _LOST_CODES)
 
 
@@ -87,6 +102,16 @@ def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool)
     if _did_nothing(failed, attempted=attempted or _repeats(error) > 0):
         return failed
     return _unknown(failed)
+
+
+def unsent(failed: NotConnected, request_id: str | None, *, attempted: bool) -> CallError:
+    """Return the error of a change that was not sent; *attempted* says that an earlier attempt may have done it."""
+    failed.request_id = request_id
+    if not attempted:
+        return failed
+    unknown = _unknown(failed)
+    unknown.message += " An earlier attempt may have been done: ask again with the same id."
+    return unknown
 
 
 def given_up(request_id: str | None) -> OutcomeUnknown:

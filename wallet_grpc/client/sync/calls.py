@@ -10,9 +10,18 @@ from typing import Any, Self, TypeAlias
 import grpc
 from google.protobuf.message import Message
 
-from wallet_grpc.client.channels import Call, Response, open_channel
-from wallet_grpc.client.errors import OutcomeUnknown, call_failed, given_up, outcome_of, settle_items
+from wallet_grpc.client.channels import Call, Response
+from wallet_grpc.client.errors import (
+    NotConnected,
+    OutcomeUnknown,
+    call_failed,
+    given_up,
+    outcome_of,
+    settle_items,
+    unsent,
+)
 from wallet_grpc.client.security import Tls, Token
+from wallet_grpc.client.sync.connection import Connection
 
 PAGE = 200
 
@@ -30,6 +39,7 @@ class Calls:
         target: str,
         *,
         timeout_s: float = 10.0,
+        connect_timeout_s: float = 1.5,
         accept_language: str | None = None,
         token: Token | None = None,
         tls: Tls | None = None,
@@ -40,7 +50,8 @@ class Calls:
         self._unsettled: dict[str, None] = {}
         self._remembering = threading.Lock()
         self._closing = threading.Event()
-        self._channel = open_channel(target, tls)
+        self._connection = Connection(target, tls, connect_timeout_s=connect_timeout_s)
+        self._channel = self._connection.channel
 
     def __enter__(self) -> Self:
         return self
@@ -66,11 +77,16 @@ class Calls:
         """Make a call that changes something. An id whose outcome stayed unknown is remembered: it may come again."""
         request_id = request.request_id or None
         ids = [request_id] if request_id else [item.request_id for item in request.items]
+        attempted = any(id_ in self._unsettled for id_ in ids)
         metadata = self._metadata()
         try:
-            answer = self._call(call, request, metadata)
+            left_s = self._connection.ready(self._timeout_s)
+        except NotConnected as not_sent:
+            raise unsent(not_sent, request_id, attempted=attempted) from None
+        try:
+            answer = call(request, timeout=left_s, wait_for_ready=True, metadata=metadata)
         except grpc.RpcError as error:
-            failed = outcome_of(error, request_id, attempted=any(id_ in self._unsettled for id_ in ids))
+            failed = outcome_of(error, request_id, attempted=attempted)
             if isinstance(failed, OutcomeUnknown):
                 self._remember(ids)
             raise failed from None
@@ -93,8 +109,9 @@ class Calls:
 
     def _read(self, call: Call[Response], request: Message) -> Response:
         metadata = self._metadata()
+        left_s = self._connection.ready(self._timeout_s)
         try:
-            return self._call(call, request, metadata)
+            return call(request, timeout=left_s, wait_for_ready=True, metadata=metadata)
         except grpc.RpcError as error:
             raise call_failed(error, None) from None
 
@@ -109,14 +126,13 @@ class Calls:
 
     def _stream(self, call: Callable[..., Any], request: Message) -> Iterator[Any]:
         """Return what comes, however long it takes: the time that a stream has stands in the service config."""
+        metadata = self._metadata()
+        self._connection.ready(self._timeout_s)
         # Not told to wait for a server: it would wait as long.
-        answer = call(request, metadata=self._metadata())
+        answer = call(request, metadata=metadata)
         try:
             yield from answer
         except grpc.RpcError as error:
             raise call_failed(error, None) from None
         finally:
             answer.cancel()
-
-    def _call(self, call: Call[Response], request: Message, metadata: Metadata) -> Response:
-        return call(request, timeout=self._timeout_s, wait_for_ready=True, metadata=metadata)

@@ -26,6 +26,9 @@ class WalletClient(
     whether it was done, the error is an ``OutcomeUnknown``: ask again with its ``request_id``. That is so too where the
     last attempt surely did nothing, but one before it, of this client's or of its channel's, may have done it.
 
+    Where no server can be called, nothing is sent, and the error is a ``NotConnected``, a ``CallFailed``: after
+    *connect_timeout_s* where none ever could, else when the call's time is over.
+
     Where the service wants to know who calls, give a ``token``, or what returns the one that is valid now, or with
     ``tls`` a certificate. Whoever sees a token can use it: send none over a network without ``tls``.
 

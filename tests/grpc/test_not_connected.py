@@ -1,0 +1,341 @@
+"""A client that reaches no server says why, soon, and that nothing was sent; what may have been sent is unknown."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import grpc
+import pytest
+import trustme
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from typer.testing import CliRunner
+
+from tests.support.callers import refusal, usd
+from tests.support.ports import free_ports
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.client import (
+    AsyncWalletClient,
+    CallError,
+    Cause,
+    NotConnected,
+    OutcomeUnknown,
+    Tls,
+    WalletClient,
+    new_request_id,
+    unknown_outcome,
+)
+from wallet_grpc.process import server_limits
+from wallet_grpc.server import serving
+from walletctl.cli import cli
+from walletctl.local.waiting import wait_until
+
+ALICE = "wallets/alice"
+# The longest time a client may take, with room for a busy machine; the time of the calls themselves is far longer.
+SOON_S, PATIENCE_S = 5.0, 20.0
+
+_SERVING, _NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@dataclass
+class Recording(grpc.GenericRpcHandler):
+    """Takes any call of ours and never answers; knows what came."""
+
+    came: list[str] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        """Take it."""
+        if not details.method.startswith("/wallet."):
+            return None
+        self.came.append(details.method)
+        return grpc.unary_unary_rpc_method_handler(lambda *_: self.closing.wait(PATIENCE_S) or b"")
+
+
+@contextmanager
+def recording(
+    credentials: grpc.ServerCredentials | None = None, *, is_serving: bool = True, port: int = 0
+) -> Iterator[tuple[int, Recording]]:
+    """Run a server that says of itself that it serves, or not."""
+    server, calls, state = grpc.server(ThreadPoolExecutor(8)), Recording(), health.HealthServicer()
+    state.set("", _SERVING if is_serving else _NOT_SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    server.add_generic_rpc_handlers([calls])
+    address = f"127.0.0.1:{port}"
+    found = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    server.start()
+    try:
+        yield found, calls
+    finally:
+        server.stop(0).wait()
+        calls.closing.set()
+
+
+def certificate(authority: trustme.CA, name: str, *, of_callers: bool = False) -> grpc.ServerCredentials:
+    """Return what a server of that name shows; it may want certificates of its callers."""
+    issued = authority.issue_cert(name)
+    pair = (issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes())
+    return grpc.ssl_server_credentials([pair], authority.cert_pem.bytes() if of_callers else None, of_callers)
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """Listen, and say nothing to those who connect."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a client's change came to, and after how long."""
+
+    error: CallError
+    after_s: float
+
+
+def deposit(target: str, tls: Tls | None, **changes: Any) -> Told:  # noqa: ANN401  # of the client
+    """Deposit with a new client for threads; it must fail."""
+    began = monotonic()
+    with WalletClient(target, tls=tls, timeout_s=PATIENCE_S, **changes) as client:
+        return Told(refusal(partial(client.deposit, ALICE, usd(1))), monotonic() - began)
+
+
+def deposit_by_asyncio(target: str, tls: Tls | None) -> Told:
+    """Deposit with a new client for asyncio; it must fail."""
+
+    async def told() -> Told:
+        began = monotonic()
+        async with AsyncWalletClient(target, tls=tls, timeout_s=PATIENCE_S) as client:
+            with pytest.raises(CallError) as caught:
+                await client.deposit(ALICE, usd(1))
+            return Told(caught.value, monotonic() - began)
+
+    return asyncio.run(told())
+
+
+CLIENTS: Mapping[str, Callable[[str, Tls | None], Told]] = {"threads": deposit, "asyncio": deposit_by_asyncio}
+
+CASES = {
+    "refused": (Cause.REFUSED, "refuses the connection"),
+    "name": (Cause.NAME_NOT_FOUND, "nowhere.invalid:50051 cannot be resolved"),
+    "wrong-ca": (Cause.CERTIFICATE_NOT_TRUSTED, "--ca"),
+    "wrong-name": (Cause.CERTIFICATE_FOR_ANOTHER_NAME, "--server-name"),
+    "tls-to-plaintext": (Cause.NO_TLS, "does not speak TLS"),
+    "plaintext-to-tls": (Cause.CLOSED, "It may speak TLS"),
+    "no-certificate": (Cause.CLOSED, "--certificate"),
+    "not-serving": (Cause.NOT_SERVING, "says that it is not serving"),
+    "silent": (Cause.NO_ANSWER, "did not answer within 1.5 s"),
+    "two": (Cause.CERTIFICATE_FOR_ANOTHER_NAME, "refuses the connection"),
+}
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[dict[tuple[str, str], Told]]:
+    """Return what each client says in each case: all at once, for most are as long as a client tries."""
+    ours = trustme.CA()
+    trusting, doubting = Tls(ca=ours.cert_pem.bytes()), Tls(ca=trustme.CA().cert_pem.bytes())
+    with ExitStack() as stack:
+        plain, right, other, mutual, ill = (
+            stack.enter_context(each)
+            for each in (
+                recording(),
+                recording(certificate(ours, "127.0.0.1")),
+                recording(certificate(ours, "wallet.internal")),
+                recording(certificate(ours, "127.0.0.1", of_callers=True)),
+                recording(is_serving=False),
+            )
+        )
+        silent = stack.enter_context(listening())
+        (closed,) = free_ports(1)
+        targets: dict[str, tuple[str, Tls | None]] = {
+            "refused": (f"127.0.0.1:{closed}", None),
+            "name": ("nowhere.invalid:50051", None),
+            "wrong-ca": (f"127.0.0.1:{right[0]}", doubting),
+            "wrong-name": (f"127.0.0.1:{other[0]}", trusting),
+            "tls-to-plaintext": (f"127.0.0.1:{plain[0]}", trusting),
+            "plaintext-to-tls": (f"127.0.0.1:{right[0]}", None),
+            "no-certificate": (f"127.0.0.1:{mutual[0]}", trusting),
+            "not-serving": (f"127.0.0.1:{ill[0]}", None),
+            "silent": (f"127.0.0.1:{silent}", None),
+            "two": (f"ipv4:127.0.0.1:{other[0]},127.0.0.1:{closed}", trusting),
+        }
+        pool = stack.enter_context(ThreadPoolExecutor(len(targets) * len(CLIENTS)))
+        asked = {(case, kind): pool.submit(call, *targets[case]) for case in CASES for kind, call in CLIENTS.items()}
+        yield {key: future.result() for key, future in asked.items()}
+        assert [calls.came for _, calls in (plain, right, other, mutual, ill)] == [[]] * 5
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("case", CASES)
+def test_a_client_that_reaches_no_server_says_why(case: str, client: str, told: Mapping[tuple[str, str], Told]) -> None:
+    """Soon, in plain words, with what to do; and that nothing was sent. Two addresses are both told of."""
+
+    cause, words = CASES[case]
+    error = told[case, client].error
+
+    assert (type(error), getattr(error, "cause", None)) == (NotConnected, cause), error.message
+    assert words in error.message
+    assert "Nothing was sent." in error.message
+    assert (error.outcome, error.code) == ("NOT_DONE_RETRY", "UNAVAILABLE")
+    assert error.request_id is not None
+    assert told[case, client].after_s < SOON_S
+
+
+@dataclass
+class Stopped:
+    """A service that can be started and stopped, always at one port."""
+
+    app: App
+    settings: Settings
+    port: int
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def target(self) -> str:
+        """Where it is, or was."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Serve."""
+        limits = server_limits(Settings(**{**self.settings.model_dump(), "grpc_port": self.port}))
+        self.stack.enter_context(serving(self.app, limits))
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self.stack.close()
+
+
+@pytest.fixture
+def service(app: App, settings: Settings) -> Iterator[Stopped]:
+    """Return a service that runs, with a wallet."""
+    service = Stopped(app, settings, free_ports(1)[0])
+    service.start()
+    with WalletClient(service.target) as client:
+        client.create_wallet("alice", "USD")
+    yield service
+    service.stop()
+
+
+def hasty_client(target: str) -> WalletClient:
+    """Return one whose calls have little time, though more than it takes to connect."""
+    return WalletClient(target, timeout_s=1.6, connect_timeout_s=0.8)
+
+
+def test_a_client_that_was_connected_waits_for_a_server_as_long_as_the_call_has_time(service: Stopped) -> None:
+    """One that comes back is called; without one nothing was sent, and the same id does it later, once."""
+
+    id_ = new_request_id()
+    with WalletClient(service.target) as client, hasty_client(service.target) as hasty:
+        assert [each.get_wallet(ALICE).balance.minor_units for each in (client, hasty)] == [0, 0]
+        service.stop()
+        began = monotonic()
+        error = refusal(partial(hasty.deposit, ALICE, usd(1), request_id=id_))
+        assert monotonic() - began > 1.5
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(client.deposit, ALICE, usd(1))
+            service.start()
+            assert not waiting.result(PATIENCE_S).replayed
+        done = hasty.deposit(ALICE, usd(1), request_id=id_)
+
+        assert isinstance(error, NotConnected)
+        assert (error.cause, error.request_id) == (Cause.REFUSED, id_)
+        assert not done.replayed
+        assert client.get_wallet(ALICE).balance.minor_units == 2
+
+
+def test_a_client_for_asyncio_that_was_connected_waits_as_well(service: Stopped) -> None:
+    """What is cancelled while it waits was not sent either: nothing is open."""
+
+    async def story() -> tuple[CallError, BaseException]:
+        async with AsyncWalletClient(service.target, timeout_s=1.5) as client:
+            await client.get_wallet(ALICE)
+            await asyncio.to_thread(service.stop)
+            with pytest.raises(CallError) as refused:
+                await client.deposit(ALICE, usd(1))
+            with pytest.raises(TimeoutError) as cancelled:
+                await asyncio.wait_for(client.deposit(ALICE, usd(1)), 0.2)
+            await asyncio.to_thread(service.start)
+            assert not (await client.deposit(ALICE, usd(1))).replayed
+            return refused.value, cancelled.value
+
+    refused, cancelled = asyncio.run(story())
+    assert type(refused) is NotConnected
+    assert unknown_outcome(cancelled) is None
+
+
+def test_an_id_that_an_earlier_attempt_may_have_used_stays_unknown_though_nothing_was_sent_now() -> None:
+    """That the last attempt did not leave says nothing of the one before."""
+
+    id_ = new_request_id()
+    with ExitStack() as stack:
+        server = stack.enter_context(ExitStack())
+        port, calls = server.enter_context(recording())
+        client = stack.enter_context(WalletClient(f"127.0.0.1:{port}", timeout_s=1.0))
+        first = refusal(partial(client.deposit, ALICE, usd(1), request_id=id_))
+        server.close()
+        again = refusal(partial(client.deposit, ALICE, usd(1), request_id=id_))
+        other = refusal(partial(client.deposit, ALICE, usd(1)))
+
+    assert calls.came == ["/wallet.v1.TransactionService/Deposit"]
+    assert [type(error) for error in (first, again, other)] == [OutcomeUnknown, OutcomeUnknown, NotConnected]
+    assert again.request_id == id_
+    assert "An earlier attempt may have been done" in again.message
+
+
+def test_a_call_whose_first_attempt_had_left_is_unknown_though_the_last_one_had_not() -> None:
+    """The server takes it and dies; the channel asks again and finds nobody, which is the last that gRPC says."""
+
+    with ExitStack() as stack:
+        server = stack.enter_context(ExitStack())
+        port, calls = server.enter_context(recording())
+        client = stack.enter_context(WalletClient(f"127.0.0.1:{port}", timeout_s=2.0))
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        asked = pool.submit(refusal, partial(client.deposit, ALICE, usd(1)))
+        assert wait_until(lambda: calls.came != [], timeout_s=SOON_S)
+        server.close()
+
+        assert type(asked.result(PATIENCE_S)) is OutcomeUnknown
+
+
+def test_a_cause_that_waiting_does_not_mend_is_told_soon_by_a_client_that_was_connected() -> None:
+    """The server comes back with a certificate of somebody else: not after the whole time that the call has."""
+
+    ours, (port,) = trustme.CA(), free_ports(1)
+    with WalletClient(f"127.0.0.1:{port}", tls=Tls(ca=ours.cert_pem.bytes()), timeout_s=PATIENCE_S) as client:
+        with recording(certificate(ours, "127.0.0.1"), port=port):
+            assert client.is_serving(SOON_S)
+        with recording(certificate(trustme.CA(), "127.0.0.1"), port=port):
+            began = monotonic()
+            error = refusal(partial(client.deposit, ALICE, usd(1)))
+
+    assert isinstance(error, NotConnected)
+    assert (error.cause, error.passes) == (Cause.CERTIFICATE_NOT_TRUSTED, False)
+    assert monotonic() - began < SOON_S
+
+
+def test_a_watch_that_reaches_no_server_says_why_too() -> None:
+    """It does not try for ever in silence."""
+
+    (closed,) = free_ports(1)
+    with WalletClient(f"127.0.0.1:{closed}") as client, pytest.raises(NotConnected, match="refuses the connection"):
+        next(iter(client.watch_events()))
+
+
+def test_walletctl_says_why_it_reaches_no_server() -> None:
+    """By an exit code of its own and the cause; what to do stands beside it."""
+
+    (closed,) = free_ports(1)
+    began = monotonic()
+    done = CliRunner().invoke(cli, ["--target", f"127.0.0.1:{closed}", "deposit", "alice", "1.00", "USD"])
+
+    assert done.exit_code == 3
+    assert done.output.startswith("REFUSED No server was reached:")
+    assert "Nothing was sent." in done.output
+    assert monotonic() - began < SOON_S
