@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -101,9 +102,14 @@ def line(entry: pb.StatementEntry, exponent: int = 2) -> dict[str, str]:
         "amount": decimal(entry.amount.minor_units, exponent),
         "balance_after": decimal(entry.balance_after.minor_units, exponent),
         "currency_code": entry.amount.currency_code,
-        "description": entry.description,
-        "external_reference": entry.external_reference,
+        "description": inert(entry.description),
+        "external_reference": inert(entry.external_reference),
     }
+
+
+def inert(words: str) -> str:
+    """Return words as no spreadsheet runs them."""
+    return "'" * bool(re.match(r"['=+\-@\t\r\n＝＋－＠]", words)) + words  # noqa: RUF001  # wide forms are meant
 
 
 def is_free(asking: Asking, request: pb.ExportStatementRequest) -> bool:
@@ -147,8 +153,24 @@ def test_any_words_come_through_in_any_currency(asking: Asking) -> None:
         for whose in (wallet, f"{wallet}-2", f"system:external:{currency}"):
             rows = read(b"".join(parts(asking, export(wallet=whose))))
             assert rows == [line(entry, exponent) for entry in entries(asking, whose)]
-        assert [row["description"] for row in rows[:-1]] == HOSTILE
+        assert [row["description"] for row in rows[:-1]] == list(map(inert, HOSTILE))
         assert rows[0]["amount"] == {0: "-1", 2: "-0.01", 3: "-0.001"}[exponent]
+
+
+def test_a_spreadsheet_runs_nothing_of_an_export_and_a_program_gets_every_word_back(asking: Asking) -> None:
+    """One apostrophe before what would be run, or would look as if it had one; amounts stay numbers."""
+
+    formulas = ["=cmd()", "+49 1", "-1", "@x", "＝1", "'quoted", "it's", " =1", "a=b"]  # noqa: RUF001  # wide forms are meant
+    asking.open_all("alice")
+    for words in formulas:
+        asking.deposit("alice", 1, description=words, external_reference=words)
+
+    rows = read(b"".join(parts(asking, export(wallet="system:external:USD"))))
+
+    cells = ["'=cmd()", "'+49 1", "'-1", "'@x", "'＝1", "''quoted", "it's", " =1", "a=b"]  # noqa: RUF001
+    assert [(row["description"], row["external_reference"]) for row in rows] == [(cell, cell) for cell in cells]
+    assert [row["description"].removeprefix("'") for row in rows] == formulas
+    assert {row["amount"] for row in rows} == {"-0.01"}
 
 
 def test_an_export_of_nothing_is_a_header(asking: Asking) -> None:

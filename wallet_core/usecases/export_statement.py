@@ -19,6 +19,10 @@ _HEADER = (
     *("description", "external_reference"),
 )
 
+# A cell that begins with one of these may be run as a formula: the end of a line counts, and wide forms do in some
+# languages. The apostrophe is among them, so that one that was added can be told from one that was there.
+_RUN = (*"=+-@\t\r\n＝＋－＠", "'")  # noqa: RUF001  # wide forms are meant
+
 
 def export_statement(app: App, wallet: WalletId, start: datetime, end: datetime) -> Iterator[bytes]:
     """Return the entries of a wallet in ``[start, end)`` as parts of one CSV file in UTF-8, header first.
@@ -43,9 +47,14 @@ def _line(entry: StatementEntry, span: Span) -> tuple[object, ...]:
         decimal_text(Money(span.currency, entry.amount)),
         decimal_text(Money(span.currency, entry.balance_after)),
         span.currency,
-        entry.description,
-        entry.external_reference,
+        _inert(entry.description),
+        _inert(entry.external_reference),
     )
+
+
+def _inert(words: str) -> str:
+    """Return words of a caller so that no spreadsheet runs them. One apostrophe, taken off again, gives them back."""
+    return f"'{words}" if words.startswith(_RUN) else words
 
 
 def _csv(lines: Iterable[Iterable[object]]) -> bytes:

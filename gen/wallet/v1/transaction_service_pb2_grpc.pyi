@@ -147,6 +147,12 @@ class TransactionServiceStub:
     `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
     `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
     has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+
+    A `description` or an `external_reference` that begins with `=`, `+`, `-`,
+    `@` (or a wide form of one), a tab, the end of a line, or `'` has a `'`
+    before it, so that no spreadsheet runs it: a program takes one leading `'`
+    off. `GetStatement` has them as they were written.
+
     It does not say whether it is provisional: `GetStatement` does.
 
     A caller that takes longer than ten minutes is cut off (`CANCELLED`).
@@ -279,6 +285,12 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
     `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
     has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+
+    A `description` or an `external_reference` that begins with `=`, `+`, `-`,
+    `@` (or a wide form of one), a tab, the end of a line, or `'` has a `'`
+    before it, so that no spreadsheet runs it: a program takes one leading `'`
+    off. `GetStatement` has them as they were written.
+
     It does not say whether it is provisional: `GetStatement` does.
 
     A caller that takes longer than ten minutes is cut off (`CANCELLED`).
@@ -456,6 +468,12 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
         `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
         has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+
+        A `description` or an `external_reference` that begins with `=`, `+`, `-`,
+        `@` (or a wide form of one), a tab, the end of a line, or `'` has a `'`
+        before it, so that no spreadsheet runs it: a program takes one leading `'`
+        off. `GetStatement` has them as they were written.
+
         It does not say whether it is provisional: `GetStatement` does.
 
         A caller that takes longer than ten minutes is cut off (`CANCELLED`).
