@@ -106,7 +106,7 @@ def explained() -> Iterator[None]:
 
 
 def _tell(failed: CallError) -> None:
-    _say(f"[red]{failed.reason or failed.code}[/] {escape(failed.localized or failed.message)}")
+    _say(f"[red]{escape(failed.reason or failed.code)}[/] {escape(failed.localized or failed.message)}")
     if failed.localized:
         _say(f"[dim]{escape(failed.message)}[/]")
     if failed.request_id is not None:

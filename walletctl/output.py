@@ -1,14 +1,17 @@
 """How commands show things: tables and colours to a person, JSON to a program."""
 
-import unicodedata
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
+from unicodedata import category
 
+import typer
 from babel.numbers import format_decimal
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 
 from wallet_core.domain.money import exponent_of
@@ -16,8 +19,28 @@ from wallet_core.domain.money import exponent_of
 # Where no terminal says how wide it is, a table has the width that its ids need.
 _PIPE_WIDTH = 160
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Not for a terminal: controls, halves of characters, other ends of lines, and what turns the direction of a text. Two
+# that join letters or keep them apart are part of how Persian is written.
+_OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_WRITTEN = frozenset({"\u200c", "\u200d"})
+
+
+def safe(text: str) -> str:
+    """Return a text with nothing in it that a terminal would obey, but for the ends of its lines."""
+    return "".join(one if one in _WRITTEN or one == "\n" or category(one) not in _OBEYED else " " for one in text)
+
+
+class Terminal(Console):
+    """A console that lets through no order to the terminal but its own, whatever is shown and however it got there."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Return what is drawn, made safe."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(safe(segment.text), segment.style)
+
+
+out = Terminal(highlight=False)
+err = Terminal(stderr=True, highlight=False)
 for console in (out, err):
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
@@ -96,8 +119,8 @@ def short(name: str) -> str:
 
 
 def words(text: str) -> str:
-    """Show words that a caller gave: as they are, but for what a terminal would obey."""
-    return escape("".join(" " if unicodedata.category(one) == "Cc" else one for one in text))
+    """Show words that a caller gave, on one line: as they are, but for what a terminal or rich would obey."""
+    return escape(safe(text.replace("\n", " ")))
 
 
 def labels(row: Row) -> str:
@@ -122,7 +145,7 @@ def table(columns: Sequence[Column], rows: Iterable[Row], *, title: str | None =
 def show(columns: Sequence[Column], rows: Sequence[Row], *, as_json: bool) -> None:
     """Show rows as a table, or as a JSON list."""
     if as_json:
-        out.print_json(data=list(rows))
+        show_json(list(rows))
     elif rows:
         out.print(table(columns, rows))
     else:
@@ -132,6 +155,22 @@ def show(columns: Sequence[Column], rows: Sequence[Row], *, as_json: bool) -> No
 def show_one(columns: Sequence[Column], row: Row, *, as_json: bool) -> None:
     """Show one row as a table of one line, or as a JSON object."""
     if as_json:
-        out.print_json(data=row)
+        show_json(row)
     else:
         out.print(table(columns, [row]))
+
+
+def show_json(data: object, *, indent: int | None = 2) -> None:
+    """Show JSON in ASCII: what is not is escaped, so a program gets it unchanged and a terminal obeys none of it."""
+    out.print_json(data=data, indent=indent, ensure_ascii=True)
+
+
+def write(pieces: Iterable[bytes]) -> None:
+    """Write text in UTF-8 to standard output: as it is to a program or a file, made safe to a terminal."""
+    if not out.is_terminal:
+        for piece in pieces:
+            typer.echo(piece, nl=False)
+        return
+    decoder = getincrementaldecoder("utf-8")(errors="replace")
+    for piece in pieces:
+        typer.echo(safe(decoder.decode(piece).replace("\r", "")), nl=False)

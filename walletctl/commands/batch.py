@@ -14,7 +14,7 @@ from wallet_grpc.client import CallError, OutcomeUnknown, TransferItem, as_dict,
 from walletctl import typed
 from walletctl.context import Context, explained
 from walletctl.options import CurrencyOption, Json, RequestId, ValidateOnly
-from walletctl.output import Column, Row, amount, err, out, short, show, words
+from walletctl.output import Column, Row, amount, err, short, show, show_json, words
 from walletctl.typed import Mistyped, wallet_name
 
 _NEEDED = ("source", "destination", "amount")
@@ -48,7 +48,7 @@ def batch(
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Make many transfers in one call; exit code 1 if one was refused."""
+    """Make many transfers in one call; exit code 1 if one was not done."""
     app: Context = context.obj
     with explained(), app.client() as client:
         base = _uuid(request_id) if request_id is not None else uuid4()
@@ -70,7 +70,7 @@ def batch(
         results = [as_dict(result) for result in done.results]
         if json:
             ids = [{} if atomic else {"request_id": item.request_id} for item in items]
-            out.print_json(data=[id_ | result for id_, result in zip(ids, results, strict=True)])
+            show_json([id_ | result for id_, result in zip(ids, results, strict=True)])
         else:
             told = [
                 _told(number, item, result, failed)

@@ -9,7 +9,7 @@ import typer
 from wallet_grpc.client import as_dict
 from walletctl.context import Context, explained
 from walletctl.options import Json, OfWallet
-from walletctl.output import Row, out, short, time
+from walletctl.output import Row, out, short, show_json, time, words
 from walletctl.typed import wallet_name
 
 
@@ -29,7 +29,7 @@ def events(
         told = client.watch_events(wallet=name, resume_token=after, from_start=from_start)
         for event in islice(told, count):
             if json:
-                out.print_json(data=as_dict(event), indent=None)
+                show_json(as_dict(event), indent=None)
             else:
                 out.print(_line(as_dict(event)), soft_wrap=True)
 
@@ -37,4 +37,5 @@ def events(
 def _line(event: Row) -> str:
     wallets = " ".join(map(short, event["wallets"]))
     kind = event["type"].removeprefix("TYPE_")
-    return f"{event['number']:>7}  {time(event['time'])}  [bold]{kind:<30}[/] {event['resource']}  [dim]{wallets}[/]"
+    about = words(event["resource"])
+    return f"{event['number']:>7}  {time(event['time'])}  [bold]{kind:<30}[/] {about}  [dim]{wallets}[/]"

@@ -20,7 +20,7 @@ from walletctl.options import (
     filter_option,
     time_option,
 )
-from walletctl.output import amount, out, show, show_one, table
+from walletctl.output import amount, out, show, show_json, show_one, table
 from walletctl.tables import HOLDS, TRANSACTIONS
 from walletctl.typed import Mistyped, resource, wallet_name
 
@@ -93,7 +93,7 @@ def capture(
             request_id=request_id,
         )
         if json:
-            out.print_json(data=as_dict(done))
+            show_json(as_dict(done))
             return
         out.print(table(TRANSACTIONS, [as_dict(done.transaction)]))
         out.print(table(HOLDS, [as_dict(done.hold)]))

@@ -12,7 +12,7 @@ from walletctl import typed
 from walletctl.commands.transactions import Transaction
 from walletctl.context import Context, Language, explained
 from walletctl.options import Json, Wallet, time_option
-from walletctl.output import Row, amount, out, short, table, time
+from walletctl.output import Row, amount, out, short, show_json, table, time, words, write
 from walletctl.tables import STATEMENT_ENTRIES, STATEMENT_TOTALS
 from walletctl.typed import Mistyped, resource, wallet_name
 
@@ -46,7 +46,7 @@ def statement(
             return
         found = _joined(as_dict(page) for page in client.get_statement(wallet_name(wallet), start, end))
         if json:
-            out.print_json(data=found)
+            show_json(found)
         else:
             _show(found)
 
@@ -66,9 +66,11 @@ def receipt(
     with explained(), app.client() as client:
         written = client.get_receipt(resource("transactions", transaction), language=language or app.language or "")
         path = output or Path(Path(written.filename).name)
+        if path == _STDOUT and out.is_terminal:
+            raise Mistyped("a PDF is nothing for a terminal: name a file with --output, or send it on to a program")
         _write([written.pdf], path)
         if path != _STDOUT:
-            typer.echo(path)
+            out.print(words(str(path)), soft_wrap=True)
 
 
 def _joined(pages: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -95,8 +97,7 @@ def _show(found: Row) -> None:
 def _write(pieces: Iterable[bytes], path: Path) -> None:
     """Write a file, under its name only once it is whole."""
     if path == _STDOUT:
-        for piece in pieces:
-            typer.echo(piece, nl=False)
+        write(pieces)
         return
     unfinished = path.with_name(f"{path.name}.part")
     try:
