@@ -286,7 +286,7 @@ def test_an_id_that_an_earlier_attempt_may_have_used_stays_unknown_though_nothin
     assert calls.came == ["/wallet.v1.TransactionService/Deposit"]
     assert [type(error) for error in (first, again, other)] == [OutcomeUnknown, OutcomeUnknown, NotConnected]
     assert again.request_id == id_
-    assert "An earlier attempt may have been done" in again.message
+    assert "An earlier attempt may have been done" in str(again)
 
 
 def test_a_call_whose_first_attempt_had_left_is_unknown_though_the_last_one_had_not() -> None:

@@ -101,7 +101,7 @@ class Failures:
         return min((cause for cause, _ in self._heard.values()), key=order.index, default=Cause.NO_ANSWER)
 
     @property
-    def last(self) -> bool:
+    def are_lasting(self) -> bool:
         """Whether waiting is of no use."""
         return bool(self._heard) and all(cause in LASTING for cause, _ in self._heard.values())
 

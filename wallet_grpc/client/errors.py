@@ -109,9 +109,7 @@ def unsent(failed: NotConnected, request_id: str | None, *, attempted: bool) -> 
     failed.request_id = request_id
     if not attempted:
         return failed
-    unknown = _unknown(failed)
-    unknown.message += " An earlier attempt may have been done: ask again with the same id."
-    return unknown
+    return _unknown(failed, failed.message + " An earlier attempt may have been done: ask again with the same id.")
 
 
 def given_up(request_id: str | None) -> OutcomeUnknown:
@@ -145,11 +143,11 @@ def _did_nothing(failed: CallError, *, attempted: bool) -> bool:
     return did_nothing and not attempted
 
 
-def _unknown(failed: CallError) -> OutcomeUnknown:
+def _unknown(failed: CallError, message: str | None = None) -> OutcomeUnknown:
     return OutcomeUnknown(
         code=grpc.StatusCode[failed.code],
         reason=failed.reason,
-        message=failed.message,
+        message=message or failed.message,
         outcome=failed.outcome,
         metadata=failed.metadata,
         violations=failed.violations,

@@ -41,7 +41,7 @@ class Connection:
         began = monotonic()
         failures = Failures(self._target, speaks_tls=self._speaks_tls)
         while not is_ready(self.channel):
-            is_patient = self._was_reached and not failures.last
+            is_patient = self._was_reached and not failures.are_lasting
             limit_s = timeout_s if is_patient else min(timeout_s, self._connect_timeout_s)
             failures.limit_s = limit_s
             left_s = limit_s - (monotonic() - began)
