@@ -9,7 +9,8 @@ _PERCENT = 10_000
 
 
 def _overdraft(row: Row) -> str:
-    return amount(row["overdraft_limit"]) if row["overdraft_limit"]["minor_units"] != "0" else ""
+    limit = row.get("overdraft_limit")
+    return amount(limit) if limit is not None and limit["minor_units"] != "0" else ""
 
 
 def _commission(row: Row) -> str:
@@ -63,7 +64,7 @@ def _as_the_bank_wrote_it(money: Row) -> str:
 WALLETS = (
     Column("wallet", lambda row: short(row["name"])),
     Column("state", lambda row: state(row["state"])),
-    Column("balance", lambda row: amount(row["balance"]), right=True),
+    Column("balance", lambda row: amount(row.get("balance")), right=True, rare=True),
     Column("held", lambda row: amount(row.get("held")), right=True, rare=True),
     Column("available", lambda row: amount(row.get("available")), right=True, rare=True),
     Column("overdraft", _overdraft, right=True, rare=True),

@@ -79,7 +79,12 @@ def test_certificates_are_taken_from_both_sides(app: App, settings: Settings, tm
         shown = ["--target", f"localhost:{port}", "--ca", str(files["ca"])]
         shown += ["--certificate", str(files["shop.internal"]), "--key", str(files["shop.internal-key"])]
         done = run(*shown, "wallet", "create", "alice", "--currency", "USD", "--json")
+        several = ["--target", f"ipv4:127.0.0.1:{port},127.0.0.2:{port}", *shown[2:]]
+        nameless = run(*several, "wallet", "create", "bob", "--currency", "USD")
+        named = run(*several, "--server-name", "localhost", "wallet", "create", "bob", "--currency", "USD")
 
+    assert (nameless.exit_code, named.exit_code) == (2, 0), named.output
+    assert "several hosts" in nameless.output
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["name"] == "wallets/alice"
 
