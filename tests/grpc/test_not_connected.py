@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -11,14 +10,13 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-import grpc
 import pytest
 import trustme
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from typer.testing import CliRunner
 
 from tests.support.callers import refusal, usd
 from tests.support.ports import free_ports
+from tests.support.recording import certificate, recording
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.client import (
@@ -40,49 +38,6 @@ from walletctl.local.waiting import wait_until
 ALICE = "wallets/alice"
 # The longest time a client may take, with room for a busy machine; the time of the calls themselves is far longer.
 SOON_S, PATIENCE_S = 5.0, 20.0
-
-_SERVING, _NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-@dataclass
-class Recording(grpc.GenericRpcHandler):
-    """Takes any call of ours and never answers; knows what came."""
-
-    came: list[str] = field(default_factory=list)
-    closing: threading.Event = field(default_factory=threading.Event)
-
-    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
-        """Take it."""
-        if not details.method.startswith("/wallet."):
-            return None
-        self.came.append(details.method)
-        return grpc.unary_unary_rpc_method_handler(lambda *_: self.closing.wait(PATIENCE_S) or b"")
-
-
-@contextmanager
-def recording(
-    credentials: grpc.ServerCredentials | None = None, *, is_serving: bool = True, port: int = 0
-) -> Iterator[tuple[int, Recording]]:
-    """Run a server that says of itself that it serves, or not."""
-    server, calls, state = grpc.server(ThreadPoolExecutor(8)), Recording(), health.HealthServicer()
-    state.set("", _SERVING if is_serving else _NOT_SERVING)
-    health_pb2_grpc.add_HealthServicer_to_server(state, server)
-    server.add_generic_rpc_handlers([calls])
-    address = f"127.0.0.1:{port}"
-    found = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
-    server.start()
-    try:
-        yield found, calls
-    finally:
-        server.stop(0).wait()
-        calls.closing.set()
-
-
-def certificate(authority: trustme.CA, name: str, *, of_callers: bool = False) -> grpc.ServerCredentials:
-    """Return what a server of that name shows; it may want certificates of its callers."""
-    issued = authority.issue_cert(name)
-    pair = (issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes())
-    return grpc.ssl_server_credentials([pair], authority.cert_pem.bytes() if of_callers else None, of_callers)
 
 
 @contextmanager
