@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import grpc
 
-from wallet_core.domain.access import Access
+from wallet_core.domain.access import Access, Right
 
 
 class Scope(StrEnum):
@@ -16,6 +16,9 @@ class Scope(StrEnum):
 
     WALLET_READ = "wallet.read"
     WALLET_WRITE = "wallet.write"
+    WALLET_CREDIT = "wallet.credit"
+    WALLET_LABEL = "wallet.label"
+    WALLET_FREEZE = "wallet.freeze"
     MONEY_DEPOSIT = "money.deposit"
     MONEY_TRANSFER = "money.transfer"
     MONEY_WITHDRAW = "money.withdraw"
@@ -34,8 +37,9 @@ _CALLS: dict[Scope, dict[str, tuple[str, ...]]] = {
         "CommissionService": ("GetCommissionRule", "ListCommissionRules", "QuoteCommission"),
     },
     Scope.WALLET_WRITE: {
-        "WalletService": ("CreateWallet", "UpdateWallet", "FreezeWallet", "UnfreezeWallet", "CloseWallet"),
+        "WalletService": ("CreateWallet", "UpdateWallet", "CloseWallet"),
     },
+    Scope.WALLET_FREEZE: {"WalletService": ("FreezeWallet", "UnfreezeWallet")},
     Scope.MONEY_DEPOSIT: {
         "TransactionService": ("Deposit",),
         "ScheduleService": ("ScheduleDeposit", "CancelScheduledDeposit"),
@@ -69,6 +73,16 @@ SCOPES: Mapping[str, Scope] = MappingProxyType(
 """The scope that each call takes. A call that is not here is nobody's."""
 
 
+CONFINED = frozenset(Scope) - {
+    Scope.WALLET_CREDIT,
+    Scope.WALLET_LABEL,
+    Scope.WALLET_FREEZE,
+    Scope.COMMISSION_WRITE,
+    Scope.OPERATIONS,
+}
+"""What counts for a caller that is confined to one owner. The rest is about everybody, or is decided about owners."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who is calling: a system by the name that the settings give it, and what it may do."""
@@ -78,6 +92,11 @@ class Principal:
     owner: str | None = None
     """Confines it to the wallets of this owner; None: all."""
 
+    def __post_init__(self) -> None:
+        """Leave out what does not count for a caller that is confined to an owner."""
+        if self.owner is not None:
+            object.__setattr__(self, "scopes", self.scopes & CONFINED)
+
     @property
     def sees_everything(self) -> bool:
         """Whether nothing has to be left out for it."""
@@ -86,11 +105,7 @@ class Principal:
     @property
     def access(self) -> Access:
         """What it may reach by the calls that it may make."""
-        return Access(
-            owner=self.owner,
-            deposits=Scope.MONEY_DEPOSIT in self.scopes,
-            operations=self.owner is None and Scope.OPERATIONS in self.scopes,
-        )
+        return Access(self.owner, frozenset(right for right in Right if right.value in self.scopes))
 
 
 _ALL_TO_SEE = {Scope.WALLET_READ, Scope.OPERATIONS}
@@ -110,10 +125,6 @@ def remember(context: grpc.ServicerContext, principal: Principal) -> None:
 def principal_of(context: grpc.ServicerContext) -> Principal:
     """Return who is calling; a defect where nobody has looked."""
     return _principals[context]
-
-
-CONFINED = frozenset(Scope) - {Scope.COMMISSION_WRITE, Scope.OPERATIONS}
-"""What a caller may be allowed that is confined to one owner: the rest is about everybody."""
 
 
 def is_known(context: grpc.ServicerContext) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 
 import jwt
 
-from wallet_grpc.access import CONFINED, Principal, Scope
+from wallet_grpc.access import Principal, Scope
 from wallet_grpc.errors import CredentialsInvalid
 from wallet_grpc.keys import KeySet
 
@@ -82,7 +82,7 @@ class Tokens:
         owner = claims["owner"]
         if not _is_name(owner):
             raise CredentialsInvalid("the token's owner is not a name")
-        return Principal(caller, scopes & CONFINED, owner)
+        return Principal(caller, scopes, owner)
 
     def _claims(self, token: str) -> tuple[Mapping[str, Any], object, Mapping[str, Any]]:
         """Return a token's header, the key that it was checked by, and what it claims."""

@@ -9,7 +9,7 @@ from wallet.v1 import transaction_service_pb2 as pb
 
 from tests.support.asking import Asking
 from tests.support.fuzz_trial import WRITES
-from tests.support.requests import an_item, changed, each, new_id
+from tests.support.requests import an_item, an_update, changed, each, new_id
 from tests.support.wire import Answer
 from tests.support.world import World, bases
 from wallet_core.settings import Settings
@@ -35,10 +35,12 @@ def no_reads(app: App, settings: Settings) -> Iterator[None]:
         yield
 
 
-def requests(names: Mapping[str, str]) -> list[tuple[str, Message]]:
+def requests(names: Mapping[str, str], scopes: frozenset[Scope]) -> list[tuple[str, Message]]:
     """Return one request of every call that changes something, in an order in which all of them can be done."""
     by_path = bases(names)
     assert set(by_path) == set(WRITES)
+    if Scope.WALLET_CREDIT not in scopes:
+        by_path["WalletService/UpdateWallet"] = an_update("alice", display_name="x")
     ordered = sorted(by_path, key=lambda path: path in LAST)
     return [(path, changed(by_path[path], request_id=new_id())) for path in ordered]
 
@@ -56,7 +58,7 @@ def test_what_was_committed_is_answered_so_though_nothing_can_be_read(
 
     caller = world.callers[who]
     unknown = 0
-    for path, request in requests(world.names):
+    for path, request in requests(world.names, scopes):
         if SCOPES[f"/wallet.v1.{path}"] not in scopes:
             continue
         with no_reads(app, settings):

@@ -116,12 +116,6 @@ REQUESTS: dict[str, Make] = {
         update_mask=FieldMask(paths=["display_name"]),
         request_id=new_id(),
     ),
-    "WalletService/FreezeWallet": lambda _, owner: wallet_pb.FreezeWalletRequest(
-        name=f"wallets/{owner}s", request_id=new_id()
-    ),
-    "WalletService/UnfreezeWallet": lambda _, owner: wallet_pb.UnfreezeWalletRequest(
-        name=f"wallets/{owner}s", request_id=new_id()
-    ),
     "WalletService/CloseWallet": lambda _, owner: wallet_pb.CloseWalletRequest(
         name=f"wallets/{owner}s", request_id=new_id()
     ),
@@ -199,8 +193,10 @@ REQUESTS: dict[str, Make] = {
 GAINS = {"TransactionService/Deposit", "ScheduleService/ScheduleDeposit"}
 # Narrowed to what is the caller's.
 NARROWED = {"WalletService/ListWallets", "EventService/WatchEvents"}
-# About everybody: nobody who is confined.
+# About everybody, or decided about an owner and not by one: nobody who is confined.
 EVERYBODYS: dict[str, Message] = {
+    "WalletService/FreezeWallet": wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=new_id()),
+    "WalletService/UnfreezeWallet": wallet_pb.UnfreezeWalletRequest(name="wallets/annas", request_id=new_id()),
     "CommissionService/CreateCommissionRule": rule_pb.CreateCommissionRuleRequest(
         rule=rule_pb.CommissionRule(currency_code="USD", payer=commission_pb2.COMMISSION_PAYER_SOURCE),
         request_id=new_id(),
@@ -243,7 +239,7 @@ def test_an_owners_caller_is_let_at_its_own_wallets_only(bank: Bank, owner: psyc
     )
     assert absent == others
     assert unchanged
-    assert own.reason in {"", "STATE_TRANSITION_FORBIDDEN"}  # unfreezing one that is active, closing one with money
+    assert own.reason in {"", "STATE_TRANSITION_FORBIDDEN"}  # closing one with money
 
 
 @pytest.mark.parametrize("method", EVERYBODYS)
@@ -338,7 +334,7 @@ def test_a_caller_that_reads_no_wallet_is_told_no_balance(bank: Bank) -> None:
     refused = bank.ask(transfer(5000), "money.transfer")
     told = bank.ask(transfer(5000), "money.transfer wallet.read")
     frozen = wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=new_id())
-    wallet = bank.get(frozen, wallet_pb.FreezeWalletResponse, scope="wallet.write").wallet
+    wallet = bank.get(frozen, wallet_pb.FreezeWalletResponse, scope="wallet.freeze").wallet
 
     assert not moved.HasField("source_available")
     assert not any(entry.HasField("balance_after") for entry in moved.transaction.entries)
@@ -365,7 +361,7 @@ def test_a_limit_tells_nothing_of_a_wallet_that_may_not_be_read(bank: Bank) -> N
         source="wallets/annas", destination="wallets/berts", amount=money(1077), request_id=new_id()
     )
     assert bank.ask(spend).code == "OK"
-    blind, seeing = bank.ask(limit(5), "wallet.write"), bank.ask(limit(5))
+    blind, seeing = bank.ask(limit(5), "wallet.write wallet.credit"), bank.ask(limit(5))
     brim = pb.DepositRequest(wallet="wallets/berts", amount=money(2**63 - 1), request_id=new_id(), validate_only=True)
     full = bank.ask(brim, "money.deposit", owner="anna")
 
@@ -380,7 +376,7 @@ def test_an_id_that_somebody_else_has_used_does_not_tell_for_what(bank: Bank) ->
 
     used = new_id()
     assert bank.ask(wallet_pb.FreezeWalletRequest(name="wallets/berts", request_id=used)).code == "OK"
-    own = wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=used)
+    own = wallet_pb.CloseWalletRequest(name="wallets/annas", request_id=used)
     confined, seeing = bank.as_anna(own), bank.ask(own)
 
     assert confined.reason == seeing.reason == "REQUEST_ID_REUSED"

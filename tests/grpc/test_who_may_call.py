@@ -28,6 +28,7 @@ from tests.support.issuer import (
 )
 from tests.support.requests import money
 from tests.support.wire import Answer, all_methods, path_of
+from wallet_core.domain.access import Right
 from wallet_core.domain.errors import cause_of
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
@@ -58,7 +59,10 @@ def test_every_call_takes_a_scope_and_no_scope_is_for_a_call_that_is_not_there()
     """A call that somebody forgets is nobody's, and the build fails."""
 
     assert set(SCOPES) == {f"/wallet.v1.{method}" for method in METHODS}
-    assert set(SCOPES.values()) == set(Scope)
+    # Beside the call's own scope, by what is asked.
+    besides = {Scope.WALLET_CREDIT, Scope.WALLET_LABEL}
+    assert set(SCOPES.values()) == set(Scope) - besides
+    assert {right.value for right in Right} <= set(Scope)
 
 
 @pytest.mark.parametrize("method", METHODS)

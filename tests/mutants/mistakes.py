@@ -244,11 +244,22 @@ MISTAKES = (
         (
             Change(
                 "wallet_core/domain/access.py:Access.require_source",
-                "self.operations and role_of(wallet) is Role.COMMISSION",
+                "self.may(Right.OPERATIONS) and role_of(wallet) is Role.COMMISSION",
                 "role_of(wallet) is Role.COMMISSION",
             ),
         ),
         "tests/grpc/test_operations_money.py",
+    ),
+    Mistake(
+        "whoever changes wallets gives credit",
+        (
+            Change(
+                "wallet_core/domain/change_wallet.py:UpdateWallet.require_rights",
+                "self.access.require_right(Right.CREDIT)",
+                "pass",
+            ),
+        ),
+        "tests/grpc/test_rights.py",
     ),
     Mistake(
         "a confined caller moves money of others",

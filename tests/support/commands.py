@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+from wallet_core.domain.access import Right
 from wallet_core.domain.batch_transfer import BatchTransfer
 from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
 from wallet_core.domain.capture_hold import CaptureHold
@@ -41,7 +42,10 @@ def request(id_: UUID | None = None, caller: str = "tests") -> Request:
 def by_no_operator(command: Asked) -> Asked:
     """Return a command as asked by somebody who may not do what only those may who run the service."""
     asked = command.request or request()
-    return replace(command, request=Request(asked.caller, asked.id, replace(asked.access, operations=False)))
+    return replace(
+        command,
+        request=Request(asked.caller, asked.id, replace(asked.access, rights=asked.access.rights - {Right.OPERATIONS})),
+    )
 
 
 def a_new_wallet(name: str, currency: str = "USD", **fields: Fields) -> CreateWallet:

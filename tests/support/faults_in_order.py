@@ -62,6 +62,7 @@ def of(reason: str, way: str, wallet: str) -> Fault:
 
 
 INVALID, MISSING, CURRENCY, INACTIVE = "INVALID_FIELDS", "RESOURCE_NOT_FOUND", "CURRENCY_MISMATCH", "WALLET_NOT_ACTIVE"
+RIGHT = "PERMISSION_MISSING"
 STATE, LIMIT, FUNDS, ETAG = "STATE_TRANSITION_FORBIDDEN", "LIMIT_EXCEEDED", "INSUFFICIENT_FUNDS", "ETAG_MISMATCH"
 SAID = Fault(INVALID, {"description": "\0"})
 NO_ID = Fault(INVALID, {"request_id": "x"})
@@ -134,12 +135,14 @@ FAULTS: dict[str, list[Fault]] = {
         Fault(INVALID, {"wallet.display_name": "\0"}),
         Fault(INVALID, {"wallet.currency_code": "ABC"}),
         USED,
+        Fault(RIGHT, {"by": "clerk", "wallet.overdraft_limit": money(5)}, {"permission": "wallet.credit"}),
         Fault("RESOURCE_EXISTS", {"wallet_id": "alice"}),
     ],
     "WalletService/UpdateWallet": [
         Fault(INVALID, {"wallet.display_name": "\0"}),
         *system("wallet.name"),
         USED,
+        Fault(RIGHT, {"by": "clerk"}, {"permission": "wallet.credit"}),
         of(MISSING, "wallet.name", "nobody"),
         Fault(ETAG, {"wallet.etag": '"77"'}),
         of(INACTIVE, "wallet.name", "gone"),
@@ -182,9 +185,7 @@ FAULTS: dict[str, list[Fault]] = {
     ),
     "ScheduleService/CancelWithdrawal": _order(
         "withdrawals",
-        Fault(
-            "PERMISSION_MISSING", {"by": "clerk", "name": "withdrawal of what was earned"}, {"permission": "operations"}
-        ),
+        Fault(RIGHT, {"by": "clerk", "name": "withdrawal of what was earned"}, {"permission": "operations"}),
     ),
     "ScheduleService/ScheduleDeposit": _paid(
         times="execute_time",

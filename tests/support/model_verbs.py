@@ -33,6 +33,7 @@ from tests.support.model_books import (
     refuse_systems,
     simple_legs,
 )
+from wallet_core.domain.access import Right
 from wallet_core.domain.batch_transfer import BatchTransfer
 from wallet_core.domain.cancel_order import CancelOrder, CancelScheduledDeposit, CancelWithdrawal
 from wallet_core.domain.capture_hold import CaptureHold
@@ -181,7 +182,7 @@ def _permit_source(name: str, command: Command) -> None:
 
 
 def _by_operations(command: Command) -> bool:
-    return command.request is not None and command.request.access.operations
+    return command.request is not None and command.request.access.may(Right.OPERATIONS)
 
 
 def _permit_transfer(terms: TransferTerms, command: Command) -> None:

@@ -31,7 +31,7 @@ from tests.support.commands import (
     request,
 )
 from tests.support.stage import LATE, LATER, PAST, Stage, usd, yen
-from wallet_core.domain.access import Access
+from wallet_core.domain.access import Access, Right
 from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
 from wallet_core.domain.command import Command
 from wallet_core.domain.commission import Label, Payer
@@ -282,7 +282,9 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("of no transaction", lambda _: a_reversal(NO_SUCH), ResourceNotFound),
         Situation(
             "of a deposit by one who may make none",
-            lambda s: a_reversal(s["deposited"], request=replace(request(), access=Access(deposits=False))),
+            lambda s: a_reversal(
+                s["deposited"], request=replace(request(), access=Access(rights=frozenset(Right) - {Right.DEPOSIT}))
+            ),
             PermissionMissing,
         ),
         Situation("in euros", lambda s: a_reversal(s["moved"], Money("EUR", 1)), CurrencyMismatch),

@@ -198,7 +198,7 @@ def a_world(app: App, settings: Settings, issuer: Issuer, bank: BankServer) -> I
             "operator": bearer(issuer.token(everything_)),
             "anna": bearer(issuer.token(" ".join(CONFINED), owner="anna")),
             "bert": bearer(issuer.token(everything_, owner="bert")),
-            "clerk": bearer(issuer.token(" ".join(set(Scope) - {Scope.OPERATIONS}))),
+            "clerk": bearer(issuer.token(" ".join(set(Scope) - {Scope.OPERATIONS, Scope.WALLET_CREDIT}))),
             "reader": bearer(issuer.token(others)),
             "stranger": (),
         }

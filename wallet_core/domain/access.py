@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from wallet_core.domain.errors import PermissionMissing, SystemWalletForbidden
 from wallet_core.domain.wallet import Role, Wallet, WalletId, is_system, role_of, wallet_name
@@ -9,8 +10,18 @@ from wallet_core.domain.wallet import Role, Wallet, WalletId, is_system, role_of
 OWNER = "owner"
 """What is missing where a caller is confined to the wallets of one owner, and this is none of them, or none at all."""
 
-OPERATIONS = "operations"
-"""What is missing where only those who run the service may do it."""
+
+class Right(StrEnum):
+    """What some calls take beyond their own scope, seen only from the request or from the locked rows."""
+
+    DEPOSIT = "money.deposit"
+    """To take a deposit back."""
+    CREDIT = "wallet.credit"
+    """To say how far below zero a wallet may go."""
+    LABEL = "wallet.label"
+    """To say which labels a wallet has: commission rules go by them."""
+    OPERATIONS = "operations"
+    """To take out what the service has earned, and to take money back from a frozen wallet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +30,16 @@ class Access:
 
     owner: str | None = None
     """Confines the caller to this owner's wallets; None: all."""
-    deposits: bool = True
-    """Whether it may take a deposit back."""
-    operations: bool = False
-    """Whether it may take out what the service has earned, and take money back from a frozen wallet."""
+    rights: frozenset[Right] = frozenset(Right)
+
+    def may(self, right: Right) -> bool:
+        """Whether the caller has this right."""
+        return right in self.rights
+
+    def require_right(self, right: Right) -> None:
+        """Raise ``PermissionMissing`` unless the caller has this right."""
+        if right not in self.rights:
+            raise PermissionMissing(right.value)
 
     def require(self, wallets: Iterable[Wallet | None]) -> None:
         """Raise ``PermissionMissing`` unless all of them may be changed; one that is not there is nobody's."""
@@ -36,11 +53,11 @@ class Access:
 
     def require_source(self, wallet: WalletId) -> None:
         """Refuse to take money out of one of the service's own wallets, but for what it has earned, by operations."""
-        if not (self.operations and role_of(wallet) is Role.COMMISSION):
+        if not (self.may(Right.OPERATIONS) and role_of(wallet) is Role.COMMISSION):
             refuse_system_wallets(wallet)
 
 
-EVERYTHING = Access(operations=True)
+EVERYTHING = Access()
 
 
 def refuse_system_wallets(*wallets: WalletId) -> None:

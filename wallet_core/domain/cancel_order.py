@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.access import OPERATIONS
+from wallet_core.domain.access import Right
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
-from wallet_core.domain.errors import Because, PermissionMissing, StateTransitionForbidden
+from wallet_core.domain.errors import Because, StateTransitionForbidden
 from wallet_core.domain.order import OrderKind, OrderState, fact_of
 from wallet_core.domain.wallet import Wallet, is_system
 
@@ -35,8 +35,8 @@ class CancelOrder(Command):
         Who schedules the payout of what the service has earned may cancel it, and nobody else.
         """
         found = books.order(self.kind, self.order)
-        if is_system(found.wallet) and not self.access.operations:
-            raise PermissionMissing(OPERATIONS)
+        if is_system(found.wallet):
+            self.access.require_right(Right.OPERATIONS)
         if found.state is not OrderState.SCHEDULED:
             raise StateTransitionForbidden(found.name, found.state, Because.NOT_SCHEDULED)
         if books.bank_executed(found):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from wallet_core.domain.access import refuse_system_wallets
+from wallet_core.domain.access import Right, refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import ChangedWallet, Command, Decision, Needs
 from wallet_core.domain.errors import (
@@ -44,8 +44,12 @@ class ChangeWallet(Command):
         """Touch the wallet."""
         return (books.wallets.get(self.wallet),)
 
+    def require_rights(self) -> None:
+        """Raise ``PermissionMissing`` where the change takes more than its call; most do not."""
+
     def decide(self, books: Books) -> Decision:
         """Change it, if it is still as the caller saw it."""
+        self.require_rights()
         wallet, view = books.wallet(self.wallet), books.view(self.wallet)
         if self.etag and self.etag != view.etag:
             raise EtagMismatch(wallet.name)
@@ -82,6 +86,13 @@ class UpdateWallet(ChangeWallet):
         refuse_system_wallets(self.wallet)
         if self.overdraft_limit is not None and self.overdraft_limit.minor < 0:
             raise InvalidField("wallet.overdraft_limit", "must not be below zero")
+
+    def require_rights(self) -> None:
+        """Refuse credit and labels to those who may not give them, whatever they are now and are to be."""
+        if self.overdraft_limit is not None or self.clear_overdraft_limit:
+            self.access.require_right(Right.CREDIT)
+        if self.labels is not None:
+            self.access.require_right(Right.LABEL)
 
     def change(self, books: Books, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
         """Refuse a closed wallet, and a limit below what the wallet is using of it."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from wallet_core.domain.access import Right
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs, OpenedWallet
 from wallet_core.domain.errors import InvalidField, ResourceExists
@@ -55,7 +56,11 @@ class CreateWallet(Command):
         return ()
 
     def decide(self, books: Books) -> Decision:
-        """Refuse a name that is taken."""
+        """Refuse credit and labels to those who may not give them, and a name that is taken."""
+        if self.overdraft_limit:
+            self.access.require_right(Right.CREDIT)
+        if self.labels:
+            self.access.require_right(Right.LABEL)
         if self.id in books.wallets:
             raise ResourceExists(wallet_name(self.id))
         wallet = Wallet(

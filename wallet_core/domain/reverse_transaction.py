@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
+from wallet_core.domain.access import Right
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.commission import Commission, share_of
-from wallet_core.domain.errors import Because, LimitExceeded, PermissionMissing, StateTransitionForbidden
+from wallet_core.domain.errors import Because, LimitExceeded, StateTransitionForbidden
 from wallet_core.domain.money import Money, require_positive
 from wallet_core.domain.transaction import REVERSIBLE, Movement, Transaction, TransactionType, transaction_name
 from wallet_core.domain.wallet import Wallet
@@ -47,10 +48,10 @@ class ReverseTransaction(Command):
         Operations may take it from a frozen wallet as well: thawed for it, it would be free for its owner to empty.
         """
         original = books.transaction(self.transaction)
-        if original.type is TransactionType.DEPOSIT and not self.access.deposits:
-            raise PermissionMissing("money.deposit")
+        if original.type is TransactionType.DEPOSIT:
+            self.access.require_right(Right.DEPOSIT)
         currency = self.amount.currency if self.amount is not None else original.amount.currency
-        payer = books.payer(original.destination, currency, or_frozen=self.access.operations)
+        payer = books.payer(original.destination, currency, or_frozen=self.access.may(Right.OPERATIONS))
         payee = books.payee(original.source, currency)
         amount = self._amount(original)
         movement = Movement(

@@ -42,7 +42,7 @@ def change_rule(
 
 def quote_commission(app: App, terms: TransferTerms) -> Quote:
     """Say what a transfer would be charged by the rules of this instant, and move nothing."""
-    terms.permit_to(Access())
+    terms.permit_to(Access(rights=frozenset()))
     now, found, rules = app.reads.commission_terms(terms.source, terms.destination, terms.amount.currency)
     for id_ in (terms.source, terms.destination):
         if id_ not in found:

@@ -127,13 +127,15 @@ class Wallet(message.Message):
     @builtins.property
     def overdraft_limit(self) -> money_pb2.Money:
         """How far below zero the balance may go; in the wallet's currency, and not
-        negative. Zero unless said otherwise.
+        negative. Zero unless said otherwise. To set it takes the scope
+        `wallet.credit`.
         """
 
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
-        """The caller's own labels, at most 32: keys of 1 to 63 of `a-z`, `0-9`, `_`
-        and `-` that begin with a letter, values of up to 63 characters.
+        """What commission rules may go by and lists may be filtered by, at most 32:
+        keys of 1 to 63 of `a-z`, `0-9`, `_` and `-` that begin with a letter,
+        values of up to 63 characters. To set any takes the scope `wallet.label`.
         """
 
     @builtins.property

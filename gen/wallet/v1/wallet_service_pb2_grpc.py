@@ -106,7 +106,11 @@ class WalletServiceServicer:
         A repeat with the same `request_id` returns the same wallet, as it is now,
         marked `replayed`.
 
-        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_EXISTS`.
+        A wallet with an overdraft limit takes the scope `wallet.credit` as well,
+        one with labels `wallet.label`.
+
+        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `PERMISSION_MISSING`
+        (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,11 +152,15 @@ class WalletServiceServicer:
         """Changes what a wallet is like: its display name, labels and overdraft
         limit. The limit cannot be lowered below what is in use of it.
 
+        To name the overdraft limit in the mask takes the scope `wallet.credit` as
+        well, to name the labels `wallet.label`: commission rules go by them.
+
         A repeat with the same `request_id` changes nothing: it returns the wallet,
         as it is now, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+        `REQUEST_ID_REUSED`; `PERMISSION_MISSING` (`wallet.credit`, then
+        `wallet.label`); `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
         `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
         `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
         than can be counted).

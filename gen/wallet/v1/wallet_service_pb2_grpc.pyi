@@ -50,7 +50,11 @@ class WalletServiceStub:
     A repeat with the same `request_id` returns the same wallet, as it is now,
     marked `replayed`.
 
-    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_EXISTS`.
+    A wallet with an overdraft limit takes the scope `wallet.credit` as well,
+    one with labels `wallet.label`.
+
+    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `PERMISSION_MISSING`
+    (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
     """
     GetWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.GetWalletRequest, _wallet_service_pb2.GetWalletResponse]
     """Returns one wallet, with balance, held and available of one instant, or
@@ -76,11 +80,15 @@ class WalletServiceStub:
     """Changes what a wallet is like: its display name, labels and overdraft
     limit. The limit cannot be lowered below what is in use of it.
 
+    To name the overdraft limit in the mask takes the scope `wallet.credit` as
+    well, to name the labels `wallet.label`: commission rules go by them.
+
     A repeat with the same `request_id` changes nothing: it returns the wallet,
     as it is now, marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+    `REQUEST_ID_REUSED`; `PERMISSION_MISSING` (`wallet.credit`, then
+    `wallet.label`); `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
     `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
     `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
     than can be counted).
@@ -143,7 +151,11 @@ class WalletServiceAsyncStub(WalletServiceStub):
     A repeat with the same `request_id` returns the same wallet, as it is now,
     marked `replayed`.
 
-    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_EXISTS`.
+    A wallet with an overdraft limit takes the scope `wallet.credit` as well,
+    one with labels `wallet.label`.
+
+    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `PERMISSION_MISSING`
+    (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
     """
     GetWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetWalletRequest, _wallet_service_pb2.GetWalletResponse]  # type: ignore[assignment]
     """Returns one wallet, with balance, held and available of one instant, or
@@ -169,11 +181,15 @@ class WalletServiceAsyncStub(WalletServiceStub):
     """Changes what a wallet is like: its display name, labels and overdraft
     limit. The limit cannot be lowered below what is in use of it.
 
+    To name the overdraft limit in the mask takes the scope `wallet.credit` as
+    well, to name the labels `wallet.label`: commission rules go by them.
+
     A repeat with the same `request_id` changes nothing: it returns the wallet,
     as it is now, marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+    `REQUEST_ID_REUSED`; `PERMISSION_MISSING` (`wallet.credit`, then
+    `wallet.label`); `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
     `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
     `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
     than can be counted).
@@ -239,7 +255,11 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         A repeat with the same `request_id` returns the same wallet, as it is now,
         marked `replayed`.
 
-        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_EXISTS`.
+        A wallet with an overdraft limit takes the scope `wallet.credit` as well,
+        one with labels `wallet.label`.
+
+        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `PERMISSION_MISSING`
+        (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
         """
 
     @_abc_1.abstractmethod
@@ -289,11 +309,15 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes what a wallet is like: its display name, labels and overdraft
         limit. The limit cannot be lowered below what is in use of it.
 
+        To name the overdraft limit in the mask takes the scope `wallet.credit` as
+        well, to name the labels `wallet.label`: commission rules go by them.
+
         A repeat with the same `request_id` changes nothing: it returns the wallet,
         as it is now, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
+        `REQUEST_ID_REUSED`; `PERMISSION_MISSING` (`wallet.credit`, then
+        `wallet.label`); `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
         `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
         `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
         than can be counted).

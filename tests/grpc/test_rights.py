@@ -1,0 +1,122 @@
+"""Credit, labels and freezing are rights of their own, and no owner's."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from google.protobuf.message import Message
+from wallet.v1 import wallet_service_pb2 as pb
+
+from tests.support.asking import Asking
+from tests.support.callers import everything
+from tests.support.issuer import Issuer, bearer
+from tests.support.requests import a_freeze, a_transfer, an_unfreeze, an_update, changed, money, new_id
+from tests.support.wire import Answer
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.access import Scope
+from wallet_grpc.process import authentication, server_limits
+from wallet_grpc.server import serving
+
+ALL = " ".join(Scope)
+
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture
+def ask(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Ask]:
+    """Return what asks with a token of some scopes; there is a wallet of anna's, and one of hers is frozen."""
+    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+
+        def ask_with(request: Message, scope: str = ALL, **claims: Any) -> Answer:  # noqa: ANN401  # any claim
+            with Asking(f"127.0.0.1:{port}", metadata=bearer(issuer.token(scope, **claims))) as asking:
+                return asking.answer(request)
+
+        for wallet in ("annas", "cold"):
+            assert ask_with(a_wallet(wallet)).code == "OK"
+        assert ask_with(a_freeze("cold")).code == "OK"
+        yield ask_with
+
+
+def a_wallet(name: str, **fields: Any) -> pb.CreateWalletRequest:  # noqa: ANN401  # any field's
+    """Return a request for a wallet of anna's."""
+    wallet = pb.Wallet(currency_code="USD", owner="anna", **fields)
+    return pb.CreateWalletRequest(wallet_id=name, wallet=wallet, request_id=new_id())
+
+
+TAKING: dict[str, tuple[Message, str, str]] = {
+    "credit from the start": (a_wallet("new", overdraft_limit=money(5)), "wallet.write", "wallet.credit"),
+    "credit later": (an_update("annas", overdraft_limit=money(5)), "wallet.write", "wallet.credit"),
+    "no credit any more": (an_update("annas", "overdraft_limit"), "wallet.write", "wallet.credit"),
+    "credit beside a name": (
+        an_update("annas", display_name="x", overdraft_limit=money(5)),
+        "wallet.write",
+        "wallet.credit",
+    ),
+    "labels from the start": (a_wallet("new", labels={"plan": "staff"}), "wallet.write", "wallet.label"),
+    "labels later": (an_update("annas", labels={"plan": "staff"}), "wallet.write", "wallet.label"),
+    "no labels any more": (an_update("annas", "labels"), "wallet.write", "wallet.label"),
+    "freezing": (a_freeze("annas"), "", "wallet.freeze"),
+    "unfreezing": (an_unfreeze("cold"), "", "wallet.freeze"),
+}
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_a_right_is_refused_by_its_name_and_then_nothing_is_done_nor_recorded(
+    ask: Ask, owner: psycopg.Connection, name: str
+) -> None:
+    """All other scopes do not make up for it, nor does any at all for one who is confined to an owner."""
+
+    request, call, right = TAKING[name]
+    others = " ".join(set(Scope) - {right})
+    before = everything(owner)
+    refused = [ask(request, others), ask(changed(request, validate_only=True), others), ask(request, owner="anna")]
+    unchanged = everything(owner) == before
+    done = ask(request, f"{call} {right}")
+
+    for answer in refused:
+        assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
+        assert (answer.metadata, answer.outcome) == ({"permission": right}, "NOT_DONE_RETRY")
+    assert unchanged
+    assert done.code == "OK"
+
+
+@pytest.mark.parametrize("name", [name for name, (_, call, _) in TAKING.items() if call])
+def test_what_was_done_is_replayed_to_one_who_has_lost_the_right(ask: Ask, name: str) -> None:
+    """Its repeat asks for nothing new; the same under a new id does."""
+
+    request, call, right = TAKING[name]
+    first, again = ask(request, f"{call} {right}"), ask(request, call)
+    anew = ask(changed(request, request_id=new_id()), call)
+
+    assert (first.code, again.code, anew.code) == ("OK", "OK", "PERMISSION_DENIED")
+    # In both responses the same field.
+    assert pb.UpdateWalletResponse.FromString(again.body).replayed
+
+
+def test_a_wallet_is_changed_without_more_rights_where_none_are_asked_for(ask: Ask) -> None:
+    """An empty limit or no labels at the start are nothing, and a name is only a name."""
+
+    plain = a_wallet("plain", overdraft_limit=money(0), display_name="Anna's")
+    renamed = an_update("annas", display_name="x")
+
+    assert [ask(request, "wallet.write", owner="anna").code for request in (plain, renamed)] == ["OK", "OK"]
+
+
+def test_a_confined_caller_learns_of_another_owners_wallet_nothing_by_lacking_a_right(ask: Ask) -> None:
+    """Whose it is comes first: one of another's and one that is not there are the same."""
+
+    assert ask(changed(a_wallet("berts"), wallet=pb.Wallet(currency_code="USD", owner="bert"))).code == "OK"
+    answers = [ask(an_update(name, overdraft_limit=money(5)), owner="anna") for name in ("berts", "nobodys")]
+
+    assert answers[0] == answers[1]
+    assert answers[0].metadata == {"permission": "owner"}
+
+
+def test_a_confined_caller_spends_no_money_that_nobody_paid_in(ask: Ask) -> None:
+    """It opens a wallet with credit for itself, and moves what it does not have."""
+
+    assert ask(a_wallet("lent", overdraft_limit=money(10**6)), owner="anna").metadata == {"permission": "wallet.credit"}
+    assert ask(a_wallet("lent"), owner="anna").code == "OK"
+    assert ask(a_transfer("lent", "annas", 1), owner="anna").reason == "INSUFFICIENT_FUNDS"
