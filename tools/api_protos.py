@@ -16,14 +16,14 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
     FileDescriptorSet,
     MethodDescriptorProto,
-    MethodOptions,
 )
 
-from wallet_grpc.access import SCOPES
-from wallet_grpc.descriptors import SERVICES
+from wallet_grpc.descriptors import CALLS, SERVICES, Reach, scope_word
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "wallet.v1."
+# What calls declare with: no part of what is sent.
+ACCESS = "wallet/v1/access.proto"
 
 Comments = Mapping[tuple[int, ...], str]
 
@@ -54,8 +54,6 @@ class Call:
     comment: str
     request: str
     response: str
-    reads: bool
-    streams: bool
 
     @property
     def path(self) -> str:
@@ -63,14 +61,37 @@ class Call:
         return f"{PACKAGE}{self.service}/{self.name}"
 
     @property
-    def scope(self) -> str:
-        """What a caller must be allowed."""
-        return SCOPES[f"/{self.path}"]
+    def scope(self) -> str | None:
+        """What a caller must be allowed; None where every known caller may make it."""
+        return CALLS[f"/{self.path}"].scope
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is answered in a stream."""
+        return CALLS[f"/{self.path}"].streams
 
     @property
     def kind(self) -> str:
         """Whether it reads or changes, and whether it streams."""
-        return ("reads" if self.reads else "changes") + (", streams" if self.streams else "")
+        return ("reads" if CALLS[f"/{self.path}"].reads else "changes") + (", streams" if self.streams else "")
+
+    @property
+    def confined(self) -> str:
+        """What of it is for a caller that is confined to an owner."""
+        call = CALLS[f"/{self.path}"]
+        match call.reach:
+            case Reach.UNCONFINED:
+                return "refused"
+            case Reach.WALLETS:
+                return f"where all that `{call.field}` names are its owner's"
+            case Reach.NARROWED if call.field:
+                return f"where `{call.field}` names its owner's; without it, of all its owner's"
+            case Reach.NARROWED:
+                return "of all its owner's"
+            case Reach.HANGING:
+                return f"where one of the wallets that `{call.field}` hangs on is its owner's"
+            case Reach.LOCKED:
+                return "where what it takes from and changes is its owner's"
 
 
 @dataclass(slots=True)
@@ -80,6 +101,8 @@ class Protos:
     services: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     types: dict[str, Type] = field(default_factory=dict)
+    scopes: dict[str, str] = field(default_factory=dict)
+    """The comments of scopes, by their words."""
 
     def add(self, file: FileDescriptorProto) -> None:
         """Add what one file declares."""
@@ -87,6 +110,11 @@ class Protos:
             tuple(at.path): "\n".join(line.removeprefix(" ").rstrip() for line in at.leading_comments.splitlines())
             for at in file.source_code_info.location
         }
+        if file.name == ACCESS:
+            (at,) = (i for i, enum in enumerate(file.enum_type) if enum.name == "Scope")
+            for i, value in enumerate(file.enum_type[at].value):
+                self.scopes |= {scope_word(value.name): comments[5, at, 2, i]} if value.number else {}
+            return
         for i, service in enumerate(file.service):
             self.services[service.name] = comments[6, i]
             for j, method in enumerate(service.method):
@@ -131,9 +159,8 @@ def name_of(full_name: str) -> str:
 
 
 def _call(service: str, method: MethodDescriptorProto, comment: str) -> Call:
-    reads = method.options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS
     request, response = name_of(method.input_type), name_of(method.output_type)
-    return Call(service, method.name, comment, request, response, reads, method.server_streaming)
+    return Call(service, method.name, comment, request, response)
 
 
 def read_protos() -> Protos:

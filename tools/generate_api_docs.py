@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
 from tools.api_protos import ROOT, Call, Protos, Type, name_of, read_protos
 from tools.api_rules import FORMATS, UUID, code, rules_of
+from wallet_grpc.descriptors import SCOPE_WORDS
 
 PAGE = ROOT / "docs" / "api.md"
 # Told on the page of errors, reason by reason.
@@ -40,12 +41,20 @@ with what they answer. Beside the protos stands the
 
 ## How to read it
 
-At each call stand its full name, the scope that it takes, and whether it changes something or only reads. A field that
-is not marked **required** may be left out. Who calls, and with which scope, is looked at first, then the rules of the
-fields: what breaks one is `INVALID_FIELDS`.
+At each call stand its full name, the [scope](#scopes) that it takes, whether it changes something or only reads, and
+what of it is for a caller that is confined to an owner. A field that is not marked **required** may be left out. Who
+calls, and with which scope, is looked at first, then the rules of the fields: what breaks one is `INVALID_FIELDS`.
 
 In JSON, as grpcurl takes and prints it, fields may be written as here or in `lowerCamelCase`, 64-bit integers are
 strings, times are RFC 3339, enum values are their names, bytes are base64, and what is zero or empty is not printed.
+"""
+
+SCOPES = """\
+## Scopes
+
+What a caller may be allowed, and what money it can move by that; each call declares its scope beside itself, by the
+option in [`access.proto`](../protos/wallet/v1/access.proto). A caller that is confined to an owner takes from and
+changes that owner's wallets alone, where this says any, and only scopes that count for an owner count for it.
 """
 
 LINKS = """\
@@ -86,6 +95,10 @@ def table(*rows: Iterable[str]) -> str:
     return "\n".join([head, "|---" * (head.replace("\\|", "").count("|") - 1) + "|", *body]) + "\n"
 
 
+def _scope(call: Call) -> str:
+    return f"`{call.scope}`" if call.scope is not None else "none: every known caller"
+
+
 class Writer:
     """Writes the page."""
 
@@ -115,6 +128,7 @@ class Writer:
             INTRODUCTION,
             *(f"{self._words(one)}\n" for one in self._common),
             self._contents(),
+            self._scopes(),
             *(self._service(name) for name in self._protos.services),
             "## Messages and enums\n\nThose that more than one call uses.\n",
             *(self._type(name, "###") for name in self._shared),
@@ -125,7 +139,7 @@ class Writer:
         return "\n".join(parts)
 
     def _contents(self) -> str:
-        lines = ["## Contents", ""]
+        lines = ["## Contents", "", f"- {link('Scopes')}"]
         for service in self._protos.services:
             calls = [link(call.name) for call in self._protos.calls if call.service == service]
             lines.append(f"- {link(service)}: {', '.join(calls)}")
@@ -133,12 +147,19 @@ class Writer:
         lines.append(f"- {link('Error reasons')}\n- {link('Formats')}\n")
         return "\n".join(lines)
 
+    def _scopes(self) -> str:
+        """Draw the table of scopes: what each allows, and by which calls."""
+        rows = []
+        for word, comment in self._protos.scopes.items():
+            calls = ", ".join(link(call.name) for call in self._protos.calls if call.scope == word)
+            confined = "no" if SCOPE_WORDS[word] else "yes"
+            rows.append((f"`{word}`", self._words(comment), calls or "beside others", confined))
+        return f"{SCOPES}\n{table(('scope', 'what it lets a caller do', 'calls', 'counts for an owner'), *rows)}"
+
     def _service(self, name: str) -> str:
         said = [one for one in self._protos.services[name].split("\n\n") if one not in self._common]
         calls = [call for call in self._protos.calls if call.service == name]
-        rows = [
-            (link(call.name), self._words(first_sentence(call.comment)), f"`{call.scope}`", call.kind) for call in calls
-        ]
+        rows = [(link(call.name), self._words(first_sentence(call.comment)), _scope(call), call.kind) for call in calls]
         overview = table(("call", "what it does", "scope", "reads or changes"), *rows)
         return "\n".join([f"## {name}\n", self._words("\n\n".join(said)) + "\n", overview, *map(self._call, calls)])
 
@@ -147,7 +168,8 @@ class Writer:
         comment = re.sub(r"^Errors\b", "[Errors](errors.md#reasons)", call.comment, flags=re.MULTILINE)
         parts = [
             f"### {call.name}\n",
-            f"`{call.path}` · scope `{call.scope}` · {call.kind}\n",
+            f"`{call.path}` · scope {_scope(call)} · {call.kind}\n",
+            f"Confined to an owner: {call.confined}.\n",
             self._words(comment, within=call.name) + "\n",
             f"**Request** `{request.name}`: {lower(self._words(request.comment))}\n",
             self._parts(request),

@@ -1,4 +1,4 @@
-"""Who may call what: the scopes, the one table of what each call takes, and who is calling."""
+"""Who may call what: the scopes, which of them each call takes, as the protos declare it, and who is calling."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import grpc
 
 from wallet_core.domain.access import Access, Right
+from wallet_grpc.descriptors import CALLS, SCOPE_WORDS
 
 
 class Scope(StrEnum):
@@ -28,58 +29,12 @@ class Scope(StrEnum):
     OPERATIONS = "operations"
 
 
-_CALLS: dict[Scope, dict[str, tuple[str, ...]]] = {
-    Scope.WALLET_READ: {
-        "WalletService": ("GetWallet", "BatchGetWallets", "ListWallets"),
-        "TransactionService": ("GetTransaction", "ListTransactions", "GetStatement", "ExportStatement", "GetReceipt"),
-        "ScheduleService": ("GetWithdrawal", "ListWithdrawals", "GetScheduledDeposit", "ListScheduledDeposits"),
-        "HoldService": ("GetHold", "ListHolds"),
-        "CommissionService": ("GetCommissionRule", "ListCommissionRules", "QuoteCommission"),
-    },
-    Scope.WALLET_WRITE: {
-        "WalletService": ("CreateWallet", "UpdateWallet", "CloseWallet"),
-    },
-    Scope.WALLET_FREEZE: {"WalletService": ("FreezeWallet", "UnfreezeWallet")},
-    Scope.MONEY_DEPOSIT: {
-        "TransactionService": ("Deposit",),
-        "ScheduleService": ("ScheduleDeposit", "CancelScheduledDeposit"),
-    },
-    # To give back a deposit takes the deposit's scope as well, which is seen once the transaction is read. To take out
-    # what the service has earned, and to take money back from a frozen wallet, takes operations as well.
-    Scope.MONEY_TRANSFER: {"TransactionService": ("Transfer", "BatchTransfer", "ReverseTransaction")},
-    Scope.MONEY_WITHDRAW: {"ScheduleService": ("ScheduleWithdrawal", "CancelWithdrawal")},
-    Scope.MONEY_HOLD: {"HoldService": ("PlaceHold", "CaptureHold", "VoidHold")},
-    Scope.COMMISSION_WRITE: {"CommissionService": ("CreateCommissionRule", "EndCommissionRule")},
-    Scope.EVENTS_READ: {"EventService": ("WatchEvents",)},
-    Scope.OPERATIONS: {
-        "OperationsService": (
-            "ListAttention",
-            "ResolveWithdrawal",
-            "ResolveScheduledDeposit",
-            "ResolveDiscrepancy",
-            "AcceptBankLedger",
-        ),
-    },
-}
-
-SCOPES: Mapping[str, Scope] = MappingProxyType(
-    {
-        f"/wallet.v1.{service}/{call}": scope
-        for scope, services in _CALLS.items()
-        for service, calls in services.items()
-        for call in calls
-    }
+SCOPES: Mapping[str, Scope | None] = MappingProxyType(
+    {call.path: Scope(call.scope) if call.scope is not None else None for call in CALLS.values()}
 )
-"""The scope that each call takes. A call that is not here is nobody's."""
+"""The scope that each call takes, None where every known caller may make it. A call that is not here is nobody's."""
 
-
-CONFINED = frozenset(Scope) - {
-    Scope.WALLET_CREDIT,
-    Scope.WALLET_LABEL,
-    Scope.WALLET_FREEZE,
-    Scope.COMMISSION_WRITE,
-    Scope.OPERATIONS,
-}
+CONFINED = frozenset(scope for scope in Scope if not SCOPE_WORDS[scope])
 """What counts for a caller that is confined to one owner. The rest is about everybody, or is decided about owners."""
 
 

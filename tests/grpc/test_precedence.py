@@ -109,4 +109,5 @@ def each(reason: str) -> dict[str, set[str]]:
 
 def takes(path: str) -> set[Scope]:
     """Return the scope that a call takes."""
-    return {SCOPES[f"/wallet.v1.{path}"]}
+    scope = SCOPES[f"/wallet.v1.{path}"]
+    return {scope} if scope is not None else set()

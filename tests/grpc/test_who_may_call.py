@@ -34,6 +34,7 @@ from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.access import SCOPES, Scope
 from wallet_grpc.client import CallFailed, WalletClient
+from wallet_grpc.descriptors import SCOPE_WORDS
 from wallet_grpc.errors import CredentialsInvalid
 from wallet_grpc.process import authentication, server_limits
 from wallet_grpc.server import serving
@@ -56,13 +57,14 @@ def ask(target: str, method: str, request: Any = b"", metadata: Any = ()) -> Ans
 
 
 def test_every_call_takes_a_scope_and_no_scope_is_for_a_call_that_is_not_there() -> None:
-    """A call that somebody forgets is nobody's, and the build fails."""
+    """A scope stands in the protos and here alike, and is some call's, or beside others'."""
 
     assert set(SCOPES) == {f"/wallet.v1.{method}" for method in METHODS}
     # Beside the call's own scope, by what is asked.
     besides = {Scope.WALLET_CREDIT, Scope.WALLET_LABEL}
     assert set(SCOPES.values()) == set(Scope) - besides
     assert {right.value for right in Right} <= set(Scope)
+    assert set(SCOPE_WORDS) == set(Scope)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -84,6 +86,7 @@ def test_a_call_takes_its_own_scope_and_no_other_will_do(
     """L5: PERMISSION_DENIED names what is missing, before the request is read; with it the request is."""
 
     takes = SCOPES[f"/wallet.v1.{method}"]
+    assert takes is not None
     before = everything(owner)
     others = " ".join(scope for scope in Scope if scope is not takes)
     without = ask(target, method, b"\xff\xfe", bearer(issuer.token(others)))

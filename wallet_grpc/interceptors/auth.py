@@ -5,12 +5,12 @@ A token, where one is sent, says who calls; else the certificate that the connec
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 
 from wallet_core.domain.errors import PermissionMissing
-from wallet_grpc.access import LOCAL, SCOPES, Principal, principal_of, remember
+from wallet_grpc.access import LOCAL, SCOPES, Principal, Scope, principal_of, remember
 from wallet_grpc.errors import CredentialsInvalid
 from wallet_grpc.interceptors.wrapping import Wrapping
 from wallet_grpc.tls import names_in
@@ -26,15 +26,19 @@ class Authentication:
     tokens: Tokens | None = None
     certificates: Mapping[str, Principal] | None = None
     """Who may call, by a name in their certificate."""
+    scopes: Mapping[str, Scope | None] = field(default_factory=lambda: SCOPES)
+    """What each call takes."""
 
     @contextmanager
     def permitted(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
         """Raise ``CredentialsInvalid`` or ``PermissionMissing`` unless this caller may make this call."""
         principal = self._principal(context)
         remember(context, principal)
-        scope = SCOPES.get(method)
-        if scope is None or scope not in principal.scopes:
-            raise PermissionMissing(scope or "none")
+        if method not in self.scopes:
+            raise PermissionMissing("none")
+        scope = self.scopes[method]
+        if scope is not None and scope not in principal.scopes:
+            raise PermissionMissing(scope)
         yield
 
     def check_again(self, context: grpc.ServicerContext) -> None:

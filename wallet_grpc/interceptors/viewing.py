@@ -4,7 +4,7 @@ Who is confined to one owner reads that owner's wallets, and what hangs on them.
 labels and limits of a wallet that it may not read are left out of every answer. Innermost but for the servicer itself.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -17,37 +17,9 @@ from wallet_core.domain.wallet import WalletId, is_system
 from wallet_core.usecases.app import App
 from wallet_grpc.access import Principal, Scope, principal_of
 from wallet_grpc.convert.values import resource_uuid, wallet_id
-from wallet_grpc.descriptors import READS
+from wallet_grpc.descriptors import CALLS, Reach
 from wallet_grpc.errors import seen_by
 from wallet_grpc.interceptors.wrapping import Behaviour, Handler, Wrapping, rewrapped
-
-# The wallets that a read is about; it is about one of a caller's own, or it is refused.
-_NAMED: Mapping[str, Callable[[Any], Iterable[str]]] = {
-    "WalletService/GetWallet": lambda asked: [asked.name],
-    "WalletService/BatchGetWallets": lambda asked: asked.names,
-    "TransactionService/ListTransactions": lambda asked: [asked.wallet],
-    "TransactionService/GetStatement": lambda asked: [asked.wallet],
-    "TransactionService/ExportStatement": lambda asked: [asked.wallet],
-    # Without a wallet these lists are of everybody's.
-    "HoldService/ListHolds": lambda asked: [asked.wallet],
-    "ScheduleService/ListWithdrawals": lambda asked: [asked.wallet],
-    "ScheduleService/ListScheduledDeposits": lambda asked: [asked.wallet],
-    "CommissionService/QuoteCommission": lambda asked: [asked.source],
-    "EventService/WatchEvents": lambda asked: [asked.wallet] if asked.wallet else [],
-}
-# What is read by an id of its own, and hangs on wallets: it is enough that one of them is the caller's.
-_HANGING = frozenset(
-    {
-        "TransactionService/GetTransaction",
-        "TransactionService/GetReceipt",
-        "HoldService/GetHold",
-        "ScheduleService/GetWithdrawal",
-        "ScheduleService/GetScheduledDeposit",
-    }
-)
-# Narrowed by the servicer where they name no wallet. All other reads are of everybody's, and refused to whoever is
-# confined.
-_NARROWED = frozenset({"WalletService/ListWallets", "EventService/WatchEvents"})
 
 # What tells of a wallet, by the message that it stands in: which wallet, and in which fields.
 _TELLING: Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]] = {
@@ -87,17 +59,18 @@ class Viewing(Wrapping):
         return rewrapped(handler, method, run_once, run_stream, handler.request_deserializer)
 
     def _require(self, principal: Principal, method: str, request: Any) -> None:  # noqa: ANN401  # any message
-        """Raise ``PermissionMissing`` unless what is read may be seen."""
-        if method not in READS:
-            return
-        call = method.removeprefix("/wallet.v1.")
-        named = [wallet_id(name) for name in _NAMED[call](request)] if call in _NAMED else []
+        """Raise ``PermissionMissing`` unless the call is for this caller, as it is declared."""
+        call = CALLS[method]
+        if call.reach is Reach.LOCKED:
+            return  # seen by ``decide``, on the locked rows
+        names = call.named(request)
+        named = [wallet_id(name) for name in names] if call.reach in {Reach.WALLETS, Reach.NARROWED} else []
         if Scope.OPERATIONS not in principal.scopes and any(map(is_system, named)):
             raise PermissionMissing(Scope.OPERATIONS)
-        if principal.owner is None or (call in _NARROWED and not named):
-            return
-        if call in _HANGING:
-            hangs_on = self._reads.wallets_of(resource_uuid(request.name))
+        if principal.owner is None or (call.reach is Reach.NARROWED and not named):
+            return  # where it names none, the servicer narrows it
+        if call.reach is Reach.HANGING:
+            hangs_on = self._reads.wallets_of(resource_uuid(names[0]))
             allowed = bool(self._reads.owned(principal.owner, hangs_on))
         else:
             allowed = bool(named) and self._reads.owned(principal.owner, named) == frozenset(named)

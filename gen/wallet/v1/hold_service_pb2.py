@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from wallet.v1 import access_pb2 as wallet_dot_v1_dot_access__pb2
 from wallet.v1 import money_pb2 as wallet_dot_v1_dot_money__pb2
 from wallet.v1 import transaction_service_pb2 as wallet_dot_v1_dot_transaction__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cwallet/v1/hold_service.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15wallet/v1/money.proto\x1a#wallet/v1/transaction_service.proto\"\xc5\x04\n\x04Hold\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06wallet\x18\x02 \x01(\tR\x06wallet\x12(\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x06\x61mount\x12\x39\n\x0f\x63\x61ptured_amount\x18\x04 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0e\x63\x61pturedAmount\x12;\n\x10remaining_amount\x18\x05 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0fremainingAmount\x12+\n\x05state\x18\x06 \x01(\x0e\x32\x15.wallet.v1.Hold.StateR\x05state\x12;\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12 \n\x0b\x64\x65scription\x18\x08 \x01(\tR\x0b\x64\x65scription\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"i\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x12\n\x0eSTATE_CAPTURED\x10\x02\x12\x10\n\x0cSTATE_VOIDED\x10\x03\x12\x11\n\rSTATE_EXPIRED\x10\x04\"\xd3\x03\n\x10PlaceHoldRequest\x12n\n\x06wallet\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06wallet\x12r\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyBH\xe2\x41\x01\x02\xbaHA\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06\x61mount\x12G\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\nexpireTime\x12+\n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12:\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$R\x0b\x64\x65scription\x12)\n\rvalidate_only\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"\x84\x01\n\x11PlaceHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12.\n\tavailable\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyR\tavailable\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xd9\x05\n\x12\x43\x61ptureHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12x\n\x0b\x64\x65stination\x18\x02 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x0b\x64\x65stination\x12o\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyBE\xe2\x41\x01\x01\xbaH>\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0R\x06\x61mount\x12\x1a\n\x05\x66inal\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x05\x66inal\x12+\n\nrequest_id\x18\x05 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12:\n\x0b\x64\x65scription\x18\x06 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$R\x0b\x64\x65scription\x12\x87\x01\n\x06labels\x18\x07 \x03(\x0b\x32).wallet.v1.CaptureHoldRequest.LabelsEntryBD\xe2\x41\x01\x01\xbaH=\x9a\x01:\x10 \"\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$*\x19r\x17\x18?2\x13^[^\\x00-\\x1f\\x7f]*$R\x06labels\x12)\n\rvalidate_only\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x90\x01\n\x13\x43\x61ptureHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12\x38\n\x0btransaction\x18\x02 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xce\x01\n\x0fVoidHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12+\n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"S\n\x10VoidHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"u\n\x0eGetHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\"6\n\x0fGetHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\"\x8e\x02\n\x10ListHoldsRequest\x12q\n\x06wallet\x18\x01 \x01(\tBY\xe2\x41\x01\x01\xbaHRrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$\xd8\x01\x01R\x06wallet\x12(\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x30\n\x06\x66ilter\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$R\x06\x66ilter\"b\n\x11ListHoldsResponse\x12%\n\x05holds\x18\x01 \x03(\x0b\x32\x0f.wallet.v1.HoldR\x05holds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xfc\x02\n\x0bHoldService\x12\x46\n\tPlaceHold\x12\x1b.wallet.v1.PlaceHoldRequest\x1a\x1c.wallet.v1.PlaceHoldResponse\x12L\n\x0b\x43\x61ptureHold\x12\x1d.wallet.v1.CaptureHoldRequest\x1a\x1e.wallet.v1.CaptureHoldResponse\x12\x43\n\x08VoidHold\x12\x1a.wallet.v1.VoidHoldRequest\x1a\x1b.wallet.v1.VoidHoldResponse\x12\x45\n\x07GetHold\x12\x19.wallet.v1.GetHoldRequest\x1a\x1a.wallet.v1.GetHoldResponse\"\x03\x90\x02\x01\x12K\n\tListHolds\x12\x1b.wallet.v1.ListHoldsRequest\x1a\x1c.wallet.v1.ListHoldsResponse\"\x03\x90\x02\x01\x42\x65\n\x15\x63om.example.wallet.v1B\x10HoldServiceProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cwallet/v1/hold_service.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16wallet/v1/access.proto\x1a\x15wallet/v1/money.proto\x1a#wallet/v1/transaction_service.proto\"\xc5\x04\n\x04Hold\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06wallet\x18\x02 \x01(\tR\x06wallet\x12(\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x06\x61mount\x12\x39\n\x0f\x63\x61ptured_amount\x18\x04 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0e\x63\x61pturedAmount\x12;\n\x10remaining_amount\x18\x05 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0fremainingAmount\x12+\n\x05state\x18\x06 \x01(\x0e\x32\x15.wallet.v1.Hold.StateR\x05state\x12;\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12 \n\x0b\x64\x65scription\x18\x08 \x01(\tR\x0b\x64\x65scription\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"i\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x12\n\x0eSTATE_CAPTURED\x10\x02\x12\x10\n\x0cSTATE_VOIDED\x10\x03\x12\x11\n\rSTATE_EXPIRED\x10\x04\"\xd3\x03\n\x10PlaceHoldRequest\x12n\n\x06wallet\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06wallet\x12r\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyBH\xe2\x41\x01\x02\xbaHA\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06\x61mount\x12G\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\nexpireTime\x12+\n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12:\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$R\x0b\x64\x65scription\x12)\n\rvalidate_only\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"\x84\x01\n\x11PlaceHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12.\n\tavailable\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyR\tavailable\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xd9\x05\n\x12\x43\x61ptureHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12x\n\x0b\x64\x65stination\x18\x02 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x0b\x64\x65stination\x12o\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyBE\xe2\x41\x01\x01\xbaH>\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0R\x06\x61mount\x12\x1a\n\x05\x66inal\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x05\x66inal\x12+\n\nrequest_id\x18\x05 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12:\n\x0b\x64\x65scription\x18\x06 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x02\x32\n^[^\\x00]*$R\x0b\x64\x65scription\x12\x87\x01\n\x06labels\x18\x07 \x03(\x0b\x32).wallet.v1.CaptureHoldRequest.LabelsEntryBD\xe2\x41\x01\x01\xbaH=\x9a\x01:\x10 \"\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$*\x19r\x17\x18?2\x13^[^\\x00-\\x1f\\x7f]*$R\x06labels\x12)\n\rvalidate_only\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x90\x01\n\x13\x43\x61ptureHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12\x38\n\x0btransaction\x18\x02 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xce\x01\n\x0fVoidHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12+\n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"S\n\x10VoidHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"u\n\x0eGetHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\"6\n\x0fGetHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\"\x8e\x02\n\x10ListHoldsRequest\x12q\n\x06wallet\x18\x01 \x01(\tBY\xe2\x41\x01\x01\xbaHRrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$\xd8\x01\x01R\x06wallet\x12(\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x30\n\x06\x66ilter\x18\x04 \x01(\tB\x18\xe2\x41\x01\x01\xbaH\x11r\x0f\x18\x80\x08\x32\n^[^\\x00]*$R\x06\x66ilter\"b\n\x11ListHoldsResponse\x12%\n\x05holds\x18\x01 \x03(\x0b\x32\x0f.wallet.v1.HoldR\x05holds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb8\x03\n\x0bHoldService\x12P\n\tPlaceHold\x12\x1b.wallet.v1.PlaceHoldRequest\x1a\x1c.wallet.v1.PlaceHoldResponse\"\x08\xe2\xe0\x18\x04\x08\t\x18\x05\x12V\n\x0b\x43\x61ptureHold\x12\x1d.wallet.v1.CaptureHoldRequest\x1a\x1e.wallet.v1.CaptureHoldResponse\"\x08\xe2\xe0\x18\x04\x08\t\x18\x05\x12M\n\x08VoidHold\x12\x1a.wallet.v1.VoidHoldRequest\x1a\x1b.wallet.v1.VoidHoldResponse\"\x08\xe2\xe0\x18\x04\x08\t\x18\x05\x12S\n\x07GetHold\x12\x19.wallet.v1.GetHoldRequest\x1a\x1a.wallet.v1.GetHoldResponse\"\x11\x90\x02\x01\xe2\xe0\x18\n\x08\x01\x18\x04\"\x04name\x12[\n\tListHolds\x12\x1b.wallet.v1.ListHoldsRequest\x1a\x1c.wallet.v1.ListHoldsResponse\"\x13\x90\x02\x01\xe2\xe0\x18\x0c\x08\x01\x18\x02\"\x06walletBe\n\x15\x63om.example.wallet.v1B\x10HoldServiceProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -83,36 +84,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTHOLDSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001\272H\005r\003\030\200\020'
   _globals['_LISTHOLDSREQUEST'].fields_by_name['filter']._loaded_options = None
   _globals['_LISTHOLDSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001\272H\021r\017\030\200\0102\n^[^\\x00]*$'
+  _globals['_HOLDSERVICE'].methods_by_name['PlaceHold']._loaded_options = None
+  _globals['_HOLDSERVICE'].methods_by_name['PlaceHold']._serialized_options = b'\342\340\030\004\010\t\030\005'
+  _globals['_HOLDSERVICE'].methods_by_name['CaptureHold']._loaded_options = None
+  _globals['_HOLDSERVICE'].methods_by_name['CaptureHold']._serialized_options = b'\342\340\030\004\010\t\030\005'
+  _globals['_HOLDSERVICE'].methods_by_name['VoidHold']._loaded_options = None
+  _globals['_HOLDSERVICE'].methods_by_name['VoidHold']._serialized_options = b'\342\340\030\004\010\t\030\005'
   _globals['_HOLDSERVICE'].methods_by_name['GetHold']._loaded_options = None
-  _globals['_HOLDSERVICE'].methods_by_name['GetHold']._serialized_options = b'\220\002\001'
+  _globals['_HOLDSERVICE'].methods_by_name['GetHold']._serialized_options = b'\220\002\001\342\340\030\n\010\001\030\004\"\004name'
   _globals['_HOLDSERVICE'].methods_by_name['ListHolds']._loaded_options = None
-  _globals['_HOLDSERVICE'].methods_by_name['ListHolds']._serialized_options = b'\220\002\001'
-  _globals['_HOLD']._serialized_start=199
-  _globals['_HOLD']._serialized_end=780
-  _globals['_HOLD_STATE']._serialized_start=675
-  _globals['_HOLD_STATE']._serialized_end=780
-  _globals['_PLACEHOLDREQUEST']._serialized_start=783
-  _globals['_PLACEHOLDREQUEST']._serialized_end=1250
-  _globals['_PLACEHOLDRESPONSE']._serialized_start=1253
-  _globals['_PLACEHOLDRESPONSE']._serialized_end=1385
-  _globals['_CAPTUREHOLDREQUEST']._serialized_start=1388
-  _globals['_CAPTUREHOLDREQUEST']._serialized_end=2117
-  _globals['_CAPTUREHOLDREQUEST_LABELSENTRY']._serialized_start=2060
-  _globals['_CAPTUREHOLDREQUEST_LABELSENTRY']._serialized_end=2117
-  _globals['_CAPTUREHOLDRESPONSE']._serialized_start=2120
-  _globals['_CAPTUREHOLDRESPONSE']._serialized_end=2264
-  _globals['_VOIDHOLDREQUEST']._serialized_start=2267
-  _globals['_VOIDHOLDREQUEST']._serialized_end=2473
-  _globals['_VOIDHOLDRESPONSE']._serialized_start=2475
-  _globals['_VOIDHOLDRESPONSE']._serialized_end=2558
-  _globals['_GETHOLDREQUEST']._serialized_start=2560
-  _globals['_GETHOLDREQUEST']._serialized_end=2677
-  _globals['_GETHOLDRESPONSE']._serialized_start=2679
-  _globals['_GETHOLDRESPONSE']._serialized_end=2733
-  _globals['_LISTHOLDSREQUEST']._serialized_start=2736
-  _globals['_LISTHOLDSREQUEST']._serialized_end=3006
-  _globals['_LISTHOLDSRESPONSE']._serialized_start=3008
-  _globals['_LISTHOLDSRESPONSE']._serialized_end=3106
-  _globals['_HOLDSERVICE']._serialized_start=3109
-  _globals['_HOLDSERVICE']._serialized_end=3489
+  _globals['_HOLDSERVICE'].methods_by_name['ListHolds']._serialized_options = b'\220\002\001\342\340\030\014\010\001\030\002\"\006wallet'
+  _globals['_HOLD']._serialized_start=223
+  _globals['_HOLD']._serialized_end=804
+  _globals['_HOLD_STATE']._serialized_start=699
+  _globals['_HOLD_STATE']._serialized_end=804
+  _globals['_PLACEHOLDREQUEST']._serialized_start=807
+  _globals['_PLACEHOLDREQUEST']._serialized_end=1274
+  _globals['_PLACEHOLDRESPONSE']._serialized_start=1277
+  _globals['_PLACEHOLDRESPONSE']._serialized_end=1409
+  _globals['_CAPTUREHOLDREQUEST']._serialized_start=1412
+  _globals['_CAPTUREHOLDREQUEST']._serialized_end=2141
+  _globals['_CAPTUREHOLDREQUEST_LABELSENTRY']._serialized_start=2084
+  _globals['_CAPTUREHOLDREQUEST_LABELSENTRY']._serialized_end=2141
+  _globals['_CAPTUREHOLDRESPONSE']._serialized_start=2144
+  _globals['_CAPTUREHOLDRESPONSE']._serialized_end=2288
+  _globals['_VOIDHOLDREQUEST']._serialized_start=2291
+  _globals['_VOIDHOLDREQUEST']._serialized_end=2497
+  _globals['_VOIDHOLDRESPONSE']._serialized_start=2499
+  _globals['_VOIDHOLDRESPONSE']._serialized_end=2582
+  _globals['_GETHOLDREQUEST']._serialized_start=2584
+  _globals['_GETHOLDREQUEST']._serialized_end=2701
+  _globals['_GETHOLDRESPONSE']._serialized_start=2703
+  _globals['_GETHOLDRESPONSE']._serialized_end=2757
+  _globals['_LISTHOLDSREQUEST']._serialized_start=2760
+  _globals['_LISTHOLDSREQUEST']._serialized_end=3030
+  _globals['_LISTHOLDSRESPONSE']._serialized_start=3032
+  _globals['_LISTHOLDSRESPONSE']._serialized_end=3130
+  _globals['_HOLDSERVICE']._serialized_start=3133
+  _globals['_HOLDSERVICE']._serialized_end=3573
 # @@protoc_insertion_point(module_scope)

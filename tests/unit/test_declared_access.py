@@ -1,0 +1,105 @@
+"""What a call takes of its caller stands beside it in the protos; one that does not say it starts no server."""
+
+from typing import Any, cast
+from uuid import uuid4
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, MethodOptions
+from wallet.v1 import access_pb2
+
+from wallet_core.domain.errors import PermissionMissing
+from wallet_grpc.access import Scope
+from wallet_grpc.descriptors import Reach, Undeclared, declared
+from wallet_grpc.errors import CredentialsInvalid
+from wallet_grpc.interceptors.auth import Authentication
+
+READ, WRITE = access_pb2.SCOPE_WALLET_READ, access_pb2.SCOPE_WALLET_WRITE
+WALLETS, NARROWED, HANGING = access_pb2.REACH_WALLETS, access_pb2.REACH_NARROWED, access_pb2.REACH_HANGING
+LOCKED, UNCONFINED = access_pb2.REACH_LOCKED, access_pb2.REACH_UNCONFINED
+
+
+def a_call(*, reads: bool = True, **access: Any) -> MethodDescriptor:  # noqa: ANN401  # any of the option's fields
+    """Return a call that declares so much; its request has a text ``name`` and a number ``size``."""
+    kinds = {"name": FieldDescriptorProto.TYPE_STRING, "size": FieldDescriptorProto.TYPE_INT32}
+    file = descriptor_pb2.FileDescriptorProto(name=f"{uuid4()}.proto", package="wallet.v9")
+    asked = file.message_type.add(name="LookRequest")
+    for number, (name, kind) in enumerate(kinds.items(), 1):
+        asked.field.add(name=name, number=number, type=kind, label=FieldDescriptorProto.LABEL_OPTIONAL)
+    method = file.service.add(name="NewService").method.add(name="Look")
+    method.input_type = method.output_type = ".wallet.v9.LookRequest"
+    if reads:
+        method.options.idempotency_level = MethodOptions.NO_SIDE_EFFECTS
+    if access:
+        method.options.Extensions[access_pb2.access].CopyFrom(access_pb2.Access(**access))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return pool.FindServiceByName("wallet.v9.NewService").methods_by_name["Look"]
+
+
+@pytest.mark.parametrize(
+    ("call", "because"),
+    [
+        (a_call(), "neither a scope nor any_known_caller; it declares no reach"),
+        (a_call(reach=WALLETS, field="name"), "neither a scope nor any_known_caller"),
+        (a_call(scope=READ), "no reach"),
+        (a_call(scope=READ, reach=LOCKED), "what is locked is not read"),
+        (a_call(scope=WRITE, reach=WALLETS, field="name", reads=False), "what changes something after"),
+        (a_call(scope=READ, reach=WALLETS), "its reach is about a field"),
+        (a_call(scope=READ, reach=HANGING), "its reach is about a field"),
+        (a_call(scope=READ, reach=UNCONFINED, field="name"), "its reach is about no field"),
+        (a_call(scope=READ, reach=WALLETS, field="wallet"), "its request has no text wallet"),
+        (a_call(scope=READ, reach=WALLETS, field="size"), "its request has no text size"),
+    ],
+)
+def test_a_call_that_does_not_declare_what_it_takes_is_not_served(call: MethodDescriptor, because: str) -> None:
+    """The table of all calls is made where the server's modules are loaded, and the call is named."""
+
+    with pytest.raises(Undeclared) as refused:
+        declared(call)
+
+    assert str(refused.value).startswith("wallet.v9.NewService.Look must declare `option (access)`")
+    assert because in str(refused.value)
+
+
+@pytest.mark.parametrize("reach", [WALLETS, NARROWED, HANGING])
+def test_a_read_says_what_it_is_about(reach: "access_pb2.Reach.ValueType") -> None:
+    """And what a request names there is found."""
+
+    call = declared(a_call(scope=READ, reach=reach, field="name"))
+
+    assert (call.path, call.scope, call.reads) == ("/wallet.v9.NewService/Look", "wallet.read", True)
+    assert call.reach == Reach(access_pb2.Reach.Name(reach).removeprefix("REACH_"))
+    asked = descriptor_pb2.FileDescriptorProto
+    assert [call.named(asked(name=name)) for name in ("a", "")] == [("a",), ()]
+
+
+def test_a_call_for_every_known_caller_takes_no_scope_but_credentials() -> None:
+    """Declared so, it is let through whatever the caller's scopes; one that is not declared is nobody's."""
+
+    call = declared(a_call(any_known_caller=True, reach=NARROWED))
+    assert call.scope is None
+
+    context = cast(grpc.ServicerContext, Context())
+    everybody = Authentication(scopes={call.path: None, "/b": Scope.WALLET_READ})
+    with everybody.permitted(call.path, context):
+        pass
+    with pytest.raises(PermissionMissing, match="none"), everybody.permitted("/c", context):
+        pass
+    strict = Authentication(certificates={}, scopes={call.path: None})
+    with pytest.raises(CredentialsInvalid), strict.permitted(call.path, context):
+        pass
+
+
+class Context:
+    """What is known of a call that comes with nothing."""
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return none."""
+        return ()
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        """Return none."""
+        return {}
