@@ -1,5 +1,6 @@
-"""Page tokens: opaque to callers, signed, and bound to the arguments of the list that they belong to."""
+"""Page tokens: sealed, and bound to the arguments of the list that they belong to."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,10 +9,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from google.protobuf.message import Message
-from itsdangerous import BadData, URLSafeSerializer
 
 from wallet_core.domain.lists import Page
 from wallet_grpc.errors import PageTokenInvalid
+from wallet_grpc.sealing import Seal, SealBroken
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 Position = tuple[Any, ...] | None
@@ -34,9 +35,9 @@ class PageTokens:
     read_secret: Callable[[], str]
 
     @cached_property
-    def secret(self) -> str:
-        """The secret. Raises ``NotServed`` where the database fails."""
-        return self.read_secret()
+    def seal(self) -> Seal:
+        """What they are sealed with. Raises ``NotServed`` where the database fails."""
+        return Seal(self.read_secret())
 
     def write(self, request: Message, position: Position) -> str:
         """Return the token of the page that starts after *position* in the list that *request* asks for.
@@ -45,7 +46,8 @@ class PageTokens:
         """
         if position is None:
             return ""
-        return self._serializer(request).dumps([one if isinstance(one, int) else str(one) for one in position])
+        said = json.dumps([one if isinstance(one, int) else str(one) for one in position])
+        return self.seal.closed(said.encode(), _arguments(request))
 
     def number(self, request: Message) -> int | None:
         """Return the position of a list that is ordered by a number."""
@@ -71,17 +73,16 @@ class PageTokens:
         if not token:
             return None
         try:
-            position = self._serializer(request).loads(token)
-        except BadData:
+            position: list[Any] = json.loads(self.seal.opened(token, _arguments(request)))
+        except SealBroken:
             raise PageTokenInvalid from None
-        if not isinstance(position, list):
-            raise PageTokenInvalid
         return position
 
-    def _serializer(self, request: Message) -> URLSafeSerializer:
-        """Sign with the list's arguments as salt, so that a token fits no other list."""
-        arguments = [f"{field.name}={value}" for field, value in request.ListFields() if field.name not in _NOT_BOUND]
-        return URLSafeSerializer(self.secret, salt=f"{request.DESCRIPTOR.full_name}?{'&'.join(arguments)}")
+
+def _arguments(request: Message) -> str:
+    """Return the list's arguments, so that a token fits no other list."""
+    arguments = [f"{field.name}={value}" for field, value in request.ListFields() if field.name not in _NOT_BOUND]
+    return f"{request.DESCRIPTOR.full_name}?{'&'.join(arguments)}"
 
 
 def fitting(messages: Sequence[AnyMessage], page: Page[Any], bytes_max: int) -> tuple[Sequence[AnyMessage], Position]:

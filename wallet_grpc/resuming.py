@@ -1,18 +1,22 @@
-"""Resume tokens: a place in the journal, opaque to callers and signed."""
+"""Resume tokens: a place in the journal, sealed."""
 
 from dataclasses import dataclass
-from functools import cached_property
-
-from itsdangerous import BadData, Signer
+from os import urandom
 
 from wallet_core.domain.errors import InvalidField
 from wallet_core.domain.event import JournalLine
 from wallet_core.storage.reads import Reads
 from wallet_grpc.errors import WatchCursorExpired
 from wallet_grpc.paging import PageTokens
+from wallet_grpc.sealing import SealBroken
 
 # Of a line's hash: enough to know a journal that was restored from before it and has gone on otherwise.
 _MARK = 16
+
+_BOUND_TO = "wallet.v1.WatchEvents"
+
+_SALT_BYTES = 8
+_NO_SALT = bytes(_SALT_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +34,17 @@ class Place:
 
 @dataclass(frozen=True)
 class ResumeTokens:
-    """Writes and reads resume tokens, with the secret that page tokens are signed with.
-
-    One goes with every event, so they are plainer than page tokens: to sign one takes a tenth of the time.
-    """
+    """Writes and reads resume tokens, sealed as page tokens are."""
 
     page_tokens: PageTokens
 
     def write(self, place: Place) -> str:
-        """Return the token of a place."""
-        return self._signer.sign(f"{place.number}-{place.mark}").decode()
+        """Return the token of a place: always the same one, so that an event that is told again is known by it."""
+        return self._written(place, _NO_SALT)
+
+    def write_unlike(self, place: Place) -> str:
+        """Return a token that is like no other of the same place: two do not tell whether anything happened between."""
+        return self._written(place, urandom(_SALT_BYTES))
 
     def read(self, token: str, reads: Reads) -> Place:
         """Return the place that a token stands for.
@@ -48,14 +53,13 @@ class ResumeTokens:
         that it was written for, or not as long any more.
         """
         try:
-            number, _, mark = self._signer.unsign(token.encode()).decode().partition("-")
-        except BadData:
+            number, mark, _ = self.page_tokens.seal.opened(token, _BOUND_TO).decode().split("-")
+        except SealBroken:
             raise InvalidField("resume_token", "must be one that WatchEvents has given") from None
         place = Place(int(number), mark)
         if place.number and Place.after(reads.journal_line(place.number)) != place:
             raise WatchCursorExpired(self.write(Place()))
         return place
 
-    @cached_property
-    def _signer(self) -> Signer:
-        return Signer(self.page_tokens.secret, salt="wallet.v1.WatchEvents")
+    def _written(self, place: Place, salt: bytes) -> str:
+        return self.page_tokens.seal.closed(f"{place.number}-{place.mark}-{salt.hex()}".encode(), _BOUND_TO)

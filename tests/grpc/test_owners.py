@@ -287,7 +287,7 @@ def test_a_wallet_cannot_be_opened_for_somebody_else(bank: Bank) -> None:
 
 
 def test_money_may_be_given_to_anybody_and_what_they_have_is_not_told(bank: Bank) -> None:
-    """Balances of another's wallet stand in no answer: not of the call, a repeat, a transaction or a list of them."""
+    """Neither balances nor places in another's history: not of the call, a repeat, a transaction or a list of them."""
 
     deposit = pb.DepositRequest(wallet="wallets/berts", amount=money(5), request_id=new_id())
     first, again = (bank.get(deposit, pb.DepositResponse, owner="anna") for _ in range(2))
@@ -303,7 +303,7 @@ def test_money_may_be_given_to_anybody_and_what_they_have_is_not_told(bank: Bank
     assert moved.source_available.minor_units == 1000 - 10 - 7
     shown = [first.transaction, again.transaction, moved.transaction, read.transaction, *page.transactions]
     told = {entry.wallet for one in shown for entry in one.entries if entry.HasField("balance_after")}
-    assert told == {"wallets/annas"}
+    assert told == {"wallets/annas"} == {entry.wallet for one in shown for entry in one.entries if entry.sequence}
     assert {"wallets/annas", "wallets/berts"} <= {entry.wallet for one in shown for entry in one.entries}
 
 
@@ -427,10 +427,10 @@ def test_an_owner_that_is_no_name_is_no_owner(bank: Bank, owner: object) -> None
 def test_every_field_that_tells_of_a_wallet_is_known() -> None:
     """A balance in a new answer would otherwise be shown to all."""
 
-    known = {"balance_after", "available", "source_available", "balance", "held", "overdraft_limit"}
+    known = {"balance_after", "available", "source_available", "balance", "held", "overdraft_limit", "sequence"}
     # Of the wallet that was asked for, which is the caller's own.
     asked_for = {("GetStatementResponse", "opening_balance"), ("GetStatementResponse", "closing_balance")}
-    asked_for |= {("StatementEntry", "balance_after")}
+    asked_for |= {("StatementEntry", "balance_after"), ("StatementEntry", "sequence")}
     found = {
         (message.name, field.name)
         for method in all_methods()
@@ -440,7 +440,12 @@ def test_every_field_that_tells_of_a_wallet_is_known() -> None:
     }
 
     telling = {("Wallet", name) for name in ("balance", "held", "available", "overdraft_limit")}
-    telling |= {("Entry", "balance_after"), ("DepositResponse", "available"), ("PlaceHoldResponse", "available")}
+    telling |= {
+        ("Entry", "balance_after"),
+        ("Entry", "sequence"),
+        ("DepositResponse", "available"),
+        ("PlaceHoldResponse", "available"),
+    }
     telling |= {("TransferResponse", "source_available"), ("BatchTransferResult", "source_available")}
     assert found - asked_for == telling
 

@@ -212,11 +212,12 @@ def test_a_watcher_hears_that_nothing_has_happened(app: App, settings: Settings,
     with served(app, settings, watch_heartbeat_s=0.1) as target, Asking(target) as asking:
         asking.open_all("alice", "bob")
         all_told(owner)
-        with watching(asking, wallet="wallets/bob") as watcher:
+        with watching(asking, wallet="wallets/bob") as watcher, watching(asking) as of_all:
             asking.deposit("alice", 1)
-            passed = {watcher.told[0].resume_token}
-            assert wait_until(lambda: not {told.resume_token for told in watcher.told} <= passed, timeout_s=5)
-            assert wait_until(lambda: len(watcher.told) > 4, timeout_s=5)
+            of_all.heard_of(1)
+            already = len(watcher.told)
+            # The second of them came after the deposit had been looked at.
+            assert wait_until(lambda: len(watcher.told) > already + 2, timeout_s=10)
             assert watcher.events == []
             token = watcher.told[-1].resume_token
         with watching(asking, resume_token=token) as watcher:
@@ -444,6 +445,7 @@ def test_confined_watchers_are_told_of_their_owners_wallets_only(
             hidden = plain.refused(pb.WatchEventsRequest(wallet="wallets/system:external:USD"))
 
     assert [list(event.wallets) for event in told[0]] == [["wallets/annas"]] * 2
+    assert [[bool(event.number) for event in one] for one in told] == [[False] * 2, [True] * 3, [True] * 3]
     assert told[0][1].resource == moved
     assert [list(event.wallets) for event in told[1]] == [
         ["wallets/annas"],
@@ -454,6 +456,47 @@ def test_confined_watchers_are_told_of_their_owners_wallets_only(
     assert [answer.metadata["permission"] for answer in refusals] == ["owner", "owner", "operations"]
     assert unheard.metadata == {"permission": "events.read"}
     assert hidden.metadata == {"permission": "operations"}
+
+
+def test_a_confined_watcher_does_not_learn_how_much_happens_to_others(
+    app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection
+) -> None:
+    """Neither by how often it hears that nothing has happened nor by a token; it goes on from each and misses none."""
+
+    every_s = 0.5
+    often = guarded.model_copy(update={"watch_heartbeat_s": every_s})
+    with telling(app), serving(app, server_limits(often), authentication(often)) as port:
+        target = f"127.0.0.1:{port}"
+        with (
+            Asking(target, metadata=bearer(issuer.token(" ".join(Scope)))) as all_,
+            Asking(target, metadata=bearer(issuer.token(" ".join(Scope), owner="anna"))) as anna,
+        ):
+            for who in ("anna", "bert"):
+                all_.open(f"{who}s", owner=who)
+            all_told(owner)
+            with watching(anna) as quiet:
+                assert wait_until(lambda: len(quiet.told) > 3, timeout_s=20)
+            began_at = monotonic()
+            with watching(anna) as of_anna, watching(all_, wallet="wallets/berts") as of_bert:
+                for _ in range(20):
+                    all_.deposit("berts", 1)
+                of_bert.heard_of(20)
+                already = len(of_anna.told)
+                assert wait_until(lambda: len(of_anna.told) > already + 2, timeout_s=20)
+                beats, took_s = len(of_anna.told), monotonic() - began_at
+                assert of_anna.events == []
+            moved = [all_.deposit("annas", 1).name for _ in range(2)]
+            heard = []
+            for token in [told.resume_token for told in of_anna.told]:
+                with watching(anna, resume_token=token) as again:
+                    heard.append(again.heard_of(2))
+
+    tokens = [told.resume_token for watcher in (quiet, of_anna) for told in watcher.told]
+    assert len(set(tokens)) == len(tokens)
+    assert len(set(map(len, tokens))) == 1
+    assert beats <= took_s / every_s + 2
+    assert all([event.resource for event in events] == moved for events in heard)
+    assert len({tuple(event.resume_token for event in events) for events in heard}) == 1
 
 
 def test_a_watch_ends_with_the_token_that_it_was_begun_with(

@@ -17,10 +17,10 @@ def types_of(request: pb.WatchEventsRequest) -> frozenset[EventType]:
     return frozenset(_NAMED[value] for value in request.types) or frozenset(EventType)
 
 
-def event_message(line: JournalLine, wallets: Iterable[WalletId], resume_token: str) -> pb.Event:
-    """Return a line as others see it, with those of its wallets that they may know of."""
+def event_message(line: JournalLine, number: int, wallets: Iterable[WalletId], resume_token: str) -> pb.Event:
+    """Return a line as others see it, with the number and those of its wallets that they may know of."""
     return pb.Event(
-        number=line.number,
+        number=number,
         type=_TYPES[EventType(line.fact.type)],
         resource=line.fact.subject,
         wallets=map(wallet_name, wallets),

@@ -1,7 +1,8 @@
 """Shows callers what they may see, and of the rest not even whether it is there.
 
 Who is confined to one owner reads that owner's wallets, and what hangs on them. Whatever a caller may do, balances,
-labels and limits of a wallet that it may not read are left out of every answer. Innermost but for the servicer itself.
+labels, limits and numbers of entries of a wallet that it may not read are left out of every answer. Innermost but for
+the servicer itself.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ from wallet_grpc.interceptors.wrapping import Behaviour, Handler, Wrapping, rewr
 # What tells of a wallet, by the message that it stands in: which wallet, and in which fields.
 _TELLING: Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]] = {
     "Wallet": (lambda told: told.name, ("balance", "held", "available", "overdraft_limit", "labels")),
-    "Entry": (lambda told: told.wallet, ("balance_after",)),
+    "Entry": (lambda told: told.wallet, ("balance_after", "sequence")),
     "DepositResponse": (lambda told: told.transaction.destination, ("available",)),
     "TransferResponse": (lambda told: told.transaction.source, ("source_available",)),
     "BatchTransferResult": (lambda told: told.transaction.source, ("source_available",)),

@@ -44,17 +44,18 @@ class EventServicer(EventServiceServicer):
         told = _Told(self._reads, principal_of(context), wallet, convert.types_of(request))
         with self._watches.one(context) as watch:
             place = self._beginning(request)
-            yield from watch.said(pb.WatchEventsResponse(resume_token=self._tokens.write(place)))
+            yield from watch.said(pb.WatchEventsResponse(resume_token=self._tokens.write_unlike(place)))
             while not watch.gone():
                 lines = watch.lines_after(place)
                 place = Place.after(lines[-1]) if lines else place
-                events = [self._event(line, wallets) for line, wallets in told.of(lines)]
+                events = [self._event(line, wallets, told.counts) for line, wallets in told.of(lines)]
                 if events or watch.silent:
-                    token = self._tokens.write(place)
+                    token = self._tokens.write_unlike(place)
                     yield from watch.said(pb.WatchEventsResponse(events=events, resume_token=token))
 
-    def _message(self, line: JournalLine, wallets: tuple[WalletId, ...]) -> pb.Event:
-        return convert.event_message(line, wallets, self._tokens.write(Place.after(line)))
+    def _message(self, line: JournalLine, wallets: tuple[WalletId, ...], counts: bool) -> pb.Event:  # noqa: FBT001  # of a cache's key
+        number = line.number if counts else 0
+        return convert.event_message(line, number, wallets, self._tokens.write(Place.after(line)))
 
     def _beginning(self, request: pb.WatchEventsRequest) -> Place:
         if request.resume_token:
@@ -74,6 +75,11 @@ class _Told:
         self._types = types
         self._owned: dict[WalletId, bool] = {}
         """Of wallets that have come up, whether they are the caller's: that never changes."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it may know how many events of others there are between its own."""
+        return self._principal.owner is None
 
     def of(self, lines: Sequence[JournalLine]) -> Iterator[tuple[JournalLine, tuple[WalletId, ...]]]:
         """Yield those that were asked for and may be seen, each with those of its wallets that may be named."""

@@ -188,15 +188,18 @@ class Event(message.Message):
     number: builtins.int
     """Its place in the journal: 1, 2, 3 … without gaps. The same event has the
     same number whenever it is told, so who has dealt with one knows it again.
-    All events are counted: who is told of some learns how many others there
-    were between them.
+    All events are counted, so between two may be others that were not asked
+    for. 0 to a caller that is confined to an owner, who would learn from it how
+    much happens to others: it knows an event again by its `resume_token`.
     """
     type: Event.Type.ValueType
     """What happened."""
     resource: builtins.str
     """To what, by its resource name, e.g. `transactions/{transaction}`."""
     resume_token: builtins.str
-    """Resumes right after this event."""
+    """Resumes right after this event. The same event has the same one whenever it
+    is told.
+    """
     @builtins.property
     def wallets(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The wallets that it concerns, `wallets/{wallet}`; none where it concerns
@@ -272,7 +275,8 @@ class WatchEventsResponse(message.Message):
     RESUME_TOKEN_FIELD_NUMBER: builtins.int
     resume_token: builtins.str
     """Resumes after this response: after its last event, or after later ones that
-    were not asked for.
+    were not asked for. No two responses have the same, whether or not anything
+    has happened between them.
     """
     @builtins.property
     def events(self) -> containers.RepeatedCompositeFieldContainer[Event]:

@@ -313,7 +313,9 @@ class Entry(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`."""
     sequence: builtins.int
-    """The entry's place in the wallet's history: 1, 2, 3 … without gaps."""
+    """The entry's place in the wallet's history: 1, 2, 3 … without gaps. 0 where
+    the caller may not read the wallet: it would tell how much happens there.
+    """
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """What was added; negative where it was taken."""
