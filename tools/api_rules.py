@@ -12,15 +12,16 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 from google.protobuf.message import Message
 
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+TEXT = r"[^\x00-\x09\x0b-\x1f\x7f-\x9f]"
 FORMATS = {
     "^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$": "a wallet's name",
     "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "a wallet's id",
     "^[A-Z]{3}$": "three capital letters",
     "^[a-z][a-z0-9_-]{0,62}$": "a label's key",
     "^[!-~]*$": "visible ASCII, no spaces",
-    r"^[^\x00]*$": "no NUL",
-    r"^[^\x00-\x1f\x7f]*$": "no control characters",
-    r"^[^\x00]*[^\x00\s][^\x00]*$": "not blank, no NUL",
+    r"^[^\x00-\x1f\x7f-\x9f]*$": "no control characters",
+    rf"^{TEXT}*$": "no control characters but newlines",
+    rf"^{TEXT}*[^\x00-\x1f\x7f-\x9f\s]{TEXT}*$": "not blank, no control characters but newlines",
     "^bankLines/[1-9][0-9]{0,17}$": "`bankLines/` and a number",
 }
 """Patterns in words. One that is missing here stands on the page as it is."""

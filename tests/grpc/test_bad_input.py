@@ -1,5 +1,6 @@
 """Bytes that no honest client sends: refused by name, never INTERNAL, and nothing changes."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -9,7 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from google.api import field_behavior_pb2  # type: ignore[import-untyped]  # google.api has no types
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -362,6 +363,81 @@ def test_every_field_of_every_method_spoilt_is_refused_by_name(books: Asking, ow
             tried += 1
     assert tried > 700
     assert unchanged(owner) == before
+
+
+# Of each kind of control characters: the first and the last, and those that terminals obey.
+CONTROLS = "\x00\t\x0b\r\x1b\x1f\x7f\x80\x85\x9b\x9f"
+MANY_LINES = {"description", "reason", "bank_word"}
+
+
+def texts_of(kind: Descriptor) -> Iterator[tuple[str, ...]]:
+    """Yield the way to every text that a message of this type may have."""
+    for field in kind.fields:
+        inner = field.message_type
+        if field.type == FieldDescriptor.TYPE_STRING:
+            yield (field.name,)
+        elif inner is not None and inner.full_name != Timestamp.DESCRIPTOR.full_name:
+            yield from ((field.name, *way) for way in texts_of(inner))
+
+
+def with_text(request: Any, way: Sequence[str], text: str) -> Any:  # noqa: ANN401  # any message
+    """Return the request with this text there, in the first one of many."""
+    asked = type(request)()
+    asked.CopyFrom(request)
+    at = asked
+    for step in way[:-1]:
+        at = getattr(at, step)
+        if step == "labels":
+            at[text if way[-1] == "key" else "a"] = "v" if way[-1] == "key" else text
+            return asked
+        if not isinstance(at, Message):
+            at = at[0]
+    if isinstance(getattr(at, way[-1]), str):
+        setattr(at, way[-1], text)
+    else:
+        getattr(at, way[-1])[:] = [text]
+    return asked
+
+
+def test_a_control_character_is_refused_in_every_text_of_every_call(books: Asking, owner: psycopg.Connection) -> None:
+    """Within and at the end, by the field's name; a newline too where a text has one line."""
+
+    before = unchanged(owner)
+    tried = set()
+    requests = valid_requests()
+
+    for method in all_methods():
+        path = path_of(method)
+        for way in texts_of(method.input_type):
+            tried.add((path, way))
+            for character in CONTROLS + ("" if way[-1] in MANY_LINES else "\n"):
+                for text in (f"a{character}b", f"a{character}"):
+                    answer = books.call(path, with_text(requests[path], way, text))
+                    assert answer.code == "INVALID_ARGUMENT", (path, way, text, answer)
+                    assert answer.reason in {"INVALID_FIELDS", "PAGE_TOKEN_INVALID"}, (path, way, text, answer)
+                    named = {re.split(r"[.\[]", violation)[0] for violation in answer.violations}
+                    assert way[0] in named or answer.reason == "PAGE_TOKEN_INVALID", (path, way, text, answer)
+    assert len(tried) > 150
+    assert unchanged(owner) == before
+
+
+def test_a_text_may_have_lines_and_be_in_any_language(books: Asking) -> None:
+    """What forms or directs writing is no control character; what was said is told again, to the letter."""
+
+    said = "\u200fسلم\u200cت\u200e e\u0301 \u00a0\u202b\U0001f469\u200d\U0001f680"
+    deposit = transaction_pb.DepositRequest(
+        wallet="wallets/alice",
+        amount=money(1),
+        description=f"{said}\n\n{said}\n",
+        external_reference=said,
+        labels={"k": said},
+        request_id=str(uuid4()),
+    )
+    made = books.ok(deposit).transaction
+    renamed = books.update("alice", display_name=said)
+
+    assert (made.description, made.external_reference) == (deposit.description, said)
+    assert (made.labels["k"], renamed.display_name) == (said, said)
 
 
 def test_what_comes_in_numbers_is_counted_and_looked_at(books: Asking, owner: psycopg.Connection) -> None:

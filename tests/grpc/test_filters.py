@@ -260,7 +260,6 @@ HOSTILE = [
     "a\\' \\\" \\",
     "\\u0000 \\x00 {}",
     "_%*?",
-    "line\nbreak\ttab\r",
     "NULL",
     "é e\u0301 \U0001f4a5 \u202eabc\u202c",
 ]
@@ -269,16 +268,13 @@ HOSTILE = [
 def test_a_value_that_looks_like_something_else_is_a_value(asking: Asking, owner: psycopg.Connection) -> None:
     """SQL, placeholders, escapes, wildcards: found as they are, by who has them and by nobody else."""
 
-    labelled = {
-        f"w-{number}": value.translate({ord(blank): " " for blank in "\n\t\r"}) for number, value in enumerate(HOSTILE)
-    }
     for number, value in enumerate(HOSTILE):
-        asking.open_all(f"w-{number}", display_name=value, labels={"k": labelled[f"w-{number}"]})
-        asking.deposit(f"w-{number}", 5, external_reference=value, labels={"k": labelled[f"w-{number}"]})
+        asking.open_all(f"w-{number}", display_name=value, labels={"k": value})
+        asking.deposit(f"w-{number}", 5, external_reference=value, labels={"k": value})
     everybody = {f"wallets/w-{number}" for number in range(len(HOSTILE))}
 
     for number, value in enumerate(HOSTILE):
-        me, marked = f"wallets/w-{number}", quoted(labelled[f"w-{number}"])
+        me, marked = f"wallets/w-{number}", quoted(value)
         for filter_ in (f"display_name = {quoted(value)}", f"labels.k = {marked}"):
             assert names(listed(asking, "wallets", filter_)) == [me], filter_
         for filter_ in (f"display_name != {quoted(value)}", f"labels.k != {marked}"):
@@ -396,6 +392,6 @@ def test_a_filter_that_is_not_understood_names_where_and_what(asking: Asking) ->
         assert (too_long.reason, too_long.violations) == ("INVALID_FIELDS", ("filter",)), what
     for character in ("\U0001f4a5", "(", '"', "\\", "\n", "a", "\u202e"):  # what is told of it must fit into a header
         answer = asking.call("WalletService/ListWallets", wallet_pb.ListWalletsRequest(filter=character * 1024))
-        assert answer.reason == "FILTER_INVALID" or (answer.code == "OK" and character == "\n"), character
+        assert answer.reason == ("INVALID_FIELDS" if character == "\n" else "FILTER_INVALID"), character
     longest = f'owner = "{uuid4()}" AND ' * 9 + f'owner = "{"x" * 500}"'
     assert list(asking.ok(wallet_pb.ListWalletsRequest(filter=longest)).wallets) == []

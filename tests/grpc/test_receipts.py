@@ -89,13 +89,18 @@ def test_a_receipt_of_nothing_or_in_no_language_is_refused(asking: Asking) -> No
         assert asking.refused(pb.GetReceiptRequest(name=bad)).violations == ("name",)
 
 
+def flat(text: str) -> str:
+    """Return a text in one line."""
+    return text.replace("\n", " ")
+
+
 def test_any_words_that_a_transaction_may_have_fit_on_its_receipt(asking: Asking) -> None:
-    """Controls, private and missing characters, other directions, no words at all: a PDF, never an error."""
+    """Lines, private and missing characters, other directions, no words at all: a PDF, never an error."""
 
     asking.open("alice")
-    odd = "\u202e\u2066\u200d\ufeff\ufdfa\ufffe\U0010ffff\U000e0001\u0301\u0e33\x01\x7f\x85\u2028\t\r\n%()<>\\{}"
+    odd = "\u202e\u2066\u200d\ufeff\ufdfa\ufffe\U0010ffff\U000e0001\u0301\u0e33\u2028\n%()<>\\{}"
     words = [odd, odd[::-1] * 8, "".join(map(chr, range(0x600, 0x700)))]
 
     for number, description in enumerate(words):
-        made = asking.deposit("alice", 1, description=description, external_reference=description[:128])
+        made = asking.deposit("alice", 1, description=description, external_reference=flat(description)[:128])
         assert made.name in text_of(receipt(asking, made.name, LANGUAGES[number % 2]).pdf), number

@@ -468,14 +468,14 @@ def test_only_what_the_mask_names_is_changed(asking: Asking, owner: psycopg.Conn
 
 
 def test_a_display_name_has_up_to_128_characters(asking: Asking, owner: psycopg.Connection) -> None:
-    """Characters, not bytes; any but NUL."""
+    """Characters, not bytes; any but control characters."""
 
     asking.open("alice")
-    for name in ("", "x" * 128, "\U0001f600" * 128, "a\nb\t'\";--\\"):
+    for name in ("", "x" * 128, "\U0001f600" * 128, "a b'\";--\\"):
         assert asking.update("alice", "display_name", display_name=name).display_name == name
         assert asking.wallet("alice").display_name == name
     before = everything(owner)
-    for name in ("x" * 129, "\U0001f600" * 129, "a\0b"):
+    for name in ("x" * 129, "\U0001f600" * 129, "a\0b", "a\n"):
         told = asking.refused(an_update("alice", display_name=name))
         assert (told.reason, told.violations) == ("INVALID_FIELDS", ("wallet.display_name",))
     assert everything(owner) == before

@@ -5,6 +5,7 @@ A seed makes up the same requests every time, whatever is answered.
 
 import random
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -100,6 +101,11 @@ def is_told_only(field: Field) -> bool:
 def is_map(field: Field) -> bool:
     """Tell whether a field is a map."""
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
+def is_control(character: str) -> bool:
+    """Tell whether it is a control character, which no text may have but for newlines in some."""
+    return unicodedata.category(character) == "Cc"
 
 
 class Chance:
