@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import grpc
 
-from wallet_core.domain.access import Access, Right
+from wallet_core.domain.access import NOBODY, Access, Person, Right
 from wallet_grpc.descriptors import CALLS, SCOPE_WORDS
 
 
@@ -46,6 +46,7 @@ class Principal:
     scopes: frozenset[Scope]
     owner: str | None = None
     """Confines it to the wallets of this owner; None: all."""
+    person: Person = NOBODY
 
     def __post_init__(self) -> None:
         """Leave out what does not count for a caller that is confined to an owner."""

@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 import jwt
 
+from wallet_core.domain.access import Person
 from wallet_grpc.access import Principal, Scope
 from wallet_grpc.errors import CredentialsInvalid
 from wallet_grpc.keys import KeySet
@@ -77,12 +78,9 @@ class Tokens:
         scope = claims.get("scope", "")
         words = set(scope.split()) if isinstance(scope, str) else set()
         scopes = frozenset(known for known in Scope if known in words)
-        if "owner" not in claims:
-            return Principal(caller, scopes)
-        owner = claims["owner"]
-        if not _is_name(owner):
+        if "owner" in claims and not _is_name(claims["owner"]):
             raise CredentialsInvalid("the token's owner is not a name")
-        return Principal(caller, scopes, owner)
+        return Principal(caller, scopes, claims.get("owner"), _person(claims))
 
     def _claims(self, token: str) -> tuple[Mapping[str, Any], object, Mapping[str, Any]]:
         """Return a token's header, the key that it was checked by, and what it claims."""
@@ -119,6 +117,13 @@ class Tokens:
         if key is None:
             raise CredentialsInvalid("the token's key is not known here")
         return key.key, _BY_KEY[str(key.key_type)]
+
+
+def _person(claims: Mapping[str, Any]) -> Person:
+    said = [claims.get("sub", ""), claims.get("jti", "")]
+    if not all(one == "" or _is_name(one) for one in said):
+        raise CredentialsInvalid("the token's subject or its own id is not a name")
+    return Person(*said)
 
 
 def _is_name(said: object) -> TypeGuard[str]:

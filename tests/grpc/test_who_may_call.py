@@ -242,7 +242,17 @@ def test_health_is_open_to_everybody(target: str) -> None:
         assert client.is_serving()
 
 
-@pytest.mark.parametrize("said", [{"owner": "a\0b"}, {"owner": "\ud800"}, {"owner": "x" * 300}, {"client_id": ""}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"owner": "a\0b"},
+        {"owner": "\ud800"},
+        {"owner": "x" * 300},
+        {"client_id": ""},
+        {"sub": "a\0b"},
+        {"jti": "x" * 300},
+    ],
+)
 def test_names_that_are_none_are_refused(settings: Settings, said: dict[str, str]) -> None:
     """The database could not even be asked for them."""
 

@@ -60,6 +60,19 @@ class Access:
 EVERYTHING = Access()
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who made a call, as its verified credentials say: behind the name of a system there may be many."""
+
+    name: str = ""
+    """A token's `sub`, or the certificate's name; empty where neither says."""
+    token_id: str = ""
+    """A token's `jti`; empty where it has none."""
+
+
+NOBODY = Person()
+
+
 def refuse_system_wallets(*wallets: WalletId) -> None:
     """Refuse a call that would change one of the service's own wallets, whether or not it exists."""
     for wallet in wallets:

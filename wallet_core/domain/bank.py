@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from wallet_core.domain.access import NOBODY, Person
 from wallet_core.domain.money import Money
 
 # So many characters of an account are kept of it, and only of one that is much longer.
@@ -142,6 +143,8 @@ class BankLine:
     resolution: str = ""
     """What a person found out about a discrepancy; empty while it is open."""
     resolved_by: str = ""
+    """The system."""
+    person: Person = NOBODY
 
     @property
     def name(self) -> str:
@@ -175,6 +178,8 @@ class BankLedger:
     reason: str = ""
     """Why it was accepted, by an operator; the first one was not."""
     accepted_by: str = ""
+    """The system."""
+    person: Person = NOBODY
     time: datetime | None = None
     """When it was accepted; None until it is."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
-from wallet_core.domain.access import EVERYTHING, Access
+from wallet_core.domain.access import EVERYTHING, NOBODY, Access, Person
 from wallet_core.domain.bank import BankLedger, BankLine
 from wallet_core.domain.commission import CommissionRule
 from wallet_core.domain.errors import ClockBehind, Refusal
@@ -28,6 +28,8 @@ class Request:
     id: UUID
     access: Access = field(default=EVERYTHING, compare=False)
     """What may be reached by it: of whoever asks now, and no part of the promise."""
+    person: Person = field(default=NOBODY, compare=False)
+    """Who asks now, for the system; no part of the promise either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +161,11 @@ class Command(ABC):
     def access(self) -> Access:
         """What whoever asks may reach."""
         return self.request.access if self.request is not None else EVERYTHING
+
+    @property
+    def person(self) -> Person:
+        """Who asks, for the system that calls."""
+        return self.request.person if self.request is not None else NOBODY
 
     @property
     def weight(self) -> int:

@@ -123,7 +123,7 @@ class ResolveDiscrepancy(Command):
         if found.state is not LineState.DISCREPANCY:
             raise StateTransitionForbidden(found.name, found.state, Because.NO_DISCREPANCY)
         operator = self.request.caller if self.request is not None else ""
-        resolved = replace(found, resolution=self.reason, resolved_by=operator)
+        resolved = replace(found, resolution=self.reason, resolved_by=operator, person=self.person)
         return Decision(subject=found.name, line=resolved, fact=EventType.DISCREPANCY_RESOLVED)
 
 
@@ -147,5 +147,7 @@ class AcceptBankLedger(Command):
         if not found.is_replaced:
             raise StateTransitionForbidden(found.name, "FOLLOWED", Because.LEDGER_NOT_REPLACED)
         operator = self.request.caller if self.request is not None else ""
-        accepted = BankLedger(number=found.number + 1, reason=self.reason, accepted_by=operator, time=books.now)
+        accepted = BankLedger(
+            number=found.number + 1, reason=self.reason, accepted_by=operator, person=self.person, time=books.now
+        )
         return Decision(subject=accepted.name, bank_ledger=accepted, fact=EventType.BANK_LEDGER_ACCEPTED)

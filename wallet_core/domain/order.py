@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
+from wallet_core.domain.access import NOBODY, Person
 from wallet_core.domain.bank import AnswerKind, Payment
 from wallet_core.domain.event import EventType
 from wallet_core.domain.money import Money
@@ -188,7 +189,9 @@ class Resolution:
     bank_word: str
     """What the bank said to the person who asked it; empty where no word could be had."""
     operator: str
+    """The system."""
     time: datetime
+    person: Person = NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,7 @@ class ResolveOrder(Command):
             bank_word=self.bank_word,
             operator=self.request.caller if self.request is not None else "",
             time=books.now,
+            person=self.person,
         )
         found = replace(found, resolutions=(*found.resolutions, resolution))
         match self.resolution:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, LiteralString, cast
 from uuid import UUID
 
+from wallet_core.domain.access import Person
 from wallet_core.domain.bank import UNREADABLE, BankLine, LineKind, Meets, Payment, Status, StatusKind
 from wallet_core.domain.books import Books
 from wallet_core.domain.follow_up import Met, Verdict
@@ -16,7 +17,7 @@ from wallet_core.storage.engine import Engine, Expected, Tx, transaction
 from wallet_core.storage.errors import served
 
 _COLUMNS: LiteralString = """number, kind, key, amount, currency, reference, time, meets, why, resolution,
-    resolved_by"""
+    resolved_by, person, token_id"""
 
 LINES: LiteralString = f"SELECT {_COLUMNS} FROM bank_lines WHERE number = ANY(%s)"
 
@@ -58,14 +59,17 @@ SET ledger = %s, base = (SELECT coalesce(max(number), 0) FROM bank_lines), troub
     read_to_end_at = NULL
 WHERE ledger = %s - 1
 """
-INSERT_LEDGER = "INSERT INTO bank_ledgers (number, reason, accepted_by, time) VALUES (%s, %s, %s, %s)"
-LEDGER = "SELECT number, reason, accepted_by, time FROM bank_ledgers WHERE number = %s"
+INSERT_LEDGER = """
+INSERT INTO bank_ledgers (number, reason, accepted_by, person, token_id, time)
+VALUES (%s, %s, %s, %s, %s, %s)
+"""
+LEDGER = "SELECT number, reason, accepted_by, person, token_id, time FROM bank_ledgers WHERE number = %s"
 
 # Lines whose order is not under way, each with that order, and with what other lines say of the same.
 TO_JUDGE: LiteralString = """
 SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.reference, lines.time, lines.meets,
-    lines.why, lines.resolution, lines.resolved_by, orders.id, orders.state, orders.amount, orders.currency,
-    orders.is_due,
+    lines.why, lines.resolution, lines.resolved_by, lines.person, lines.token_id,
+    orders.id, orders.state, orders.amount, orders.currency, orders.is_due,
     CASE WHEN orders.id IS NOT NULL THEN (
         SELECT count(*)
         FROM bank_lines AS earlier
@@ -129,7 +133,7 @@ LIMIT 1
 # One of two that resolve the same at once finds it resolved.
 RESOLVE_LINE = """
 UPDATE bank_lines
-SET resolution = %s, resolved_by = %s
+SET resolution = %s, resolved_by = %s, person = %s, token_id = %s
 WHERE number = %s AND resolution = ''
 """
 
@@ -237,6 +241,8 @@ def line_of(  # a row
     why: str,
     resolution: str,
     resolved_by: str,
+    person: str,
+    token_id: str,
 ) -> BankLine:
     """Return a row as a line."""
     return BankLine(
@@ -250,13 +256,18 @@ def line_of(  # a row
         why=why,
         resolution=resolution,
         resolved_by=resolved_by,
+        person=Person(person, token_id),
     )
 
 
 def store_lines(tx: Tx, books: Books) -> Expected:
     """Write the lines that were resolved."""
     lines = sorted(books.written.lines.values(), key=lambda line: line.number)
-    return [(tx.execute(RESOLVE_LINE, [line.resolution, line.resolved_by, line.number]), 1) for line in lines]
+    return [(tx.execute(RESOLVE_LINE, [*_resolved(line), line.number]), 1) for line in lines]
+
+
+def _resolved(line: BankLine) -> list[str]:
+    return [line.resolution, line.resolved_by, line.person.name, line.person.token_id]
 
 
 def store_ledger(tx: Tx, books: Books) -> Expected:
@@ -264,13 +275,14 @@ def store_ledger(tx: Tx, books: Books) -> Expected:
     ledger = books.written.bank_ledger
     if ledger is None:
         return []
-    tx.execute(INSERT_LEDGER, [ledger.number, ledger.reason, ledger.accepted_by, ledger.time])
+    by = [ledger.accepted_by, ledger.person.name, ledger.person.token_id]
+    tx.execute(INSERT_LEDGER, [ledger.number, ledger.reason, *by, ledger.time])
     return [(tx.execute(FOLLOW_NEXT, [ledger.number, ledger.time, ledger.number]), 1)]
 
 
 def _to_judge(*row: Any) -> tuple[BankLine, Met | None]:  # noqa: ANN401  # a row
-    line = line_of(*row[:11])
-    id_, state, amount, currency, is_due, earlier, paid_by = row[11:]
+    line = line_of(*row[:13])
+    id_, state, amount, currency, is_due, earlier, paid_by = row[13:]
     named = order_of_key(line.key)
     if id_ is None or named is None:
         return line, None

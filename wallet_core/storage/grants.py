@@ -49,6 +49,6 @@ GRANT UPDATE (update_time, state, next_attempt_time, lease_until, fence, asks, b
 GRANT UPDATE (captured, state, update_time, lease_until, fence) ON holds TO wallet_service;
 GRANT UPDATE (end_time) ON commission_rules TO wallet_service;
 GRANT UPDATE (answer, reference, detail, answer_time) ON bank_attempts TO wallet_service;
-GRANT UPDATE (meets, why, resolution, resolved_by) ON bank_lines TO wallet_service;
+GRANT UPDATE (meets, why, resolution, resolved_by, person, token_id) ON bank_lines TO wallet_service;
 GRANT UPDATE ON bank_pace, bank_following TO wallet_service;
 """

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
+from wallet_core.domain.access import Person
 from wallet_core.domain.bank import AnswerKind
 from wallet_core.domain.books import Books
 from wallet_core.domain.money import Money
@@ -52,7 +53,7 @@ ORDER BY key, number
 """
 
 RESOLUTIONS: LiteralString = """
-SELECT subject, kind, reason, bank_word, operator, time
+SELECT subject, kind, reason, bank_word, operator, time, person, token_id
 FROM resolutions
 WHERE subject = ANY(%s)
 ORDER BY position
@@ -99,8 +100,8 @@ WHERE key = %s AND number = %s AND answer IS NULL
 """
 
 INSERT_RESOLUTION = """
-INSERT INTO resolutions (subject, kind, reason, bank_word, operator, time)
-VALUES (%s, %s, %s, %s, %s, %s)
+INSERT INTO resolutions (subject, kind, reason, bank_word, operator, time, person, token_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -170,7 +171,8 @@ def store_orders(tx: Tx, books: Books) -> Expected:
             answer = [attempt.answer, attempt.reference, attempt.detail, books.now]
             expected.append((tx.execute(ANSWER_ATTEMPT, [*answer, key, number]), 1))
     for subject, one in written.resolutions:
-        tx.execute(INSERT_RESOLUTION, [subject, one.kind, one.reason, one.bank_word, one.operator, one.time])
+        decided = [one.kind, one.reason, one.bank_word, one.operator, one.time, one.person.name, one.person.token_id]
+        tx.execute(INSERT_RESOLUTION, [subject, *decided])
     return expected
 
 
@@ -235,8 +237,17 @@ def _common(
     }
 
 
-def _resolution(kind: str, reason: str, bank_word: str, operator: str, time: datetime) -> Resolution:
-    return Resolution(kind=ResolutionKind(kind), reason=reason, bank_word=bank_word, operator=operator, time=time)
+def _resolution(  # a row
+    kind: str, reason: str, bank_word: str, operator: str, time: datetime, person: str, token_id: str
+) -> Resolution:
+    return Resolution(
+        kind=ResolutionKind(kind),
+        reason=reason,
+        bank_word=bank_word,
+        operator=operator,
+        time=time,
+        person=Person(person, token_id),
+    )
 
 
 def _attempt(  # a row

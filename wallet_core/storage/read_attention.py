@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from wallet_core.domain.access import Person
 from wallet_core.domain.attention import AttentionItem, AttentionKind, AttentionPolicy, Vitals
 from wallet_core.domain.bank import UNREADABLE, BankLedger, BankLine, ledger_name, line_name
 from wallet_core.domain.errors import ResourceNotFound
@@ -156,5 +157,6 @@ class AttentionReads(Reader):
         rows = self.read(lambda tx: tx.exec_driver_sql(LEDGER, (number,)).all())
         if not rows:
             raise ResourceNotFound(ledger_name(number))
-        ((_, reason, accepted_by, time),) = rows
-        return BankLedger(number=number, reason=reason, accepted_by=accepted_by, time=time)
+        ((_, reason, accepted_by, person, token_id, time),) = rows
+        by = Person(person, token_id)
+        return BankLedger(number=number, reason=reason, accepted_by=accepted_by, person=by, time=time)

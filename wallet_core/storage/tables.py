@@ -193,6 +193,8 @@ bank_lines = Table(
     Column("resolution", Text, nullable=False),
     Column("resolved_by", Text, nullable=False),
     Column("ledger", Integer, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("token_id", Text, nullable=False),
 )
 
 bank_ledgers = Table(
@@ -202,6 +204,8 @@ bank_ledgers = Table(
     Column("reason", Text, nullable=False),
     Column("accepted_by", Text, nullable=False),
     Column("time", _TIME, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("token_id", Text, nullable=False),
 )
 
 bank_following = Table(
@@ -224,6 +228,8 @@ resolutions = Table(
     Column("bank_word", Text, nullable=False),
     Column("operator", Text, nullable=False),
     Column("time", _TIME, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("token_id", Text, nullable=False),
 )
 
 bank_pace = Table(

@@ -70,6 +70,8 @@ def ledger_message(ledger: BankLedger) -> pb.BankLedger:
         name=ledger.name,
         reason=ledger.reason,
         accepted_by=ledger.accepted_by,
+        person=ledger.person.name,
+        token_id=ledger.person.token_id,
         accept_time=optional_time(ledger.time),
     )
 
@@ -98,6 +100,8 @@ def line_message(line: BankLine) -> pb.BankLine:
         why=line.why,
         resolution=line.resolution,
         resolved_by=line.resolved_by,
+        person=line.person.name,
+        token_id=line.person.token_id,
         read_time=optional_time(line.time),
     )
 

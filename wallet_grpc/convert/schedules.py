@@ -144,6 +144,8 @@ def _resolution_message(resolution: Resolution) -> pb.Resolution:
         bank_word=resolution.bank_word,
         operator=resolution.operator,
         time=timestamp_message(resolution.time),
+        person=resolution.person.name,
+        token_id=resolution.person.token_id,
     )
 
 

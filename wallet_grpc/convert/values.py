@@ -41,7 +41,7 @@ def accept_language_of(context: grpc.ServicerContext) -> str | None:
 
 def request_of(request_id: str, caller: Principal) -> Request:
     """Return the promise that a call makes by its request id."""
-    return Request(caller.caller, UUID(request_id), caller.access)
+    return Request(caller.caller, UUID(request_id), caller.access, caller.person)
 
 
 def wallet_id(name: str) -> WalletId:

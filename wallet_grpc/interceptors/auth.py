@@ -5,10 +5,11 @@ A token, where one is sent, says who calls; else the certificate that the connec
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 
+from wallet_core.domain.access import Person
 from wallet_core.domain.errors import PermissionMissing
 from wallet_grpc.access import LOCAL, SCOPES, Principal, Scope, principal_of, remember
 from wallet_grpc.errors import CredentialsInvalid
@@ -65,7 +66,8 @@ class Authentication:
     @staticmethod
     def _by_certificate(context: grpc.ServicerContext, known: Mapping[str, Principal]) -> Principal:
         certificates: Iterable[bytes] = context.auth_context().get("x509_pem_cert", ())  # type: ignore[assignment]  # mistyped
-        found = {known[name] for one in certificates for name in names_in(one) if name in known}
+        names = sorted({name for one in certificates for name in names_in(one) if name in known})
+        found = {known[name] for name in names}
         if len(found) != 1:
             raise CredentialsInvalid("the certificate names nobody who is known here, or several")
-        return found.pop()
+        return replace(found.pop(), person=Person(" ".join(names)))

@@ -1,4 +1,7 @@
-"""Writes down every call, and counts it: method, code, reason, duration. Inside ``errors``: it sees what was raised."""
+"""Writes down every call, and counts it: method, code, reason, duration; of one that was kept out also who it was.
+
+Inside ``errors``: it sees what was raised.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +16,7 @@ from wallet_grpc.access import is_known, principal_of
 from wallet_grpc.descriptors import STREAMS
 from wallet_grpc.errors import CATALOGUE, Defect, public
 from wallet_grpc.interceptors.wrapping import Wrapping
+from wallet_grpc.kept_out import about_kept_out, is_kept_out
 from wallet_grpc.metrics import count
 
 _log = structlog.get_logger("wallet.requests")
@@ -56,6 +60,8 @@ def _log_refused(
     said = {"code": face.code.name, "reason": face.reason_name, **_about(context, seconds)}
     if isinstance(told, Defect):
         _log.error("call", method=method, correlation_id=told.correlation_id, exc_info=error, **said)
+    elif is_kept_out(told):
+        _log.warning("call", method=method, **about_kept_out(context, told), **said)
     elif isinstance(told, NotServed):
         _log.warning("call", method=method, cause=cause_of(told), **said)
     else:

@@ -33,6 +33,10 @@ _TELLING: Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]] = {
 }
 
 
+# Who of the operators decided, by the message that it stands in: told to those who run the service.
+_DECIDED = {"Resolution": ("person", "token_id")}
+
+
 class Viewing(Wrapping):
     """Stands between every call and its servicer."""
 
@@ -80,7 +84,12 @@ class Viewing(Wrapping):
 
     def _shown(self, principal: Principal, response: Message) -> Message:
         """Leave out of an answer what tells of wallets that may not be read."""
-        telling = [(told, _TELLING[told.DESCRIPTOR.name]) for told in _within(response)]
+        found = list(_within(response))
+        if Scope.OPERATIONS not in principal.scopes:
+            for told in found:
+                for field in _DECIDED.get(told.DESCRIPTOR.name, ()):
+                    told.ClearField(field)
+        telling = [(told, _TELLING[told.DESCRIPTOR.name]) for told in found if told.DESCRIPTOR.name in _TELLING]
         wallets = {wallet_id(wallet_of(told)) for told, (wallet_of, _) in telling}
         readable = self._readable(principal, wallets)
         for told, (wallet_of, fields) in telling:
@@ -102,8 +111,8 @@ class Viewing(Wrapping):
 
 
 def _within(message: Message) -> Iterator[Message]:
-    """Yield all messages in a message that tell of a wallet, itself among them."""
-    if message.DESCRIPTOR.name in _TELLING:
+    """Yield all messages in a message that have something to leave out, itself among them."""
+    if message.DESCRIPTOR.name in _TELLING or message.DESCRIPTOR.name in _DECIDED:
         yield message
     for field, value in message.ListFields():
         if field.message_type is None or field.message_type.GetOptions().map_entry:

@@ -19,6 +19,7 @@ from wallet_grpc.access import principal_of
 from wallet_grpc.convert import transactions as convert
 from wallet_grpc.convert.values import accept_language_of, money_message, resource_uuid, wallet_id
 from wallet_grpc.interpreter import giving_way
+from wallet_grpc.kept_out import log_items
 from wallet_grpc.paging import fitting, page_size
 from wallet_grpc.servicers.serving import Serving
 
@@ -65,6 +66,7 @@ class TransactionServicer(TransactionServiceServicer):
         if request.mode == pb.BATCH_MODE_ITEM:
             commands = convert.item_commands(request, principal_of(context))
             results = move_each(self._app, commands, self._deadline(context))
+            log_items(context, "/wallet.v1.TransactionService/BatchTransfer", results)
             return convert.items_response(
                 results,
                 principal_of(context),

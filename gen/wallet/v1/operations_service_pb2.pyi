@@ -175,6 +175,8 @@ class BankLine(message.Message):
     RESOLUTION_FIELD_NUMBER: builtins.int
     RESOLVED_BY_FIELD_NUMBER: builtins.int
     READ_TIME_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
+    TOKEN_ID_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The resource name, `bankLines/{number}`: as the bank counts, and numbered on
     from the ledger before where another one was accepted.
@@ -191,6 +193,12 @@ class BankLine(message.Message):
     """What a person found out; empty while the discrepancy is open."""
     resolved_by: builtins.str
     """Who looked into it: the calling system."""
+    person: builtins.str
+    """The person who looked into it, as the credentials of the call said: its
+    token's `sub`, or the name in its certificate; empty where it is not known.
+    """
+    token_id: builtins.str
+    """The id (`jti`) of the token."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """How much, in the currency as the bank wrote it."""
@@ -211,10 +219,12 @@ class BankLine(message.Message):
         resolution: builtins.str = ...,
         resolved_by: builtins.str = ...,
         read_time: timestamp_pb2.Timestamp | None = ...,
+        person: builtins.str = ...,
+        token_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_key", b"bank_key", "bank_reference", b"bank_reference", "kind", b"kind", "name", b"name", "read_time", b"read_time", "resolution", b"resolution", "resolved_by", b"resolved_by", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_key", b"bank_key", "bank_reference", b"bank_reference", "kind", b"kind", "name", b"name", "person", b"person", "read_time", b"read_time", "resolution", b"resolution", "resolved_by", b"resolved_by", "token_id", b"token_id", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -506,12 +516,20 @@ class BankLedger(message.Message):
     REASON_FIELD_NUMBER: builtins.int
     ACCEPTED_BY_FIELD_NUMBER: builtins.int
     ACCEPT_TIME_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
+    TOKEN_ID_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The resource name, `bankLedgers/{number}`, counted from 1."""
     reason: builtins.str
     """Why it was accepted, in the operator's words."""
     accepted_by: builtins.str
     """Who accepted it: the calling system."""
+    person: builtins.str
+    """The person who accepted it, as the credentials of the call said: its token's
+    `sub`, or the name in its certificate; empty where it is not known.
+    """
+    token_id: builtins.str
+    """The id (`jti`) of the token."""
     @builtins.property
     def accept_time(self) -> timestamp_pb2.Timestamp:
         """When, by the database's clock."""
@@ -523,10 +541,12 @@ class BankLedger(message.Message):
         reason: builtins.str = ...,
         accepted_by: builtins.str = ...,
         accept_time: timestamp_pb2.Timestamp | None = ...,
+        person: builtins.str = ...,
+        token_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["accept_time", b"accept_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["accept_time", b"accept_time", "accepted_by", b"accepted_by", "name", b"name", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["accept_time", b"accept_time", "accepted_by", b"accepted_by", "name", b"name", "person", b"person", "reason", b"reason", "token_id", b"token_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

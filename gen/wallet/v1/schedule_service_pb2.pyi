@@ -556,6 +556,8 @@ class Resolution(message.Message):
     BANK_WORD_FIELD_NUMBER: builtins.int
     OPERATOR_FIELD_NUMBER: builtins.int
     TIME_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
+    TOKEN_ID_FIELD_NUMBER: builtins.int
     kind: ResolutionKind.ValueType
     """What was decided."""
     reason: builtins.str
@@ -566,6 +568,13 @@ class Resolution(message.Message):
     """
     operator: builtins.str
     """Who decided: the calling system."""
+    person: builtins.str
+    """The person who decided, as the credentials of the call said: its token's
+    `sub`, or the name in its certificate. Like the next, told to callers with
+    the scope `operations` only, and empty where it is not known.
+    """
+    token_id: builtins.str
+    """The id (`jti`) of the token."""
     @builtins.property
     def time(self) -> timestamp_pb2.Timestamp:
         """When, by the database's clock."""
@@ -578,10 +587,12 @@ class Resolution(message.Message):
         bank_word: builtins.str = ...,
         operator: builtins.str = ...,
         time: timestamp_pb2.Timestamp | None = ...,
+        person: builtins.str = ...,
+        token_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_word", b"bank_word", "kind", b"kind", "operator", b"operator", "reason", b"reason", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_word", b"bank_word", "kind", b"kind", "operator", b"operator", "person", b"person", "reason", b"reason", "time", b"time", "token_id", b"token_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
