@@ -94,6 +94,9 @@ class Failures:
         address, said = (unquote(found["address"]), found["said"]) if found else (self._target, told)
         self._heard[address] = (cause, said.removesuffix(": OK"))
 
+    def __bool__(self) -> bool:
+        return bool(self._heard)
+
     @property
     def cause(self) -> Cause:
         """The one that tells most."""

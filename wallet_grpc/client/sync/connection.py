@@ -20,7 +20,9 @@ from wallet_grpc.client.security import Tls
 # How long to wait for a server before it is asked again why there is none. A client that reached none yet asks more
 # often: of several addresses gRPC tells the one that failed last.
 _PAUSE_S = 0.5
-_FIRST_PAUSE_S = 0.02
+_FIRST_PAUSE_S = 0.005
+# How long a client that reached none yet tries on once all have failed.
+_FAILING_S = 0.5
 
 
 class Connection:
@@ -36,15 +38,16 @@ class Connection:
     def ready(self, timeout_s: float) -> float:
         """Wait until a server can be called; return what is left of the time. Raise ``NotConnected`` where it is over.
 
-        It is over sooner, after ``connect_timeout_s``, where no server was ever reached, or waiting does not help.
+        It is over sooner where no server was ever reached, or waiting does not help: after ``connect_timeout_s`` in
+        silence, or after half a second where all fail.
         """
         began = monotonic()
         failures = Failures(self._target, speaks_tls=self._speaks_tls)
         while not is_ready(self.channel):
             is_patient = self._was_reached and not failures.are_lasting
-            limit_s = timeout_s if is_patient else min(timeout_s, self._connect_timeout_s)
-            failures.limit_s = limit_s
-            left_s = limit_s - (monotonic() - began)
+            tries_s = min(self._connect_timeout_s, _FAILING_S) if failures else self._connect_timeout_s
+            failures.limit_s = timeout_s if is_patient else min(timeout_s, tries_s)
+            left_s = failures.limit_s - (monotonic() - began)
             if left_s <= 0:
                 raise NotConnected(failures, passes=is_patient)
             self._ask(failures, left_s, wait_for_ready=False)
