@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from wallet_core.domain.access import Right
+from wallet_core.domain.access import Access, Right
 from wallet_core.domain.batch_transfer import BatchTransfer
 from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
 from wallet_core.domain.capture_hold import CaptureHold
@@ -39,13 +39,16 @@ def request(id_: UUID | None = None, caller: str = "tests") -> Request:
     return Request(caller, id_ or uuid4())
 
 
+def lacking(right: Right, command: Asked) -> Asked:
+    """Return a command as asked by somebody who has every right but this one."""
+    asked = command.request or request()
+    access = Access(asked.access.owner, asked.access.rights - {right})
+    return replace(command, request=Request(asked.caller, asked.id, access))
+
+
 def by_no_operator(command: Asked) -> Asked:
     """Return a command as asked by somebody who may not do what only those may who run the service."""
-    asked = command.request or request()
-    return replace(
-        command,
-        request=Request(asked.caller, asked.id, replace(asked.access, rights=asked.access.rights - {Right.OPERATIONS})),
-    )
+    return lacking(Right.OPERATIONS, command)
 
 
 def a_new_wallet(name: str, currency: str = "USD", **fields: Fields) -> CreateWallet:
