@@ -23,12 +23,13 @@ from tests.conftest import FAST
 from tests.support.asking import Asking, meanwhile
 from tests.support.bystander import Bystander, bystander
 from tests.support.database import Database, cut_all_others
+from tests.support.health_watchers import Churn
 from tests.support.long_history import write_history
 from tests.support.ports import free_ports
 from tests.support.processes import environment, process
 from tests.support.raw_http2 import RawHttp2
 from tests.support.toolchain import often
-from wallet_grpc.client import WalletClient
+from wallet_grpc.client import NotConnected, WalletClient
 from walletctl.local.waiting import wait_until
 
 pytestmark = pytest.mark.alone
@@ -49,6 +50,8 @@ RECEIPT = "TransactionService/GetReceipt"
 WIDE = "\U0001f4a5" * 100
 UNSENT_MAX = 4 << 20
 PAGES = 20
+WATCHERS = 8
+CHURNS_FOR_S = float(often(20))
 # Silent connections, and the open files that the server may have.
 CONNECTIONS, OPEN_FILES = 1200, 1024
 LIMITED = """
@@ -130,6 +133,21 @@ def test_answers_that_nobody_takes_are_dropped(own_database: Database, tmp_path:
     assert 0 < max(seen) < 3 * UNSENT_MAX
 
 
+def test_watchers_that_come_and_go_stop_nobody(own_database: Database, tmp_path: Path) -> None:
+    """Transfers are made and probes are answered all the while, in time; SIGTERM during it ends the process."""
+
+    with (
+        server(own_database, tmp_path / "log") as target,
+        bystander(target) as caller,
+        Churn(target, WATCHERS) as churn,
+    ):
+        until = monotonic() + CHURNS_FOR_S
+        while monotonic() < until:
+            caller.once()
+        caller.assert_not_held_up()
+        assert (churn.wrong, churn.began > WATCHERS) == ([], True)
+
+
 def test_silent_connections_leave_descriptors_for_all_else(own_database: Database, tmp_path: Path) -> None:
     """More of them than the process may have files: callers go on, new ones come in, the database is reached anew."""
 
@@ -146,8 +164,11 @@ def test_silent_connections_leave_descriptors_for_all_else(own_database: Databas
             cut_all_others(owner)
 
         def is_let_in() -> bool:
-            with WalletClient(target, timeout_s=10) as late:
-                return late.get_wallet("wallets/dave").balance.minor_units > 0
+            try:
+                with WalletClient(target, timeout_s=10) as late:
+                    return late.get_wallet("wallets/dave").balance.minor_units > 0
+            except NotConnected:  # until the silent ones are closed, after the time for a handshake
+                return False
 
         under_attack(caller, is_let_in)
 

@@ -3,54 +3,37 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
-from typing import Any, Self
+from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from wallet.v1 import event_service_pb2 as pb
 
 from tests.conftest import FAST
 from tests.support.asking import Asking
-from tests.support.callers import open_funded, usd
 from tests.support.database import Database
+from tests.support.health_watchers import health, watched
 from tests.support.ports import free_ports
 from tests.support.processes import environment, process
 from tests.support.raw_http2 import RawHttp2
-from tests.support.toolchain import often
 from wallet_core.domain.event import JournalLine
 from wallet_core.settings import Settings
 from wallet_core.storage.reads import Reads
 from wallet_core.usecases.app import App
-from wallet_grpc.client import WalletClient
 from wallet_grpc.descriptors import SERVICES
 from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 from walletctl.local.waiting import wait_until
 
-ALICE, BOB = "wallets/alice", "wallets/bob"
 WATCH = "/grpc.health.v1.Health/Watch"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 ANSWERS_WITHIN_S = 5.0
-CHURNS_FOR_S = float(often(20))
-
-
-@contextmanager
-def health(target: str) -> Iterator[Any]:
-    """Yield a stub on a channel of its own."""
-    with grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-        yield health_pb2_grpc.HealthStub(channel)
-
-
-def watched(stub: Any, service: str = "") -> Any:  # noqa: ANN401  # the library's call
-    """Return a watch that has just begun."""
-    return stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=120)
 
 
 def is_serving(target: str) -> bool:
@@ -58,42 +41,6 @@ def is_serving(target: str) -> bool:
     with health(target) as stub:
         status = stub.Check(health_pb2.HealthCheckRequest(), timeout=ANSWERS_WITHIN_S).status
     return bool(status == SERVING)
-
-
-@dataclass(slots=True)
-class Churn:
-    """Watchers that come and go, for as long as it is entered."""
-
-    target: str
-    watchers: int
-    began: int = 0
-    wrong: list[object] = field(default_factory=list)
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
-
-    def __enter__(self) -> Self:
-        self._threads = [threading.Thread(target=self._come_and_go, daemon=True) for _ in range(self.watchers)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(30)
-
-    def _come_and_go(self) -> None:
-        with health(self.target) as stub:
-            while not self._stopping.is_set():
-                watch = watched(stub)
-                try:
-                    if next(watch).status != SERVING:
-                        self.wrong.append("not serving")
-                except grpc.RpcError as error:
-                    if not self._stopping.is_set():
-                        self.wrong.append(error.code())
-                watch.cancel()
-                self.began += 1
 
 
 @pytest.fixture
@@ -107,23 +54,6 @@ def target(own_database: Database, tmp_path: Path) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
         child.send_signal(signal.SIGTERM)
         assert child.wait(20) == 0, log.read_text()
-
-
-@pytest.mark.parametrize("watchers", [2, 8])
-def test_watchers_that_come_and_go_stop_nobody(target: str, watchers: int) -> None:
-    """Transfers are made and probes are answered all the while; SIGTERM during it ends the process."""
-
-    with WalletClient(target) as client:
-        open_funded(client, alice=10_000, bob=0)
-        with Churn(target, watchers) as churn:
-            until = monotonic() + CHURNS_FOR_S / 2
-            times = 0
-            while monotonic() < until:
-                client.transfer(ALICE, BOB, usd(1))
-                assert is_serving(target)
-                times += 1
-            assert client.get_wallet(BOB).balance.minor_units == times
-            assert (churn.wrong, churn.began > watchers) == ([], True)
 
 
 def test_watcher_that_takes_nothing_holds_up_nobody(target: str) -> None:

@@ -73,7 +73,7 @@ _REMEDIES = {
     Cause.OTHER: "Check the address",
 }
 # What a server that closes connections may want.
-_WANTS_TLS = "It may speak TLS: call it so (Tls(…), --ca), or check the port"
+_WANTS_TLS = "It may speak TLS: call it so (Tls(…), --ca), or check the port; or it has all the connections it takes"
 _WANTS_CERTIFICATE = "It may want another certificate of yours (Tls(certificate=…, key=…), --certificate, --key)"
 
 
