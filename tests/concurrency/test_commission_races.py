@@ -281,9 +281,10 @@ def test_a_rule_that_ends_of_itself_is_carried_by_nothing_after_its_end(
         servers[0].open("bob")
         start = servers[0].transfer("alice", "bob", 1).execute_time
         for number in range(8):
-            begin = later(start, 300_000 + number * 20_000)
-            servers[0].charge(rate_millionths=1000 * (number + 1), start_time=begin, end_time=later(begin, 15_000))
-        end = aware(later(start, 300_000 + 8 * 20_000))
+            # So long that a busy machine, too, makes transfers under most of them.
+            begin = later(start, 1_000_000 + number * 150_000)
+            servers[0].charge(rate_millionths=1000 * (number + 1), start_time=begin, end_time=later(begin, 120_000))
+        end = aware(later(start, 1_000_000 + 8 * 150_000))
 
         def keep_transferring(number: int) -> None:
             moved = start

@@ -437,10 +437,37 @@ MISTAKES = (
         (
             Change(
                 "wallet_grpc/interceptors/own_threads.py:OwnThreads.wrap",
-                "wrapped.unary_stream.experimental_thread_pool = self._threads",
-                "wrapped.unary_stream.pool = self._threads",
+                "(wrapped.unary_unary or wrapped.unary_stream).experimental_thread_pool = self._pools[method]",
+                "(wrapped.unary_unary or wrapped.unary_stream).pool = self._pools[method]",
             ),
         ),
         WATCH,
+    ),
+    Mistake(
+        "a thread waits for a request that does not come",
+        (Change("wallet_grpc/calls.py:CallPool.submit", "grpcio is not None", "False"),),
+        "tests/grpc/test_half_sent_calls.py",
+    ),
+    Mistake(
+        "a call waits for its request for ever",
+        (
+            Change(
+                "wallet_grpc/calls.py:Calls._end_unreceived",
+                "call.until > now and place >= too_many",
+                "place >= too_many",
+            ),
+        ),
+        "tests/grpc/test_half_sent_calls.py",
+    ),
+    Mistake(
+        "an owner has one share for each of its callers",
+        (
+            Change(
+                "wallet_grpc/servicers/streams.py:_whose",
+                '(("owner", principal.owner),) if principal.owner is not None else ()',
+                "()",
+            ),
+        ),
+        "tests/grpc/test_shares.py",
     ),
 )
