@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -77,6 +78,21 @@ class LedgerGate:
         return self._started_at is None
 
 
+class FitDatabase:
+    """Asks once in a while whether the database can serve: it may be migrated, or fenced off, while we run."""
+
+    def __init__(self, app: App, every_s: float) -> None:
+        self._app = app
+        self._every_s = every_s
+        self._asked_at = monotonic()  # the core asks before it opens
+
+    def require(self) -> None:
+        """Raise ``NotServed`` where it cannot."""
+        if monotonic() - self._asked_at >= self._every_s:
+            self._app.ping()
+            self._asked_at = monotonic()
+
+
 def main(arguments: Sequence[str], stopping: threading.Event) -> int:
     """Run until *stopping* is set, or one round; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m scheduler", description=__doc__)
@@ -126,6 +142,7 @@ def _stop_when_told(lane: Lane[Any] | StepLane, stopping: threading.Event) -> No
 
 def _run(app: App, jobs: Sequence[Job], gate: LedgerGate, settings: Settings, stopping: threading.Event) -> None:
     lanes = [(job, job.lane(app)) for job in jobs]
+    fit = FitDatabase(app, settings.health_interval_s)
     # No job store: what is due stands in the database. A tick that comes while a job still runs is left out, because
     # the job goes on until nothing is due.
     bell = BackgroundScheduler(
@@ -134,11 +151,11 @@ def _run(app: App, jobs: Sequence[Job], gate: LedgerGate, settings: Settings, st
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for job, lane in lanes:
-        bell.add_job(_tick, "interval", args=(job, lane, gate), seconds=job.every_s(settings), id=job.name)
+        bell.add_job(_tick, "interval", args=(job, lane, gate, fit), seconds=job.every_s(settings), id=job.name)
     bell.start()
     # The first time at once, for others wait for it; not by the bell, which ends badly with a job that runs once.
     first_reads = [
-        threading.Thread(target=_tick, args=(job, lane, gate), name="first-read", daemon=True)
+        threading.Thread(target=_tick, args=(job, lane, gate, fit), name="first-read", daemon=True)
         for job, lane in lanes
         if job is FOLLOW_BANK_LEDGER
     ]
@@ -154,8 +171,9 @@ def _run(app: App, jobs: Sequence[Job], gate: LedgerGate, settings: Settings, st
         thread.join()
 
 
-def _tick(job: Job, lane: Lane[Any] | StepLane, gate: LedgerGate) -> None:
+def _tick(job: Job, lane: Lane[Any] | StepLane, gate: LedgerGate, fit: FitDatabase) -> None:
     try:
+        fit.require()
         if not job.asks_bank or gate.is_open():
             lane.drain()
     except NotServed as error:

@@ -10,6 +10,7 @@ from functools import partial
 from tenacity import (
     Retrying,
     retry_if_exception_type,
+    retry_if_not_exception_type,
     sleep_using_event,
     stop_after_delay,
     stop_any,
@@ -18,7 +19,7 @@ from tenacity import (
 )
 
 from wallet_core.domain.attention import AttentionPolicy
-from wallet_core.domain.errors import DatabaseUnavailable
+from wallet_core.domain.errors import DatabaseUnavailable, DatabaseUnfit
 from wallet_core.domain.order import PaymentPolicy
 from wallet_core.domain.receipt import Language, Receipt
 from wallet_core.gateways.bank import HttpBank
@@ -40,6 +41,7 @@ from wallet_core.storage.engine import (
     open_engine,
     parse_url,
 )
+from wallet_core.storage.fitness import Fitness, require_schema
 from wallet_core.storage.journal import Journal
 from wallet_core.storage.pace import Pace
 from wallet_core.storage.reads import Reads
@@ -56,9 +58,10 @@ def open_app(
 ) -> Iterator[App]:
     """Wire the core of a process called *name*, wait for its database, and close everything at the end.
 
-    Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes, and
-    ``SettingsError`` in a production whose login may do more than serve, and where a process that *calls_bank* has no
-    bank, or nothing that it can show to it.
+    Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes,
+    ``DatabaseUnfit`` where its schema is not the one that this release is made for, and ``SettingsError`` in a
+    production whose login may do more than serve, and where a process that *calls_bank* has no bank, or nothing that it
+    can show to it.
     """
     bank = _bank(settings)
     # Money and health have a pool of their own, which no flood of reads and no crowd of claims can empty.
@@ -70,8 +73,8 @@ def open_app(
     ):
         if calls_bank:
             _require_bank(settings, bank)
-        unhurried = Reads(posting)
-        _wait_for_database(unhurried.ping, settings, stopping or threading.Event())
+        fitness = Fitness(posting, others=(reading, claiming))
+        _wait_for_database(fitness.check, settings, stopping or threading.Event())
         require_login_that_only_serves(settings, posting)
         ledger = Ledger(
             posting,
@@ -90,8 +93,8 @@ def open_app(
                 bank_lines=BankLines(posting),
                 journal=Journal(posting),
                 may_call_bank=partial(pace.take_one, claiming),
-                ping=unhurried.ping,
-                vitals=unhurried.vitals,
+                ping=fitness.check,
+                vitals=Reads(posting).vitals,
                 bank=bank,
                 documents=_Documents(),
                 payouts=_payouts(settings),
@@ -117,13 +120,14 @@ def migrate(settings: Settings, *, owner_url: str | None = None) -> None:
         except ValueError as error:
             raise SettingsError(f"WALLET_DATABASE_URL {error}") from None
     with _engine(settings, name="wallet-migrate", role=None, owner_url=owner_url) as engine:
-        _wait_for_database(Reads(engine).ping, settings, threading.Event())
+        _wait_for_database(Fitness(engine).ping, settings, threading.Event())
         migrations.migrate(engine, serving=serving)
 
 
 def verify(settings: Settings) -> list[Check]:
-    """Prove that the books are right."""
+    """Prove that the books are right. Raises ``DatabaseUnfit`` where the schema is not that of this release."""
     with _engine(settings, name="wallet-verify", use=AUDITING) as engine:
+        Fitness(engine).read(require_schema)
         return verify_books(engine)
 
 
@@ -167,16 +171,16 @@ def _engine(  # noqa: PLR0913  # all but the first by name
         engine.dispose()
 
 
-def _wait_for_database(ping: Callable[[], None], settings: Settings, stopping: threading.Event) -> None:
+def _wait_for_database(ask: Callable[[], None], settings: Settings, stopping: threading.Event) -> None:
     for attempt in Retrying(
-        retry=retry_if_exception_type(DatabaseUnavailable),
+        retry=retry_if_exception_type(DatabaseUnavailable) & retry_if_not_exception_type(DatabaseUnfit),
         stop=stop_any(stop_after_delay(settings.database_wait_s), stop_when_event_set(stopping)),
         sleep=sleep_using_event(stopping),
         wait=wait_random_exponential(multiplier=0.05, max=1.0),
         reraise=True,
     ):
         with attempt:
-            ping()
+            ask()
 
 
 def _bank(settings: Settings) -> HttpBank:

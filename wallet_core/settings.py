@@ -96,6 +96,10 @@ class Settings(BaseSettings):
         json_schema_extra=_section("The database", "server", "scheduler"),
     )
     ledger_pool_size: PositiveInt = Field(4, description="connections of its own for money and health")
+    health_interval_s: Seconds = Field(
+        1.0,
+        description="how often the database is asked whether it can serve: for the health answer, and before claims",
+    )
     claims_pool_size: PositiveInt = Field(
         4, description="connections for claims", json_schema_extra=_section("The database", "scheduler")
     )
@@ -189,7 +193,6 @@ class Settings(BaseSettings):
     )
     deadline_min_s: Seconds = Field(0.005, description="with less time left a call is refused: DEADLINE_TOO_SHORT")
     deadline_max_s: Seconds = Field(30.0, description="the deadline of a call that brings none or a longer one")
-    health_interval_s: Seconds = Field(1.0, description="how often the database is asked for the health answer")
     health_watchers_max: PositiveInt = Field(
         256, description="watches of health at once; each holds a thread of its own, and one more is UNIMPLEMENTED"
     )

@@ -1,4 +1,4 @@
-"""Health: SERVING while the database answers, per service and as a whole.
+"""Health: SERVING while the database answers that it can serve us, per service and as a whole.
 
 The protocol is grpc.health.v1; the servicer is ours. The library's sends to watchers under a lock that gRPC's own
 thread wants when a watcher leaves, and then nothing moves any more. Here nothing is sent under a lock and leaving takes
@@ -20,7 +20,7 @@ from grpc_health.v1.health_pb2 import (  # type: ignore[attr-defined]  # its stu
     HealthListResponse,
 )
 
-from wallet_core.domain.errors import DatabaseUnavailable, NotServed
+from wallet_core.domain.errors import DatabaseUnavailable, NotServed, cause_of
 from wallet_core.loops import Loop
 from wallet_grpc.calls import Behaviour, CallPool, Calls
 
@@ -57,7 +57,8 @@ class Health:
         self._ailing = ailing
         self._serving: frozenset[str] | None = None
         self._leaving = False
-        self._answered_at = 0.0
+        self._answered_at = -_LONG_AGO_S
+        self._why = "the database was not asked yet"
         # Two, because a database that hangs holds the one that asks it.
         self._loops = [
             Loop(name, work, interval_s, backoff_max_s=interval_s * _MISSED_MAX)
@@ -87,12 +88,12 @@ class Health:
     def _ask(self) -> None:
         try:
             self._ask_database()
-        except DatabaseUnavailable:
-            self._answered_at = -_LONG_AGO_S
+        except DatabaseUnavailable as error:
+            self._answered_at, self._why = -_LONG_AGO_S, cause_of(error)
         except NotServed:
             return  # we are busy, which says nothing of the database
         else:
-            self._answered_at = monotonic()
+            self._answered_at, self._why = monotonic(), "the database does not answer"
 
     def _tell(self) -> None:
         """Say SERVING while the last answer is recent: a database that hangs gives none at all."""
@@ -100,7 +101,8 @@ class Health:
         serving = frozenset({"", *self._services}) - frozenset(self._ailing()) if is_answered else frozenset()
         if self._leaving or serving == self._serving:
             return
-        _log.info("health", serving=is_answered, ailing=sorted(self._ailing()))
+        why = {} if is_answered else {"why": self._why}
+        _log.info("health", serving=is_answered, ailing=sorted(self._ailing()), **why)
         self._serving = serving
         self._servicer.tell(serving)
 

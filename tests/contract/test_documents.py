@@ -46,6 +46,7 @@ EXAMPLES: list[errors.WalletError] = [
     errors.OutcomeUnknown(),
     errors.ResultLost(),
     errors.DatabaseUnavailable(),
+    errors.DatabaseNotServing(),
     errors.ServerDraining(),
     errors.ClockBehind(),
     errors.ServiceWalletFull("wallets/system:external:USD", 1),

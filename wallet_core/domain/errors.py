@@ -228,6 +228,21 @@ class DatabaseUnavailable(NotServed):
     """The database did not answer: the work may or may not be done."""
 
 
+class DatabaseNotServing(DatabaseUnavailable):
+    """The database cannot be reached, or cannot serve now: this attempt did nothing."""
+
+
+@dataclass
+class DatabaseUnfit(DatabaseNotServing):
+    """This release cannot serve from the database as it is: this attempt did nothing."""
+
+    because: str
+    """For operators: what is wrong, and what to do."""
+
+    def __str__(self) -> str:
+        return self.because
+
+
 class ClockBehind(NotServed):
     """The database's clock is behind what is in the books: this attempt did nothing."""
 

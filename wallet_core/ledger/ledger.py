@@ -17,7 +17,7 @@ from wallet_core.domain.wallet import WalletId, is_system
 from wallet_core.ledger.group_commit import GroupCommit, Ticket
 from wallet_core.storage import posting
 from wallet_core.storage.engine import Engine, transaction
-from wallet_core.storage.errors import BatchBlocked, BatchError, BatchRefused, DatabaseLost
+from wallet_core.storage.errors import BatchBlocked, BatchError, BatchRefused, DatabaseLost, PoolExhausted
 
 CommandTicket = Ticket[Command, Outcome]
 
@@ -92,27 +92,24 @@ class Ledger:
 
     def _commit(self, tickets: Sequence[CommandTicket]) -> None:
         """Run the batch; again if it lost a race; in halves until a call that cannot be stored stands alone."""
-        told: NotServed = TransactionConflict()
-        cause: BaseException | None = None
-        lost = False
+        failed: BatchError | None = None
+        lost = False  # once a COMMIT was lost, nobody may hear any more that nothing was done
         for _ in range(_TRIES):
             try:
                 self._run(tickets, lost=lost, leave=frozenset() if lost else self._stuck())
-            except DatabaseLost as error:
-                told, lost = error.told, True  # from here on nobody may hear that nothing was done
-            except BatchRefused as error:
-                told, cause = told if lost else error.told, error
             except BatchBlocked:
                 if not lost:
                     self._run_around_locks(tickets)
                     return
             except BatchError as error:
-                _fail(tickets, told if lost else error.told)
-                return
+                failed = failed if failed is not None and lost else error
+                lost = lost or _may_be_stored(error)
+                if isinstance(error, PoolExhausted):
+                    break
             else:
                 return
-        if lost or len(tickets) == 1:
-            _fail(tickets, told, cause)
+        if not isinstance(failed, BatchRefused) or len(tickets) == 1:
+            _fail(tickets, failed)
             return
         half = len(tickets) // 2
         self._commit(tickets[:half])
@@ -124,24 +121,23 @@ class Ledger:
         except (BatchRefused, BatchBlocked):
             self._hand_on(tickets)
         except BatchError as error:
-            _fail(tickets, error.told)
+            _fail(tickets, error)
 
     def _commit_patiently(self, tickets: Sequence[CommandTicket]) -> None:
         """Serve the second lane: one call, which may wait for its locks, and hears so if they do not come free."""
-        told: NotServed = TransactionConflict()
-        cause: BaseException | None = None
+        failed: BatchError | None = None
         lost = False
         for _ in range(_TRIES):
             try:
                 self._wait_for_locks(tickets)
                 free = self._run(tickets, lost=lost)
             except BatchError as error:
-                told, cause = told if lost else error.told, error
-                lost = lost or isinstance(error, DatabaseLost)
+                failed = failed if failed is not None and lost else error
+                lost = lost or _may_be_stored(error)
             else:
                 self._mark_free(free)
                 return
-        _fail(tickets, told, cause)
+        _fail(tickets, failed)
         needed = frozenset[WalletId]().union(*(ticket.item.needs().wallets for ticket in tickets))
         self._mark_stuck(needed & self._stuck())
 
@@ -182,7 +178,7 @@ class Ledger:
         *lost* says that an earlier try may have been committed.
         """
         if not lost and all(ticket.expired for ticket in tickets):
-            _fail(tickets, DeadlineTooShort())  # nobody waits any more, so no lock is waited for
+            _fail_with(tickets, DeadlineTooShort())  # nobody waits any more, so no lock is waited for
             return frozenset()
         expired: list[CommandTicket] = []
         blocked: list[CommandTicket] = []
@@ -197,7 +193,7 @@ class Ledger:
             posting.store(tx, loaded.books)
         for ticket, outcome in zip(wanted, outcomes, strict=True):
             ticket.answer(_with_owners(ticket.item, outcome, loaded.books))
-        _fail(expired, OutcomeUnknown() if lost else DeadlineTooShort())
+        _fail_with(expired, OutcomeUnknown() if lost else DeadlineTooShort())
         self._mark_stuck(loaded.held)
         self._hand_on(blocked)
         return frozenset(loaded.books.wallets)
@@ -208,7 +204,7 @@ class Ledger:
             try:
                 self._slow.enter(ticket)
             except NotServed as full:
-                _fail([ticket], full)
+                _fail_with([ticket], full)
 
 
 def _with_owners(command: Command, outcome: Outcome, books: Books) -> Outcome:
@@ -218,7 +214,16 @@ def _with_owners(command: Command, outcome: Outcome, books: Books) -> Outcome:
     return replace(outcome, owners={wallet.id: wallet.owner for wallet in books.wallets.values()})
 
 
-def _fail(tickets: Sequence[CommandTicket], told: NotServed, cause: BaseException | None = None) -> None:
+def _may_be_stored(error: BatchError) -> bool:
+    return isinstance(error, DatabaseLost) and error.may_be_stored
+
+
+def _fail(tickets: Sequence[CommandTicket], failed: BatchError | None) -> None:
+    """Fail each ticket as its batch has failed; none: somebody held its locks again and again."""
+    _fail_with(tickets, failed.told if failed is not None else TransactionConflict(), failed)
+
+
+def _fail_with(tickets: Sequence[CommandTicket], told: NotServed, cause: BaseException | None = None) -> None:
     """Fail each ticket with an error of its own: callers' threads raise them at the same time."""
     for ticket in tickets:
         error = type(told)()

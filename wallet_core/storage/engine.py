@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import Any, cast
 
@@ -15,8 +16,15 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError, InvalidRequestErro
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from wallet_core.domain.errors import DatabaseUnavailable, LedgerBroken
-from wallet_core.storage.errors import BatchError, BatchRefused, DatabaseLost, PoolExhausted, batch_error
+from wallet_core.domain.errors import LedgerBroken
+from wallet_core.storage.errors import (
+    BatchError,
+    BatchRefused,
+    DatabaseLost,
+    PoolExhausted,
+    batch_error,
+    lets_itself_be_read,
+)
 
 Tx = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -133,6 +141,19 @@ def parse_url(url: str) -> URL:
 # closed when it is asked for next. (``Engine.dispose`` would leave open what others have in hand at that moment.)
 _LOST_AT: MutableMapping[Engine, float] = weakref.WeakKeyDictionary()
 _CONNECTED_AT = "connected_at"
+# When and why an engine's server last lacked what it takes to store something, unless it has done so since.
+_UNABLE: MutableMapping[Engine, tuple[float, psycopg.Error]] = weakref.WeakKeyDictionary()
+
+
+def unable_lately(engine: Engine, within_s: float) -> psycopg.Error | None:
+    """Return why the last transaction could not be stored, if the server lacked something so short a time ago."""
+    at, why = _UNABLE.get(engine, (-inf, None))
+    return why if monotonic() - at < within_s else None
+
+
+def give_up_connections(engine: Engine) -> None:
+    """Have every connection that there is closed when it is asked for next."""
+    _LOST_AT[engine] = monotonic()
 
 
 def _connected(connection: object, record: ConnectionPoolEntry) -> None:
@@ -158,16 +179,21 @@ def transaction(engine: Engine) -> Iterator[Tx]:
     except PoolTimeout:
         raise PoolExhausted from None
     except (OperationalError, psycopg.OperationalError, InvalidRequestError) as error:  # the last: lost again and again
-        raise DatabaseLost(DatabaseUnavailable()) from error
+        raise DatabaseLost(may_be_stored=False) from error
     tx = cast("Tx", pooled.driver_connection)
+    may_be_stored = tx.autocommit
     try:
         yield tx
+        may_be_stored = True
         tx.commit()
+        _UNABLE.pop(engine, None)
     except psycopg.Error as error:
-        told = batch_error(error)
+        told = batch_error(error, may_be_stored=may_be_stored)
         if isinstance(told, DatabaseLost):
-            # The next try must not meet another connection of the server that went away.
-            _LOST_AT[engine] = monotonic()
+            # The next try must not meet another connection of the server that went away, or cannot serve.
+            give_up_connections(engine)
+            if lets_itself_be_read(error):
+                _UNABLE[engine] = monotonic(), error
             pooled.invalidate(error)
         raise told from error
     except BatchError:

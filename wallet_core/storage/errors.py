@@ -1,15 +1,16 @@
 """Database errors as the ledger understands them. No driver exception leaves this room.
 
-Told apart by SQLSTATE class, never by message text.
+Told apart by SQLSTATE, never by message text: by the whole of it, else by its class, which is its first two characters.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 
 import psycopg
-from psycopg import errors as pg
 
 from wallet_core.domain.errors import (
+    DatabaseNotServing,
     DatabaseUnavailable,
     LedgerBroken,
     NotServed,
@@ -36,7 +37,12 @@ class BatchRefused(BatchError):
 
 
 class DatabaseLost(BatchError):
-    """The database cannot be reached, or went away: if that was during COMMIT, the batch may be stored."""
+    """The database cannot be reached, went away, or cannot serve: its connections are of no more use."""
+
+    def __init__(self, *, may_be_stored: bool) -> None:
+        super().__init__(DatabaseUnavailable() if may_be_stored else DatabaseNotServing())
+        self.may_be_stored = may_be_stored
+        """Whether COMMIT was sent, so that the batch may be stored."""
 
 
 class PoolExhausted(BatchError):
@@ -46,26 +52,67 @@ class PoolExhausted(BatchError):
         super().__init__(ServerOverloaded())
 
 
-# Races that end well when the same batch runs once more.
-_RACES = (
-    pg.UniqueViolation,
-    pg.DeadlockDetected,
-    pg.SerializationFailure,
-    pg.QueryCanceled,
-    pg.IdleInTransactionSessionTimeout,
-)
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+class Means(Enum):
+    """What an SQLSTATE means for the batch that it struck."""
+
+    BLOCKED = auto()
+    """Somebody else holds a row."""
+    RACE = auto()
+    """It ends well when the same batch runs once more."""
+    UNABLE = auto()
+    """The server cannot serve, whatever it is asked: another one may, or the same one later."""
+    DEFECT = auto()
+    """Ours, or of the books: it stays INTERNAL, with a traceback for the operators."""
 
 
-def batch_error(error: psycopg.Error) -> BatchError:
-    """Return what a driver error means for the batch it struck."""
-    if isinstance(error, pg.LockNotAvailable):
-        return BatchBlocked(TransactionConflict())
-    if isinstance(error, _RACES):
-        return BatchRefused(TransactionConflict())
-    if isinstance(error, _LOST) and not isinstance(error, pg.DiskFull):
-        return DatabaseLost(DatabaseUnavailable())
-    return BatchRefused(LedgerBroken())
+SQLSTATES = {
+    "08": Means.UNABLE,  # connection exceptions, a pooler's too
+    "23505": Means.RACE,  # unique_violation: the winner's record is seen at the next try
+    "25006": Means.UNABLE,  # read_only_sql_transaction: a standby, or a primary that was fenced off
+    "25P03": Means.RACE,  # idle_in_transaction_session_timeout: this process was frozen
+    "25P04": Means.RACE,  # transaction_timeout: the same
+    "28": Means.UNABLE,  # invalid authorization: found when a connection is made
+    "3D000": Means.UNABLE,  # invalid_catalog_name: the same
+    "40001": Means.RACE,  # serialization_failure; a read that a standby's replay has cancelled
+    "40P01": Means.RACE,  # deadlock_detected
+    "53": Means.UNABLE,  # insufficient resources: disk full, out of memory, too many connections
+    "55P03": Means.BLOCKED,  # lock_not_available: the lock timeout
+    "57014": Means.RACE,  # query_canceled: the statement timeout
+    "57P": Means.UNABLE,  # operator intervention: shutting down, starting up, in recovery, database dropped
+    "58": Means.UNABLE,  # system errors: the disk's input or output failed
+}
+
+
+def meaning(sqlstate: str) -> Means:
+    """Return what an SQLSTATE means: the longest of its beginnings that stands in the table says it."""
+    begins = (sqlstate[:size] for size in range(len(sqlstate), 1, -1))
+    return next((SQLSTATES[begin] for begin in begins if begin in SQLSTATES), Means.DEFECT)
+
+
+def lets_itself_be_read(error: psycopg.Error) -> bool:
+    """Tell whether the server may answer reads all the same: its disk is full, or fails."""
+    return (error.sqlstate or "").startswith(("53", "58"))
+
+
+def batch_error(error: psycopg.Error, *, may_be_stored: bool = False) -> BatchError:
+    """Return what a driver error means for the batch it struck; *may_be_stored*: its COMMIT had been sent."""
+    match _meaning(error):
+        case Means.BLOCKED:
+            return BatchBlocked(TransactionConflict())
+        case Means.RACE:
+            return BatchRefused(TransactionConflict())
+        case Means.UNABLE:
+            return DatabaseLost(may_be_stored=may_be_stored)
+        case Means.DEFECT:
+            return BatchRefused(LedgerBroken())
+
+
+def _meaning(error: psycopg.Error) -> Means:
+    if error.sqlstate is not None:
+        return meaning(error.sqlstate)
+    # The driver's own, where the server said nothing: a connection that broke, or that cannot be made.
+    is_lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return Means.UNABLE if is_lost else Means.DEFECT
 
 
 @contextmanager

@@ -6,11 +6,12 @@ from typing import cast
 import psycopg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from wallet_core.domain.errors import DatabaseUnavailable
+from wallet_core.domain.errors import DatabaseUnavailable, DatabaseUnfit
 from wallet_core.storage.engine import Tx
+from wallet_core.storage.fitness import require_no_newer
 from wallet_core.storage.grants import ROLE_AND_GRANTS
 from wallet_core.storage.logins import make_login
 
@@ -23,7 +24,8 @@ def migrate(engine: Engine, *, serving: URL | None = None) -> None:
 
     *engine* must act as the database's owner. A repeat changes nothing.
 
-    Raises ``DatabaseUnavailable``, caused by what the database objected to.
+    Raises ``DatabaseUnavailable``, caused by what the database objected to, and ``DatabaseUnfit`` where the schema is
+    of a newer release, or text is not kept in UTF-8.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
@@ -35,6 +37,15 @@ def migrate(engine: Engine, *, serving: URL | None = None) -> None:
         raise DatabaseUnavailable from error
 
 
+def _require_utf8(connection: Connection) -> None:
+    encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
+    if encoding != "UTF8":
+        raise DatabaseUnfit(
+            f"the database keeps text in {encoding}, not in UTF8: nothing was changed; make another one, e.g. CREATE "
+            "DATABASE wallet ENCODING 'UTF8' TEMPLATE template0 OWNER …"
+        )
+
+
 def _migrate(engine: Engine, config: Config, serving: URL | None) -> None:
     with engine.begin() as connection:
         # The service's limits are for calls, not for this: another migration, or a long one, is waited for.
@@ -42,6 +53,8 @@ def _migrate(engine: Engine, config: Config, serving: URL | None) -> None:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        require_no_newer(connection)
+        _require_utf8(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.execute(text(ROLE_AND_GRANTS))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from wallet_core.storage.read_access import AccessReads
 from wallet_core.storage.read_attention import AttentionReads
@@ -33,7 +33,3 @@ class Reads(
     def page_token_key(self) -> str:
         """Return the secret that page tokens are signed with, the same for all processes."""
         return str(self.read(lambda tx: tx.execute(select(page_token_keys.c.secret)).scalar_one()))
-
-    def ping(self) -> None:
-        """Ask the database whether it is there."""
-        self.read(lambda tx: tx.execute(select(func.now())).scalar_one())

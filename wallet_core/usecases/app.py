@@ -41,7 +41,7 @@ class App:
     may_call_bank: Callable[[], bool]
     """Takes one call from the pace at which all processes together may call the bank; False where none is left."""
     ping: Callable[[], None]
-    """Asks the database whether it is there; raises ``NotServed``."""
+    """Asks the database whether it can serve us: it takes writes, and its schema is ours; raises ``NotServed``."""
     vitals: Callable[[], Vitals]
     """Reads them by a connection that no crowd of reads can take; raises ``NotServed``."""
     bank: BankGateway

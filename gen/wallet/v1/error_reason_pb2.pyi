@@ -108,8 +108,9 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Outcome: `UNKNOWN`.
     """
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 16
-    """The database did not answer. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`;
-    `NOT_DONE_RETRY` where its clock is behind the books.
+    """The database did not answer, or cannot serve. Code: `UNAVAILABLE`. Outcome:
+    `UNKNOWN` where the connection was lost during COMMIT, else `NOT_DONE_RETRY`:
+    it cannot be reached, is read-only or full, or its clock is behind the books.
     Carries `google.rpc.RetryInfo`.
     """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 17
@@ -266,8 +267,9 @@ Code: `DEADLINE_EXCEEDED`; `UNAVAILABLE` in the second case.
 Outcome: `UNKNOWN`.
 """
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 16
-"""The database did not answer. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`;
-`NOT_DONE_RETRY` where its clock is behind the books.
+"""The database did not answer, or cannot serve. Code: `UNAVAILABLE`. Outcome:
+`UNKNOWN` where the connection was lost during COMMIT, else `NOT_DONE_RETRY`:
+it cannot be reached, is read-only or full, or its clock is behind the books.
 Carries `google.rpc.RetryInfo`.
 """
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 17

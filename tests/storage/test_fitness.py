@@ -1,0 +1,150 @@
+"""Schema and code fit, or nothing starts; and nothing goes on where the schema changes under it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import psycopg
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from psycopg import sql
+from typer.testing import CliRunner
+
+import scheduler.process
+import wallet_grpc.process
+from scheduler.process import FitDatabase
+from tests.conftest import FAST
+from tests.support.books import open_wallet
+from tests.support.database import Cluster, Database
+from tests.support.processes import environment
+from tests.support.start_up import StartUp
+from wallet_core.bootstrap import migrate, open_app, verify
+from wallet_core.domain.errors import DatabaseUnfit
+from wallet_core.settings import read_settings
+from wallet_core.storage.fitness import VERSIONS, known_versions, newest_version
+from wallet_core.usecases.app import App
+from wallet_grpc.client import WalletClient
+from walletctl.cli import cli
+from walletctl.local.waiting import wait_until
+
+BEFORE, AFTER = "0009", "9999"
+
+
+@contextmanager
+def schema(database: Database, version: str | None) -> Iterator[None]:
+    """Have the database say that it has another schema; None: none at all."""
+    with psycopg.connect(database.url, autocommit=True) as owner:
+        ((was,),) = owner.execute("SELECT version_num FROM alembic_version").fetchall()
+        if version is None:
+            owner.execute("DELETE FROM alembic_version")
+        else:
+            owner.execute("UPDATE alembic_version SET version_num = %s", [version])
+        try:
+            yield
+        finally:
+            owner.execute("DELETE FROM alembic_version")
+            owner.execute("INSERT INTO alembic_version VALUES (%s)", [was])
+
+
+@pytest.fixture
+def empty(cluster: Cluster) -> Iterator[str]:
+    """Return the URL of a database that was never migrated."""
+    with cluster.clone(f"never_{uuid4().hex[:8]}", template="template0") as database:
+        yield database.url
+
+
+def test_the_version_that_is_needed_is_the_head_of_the_migrations() -> None:
+    """It is read from the names of their files: to load Alembic takes longer than most starts."""
+
+    config = Config()
+    config.set_main_option("script_location", str(VERSIONS.parent))
+    scripts = ScriptDirectory.from_config(config)
+
+    assert newest_version() == scripts.get_current_head()
+    assert known_versions() == {script.revision for script in scripts.walk_revisions()}
+
+
+@pytest.mark.parametrize("process", [wallet_grpc.process, scheduler.process], ids=["server", "scheduler"])
+@pytest.mark.parametrize(
+    ("version", "what"),
+    [
+        (None, "the database has no schema of ours, and this release needs {}: run `walletctl migrate`"),
+        (BEFORE, "the database has the schema 0009, and this release needs {}: run `walletctl migrate`"),
+        (AFTER, "this release is older than the database; run the newer one"),
+    ],
+    ids=["empty", "older", "newer"],
+)
+def test_no_process_starts_on_another_schema(
+    start_up: StartUp, database: Database, process: object, version: str | None, what: str
+) -> None:
+    """At once, with what to do and no trace of a stack."""
+
+    with schema(database, version):
+        ended = start_up(process.main, **{**FAST, "database_url": database.url, "bank_url": "http://127.0.0.1:1"})  # type: ignore[attr-defined]
+
+    assert (ended.code, what.format(newest_version()) in ended.error_output) == (1, True), ended.error_output
+    assert "Traceback" not in ended.error_output
+
+
+def test_a_database_that_was_never_migrated_is_told_from_one_that_is_away(empty: str, database: Database) -> None:
+    """It has not even the table that says what it has."""
+
+    del database  # its cluster has the role that is taken on
+    with pytest.raises(DatabaseUnfit, match="no schema of ours"), open_app(read_settings(database_url=empty), name="t"):
+        pass
+
+
+def test_the_books_are_not_verified_by_the_rules_of_another_schema(database: Database) -> None:
+    """They would be found broken, or right, by chance."""
+
+    with schema(database, BEFORE), pytest.raises(DatabaseUnfit, match="run `walletctl migrate`"):
+        verify(read_settings(database_url=database.url))
+
+
+def test_a_newer_database_is_not_migrated(database: Database) -> None:
+    """Nothing is touched, and the command says why."""
+
+    with schema(database, AFTER):
+        done = CliRunner().invoke(cli, ["migrate"], env=environment({"database_url": database.url}))
+
+    assert (done.exit_code, "this release is older than the database" in done.output) == (1, True), done.output
+
+
+def test_a_schema_that_changes_under_a_server_is_not_served_from(
+    app: App, client: WalletClient, database: Database
+) -> None:
+    """Health says so until it is ours again; so does whoever asks before it claims."""
+
+    open_wallet(app, "alice", 5)
+    fit = FitDatabase(app, every_s=1e-9)
+    fit.require()
+    with schema(database, AFTER):
+        assert wait_until(lambda: not client.is_serving(), timeout_s=10)
+        with pytest.raises(DatabaseUnfit):
+            fit.require()
+    assert wait_until(client.is_serving, timeout_s=10)
+    fit.require()
+
+
+def test_a_database_that_is_asked_once_in_a_while_is_not_asked_each_time(app: App, database: Database) -> None:
+    """Jobs run several times a second."""
+
+    fit = FitDatabase(app, every_s=3600)
+    with schema(database, AFTER):
+        fit.require()
+
+
+def test_a_database_that_keeps_no_utf8_is_not_migrated(cluster: Cluster) -> None:
+    """Text would be refused or mangled later, byte by byte."""
+
+    name = f"latin_{uuid4().hex[:8]}"
+    with psycopg.connect(cluster.url, autocommit=True) as admin:
+        make = "CREATE DATABASE {} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
+        admin.execute(sql.SQL(make).format(sql.Identifier(name)))
+        try:
+            settings = read_settings(database_url=cluster._url_of(name))  # noqa: SLF001  # of one of its databases
+            with pytest.raises(DatabaseUnfit, match="keeps text in LATIN1, not in UTF8"):
+                migrate(settings)
+        finally:
+            admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
