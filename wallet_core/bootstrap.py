@@ -33,6 +33,7 @@ from wallet_core.storage.engine import (
     ANYTHING,
     AUDITING,
     CLAIMING,
+    MIGRATING,
     READING,
     SERVICE_ROLE,
     Engine,
@@ -41,7 +42,7 @@ from wallet_core.storage.engine import (
     open_engine,
     parse_url,
 )
-from wallet_core.storage.fitness import Fitness, require_schema
+from wallet_core.storage.fitness import Fitness, require_schema, require_sessions_of_their_own
 from wallet_core.storage.journal import Journal
 from wallet_core.storage.pace import Pace
 from wallet_core.storage.reads import Reads
@@ -74,7 +75,12 @@ def open_app(
         if calls_bank:
             _require_bank(settings, bank)
         fitness = Fitness(posting, others=(reading, claiming))
-        _wait_for_database(fitness.check, settings, stopping or threading.Event())
+
+        def ask() -> None:
+            fitness.check()
+            require_sessions_of_their_own(posting, reading)
+
+        _wait_for_database(ask, settings, stopping or threading.Event())
         require_login_that_only_serves(settings, posting)
         ledger = Ledger(
             posting,
@@ -116,10 +122,12 @@ def migrate(settings: Settings, *, owner_url: str | None = None) -> None:
     serving = None
     if owner_url is not None and settings.database_url is not None:
         try:
-            serving = parse_url(settings.database_url.get_secret_value())
+            named = parse_url(settings.database_url.get_secret_value())
         except ValueError as error:
             raise SettingsError(f"WALLET_DATABASE_URL {error}") from None
-    with _engine(settings, name="wallet-migrate", role=None, owner_url=owner_url) as engine:
+        if "user" in named:
+            serving = migrations.Login(named["user"], named.get("password"))
+    with _engine(settings, name="wallet-migrate", role=None, owner_url=owner_url, use=MIGRATING) as engine:
         _wait_for_database(Fitness(engine).ping, settings, threading.Event())
         migrations.migrate(engine, serving=serving)
 
@@ -158,6 +166,7 @@ def _engine(  # noqa: PLR0913  # all but the first by name
         lock_timeout_s=settings.lock_timeout_s,
         statement_timeout_s=settings.statement_timeout_s,
         idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
+        transaction_timeout_s=settings.transaction_timeout_s,
     )
     variable = "WALLET_DATABASE_URL" if owner_url is None else "WALLET_DATABASE_OWNER_URL"
     url = settings.required_database_url() if owner_url is None else owner_url

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     lock_timeout_s: Seconds = Field(1.0, description="a batch's wait for row locks before it goes around them")
     statement_timeout_s: Seconds = Field(10.0, description="the longest statement")
     idle_in_transaction_timeout_s: Seconds = Field(10.0, description="ends transactions whose process hangs")
+    transaction_timeout_s: Seconds = Field(
+        12.0, description="the longest transaction, whatever it is at (PostgreSQL 17 and newer)"
+    )
     database_wait_s: Seconds = Field(30.0, description="wait for the database when a process starts")
     database_owner_url: SecretStr | None = Field(
         None,

@@ -269,6 +269,12 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
         outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=500,
     ),
+    errors.DatabaseUnfit: Face(
+        code=grpc.StatusCode.UNAVAILABLE,
+        reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE,
+        outcome=Outcome.NOT_DONE_RETRY,
+        retry_after_ms=500,
+    ),
     errors.ClockBehind: Face(
         code=grpc.StatusCode.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE,
@@ -306,7 +312,7 @@ _NEXT = {
 _NEXT_READ = "A read changes nothing and may be asked again."
 
 # Never meant for a caller: one that arrives here is a defect of ours.
-_OURS_ALONE = (errors.LedgerBroken, errors.StaleClaim, errors.DatabaseUnfit)
+_OURS_ALONE = (errors.LedgerBroken, errors.StaleClaim)
 
 
 def public(error: Exception) -> errors.WalletError:

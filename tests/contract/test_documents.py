@@ -47,6 +47,7 @@ EXAMPLES: list[errors.WalletError] = [
     errors.ResultLost(),
     errors.DatabaseUnavailable(),
     errors.DatabaseNotServing(),
+    errors.DatabaseUnfit("because"),
     errors.ServerDraining(),
     errors.ClockBehind(),
     errors.ServiceWalletFull("wallets/system:external:USD", 1),

@@ -49,7 +49,7 @@ from wallet_grpc.process import server_limits
 from wallet_grpc.server import serving
 from walletctl.local.waiting import wait_until
 
-OURS_ALONE = {errors.LedgerBroken, errors.StaleClaim, errors.DatabaseUnfit}
+OURS_ALONE = {errors.LedgerBroken, errors.StaleClaim}
 BASES = {errors.WalletError, errors.Refusal, errors.NotServed}
 TRANSFER = "TransactionService/Transfer"
 

@@ -141,6 +141,7 @@ def test_the_app_acts_as_the_role_under_read_committed(settings: Settings) -> No
         lock_timeout_s=0.25,
         statement_timeout_s=10,
         idle_in_transaction_timeout_s=10,
+        transaction_timeout_s=12.0,
     )
     engine = open_engine(settings.required_database_url(), limits, name="tests")
     shown = "SELECT current_user, current_setting('transaction_isolation'), current_setting('lock_timeout')"

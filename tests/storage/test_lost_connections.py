@@ -19,6 +19,7 @@ LIMITS = Limits(
     lock_timeout_s=1.0,
     statement_timeout_s=10.0,
     idle_in_transaction_timeout_s=10.0,
+    transaction_timeout_s=12.0,
 )
 NAME = "lost-connections"
 OURS = "SELECT pid FROM pg_stat_activity WHERE application_name = %s"

@@ -44,6 +44,23 @@ def installed(name: str) -> str:
     return found
 
 
+def pgbouncer() -> str:
+    """Return the path of PgBouncer, which Debian keeps where users have no path to."""
+    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if found is None:
+        _miss("PgBouncer is not installed (apt-get install pgbouncer)")
+    return found
+
+
+def older_postgres() -> Path:
+    """Return where the programs of a PostgreSQL are that does not know ``transaction_timeout``: 14 to 16."""
+    installed = (Path(f"/usr/lib/postgresql/{major}/bin") for major in (16, 15, 14))
+    found = next((folder for folder in installed if (folder / "initdb").exists()), None)
+    if found is None:
+        _miss("no PostgreSQL from 14 to 16 is installed (apt-get install postgresql-15)")
+    return found
+
+
 @cache
 def grpcurl() -> str:
     """Return the path of grpcurl; where all tools are required and it is missing, Go builds it."""

@@ -1,15 +1,19 @@
 """Whether the database can serve: it takes writes, and its schema is the one that this release is made for."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 from sqlalchemy import Connection, text
 
 from wallet_core.domain.errors import DatabaseNotServing, DatabaseUnavailable, DatabaseUnfit
-from wallet_core.storage.engine import Engine, give_up_connections, unable_lately
+from wallet_core.storage.engine import Engine, Tx, give_up_connections, transaction, unable_lately
+from wallet_core.storage.errors import served
 from wallet_core.storage.reading import Reader
+from wallet_core.storage.session import ASK_MARK, require_mark, require_own
 
 VERSIONS = Path(__file__).with_name("migrations") / "versions"
 
@@ -30,11 +34,11 @@ class Fitness(Reader):
 
     def ping(self) -> None:
         """Ask whether the database is there and takes writes, which a standby does not, nor a primary fenced off."""
-        self._ask(_require_writes)
+        self._ask(_require_own, _require_writes)
 
     def check(self) -> None:
         """Ask the same, and whether the schema is ours; raise ``DatabaseUnfit`` where it is not."""
-        self._ask(_require_writes, require_schema)
+        self._ask(_require_own, _require_writes, require_schema)
 
     def _ask(self, *questions: Callable[[Connection], None]) -> None:
         try:
@@ -87,6 +91,18 @@ def _version(tx: Connection) -> str | None:
         return None
     found: str | None = tx.execute(_VERSION).scalar_one_or_none()
     return found
+
+
+def require_sessions_of_their_own(*engines: Engine) -> None:
+    """Raise ``DatabaseUnfit`` where connections of several engines share a session, as some poolers have them do."""
+    with served(), ExitStack() as open_:
+        for tx in [open_.enter_context(transaction(engine)) for engine in engines]:
+            require_own(tx)
+            tx.rollback()
+
+
+def _require_own(tx: Connection) -> None:
+    require_mark(cast("Tx", tx.connection.driver_connection), tx.exec_driver_sql(ASK_MARK).scalar_one())
 
 
 def _require_writes(tx: Connection) -> None:

@@ -1,12 +1,13 @@
 """Bring a database to the newest shape."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import psycopg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from wallet_core.domain.errors import DatabaseUnavailable, DatabaseUnfit
@@ -19,10 +20,19 @@ from wallet_core.storage.logins import make_login
 _MIGRATION_LOCK = 7_236_114_901
 
 
-def migrate(engine: Engine, *, serving: URL | None = None) -> None:
-    """Apply what is missing, make the service's role and its grants, and let the login of *serving* serve.
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login of the database, and the password that it is to have if it is made."""
 
-    *engine* must act as the database's owner. A repeat changes nothing.
+    name: str
+    password: str | None
+
+
+def migrate(engine: Engine, *, serving: Login | None = None) -> None:
+    """Apply what is missing, make the service's role and its grants, and let the login *serving* serve.
+
+    *engine* must act as the database's owner, and wait for as long as it takes (``MIGRATING``). A repeat changes
+    nothing.
 
     Raises ``DatabaseUnavailable``, caused by what the database objected to, and ``DatabaseUnfit`` where the schema is
     of a newer release, or text is not kept in UTF-8.
@@ -46,17 +56,14 @@ def _require_utf8(connection: Connection) -> None:
         )
 
 
-def _migrate(engine: Engine, config: Config, serving: URL | None) -> None:
+def _migrate(engine: Engine, config: Config, serving: Login | None) -> None:
     with engine.begin() as connection:
-        # The service's limits are for calls, not for this: another migration, or a long one, is waited for.
-        connection.execute(text("SET LOCAL lock_timeout = 0"))
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
-        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         require_no_newer(connection)
         _require_utf8(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.execute(text(ROLE_AND_GRANTS))
-        if serving is not None and serving.username is not None and serving.username != engine.url.username:
-            make_login(cast("Tx", connection.connection.driver_connection), serving.username, serving.password)
+        owner = connection.execute(text("SELECT session_user")).scalar_one()
+        if serving is not None and serving.name != owner:
+            make_login(cast("Tx", connection.connection.driver_connection), serving.name, serving.password)

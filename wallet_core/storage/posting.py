@@ -25,13 +25,14 @@ from wallet_core.domain.transaction import Transaction
 from wallet_core.domain.wallet import Labels, Role, Wallet, WalletDetails, WalletId, WalletState, system_wallet
 from wallet_core.storage.arrays import plain, texts, times
 from wallet_core.storage.bank_lines import EXECUTED, FOLLOWED, LINES, line_of, store_ledger, store_lines
-from wallet_core.storage.engine import Cursor, Expected, Tx
-from wallet_core.storage.errors import BatchRefused
+from wallet_core.storage.engine import Cursor, Expected, Tx, pipelined
+from wallet_core.storage.errors import BatchRefused, DatabaseLost
 from wallet_core.storage.history import TRANSACTIONS, transaction_of
 from wallet_core.storage.holds import HOLDS, hold_of, store_holds
 from wallet_core.storage.journal import store_facts
 from wallet_core.storage.orders import Reading, read_orders, store_orders
 from wallet_core.storage.rules import CHANGE_RULES, KEEP_RULES, RULES, RULES_OF, rule_of, store_rules
+from wallet_core.storage.session import is_own
 from wallet_core.storage.totals import store_totals
 from wallet_core.storage.under_way import ENTER
 
@@ -183,8 +184,8 @@ def load(
     requests = [command.request for command in commands if command.request is not None]
     asked = [texts(r.caller for r in requests), plain(r.id for r in requests)]
     new_wallets = sum(need.new_wallets for need in needs)
-    with tx.pipeline():
-        tx.execute(ENTER)  # before the clock is read, and before the wait for anything
+    with pipelined(tx):
+        entered = tx.execute(ENTER)  # before the clock is read, and before the wait for anything
         if any(need.changes_rules for need in kept):
             tx.execute(CHANGE_RULES)
         elif currencies:
@@ -196,6 +197,9 @@ def load(
         live = tx.execute(RULES_OF, [texts(currencies), names]) if currencies else None
         keys = tx.execute(FRESH_KEYS, [new_wallets]) if new_wallets else None
         clock = tx.execute(NOW)
+    ((mark, _),) = entered
+    if not is_own(tx, mark):
+        raise DatabaseLost(may_be_stored=False)  # of another's session: nothing may be decided in it
     ((now,),) = clock
     locked = {row[1]: _wallet(*row) for row in lock}
     books = Books(
@@ -311,7 +315,7 @@ def wait_for(tx: Tx, commands: Sequence[Command]) -> None:
 def store(tx: Tx, books: Books) -> None:
     """Write what has been decided; the caller commits."""
     written = books.written
-    with tx.pipeline():
+    with pipelined(tx):
         expected = [
             *_store_wallets(tx, books, written),
             *store_orders(tx, books),

@@ -30,10 +30,10 @@ _STEPS_MS = (100, 250, 500, 1000, 2000, 4000, 8000)
 _STEP = "statement_timeout_ms"
 _SET_STEP = """
 SELECT set_config(
-    'statement_timeout', coalesce(least(%(wanted)s::bigint, nullif(reset_val::bigint, 0)), 0)::text, false
+    'statement_timeout',
+    coalesce(least(%(wanted)s::bigint, nullif(current_setting('wallet.statement_timeout')::bigint, 0)), 0)::text,
+    false
 )
-FROM pg_settings
-WHERE name = 'statement_timeout'
 """
 
 

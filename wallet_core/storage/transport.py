@@ -14,12 +14,11 @@ def is_private(url: str) -> bool:
     As libpq sees it: what the URL leaves out comes from its variables, ``PGSSLMODE`` for one. Raises ValueError as
     ``parse_url`` does.
     """
-    parsed = parse_url(url).set(drivername="postgresql+psycopg")
-    _, named = parsed.get_dialect()().create_connect_args(parsed)
+    named = parse_url(url)
     if "service" in named:  # of which the file may say anything but this
-        return bool(named.get("sslmode") == "verify-full")
+        return named.get("sslmode") == "verify-full"
     defaults = {one.keyword.decode(): one.val.decode() for one in Conninfo.get_defaults() if one.val is not None}
-    found = defaults | {name: str(value) for name, value in named.items()}
+    found = defaults | named
     if found.get("sslmode") == "verify-full":
         return True
     hosts, addresses = (found.get(name, "").split(",") for name in ("host", "hostaddr"))

@@ -13,10 +13,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from wallet_core.storage.session import MARK
+
 _LOCKS = 7236115  # the first of the two numbers of an advisory lock
 _SINCE = 1704067200  # 2024 began: counted from here, seconds fit the second number until 2092
 
-ENTER = f"SELECT pg_advisory_xact_lock_shared({_LOCKS}, (floor(extract(epoch FROM clock_timestamp())) - {_SINCE})::int)"
+# Whose session it is comes with it, so that each batch knows whether its own answers (``session``).
+ENTER = (
+    f"SELECT current_setting('{MARK}', true), "
+    f"pg_advisory_xact_lock_shared({_LOCKS}, (floor(extract(epoch FROM clock_timestamp())) - {_SINCE})::int)"
+)
 
 # The clock is that of the statement's arrival: it must be read before the locks are.
 _OVER_UNTIL = text(f"""

@@ -464,7 +464,6 @@ def verify(engine: Engine) -> list[Check]:
     """
     try:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as tx:
-            tx.execute(text("SET LOCAL statement_timeout = 0"))
             return checks(tx)
     except DBAPIError as error:
         raise DatabaseUnavailable from error.orig
