@@ -1,0 +1,127 @@
+"""A server that is frozen within a batch, by SIGSTOP, holds nobody up for longer than a bound; then it finds out."""
+
+import signal
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.support.callers import balance, open_funded, served, usd
+from tests.support.payout_service import Child
+from tests.support.ports import free_ports
+from tests.support.processes import environment, process
+from tests.support.toolchain import older_postgres
+from wallet_core.bootstrap import migrate, verify
+from wallet_core.settings import read_settings
+from wallet_grpc.client import CallError, Payer, WalletClient
+from walletctl.local.postgres import LocalPostgres
+from walletctl.local.waiting import wait_until
+
+ALICE, BOB = "wallets/alice", "wallets/bob"
+SHORT: dict[str, object] = {
+    "idle_in_transaction_timeout_s": 3.0,
+    "transaction_timeout_s": 3.0,
+    "lock_timeout_s": 0.3,
+    "health_interval_s": 0.2,
+}
+
+# With what is locked in hand, by their places in the code: between the two halves of a batch, in the middle of the
+# first, and before COMMIT.
+LOADED = ("after", "wallet_core.storage.posting:load")
+LOADING = ("after", "wallet_core.storage.posting:_read_hanging")
+STORED = ("after", "wallet_core.storage.posting:store")
+
+# The default limits are 10 s and 12 s.
+BOUND_S = 15.0
+
+
+@pytest.fixture(scope="module", params=["newest", "older"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a PostgreSQL that ends long transactions by itself, and one that does not know how; migrated."""
+    bindir = older_postgres() if request.param == "older" else None
+    root = tmp_path_factory.mktemp("postgres")
+    with LocalPostgres(root, settings={"fsync": "off"}, bindir=bindir) as postgres:
+        url = postgres.start()
+        with psycopg.connect(url) as connection:
+            assert (connection.info.server_version < 170000) is (request.param == "older")
+        yield url
+
+
+@pytest.mark.alone
+def test_a_frozen_server_lets_go_of_what_it_has_locked(database_url: str, tmp_path: Path) -> None:
+    """With short limits; woken up it makes its transfer, once."""
+
+    freeze_and_go_on(database_url, tmp_path, LOADED, SHORT)
+
+
+@pytest.mark.alone
+@pytest.mark.long
+@pytest.mark.parametrize("point", [LOADING, LOADED, STORED], ids=["loading", "loaded", "stored"])
+def test_a_frozen_server_lets_go_within_the_default_limits(
+    database_url: str, tmp_path: Path, point: tuple[str, str]
+) -> None:
+    """Nothing is set but where the database is."""
+
+    freeze_and_go_on(database_url, tmp_path, point, {})
+
+
+def freeze_and_go_on(url: str, folder: Path, point: tuple[str, str], limits: Mapping[str, object]) -> None:
+    """Freeze a server in a transfer that costs a commission; see the other one make its own within the bound."""
+    name = f"frozen_{uuid4().hex[:8]}"
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+    mine = url.replace("/postgres?", f"/{name}?")
+    (port,) = free_ports(1)
+    settings = {"database_url": mine, "log_level": "INFO", "grpc_port": port, **limits}
+    other = read_settings(**{**settings, "grpc_port": 0, "log_level": "ERROR"})
+    migrate(other)
+    frozen_id = str(uuid4())
+    log = folder / "frozen.log"
+    with (
+        served(other) as client,
+        process(["-m", "tests.support.stop_at", *point, "wallet_grpc"], env=environment(settings), log=log) as server,
+        WalletClient(f"127.0.0.1:{port}", timeout_s=5.0) as late,
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(mine, autocommit=True) as owner,
+    ):
+        child = Child(server, log)
+        open_funded(client, alice=1000, bob=1000, carol=1000)
+        client.create_commission_rule("USD", Payer.SOURCE, fixed_minor_units=1)
+        child.until_said('"event": "serving"')
+        asked = pool.submit(late.transfer, ALICE, BOB, usd(10), request_id=frozen_id)
+        child.until_stopped()
+        frozen_at = monotonic()
+        assert holds_locks(owner)
+        # Its own wallet, and another one's: the commission wallet is everybody's.
+        for source in (ALICE, "wallets/carol"):
+            assert wait_until(partial(transfers, client, source), timeout_s=BOUND_S)
+        assert monotonic() - frozen_at < BOUND_S
+        # Its caller asks the other one. Woken up, it finds its transaction gone, and what became of its request.
+        made = client.transfer(ALICE, BOB, usd(10), request_id=frozen_id)
+        server.send_signal(signal.SIGCONT)
+        with suppress(CallError):  # of a caller who waited for longer than the call had time
+            assert asked.result(30).transaction == made.transaction
+        assert late.transfer(ALICE, BOB, usd(10), request_id=frozen_id).transaction == made.transaction
+        assert [balance(client, name) for name in ("alice", "bob", "carol")] == [978, 1030, 989]
+    assert [check.name for check in verify(other) if check.broken] == []
+
+
+def holds_locks(owner: psycopg.Connection) -> bool:
+    """Tell whether the frozen server, or rather its connection, is in a transaction."""
+    begun = "SELECT FROM pg_stat_activity WHERE application_name = 'wallet-grpc' AND xact_start IS NOT NULL"
+    return owner.execute(begun).rowcount == 1
+
+
+def transfers(client: WalletClient, source: str) -> bool:
+    """Try to move money; tell whether it was moved."""
+    try:
+        client.transfer(source, BOB, usd(10), request_id=str(uuid4()))
+    except CallError:
+        return False
+    return True
