@@ -224,8 +224,40 @@ MISTAKES = (
     ),
     Mistake(
         "a statement is final while a commit hangs",
-        (Change("wallet_core/storage/posting.py:load", "tx.execute(ENTER)", ""),),
+        (
+            Change(
+                "wallet_core/storage/posting.py:load",
+                "tx.execute(ENTER)",
+                "tx.execute(\"SELECT current_setting('wallet.session', true), 1\")",
+            ),
+        ),
         "tests/storage/test_under_way.py",
+    ),
+    Mistake(
+        "a batch is decided in the session of another",
+        (Change("wallet_core/storage/posting.py:load", "not is_own(tx, mark)", "False"),),
+        "tests/storage/test_sessions.py",
+    ),
+    Mistake(
+        "a commit whose connection was lost is said to have done nothing",
+        (Change("wallet_core/storage/engine.py:transaction", "may_be_stored = True", "may_be_stored = False"),),
+        "tests/storage/test_cannot_serve.py",
+    ),
+    Mistake(
+        "a server that only reads is served from",
+        (
+            Change(
+                "wallet_core/storage/fitness.py:Fitness.check",
+                "self._ask(_require_own, _require_writes, require_schema)",
+                "self._ask(_require_own, require_schema)",
+            ),
+        ),
+        "tests/storage/test_cannot_serve.py",
+    ),
+    Mistake(
+        "a frozen server holds all others up, where PostgreSQL does not end its transaction",
+        (Change("wallet_core/storage/engine.py:pipelined", "bounds_transactions(tx)", "True"),),
+        "tests/faults/test_frozen_server.py",
     ),
     Mistake(
         "what is committed between the look at what is under way and the statement is in neither",
