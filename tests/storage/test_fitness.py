@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -17,6 +18,7 @@ from scheduler.process import FitDatabase
 from tests.conftest import FAST
 from tests.support.books import open_wallet
 from tests.support.database import Cluster, Database
+from tests.support.loaded_server import events, server_process
 from tests.support.processes import environment
 from tests.support.start_up import StartUp
 from wallet_core.bootstrap import migrate, open_app, verify
@@ -125,6 +127,19 @@ def test_a_schema_that_changes_under_a_server_is_not_served_from(
             fit.require()
     assert wait_until(client.is_serving, timeout_s=10)
     fit.require()
+
+
+def test_the_log_says_why_a_server_does_not_serve(own_database: Database, tmp_path: Path) -> None:
+    """Probes see no more than that it does not."""
+
+    settings = environment({**FAST, "log_level": "INFO"})
+    with server_process(tmp_path / "log", own_database.url, **settings) as served, schema(own_database, AFTER):
+
+        def why() -> list[object]:
+            return [event["why"] for event in events(served.log) if event.get("serving") is False]
+
+        assert wait_until(lambda: why() != [], timeout_s=20)
+        assert "this release is older than the database" in str(why())
 
 
 def test_a_database_that_is_asked_once_in_a_while_is_not_asked_each_time(app: App, database: Database) -> None:

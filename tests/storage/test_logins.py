@@ -29,7 +29,7 @@ from tests.support.start_up import Main, StartUp
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.errors import DatabaseUnavailable
 from wallet_core.settings import SettingsError, read_settings
-from wallet_core.storage.engine import SERVICE_ROLE
+from wallet_core.storage.engine import SERVICE_ROLE, transaction
 from wallet_core.storage.logins import make_login
 from wallet_grpc.client import Tls, WalletClient
 from wallet_grpc.process import main as server
@@ -315,6 +315,17 @@ def test_a_database_that_must_be_verified_and_cannot_be_is_not_spoken_to(logins:
     with pytest.raises(DatabaseUnavailable) as refused, open_app(verified, name="tests"):
         pass
     assert "SSL" in str(refused.value.__cause__)
+
+
+def test_the_server_too_notices_a_host_that_vanished(logins: Logins) -> None:
+    """By TCP, which this cluster is reached by: sockets have no such settings."""
+
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+    with open_app(read_settings(**dict(FAST, database_url=logins.url("wallet_app"))), name="tests") as app:
+        for engine in (app.reads.engine, app.bank_lines.engine, app.claims.engine):
+            with transaction(engine) as tx:
+                shown = tx.execute("SELECT current_setting(unnest(%s::text[]))", [list(names)]).fetchall()
+            assert shown == [("5",), ("2",), ("3",), ("10000",)]
 
 
 def test_only_settings_with_a_url_of_a_login_that_serves_open_the_core(logins: Logins) -> None:

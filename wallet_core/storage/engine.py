@@ -193,12 +193,12 @@ def _connect(
 _LOST_AT: MutableMapping[Engine, float] = weakref.WeakKeyDictionary()
 _CONNECTED_AT = "connected_at"
 # When and why an engine's server last lacked what it takes to store something, unless it has done so since.
-_UNABLE: MutableMapping[Engine, tuple[float, psycopg.Error]] = weakref.WeakKeyDictionary()
+_UNABLE: MutableMapping[Engine, tuple[float, str]] = weakref.WeakKeyDictionary()
 
 
-def unable_lately(engine: Engine, within_s: float) -> psycopg.Error | None:
+def unable_lately(engine: Engine, within_s: float) -> str | None:
     """Return why the last transaction could not be stored, if the server lacked something so short a time ago."""
-    at, why = _UNABLE.get(engine, (-inf, None))
+    at, why = _UNABLE.get(engine, (-inf, ""))
     return why if monotonic() - at < within_s else None
 
 
@@ -245,7 +245,7 @@ def transaction(engine: Engine) -> Iterator[Tx]:
             # The next try must not meet another connection of the server that went away, or cannot serve.
             give_up_connections(engine)
             if lets_itself_be_read(error):
-                _UNABLE[engine] = monotonic(), error
+                _UNABLE[engine] = monotonic(), error.diag.message_primary or str(error)
             pooled.invalidate(error)
         raise told from error
     except DatabaseLost as error:

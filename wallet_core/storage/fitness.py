@@ -49,7 +49,7 @@ class Fitness(Reader):
                 give_up_connections(engine)
             raise
         if (why := unable_lately(self.engine, _UNABLE_S)) is not None:
-            raise DatabaseNotServing from why
+            raise DatabaseNotServing from _Because(f"it could not store what it was last given: {why}")
 
 
 def newest_version() -> str:
@@ -107,8 +107,8 @@ def _require_own(tx: Connection) -> None:
 
 def _require_writes(tx: Connection) -> None:
     if not tx.execute(_TAKES_WRITES).scalar_one():
-        raise DatabaseNotServing from _ReadOnly("the database is read-only: a standby, or a primary that is fenced off")
+        raise DatabaseNotServing from _Because("the database is read-only: a standby, or a primary that is fenced off")
 
 
-class _ReadOnly(Exception):
-    """Why a server cannot serve, where it has not said so itself."""
+class _Because(Exception):
+    """Why a server cannot serve, where it has not said so at this moment."""
