@@ -78,8 +78,9 @@ interop: .venv/ready ## Call the service from Go, TypeScript and Java, with stub
 readme: .venv/ready ## Write the README's example outputs anew
 	@WRITE_README=1 $(BIN)/python -m pytest -q tests/e2e/test_readme.py
 
-long: .venv/ready ## Run the tests that take long
+long: .venv/ready ## Run the tests that take long, and the money suite on an older PostgreSQL, by PgBouncer, and by a login with odd settings
 	@$(BIN)/python -m pytest -q -m long --timeout 3600
+	@$(BIN)/python -m tests.surroundings
 
 storm: .venv/ready ## Kill everything at random for SECONDS (600), heal, compare all books; SEED replays one
 	@$(BIN)/python -m tests.storm $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))

@@ -21,6 +21,7 @@ from bank_stub.server import BankServer, running_bank
 from tests.support.database import KEPT, Cluster, Database, close_kept
 from tests.support.kept import Kept
 from tests.support.start_up import StartUp
+from tests.support.surroundings import prepare, programs, service_url
 from wallet_core.logs import set_up_own_logs
 from wallet_core.settings import Settings, read_settings
 from wallet_core.storage.verify import verify
@@ -68,9 +69,11 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     root = Path(tempfile.mkdtemp(prefix="wallet-tests-"))
     # A test machine may lose power; its tests then run again. Commits stay synchronous, as in production.
-    postgres = LocalPostgres(root, settings={"fsync": "off", "max_connections": "400"})
+    postgres = LocalPostgres(root, settings={"fsync": "off", "max_connections": "400"}, bindir=programs())
     config.stash[_cluster] = postgres
-    Cluster(postgres.start()).make_template()
+    cluster = Cluster(postgres.start())
+    cluster.make_template()
+    prepare(cluster)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -157,11 +160,19 @@ def bank() -> Iterator[BankServer]:
         yield bank
 
 
+@pytest.fixture(scope="session")
+def worker_url(worker_database: Database) -> Iterator[str]:
+    """Return the URL by which the service reaches this worker's database."""
+    with service_url(worker_database) as url:
+        yield url
+
+
 @pytest.fixture
-def settings(database: Database, request: pytest.FixtureRequest) -> Settings:
+def settings(database: Database, worker_url: str, request: pytest.FixtureRequest) -> Settings:
     """Return fast settings for the worker's database; a test's ``bank``, if it has one, is the bank."""
     bank_url = request.getfixturevalue("bank").url if "bank" in request.fixturenames else None
-    return _settings(database.url, bank_url)
+    del database  # which is clean
+    return _settings(worker_url, bank_url)
 
 
 @cache
