@@ -421,6 +421,54 @@ def test_a_control_character_is_refused_in_every_text_of_every_call(books: Askin
     assert unchanged(owner) == before
 
 
+NOT_CHOSEN = (
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
+)
+
+
+def test_an_id_that_nobody_chose_is_refused_wherever_one_is_chosen(books: Asking, owner: psycopg.Connection) -> None:
+    """The nil and the max UUID are what programs send that forgot: each would be taken for a repeat of another's."""
+
+    before = unchanged(owner)
+    tried = set()
+    requests = valid_requests()
+
+    for method in all_methods():
+        path = path_of(method)
+        for way in texts_of(method.input_type):
+            if not way[-1].endswith("_id"):
+                continue
+            tried.add((path, way))
+            for text in NOT_CHOSEN:
+                answer = books.call(path, with_text(requests[path], way, text))
+                assert answer.reason == "INVALID_FIELDS", (path, way, text, answer)
+                assert ".".join(way) in {re.sub(r"\[0\]", "", one) for one in answer.violations}, (
+                    path,
+                    way,
+                    text,
+                    answer,
+                )
+    changes = {path for path in requests if f"/wallet.v1.{path}" not in READS}
+    others = {
+        ("WalletService/CreateWallet", ("wallet_id",)),
+        ("TransactionService/BatchTransfer", ("items", "request_id")),
+    }
+    assert tried == {(path, ("request_id",)) for path in changes} | others
+    assert unchanged(owner) == before
+
+
+def test_an_id_with_as_few_digits_as_those_is_taken(books: Asking) -> None:
+    """Ids of wallets like ``0`` and ``ff``, and request ids of zeros but for one."""
+
+    request_id = "00000000-0000-0000-0000-000000000001"
+    wallet = wallet_pb.Wallet(currency_code="USD")
+
+    for few in ("0", "ff", "0-0"):
+        books.ok(wallet_pb.CreateWalletRequest(wallet_id=few, wallet=wallet, request_id=request_id, validate_only=True))
+
+
 def test_a_text_may_have_lines_and_be_in_any_language(books: Asking) -> None:
     """What forms or directs writing is no control character; what was said is told again, to the letter."""
 

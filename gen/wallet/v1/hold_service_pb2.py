@@ -26,11 +26,12 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from wallet.v1 import access_pb2 as wallet_dot_v1_dot_access__pb2
+from wallet.v1 import ids_pb2 as wallet_dot_v1_dot_ids__pb2
 from wallet.v1 import money_pb2 as wallet_dot_v1_dot_money__pb2
 from wallet.v1 import transaction_service_pb2 as wallet_dot_v1_dot_transaction__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cwallet/v1/hold_service.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16wallet/v1/access.proto\x1a\x15wallet/v1/money.proto\x1a#wallet/v1/transaction_service.proto\"\xc5\x04\n\x04Hold\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06wallet\x18\x02 \x01(\tR\x06wallet\x12(\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x06\x61mount\x12\x39\n\x0f\x63\x61ptured_amount\x18\x04 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0e\x63\x61pturedAmount\x12;\n\x10remaining_amount\x18\x05 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0fremainingAmount\x12+\n\x05state\x18\x06 \x01(\x0e\x32\x15.wallet.v1.Hold.StateR\x05state\x12;\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12 \n\x0b\x64\x65scription\x18\x08 \x01(\tR\x0b\x64\x65scription\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"i\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x12\n\x0eSTATE_CAPTURED\x10\x02\x12\x10\n\x0cSTATE_VOIDED\x10\x03\x12\x11\n\rSTATE_EXPIRED\x10\x04\"\xea\x03\n\x10PlaceHoldRequest\x12n\n\x06wallet\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06wallet\x12r\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyBH\xe2\x41\x01\x02\xbaHA\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06\x61mount\x12G\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\nexpireTime\x12+\n\nrequest_id\x18\x04 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12Q\n\x0b\x64\x65scription\x18\x05 \x01(\tB/\xe2\x41\x01\x01\xbaH(r&\x18\x80\x02\x32!^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$R\x0b\x64\x65scription\x12)\n\rvalidate_only\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"\x84\x01\n\x11PlaceHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12.\n\tavailable\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyR\tavailable\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xf5\x05\n\x12\x43\x61ptureHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12x\n\x0b\x64\x65stination\x18\x02 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x0b\x64\x65stination\x12o\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyBE\xe2\x41\x01\x01\xbaH>\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0R\x06\x61mount\x12\x1a\n\x05\x66inal\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x05\x66inal\x12+\n\nrequest_id\x18\x05 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12Q\n\x0b\x64\x65scription\x18\x06 \x01(\tB/\xe2\x41\x01\x01\xbaH(r&\x18\x80\x02\x32!^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$R\x0b\x64\x65scription\x12\x8c\x01\n\x06labels\x18\x07 \x03(\x0b\x32).wallet.v1.CaptureHoldRequest.LabelsEntryBI\xe2\x41\x01\x01\xbaHB\x9a\x01?\x10 \"\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$*\x1er\x1c\x18?2\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$R\x06labels\x12)\n\rvalidate_only\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x90\x01\n\x13\x43\x61ptureHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12\x38\n\x0btransaction\x18\x02 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xce\x01\n\x0fVoidHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12+\n\nrequest_id\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"S\n\x10VoidHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"u\n\x0eGetHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\"6\n\x0fGetHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\"\x9c\x02\n\x10ListHoldsRequest\x12q\n\x06wallet\x18\x01 \x01(\tBY\xe2\x41\x01\x01\xbaHRrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$\xd8\x01\x01R\x06wallet\x12(\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12>\n\x06\x66ilter\x18\x04 \x01(\tB&\xe2\x41\x01\x01\xbaH\x1fr\x1d\x18\x80\x08\x32\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$R\x06\x66ilter\"b\n\x11ListHoldsResponse\x12%\n\x05holds\x18\x01 \x03(\x0b\x32\x0f.wallet.v1.HoldR\x05holds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb8\x03\n\x0bHoldService\x12P\n\tPlaceHold\x12\x1b.wallet.v1.PlaceHoldRequest\x1a\x1c.wallet.v1.PlaceHoldResponse\"\x08\xe2\xe0\x18\x04\x08\t\x18\x05\x12V\n\x0b\x43\x61ptureHold\x12\x1d.wallet.v1.CaptureHoldRequest\x1a\x1e.wallet.v1.CaptureHoldResponse\"\x08\xe2\xe0\x18\x04\x08\t\x18\x05\x12M\n\x08VoidHold\x12\x1a.wallet.v1.VoidHoldRequest\x1a\x1b.wallet.v1.VoidHoldResponse\"\x08\xe2\xe0\x18\x04\x08\t\x18\x05\x12S\n\x07GetHold\x12\x19.wallet.v1.GetHoldRequest\x1a\x1a.wallet.v1.GetHoldResponse\"\x11\x90\x02\x01\xe2\xe0\x18\n\x08\x01\x18\x04\"\x04name\x12[\n\tListHolds\x12\x1b.wallet.v1.ListHoldsRequest\x1a\x1c.wallet.v1.ListHoldsResponse\"\x13\x90\x02\x01\xe2\xe0\x18\x0c\x08\x01\x18\x02\"\x06walletBe\n\x15\x63om.example.wallet.v1B\x10HoldServiceProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cwallet/v1/hold_service.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16wallet/v1/access.proto\x1a\x13wallet/v1/ids.proto\x1a\x15wallet/v1/money.proto\x1a#wallet/v1/transaction_service.proto\"\xc5\x04\n\x04Hold\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06wallet\x18\x02 \x01(\tR\x06wallet\x12(\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x06\x61mount\x12\x39\n\x0f\x63\x61ptured_amount\x18\x04 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0e\x63\x61pturedAmount\x12;\n\x10remaining_amount\x18\x05 \x01(\x0b\x32\x10.wallet.v1.MoneyR\x0fremainingAmount\x12+\n\x05state\x18\x06 \x01(\x0e\x32\x15.wallet.v1.Hold.StateR\x05state\x12;\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12 \n\x0b\x64\x65scription\x18\x08 \x01(\tR\x0b\x64\x65scription\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"i\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x12\n\x0eSTATE_CAPTURED\x10\x02\x12\x10\n\x0cSTATE_VOIDED\x10\x03\x12\x11\n\rSTATE_EXPIRED\x10\x04\"\xee\x03\n\x10PlaceHoldRequest\x12n\n\x06wallet\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x06wallet\x12r\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyBH\xe2\x41\x01\x02\xbaHA\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06\x61mount\x12G\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01R\nexpireTime\x12/\n\nrequest_id\x18\x04 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x07\xb0\x01\x01\xe0\xe0\x18\x01R\trequestId\x12Q\n\x0b\x64\x65scription\x18\x05 \x01(\tB/\xe2\x41\x01\x01\xbaH(r&\x18\x80\x02\x32!^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$R\x0b\x64\x65scription\x12)\n\rvalidate_only\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"\x84\x01\n\x11PlaceHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12.\n\tavailable\x18\x02 \x01(\x0b\x32\x10.wallet.v1.MoneyR\tavailable\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xf9\x05\n\x12\x43\x61ptureHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12x\n\x0b\x64\x65stination\x18\x02 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x0b\x64\x65stination\x12o\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x10.wallet.v1.MoneyBE\xe2\x41\x01\x01\xbaH>\xba\x01;\n\x0f\x61mount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0R\x06\x61mount\x12\x1a\n\x05\x66inal\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x05\x66inal\x12/\n\nrequest_id\x18\x05 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x07\xb0\x01\x01\xe0\xe0\x18\x01R\trequestId\x12Q\n\x0b\x64\x65scription\x18\x06 \x01(\tB/\xe2\x41\x01\x01\xbaH(r&\x18\x80\x02\x32!^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$R\x0b\x64\x65scription\x12\x8c\x01\n\x06labels\x18\x07 \x03(\x0b\x32).wallet.v1.CaptureHoldRequest.LabelsEntryBI\xe2\x41\x01\x01\xbaHB\x9a\x01?\x10 \"\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$*\x1er\x1c\x18?2\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$R\x06labels\x12)\n\rvalidate_only\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x90\x01\n\x13\x43\x61ptureHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12\x38\n\x0btransaction\x18\x02 \x01(\x0b\x32\x16.wallet.v1.TransactionR\x0btransaction\x12\x1a\n\x08replayed\x18\x03 \x01(\x08R\x08replayed\"\xd2\x01\n\x0fVoidHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\x12/\n\nrequest_id\x18\x02 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x07\xb0\x01\x01\xe0\xe0\x18\x01R\trequestId\x12)\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"S\n\x10VoidHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"u\n\x0eGetHoldRequest\x12\x63\n\x04name\x18\x01 \x01(\tBO\xe2\x41\x01\x02\xbaHHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$R\x04name\"6\n\x0fGetHoldResponse\x12#\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.wallet.v1.HoldR\x04hold\"\x9c\x02\n\x10ListHoldsRequest\x12q\n\x06wallet\x18\x01 \x01(\tBY\xe2\x41\x01\x01\xbaHRrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$\xd8\x01\x01R\x06wallet\x12(\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12>\n\x06\x66ilter\x18\x04 \x01(\tB&\xe2\x41\x01\x01\xbaH\x1fr\x1d\x18\x80\x08\x32\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$R\x06\x66ilter\"b\n\x11ListHoldsResponse\x12%\n\x05holds\x18\x01 \x03(\x0b\x32\x0f.wallet.v1.HoldR\x05holds\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb8\x03\n\x0bHoldService\x12P\n\tPlaceHold\x12\x1b.wallet.v1.PlaceHoldRequest\x1a\x1c.wallet.v1.PlaceHoldResponse\"\x08\xe2\xe0\x18\x04\x08\t\x18\x05\x12V\n\x0b\x43\x61ptureHold\x12\x1d.wallet.v1.CaptureHoldRequest\x1a\x1e.wallet.v1.CaptureHoldResponse\"\x08\xe2\xe0\x18\x04\x08\t\x18\x05\x12M\n\x08VoidHold\x12\x1a.wallet.v1.VoidHoldRequest\x1a\x1b.wallet.v1.VoidHoldResponse\"\x08\xe2\xe0\x18\x04\x08\t\x18\x05\x12S\n\x07GetHold\x12\x19.wallet.v1.GetHoldRequest\x1a\x1a.wallet.v1.GetHoldResponse\"\x11\x90\x02\x01\xe2\xe0\x18\n\x08\x01\x18\x04\"\x04name\x12[\n\tListHolds\x12\x1b.wallet.v1.ListHoldsRequest\x1a\x1c.wallet.v1.ListHoldsResponse\"\x13\x90\x02\x01\xe2\xe0\x18\x0c\x08\x01\x18\x02\"\x06walletBe\n\x15\x63om.example.wallet.v1B\x10HoldServiceProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLACEHOLDREQUEST'].fields_by_name['expire_time']._loaded_options = None
   _globals['_PLACEHOLDREQUEST'].fields_by_name['expire_time']._serialized_options = b'\342A\001\002\272H\003\310\001\001'
   _globals['_PLACEHOLDREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_PLACEHOLDREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_PLACEHOLDREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\tr\007\260\001\001\340\340\030\001'
   _globals['_PLACEHOLDREQUEST'].fields_by_name['description']._loaded_options = None
   _globals['_PLACEHOLDREQUEST'].fields_by_name['description']._serialized_options = b'\342A\001\001\272H(r&\030\200\0022!^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$'
   _globals['_PLACEHOLDREQUEST'].fields_by_name['validate_only']._loaded_options = None
@@ -61,7 +62,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAPTUREHOLDREQUEST'].fields_by_name['final']._loaded_options = None
   _globals['_CAPTUREHOLDREQUEST'].fields_by_name['final']._serialized_options = b'\342A\001\001'
   _globals['_CAPTUREHOLDREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_CAPTUREHOLDREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_CAPTUREHOLDREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\tr\007\260\001\001\340\340\030\001'
   _globals['_CAPTUREHOLDREQUEST'].fields_by_name['description']._loaded_options = None
   _globals['_CAPTUREHOLDREQUEST'].fields_by_name['description']._serialized_options = b'\342A\001\001\272H(r&\030\200\0022!^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$'
   _globals['_CAPTUREHOLDREQUEST'].fields_by_name['labels']._loaded_options = None
@@ -71,7 +72,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VOIDHOLDREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_VOIDHOLDREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\272HHrF2D^holds/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
   _globals['_VOIDHOLDREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_VOIDHOLDREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_VOIDHOLDREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\tr\007\260\001\001\340\340\030\001'
   _globals['_VOIDHOLDREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_VOIDHOLDREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_GETHOLDREQUEST'].fields_by_name['name']._loaded_options = None
@@ -94,32 +95,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HOLDSERVICE'].methods_by_name['GetHold']._serialized_options = b'\220\002\001\342\340\030\n\010\001\030\004\"\004name'
   _globals['_HOLDSERVICE'].methods_by_name['ListHolds']._loaded_options = None
   _globals['_HOLDSERVICE'].methods_by_name['ListHolds']._serialized_options = b'\220\002\001\342\340\030\014\010\001\030\002\"\006wallet'
-  _globals['_HOLD']._serialized_start=223
-  _globals['_HOLD']._serialized_end=804
-  _globals['_HOLD_STATE']._serialized_start=699
-  _globals['_HOLD_STATE']._serialized_end=804
-  _globals['_PLACEHOLDREQUEST']._serialized_start=807
-  _globals['_PLACEHOLDREQUEST']._serialized_end=1297
-  _globals['_PLACEHOLDRESPONSE']._serialized_start=1300
-  _globals['_PLACEHOLDRESPONSE']._serialized_end=1432
-  _globals['_CAPTUREHOLDREQUEST']._serialized_start=1435
-  _globals['_CAPTUREHOLDREQUEST']._serialized_end=2192
-  _globals['_CAPTUREHOLDREQUEST_LABELSENTRY']._serialized_start=2135
-  _globals['_CAPTUREHOLDREQUEST_LABELSENTRY']._serialized_end=2192
-  _globals['_CAPTUREHOLDRESPONSE']._serialized_start=2195
-  _globals['_CAPTUREHOLDRESPONSE']._serialized_end=2339
-  _globals['_VOIDHOLDREQUEST']._serialized_start=2342
-  _globals['_VOIDHOLDREQUEST']._serialized_end=2548
-  _globals['_VOIDHOLDRESPONSE']._serialized_start=2550
-  _globals['_VOIDHOLDRESPONSE']._serialized_end=2633
-  _globals['_GETHOLDREQUEST']._serialized_start=2635
-  _globals['_GETHOLDREQUEST']._serialized_end=2752
-  _globals['_GETHOLDRESPONSE']._serialized_start=2754
-  _globals['_GETHOLDRESPONSE']._serialized_end=2808
-  _globals['_LISTHOLDSREQUEST']._serialized_start=2811
-  _globals['_LISTHOLDSREQUEST']._serialized_end=3095
-  _globals['_LISTHOLDSRESPONSE']._serialized_start=3097
-  _globals['_LISTHOLDSRESPONSE']._serialized_end=3195
-  _globals['_HOLDSERVICE']._serialized_start=3198
-  _globals['_HOLDSERVICE']._serialized_end=3638
+  _globals['_HOLD']._serialized_start=244
+  _globals['_HOLD']._serialized_end=825
+  _globals['_HOLD_STATE']._serialized_start=720
+  _globals['_HOLD_STATE']._serialized_end=825
+  _globals['_PLACEHOLDREQUEST']._serialized_start=828
+  _globals['_PLACEHOLDREQUEST']._serialized_end=1322
+  _globals['_PLACEHOLDRESPONSE']._serialized_start=1325
+  _globals['_PLACEHOLDRESPONSE']._serialized_end=1457
+  _globals['_CAPTUREHOLDREQUEST']._serialized_start=1460
+  _globals['_CAPTUREHOLDREQUEST']._serialized_end=2221
+  _globals['_CAPTUREHOLDREQUEST_LABELSENTRY']._serialized_start=2164
+  _globals['_CAPTUREHOLDREQUEST_LABELSENTRY']._serialized_end=2221
+  _globals['_CAPTUREHOLDRESPONSE']._serialized_start=2224
+  _globals['_CAPTUREHOLDRESPONSE']._serialized_end=2368
+  _globals['_VOIDHOLDREQUEST']._serialized_start=2371
+  _globals['_VOIDHOLDREQUEST']._serialized_end=2581
+  _globals['_VOIDHOLDRESPONSE']._serialized_start=2583
+  _globals['_VOIDHOLDRESPONSE']._serialized_end=2666
+  _globals['_GETHOLDREQUEST']._serialized_start=2668
+  _globals['_GETHOLDREQUEST']._serialized_end=2785
+  _globals['_GETHOLDRESPONSE']._serialized_start=2787
+  _globals['_GETHOLDRESPONSE']._serialized_end=2841
+  _globals['_LISTHOLDSREQUEST']._serialized_start=2844
+  _globals['_LISTHOLDSREQUEST']._serialized_end=3128
+  _globals['_LISTHOLDSRESPONSE']._serialized_start=3130
+  _globals['_LISTHOLDSRESPONSE']._serialized_end=3228
+  _globals['_HOLDSERVICE']._serialized_start=3231
+  _globals['_HOLDSERVICE']._serialized_end=3671
 # @@protoc_insertion_point(module_scope)

@@ -27,10 +27,11 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from wallet.v1 import access_pb2 as wallet_dot_v1_dot_access__pb2
+from wallet.v1 import ids_pb2 as wallet_dot_v1_dot_ids__pb2
 from wallet.v1 import money_pb2 as wallet_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewallet/v1/wallet_service.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16wallet/v1/access.proto\x1a\x15wallet/v1/money.proto\"\xc8\x07\n\x06Wallet\x12\'\n\x04name\x18\x01 \x01(\tB\x13\xe2\x41\x01\x08\xbaH\x0cr\n2\x08^[!-~]*$R\x04name\x12>\n\rcurrency_code\x18\x02 \x01(\tB\x19\xe2\x41\x02\x02\x05\xbaH\x11r\x0c\x32\n^[A-Z]{3}$\xd8\x01\x01R\x0c\x63urrencyCode\x12,\n\x05owner\x18\x03 \x01(\tB\x16\xe2\x41\x02\x01\x05\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x05owner\x12I\n\x0c\x64isplay_name\x18\x04 \x01(\tB&\xe2\x41\x01\x01\xbaH\x1fr\x1d\x18\x80\x01\x32\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$R\x0b\x64isplayName\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32\x17.wallet.v1.Wallet.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x30\n\x07\x62\x61lance\x18\x06 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\x07\x62\x61lance\x12*\n\x04held\x18\x07 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\x04held\x12\x34\n\tavailable\x18\x08 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\tavailable\x12\x90\x01\n\x0foverdraft_limit\x18\t \x01(\x0b\x32\x10.wallet.v1.MoneyBU\xe2\x41\x01\x01\xbaHN\xba\x01K\n\x1coverdraft_limit.not_negative\x12\x14must not be negative\x1a\x15this.minor_units >= 0R\x0eoverdraftLimit\x12\x80\x01\n\x06labels\x18\n \x03(\x0b\x32\x1d.wallet.v1.Wallet.LabelsEntryBI\xe2\x41\x01\x01\xbaHB\x9a\x01?\x10 \"\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$*\x1er\x1c\x18?2\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$R\x06labels\x12)\n\x04\x65tag\x18\x0b \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12\x41\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x10\n\x0cSTATE_FROZEN\x10\x02\x12\x10\n\x0cSTATE_CLOSED\x10\x03\"\xa7\x03\n\x13\x43reateWalletRequest\x12O\n\twallet_id\x18\x01 \x01(\tB2\xe2\x41\x01\x01\xbaH+r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\xd8\x01\x01R\x08walletId\x12\xe6\x01\n\x06wallet\x18\x02 \x01(\x0b\x32\x11.wallet.v1.WalletB\xba\x01\xe2\x41\x01\x02\xbaH\xb2\x01\xba\x01\xab\x01\n\x1fwallet.overdraft_limit_currency\x12\x30overdraft_limit must be in the wallet\'s currency\x1aV!has(this.overdraft_limit) || this.overdraft_limit.currency_code == this.currency_code\xc8\x01\x01R\x06wallet\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"]\n\x14\x43reateWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\xb5\x01\n\x10GetWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12\x35\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\x04\x61sOf\">\n\x11GetWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\"\x8f\x01\n\x16\x42\x61tchGetWalletsRequest\x12u\n\x05names\x18\x01 \x03(\tB_\xe2\x41\x01\x02\xbaHX\x92\x01U\x08\x01\x10\x64\"OrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x05names\"F\n\x17\x42\x61tchGetWalletsResponse\x12+\n\x07wallets\x18\x01 \x03(\x0b\x32\x11.wallet.v1.WalletR\x07wallets\"\xab\x01\n\x12ListWalletsRequest\x12(\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12>\n\x06\x66ilter\x18\x03 \x01(\tB&\xe2\x41\x01\x01\xbaH\x1fr\x1d\x18\x80\x08\x32\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$R\x06\x66ilter\"j\n\x13ListWalletsResponse\x12+\n\x07wallets\x18\x01 \x03(\x0b\x32\x11.wallet.v1.WalletR\x07wallets\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd8\x04\n\x13UpdateWalletRequest\x12\xc9\x01\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletB\x9d\x01\xe2\x41\x01\x02\xbaH\x95\x01\xba\x01\x8e\x01\n\x0bwallet.name\x12\x1dname must be wallets/{wallet}\x1a`this.name.matches(\'^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$\')\xc8\x01\x01R\x06wallet\x12\x9c\x02\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\xde\x01\xe2\x41\x01\x02\xbaH\xd6\x01\xba\x01\xcf\x01\n\x11update_mask.paths\x12Tmust name at least one of display_name, labels and overdraft_limit, and nothing else\x1a\x64this.paths.size() > 0 && this.paths.all(path, path in [\'display_name\', \'labels\', \'overdraft_limit\'])\xc8\x01\x01R\nupdateMask\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"]\n\x14UpdateWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\x84\x02\n\x13\x46reezeWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"]\n\x14\x46reezeWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\x86\x02\n\x15UnfreezeWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"_\n\x16UnfreezeWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\x83\x02\n\x12\x43loseWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12+\n\nrequest_id\x18\x03 \x01(\tB\x0c\xe2\x41\x01\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"\\\n\x13\x43loseWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed2\xfd\x05\n\rWalletService\x12Y\n\x0c\x43reateWallet\x12\x1e.wallet.v1.CreateWalletRequest\x1a\x1f.wallet.v1.CreateWalletResponse\"\x08\xe2\xe0\x18\x04\x08\x02\x18\x05\x12Y\n\tGetWallet\x12\x1b.wallet.v1.GetWalletRequest\x1a\x1c.wallet.v1.GetWalletResponse\"\x11\x90\x02\x01\xe2\xe0\x18\n\x08\x01\x18\x02\"\x04name\x12l\n\x0f\x42\x61tchGetWallets\x12!.wallet.v1.BatchGetWalletsRequest\x1a\".wallet.v1.BatchGetWalletsResponse\"\x12\x90\x02\x01\xe2\xe0\x18\x0b\x08\x01\x18\x02\"\x05names\x12Y\n\x0bListWallets\x12\x1d.wallet.v1.ListWalletsRequest\x1a\x1e.wallet.v1.ListWalletsResponse\"\x0b\x90\x02\x01\xe2\xe0\x18\x04\x08\x01\x18\x03\x12Y\n\x0cUpdateWallet\x12\x1e.wallet.v1.UpdateWalletRequest\x1a\x1f.wallet.v1.UpdateWalletResponse\"\x08\xe2\xe0\x18\x04\x08\x02\x18\x05\x12Y\n\x0c\x46reezeWallet\x12\x1e.wallet.v1.FreezeWalletRequest\x1a\x1f.wallet.v1.FreezeWalletResponse\"\x08\xe2\xe0\x18\x04\x08\x05\x18\x01\x12_\n\x0eUnfreezeWallet\x12 .wallet.v1.UnfreezeWalletRequest\x1a!.wallet.v1.UnfreezeWalletResponse\"\x08\xe2\xe0\x18\x04\x08\x05\x18\x01\x12V\n\x0b\x43loseWallet\x12\x1d.wallet.v1.CloseWalletRequest\x1a\x1e.wallet.v1.CloseWalletResponse\"\x08\xe2\xe0\x18\x04\x08\x02\x18\x05\x42g\n\x15\x63om.example.wallet.v1B\x12WalletServiceProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewallet/v1/wallet_service.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16wallet/v1/access.proto\x1a\x13wallet/v1/ids.proto\x1a\x15wallet/v1/money.proto\"\xc8\x07\n\x06Wallet\x12\'\n\x04name\x18\x01 \x01(\tB\x13\xe2\x41\x01\x08\xbaH\x0cr\n2\x08^[!-~]*$R\x04name\x12>\n\rcurrency_code\x18\x02 \x01(\tB\x19\xe2\x41\x02\x02\x05\xbaH\x11r\x0c\x32\n^[A-Z]{3}$\xd8\x01\x01R\x0c\x63urrencyCode\x12,\n\x05owner\x18\x03 \x01(\tB\x16\xe2\x41\x02\x01\x05\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x05owner\x12I\n\x0c\x64isplay_name\x18\x04 \x01(\tB&\xe2\x41\x01\x01\xbaH\x1fr\x1d\x18\x80\x01\x32\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$R\x0b\x64isplayName\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32\x17.wallet.v1.Wallet.StateB\x04\xe2\x41\x01\x03R\x05state\x12\x30\n\x07\x62\x61lance\x18\x06 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\x07\x62\x61lance\x12*\n\x04held\x18\x07 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\x04held\x12\x34\n\tavailable\x18\x08 \x01(\x0b\x32\x10.wallet.v1.MoneyB\x04\xe2\x41\x01\x03R\tavailable\x12\x90\x01\n\x0foverdraft_limit\x18\t \x01(\x0b\x32\x10.wallet.v1.MoneyBU\xe2\x41\x01\x01\xbaHN\xba\x01K\n\x1coverdraft_limit.not_negative\x12\x14must not be negative\x1a\x15this.minor_units >= 0R\x0eoverdraftLimit\x12\x80\x01\n\x06labels\x18\n \x03(\x0b\x32\x1d.wallet.v1.Wallet.LabelsEntryBI\xe2\x41\x01\x01\xbaHB\x9a\x01?\x10 \"\x1br\x19\x32\x17^[a-z][a-z0-9_-]{0,62}$*\x1er\x1c\x18?2\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$R\x06labels\x12)\n\x04\x65tag\x18\x0b \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12\x41\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03R\ncreateTime\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x10\n\x0cSTATE_FROZEN\x10\x02\x12\x10\n\x0cSTATE_CLOSED\x10\x03\"\xaf\x03\n\x13\x43reateWalletRequest\x12S\n\twallet_id\x18\x01 \x01(\tB6\xe2\x41\x01\x01\xbaH/r*2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\xe0\xe0\x18\x01\xd8\x01\x01R\x08walletId\x12\xe6\x01\n\x06wallet\x18\x02 \x01(\x0b\x32\x11.wallet.v1.WalletB\xba\x01\xe2\x41\x01\x02\xbaH\xb2\x01\xba\x01\xab\x01\n\x1fwallet.overdraft_limit_currency\x12\x30overdraft_limit must be in the wallet\'s currency\x1aV!has(this.overdraft_limit) || this.overdraft_limit.currency_code == this.currency_code\xc8\x01\x01R\x06wallet\x12/\n\nrequest_id\x18\x03 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x07\xb0\x01\x01\xe0\xe0\x18\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"]\n\x14\x43reateWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\xb5\x01\n\x10GetWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12\x35\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01R\x04\x61sOf\">\n\x11GetWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\"\x8f\x01\n\x16\x42\x61tchGetWalletsRequest\x12u\n\x05names\x18\x01 \x03(\tB_\xe2\x41\x01\x02\xbaHX\x92\x01U\x08\x01\x10\x64\"OrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x05names\"F\n\x17\x42\x61tchGetWalletsResponse\x12+\n\x07wallets\x18\x01 \x03(\x0b\x32\x11.wallet.v1.WalletR\x07wallets\"\xab\x01\n\x12ListWalletsRequest\x12(\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xe2\x41\x01\x01\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12+\n\npage_token\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x01\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12>\n\x06\x66ilter\x18\x03 \x01(\tB&\xe2\x41\x01\x01\xbaH\x1fr\x1d\x18\x80\x08\x32\x18^[^\\x00-\\x1f\\x7f-\\x9f]*$R\x06\x66ilter\"j\n\x13ListWalletsResponse\x12+\n\x07wallets\x18\x01 \x03(\x0b\x32\x11.wallet.v1.WalletR\x07wallets\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xdc\x04\n\x13UpdateWalletRequest\x12\xc9\x01\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletB\x9d\x01\xe2\x41\x01\x02\xbaH\x95\x01\xba\x01\x8e\x01\n\x0bwallet.name\x12\x1dname must be wallets/{wallet}\x1a`this.name.matches(\'^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$\')\xc8\x01\x01R\x06wallet\x12\x9c\x02\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\xde\x01\xe2\x41\x01\x02\xbaH\xd6\x01\xba\x01\xcf\x01\n\x11update_mask.paths\x12Tmust name at least one of display_name, labels and overdraft_limit, and nothing else\x1a\x64this.paths.size() > 0 && this.paths.all(path, path in [\'display_name\', \'labels\', \'overdraft_limit\'])\xc8\x01\x01R\nupdateMask\x12/\n\nrequest_id\x18\x03 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x07\xb0\x01\x01\xe0\xe0\x18\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"]\n\x14UpdateWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\x88\x02\n\x13\x46reezeWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12/\n\nrequest_id\x18\x03 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x07\xb0\x01\x01\xe0\xe0\x18\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"]\n\x14\x46reezeWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\x8a\x02\n\x15UnfreezeWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12/\n\nrequest_id\x18\x03 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x07\xb0\x01\x01\xe0\xe0\x18\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"_\n\x16UnfreezeWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed\"\x87\x02\n\x12\x43loseWalletRequest\x12j\n\x04name\x18\x01 \x01(\tBV\xe2\x41\x01\x02\xbaHOrM2K^wallets/([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|system:[a-z_]{1,16}:[A-Z]{3})$R\x04name\x12)\n\x04\x65tag\x18\x02 \x01(\tB\x15\xe2\x41\x01\x01\xbaH\x0er\x0c\x18@2\x08^[!-~]*$R\x04\x65tag\x12/\n\nrequest_id\x18\x03 \x01(\tB\x10\xe2\x41\x01\x02\xbaH\tr\x07\xb0\x01\x01\xe0\xe0\x18\x01R\trequestId\x12)\n\rvalidate_only\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01R\x0cvalidateOnly\"\\\n\x13\x43loseWalletResponse\x12)\n\x06wallet\x18\x01 \x01(\x0b\x32\x11.wallet.v1.WalletR\x06wallet\x12\x1a\n\x08replayed\x18\x02 \x01(\x08R\x08replayed2\xfd\x05\n\rWalletService\x12Y\n\x0c\x43reateWallet\x12\x1e.wallet.v1.CreateWalletRequest\x1a\x1f.wallet.v1.CreateWalletResponse\"\x08\xe2\xe0\x18\x04\x08\x02\x18\x05\x12Y\n\tGetWallet\x12\x1b.wallet.v1.GetWalletRequest\x1a\x1c.wallet.v1.GetWalletResponse\"\x11\x90\x02\x01\xe2\xe0\x18\n\x08\x01\x18\x02\"\x04name\x12l\n\x0f\x42\x61tchGetWallets\x12!.wallet.v1.BatchGetWalletsRequest\x1a\".wallet.v1.BatchGetWalletsResponse\"\x12\x90\x02\x01\xe2\xe0\x18\x0b\x08\x01\x18\x02\"\x05names\x12Y\n\x0bListWallets\x12\x1d.wallet.v1.ListWalletsRequest\x1a\x1e.wallet.v1.ListWalletsResponse\"\x0b\x90\x02\x01\xe2\xe0\x18\x04\x08\x01\x18\x03\x12Y\n\x0cUpdateWallet\x12\x1e.wallet.v1.UpdateWalletRequest\x1a\x1f.wallet.v1.UpdateWalletResponse\"\x08\xe2\xe0\x18\x04\x08\x02\x18\x05\x12Y\n\x0c\x46reezeWallet\x12\x1e.wallet.v1.FreezeWalletRequest\x1a\x1f.wallet.v1.FreezeWalletResponse\"\x08\xe2\xe0\x18\x04\x08\x05\x18\x01\x12_\n\x0eUnfreezeWallet\x12 .wallet.v1.UnfreezeWalletRequest\x1a!.wallet.v1.UnfreezeWalletResponse\"\x08\xe2\xe0\x18\x04\x08\x05\x18\x01\x12V\n\x0b\x43loseWallet\x12\x1d.wallet.v1.CloseWalletRequest\x1a\x1e.wallet.v1.CloseWalletResponse\"\x08\xe2\xe0\x18\x04\x08\x02\x18\x05\x42g\n\x15\x63om.example.wallet.v1B\x12WalletServiceProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -65,11 +66,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WALLET'].fields_by_name['create_time']._loaded_options = None
   _globals['_WALLET'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_CREATEWALLETREQUEST'].fields_by_name['wallet_id']._loaded_options = None
-  _globals['_CREATEWALLETREQUEST'].fields_by_name['wallet_id']._serialized_options = b'\342A\001\001\272H+r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\330\001\001'
+  _globals['_CREATEWALLETREQUEST'].fields_by_name['wallet_id']._serialized_options = b'\342A\001\001\272H/r*2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$\340\340\030\001\330\001\001'
   _globals['_CREATEWALLETREQUEST'].fields_by_name['wallet']._loaded_options = None
   _globals['_CREATEWALLETREQUEST'].fields_by_name['wallet']._serialized_options = b'\342A\001\002\272H\262\001\272\001\253\001\n\037wallet.overdraft_limit_currency\0220overdraft_limit must be in the wallet\'s currency\032V!has(this.overdraft_limit) || this.overdraft_limit.currency_code == this.currency_code\310\001\001'
   _globals['_CREATEWALLETREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_CREATEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_CREATEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\tr\007\260\001\001\340\340\030\001'
   _globals['_CREATEWALLETREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_CREATEWALLETREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_GETWALLETREQUEST'].fields_by_name['name']._loaded_options = None
@@ -89,7 +90,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEWALLETREQUEST'].fields_by_name['update_mask']._loaded_options = None
   _globals['_UPDATEWALLETREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\002\272H\326\001\272\001\317\001\n\021update_mask.paths\022Tmust name at least one of display_name, labels and overdraft_limit, and nothing else\032dthis.paths.size() > 0 && this.paths.all(path, path in [\'display_name\', \'labels\', \'overdraft_limit\'])\310\001\001'
   _globals['_UPDATEWALLETREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_UPDATEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_UPDATEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\tr\007\260\001\001\340\340\030\001'
   _globals['_UPDATEWALLETREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_UPDATEWALLETREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_FREEZEWALLETREQUEST'].fields_by_name['name']._loaded_options = None
@@ -97,7 +98,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FREEZEWALLETREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_FREEZEWALLETREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001\272H\016r\014\030@2\010^[!-~]*$'
   _globals['_FREEZEWALLETREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_FREEZEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_FREEZEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\tr\007\260\001\001\340\340\030\001'
   _globals['_FREEZEWALLETREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_FREEZEWALLETREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['name']._loaded_options = None
@@ -105,7 +106,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001\272H\016r\014\030@2\010^[!-~]*$'
   _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\tr\007\260\001\001\340\340\030\001'
   _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_UNFREEZEWALLETREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_CLOSEWALLETREQUEST'].fields_by_name['name']._loaded_options = None
@@ -113,7 +114,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLOSEWALLETREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_CLOSEWALLETREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001\272H\016r\014\030@2\010^[!-~]*$'
   _globals['_CLOSEWALLETREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_CLOSEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\005r\003\260\001\001'
+  _globals['_CLOSEWALLETREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002\272H\tr\007\260\001\001\340\340\030\001'
   _globals['_CLOSEWALLETREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_CLOSEWALLETREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_WALLETSERVICE'].methods_by_name['CreateWallet']._loaded_options = None
@@ -132,44 +133,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WALLETSERVICE'].methods_by_name['UnfreezeWallet']._serialized_options = b'\342\340\030\004\010\005\030\001'
   _globals['_WALLETSERVICE'].methods_by_name['CloseWallet']._loaded_options = None
   _globals['_WALLETSERVICE'].methods_by_name['CloseWallet']._serialized_options = b'\342\340\030\004\010\002\030\005'
-  _globals['_WALLET']._serialized_start=222
-  _globals['_WALLET']._serialized_end=1190
-  _globals['_WALLET_LABELSENTRY']._serialized_start=1047
-  _globals['_WALLET_LABELSENTRY']._serialized_end=1104
-  _globals['_WALLET_STATE']._serialized_start=1106
-  _globals['_WALLET_STATE']._serialized_end=1190
-  _globals['_CREATEWALLETREQUEST']._serialized_start=1193
-  _globals['_CREATEWALLETREQUEST']._serialized_end=1616
-  _globals['_CREATEWALLETRESPONSE']._serialized_start=1618
-  _globals['_CREATEWALLETRESPONSE']._serialized_end=1711
-  _globals['_GETWALLETREQUEST']._serialized_start=1714
-  _globals['_GETWALLETREQUEST']._serialized_end=1895
-  _globals['_GETWALLETRESPONSE']._serialized_start=1897
-  _globals['_GETWALLETRESPONSE']._serialized_end=1959
-  _globals['_BATCHGETWALLETSREQUEST']._serialized_start=1962
-  _globals['_BATCHGETWALLETSREQUEST']._serialized_end=2105
-  _globals['_BATCHGETWALLETSRESPONSE']._serialized_start=2107
-  _globals['_BATCHGETWALLETSRESPONSE']._serialized_end=2177
-  _globals['_LISTWALLETSREQUEST']._serialized_start=2180
-  _globals['_LISTWALLETSREQUEST']._serialized_end=2351
-  _globals['_LISTWALLETSRESPONSE']._serialized_start=2353
-  _globals['_LISTWALLETSRESPONSE']._serialized_end=2459
-  _globals['_UPDATEWALLETREQUEST']._serialized_start=2462
-  _globals['_UPDATEWALLETREQUEST']._serialized_end=3062
-  _globals['_UPDATEWALLETRESPONSE']._serialized_start=3064
-  _globals['_UPDATEWALLETRESPONSE']._serialized_end=3157
-  _globals['_FREEZEWALLETREQUEST']._serialized_start=3160
-  _globals['_FREEZEWALLETREQUEST']._serialized_end=3420
-  _globals['_FREEZEWALLETRESPONSE']._serialized_start=3422
-  _globals['_FREEZEWALLETRESPONSE']._serialized_end=3515
-  _globals['_UNFREEZEWALLETREQUEST']._serialized_start=3518
-  _globals['_UNFREEZEWALLETREQUEST']._serialized_end=3780
-  _globals['_UNFREEZEWALLETRESPONSE']._serialized_start=3782
-  _globals['_UNFREEZEWALLETRESPONSE']._serialized_end=3877
-  _globals['_CLOSEWALLETREQUEST']._serialized_start=3880
-  _globals['_CLOSEWALLETREQUEST']._serialized_end=4139
-  _globals['_CLOSEWALLETRESPONSE']._serialized_start=4141
-  _globals['_CLOSEWALLETRESPONSE']._serialized_end=4233
-  _globals['_WALLETSERVICE']._serialized_start=4236
-  _globals['_WALLETSERVICE']._serialized_end=5001
+  _globals['_WALLET']._serialized_start=243
+  _globals['_WALLET']._serialized_end=1211
+  _globals['_WALLET_LABELSENTRY']._serialized_start=1068
+  _globals['_WALLET_LABELSENTRY']._serialized_end=1125
+  _globals['_WALLET_STATE']._serialized_start=1127
+  _globals['_WALLET_STATE']._serialized_end=1211
+  _globals['_CREATEWALLETREQUEST']._serialized_start=1214
+  _globals['_CREATEWALLETREQUEST']._serialized_end=1645
+  _globals['_CREATEWALLETRESPONSE']._serialized_start=1647
+  _globals['_CREATEWALLETRESPONSE']._serialized_end=1740
+  _globals['_GETWALLETREQUEST']._serialized_start=1743
+  _globals['_GETWALLETREQUEST']._serialized_end=1924
+  _globals['_GETWALLETRESPONSE']._serialized_start=1926
+  _globals['_GETWALLETRESPONSE']._serialized_end=1988
+  _globals['_BATCHGETWALLETSREQUEST']._serialized_start=1991
+  _globals['_BATCHGETWALLETSREQUEST']._serialized_end=2134
+  _globals['_BATCHGETWALLETSRESPONSE']._serialized_start=2136
+  _globals['_BATCHGETWALLETSRESPONSE']._serialized_end=2206
+  _globals['_LISTWALLETSREQUEST']._serialized_start=2209
+  _globals['_LISTWALLETSREQUEST']._serialized_end=2380
+  _globals['_LISTWALLETSRESPONSE']._serialized_start=2382
+  _globals['_LISTWALLETSRESPONSE']._serialized_end=2488
+  _globals['_UPDATEWALLETREQUEST']._serialized_start=2491
+  _globals['_UPDATEWALLETREQUEST']._serialized_end=3095
+  _globals['_UPDATEWALLETRESPONSE']._serialized_start=3097
+  _globals['_UPDATEWALLETRESPONSE']._serialized_end=3190
+  _globals['_FREEZEWALLETREQUEST']._serialized_start=3193
+  _globals['_FREEZEWALLETREQUEST']._serialized_end=3457
+  _globals['_FREEZEWALLETRESPONSE']._serialized_start=3459
+  _globals['_FREEZEWALLETRESPONSE']._serialized_end=3552
+  _globals['_UNFREEZEWALLETREQUEST']._serialized_start=3555
+  _globals['_UNFREEZEWALLETREQUEST']._serialized_end=3821
+  _globals['_UNFREEZEWALLETRESPONSE']._serialized_start=3823
+  _globals['_UNFREEZEWALLETRESPONSE']._serialized_end=3918
+  _globals['_CLOSEWALLETREQUEST']._serialized_start=3921
+  _globals['_CLOSEWALLETREQUEST']._serialized_end=4184
+  _globals['_CLOSEWALLETRESPONSE']._serialized_start=4186
+  _globals['_CLOSEWALLETRESPONSE']._serialized_end=4278
+  _globals['_WALLETSERVICE']._serialized_start=4281
+  _globals['_WALLETSERVICE']._serialized_end=5046
 # @@protoc_insertion_point(module_scope)

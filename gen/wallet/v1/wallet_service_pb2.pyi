@@ -177,7 +177,7 @@ class CreateWalletRequest(message.Message):
     wallet_id: builtins.str
     """The id, the last part of the name: 1 to 63 of `a-z`, `0-9` and `-`, not
     at the ends. A random one is chosen where it is empty, another each time
-    that a call only validates.
+    that a call only validates. The nil and the max UUID are refused.
     """
     request_id: builtins.str
     """A UUID chosen by the caller; a repeat of the call carries the same."""
