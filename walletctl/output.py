@@ -1,7 +1,11 @@
 """How commands show things: tables and colours to a person, JSON to a program."""
 
+import errno
+import os
+import sys
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -30,8 +34,43 @@ def safe(text: str) -> str:
     return "".join(one if one in _WRITTEN or one == "\n" or category(one) not in _OBEYED else " " for one in text)
 
 
+class Unwritten(Exception):
+    """What was to be shown, or a part of it, could not be written; the message says why."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror)
+        self.is_left = error.errno == errno.EPIPE
+        """Whether the reader has left, e.g. ``head``, which has read enough."""
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Raise ``Unwritten`` where it fails. What is left in buffers then is dropped, or the exit code would change."""
+    try:
+        yield
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:
+                with suppress(OSError):  # has no file in tests
+                    os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        raise Unwritten(error) from None
+
+
 class Terminal(Console):
     """A console that lets through no order to the terminal but its own, whatever is shown and however it got there."""
+
+    def print(self, *shown: Any, **how: Any) -> None:  # noqa: ANN401  # what rich takes
+        """Show something; raise ``Unwritten`` where it cannot be written."""
+        with _writing():
+            super().print(*shown, **how)
+
+    def on_broken_pipe(self) -> None:
+        """Do not end the process, as rich would: it may have done something that is to be told."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Return what is drawn, made safe."""
@@ -167,10 +206,8 @@ def show_json(data: object, *, indent: int | None = 2) -> None:
 
 def write(pieces: Iterable[bytes]) -> None:
     """Write text in UTF-8 to standard output: as it is to a program or a file, made safe to a terminal."""
-    if not out.is_terminal:
-        for piece in pieces:
-            typer.echo(piece, nl=False)
-        return
     decoder = getincrementaldecoder("utf-8")(errors="replace")
     for piece in pieces:
-        typer.echo(safe(decoder.decode(piece).replace("\r", "")), nl=False)
+        shown = safe(decoder.decode(piece).replace("\r", "")) if out.is_terminal else piece
+        with _writing():
+            typer.echo(shown, nl=False)

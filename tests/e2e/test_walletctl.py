@@ -99,7 +99,7 @@ def test_refusal_is_told_with_its_reason_and_request_id(funded: Walletctl) -> No
 
     assert refused.exit_code == 1
     assert "INSUFFICIENT_FUNDS" in refused.stderr
-    assert "request id:" in refused.stderr
+    assert "request id " in refused.stderr
 
 
 def test_refusal_is_told_in_the_language_that_was_asked_for(funded: Walletctl) -> None:

@@ -288,6 +288,28 @@ def test_an_item_whose_outcome_is_unknown_is_told_apart_and_remembered(app: App,
         assert balance(client, "bob") == 5
 
 
+def test_a_change_hands_its_request_id_over_before_it_is_sent(server: str) -> None:
+    """The one that was made up, too; where it cannot be kept nothing is sent. A read has none."""
+
+    kept: list[str] = []
+
+    def keep(request_id: str) -> None:
+        kept.append(request_id)
+        if len(kept) > 1:
+            raise OSError("the log is full")
+
+    with WalletClient(server, before_change=keep) as client:
+        client.create_wallet("alice", "USD")
+        with pytest.raises(OSError, match="the log is full"):
+            client.deposit(ALICE, usd(5), request_id=new_request_id())
+        assert balance(client, "alice") == 0
+    with WalletClient(server) as other:
+        again = other.create_wallet("alice", "USD", request_id=kept[0])
+
+    assert again.replayed
+    assert len(set(kept)) == 2
+
+
 def test_a_call_that_is_interrupted_tells_its_request_id(client: WalletClient, trouble: Trouble) -> None:
     """Ctrl-C: what is raised is what interrupted it, and among its causes is what is open, with the id."""
 

@@ -14,7 +14,7 @@ from wallet_grpc.client import CallError, OutcomeUnknown, TransferItem, as_dict,
 from walletctl import typed
 from walletctl.context import Context, explained
 from walletctl.options import CurrencyOption, Json, RequestId, ValidateOnly
-from walletctl.output import Column, Row, amount, err, short, show, show_json, words
+from walletctl.output import Column, Row, amount, short, show, show_json, words
 from walletctl.typed import Mistyped, wallet_name
 
 _NEEDED = ("source", "destination", "amount")
@@ -56,16 +56,11 @@ def batch(
         if atomic and (places := [place for place, row in rows if row.get("request_id")]):
             raise Mistyped(f"{places[0]}: a request_id of its own is for --each; all or none have one --request-id")
         items = [_item(place, row, currency, id_) for (place, row), id_ in zip(rows, _ids(base, rows), strict=True)]
-        err.print(
-            f"[dim]request id {base}; to repeat safely add: --request-id {base}[/]", soft_wrap=True, highlight=False
+        if not atomic:  # the ids of the items follow from it
+            app.tell(str(base))
+        done = client.batch_transfer(
+            items, atomic=atomic, validate_only=validate_only, request_id=str(base) if atomic else None
         )
-        try:
-            done = client.batch_transfer(
-                items, atomic=atomic, validate_only=validate_only, request_id=str(base) if atomic else None
-            )
-        except CallError as failed:
-            failed.request_id = str(base)
-            raise
         refused = [item_failed(result, item.request_id) for item, result in zip(items, done.results, strict=True)]
         results = [as_dict(result) for result in done.results]
         if json:

@@ -43,8 +43,10 @@ class Calls:
         accept_language: str | None = None,
         token: Token | None = None,
         tls: Tls | None = None,
+        before_change: Callable[[str], None] | None = None,
     ) -> None:
         self._timeout_s = timeout_s
+        self._before_change = before_change
         self._language = (("accept-language", accept_language),) if accept_language is not None else ()
         self._token = token
         self._unsettled: dict[str, None] = {}
@@ -83,6 +85,8 @@ class Calls:
             left_s = self._connection.ready(self._timeout_s)
         except NotConnected as not_sent:
             raise unsent(not_sent, request_id, attempted=attempted) from None
+        if request_id is not None and self._before_change is not None:
+            self._before_change(request_id)
         try:
             answer = call(request, timeout=left_s, wait_for_ready=True, metadata=metadata)
         except grpc.RpcError as error:

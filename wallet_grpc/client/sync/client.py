@@ -26,6 +26,10 @@ class WalletClient(
     whether it was done, the error is an ``OutcomeUnknown``: ask again with its ``request_id``. That is so too where the
     last attempt surely did nothing, but one before it, of this client's or of its channel's, may have done it.
 
+    A call that its caller cancels or interrupts raises that, with an ``OutcomeUnknown`` among its causes
+    (``unknown_outcome``). ``before_change`` is called with the request id of each change before it is sent, e.g. to log
+    it; where it raises, nothing is sent.
+
     Where no server can be called, nothing is sent, and the error is a ``NotConnected``, a ``CallFailed``: after
     *connect_timeout_s* where none ever could, else when the call's time is over.
 
