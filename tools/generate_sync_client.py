@@ -20,6 +20,7 @@ NAMES = {
     "aio_pause": "pause",
     "AIO_CUT": "CUT",
     "aio_given_up": "given_up",
+    "OneLoop": "EveryThread",
     "AsyncWalletClient": "WalletClient",
 } | {
     f"{service}ServiceAsyncStub": f"{service}ServiceStub"

@@ -162,6 +162,39 @@ def test_a_call_that_got_no_token_was_not_made(server: str) -> None:
     asyncio.run(told())
 
 
+def test_a_client_in_another_event_loop_says_so(server: str) -> None:
+    """Whatever is called, at once, and nothing is sent: gRPC's own channel would wait there for ever."""
+
+    async def in_another(client: AsyncWalletClient) -> None:
+        uses: list[Awaitable[object]] = [
+            client.create_wallet("bob", "USD"),
+            client.get_wallet(ALICE),
+            anext(client.list_wallets()),
+            anext(client.export_statement(ALICE, *EVER)),
+            anext(client.watch_events()),
+            client.is_serving(),
+            client.close(),
+        ]
+        for use in uses:
+            with pytest.raises(RuntimeError, match=r"belongs to the event loop that it was made in.*Nothing was sent"):
+                await asyncio.wait_for(use, 5)
+
+    async def in_its_own() -> None:
+        async with AsyncWalletClient(server) as client:
+            await client.create_wallet("alice", "USD")
+            await asyncio.to_thread(asyncio.run, in_another(client))
+            assert [wallet.name async for wallet in client.list_wallets()] == [ALICE]
+
+    asyncio.run(in_its_own())
+
+
+def test_a_client_that_no_event_loop_runs_for_is_not_made(server: str) -> None:
+    """It would belong to one that never runs."""
+
+    with pytest.raises(RuntimeError, match="inside of a coroutine"):
+        AsyncWalletClient(server)
+
+
 def test_lists_turn_their_pages_and_streams_come_to_their_end(server: str) -> None:
     """Each is seen once; who leaves early leaves nothing behind."""
 

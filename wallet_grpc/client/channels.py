@@ -48,6 +48,33 @@ def aio_is_ready(channel: aio.Channel) -> bool:
     return channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
 
 
+class EveryThread:
+    """Where a client for threads may be used."""
+
+    def check(self) -> None:
+        """Accept any."""
+
+
+class OneLoop:
+    """Where a client for asyncio may be used: gRPC binds its channel to the event loop that it is opened in."""
+
+    def __init__(self) -> None:
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "Make an AsyncWalletClient inside of a coroutine: it belongs to its event loop."
+            ) from None
+
+    def check(self) -> None:
+        """Raise ``RuntimeError`` in another event loop, where a call would never end."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                "This AsyncWalletClient belongs to the event loop that it was made in, and this is another one. "
+                "Nothing was sent. Make a client in each loop."
+            )
+
+
 def pause(seconds: float, closing: threading.Event) -> None:
     """Wait, or until the client is closed."""
     closing.wait(seconds)

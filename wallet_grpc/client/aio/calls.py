@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 
 from wallet_grpc.client.aio.connection import Connection
-from wallet_grpc.client.channels import AioCall, Response
+from wallet_grpc.client.channels import AioCall, OneLoop, Response
 from wallet_grpc.client.errors import (
     NotConnected,
     OutcomeUnknown,
@@ -45,6 +45,7 @@ class Calls:
         tls: Tls | None = None,
         before_change: Callable[[str], None] | None = None,
     ) -> None:
+        self._home = OneLoop()
         self._timeout_s = timeout_s
         self._before_change = before_change
         self._language = (("accept-language", accept_language),) if accept_language is not None else ()
@@ -65,11 +66,13 @@ class Calls:
 
     async def close(self) -> None:
         """Close the channel. Calls under way fail; watches end."""
+        self._home.check()
         self._closing.set()
         await self._channel.close()
 
     async def _metadata(self) -> Metadata:
         """Return what goes with a call. Who asks an issuer for a token takes the time that the issuer takes."""
+        self._home.check()
         if self._token is None:
             return self._language
         token = await self._token() if callable(self._token) else self._token

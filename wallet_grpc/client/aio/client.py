@@ -42,6 +42,7 @@ class AsyncWalletClient(
 
     async def is_serving(self, timeout_s: float = 1.0) -> bool:
         """Ask whether the service is there and reaches its database."""
+        self._home.check()
         health: Any = health_pb2_grpc.HealthStub(self._channel)
         try:
             answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)

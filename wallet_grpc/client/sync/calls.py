@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 import grpc
 from google.protobuf.message import Message
 
-from wallet_grpc.client.channels import Call, Response
+from wallet_grpc.client.channels import Call, EveryThread, Response
 from wallet_grpc.client.errors import (
     NotConnected,
     OutcomeUnknown,
@@ -45,6 +45,7 @@ class Calls:
         tls: Tls | None = None,
         before_change: Callable[[str], None] | None = None,
     ) -> None:
+        self._home = EveryThread()
         self._timeout_s = timeout_s
         self._before_change = before_change
         self._language = (("accept-language", accept_language),) if accept_language is not None else ()
@@ -65,11 +66,13 @@ class Calls:
 
     def close(self) -> None:
         """Close the channel. Calls under way fail; watches end."""
+        self._home.check()
         self._closing.set()
         self._channel.close()
 
     def _metadata(self) -> Metadata:
         """Return what goes with a call. Who asks an issuer for a token takes the time that the issuer takes."""
+        self._home.check()
         if self._token is None:
             return self._language
         token = self._token() if callable(self._token) else self._token
