@@ -122,7 +122,9 @@ class Settings(BaseSettings):
     line_max: PositiveInt = Field(4096, description="calls that wait for a commit, then SERVER_OVERLOADED")
 
     grpc_host: str = Field(
-        "127.0.0.1", description="address to listen on", json_schema_extra=_section("The gRPC server", "server")
+        "127.0.0.1",
+        description="address to listen on, IPv4 or IPv6; `::` is all of both",
+        json_schema_extra=_section("The gRPC server", "server"),
     )
     open_to_all: bool = Field(
         default=False,
@@ -318,6 +320,12 @@ class Settings(BaseSettings):
         if self.bank_token is not None and self.bank_token_file is not None:
             raise ValueError("WALLET_BANK_TOKEN and WALLET_BANK_TOKEN_FILE are both set: set one of them")
         return self
+
+    @field_validator("grpc_host", "admin_host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        """Take ``[::1]`` as ``::1``."""
+        return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
     @field_validator("bank_url")
     @classmethod

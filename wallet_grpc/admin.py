@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import grpc
 from grpc_channelz.v1 import channelz
 
-from wallet_grpc.listening import CannotListen
+from wallet_grpc.listening import address, cannot_listen
 from wallet_grpc.reflection import add_reflection
 
 _THREADS = 2
@@ -29,11 +29,11 @@ def admin_port(host: str, port: int | None) -> Iterator[None]:
     channelz.add_channelz_servicer(server)
     add_reflection(server, [_CHANNELZ], pool)
     try:
-        given = server.add_insecure_port(f"{host}:{port}")
+        given = server.add_insecure_port(address(host, port))
     except RuntimeError:
         given = None
     if given != port:  # a port that is none is another one to gRPC
-        raise CannotListen(host, port)
+        raise cannot_listen(host, port)
     server.start()
     try:
         yield

@@ -117,8 +117,8 @@ def metrics_page(host: str, port: int | None, folder: str | None = None) -> Iter
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]  # the library
     try:
         server, thread = start_http_server(port, host, registry)
-    except OSError:
-        raise CannotListen(host, port) from None
+    except (OSError, UnicodeError) as error:
+        raise CannotListen(host, port, error) from None
     try:
         yield
     finally:

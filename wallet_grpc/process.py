@@ -23,10 +23,10 @@ from wallet_grpc.admin import admin_port
 from wallet_grpc.grpcio_private import GrpcioChanged
 from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.keys import KeyLimits, KeySet, KeysUnreadable
-from wallet_grpc.listening import CannotListen
+from wallet_grpc.listening import CannotListen, bound
 from wallet_grpc.metrics import NowhereToCount, counted_together, forget_process, metrics_page
 from wallet_grpc.server import ServerLimits, serving
-from wallet_grpc.supervisor import Supervisor, WorkerFailed, held_port, stop_with_parent
+from wallet_grpc.supervisor import Supervisor, WorkerFailed, stop_with_parent
 from wallet_grpc.tls import CertificateFiles, CertificateUnusable, server_credentials
 from wallet_grpc.tokens import DEVELOPMENT_ISSUER, Tokens
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
         with (
             counted_together(settings.metrics_port) as folder,
             _metrics(settings, folder),
-            held_port(settings.grpc_host, settings.grpc_port) as port,
+            bound(settings.grpc_host, settings.grpc_port, shared=True) as port,
         ):
             lost = partial(forget_process, folder)
             supervisor = Supervisor(partial(work, settings), port, settings.grpc_workers, stopping, lost)

@@ -32,7 +32,7 @@ from wallet_grpc.interceptors.rates import Rates
 from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
 from wallet_grpc.interceptors.viewing import Viewing
-from wallet_grpc.listening import CannotListen
+from wallet_grpc.listening import address, cannot_listen
 from wallet_grpc.metrics import tell
 from wallet_grpc.paging import PageTokens
 from wallet_grpc.reflection import add_reflection
@@ -213,10 +213,10 @@ def serving(
         threads = calls.pool("reflection", _REFLECTION_THREADS, _REFLECTION_WAITING_MAX)
         add_reflection(server, [*SERVICES, "grpc.health.v1.Health"], threads)
     try:
-        address = f"{limits.host}:{limits.port}"
-        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+        where = address(limits.host, limits.port)
+        port = server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
     except RuntimeError:
-        raise CannotListen(limits.host, limits.port) from None
+        raise cannot_listen(limits.host, limits.port) from None
     health = Health(
         SERVICES,
         app.ping,

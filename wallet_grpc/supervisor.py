@@ -5,10 +5,8 @@ over those that listen (SO_REUSEPORT); the supervisor holds the port, which so s
 """
 
 import multiprocessing
-import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -17,7 +15,6 @@ from time import monotonic
 import structlog
 
 from wallet_core.stop_signals import block_stop_signals
-from wallet_grpc.listening import CannotListen
 
 _log = structlog.get_logger("wallet.supervisor")
 
@@ -31,19 +28,6 @@ _RESTART_FIRST_S, _RESTART_MAX_S = 0.2, 10.0
 
 class WorkerFailed(Exception):
     """A worker ended before it served; it has said why itself."""
-
-
-@contextmanager
-def held_port(host: str, port: int) -> Iterator[int]:
-    """Hold a port that several processes may listen on, without listening; yield its number."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            held.bind((host.strip("[]"), port))
-        except OSError:
-            raise CannotListen(host, port) from None
-        yield held.getsockname()[1]
 
 
 @dataclass

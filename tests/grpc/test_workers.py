@@ -25,9 +25,8 @@ from tests.support.processes import environment, process
 from tests.support.start_up import StartUp
 from wallet_grpc.admin import admin_port
 from wallet_grpc.client import CallError, WalletClient
-from wallet_grpc.listening import CannotListen
+from wallet_grpc.listening import CannotListen, bound
 from wallet_grpc.process import main
-from wallet_grpc.supervisor import held_port
 from walletctl.local.waiting import wait_until
 
 WORKERS = 2
@@ -41,6 +40,7 @@ class Server:
     log: Path
     metrics: int = 0
     channelz: Sequence[int] = ()
+    host: str = "127.0.0.1"
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """Return the lines that tell of this."""
@@ -55,7 +55,7 @@ class Server:
     @property
     def target(self) -> str:
         """Where it is."""
-        return f"127.0.0.1:{self.until_told('serving')[0]['port']}"
+        return f"{self.host}:{self.until_told('serving')[0]['port']}"
 
     @property
     def pids(self) -> list[int]:
@@ -75,12 +75,16 @@ def started(log: Path, **settings: object) -> Iterator[Server]:
 
 @pytest.fixture
 def server(own_database: Database, tmp_path: Path) -> Iterator[Server]:
-    """Start them with a page of metrics, and channelz of each on a port of its own."""
+    """Start them by IPv6, with a page of metrics, and channelz of each on a port of its own."""
     metrics, *channelz = free_ports(1 + WORKERS)
     with started(
-        tmp_path / "log", database_url=own_database.url, metrics_port=metrics, channelz_port=channelz[0]
+        tmp_path / "log",
+        database_url=own_database.url,
+        grpc_host="[::1]",
+        metrics_port=metrics,
+        channelz_port=channelz[0],
     ) as server:
-        server.metrics, server.channelz = metrics, channelz
+        server.metrics, server.channelz, server.host = metrics, channelz, "[::1]"
         yield server
 
 
@@ -216,7 +220,7 @@ def test_a_worker_that_cannot_serve_ends_the_start(own_database: Database, tmp_p
 def test_a_port_that_is_taken_is_told(own_database: Database, start_up: StartUp) -> None:
     """A single server does not join several: that must be asked for."""
 
-    with held_port("127.0.0.1", 0) as port:
+    with bound("127.0.0.1", 0, shared=True) as port:
         ended = start_up(main, **{**FAST, "database_url": own_database.url, "grpc_port": port})
 
     assert ended.code == 1

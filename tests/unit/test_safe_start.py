@@ -206,6 +206,9 @@ def test_a_scheduler_starts_by_no_bank_that_it_cannot_call(
 OPEN: tuple[dict[str, Any], ...] = (
     {"grpc_host": EVERYWHERE},
     {"grpc_host": "[::]"},
+    {"grpc_host": "::"},
+    {"grpc_host": "::ffff:10.0.0.1"},
+    {"admin_host": "[::]", "metrics_port": 9000},
     {"grpc_host": ""},
     {"grpc_host": "10.0.0.1"},
     {"grpc_host": "wallet.internal"},
@@ -214,7 +217,7 @@ OPEN: tuple[dict[str, Any], ...] = (
 )
 CLOSED: tuple[dict[str, Any], ...] = (
     {},
-    *({"grpc_host": host} for host in ("127.0.0.1", "127.1.2.3", "localhost", "[::1]")),
+    *({"grpc_host": host} for host in ("127.0.0.1", "127.1.2.3", "localhost", "::1", "[::1]")),
     {"grpc_host": EVERYWHERE, "auth_dev_secret": SECRET},
     {"grpc_host": EVERYWHERE, "auth_keys": "keys.json", "auth_issuer": ISSUER},
     {"grpc_host": EVERYWHERE, **{name: Path("a") for name in ("tls_certificate", "tls_key", "tls_client_ca")}},

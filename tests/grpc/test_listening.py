@@ -1,0 +1,109 @@
+"""What a server listens on: IPv4 and IPv6, by name or address; where it cannot, it says why."""
+
+import errno
+import socket
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.admin import admin_port
+from wallet_grpc.listening import CannotListen, bound
+from wallet_grpc.metrics import metrics_page
+from wallet_grpc.process import server_limits
+from wallet_grpc.server import serving
+
+V4, V6 = "127.0.0.1", "[::1]"
+
+REACHED = {
+    "127.0.0.1": [V4],
+    "0.0.0.0": [V4],  # noqa: S104  # what a server listens on
+    "localhost": [V4],
+    "::1": [V6],
+    "[::1]": [V6],
+    "::": [V4, V6],
+    "[::]": [V4, V6],
+}
+"""Hosts to listen on, and where what listens there is reached."""
+
+REFUSED = {
+    "192.0.2.1": "192.0.2.1:0 cannot be listened on: this machine has no such address",
+    "2001:db8::1": "[2001:db8::1]:0 cannot be listened on: this machine has no such address",
+    "not an address": "it is not an address, and no host has that name",
+    "127.0.0.1:80": "it is not an address",
+    "[::1": "it is not an address",
+    "": "it is not an address",
+    "x" * 64: "it is not an address",
+}
+"""Hosts that cannot be listened on, and what is said of each."""
+
+
+def answers(target: str) -> bool:
+    """Tell whether a server is there."""
+    with grpc.insecure_channel(target) as channel:
+        request = health_pb2.HealthCheckRequest()
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        answer = stub.Check(request, timeout=10, wait_for_ready=True)
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+@pytest.mark.parametrize("host", REACHED)
+def test_a_server_listens_on_either_kind_of_address(app: App, settings: Settings, host: str) -> None:
+    """Alone, and as one of several on a port that their supervisor holds."""
+
+    alone = Settings(**{**settings.model_dump(), "grpc_host": host})
+    with serving(app, server_limits(alone)) as port:
+        assert all(answers(f"{reached}:{port}") for reached in REACHED[host])
+    with bound(alone.grpc_host, 0, shared=True) as held:
+        one_of_several = alone.model_copy(update={"grpc_port": held, "grpc_workers": 2})
+        with serving(app, server_limits(one_of_several)) as port:
+            assert port == held
+            assert all(answers(f"{reached}:{port}") for reached in REACHED[host])
+
+
+@pytest.mark.parametrize("host", REFUSED)
+def test_an_address_that_cannot_be_listened_on_says_why(app: App, settings: Settings, host: str) -> None:
+    """Whatever was to listen there: a server, its supervisor, the pages for operators."""
+
+    wrong = Settings(**{**settings.model_dump(), "grpc_host": host, "admin_host": host})
+    for listening in (
+        serving(app, server_limits(wrong)),
+        bound(wrong.grpc_host, 0, shared=True),
+        metrics_page(wrong.admin_host, 0),
+        admin_port(wrong.admin_host, 0),
+    ):
+        with pytest.raises(CannotListen) as refused, listening:
+            pass
+        assert REFUSED[host] in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::"])
+def test_a_port_that_another_process_listens_on_says_so(app: App, settings: Settings, host: str) -> None:
+    """The one thing that an operator can end."""
+
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        taken.bind((host, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        wrong = settings.model_copy(update={"grpc_host": host, "grpc_port": port})
+        for listening in (serving(app, server_limits(wrong)), bound(host, port, shared=True)):
+            with pytest.raises(CannotListen, match=f"{port} cannot be listened on: another process"), listening:
+                pass
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "ports below 1024 take a right of their own"),
+        (OSError(errno.EAFNOSUPPORT, "Address family not supported"), "IPv6"),
+        (OSError(errno.ENOBUFS, "No buffer space available"), "No buffer space available"),
+        (None, "does not say why"),
+    ],
+)
+def test_other_causes_are_said_too(error: OSError | None, said: str) -> None:
+    """What this machine permits, speaks and has left differs from machine to machine."""
+
+    assert said in str(CannotListen("::", 80, error))
