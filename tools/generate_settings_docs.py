@@ -105,6 +105,7 @@ def _type_of(shape: Mapping[str, Any]) -> str:
         return f"secret, {shape['minLength']} characters or more" if "minLength" in shape else "secret"
     names = {
         "boolean": "`true` or `false`",
+        "array": "JSON",
         "integer": "whole number",
         "number": "number",
         "object": "JSON",

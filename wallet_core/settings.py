@@ -32,6 +32,10 @@ _OF_OTHERS = frozenset({"WALLET_REQUIRE_ALL"})
 CallerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+Provider = Literal["standard", "keycloak", "auth0", "okta", "entra"]
+ClaimName = Annotated[str, StringConstraints(min_length=1)]
+Claims = Annotated[tuple[ClaimName | Annotated[tuple[ClaimName, ...], Field(min_length=1)], ...], Field(min_length=1)]
+
 Process = Literal["server", "scheduler", "walletctl"]
 
 
@@ -53,7 +57,7 @@ class Caller(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     clients: frozenset[str] = frozenset()
-    """Ids that the issuer of tokens has given it: `client_id`, else `azp`, else `sub`."""
+    """Ids that the issuer of tokens has given it."""
     certificates: frozenset[str] = frozenset()
     """Names in its certificates (subject alternative names): DNS names, or URIs with their scheme."""
     certificate_scopes: frozenset[str] = frozenset()
@@ -226,6 +230,21 @@ class Settings(BaseSettings):
     auth_keys_timeout_s: Seconds = Field(3.0, description="wait for an address that has them")
     auth_keys_max_bytes: PositiveInt = Field(1 << 20, description="the largest set")
     auth_leeway_s: float = Field(30.0, ge=0, le=300, description="how far clocks may differ, for a token's times")
+    auth_provider: Provider = Field(
+        "standard",
+        description="whose tokens they are: which claims say the client, the scopes and the owner; standard: RFC 9068",
+    )
+    auth_client_claims: Claims | None = Field(
+        None,
+        description='claims that say the client, the first there counts, e.g. `["azp"]`; none: by the provider',
+    )
+    auth_scope_claims: Claims | None = Field(
+        None, description='the same for scopes; a list leads into a claim, e.g. `[["realm_access", "roles"], "scope"]`'
+    )
+    auth_owner_claims: Claims | None = Field(
+        None, description='the same for the owner that a token is confined to, e.g. `["https://wallet.example/owner"]`'
+    )
+    auth_token_max_bytes: PositiveInt = Field(16384, description="the longest token")
     auth_issuer: str | None = Field(
         None,
         description="the issuer of tokens: their `iss`",

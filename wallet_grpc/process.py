@@ -20,6 +20,7 @@ from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_core.stop_signals import stop_event
 from wallet_grpc.access import Principal, Scope
 from wallet_grpc.admin import admin_port
+from wallet_grpc.claims import PROVIDERS, Claims
 from wallet_grpc.grpcio_private import GrpcioChanged
 from wallet_grpc.interceptors.auth import Authentication
 from wallet_grpc.keys import KeyLimits, KeySet, KeysUnreadable
@@ -34,6 +35,9 @@ _log = structlog.get_logger("wallet.server")
 
 # What ending takes beside draining.
 _ENDING_S = 5.0
+
+# What a call may bring beside a token.
+_OTHER_METADATA_BYTES = 8192
 
 # File descriptors for all but callers and the database's pools: logs, sockets that listen, what libraries open.
 _DESCRIPTORS_KEPT = 128
@@ -120,6 +124,8 @@ def authentication(settings: Settings) -> Authentication:
             keys=_keys(settings, settings.auth_keys) if settings.auth_keys is not None else None,
             secret=settings.auth_dev_secret.get_secret_value() if settings.auth_dev_secret is not None else None,
             clients=None if names_nobody else clients,
+            claims=_claims(settings),
+            size_max=settings.auth_token_max_bytes,
         )
     certificates = None
     if settings.tls_client_ca is not None:
@@ -129,6 +135,15 @@ def authentication(settings: Settings) -> Authentication:
             for certificate in caller.certificates
         }
     return Authentication(tokens=tokens, certificates=certificates)
+
+
+def _claims(settings: Settings) -> Claims:
+    own = PROVIDERS[settings.auth_provider](settings.auth_audience)
+    return Claims(
+        scopes=settings.auth_scope_claims or own.scopes,
+        clients=settings.auth_client_claims or own.clients,
+        owners=settings.auth_owner_claims or own.owners,
+    )
 
 
 def credentials(settings: Settings) -> grpc.ServerCredentials | None:
@@ -180,6 +195,7 @@ def server_limits(settings: Settings) -> ServerLimits:
         calls_max=settings.grpc_calls_max,
         unseen_max=settings.grpc_unseen_max,
         message_max_bytes=settings.grpc_message_max_bytes,
+        metadata_max_bytes=settings.auth_token_max_bytes + _OTHER_METADATA_BYTES,
         connections_max=_connections_max(settings),
         connection_streams_max=settings.grpc_connection_streams_max,
         handshake_timeout_s=settings.grpc_handshake_timeout_s,

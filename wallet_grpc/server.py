@@ -79,6 +79,7 @@ class ServerLimits:
     calls_max: int
     unseen_max: int
     message_max_bytes: int
+    metadata_max_bytes: int
     connections_max: int
     connection_streams_max: int
     handshake_timeout_s: float
@@ -153,6 +154,9 @@ def serving(
             # Two servers on one port must be asked for, not happen.
             ("grpc.so_reuseport", int(limits.shares_port)),
             ("grpc.max_receive_message_length", limits.message_max_bytes),
+            # Between these two limits gRPC refuses by chance.
+            ("grpc.max_metadata_size", limits.metadata_max_bytes),
+            ("grpc.absolute_max_metadata_size", limits.metadata_max_bytes),
             ("grpc.max_allowed_incoming_connections", limits.connections_max),
             ("grpc.max_concurrent_streams", limits.connection_streams_max),
             ("grpc.server_handshake_timeout_ms", round(limits.handshake_timeout_s * 1000)),

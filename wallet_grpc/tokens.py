@@ -13,6 +13,7 @@ import jwt
 
 from wallet_core.domain.access import Person
 from wallet_grpc.access import Principal, Scope
+from wallet_grpc.claims import ABSENT, Claims, first, words
 from wallet_grpc.errors import CredentialsInvalid
 from wallet_grpc.keys import KeySet
 
@@ -20,7 +21,6 @@ DEVELOPMENT = "HS256"
 # Of tokens for development, unless another one is set.
 DEVELOPMENT_ISSUER = "walletctl"
 _BY_KEY = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}
-_TOKEN_MAX = 8192
 _NAME_MAX = 256
 # So many tokens are known again, as many as callers may have at a time; then all are forgotten.
 _CHECKED_MAX = 1000
@@ -47,10 +47,13 @@ class Tokens:
     keys: KeySet | None
     secret: str | None
     clients: Mapping[str, str] | None
-    """The names of calling systems, by the id that the issuer gives each: client id or, where there is none, subject.
+    """The names of calling systems, by the id that the issuer gives each.
 
     None in a development that names nobody: whoever calls is called by that id.
     """
+    claims: Claims
+    size_max: int
+    """The longest token, in bytes."""
 
     _checked: dict[str, _Checked] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -71,20 +74,22 @@ class Tokens:
         return principal
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
-        client = claims.get("client_id", claims.get("azp", claims.get("sub")))
+        client = first(claims, self.claims.clients)
         if not _is_name(client) or (self.clients is not None and client not in self.clients):
             raise CredentialsInvalid("the token's client is not known here")
         caller = client if self.clients is None else self.clients[client]
-        scope = claims.get("scope", "")
-        words = set(scope.split()) if isinstance(scope, str) else set()
-        scopes = frozenset(known for known in Scope if known in words)
-        if "owner" in claims and not _is_name(claims["owner"]):
+        said = words(first(claims, self.claims.scopes))
+        scopes = frozenset(known for known in Scope if known in said)
+        owner = first(claims, self.claims.owners)
+        if owner is ABSENT:
+            return Principal(caller, scopes, None, _person(claims))
+        if not _is_name(owner):
             raise CredentialsInvalid("the token's owner is not a name")
-        return Principal(caller, scopes, claims.get("owner"), _person(claims))
+        return Principal(caller, scopes, owner, _person(claims))
 
     def _claims(self, token: str) -> tuple[Mapping[str, Any], object, Mapping[str, Any]]:
         """Return a token's header, the key that it was checked by, and what it claims."""
-        if len(token) > _TOKEN_MAX:
+        if len(token) > self.size_max:
             raise CredentialsInvalid("the token is too long")
         try:
             header = jwt.get_unverified_header(token)
