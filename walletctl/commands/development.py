@@ -4,12 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import jwt
 import typer
 
-from wallet_core.settings import read_settings
-from wallet_grpc.access import Scope
-from wallet_grpc.tokens import DEVELOPMENT, DEVELOPMENT_ISSUER
 from walletctl.context import Trouble, explained
 from walletctl.output import out
 
@@ -19,7 +15,7 @@ _KEY_MODE = 0o600
 def token(
     client: Annotated[str, typer.Argument(help="The client's id, as WALLET_CALLERS names it; else the caller's name.")],
     scope: Annotated[
-        list[Scope] | None, typer.Option(help="What it may do; can be repeated. Without: everything.")
+        list[str] | None, typer.Option(help="What it may do; can be repeated. Without: everything.")
     ] = None,
     hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.01, max=24 * 30)] = 1.0,
 ) -> None:
@@ -28,7 +24,16 @@ def token(
     Give it to other commands by their environment, for all can see arguments:
     export WALLETCTL_TOKEN=$(walletctl token shop)
     """
+    # Loaded here: they take longer to load than all other commands to run.
+    import jwt  # noqa: PLC0415
+
+    from wallet_core.settings import read_settings  # noqa: PLC0415
+    from wallet_grpc.access import Scope  # noqa: PLC0415
+    from wallet_grpc.tokens import DEVELOPMENT, DEVELOPMENT_ISSUER  # noqa: PLC0415
+
     with explained():
+        if unknown := set(scope or ()) - set(Scope):
+            raise Trouble(f"no scope: {', '.join(sorted(unknown))}; there are {', '.join(Scope)}")
         settings = read_settings()
         if settings.auth_dev_secret is None:
             raise Trouble("WALLET_AUTH_DEV_SECRET is not set: set it, 32 characters or more, here and for the server")

@@ -8,7 +8,6 @@ from rich.markup import escape
 
 from wallet_core.stop_signals import stop_event
 from wallet_grpc.client import CallError, WalletClient
-from walletctl import demo as demo_story
 from walletctl.context import Context, Trouble, explained
 from walletctl.local.service import LocalService, Ports, StoppedAtStart, local_service
 from walletctl.options import Json
@@ -75,7 +74,9 @@ def demo(context: typer.Context) -> None:
     """Run the main job before your eyes, and verify the books."""
     app: Context = context.obj
     with explained():
-        demo_story.demo(app.state)
+        from walletctl.demo import demo as story  # noqa: PLC0415  # its HTTP client takes long to load
+
+        story(app.state)
 
 
 def migrate(context: typer.Context) -> None:
