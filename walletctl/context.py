@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from wallet_core.domain.errors import NotServed, WalletError, cause_of
 from wallet_core.settings import Settings, SettingsError, read_settings
-from wallet_grpc.client import CallError, NotConnected, OutcomeUnknown, Tls, WalletClient
+from wallet_grpc.client import CallError, NotConnected, OutcomeUnknown, RequestTooLarge, Tls, WalletClient
 from walletctl.local.errors import CannotStart
 from walletctl.local.service import find_running
 from walletctl.output import Unwritten, err
@@ -142,7 +142,7 @@ def explained() -> Iterator[None]:
     except (OutcomeUnknown, Interrupted) as unknown:
         _end(4, *_told(unknown))
     except CallError as failed:
-        _end(1, *_told(failed))
+        _end(2 if isinstance(failed, RequestTooLarge) else 1, *_told(failed))
     except (Trouble, CannotStart, SettingsError) as trouble:
         _end(1, f"[red]error[/] {escape(str(trouble))}")
     except NotServed as failed:

@@ -196,6 +196,16 @@ def test_batch_that_cannot_be_read_says_where(rich: Walletctl, typed: str, said:
     assert (refused.exit_code, said in refused.stderr) == (2, True), refused.output
 
 
+def test_batch_that_is_too_large_is_not_sent(rich: Walletctl) -> None:
+    """Asked wrongly (2), and said with its size."""
+
+    row = f"alice,bob,0.01,{chr(0x1F4A9) * 256}\n"
+    done = rich("batch", "-", typed="source,destination,amount,description\n" + row * 1000)
+
+    assert (done.exit_code, "Nothing was sent. Send fewer items" in done.stderr) == (2, True), done.output
+    assert rich.balance("bob") == 0
+
+
 def test_batch_with_no_uuid_for_a_request_id_is_refused(rich: Walletctl) -> None:
     """Items' own ids are made of it."""
 

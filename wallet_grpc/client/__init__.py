@@ -8,7 +8,15 @@
 
 from wallet_grpc.client.aio.client import AsyncWalletClient
 from wallet_grpc.client.causes import Cause
-from wallet_grpc.client.errors import CallError, CallFailed, NotConnected, OutcomeUnknown, item_failed, unknown_outcome
+from wallet_grpc.client.errors import (
+    CallError,
+    CallFailed,
+    NotConnected,
+    OutcomeUnknown,
+    RequestTooLarge,
+    item_failed,
+    unknown_outcome,
+)
 from wallet_grpc.client.security import AioToken, Tls, Token
 from wallet_grpc.client.sync.client import WalletClient
 from wallet_grpc.client.values import Amount, Payer, TransferItem, as_dict, new_request_id
@@ -23,6 +31,7 @@ __all__ = [
     "NotConnected",
     "OutcomeUnknown",
     "Payer",
+    "RequestTooLarge",
     "Tls",
     "Token",
     "TransferItem",

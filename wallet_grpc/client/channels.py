@@ -109,6 +109,8 @@ def _options(name: str | None) -> Sequence[tuple[str, str | int]]:
         *([("grpc.default_authority", name)] if name is not None else []),
         # How to share calls among servers, to ask each for its health, and to repeat what may be repeated.
         ("grpc.service_config", policy),
+        # Whatever the size: an answer that were cut off would look like a call that was not made.
+        ("grpc.max_receive_message_length", -1),
         # A connection of its own: clients that are to spread over servers do not share one.
         ("grpc.use_local_subchannel_pool", 1),
         # A server that was away for a while is met again soon after it is back.

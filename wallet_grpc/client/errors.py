@@ -82,6 +82,19 @@ class NotConnected(CallFailed):
         """Whether waiting may help: a server was reached before, and there is no such cause as a wrong certificate."""
 
 
+class RequestTooLarge(CallFailed):
+    """The request is larger than the service takes, so nothing was sent: send it in parts."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(
+            code=grpc.StatusCode.RESOURCE_EXHAUSTED,
+            reason="",
+            message=f"The request has {size} bytes, and the service takes {most}. Nothing was sent. Send fewer items "
+            "in a call, or shorter texts and labels; where it takes more, make the client with request_max_bytes.",
+            outcome=NOT_DONE_RETRY,
+        )
+
+
 class OutcomeUnknown(CallError):
     """The call may have been done, by this attempt or one before it: ask again with ``request_id``, which finds out."""
 
@@ -104,7 +117,7 @@ def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool)
     return _unknown(failed)
 
 
-def unsent(failed: NotConnected, request_id: str | None, *, attempted: bool) -> CallError:
+def unsent(failed: CallFailed, request_id: str | None, *, attempted: bool) -> CallError:
     """Return the error of a change that was not sent; *attempted* says that an earlier attempt may have done it."""
     failed.request_id = request_id
     if not attempted:

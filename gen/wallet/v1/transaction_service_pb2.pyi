@@ -664,6 +664,12 @@ class BatchTransferRequest(message.Message):
     def items(self) -> containers.RepeatedCompositeFieldContainer[TransferItem]:
         """1 to 1000 transfers. Where all or none are made, each finds what those
         before it left; otherwise they are as independent as so many calls.
+
+        The whole request is at most 1 MiB, unless the service is set otherwise: a
+        thousand transfers have room for about a thousand bytes each, where one
+        with the longest texts and 32 of the longest labels has twelve thousand.
+        A larger request is refused by gRPC itself (RESOURCE_EXHAUSTED, without
+        details) before any of it is done.
         """
 
     def __init__(

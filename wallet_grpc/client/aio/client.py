@@ -30,6 +30,8 @@ class AsyncWalletClient(
     (``unknown_outcome``). ``before_change`` is called with the request id of each change before it is sent, e.g. to log
     it; where it raises, nothing is sent.
 
+    A request that is larger than ``request_max_bytes`` is not sent (``RequestTooLarge``, a ``CallFailed``).
+
     Where no server can be called, nothing is sent, and the error is a ``NotConnected``, a ``CallFailed``: after
     *connect_timeout_s* where none ever could, else when the call's time is over.
 

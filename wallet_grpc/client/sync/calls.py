@@ -14,6 +14,7 @@ from wallet_grpc.client.channels import Call, EveryThread, Response
 from wallet_grpc.client.errors import (
     NotConnected,
     OutcomeUnknown,
+    RequestTooLarge,
     call_failed,
     given_up,
     outcome_of,
@@ -24,6 +25,9 @@ from wallet_grpc.client.security import Tls, Token
 from wallet_grpc.client.sync.connection import Connection
 
 PAGE = 200
+
+REQUEST_MAX_BYTES = 1 << 20
+"""What a service takes whose WALLET_GRPC_MESSAGE_MAX_BYTES is not set."""
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -44,10 +48,12 @@ class Calls:
         token: Token | None = None,
         tls: Tls | None = None,
         before_change: Callable[[str], None] | None = None,
+        request_max_bytes: int = REQUEST_MAX_BYTES,
     ) -> None:
         self._home = EveryThread()
         self._timeout_s = timeout_s
         self._before_change = before_change
+        self._request_max_bytes = request_max_bytes
         self._language = (("accept-language", accept_language),) if accept_language is not None else ()
         self._token = token
         self._unsettled: dict[str, None] = {}
@@ -85,8 +91,8 @@ class Calls:
         attempted = any(id_ in self._unsettled for id_ in ids)
         metadata = self._metadata()
         try:
-            left_s = self._connection.ready(self._timeout_s)
-        except NotConnected as not_sent:
+            left_s = self._ready(request.ByteSize())
+        except (RequestTooLarge, NotConnected) as not_sent:
             raise unsent(not_sent, request_id, attempted=attempted) from None
         if request_id is not None and self._before_change is not None:
             self._before_change(request_id)
@@ -107,6 +113,12 @@ class Calls:
                 self._unsettled.pop(id_, None)
         self._remember(unknown)
         return answer
+
+    def _ready(self, size: int) -> float:
+        """Wait until a change of this size can be sent; return what is left of the time."""
+        if size > self._request_max_bytes:
+            raise RequestTooLarge(size, self._request_max_bytes)
+        return self._connection.ready(self._timeout_s)
 
     def _remember(self, ids: Iterable[str]) -> None:
         with self._remembering:
