@@ -81,6 +81,7 @@ def _charge_everything(url: str) -> None:
                 request=a_request(),
                 id=new_id(),
                 currency="USD",
+                listed=None,
                 threshold=0,
                 rate_millionths=100_000,
                 fixed=1,

@@ -21,7 +21,7 @@ from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.command import Request
 from wallet_core.domain.create_wallet import CreateWallet
 from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.money import Money
+from wallet_core.domain.money import Currency, Money
 from wallet_core.domain.wallet import WalletId
 from wallet_core.settings import read_settings
 from wallet_core.usecases.app import App, new_id
@@ -77,7 +77,15 @@ def open_wallet(app: App, name: str, credit: int) -> None:
     """Open a wallet in USD with so many minor units."""
     wallet = WalletId(name)
     app.ledger.post(
-        CreateWallet(request=a_request(), id=wallet, asked_id=wallet, currency="USD", owner="", display_name="")
+        CreateWallet(
+            request=a_request(),
+            id=wallet,
+            asked_id=wallet,
+            currency="USD",
+            listed=Currency("USD", 2),
+            owner="",
+            display_name="",
+        )
     )
     app.ledger.post(
         Deposit(

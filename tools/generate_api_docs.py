@@ -198,6 +198,8 @@ class Writer:
                 rows.append((f"one of `{choice}`:", "", self._words(what), ""))
             name = f"· `{part.name}`" if chosen else f"`{part.name}`"
             rows.append((name, self._type_of(part, one.maps), self._words(comment), rules_of(part)))
+        if not rows:
+            return "It has no fields.\n"
         ruled = any(row[3] for row in rows)
         drawn = table(*(row if ruled else row[:3] for row in [("field", "type", "meaning", "rules"), *rows]))
         besides = [code(rule) for rule in one.besides]

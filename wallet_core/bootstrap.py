@@ -49,6 +49,7 @@ from wallet_core.storage.reads import Reads
 from wallet_core.storage.verify import Check
 from wallet_core.storage.verify import verify as verify_books
 from wallet_core.usecases.app import App, PayoutSettings
+from wallet_core.usecases.currencies import Currencies
 
 __all__ = ["Check", "migrate", "open_app", "verify"]
 
@@ -92,9 +93,10 @@ def open_app(
         )
         pace = Pace(settings.bank_calls_per_s)
         try:
+            reads = Reads(reading)
             yield App(
                 ledger=ledger,
-                reads=Reads(reading),
+                reads=reads,
                 claims=Claims(claiming, pace),
                 bank_lines=BankLines(posting),
                 journal=Journal(posting),
@@ -103,6 +105,7 @@ def open_app(
                 vitals=Reads(posting).vitals,
                 bank=bank,
                 documents=_Documents(),
+                currencies=Currencies(reads.currencies),
                 payouts=_payouts(settings),
                 attention=_attention(settings),
                 jitter=random.random,

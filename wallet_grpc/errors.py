@@ -315,6 +315,10 @@ _NEXT_READ = "A read changes nothing and may be asked again."
 _OURS_ALONE = (errors.LedgerBroken, errors.StaleClaim)
 
 
+ExponentOf = Callable[[str], int | None]
+"""Says how many decimals amounts of a currency have; None where that cannot be looked up now."""
+
+
 def public(error: Exception) -> errors.WalletError:
     """Return the error that a caller may see: the same one if it is in the catalogue, else a ``Defect``."""
     if isinstance(error, errors.WalletError) and type(error) in CATALOGUE:
@@ -358,12 +362,17 @@ def _reading(wallet: WalletId) -> frozenset[Scope]:
 
 
 def status_of(
-    error: errors.WalletError, *, read: bool, accept_language: str | None = None, retry_after_ms: int | None = None
+    error: errors.WalletError,
+    *,
+    read: bool,
+    accept_language: str | None = None,
+    exponent_of: ExponentOf = lambda _: None,
+    retry_after_ms: int | None = None,
 ) -> status_pb2.Status:
     """Return the rich status of an error of the catalogue, said of a *read* or of a call that changes something.
 
-    A caller that sends *accept_language* is told it in words of its own as well. *retry_after_ms* is said in place of
-    the catalogue's wait.
+    A caller that sends *accept_language* is told it in words of its own as well; without amounts where *exponent_of*
+    does not know their decimals. *retry_after_ms* is said in place of the catalogue's wait.
     """
     face = CATALOGUE[type(error)]
     wait_ms = retry_after_ms or face.retry_after_ms
@@ -379,7 +388,8 @@ def status_of(
         packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     if accept_language is not None:
         texts = TEXTS[preferred(accept_language)]
-        facts = {**metadata, "fields": list(dict.fromkeys(violation.field for violation in violations))}
+        fields = list(dict.fromkeys(violation.field for violation in violations))
+        facts = {**metadata, **_amounts(error, exponent_of), "fields": fields}
         said = texts.say(face.reason_name, READ if read else face.outcome, facts)
         packed.append(_packed(error_details_pb2.LocalizedMessage(locale=texts.language, message=said)))
     return status_pb2.Status(
@@ -387,6 +397,14 @@ def status_of(
         message=f"{_message(error, face)} {face.advice or (_NEXT_READ if read else _NEXT[face.outcome])}",
         details=packed,
     )
+
+
+def _amounts(error: errors.WalletError, exponent_of: ExponentOf) -> dict[str, str]:
+    """Return how many decimals an error's amounts have; where that is not known, no amounts in place of them."""
+    if not isinstance(error, errors.InsufficientFunds):
+        return {}
+    exponent = exponent_of(error.currency)
+    return {"available": "", "required": ""} if exponent is None else {"exponent": str(exponent)}
 
 
 def _outcome_of_read(face: Face) -> Outcome:

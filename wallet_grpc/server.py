@@ -140,7 +140,7 @@ def serving(
         workers,
         interceptors=[
             Overload(workers, own_pools),
-            errors_interceptor(),
+            errors_interceptor(app.currencies.exponent_if_known),
             request_log_interceptor(),
             admission.interceptor(),
             (authentication or Authentication()).interceptor(),

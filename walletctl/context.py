@@ -13,6 +13,7 @@ from rich.markup import escape
 from wallet_core.domain.errors import NotServed, WalletError, cause_of
 from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_grpc.client import CallError, NotConnected, OutcomeUnknown, RequestTooLarge, Tls, WalletClient
+from walletctl.currencies import told_by
 from walletctl.local.errors import CannotStart
 from walletctl.local.service import find_running
 from walletctl.output import Unwritten, err
@@ -112,7 +113,7 @@ class Context:
             )
         except ValueError as wrong:
             raise Mistyped(str(wrong)) from None
-        with client:
+        with client, told_by(client):
             yield client
 
     def settings(self) -> Settings:

@@ -14,6 +14,7 @@ from wallet_core.settings import read_settings
 from wallet_grpc.client import Amount, CallFailed, WalletClient, as_dict
 from walletctl import typed
 from walletctl.context import Trouble
+from walletctl.currencies import told_by
 from walletctl.live import show_live
 from walletctl.local.service import FREE_PORTS, Running, find_running, local_service
 from walletctl.output import Row, minor, out, table
@@ -35,7 +36,7 @@ class DemoFailed(Trouble):
 
 def demo(state: Path) -> None:
     """Tell the story on the service that runs here, or on one started for it; raise ``DemoFailed`` if it goes wrong."""
-    with _service(state) as (running, dead), WalletClient(running.target) as client:
+    with _service(state) as (running, dead), WalletClient(running.target) as client, told_by(client):
         _wallets(client)
         _deposit_and_transfer(client)
         _race(client)

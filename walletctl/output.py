@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table
 
-from wallet_core.domain.money import exponent_of
+from walletctl.currencies import exponent_to_show
 
 # Where no terminal says how wide it is, a table has the width that its ids need.
 _PIPE_WIDTH = 160
@@ -117,11 +117,16 @@ class Column:
 
 
 def amount(money: Row | None) -> str:
-    """Show an amount with its currency's decimals: ``1,234.56 USD``; nothing where there is none."""
+    """Show an amount with its currency's decimals: ``1,234.56 USD``; nothing where there is none.
+
+    Of a currency that the service does not know, which a bank may write, it is shown in minor units.
+    """
     if money is None:
         return ""
     currency = str(money["currency_code"])
-    exponent = exponent_of(currency)
+    exponent = exponent_to_show(currency)
+    if exponent is None:
+        return words(f"{money['minor_units']} {currency} minor units")
     value = Decimal(int(money["minor_units"])).scaleb(-exponent)
     pattern = "#,##0." + "0" * exponent if exponent else "#,##0"
     return f"{format_decimal(value, format=pattern, locale='en_US')} {currency}"

@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 
-from wallet_core.domain.errors import InvalidField
 from walletctl.output import Column, Row, amount, labels, minor, short, signed, state, time, words
 
 _PERCENT = 10_000
@@ -53,14 +52,6 @@ def _scope(row: Row) -> str:
     return short(row["wallet"]) if "wallet" in row else "all"
 
 
-def _as_the_bank_wrote_it(money: Row) -> str:
-    """Show an amount of a currency that need not be one."""
-    try:
-        return amount(money)
-    except InvalidField:
-        return words(f"{money['minor_units']} {money['currency_code']} minor units")
-
-
 WALLETS = (
     Column("wallet", lambda row: short(row["name"])),
     Column("state", lambda row: state(row["state"])),
@@ -70,6 +61,12 @@ WALLETS = (
     Column("overdraft", _overdraft, right=True, rare=True),
     Column("owner", lambda row: words(row["owner"])),
     Column("labels", labels, rare=True),
+)
+
+CURRENCIES = (
+    Column("currency", lambda row: row["code"]),
+    Column("decimals", lambda row: str(row["exponent"]), right=True),
+    Column("new wallets", lambda row: "yes" if row["open_to_new_wallets"] else "no"),
 )
 
 TRANSACTIONS = (
@@ -133,7 +130,7 @@ ATTENTION = (
     Column("what", lambda row: state(row["kind"].removeprefix("KIND_"))),
     Column("about", lambda row: words(row["resource_name"])),
     Column("wallet", lambda row: short(row["wallet"]), rare=True),
-    Column("amount", lambda row: _as_the_bank_wrote_it(row["amount"]), right=True),
+    Column("amount", lambda row: amount(row["amount"]), right=True),
     Column("since", lambda row: time(row["since"])),
     Column("why", lambda row: words(row["why"])),
 )
@@ -142,7 +139,7 @@ BANK_LINES = (
     Column("line", lambda row: short(row["name"])),
     Column("the bank says", lambda row: words(row["kind"])),
     Column("key", lambda row: words(row["bank_key"])),
-    Column("amount", lambda row: _as_the_bank_wrote_it(row["amount"]), right=True),
+    Column("amount", lambda row: amount(row["amount"]), right=True),
     Column("why", lambda row: words(row["why"])),
     Column("found out", lambda row: words(row["resolution"])),
 )

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from wallet_core.domain.errors import InvalidField
-from wallet_core.domain.money import exponent_of, parse_amount
+from wallet_core.domain.money import Currency, parse_amount
 from wallet_grpc.client import Amount
+from walletctl import currencies
 
 _NOTHING = re.compile(r"0+(\.0+)?")
 _PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]+))?%")
@@ -34,9 +35,9 @@ def wallet_name(typed: str) -> str:
 def amount(typed: str, currency: str, what: str = "amount") -> Amount:
     """Read an amount above zero; *what* is what it was typed as."""
     try:
-        money = parse_amount(typed, currency)
+        money = parse_amount(typed, _known(currency))
     except InvalidField as invalid:
-        raise Mistyped(f"{what if invalid.field == 'amount' else 'currency'}: {invalid.description}") from None
+        raise Mistyped(f"{what}: {invalid.description}") from None
     return Amount(money.currency, money.minor)
 
 
@@ -44,11 +45,14 @@ def amount_or_zero(typed: str, currency: str, what: str) -> Amount:
     """Read an amount that may be zero."""
     if not _NOTHING.fullmatch(typed):
         return amount(typed, currency, what)
-    try:
-        exponent_of(currency)
-    except InvalidField as invalid:
-        raise Mistyped(f"currency: {invalid.description}") from None
-    return Amount(currency, 0)
+    return Amount(_known(currency).code, 0)
+
+
+def _known(code: str) -> Currency:
+    found = currencies.currency(code)
+    if found is None:
+        raise Mistyped(f"currency: the service knows no {code!r}; `walletctl wallet currencies` shows what it knows")
+    return found
 
 
 def millionths(typed: str) -> int:

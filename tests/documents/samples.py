@@ -17,6 +17,7 @@ RECEIPT = Receipt(
     transaction="transactions/0198c7f2-5a1e-7c3b-9f04-1d2e3f4a5b6c",
     type=TransactionType.TRANSFER,
     time=datetime(2026, 11, 21, 7, 52, 50, 123456, tzinfo=UTC),
+    exponent=2,
     amount=Money("USD", 123456),
     source="alice",
     destination="bob",

@@ -6,7 +6,7 @@ from decimal import localcontext
 import pytest
 
 from wallet_core.documents.words import WORDS, amount, currency_name, moment
-from wallet_core.domain.money import INT64_MAX, Money
+from wallet_core.domain.money import INT64_MAX, Money, listed_currencies
 from wallet_core.domain.receipt import Language
 
 
@@ -26,15 +26,17 @@ from wallet_core.domain.receipt import Language
 def test_amount_is_written_by_locale_with_the_decimals_of_iso_4217(money: Money, english: str, persian: str) -> None:
     """Not with those that are customary: a rial has two, whatever shops do."""
 
-    assert english == amount(money, Language.ENGLISH)
-    assert persian == amount(money, Language.PERSIAN)
+    exponent = listed_currencies()[money.currency].exponent
+
+    assert english == amount(money, exponent, Language.ENGLISH)
+    assert persian == amount(money, exponent, Language.PERSIAN)
 
 
 def test_largest_amount_is_not_rounded_in_a_narrow_decimal_context() -> None:
     """The context belongs to the thread, and another library may have changed it."""
 
     with localcontext(prec=3):
-        written = amount(Money("USD", INT64_MAX), Language.ENGLISH)
+        written = amount(Money("USD", INT64_MAX), 2, Language.ENGLISH)
 
     assert written == "92,233,720,368,547,758.07 USD"
 

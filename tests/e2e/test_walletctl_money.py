@@ -12,6 +12,10 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.cli import Walletctl
+from tests.support import commands
+from wallet_core.domain.money import Currency
+from wallet_core.usecases.app import App
+from wallet_core.usecases.change_wallet import change_wallet
 
 ID = "6f2b7c1e-52a4-4d0e-9a55-000000000001"
 HEADER = "source,destination,amount\n"
@@ -40,6 +44,29 @@ def test_transfer_takes_no_more_commission_than_it_may(rich: Walletctl) -> None:
     assert (refused.exit_code, "LIMIT_EXCEEDED" in refused.stderr) == (1, True)
     assert (free.exit_code, done.exit_code, "200.00 USD" in done.stdout) == (0, 0, True)
     assert (rich.balance("alice"), rich.balance("bob")) == (180_000, 300_000)
+
+
+@pytest.mark.own_app
+def test_amounts_have_the_decimals_that_were_written_down(walletctl: Walletctl, app: App) -> None:
+    """Typed and shown alike: of the yen as it was at its first wallet, and of a currency that was withdrawn since."""
+
+    for wallet, currency in (("jun", Currency("JPY", 2)), ("anna", Currency("BGN", 2))):
+        change_wallet(app, commands.a_new_wallet(wallet, currency.code, listed=currency))
+
+    done = walletctl("deposit", "jun", "12.34", "JPY")
+    refused = walletctl("deposit", "jun", "12.345", "JPY")
+    walletctl("deposit", "anna", "5.1", "BGN")
+    shown = walletctl("wallet", "list").stdout
+    unknown = walletctl("deposit", "jun", "1", "QQQ")
+    listed = walletctl.json("wallet", "currencies")
+
+    assert (done.exit_code, walletctl.balance("jun"), walletctl.balance("anna")) == (0, 1234, 510)
+    assert (refused.exit_code, "more decimals than JPY has (2)" in refused.stderr) == (2, True)
+    assert "12.34 JPY" in shown
+    assert "5.10 BGN" in shown
+    assert (unknown.exit_code, "the service knows no 'QQQ'" in unknown.stderr) == (2, True)
+    assert {"code": "BGN", "exponent": 2, "open_to_new_wallets": False} in listed
+    assert "BGN" in walletctl("wallet", "currencies").stdout
 
 
 def test_transaction_is_shown_with_all_it_has(rich: Walletctl) -> None:
@@ -176,7 +203,7 @@ def test_batch_from_json_has_all_that_a_transfer_has(rich: Walletctl) -> None:
         (f"{HEADER}alice,bob,1\nalice,,1\n", "line 3: no destination"),
         (f"{HEADER}alice,bob,1,2\n", "line 2: more values than the header has names"),
         (f"{HEADER}alice,bob,one\n", "line 2: amount: 'one' is not an amount"),
-        ("source,destination,amount,currency\nalice,bob,1,XXX\n", "line 2: currency: 'XXX' is not"),
+        ("source,destination,amount,currency\nalice,bob,1,XXX\n", "line 2: currency: the service knows no 'XXX'"),
         ("source,destination,amount,max_commission\nalice,bob,1,-1\n", "line 2: max_commission: '-1' is not"),
         ('source,destination,amount\nalice,bob,"1"x\n', "line 2:"),
         (f"source,destination,amount,request_id\nalice,bob,1,{ID}\n", "line 2: a request_id of its own is for"),

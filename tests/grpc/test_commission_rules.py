@@ -171,7 +171,7 @@ def test_a_time_that_is_none_is_refused_and_never_a_defect(asking: Asking, owner
 
 
 def test_of_two_faults_in_a_rule_the_first_documented_is_told(asking: Asking, owner: psycopg.Connection) -> None:
-    """Shape, permission, used id, then the times, then the wallet and its currency; final ones are kept."""
+    """Shape, permission, used id, then currency and times, then the wallet and its currency; final ones are kept."""
 
     asking.open("alice")
     used = with_rule()
@@ -179,12 +179,14 @@ def test_of_two_faults_in_a_rule_the_first_documented_is_told(asking: Asking, ow
     nobody, system = "wallets/nobody", "wallets/system:external:USD"
     cases = [
         (with_rule(wallet=system, rate_millionths=-1), "INVALID_FIELDS", None),
-        (with_rule(wallet=system, currency_code="XXX"), "INVALID_FIELDS", None),
+        (with_rule(wallet=system, currency_code="XXX"), "PERMISSION_MISSING", None),
         (with_rule(wallet=system, start_time=EARLY), "PERMISSION_MISSING", None),
         (with_rule(wallet="wallets/system:commission:ZZZ"), "PERMISSION_MISSING", None),
         (changed(with_rule(wallet=system), request_id=used.request_id), "PERMISSION_MISSING", None),
         (changed(with_rule(start_time=EARLY), request_id=used.request_id), "REQUEST_ID_REUSED", None),
         (changed(with_rule(wallet=nobody), request_id=used.request_id), "REQUEST_ID_REUSED", None),
+        (changed(with_rule(currency_code="XXX"), request_id=used.request_id), "REQUEST_ID_REUSED", None),
+        (with_rule(wallet=nobody, currency_code="XXX"), "INVALID_FIELDS", None),
         (with_rule(wallet=nobody, start_time=EARLY), "INVALID_FIELDS", None),
         (with_rule(wallet=nobody, end_time=EARLY), "INVALID_FIELDS", None),
         (with_rule(wallet=nobody, currency_code="EUR"), "RESOURCE_NOT_FOUND", {"resourceName": nobody}),
@@ -198,7 +200,7 @@ def test_of_two_faults_in_a_rule_the_first_documented_is_told(asking: Asking, ow
     answers = all_refused(asking, owner, [request for request, _, _ in cases])
     assert [told.reason for told in answers] == [reason for _, reason, _ in cases]
     assert [told.metadata for told in answers[-2:]] == [metadata for _, _, metadata in cases[-2:]]
-    unknown = cases[9][0]
+    unknown = cases[-2][0]
     asking.open("nobody", currency="EUR")
     assert asking.refused(unknown).reason == "RESOURCE_NOT_FOUND"
     assert [rule.name for rule in listed(asking)] == [asking.ok(used).rule.name]

@@ -56,6 +56,11 @@ def detail(status: status_pb2.Status, into: Any) -> Any:  # noqa: ANN401  # goog
     return next((into for packed in status.details if packed.Unpack(into)), None)
 
 
+def exponent_of(code: str) -> int | None:
+    """Return a currency's decimals, as a server that has read them."""
+    return {"USD": 2, "JPY": 0, "BHD": 3, "IRR": 2}.get(code)
+
+
 def localized(status: status_pb2.Status) -> tuple[str, str] | None:
     """Return language and text of a status, where it has one."""
     found = detail(status, error_details_pb2.LocalizedMessage())
@@ -64,7 +69,7 @@ def localized(status: status_pb2.Status) -> tuple[str, str] | None:
 
 def said(error: errors.WalletError, accept_language: str = "en", *, read: bool = False) -> str:
     """Return what a person is told of an error, without the marks that keep names in order in Persian."""
-    found = localized(status_of(error, read=read, accept_language=accept_language))
+    found = localized(status_of(error, read=read, accept_language=accept_language, exponent_of=exponent_of))
     assert found is not None
     return found[1].replace("\N{FIRST STRONG ISOLATE}", "").replace("\N{POP DIRECTIONAL ISOLATE}", "")
 
@@ -86,7 +91,7 @@ def raising(error: Exception) -> Iterator[grpc.Channel]:
     service, _, method = GET_WALLET.removeprefix("/").partition("/")
     handler = grpc.method_handlers_generic_handler(service, {method: grpc.unary_unary_rpc_method_handler(fail)})
     with ThreadPoolExecutor(1) as pool:
-        server = grpc.server(pool, handlers=[handler], interceptors=[errors_interceptor()])
+        server = grpc.server(pool, handlers=[handler], interceptors=[errors_interceptor(exponent_of)])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         try:
@@ -137,7 +142,7 @@ def test_english_advice_is_the_messages_own() -> None:
 
     for kind in CATALOGUE:
         for read in (False, True):
-            status = status_of(example(kind), read=read, accept_language="en")
+            status = status_of(example(kind), read=read, accept_language="en", exponent_of=exponent_of)
             _, text = localized(status) or ("", "")
             nexts = [advice for advice in TEXTS["en"].next.values() if text.endswith(advice)]
             assert [status.message.endswith(advice) for advice in nexts] == [True], kind
@@ -149,7 +154,7 @@ def test_what_stands_in_the_way_has_persian_words() -> None:
     assert set(TEXTS["fa"].words["because"]) == set(errors.Because)
 
     blocked = errors.StateTransitionForbidden("wallets/a", "ACTIVE", f"holds/1 {errors.Because.STILL_OPEN}")
-    _, said = localized(status_of(blocked, read=False, accept_language="fa")) or ("", "")
+    _, said = localized(status_of(blocked, read=False, accept_language="fa", exponent_of=exponent_of)) or ("", "")
     assert "holds/1\N{POP DIRECTIONAL ISOLATE} هنوز باز است" in said
 
 
@@ -197,6 +202,15 @@ def test_amounts_are_decimals_as_people_write_them(currency: str, english: str, 
 
     assert english in said(short)
     assert persian in said(short, "fa")
+
+
+def test_amounts_whose_decimals_are_not_known_are_left_out() -> None:
+    """A sentence without them is better than one that is wrong by a hundred."""
+
+    short = errors.InsufficientFunds("wallets/alice", "KWD", 1, 123456)
+
+    assert "wallets/alice has too little available." in said(short)
+    assert "123" not in said(short)
 
 
 def test_large_amounts_are_not_rounded() -> None:
@@ -289,7 +303,7 @@ def test_who_does_not_ask_is_told_nothing_more() -> None:
 
     error = errors.ResourceNotFound("wallets/alice")
     plain = status_of(error, read=False)
-    both = status_of(error, read=False, accept_language="fa")
+    both = status_of(error, read=False, accept_language="fa", exponent_of=exponent_of)
 
     assert localized(plain) is None
     assert list(plain.details) == list(both.details)[:-1]
@@ -308,7 +322,10 @@ def test_the_largest_error_fits_in_headers(language: str) -> None:
     longest += [errors.FilterInvalid(1000, wide * 64, "d" * 400)]
     longest += [example(kind, "wallets/" + "x" * 63, 2**63 - 1) for kind in CATALOGUE]
 
-    sizes = {header_bytes(status_of(error, read=False, accept_language=language)): error for error in longest}
+    sizes = {
+        header_bytes(status_of(error, read=False, accept_language=language, exponent_of=exponent_of)): error
+        for error in longest
+    }
 
     assert max(sizes) < 7 * 1024, sizes[max(sizes)]
 
@@ -360,5 +377,5 @@ def test_a_call_that_succeeds_is_not_asked_for_its_language() -> None:
         def invocation_metadata(self) -> NoReturn:
             raise AssertionError
 
-    with showing_errors(TRANSFER, cast("grpc.ServicerContext", Unread())):
+    with showing_errors(exponent_of, TRANSFER, cast("grpc.ServicerContext", Unread())):
         pass

@@ -22,7 +22,7 @@ from tests.support.callers import (
 from tests.support.database import Database
 from tests.support.together import together
 from wallet_core.domain.errors import InvalidField
-from wallet_core.domain.money import Money, parse_amount
+from wallet_core.domain.money import Money, listed_currencies, parse_amount
 from wallet_core.settings import Settings
 from wallet_grpc.client import Amount, WalletClient
 
@@ -144,7 +144,7 @@ def test_a_text_that_is_no_amount_is_refused_by_the_tools(text: str) -> None:
     """T9: the wire has integers only; who types decimals may type no sub-unit, however small, and nothing clever."""
 
     with pytest.raises(InvalidField):
-        parse_amount(text, "USD")
+        parse_amount(text, listed_currencies()["USD"])
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_text_that_is_no_amount_is_refused_by_the_tools(text: str) -> None:
 def test_an_amount_as_typed_is_read_exactly(text: str, currency: str, minor: int) -> None:
     """T9: exponents are ISO 4217's."""
 
-    assert parse_amount(text, currency) == Money(currency, minor)
+    assert parse_amount(text, listed_currencies()[currency]) == Money(currency, minor)
 
 
 def test_two_transfers_of_all_there_is_end_in_one(client: WalletClient) -> None:

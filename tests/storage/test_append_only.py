@@ -61,7 +61,13 @@ def test_history_can_be_neither_changed_nor_removed(
         *["commission_rules.create_time"],
         *["entry_totals.wallet", "entry_totals.sequence", "entry_totals.type", "entry_totals.count"],
         *["entry_totals.credited", "entry_totals.debited"],
-        *["outbox.type", "outbox.subject", "page_token_keys.secret", "alembic_version.version_num"],
+        *[
+            "outbox.type",
+            "outbox.subject",
+            "page_token_keys.secret",
+            "currencies.exponent",
+            "alembic_version.version_num",
+        ],
     ],
 )
 def test_what_a_row_is_cannot_be_changed(service: psycopg.Connection, column: str) -> None:
@@ -77,7 +83,7 @@ def test_what_a_row_is_cannot_be_changed(service: psycopg.Connection, column: st
     "table",
     [
         *["wallets", "withdrawals", "scheduled_deposits", "bank_attempts", "holds", "commission_rules", "entry_totals"],
-        "page_token_keys",
+        *["page_token_keys", "currencies"],
     ],
 )
 @pytest.mark.parametrize("statement", ["DELETE FROM {table}", "TRUNCATE {table} CASCADE"])

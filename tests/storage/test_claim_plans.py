@@ -45,6 +45,7 @@ ASKED = {
 OFTEN = 6
 
 _WALLETS = """
+INSERT INTO currencies VALUES ('USD', 2);
 INSERT INTO wallets (key, id, role, currency, owner, display_name, state, balance, held, overdraft_limit, sequence,
     last_time, create_time)
 SELECT n, 'w' || n, 'ORDINARY', 'USD', '', '', 'ACTIVE', 0, 0, 0, 0, now(), now()

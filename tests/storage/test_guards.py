@@ -24,7 +24,7 @@ from wallet_core.storage.engine import transaction
 from wallet_core.storage.errors import BatchRefused
 from wallet_core.usecases.app import App
 
-HISTORY = ("entries", "entry_totals", "transactions", "requests", "journal", "resolutions")
+HISTORY = ("entries", "entry_totals", "transactions", "requests", "journal", "resolutions", "currencies")
 
 
 @pytest.fixture
@@ -41,9 +41,8 @@ def filled(app: App, owner: psycopg.Connection) -> psycopg.Connection:
 def test_history_is_guarded_from_its_owner(filled: psycopg.Connection, table: str, statement: LiteralString) -> None:
     """A WHERE that was forgotten changes nothing, whoever forgot it."""
 
-    column = {"resolutions": "reason", "requests": "method", "journal": "subject", "entry_totals": "count"}.get(
-        table, "time"
-    )
+    others = {"resolutions": "reason", "requests": "method", "journal": "subject", "entry_totals": "count"}
+    column = {**others, "currencies": "exponent"}.get(table, "time")
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="history is never changed"):
         filled.execute(statement.format(table, column, column).encode())
 

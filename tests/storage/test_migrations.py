@@ -28,7 +28,7 @@ from wallet_core.domain.cancel_order import CancelWithdrawal
 from wallet_core.domain.command import Command, Done
 from wallet_core.domain.create_wallet import CreateWallet
 from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.errors import InsufficientFunds, Refusal, StateTransitionForbidden
+from wallet_core.domain.errors import InsufficientFunds, LedgerBroken, Refusal, StateTransitionForbidden, cause_of
 from wallet_core.domain.money import Money
 from wallet_core.domain.order import OrderState
 from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
@@ -60,19 +60,24 @@ def empty(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture
 def grown(empty: str) -> Iterator[Settings]:
     """Return the settings of a database that was migrated with books of version 0001; they are right at the end."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).with_name("migrations")))
-    engine = create_engine(make_url(empty).set(drivername="postgresql+psycopg"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        alembic.upgrade(config, "0001")
-    engine.dispose()
+    migrate_to(empty, "0001")
     with psycopg.connect(empty) as connection:
         connection.execute(Path(__file__).with_name("books_at_0001.sql").read_bytes())
     migration(empty)()
     assert Database(empty).broken_rules() == []
     yield read_settings(database_url=empty, log_level="ERROR")
     assert Database(empty).broken_rules() == []
+
+
+def migrate_to(url: str, version: str) -> None:
+    """Migrate the database at *url* to a version that is not the newest."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).with_name("migrations")))
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.upgrade(config, version)
+    engine.dispose()
 
 
 def shape(url: str) -> list[tuple[object, ...]]:
@@ -188,12 +193,50 @@ def test_books_that_grew_up_have_the_shape_of_new_ones(grown: Settings, database
     ]
 
 
+_WALLET = """
+INSERT INTO wallets (key, id, role, currency, owner, display_name, state, balance, held, overdraft_limit, sequence,
+    last_time, create_time, labels, revision)
+VALUES (nextval('wallet_keys'), lower(%(code)s), 'ORDINARY', %(code)s, '', '', 'ACTIVE', 0, 0, 0, 0, now(), now(), '{}',
+    1)
+"""
+
+
+def test_the_currencies_of_wallets_that_are_there_are_written_down(empty: str) -> None:
+    """With the decimals of now; those that were withdrawn meanwhile with those that they had."""
+
+    migrate_to(empty, "0011")
+    with psycopg.connect(empty) as connection:
+        for code in ("USD", "JPY", "KWD", "BGN", "HRK", "BYR"):
+            connection.execute(_WALLET, {"code": code})
+    migration(empty)()
+
+    with psycopg.connect(empty) as connection:
+        written: dict[str, int] = dict(connection.execute("SELECT code, exponent FROM currencies").fetchall())
+    assert written == {"USD": 2, "JPY": 0, "KWD": 3, "BGN": 2, "HRK": 2, "BYR": 0}
+    assert Database(empty).broken_rules() == []
+
+
+def test_a_currency_whose_decimals_nobody_knows_stops_the_migration(empty: str) -> None:
+    """A guess would scale its amounts wrongly, for ever. Nothing is migrated, and the error says what to do."""
+
+    migrate_to(empty, "0011")
+    with psycopg.connect(empty) as connection:
+        connection.execute(_WALLET, {"code": "QQQ"})
+    before = shape(empty)
+
+    with pytest.raises(LedgerBroken) as stopped:
+        migration(empty)()
+
+    assert "wallets in QQQ, whose decimals this release does not know; nothing was migrated" in cause_of(stopped.value)
+    assert shape(empty) == before
+
+
 ALICE, BOB = WalletId("alice"), WalletId("bob")
 CANCELLED = UUID("00000000-0000-0003-0000-000000000010")
 ASKED_BEFORE: list[tuple[int, Command, str | Refusal]] = [
     (
         1,
-        CreateWallet(id=ALICE, asked_id=ALICE, currency="USD", owner="alice ltd", display_name="Alice"),
+        CreateWallet(id=ALICE, asked_id=ALICE, currency="USD", listed=None, owner="alice ltd", display_name="Alice"),
         "wallets/alice",
     ),
     (

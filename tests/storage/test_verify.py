@@ -41,7 +41,7 @@ Damage = Callable[[psycopg.Connection], object]
 RULES = {
     *["balances", "zero_sum", "nothing_invented", "histories", "clock", "transactions", "reversals", "holds", "closed"],
     *["totals", "floors", "in_transit", "withdrawals", "scheduled_deposits", "causes", "requests"],
-    *["attempts", "batches", "placements", "bank_lines", "bank_ledgers", "events", "journal"],
+    *["attempts", "batches", "placements", "bank_lines", "bank_ledgers", "events", "journal", "currencies"],
 }
 LEASE = timedelta(seconds=30)
 
@@ -59,6 +59,7 @@ def charge_and_reverse(app: App, alice: WalletId, bob: WalletId) -> None:
             request=request(),
             id=new_id(),
             currency="USD",
+            listed=None,
             threshold=0,
             rate_millionths=100_000,
             fixed=0,
@@ -255,6 +256,8 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("balances", run("UPDATE wallets SET balance = balance + 1 WHERE id = 'alice'")),
     ("balances", run("UPDATE wallets SET balance = balance + 1 WHERE id = 'system:commission:USD'")),
     ("balances", run("UPDATE entries SET amount = amount + 1 WHERE sequence = 1 AND wallet = :alice")),
+    ("currencies", run("DELETE FROM currencies WHERE code = 'EUR'")),
+    ("currencies", run("UPDATE wallets SET currency = 'QQQ' WHERE id = 'alice'")),
     ("zero_sum", run("UPDATE entries SET amount = amount + 1 WHERE sequence = 1 AND wallet = :alice")),
     ("zero_sum", run("DELETE FROM entries WHERE sequence = 2 AND wallet = :alice")),
     ("nothing_invented", run("UPDATE wallets SET balance = balance + 1 WHERE id = 'alice'")),

@@ -17,7 +17,7 @@ from wallet_core.domain.create_wallet import CreateWallet
 from wallet_core.domain.deposit import Deposit
 from wallet_core.domain.end_hold import VoidHold
 from wallet_core.domain.follow_up import AcceptBankLedger, ResolveDiscrepancy
-from wallet_core.domain.money import Money
+from wallet_core.domain.money import Money, listed_currencies
 from wallet_core.domain.order import ResolutionKind
 from wallet_core.domain.place_hold import PlaceHold
 from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
@@ -55,6 +55,7 @@ def a_new_wallet(name: str, currency: str = "USD", **fields: Fields) -> CreateWa
     """Return the opening of a wallet."""
     id_ = WalletId(name)
     usual: dict[str, Fields] = {"request": request(), "asked_id": id_, "owner": "", "display_name": ""}
+    usual |= {"listed": listed_currencies().get(currency)}
     return CreateWallet(id=id_, currency=currency, **{**usual, **fields})
 
 
@@ -166,6 +167,7 @@ def a_rule(currency: str = "USD", **fields: Fields) -> CreateCommissionRule:
     """Return a rule that takes nothing, of every source, from now on and for ever."""
     terms: dict[str, Fields] = {"threshold": 0, "rate_millionths": 0, "fixed": 0, "minimum": 0, "maximum": None}
     scope = {"payer": Payer.SOURCE, "wallet": None, "label": None, "start_time": None, "end_time": None}
+    terms |= {"listed": listed_currencies().get(currency)}
     return CreateCommissionRule(request=request(), id=new_id(), currency=currency, **{**terms, **scope, **fields})
 
 

@@ -31,7 +31,7 @@ _TABLES = (
         "journal",
         "requests",
     ),
-    *("entry_totals", "entries", "transactions", "wallets"),
+    *("entry_totals", "entries", "transactions", "wallets", "currencies"),
 )
 
 

@@ -67,7 +67,6 @@ STATE, LIMIT, FUNDS, ETAG = "STATE_TRANSITION_FORBIDDEN", "LIMIT_EXCEEDED", "INS
 SAID = Fault(INVALID, {"description": "\0"})
 NO_ID = Fault(INVALID, {"request_id": "x"})
 USED = Fault("REQUEST_ID_REUSED", {"request_id": "used"})
-NO_CURRENCY = Fault(INVALID, {"amount.currency_code": "ABC"})
 EUROS = Fault(CURRENCY, {"amount.currency_code": "EUR"}, {"currency": "USD"})
 TOO_MUCH = Fault(FUNDS, {"amount.minor_units": MUCH})
 
@@ -126,15 +125,15 @@ def _changed(state_of: str) -> list[Fault]:
 
 def _paid(*, wallet: list[Fault], times: str = "") -> list[Fault]:
     late = [Fault(INVALID, {times: PAST})] if times else []
-    return [SAID, NO_CURRENCY, *system("wallet"), USED, *late, of(MISSING, "wallet", "nobody"), EUROS, *wallet]
+    return [SAID, *system("wallet"), USED, *late, of(MISSING, "wallet", "nobody"), EUROS, *wallet]
 
 
 # In the order of each call's comment in the protos, but for who asks.
 FAULTS: dict[str, list[Fault]] = {
     "WalletService/CreateWallet": [
         Fault(INVALID, {"wallet.display_name": "\0"}),
-        Fault(INVALID, {"wallet.currency_code": "ABC"}),
         USED,
+        Fault(INVALID, {"wallet.currency_code": "ABC"}),
         Fault(RIGHT, {"by": "clerk", "wallet.overdraft_limit": money(5)}, {"permission": "wallet.credit"}),
         Fault("RESOURCE_EXISTS", {"wallet_id": "alice"}),
     ],
@@ -155,7 +154,6 @@ FAULTS: dict[str, list[Fault]] = {
     "TransactionService/Deposit": _paid(wallet=[of(INACTIVE, "wallet", "gone"), of(LIMIT, "wallet", "full")]),
     "TransactionService/Transfer": [
         SAID,
-        NO_CURRENCY,
         Fault(INVALID, {"source": "wallets/bob", "destination": "wallets/bob"}),
         *system("source", "destination"),
         USED,
@@ -163,7 +161,6 @@ FAULTS: dict[str, list[Fault]] = {
     ],
     "TransactionService/BatchTransfer": [
         Fault(INVALID, {"items.1.description": "\0"}),
-        Fault(INVALID, {"items.1.amount.currency_code": "ABC"}),
         *system("items.0.destination", "items.1.source"),
         USED,
         *transfer_faults("items.0."),
@@ -195,7 +192,6 @@ FAULTS: dict[str, list[Fault]] = {
     "HoldService/PlaceHold": _paid(times="expire_time", wallet=[of(INACTIVE, "wallet", "cold"), TOO_MUCH]),
     "HoldService/CaptureHold": [
         SAID,
-        NO_CURRENCY,
         *system("destination"),
         USED,
         Fault(MISSING, {"name": f"holds/{NOTHING}"}),
@@ -220,6 +216,7 @@ FAULTS: dict[str, list[Fault]] = {
         Fault(INVALID, {"rule.fixed_minor_units": -1}),
         *system("rule.wallet"),
         USED,
+        Fault(INVALID, {"rule.currency_code": "ABC"}),
         Fault(INVALID, {"rule.start_time": PAST}),
         of(MISSING, "rule.wallet", "nobody"),
         of(CURRENCY, "rule.wallet", "eva"),

@@ -50,6 +50,7 @@ EXAMPLES: list[Command] = [
         id=ALICE,
         asked_id=ALICE,
         currency="USD",
+        listed=None,
         owner="Ada",
         display_name="Ada's",
         labels=LABELS,
@@ -76,6 +77,7 @@ EXAMPLES: list[Command] = [
     CreateCommissionRule(
         id=ONE,
         currency="USD",
+        listed=None,
         threshold=1,
         rate_millionths=2,
         fixed=3,

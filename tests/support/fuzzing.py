@@ -227,6 +227,8 @@ class Chance:
     def spoilt(self, kind: Descriptor) -> Made:
         """Return a valid message but for one field, anywhere in it, that may be anything."""
         made = self.valid(kind)
+        if not kind.fields:
+            return made
         inside = made
         while True:
             field = self._random.choice(list(inside.DESCRIPTOR.fields))

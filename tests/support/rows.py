@@ -44,7 +44,10 @@ def insert_wallet(connection: psycopg.Connection, key: int, **changes: object) -
         "last_time": NOON,
         "create_time": NOON,
     }
-    insert(connection, "wallets", **(values | changes))
+    values |= changes
+    written = "INSERT INTO currencies SELECT %(code)s, 2 WHERE %(code)s ~ '^[A-Z]{3}$' ON CONFLICT DO NOTHING"
+    connection.execute(written, {"code": values["currency"]})
+    insert(connection, "wallets", **values)
 
 
 def insert_transaction(connection: psycopg.Connection, id_: UUID, **changes: object) -> None:

@@ -26,6 +26,8 @@ class Answer:
     """The ``ErrorInfo`` among the details; there must be one."""
     violations: tuple[str, ...] = ()
     """The fields that are invalid."""
+    localized: str = ""
+    """What a person is told, where the call asked for a language."""
     retry_ms: int | None = None
 
     @property
@@ -106,8 +108,10 @@ def answer_of(error: grpc.RpcError) -> Answer:
     infos = [_unpacked(detail, error_details_pb2.ErrorInfo()) for detail in details]
     bad = [_unpacked(detail, error_details_pb2.BadRequest()) for detail in details]
     retry = [_unpacked(detail, error_details_pb2.RetryInfo()) for detail in details]
+    said = [_unpacked(detail, error_details_pb2.LocalizedMessage()) for detail in details]
     delays = [found.retry_delay.ToMilliseconds() for found in retry if found is not None]
     return Answer(
+        localized="".join(found.message for found in said if found is not None),
         code=error.code().name,
         message=error.details() or "",
         infos=tuple(info for info in infos if info is not None),

@@ -31,7 +31,7 @@ TRANSFER = Transfer(
 )
 DEPOSIT = Deposit(id=ONE, wallet=WalletId("alice"), amount=Money("USD", 1), description="a", external_reference="b")
 CREATE = CreateWallet(
-    id=WalletId("alice"), asked_id=WalletId("alice"), currency="USD", owner="Ada", display_name="Ada's"
+    id=WalletId("alice"), asked_id=WalletId("alice"), currency="USD", listed=None, owner="Ada", display_name="Ada's"
 )
 SCHEDULE = ScheduleWithdrawal(
     wallet=WalletId("alice"),
@@ -188,7 +188,7 @@ def test_words_that_are_hashed_are_those_that_were() -> None:
 def test_every_field_that_is_asked_by_is_in_the_form(command: Command) -> None:
     """A field that is added to a command must be added to its form, or two different requests would be one."""
 
-    ours = {"request", "validate_only", "id"}
+    ours = {"request", "validate_only", "id", "listed"}
     asked = {field.name for field in fields(command)} - ours
 
     assert {kept.attribute for kept in FORMS[command.method]} == asked

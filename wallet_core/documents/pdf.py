@@ -12,6 +12,7 @@ from fpdf import ViewerPreferences
 
 from wallet_core.documents.typesetting import LTR, RTL, Canvas, Colour, Face, Line, Paragraph
 from wallet_core.documents.words import WORDS, amount, currency_name, moment, system_wallet_name, title
+from wallet_core.domain.money import Money
 from wallet_core.domain.receipt import Language, Receipt
 
 _WIDTH, _HEIGHT = 148.0, 210.0
@@ -107,7 +108,7 @@ class _ReceiptPage:
     def _amount(self) -> None:
         money = self._receipt.amount
         self._write(self._words.amount, _LABEL, start=_MARGIN, baseline=54)
-        line = self._value(amount(money, self._language)).line()
+        line = self._money(money).line()
         width = self._canvas.width_of(line, _AMOUNT)
         face = replace(_AMOUNT, size=_AMOUNT.size * min(1.0, _TEXT_WIDTH / width))
         self._put(line, face, start=_MARGIN, baseline=66)
@@ -167,9 +168,9 @@ class _ReceiptPage:
             yield _Detail(words.reverses, self._id(receipt.reverses))
         if receipt.commission is not None:
             paid_by = words.paid_by[receipt.payer] if receipt.payer else ""
-            yield _Detail(words.commission, self._value(amount(receipt.commission, language) + paid_by))
-        yield _Detail(words.debited, self._value(amount(receipt.source_debited, language)))
-        yield _Detail(words.credited, self._value(amount(receipt.destination_credited, language)))
+            yield _Detail(words.commission, self._money(receipt.commission, paid_by))
+        yield _Detail(words.debited, self._money(receipt.source_debited))
+        yield _Detail(words.credited, self._money(receipt.destination_credited))
         for label, said in (
             (words.description, receipt.description),
             (words.reference, receipt.external_reference),
@@ -187,6 +188,9 @@ class _ReceiptPage:
     def _value(self, text: str) -> Paragraph:
         """Return what the receipt itself says, in the direction of its language."""
         return Paragraph(text, self._direction)
+
+    def _money(self, money: Money, and_then: str = "") -> Paragraph:
+        return self._value(amount(money, self._receipt.exponent, self._language) + and_then)
 
     def _id(self, text: str) -> Paragraph:
         """Return an id, which is read from the left in every language."""

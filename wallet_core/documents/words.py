@@ -9,7 +9,7 @@ import jdatetime
 from babel.dates import format_datetime
 from babel.numbers import format_decimal, get_currency_name
 
-from wallet_core.domain.money import Money, exponent_of
+from wallet_core.domain.money import Money
 from wallet_core.domain.receipt import Language
 from wallet_core.domain.transaction import TransactionType
 
@@ -129,9 +129,8 @@ def title(kind: TransactionType, language: Language) -> str:
     return WORDS[language].titles[kind]
 
 
-def amount(money: Money, language: Language) -> str:
-    """Write an amount with its currency's ISO 4217 decimals and the language's digits: ``1,234.56 USD``."""
-    exponent = exponent_of(money.currency)
+def amount(money: Money, exponent: int, language: Language) -> str:
+    """Write an amount with *exponent* decimals and the language's digits: ``1,234.56 USD``."""
     pattern = "#,##0." + "0" * exponent if exponent else "#,##0"
     with localcontext(_EXACT):
         value = Decimal(money.minor).scaleb(-exponent)

@@ -5,6 +5,7 @@ changes them, so a refused command leaves no trace.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -26,7 +27,7 @@ from wallet_core.domain.errors import (
 )
 from wallet_core.domain.event import EventType, Fact
 from wallet_core.domain.hold import Hold, HoldState, hold_name
-from wallet_core.domain.money import INT64_MAX, INT64_MIN, Money
+from wallet_core.domain.money import INT64_MAX, INT64_MIN, Currency, Money
 from wallet_core.domain.order import Attempt, Order, OrderKind, Resolution, ScheduledDeposit, order_name
 from wallet_core.domain.stored_refusals import from_record, to_record
 from wallet_core.domain.transaction import (
@@ -79,6 +80,8 @@ class Written:
     """What has been decided and is to be stored. What is new is told apart from what has changed by its set."""
 
     opened: list[OpenedWallet] = field(default_factory=list)
+    currencies: list[Currency] = field(default_factory=list)
+    """Of which the first wallets are among those."""
     touched: dict[WalletId, int] = field(default_factory=dict)
     """Wallets whose money or holds have changed, and the sequence at which each was found."""
     changed: set[WalletId] = field(default_factory=set)
@@ -273,10 +276,7 @@ class Books:
 
     def book(self, decision: Decision) -> Done:
         """Take a checked decision into the books."""
-        for new in decision.opens:
-            self.wallets[new.wallet.id] = new.wallet
-            self.details[new.wallet.id] = new.details
-            self.written.opened.append(new)
+        self._book_opening(decision.opens, decision.first_of)
         if decision.wallet is not None:
             self._book_wallet(decision.wallet)
         if decision.hold is not None:
@@ -323,6 +323,14 @@ class Books:
             bank_ledger=decision.bank_ledger,
             rule=decision.rule,
         )
+
+    def _book_opening(self, opens: Iterable[OpenedWallet], first_of: Currency | None) -> None:
+        for new in opens:
+            self.wallets[new.wallet.id] = new.wallet
+            self.details[new.wallet.id] = new.details
+            self.written.opened.append(new)
+        if first_of is not None:
+            self.written.currencies.append(first_of)
 
     def _move(self, movement: Movement) -> Transaction:
         legs = [(self.wallets[leg.wallet], leg.amount) for leg in movement.legs]

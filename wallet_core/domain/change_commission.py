@@ -9,7 +9,7 @@ from wallet_core.domain.access import refuse_system_wallets
 from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs
 from wallet_core.domain.commission import MILLION, CommissionRule, Label, Payer, rule_name
-from wallet_core.domain.create_wallet import missing_system_wallets, system_wallets
+from wallet_core.domain.create_wallet import missing_system_wallets, not_listed, system_wallets
 from wallet_core.domain.errors import (
     Because,
     CurrencyMismatch,
@@ -18,6 +18,7 @@ from wallet_core.domain.errors import (
     StateTransitionForbidden,
 )
 from wallet_core.domain.event import EventType
+from wallet_core.domain.money import Currency
 from wallet_core.domain.wallet import WalletId
 
 
@@ -30,6 +31,8 @@ class CreateCommissionRule(Command):
 
     id: UUID
     currency: str
+    listed: Currency | None
+    """What ISO 4217 says of it now, as this release knows it; None where it does not list it, or no longer."""
     threshold: int
     rate_millionths: int
     fixed: int
@@ -66,6 +69,9 @@ class CreateCommissionRule(Command):
 
     def decide(self, books: Books) -> Decision:
         """Never let a rule begin in the past by the database's clock; the wallet that earns is opened if need be."""
+        missing = missing_system_wallets(books, self.currency)
+        if missing and self.listed is None:
+            raise not_listed("rule.currency_code", self.currency)
         start = self.start_time or books.now
         if start < books.now:
             raise InvalidField("rule.start_time", "must not be in the past; leave it out for now")
@@ -90,7 +96,8 @@ class CreateCommissionRule(Command):
         )
         return Decision(
             subject=rule.name,
-            opens=missing_system_wallets(books, self.currency),
+            opens=missing,
+            first_of=self.listed if missing else None,
             rule=rule,
             fact=EventType.COMMISSION_RULE_CREATED,
         )

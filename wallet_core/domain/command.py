@@ -12,6 +12,7 @@ from wallet_core.domain.commission import CommissionRule
 from wallet_core.domain.errors import ClockBehind, Refusal
 from wallet_core.domain.event import EventType
 from wallet_core.domain.hold import Hold
+from wallet_core.domain.money import Currency
 from wallet_core.domain.order import Attempt, Order, Resolution
 from wallet_core.domain.transaction import Movement, Transaction
 from wallet_core.domain.wallet import Labels, Wallet, WalletDetails, WalletId, WalletState, WalletView
@@ -91,6 +92,8 @@ class Decision:
     """The wallet whose available balance the caller is told."""
     opens: tuple[OpenedWallet, ...] = ()
     """The wallet asked for comes last, after the service's own that it needs."""
+    first_of: Currency | None = None
+    """The currency whose first wallets these are: it is written down with them."""
     wallet: ChangedWallet | None = None
     hold: Hold | None = None
     """A hold that is new or has changed."""

@@ -9,6 +9,7 @@ from wallet_core.domain.books import Books
 from wallet_core.domain.command import Command, Decision, Needs, OpenedWallet
 from wallet_core.domain.errors import InvalidField, ResourceExists
 from wallet_core.domain.event import EventType
+from wallet_core.domain.money import Currency
 from wallet_core.domain.wallet import (
     SYSTEM_ROLES,
     Labels,
@@ -33,6 +34,8 @@ class CreateWallet(Command):
     """The id it gets: the one asked for, or one made up."""
     asked_id: WalletId | None
     currency: str
+    listed: Currency | None
+    """What ISO 4217 says of it now, as this release knows it; None where it does not list it, or no longer."""
     owner: str
     display_name: str
     labels: Labels = field(default_factory=dict)
@@ -56,7 +59,9 @@ class CreateWallet(Command):
         return ()
 
     def decide(self, books: Books) -> Decision:
-        """Refuse credit and labels to those who may not give them, and a name that is taken."""
+        """Refuse a currency that is not listed, credit and labels to those who may not give them, and a taken name."""
+        if self.listed is None:
+            raise not_listed("wallet.currency_code", self.currency)
         if self.overdraft_limit:
             self.access.require_right(Right.CREDIT)
         if self.labels:
@@ -80,7 +85,17 @@ class CreateWallet(Command):
         details = WalletDetails(display_name=self.display_name, create_time=books.now)
         opened = OpenedWallet(wallet=wallet, details=details)
         missing = missing_system_wallets(books, self.currency)
-        return Decision(subject=wallet.name, opens=(*missing, opened), fact=EventType.WALLET_CREATED)
+        return Decision(
+            subject=wallet.name,
+            opens=(*missing, opened),
+            first_of=self.listed if missing else None,
+            fact=EventType.WALLET_CREATED,
+        )
+
+
+def not_listed(field: str, currency: str) -> InvalidField:
+    """Return the refusal of a new wallet in a currency that there is not, or that was withdrawn."""
+    return InvalidField(field, f"{currency!r} is not a currency with minor units that ISO 4217 lists now")
 
 
 def system_wallets(currency: str) -> frozenset[WalletId]:

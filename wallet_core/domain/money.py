@@ -1,10 +1,12 @@
 """Amounts of money: whole minor units of one ISO 4217 currency."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 
-from iso4217 import Currency
+from iso4217 import Currency as Listed
 
 from wallet_core.domain.errors import InvalidField
 
@@ -23,6 +25,17 @@ class Money:
     minor: int
 
 
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """A currency, and how many decimals its amounts have: 1005 minor units of ``Currency("USD", 2)`` are 10.05 USD.
+
+    Written down with the first wallet in it, and read from there for ever, whatever ISO 4217 says of it later.
+    """
+
+    code: str
+    exponent: int
+
+
 def require_positive(amount: Money) -> None:
     """Raise ``InvalidField`` for an amount that moves nothing, or the other way."""
     if amount.minor <= 0:
@@ -30,45 +43,38 @@ def require_positive(amount: Money) -> None:
 
 
 @cache
-def exponent_of(currency: str) -> int:
-    """Return how many decimals a currency has by ISO 4217.
+def listed_currencies() -> Mapping[str, Currency]:
+    """Return what ISO 4217 lists with minor units, by code, as this release knows it: not gold, not testing codes.
 
-    Raises ``InvalidField`` for a code that ISO 4217 does not list, or lists without minor units (gold, testing codes).
+    For new currencies only: what wallets are in already was written down with the first of them.
     """
-    try:
-        exponent = Currency(currency).exponent
-    except ValueError:
-        exponent = None
-    if exponent is None:
-        raise InvalidField("currency_code", f"{currency!r} is not an ISO 4217 currency with minor units")
-    return exponent
+    found = {one.code: Currency(one.code, one.exponent) for one in Listed if one.exponent is not None}
+    return MappingProxyType(found)
 
 
-def decimal_text(amount: Money) -> str:
+def decimal_text(minor_units: int, exponent: int) -> str:
     """Return an amount as a program reads it: digits and a point, ``-10.05``; the currency's decimals always shown."""
-    exponent = exponent_of(amount.currency)
-    digits = str(abs(amount.minor)).rjust(exponent + 1, "0")
-    sign = "-" if amount.minor < 0 else ""
+    digits = str(abs(minor_units)).rjust(exponent + 1, "0")
+    sign = "-" if minor_units < 0 else ""
     return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}" if exponent else f"{sign}{digits}"
 
 
-def parse_amount(text: str, currency: str) -> Money:
-    """Read a decimal amount as a person types it: ``parse_amount("10.05", "USD")`` is 1005 minor units.
+def parse_amount(text: str, currency: Currency) -> Money:
+    """Read a decimal amount as a person types it: 10.05 of ``Currency("USD", 2)`` is 1005 minor units.
 
     Digits and one point only. Raises ``InvalidField`` for anything else, for more decimals than the currency has, for
     zero, and for more than a 64-bit integer holds.
     """
-    exponent = exponent_of(currency)
     if not _DECIMAL.fullmatch(text):
         raise InvalidField("amount", f"{text!r} is not an amount; write it like 10.05")
     # On the digits themselves: decimal arithmetic would round what a person typed.
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
-    if len(fraction) > exponent:
-        raise InvalidField("amount", f"{text} has more decimals than {currency} has ({exponent})")
-    digits = (whole + fraction.ljust(exponent, "0")).lstrip("0")
+    if len(fraction) > currency.exponent:
+        raise InvalidField("amount", f"{text} has more decimals than {currency.code} has ({currency.exponent})")
+    digits = (whole + fraction.ljust(currency.exponent, "0")).lstrip("0")
     if not digits:
         raise InvalidField("amount", "must be above zero")
     if len(digits) > _INT64_DIGITS or int(digits) > INT64_MAX:
-        raise InvalidField("amount", f"is more {currency} than can be counted")
-    return Money(currency, int(digits))
+        raise InvalidField("amount", f"is more {currency.code} than can be counted")
+    return Money(currency.code, int(digits))

@@ -25,6 +25,8 @@ class Receipt:
     type: TransactionType
     time: datetime
     amount: Money
+    exponent: int
+    """How many decimals all amounts here have, as was written down with their currency's first wallet."""
     source: str
     """The wallet's id; the service's own wallets are told by theirs."""
     destination: str

@@ -28,13 +28,13 @@ END
 $$;
 
 GRANT SELECT ON
-    wallets, transactions, entries, entry_totals, requests, outbox, journal, withdrawals, scheduled_deposits, holds,
-    commission_rules, bank_attempts, bank_lines, bank_following, bank_ledgers, bank_pace, resolutions, page_token_keys,
-    alembic_version
+    wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
+    scheduled_deposits, holds, commission_rules, bank_attempts, bank_lines, bank_following, bank_ledgers, bank_pace,
+    resolutions, page_token_keys, alembic_version
     TO wallet_service;
 GRANT INSERT ON
-    wallets, transactions, entries, entry_totals, requests, outbox, journal, withdrawals, scheduled_deposits, holds,
-    commission_rules, bank_attempts, bank_lines, bank_ledgers, resolutions
+    wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
+    scheduled_deposits, holds, commission_rules, bank_attempts, bank_lines, bank_ledgers, resolutions
     TO wallet_service;
 GRANT USAGE ON SEQUENCE wallet_keys TO wallet_service;
 GRANT DELETE ON outbox TO wallet_service;

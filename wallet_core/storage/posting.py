@@ -105,6 +105,13 @@ JOIN requests AS r ON r.caller = asked.caller AND r.request_id = asked.request_i
 
 FRESH_KEYS = "SELECT nextval('wallet_keys') FROM generate_series(1, %s)"
 
+# Whoever comes second, of another release perhaps, keeps to what the first has written down.
+INSERT_CURRENCIES = """
+INSERT INTO currencies (code, exponent)
+SELECT * FROM unnest(%s::text[], %s::smallint[])
+ON CONFLICT DO NOTHING
+"""
+
 INSERT_WALLETS = """
 INSERT INTO wallets (key, id, role, currency, owner, display_name, state, balance, held, overdraft_limit, sequence,
     last_time, create_time, labels)
@@ -335,6 +342,11 @@ def store(tx: Tx, books: Books) -> None:
 
 def _store_wallets(tx: Tx, books: Books, written: Written) -> Expected:
     expected: Expected = []
+    if written.currencies:
+        # Before any wallet, and in order: two batches that open the first wallets of the same wait for each other here.
+        currencies = sorted(written.currencies, key=lambda one: one.code)
+        codes, exponents = texts(one.code for one in currencies), plain(one.exponent for one in currencies)
+        tx.execute(INSERT_CURRENCIES, [codes, exponents])
     if written.opened:
         _insert_wallets(tx, written.opened, books.now)
     for id_ in sorted(written.changed, key=lambda one: books.wallets[one].key):

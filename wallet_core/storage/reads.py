@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from wallet_core.storage.read_access import AccessReads
 from wallet_core.storage.read_attention import AttentionReads
+from wallet_core.storage.read_currencies import CurrencyReads
 from wallet_core.storage.read_holds import HoldReads
 from wallet_core.storage.read_journal import JournalReads
 from wallet_core.storage.read_orders import OrderReads
@@ -23,6 +24,7 @@ class Reads(
     StatementReads,
     OrderReads,
     HoldReads,
+    CurrencyReads,
     RuleReads,
     AttentionReads,
     AccessReads,

@@ -12,6 +12,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Numeric,
+    SmallInteger,
     Table,
     Text,
     Uuid,
@@ -40,6 +41,13 @@ wallets = Table(
     Column("create_time", _TIME, nullable=False),
     Column("labels", JSONB, nullable=False),
     Column("revision", BigInteger, nullable=False),
+)
+
+currencies = Table(
+    "currencies",
+    metadata,
+    Column("code", Text(collation="C"), primary_key=True),
+    Column("exponent", SmallInteger, nullable=False),
 )
 
 transactions = Table(

@@ -33,6 +33,12 @@ _CHECKS = {
         WHERE wallets.balance <> coalesce(summed.total, 0)
         """,
     ),
+    "currencies": (
+        "every wallet's currency is written down, with its decimals",
+        """
+        SELECT count(*) FROM wallets LEFT JOIN currencies ON currencies.code = wallets.currency WHERE code IS NULL
+        """,
+    ),
     "zero_sum": (
         "the entries of every transaction sum to zero in each currency",
         """

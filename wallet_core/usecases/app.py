@@ -14,6 +14,7 @@ from wallet_core.storage.bank_lines import BankLines
 from wallet_core.storage.claims import Claims
 from wallet_core.storage.journal import Journal
 from wallet_core.storage.reads import Reads
+from wallet_core.usecases.currencies import Currencies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class App:
     """Reads them by a connection that no crowd of reads can take; raises ``NotServed``."""
     bank: BankGateway
     documents: Documents
+    currencies: Currencies
     payouts: PayoutSettings
     attention: AttentionPolicy
     jitter: Callable[[], float]

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from wallet_core.domain.money import Money, decimal_text
-from wallet_core.domain.statement import Span, StatementEntry
+from wallet_core.domain.money import decimal_text
+from wallet_core.domain.statement import StatementEntry
 from wallet_core.domain.transaction import transaction_name
 from wallet_core.domain.wallet import WalletId, wallet_name
 from wallet_core.usecases.app import App
@@ -30,23 +30,24 @@ def export_statement(app: App, wallet: WalletId, start: datetime, end: datetime)
     Each part is read by itself: what is booked never changes, so no transaction stays open while a caller is slow.
     """
     span = app.reads.span(wallet, start, end)
+    exponent = app.currencies.exponent_of(span.currency)
     yield _csv([_HEADER])
     first = span.first
     while entries := app.reads.statement_entries(span, first=first, limit=_LINES):
-        yield _csv(_line(entry, span) for entry in entries)
+        yield _csv(_line(entry, span.currency, exponent) for entry in entries)
         first = entries[-1].sequence + 1
 
 
-def _line(entry: StatementEntry, span: Span) -> tuple[object, ...]:
+def _line(entry: StatementEntry, currency: str, exponent: int) -> tuple[object, ...]:
     return (
         entry.sequence,
         entry.time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         transaction_name(entry.transaction),
         entry.type,
         wallet_name(entry.counterparty),
-        decimal_text(Money(span.currency, entry.amount)),
-        decimal_text(Money(span.currency, entry.balance_after)),
-        span.currency,
+        decimal_text(entry.amount, exponent),
+        decimal_text(entry.balance_after, exponent),
+        currency,
         _inert(entry.description),
         _inert(entry.external_reference),
     )

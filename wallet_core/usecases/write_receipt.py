@@ -10,10 +10,12 @@ from wallet_core.usecases.app import App
 
 def write_receipt(app: App, transaction: UUID, language: Language) -> bytes:
     """Return the receipt as PDF: of what never changes alone, so that it is the same whenever it is asked for."""
-    return app.documents.receipt(receipt_of(app.reads.transaction(transaction)), language)
+    found = app.reads.transaction(transaction)
+    exponent = app.currencies.exponent_of(found.amount.currency)
+    return app.documents.receipt(receipt_of(found, exponent), language)
 
 
-def receipt_of(transaction: Transaction) -> Receipt:
+def receipt_of(transaction: Transaction, exponent: int) -> Receipt:
     """Return what the receipt of a transaction says."""
     currency = transaction.amount.currency
     commission = transaction.commission
@@ -23,6 +25,7 @@ def receipt_of(transaction: Transaction) -> Receipt:
         type=transaction.type,
         time=transaction.time,
         amount=transaction.amount,
+        exponent=exponent,
         source=transaction.source,
         destination=transaction.destination,
         commission=commission.amount if commission is not None else None,

@@ -5,13 +5,13 @@ from wallet.v1.commission_pb2 import CommissionPayer
 
 from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
 from wallet_core.domain.commission import CommissionRule, Label, Payer
+from wallet_core.domain.money import listed_currencies
 from wallet_core.domain.transfer import TransferTerms
 from wallet_core.domain.wallet import wallet_name
 from wallet_core.usecases.app import new_id
 from wallet_core.usecases.commission import Quote
 from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
-    check_currency,
     commission_message,
     money_message,
     money_of,
@@ -27,12 +27,12 @@ from wallet_grpc.convert.values import (
 def create_command(request: pb.CreateCommissionRuleRequest, caller: Principal) -> CreateCommissionRule:
     """Return what ``CreateCommissionRule`` asks."""
     rule = request.rule
-    check_currency(rule.currency_code, "rule.currency_code")
     return CreateCommissionRule(
         request=request_of(request.request_id, caller),
         validate_only=request.validate_only,
         id=new_id(),
         currency=rule.currency_code,
+        listed=listed_currencies().get(rule.currency_code),
         threshold=rule.threshold_minor_units,
         rate_millionths=rule.rate_millionths,
         fixed=rule.fixed_minor_units,

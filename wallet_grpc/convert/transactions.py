@@ -34,7 +34,7 @@ from wallet_grpc.convert.values import (
     timestamp_message,
     wallet_id,
 )
-from wallet_grpc.errors import public, seen_by, status_of
+from wallet_grpc.errors import ExponentOf, public, seen_by, status_of
 
 # From callers.
 
@@ -54,20 +54,20 @@ def deposit_command(request: pb.DepositRequest, caller: Principal) -> Deposit:
 
 
 def transfer_command(
-    request: pb.TransferRequest | pb.TransferItem, caller: Principal, *, validate_only: bool, at: str = ""
+    request: pb.TransferRequest | pb.TransferItem, caller: Principal, *, validate_only: bool
 ) -> Transfer:
-    """Return what ``Transfer`` asks, or one item of a batch that stands *at* a place in the request."""
+    """Return what ``Transfer`` asks, or one item of a batch."""
     return Transfer(
         request=request_of(request.request_id, caller),
         validate_only=validate_only,
         id=new_id(),
         source=wallet_id(request.source),
         destination=wallet_id(request.destination),
-        amount=money_of(request.amount, f"{at}amount"),
+        amount=money_of(request.amount),
         description=request.description,
         external_reference=request.external_reference,
         labels=labels_of(request.labels),
-        max_commission=_max_commission(request, at),
+        max_commission=_max_commission(request),
     )
 
 
@@ -77,16 +77,13 @@ def batch_command(request: pb.BatchTransferRequest, caller: Principal) -> BatchT
         request=request_of(request.request_id, caller),
         validate_only=request.validate_only,
         id=new_id(),
-        items=tuple(_terms(item, f"items[{place}].") for place, item in enumerate(request.items)),
+        items=tuple(map(_terms, request.items)),
     )
 
 
 def item_commands(request: pb.BatchTransferRequest, caller: Principal) -> list[Transfer]:
     """Return what each item of a ``BatchTransfer`` asks by itself."""
-    return [
-        transfer_command(item, caller, validate_only=request.validate_only, at=f"items[{place}].")
-        for place, item in enumerate(request.items)
-    ]
+    return [transfer_command(item, caller, validate_only=request.validate_only) for item in request.items]
 
 
 def reverse_command(request: pb.ReverseTransactionRequest, caller: Principal) -> ReverseTransaction:
@@ -116,21 +113,21 @@ def language_of(request: pb.GetReceiptRequest) -> Language:
     return Language(request.language or Language.ENGLISH)
 
 
-def _terms(item: pb.TransferItem, at: str) -> TransferTerms:
+def _terms(item: pb.TransferItem) -> TransferTerms:
     return TransferTerms(
         id=new_id(),
         source=wallet_id(item.source),
         destination=wallet_id(item.destination),
-        amount=money_of(item.amount, f"{at}amount"),
+        amount=money_of(item.amount),
         description=item.description,
         external_reference=item.external_reference,
         labels=labels_of(item.labels),
-        max_commission=_max_commission(item, at),
+        max_commission=_max_commission(item),
     )
 
 
-def _max_commission(asked: pb.TransferRequest | pb.TransferItem, at: str) -> Money | None:
-    return money_of(asked.max_commission, f"{at}max_commission") if asked.HasField("max_commission") else None
+def _max_commission(asked: pb.TransferRequest | pb.TransferItem) -> Money | None:
+    return money_of(asked.max_commission) if asked.HasField("max_commission") else None
 
 
 # To callers.
@@ -203,6 +200,7 @@ def items_response(
     *,
     validate_only: bool,
     accept_language: str | None,
+    exponent_of: ExponentOf,
 ) -> pb.BatchTransferResponse:
     """Show what became of each item."""
     return pb.BatchTransferResponse(
@@ -211,6 +209,7 @@ def items_response(
                 seen_by(principal, one) if isinstance(one, WalletError) else one,
                 validate_only=validate_only,
                 accept_language=accept_language,
+                exponent_of=exponent_of,
             )
             for one in results
         ]
@@ -248,12 +247,12 @@ def _cause_name(type_: TransactionType, cause: UUID) -> str:
 
 
 def _result(
-    result: MoneyMoved | WalletError, *, validate_only: bool, accept_language: str | None
+    result: MoneyMoved | WalletError, *, validate_only: bool, accept_language: str | None, exponent_of: ExponentOf
 ) -> pb.BatchTransferResult:
     if isinstance(result, WalletError):
         if public(result) is not result:
             raise result  # a defect: of the whole call, so that it is logged under the id that its caller is told
-        told = status_of(result, read=False, accept_language=accept_language)
+        told = status_of(result, read=False, accept_language=accept_language, exponent_of=exponent_of)
         return pb.BatchTransferResult(
             error=status_pb2.Status.FromString(told.SerializeToString()),
             replayed=isinstance(result, Refusal) and result.replayed,

@@ -14,7 +14,7 @@ from wallet.v1.money_pb2 import Money as MoneyPb
 from wallet_core.domain.command import Request
 from wallet_core.domain.commission import Commission, rule_name
 from wallet_core.domain.errors import InvalidField
-from wallet_core.domain.money import Money, exponent_of
+from wallet_core.domain.money import Money
 from wallet_core.domain.wallet import Labels, WalletId
 from wallet_grpc.access import Principal
 
@@ -54,18 +54,9 @@ def resource_uuid(name: str) -> UUID:
     return UUID(name.rpartition("/")[2])
 
 
-def money_of(amount: MoneyPb, field: str = "amount") -> Money:
-    """Return an amount of a currency that there is."""
-    check_currency(amount.currency_code, f"{field}.currency_code")
+def money_of(amount: MoneyPb) -> Money:
+    """Return an amount; whether its currency is the wallet's is seen once the wallet is locked."""
     return Money(amount.currency_code, amount.minor_units)
-
-
-def check_currency(currency: str, field: str) -> None:
-    """Raise ``InvalidField``, naming the request's *field*, where there is no such currency."""
-    try:
-        exponent_of(currency)
-    except InvalidField as invalid:
-        raise InvalidField(field, invalid.description) from None
 
 
 def labels_of(labels: Mapping[str, str]) -> Labels:

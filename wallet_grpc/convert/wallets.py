@@ -8,12 +8,13 @@ from wallet.v1.money_pb2 import Money as MoneyPb
 
 from wallet_core.domain.change_wallet import ChangeWallet, UpdateWallet
 from wallet_core.domain.create_wallet import CreateWallet
+from wallet_core.domain.money import listed_currencies
 from wallet_core.domain.wallet import WalletId, WalletView
 from wallet_core.usecases.app import new_id
+from wallet_core.usecases.currencies import Offered
 from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     bound_of,
-    check_currency,
     labels_of,
     money_message,
     money_of,
@@ -35,13 +36,13 @@ class _NamesAWallet(Protocol):
 def create_command(request: pb.CreateWalletRequest, caller: Principal) -> CreateWallet:
     """Return what ``CreateWallet`` asks."""
     asked_id = WalletId(request.wallet_id) if request.wallet_id else None
-    check_currency(request.wallet.currency_code, "wallet.currency_code")
     return CreateWallet(
         request=request_of(request.request_id, caller),
         validate_only=request.validate_only,
         id=asked_id or WalletId(str(new_id())),
         asked_id=asked_id,
         currency=request.wallet.currency_code,
+        listed=listed_currencies().get(request.wallet.currency_code),
         owner=request.wallet.owner,
         display_name=request.wallet.display_name,
         labels=labels_of(request.wallet.labels),
@@ -54,7 +55,7 @@ def update_command(request: pb.UpdateWalletRequest, caller: Principal) -> Update
     asked, paths = request.wallet, set(request.update_mask.paths)
     limit = None
     if "overdraft_limit" in paths and asked.HasField("overdraft_limit"):
-        limit = money_of(asked.overdraft_limit, "wallet.overdraft_limit")
+        limit = money_of(asked.overdraft_limit)
     return UpdateWallet(
         request=request_of(request.request_id, caller),
         validate_only=request.validate_only,
@@ -97,4 +98,11 @@ def wallet_message(wallet: WalletView, *, past: bool = False) -> pb.Wallet:
         labels=wallet.labels,
         etag=wallet.etag,
         create_time=timestamp_message(wallet.create_time),
+    )
+
+
+def currency_message(offered: Offered) -> pb.Currency:
+    """Show a currency."""
+    return pb.Currency(
+        code=offered.currency.code, exponent=offered.currency.exponent, open_to_new_wallets=offered.is_open
     )

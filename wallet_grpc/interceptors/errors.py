@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import grpc
@@ -14,12 +15,12 @@ from wallet_core.domain.errors import ResultLost, WalletError
 from wallet_grpc.client.errors import REPEATS
 from wallet_grpc.convert.values import accept_language_of
 from wallet_grpc.descriptors import READS
-from wallet_grpc.errors import CATALOGUE, Outcome, public, status_of
+from wallet_grpc.errors import CATALOGUE, ExponentOf, Outcome, public, status_of
 from wallet_grpc.interceptors.wrapping import Wrapping
 
 
 @contextmanager
-def showing_errors(method: str, context: grpc.ServicerContext) -> Iterator[None]:
+def showing_errors(exponent_of: ExponentOf, method: str, context: grpc.ServicerContext) -> Iterator[None]:
     """Turn what a call raises into the rich status of the catalogue.
 
     The one place that keeps a promise of every call: once something was done, no error says that nothing was.
@@ -31,7 +32,8 @@ def showing_errors(method: str, context: grpc.ServicerContext) -> Iterator[None]
         told = public(error)
         if scope.is_done and CATALOGUE[type(told)].outcome is not Outcome.UNKNOWN:
             told = ResultLost()
-        shown = status_of(told, read=method in READS, accept_language=accept_language_of(context))
+        language = accept_language_of(context)
+        shown = status_of(told, read=method in READS, accept_language=language, exponent_of=exponent_of)
     else:
         return
     end_with(context, packed(told, shown))
@@ -83,6 +85,6 @@ def _repeats(context: grpc.ServicerContext) -> Iterator[tuple[str, str]]:
             yield REPEATS, str(value)
 
 
-def errors_interceptor() -> Wrapping:
-    """Return the interceptor."""
-    return Wrapping(showing_errors)
+def errors_interceptor(exponent_of: ExponentOf) -> Wrapping:
+    """Return the interceptor; *exponent_of* raises nothing."""
+    return Wrapping(partial(showing_errors, exponent_of))

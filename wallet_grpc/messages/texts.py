@@ -11,7 +11,6 @@ from babel import Locale
 from babel.lists import format_list
 from babel.numbers import format_decimal
 
-from wallet_core.domain.money import exponent_of
 from wallet_grpc.messages.language import LANGUAGES
 
 Facts = Mapping[str, str | Sequence[str]]
@@ -22,7 +21,7 @@ READ = "read"
 
 _NUMBERS = frozenset({"item", "position", "limit"})
 _AMOUNTS = frozenset({"available", "required"})
-"""In minor units of ``currencyCode``."""
+"""In minor units, of which ``exponent`` digits are decimals."""
 
 # Names, ids and numbers keep their order inside text that runs from right to left.
 _ISOLATED = "\N{FIRST STRONG ISOLATE}%s\N{POP DIRECTIONAL ISOLATE}"
@@ -57,7 +56,7 @@ class Texts:
         if name in _NUMBERS:
             return self._number(Decimal(value), 0)
         if name in _AMOUNTS:
-            exponent = exponent_of(str(facts["currencyCode"]))
+            exponent = int(str(facts["exponent"]))
             return self._number(Decimal(value).scaleb(-exponent), exponent)
         return self._word(name, value) or self._isolated(value)
 

@@ -72,6 +72,7 @@ class TransactionServicer(TransactionServiceServicer):
                 principal_of(context),
                 validate_only=request.validate_only,
                 accept_language=accept_language_of(context),
+                exponent_of=self._app.currencies.exponent_if_known,
             )
         moved = move_batch(self._app, convert.batch_command(request, principal_of(context)), self._deadline(context))
         return convert.batch_response(

@@ -61,6 +61,13 @@ class WalletServicer(WalletServiceServicer):
         )
         return pb.ListWalletsResponse(wallets=shown, next_page_token=self._tokens.write(request, following))
 
+    def ListCurrencies(
+        self, request: pb.ListCurrenciesRequest, context: grpc.ServicerContext
+    ) -> pb.ListCurrenciesResponse:
+        """Return all currencies."""
+        del request, context
+        return pb.ListCurrenciesResponse(currencies=map(convert.currency_message, self._app.currencies.all()))
+
     def UpdateWallet(self, request: pb.UpdateWalletRequest, context: grpc.ServicerContext) -> pb.UpdateWalletResponse:
         """Change name, labels or limit."""
         command = convert.update_command(request, principal_of(context))

@@ -10,7 +10,7 @@ from walletctl.commands.transactions import transactions
 from walletctl.context import Context, explained
 from walletctl.options import CurrencyOption, Json, Labels, RequestId, ValidateOnly, Wallet, filter_option, time_option
 from walletctl.output import show, show_one
-from walletctl.tables import WALLETS
+from walletctl.tables import CURRENCIES, WALLETS
 from walletctl.typed import Mistyped, wallet_name
 
 wallets = typer.Typer(no_args_is_help=True, help="Create, change and look at wallets.")
@@ -76,6 +76,14 @@ def list_(
     app: Context = context.obj
     with explained(), app.client() as client:
         show(WALLETS, [as_dict(one) for one in client.list_wallets(filter=filter_)], as_json=json)
+
+
+@wallets.command()
+def currencies(context: typer.Context, *, json: Json = False) -> None:
+    """Show all currencies: what wallets are in, and what new ones may be in."""
+    app: Context = context.obj
+    with explained(), app.client() as client:
+        show(CURRENCIES, [as_dict(one) for one in client.list_currencies()], as_json=json)
 
 
 @wallets.command()

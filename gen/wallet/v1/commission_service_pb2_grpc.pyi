@@ -68,8 +68,9 @@ class CommissionServiceStub:
     rule, as it is now, marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a start in the past, or an end that
-    is not after the start: looked at after the request id, so that a repeat is
+    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency that no wallet is in and
+    that ISO 4217 does not list, a start in the past, or an end that is not
+    after the start: looked at after the request id, so that a repeat is
     answered however late it comes); `RESOURCE_NOT_FOUND` (the wallet);
     `CURRENCY_MISMATCH` (the wallet's).
     """
@@ -149,8 +150,9 @@ class CommissionServiceAsyncStub(CommissionServiceStub):
     rule, as it is now, marked `replayed`; a refusal is repeated likewise.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a start in the past, or an end that
-    is not after the start: looked at after the request id, so that a repeat is
+    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency that no wallet is in and
+    that ISO 4217 does not list, a start in the past, or an end that is not
+    after the start: looked at after the request id, so that a repeat is
     answered however late it comes); `RESOURCE_NOT_FOUND` (the wallet);
     `CURRENCY_MISMATCH` (the wallet's).
     """
@@ -233,8 +235,9 @@ class CommissionServiceServicer(metaclass=_abc_1.ABCMeta):
         rule, as it is now, marked `replayed`; a refusal is repeated likewise.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a start in the past, or an end that
-        is not after the start: looked at after the request id, so that a repeat is
+        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency that no wallet is in and
+        that ISO 4217 does not list, a start in the past, or an end that is not
+        after the start: looked at after the request id, so that a repeat is
         answered however late it comes); `RESOURCE_NOT_FOUND` (the wallet);
         `CURRENCY_MISMATCH` (the wallet's).
         """

@@ -31,11 +31,13 @@ class Money(message.Message):
     CURRENCY_CODE_FIELD_NUMBER: builtins.int
     MINOR_UNITS_FIELD_NUMBER: builtins.int
     currency_code: builtins.str
-    """ISO 4217 code, upper case. A code that ISO 4217 does not list is refused
-    with `INVALID_FIELDS`.
+    """ISO 4217 code, upper case. One that is not the wallet's is refused with
+    `CURRENCY_MISMATCH`.
     """
     minor_units: builtins.int
-    """Count of minor units; the exponent is ISO 4217's for `currency_code`.
+    """Count of minor units. How many decimals they make is told by
+    `ListCurrencies`: what ISO 4217 said of `currency_code` when its first
+    wallet was created.
     In requests it is positive, or zero where the field says so. Negative only
     in balances that use an overdraft and in the entries of a transaction.
     """

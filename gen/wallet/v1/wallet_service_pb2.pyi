@@ -91,7 +91,8 @@ class Wallet(message.Message):
     """The resource name, `wallets/{wallet}`. Not read when a wallet is created."""
     currency_code: builtins.str
     """ISO 4217 code of the wallet's currency. It never changes: required where a
-    wallet is created, and not read where one is updated.
+    wallet is created, and not read where one is updated. One that ISO 4217
+    withdraws goes on for the wallets that are in it.
     """
     owner: builtins.str
     """Whose wallet this is, in the words of the calling system, up to 64
@@ -390,6 +391,74 @@ class ListWalletsResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["next_page_token", b"next_page_token", "wallets", b"wallets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Currency(message.Message):
+    """A currency."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: builtins.int
+    EXPONENT_FIELD_NUMBER: builtins.int
+    OPEN_TO_NEW_WALLETS_FIELD_NUMBER: builtins.int
+    code: builtins.str
+    """ISO 4217 code."""
+    exponent: builtins.int
+    """How many decimals an amount has: 1005 minor units are 10.05 where it is 2.
+    Where a wallet is in it, for ever; else what ISO 4217 says now, as this
+    server knows it.
+    """
+    open_to_new_wallets: builtins.bool
+    """Whether new wallets may be in it: ISO 4217 lists it now."""
+    def __init__(
+        self,
+        *,
+        code: builtins.str = ...,
+        exponent: builtins.int = ...,
+        open_to_new_wallets: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["code", b"code", "exponent", b"exponent", "open_to_new_wallets", b"open_to_new_wallets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListCurrenciesRequest(message.Message):
+    """Asks for all currencies."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListCurrenciesResponse(message.Message):
+    """All currencies."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CURRENCIES_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def currencies(self) -> containers.RepeatedCompositeFieldContainer[Currency]:
+        """By code."""
+
+    def __init__(
+        self,
+        *,
+        currencies: abc.Iterable[Currency] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["currencies", b"currencies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -64,6 +64,11 @@ class WalletServiceStub:
                 request_serializer=wallet_dot_v1_dot_wallet__service__pb2.ListWalletsRequest.SerializeToString,
                 response_deserializer=wallet_dot_v1_dot_wallet__service__pb2.ListWalletsResponse.FromString,
                 _registered_method=True)
+        self.ListCurrencies = channel.unary_unary(
+                '/wallet.v1.WalletService/ListCurrencies',
+                request_serializer=wallet_dot_v1_dot_wallet__service__pb2.ListCurrenciesRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_wallet__service__pb2.ListCurrenciesResponse.FromString,
+                _registered_method=True)
         self.UpdateWallet = channel.unary_unary(
                 '/wallet.v1.WalletService/UpdateWallet',
                 request_serializer=wallet_dot_v1_dot_wallet__service__pb2.UpdateWalletRequest.SerializeToString,
@@ -109,7 +114,9 @@ class WalletServiceServicer:
         A wallet with an overdraft limit takes the scope `wallet.credit` as well,
         one with labels `wallet.label`.
 
-        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `PERMISSION_MISSING`
+        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency
+        that ISO 4217 does not list, or no longer: looked at after the request id,
+        so that a repeat is answered however late it comes); `PERMISSION_MISSING`
         (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -143,6 +150,19 @@ class WalletServiceServicer:
         you began.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCurrencies(self, request, context):
+        """Returns all currencies, by code: those that wallets are in, also where they
+        were withdrawn since, and those that new wallets may be in. There are some
+        two hundred, so there are no pages. What a currency's amounts look like as
+        decimals is said here: it is written down with the first wallet in it, and
+        never changes from then on.
+
+        Errors: `INVALID_FIELDS`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,6 +258,11 @@ def add_WalletServiceServicer_to_server(servicer, server):
                     servicer.ListWallets,
                     request_deserializer=wallet_dot_v1_dot_wallet__service__pb2.ListWalletsRequest.FromString,
                     response_serializer=wallet_dot_v1_dot_wallet__service__pb2.ListWalletsResponse.SerializeToString,
+            ),
+            'ListCurrencies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCurrencies,
+                    request_deserializer=wallet_dot_v1_dot_wallet__service__pb2.ListCurrenciesRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_wallet__service__pb2.ListCurrenciesResponse.SerializeToString,
             ),
             'UpdateWallet': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateWallet,
@@ -378,6 +403,33 @@ class WalletService:
             '/wallet.v1.WalletService/ListWallets',
             wallet_dot_v1_dot_wallet__service__pb2.ListWalletsRequest.SerializeToString,
             wallet_dot_v1_dot_wallet__service__pb2.ListWalletsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCurrencies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wallet.v1.WalletService/ListCurrencies',
+            wallet_dot_v1_dot_wallet__service__pb2.ListCurrenciesRequest.SerializeToString,
+            wallet_dot_v1_dot_wallet__service__pb2.ListCurrenciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

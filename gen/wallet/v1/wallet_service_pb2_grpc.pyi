@@ -53,7 +53,9 @@ class WalletServiceStub:
     A wallet with an overdraft limit takes the scope `wallet.credit` as well,
     one with labels `wallet.label`.
 
-    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `PERMISSION_MISSING`
+    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency
+    that ISO 4217 does not list, or no longer: looked at after the request id,
+    so that a repeat is answered however late it comes); `PERMISSION_MISSING`
     (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
     """
     GetWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.GetWalletRequest, _wallet_service_pb2.GetWalletResponse]
@@ -75,6 +77,15 @@ class WalletServiceStub:
     you began.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
+    """
+    ListCurrencies: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.ListCurrenciesRequest, _wallet_service_pb2.ListCurrenciesResponse]
+    """Returns all currencies, by code: those that wallets are in, also where they
+    were withdrawn since, and those that new wallets may be in. There are some
+    two hundred, so there are no pages. What a currency's amounts look like as
+    decimals is said here: it is written down with the first wallet in it, and
+    never changes from then on.
+
+    Errors: `INVALID_FIELDS`.
     """
     UpdateWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.UpdateWalletRequest, _wallet_service_pb2.UpdateWalletResponse]
     """Changes what a wallet is like: its display name, labels and overdraft
@@ -154,7 +165,9 @@ class WalletServiceAsyncStub(WalletServiceStub):
     A wallet with an overdraft limit takes the scope `wallet.credit` as well,
     one with labels `wallet.label`.
 
-    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `PERMISSION_MISSING`
+    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency
+    that ISO 4217 does not list, or no longer: looked at after the request id,
+    so that a repeat is answered however late it comes); `PERMISSION_MISSING`
     (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
     """
     GetWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetWalletRequest, _wallet_service_pb2.GetWalletResponse]  # type: ignore[assignment]
@@ -176,6 +189,15 @@ class WalletServiceAsyncStub(WalletServiceStub):
     you began.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
+    """
+    ListCurrencies: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ListCurrenciesRequest, _wallet_service_pb2.ListCurrenciesResponse]  # type: ignore[assignment]
+    """Returns all currencies, by code: those that wallets are in, also where they
+    were withdrawn since, and those that new wallets may be in. There are some
+    two hundred, so there are no pages. What a currency's amounts look like as
+    decimals is said here: it is written down with the first wallet in it, and
+    never changes from then on.
+
+    Errors: `INVALID_FIELDS`.
     """
     UpdateWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.UpdateWalletRequest, _wallet_service_pb2.UpdateWalletResponse]  # type: ignore[assignment]
     """Changes what a wallet is like: its display name, labels and overdraft
@@ -258,7 +280,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         A wallet with an overdraft limit takes the scope `wallet.credit` as well,
         one with labels `wallet.label`.
 
-        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `PERMISSION_MISSING`
+        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency
+        that ISO 4217 does not list, or no longer: looked at after the request id,
+        so that a repeat is answered however late it comes); `PERMISSION_MISSING`
         (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
         """
 
@@ -298,6 +322,21 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         you began.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCurrencies(
+        self,
+        request: _wallet_service_pb2.ListCurrenciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_service_pb2.ListCurrenciesResponse, _abc.Awaitable[_wallet_service_pb2.ListCurrenciesResponse]]:
+        """Returns all currencies, by code: those that wallets are in, also where they
+        were withdrawn since, and those that new wallets may be in. There are some
+        two hundred, so there are no pages. What a currency's amounts look like as
+        decimals is said here: it is written down with the first wallet in it, and
+        never changes from then on.
+
+        Errors: `INVALID_FIELDS`.
         """
 
     @_abc_1.abstractmethod

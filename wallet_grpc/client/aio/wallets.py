@@ -68,6 +68,11 @@ class WalletCalls(Calls):
             for one in page.wallets:
                 yield one
 
+    async def list_currencies(self) -> list[pb.Currency]:
+        """Return all currencies, each with how many decimals its amounts have: they never change."""
+        answer = await self._read(self._wallets.ListCurrencies, pb.ListCurrenciesRequest())
+        return list(answer.currencies)
+
     async def update_wallet(
         self,
         name: str,

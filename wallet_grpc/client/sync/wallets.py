@@ -67,6 +67,11 @@ class WalletCalls(Calls):
         for page in self._pages(self._wallets.ListWallets, request):
             yield from page.wallets
 
+    def list_currencies(self) -> list[pb.Currency]:
+        """Return all currencies, each with how many decimals its amounts have: they never change."""
+        answer = self._read(self._wallets.ListCurrencies, pb.ListCurrenciesRequest())
+        return list(answer.currencies)
+
     def update_wallet(
         self,
         name: str,

@@ -1,0 +1,49 @@
+"""Currencies: their decimals as they were written down, and which of them new wallets may be in."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from wallet_core.domain.errors import LedgerBroken, NotServed
+from wallet_core.domain.money import Currency, listed_currencies
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A currency as callers see it."""
+
+    currency: Currency
+    is_open: bool
+    """Whether new wallets may be in it: ISO 4217 lists it, as this release knows it."""
+
+
+class Currencies:
+    """What was written down of currencies, read once each: it never changes. Threads may share it."""
+
+    def __init__(self, read: Callable[[], Mapping[str, Currency]]) -> None:
+        self._read = read
+        self._known: Mapping[str, Currency] = {}
+
+    def exponent_of(self, code: str) -> int:
+        """Return how many decimals a currency has that some wallet is in; needed only where an amount becomes text.
+
+        Raises ``NotServed`` where it is not known yet and the database fails.
+        """
+        if code not in self._known:
+            self._known = self._read()
+        if code not in self._known:
+            raise LedgerBroken
+        return self._known[code].exponent
+
+    def exponent_if_known(self, code: str) -> int | None:
+        """Return the same, or None where it cannot be read: for an error, which nothing may keep from being told."""
+        with suppress(NotServed):
+            return self.exponent_of(code)
+        return None
+
+    def all(self) -> list[Offered]:
+        """Return all currencies, by code: those that wallets are in as written down, and those that are listed."""
+        listed = listed_currencies()
+        self._known = self._read()
+        every = {**listed, **self._known}
+        return [Offered(every[code], code in listed) for code in sorted(every)]
