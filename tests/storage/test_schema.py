@@ -456,3 +456,21 @@ def test_entries_that_keep_the_rules_are_taken(owner: psycopg.Connection) -> Non
         insert_entries(owner, [(1, 3, 5, 105), (SYSTEM_KEY, 3, -5, -105)])
 
     assert owner.execute("SELECT count(*) FROM entries").fetchone() == (6,)
+
+
+def test_texts_are_indexed_in_the_order_of_their_bytes(owner: psycopg.Connection) -> None:
+    """Another order changes with the C library, and then an index no longer finds what is there."""
+
+    indexed = owner.execute(
+        """
+        SELECT indexrelid::regclass::text, collname
+        FROM pg_index
+        CROSS JOIN unnest(indcollation::oid[]) AS used (order_of)
+        JOIN pg_collation ON pg_collation.oid = used.order_of
+        JOIN pg_class ON pg_class.oid = indrelid
+        WHERE relnamespace = 'public'::regnamespace
+        """
+    ).fetchall()
+
+    assert {index for index, order in indexed if order != "C"} == {"alembic_version_pkc"}
+    assert len(indexed) > 10
