@@ -50,7 +50,13 @@ def bytes_of(*items: TransferItem) -> int:
 
 def batch_of(count_: int, description: str = "", external_reference: str = "") -> list[TransferItem]:
     """Return so many small transfers there and back."""
-    there = TransferItem("wallets/alice", "wallets/bob", usd(1), description, external_reference)
+    there = TransferItem(
+        source="wallets/alice",
+        destination="wallets/bob",
+        amount=usd(1),
+        description=description,
+        external_reference=external_reference,
+    )
     back = replace(there, source=there.destination, destination=there.source)
     return [replace((there, back)[number % 2], request_id=new_request_id()) for number in range(count_)]
 
