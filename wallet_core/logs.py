@@ -49,6 +49,7 @@ def set_up_own_logs(level: str) -> tuple[_Processors, _Processors]:
 
 def _take_over_libraries(level: str, stamped: _Processors, shown: _Processors) -> None:
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_milder)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *stamped],
@@ -64,3 +65,12 @@ def _take_over_libraries(level: str, stamped: _Processors, shown: _Processors) -
         "thread ended", thread=left.thread.name if left.thread is not None else None, exc_info=left.exc_value
     )
     sys.unraisablehook = lambda left: log.error("error ignored", where=repr(left.object), exc_info=left.exc_value)
+
+
+def _milder(record: logging.LogRecord) -> bool:
+    """Make a warning without a traceback of what the pool says of a lost connection: the call says what it cost."""
+    if record.name.startswith("sqlalchemy.pool"):
+        cause = record.exc_info[1] if record.exc_info else None
+        record.msg, record.args = f"{record.getMessage()}: {type(cause).__name__}" if cause else record.getMessage(), ()
+        record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+    return True

@@ -26,7 +26,7 @@ TARGET = "127.0.0.1:50051"
 
 # A block's command, which may go on over lines that end in a backslash, and the output below it.
 _BLOCK = re.compile(r"```console\n\$ (?P<command>(?:grpcurl|buf|walletctl).*?[^\\])\n(?P<output>.*?)```", re.DOTALL)
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[478][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +84,13 @@ def _run(command: str, target: str) -> str:
     done = subprocess.run(
         ["bash", "-c", f'"$0" {rest}', tool[name]],
         env={**os.environ, "WALLETCTL_TARGET": target},  # noqa: TID251  # the shell's own variables
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # in the order that a person sees
         text=True,
         timeout=60,
         check=False,
     )
-    return (done.stdout + done.stderr).replace(target, TARGET).expandtabs(4)
+    return done.stdout.replace(target, TARGET).expandtabs(4)
 
 
 def _normal(output: str) -> object:

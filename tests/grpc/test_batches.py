@@ -209,7 +209,7 @@ def test_batches_out_of_shape_are_refused_whole_and_nothing_is_done(people: Aski
     empty = pb.BatchTransferRequest(items=[good], request_id=new_id())
     bad_items = [
         (an_item("alice", "bob", 0), "items[1].amount"),
-        (an_item("alice", "bob", 1, currency="XYZ"), "items[1].amount.currency_code"),
+        (an_item("alice", "bob", 1, currency="xyz"), "items[1].amount.currency_code"),
         (an_item("alice", "alice", 1), "items[1]"),
         (an_item("alice", "bob", 1, max_commission=money(-1)), "items[1].max_commission"),
         (an_item("alice", "bob", 1, max_commission=money(1, "EUR")), "items[1]"),

@@ -138,7 +138,7 @@ def test_of_two_faults_in_a_transfer_the_first_documented_is_told(
     cases = [
         (transfer(system, units=0), "INVALID_FIELDS", ""),
         (transfer(system, system), "INVALID_FIELDS", ""),
-        (transfer(system, currency="ABC"), "INVALID_FIELDS", ""),
+        (transfer(system, currency="abc"), "INVALID_FIELDS", ""),
         (transfer(system, "nobody"), "PERMISSION_MISSING", ""),
         (transfer("nobody", system), "PERMISSION_MISSING", ""),
         (

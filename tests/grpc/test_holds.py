@@ -418,7 +418,7 @@ def test_fields_out_of_shape_are_refused_by_name(asking: Asking, owner: psycopg.
     cases = [
         (a_hold("nobody", 0), "amount"),
         (a_hold("nobody", -1), "amount"),
-        (a_hold("nobody", 1, currency="XYZ"), "amount.currency_code"),
+        (a_hold("nobody", 1, currency="xyz"), "amount.currency_code"),
         (bare, "expire_time"),
         (a_hold("nobody", 1, until=Timestamp(seconds=2**40)), "expire_time"),
         (a_hold("nobody", 1, until=Timestamp(seconds=LATE.seconds, nanos=-1)), "expire_time"),
@@ -428,7 +428,7 @@ def test_fields_out_of_shape_are_refused_by_name(asking: Asking, owner: psycopg.
         (a_capture("holds/1", "nobody"), "name"),
         (a_capture(NO_HOLD, "no body"), "destination"),
         (a_capture(NO_HOLD, "nobody", 0), "amount"),
-        (a_capture(NO_HOLD, "nobody", 1, currency="XYZ"), "amount.currency_code"),
+        (a_capture(NO_HOLD, "nobody", 1, currency="xyz"), "amount.currency_code"),
         (a_capture(NO_HOLD, "nobody", labels={"Key": "x"}), "labels"),
         (a_void("holds/1"), "name"),
         (changed(a_void(NO_HOLD), request_id="me"), "request_id"),

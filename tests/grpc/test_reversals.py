@@ -478,7 +478,7 @@ def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
         (a_reversal(spent, 50), "INSUFFICIENT_FUNDS", None),
         (a_reversal(from_full, 3000), "INSUFFICIENT_FUNDS", None),
         (a_reversal("transactions/1"), "INVALID_FIELDS", "name"),
-        (a_reversal(spent, 1, currency="XYZ"), "INVALID_FIELDS", "amount.currency_code"),
+        (a_reversal(spent, 1, currency="xyz"), "INVALID_FIELDS", "amount.currency_code"),
         (a_reversal(spent, description="x" * 257), "INVALID_FIELDS", "description"),
         (changed(a_reversal(spent), request_id="me"), "INVALID_FIELDS", "request_id"),
     ]

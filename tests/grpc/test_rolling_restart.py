@@ -98,7 +98,7 @@ def test_a_call_that_takes_its_time_lets_the_others_turn_elsewhere(pair: Pair) -
 
     first, _ = HOSTS
     with (
-        WalletClient(pair.target, tls=pair.tls) as client,
+        WalletClient(pair.target, tls=pair.tls, timeout_s=30.0) as client,
         psycopg.connect(pair.database_url) as owner,
         ThreadPoolExecutor(1) as pool,
     ):
@@ -107,9 +107,9 @@ def test_a_call_that_takes_its_time_lets_the_others_turn_elsewhere(pair: Pair) -
             with owner.transaction():
                 owner.execute("SELECT FROM wallets WHERE id = 'carol' FOR UPDATE")
                 slow: Future[object] = pool.submit(client.deposit, "wallets/carol", usd(1))
-                until_paid(load, 100)
+                until_paid(load, 50)
                 pair.servers[first].process.send_signal(signal.SIGTERM)
-                until_paid(load, len(load.paid) + 500)
+                until_paid(load, len(load.paid) + 200)
             slow.result(timeout=20)
             assert pair.servers[first].process.wait(20) == 0
         assert load.told == []

@@ -324,7 +324,7 @@ def test_an_overdraft_limit_is_in_the_wallets_currency_and_not_negative(
     """When created and when changed; as large as can be counted with the balance, and never a defect."""
 
     asking.open("alice", 10)
-    for limit in (money(-1), money(1, "XXX"), money(1, "usd"), money(1, "")):
+    for limit in (money(-1), money(1, "xxx"), money(1, "usd"), money(1, "")):
         assert refused(asking, owner, an_update("alice", overdraft_limit=limit)).reason == "INVALID_FIELDS"
     wrong = refused(asking, owner, an_update("alice", overdraft_limit=money(1, "EUR")))
     assert (wrong.reason, wrong.metadata) == (
@@ -591,7 +591,7 @@ def test_of_two_faults_in_a_change_the_first_documented_is_told(asking: Asking, 
     system, bad = "system:external:USD", '"999"'
     cases: list[tuple[Any, str]] = [
         (an_update(system, display_name="x" * 129), "INVALID_FIELDS"),
-        (an_update(system, overdraft_limit=money(1, "XXX")), "INVALID_FIELDS"),
+        (an_update(system, overdraft_limit=money(1, "xxx")), "INVALID_FIELDS"),
         (an_update(system, overdraft_limit=money(1), etag=bad), "PERMISSION_MISSING"),
         (changed(an_update("nobody", "labels"), request_id=used.request_id), "REQUEST_ID_REUSED"),
         (an_update("nobody", "labels", etag=bad), "RESOURCE_NOT_FOUND"),
