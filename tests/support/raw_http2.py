@@ -36,6 +36,11 @@ class RawHttp2:
         self._connection.close()
         self._reading.join(10)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server has closed the connection."""
+        return not self._reading.is_alive()
+
     def call(self, method: str, *, request: bytes | None = b"") -> int:
         """Begin a call, with a message as its request, or without one; return the number of its stream."""
         stream = next(self._streams)

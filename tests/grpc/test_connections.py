@@ -1,0 +1,57 @@
+"""Connections: what one may have and how long it lasts, whatever its caller does."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.asking import Asking
+from tests.support.raw_http2 import RawHttp2
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.process import server_limits
+from wallet_grpc.server import serving
+from walletctl.local.waiting import wait_until
+
+WATCH = "/grpc.health.v1.Health/Watch"
+LONG_S = 3600.0
+
+
+@contextmanager
+def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
+    """Serve with other limits."""
+    with serving(app, server_limits(settings.model_copy(update=changes))) as port:
+        yield f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    ("limits", "calls"),
+    [
+        ({"grpc_connection_idle_s": 1.0}, 0),
+        ({"grpc_connection_age_s": 1.0, "grpc_connection_age_grace_s": 1.0}, 1),
+    ],
+    ids=["idle", "old, with a call that does not end"],
+)
+def test_connection_is_closed_in_time(app: App, settings: Settings, limits: dict[str, float], calls: int) -> None:
+    """And not sooner than its limits say: with others it stays."""
+
+    with served(app, settings, **limits) as target, RawHttp2(target) as raw:
+        for _ in range(calls):
+            raw.call(WATCH)
+        assert wait_until(lambda: raw.is_closed, timeout_s=30)
+        with Asking(target) as asking:
+            assert asking.call("WalletService/ListWallets", b"").code == "OK"
+    with served(app, settings) as target, RawHttp2(target) as raw:
+        for _ in range(calls):
+            raw.call(WATCH)
+        assert not wait_until(lambda: raw.is_closed, timeout_s=2)
+
+
+def test_one_connection_has_only_so_many_calls_at_once(app: App, settings: Settings) -> None:
+    """A client that heeds it lets the others wait; one that does not is refused those."""
+
+    limits = {"grpc_connection_streams_max": 4, "grpc_receive_timeout_s": LONG_S}
+    with served(app, settings, **limits) as target, RawHttp2(target) as raw:
+        begun = [raw.call(WATCH, request=None) for _ in range(10)]
+        assert wait_until(lambda: len(raw.ended) == 6, timeout_s=20)
+        assert raw.ended == set(begun[4:])
