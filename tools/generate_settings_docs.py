@@ -129,7 +129,7 @@ def _written(default: object) -> str:
             return str(default).lower()
         case float():
             return _number(default)
-        case dict():
+        case dict() | tuple():
             return json.dumps(default)
         case _:
             return str(default)

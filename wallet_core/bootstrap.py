@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 
 from tenacity import (
     Retrying,
@@ -25,6 +25,7 @@ from wallet_core.domain.receipt import Language, Receipt
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.gateways.bank_access import BankAccessUnusable, BankCredentials
 from wallet_core.ledger.ledger import Ledger
+from wallet_core.ports import Documents
 from wallet_core.safe_start import require_login_that_only_serves
 from wallet_core.settings import Settings, SettingsError
 from wallet_core.storage.bank_lines import BankLines
@@ -63,9 +64,10 @@ def open_app(
     Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes,
     ``DatabaseUnfit`` where its schema is not the one that this release is made for, and ``SettingsError`` in a
     production whose login may do more than serve, and where a process that *calls_bank* has no bank, or nothing that it
-    can show to it.
+    can show to it, and where a font for receipts cannot be used.
     """
     bank = _bank(settings)
+    documents = _Documents(settings)
     # Money and health have a pool of their own, which no flood of reads and no crowd of claims can empty.
     ledger_pool = settings.ledger_pool_size if settings.group_commit else settings.pool_size
     with (
@@ -75,6 +77,8 @@ def open_app(
     ):
         if calls_bank:
             _require_bank(settings, bank)
+        elif settings.receipt_fonts:
+            documents.require_fonts()
         fitness = Fitness(posting, others=(reading, claiming))
 
         def ask() -> None:
@@ -104,7 +108,7 @@ def open_app(
                 ping=fitness.check,
                 vitals=Reads(posting).vitals,
                 bank=bank,
-                documents=_Documents(),
+                documents=documents,
                 currencies=Currencies(reads.currencies),
                 payouts=_payouts(settings),
                 attention=_attention(settings),
@@ -145,11 +149,27 @@ def verify(settings: Settings) -> list[Check]:
 class _Documents:
     """Documents, loaded when the first one is asked for: a scheduler, which never does, starts sooner."""
 
+    def __init__(self, settings: Settings) -> None:
+        self._fonts = settings.receipt_fonts
+
     def receipt(self, receipt: Receipt, language: Language) -> bytes:
         """Write a receipt."""
+        return self._pdf.receipt(receipt, language)
+
+    def require_fonts(self) -> None:
+        """Raise ``SettingsError`` where a font of the settings cannot be used."""
+        from wallet_core.documents.glyphs import FontUnusable, further_fonts  # noqa: PLC0415  # see above
+
+        try:
+            further_fonts(self._fonts)
+        except FontUnusable as error:
+            raise SettingsError(f"WALLET_RECEIPT_FONTS: {error}") from None
+
+    @cached_property
+    def _pdf(self) -> Documents:
         from wallet_core.documents.pdf import PdfDocuments  # noqa: PLC0415  # see above
 
-        return PdfDocuments().receipt(receipt, language)
+        return PdfDocuments(self._fonts)
 
 
 @contextmanager

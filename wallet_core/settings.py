@@ -180,9 +180,15 @@ class Settings(BaseSettings):
     )
     exports_max: PositiveInt = Field(8, description="statements exported at once; each holds a thread")
     export_longest_s: Seconds = Field(600.0, description="then an export is cut off, also one that nobody reads")
-    receipts_at_once: PositiveInt = Field(1, description="receipts drawn at once; each takes a tenth of a second")
+    receipts_at_once: PositiveInt = Field(
+        1, description="receipts drawn at once; each takes one to three tenths of a second"
+    )
     receipts_waiting_max: PositiveInt = Field(16, description="receipts that wait to be drawn, then SERVER_OVERLOADED")
     receipts_kept: PositiveInt = Field(500, description="receipts kept in memory; some 30 KB each")
+    receipt_fonts: tuple[Path, ...] = Field(
+        (),
+        description="fonts (TTF, OTF) for what the service's own have not, such as Chinese: a JSON list of files",
+    )
     watchers_max: PositiveInt = Field(64, description="watches of events at once; each holds a thread of its own")
     watch_poll_s: Seconds = Field(0.2, description="how often the journal is looked at while somebody watches")
     watch_page: PositiveInt = Field(500, description="lines of the journal read at once, and sent at once at the most")

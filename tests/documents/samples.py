@@ -5,8 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
+from pathlib import Path
 
 import pypdfium2
+from fontTools.fontBuilder import FontBuilder  # type: ignore[import-untyped]  # comes without types
+from fontTools.pens.ttGlyphPen import TTGlyphPen  # type: ignore[import-untyped]  # comes without types
 
 from wallet_core.domain.commission import Payer
 from wallet_core.domain.money import Money
@@ -77,3 +80,31 @@ def lines_of(pdf: bytes) -> list[Seen]:
 def seen_on(pdf: bytes) -> str:
     """Return the lines of a PDF's only page as the eye sees them from left to right, without spaces."""
     return "\n".join(line.text for line in lines_of(pdf))
+
+
+def fonts_in(pdf: bytes) -> set[str]:
+    """Return the names of the fonts that the texts of a PDF's only page are in."""
+    with opened(pdf) as document:
+        texts = document[0].get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_TEXT])
+        return {text.get_font().get_base_name().partition("+")[2] for text in texts}
+
+
+def a_font_with(characters: str, file: Path) -> Path:
+    """Write a font that has these characters alone, as one and the same filled square."""
+    pen = TTGlyphPen(None)
+    pen.moveTo((100, 0))
+    for corner in ((100, 700), (800, 700), (800, 0)):
+        pen.lineTo(corner)
+    pen.closePath()
+    square = pen.glyph()
+    made = FontBuilder(1000, isTTF=True)
+    made.setupGlyphOrder([".notdef", "square"])
+    made.setupCharacterMap(dict.fromkeys(map(ord, characters), "square"))
+    made.setupGlyf({".notdef": square, "square": square})
+    made.setupHorizontalMetrics({".notdef": (900, 100), "square": (900, 100)})
+    made.setupHorizontalHeader(ascent=800, descent=-200)
+    made.setupNameTable({"familyName": "Squares", "styleName": "Regular", "psName": "Squares"})
+    made.setupOS2(sTypoAscender=800, sTypoDescender=-200, usWinAscent=800, usWinDescent=200)
+    made.setupPost()
+    made.save(file)
+    return file

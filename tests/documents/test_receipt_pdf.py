@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.documents.samples import PERSIAN, RECEIPT, lines_of, opened, seen_on, text_of
+from tests.documents.samples import PERSIAN, RECEIPT, a_font_with, fonts_in, lines_of, opened, seen_on, text_of
 from tests.support.toolchain import often
 from wallet_core.documents.pdf import PdfDocuments
 from wallet_core.documents.words import title
@@ -256,6 +256,51 @@ def test_persian_description_is_found_in_the_text(language: Language) -> None:
 
     for word in ["قرارداد", "۱۲۳", "پرداخت"]:
         assert word in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_words_of_many_scripts_are_shown_and_found(language: Language) -> None:
+    """In the file they are text, in the order that the eye sees them; no box stands for any of them."""
+
+    said = "Zażółć Ελλάς Оплата ґава ქართული Հայերեն ₽"
+
+    pdf = DOCUMENTS.receipt(replace(RECEIPT, description=said, external_reference="שלום עולם"), language)
+
+    assert said in " ".join(text_of(pdf).split())
+    assert "שלום"[::-1] in seen_on(pdf)
+    assert fonts_in(pdf) == {"Vazirmatn", "VazirmatnBold", "DejaVuSansBook"}
+
+
+def test_what_no_font_has_is_a_box_with_its_code_point() -> None:
+    """Seen to be something, and which."""
+
+    seen = seen_on(DOCUMENTS.receipt(replace(RECEIPT, description="a中b\N{PARTY POPPER}c"), Language.ENGLISH))
+
+    # Two rows of digits, a little above and below of where the letters stand.
+    assert {"4E01F", "2D389", "abc"} <= set(seen.splitlines())
+
+
+def test_a_further_font_shows_what_the_others_have_not(tmp_path: Path) -> None:
+    """Named by a setting; where its file lies, changes no byte."""
+
+    font = a_font_with("中", tmp_path / "one.ttf")
+    elsewhere = tmp_path / "other.ttf"
+    elsewhere.write_bytes(font.read_bytes())
+    chinese = replace(RECEIPT, description="pay 中 now")
+
+    pdf = PdfDocuments([font]).receipt(chinese, Language.ENGLISH)
+
+    assert "pay 中 now" in text_of(pdf)
+    assert "4E" not in seen_on(DOCUMENTS.receipt(RECEIPT, Language.ENGLISH))
+    assert pdf == PdfDocuments([elsewhere]).receipt(chinese, Language.ENGLISH)
+
+
+def test_no_word_of_a_caller_turns_a_receipt_around() -> None:
+    """An amount in a description is read as it was written."""
+
+    said = "\u202e00.001 USD\u202c \u2067x\u2069"
+
+    assert "00.001USDx" in seen_on(DOCUMENTS.receipt(replace(RECEIPT, description=said), Language.ENGLISH))
 
 
 @settings(max_examples=often(15), deadline=None)

@@ -108,7 +108,8 @@ def line(entry: pb.StatementEntry, exponent: int = 2) -> dict[str, str]:
 
 
 def inert(words: str) -> str:
-    """Return words as no spreadsheet runs them."""
+    """Return words as no spreadsheet runs them, and as they turn nothing around."""
+    words = re.sub("[\u202a-\u202e\u2066-\u2069]", "", words)
     return "'" * bool(re.match(r"['=+\-@\t\r\n＝＋－＠]", words)) + words  # noqa: RUF001  # wide forms are meant
 
 
@@ -162,6 +163,25 @@ def test_any_words_come_through_in_any_currency(asking: Asking) -> None:
             assert rows == [line(entry, exponent) for entry in entries(asking, whose)]
         assert [row["description"] for row in rows[:-1]] == list(map(inert, HOSTILE))
         assert rows[0]["amount"] == {0: "-1", 2: "-0.01", 3: "-0.001"}[exponent]
+
+
+def test_words_of_an_export_turn_nothing_around(asking: Asking) -> None:
+    """What would show 10.00 as 00.01, or the cells after it backwards; marks and joiners of languages stay."""
+
+    asking.open_all("alice")
+    asking.deposit(
+        "alice",
+        1,
+        description="a\u202e00.01\u202c \u2067b\u2069\u202a\u202b\u202d\u2066\u2068",
+        external_reference="\u202e=1",
+    )
+    asking.deposit("alice", 1, description="\u200fمی\u200cشود\u200e!")
+
+    first, second = read(b"".join(parts(asking, export())))
+
+    assert (first["description"], first["external_reference"]) == ("a00.01 b", "'=1")
+    assert second["description"] == "\u200fمی\u200cشود\u200e!"
+    assert entries(asking)[0].description.startswith("a\u202e")
 
 
 def test_a_spreadsheet_runs_nothing_of_an_export_and_a_program_gets_every_word_back(asking: Asking) -> None:

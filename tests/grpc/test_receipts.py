@@ -1,16 +1,22 @@
 """Receipts over the wire: of every type of transaction, in both languages, the same bytes for ever."""
 
-from uuid import uuid4
+from pathlib import Path
+from uuid import UUID, uuid4
 
+import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
-from tests.documents.samples import text_of
+from tests.documents.samples import a_font_with, text_of
 from tests.support.asking import Asking
 from tests.support.one_of_each import one_of_each
+from wallet_core.bootstrap import open_app
+from wallet_core.domain.receipt import Language
+from wallet_core.settings import Settings, SettingsError
 from wallet_core.usecases.app import App
+from wallet_core.usecases.write_receipt import write_receipt
 
 LANGUAGES = ("en", "fa")
 
@@ -49,6 +55,37 @@ def test_every_type_of_transaction_has_a_receipt_in_both_languages(asking: Askin
 
 # Digits, and what stands between them.
 PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹\u066c\u066b")
+
+
+@pytest.mark.parametrize("written", [b"no font", b"", None])
+def test_a_server_does_not_start_with_a_font_that_cannot_be_used(
+    settings: Settings, tmp_path: Path, written: bytes | None
+) -> None:
+    """It says which file, and begins nothing; a scheduler draws nothing, and does not mind."""
+
+    font = tmp_path / "chinese.ttf"
+    if written is not None:
+        font.write_bytes(written)
+    changed = settings.model_copy(update={"receipt_fonts": (font,), "bank_url": "http://127.0.0.1:1"})
+
+    with pytest.raises(SettingsError, match=r"WALLET_RECEIPT_FONTS: .*chinese.ttf cannot be used as a font"):
+        open_app(changed, name="tests").__enter__()
+    with open_app(changed, name="tests", calls_bank=True) as app:
+        app.ping()
+
+
+def test_a_further_font_is_one_of_the_settings(app: App, asking: Asking, settings: Settings, tmp_path: Path) -> None:
+    """What the service's own have not is shown in it."""
+
+    asking.open_all("alice")
+    moved = asking.deposit("alice", 1, description="pay 中 now")
+    changed = settings.model_copy(update={"receipt_fonts": (a_font_with("中", tmp_path / "chinese.ttf"),)})
+
+    with open_app(changed, name="tests") as other:
+        told = write_receipt(other, UUID(moved.name.partition("/")[2]), Language.ENGLISH)
+
+    assert "pay 中 now" in text_of(told)
+    assert "pay 中 now" not in text_of(write_receipt(app, UUID(moved.name.partition("/")[2]), Language.ENGLISH))
 
 
 def test_a_receipt_is_the_same_bytes_whatever_has_happened_since(asking: Asking) -> None:

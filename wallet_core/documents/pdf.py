@@ -4,13 +4,15 @@ The same receipt gives the same bytes, whenever and wherever it is made: nothing
 chance or from the machine.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
+from pathlib import Path
 
 from fpdf import ViewerPreferences
 
-from wallet_core.documents.typesetting import LTR, RTL, Canvas, Colour, Face, Line, Paragraph
+from wallet_core.documents.glyphs import Font, further_fonts
+from wallet_core.documents.typesetting import LTR, RTL, Canvas, Colour, Face, Line, Paragraph, clean
 from wallet_core.documents.words import WORDS, amount, currency_name, moment, system_wallet_name, title
 from wallet_core.domain.money import Money
 from wallet_core.domain.receipt import Language, Receipt
@@ -55,20 +57,27 @@ class _Detail:
 class PdfDocuments:
     """Makes documents as PDF. Keeps nothing between two of them, so threads may share it."""
 
+    def __init__(self, fonts: Iterable[Path] = ()) -> None:
+        """Take further *fonts*, in this order, for what those that come with the service have not.
+
+        Raises ``FontUnusable``.
+        """
+        self._fonts = further_fonts(fonts)
+
     def receipt(self, receipt: Receipt, language: Language) -> bytes:
         """Return a receipt as a PDF file."""
-        return _ReceiptPage(receipt, language).draw()
+        return _ReceiptPage(receipt, language, self._fonts).draw()
 
 
 class _ReceiptPage:
     """One receipt while it is drawn. Places are told from the side where reading starts."""
 
-    def __init__(self, receipt: Receipt, language: Language) -> None:
+    def __init__(self, receipt: Receipt, language: Language, fonts: Sequence[Font]) -> None:
         self._receipt = receipt
         self._language = language
         self._words = WORDS[language]
         self._direction = RTL if language is Language.PERSIAN else LTR
-        self._canvas = Canvas(width=_WIDTH, height=_HEIGHT, language=language.value)
+        self._canvas = Canvas(width=_WIDTH, height=_HEIGHT, language=language.value, fonts=fonts)
 
     def draw(self) -> bytes:
         """Draw everything from the top to the bottom."""
@@ -175,7 +184,7 @@ class _ReceiptPage:
             (words.description, receipt.description),
             (words.reference, receipt.external_reference),
         ):
-            text = self._canvas.clean(said)
+            text = clean(said)
             if text:
                 yield _Detail(label, Paragraph(text))
 
@@ -194,7 +203,7 @@ class _ReceiptPage:
 
     def _id(self, text: str) -> Paragraph:
         """Return an id, which is read from the left in every language."""
-        return Paragraph(self._canvas.clean(text), LTR)
+        return Paragraph(clean(text), LTR)
 
     def _write(self, text: str, face: Face, *, start: float, baseline: float) -> None:
         self._put(self._value(text).line(), face, start=start, baseline=baseline)

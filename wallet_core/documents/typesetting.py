@@ -7,10 +7,9 @@ around, and it shapes a letter apart from the vowel sign above it, which then no
 
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from weakref import finalize
 
 from fpdf import FPDF
@@ -19,21 +18,22 @@ from fpdf.enums import TextDirection
 from fpdf.fonts import TTFFont
 from fpdf.line_break import Fragment
 
+from wallet_core.documents.glyphs import JOINERS, Font, Piece, clings, pieces_of, shipped_fonts
+
 LTR, RTL = TextDirection.LTR, TextDirection.RTL
 
 Colour = tuple[int, int, int]
 
-_FONTS = Path(__file__).parent / "fonts"
-_FAMILY = "vazirmatn"
 _POINTS_PER_MM = 72 / 25.4
 # fpdf2 puts the baseline of a cell as high as its text here.
 _BASELINE = 0.8
-# The signs that make letters join, and not.
-_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 _DIRECTION_MARKS = "\N{LEFT-TO-RIGHT MARK}\N{RIGHT-TO-LEFT MARK}"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _BREAK_AFTER = " -/"
+
+# What no font has is a box with its code point in two rows of digits; in parts of the type's size.
+_BOX_DIGITS, _BOX_PADDING, _BOX_TOP, _BOX_BOTTOM, _BOX_RULE = 0.42, 0.08, 0.78, 0.14, 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +59,25 @@ Line = Sequence[Run]
 """Runs as they stand, from left to right."""
 
 
-def clean(text: str, known: Container[int]) -> str:
-    """Return *text* as one paragraph that fonts with *known* characters can show.
+def clean(text: str) -> str:
+    """Return *text* as one paragraph for people.
 
-    Control characters and line breaks become spaces, controls of direction are dropped (a text must not reorder its
-    neighbours), and what has no glyph is replaced.
+    Control characters and line breaks become spaces, and controls of direction are dropped: a text must not reorder
+    its neighbours, nor show its own letters in another order than they stand.
     """
-    kept = "".join(_shown(character, known) for character in unicodedata.normalize("NFC", text))
+    kept = "".join(map(_shown, unicodedata.normalize("NFC", text)))
     return " ".join(kept.split())
 
 
-def _shown(character: str, known: Container[int]) -> str:
+def _shown(character: str) -> str:
     category = unicodedata.category(character)
     if category in {"Cc", "Zs", "Zl", "Zp"}:
         return " "
-    if category == "Cf" and character not in _JOINERS + _DIRECTION_MARKS:
+    if category == "Cf" and character not in JOINERS + _DIRECTION_MARKS:
         return ""
     if unicodedata.name(character, "").startswith("VARIATION SELECTOR"):
         return ""
-    return character if ord(character) in known else _REPLACEMENT
+    return _REPLACEMENT if category == "Cs" else character
 
 
 class Paragraph:
@@ -112,12 +112,14 @@ def _turned(runs: list[tuple[int, str]], depth: int) -> list[tuple[int, str]]:
 
 def _levels(text: str, direction: TextDirection) -> list[int]:
     """Return each character's embedding level. A joiner has none of its own: it goes with the letter before it."""
-    bare = "".join(character for character in text if character not in _JOINERS)
+    # A character that this version of Unicode does not know stands in a text like any sign.
+    known = (character if unicodedata.bidirectional(character) else _REPLACEMENT for character in text)
+    bare = "".join(character for character in known if character not in JOINERS)
     found = iter(BidiParagraph(text=bare, base_direction=direction).get_characters_with_embedding_level())
     level = 1 if direction is RTL else 0
     levels = []
     for character in text:
-        if character not in _JOINERS:
+        if character not in JOINERS:
             level = next(found).embedding_level
         levels.append(level)
     return levels
@@ -126,45 +128,62 @@ def _levels(text: str, direction: TextDirection) -> list[int]:
 class Canvas(FPDF):
     """One page, on which lines are put by their baselines; lengths are millimetres from the left and the top."""
 
-    def __init__(self, *, width: float, height: float, language: str) -> None:
+    def __init__(self, *, width: float, height: float, language: str, fonts: Sequence[Font] = ()) -> None:
+        """Take further *fonts* for what those that come with the service have not."""
         super().__init__(format=(width, height))
         self._language = language
-        self._widths: dict[tuple[Run, bool], float] = {}
-        self._known = self._with_font("", "Vazirmatn-Regular.ttf") & self._with_font("B", "Vazirmatn-Bold.ttf")
+        self._fonts = (*shipped_fonts(), *fonts)
+        self._pieces: dict[Run, list[Piece]] = {}
+        self._widths: dict[tuple[Piece, TextDirection, bool], float] = {}
         self.alias_nb_pages("")
         self.set_auto_page_break(auto=False)
         self.set_margin(0)
         self.c_margin = 0.0
         self.add_page()
 
-    def _with_font(self, style: str, file: str) -> frozenset[int]:
-        """Load a font; return the characters that it has."""
-        self.add_font(_FAMILY, style, _FONTS / file)
-        font = self.fonts[_FAMILY + style]
-        if not isinstance(font, TTFFont):
-            return frozenset()
-        # Reading goes on until the page is written; one that never is must not keep the file open.
-        finalize(self, font.ttfont.close)
-        return frozenset(font.cmap)
-
-    def clean(self, text: str) -> str:
-        """Return *text* as the fonts can show it."""
-        return clean(text, self._known)
-
     def width_of(self, line: Line, face: Face) -> float:
         """Return how wide a line is."""
-        return sum(self._width(run, face) for run in line)
+        return sum(self._width(piece, run.direction, face) for run in line for piece in self._parted(run))
 
     def put(self, line: Line, face: Face, *, left: float, baseline: float) -> None:
         """Draw a line."""
-        self.set_text_color(*face.colour)
-        height = face.size / _POINTS_PER_MM
         for run in line:
-            width = self._width(run, face)
-            self._use(run, face)
-            self.set_xy(left, baseline - _BASELINE * height)
-            self.cell(width, height, run.text)
-            left += width
+            for piece in self._parted(run):
+                width = self._width(piece, run.direction, face)
+                if piece.font is None:
+                    self._put_box(piece.text, face, left, baseline)
+                else:
+                    self._put_text(piece.text, piece.font, run.direction, face, (left, baseline, width))
+                left += width
+
+    def _put_text(
+        self, text: str, font: Font, direction: TextDirection, face: Face, place: tuple[float, float, float]
+    ) -> None:
+        left, baseline, width = place
+        height = face.size / _POINTS_PER_MM
+        self.set_text_color(*face.colour)
+        self._use(font, direction, face)
+        self.set_xy(left, baseline - _BASELINE * height)
+        self.cell(width, height, text)
+
+    def _put_box(self, character: str, face: Face, left: float, baseline: float) -> None:
+        """Draw what no font has."""
+        height = face.size / _POINTS_PER_MM
+        digits = replace(face, size=face.size * _BOX_DIGITS)
+        padding, middle = _BOX_PADDING * height, baseline - (_BOX_TOP - _BOX_BOTTOM) / 2 * height
+        width = self._box_width(character, face)
+        self.set_draw_color(*face.colour)
+        self.set_line_width(_BOX_RULE * height)
+        top, bottom = baseline - _BOX_TOP * height, baseline + _BOX_BOTTOM * height
+        self.rect(left + padding / 2, top, width - padding, bottom - top)
+        for row, lower in zip(_code_point(character), (middle - padding / 2, bottom - padding), strict=True):
+            inside = self.width_of([Run(row, LTR)], digits)
+            self.put([Run(row, LTR)], digits, left=left + (width - inside) / 2, baseline=lower)
+
+    def _box_width(self, character: str, face: Face) -> float:
+        digits = replace(face, size=face.size * _BOX_DIGITS)
+        rows = (self.width_of([Run(row, LTR)], digits) for row in _code_point(character))
+        return max(rows) + 3 * _BOX_PADDING * face.size / _POINTS_PER_MM
 
     def wrap(self, paragraph: Paragraph, face: Face, *, width: float, most: int | None = None) -> list[Line]:
         """Break a paragraph into lines of a width; an ellipsis stands for what does not fit into *most* of them."""
@@ -197,17 +216,35 @@ class Canvas(FPDF):
             yield start, shown(end)
             start = end
 
-    def _width(self, run: Run, face: Face) -> float:
-        """Return how wide a run is; measured once, at one size, since each takes shaping."""
-        key = (run, face.bold)
+    def _parted(self, run: Run) -> list[Piece]:
+        """Return a run by fonts, as it stands from left to right."""
+        if run not in self._pieces:
+            pieces = pieces_of(run.text, self._fonts)
+            self._pieces[run] = pieces[::-1] if run.direction is RTL else pieces
+        return self._pieces[run]
+
+    def _width(self, piece: Piece, direction: TextDirection, face: Face) -> float:
+        """Return how wide a piece is; measured once, at one size, since each takes shaping."""
+        key = (piece, direction, face.bold)
         if key not in self._widths:
-            self._use(run, _MEASURED[face.bold])
-            self._widths[key] = self.get_string_width(run.text)
+            measured = _MEASURED[face.bold]
+            if piece.font is None:
+                self._widths[key] = self._box_width(piece.text, measured)
+            else:
+                self._use(piece.font, direction, measured)
+                self._widths[key] = self.get_string_width(piece.text)
         return self._widths[key] * face.size / _MEASURED[face.bold].size
 
-    def _use(self, run: Run, face: Face) -> None:
-        self.set_font(_FAMILY, "B" if face.bold else "", face.size)
-        self.set_text_shaping(direction=run.direction, language=self._language)
+    def _use(self, font: Font, direction: TextDirection, face: Face) -> None:
+        style = "B" if face.bold else ""
+        if font.family + style not in self.fonts:
+            self.add_font(font.family, style, font.bold if face.bold else font.regular)
+            added = self.fonts[font.family + style]
+            if isinstance(added, TTFFont):
+                # Reading goes on until the page is written; one that never is must not keep the file open.
+                finalize(self, added.ttfont.close)
+        self.set_font(font.family, style, face.size)
+        self.set_text_shaping(direction=direction, language=self._language)
 
     def _preload_bidirectional_text(self, text: str, markdown: bool) -> Sequence[Fragment]:  # noqa: FBT001  # fpdf2's own
         """Shape a run as a whole: it is in order already. The one method of fpdf2's inside that is replaced."""
@@ -228,8 +265,11 @@ def _word_ends(text: str, start: int) -> list[int]:
 
 def _letter_ends(text: str, start: int, end: int) -> list[int]:
     """Return where a word may be torn: never between a letter and its signs."""
-    return [index for index in range(start + 1, end) if not _clings(text[index])] + [end]
+    return [index for index in range(start + 1, end) if not clings(text[index])] + [end]
 
 
-def _clings(character: str) -> bool:
-    return unicodedata.category(character).startswith("M") or character in _JOINERS
+def _code_point(character: str) -> tuple[str, str]:
+    """Return a code point in two rows of digits."""
+    digits = f"{ord(character):04X}"
+    digits = digits if len(digits) % 2 == 0 else f"0{digits}"
+    return digits[: len(digits) // 2], digits[len(digits) // 2 :]

@@ -23,6 +23,10 @@ _HEADER = (
 # languages. The apostrophe is among them, so that one that was added can be told from one that was there.
 _RUN = (*"=+-@\t\r\n＝＋－＠", "'")  # noqa: RUF001  # wide forms are meant
 
+# Embeddings, overrides and isolates of direction: they would show amounts and names, their own and the neighbours',
+# in another order than they stand. Marks (U+200E, U+200F), which only place signs, are part of some languages.
+_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
 
 def export_statement(app: App, wallet: WalletId, start: datetime, end: datetime) -> Iterator[bytes]:
     """Return the entries of a wallet in ``[start, end)`` as parts of one CSV file in UTF-8, header first.
@@ -54,7 +58,8 @@ def _line(entry: StatementEntry, currency: str, exponent: int) -> tuple[object, 
 
 
 def _inert(words: str) -> str:
-    """Return words of a caller so that no spreadsheet runs them. One apostrophe, taken off again, gives them back."""
+    """Return words of a caller so that no spreadsheet runs them, and that they turn around nothing that is read."""
+    words = words.translate(_TURNING)
     return f"'{words}" if words.startswith(_RUN) else words
 
 

@@ -242,8 +242,9 @@ class TransactionServiceServicer:
 
         A `description` or an `external_reference` that begins with `=`, `+`, `-`,
         `@` (or a wide form of one), a tab, the end of a line, or `'` has a `'`
-        before it, so that no spreadsheet runs it: a program takes one leading `'`
-        off. `GetStatement` has them as they were written.
+        before it, so that no spreadsheet runs it, and what would turn the direction
+        of writing around (U+202A to U+202E, U+2066 to U+2069) is left out of them.
+        `GetStatement` has them as they were written.
 
         It does not say whether it is provisional: `GetStatement` does.
 
