@@ -160,6 +160,18 @@ def test_servers_of_two_releases_that_open_the_first_wallet_at_once_agree(
     assert database.broken_rules() == []
 
 
+def test_what_is_written_down_before_the_first_wallet_holds_for_it(asking: Asking, owner: psycopg.Connection) -> None:
+    """By an owner who knows better than the library: the wallet is opened all the same."""
+
+    owner.execute("INSERT INTO currencies VALUES ('ISK', 2)")
+
+    asking.open("jon", currency="ISK")
+    asking.deposit("jon", 105, currency="ISK")
+
+    assert written_down(owner) == {"ISK": 2}
+    assert export(asking, "jon").splitlines()[1].split(",")[5] == "1.05"
+
+
 def test_a_currency_is_written_down_with_a_wallet_and_not_before(
     asking: Asking, app: App, owner: psycopg.Connection
 ) -> None:
