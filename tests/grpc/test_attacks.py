@@ -138,11 +138,8 @@ def test_answers_that_nobody_takes_are_dropped(own_database: Database, tmp_path:
 def test_watchers_that_come_and_go_stop_nobody(own_database: Database, tmp_path: Path) -> None:
     """Transfers are made and probes are answered all the while, in time; SIGTERM during it ends the process."""
 
-    with (
-        server(own_database, tmp_path / "log") as target,
-        bystander(target) as caller,
-        Churn(target, WATCHERS) as churn,
-    ):
+    with ExitStack() as outlasting, server(own_database, tmp_path / "log") as target, bystander(target) as caller:
+        churn = outlasting.enter_context(Churn(target, WATCHERS))
         until = monotonic() + CHURNS_FOR_S
         while monotonic() < until:
             caller.once()

@@ -56,19 +56,25 @@ def target(own_database: Database, tmp_path: Path) -> Iterator[str]:
         assert child.wait(20) == 0, log.read_text()
 
 
-def test_watcher_that_takes_nothing_holds_up_nobody(target: str) -> None:
-    """A window of 0: what it is told waits for it alone."""
+@pytest.fixture
+def outlasting() -> Iterator[ExitStack]:
+    """Return what is left once a server that was asked for after it has ended."""
+    with ExitStack() as stack:
+        yield stack
 
-    with ExitStack() as open_:
-        for _ in range(3):
-            raw = open_.enter_context(RawHttp2(target))
-            for _ in range(10):
-                raw.call(WATCH)
-        with health(target) as stub:
-            watch = watched(stub)
-            assert next(watch).status == SERVING
-            watch.cancel()
-        assert all(is_serving(target) for _ in range(10))
+
+def test_watcher_that_takes_nothing_holds_up_nobody(outlasting: ExitStack, target: str) -> None:
+    """A window of 0: what it is told waits for it alone, and SIGTERM, which comes meanwhile, for nobody."""
+
+    for _ in range(3):
+        raw = outlasting.enter_context(RawHttp2(target))
+        for _ in range(10):
+            raw.call(WATCH)
+    with health(target) as stub:
+        watch = watched(stub)
+        assert next(watch).status == SERVING
+        watch.cancel()
+    assert all(is_serving(target) for _ in range(10))
 
 
 def test_changes_are_told_to_all_who_watch(app: App, settings: Settings) -> None:
