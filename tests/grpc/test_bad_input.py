@@ -411,6 +411,13 @@ def with_text(request: Any, way: Sequence[str], text: str) -> Any:  # noqa: ANN4
     return asked
 
 
+def all_texts() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the path of every call, with the way to each text of its request."""
+    for method in all_methods():
+        for way in texts_of(method.input_type):
+            yield path_of(method), way
+
+
 def test_a_control_character_is_refused_in_every_text_of_every_call(books: Asking, owner: psycopg.Connection) -> None:
     """Within and at the end, by the field's name; a newline too where a text has one line."""
 
@@ -418,17 +425,15 @@ def test_a_control_character_is_refused_in_every_text_of_every_call(books: Askin
     tried = set()
     requests = valid_requests()
 
-    for method in all_methods():
-        path = path_of(method)
-        for way in texts_of(method.input_type):
-            tried.add((path, way))
-            for character in CONTROLS + ("" if way[-1] in MANY_LINES else "\n"):
-                for text in (f"a{character}b", f"a{character}"):
-                    answer = books.call(path, with_text(requests[path], way, text))
-                    assert answer.code == "INVALID_ARGUMENT", (path, way, text, answer)
-                    assert answer.reason in {"INVALID_FIELDS", "PAGE_TOKEN_INVALID"}, (path, way, text, answer)
-                    named = {re.split(r"[.\[]", violation)[0] for violation in answer.violations}
-                    assert way[0] in named or answer.reason == "PAGE_TOKEN_INVALID", (path, way, text, answer)
+    for path, way in all_texts():
+        tried.add((path, way))
+        for character in CONTROLS + ("" if way[-1] in MANY_LINES else "\n"):
+            for text in (f"a{character}b", f"a{character}"):
+                answer = books.call(path, with_text(requests[path], way, text))
+                assert answer.code == "INVALID_ARGUMENT", (path, way, text, answer)
+                assert answer.reason in {"INVALID_FIELDS", "PAGE_TOKEN_INVALID"}, (path, way, text, answer)
+                named = {re.split(r"[.\[]", violation)[0] for violation in answer.violations}
+                assert way[0] in named or answer.reason == "PAGE_TOKEN_INVALID", (path, way, text, answer)
     assert len(tried) > 150
     assert unchanged(owner) == before
 
@@ -447,21 +452,15 @@ def test_an_id_that_nobody_chose_is_refused_wherever_one_is_chosen(books: Asking
     tried = set()
     requests = valid_requests()
 
-    for method in all_methods():
-        path = path_of(method)
-        for way in texts_of(method.input_type):
-            if not way[-1].endswith("_id"):
-                continue
-            tried.add((path, way))
-            for text in NOT_CHOSEN:
-                answer = books.call(path, with_text(requests[path], way, text))
-                assert answer.reason == "INVALID_FIELDS", (path, way, text, answer)
-                assert ".".join(way) in {re.sub(r"\[0\]", "", one) for one in answer.violations}, (
-                    path,
-                    way,
-                    text,
-                    answer,
-                )
+    for path, way in all_texts():
+        if not way[-1].endswith("_id"):
+            continue
+        tried.add((path, way))
+        for text in NOT_CHOSEN:
+            answer = books.call(path, with_text(requests[path], way, text))
+            assert answer.reason == "INVALID_FIELDS", (path, way, text, answer)
+            named = {re.sub(r"\[0\]", "", one) for one in answer.violations}
+            assert ".".join(way) in named, (path, way, text, answer)
     changes = {path for path in requests if f"/wallet.v1.{path}" not in READS}
     others = {
         ("WalletService/CreateWallet", ("wallet_id",)),

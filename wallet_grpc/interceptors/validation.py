@@ -18,9 +18,10 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from wallet_core.domain.errors import InvalidField
+from wallet_grpc.calls import Behaviour
 from wallet_grpc.descriptors import READS
 from wallet_grpc.errors import InvalidFields
-from wallet_grpc.interceptors.wrapping import Behaviour, Handler, Wrapping, rewrapped
+from wallet_grpc.interceptors.wrapping import Handler, Wrapping, rewrapped
 
 # Named in one answer, at the most.
 _UNKNOWN_MAX = 10

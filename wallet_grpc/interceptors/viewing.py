@@ -17,10 +17,11 @@ from wallet_core.domain.errors import PermissionMissing, Refusal
 from wallet_core.domain.wallet import WalletId, is_system
 from wallet_core.usecases.app import App
 from wallet_grpc.access import Principal, Scope, principal_of
+from wallet_grpc.calls import Behaviour
 from wallet_grpc.convert.values import resource_uuid, wallet_id
 from wallet_grpc.descriptors import CALLS, Reach
 from wallet_grpc.errors import seen_by
-from wallet_grpc.interceptors.wrapping import Behaviour, Handler, Wrapping, rewrapped
+from wallet_grpc.interceptors.wrapping import Handler, Wrapping, rewrapped
 
 # What tells of a wallet, by the message that it stands in: which wallet, and in which fields.
 _TELLING: Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]] = {

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from wallet_grpc.calls import Behaviour
+
 if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]  # generic in its stubs only
 else:
     Handler = grpc.RpcMethodHandler
-Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 # What stands about a call: entered before it, left after its answer, or the last of them, was given.
 Around = Callable[[str, grpc.ServicerContext], AbstractContextManager[None]]
