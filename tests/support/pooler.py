@@ -27,6 +27,9 @@ auth_file = {users}
 pool_mode = {mode}
 ignore_startup_parameters = options
 default_pool_size = 50
+server_idle_timeout = 1
+server_login_retry = 1
+query_wait_timeout = 5
 """
 
 

@@ -110,8 +110,9 @@ def batch_error(error: psycopg.Error, *, may_be_stored: bool = False) -> BatchEr
 def _meaning(error: psycopg.Error) -> Means:
     if error.sqlstate is not None:
         return meaning(error.sqlstate)
-    # The driver's own, where the server said nothing: a connection that broke, or that cannot be made.
-    is_lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    # The driver's own, without a word of the server: the connection broke, cannot be made, or answers something else than
+    # it was asked (InternalError), as a pooler's does whose server ended.
+    is_lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
     return Means.UNABLE if is_lost else Means.DEFECT
 
 

@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from itertools import islice
 from time import monotonic
 
@@ -83,7 +84,8 @@ class JournalFeed:
             if self._closing.is_set():
                 raise ServerDraining
             if self._troubles != since:
-                raise type(self._trouble) from self._trouble
+                # An exception of its own: several followers raise at the same time.
+                raise copy(self._trouble) from self._trouble
             if given_up() or self._end() <= number:
                 return ()
             if self._lines[0].number <= number + 1:
