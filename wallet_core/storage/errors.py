@@ -110,8 +110,8 @@ def batch_error(error: psycopg.Error, *, may_be_stored: bool = False) -> BatchEr
 def _meaning(error: psycopg.Error) -> Means:
     if error.sqlstate is not None:
         return meaning(error.sqlstate)
-    # The driver's own, without a word of the server: the connection broke, cannot be made, or answers something else than
-    # it was asked (InternalError), as a pooler's does whose server ended.
+    # The driver's own, without a word of the server: the connection broke, cannot be made, or the answer cannot be read
+    # (InternalError), as a pooler's whose server ended.
     is_lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
     return Means.UNABLE if is_lost else Means.DEFECT
 
