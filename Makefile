@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Who starts many processes must not compile everything for each.
 unexport PYTHONDONTWRITEBYTECODE
 
-OURS := wallet_core wallet_grpc scheduler bank_stub walletctl
+OURS := wallet_core wallet_grpc wallet_client scheduler bank_stub walletctl
 CODE := $(OURS) tests benchmarks tools
 
 .PHONY: help demo up test check format lint types contracts protos-fresh protos settings lock bench interop readme long storm mutants prod-check clean

@@ -24,10 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.client_ca is not None and options.certificate is None:
         parser.error("--client-ca needs --certificate and --key")
     if not _is_loopback(options.host) and options.token_file is None and options.client_ca is None:
-        open_to_all = f"--host {options.host}: all that reach it may give orders"
-        if not options.open_to_all:
-            parser.error(f"{open_to_all}; give --token-file or --client-ca, or --open-to-all if that is meant")
-        sys.stderr.write(f"warning: {open_to_all}\n")
+        allow_unauthenticated = f"--host {options.host}: all that reach it may give orders"
+        if not options.allow_unauthenticated:
+            parser.error(
+                f"{allow_unauthenticated}; give --token-file or --client-ca, or --open-to-all if that is meant"
+            )
+        sys.stderr.write(f"warning: {allow_unauthenticated}\n")
     # Blocked here and waited for below, before any thread starts: the threads inherit it, so no signal is lost or
     # lands amid something.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)

@@ -185,9 +185,9 @@ class Behaviour:
         """Find the answer of a fault that goes over the line in one piece."""
         answer: Answer
         match fault.name:
-            case FaultName.NO_FOR_NOW:
+            case FaultName.DECLINED_RETRYABLE:
                 answer = FAILED_FOR_NOW
-            case FaultName.NO_FOR_GOOD:
+            case FaultName.DECLINED:
                 reason = str(fault.parameters["reason"])
                 self._remember_new(plan, State.FAILED, reason)
                 answer = rejected(reason)

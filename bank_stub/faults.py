@@ -21,8 +21,8 @@ STATUS_MIN, STATUS_MAX, NOT_MODIFIED = 300, 599, 304
 class FaultName(StrEnum):
     """What can go wrong, in the words it is ordered with."""
 
-    NO_FOR_NOW = "no_for_now"
-    NO_FOR_GOOD = "no_for_good"
+    DECLINED_RETRYABLE = "declined_retryable"
+    DECLINED = "declined"
     DELAY = "delay"
     EXECUTE_THEN_SILENCE = "execute_then_silence"
     HOLD = "hold"
@@ -39,8 +39,8 @@ class FaultName(StrEnum):
 
 # Each fault's parameters and their defaults; the type of the default is the type that is taken.
 PARAMETERS: Mapping[FaultName, Mapping[str, Parameter]] = {
-    FaultName.NO_FOR_NOW: {},
-    FaultName.NO_FOR_GOOD: {"reason": "account closed"},
+    FaultName.DECLINED_RETRYABLE: {},
+    FaultName.DECLINED: {"reason": "account closed"},
     FaultName.DELAY: {"seconds": 1.0, "before": False},
     FaultName.EXECUTE_THEN_SILENCE: {"seconds": 60.0},
     FaultName.HOLD: {"before": False},

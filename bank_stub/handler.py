@@ -180,7 +180,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Listener(ThreadingHTTPServer):
-    """One stretch of time in which connections are taken; a thread for each of them."""
+    """One scan window of time in which connections are taken; a thread for each of them."""
 
     daemon_threads = True
     allow_reuse_address = True

@@ -22,8 +22,8 @@ from benchmarks.stand import (
     transfer_rate,
 )
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.change_commission import CreateCommissionRule
-from wallet_core.domain.commission import Payer
+from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule
+from wallet_core.domain.model.commission_rule import Payer
 from wallet_core.settings import read_settings
 from wallet_core.usecases.app import new_id
 

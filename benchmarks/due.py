@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from wallet_core.storage.claims import CLAIM_TO_PAY
-from wallet_core.storage.engine import CLAIMING
+from wallet_core.storage.connections.engine import CLAIMING
+from wallet_core.storage.scheduling.claims import CLAIM_TO_PAY
 
 # Spread over the wallets, and over the times in another order than that of the rows, as callers' wishes are.
 _WITHDRAWALS = """

@@ -2,7 +2,7 @@
 
 One wallet gets a million entries through the ledger itself, a reversal among each thousand. Then pages of its list and
 of its statement are read in turns, and their plans are looked at: none may read a whole table or sort more than a
-stretch of it.
+scan window of it.
 """
 
 import sys
@@ -21,15 +21,15 @@ from sqlalchemy import Engine, event
 
 from benchmarks.stand import a_cluster, a_request, analyze, broken_rules, empty_database, open_wallet
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.batch_transfer import BatchTransfer
-from wallet_core.domain.filter import parse_filter
-from wallet_core.domain.lists import TRANSACTION_FIELDS
-from wallet_core.domain.money import Money
-from wallet_core.domain.reverse_transaction import ReverseTransaction
-from wallet_core.domain.transfer import TransferTerms
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
+from wallet_core.domain.commands.transfers.transfer import TransferTerms
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.wallet import WalletId
+from wallet_core.domain.queries.filter import parse_filter
+from wallet_core.domain.queries.lists import TRANSACTION_FIELDS
 from wallet_core.settings import read_settings
-from wallet_core.storage.pages import STRETCH
+from wallet_core.storage.reads.pages import SCAN_WINDOW
 from wallet_core.usecases.app import App, new_id
 
 ENTRIES = 1_000_000
@@ -177,7 +177,7 @@ def _wrong_in(node: dict[str, Any]) -> Iterator[str]:
     table = node.get("Relation Name")
     if node["Node Type"] == "Seq Scan" and table in {"entries", "transactions"}:
         yield f"reads all of {table}"
-    if node["Node Type"].endswith("Sort") and node["Actual Rows"] > STRETCH:
+    if node["Node Type"].endswith("Sort") and node["Actual Rows"] > SCAN_WINDOW:
         yield f"sorts {node['Actual Rows']} rows"
     for child in node.get("Plans", ()):
         yield from _wrong_in(child)

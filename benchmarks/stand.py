@@ -18,11 +18,11 @@ import psycopg
 from psycopg import sql
 
 from wallet_core.bootstrap import migrate, open_app, verify
-from wallet_core.domain.command import Request
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.money import Currency, Money
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.deciding.command import Request
+from wallet_core.domain.model.money import Currency, Money
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import read_settings
 from wallet_core.usecases.app import App, new_id
 from walletctl.local.child import spawn

@@ -22,11 +22,11 @@ from tests.support.database import KEPT, Cluster, Database, close_kept
 from tests.support.kept import Kept
 from tests.support.start_up import StartUp
 from tests.support.surroundings import prepare, programs, service_url
+from wallet_client import WalletClient
 from wallet_core.logs import set_up_own_logs
 from wallet_core.settings import Settings, read_settings
-from wallet_core.storage.verify import verify
+from wallet_core.storage.verify.checks import verify
 from wallet_core.usecases.app import App
-from wallet_grpc.client import WalletClient
 from walletctl.local.postgres import LocalPostgres
 
 # Everything waits in fractions of a second here, in the proportions of production.
@@ -39,7 +39,7 @@ FAST: dict[str, object] = {
     "lock_timeout_s": 0.3,
     "bank_call_deadline_s": 0.5,
     "bank_calls_per_s": 100_000,
-    "bank_follow_up_s": 0.2,
+    "bank_statement_poll_s": 0.2,
     "payout_poll_s": 0.05,
     "payout_lease_s": 1.5,
     "payout_backoff_first_s": 0.05,

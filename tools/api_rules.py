@@ -22,7 +22,7 @@ FORMATS = {
     r"^[^\x00-\x1f\x7f-\x9f]*$": "no control characters",
     rf"^{TEXT}*$": "no control characters but newlines",
     rf"^{TEXT}*[^\x00-\x1f\x7f-\x9f\s]{TEXT}*$": "not blank, no control characters but newlines",
-    "^bankLines/[1-9][0-9]{0,17}$": "`bankLines/` and a number",
+    "^bankStatementLines/[1-9][0-9]{0,17}$": "`bankStatementLines/` and a number",
 }
 """Patterns in words. One that is missing here stands on the page as it is."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import unasync  # type: ignore[import-untyped]
 
-CLIENT = Path(__file__).parents[1] / "wallet_grpc" / "client"
+CLIENT = Path(__file__).parents[1] / "wallet_client"
 NAMES = {
     "aio": "sync",
     "AioCall": "Call",
@@ -37,7 +37,7 @@ def generate(out: Path) -> None:
     rule = unasync.Rule(f"{CLIENT / 'aio'}/", f"{out}/", additional_replacements=NAMES)
     unasync.unasync_files([str(path) for path in sources], rules=[rule])
     (out / "__init__.py").write_text(HEAD)
-    config = str(CLIENT.parents[1] / "pyproject.toml")
+    config = str(CLIENT.parents[0] / "pyproject.toml")
     tidy = ["check", "--quiet", "--fix", "--unsafe-fixes", "--select", "I,UP028"]
     for command in (tidy, ["format", "--quiet"]):
         subprocess.run([sys.executable, "-m", "ruff", *command, "--config", config, str(out)], check=True)

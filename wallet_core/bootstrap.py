@@ -18,19 +18,17 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from wallet_core.domain.attention import AttentionPolicy
-from wallet_core.domain.errors import DatabaseUnavailable, DatabaseUnfit
-from wallet_core.domain.order import PaymentPolicy
-from wallet_core.domain.receipt import Language, Receipt
+from wallet_core.domain.model.attention import AttentionPolicy
+from wallet_core.domain.model.errors import DatabaseNotReady, DatabaseUnavailable
+from wallet_core.domain.model.payment_order import PaymentPolicy
+from wallet_core.domain.model.receipt import Language, Receipt
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.gateways.bank_access import BankAccessUnusable, BankCredentials
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.ports import Documents
-from wallet_core.safe_start import require_login_that_only_serves
 from wallet_core.settings import Settings, SettingsError
-from wallet_core.storage.bank_lines import BankLines
-from wallet_core.storage.claims import Claims
-from wallet_core.storage.engine import (
+from wallet_core.startup_checks import require_login_that_only_serves
+from wallet_core.storage.connections.engine import (
     ANYTHING,
     AUDITING,
     CLAIMING,
@@ -43,12 +41,14 @@ from wallet_core.storage.engine import (
     open_engine,
     parse_url,
 )
-from wallet_core.storage.fitness import Fitness, require_schema, require_sessions_of_their_own
-from wallet_core.storage.journal import Journal
-from wallet_core.storage.pace import Pace
-from wallet_core.storage.reads import Reads
-from wallet_core.storage.verify import Check
-from wallet_core.storage.verify import verify as verify_books
+from wallet_core.storage.connections.readiness import Readiness, require_schema, require_sessions_of_their_own
+from wallet_core.storage.posting.bank_statement import BankStatementLines
+from wallet_core.storage.reads.all import Reads
+from wallet_core.storage.scheduling.claims import Claims
+from wallet_core.storage.scheduling.journal import Journal
+from wallet_core.storage.scheduling.rate_limit import BankRateLimit
+from wallet_core.storage.verify.checks import Check
+from wallet_core.storage.verify.checks import verify as verify_books
 from wallet_core.usecases.app import App, PayoutSettings
 from wallet_core.usecases.currencies import Currencies
 
@@ -62,7 +62,7 @@ def open_app(
     """Wire the core of a process called *name*, wait for its database, and close everything at the end.
 
     Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes,
-    ``DatabaseUnfit`` where its schema is not the one that this release is made for, and ``SettingsError`` in a
+    ``DatabaseNotReady`` where its schema is not the one that this release is made for, and ``SettingsError`` in a
     production whose login may do more than serve, and where a process that *calls_bank* has no bank, or nothing that it
     can show to it, and where a font for receipts cannot be used.
     """
@@ -79,7 +79,7 @@ def open_app(
             _require_bank(settings, bank)
         elif settings.receipt_fonts:
             documents.require_fonts()
-        fitness = Fitness(posting, others=(reading, claiming))
+        fitness = Readiness(posting, others=(reading, claiming))
 
         def ask() -> None:
             fitness.check()
@@ -89,22 +89,22 @@ def open_app(
         require_login_that_only_serves(settings, posting)
         ledger = Ledger(
             posting,
-            batch_max=settings.batch_max,
-            line_max=settings.line_max,
+            commit_batch_max=settings.commit_batch_max,
+            commit_queue_max=settings.commit_queue_max,
             group_commit=settings.group_commit,
             amount_max=settings.amount_max,
             clock_behind_max=timedelta(seconds=settings.clock_behind_max_s),
         )
-        pace = Pace(settings.bank_calls_per_s)
+        rate_limit = BankRateLimit(settings.bank_calls_per_s)
         try:
             reads = Reads(reading)
             yield App(
                 ledger=ledger,
                 reads=reads,
-                claims=Claims(claiming, pace),
-                bank_lines=BankLines(posting),
+                claims=Claims(claiming, rate_limit),
+                bank_statement_lines=BankStatementLines(posting),
                 journal=Journal(posting),
-                may_call_bank=partial(pace.take_one, claiming),
+                may_call_bank=partial(rate_limit.take_one, claiming),
                 ping=fitness.check,
                 vitals=Reads(posting).vitals,
                 bank=bank,
@@ -135,14 +135,14 @@ def migrate(settings: Settings, *, owner_url: str | None = None) -> None:
         if "user" in named:
             serving = migrations.Login(named["user"], named.get("password"))
     with _engine(settings, name="wallet-migrate", role=None, owner_url=owner_url, use=MIGRATING) as engine:
-        _wait_for_database(Fitness(engine).ping, settings, threading.Event())
+        _wait_for_database(Readiness(engine).ping, settings, threading.Event())
         migrations.migrate(engine, serving=serving)
 
 
 def verify(settings: Settings) -> list[Check]:
-    """Prove that the books are right. Raises ``DatabaseUnfit`` where the schema is not that of this release."""
+    """Prove that the books are right. Raises ``DatabaseNotReady`` where the schema is not that of this release."""
     with _engine(settings, name="wallet-verify", use=AUDITING) as engine:
-        Fitness(engine).read(require_schema)
+        Readiness(engine).read(require_schema)
         return verify_books(engine)
 
 
@@ -205,7 +205,7 @@ def _engine(  # noqa: PLR0913  # all but the first by name
 
 def _wait_for_database(ask: Callable[[], None], settings: Settings, stopping: threading.Event) -> None:
     for attempt in Retrying(
-        retry=retry_if_exception_type(DatabaseUnavailable) & retry_if_not_exception_type(DatabaseUnfit),
+        retry=retry_if_exception_type(DatabaseUnavailable) & retry_if_not_exception_type(DatabaseNotReady),
         stop=stop_any(stop_after_delay(settings.database_wait_s), stop_when_event_set(stopping)),
         sleep=sleep_using_event(stopping),
         wait=wait_random_exponential(multiplier=0.05, max=1.0),
@@ -257,14 +257,14 @@ def _payouts(settings: Settings) -> PayoutSettings:
         parallelism=settings.payout_parallelism,
         send_window_s=settings.payout_send_window_s,
         resends=settings.bank_idempotent,
-        follow_up_page=settings.bank_ledger_page,
+        bank_statement_page=settings.bank_statement_page,
     )
 
 
 def _attention(settings: Settings) -> AttentionPolicy:
     return AttentionPolicy(
         after=timedelta(seconds=settings.payout_attention_after_s),
-        bank_keeps_ledger=settings.bank_keeps_ledger,
-        bank_line_due=timedelta(seconds=settings.bank_line_due_s),
+        bank_provides_statement=settings.bank_provides_statement,
+        bank_statement_line_due=timedelta(seconds=settings.bank_statement_line_due_s),
         clock_behind_max=timedelta(seconds=settings.clock_behind_max_s),
     )

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from wallet_core.domain.bank import Answer, LedgerPage, Payment, Status
-from wallet_core.domain.receipt import Language, Receipt
+from wallet_core.domain.model.bank import Answer, BankStatementPage, Payment, Status
+from wallet_core.domain.model.receipt import Language, Receipt
 
 
 class BankGateway(Protocol):
@@ -15,7 +15,7 @@ class BankGateway(Protocol):
     def status(self, payment: Payment) -> Status:
         """Ask the bank what has become of a payment. Changes nothing."""
 
-    def ledger(self, *, after: int, limit: int) -> LedgerPage | None:
+    def ledger(self, *, after: int, limit: int) -> BankStatementPage | None:
         """Read the bank's own ledger after a line; None where it cannot be read. Changes nothing."""
 
 

@@ -122,22 +122,22 @@ class Settings(BaseSettings):
     clock_behind_max_s: Seconds = Field(
         60.0, description="how far the database's clock may be behind the last time of a wallet that money moves in"
     )
-    batch_max: PositiveInt = Field(256, description="calls in one commit at the most")
-    line_max: PositiveInt = Field(4096, description="calls that wait for a commit, then SERVER_OVERLOADED")
+    commit_batch_max: PositiveInt = Field(256, description="calls in one commit at the most")
+    commit_queue_max: PositiveInt = Field(4096, description="calls that wait for a commit, then SERVER_OVERLOADED")
 
     grpc_host: str = Field(
         "127.0.0.1",
         description="address to listen on, IPv4 or IPv6; `::` is all of both",
         json_schema_extra=_section("The gRPC server", "server"),
     )
-    open_to_all: bool = Field(
+    allow_unauthenticated: bool = Field(
         default=False,
         description="development: listen beyond this machine without authentication",
     )
     grpc_port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     grpc_workers: PositiveInt = Field(1, description="processes that serve on the port; each has pools of its own")
     grpc_threads: PositiveInt = Field(80, description="calls worked on at once, and so in one commit")
-    grpc_waiting_max: PositiveInt = Field(320, description="calls that wait for one of those, then SERVER_OVERLOADED")
+    grpc_queue_max: PositiveInt = Field(320, description="calls that wait for one of those, then SERVER_OVERLOADED")
     caller_calls_per_s: PositiveInt | None = Field(
         None,
         description="how much one caller may ask of a process each second, in small reads, then RATE_LIMITED; a "
@@ -175,16 +175,16 @@ class Settings(BaseSettings):
     grpc_keepalive_s: Seconds = Field(30.0, description="a silent connection with a call on it is asked if it is there")
     grpc_ping_min_s: Seconds = Field(10.0, description="a caller that asks so more often has its connection closed")
     grpc_calls_max: PositiveInt = Field(2000, description="calls accepted at once, a high backstop")
-    grpc_unseen_max: PositiveInt = Field(
+    grpc_pending_calls_max: PositiveInt = Field(
         20_000, description="calls that gRPC keeps until they are looked at; more it cuts off (CANCELLED)"
     )
     exports_max: PositiveInt = Field(8, description="statements exported at once; each holds a thread")
     export_longest_s: Seconds = Field(600.0, description="then an export is cut off, also one that nobody reads")
-    receipts_at_once: PositiveInt = Field(
+    receipts_concurrent: PositiveInt = Field(
         1, description="receipts drawn at once; each takes one to three tenths of a second"
     )
-    receipts_waiting_max: PositiveInt = Field(16, description="receipts that wait to be drawn, then SERVER_OVERLOADED")
-    receipts_kept: PositiveInt = Field(500, description="receipts kept in memory; some 30 KB each")
+    receipts_queue_max: PositiveInt = Field(16, description="receipts that wait to be drawn, then SERVER_OVERLOADED")
+    receipts_cached: PositiveInt = Field(500, description="receipts kept in memory; some 30 KB each")
     receipt_fonts: tuple[Path, ...] = Field(
         (),
         description="fonts (TTF, OTF) for what the service's own have not, such as Chinese: a JSON list of files",
@@ -192,7 +192,7 @@ class Settings(BaseSettings):
     watchers_max: PositiveInt = Field(64, description="watches of events at once; each holds a thread of its own")
     watch_poll_s: Seconds = Field(0.2, description="how often the journal is looked at while somebody watches")
     watch_page: PositiveInt = Field(500, description="lines of the journal read at once, and sent at once at the most")
-    watch_kept: PositiveInt = Field(5000, description="newest lines kept at hand for all watchers")
+    watch_buffer: PositiveInt = Field(5000, description="newest lines kept at hand for all watchers")
     watch_heartbeat_s: Seconds = Field(10.0, description="a watcher hears this often that nothing has happened")
     stream_stall_s: Seconds = Field(
         30.0, description="an export whose caller takes nothing for so long is ended, and so is a watch"
@@ -287,8 +287,8 @@ class Settings(BaseSettings):
     bank_answer_max_bytes: PositiveInt = Field(65536, description="the largest answer that is read")
     bank_idempotent: bool = Field(True, description="the bank honours idempotency keys; off: one attempt, ever")  # noqa: FBT003  # pydantic's form
     bank_calls_per_s: Seconds = Field(200.0, description="calls to the bank by all schedulers together, each second")
-    bank_ledger_page: int = Field(100, ge=1, le=999, description="lines of the bank's ledger read at once")
-    bank_follow_up_s: Seconds = Field(5.0, description="how often the bank's ledger is followed")
+    bank_statement_page: int = Field(100, ge=1, le=999, description="lines of the bank's ledger read at once")
+    bank_statement_poll_s: Seconds = Field(5.0, description="how often the bank's ledger is followed")
     bank_key_retention_s: Seconds = Field(20 * 3600.0, description="how long the bank surely remembers a key")
     payout_parallelism: PositiveInt = Field(
         10,
@@ -311,13 +311,13 @@ class Settings(BaseSettings):
         "more than lease, send window and call deadline together",
     )
 
-    bank_keeps_ledger: bool = Field(
+    bank_provides_statement: bool = Field(
         default=True,
         description="whether the bank shows a ledger of what it has done; if so it is read to its end at every start "
         "of a scheduler before anything is paid or collected",
         json_schema_extra=_section("Attention", "server", "scheduler"),
     )
-    bank_line_due_s: Seconds = Field(
+    bank_statement_line_due_s: Seconds = Field(
         86400.0, description="how long the bank may take to write what it has done into its ledger; then attention"
     )
     payout_attention_after_s: Seconds = Field(900.0, description="age at which a doubt is shown to a person")

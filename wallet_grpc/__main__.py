@@ -9,7 +9,7 @@ if __name__ == "__main__":
     stopping = stop_event()
     # Not before: loading takes a second, in which a signal would end the process with an error.
     gc.disable()
-    from wallet_grpc.process import main
+    from wallet_grpc.server.process import main
 
     gc.freeze()  # what was loaded stays: nobody need look at it again
     gc.enable()

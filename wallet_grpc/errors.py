@@ -11,11 +11,11 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from wallet.v1.error_reason_pb2 import ErrorReason
 
-from wallet_core.domain import errors
-from wallet_core.domain.wallet import WalletId, is_system
-from wallet_grpc.access import Principal, Scope
+from wallet_core.domain.model import errors
+from wallet_core.domain.model.wallet import WalletId, is_system
 from wallet_grpc.messages.language import preferred
 from wallet_grpc.messages.texts import READ, TEXTS
+from wallet_grpc.security.access import Principal, Scope
 
 DOMAIN = "wallet.example.com"
 
@@ -54,12 +54,12 @@ class WatchCursorExpired(errors.Refusal):
     """The token that begins with the first event there is."""
 
 
-class WatcherTooSlow(errors.NotServed):
+class WatcherTooSlow(errors.ServiceError):
     """What the watcher was told was not taken for too long."""
 
 
 @dataclass
-class CredentialsInvalid(errors.NotServed):
+class CredentialsInvalid(errors.ServiceError):
     """It is not known who is calling."""
 
     because: str
@@ -69,19 +69,19 @@ class CredentialsInvalid(errors.NotServed):
         return {"because": self.because}
 
 
-class RateLimited(errors.NotServed):
+class RateLimited(errors.ServiceError):
     """The calling system makes more calls a second than it may."""
 
 
 @dataclass
-class Defect(errors.NotServed):
+class Defect(errors.ServiceError):
     """Something went wrong inside the service; the operators find it under this id."""
 
     correlation_id: str = field(default_factory=lambda: str(uuid4()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Face:
+class ErrorSpec:
     """How an error is shown: code, reason, outcome, metadata, and whether waiting helps."""
 
     code: grpc.StatusCode
@@ -105,83 +105,83 @@ def _limit_metadata(error: errors.LimitExceeded) -> dict[str, str]:
     return {"resourceName": error.resource, "limit": "" if error.limit is None else str(error.limit)}
 
 
-CATALOGUE: dict[type[errors.WalletError], Face] = {
-    InvalidFields: Face(
+CATALOGUE: dict[type[errors.WalletError], ErrorSpec] = {
+    InvalidFields: ErrorSpec(
         code=grpc.StatusCode.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_INVALID_FIELDS,
         outcome=Outcome.NOT_DONE_RETRY,
     ),
-    errors.InvalidField: Face(
+    errors.InvalidField: ErrorSpec(
         code=grpc.StatusCode.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_INVALID_FIELDS,
         outcome=Outcome.NOT_DONE_RETRY,
     ),
-    PageTokenInvalid: Face(
+    PageTokenInvalid: ErrorSpec(
         code=grpc.StatusCode.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID,
         outcome=Outcome.NOT_DONE_RETRY,
     ),
-    errors.FilterInvalid: Face(
+    errors.FilterInvalid: ErrorSpec(
         code=grpc.StatusCode.INVALID_ARGUMENT,
         reason=ErrorReason.ERROR_REASON_FILTER_INVALID,
         outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda e: {"position": str(e.position), "token": e.token},
         why=lambda e: e.description,
     ),
-    WatchCursorExpired: Face(
+    WatchCursorExpired: ErrorSpec(
         code=grpc.StatusCode.OUT_OF_RANGE,
         reason=ErrorReason.ERROR_REASON_WATCH_CURSOR_EXPIRED,
         outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda e: {"oldestResumeToken": e.oldest},
     ),
-    WatcherTooSlow: Face(
+    WatcherTooSlow: ErrorSpec(
         code=grpc.StatusCode.ABORTED, reason=ErrorReason.ERROR_REASON_WATCHER_TOO_SLOW, outcome=Outcome.NOT_DONE_RETRY
     ),
-    CredentialsInvalid: Face(
+    CredentialsInvalid: ErrorSpec(
         code=grpc.StatusCode.UNAUTHENTICATED,
         reason=ErrorReason.ERROR_REASON_CREDENTIALS_INVALID,
         outcome=Outcome.NOT_DONE_RETRY,
         why=lambda e: e.because,
     ),
-    errors.PermissionMissing: Face(
+    errors.PermissionMissing: ErrorSpec(
         code=grpc.StatusCode.PERMISSION_DENIED,
         reason=ErrorReason.ERROR_REASON_PERMISSION_MISSING,
         outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda e: {"permission": e.permission},
     ),
-    errors.SystemWalletForbidden: Face(
+    errors.SystemWalletForbidden: ErrorSpec(
         code=grpc.StatusCode.PERMISSION_DENIED,
         reason=ErrorReason.ERROR_REASON_PERMISSION_MISSING,
         outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda _: {"permission": "none"},
     ),
-    errors.ResourceNotFound: Face(
+    errors.ResourceNotFound: ErrorSpec(
         code=grpc.StatusCode.NOT_FOUND,
         reason=ErrorReason.ERROR_REASON_RESOURCE_NOT_FOUND,
         outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource},
     ),
-    errors.ResourceExists: Face(
+    errors.ResourceExists: ErrorSpec(
         code=grpc.StatusCode.ALREADY_EXISTS,
         reason=ErrorReason.ERROR_REASON_RESOURCE_EXISTS,
         outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource},
     ),
-    errors.RequestIdReused: Face(
+    errors.RequestIdReused: ErrorSpec(
         code=grpc.StatusCode.ALREADY_EXISTS,
         reason=ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
         outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda e: {"requestId": e.request_id, "method": e.method, "resourceName": e.resource},
         advice="This call did nothing, and says nothing of the first; use a new request_id for a new thing.",
     ),
-    errors.EtagMismatch: Face(
+    errors.EtagMismatch: ErrorSpec(
         code=grpc.StatusCode.ABORTED,
         reason=ErrorReason.ERROR_REASON_ETAG_MISMATCH,
         outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource},
         advice="Nothing was done; read it again, then ask with its new etag and a new request_id.",
     ),
-    errors.InsufficientFunds: Face(
+    errors.InsufficientFunds: ErrorSpec(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_INSUFFICIENT_FUNDS,
         outcome=Outcome.NOT_DONE,
@@ -192,102 +192,102 @@ CATALOGUE: dict[type[errors.WalletError], Face] = {
             "required": "" if e.required is None else str(e.required),
         },
     ),
-    errors.WalletNotActive: Face(
+    errors.WalletNotActive: ErrorSpec(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_WALLET_NOT_ACTIVE,
         outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource, "state": e.state},
     ),
-    errors.CurrencyMismatch: Face(
+    errors.CurrencyMismatch: ErrorSpec(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_CURRENCY_MISMATCH,
         outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource, "currency": e.currency},
     ),
-    errors.StateTransitionForbidden: Face(
+    errors.StateTransitionForbidden: ErrorSpec(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_STATE_TRANSITION_FORBIDDEN,
         outcome=Outcome.NOT_DONE,
         metadata=lambda e: {"resourceName": e.resource, "state": e.state, "because": e.because},
         why=lambda e: e.because,
     ),
-    errors.LimitExceeded: Face(
+    errors.LimitExceeded: ErrorSpec(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_LIMIT_EXCEEDED,
         outcome=Outcome.NOT_DONE,
         metadata=_limit_metadata,
     ),
-    errors.ServiceWalletFull: Face(
+    errors.ServiceWalletFull: ErrorSpec(
         code=grpc.StatusCode.FAILED_PRECONDITION,
         reason=ErrorReason.ERROR_REASON_LIMIT_EXCEEDED,
         outcome=Outcome.NOT_DONE_RETRY,
         metadata=_limit_metadata,
     ),
-    errors.TransactionConflict: Face(
+    errors.TransactionConflict: ErrorSpec(
         code=grpc.StatusCode.ABORTED,
         reason=ErrorReason.ERROR_REASON_TRANSACTION_CONFLICT,
         outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=100,
     ),
-    errors.ServerOverloaded: Face(
+    errors.ServerOverloaded: ErrorSpec(
         code=grpc.StatusCode.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_SERVER_OVERLOADED,
         outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=200,
     ),
-    RateLimited: Face(
+    RateLimited: ErrorSpec(
         code=grpc.StatusCode.RESOURCE_EXHAUSTED,
         reason=ErrorReason.ERROR_REASON_RATE_LIMITED,
         outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=500,
     ),
-    errors.DeadlineTooShort: Face(
+    errors.DeadlineTooShort: ErrorSpec(
         code=grpc.StatusCode.DEADLINE_EXCEEDED,
         reason=ErrorReason.ERROR_REASON_DEADLINE_TOO_SHORT,
         outcome=Outcome.NOT_DONE_RETRY,
     ),
-    errors.OutcomeUnknown: Face(
+    errors.OutcomeUnknown: ErrorSpec(
         code=grpc.StatusCode.DEADLINE_EXCEEDED,
         reason=ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN,
         outcome=Outcome.UNKNOWN,
     ),
-    errors.ResultLost: Face(
+    errors.ResultLost: ErrorSpec(
         code=grpc.StatusCode.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN,
         outcome=Outcome.UNKNOWN,
         retry_after_ms=100,
     ),
-    errors.DatabaseUnavailable: Face(
+    errors.DatabaseUnavailable: ErrorSpec(
         code=grpc.StatusCode.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE,
         outcome=Outcome.UNKNOWN,
         retry_after_ms=500,
     ),
-    errors.DatabaseNotServing: Face(
+    errors.DatabaseNotServing: ErrorSpec(
         code=grpc.StatusCode.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE,
         outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=500,
     ),
-    errors.DatabaseUnfit: Face(
+    errors.DatabaseNotReady: ErrorSpec(
         code=grpc.StatusCode.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE,
         outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=500,
     ),
-    errors.ClockBehind: Face(
+    errors.ClockBehind: ErrorSpec(
         code=grpc.StatusCode.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE,
         outcome=Outcome.NOT_DONE_RETRY,
         retry_after_ms=500,
     ),
-    errors.ServerDraining: Face(
+    errors.ServerDraining: ErrorSpec(
         code=grpc.StatusCode.UNAVAILABLE,
         reason=ErrorReason.ERROR_REASON_SERVER_DRAINING,
         outcome=Outcome.UNKNOWN,
         retry_after_ms=100,
     ),
-    Defect: Face(
+    Defect: ErrorSpec(
         code=grpc.StatusCode.INTERNAL,
         reason=ErrorReason.ERROR_REASON_INTERNAL,
         outcome=Outcome.UNKNOWN,
@@ -326,7 +326,7 @@ def public(error: Exception) -> errors.WalletError:
     return Defect()
 
 
-def seen_by(principal: Principal, error: errors.WalletError) -> errors.WalletError:
+def redact_for(principal: Principal, error: errors.WalletError) -> errors.WalletError:
     """Return an error as this caller may see it: without numbers that tell of a wallet that it may not read.
 
     Funds lack in a wallet that it may take from, or in the one that commission is given back from; a limit may be that
@@ -374,12 +374,12 @@ def status_of(
     A caller that sends *accept_language* is told it in words of its own as well; without amounts where *exponent_of*
     does not know their decimals. *retry_after_ms* is said in place of the catalogue's wait.
     """
-    face = CATALOGUE[type(error)]
-    wait_ms = retry_after_ms or face.retry_after_ms
-    outcome = _outcome_of_read(face) if read else face.outcome
-    metadata = {**face.metadata(error), **_item(error), "outcome": outcome}
+    spec = CATALOGUE[type(error)]
+    wait_ms = retry_after_ms or spec.retry_after_ms
+    outcome = _outcome_of_read(spec) if read else spec.outcome
+    metadata = {**spec.metadata(error), **_item(error), "outcome": outcome}
     violations = _violations(error)
-    packed = [_packed(error_details_pb2.ErrorInfo(reason=face.reason_name, domain=DOMAIN, metadata=metadata))]
+    packed = [_packed(error_details_pb2.ErrorInfo(reason=spec.reason_name, domain=DOMAIN, metadata=metadata))]
     if violations:
         packed.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
     if wait_ms is not None:
@@ -390,11 +390,11 @@ def status_of(
         texts = TEXTS[preferred(accept_language)]
         fields = list(dict.fromkeys(violation.field for violation in violations))
         facts = {**metadata, **_amounts(error, exponent_of), "fields": fields}
-        said = texts.say(face.reason_name, READ if read else face.outcome, facts)
+        said = texts.say(spec.reason_name, READ if read else spec.outcome, facts)
         packed.append(_packed(error_details_pb2.LocalizedMessage(locale=texts.language, message=said)))
     return status_pb2.Status(
-        code=face.code.value[0],
-        message=f"{_message(error, face)} {face.advice or (_NEXT_READ if read else _NEXT[face.outcome])}",
+        code=spec.code.value[0],
+        message=f"{_message(error, spec)} {spec.advice or (_NEXT_READ if read else _NEXT[spec.outcome])}",
         details=packed,
     )
 
@@ -407,16 +407,16 @@ def _amounts(error: errors.WalletError, exponent_of: ExponentOf) -> dict[str, st
     return {"available": "", "required": ""} if exponent is None else {"exponent": str(exponent)}
 
 
-def _outcome_of_read(face: Face) -> Outcome:
+def _outcome_of_read(spec: ErrorSpec) -> Outcome:
     """Return the outcome of a read, which does nothing that could be unknown."""
-    return Outcome.NOT_DONE_RETRY if face.outcome is Outcome.UNKNOWN else face.outcome
+    return Outcome.NOT_DONE_RETRY if spec.outcome is Outcome.UNKNOWN else spec.outcome
 
 
 def _item(error: errors.WalletError) -> dict[str, str]:
     return {"item": str(error.item)} if isinstance(error, errors.Refusal) and error.item is not None else {}
 
 
-def _message(error: errors.WalletError, face: Face) -> str:
+def _message(error: errors.WalletError, spec: ErrorSpec) -> str:
     if violations := _violations(error):
         first = violations[0]
         count = len(error.violations) if isinstance(error, InvalidFields) else 1
@@ -424,8 +424,8 @@ def _message(error: errors.WalletError, face: Face) -> str:
         said = f"{first.field}: {first.description}{more}."
     else:
         said = (type(error).__doc__ or "").partition("\n")[0]
-        why = face.why(error)
-        told = ", ".join(f"{name} {value}" for name, value in face.metadata(error).items() if value not in {"", why})
+        why = spec.why(error)
+        told = ", ".join(f"{name} {value}" for name, value in spec.metadata(error).items() if value not in {"", why})
         said = f"{said.rstrip('.')}: {told}." if told else said
         said = f"{said.rstrip('.')} ({why})." if why else said
     return "".join(f"Item {place}, counted from 0: " for place in _item(error).values()) + said

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
+from wallet_client import Tls
 from wallet_core.stop_signals import restore_stop_signals
-from wallet_grpc.client import Tls
 from walletctl.commands import development, money, service, statements, transactions
 from walletctl.commands.batch import batch
 from walletctl.commands.commissions import commissions
 from walletctl.commands.events import events
 from walletctl.commands.holds import holds
-from walletctl.commands.operations import attention, bank_ledgers, discrepancies
+from walletctl.commands.operations import attention, bank_statements, discrepancies
 from walletctl.commands.scheduled_deposits import scheduled_deposits
 from walletctl.commands.wallets import wallets
 from walletctl.commands.withdrawals import withdrawals
@@ -94,6 +94,6 @@ for name, group in {
     "hold": holds,
     "commission": commissions,
     "discrepancy": discrepancies,
-    "bank-ledger": bank_ledgers,
+    "bank-statement": bank_statements,
 }.items():
     cli.add_typer(group, name=name)

@@ -10,9 +10,9 @@ from typing import NoReturn
 import typer
 from rich.markup import escape
 
-from wallet_core.domain.errors import NotServed, WalletError, cause_of
+from wallet_client import CallError, NotConnected, OutcomeUnknown, RequestTooLarge, Tls, WalletClient
+from wallet_core.domain.model.errors import ServiceError, WalletError, cause_of
 from wallet_core.settings import Settings, SettingsError, read_settings
-from wallet_grpc.client import CallError, NotConnected, OutcomeUnknown, RequestTooLarge, Tls, WalletClient
 from walletctl.currencies import told_by
 from walletctl.local.errors import CannotStart
 from walletctl.local.service import find_running
@@ -146,7 +146,7 @@ def explained() -> Iterator[None]:
         _end(2 if isinstance(failed, RequestTooLarge) else 1, *_told(failed))
     except (Trouble, CannotStart, SettingsError) as trouble:
         _end(1, f"[red]error[/] {escape(str(trouble))}")
-    except NotServed as failed:
+    except ServiceError as failed:
         _end(1, f"[red]error[/] {escape(cause_of(failed))}")
     except (Mistyped, WalletError) as refused:
         _end(2, f"[red]error[/] {escape(str(refused))}")

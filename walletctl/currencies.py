@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from wallet_core.domain.money import Currency
-from wallet_grpc.client import CallError, NotConnected, WalletClient
+from wallet_client import CallError, NotConnected, WalletClient
+from wallet_core.domain.model.money import Currency
 
 _asked: list[WalletClient] = []
 _known: dict[str, Currency] = {}

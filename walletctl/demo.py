@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import httpx
 
+from wallet_client import Amount, CallFailed, WalletClient, as_dict
 from wallet_core.settings import read_settings
-from wallet_grpc.client import Amount, CallFailed, WalletClient, as_dict
 from walletctl import typed
 from walletctl.context import Trouble
 from walletctl.currencies import told_by

@@ -95,7 +95,7 @@ _COLOURS = {
     "PROCESSING": "blue",
     "IN_DOUBT": "yellow",
     "FROZEN": "yellow",
-    "PARTLY_REVERSED": "yellow",
+    "PARTIALLY_REVERSED": "yellow",
     "REVERSED": "yellow",
     "FAILED": "red",
     "CANCELLED": "dim",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import NAMESPACE_URL, uuid5
 
-from wallet_grpc.client import Payer, WalletClient, as_dict
+from wallet_client import Payer, WalletClient, as_dict
 from walletctl.output import Row
 
 CURRENCY = "USD"

@@ -135,7 +135,7 @@ ATTENTION = (
     Column("why", lambda row: words(row["why"])),
 )
 
-BANK_LINES = (
+BANK_STATEMENT_LINES = (
     Column("line", lambda row: short(row["name"])),
     Column("the bank says", lambda row: words(row["kind"])),
     Column("key", lambda row: words(row["bank_key"])),
@@ -144,7 +144,7 @@ BANK_LINES = (
     Column("found out", lambda row: words(row["resolution"])),
 )
 
-BANK_LEDGERS = (
+BANK_STATEMENTS = (
     Column("ledger", lambda row: short(row["name"]) or "(validated only)"),
     Column("accepted by", lambda row: words(row["accepted_by"])),
     Column("at", lambda row: time(row.get("accept_time"))),

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from wallet_core.domain.errors import InvalidField
-from wallet_core.domain.money import Currency, parse_amount
-from wallet_grpc.client import Amount
+from wallet_client import Amount
+from wallet_core.domain.model.errors import InvalidField
+from wallet_core.domain.model.money import Currency, parse_amount
 from walletctl import currencies
 
 _NOTHING = re.compile(r"0+(\.0+)?")

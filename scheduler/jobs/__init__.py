@@ -1,1 +1,1 @@
-"""One job per file: ``lane(app)`` for the process, ``run_once(app, …) -> Counts`` for cron, ops and tests."""
+"""One job per file: ``worker(app)`` for the process, ``run_once(app, …) -> Counts`` for cron, ops and tests."""

@@ -2,16 +2,16 @@
 
 from datetime import timedelta
 
-from scheduler.jobs.bank_work import outcome_of
-from scheduler.lane import Counts, Lane
-from wallet_core.domain.order import Claim
+from scheduler.jobs.bank_jobs import outcome_of
+from scheduler.worker_pool import Counts, WorkerPool
+from wallet_core.domain.model.payment_order import Claim
 from wallet_core.usecases.app import App
 from wallet_core.usecases.credit_deposit import credit_deposit
 from wallet_core.usecases.pay_out import NO_TIME
 
 
-def lane(app: App, *, clock_offset: timedelta = NO_TIME) -> Lane[Claim]:
-    """Return the lane."""
+def worker(app: App, *, clock_offset: timedelta = NO_TIME) -> WorkerPool[Claim]:
+    """Return the worker."""
 
     def claim(limit: int) -> list[Claim]:
         return app.claims.to_credit(limit=limit, lease=app.payouts.policy.lease, clock_offset=clock_offset)
@@ -19,9 +19,9 @@ def lane(app: App, *, clock_offset: timedelta = NO_TIME) -> Lane[Claim]:
     def work(claim: Claim) -> str:
         return outcome_of(credit_deposit(app, claim))
 
-    return Lane("credit", slots=app.payouts.parallelism, claim=claim, work=work)
+    return WorkerPool("credit", slots=app.payouts.parallelism, claim=claim, work=work)
 
 
 def run_once(app: App, *, limit: int = 1000, clock_offset: timedelta = NO_TIME) -> Counts:
     """Credit up to *limit* deposits that are due."""
-    return lane(app, clock_offset=clock_offset).once(limit)
+    return worker(app, clock_offset=clock_offset).once(limit)

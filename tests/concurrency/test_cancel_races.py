@@ -26,16 +26,16 @@ from tests.support.scheduled import (
 )
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.change_wallet import CloseWallet
-from wallet_core.domain.command import Command, Done
-from wallet_core.domain.errors import InsufficientFunds, StaleClaim, StateTransitionForbidden, WalletNotActive
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import Claim, Order, OrderState, ScheduledDeposit, Withdrawal
-from wallet_core.domain.payment import CreditDeposit, StartPayment
-from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit, StartPayment
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet
+from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.model.errors import InsufficientFunds, StaleClaim, StateTransitionForbidden, WalletNotActive
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import Claim, OrderState, PaymentOrder, ScheduledDeposit, Withdrawal
+from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
-from wallet_core.usecases.change_order import OrderChanged, change_scheduled_deposit, change_withdrawal
+from wallet_core.usecases.change_payment_order import OrderChanged, change_scheduled_deposit, change_withdrawal
 from wallet_core.usecases.change_wallet import WalletChanged, change_wallet
 from wallet_core.usecases.credit_deposit import credit_deposit
 from wallet_core.usecases.pay_out import pay_out
@@ -66,7 +66,7 @@ def held_in(app: App, wallet: WalletId) -> int:
     return app.reads.wallets([wallet])[0].held
 
 
-def race(cancel: Callable[[], Order], work: Callable[[], object], look: Callable[[], Order]) -> str:
+def race(cancel: Callable[[], PaymentOrder], work: Callable[[], object], look: Callable[[], PaymentOrder]) -> str:
     """Let a cancel meet the work on an order; return who won, and raise where that is nobody or both."""
     calls: list[Callable[[], object]] = [cancel, work]
     cancelled, worked = together(calls)
@@ -81,7 +81,7 @@ def race(cancel: Callable[[], Order], work: Callable[[], object], look: Callable
 
 
 def begun(claims: Sequence[Claim], work: Callable[[Claim], object]) -> object:
-    """Work on what was claimed, as the lane would."""
+    """Work on what was claimed, as the worker would."""
     return [work(claim) for claim in claims]
 
 
@@ -171,7 +171,10 @@ def test_cancel_and_work_in_one_batch_are_decided_in_their_order(
 
     assert [type(one) for one in told[::2]] == [Done] * 3
     assert [type(one) for one in told[1::2]] == [StaleClaim if cancel_first else StateTransitionForbidden] * 3
-    after: list[Order] = [*(scheduled_deposit(app, id_) for id_ in (plain, collected)), withdrawal(app, reserved)]
+    after: list[PaymentOrder] = [
+        *(scheduled_deposit(app, id_) for id_ in (plain, collected)),
+        withdrawal(app, reserved),
+    ]
     begun_as = [OrderState.SUCCEEDED, OrderState.PROCESSING, OrderState.PROCESSING]
     assert [one.state for one in after] == ([OrderState.CANCELLED] * 3 if cancel_first else begun_as)
     assert (balance_of(app, alice), held_in(app, alice)) == (AMOUNT, 0)

@@ -21,14 +21,14 @@ from tests.support.gathering import GATE, gathered
 from tests.support.requests import LATE, a_deposit, a_transfer, an_update, money, new_id
 from tests.support.together import together
 from tests.support.wire import Answer
-from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UpdateWallet
-from wallet_core.domain.command import Command, Done
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.errors import StateTransitionForbidden, WalletNotActive
-from wallet_core.domain.money import Money
-from wallet_core.domain.place_hold import PlaceHold
-from wallet_core.domain.schedule_deposit import ScheduleDeposit
-from wallet_core.domain.transfer import Transfer
+from wallet_core.domain.commands.holds.place_hold import PlaceHold
+from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.transfers.transfer import Transfer
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UpdateWallet
+from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.model.errors import StateTransitionForbidden, WalletNotActive
+from wallet_core.domain.model.money import Money
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 

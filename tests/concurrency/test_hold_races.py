@@ -32,9 +32,9 @@ from tests.support.requests import (
     money,
 )
 from tests.support.together import together
-from wallet_core.domain.end_hold import ExpireHold
-from wallet_core.domain.hold import HoldState
-from wallet_core.domain.money import Money
+from wallet_core.domain.commands.holds.end_hold import ExpireHold
+from wallet_core.domain.model.hold import HoldState
+from wallet_core.domain.model.money import Money
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
 from wallet_core.usecases.expire_hold import expire_hold

@@ -14,8 +14,8 @@ from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.errors import RequestIdReused, ResourceExists
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model.errors import RequestIdReused, ResourceExists
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_core.usecases.change_wallet import WalletChanged, change_wallet

@@ -19,11 +19,11 @@ from tests.support.deadlocks import no_deadlock
 from tests.support.gathering import gathered
 from tests.support.requests import SOURCE, a_reversal, a_transfer, an_item, atomic, each
 from tests.support.together import together
-from wallet_core.domain.command import Done
-from wallet_core.domain.errors import StateTransitionForbidden
-from wallet_core.domain.money import Money
-from wallet_core.domain.transaction import TransactionState
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.deciding.command import Done
+from wallet_core.domain.model.errors import StateTransitionForbidden
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.transaction import TransactionState
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
 

@@ -21,9 +21,9 @@ from tests.support.commands import (
     a_withdrawal,
 )
 from tests.support.stage import LATE, usd
-from wallet_core.domain.command import Command
-from wallet_core.domain.errors import NotServed
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.model.errors import ServiceError
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
@@ -47,7 +47,7 @@ KEPT_ASKING: dict[str, Callable[[UUID, UUID], Command]] = {
 def test_callers_that_keep_at_a_stuck_wallet_do_not_hold_up_the_others(
     app: App, settings: Settings, owner: psycopg.Connection, asked: str
 ) -> None:
-    """The first batch that meets it waits once; from then on its calls go to a lane of their own.
+    """The first batch that meets it waits once; from then on its calls go to a worker of their own.
 
     They wait there without the rules in hand: others are charged by them, and change them, as if nothing were stuck.
     """
@@ -60,7 +60,7 @@ def test_callers_that_keep_at_a_stuck_wallet_do_not_hold_up_the_others(
     assert hold is not None
 
     with held(owner, STUCK), kept_at(app, lambda: KEPT_ASKING[asked](order.id, hold.id)):
-        transfer(app, ALICE, BOB, 1)  # meets the lock with the others, or finds them already in their lane
+        transfer(app, ALICE, BOB, 1)  # meets the lock with the others, or finds them already in their worker
         started_at = monotonic()
         for _ in range(TRANSFERS):
             transfer(app, ALICE, BOB, 1)
@@ -88,7 +88,7 @@ def kept_at(app: App, ask: Callable[[], Command]) -> Iterator[None]:
 
     def keep_at_it() -> None:
         while not done.is_set():
-            with suppress(NotServed):
+            with suppress(ServiceError):
                 app.ledger.post(ask(), monotonic() + 0.2)
 
     with ThreadPoolExecutor(4) as pool:

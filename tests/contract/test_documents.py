@@ -5,8 +5,8 @@ from pathlib import Path
 
 from wallet.v1.error_reason_pb2 import ErrorReason
 
-from wallet_core.domain import errors
-from wallet_core.domain.order import CREDIT_TRANSITIONS, TRANSITIONS
+from wallet_core.domain.model import errors
+from wallet_core.domain.model.payment_order import CREDIT_TRANSITIONS, TRANSITIONS
 from wallet_grpc.descriptors import CALLS, READS
 from wallet_grpc.errors import (
     CATALOGUE,
@@ -47,7 +47,7 @@ EXAMPLES: list[errors.WalletError] = [
     errors.ResultLost(),
     errors.DatabaseUnavailable(),
     errors.DatabaseNotServing(),
-    errors.DatabaseUnfit("because"),
+    errors.DatabaseNotReady("because"),
     errors.ServerDraining(),
     errors.ClockBehind(),
     errors.ServiceWalletFull("wallets/system:external:USD", 1),

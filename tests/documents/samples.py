@@ -11,10 +11,10 @@ import pypdfium2
 from fontTools.fontBuilder import FontBuilder  # type: ignore[import-untyped]  # comes without types
 from fontTools.pens.ttGlyphPen import TTGlyphPen  # type: ignore[import-untyped]  # comes without types
 
-from wallet_core.domain.commission import Payer
-from wallet_core.domain.money import Money
-from wallet_core.domain.receipt import Receipt
-from wallet_core.domain.transaction import TransactionType
+from wallet_core.domain.model.commission_rule import Payer
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.receipt import Receipt
+from wallet_core.domain.model.transaction import TransactionType
 
 RECEIPT = Receipt(
     transaction="transactions/0198c7f2-5a1e-7c3b-9f04-1d2e3f4a5b6c",

@@ -16,9 +16,9 @@ from tests.documents.samples import PERSIAN, RECEIPT, a_font_with, fonts_in, lin
 from tests.support.toolchain import often
 from wallet_core.documents.pdf import PdfDocuments
 from wallet_core.documents.words import title
-from wallet_core.domain.money import INT64_MAX, Money
-from wallet_core.domain.receipt import Language
-from wallet_core.domain.transaction import TransactionType
+from wallet_core.domain.model.money import INT64_MAX, Money
+from wallet_core.domain.model.receipt import Language
+from wallet_core.domain.model.transaction import TransactionType
 from wallet_core.ports import Documents
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ DIGEST = """
 import hashlib
 from tests.documents.samples import RECEIPT
 from wallet_core.documents.pdf import PdfDocuments
-from wallet_core.domain.receipt import Language
+from wallet_core.domain.model.receipt import Language
 print(*(hashlib.sha256(PdfDocuments().receipt(RECEIPT, language)).hexdigest() for language in Language))
 """
 

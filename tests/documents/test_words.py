@@ -6,8 +6,8 @@ from decimal import localcontext
 import pytest
 
 from wallet_core.documents.words import WORDS, amount, currency_name, moment
-from wallet_core.domain.money import INT64_MAX, Money, listed_currencies
-from wallet_core.domain.receipt import Language
+from wallet_core.domain.model.money import INT64_MAX, Money, listed_currencies
+from wallet_core.domain.model.receipt import Language
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from tests.support.ports import free_ports
 from tests.support.toolchain import grpcurl, installed
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.admin import admin_port
 from wallet_grpc.descriptors import SERVICES
-from wallet_grpc.process import authentication, credentials, server_limits
-from wallet_grpc.server import serving
-from wallet_grpc.tokens import DEVELOPMENT_ISSUER
+from wallet_grpc.security.tokens import DEVELOPMENT_ISSUER
+from wallet_grpc.server.admin import admin_port
+from wallet_grpc.server.process import authentication, credentials, server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.commands.development import certs
 
 # Where grpcurl is missing and wanted, it is built first.

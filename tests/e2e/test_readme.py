@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.toolchain import grpcurl, installed
-from wallet_grpc.client import Amount, CallError, WalletClient
+from wallet_client import Amount, CallError, WalletClient
 from walletctl.local.service import Ports, local_service
 from walletctl.seed import seed
 

@@ -46,7 +46,7 @@ CHANGES: dict[str, list[str]] = {
     "withdrawal cancel": [NOTHING],
     "withdrawal resolve": [NOTHING, *RESOLVED],
     "discrepancy resolve": ["77", "--reason", "r"],
-    "bank-ledger accept": ["77", "--reason", "r"],
+    "bank-statement accept": ["77", "--reason", "r"],
 }
 """Every command that changes something, with what it takes."""
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.cli import Walletctl
 from tests.support import commands
-from wallet_core.domain.money import Currency
+from wallet_core.domain.model.money import Currency
 from wallet_core.usecases.app import App
 from wallet_core.usecases.change_wallet import change_wallet
 
@@ -78,7 +78,7 @@ def test_transaction_is_shown_with_all_it_has(rich: Walletctl) -> None:
 
     shown = rich("transaction", "get", name).stdout
 
-    for said in ("-2,200.00 USD", "+2,000.00 USD", "rent", "r-1", "labels: city=bonn order=7", "PARTLY_REVERSED"):
+    for said in ("-2,200.00 USD", "+2,000.00 USD", "rent", "r-1", "labels: city=bonn order=7", "PARTIALLY_REVERSED"):
         assert said in shown
     assert "reversed so far: 500.00 USD" in shown
     assert rich.json("transaction", "get", name)["labels"] == {"order": "7", "city": "bonn"}

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from bank_stub.server import BankServer
-from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals, write_journal
+from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement, write_journal
 from tests.e2e.cli import Walletctl
 from tests.support.payouts import Bank
 from wallet_core.usecases.app import App
@@ -41,7 +41,7 @@ def test_discrepancy_is_shown_and_closed(stub: Bank, funded: Walletctl, app: App
     """By the number of the bank's line."""
 
     stub.execute(key="stranger", amount=5)
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
 
     assert "DISCREPANCY" in funded("attention").stdout
     closed = funded("discrepancy", "resolve", "1", "--reason", "a test of theirs")

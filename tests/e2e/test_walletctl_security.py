@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 from tests.support.issuer import SECRET
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.process import authentication, credentials, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import authentication, credentials, server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.cli import cli
 
 

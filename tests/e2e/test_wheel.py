@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CALL = """
 import sys
-from wallet_grpc.client import WalletClient
+from wallet_client import WalletClient
 assert ".whl" in sys.modules["wallet_grpc"].__file__, sys.modules["wallet_grpc"].__file__
 with WalletClient(sys.argv[1]) as wallets:
     print(wallets.create_wallet("from-the-wheel", "USD").wallet.name)

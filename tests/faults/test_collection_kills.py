@@ -15,8 +15,8 @@ from tests.support.books import balance_of, open_wallet
 from tests.support.database import Database
 from tests.support.processes import environment, process
 from tests.support.scheduled import CollectingBank, schedule_deposit, scheduled_deposit
-from wallet_core.domain.order import OrderState
-from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.model.payment_order import OrderState
+from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 
@@ -54,7 +54,7 @@ def stub(bank: BankServer) -> CollectingBank:
 
 def killed_scheduler(database: Database, bank: BankServer, tmp_path: Path, moment: str, point: str) -> None:
     """Run a scheduler that dies at a point of its first piece of work."""
-    service = {"bank_keeps_ledger": False, "database_url": database.url, "bank_url": bank.url}
+    service = {"bank_provides_statement": False, "database_url": database.url, "bank_url": bank.url}
     env = environment({**FAST, **UNHURRIED, **service})
     arguments = ["-m", "tests.support.kill_at", moment, point, "scheduler", "--once"]
     with process(arguments, env=env, log=tmp_path / "scheduler.log") as child:
@@ -79,8 +79,8 @@ def assert_credited_once(app: App, owner: psycopg.Connection, id_: UUID) -> None
 @pytest.mark.parametrize(
     ("moment", "point", "state"),
     [
-        ("before", "wallet_core.storage.posting:store", SCHEDULED),
-        ("after", "wallet_core.storage.posting:store", SCHEDULED),
+        ("before", "wallet_core.storage.posting.load_and_store:store", SCHEDULED),
+        ("after", "wallet_core.storage.posting.load_and_store:store", SCHEDULED),
         ("before", "wallet_core.ledger.group_commit:Ticket.answer", SUCCEEDED),
     ],
     ids=["claimed, before it is written", "written, before the commit", "committed, before anybody is told"],
@@ -115,11 +115,11 @@ def test_killed_scheduler_leaves_one_credit(  # noqa: PLR0913, PLR0917  # the fi
 @pytest.mark.parametrize(
     ("moment", "point", "state", "asked"),
     [
-        ("before", "wallet_core.storage.posting:store", SCHEDULED, 0),
+        ("before", "wallet_core.storage.posting.load_and_store:store", SCHEDULED, 0),
         ("before", "wallet_core.gateways.bank:HttpBank.pay", PROCESSING, 0),
         ("before", "httpx:Response.aiter_bytes", PROCESSING, 1),
         ("after", "wallet_core.gateways.bank:HttpBank.pay", PROCESSING, 1),
-        ("before", "scheduler.jobs.bank_work:outcome_of", SUCCEEDED, 1),
+        ("before", "scheduler.jobs.bank_jobs:outcome_of", SUCCEEDED, 1),
     ],
     ids=[
         "before the attempt commits",

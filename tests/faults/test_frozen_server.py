@@ -17,9 +17,9 @@ from tests.support.payout_service import Child
 from tests.support.ports import free_ports
 from tests.support.processes import environment, process
 from tests.support.toolchain import older_postgres
+from wallet_client import CallError, Payer, WalletClient
 from wallet_core.bootstrap import migrate, verify
 from wallet_core.settings import read_settings
-from wallet_grpc.client import CallError, Payer, WalletClient
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
 
@@ -33,9 +33,9 @@ SHORT: dict[str, object] = {
 
 # With what is locked in hand, by their places in the code: between the two halves of a batch, in the middle of the
 # first, and before COMMIT.
-LOADED = ("after", "wallet_core.storage.posting:load")
-LOADING = ("after", "wallet_core.storage.posting:_read_hanging")
-STORED = ("after", "wallet_core.storage.posting:store")
+LOADED = ("after", "wallet_core.storage.posting.load_and_store:load")
+LOADING = ("after", "wallet_core.storage.posting.load_and_store:_read_dependent_rows")
+STORED = ("after", "wallet_core.storage.posting.load_and_store:store")
 
 # The default limits are 10 s and 12 s.
 BOUND_S = 15.0

@@ -9,12 +9,12 @@ from tests.support.books import request
 from tests.support.database import Cluster
 from tests.support.payout_service import PayoutService, end, new_payout_service
 from tests.support.payouts import bank_key
-from wallet_core.domain.bank import AnswerKind
-from wallet_core.domain.errors import StateTransitionForbidden
-from wallet_core.domain.order import FailureReason, OrderState, ResolutionKind
-from wallet_core.domain.resolve_order import ResolveWithdrawal
+from wallet_core.domain.commands.payments.resolve_order import ResolveWithdrawal
+from wallet_core.domain.model.bank import AnswerKind
+from wallet_core.domain.model.errors import StateTransitionForbidden
+from wallet_core.domain.model.payment_order import FailureReason, OrderState, ResolutionKind
 from wallet_core.usecases.app import new_id
-from wallet_core.usecases.change_order import change_withdrawal
+from wallet_core.usecases.change_payment_order import change_withdrawal
 
 IN_DOUBT, SUCCEEDED, FAILED = OrderState.IN_DOUBT, OrderState.SUCCEEDED, OrderState.FAILED
 
@@ -25,7 +25,7 @@ NO_STATUS, RESOLVED, FORGOTTEN = "reset, no status", "reset, no status, resolved
 UNKEYED: dict[str, tuple[list[Fault], OrderState, str]] = {
     "paid": ([], SUCCEEDED, ""),
     "timeout": ([{"fault": "execute_then_silence"}], SUCCEEDED, ""),
-    "failed for now": ([{"fault": "no_for_now"}], FAILED, ""),
+    "failed for now": ([{"fault": "declined_retryable"}], FAILED, ""),
     "reset": ([{"fault": "reset"}], IN_DOUBT, "the bank does not know it; not sent again"),
     NO_STATUS: ([{"fault": "reset"}], IN_DOUBT, "in doubt for long; the bank says SILENT"),
 }
@@ -92,7 +92,7 @@ def answer_to_resolve(payouts: Befallen) -> str:
         order=payouts.ids[RESOLVED],
         resolution=ResolutionKind.NOT_EXECUTED,
         reason="asked by telephone",
-        bank_word="no such payment",
+        bank_evidence="no such payment",
     )
     try:
         change_withdrawal(app, said)

@@ -15,8 +15,8 @@ from tests.support.line import Line
 from tests.support.payout_service import FOR_FIRST_CALLS, PAST_LEASE, PayoutService, end, payout_service
 from tests.support.payouts import schedule
 from wallet_core.bootstrap import migrate, open_app
-from wallet_core.domain.order import OrderState
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model.payment_order import OrderState
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import read_settings
 from walletctl.local.postgres import LocalPostgres
 

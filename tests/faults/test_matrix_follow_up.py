@@ -9,10 +9,10 @@ from scheduler.jobs import pay_due_withdrawals
 from tests.support.books import open_wallet, request
 from tests.support.payout_service import PayoutService
 from tests.support.payouts import attention, bank_key, schedule
-from wallet_core.domain.change_wallet import CloseWallet
-from wallet_core.domain.order import OrderState
-from wallet_core.domain.transaction import TransactionType
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet
+from wallet_core.domain.model.payment_order import OrderState
+from wallet_core.domain.model.transaction import TransactionType
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.change_wallet import change_wallet
 
 # Nobody is to lose patience here.
@@ -44,11 +44,11 @@ def scene(service: PayoutService) -> Scene:
         schedule(app, ALICE, 300, bank_account="forgotten"),
     )
     bank.order("http_error", times=1, status=504, execute=True, match={"account": "forgotten"})
-    bank.order("no_for_good", times=1, match={"account": "closed for now"})
+    bank.order("declined", times=1, match={"account": "closed for now"})
     pay_due_withdrawals.run_once(app)
     change_wallet(app, CloseWallet(request=request(), wallet=BOB, etag=""))
     bank.forget(scene.paid_and_denied)
-    bank.order("no_for_good", match={"account": "forgotten"})
+    bank.order("declined", match={"account": "forgotten"})
     bank.give_back(scene.given_back)
     bank.give_back(scene.given_back_to_a_closed_wallet)
     bank.execute(key=bank_key(scene.refused_and_paid), amount=200)
@@ -79,8 +79,8 @@ def test_payout_that_is_returned_to_a_closed_wallet_waits_for_a_person(service: 
 
     found = service.now(scene.given_back_to_a_closed_wallet)
 
-    assert (found.state, found.stranded) == (OrderState.RETURNED, True)
-    assert listed(service)[found.key] == ("STRANDED", "the bank gave it back, and the wallet is closed")
+    assert (found.state, found.unapplied) == (OrderState.RETURNED, True)
+    assert listed(service)[found.key] == ("UNAPPLIED_FUNDS", "the bank gave it back, and the wallet is closed")
     service.assert_books_agree(but_for=[bank_key(scene.refused_and_paid)])
 
 

@@ -12,8 +12,8 @@ from tests.support.befallen import answers_to
 from tests.support.books import open_wallet
 from tests.support.payout_service import FOR_FIRST_CALLS, PAST_LEASE, PayoutService, end
 from tests.support.payouts import schedule
-from wallet_core.domain.bank import AnswerKind
-from wallet_core.domain.order import OrderState, Withdrawal
+from wallet_core.domain.model.bank import AnswerKind
+from wallet_core.domain.model.payment_order import OrderState, Withdrawal
 
 SETTINGS = FOR_FIRST_CALLS
 # Of the one that dies before it has done anything: the last one, since its payout is claimed again soonest.
@@ -43,7 +43,13 @@ KILLS = (
         1,
     ),
     Kill("row 4 / E14, R6: after the answer, before our commit", "after", PAY, OrderState.PROCESSING, 1),
-    Kill("row 1: before the attempt commits", "before", "wallet_core.storage.posting:store", OrderState.SCHEDULED, 0),
+    Kill(
+        "row 1: before the attempt commits",
+        "before",
+        "wallet_core.storage.posting.load_and_store:store",
+        OrderState.SCHEDULED,
+        0,
+    ),
 )
 
 
@@ -71,7 +77,7 @@ def scene(service: PayoutService) -> Scene:
     # The first to look after the lease has run out comes before the grace time is over.
     reconcile_withdrawals.run_once(service.app, clock_offset=PAST_LEASE)
     too_early = (service.now(unsent).state, service.bank.posts(unsent))
-    service.bank.order("no_for_now", times=1)
+    service.bank.order("declined_retryable", times=1)
     refused = schedule(service.app, alice, 20)
     sleepers.append(service.stop_at("after", PAY))
 
@@ -131,7 +137,7 @@ def test_answer_that_comes_after_the_next_one_is_kept_and_changes_nothing(servic
     before, found = scene.before_waking[scene.refused], service.now(scene.refused)
 
     assert answers_to(before) == [None, AnswerKind.ACCEPTED]
-    assert answers_to(found) == [AnswerKind.NO_FOR_NOW, AnswerKind.ACCEPTED]
+    assert answers_to(found) == [AnswerKind.DECLINED_RETRYABLE, AnswerKind.ACCEPTED]
     assert replace(found, attempts=()) == replace(before, attempts=())
     assert_sent_again_after(service.grace, found)
     assert service.bank.posts(scene.refused) == 2

@@ -10,11 +10,11 @@ from tests.support.befallen import Befallen, Fault, answers_to
 from tests.support.line import Line
 from tests.support.payout_service import PayoutService, end
 from tests.support.payouts import bank_key
-from wallet_core.domain.bank import AnswerKind
-from wallet_core.domain.order import FailureReason, OrderState, Withdrawal
+from wallet_core.domain.model.bank import AnswerKind
+from wallet_core.domain.model.payment_order import FailureReason, OrderState, Withdrawal
 
 ACCEPTED, NOT_SENT, UNKNOWN = AnswerKind.ACCEPTED, AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
-NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
+DECLINED_RETRYABLE, DECLINED = AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED
 
 ATTEMPTS_MAX = 3
 RETRY_AFTER_MAX = timedelta(seconds=5)
@@ -34,9 +34,9 @@ LOST, LATE, CUT = "answer lost on the line", "call late on the line", "line cut 
 
 # What the bank says to a second call while the first one is still on its way.
 NO_AFTER_UNKNOWN: dict[str, tuple[Fault, AnswerKind]] = {
-    "failed for now": ({"fault": "no_for_now"}, NO_FOR_NOW),
-    "429": ({"fault": "too_many"}, NO_FOR_NOW),
-    "422": ({"fault": "http_error", "status": 422}, NO_FOR_GOOD),
+    "failed for now": ({"fault": "declined_retryable"}, DECLINED_RETRYABLE),
+    "429": ({"fault": "too_many"}, DECLINED_RETRYABLE),
+    "422": ({"fault": "http_error", "status": 422}, DECLINED),
 }
 
 REFUSED = "refused for good, and known to be"
@@ -87,13 +87,13 @@ def scene(service: PayoutService, line: Line) -> Scene:
     line.cut()
 
     payouts.schedule("an hour", {"fault": "too_many", "seconds": 3600})
-    scene.meanwhile["an hour"] = payouts.until("an hour", NO_FOR_NOW)
+    scene.meanwhile["an hour"] = payouts.until("an hour", DECLINED_RETRYABLE)
     for name, (later, _) in NO_AFTER_UNKNOWN.items():
         payouts.schedule(name, {"fault": "hold", "before": True}, later)
-    payouts.schedule(REFUSED, {"fault": "reset"}, {"fault": "no_for_good"})
+    payouts.schedule(REFUSED, {"fault": "reset"}, {"fault": "declined"})
     for name, (fault, _) in UNCLEAR.items():
         payouts.schedule(name, fault)
-    payouts.schedule("account closed", {"fault": "no_for_good"})
+    payouts.schedule("account closed", {"fault": "declined"})
     payouts.schedule("answered twice", {"fault": "answer_twice"})
     for name, (_, no) in NO_AFTER_UNKNOWN.items():
         scene.meanwhile[name] = payouts.until(name, UNKNOWN, no)
@@ -125,13 +125,13 @@ def test_unclear_answer_is_a_doubt_until_the_bank_has_been_asked(
     service.assert_books_agree()
 
 
-def test_no_for_good_on_the_first_attempt_releases_the_money(service: PayoutService, scene: Scene) -> None:
+def test_declined_on_the_first_attempt_releases_the_money(service: PayoutService, scene: Scene) -> None:
     """Row 6: FAILED at once, on the one call that was made."""
 
     found = scene.payouts.now("account closed")
 
     assert (found.state, found.failure_reason) == (OrderState.FAILED, FailureReason.BANK_REFUSED)
-    assert (answers_to(found), service.bank.posts(found.id)) == ([NO_FOR_GOOD], 1)
+    assert (answers_to(found), service.bank.posts(found.id)) == ([DECLINED], 1)
     service.assert_books_agree()
 
 
@@ -152,7 +152,7 @@ def test_no_after_an_unknown_fails_once_the_bank_says_so_of_the_payout(service: 
 
     found = scene.payouts.now(REFUSED)
 
-    assert (found.state, answers_to(found)) == (OrderState.FAILED, [UNKNOWN, NO_FOR_GOOD])
+    assert (found.state, answers_to(found)) == (OrderState.FAILED, [UNKNOWN, DECLINED])
     assert found.asks >= len(("not found", "not found after the grace time", "failed"))
     service.assert_books_agree()
 
@@ -174,7 +174,7 @@ def test_retry_after_an_hour_is_honoured_up_to_the_cap_and_holds_no_lease(servic
     assert (waiting.state, waiting.lease_until) == (OrderState.PROCESSING, None)
     assert waiting.next_attempt_time is not None
     assert RETRY_AFTER_MAX <= waiting.next_attempt_time - waiting.attempts[0].start_time < 2 * RETRY_AFTER_MAX
-    assert (found.state, answers_to(found)) == (OrderState.SUCCEEDED, [NO_FOR_NOW, ACCEPTED])
+    assert (found.state, answers_to(found)) == (OrderState.SUCCEEDED, [DECLINED_RETRYABLE, ACCEPTED])
     assert pause_between(found) >= RETRY_AFTER_MAX
     service.assert_books_agree()
 

@@ -11,8 +11,8 @@ from tests.support.books import open_wallet
 from tests.support.callers import usd
 from tests.support.payout_service import Child, PayoutService, end
 from tests.support.payouts import bank_key, schedule
-from wallet_core.domain.order import OrderState
-from wallet_grpc.client import CallError, WalletClient
+from wallet_client import CallError, WalletClient
+from wallet_core.domain.model.payment_order import OrderState
 
 RIGHT = ("scheduler",)
 AHEAD = ("tests.support.clock_off", "300", *RIGHT)

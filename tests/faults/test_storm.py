@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.storm.__main__ import SECONDS_MIN, run
-from tests.storm.books import Books
+from tests.storm.books import LedgerState
 from tests.storm.comparison import findings
 from tests.storm.plan import steps
 from tests.storm.storm import Report
@@ -25,7 +25,7 @@ SEED = 1
 # It rages for so long; its calm and its comparison come after.
 SECONDS = 60.0 if required() else SECONDS_MIN
 
-Tampering: TypeAlias = Callable[[Books], Books]
+Tampering: TypeAlias = Callable[[LedgerState], LedgerState]
 
 
 @pytest.fixture(scope="module")
@@ -40,34 +40,34 @@ def test_all_books_agree_after_a_storm(report: Report) -> None:
     assert report.findings == []
 
 
-def without_a_transaction(books: Books) -> Books:
+def without_a_transaction(books: LedgerState) -> LedgerState:
     """Return the books as if one transaction had been lost."""
     lost = next(name for name, one in books.transactions.items() if not one.withdrawal and not one.scheduled_deposit)
     return replace(books, transactions={name: one for name, one in books.transactions.items() if name != lost})
 
 
-def with_a_payment_made_twice(books: Books) -> Books:
+def with_a_payment_made_twice(books: LedgerState) -> LedgerState:
     """Return the books as if the bank had done one thing twice."""
     return replace(books, lines=[*books.lines, replace(books.lines[0], number=len(books.lines) + 1)])
 
 
-def without_a_payment(books: Books) -> Books:
+def without_a_payment(books: LedgerState) -> LedgerState:
     """Return the books as if the bank had not done what we believe it did."""
     return replace(books, lines=books.lines[1:])
 
 
-def with_an_unknown_payment(books: Books) -> Books:
+def with_an_unknown_payment(books: LedgerState) -> LedgerState:
     """Return the books as if the bank had done what nobody asked for."""
     return replace(books, lines=[*books.lines, replace(books.lines[0], key="wd-of-somebody-else")])
 
 
-def with_another_amount(books: Books) -> Books:
+def with_another_amount(books: LedgerState) -> LedgerState:
     """Return the books as if the bank had done one thing with one minor unit more."""
     first = books.lines[0]
     return replace(books, lines=[replace(first, amount=first.amount + 1), *books.lines[1:]])
 
 
-def without_a_hold(books: Books) -> Books:
+def without_a_hold(books: LedgerState) -> LedgerState:
     """Return the books as if one hold had been lost."""
     return replace(books, holds=dict(islice(books.holds.items(), 1, None)))
 

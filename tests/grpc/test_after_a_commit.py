@@ -14,7 +14,7 @@ from tests.support.wire import Answer
 from tests.support.world import World, bases
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import CONFINED, SCOPES, Scope
+from wallet_grpc.security.access import CONFINED, SCOPES, Scope
 
 # Of these calls others need the wallet as it was.
 LAST = ("WalletService/FreezeWallet", "WalletService/CloseWallet")

@@ -13,9 +13,7 @@ import pytest
 
 from tests.support.callers import usd
 from tests.support.issuer import SECRET, by_secret
-from wallet_core.settings import Settings
-from wallet_core.usecases.app import App
-from wallet_grpc.client import (
+from wallet_client import (
     AsyncWalletClient,
     CallError,
     CallFailed,
@@ -26,9 +24,11 @@ from wallet_grpc.client import (
     item_failed,
     unknown_outcome,
 )
-from wallet_grpc.process import authentication, credentials, server_limits
-from wallet_grpc.server import serving
-from wallet_grpc.tokens import DEVELOPMENT_ISSUER
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.security.tokens import DEVELOPMENT_ISSUER
+from wallet_grpc.server.process import authentication, credentials, server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.commands.development import certs
 
 ALICE, BOB = "wallets/alice", "wallets/bob"

@@ -29,7 +29,7 @@ from tests.support.ports import free_ports
 from tests.support.processes import environment, process
 from tests.support.raw_http2 import RawHttp2
 from tests.support.toolchain import often
-from wallet_grpc.client import NotConnected, WalletClient
+from wallet_client import NotConnected, WalletClient
 from walletctl.local.waiting import wait_until
 
 pytestmark = pytest.mark.alone

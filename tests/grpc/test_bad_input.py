@@ -98,8 +98,8 @@ def valid_requests() -> dict[str, Any]:
     mask = FieldMask(paths=["display_name", "overdraft_limit"])
     on_zoe: dict[str, Any] = {"name": zoe, "etag": '"1"'}
     atomic = transaction_pb.BATCH_MODE_ATOMIC
-    resolved: dict[str, Any] = {"reason": "r", "bank_word": "w", "destination": yves}
-    resolved["resolution"] = schedule_pb.RESOLUTION_KIND_PLACED
+    resolved: dict[str, Any] = {"reason": "r", "bank_evidence": "w", "destination": yves}
+    resolved["resolution"] = schedule_pb.RESOLUTION_KIND_APPLIED_TO_WALLET
     requests: list[Message] = [
         wallet_pb.CreateWalletRequest(wallet_id="alice", wallet=wallet, request_id=str(uuid4()), validate_only=True),
         wallet_pb.GetWalletRequest(name="wallets/alice", as_of=stamp(BEGAN)),
@@ -178,8 +178,8 @@ def valid_requests() -> dict[str, Any]:
         operations_pb.ResolveScheduledDepositRequest(
             name=f"scheduledDeposits/{nothing}", **resolved, request_id=str(uuid4())
         ),
-        operations_pb.ResolveDiscrepancyRequest(name="bankLines/77", reason="r", request_id=str(uuid4())),
-        operations_pb.AcceptBankLedgerRequest(name="bankLedgers/77", reason="r", request_id=str(uuid4())),
+        operations_pb.ResolveDiscrepancyRequest(name="bankStatementLines/77", reason="r", request_id=str(uuid4())),
+        operations_pb.AcceptBankStatementRequest(name="bankStatements/77", reason="r", request_id=str(uuid4())),
         event_pb.WatchEventsRequest(wallet="wallets/alice", types=[event_pb.Event.TYPE_WALLET_FROZEN]),
     ]
     by_type = {request.DESCRIPTOR.full_name: request for request in requests}
@@ -277,7 +277,7 @@ NO_CURRENCIES = ("ABC", "XXX", "XAU")
 # Of these any text is one of somebody's.
 FREE = {
     *("description", "external_reference", "bank_account", "display_name", "owner", "etag", "value"),
-    *("reason", "bank_word", "bank_reference"),
+    *("reason", "bank_evidence", "bank_reference"),
 }
 
 
@@ -379,7 +379,7 @@ def test_every_field_of_every_method_spoilt_is_refused_by_name(books: Asking, ow
 
 # Of each kind of control characters: the first and the last, and those that terminals obey.
 CONTROLS = "\x00\t\x0b\r\x1b\x1f\x7f\x80\x85\x9b\x9f"
-MANY_LINES = {"description", "reason", "bank_word"}
+MANY_LINES = {"description", "reason", "bank_evidence"}
 
 
 def texts_of(kind: Descriptor) -> Iterator[tuple[str, ...]]:

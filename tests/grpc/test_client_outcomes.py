@@ -12,20 +12,7 @@ from google.rpc import error_details_pb2
 from wallet.v1 import transaction_service_pb2 as pb
 
 from tests.support.callers import balance, open_funded, usd
-from wallet_core.domain.errors import (
-    DatabaseUnavailable,
-    EtagMismatch,
-    ServerOverloaded,
-    TransactionConflict,
-    WalletError,
-)
-from wallet_core.domain.errors import (
-    OutcomeUnknown as CommitUnknown,
-)
-from wallet_core.ledger.ledger import Ledger
-from wallet_core.settings import Settings
-from wallet_core.usecases.app import App
-from wallet_grpc.client import (
+from wallet_client import (
     CallError,
     CallFailed,
     OutcomeUnknown,
@@ -35,10 +22,23 @@ from wallet_grpc.client import (
     new_request_id,
     unknown_outcome,
 )
-from wallet_grpc.client.errors import settle_items
+from wallet_client.errors import settle_items
+from wallet_core.domain.model.errors import (
+    DatabaseUnavailable,
+    EtagMismatch,
+    ServerOverloaded,
+    TransactionConflict,
+    WalletError,
+)
+from wallet_core.domain.model.errors import (
+    OutcomeUnknown as CommitUnknown,
+)
+from wallet_core.ledger.ledger import Ledger
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
 from wallet_grpc.errors import CATALOGUE, CredentialsInvalid
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 
 ALICE = "wallets/alice"
 

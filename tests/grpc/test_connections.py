@@ -9,8 +9,8 @@ from tests.support.asking import Asking
 from tests.support.raw_http2 import RawHttp2
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 WATCH = "/grpc.health.v1.Health/Watch"

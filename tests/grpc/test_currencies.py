@@ -19,15 +19,15 @@ from tests.support.issuer import Issuer, bearer
 from tests.support.requests import a_transfer, new_id, stamp
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.command import Request
-from wallet_core.domain.errors import DatabaseUnavailable, InvalidField, LedgerBroken
-from wallet_core.domain.money import Currency
+from wallet_core.domain.deciding.command import Request
+from wallet_core.domain.model.errors import DatabaseUnavailable, InvalidField, LedgerBroken
+from wallet_core.domain.model.money import Currency
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_core.usecases.change_wallet import change_wallet
 from wallet_core.usecases.currencies import Currencies
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 
 pytestmark = pytest.mark.own_app  # what a core has read of currencies holds for its own books
 

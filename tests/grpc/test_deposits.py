@@ -24,7 +24,7 @@ from tests.support.callers import (
 )
 from tests.support.together import together
 from tests.support.wire import Wire
-from wallet_grpc.client import Amount, WalletClient
+from wallet_client import Amount, WalletClient
 
 DEPOSIT = "TransactionService/Deposit"
 

@@ -25,16 +25,16 @@ from tests.support.database import Database
 from tests.support.gathering import waiting_backends
 from tests.support.together import together
 from tests.support.wire import Wire
+from wallet_client import WalletClient
 from wallet_core.bootstrap import open_app
-from wallet_core.domain import errors
-from wallet_core.domain.money import Money as DomainMoney
-from wallet_core.domain.transfer import Transfer
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.transfers.transfer import Transfer
+from wallet_core.domain.model import errors
+from wallet_core.domain.model.money import Money as DomainMoney
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
-from wallet_core.storage.engine import transaction
-from wallet_core.storage.reads import Reads
+from wallet_core.storage.connections.engine import transaction
+from wallet_core.storage.reads.all import Reads
 from wallet_core.usecases.app import App, new_id
-from wallet_grpc.client import WalletClient
 from wallet_grpc.errors import (
     CATALOGUE,
     CredentialsInvalid,
@@ -45,12 +45,12 @@ from wallet_grpc.errors import (
     WatchCursorExpired,
     WatcherTooSlow,
 )
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 OURS_ALONE = {errors.LedgerBroken, errors.StaleClaim}
-BASES = {errors.WalletError, errors.Refusal, errors.NotServed}
+BASES = {errors.WalletError, errors.Refusal, errors.ServiceError}
 TRANSFER = "TransactionService/Transfer"
 
 
@@ -318,7 +318,7 @@ def test_a_deadline_that_passes_in_line_leaves_nothing(
 def test_a_full_line_is_told_as_overloaded(settings: Settings, owner: psycopg.Connection, database: Database) -> None:
     """SERVER_OVERLOADED with RetryInfo: this attempt did nothing."""
 
-    small = settings.model_copy(update={"line_max": 1, "batch_max": 1})
+    small = settings.model_copy(update={"commit_queue_max": 1, "commit_batch_max": 1})
     with open_app(small, name="small") as app, serving(app, server_limits(small)) as port:
         target = f"127.0.0.1:{port}"
         with WalletClient(target) as client, Wire(target) as wire:

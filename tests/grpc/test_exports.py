@@ -24,8 +24,8 @@ from tests.support.requests import stamp
 from tests.support.wire import Answer
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 EXPORT = "TransactionService/ExportStatement"

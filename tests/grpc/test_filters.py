@@ -25,8 +25,8 @@ from tests.support.asking import Asking, all_pages, written
 from tests.support.long_history import BEGAN, STEP, write_history
 from tests.support.one_of_each import one_of_each
 from tests.support.toolchain import often
-from wallet_core.domain import lists
-from wallet_core.storage.pages import STRETCH
+from wallet_core.domain.queries import lists
+from wallet_core.storage.reads.pages import SCAN_WINDOW
 from wallet_core.usecases.app import App
 
 US = timedelta(microseconds=1)
@@ -295,13 +295,13 @@ def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(
 ) -> None:
     """Pages are short or empty on the way, their tokens go on; nothing is found twice, and the last token is empty."""
 
-    count = 2 * STRETCH + 101
+    count = 2 * SCAN_WINDOW + 101
     asking.open_all("alice", "bob")
     write_history(owner, count)
     wanted: dict[str, Callable[[int], bool]] = {
         'labels.tier = "gold"': lambda n: n % 500 == 3,
         'labels.tier = "gold" AND external_reference = "ref-3" AND amount > 0': lambda n: n % 1000 == 3,
-        "state = PARTLY_REVERSED": lambda n: n % 100 == 48,
+        "state = PARTIALLY_REVERSED": lambda n: n % 100 == 48,
         "type = REVERSAL AND amount > 1": lambda n: n % 100 == 99,
         'external_reference = "ref-1" AND execute_time < "2025-01-01T00:00:00.000002Z"': lambda n: n == 1,
         "amount > 1000000": lambda n: False,  # noqa: ARG005  # no number fits
@@ -314,8 +314,8 @@ def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(
             found = [int(one.name[-12:], 16) for page in pages for one in page.transactions]
             assert found == [n for n in range(count, 0, -1) if fits(n)], (filter_, size)
             assert all(len(page.transactions) <= size for page in pages)
-            # Each page looks at a stretch, and a stretch is not looked at again for every row in it.
-            assert len(pages) <= len(found) / size + count / STRETCH + 2, (filter_, size)
+            # Each page looks at a scan window, and a scan window is not looked at again for every row in it.
+            assert len(pages) <= len(found) / size + count / SCAN_WINDOW + 2, (filter_, size)
 
 
 def test_other_lists_go_on_after_a_stretch_without_a_match_too(asking: Asking, owner: psycopg.Connection) -> None:
@@ -332,13 +332,13 @@ def test_other_lists_go_on_after_a_stretch_without_a_match_too(asking: Asking, o
         FROM wallets, generate_series(1, %(count)s) AS n
         WHERE wallets.id = 'alice'
         """,
-        {"count": 2 * STRETCH + 2},
+        {"count": 2 * SCAN_WINDOW + 2},
     )
 
     for wallet, size in product(("wallets/alice", ""), (1, 2, 1000)):
         request = schedule_pb.ListWithdrawalsRequest(wallet=wallet, filter="amount = 7", page_size=size)
         found = [one.name[-4:] for page in all_pages(asking, request) for one in page.withdrawals]
-        assert found == [f"{2 * STRETCH + 2:04x}", "0002", "0001"], (wallet, size)
+        assert found == [f"{2 * SCAN_WINDOW + 2:04x}", "0002", "0001"], (wallet, size)
 
 
 def test_a_range_of_times_is_exact_to_the_microsecond_at_both_ends(asking: Asking, owner: psycopg.Connection) -> None:

@@ -22,9 +22,9 @@ from tests.support.one_of_each import one_of_each
 from tests.support.toolchain import often
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import Scope
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.security.access import Scope
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 
 LISTS = {path: one for path, one in METHODS.items() if "page_token" in one.input_type.fields_by_name}
 FILTERED = {path: one for path, one in LISTS.items() if "filter" in one.input_type.fields_by_name}
@@ -68,10 +68,10 @@ def chance(owner: psycopg.Connection, seed: str, trial: Trial) -> Chance:
         "scheduledDeposits": "SELECT id FROM scheduled_deposits ORDER BY id",
         "holds": "SELECT id FROM holds ORDER BY id",
         "commissionRules": "SELECT id FROM commission_rules ORDER BY id",
-        "bankLines": "SELECT number FROM bank_lines ORDER BY number",
-        "bankLedgers": "SELECT number FROM bank_ledgers ORDER BY number",
+        "bankStatementLines": "SELECT number FROM bank_statement_lines ORDER BY number",
+        "bankStatements": "SELECT number FROM bank_statements ORDER BY number",
     }
-    absent = {"wallets": "nobody", "bankLines": "77", "bankLedgers": "77"}
+    absent = {"wallets": "nobody", "bankStatementLines": "77", "bankStatements": "77"}
     nothing = "01900000-0000-7000-8000-000000000000"
     names = {
         kind: [f"{kind}/{id_}" for id_ in [*ids(query), absent.get(kind, nothing)]] for kind, query in kinds.items()

@@ -15,13 +15,14 @@ from wallet.v1 import transaction_service_pb2 as pb
 from tests.support.asking import Asking
 from tests.support.callers import balance, open_funded
 from tests.support.requests import money
+from wallet_client import WalletClient
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc import grpcio_private, reflection
-from wallet_grpc.calls import CallLimits, Calls
-from wallet_grpc.client import WalletClient
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.runtime import grpcio_private
+from wallet_grpc.runtime.receiving import CallLimits, Calls
+from wallet_grpc.server import reflection
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 DEPOSIT = "/wallet.v1.TransactionService/Deposit"

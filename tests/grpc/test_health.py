@@ -20,13 +20,13 @@ from tests.support.health_watchers import health, watched
 from tests.support.ports import free_ports
 from tests.support.processes import environment, process
 from tests.support.raw_http2 import RawHttp2
-from wallet_core.domain.event import JournalLine
+from wallet_core.domain.model.event import JournalRecord
 from wallet_core.settings import Settings
-from wallet_core.storage.reads import Reads
+from wallet_core.storage.reads.all import Reads
 from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import SERVICES
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 WATCH = "/grpc.health.v1.Health/Watch"
@@ -160,7 +160,7 @@ def test_watches_that_cannot_be_served_are_said_to_be_so_alone(app: App, setting
     broken.set()
 
     class Broken(Reads):
-        def journal_end(self) -> JournalLine | None:
+        def journal_end(self) -> JournalRecord | None:
             if broken.is_set() and threading.current_thread().name == "journal-feed":
                 raise TypeError("a defect")
             return super().journal_end()

@@ -10,9 +10,7 @@ from wallet.v1 import transaction_service_pb2 as pb
 
 from tests.support.callers import balance, count, open_funded, usd
 from tests.support.wire import Wire
-from wallet_core.settings import Settings
-from wallet_core.usecases.app import App
-from wallet_grpc.client import (
+from wallet_client import (
     AsyncWalletClient,
     CallFailed,
     OutcomeUnknown,
@@ -21,9 +19,11 @@ from wallet_grpc.client import (
     WalletClient,
     new_request_id,
 )
-from wallet_grpc.client.aio.calls import REQUEST_MAX_BYTES
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_client.aio.calls import REQUEST_MAX_BYTES
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 
 MIB = 1 << 20
 WIDEST = "\N{PILE OF POO}"

@@ -10,11 +10,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.admin import admin_port
-from wallet_grpc.listening import CannotListen, bound
-from wallet_grpc.metrics import metrics_page
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.runtime.listening import CannotListen, bound
+from wallet_grpc.runtime.metrics import metrics_page
+from wallet_grpc.server.admin import admin_port
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 
 V4, V6 = "127.0.0.1", "[::1]"
 

@@ -133,7 +133,7 @@ def test_deposits_and_a_withdrawal_are_told_apart_by_state_and_type(asking: Aski
         ]
 
     assert listed("") == [10, 5, 40, 30]
-    assert listed("state = PARTLY_REVERSED") == [40]
+    assert listed("state = PARTIALLY_REVERSED") == [40]
     assert listed("type = DEPOSIT") == [40, 30]
     assert listed("type = DEPOSIT AND state = POSTED") == [30]
     assert listed("type = WITHDRAWAL AND state = POSTED") == [5]

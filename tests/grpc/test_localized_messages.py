@@ -18,8 +18,8 @@ from grpc_status import rpc_status
 from wallet.v1 import hold_service_pb2, schedule_service_pb2, transaction_service_pb2, wallet_service_pb2
 from wallet.v1.error_reason_pb2 import ErrorReason
 
-from wallet_core.domain import errors
-from wallet_core.domain.bank import LineState
+from wallet_core.domain.model import errors
+from wallet_core.domain.model.bank import LineState
 from wallet_grpc.errors import CATALOGUE, InvalidFields, Outcome, status_of
 from wallet_grpc.interceptors.errors import errors_interceptor, showing_errors
 from wallet_grpc.messages.language import LANGUAGES, preferred

@@ -17,9 +17,7 @@ from typer.testing import CliRunner
 from tests.support.callers import refusal, usd
 from tests.support.ports import free_ports
 from tests.support.recording import certificate, recording
-from wallet_core.settings import Settings
-from wallet_core.usecases.app import App
-from wallet_grpc.client import (
+from wallet_client import (
     AsyncWalletClient,
     CallError,
     Cause,
@@ -30,8 +28,10 @@ from wallet_grpc.client import (
     new_request_id,
     unknown_outcome,
 )
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.cli import cli
 from walletctl.local.waiting import wait_until
 

@@ -14,12 +14,12 @@ from wallet.v1.schedule_service_pb2 import (
 )
 
 from bank_stub.server import BankServer
-from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals
+from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement
 from tests.support.asking import Asking
 from tests.support.callers import balance, everything, open_funded, refusal, usd
 from tests.support.payouts import Bank
+from wallet_client import WalletClient
 from wallet_core.usecases.app import App
-from wallet_grpc.client import WalletClient
 from walletctl.local.waiting import wait_until
 
 ALICE = "wallets/alice"
@@ -78,12 +78,12 @@ def test_a_doubt_is_listed_once_it_is_old_and_leaves_the_list_once_it_is_settled
     assert (item.amount.minor_units, item.bank_key) == (3_000, "wd-" + old.removeprefix("withdrawals/"))
 
     resolved = client.resolve_withdrawal(
-        old, "EXECUTED", reason="asked by phone", bank_word="ticket 7", bank_reference="R-9"
+        old, "EXECUTED", reason="asked by phone", bank_evidence="ticket 7", bank_reference="R-9"
     )
     told = resolved.withdrawal
     assert (told.state, told.bank_reference, resolved.replayed) == (Withdrawal.STATE_SUCCEEDED, "R-9", False)
     (kept,) = told.resolutions
-    assert (kept.kind, kept.reason, kept.bank_word, kept.operator) == (
+    assert (kept.kind, kept.reason, kept.bank_evidence, kept.operator) == (
         RESOLUTION_KIND_EXECUTED,
         "asked by phone",
         "ticket 7",
@@ -165,27 +165,29 @@ def test_a_discrepancy_is_listed_until_somebody_has_looked_into_it(client: Walle
 
     for number in range(3):
         stub.execute(key=f"stranger-{number}", amount=5)
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
     listed = list(client.list_attention(page_size=2))
     assert [(item.kind, item.resource_name) for item in listed] == [
-        (pb.AttentionItem.KIND_DISCREPANCY, f"bankLines/{number}") for number in (1, 2, 3)
+        (pb.AttentionItem.KIND_DISCREPANCY, f"bankStatementLines/{number}") for number in (1, 2, 3)
     ]
 
-    closed = client.resolve_discrepancy("bankLines/2", reason="a test of theirs").line
+    closed = client.resolve_discrepancy("bankStatementLines/2", reason="a test of theirs").line
 
     assert (closed.name, closed.kind, closed.bank_key, closed.resolution, closed.resolved_by) == (
-        "bankLines/2",
+        "bankStatementLines/2",
         "EXECUTION",
         "stranger-1",
         "a test of theirs",
         "local",
     )
-    assert [item.resource_name for item in client.list_attention()] == ["bankLines/1", "bankLines/3"]
+    assert [item.resource_name for item in client.list_attention()] == ["bankStatementLines/1", "bankStatementLines/3"]
     assert (
-        refusal(lambda: client.resolve_discrepancy("bankLines/2", reason="again")).reason
+        refusal(lambda: client.resolve_discrepancy("bankStatementLines/2", reason="again")).reason
         == "STATE_TRANSITION_FORBIDDEN"
     )
-    assert refusal(lambda: client.resolve_discrepancy("bankLines/9", reason="x")).reason == "RESOURCE_NOT_FOUND"
+    assert (
+        refusal(lambda: client.resolve_discrepancy("bankStatementLines/9", reason="x")).reason == "RESOURCE_NOT_FOUND"
+    )
 
 
 def test_it_is_told_when_the_banks_ledger_was_last_read_to_its_end(server: str, app: App, stub: Bank) -> None:
@@ -193,10 +195,10 @@ def test_it_is_told_when_the_banks_ledger_was_last_read_to_its_end(server: str, 
 
     del stub
     with Asking(server) as asking:
-        assert not asking.ok(pb.ListAttentionRequest()).HasField("bank_ledger_read_time")
-        follow_bank_ledger.run_once(app)
-        read_at = app.reads.vitals().bank_ledger_read_time
+        assert not asking.ok(pb.ListAttentionRequest()).HasField("bank_statement_read_time")
+        reconcile_bank_statement.run_once(app)
+        read_at = app.reads.vitals().bank_statement_read_time
         assert read_at is not None
-        assert asking.ok(pb.ListAttentionRequest()).bank_ledger_read_time.ToDatetime(UTC) == read_at
-    metric = "wallet_bank_ledger_read_timestamp_seconds"
+        assert asking.ok(pb.ListAttentionRequest()).bank_statement_read_time.ToDatetime(UTC) == read_at
+    metric = "wallet_bank_statement_read_timestamp_seconds"
     assert wait_until(lambda: REGISTRY.get_sample_value(metric) == read_at.timestamp(), timeout_s=10)

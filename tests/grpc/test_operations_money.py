@@ -12,7 +12,7 @@ from wallet.v1 import schedule_service_pb2 as pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 
 from bank_stub.server import BankServer
-from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals
+from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement
 from tests.support.asking import Asking, all_refused, refused
 from tests.support.callers import everything
 from tests.support.issuer import Issuer, bearer
@@ -31,9 +31,9 @@ from tests.support.requests import (
 )
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import Scope
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.security.access import Scope
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 
 EARNED = "system:commission:USD"
 Callers = Mapping[str, Asking]
@@ -167,10 +167,10 @@ def test_it_is_paid_out_by_the_bank(callers: Callers, app: App, bank: BankServer
     pay_due_withdrawals.run_once(app)
     assert (state(operator, paid), operator.funds(EARNED)) == ("SUCCEEDED", (30, 0, 30))
     stub.give_back(UUID(paid.rpartition("/")[2]))
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
     assert (state(operator, paid), operator.funds(EARNED)) == ("RETURNED", (100, 0, 100))
 
-    stub.order("no_for_good", times=1)
+    stub.order("declined", times=1)
     unpaid = payout(operator, 100)
     pay_due_withdrawals.run_once(app)
     assert (state(operator, unpaid), operator.funds(EARNED)) == ("FAILED", (100, 0, 100))

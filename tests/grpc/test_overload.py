@@ -1,4 +1,4 @@
-"""Overload: no more calls wait than the settings say; the others hear so at once, and health goes on answering."""
+"""LoadShedding: no more calls wait than the settings say; the others hear so at once, and health goes on answering."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,15 +19,15 @@ from tests.support.gathering import locked
 from tests.support.issuer import SECRET, bearer, by_secret
 from tests.support.requests import money
 from tests.support.wire import Answer, Wire
-from wallet_core.domain.wallet import WalletId
+from wallet_client import CallFailed, WalletClient
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.calls import CallLimits, Calls
-from wallet_grpc.client import CallFailed, WalletClient
-from wallet_grpc.interceptors.overload import Overload, Pace
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
-from wallet_grpc.tokens import DEVELOPMENT_ISSUER
+from wallet_grpc.interceptors.overload import LoadShedding, RefusalBackoff
+from wallet_grpc.runtime.receiving import CallLimits, Calls
+from wallet_grpc.security.tokens import DEVELOPMENT_ISSUER
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 THREADS, WAITING = 2, 3
@@ -41,7 +41,7 @@ AT_ONCE_S = 1.0
 @pytest.fixture
 def target(app: App, settings: Settings) -> Iterator[str]:
     """Serve with two threads and room for three more; a stuck wallet holds calls up for long."""
-    small = {"grpc_threads": THREADS, "grpc_waiting_max": WAITING}
+    small = {"grpc_threads": THREADS, "grpc_queue_max": WAITING}
     with serving(app, server_limits(settings.model_copy(update=small))) as port:
         target = f"127.0.0.1:{port}"
         with WalletClient(target) as client:
@@ -106,7 +106,7 @@ def test_the_more_are_turned_away_the_longer_each_is_told_to_wait() -> None:
     """So that those who ask again take no more time than there is; once they are few, the wait is short again."""
 
     clock = [0.0]
-    pace = Pace(lambda: clock[0])
+    pace = RefusalBackoff(lambda: clock[0])
 
     def waits(seconds: int, per_s: int) -> list[int]:
         told = []
@@ -123,7 +123,7 @@ def test_the_more_are_turned_away_the_longer_each_is_told_to_wait() -> None:
     assert max(waits(5, 10)) == 300
 
 
-class Far(Pace):
+class Far(RefusalBackoff):
     """Tells everybody to wait for long."""
 
     def wait_ms(self) -> int:
@@ -136,7 +136,7 @@ def test_who_would_be_gone_before_its_wait_is_over_hears_at_once() -> None:
 
     calls = Calls(CallLimits(receive_timeout_s=3.0, receiving_max=9, send_timeout_s=3.0, unsent_max_bytes=1000))
     workers = calls.pool("grpc", 1, 0)
-    server = grpc.server(workers, interceptors=[Overload(workers, {}, Far())])
+    server = grpc.server(workers, interceptors=[LoadShedding(workers, {}, Far())])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with WalletClient(f"127.0.0.1:{port}", timeout_s=30, accept_language="fa") as client:

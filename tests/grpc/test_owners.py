@@ -26,10 +26,10 @@ from tests.support.requests import money, stamp
 from tests.support.wire import Answer, all_methods, path_of
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import SCOPES, Scope
 from wallet_grpc.descriptors import CALLS, Reach
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.security.access import SCOPES, Scope
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 
 ALL = " ".join(Scope)
 LONG_AGO, THEN = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
@@ -211,7 +211,7 @@ EVERYBODYS: dict[str, Message] = {
     "OperationsService/ResolveWithdrawal": operations_pb.ResolveWithdrawalRequest(),
     "OperationsService/ResolveScheduledDeposit": operations_pb.ResolveScheduledDepositRequest(),
     "OperationsService/ResolveDiscrepancy": operations_pb.ResolveDiscrepancyRequest(),
-    "OperationsService/AcceptBankLedger": operations_pb.AcceptBankLedgerRequest(),
+    "OperationsService/AcceptBankStatement": operations_pb.AcceptBankStatementRequest(),
 }
 
 

@@ -15,11 +15,11 @@ from tests.support.asking import Asking
 from tests.support.issuer import Issuer, bearer
 from tests.support.requests import a_transfer, an_item, changed, each, new_id
 from tests.support.world import World, bases
-from wallet_core.domain.access import Person
-from wallet_grpc import kept_out
-from wallet_grpc.access import Principal, Scope, principal_of
+from wallet_core.domain.model.access import Person
 from wallet_grpc.interceptors import request_log
-from wallet_grpc.interceptors.auth import Authentication
+from wallet_grpc.interceptors.authentication import Authentication
+from wallet_grpc.security import rejections as kept_out
+from wallet_grpc.security.access import Principal, Scope, principal_of
 
 ALL = " ".join(Scope)
 
@@ -30,8 +30,8 @@ DECISIONS = {
         "SELECT person, token_id FROM resolutions WHERE subject LIKE 'scheduledDeposits/%'",
         "scheduled_deposit",
     ),
-    "ResolveDiscrepancy": ("SELECT person, token_id FROM bank_lines WHERE resolution <> ''", "line"),
-    "AcceptBankLedger": ("SELECT person, token_id FROM bank_ledgers WHERE number = 3", "ledger"),
+    "ResolveDiscrepancy": ("SELECT person, token_id FROM bank_statement_lines WHERE resolution <> ''", "line"),
+    "AcceptBankStatement": ("SELECT person, token_id FROM bank_statements WHERE number = 3", "ledger"),
 }
 
 
@@ -70,7 +70,7 @@ def test_who_decided_is_told_to_operators_alone(world: World, issuer: Issuer) ->
     request = changed(bases(world.names)["OperationsService/ResolveWithdrawal"], request_id=new_id())
     with by(world, issuer, sub="ada@bank", jti="t-1") as ada:
         ada.ok(request)
-    name = world.names["stranded withdrawal"]
+    name = world.names["unapplied withdrawal"]
     seen = {who: world.callers[who].withdrawal(name) for who in ("operator", "clerk", "anna")}
 
     assert {who: persons_in(found) for who, found in seen.items()} == {
@@ -84,11 +84,11 @@ def test_who_decided_is_told_to_operators_alone(world: World, issuer: Issuer) ->
 def test_a_decision_by_credentials_that_name_nobody_is_the_systems(world: World, owner: psycopg.Connection) -> None:
     """Empty, and never taken from anything else."""
 
-    request = changed(bases(world.names)["OperationsService/AcceptBankLedger"], request_id=new_id())
+    request = changed(bases(world.names)["OperationsService/AcceptBankStatement"], request_id=new_id())
     accepted = world.callers["operator"].ok(request).ledger
 
     assert (accepted.accepted_by, accepted.person, accepted.token_id) == ("shop", "", "")
-    assert owner.execute(cast("Any", DECISIONS["AcceptBankLedger"][0])).fetchall() == [("", "")]
+    assert owner.execute(cast("Any", DECISIONS["AcceptBankStatement"][0])).fetchall() == [("", "")]
 
 
 def refusals(logged: list[Any]) -> list[Mapping[str, Any]]:

@@ -20,9 +20,9 @@ from tests.support.requests import (
 from tests.support.world import World, bases
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import SCOPES, Scope
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.security.access import SCOPES, Scope
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 SERVICES = sorted({path.partition("/")[0] for path in METHODS})
@@ -87,7 +87,7 @@ def test_before_a_request_is_read_the_server_looks_at_itself_then_at_who_calls(
         with Asking(target, metadata=metadata) as asking:
             return {asking.call(path, b"\xff\xfe", timeout_s=timeout_s).reason for _ in range(times)}
 
-    full = server_limits(slow.model_copy(update={"grpc_waiting_max": 0}))
+    full = server_limits(slow.model_copy(update={"grpc_queue_max": 0}))
     with serving(app, full, authentication(slow)) as port:
         target = f"127.0.0.1:{port}"
         assert {path: reasons(path, None, timeout_s=20) for path in METHODS} == each("SERVER_OVERLOADED")

@@ -8,14 +8,14 @@ import pytest
 
 from tests.support.issuer import ISSUER, SECRET, Issuer, bearer, standard, tokens_of
 from tests.support.wire import Wire
+from wallet_client import AsyncWalletClient, WalletClient
 from wallet_core.settings import Provider, Settings, SettingsError, read_settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import Principal, Scope
-from wallet_grpc.claims import PROVIDERS
-from wallet_grpc.client import AsyncWalletClient, WalletClient
 from wallet_grpc.errors import CredentialsInvalid
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.security.access import Principal, Scope
+from wallet_grpc.security.claims import PROVIDERS
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 
 READ, PAY = Scope.WALLET_READ, Scope.MONEY_TRANSFER
 CLIENT = "0oa1shop"

@@ -13,7 +13,7 @@ from tests.documents.samples import a_font_with, text_of
 from tests.support.asking import Asking
 from tests.support.one_of_each import one_of_each
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.receipt import Language
+from wallet_core.domain.model.receipt import Language
 from wallet_core.settings import Settings, SettingsError
 from wallet_core.usecases.app import App
 from wallet_core.usecases.write_receipt import write_receipt

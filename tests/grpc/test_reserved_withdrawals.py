@@ -139,7 +139,7 @@ def test_debit_and_freed_hold_are_one_database_transaction(
 ) -> None:
     """The wallet's row, the withdrawal's entry and the attempt carry one and the same stamp."""
 
-    stub.order("no_for_now", times=1)
+    stub.order("declined_retryable", times=1)
     name = schedule(asking).name
     pay_due_withdrawals.run_once(app)
 
@@ -273,8 +273,8 @@ def test_a_final_no_gives_the_money_back_and_leaves_nothing_held(
     """Released to the wallet, available, not held again; another one's hold is untouched."""
 
     noes = {
-        "no_for_good": (pb.Withdrawal.FAILURE_REASON_BANK_REFUSED, 1),
-        "no_for_now": (pb.Withdrawal.FAILURE_REASON_ATTEMPTS_USED_UP, 3),
+        "declined": (pb.Withdrawal.FAILURE_REASON_BANK_REFUSED, 1),
+        "declined_retryable": (pb.Withdrawal.FAILURE_REASON_ATTEMPTS_USED_UP, 3),
     }
     other = schedule(asking, amount=money(50), execute_time=soon(asking)).name
     for fault in noes:

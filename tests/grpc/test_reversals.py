@@ -32,9 +32,9 @@ from tests.support.requests import (
 )
 from wallet_core.usecases.app import App
 
-POSTED, PARTLY_REVERSED, REVERSED = (
+POSTED, PARTIALLY_REVERSED, REVERSED = (
     pb.Transaction.STATE_POSTED,
-    pb.Transaction.STATE_PARTLY_REVERSED,
+    pb.Transaction.STATE_PARTIALLY_REVERSED,
     pb.Transaction.STATE_REVERSED,
 )
 EARNED = "system:commission:USD"
@@ -95,11 +95,11 @@ def test_a_transfer_goes_back_whole_and_both_name_each_other(asking: Asking, ren
 def test_a_transfer_goes_back_in_parts_and_not_a_unit_more(
     asking: Asking, owner: psycopg.Connection, rent: str
 ) -> None:
-    """POSTED, PARTLY_REVERSED, REVERSED; the limit told is what is left, and in the end nothing is."""
+    """POSTED, PARTIALLY_REVERSED, REVERSED; the limit told is what is left, and in the end nothing is."""
 
     asking.deposit("bob", 500)
     first = asking.ok(a_reversal(rent, 30)).transaction.name
-    assert told(asking, rent) == (PARTLY_REVERSED, 30, [first])
+    assert told(asking, rent) == (PARTIALLY_REVERSED, 30, [first])
     second = asking.ok(a_reversal(rent, 30)).transaction.name
     too_much = refused(asking, owner, a_reversal(rent, 41))
     assert (too_much.code, too_much.reason) == ("FAILED_PRECONDITION", "LIMIT_EXCEEDED")
@@ -261,7 +261,7 @@ def test_a_deposit_goes_back_to_the_outside(asking: Asking, owner: psycopg.Conne
     assert short.metadata == {"wallet": "wallets/alice", "currencyCode": "USD", "available": "39", "required": "40"}
     assert (last.source, last.destination) == ("wallets/alice", f"wallets/{EXTERNAL}")
     assert asking.balances("alice", "bob", EXTERNAL) == [0, 1, -1]
-    assert told(asking, paid_in)[:2] == (PARTLY_REVERSED, 99)
+    assert told(asking, paid_in)[:2] == (PARTIALLY_REVERSED, 99)
 
 
 def test_only_transfers_and_deposits_can_be_reversed(
@@ -302,7 +302,7 @@ def every_other_transaction(app: App, bank: BankServer, asking: Asking, owner: p
         asking.ok(changed(scheduled, request_id=new_id()))
     for job in (pay_due_withdrawals, collect_due_deposits, credit_due_deposits):
         job.run_once(app)
-    Bank(bank.url).order("no_for_good", times=1)
+    Bank(bank.url).order("declined", times=1)
     asking.ok(schedule_pb.ScheduleWithdrawalRequest(wallet="wallets/alice", amount=money(6), request_id=new_id()))
     pay_due_withdrawals.run_once(app, clock_offset=timedelta(seconds=1))
     asking.ok(a_capture(asking.ok(a_hold("alice", 9)).hold.name, "bob"))

@@ -15,9 +15,9 @@ from tests.support.requests import a_freeze, a_transfer, an_unfreeze, an_update,
 from tests.support.wire import Answer
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import Scope
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.security.access import Scope
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 
 ALL = " ".join(Scope)
 

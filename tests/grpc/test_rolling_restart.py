@@ -18,8 +18,8 @@ from tests.support.database import Database
 from tests.support.loaded_server import Load
 from tests.support.pair import HOSTS, Pair, running_pair
 from tests.support.watching import telling
+from wallet_client import AsyncWalletClient, WalletClient
 from wallet_core.bootstrap import open_app
-from wallet_grpc.client import AsyncWalletClient, WalletClient
 from walletctl.local.waiting import wait_until
 
 pytestmark = pytest.mark.alone

@@ -524,7 +524,7 @@ def test_a_wallet_with_an_open_scheduled_deposit_cannot_be_closed(
 ) -> None:
     """Scheduled, being collected, in doubt: whichever it is, named; ended, it is in nobody's way."""
 
-    stub.order("no_for_now", match={"account": "asked"})
+    stub.order("declined_retryable", match={"account": "asked"})
     stub.order("reset", match={"account": "doubted"})
     names = {}
     wishes: dict[str, dict[str, Any]] = {
@@ -576,8 +576,8 @@ def test_each_currency_is_collected_in_its_own(asking: Asking, stub: CollectingB
 def test_a_failed_deposit_says_why(asking: Asking, stub: CollectingBank, app: App) -> None:
     """By its reason, with no transaction and no reference; its wallet has what it had."""
 
-    stub.order("no_for_good", match={"account": "refused"})
-    stub.order("no_for_now", match={"account": "busy"})
+    stub.order("declined", match={"account": "refused"})
+    stub.order("declined_retryable", match={"account": "busy"})
     asking.open("full", BIGGEST - 1000)
     made = {
         pb.ScheduledDeposit.FAILURE_REASON_BANK_REFUSED: schedule(asking, collect=True, bank_account="refused").name,

@@ -26,12 +26,12 @@ from tests.support.loaded_server import Load, server_process, start
 from tests.support.start_up import StartUp
 from tests.support.toolchain import installed
 from tests.support.wire import Wire
+from wallet_client import NotConnected, WalletClient
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
-from wallet_grpc.client import NotConnected, WalletClient
 from wallet_grpc.descriptors import SERVICES
-from wallet_grpc.process import main, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import main, server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 ALICE, BOB = "wallets/alice", "wallets/bob"

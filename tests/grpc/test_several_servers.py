@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 
 from tests.support.recording import Recording, recording
-from wallet_grpc.client import WalletClient
+from wallet_client import WalletClient
 from walletctl.local.waiting import wait_until
 
 CALLS = 20

@@ -17,14 +17,14 @@ from tests.support.issuer import SECRET, bearer, by_secret
 from tests.support.long_history import write_history
 from tests.support.requests import money, new_id
 from wallet_core.documents.pdf import PdfDocuments
-from wallet_core.domain.receipt import Language, Receipt
+from wallet_core.domain.model.receipt import Language, Receipt
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import CONFINED
 from wallet_grpc.interceptors.rates import cost_of
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
-from wallet_grpc.tokens import DEVELOPMENT_ISSUER
+from wallet_grpc.security.access import CONFINED
+from wallet_grpc.security.tokens import DEVELOPMENT_ISSUER
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 # So wide that a part of an export is more than what a connection takes from a server whose caller does not read.

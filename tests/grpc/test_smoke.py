@@ -1,6 +1,6 @@
 """The first thing that must work."""
 
-from wallet_grpc.client import Amount, WalletClient
+from wallet_client import Amount, WalletClient
 
 
 def test_a_deposit_into_a_new_wallet_is_its_balance(client: WalletClient) -> None:

@@ -28,13 +28,13 @@ from tests.support.issuer import Issuer, bearer
 from tests.support.one_of_each import one_of_each
 from tests.support.requests import a_hold, a_reversal, changed, new_id
 from tests.support.wire import Answer, all_methods, path_of
-from wallet_core.domain.wallet import Role, system_wallet
+from wallet_core.domain.model.wallet import Role, system_wallet
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import Scope
 from wallet_grpc.descriptors import READS
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.security.access import Scope
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 
 ROLES = [role for role in Role if role is not Role.ORDINARY]
 # Of a currency that is in use and has them, of one that has none yet, and of roles that there are not.
@@ -44,7 +44,7 @@ SYSTEM = [
 ]
 WRITES = {path_of(method): method for method in all_methods() if f"/wallet.v1.{path_of(method)}" not in READS}
 
-PLACED = schedule_pb.RESOLUTION_KIND_PLACED
+APPLIED_TO_WALLET = schedule_pb.RESOLUTION_KIND_APPLIED_TO_WALLET
 
 EARNED = frozenset(f"wallets/{system_wallet(Role.COMMISSION, currency)}" for currency in ("USD", "CHF"))
 
@@ -105,7 +105,7 @@ def chance(asking: Asking) -> Chance:
         asking.open(wallet, 1000)
     nothing = "01900000-0000-7000-8000-000000000000"
     names = {kind: [f"{kind}/{nothing}"] for kind in ("transactions", "withdrawals", "scheduledDeposits")}
-    names |= {"commissionRules": [f"commissionRules/{nothing}"], "bankLines": ["bankLines/77"]}
+    names |= {"commissionRules": [f"commissionRules/{nothing}"], "bankStatementLines": ["bankStatementLines/77"]}
     names |= {"holds": [asking.ok(a_hold("carol", 10)).hold.name], "wallets": ["wallets/alice", "wallets/bob"]}
     return Chance("system wallets", names)
 
@@ -119,7 +119,7 @@ def requests_at(place: Place, chance: Chance) -> Iterator[Any]:
             if mode and made.mode != mode:
                 continue
             if place.way == ("destination",) and place.method.name.startswith("Resolve"):
-                made.resolution, made.destination, made.bank_reference = PLACED, "wallets/alice", ""
+                made.resolution, made.destination, made.bank_reference = APPLIED_TO_WALLET, "wallets/alice", ""
             break
         yield made
 

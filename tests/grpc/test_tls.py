@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.issuer import ISSUER, Issuer
+from wallet_client import CallFailed, Tls, WalletClient
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.client import CallFailed, Tls, WalletClient
-from wallet_grpc.process import authentication, credentials, server_limits
-from wallet_grpc.server import serving
-from wallet_grpc.tls import CertificateUnusable
+from wallet_grpc.security.tls import CertificateUnusable
+from wallet_grpc.server.process import authentication, credentials, server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 SCOPES = ["wallet.write", "wallet.read"]

@@ -26,10 +26,10 @@ from tests.support.issuer import (
 )
 from tests.support.together import together
 from wallet_core.settings import Settings
-from wallet_grpc.access import Scope
 from wallet_grpc.errors import CredentialsInvalid
-from wallet_grpc.keys import KeysUnreadable
-from wallet_grpc.tokens import Tokens
+from wallet_grpc.security.access import Scope
+from wallet_grpc.security.keys import KeysUnreadable
+from wallet_grpc.security.tokens import Tokens
 from walletctl.local.waiting import wait_until
 
 ALL = " ".join(Scope)

@@ -21,10 +21,10 @@ from tests.support.callers import (
 )
 from tests.support.database import Database
 from tests.support.together import together
-from wallet_core.domain.errors import InvalidField
-from wallet_core.domain.money import Money, listed_currencies, parse_amount
+from wallet_client import Amount, WalletClient
+from wallet_core.domain.model.errors import InvalidField
+from wallet_core.domain.model.money import Money, listed_currencies, parse_amount
 from wallet_core.settings import Settings
-from wallet_grpc.client import Amount, WalletClient
 
 ALICE, BOB = "wallets/alice", "wallets/bob"
 

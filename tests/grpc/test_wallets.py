@@ -11,7 +11,7 @@ from wallet.v1 import wallet_service_pb2 as pb
 
 from tests.support.callers import balance, count, everything, open_funded, refusal, usd
 from tests.support.together import together
-from wallet_grpc.client import WalletClient
+from wallet_client import WalletClient
 
 
 def test_a_new_wallet_is_empty_and_active(client: WalletClient) -> None:

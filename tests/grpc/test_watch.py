@@ -23,16 +23,16 @@ from tests.support.issuer import Issuer, bearer, ending_in
 from tests.support.requests import a_deposit
 from tests.support.rows import without_triggers
 from tests.support.watching import Watcher, all_told, telling, types_of, watching
-from wallet_core.domain.event import JournalLine
+from wallet_client import AsyncWalletClient, WalletClient
+from wallet_core.domain.model.event import JournalRecord
 from wallet_core.settings import Settings
-from wallet_core.storage.reads import Reads
+from wallet_core.storage.reads.all import Reads
 from wallet_core.usecases.app import App
-from wallet_grpc.access import Scope
-from wallet_grpc.client import AsyncWalletClient, WalletClient
 from wallet_grpc.errors import WatcherTooSlow
-from wallet_grpc.listening import CannotListen
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.runtime.listening import CannotListen
+from wallet_grpc.security.access import Scope
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 from wallet_grpc.servicers.streams import Stream
 from wallet_grpc.servicers.watches import Watch
 from walletctl.local.waiting import wait_until
@@ -174,7 +174,7 @@ def test_a_place_that_the_journal_does_not_know_is_said_to_be_gone(
         owner.execute("DELETE FROM journal WHERE number = %s", [event.number])
     shorter = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
     tell_of(owner, "alice", 1)
-    assert wait_until(lambda: app.reads.journal_line(event.number) is not None, timeout_s=5)
+    assert wait_until(lambda: app.reads.journal_record(event.number) is not None, timeout_s=5)
     other = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
 
     for answer in (shorter, other):
@@ -311,7 +311,7 @@ def test_a_defect_ends_watches_with_a_word(app: App, settings: Settings) -> None
     """INTERNAL, rather than for ever the word that nothing has happened; and who watches then is told as before."""
 
     class Broken(Reads):
-        def journal_after(self, number: int, limit: int) -> list[JournalLine]:
+        def journal_after(self, number: int, limit: int) -> list[JournalRecord]:
             if broken.is_set():
                 raise RuntimeError("a defect")
             return super().journal_after(number, limit)

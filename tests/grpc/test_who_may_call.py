@@ -28,16 +28,16 @@ from tests.support.issuer import (
 )
 from tests.support.requests import money
 from tests.support.wire import Answer, all_methods, path_of
-from wallet_core.domain.access import Right
-from wallet_core.domain.errors import cause_of
+from wallet_client import CallFailed, WalletClient
+from wallet_core.domain.model.access import Right
+from wallet_core.domain.model.errors import cause_of
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import SCOPES, Scope
-from wallet_grpc.client import CallFailed, WalletClient
 from wallet_grpc.descriptors import SCOPE_WORDS
 from wallet_grpc.errors import CredentialsInvalid
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.security.access import SCOPES, Scope
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 
 METHODS = [path_of(method) for method in all_methods()]
 SCOPED = [method for method in METHODS if SCOPES[f"/wallet.v1.{method}"] is not None]

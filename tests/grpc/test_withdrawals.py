@@ -14,7 +14,7 @@ from wallet.v1.money_pb2 import Money
 
 from tests.support.callers import aware, balance, count, everything, open_funded, refusal, usd
 from tests.support.wire import Wire
-from wallet_grpc.client import Amount, WalletClient
+from wallet_client import Amount, WalletClient
 
 ALICE = "wallets/alice"
 SCHEDULE = "ScheduleService/ScheduleWithdrawal"

@@ -23,10 +23,10 @@ from tests.support.database import Database
 from tests.support.ports import free_ports
 from tests.support.processes import environment, process
 from tests.support.start_up import StartUp
-from wallet_grpc.admin import admin_port
-from wallet_grpc.client import CallError, WalletClient
-from wallet_grpc.listening import CannotListen, bound
-from wallet_grpc.process import main
+from wallet_client import CallError, WalletClient
+from wallet_grpc.runtime.listening import CannotListen, bound
+from wallet_grpc.server.admin import admin_port
+from wallet_grpc.server.process import main
 from walletctl.local.waiting import wait_until
 
 WORKERS = 2

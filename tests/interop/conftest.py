@@ -20,9 +20,9 @@ from tests.support.long_history import write_history
 from tests.support.processes import environment
 from tests.support.toolchain import required
 from tests.support.watching import telling
+from wallet_client import Tls, WalletClient
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import read_settings
-from wallet_grpc.client import Tls, WalletClient
 
 # So many entries that a statement of them is long under way when its first part has come.
 HISTORY = 20_000

@@ -8,7 +8,7 @@ from tests.interop.clients import SERVICE_CONFIG, failing_over
 from tests.support.callers import balance, open_funded
 from tests.support.database import Database
 from tests.support.pair import HOSTS, NAME, running_pair
-from wallet_grpc.client import WalletClient
+from wallet_client import WalletClient
 from walletctl.local.waiting import wait_until
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]

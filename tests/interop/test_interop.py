@@ -10,7 +10,7 @@ import pytest
 
 from tests.interop.clients import Seen
 from tests.interop.conftest import HISTORY, Service, token
-from wallet_grpc.client import Tls, WalletClient
+from wallet_client import Tls, WalletClient
 from walletctl.local.waiting import wait_until
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]

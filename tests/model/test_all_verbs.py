@@ -43,18 +43,18 @@ from tests.support.model_books import ACTIVE, MOST, WITHDRAWAL
 from tests.support.model_steps import CURRENCY_OF, Steps, nth_of, with_new_id
 from tests.support.toolchain import often
 from tests.support.whimsical_bank import Nap, Whim
-from wallet_core.domain.bank import AnswerKind
-from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
-from wallet_core.domain.command import Command
-from wallet_core.domain.commission import Label, Payer
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.end_hold import ExpireHold
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import OrderKind
-from wallet_core.domain.payment import CreditDeposit
-from wallet_core.domain.place_hold import PlaceHold
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.wallet import Labels, WalletId
+from wallet_core.domain.commands.holds.end_hold import ExpireHold
+from wallet_core.domain.commands.holds.place_hold import PlaceHold
+from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit
+from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.model.bank import AnswerKind
+from wallet_core.domain.model.commission_rule import Label, Payer
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import OrderKind
+from wallet_core.domain.model.wallet import Labels, WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
 
@@ -113,8 +113,8 @@ DOUBTS = [
     Whim(answer=AnswerKind.UNKNOWN, arrives=True),
     Whim(nap=Nap.BEFORE),
     Whim(nap=Nap.AFTER),
-    Whim(nap=Nap.AFTER, answer=AnswerKind.NO_FOR_GOOD),
-    Whim(nap=Nap.AFTER, answer=AnswerKind.NO_FOR_NOW),
+    Whim(nap=Nap.AFTER, answer=AnswerKind.DECLINED),
+    Whim(nap=Nap.AFTER, answer=AnswerKind.DECLINED_RETRYABLE),
     Whim(thinks=True),
 ]
 

@@ -12,8 +12,8 @@ from tests.support.model_books import Facts
 from tests.support.situations import SITUATIONS, Situation
 from tests.support.stage import Stage
 from tests.support.told_facts import by_its_use_case, facts_of
-from wallet_core.domain.command import Command
-from wallet_core.domain.errors import Refusal
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.model.errors import Refusal
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import CALLS

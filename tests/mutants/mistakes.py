@@ -7,7 +7,7 @@ from tests.mutants.change import Change
 ONE_PAYOUT = "tests/scheduler/test_one_payout.py"
 DECISIONS = "tests/unit/test_payout_decisions.py tests/unit/test_payout_doubts.py"
 FOLLOW_UP = "tests/scheduler/test_follow_up.py"
-LEDGER_WINS = "tests/scheduler/test_bank_ledger_wins.py"
+LEDGER_WINS = "tests/scheduler/test_bank_statement_wins.py"
 JOURNAL = "tests/storage/test_journal.py"
 WATCH = "tests/grpc/test_watch.py"
 TRANSFERS = "tests/grpc/test_transfers.py"
@@ -22,14 +22,14 @@ class Mistake:
     tests: str
 
 
-BOOKS = "wallet_core/domain/books.py"
-PAYMENT = "wallet_core/domain/payment.py"
+BOOKS = "wallet_core/domain/deciding/ledger_state.py"
+PAYMENT = "wallet_core/domain/commands/payments/attempt_payment.py"
 PAY_OUT = "wallet_core/usecases/pay_out.py"
-BANK_LINES = "wallet_core/storage/bank_lines.py"
-CLAIMS = "wallet_core/storage/claims.py"
-POSTING = "wallet_core/storage/posting.py"
-FOLLOWING = "wallet_core/domain/follow_up.py"
-WRITING_JOURNAL = "wallet_core/storage/journal.py"
+BANK_STATEMENT_LINES = "wallet_core/storage/posting/bank_statement.py"
+CLAIMS = "wallet_core/storage/scheduling/claims.py"
+POSTING = "wallet_core/storage/posting/load_and_store.py"
+FOLLOWING = "wallet_core/domain/commands/payments/match_statement.py"
+WRITING_JOURNAL = "wallet_core/storage/scheduling/journal.py"
 
 MISTAKES = (
     Mistake(
@@ -135,7 +135,7 @@ MISTAKES = (
         "the bank's key is made up anew for a request that a restore has forgotten",
         (
             Change(
-                "wallet_core/domain/order.py:order_id",
+                "wallet_core/domain/model/payment_order.py:order_id",
                 "digest = hashlib.blake2b(f'{request_id}\\n{caller}'.encode(), digest_size=16).digest()",
                 "digest = __import__('os').urandom(16)",
             ),
@@ -181,7 +181,7 @@ MISTAKES = (
         "wallets are read without their locks",
         (
             Change(f"{POSTING}:LOCK_WALLETS", "ORDER BY key FOR NO KEY UPDATE", "ORDER BY key"),
-            Change(f"{POSTING}:LOCK_FREE_WALLETS", "LOCK_WALLETS.rstrip() + ' SKIP LOCKED\\n'", "LOCK_WALLETS"),
+            Change(f"{POSTING}:LOCK_WALLETS_SKIP_LOCKED", "LOCK_WALLETS.rstrip() + ' SKIP LOCKED\\n'", "LOCK_WALLETS"),
         ),
         "tests/concurrency/test_races.py tests/storage/test_locking.py",
     ),
@@ -192,14 +192,14 @@ MISTAKES = (
     ),
     Mistake(
         "what is held stays available",
-        (Change(f"{BOOKS}:Books._reserve", "found.held += amount", ""),),
+        (Change(f"{BOOKS}:LedgerState._reserve", "found.held += amount", ""),),
         "tests/unit/test_decide.py tests/unit/test_decide_limits.py tests/grpc/test_holds.py",
     ),
     Mistake(
         "a refusal is decided anew each time that it is asked for",
         (
             Change(
-                "wallet_core/domain/decide.py:_decide_one",
+                "wallet_core/domain/deciding/decide.py:_decide_one",
                 "isinstance(outcome, Done) or outcome.refusal.recorded",
                 "isinstance(outcome, Done)",
             ),
@@ -226,7 +226,7 @@ MISTAKES = (
         "a statement is final while a commit hangs",
         (
             Change(
-                "wallet_core/storage/posting.py:load",
+                "wallet_core/storage/posting/load_and_store.py:load",
                 "tx.execute(ENTER)",
                 "tx.execute(\"SELECT current_setting('wallet.session', true), 1\")",
             ),
@@ -235,19 +235,23 @@ MISTAKES = (
     ),
     Mistake(
         "a batch is decided in the session of another",
-        (Change("wallet_core/storage/posting.py:load", "not is_own(tx, mark)", "False"),),
+        (Change("wallet_core/storage/posting/load_and_store.py:load", "not is_own(tx, mark)", "False"),),
         "tests/storage/test_sessions.py",
     ),
     Mistake(
         "a commit whose connection was lost is said to have done nothing",
-        (Change("wallet_core/storage/engine.py:transaction", "may_be_stored = True", "may_be_stored = False"),),
+        (
+            Change(
+                "wallet_core/storage/connections/engine.py:transaction", "may_be_stored = True", "may_be_stored = False"
+            ),
+        ),
         "tests/storage/test_cannot_serve.py",
     ),
     Mistake(
         "a server that only reads is served from",
         (
             Change(
-                "wallet_core/storage/fitness.py:Fitness.check",
+                "wallet_core/storage/connections/readiness.py:Readiness.check",
                 "self._ask(_require_own, _require_writes, require_schema)",
                 "self._ask(_require_own, require_schema)",
             ),
@@ -256,14 +260,14 @@ MISTAKES = (
     ),
     Mistake(
         "a frozen server holds all others up, where PostgreSQL does not end its transaction",
-        (Change("wallet_core/storage/engine.py:pipelined", "bounds_transactions(tx)", "True"),),
+        (Change("wallet_core/storage/connections/engine.py:pipelined", "bounds_transactions(tx)", "True"),),
         "tests/faults/test_frozen_server.py",
     ),
     Mistake(
         "what is committed between the look at what is under way and the statement is in neither",
         (
             Change(
-                "wallet_core/storage/reading.py:Reader.read_after",
+                "wallet_core/storage/reads/reader.py:Reader.read_after",
                 "seen = look(tx.execution_options(isolation_level='AUTOCOMMIT'))\ntx.commit()\n"
                 "return _of_one_instant(tx, lambda tx: read(tx, seen))",
                 "return _of_one_instant(tx, lambda tx: read(tx, look(tx)))",
@@ -275,7 +279,7 @@ MISTAKES = (
         "anybody takes out what the service has earned",
         (
             Change(
-                "wallet_core/domain/access.py:Access.require_source",
+                "wallet_core/domain/model/access.py:Access.require_source",
                 "self.may(Right.OPERATIONS) and role_of(wallet) is Role.COMMISSION",
                 "role_of(wallet) is Role.COMMISSION",
             ),
@@ -286,7 +290,7 @@ MISTAKES = (
         "whoever changes wallets gives credit",
         (
             Change(
-                "wallet_core/domain/change_wallet.py:UpdateWallet.require_rights",
+                "wallet_core/domain/commands/wallets/change_wallet.py:UpdateWallet.require_rights",
                 "self.access.require_right(Right.CREDIT)",
                 "pass",
             ),
@@ -297,9 +301,9 @@ MISTAKES = (
         "a confined caller moves money of others",
         (
             Change(
-                "wallet_core/domain/decide.py:_decide_one",
-                "command.request.access.require(command.touches(books))",
-                "command.touches(books)",
+                "wallet_core/domain/deciding/decide.py:_decide_one",
+                "command.request.access.require(command.wallets_to_authorize(books))",
+                "command.wallets_to_authorize(books)",
             ),
         ),
         "tests/grpc/test_owners.py",
@@ -324,7 +328,7 @@ MISTAKES = (
         "lines of a ledger that was replaced are written after another was accepted",
         (
             Change(
-                f"{BANK_LINES}:INSERT_LINES",
+                f"{BANK_STATEMENT_LINES}:INSERT_LINES",
                 "FROM bank_following WHERE ledger = %s",
                 "FROM bank_following WHERE %s > 0",
             ),
@@ -345,7 +349,7 @@ MISTAKES = (
         "an operator resolves what may still be on its way",
         (
             Change(
-                "wallet_core/domain/resolve_order.py",
+                "wallet_core/domain/commands/payments/resolve_order.py",
                 "books.now < attempt.in_flight_until",
                 "books.now < attempt.start_time",
             ),
@@ -356,7 +360,7 @@ MISTAKES = (
         "every scheduler keeps a pace of its own",
         (
             Change(
-                "wallet_core/storage/pace.py:KEPT",
+                "wallet_core/storage/scheduling/rate_limit.py:KEPT",
                 "WHERE taken.calls > 0 OR bucket.is_ahead",
                 "WHERE bucket.is_ahead",
             ),
@@ -378,7 +382,7 @@ MISTAKES = (
         "one of two database hosts on this machine is taken for both",
         (
             Change(
-                "wallet_core/storage/transport.py:is_private",
+                "wallet_core/storage/connections/transport.py:is_private",
                 'all(_is_here(address or host or "") for host, address in zip_longest(hosts, addresses))',
                 'any(_is_here(address or host or "") for host, address in zip_longest(hosts, addresses))',
             ),
@@ -387,12 +391,18 @@ MISTAKES = (
     ),
     Mistake(
         "a server that asks nobody listens everywhere",
-        (Change("wallet_core/safe_start.py:open_to_all", "opened and not settings.open_to_all", "not opened"),),
+        (
+            Change(
+                "wallet_core/startup_checks.py:allow_unauthenticated",
+                "opened and not settings.allow_unauthenticated",
+                "not opened",
+            ),
+        ),
         "tests/unit/test_safe_start.py",
     ),
     Mistake(
         "a list ends with its first page",
-        (Change("wallet_core/storage/pages.py:Listing.page", "len(found) > size", "len(found) > size + 1"),),
+        (Change("wallet_core/storage/reads/pages.py:Listing.page", "len(found) > size", "len(found) > size + 1"),),
         "tests/grpc/test_lists.py",
     ),
     Mistake(
@@ -402,12 +412,16 @@ MISTAKES = (
     ),
     Mistake(
         "facts are told in the order in which the database happens to give them back",
-        (Change(f"{WRITING_JOURNAL}:TAKE_FACTS", "ORDER BY position LIMIT %s", "ORDER BY position DESC LIMIT %s"),),
+        (
+            Change(
+                f"{WRITING_JOURNAL}:TAKE_OUTBOX_EVENTS", "ORDER BY position LIMIT %s", "ORDER BY position DESC LIMIT %s"
+            ),
+        ),
         JOURNAL,
     ),
     Mistake(
         "what happened is stored and not told",
-        (Change(f"{POSTING}:store", "store_facts(tx, books)", "None"),),
+        (Change(f"{POSTING}:store", "store_events(tx, books)", "None"),),
         f"{JOURNAL} {TRANSFERS}",
     ),
     Mistake(
@@ -419,7 +433,7 @@ MISTAKES = (
         "a line of the journal covers nothing of what came before it",
         (
             Change(
-                "wallet_core/domain/event.py:JournalLine.chained",
+                "wallet_core/domain/model/event.py:JournalRecord.chained",
                 "before + '\\n'.join(map(str, fields)).encode()",
                 "'\\n'.join(map(str, fields)).encode()",
             ),
@@ -446,9 +460,9 @@ MISTAKES = (
         "a watch goes on in a journal that was restored from before it",
         (
             Change(
-                "wallet_grpc/resuming.py:ResumeTokens.read",
-                "Place.after(reads.journal_line(place.number)) != place",
-                "reads.journal_line(place.number) is None",
+                "wallet_grpc/convert/resume_tokens.py:ResumeTokens.read",
+                "Place.after(reads.journal_record(place.number)) != place",
+                "reads.journal_record(place.number) is None",
             ),
         ),
         WATCH,
@@ -458,7 +472,7 @@ MISTAKES = (
         (
             Change(
                 "wallet_grpc/servicers/event.py:_Told.of",
-                "self._principal.owner is None or not readable.isdisjoint(line.fact.wallets)",
+                "self._principal.owner is None or not readable.isdisjoint(line.event.wallets)",
                 "True",
             ),
         ),
@@ -477,14 +491,14 @@ MISTAKES = (
     ),
     Mistake(
         "a thread waits for a request that does not come",
-        (Change("wallet_grpc/calls.py:CallPool.submit", "grpcio is not None", "False"),),
+        (Change("wallet_grpc/runtime/receiving.py:CallPool.submit", "grpcio is not None", "False"),),
         "tests/grpc/test_half_sent_calls.py",
     ),
     Mistake(
         "a call waits for its request for ever",
         (
             Change(
-                "wallet_grpc/calls.py:Calls._end_unreceived",
+                "wallet_grpc/runtime/receiving.py:Calls._end_unreceived",
                 "call.until > now and place >= too_many",
                 "place >= too_many",
             ),

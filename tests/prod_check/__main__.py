@@ -20,7 +20,7 @@ import httpx
 from rich.markup import escape
 
 from tests.prod_check.stand import CheckFailed, Stand, a_stand
-from wallet_grpc.client import Amount, CallError, WalletClient, as_dict
+from wallet_client import Amount, CallError, WalletClient, as_dict
 from walletctl.local.errors import CannotStart
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until

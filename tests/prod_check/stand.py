@@ -17,7 +17,7 @@ import trustme
 
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.processes import environment
-from wallet_grpc.client import Tls
+from wallet_client import Tls
 from walletctl.local.child import spawn
 from walletctl.local.cluster import log_tail
 from walletctl.local.waiting import wait_until

@@ -7,21 +7,21 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals, reconcile_withdrawals
-from scheduler.process import LedgerGate
+from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement, reconcile_withdrawals
+from scheduler.process import BankStatementGate
 from tests.support.books import open_wallet, request
 from tests.support.commands import an_accepted_ledger
 from tests.support.payouts import attention, bank_key, schedule, withdrawal
 from tests.support.together import together
 from tests.support.whimsical_bank import Whim, WhimsicalBank
-from wallet_core.domain.attention import AttentionKind
-from wallet_core.domain.bank import AnswerKind, BankLine, LineKind
-from wallet_core.domain.errors import StateTransitionForbidden
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import OrderState
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model.attention import AttentionKind
+from wallet_core.domain.model.bank import AnswerKind, BankStatementLine, LineKind
+from wallet_core.domain.model.errors import StateTransitionForbidden
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import OrderState
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import App
-from wallet_core.usecases.resolve import accept_bank_ledger
+from wallet_core.usecases.resolve_break import accept_bank_statement
 
 LONG_AFTER = timedelta(hours=1)
 
@@ -53,15 +53,15 @@ def paid(asking: App, whimsical: WhimsicalBank, wallet: WalletId, *, arrives: bo
     return id_
 
 
-def begun_anew(whimsical: WhimsicalBank, *before: BankLine) -> None:
+def begun_anew(whimsical: WhimsicalBank, *before: BankStatementLine) -> None:
     """Let the bank begin another ledger: lines of others first, then what it tells again."""
     lines = (*before, *whimsical.lines)
     whimsical.lines = [replace(line, number=number) for number, line in enumerate(lines, start=1)]
 
 
-def a_line(key: str, reference: str = "other") -> BankLine:
+def a_line(key: str, reference: str = "other") -> BankStatementLine:
     """Return a line about 1.00."""
-    return BankLine(number=0, kind=LineKind.EXECUTION, key=key, amount=Money("USD", 100), reference=reference)
+    return BankStatementLine(number=0, kind=LineKind.EXECUTION, key=key, amount=Money("USD", 100), reference=reference)
 
 
 def kinds(app: App) -> list[tuple[AttentionKind, str]]:
@@ -72,30 +72,30 @@ def kinds(app: App) -> list[tuple[AttentionKind, str]]:
 def test_nothing_is_sent_again_until_the_other_ledger_was_accepted_and_read(
     asking: App, whimsical: WhimsicalBank, alice: WalletId
 ) -> None:
-    """Its lines are numbered on; what it tells again meets its order again, and counts once."""
+    """Its lines are numbered on; what it tells again match_result its order again, and counts once."""
 
     first, lost = paid(asking, whimsical, alice), paid(asking, whimsical, alice, arrives=False)
-    follow_bank_ledger.run_once(asking)
+    reconcile_bank_statement.run_once(asking)
     begun_anew(whimsical, a_line("stranger"))
-    follow_bank_ledger.run_once(asking)
-    assert kinds(asking) == [(AttentionKind.NOT_FOLLOWED, "bankLedgers/1")]
+    reconcile_bank_statement.run_once(asking)
+    assert kinds(asking) == [(AttentionKind.RECONCILIATION_STALLED, "bankStatements/1")]
     reconcile_withdrawals.run_once(asking, clock_offset=LONG_AFTER)
     assert len(withdrawal(asking, lost).attempts) == 1
 
-    accepted = accept_bank_ledger(asking, an_accepted_ledger(1)).ledger
-    assert (accepted.name, accepted.reason, accepted.accepted_by) == ("bankLedgers/2", "begun anew", "tests")
+    accepted = accept_bank_statement(asking, an_accepted_ledger(1)).ledger
+    assert (accepted.name, accepted.reason, accepted.accepted_by) == ("bankStatements/2", "begun anew", "tests")
     assert kinds(asking) == []
     reconcile_withdrawals.run_once(asking, clock_offset=2 * LONG_AFTER)
     assert len(withdrawal(asking, lost).attempts) == 1, "the new ledger has not been read to its end yet"
 
-    follow_bank_ledger.run_once(asking)
-    assert kinds(asking) == [(AttentionKind.DISCREPANCY, "bankLines/2")]
+    reconcile_bank_statement.run_once(asking)
+    assert kinds(asking) == [(AttentionKind.DISCREPANCY, "bankStatementLines/2")]
     reconcile_withdrawals.run_once(asking, clock_offset=3 * LONG_AFTER)
-    follow_bank_ledger.run_once(asking)
+    reconcile_bank_statement.run_once(asking)
 
     assert [withdrawal(asking, id_).state for id_ in (first, lost)] == [OrderState.SUCCEEDED] * 2
     assert [whimsical.executed(bank_key(id_)) for id_ in (first, lost)] == [1, 1]
-    assert kinds(asking) == [(AttentionKind.DISCREPANCY, "bankLines/2")]
+    assert kinds(asking) == [(AttentionKind.DISCREPANCY, "bankStatementLines/2")]
 
 
 def test_second_payment_in_another_ledger_is_a_discrepancy(
@@ -104,13 +104,13 @@ def test_second_payment_in_another_ledger_is_a_discrepancy(
     """Told under another reference it is another payment; both lines of the new ledger are then one too many."""
 
     id_ = paid(asking, whimsical, alice)
-    follow_bank_ledger.run_once(asking)
+    reconcile_bank_statement.run_once(asking)
     begun_anew(whimsical, a_line(bank_key(id_)))
-    follow_bank_ledger.run_once(asking)
-    accept_bank_ledger(asking, an_accepted_ledger(1))
-    follow_bank_ledger.run_once(asking)
+    reconcile_bank_statement.run_once(asking)
+    accept_bank_statement(asking, an_accepted_ledger(1))
+    reconcile_bank_statement.run_once(asking)
 
-    assert kinds(asking) == [(AttentionKind.DISCREPANCY, f"bankLines/{number}") for number in (2, 3)]
+    assert kinds(asking) == [(AttentionKind.DISCREPANCY, f"bankStatementLines/{number}") for number in (2, 3)]
     assert all("the bank did it 2 times" in item.why for item in attention(asking))
 
 
@@ -120,18 +120,18 @@ def test_of_operators_at_once_one_accepts_it_and_a_repeat_is_told_the_same(
     """The others find it accepted; nothing more is accepted where nothing was replaced."""
 
     paid(asking, whimsical, alice)
-    follow_bank_ledger.run_once(asking)
+    reconcile_bank_statement.run_once(asking)
     with pytest.raises(StateTransitionForbidden, match="shows no other ledger"):
-        accept_bank_ledger(asking, an_accepted_ledger(1))
+        accept_bank_statement(asking, an_accepted_ledger(1))
     begun_anew(whimsical, a_line("stranger"))
-    follow_bank_ledger.run_once(asking)
+    reconcile_bank_statement.run_once(asking)
     commands = [an_accepted_ledger(1) for _ in range(6)]
-    told = together([lambda one=one: accept_bank_ledger(asking, one) for one in commands])  # type: ignore[misc]  # one each
+    told = together([lambda one=one: accept_bank_statement(asking, one) for one in commands])  # type: ignore[misc]  # one each
 
-    assert sorted(type(one).__name__ for one in told) == ["BankLedgerAccepted"] + ["StateTransitionForbidden"] * 5
+    assert sorted(type(one).__name__ for one in told) == ["BankStatementAccepted"] + ["StateTransitionForbidden"] * 5
     (winner,) = (command for command, one in zip(commands, told, strict=True) if not isinstance(one, Exception))
-    again = accept_bank_ledger(asking, winner)
-    assert (again.replayed, again.ledger) == (True, asking.reads.bank_ledger(2))
+    again = accept_bank_statement(asking, winner)
+    assert (again.replayed, again.ledger) == (True, asking.reads.bank_statement(2))
 
 
 def test_who_was_reading_the_old_ledger_meanwhile_writes_nothing_more(
@@ -140,20 +140,20 @@ def test_who_was_reading_the_old_ledger_meanwhile_writes_nothing_more(
     """Its lines would take the numbers of the new one's, and its end is not the new one's end."""
 
     paid(asking, whimsical, alice)
-    follow_bank_ledger.run_once(asking)
-    place = asking.bank_lines.place()
+    reconcile_bank_statement.run_once(asking)
+    place = asking.bank_statement_lines.place()
     begun_anew(whimsical, a_line("stranger"))
-    follow_bank_ledger.run_once(asking)
-    accept_bank_ledger(asking, an_accepted_ledger(1))
-    asking.bank_lines.keep(place, [replace(a_line("late"), number=2)])
-    asking.bank_lines.note_read_to_end(place)
-    asking.bank_lines.note(place, "it is another one")
+    reconcile_bank_statement.run_once(asking)
+    accept_bank_statement(asking, an_accepted_ledger(1))
+    asking.bank_statement_lines.keep(place, [replace(a_line("late"), number=2)])
+    asking.bank_statement_lines.note_read_to_end(place)
+    asking.bank_statement_lines.note(place, "it is another one")
 
-    assert asking.bank_lines.is_replaced()
-    assert asking.reads.vitals().bank_ledger_read_time is None
+    assert asking.bank_statement_lines.is_replaced()
+    assert asking.reads.vitals().bank_statement_read_time is None
     assert kinds(asking) == []
-    follow_bank_ledger.run_once(asking)
-    kept = owner.execute("SELECT number, ledger, key FROM bank_lines ORDER BY number").fetchall()
+    reconcile_bank_statement.run_once(asking)
+    kept = owner.execute("SELECT number, ledger, key FROM bank_statement_lines ORDER BY number").fetchall()
     assert [(number, ledger) for number, ledger, _ in kept] == [(1, 1), (2, 2), (3, 2)]
     assert "late" not in {key for _, _, key in kept}
 
@@ -164,12 +164,12 @@ def test_scheduler_that_starts_pays_nothing_until_the_other_ledger_was_accepted_
     """As after every start."""
 
     paid(asking, whimsical, alice)
-    follow_bank_ledger.run_once(asking)
+    reconcile_bank_statement.run_once(asking)
     begun_anew(whimsical, a_line("stranger"))
-    gate = LedgerGate(asking, keeps_ledger=True)
-    follow_bank_ledger.run_once(asking)
+    gate = BankStatementGate(asking, provides_statement=True)
+    reconcile_bank_statement.run_once(asking)
     assert not gate.is_open()
-    accept_bank_ledger(asking, replace(an_accepted_ledger(1), request=request()))
+    accept_bank_statement(asking, replace(an_accepted_ledger(1), request=request()))
     assert not gate.is_open()
-    follow_bank_ledger.run_once(asking)
+    reconcile_bank_statement.run_once(asking)
     assert gate.is_open()

@@ -16,8 +16,8 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import (
     collect_due_deposits,
-    follow_bank_ledger,
     pay_due_withdrawals,
+    reconcile_bank_statement,
     reconcile_collections,
     reconcile_withdrawals,
 )
@@ -29,14 +29,14 @@ from tests.support.payouts import Bank, bank_key, schedule, withdrawal
 from tests.support.processes import environment, process
 from tests.support.scheduled import cancel_withdrawal, collection_key, schedule_deposit, scheduled_deposit
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.bank import AnswerKind
-from wallet_core.domain.errors import Because, StateTransitionForbidden
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import Order, OrderState, order_id
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model.bank import AnswerKind
+from wallet_core.domain.model.errors import Because, StateTransitionForbidden
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import OrderState, PaymentOrder, order_id
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings, read_settings
 from wallet_core.usecases.app import App
-from wallet_core.usecases.change_order import change_withdrawal
+from wallet_core.usecases.change_payment_order import change_withdrawal
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 # Each round runs an hour after the one before, so that whatever waits is due.
@@ -62,13 +62,13 @@ def alice(app: App) -> WalletId:
     return open_wallet(app, ALICE, 1000)
 
 
-def pay(app: App, order: UUID) -> Order:
+def pay(app: App, order: UUID) -> PaymentOrder:
     """Ask the bank to pay whatever is due, at a time when everything is."""
     pay_due_withdrawals.run_once(app, clock_offset=next(HOURS))
     return withdrawal(app, order)
 
 
-def collect(app: App, order: UUID) -> Order:
+def collect(app: App, order: UUID) -> PaymentOrder:
     """Ask the bank to collect whatever is due, at a time when everything is."""
     collect_due_deposits.run_once(app, clock_offset=next(HOURS))
     return scheduled_deposit(app, order)
@@ -83,10 +83,19 @@ def settle_doubts(app: App) -> None:
 @pytest.mark.parametrize(
     ("answers", "asks"),
     [
-        (("no_for_now", "no_for_now", "no_for_now", "no_for_now", "no_for_now"), 1),
-        (("no_for_now", "no_for_good"), 1),
+        (
+            (
+                "declined_retryable",
+                "declined_retryable",
+                "declined_retryable",
+                "declined_retryable",
+                "declined_retryable",
+            ),
+            1,
+        ),
+        (("declined_retryable", "declined"), 1),
     ],
-    ids=["attempts_used_up", "no_for_good"],
+    ids=["attempts_used_up", "declined"],
 )
 def test_a_payout_that_the_ledger_says_was_paid_is_not_released(
     app: App, stub: Bank, alice: WalletId, answers: tuple[str, ...], asks: int
@@ -98,7 +107,7 @@ def test_a_payout_that_the_ledger_says_was_paid_is_not_released(
         stub.order(answer, times=1)
     pay(app, id_)
     stub.execute(key=bank_key(id_), amount=100)
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
     for _ in answers:
         doubted = pay(app, id_)
 
@@ -122,15 +131,15 @@ def test_a_refusal_that_comes_after_the_ledger_was_read_is_not_believed(app: App
             return getattr(app.bank, name)
 
         def pay(self, payment: object) -> object:
-            stub.order("no_for_good", times=1)
+            stub.order("declined", times=1)
             answer = pay_no(payment)  # type: ignore[arg-type]  # a payment
             stub.execute(key=bank_key(id_), amount=100)
-            follow_bank_ledger.run_once(app)
+            reconcile_bank_statement.run_once(app)
             return answer
 
     pay_due_withdrawals.run_once(replace(app, bank=Between()))  # type: ignore[arg-type]  # the bank, but for one call
     found = withdrawal(app, id_)
-    assert (found.state, found.attempts[0].answer) == (OrderState.IN_DOUBT, AnswerKind.NO_FOR_GOOD)
+    assert (found.state, found.attempts[0].answer) == (OrderState.IN_DOUBT, AnswerKind.DECLINED)
     settle_doubts(app)
     assert (withdrawal(app, id_).state, balance_of(app, alice)) == (OrderState.SUCCEEDED, 900)
 
@@ -139,10 +148,10 @@ def test_a_collection_that_the_ledger_says_was_made_is_not_given_up(app: App, st
     """The same rule: it is credited once."""
 
     id_ = schedule_deposit(app, alice, 70, collect=True)
-    stub.order("no_for_now", times=1)
+    stub.order("declined_retryable", times=1)
     collect(app, id_)
     stub.execute(key=collection_key(id_), amount=70, kind="collection")
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
     assert collect(app, id_).state is OrderState.IN_DOUBT
     settle_doubts(app)
     assert (scheduled_deposit(app, id_).state, balance_of(app, alice)) == (OrderState.SUCCEEDED, 1070)
@@ -155,7 +164,7 @@ def test_what_was_paid_before_it_began_is_taken_from_the_wallet_and_not_sent(
 
     id_ = schedule(app, alice, 100)
     stub.execute(key=bank_key(id_), amount=100)
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
     begun = pay(app, id_)
 
     assert (begun.state, balance_of(app, alice), stub.posts(id_)) == (OrderState.IN_DOUBT, 900, 0)
@@ -169,7 +178,7 @@ def test_what_was_paid_and_the_wallet_cannot_is_left_to_a_person(app: App, stub:
     poor = open_wallet(app, "poor", 40)
     id_ = schedule(app, poor, 100)
     stub.execute(key=bank_key(id_), amount=100)
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
     waiting = pay(app, id_)
     assert (waiting.state, "the wallet has too little" in waiting.attention) == (OrderState.SCHEDULED, True)
 
@@ -184,7 +193,7 @@ def test_what_was_paid_is_not_cancelled(app: App, stub: Bank, alice: WalletId) -
 
     id_ = schedule(app, alice, 100, execute_time=LATER)
     stub.execute(key=bank_key(id_), amount=100)
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
     with pytest.raises(StateTransitionForbidden) as refused:
         cancel_withdrawal(app, id_)
 

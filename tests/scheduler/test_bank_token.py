@@ -9,8 +9,8 @@ from bank_stub.server import running_bank
 from scheduler.jobs import pay_due_withdrawals
 from tests.support.books import balance_of, open_wallet
 from tests.support.payouts import schedule, withdrawal
-from wallet_core.domain.bank import AnswerKind
-from wallet_core.domain.order import OrderState
+from wallet_core.domain.model.bank import AnswerKind
+from wallet_core.domain.model.payment_order import OrderState
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.gateways.bank_access import BankCredentials
 from wallet_core.usecases.app import App

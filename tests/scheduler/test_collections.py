@@ -13,7 +13,7 @@ import pytest
 
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, credit_due_deposits, pay_due_withdrawals, reconcile_collections
-from scheduler.lane import Counts
+from scheduler.worker_pool import Counts
 from tests.support.books import balance_of, deposit, open_wallet, transfer
 from tests.support.callers import BIGGEST, count
 from tests.support.keeps_no_ledger import KeepsNoLedger
@@ -26,11 +26,11 @@ from tests.support.scheduled import (
     scheduled_deposit,
 )
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
-from wallet_core.domain.errors import StateTransitionForbidden
-from wallet_core.domain.order import FailureReason, OrderState, ScheduledDeposit
-from wallet_core.domain.transaction import TransactionType
-from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
+from wallet_core.domain.model.errors import StateTransitionForbidden
+from wallet_core.domain.model.payment_order import FailureReason, OrderState, ScheduledDeposit
+from wallet_core.domain.model.transaction import TransactionType
+from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
@@ -100,7 +100,7 @@ def money(app: App) -> tuple[int, int, int]:
 
 UNTOUCHED, CREDITED = (1000, 0, -1000), (1300, 0, -1300)
 
-# What an answer can be that says neither yes nor no; with its own account each, so that one round meets them all.
+# What an answer can be that says neither yes nor no; with its own account each, so that one round match_result them all.
 UNCLEAR: dict[str, dict[str, object]] = {
     "500": {"fault": "http_error", "status": 500},
     "503-executed": {"fault": "http_error", "status": 503, "execute": True},
@@ -211,12 +211,12 @@ def test_final_collection_is_not_asked_for_again(app: App, stub: CollectingBank,
     assert (found, 1, CREDITED) == (scheduled_deposit(app, id_), stub.asked(id_), money(app))
 
 
-def test_no_for_now_is_asked_again_with_the_same_key_until_the_bank_collects(
+def test_declined_retryable_is_asked_again_with_the_same_key_until_the_bank_collects(
     app: App, stub: CollectingBank, alice: WalletId
 ) -> None:
     """Two refusals, then a yes: nothing is posted in between."""
 
-    stub.order("no_for_now", times=2)
+    stub.order("declined_retryable", times=2)
     id_ = schedule_deposit(app, alice, 300, collect=True)
     collect(app)
     waiting = scheduled_deposit(app, id_)
@@ -225,17 +225,17 @@ def test_no_for_now_is_asked_again_with_the_same_key_until_the_bank_collects(
     collect(app, 2 * SOON)
 
     found = scheduled_deposit(app, id_)
-    assert answers(found) == [AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_NOW, AnswerKind.ACCEPTED]
+    assert answers(found) == [AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED_RETRYABLE, AnswerKind.ACCEPTED]
     assert {attempt.key for attempt in found.attempts} == {collection_key(id_)}
     assert (found.state, money(app), stub.asked(id_), stub.collected(id_)) == (OrderState.SUCCEEDED, CREDITED, 3, 1)
 
 
-def test_no_for_now_as_often_as_allowed_fails_and_has_moved_nothing(
+def test_declined_retryable_as_often_as_allowed_fails_and_has_moved_nothing(
     app: App, stub: CollectingBank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
     """Asked three times, with backoff; then FAILED, and never asked again."""
 
-    stub.order("no_for_now")
+    stub.order("declined_retryable")
     id_ = schedule_deposit(app, alice, 300, collect=True)
     posted = count(owner, "transactions")
     for round_ in range(6):
@@ -269,7 +269,7 @@ def test_final_refusal_fails_and_has_moved_nothing(app: App, stub: CollectingBan
     """No for good: in the body of a 200, or in the status line."""
 
     noes: dict[str, dict[str, object]] = {
-        "rejected": {"fault": "no_for_good", "reason": "account closed"},
+        "rejected": {"fault": "declined", "reason": "account closed"},
         "422": {"fault": "http_error", "status": 422},
         "400": {"fault": "http_error", "status": 400},
     }
@@ -342,7 +342,7 @@ def test_unknown_collection_is_sent_again_only_after_the_grace_time(
 def test_a_no_after_an_unknown_is_still_a_doubt(app: App, stub: CollectingBank) -> None:
     """Nobody knows whether the first attempt was executed: neither FAILED nor credited."""
 
-    ids = one_for_each(app, stub, {no: {"fault": "reset"} for no in ("no_for_now", "no_for_good", "too_many")})
+    ids = one_for_each(app, stub, {no: {"fault": "reset"} for no in ("declined_retryable", "declined", "too_many")})
     collect(app)
     for account in ids:
         stub.order(account, times=1, match={"account": account})
@@ -489,7 +489,7 @@ def test_a_bank_that_ignores_keys_is_asked_to_collect_once(app: App, stub: Colle
     once = replace(app.payouts, policy=replace(app.payouts.policy, attempts_max=1), resends=False)
     careful = replace(app, payouts=once)
     stub.mode(idempotent=False)
-    stub.order("no_for_now", times=1, match={"account": "refused"})
+    stub.order("declined_retryable", times=1, match={"account": "refused"})
     stub.order("reset", times=1, match={"account": "lost"})
     refused = schedule_deposit(app, alice, 300, collect=True, bank_account="refused")
     lost = schedule_deposit(app, alice, 300, collect=True, bank_account="lost")
@@ -609,10 +609,10 @@ def test_a_worker_that_wakes_up_after_the_cancel_asks_nobody(app: App, stub: Col
 def test_a_collection_that_has_begun_cannot_be_cancelled(app: App, stub: CollectingBank) -> None:
     """PROCESSING or IN_DOUBT: the bank has been asked, and may yet say yes."""
 
-    ids = one_for_each(app, stub, {fault: {"fault": fault} for fault in ("no_for_now", "reset")})
+    ids = one_for_each(app, stub, {fault: {"fault": fault} for fault in ("declined_retryable", "reset")})
     collect(app)
     begun = each(app, ids)
-    assert begun == {"no_for_now": (OrderState.PROCESSING, 0), "reset": (OrderState.IN_DOUBT, 0)}
+    assert begun == {"declined_retryable": (OrderState.PROCESSING, 0), "reset": (OrderState.IN_DOUBT, 0)}
     for id_ in ids.values():
         with pytest.raises(StateTransitionForbidden):
             cancel_deposit(app, id_)

@@ -22,10 +22,10 @@ from tests.support.payouts import schedule
 from tests.support.scheduled import CollectingBank, cancel_deposit, schedule_deposit, scheduled_deposit
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.errors import StateTransitionForbidden
-from wallet_core.domain.order import Claim, FailureReason, OrderState
-from wallet_core.domain.transaction import TransactionType
-from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.model.errors import StateTransitionForbidden
+from wallet_core.domain.model.payment_order import Claim, FailureReason, OrderState
+from wallet_core.domain.model.transaction import TransactionType
+from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_core.usecases.credit_deposit import credit_deposit

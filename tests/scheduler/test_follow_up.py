@@ -8,18 +8,18 @@ import pytest
 from wallet.v1.operations_service_pb2 import AttentionItem
 
 from bank_stub.server import BankServer
-from scheduler.jobs import follow_bank_ledger, pay_due_withdrawals, reconcile_withdrawals
+from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement, reconcile_withdrawals
 from tests.support.books import balance_of, open_wallet, request, transfer
 from tests.support.payouts import Bank, attention, bank_key, schedule, withdrawal
 from tests.support.together import together
-from wallet_core.domain.attention import AttentionKind
-from wallet_core.domain.bank import LineKind, Meets
-from wallet_core.domain.change_wallet import CloseWallet
-from wallet_core.domain.order import OrderState
-from wallet_core.domain.transaction import TransactionType
-from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet
+from wallet_core.domain.model.attention import AttentionKind
+from wallet_core.domain.model.bank import LineKind, MatchResult
+from wallet_core.domain.model.payment_order import OrderState
+from wallet_core.domain.model.transaction import TransactionType
+from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
 from wallet_core.settings import Settings
-from wallet_core.storage.bank_lines import TO_JUDGE
+from wallet_core.storage.posting.bank_statement import UNMATCHED_LINES
 from wallet_core.usecases.app import App
 from wallet_core.usecases.change_wallet import change_wallet
 from walletctl.local.waiting import wait_until
@@ -55,7 +55,7 @@ def paid(app: App, wallet: WalletId, amount: int = 300) -> UUID:
 
 def follow(app: App) -> dict[str, int]:
     """Follow the bank's ledger for one round."""
-    return dict(follow_bank_ledger.run_once(app).outcomes)
+    return dict(reconcile_bank_statement.run_once(app).outcomes)
 
 
 def discrepancies(app: App) -> list[tuple[str, str, str]]:
@@ -67,13 +67,13 @@ def discrepancies(app: App) -> list[tuple[str, str, str]]:
 def test_every_execution_of_the_bank_meets_its_withdrawal(app: App, stub: Bank, alice: WalletId) -> None:
     """Once each, however often the ledger is followed; pages are read to the end."""
 
-    small = replace(app, payouts=replace(app.payouts, follow_up_page=2))
+    small = replace(app, payouts=replace(app.payouts, bank_statement_page=2))
     for _ in range(5):
         paid(app, alice, 10)
 
     assert follow(small) == {"ORDER": 5}
     assert follow(small) == {}
-    last = app.bank_lines.place().last
+    last = app.bank_statement_lines.place().last
     assert last is not None
     assert last.number == len(stub.ledger()) == 5
     assert discrepancies(app) == []
@@ -107,10 +107,10 @@ def test_returned_payout_of_a_closed_wallet_waits_for_a_person(app: App, stub: B
     follow(app)
 
     found = withdrawal(app, id_)
-    assert (found.state, found.stranded) == (OrderState.RETURNED, True)
+    assert (found.state, found.unapplied) == (OrderState.RETURNED, True)
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (0, 1000)
     assert discrepancies(app) == [
-        ("STRANDED", bank_key(id_), "the bank gave it back, and the wallet is closed"),
+        ("UNAPPLIED_FUNDS", bank_key(id_), "the bank gave it back, and the wallet is closed"),
     ]
 
 
@@ -134,7 +134,7 @@ def test_bank_that_pays_what_had_failed_is_a_discrepancy_within_one_round(
 ) -> None:
     """Row 20, R7: late success after the release. It is listed, and moves nothing."""
 
-    stub.order("no_for_good", times=1, reason="closed account")
+    stub.order("declined", times=1, reason="closed account")
     id_ = schedule(app, alice, 300)
     pay_due_withdrawals.run_once(app)
     assert withdrawal(app, id_).state is OrderState.FAILED
@@ -191,7 +191,7 @@ def test_what_the_bank_did_for_an_order_in_doubt_is_judged_when_that_has_ended(
     assert withdrawal(app, id_).state is OrderState.IN_DOUBT
 
     assert follow(app) == {}
-    assert owner.execute("SELECT meets FROM bank_lines").fetchall() == [(None,)]
+    assert owner.execute("SELECT match_result FROM bank_statement_lines").fetchall() == [(None,)]
     owner.execute("UPDATE withdrawals SET next_attempt_time = now() - interval '1 s'")
     reconcile_withdrawals.run_once(app)
     assert withdrawal(app, id_).state is OrderState.SUCCEEDED
@@ -221,7 +221,7 @@ def test_bank_that_cannot_be_read_loses_nothing(app: App, stub: Bank, alice: Wal
     paid(app, alice)
     stub.refuse(0.2)
     assert follow(app) == {}
-    assert app.bank_lines.place().last is None
+    assert app.bank_statement_lines.place().last is None
     assert wait_until(stub.is_listening, timeout_s=10)
     assert follow(app) == {"ORDER": 1}
 
@@ -229,17 +229,17 @@ def test_bank_that_cannot_be_read_loses_nothing(app: App, stub: Bank, alice: Wal
 def test_line_that_was_written_and_not_judged_is_judged_later(
     app: App, stub: Bank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
-    """A follower that died between the two, and one that died between the return and its verdict."""
+    """A follower that died between the two, and one that died between the return and its line_match."""
 
     id_ = paid(app, alice)
     stub.give_back(id_)
     follow(app)
-    owner.execute("UPDATE bank_lines SET meets = NULL")
+    owner.execute("UPDATE bank_statement_lines SET match_result = NULL")
 
     assert follow(app) == {"ORDER": 2}
     assert balance_of(app, alice) == 1000
-    kinds = owner.execute("SELECT kind, meets FROM bank_lines ORDER BY number").fetchall()
-    assert kinds == [(LineKind.EXECUTION, Meets.ORDER), (LineKind.RETURN, Meets.ORDER)]
+    kinds = owner.execute("SELECT kind, match_result FROM bank_statement_lines ORDER BY number").fetchall()
+    assert kinds == [(LineKind.EXECUTION, MatchResult.ORDER), (LineKind.RETURN, MatchResult.ORDER)]
 
 
 def test_key_that_the_bank_has_forgotten_but_has_written_down_is_not_sent_again(
@@ -279,15 +279,15 @@ def test_another_ledger_than_the_one_that_was_read_is_not_followed(
 
     id_ = paid(app, alice)
     follow(app)
-    owner.execute("UPDATE bank_lines SET key = 'wd-another'")
+    owner.execute("UPDATE bank_statement_lines SET key = 'wd-another'")
     stub.give_back(id_)
     follow(app)
 
     assert withdrawal(app, id_).state is OrderState.SUCCEEDED
     ((kind, _, why),) = discrepancies(app)
-    assert (kind, "has the bank begun another ledger" in why) == ("NOT_FOLLOWED", True)
+    assert (kind, "has the bank begun another ledger" in why) == ("RECONCILIATION_STALLED", True)
 
-    owner.execute("UPDATE bank_lines SET key = %s", [bank_key(id_)])
+    owner.execute("UPDATE bank_statement_lines SET key = %s", [bank_key(id_)])
     follow(app)
     assert discrepancies(app) == []
     assert withdrawal(app, id_).state is OrderState.RETURNED
@@ -303,7 +303,7 @@ def test_ledger_that_cannot_be_read_for_long_is_told_to_a_person(
     assert discrepancies(app) == []
     owner.execute("UPDATE bank_following SET since = since - interval '1 hour'")
     follow(app)
-    assert [kind for kind, _, _ in discrepancies(app)] == ["NOT_FOLLOWED"]
+    assert [kind for kind, _, _ in discrepancies(app)] == ["RECONCILIATION_STALLED"]
 
     assert wait_until(stub.is_listening, timeout_s=10)
     follow(app)
@@ -314,12 +314,12 @@ def test_keys_that_name_nothing_do_not_slow_the_judging(owner: psycopg.Connectio
     """However many there are: none is compared with the others."""
 
     owner.execute(
-        "INSERT INTO bank_lines (number, kind, key, amount, currency, reference, time, ledger)"
+        "INSERT INTO bank_statement_lines (number, kind, key, amount, currency, reference, time, ledger)"
         " SELECT n, 'EXECUTION', '', 1, 'USD', 'r', now(), 1 FROM generate_series(1, 5000) AS n"
     )
-    plan = owner.execute("EXPLAIN (ANALYZE) " + TO_JUDGE, [0, 5000]).fetchall()
+    plan = owner.execute("EXPLAIN (ANALYZE) " + UNMATCHED_LINES, [0, 5000]).fetchall()
     assert "(never executed)" in "\n".join(row for (row,) in plan if "by_key" in row or "never" in row)
-    owner.execute("DELETE FROM bank_lines")
+    owner.execute("DELETE FROM bank_statement_lines")
 
 
 def test_returned_money_can_be_spent_at_once(app: App, stub: Bank, alice: WalletId) -> None:

@@ -11,17 +11,17 @@ import pytest
 
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
-from scheduler.jobs.pay_due_withdrawals import lane
+from scheduler.jobs.pay_due_withdrawals import worker
 from tests.conftest import PATIENT
 from tests.support.books import balance_of, deposit, open_wallet, request
 from tests.support.payouts import Bank, schedule, withdrawal
 from tests.support.together import over_and_over, together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.cancel_order import CancelWithdrawal
-from wallet_core.domain.order import OrderState
+from wallet_core.domain.commands.payments.cancel_order import CancelWithdrawal
+from wallet_core.domain.model.payment_order import OrderState
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_core.usecases.change_order import change_withdrawal
+from wallet_core.usecases.change_payment_order import change_withdrawal
 from walletctl.local.waiting import wait_until
 
 LATER = timedelta(seconds=5)
@@ -125,15 +125,15 @@ def test_a_claim_passes_by_what_somebody_else_has_in_hand(app: App, stub: Bank, 
 def test_many_payouts_of_a_locked_wallet_hold_up_nobody_elses(app: App, stub: Bank, owner: psycopg.Connection) -> None:
     """More of them than there are slots, and due first: the others are paid while the lock is held, then they are.
 
-    One whose wallet is let go of at its last moment may be left to be asked about, so both lanes go on.
+    One whose wallet is let go of at its last moment may be left to be asked about, so both workers go on.
     """
 
     stuck, free = open_wallet(app, "stuck", 1000), open_wallet(app, "free", 1000)
     ids = [schedule(app, stuck, 10) for _ in range(15)]
     others = [schedule(app, free, 10) for _ in range(15)]
     with (
-        closing(pay_due_withdrawals.lane(app)) as paying,
-        closing(reconcile_withdrawals.lane(app)) as reconciling,
+        closing(pay_due_withdrawals.worker(app)) as paying,
+        closing(reconcile_withdrawals.worker(app)) as reconciling,
         over_and_over(paying.drain, every_s=0.02),
         over_and_over(reconciling.drain, every_s=0.02),
     ):
@@ -152,7 +152,7 @@ def test_fifty_due_payouts_have_ten_calls_in_flight_and_never_eleven(app: App, s
     for _ in range(50):
         schedule(app, alice, 100)
     stub.order("hold")
-    paying = lane(app)
+    paying = worker(app)
     with ThreadPoolExecutor(1) as pool:
         drained = pool.submit(paying.drain)
         assert wait_until(lambda: stub.in_flight()[0] == 10, timeout_s=10)

@@ -9,20 +9,24 @@ import psycopg
 import pytest
 
 from bank_stub.server import BankServer
-from scheduler.jobs import collect_due_deposits, follow_bank_ledger, pay_due_withdrawals
+from scheduler.jobs import collect_due_deposits, pay_due_withdrawals, reconcile_bank_statement
 from tests.support.books import balance_of, open_wallet, request
 from tests.support.payouts import Bank, attention, schedule, settled, withdrawal
 from tests.support.scheduled import schedule_deposit
-from wallet_core.domain.attention import AttentionKind
-from wallet_core.domain.bank import Answer, AnswerKind, Payment
-from wallet_core.domain.errors import StateTransitionForbidden
-from wallet_core.domain.order import OrderState, ResolutionKind
-from wallet_core.domain.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.payments.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.model.attention import AttentionKind
+from wallet_core.domain.model.bank import Answer, AnswerKind, Payment
+from wallet_core.domain.model.errors import StateTransitionForbidden
+from wallet_core.domain.model.payment_order import OrderState, ResolutionKind
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.ports import BankGateway
 from wallet_core.usecases.app import App, new_id
 
-EXECUTED, NOTED, PLACED = ResolutionKind.EXECUTED, ResolutionKind.NOTED, ResolutionKind.PLACED
+EXECUTED, ACKNOWLEDGED, APPLIED_TO_WALLET = (
+    ResolutionKind.EXECUTED,
+    ResolutionKind.ACKNOWLEDGED,
+    ResolutionKind.APPLIED_TO_WALLET,
+)
 
 
 class SaysYes:
@@ -47,7 +51,7 @@ class SaysNoLate(SaysYes):
         """Say no, late."""
         del payment
         self._meanwhile()
-        return Answer(kind=AnswerKind.NO_FOR_GOOD)
+        return Answer(kind=AnswerKind.DECLINED)
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ def hasty(app: App, stub: Bank) -> App:
     """Return the core, for a bank whose lines are due at once, and whose calls end at once."""
     del stub
     policy = replace(app.payouts.policy, grace=timedelta(microseconds=1))
-    due_at_once = replace(app.attention, bank_line_due=timedelta())
+    due_at_once = replace(app.attention, bank_statement_line_due=timedelta())
     return replace(app, payouts=replace(app.payouts, policy=policy), attention=due_at_once)
 
 
@@ -75,13 +79,13 @@ def alice(app: App) -> WalletId:
 
 def listed(app: App) -> list[tuple[AttentionKind, str]]:
     """Return what is listed for a person, once the bank's ledger was read to its end."""
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
     return [(item.kind, item.name) for item in attention(app)]
 
 
-def noted(verb: type[ResolveOrder], id_: UUID, kind: ResolutionKind = NOTED) -> ResolveOrder:
+def noted(verb: type[ResolveOrder], id_: UUID, kind: ResolutionKind = ACKNOWLEDGED) -> ResolveOrder:
     """Return what an operator asks."""
-    return verb(request=request(), id=new_id(), order=id_, resolution=kind, reason="found out", bank_word="")
+    return verb(request=request(), id=new_id(), order=id_, resolution=kind, reason="found out", bank_evidence="")
 
 
 def test_what_the_bank_says_it_did_and_did_not_is_found(hasty: App, alice: WalletId, stub: Bank) -> None:
@@ -105,7 +109,7 @@ def test_what_the_bank_says_it_did_and_did_not_is_found(hasty: App, alice: Walle
     settled(hasty, noted(ResolveScheduledDeposit, collected))
 
     assert listed(hasty) == []
-    assert [one.kind for one in withdrawal(hasty, paid).resolutions] == [NOTED]
+    assert [one.kind for one in withdrawal(hasty, paid).resolutions] == [ACKNOWLEDGED]
     assert balance_of(hasty, alice) == 1000 - 50 - 100 + 500
 
 
@@ -118,7 +122,7 @@ def test_nothing_is_missing_before_its_line_is_due_and_the_ledger_was_read_since
     schedule(hasty, alice, 100)
     pay_due_withdrawals.run_once(liar)
     assert attention(hasty) == []
-    patient = replace(hasty, attention=replace(hasty.attention, bank_line_due=timedelta(hours=1)))
+    patient = replace(hasty, attention=replace(hasty.attention, bank_statement_line_due=timedelta(hours=1)))
     assert listed(patient) == []
     owner.execute("UPDATE bank_following SET read_to_end_at = read_to_end_at + interval '2 hours'")
 
@@ -148,7 +152,7 @@ def test_line_of_another_amount_reconciles_nothing(hasty: App, alice: WalletId, 
 
     assert listed(hasty) == [
         (AttentionKind.MISSING_AT_BANK, f"withdrawals/{id_}"),
-        (AttentionKind.DISCREPANCY, "bankLines/1"),
+        (AttentionKind.DISCREPANCY, "bankStatementLines/1"),
     ]
 
 
@@ -160,11 +164,11 @@ def test_clear_no_after_an_operator_said_yes_is_listed(hasty: App, alice: Wallet
     pay_due_withdrawals.run_once(replace(hasty, bank=late))
 
     found = withdrawal(hasty, id_)
-    assert (found.state, found.stranded) == (OrderState.SUCCEEDED, False)
+    assert (found.state, found.unapplied) == (OrderState.SUCCEEDED, False)
     assert "said so only after it had been settled as done" in found.attention
     assert listed(hasty) == [(AttentionKind.DISCREPANCY, f"withdrawals/{id_}")]
     with pytest.raises(StateTransitionForbidden, match="none of its money waits"):
-        settled(hasty, replace(noted(ResolveWithdrawal, id_, PLACED), destination=alice))
+        settled(hasty, replace(noted(ResolveWithdrawal, id_, APPLIED_TO_WALLET), destination=alice))
     settled(hasty, noted(ResolveWithdrawal, id_))
     assert listed(hasty) == []
     with pytest.raises(StateTransitionForbidden, match="can be noted"):
@@ -174,12 +178,12 @@ def test_clear_no_after_an_operator_said_yes_is_listed(hasty: App, alice: Wallet
 def test_ledger_that_was_not_read_for_long_is_listed_where_one_is_kept(hasty: App, owner: psycopg.Connection) -> None:
     """Then nobody would see what is missing."""
 
-    follow_bank_ledger.run_once(hasty)
-    before = hasty.reads.vitals().bank_ledger_read_time
+    reconcile_bank_statement.run_once(hasty)
+    before = hasty.reads.vitals().bank_statement_read_time
     assert before is not None
     assert attention(hasty) == []
     owner.execute("UPDATE bank_following SET read_to_end_at = read_to_end_at - interval '1 day'")
 
     (item,) = attention(hasty)
-    assert (item.kind, item.since) == (AttentionKind.NOT_FOLLOWED, before - timedelta(days=1))
-    assert attention(replace(hasty, attention=replace(hasty.attention, bank_keeps_ledger=False))) == []
+    assert (item.kind, item.since) == (AttentionKind.RECONCILIATION_STALLED, before - timedelta(days=1))
+    assert attention(replace(hasty, attention=replace(hasty.attention, bank_provides_statement=False))) == []

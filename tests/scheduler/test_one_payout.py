@@ -11,9 +11,9 @@ from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.support.books import balance_of, deposit, open_wallet
 from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.payouts import Bank, bank_key, schedule, withdrawal
-from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
-from wallet_core.domain.order import FailureReason, OrderState, Withdrawal
-from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
+from wallet_core.domain.model.payment_order import FailureReason, OrderState, Withdrawal
+from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
@@ -81,10 +81,12 @@ def test_withdrawal_beyond_the_balance_fails_for_good_and_the_bank_is_not_asked(
     assert (balance_of(app, alice), stub.posts(id_)) == (6000, 0)
 
 
-def test_no_for_now_is_asked_again_with_the_same_key_until_the_bank_pays(app: App, stub: Bank, alice: WalletId) -> None:
+def test_declined_retryable_is_asked_again_with_the_same_key_until_the_bank_pays(
+    app: App, stub: Bank, alice: WalletId
+) -> None:
     """E3: two refusals in the body of a 200, then a yes."""
 
-    stub.order("no_for_now", times=2)
+    stub.order("declined_retryable", times=2)
     id_ = schedule(app, alice, 300)
     pay(app)
     waiting = withdrawal(app, id_)
@@ -94,14 +96,14 @@ def test_no_for_now_is_asked_again_with_the_same_key_until_the_bank_pays(app: Ap
 
     found = withdrawal(app, id_)
     assert OrderState.SUCCEEDED is found.state
-    assert answers(found) == [AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_NOW, AnswerKind.ACCEPTED]
+    assert answers(found) == [AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED_RETRYABLE, AnswerKind.ACCEPTED]
     assert (balance_of(app, alice), stub.executions(id_), stub.posts(id_)) == (700, 1, 3)
 
 
-def test_no_for_now_as_often_as_allowed_fails_and_releases_once(app: App, stub: Bank, alice: WalletId) -> None:
+def test_declined_retryable_as_often_as_allowed_fails_and_releases_once(app: App, stub: Bank, alice: WalletId) -> None:
     """E3: up to N attempts with backoff, then FAILED and the money is back."""
 
-    stub.order("no_for_now")
+    stub.order("declined_retryable")
     id_ = schedule(app, alice, 300)
     for round_ in range(6):
         pay(app, round_ * SOON)
@@ -111,7 +113,7 @@ def test_no_for_now_as_often_as_allowed_fails_and_releases_once(app: App, stub: 
     assert (balance_of(app, alice), stub.posts(id_), stub.executions(id_)) == (1000, 3, 0)
 
 
-def test_no_for_now_is_not_asked_again_before_its_backoff(app: App, stub: Bank, alice: WalletId) -> None:
+def test_declined_retryable_is_not_asked_again_before_its_backoff(app: App, stub: Bank, alice: WalletId) -> None:
     """E3: a round right after a refusal with Retry-After sends nothing."""
 
     stub.order("too_many", seconds=20, times=1)
@@ -170,7 +172,7 @@ def test_bank_that_pays_and_never_answers_leaves_a_doubt_and_no_refund(app: App,
     ) == (700, 0, 1, 1)
 
 
-@pytest.mark.parametrize("later", ["no_for_now", "no_for_good", "too_many"])
+@pytest.mark.parametrize("later", ["declined_retryable", "declined", "too_many"])
 def test_a_no_after_an_unknown_is_still_a_doubt(app: App, stub: Bank, alice: WalletId, later: str) -> None:
     """E9: paid without an answer, then a No on the resend: never FAILED by itself, never released."""
 
@@ -191,8 +193,8 @@ def test_a_no_after_an_unknown_is_still_a_doubt(app: App, stub: Bank, alice: Wal
     ("answer", "ending"),
     [
         ("", (OrderState.SUCCEEDED, 700, 1)),
-        ("no_for_now", (OrderState.SUCCEEDED, 700, 1)),
-        ("no_for_good", (OrderState.FAILED, 1000, 0)),
+        ("declined_retryable", (OrderState.SUCCEEDED, 700, 1)),
+        ("declined", (OrderState.FAILED, 1000, 0)),
     ],
 )
 def test_a_silence_after_two_soft_declines_is_sent_again_and_the_bank_decides(
@@ -201,7 +203,7 @@ def test_a_silence_after_two_soft_declines_is_sent_again_and_the_bank_decides(
     """No person has to end it: it is sent again, also after another soft decline."""
 
     id_ = schedule(app, alice, 300)
-    stub.order("no_for_now", times=2)
+    stub.order("declined_retryable", times=2)
     pay(app)
     pay(app, SOON)
     stub.order("reset", times=1)
@@ -214,7 +216,11 @@ def test_a_silence_after_two_soft_declines_is_sent_again_and_the_bank_decides(
 
     found = withdrawal(app, id_)
     assert (found.state, balance_of(app, alice), stub.executions(id_)) == ending
-    assert (found.resends, found.attention, balance_of(app, IN_TRANSIT)) == (1 + (answer == "no_for_now"), "", 0)
+    assert (found.resends, found.attention, balance_of(app, IN_TRANSIT)) == (
+        1 + (answer == "declined_retryable"),
+        "",
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -307,20 +313,20 @@ def test_while_the_bank_cannot_be_reached_one_payout_at_a_time_is_tried(
     """A hundred that are due do not knock a hundred times a second; once it is back all are paid."""
 
     ids = [schedule(app, alice, 1) for _ in range(30)]
-    lane = pay_due_withdrawals.lane(app)
+    worker = pay_due_withdrawals.worker(app)
     bank.refuse(2.0)
     while not stub.is_listening():
-        lane.drain()
+        worker.drain()
     tried = sum(len(withdrawal(app, id_).attempts) for id_ in ids)
     # The first ten at once, then one after each pause of at least the first backoff.
     assert 10 <= tried <= 10 + 2.0 / app.payouts.policy.backoff_first.total_seconds() + 1
 
     def paid() -> bool:
-        lane.drain()
+        worker.drain()
         return all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in ids)
 
     assert wait_until(paid, timeout_s=20)
-    lane.close()
+    worker.close()
 
 
 class BankWithoutReferences(KeepsNoLedger):
@@ -350,7 +356,7 @@ def test_payment_without_a_reference_gets_the_key_as_its_reference(app: App, ali
 def test_final_refusal_fails_and_releases_once(app: App, stub: Bank, alice: WalletId) -> None:
     """Row 6 of the faults: the first attempt is refused for good."""
 
-    stub.order("no_for_good", reason="account closed", times=1)
+    stub.order("declined", reason="account closed", times=1)
     id_ = schedule(app, alice, 300)
     pay(app)
     pay(app, PAST_GRACE)

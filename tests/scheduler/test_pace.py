@@ -15,10 +15,10 @@ from tests.support.books import open_wallet
 from tests.support.payouts import Bank, schedule, withdrawal
 from tests.support.together import over_and_over, together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.order import OrderState
+from wallet_core.domain.model.payment_order import OrderState
 from wallet_core.settings import Settings
-from wallet_core.storage.engine import transaction
-from wallet_core.storage.pace import TAKE_ONE
+from wallet_core.storage.connections.engine import transaction
+from wallet_core.storage.scheduling.rate_limit import TAKE_ONE
 from wallet_core.usecases.app import App
 
 PER_S = 20.0
@@ -34,13 +34,13 @@ def stub(bank: BankServer) -> Bank:
 def paced(settings: Settings, app: App, owner: psycopg.Connection) -> Settings:
     """Return settings of twenty calls a second, with none left over from before."""
     del app
-    owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
+    owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp()")
     return settings.model_copy(update={"bank_calls_per_s": PER_S, **PATIENT})
 
 
 def fill_up(owner: psycopg.Connection) -> None:
     """Let a long quiet time pass."""
-    owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp() - interval '1 day'")
+    owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp() - interval '1 day'")
 
 
 def until(done: Callable[[], bool], step: Callable[[], object]) -> None:
@@ -60,7 +60,7 @@ def test_four_schedulers_together_keep_to_one_pace(
     ids = [schedule(app, alice, 10) for _ in range(40)]
     with ExitStack() as stack:
         apps = [stack.enter_context(open_app(paced, name=f"tests-{number}")) for number in range(4)]
-        owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
+        owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp()")
         started = monotonic()
         together([partial(pay_due_withdrawals.run_once, one, limit=5) for one in apps])
         # Twenty of them are claimed at the most; those left have neither lease nor attempt.
@@ -104,7 +104,7 @@ def test_asking_what_became_of_a_payout_keeps_to_the_same_pace(
     assert {withdrawal(app, id_).state for id_ in ids} == {OrderState.IN_DOUBT}
     stub.forgive()
     with open_app(paced, name="tests-paced") as one:
-        owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
+        owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp()")
         started = monotonic()
         until(
             lambda: all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in ids),
@@ -121,9 +121,9 @@ def test_a_pace_of_less_than_a_call_a_second_is_kept_too(app: App, paced: Settin
     schedule(app, alice, 10)
     slow = paced.model_copy(update={"bank_calls_per_s": 0.01})
     with open_app(slow, name="tests-slow") as one:
-        owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
+        owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp()")
         assert pay_due_withdrawals.run_once(one).claimed == 0
-        owner.execute("UPDATE bank_pace SET calls = 1, filled_at = clock_timestamp()")
+        owner.execute("UPDATE bank_rate_limit SET calls = 1, filled_at = clock_timestamp()")
         assert pay_due_withdrawals.run_once(one).claimed == 1
 
 
@@ -139,7 +139,7 @@ def test_asking_does_not_starve_behind_a_backlog_of_payouts(
     stub.forgive()
     due = [schedule(app, alice, 1) for _ in range(200)]
     with open_app(paced, name="tests-paced") as one:
-        owner.execute("UPDATE bank_pace SET calls = 0, filled_at = clock_timestamp()")
+        owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp()")
         with over_and_over(lambda: pay_due_withdrawals.run_once(one, limit=1)):
             until(
                 lambda: all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in doubtful),
@@ -155,7 +155,7 @@ def test_a_clock_that_was_set_back_stops_nothing(app: App, paced: Settings, owne
     alice = open_wallet(app, "alice", 1000)
     schedule(app, alice, 10)
     with open_app(paced, name="tests-paced") as one:
-        owner.execute("UPDATE bank_pace SET calls = 0.4, filled_at = clock_timestamp() + interval '1 hour'")
+        owner.execute("UPDATE bank_rate_limit SET calls = 0.4, filled_at = clock_timestamp() + interval '1 hour'")
         until(lambda: pay_due_withdrawals.run_once(one).claimed == 1, lambda: None)
 
 
@@ -163,7 +163,7 @@ def test_who_freezes_while_taking_calls_holds_up_nobody(paced: Settings, owner: 
     """A process that is stopped before it hears the answer has neither a transaction open nor a lock."""
 
     with open_app(paced, name="tests-paced") as one:
-        owner.execute("UPDATE bank_pace SET calls = 2, filled_at = clock_timestamp()")
+        owner.execute("UPDATE bank_rate_limit SET calls = 2, filled_at = clock_timestamp()")
         with transaction(one.claims.engine) as frozen:
             frozen.execute(TAKE_ONE, {"most": PER_S, "per_s": PER_S})
             assert one.may_call_bank()

@@ -16,7 +16,7 @@ from tests.support.database import Database
 from tests.support.payouts import Bank, schedule, withdrawal
 from tests.support.processes import environment, process
 from tests.support.start_up import StartUp
-from wallet_core.domain.order import OrderState
+from wallet_core.domain.model.payment_order import OrderState
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 

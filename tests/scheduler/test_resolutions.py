@@ -11,8 +11,8 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import (
     collect_due_deposits,
-    follow_bank_ledger,
     pay_due_withdrawals,
+    reconcile_bank_statement,
     reconcile_collections,
     reconcile_withdrawals,
 )
@@ -21,9 +21,11 @@ from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.payouts import Bank, attention, bank_key, schedule, settled, withdrawal
 from tests.support.scheduled import schedule_deposit
 from tests.support.together import together
-from wallet_core.domain.bank import Answer, Payment, Status, line_name
-from wallet_core.domain.change_wallet import CloseWallet
-from wallet_core.domain.errors import (
+from wallet_core.domain.commands.payments.match_statement import ResolveDiscrepancy
+from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet
+from wallet_core.domain.model.bank import Answer, Payment, Status, line_name
+from wallet_core.domain.model.errors import (
     CurrencyMismatch,
     InvalidField,
     RequestIdReused,
@@ -33,19 +35,21 @@ from wallet_core.domain.errors import (
     WalletError,
     WalletNotActive,
 )
-from wallet_core.domain.follow_up import ResolveDiscrepancy
-from wallet_core.domain.order import FailureReason, OrderState, ResolutionKind
-from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
-from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.model.payment_order import FailureReason, OrderState, ResolutionKind
+from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
 from wallet_core.ports import BankGateway
 from wallet_core.usecases.app import App, new_id
-from wallet_core.usecases.change_order import change_withdrawal
+from wallet_core.usecases.change_payment_order import change_withdrawal
 from wallet_core.usecases.change_wallet import change_wallet
-from wallet_core.usecases.reconcile import reconcile
-from wallet_core.usecases.resolve import resolve_discrepancy
+from wallet_core.usecases.reconcile_order import reconcile
+from wallet_core.usecases.resolve_break import resolve_discrepancy
 
 IN_TRANSIT, EXTERNAL = (system_wallet(role, "USD") for role in (Role.IN_TRANSIT, Role.EXTERNAL))
-EXECUTED, NOT_EXECUTED, PLACED = ResolutionKind.EXECUTED, ResolutionKind.NOT_EXECUTED, ResolutionKind.PLACED
+EXECUTED, NOT_EXECUTED, APPLIED_TO_WALLET = (
+    ResolutionKind.EXECUTED,
+    ResolutionKind.NOT_EXECUTED,
+    ResolutionKind.APPLIED_TO_WALLET,
+)
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def ask(order: UUID, resolution: ResolutionKind, *, to: str | None = None) -> Re
         order=order,
         resolution=resolution,
         reason="asked by phone",
-        bank_word="ticket 7",
+        bank_evidence="ticket 7",
         destination=WalletId(to) if to is not None else None,
     )
 
@@ -123,7 +127,7 @@ def test_operator_ends_a_doubt_that_the_bank_cannot_be_asked_about(  # noqa: PLR
     found = withdrawal(app, id_)
     assert (found.state, found.failure_reason) == (state, reason)
     (kept,) = found.resolutions
-    assert (kept.kind, kept.reason, kept.bank_word, kept.operator) == (
+    assert (kept.kind, kept.reason, kept.bank_evidence, kept.operator) == (
         resolution,
         "asked by phone",
         "ticket 7",
@@ -196,7 +200,7 @@ def test_bank_that_had_paid_what_an_operator_released_is_a_discrepancy(app: App,
     id_ = schedule(app, alice, 300)
     pay_due_withdrawals.run_once(app)
     settled(app, ask(id_, NOT_EXECUTED))  # before its ledger was read
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
 
     (item,) = attention(app)
     assert (item.name, item.bank_key, item.amount.minor) == (line_name(1), bank_key(id_), 300)
@@ -205,16 +209,16 @@ def test_bank_that_had_paid_what_an_operator_released_is_a_discrepancy(app: App,
     told = together([lambda one=one: resolve_discrepancy(app, one) for one in (close, *others)])  # type: ignore[misc]
     assert sorted(type(one).__name__ for one in told) == ["DiscrepancyResolved"] + ["StateTransitionForbidden"] * 4
     assert attention(app) == []
-    assert app.reads.bank_line(1).resolution == "the customer paid it back"
+    assert app.reads.bank_statement_line(1).resolution == "the customer paid it back"
 
 
 @pytest.mark.parametrize(
     ("changes", "refused"),
     [
         ({"to": "alice"}, InvalidField),
-        ({"resolution": PLACED}, InvalidField),
-        ({"resolution": PLACED, "to": EXTERNAL}, SystemWalletForbidden),
-        ({"resolution": PLACED, "to": "alice"}, StateTransitionForbidden),
+        ({"resolution": APPLIED_TO_WALLET}, InvalidField),
+        ({"resolution": APPLIED_TO_WALLET, "to": EXTERNAL}, SystemWalletForbidden),
+        ({"resolution": APPLIED_TO_WALLET, "to": "alice"}, StateTransitionForbidden),
         ({"order": UUID(int=7)}, ResourceNotFound),
     ],
 )
@@ -249,17 +253,17 @@ def test_money_of_a_closed_wallet_is_placed_once_where_the_operator_says(app: Ap
     pay_due_withdrawals.run_once(app)
     change_wallet(app, CloseWallet(request=request(), wallet=alice, etag=""))
     stub.give_back(id_)
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
 
     with pytest.raises(WalletNotActive):
-        settled(app, ask(id_, PLACED, to=alice))
+        settled(app, ask(id_, APPLIED_TO_WALLET, to=alice))
     with pytest.raises(CurrencyMismatch):
-        settled(app, ask(id_, PLACED, to=euro))
-    told = together([lambda: settled(app, ask(id_, PLACED, to=bob))] * 3)
+        settled(app, ask(id_, APPLIED_TO_WALLET, to=euro))
+    told = together([lambda: settled(app, ask(id_, APPLIED_TO_WALLET, to=bob))] * 3)
 
     assert sorted(type(one).__name__ for one in told) == ["StateTransitionForbidden"] * 2 + ["Withdrawal"]
     assert (balance_of(app, bob), balance_of(app, IN_TRANSIT)) == (1000, 0)
-    assert (withdrawal(app, id_).state, withdrawal(app, id_).stranded) == (OrderState.RETURNED, False)
+    assert (withdrawal(app, id_).state, withdrawal(app, id_).unapplied) == (OrderState.RETURNED, False)
     assert attention(app) == []
 
 
@@ -269,7 +273,7 @@ def test_nothing_is_given_back_that_the_banks_ledger_says_was_paid(app: App, stu
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
     pay_due_withdrawals.run_once(app)
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
 
     with pytest.raises(StateTransitionForbidden, match="ledger says that it was executed"):
         settled(app, ask(id_, NOT_EXECUTED))
@@ -306,16 +310,16 @@ def test_yes_that_comes_after_an_operator_has_given_the_money_back_is_listed_unt
     pay_due_withdrawals.run_once(replace(app, bank=late))
 
     found = withdrawal(app, id_)
-    assert (found.state, found.stranded, balance_of(app, alice)) == (OrderState.FAILED, False, 1000)
+    assert (found.state, found.unapplied, balance_of(app, alice)) == (OrderState.FAILED, False, 1000)
     (item,) = attention(app)
     assert (str(item.kind), item.name) == ("DISCREPANCY", found.name)
     with pytest.raises(StateTransitionForbidden):
-        settled(app, ask(id_, PLACED, to=alice))
-    settled(app, ask(id_, ResolutionKind.NOTED))
+        settled(app, ask(id_, APPLIED_TO_WALLET, to=alice))
+    settled(app, ask(id_, ResolutionKind.ACKNOWLEDGED))
     with pytest.raises(StateTransitionForbidden):
-        settled(app, ask(id_, ResolutionKind.NOTED))
+        settled(app, ask(id_, ResolutionKind.ACKNOWLEDGED))
     assert attention(app) == []
-    assert [one.kind for one in withdrawal(app, id_).resolutions] == [NOT_EXECUTED, ResolutionKind.NOTED]
+    assert [one.kind for one in withdrawal(app, id_).resolutions] == [NOT_EXECUTED, ResolutionKind.ACKNOWLEDGED]
 
 
 @pytest.mark.parametrize(
@@ -334,7 +338,9 @@ def test_a_collection_in_doubt_is_settled_likewise(  # noqa: PLR0913, PLR0917  #
     assert app.reads.scheduled_deposit(id_).state is OrderState.IN_DOUBT
 
     asked = ask(id_, resolution)
-    fields = {name: getattr(asked, name) for name in ("request", "id", "order", "resolution", "reason", "bank_word")}
+    fields = {
+        name: getattr(asked, name) for name in ("request", "id", "order", "resolution", "reason", "bank_evidence")
+    }
     found = settled(app, ResolveScheduledDeposit(**fields))
 
     assert (found.state, balance_of(app, alice)) == (state, balance)
@@ -345,6 +351,10 @@ def test_resolutions_are_kept_for_ever(app: App, stub: Bank, alice: WalletId, ow
 
     settled(app, ask(in_doubt(app, stub, alice), EXECUTED))
     owner.execute("SET ROLE wallet_service")
-    for statement in ("DELETE FROM resolutions", "UPDATE resolutions SET reason = 'x'", "DELETE FROM bank_lines"):
+    for statement in (
+        "DELETE FROM resolutions",
+        "UPDATE resolutions SET reason = 'x'",
+        "DELETE FROM bank_statement_lines",
+    ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             owner.execute(statement)

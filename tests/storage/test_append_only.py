@@ -12,12 +12,12 @@ from tests.support.books import deposit, open_wallet, transfer
 from tests.support.database import Database
 from tests.support.payouts import schedule
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.money import Money
+from wallet_core.domain.model.money import Money
 from wallet_core.settings import Settings
-from wallet_core.storage.engine import SERVICE_ROLE, Limits, open_engine, transaction
+from wallet_core.storage.connections.engine import SERVICE_ROLE, Limits, open_engine, transaction
 from wallet_core.usecases.app import App
 
-HISTORY = ("entries", "transactions", "requests", "resolutions", "bank_ledgers", "journal")
+HISTORY = ("entries", "transactions", "requests", "resolutions", "bank_statements", "journal")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_history_can_be_neither_changed_nor_removed(
         *["scheduled_deposits.id", "scheduled_deposits.wallet", "scheduled_deposits.amount"],
         *["scheduled_deposits.bank_account", "scheduled_deposits.description", "scheduled_deposits.execute_time"],
         *["scheduled_deposits.create_time", "scheduled_deposits.external_reference", "scheduled_deposits.collect"],
-        *["bank_attempts.number", "bank_attempts.key", "bank_attempts.start_time", "bank_lines.ledger"],
+        *["bank_attempts.number", "bank_attempts.key", "bank_attempts.start_time", "bank_statement_lines.ledger"],
         *["holds.id", "holds.wallet", "holds.amount", "holds.expire_time", "holds.description", "holds.create_time"],
         *["commission_rules.id", "commission_rules.currency", "commission_rules.threshold"],
         *["commission_rules.rate_millionths", "commission_rules.fixed", "commission_rules.minimum"],
@@ -168,7 +168,7 @@ def test_isolation_is_not_inherited_from_the_database(owner: psycopg.Connection,
     try:
         with open_app(settings, name="tests") as app:
             alice = open_wallet(app, "alice", 1)
-            with transaction(app.bank_lines.engine) as tx:
+            with transaction(app.bank_statement_lines.engine) as tx:
                 assert tx.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
             assert deposit(app, alice, 1).available == Money("USD", 2)
     finally:

@@ -7,7 +7,7 @@ import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wallet_core.storage.arrays import plain, texts, times
+from wallet_core.storage.posting.arrays import plain, texts, times
 
 TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)
 # The database is only read, so one connection serves all examples.

@@ -14,21 +14,21 @@ from tests.support.callers import balance, open_funded, usd
 from tests.support.commands import a_deposit
 from tests.support.database import Cluster, Database, cut_all_others
 from tests.support.requests import money, new_id
+from wallet_client import CallError, WalletClient
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.errors import (
+from wallet_core.domain.model.errors import (
     DatabaseNotServing,
     DatabaseUnavailable,
-    NotServed,
+    ServiceError,
     TransactionConflict,
     cause_of,
 )
-from wallet_core.domain.money import Money
+from wallet_core.domain.model.money import Money
 from wallet_core.settings import Settings
 from wallet_core.storage.errors import SQLSTATES, Means, batch_error, meaning
 from wallet_core.usecases.app import App
-from wallet_grpc.client import CallError, WalletClient
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 # One of each entry of the table, as PostgreSQL or a pooler raises it.
@@ -87,9 +87,9 @@ def failing(owner: psycopg.Connection, sqlstate: str, when: str = AT_ONCE) -> It
         owner.execute("DROP FUNCTION fail_for_a_test")
 
 
-def told(app: App) -> NotServed:
+def told(app: App) -> ServiceError:
     """Return what a deposit is told that the database fails."""
-    with pytest.raises(NotServed) as caught:
+    with pytest.raises(ServiceError) as caught:
         app.ledger.post(a_deposit("alice", Money("USD", 5)))
     return caught.value
 

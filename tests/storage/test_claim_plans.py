@@ -11,7 +11,8 @@ from psycopg import sql
 from tests.support.database import Database
 from tests.support.plans import nodes
 from tests.support.rows import without_triggers
-from wallet_core.storage.claims import (
+from wallet_core.storage.connections.engine import CLAIMING
+from wallet_core.storage.scheduling.claims import (
     CLAIM_TO_COLLECT,
     CLAIM_TO_CREDIT,
     CLAIM_TO_EXPIRE,
@@ -19,7 +20,6 @@ from wallet_core.storage.claims import (
     CLAIM_TO_RECONCILE,
     CLAIM_TO_RECONCILE_COLLECTIONS,
 )
-from wallet_core.storage.engine import CLAIMING
 
 # Each by the index that is there for it alone.
 CLAIMS = {

@@ -8,7 +8,7 @@ import psycopg
 
 from tests.support.books import open_wallet
 from tests.support.plans import nodes
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import App
 
 # Many rows, nearly all of them deleted, then counted: the planner believes in one row on a few hundred pages.

@@ -14,14 +14,14 @@ from wallet.v1 import schedule_service_pb2 as orders
 from wallet.v1 import transaction_service_pb2 as transactions
 from wallet.v1 import wallet_service_pb2 as wallets
 
-from wallet_core.domain.attention import AttentionKind
-from wallet_core.domain.bank import AnswerKind, LineKind, Meets
-from wallet_core.domain.commission import Payer
-from wallet_core.domain.event import EventType
-from wallet_core.domain.hold import HoldState
-from wallet_core.domain.order import FailureReason, OrderState, ResolutionKind
-from wallet_core.domain.transaction import TransactionState, TransactionType
-from wallet_core.domain.wallet import Role, WalletState
+from wallet_core.domain.model.attention import AttentionKind
+from wallet_core.domain.model.bank import AnswerKind, LineKind, MatchResult
+from wallet_core.domain.model.commission_rule import Payer
+from wallet_core.domain.model.event import EventType
+from wallet_core.domain.model.hold import HoldState
+from wallet_core.domain.model.payment_order import FailureReason, OrderState, ResolutionKind
+from wallet_core.domain.model.transaction import TransactionState, TransactionType
+from wallet_core.domain.model.wallet import Role, WalletState
 
 Words = frozenset[str]
 
@@ -69,8 +69,8 @@ IN_THE_DATABASE: dict[tuple[str, str], Words] = {
     ("scheduled_deposits", "state"): _STATES_OF_DEPOSITS,
     ("scheduled_deposits", "failure_reason"): _OF_DEPOSITS,
     ("bank_attempts", "answer"): words(AnswerKind),
-    ("bank_lines", "kind"): words(LineKind),
-    ("bank_lines", "meets"): words(Meets),
+    ("bank_statement_lines", "kind"): words(LineKind),
+    ("bank_statement_lines", "match_result"): words(MatchResult),
     ("resolutions", "kind"): words(ResolutionKind),
 }
 _CHECKS = """

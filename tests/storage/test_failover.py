@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import FAST
 from tests.support.callers import balance, open_funded, served, usd
 from wallet_core.bootstrap import migrate, open_app, verify
-from wallet_core.domain.errors import DatabaseNotServing, cause_of
+from wallet_core.domain.model.errors import DatabaseNotServing, cause_of
 from wallet_core.settings import read_settings
 from walletctl.local.child import spawn
 from walletctl.local.identity import unprivileged

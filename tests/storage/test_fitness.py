@@ -13,20 +13,20 @@ from psycopg import sql
 from typer.testing import CliRunner
 
 import scheduler.process
-import wallet_grpc.process
-from scheduler.process import FitDatabase
+import wallet_grpc.server.process
+from scheduler.process import DatabaseReadiness
 from tests.conftest import FAST
 from tests.support.books import open_wallet
 from tests.support.database import Cluster, Database
 from tests.support.loaded_server import events, server_process
 from tests.support.processes import environment
 from tests.support.start_up import StartUp
+from wallet_client import WalletClient
 from wallet_core.bootstrap import migrate, open_app, verify
-from wallet_core.domain.errors import DatabaseUnfit
+from wallet_core.domain.model.errors import DatabaseNotReady
 from wallet_core.settings import read_settings
-from wallet_core.storage.fitness import VERSIONS, known_versions, newest_version
+from wallet_core.storage.connections.readiness import VERSIONS, known_versions, newest_version
 from wallet_core.usecases.app import App
-from wallet_grpc.client import WalletClient
 from walletctl.cli import cli
 from walletctl.local.waiting import wait_until
 
@@ -67,7 +67,7 @@ def test_the_version_that_is_needed_is_the_head_of_the_migrations() -> None:
     assert known_versions() == {script.revision for script in scripts.walk_revisions()}
 
 
-@pytest.mark.parametrize("process", [wallet_grpc.process, scheduler.process], ids=["server", "scheduler"])
+@pytest.mark.parametrize("process", [wallet_grpc.server.process, scheduler.process], ids=["server", "scheduler"])
 @pytest.mark.parametrize(
     ("version", "what"),
     [
@@ -93,14 +93,17 @@ def test_a_database_that_was_never_migrated_is_told_from_one_that_is_away(empty:
     """It has not even the table that says what it has."""
 
     del database  # its cluster has the role that is taken on
-    with pytest.raises(DatabaseUnfit, match="no schema of ours"), open_app(read_settings(database_url=empty), name="t"):
+    with (
+        pytest.raises(DatabaseNotReady, match="no schema of ours"),
+        open_app(read_settings(database_url=empty), name="t"),
+    ):
         pass
 
 
 def test_the_books_are_not_verified_by_the_rules_of_another_schema(database: Database) -> None:
     """They would be found broken, or right, by chance."""
 
-    with schema(database, BEFORE), pytest.raises(DatabaseUnfit, match="run `walletctl migrate`"):
+    with schema(database, BEFORE), pytest.raises(DatabaseNotReady, match="run `walletctl migrate`"):
         verify(read_settings(database_url=database.url))
 
 
@@ -119,11 +122,11 @@ def test_a_schema_that_changes_under_a_server_is_not_served_from(
     """Health says so until it is ours again; so does whoever asks before it claims."""
 
     open_wallet(app, "alice", 5)
-    fit = FitDatabase(app, every_s=1e-9)
+    fit = DatabaseReadiness(app, every_s=1e-9)
     fit.require()
     with schema(database, AFTER):
         assert wait_until(lambda: not client.is_serving(), timeout_s=10)
-        with pytest.raises(DatabaseUnfit):
+        with pytest.raises(DatabaseNotReady):
             fit.require()
     assert wait_until(client.is_serving, timeout_s=10)
     fit.require()
@@ -145,7 +148,7 @@ def test_the_log_says_why_a_server_does_not_serve(own_database: Database, tmp_pa
 def test_a_database_that_is_asked_once_in_a_while_is_not_asked_each_time(app: App, database: Database) -> None:
     """Jobs run several times a second."""
 
-    fit = FitDatabase(app, every_s=3600)
+    fit = DatabaseReadiness(app, every_s=3600)
     with schema(database, AFTER):
         fit.require()
 
@@ -159,7 +162,7 @@ def test_a_database_that_keeps_no_utf8_is_not_migrated(cluster: Cluster) -> None
         admin.execute(sql.SQL(make).format(sql.Identifier(name)))
         try:
             settings = read_settings(database_url=cluster._url_of(name))  # noqa: SLF001  # of one of its databases
-            with pytest.raises(DatabaseUnfit, match="keeps text in LATIN1, not in UTF8"):
+            with pytest.raises(DatabaseNotReady, match="keeps text in LATIN1, not in UTF8"):
                 migrate(settings)
         finally:
             admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))

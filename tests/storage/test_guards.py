@@ -12,16 +12,16 @@ from tests.support.commands import a_deposit, a_scheduled_deposit
 from tests.support.payouts import attention
 from tests.support.rows import without_triggers
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.attention import AttentionKind
-from wallet_core.domain.command import Command
-from wallet_core.domain.decide import decide
-from wallet_core.domain.errors import ClockBehind, LimitExceeded
-from wallet_core.domain.money import INT64_MAX, Money
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.model.attention import AttentionKind
+from wallet_core.domain.model.errors import ClockBehind, LimitExceeded
+from wallet_core.domain.model.money import INT64_MAX, Money
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
-from wallet_core.storage import posting
-from wallet_core.storage.engine import transaction
+from wallet_core.storage.connections.engine import transaction
 from wallet_core.storage.errors import BatchRefused
+from wallet_core.storage.posting import load_and_store as posting
 from wallet_core.usecases.app import App
 
 HISTORY = ("entries", "entry_totals", "transactions", "requests", "journal", "resolutions", "currencies")
@@ -78,7 +78,7 @@ def test_temporary_tables_do_not_shadow_what_entries_are_checked_by(
 def test_commits_are_acknowledged_when_they_are_on_disk(app: App) -> None:
     """Whatever the server's or the login's default is."""
 
-    with transaction(app.bank_lines.engine) as tx:
+    with transaction(app.bank_statement_lines.engine) as tx:
         assert tx.execute("SHOW synchronous_commit").fetchone() == ("on",)
 
 
@@ -156,7 +156,7 @@ def test_what_was_written_past_the_lock_is_not_written_over(app: App) -> None:
 
 def store_after_a_write_past_the_lock(app: App, command: Command) -> None:
     """Load and decide, let the wallet move on, then store and commit."""
-    with transaction(app.bank_lines.engine) as tx:
+    with transaction(app.bank_statement_lines.engine) as tx:
         books = posting.load(tx, [command]).books
         decide(books, [command])
         tx.execute("UPDATE wallets SET sequence = sequence + 1 WHERE id = 'alice'")

@@ -11,8 +11,8 @@ from tests.support.commands import a_rule
 from tests.support.database import Database
 from tests.support.together import over_and_over, together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.event import EventType, JournalLine
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model.event import EventType, JournalRecord
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_core.usecases.commission import change_rule
@@ -20,7 +20,7 @@ from wallet_core.usecases.commission import change_rule
 ALICE, BOB = WalletId("alice"), WalletId("bob")
 
 
-def lines(app: App) -> list[JournalLine]:
+def lines(app: App) -> list[JournalRecord]:
     """Return the whole journal."""
     return app.reads.journal_after(0, 100_000)
 
@@ -37,15 +37,15 @@ def test_a_line_tells_what_happened_to_what_and_which_wallets_it_concerns(app: A
     found = lines(app)
 
     assert [line.number for line in found] == [1, 2, 3, 4, 5]
-    assert [(line.fact.type, line.fact.wallets) for line in found] == [
+    assert [(line.event.type, line.event.wallets) for line in found] == [
         (EventType.WALLET_CREATED, ("alice",)),
         (EventType.TRANSACTION_POSTED, ("system:external:USD", "alice")),
         (EventType.WALLET_CREATED, ("bob",)),
         (EventType.COMMISSION_RULE_CREATED, ()),
         (EventType.TRANSACTION_POSTED, ("alice", "bob", "system:commission:USD")),
     ]
-    assert found[3].fact.subject == rule.rule.name
-    assert (found[4].fact.subject, found[4].fact.time) == (moved.transaction.name, moved.transaction.time)
+    assert found[3].event.subject == rule.rule.name
+    assert (found[4].event.subject, found[4].event.time) == (moved.transaction.name, moved.transaction.time)
     assert write_journal.run_once(app).claimed == 0
 
 
@@ -57,7 +57,7 @@ def test_what_has_piled_up_is_told_piece_by_piece_from_the_oldest_on(app: App) -
     names = [transfer(app, ALICE, BOB, 1).transaction.name for _ in range(7)]
 
     assert [app.journal.write(4) for _ in range(4)] == [4, 4, 2, 0]
-    assert [line.fact.subject for line in lines(app)][3:] == names
+    assert [line.event.subject for line in lines(app)][3:] == names
 
 
 def test_each_line_is_chained_to_the_one_before(app: App) -> None:
@@ -97,7 +97,7 @@ def test_several_writers_tell_everything_once_while_it_happens(
 
     found = lines(app)
     assert [line.number for line in found] == list(range(1, len(found) + 1))
-    posted = [line.fact.subject for line in found if line.fact.type == EventType.TRANSACTION_POSTED]
+    posted = [line.event.subject for line in found if line.event.type == EventType.TRANSACTION_POSTED]
     assert len(posted) == len(set(posted)) == 8 + 200
     assert database.broken_rules() == []
 
@@ -123,8 +123,8 @@ def test_what_happened_to_a_wallet_is_told_in_its_order_by_whomever_it_was_done(
         " ORDER BY entries.sequence"
     ).fetchall()
     of_alice = [
-        line.fact.subject
+        line.event.subject
         for line in lines(app)
-        if line.fact.type == EventType.TRANSACTION_POSTED and "alice" in line.fact.wallets
+        if line.event.type == EventType.TRANSACTION_POSTED and "alice" in line.event.wallets
     ]
     assert of_alice == [name for (name,) in entries]

@@ -19,24 +19,24 @@ from tests.support.ledger_pages import a_deposit
 from tests.support.payouts import schedule
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
-from wallet_core.domain.cancel_order import CancelWithdrawal
-from wallet_core.domain.command import Done
-from wallet_core.domain.errors import (
+from wallet_core.domain.commands.payments.cancel_order import CancelWithdrawal
+from wallet_core.domain.deciding.command import Done
+from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
+from wallet_core.domain.model.errors import (
     DatabaseNotServing,
     DatabaseUnavailable,
     DeadlineTooShort,
-    NotServed,
     OutcomeUnknown,
+    ServiceError,
     StateTransitionForbidden,
     TransactionConflict,
 )
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import Claim, OrderState, Withdrawal
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import Claim, OrderState, Withdrawal
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_core.usecases.change_order import change_withdrawal
+from wallet_core.usecases.change_payment_order import change_withdrawal
 from wallet_core.usecases.move_money import MoneyMoved
 from wallet_core.usecases.pay_out import pay_out
 from walletctl.local.waiting import wait_until
@@ -147,8 +147,8 @@ def test_a_locked_withdrawal_delays_only_calls_on_it(settings: Settings, url: st
         for name in ("gate", "alice", "bob"):
             open_wallet(app, name, 100)
         withdrawal = schedule(app, ALICE, 5)
-        with psycopg.connect(url) as hanging:
-            hanging.execute("SELECT FROM withdrawals WHERE id = %s FOR NO KEY UPDATE", [withdrawal])
+        with psycopg.connect(url) as dependents:
+            dependents.execute("SELECT FROM withdrawals WHERE id = %s FOR NO KEY UPDATE", [withdrawal])
             told = gathered(app, url, [a_deposit(1, BOB), cancel(withdrawal), a_deposit(2, BOB)])
 
         assert [type(outcome) for outcome in told] == [Done, TransactionConflict, Done]
@@ -290,11 +290,11 @@ def test_connections_that_are_killed_again_and_again_lose_and_double_nothing(
 KILLED = {MoneyMoved, DatabaseUnavailable, DatabaseNotServing, TransactionConflict}
 
 
-def _deposit_all(app: App, ids: list[UUID]) -> list[MoneyMoved | NotServed]:
-    told: list[MoneyMoved | NotServed] = []
+def _deposit_all(app: App, ids: list[UUID]) -> list[MoneyMoved | ServiceError]:
+    told: list[MoneyMoved | ServiceError] = []
     for id_ in ids:
         try:
             told.append(deposit(app, ALICE, 1, id_=id_))
-        except NotServed as error:
+        except ServiceError as error:
             told.append(error)
     return told

@@ -26,13 +26,13 @@ from tests.support.issuer import ISSUER, Issuer
 from tests.support.loaded_server import server_process
 from tests.support.processes import environment, process
 from tests.support.start_up import Main, StartUp
+from wallet_client import Tls, WalletClient
 from wallet_core.bootstrap import migrate, open_app, verify
-from wallet_core.domain.errors import DatabaseUnavailable
+from wallet_core.domain.model.errors import DatabaseUnavailable
 from wallet_core.settings import SettingsError, read_settings
-from wallet_core.storage.engine import SERVICE_ROLE, transaction
-from wallet_core.storage.logins import make_login
-from wallet_grpc.client import Tls, WalletClient
-from wallet_grpc.process import main as server
+from wallet_core.storage.connections.engine import SERVICE_ROLE, transaction
+from wallet_core.storage.connections.logins import make_login
+from wallet_grpc.server.process import main as server
 from walletctl.cli import cli
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
@@ -322,7 +322,7 @@ def test_the_server_too_notices_a_host_that_vanished(logins: Logins) -> None:
 
     names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
     with open_app(read_settings(**dict(FAST, database_url=logins.url("wallet_app"))), name="tests") as app:
-        for engine in (app.reads.engine, app.bank_lines.engine, app.claims.engine):
+        for engine in (app.reads.engine, app.bank_statement_lines.engine, app.claims.engine):
             with transaction(engine) as tx:
                 shown = tx.execute("SELECT current_setting(unnest(%s::text[]))", [list(names)]).fetchall()
             assert shown == [("5",), ("2",), ("3",), ("10000",)]

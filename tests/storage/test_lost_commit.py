@@ -19,13 +19,13 @@ from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.ledger_pages import a_deposit
 from tests.support.payouts import schedule
 from wallet_core.bootstrap import migrate, open_app, verify
-from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
-from wallet_core.domain.order import OrderState
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
+from wallet_core.domain.model.payment_order import OrderState
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings, read_settings
 from wallet_core.usecases.app import App
 from wallet_core.usecases.pay_out import pay_out
-from wallet_core.usecases.reconcile import reconcile
+from wallet_core.usecases.reconcile_order import reconcile
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
 
@@ -93,7 +93,7 @@ class CountingBank(KeepsNoLedger):
 
 def lost_in_commit(forgetful: Forgetful, call: Callable[[], object], app: App) -> object:
     """Run *call* on a fresh connection whose first commit is done and never answered."""
-    app.bank_lines.engine.dispose()  # the ledger's
+    app.bank_statement_lines.engine.dispose()  # the ledger's
     forgetful.speechless(on=True)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(call)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.support.database import Database
-from wallet_core.storage.engine import Engine, Limits, open_engine, transaction
+from wallet_core.storage.connections.engine import Engine, Limits, open_engine, transaction
 from wallet_core.storage.errors import DatabaseLost
 from walletctl.local.waiting import wait_until
 

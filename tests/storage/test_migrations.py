@@ -23,22 +23,22 @@ from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.payouts import bank_key
 from tests.support.together import together
 from wallet_core.bootstrap import migrate, open_app
-from wallet_core.domain.bank import Answer, AnswerKind, Payment, Status, StatusKind
-from wallet_core.domain.cancel_order import CancelWithdrawal
-from wallet_core.domain.command import Command, Done
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.errors import InsufficientFunds, LedgerBroken, Refusal, StateTransitionForbidden, cause_of
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import OrderState
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.transfer import Transfer
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.payments.cancel_order import CancelWithdrawal
+from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.transfers.transfer import Transfer
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
+from wallet_core.domain.model.errors import InsufficientFunds, LedgerBroken, Refusal, StateTransitionForbidden, cause_of
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import OrderState
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings, read_settings
 from wallet_core.storage import migrate as migrations
 from wallet_core.usecases.app import new_id
 from wallet_core.usecases.pay_out import pay_out
-from wallet_core.usecases.reconcile import reconcile
+from wallet_core.usecases.reconcile_order import reconcile
 from walletctl.local.waiting import wait_until
 
 # The advisory lock that lets one migration run at a time; other versions of the code hold the same one.
@@ -282,7 +282,7 @@ def test_what_happened_before_a_migration_is_told_after_it(grown: Settings) -> N
         told = app.reads.journal_after(0, 10_000)
 
     assert len(told) == len(concerned) > 2200
-    assert {line.fact.subject: set(line.fact.wallets) for line in told} == concerned
+    assert {line.event.subject: set(line.event.wallets) for line in told} == concerned
 
 
 _CONCERNED = """
@@ -343,13 +343,13 @@ def test_withdrawals_go_on_where_they_were_before_a_migration(grown: Settings) -
     told = {one.amount.minor: (one.state, [attempt.answer for attempt in one.attempts]) for one in found}
     assert told == {
         11: (succeeded, ["ACCEPTED"]),
-        12: (failed, ["NO_FOR_GOOD"]),
+        12: (failed, ["DECLINED"]),
         13: (succeeded, ["UNKNOWN"]),
-        14: (failed, ["NO_FOR_NOW"] * 3),
+        14: (failed, ["DECLINED_RETRYABLE"] * 3),
         15: (OrderState.CANCELLED, []),
         16: (succeeded, [None]),
         17: (succeeded, ["UNKNOWN"] * 2),
-        18: (succeeded, ["NOT_SENT", "NO_FOR_NOW", "ACCEPTED"]),
+        18: (succeeded, ["NOT_SENT", "DECLINED_RETRYABLE", "ACCEPTED"]),
         19: (OrderState.SCHEDULED, []),
         20: (succeeded, ["ACCEPTED"]),
         5000: (failed, []),

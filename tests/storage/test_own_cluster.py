@@ -15,14 +15,14 @@ from tests.support.books import balance_of, open_wallet
 from tests.support.commands import a_deposit, a_transfer
 from tests.support.database import Cluster, Database
 from tests.support.together import over_and_over
+from wallet_client import WalletClient
 from wallet_core.bootstrap import migrate, open_app, verify
-from wallet_core.domain.money import Money
-from wallet_core.domain.transfer import Transfer
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.transfers.transfer import Transfer
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import read_settings
-from wallet_grpc.client import WalletClient
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
 

@@ -16,12 +16,12 @@ from tests.support.database import Database
 from tests.support.long_history import BEGAN, write_history
 from tests.support.plans import nodes
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.filter import parse_filter
-from wallet_core.domain.lists import TRANSACTION_FIELDS
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model.wallet import WalletId
+from wallet_core.domain.queries.filter import parse_filter
+from wallet_core.domain.queries.lists import TRANSACTION_FIELDS
 from wallet_core.settings import read_settings
-from wallet_core.storage.engine import READING
-from wallet_core.storage.pages import STRETCH
+from wallet_core.storage.connections.engine import READING
+from wallet_core.storage.reads.pages import SCAN_WINDOW
 from wallet_core.usecases.app import App
 
 ALICE, OUTSIDE = WalletId("alice"), WalletId("system:external:USD")
@@ -98,12 +98,12 @@ def looked_at(owner: psycopg.Connection, asked: Asked) -> Iterator[tuple[str, di
 
 
 def check(owner: psycopg.Connection, what: object, asked: Asked) -> None:
-    """Assert that nothing is scanned from end to end, and that no more is looked at or sorted than a stretch."""
+    """Assert that nothing is scanned from end to end, and that no more is looked at or sorted than a scan window."""
     assert asked, what
     for statement, node, count in looked_at(owner, asked):
         assert node["Node Type"] != "Seq Scan", (what, statement)
         # PostgreSQL rounds what it tells of one loop, up to twice of what it was.
-        assert count <= 2 * STRETCH, (what, node["Node Type"], count, statement)
+        assert count <= 2 * SCAN_WINDOW, (what, node["Node Type"], count, statement)
 
 
 FILTERS = (

@@ -18,13 +18,13 @@ from tests.support.raw_bank import answering, http_200
 from tests.support.rows import without_triggers
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.books import Books
-from wallet_core.domain.command import Command, Decision, Done, Needs
-from wallet_core.domain.errors import InsufficientFunds, LedgerBroken, NotServed, ResourceExists, WalletError
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import OrderState
-from wallet_core.domain.transaction import Transaction
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.deciding.command import Command, Decision, Done, LockSet
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.errors import InsufficientFunds, LedgerBroken, ResourceExists, ServiceError, WalletError
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import OrderState
+from wallet_core.domain.model.transaction import Transaction
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
@@ -58,11 +58,11 @@ class Broken(Command):
     method: ClassVar[str] = "Broken"
     error: Exception
 
-    def needs(self) -> Needs:
+    def lock_set(self) -> LockSet:
         """Need nothing."""
-        return Needs()
+        return LockSet()
 
-    def decide(self, books: Books) -> Decision:
+    def decide(self, books: LedgerState) -> Decision:
         """Break."""
         del books
         raise self.error
@@ -252,7 +252,7 @@ def test_a_yes_is_stored_whatever_the_bank_wrote_into_it(app: App) -> None:
         bank = HttpBank(url=url, deadline_s=3, answer_max_bytes=65536)
         try:
             pay_out(replace(app, bank=bank), claim)
-        except NotServed as error:
+        except ServiceError as error:
             pytest.fail(f"the answer was lost: {error!r}")
 
     assert app.reads.withdrawal(command.id).state is OrderState.SUCCEEDED

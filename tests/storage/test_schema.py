@@ -26,13 +26,13 @@ from tests.support.rows import (
     insert_withdrawal,
     set_wallet,
 )
-from wallet_core.domain.bank import AnswerKind, LineKind, Meets
-from wallet_core.domain.commission import Payer
-from wallet_core.domain.hold import HoldState
-from wallet_core.domain.order import COLLECTION_TRANSITIONS, FailureReason, OrderState, ResolutionKind
-from wallet_core.domain.transaction import TransactionType
-from wallet_core.domain.wallet import Role, WalletState
-from wallet_core.storage.tables import metadata
+from wallet_core.domain.model.bank import AnswerKind, LineKind, MatchResult
+from wallet_core.domain.model.commission_rule import Payer
+from wallet_core.domain.model.hold import HoldState
+from wallet_core.domain.model.payment_order import COLLECTION_TRANSITIONS, FailureReason, OrderState, ResolutionKind
+from wallet_core.domain.model.transaction import TransactionType
+from wallet_core.domain.model.wallet import Role, WalletState
+from wallet_core.storage.reads.tables import metadata
 
 
 def refused_by(write: Callable[[], None]) -> str | None:
@@ -78,8 +78,8 @@ def test_tables_as_the_code_sees_them_are_those_that_were_migrated(database: Dat
             set(FailureReason) - {FailureReason.INSUFFICIENT_FUNDS, FailureReason.WALLET_NOT_ACTIVE},
         ),
         ("bank_attempts_answer", set(AnswerKind)),
-        ("bank_lines_kind", set(LineKind)),
-        ("bank_lines_meets", set(Meets)),
+        ("bank_statement_lines_kind", set(LineKind)),
+        ("bank_statement_lines_match_result", set(MatchResult)),
         ("resolutions_kind", set(ResolutionKind)),
         ("wallets_role", set(Role)),
         ("wallets_state", set(WalletState)),

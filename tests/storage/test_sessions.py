@@ -13,9 +13,9 @@ from tests.support.books import balance_of, deposit, open_wallet
 from tests.support.database import Database
 from tests.support.pooler import pooled
 from wallet_core.bootstrap import migrate, open_app, verify
-from wallet_core.domain.errors import DatabaseUnfit
+from wallet_core.domain.model.errors import DatabaseNotReady
 from wallet_core.settings import Settings, SettingsError
-from wallet_core.storage.engine import (
+from wallet_core.storage.connections.engine import (
     ANYTHING,
     AUDITING,
     CLAIMING,
@@ -26,7 +26,7 @@ from wallet_core.storage.engine import (
     open_engine,
     transaction,
 )
-from wallet_core.storage.session import options_in
+from wallet_core.storage.connections.session import options_in
 from wallet_core.usecases.app import App
 
 LIMITS = Limits(
@@ -139,7 +139,7 @@ def test_a_pooler_of_less_than_sessions_is_refused(
 
     with pooled(database, tmp_path / "pooler", mode) as url:
         mine = settings.model_copy(update={"database_url": SecretStr(url)})
-        with pytest.raises(DatabaseUnfit, match="pool_mode = session"), open_app(mine, name="tests"):
+        with pytest.raises(DatabaseNotReady, match="pool_mode = session"), open_app(mine, name="tests"):
             pass
 
 
@@ -150,7 +150,7 @@ def test_a_batch_that_meets_anothers_session_is_not_decided_in_it(app: App) -> N
     pids = []
     for _ in range(2):
         deposit(app, alice, 5)
-        with transaction(app.bank_lines.engine) as tx:
+        with transaction(app.bank_statement_lines.engine) as tx:
             pids.append(tx.execute("SELECT pg_backend_pid()").fetchone())
             tx.execute("SELECT set_config('wallet.session', 'of another', false)")
     deposit(app, alice, 5)
@@ -163,9 +163,9 @@ def test_health_asks_whose_session_it_is(app: App) -> None:
     """A server on which no money moves finds it out too; and is well again on a new connection."""
 
     app.ping()
-    with transaction(app.bank_lines.engine) as tx:
+    with transaction(app.bank_statement_lines.engine) as tx:
         tx.execute("SELECT set_config('wallet.session', '', false)")
-    with pytest.raises(DatabaseUnfit, match="pool_mode = session"):
+    with pytest.raises(DatabaseNotReady, match="pool_mode = session"):
         app.ping()
     app.ping()
 
@@ -174,7 +174,7 @@ def test_a_role_that_cannot_be_taken_on_says_what_to_do(database: Database) -> N
     """It is made by migrating."""
 
     engine = opened(database.url, role="no_such_role")
-    with pytest.raises(DatabaseUnfit, match=r'role "no_such_role" does not exist.*walletctl migrate'):
+    with pytest.raises(DatabaseNotReady, match=r'role "no_such_role" does not exist.*walletctl migrate'):
         engine.connect()
     engine.dispose()
 
@@ -238,7 +238,7 @@ def test_a_setting_that_a_session_cannot_have_is_refused(database: Database) -> 
     """What only a start could set."""
 
     engine = opened(f"{database.url}&options=-c%20ignore_system_indexes%3Don")
-    with pytest.raises(DatabaseUnfit, match="ignore_system_indexes"):
+    with pytest.raises(DatabaseNotReady, match="ignore_system_indexes"):
         engine.connect()
     engine.dispose()
 

@@ -12,11 +12,11 @@ from tests.support.database import Database
 from tests.support.gathering import GATE, gathered
 from tests.support.long_history import write_history
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.batch_transfer import BatchTransfer
-from wallet_core.domain.command import Done
-from wallet_core.domain.money import Money
-from wallet_core.domain.statement import Statement
-from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.deciding.command import Done
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.queries.statement import Statement
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_core.usecases.commission import change_rule
@@ -117,7 +117,7 @@ def test_one_commit_that_completes_several_thousands_keeps_all_of_them(
     change_rule(app, a_rule(fixed=1))
     app.ledger.post(batch(500))
 
-    wide = settings.model_copy(update={"batch_max": 5000})
+    wide = settings.model_copy(update={"commit_batch_max": 5000})
     with open_app(wide, name="wide") as gathering:
         told = gathered(gathering, database.url, [batch(900), batch(900, BOB, alice), batch(900), batch(900)])
 

@@ -15,16 +15,16 @@ from tests.conftest import FAST
 from tests.support.books import deposit, open_wallet, transfer
 from tests.support.commands import a_deposit
 from wallet_core.bootstrap import migrate, open_app, verify
-from wallet_core.domain.decide import decide
-from wallet_core.domain.money import Money
-from wallet_core.domain.statement import Statement
-from wallet_core.domain.transaction import Transaction
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.transaction import Transaction
+from wallet_core.domain.model.wallet import WalletId
+from wallet_core.domain.queries.statement import Statement
 from wallet_core.settings import read_settings
-from wallet_core.storage import posting
-from wallet_core.storage.engine import transaction
+from wallet_core.storage.connections.engine import transaction
 from wallet_core.storage.errors import BatchRefused
-from wallet_core.storage.under_way import over_until
+from wallet_core.storage.posting import load_and_store as posting
+from wallet_core.storage.posting.in_progress import over_until
 from wallet_core.usecases.app import App
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
@@ -60,7 +60,7 @@ def a_deposit_under_way(app: App, units: int) -> Iterator[Transaction]:
         books = posting.load(tx, [command]).books
         decide(books, [command])
         posting.store(tx, books)
-        (made,) = books.written.transactions
+        (made,) = books.pending.transactions
         yield made
 
 
@@ -148,17 +148,17 @@ def test_a_commit_that_hangs_keeps_a_statement_provisional_however_long(tmp_path
             began = clock(owner)
             _name_standbys(owner, "'nobody'")
             try:
-                hanging = pool.submit(deposit, app, ALICE, 5)
+                dependents = pool.submit(deposit, app, ALICE, 5)
                 assert wait_until(lambda: _commits_that_hang(owner) == 1, timeout_s=10)
                 end = clock(owner)
                 assert told(app, end) == (True, 1)
                 assert wait_until(lambda: clock(owner) > end + 2 * SECOND, timeout_s=10)
                 assert [told(app, end), told(app, clock(owner))] == [(True, 1)] * 2
                 assert told(app, began - 2 * SECOND) == (False, 0)
-                assert not hanging.done()
+                assert not dependents.done()
             finally:
                 _name_standbys(owner, "''")
-            booked = hanging.result(20).transaction.time
+            booked = dependents.result(20).transaction.time
 
             assert booked < end
             assert told(app, end) == (False, 6)

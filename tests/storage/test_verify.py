@@ -17,31 +17,40 @@ from tests.support.database import Cluster
 from tests.support.payouts import Bank, schedule
 from tests.support.rows import NOON, insert, insert_entries, insert_wallet, without_triggers
 from wallet_core.bootstrap import open_app, verify
-from wallet_core.domain.capture_hold import CaptureHold
-from wallet_core.domain.change_commission import CreateCommissionRule
-from wallet_core.domain.change_wallet import CloseWallet
-from wallet_core.domain.commission import Payer
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import ResolutionKind
-from wallet_core.domain.place_hold import PlaceHold
-from wallet_core.domain.resolve_order import ResolveWithdrawal
-from wallet_core.domain.reverse_transaction import ReverseTransaction
-from wallet_core.domain.schedule_deposit import ScheduleDeposit
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule
+from wallet_core.domain.commands.holds.capture_hold import CaptureHold
+from wallet_core.domain.commands.holds.place_hold import PlaceHold
+from wallet_core.domain.commands.payments.resolve_order import ResolveWithdrawal
+from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet
+from wallet_core.domain.model.commission_rule import Payer
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import ResolutionKind
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings, read_settings
-from wallet_core.storage.verify import checks
+from wallet_core.storage.verify.checks import checks
 from wallet_core.usecases.app import App, new_id
 from wallet_core.usecases.change_wallet import change_wallet
 from wallet_core.usecases.credit_deposit import credit_deposit
-from wallet_core.usecases.follow_up import follow_up
 from wallet_core.usecases.pay_out import pay_out
+from wallet_core.usecases.reconcile_statement import reconcile_statement
 
 Damage = Callable[[psycopg.Connection], object]
 
 RULES = {
     *["balances", "zero_sum", "nothing_invented", "histories", "clock", "transactions", "reversals", "holds", "closed"],
     *["totals", "floors", "in_transit", "withdrawals", "scheduled_deposits", "causes", "requests"],
-    *["attempts", "batches", "placements", "bank_lines", "bank_ledgers", "events", "journal", "currencies"],
+    *[
+        "attempts",
+        "batches",
+        "placements",
+        "bank_statement_lines",
+        "bank_statements",
+        "events",
+        "journal",
+        "currencies",
+    ],
 }
 LEASE = timedelta(seconds=30)
 
@@ -136,16 +145,16 @@ def return_and_place(app: App, bank: Bank, closed: WalletId, heir: WalletId) -> 
     pay_all(app)
     change_wallet(app, CloseWallet(request=request(), wallet=closed, etag=""))
     bank.give_back(returned)
-    follow_up(app)
-    follow_up(app)
+    reconcile_statement(app)
+    reconcile_statement(app)
     app.ledger.post(
         ResolveWithdrawal(
             request=request(),
             id=new_id(),
             order=returned,
-            resolution=ResolutionKind.PLACED,
+            resolution=ResolutionKind.APPLIED_TO_WALLET,
             reason="the heir",
-            bank_word="",
+            bank_evidence="",
             destination=heir,
         )
     )
@@ -171,7 +180,7 @@ def write_books(app: App, bank_url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tampered:
-    """Books within a transaction of their owner's that is rolled back: whatever is done to them is undone."""
+    """LedgerState within a transaction of their owner's that is rolled back: whatever is done to them is undone."""
 
     tx: Connection
 
@@ -402,21 +411,21 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("requests", run("DELETE FROM scheduled_deposits WHERE state = 'SCHEDULED'")),
     ("requests", run("DELETE FROM withdrawals WHERE state = 'SCHEDULED'")),
     ("requests", run("DELETE FROM transactions WHERE type = 'TRANSFER'")),
-    ("requests", a_request_answered_with("bankLines", "77")),
+    ("requests", a_request_answered_with("bankStatementLines", "77")),
     ("withdrawals", run("UPDATE withdrawals SET state = 'SUCCEEDED' WHERE state = 'RETURNED'")),
     ("withdrawals", run("DELETE FROM transactions WHERE type = 'WITHDRAWAL_RETURN'")),
-    ("in_transit", run("DELETE FROM transactions WHERE type = 'RETURN_PLACEMENT'")),
-    ("placements", run("UPDATE transactions SET amount = amount + 1 WHERE type = 'RETURN_PLACEMENT'")),
-    ("placements", run("UPDATE transactions SET type = 'COLLECTION_PLACEMENT' WHERE type = 'RETURN_PLACEMENT'")),
+    ("in_transit", run("DELETE FROM transactions WHERE type = 'RETURN_APPLICATION'")),
+    ("placements", run("UPDATE transactions SET amount = amount + 1 WHERE type = 'RETURN_APPLICATION'")),
+    ("placements", run("UPDATE transactions SET type = 'COLLECTION_APPLICATION' WHERE type = 'RETURN_APPLICATION'")),
     ("placements", run("UPDATE transactions SET destination = source WHERE type = 'WITHDRAWAL_RETURN'")),
-    ("bank_lines", run("UPDATE bank_lines SET amount = amount + 1 WHERE kind = 'RETURN'")),
-    ("bank_lines", run("UPDATE bank_lines SET kind = 'RETURN' WHERE kind = 'EXECUTION'")),
-    ("bank_lines", run("UPDATE bank_lines SET currency = 'EUR'")),
-    ("bank_lines", run("DELETE FROM withdrawals WHERE state = 'RETURNED'")),
-    ("bank_ledgers", run("UPDATE bank_following SET ledger = 2")),
-    ("bank_ledgers", run("UPDATE bank_following SET base = 1")),
-    ("bank_ledgers", run("UPDATE bank_lines SET ledger = 2 WHERE number = 1")),
-    ("requests", a_request_answered_with("bankLedgers", "77")),
+    ("bank_statement_lines", run("UPDATE bank_statement_lines SET amount = amount + 1 WHERE kind = 'RETURN'")),
+    ("bank_statement_lines", run("UPDATE bank_statement_lines SET kind = 'RETURN' WHERE kind = 'EXECUTION'")),
+    ("bank_statement_lines", run("UPDATE bank_statement_lines SET currency = 'EUR'")),
+    ("bank_statement_lines", run("DELETE FROM withdrawals WHERE state = 'RETURNED'")),
+    ("bank_statements", run("UPDATE bank_following SET ledger = 2")),
+    ("bank_statements", run("UPDATE bank_following SET base = 1")),
+    ("bank_statements", run("UPDATE bank_statement_lines SET ledger = 2 WHERE number = 1")),
+    ("requests", a_request_answered_with("bankStatements", "77")),
     ("events", run("DELETE FROM outbox WHERE type = 'transaction.posted'")),
     ("events", run("DELETE FROM journal WHERE number = (SELECT max(number) FROM journal WHERE type LIKE 'tr%')")),
     ("events", run("UPDATE journal SET type = 'wallet.updated' WHERE number = 2")),

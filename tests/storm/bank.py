@@ -9,8 +9,8 @@ from tests.support.payouts import Bank
 
 # Each with its probability at every call; the first that strikes is the one. Together about every second payment.
 _PAYING: tuple[tuple[float, str, dict[str, Any]], ...] = (
-    (0.07, "no_for_now", {}),
-    (0.09, "no_for_good", {}),
+    (0.07, "declined_retryable", {}),
+    (0.09, "declined", {}),
     (0.06, "execute_then_silence", {}),
     (0.04, "reset", {"execute": True}),
     (0.03, "reset", {"execute": False}),
@@ -55,7 +55,7 @@ class StormyBank(Bank):
     """The bank stub by its URL."""
 
     def rage(self) -> None:
-        """Order all faults."""
+        """PaymentOrder all faults."""
         for probability, fault, parameters in _PAYING:
             self.order(fault, probability=probability, **parameters)
         for path in _STATUS_PATHS:

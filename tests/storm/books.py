@@ -11,11 +11,11 @@ from wallet.v1.transaction_service_pb2 import Transaction
 from wallet.v1.wallet_service_pb2 import Wallet
 
 from tests.storm.bank import Line, StormyBank
-from tests.storm.orders import Order
+from tests.storm.orders import PaymentOrder
 from tests.storm.plan import WALLETS
 from tests.storm.stand import Stand
 from tests.support.database import Database
-from wallet_grpc.client import WalletClient
+from wallet_client import WalletClient
 
 _PAGE = 1000
 _SYSTEM_ROLES = ("external", "in_transit", "commission")
@@ -28,14 +28,14 @@ _ANSWERS = "SELECT coalesce(answer, 'none'), count(*) FROM bank_attempts GROUP B
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
+class LedgerState:
     """What stands where."""
 
     wallets: Mapping[str, Wallet]
     """The system's own too."""
     transactions: Mapping[str, Transaction]
     holds: Mapping[str, Hold]
-    orders: Mapping[str, Order]
+    orders: Mapping[str, PaymentOrder]
     lines: list[Line]
     """The bank's ledger."""
     asked: Mapping[str, int]
@@ -57,16 +57,16 @@ class Books:
         return [order for order in self.orders.values() if isinstance(order, ScheduledDeposit)]
 
 
-def read_books(stand: Stand, bank: StormyBank) -> Books:
+def read_books(stand: Stand, bank: StormyBank) -> LedgerState:
     """Read everything; all must be calm."""
     with WalletClient(stand.target) as client, psycopg.connect(stand.database_url) as database:
         currencies = sorted(set(WALLETS.values()))
         ours = [f"wallets/{wallet}" for wallet in WALLETS]
         systems = [f"wallets/system:{role}:{currency}" for role in _SYSTEM_ROLES for currency in currencies]
         doubted = database.execute(_DOUBTED).fetchone() or (0, 0)
-        orders: list[Order] = list(client.list_withdrawals(page_size=_PAGE))
+        orders: list[PaymentOrder] = list(client.list_withdrawals(page_size=_PAGE))
         orders += client.list_scheduled_deposits(page_size=_PAGE)
-        return Books(
+        return LedgerState(
             wallets={wallet.name: wallet for wallet in client.batch_get_wallets([*ours, *systems])},
             transactions={
                 transaction.name: transaction

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tests.storm.calls import ask, look
 from tests.storm.journal import AGAIN, FINAL, TOO_LATE, Call, Done, Journal, Refused
-from wallet_grpc.client import CallError, WalletClient
+from wallet_client import CallError, WalletClient
 
 _TIMEOUT_S = 4.0
 # In the storm a call is made at most so often; what is still open then waits for the calm.

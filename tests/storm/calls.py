@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.storm.journal import Call, Done
 from tests.storm.plan import FAR_S, Step, Verb
-from wallet_grpc.client import Amount, WalletClient
+from wallet_client import Amount, WalletClient
 from walletctl import typed
 
 # What an answer is about: of the fields that it has, the first of these.

@@ -7,9 +7,9 @@ from datetime import timedelta
 from time import monotonic
 
 from tests.storm.bank import StormyBank
-from tests.storm.orders import Order, order_key, state_of
+from tests.storm.orders import PaymentOrder, order_key, state_of
 from tests.storm.stand import Stand
-from wallet_grpc.client import WalletClient
+from wallet_client import WalletClient
 from walletctl import typed
 from walletctl.local.waiting import wait_until
 
@@ -59,7 +59,7 @@ def wait_for_orders(stand: Stand, bank: StormyBank, seed: int) -> Calm:
             pause.wait(_ASK_EVERY_S)
 
 
-def _see_to(bank: StormyBank, order: Order, chance: random.Random, calm: Calm) -> None:
+def _see_to(bank: StormyBank, order: PaymentOrder, chance: random.Random, calm: Calm) -> None:
     """Do what people at the bank do about an order in doubt: nothing, unless it waits for a person."""
     if state_of(order) != "IN_DOUBT":
         return
@@ -73,7 +73,7 @@ def _see_to(bank: StormyBank, order: Order, chance: random.Random, calm: Calm) -
         calm.decided += 1
 
 
-def _open_orders(client: WalletClient) -> list[Order]:
+def _open_orders(client: WalletClient) -> list[PaymentOrder]:
     due = f'execute_time < "{(typed.now() + _DUE).isoformat()}"'
     filter_ = f"state != SUCCEEDED AND state != FAILED AND state != CANCELLED AND {due}"
     withdrawals = list(client.list_withdrawals(filter=filter_))
@@ -85,5 +85,5 @@ def _open_holds(client: WalletClient) -> list[str]:
     return [f"{hold.name} is ACTIVE and over" for hold in client.list_holds(filter=over)]
 
 
-def _shown(order: Order) -> str:
+def _shown(order: PaymentOrder) -> str:
     return f"{state_of(order)} after {order.attempts} attempts {order.attention}".rstrip()

@@ -8,7 +8,7 @@ from wallet.v1.schedule_service_pb2 import Withdrawal
 from wallet.v1.transaction_service_pb2 import Transaction
 
 from tests.storm.bank import Line
-from tests.storm.books import Books
+from tests.storm.books import LedgerState
 from tests.storm.journal import Call, Done, Journal, all_done
 from tests.storm.orders import is_the_banks, order_key, state_of
 from tests.storm.plan import Verb
@@ -28,7 +28,7 @@ _TYPES = {
 _ATTEMPTS_MAX: int = sum(Settings.model_fields[f"payout_{name}_max"].default for name in ("attempts", "resends"))
 
 
-def findings(journals: list[Journal], books: Books) -> Iterator[str]:
+def findings(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     """Yield everything in which the books disagree."""
     for journal in journals:
         yield from journal.wrong
@@ -42,7 +42,7 @@ def findings(journals: list[Journal], books: Books) -> Iterator[str]:
     yield from _balances(journals, books)
 
 
-def expected_balances(journals: list[Journal], books: Books) -> Mapping[str, int]:
+def expected_balances(journals: list[Journal], books: LedgerState) -> Mapping[str, int]:
     """Return each wallet's balance as it follows from what callers were told and what the bank did; by its name."""
     balances: defaultdict[str, int] = defaultdict(int)
     for _, done in all_done(journals, *_MOVING):
@@ -54,7 +54,7 @@ def expected_balances(journals: list[Journal], books: Books) -> Mapping[str, int
     return balances
 
 
-def _moved_by_orders(books: Books) -> Iterator[tuple[str, int, str]]:
+def _moved_by_orders(books: LedgerState) -> Iterator[tuple[str, int, str]]:
     """Yield what orders brought a wallet, or took from it: by the bank's own ledger, where the bank is asked."""
     by_key = {order_key(order): order for order in books.orders.values()}
     for line in books.lines:
@@ -65,7 +65,7 @@ def _moved_by_orders(books: Books) -> Iterator[tuple[str, int, str]]:
             yield deposit.wallet, deposit.amount.minor_units, deposit.amount.currency_code
 
 
-def _told_and_there(journals: list[Journal], books: Books) -> Iterator[str]:
+def _told_and_there(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     """Yield what was acknowledged and is lost, or changed, or told to two calls."""
     told: Counter[str] = Counter()
     for call, done in all_done(journals, *_MOVING, *_SCHEDULING, Verb.PLACE_HOLD):
@@ -91,7 +91,7 @@ def _as_told(call: Call, done: Done, found: Transaction) -> Iterator[str]:
         yield f"{call} was about {call.about}, and {done.name} is about {about}"
 
 
-def _there_and_told(journals: list[Journal], books: Books) -> Iterator[str]:
+def _there_and_told(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     """Yield what is in the books though no caller was told of it and no order brought it about."""
     told = {done.name for _, done in all_done(journals)}
     for name, transaction in books.transactions.items():
@@ -102,7 +102,7 @@ def _there_and_told(journals: list[Journal], books: Books) -> Iterator[str]:
             yield f"{name} is in the books and was told to nobody"
 
 
-def _holds(journals: list[Journal], books: Books) -> Iterator[str]:
+def _holds(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     """Yield holds that are not captured as told, or not in the state that their calls and their time brought about."""
     captured: defaultdict[str, int] = defaultdict(int)
     ended: dict[str, Hold.State.ValueType] = {}
@@ -125,7 +125,7 @@ def _holds(journals: list[Journal], books: Books) -> Iterator[str]:
             yield f"{name} should be {told}, and is {Hold.State.Name(hold.state)} {hold.captured_amount.minor_units}"
 
 
-def _orders(journals: list[Journal], books: Books) -> Iterator[str]:
+def _orders(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     """Yield what was cancelled and is not, or is and never was; and what was reserved for an order and not there."""
     cancelled = {call.about for call, _ in all_done(journals, *_CANCELLING)}
     for call, done in all_done(journals, *_SCHEDULING):
@@ -143,7 +143,7 @@ def _orders(journals: list[Journal], books: Books) -> Iterator[str]:
             yield f"{shown} for want of money that was reserved for it"
 
 
-def _bank(books: Books) -> Iterator[str]:
+def _bank(books: LedgerState) -> Iterator[str]:
     """Yield what the bank executed twice, or otherwise than our books say, or without being asked."""
     executed: defaultdict[str, list[Line]] = defaultdict(list)
     for line in books.lines:
@@ -171,7 +171,7 @@ def _bank(books: Books) -> Iterator[str]:
                 yield f"{shown} with the reference {order.bank_reference}, and the bank has {line.reference}"
 
 
-def _balances(journals: list[Journal], books: Books) -> Iterator[str]:
+def _balances(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     """Yield wallets, the system's own too, that have not what follows from what was told; sums must be zero."""
     expected = expected_balances(journals, books)
     sums: Counter[str] = Counter()

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.storm.books import Books
+from tests.storm.books import LedgerState
 from tests.storm.journal import Journal, all_done
 from tests.storm.killer import Toll
 from tests.storm.orders import state_of
@@ -15,7 +15,7 @@ _CALLS_A_SECOND = 2.5
 _SUCCEEDED_A_SECOND = 0.1
 
 
-def too_little(seconds: float, journals: list[Journal], toll: Toll, books: Books) -> Iterator[str]:
+def too_little(seconds: float, journals: list[Journal], toll: Toll, books: LedgerState) -> Iterator[str]:
     """Yield everything that happened too seldom."""
     verbs = Counter(call.verb for call, _ in all_done(journals))
     withdrawals = Counter(map(state_of, books.withdrawals))
@@ -38,5 +38,5 @@ def too_little(seconds: float, journals: list[Journal], toll: Toll, books: Books
     )
 
 
-def _unknown(books: Books) -> int:
+def _unknown(books: LedgerState) -> int:
     return books.answers["none"] + books.answers["UNKNOWN"]

@@ -4,22 +4,22 @@ from typing import TypeAlias
 
 from wallet.v1.schedule_service_pb2 import ScheduledDeposit, Withdrawal
 
-from wallet_grpc.client import as_dict
+from wallet_client import as_dict
 
-Order: TypeAlias = Withdrawal | ScheduledDeposit
+PaymentOrder: TypeAlias = Withdrawal | ScheduledDeposit
 
 
-def order_key(order: Order) -> str:
+def order_key(order: PaymentOrder) -> str:
     """Return the key that the bank knows an order by."""
     kind, _, id_ = order.name.partition("/")
     return f"{'wd' if kind == 'withdrawals' else 'sd'}-{id_}"
 
 
-def state_of(order: Order) -> str:
+def state_of(order: PaymentOrder) -> str:
     """Return the state's name without its prefix."""
     return str(as_dict(order)["state"]).removeprefix("STATE_")
 
 
-def is_the_banks(order: Order) -> bool:
+def is_the_banks(order: PaymentOrder) -> bool:
     """Tell whether the bank is asked about an order at all."""
     return isinstance(order, Withdrawal) or order.collect

@@ -12,7 +12,7 @@ from rich.table import Table
 from tests.storm.comparison import expected_balances
 from tests.storm.journal import Refused, longest_silence_s
 from tests.storm.load import Load
-from tests.storm.orders import Order, state_of
+from tests.storm.orders import PaymentOrder, state_of
 from tests.storm.plan import Verb
 from tests.storm.storm import Report, Watcher
 from walletctl.output import minor, out, state
@@ -111,7 +111,7 @@ def _orders(report: Report) -> Table:
     books = report.books
     collected = [order for order in books.scheduled_deposits if order.collect]
     plain = [order for order in books.scheduled_deposits if not order.collect]
-    kinds: dict[str, list[Order]] = {
+    kinds: dict[str, list[PaymentOrder]] = {
         "withdrawals": [order for order in books.withdrawals if not order.reserve],
         "withdrawals, reserved": [order for order in books.withdrawals if order.reserve],
         "deposits, collected": list(collected),

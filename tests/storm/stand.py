@@ -30,7 +30,7 @@ SETTINGS: Mapping[str, object] = {
     "health_interval_s": 0.2,
     "lock_timeout_s": 0.3,
     "bank_call_deadline_s": 0.5,
-    "bank_follow_up_s": 0.5,
+    "bank_statement_poll_s": 0.5,
     "payout_poll_s": 0.1,
     "payout_lease_s": 1.6,
     "payout_send_window_s": 0.6,

@@ -10,7 +10,7 @@ from time import monotonic
 from uuid import UUID
 
 from tests.storm.bank import StormyBank
-from tests.storm.books import Books, read_books
+from tests.storm.books import LedgerState, read_books
 from tests.storm.calls import call_of
 from tests.storm.calm import Calm, wait_for_orders, wait_for_service
 from tests.storm.comparison import findings
@@ -21,7 +21,7 @@ from tests.storm.load import Load, before_the_storm
 from tests.storm.plan import OPENING_MINOR, WALLETS, Step, Verb
 from tests.storm.stand import Stand, a_stand
 from tests.storm.weather import blows
-from wallet_grpc.client import Payer, WalletClient
+from wallet_client import Payer, WalletClient
 
 # One currency has a commission, so that a third wallet is in every transfer and every reversal.
 _CHARGED = "EUR"
@@ -52,7 +52,7 @@ class Report:
     journals: list[Journal]
     toll: Toll
     calm: Calm
-    books: Books
+    books: LedgerState
     faults: dict[str, int]
     repeated: int
     took_s: dict[str, float]

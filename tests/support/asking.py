@@ -39,8 +39,8 @@ from tests.support.requests import (
 from tests.support.wire import Answer, Wire, all_methods, answer_of, path_of
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 
 _METHODS = {method.input_type.full_name: method for method in all_methods()}
 _STREAMS = {path_of(method) for method in all_methods() if method.server_streaming}

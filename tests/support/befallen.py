@@ -7,8 +7,8 @@ from uuid import UUID
 from tests.support.books import open_wallet
 from tests.support.payout_service import PayoutService
 from tests.support.payouts import schedule
-from wallet_core.domain.bank import AnswerKind
-from wallet_core.domain.order import Withdrawal
+from wallet_core.domain.model.bank import AnswerKind
+from wallet_core.domain.model.payment_order import Withdrawal
 
 Fault = Mapping[str, Any]
 """A fault of the bank's and its parameters, as it is ordered."""

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from tests.support import commands
-from wallet_core.domain.money import Money
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import App
 from wallet_core.usecases.change_wallet import change_wallet
 from wallet_core.usecases.move_money import MoneyMoved, move_money

@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.callers import open_funded, usd
-from wallet_grpc.client import WalletClient
+from wallet_client import WalletClient
 
 CAROL, DAVE = "wallets/carol", "wallets/dave"
 _QUIET_TIMES = 40

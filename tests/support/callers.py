@@ -10,11 +10,11 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from psycopg import sql
 
+from wallet_client import Amount, CallError, WalletClient
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
-from wallet_grpc.client import Amount, CallError, WalletClient
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 
 Result = TypeVar("Result")
 

@@ -7,14 +7,27 @@ from uuid import UUID, uuid4
 from tests.support.ledger_pages import ALICE, EXTERNAL, IN_TRANSIT, NOW, a_request, books_of, wallet
 from tests.support.payout_pages import AMOUNT, JITTER, LEASE_UNTIL, ON_ITS_WAY, POLICY, Answered
 from tests.support.scheduled import collection_key
-from wallet_core.domain.bank import Answer, AnswerKind, Status, StatusKind
-from wallet_core.domain.books import Books
-from wallet_core.domain.cancel_order import CancelScheduledDeposit
-from wallet_core.domain.command import Command, Done, Refused
-from wallet_core.domain.decide import decide
-from wallet_core.domain.order import Attempt, Claim, OrderKind, OrderState, PaymentPolicy, ScheduledDeposit
-from wallet_core.domain.payment import CreditDeposit, SettleDoubt, SettlePayment, StartPayment, TakeOver
-from wallet_core.domain.transaction import Transaction
+from wallet_core.domain.commands.payments.attempt_payment import (
+    CreditDeposit,
+    SettleDoubt,
+    SettlePayment,
+    StartPayment,
+    TakeOver,
+)
+from wallet_core.domain.commands.payments.cancel_order import CancelScheduledDeposit
+from wallet_core.domain.deciding.command import Command, Done, Refused
+from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.bank import Answer, AnswerKind, Status, StatusKind
+from wallet_core.domain.model.payment_order import (
+    Attempt,
+    Claim,
+    OrderKind,
+    OrderState,
+    PaymentPolicy,
+    ScheduledDeposit,
+)
+from wallet_core.domain.model.transaction import Transaction
 
 DEPOSIT = UUID(int=9)
 
@@ -23,7 +36,7 @@ DEPOSIT = UUID(int=9)
 class Collection:
     """One deposit of ten units into a wallet that has a hundred, on books in memory."""
 
-    books: Books
+    books: LedgerState
     policy: PaymentPolicy = POLICY
     resends: bool = True
 
@@ -43,7 +56,7 @@ class Collection:
     @property
     def moved(self) -> list[Transaction]:
         """What has been posted."""
-        return self.books.written.transactions
+        return self.books.pending.transactions
 
     def claim(self, fence: int | None = None) -> Claim:
         """Return the claim of whoever holds *fence*, by default the latest."""

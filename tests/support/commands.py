@@ -5,27 +5,27 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from wallet_core.domain.access import Access, Right
-from wallet_core.domain.batch_transfer import BatchTransfer
-from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
-from wallet_core.domain.capture_hold import CaptureHold
-from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
-from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
-from wallet_core.domain.command import Command, Request
-from wallet_core.domain.commission import Payer
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.end_hold import VoidHold
-from wallet_core.domain.follow_up import AcceptBankLedger, ResolveDiscrepancy
-from wallet_core.domain.money import Money, listed_currencies
-from wallet_core.domain.order import ResolutionKind
-from wallet_core.domain.place_hold import PlaceHold
-from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
-from wallet_core.domain.reverse_transaction import ReverseTransaction
-from wallet_core.domain.schedule_deposit import ScheduleDeposit
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.transfer import Transfer, TransferTerms
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.commands.holds.capture_hold import CaptureHold
+from wallet_core.domain.commands.holds.end_hold import VoidHold
+from wallet_core.domain.commands.holds.place_hold import PlaceHold
+from wallet_core.domain.commands.payments.cancel_order import CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.commands.payments.match_statement import AcceptBankStatement, ResolveDiscrepancy
+from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
+from wallet_core.domain.commands.transfers.transfer import Transfer, TransferTerms
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.deciding.command import Command, Request
+from wallet_core.domain.model.access import Access, Right
+from wallet_core.domain.model.commission_rule import Payer
+from wallet_core.domain.model.money import Money, listed_currencies
+from wallet_core.domain.model.payment_order import ResolutionKind
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import new_id
 
 Asked = TypeVar("Asked", bound=Command)
@@ -148,7 +148,7 @@ def a_resolution(
     verb: type[OrderResolution], order: UUID, resolution: ResolutionKind, to: str | None = None, **fields: Fields
 ) -> OrderResolution:
     """Return what a person has found out about an order."""
-    usual: dict[str, Fields] = {"reason": "asked by phone", "bank_word": ""}
+    usual: dict[str, Fields] = {"reason": "asked by phone", "bank_evidence": ""}
     usual |= {"request": request(), "id": new_id(), "destination": WalletId(to) if to is not None else None}
     return verb(order=order, resolution=resolution, **{**usual, **fields})
 
@@ -158,9 +158,9 @@ def a_closed_discrepancy(line: int) -> ResolveDiscrepancy:
     return ResolveDiscrepancy(request=request(), line=line, reason="looked into")
 
 
-def an_accepted_ledger(ledger: int) -> AcceptBankLedger:
+def an_accepted_ledger(ledger: int) -> AcceptBankStatement:
     """Return the accepting of the bank's ledger that it shows in place of this one."""
-    return AcceptBankLedger(request=request(), ledger=ledger, reason="begun anew")
+    return AcceptBankStatement(request=request(), ledger=ledger, reason="begun anew")
 
 
 def a_rule(currency: str = "USD", **fields: Fields) -> CreateCommissionRule:

@@ -20,7 +20,7 @@ KEPT = "tests-kept"
 # In this order, because most of them hang on wallets.
 _TABLES = (
     *(
-        "bank_lines",
+        "bank_statement_lines",
         "resolutions",
         "bank_attempts",
         "withdrawals",
@@ -48,8 +48,8 @@ class Database:
             connection.execute("SET LOCAL session_replication_role = replica")  # history is guarded from its owner too
             for table in _TABLES:
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
-            connection.execute("UPDATE bank_pace SET calls = 0, filled_at = now() - interval '1 day'")
-            connection.execute("DELETE FROM bank_ledgers WHERE number > 1")
+            connection.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = now() - interval '1 day'")
+            connection.execute("DELETE FROM bank_statements WHERE number > 1")
             connection.execute(
                 "UPDATE bank_following SET trouble = '', since = now(), read_to_end_at = NULL, ledger = 1, base = 0"
             )

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import schedule_service_pb2 as order_pb
 
 from tests.support.requests import money
-from wallet_grpc.access import CONFINED, SCOPES
+from wallet_grpc.security.access import CONFINED, SCOPES
 
 NOTHING = "01900000-0000-7000-8000-000000000000"
 PAST = Timestamp(seconds=1)
@@ -233,14 +233,14 @@ FAULTS: dict[str, list[Fault]] = {
     "OperationsService/ResolveDiscrepancy": [
         Fault(INVALID, {"reason": " "}),
         USED,
-        Fault(MISSING, {"name": "bankLines/777"}),
-        Fault(STATE, {"name": "bankLines/1"}),
+        Fault(MISSING, {"name": "bankStatementLines/777"}),
+        Fault(STATE, {"name": "bankStatementLines/1"}),
     ],
-    "OperationsService/AcceptBankLedger": [
+    "OperationsService/AcceptBankStatement": [
         Fault(INVALID, {"reason": " "}),
         USED,
-        Fault(MISSING, {"name": "bankLedgers/777"}),
-        Fault(STATE, {"name": "bankLedgers/1"}),
+        Fault(MISSING, {"name": "bankStatements/777"}),
+        Fault(STATE, {"name": "bankStatements/1"}),
     ],
 }
 

@@ -3,26 +3,26 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from wallet_core.domain.batch_transfer import BatchTransfer
-from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
-from wallet_core.domain.capture_hold import CaptureHold
-from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
-from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
-from wallet_core.domain.command import Command
-from wallet_core.domain.commission import Label, Payer
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.end_hold import VoidHold
-from wallet_core.domain.follow_up import AcceptBankLedger, ResolveDiscrepancy
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import ResolutionKind
-from wallet_core.domain.place_hold import PlaceHold
-from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
-from wallet_core.domain.reverse_transaction import ReverseTransaction
-from wallet_core.domain.schedule_deposit import ScheduleDeposit
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.transfer import Transfer, TransferTerms
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.commands.holds.capture_hold import CaptureHold
+from wallet_core.domain.commands.holds.end_hold import VoidHold
+from wallet_core.domain.commands.holds.place_hold import PlaceHold
+from wallet_core.domain.commands.payments.cancel_order import CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.commands.payments.match_statement import AcceptBankStatement, ResolveDiscrepancy
+from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
+from wallet_core.domain.commands.transfers.transfer import Transfer, TransferTerms
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.model.commission_rule import Label, Payer
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import ResolutionKind
+from wallet_core.domain.model.wallet import WalletId
 
 ONE, NOON = UUID(int=1), datetime(2026, 1, 2, 12, tzinfo=UTC)
 ALICE, BOB = WalletId("alice"), WalletId("bob")
@@ -40,7 +40,7 @@ TERMS = {
 RESOLVED = {
     "order": ONE,
     "reason": "asked",
-    "bank_word": "paid",
+    "bank_evidence": "paid",
     "bank_reference": "b-1",
     "destination": BOB,
 }
@@ -107,5 +107,5 @@ EXAMPLES: list[Command] = [
     ResolveWithdrawal(id=ONE, resolution=ResolutionKind.EXECUTED, **RESOLVED),  # type: ignore[arg-type]  # its fields
     ResolveScheduledDeposit(id=ONE, resolution=ResolutionKind.NOT_EXECUTED, **RESOLVED),  # type: ignore[arg-type]  # its fields
     ResolveDiscrepancy(line=7, reason="theirs"),
-    AcceptBankLedger(ledger=1, reason="begun anew"),
+    AcceptBankStatement(ledger=1, reason="begun anew"),
 ]

@@ -45,7 +45,14 @@ _TEXTS = (
         "x" * 9000,
     ),
     *("wallets/", "wallets/-", "wallets/system:external:USD", "wallets/system:nonsense:USD", "wallets/system:x:usd"),
-    *("wallets/alice/", "holds/1", "transactions/*", "bankLines/0", "bankLines/999999999999999999", "../../etc/passwd"),
+    *(
+        "wallets/alice/",
+        "holds/1",
+        "transactions/*",
+        "bankStatementLines/0",
+        "bankStatementLines/999999999999999999",
+        "../../etc/passwd",
+    ),
     *("00000000-0000-0000-0000-000000000000", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", "{0}", "null", "NaN", "-0"),
     *("USD", "usd", "XXX", "ZZZ", "JPY", "EUR", '"1"', '"99999999999999999999"', "*", "fa", "en-US", _NOT_UTF8[0]),
 )
@@ -205,7 +212,7 @@ class Chance:
                 for item in made.items:
                     item.request_id = self.request_id() if each else ""
             case "ResolveWithdrawalRequest" | "ResolveScheduledDepositRequest":
-                if made.resolution != 3:  # RESOLUTION_KIND_PLACED
+                if made.resolution != 3:  # RESOLUTION_KIND_APPLIED_TO_WALLET
                     made.destination = ""
                 elif not made.destination:
                     made.destination = self._random.choice(self._names["wallets"])

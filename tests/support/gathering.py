@@ -8,8 +8,8 @@ from functools import partial
 import psycopg
 
 from tests.support.books import deposit
-from wallet_core.domain.command import Command, Done
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
@@ -39,7 +39,7 @@ def waiting_backends(url: str) -> list[int]:
 
 
 def gathered(app: App, url: str, commands: Sequence[Command]) -> list[Done | Exception]:
-    """Post *commands* so that they are one batch, in this order; return what each was told. Needs a wallet ``gate``."""
+    """Post *commands* so that they are one batch, in this order; return what each was told. LockSet a wallet ``gate``."""
     with ThreadPoolExecutor(len(commands) + 1) as pool:
         with locked(url, GATE):
             held_up = pool.submit(deposit, app, GATE, 1)

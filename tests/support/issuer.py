@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from wallet_core.settings import Settings
-from wallet_grpc.access import Scope
-from wallet_grpc.process import authentication
-from wallet_grpc.tokens import Tokens
+from wallet_grpc.security.access import Scope
+from wallet_grpc.security.tokens import Tokens
+from wallet_grpc.server.process import authentication
 
 ISSUER, AUDIENCE = "https://issuer.example", "wallet"
 SECRET = "a-secret-of-more-than-32-characters"

@@ -9,13 +9,13 @@ from time import monotonic
 
 from tests.support.commands import a_deposit
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.errors import NotServed
-from wallet_core.domain.money import Money
+from wallet_core.domain.model.errors import ServiceError
+from wallet_core.domain.model.money import Money
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.metrics import UNDER_WAY
-from wallet_grpc.process import server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.runtime.metrics import UNDER_WAY
+from wallet_grpc.server.process import server_limits
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 _SETTLES_WITHIN_S = 30.0
@@ -58,7 +58,7 @@ class Kept:
             for queue in (ledger._line, ledger._slow):  # noqa: SLF001  # both of them
                 queue.submit(_NOTHING, monotonic() + _SETTLES_WITHIN_S)
             ledger._mark_free(ledger._stuck())  # noqa: SLF001  # wallets of the next test have the same names
-        except (NotServed, AssertionError):
+        except (ServiceError, AssertionError):
             self.close()
 
     def close(self) -> None:

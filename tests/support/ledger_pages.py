@@ -1,19 +1,19 @@
-"""Books in memory, for rules that are decided without a database."""
+"""LedgerState in memory, for rules that are decided without a database."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tests.support import commands
 from tests.support.commands import Fields
-from wallet_core.domain.books import Books
-from wallet_core.domain.command import Command, Done, Outcome, Refused
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.decide import decide
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.errors import Refusal
-from wallet_core.domain.money import Money
-from wallet_core.domain.transfer import Transfer
-from wallet_core.domain.wallet import (
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.transfers.transfer import Transfer
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.deciding.command import Command, Done, Outcome, Refused
+from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.errors import Refusal
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.wallet import (
     SYSTEM_ROLES,
     Role,
     Wallet,
@@ -54,7 +54,7 @@ def wallet(  # noqa: PLR0913  # a wallet's columns
     )
 
 
-def books_of(*wallets: Wallet, now: datetime = NOW) -> Books:
+def books_of(*wallets: Wallet, now: datetime = NOW) -> LedgerState:
     """Return books with these wallets and with the service's own in USD, which balance them."""
     outside = -sum(w.balance for w in wallets if w.currency == "USD")
     system = [
@@ -66,15 +66,15 @@ def books_of(*wallets: Wallet, now: datetime = NOW) -> Books:
         )
         for role in SYSTEM_ROLES
     ]
-    return Books(now=now, wallets={w.id: w for w in [*wallets, *system]}, fresh_keys=[101, 102, 103])
+    return LedgerState(now=now, wallets={w.id: w for w in [*wallets, *system]}, fresh_keys=[101, 102, 103])
 
 
-def alice_and_bob(alice: int = 100, bob: int = 0) -> Books:
+def alice_and_bob(alice: int = 100, bob: int = 0) -> LedgerState:
     """Return books with two wallets in USD."""
     return books_of(wallet(ALICE, alice, key=1), wallet(BOB, bob, key=2))
 
 
-def balances(books: Books, ids: Sequence[WalletId] = (ALICE, BOB)) -> list[int]:
+def balances(books: LedgerState, ids: Sequence[WalletId] = (ALICE, BOB)) -> list[int]:
     """Return the balances of some wallets."""
     return [books.wallets[id_].balance for id_ in ids]
 
@@ -96,12 +96,12 @@ def a_new_wallet(id_: WalletId = CAROL, currency: str = "USD", **fields: Fields)
     return commands.a_new_wallet(id_, currency, **fields)
 
 
-def one(books: Books, command: Command) -> Outcome:
+def one(books: LedgerState, command: Command) -> Outcome:
     """Decide on one command."""
     return decide(books, [command])[0]
 
 
-def refusal(books: Books, command: Command) -> Refusal:
+def refusal(books: LedgerState, command: Command) -> Refusal:
     """Decide on a command that must be refused."""
     outcome = one(books, command)
     assert isinstance(outcome, Refused)

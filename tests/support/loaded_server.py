@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from tests.support.callers import usd
 from tests.support.processes import process
-from wallet_grpc.client import AsyncWalletClient, CallError, Tls, WalletClient
+from wallet_client import AsyncWalletClient, CallError, Tls, WalletClient
 from walletctl.local.child import spawn
 from walletctl.local.waiting import wait_until
 

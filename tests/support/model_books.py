@@ -1,6 +1,6 @@
 """The books as a few dictionaries: another implementation of what the documents promise, to hold the product to.
 
-Written from the protos' comments, ARCHITECTURE.md and docs/. Nothing here calls the product's arithmetic: what is held
+PendingWrites from the protos' comments, ARCHITECTURE.md and docs/. Nothing here calls the product's arithmetic: what is held
 is counted anew each time it is asked for, commission is a decimal number, times are whole hours since the beginning.
 """
 
@@ -139,7 +139,7 @@ class Attempt:
 
 
 @dataclass(slots=True, kw_only=True)
-class Order:
+class PaymentOrder:
     """A withdrawal or a scheduled deposit."""
 
     kind: str
@@ -155,7 +155,7 @@ class Order:
     attempts: list[Attempt] = field(default_factory=list)
     reason: str | None = None
     credit: UUID | None = None
-    stranded: bool = False
+    unapplied: bool = False
     """Whether the bank gave money for it that found no room."""
     noted: bool = True
     """Whether nothing that the bank said after it had failed waits to be looked into."""
@@ -180,7 +180,7 @@ class Record:
 
 
 @dataclass(slots=True, kw_only=True)
-class Books:
+class LedgerState:
     """Everything, and the questions that all verbs ask."""
 
     began: datetime
@@ -188,7 +188,7 @@ class Books:
     """How many hours the jobs' clock is ahead."""
     wallets: dict[str, Purse] = field(default_factory=dict)
     holds: dict[UUID, Hold] = field(default_factory=dict)
-    orders: dict[UUID, Order] = field(default_factory=dict)
+    orders: dict[UUID, PaymentOrder] = field(default_factory=dict)
     moves: dict[UUID, Move] = field(default_factory=dict)
     batches: dict[UUID, list[UUID]] = field(default_factory=dict)
     tariffs: dict[UUID, Tariff] = field(default_factory=dict)
@@ -196,7 +196,7 @@ class Books:
     happened: int = 0
     """How many rules began so far."""
 
-    def aside(self) -> "Books":
+    def aside(self) -> "LedgerState":
         """Return a copy to try things on: what happens to it happens to nothing else."""
         wallets = {name: copy(purse) for name, purse in self.wallets.items()}
         holds = {id_: copy(hold) for id_, hold in self.holds.items()}
@@ -389,7 +389,7 @@ class Books:
         order = self.orders[id_]
         about = {"kind": order.kind, "wallet": order.wallet, "amount": order.amount, "state": order.state}
         about |= {"reserve": order.reserve, "collect": order.collect, "reason": order.reason}
-        about |= {"stranded": order.stranded, "found_out": list(order.found_out)}
+        about |= {"unapplied": order.unapplied, "found_out": list(order.found_out)}
         answers = [attempt.answer for attempt in order.attempts]
         return {"id": str(id_), **about, "credit": order.credit, "answers": answers}
 

@@ -15,10 +15,10 @@ from tests.support.model_books import (
     SCHEDULED,
     WITHDRAWAL,
     Attempt,
-    Books,
     Hold,
+    LedgerState,
     Move,
-    Order,
+    PaymentOrder,
     Refused,
     simple_legs,
 )
@@ -31,12 +31,12 @@ ATTEMPTS_MOST, RESENDS_MOST = 3, 2
 # Whose turn it is.
 
 
-def to_pay(books: Books, *, kind: str) -> set[UUID]:
+def to_pay(books: LedgerState, *, kind: str) -> set[UUID]:
     """Return the orders that a worker may begin, or go on with after a clear no."""
     return {id_ for id_, one in _asking(books, kind) if _due(books, one) and (_fresh(books, one) or _waiting(one))}
 
 
-def to_reconcile(books: Books, *, kind: str) -> set[UUID]:
+def to_reconcile(books: LedgerState, *, kind: str) -> set[UUID]:
     """Return the orders in doubt, and those that a worker has left behind."""
     return {
         id_
@@ -46,13 +46,13 @@ def to_reconcile(books: Books, *, kind: str) -> set[UUID]:
     }
 
 
-def to_credit(books: Books) -> set[UUID]:
+def to_credit(books: LedgerState) -> set[UUID]:
     """Return the scheduled deposits that nobody has to be asked for."""
     ready = ((id_, one) for id_, one in books.orders.items() if one.kind != WITHDRAWAL and not one.collect)
     return {id_ for id_, one in ready if _due(books, one) and _fresh(books, one)}
 
 
-def to_expire(books: Books) -> set[UUID]:
+def to_expire(books: LedgerState) -> set[UUID]:
     """Return the holds whose time is over."""
 
     def over(hold: Hold) -> bool:
@@ -61,40 +61,40 @@ def to_expire(books: Books) -> set[UUID]:
     return {id_ for id_, one in books.holds.items() if over(one) and (one.lease is None or _lapsed(books, one.lease))}
 
 
-def claimed(books: Books, thing: Order | Hold) -> None:
+def claimed(books: LedgerState, thing: PaymentOrder | Hold) -> None:
     """Note that a worker has claimed it."""
     thing.fence += 1
     thing.lease = books.later + LEASE
 
 
-def _asking(books: Books, kind: str) -> list[tuple[UUID, Order]]:
+def _asking(books: LedgerState, kind: str) -> list[tuple[UUID, PaymentOrder]]:
     return [(id_, one) for id_, one in books.orders.items() if one.kind == kind and (kind == WITHDRAWAL or one.collect)]
 
 
-def _due(books: Books, order: Order) -> bool:
+def _due(books: LedgerState, order: PaymentOrder) -> bool:
     return order.state in OPEN and order.next <= books.later
 
 
-def _fresh(books: Books, order: Order) -> bool:
+def _fresh(books: LedgerState, order: PaymentOrder) -> bool:
     return order.state == SCHEDULED and _free(books, order)
 
 
-def _waiting(order: Order) -> bool:
+def _waiting(order: PaymentOrder) -> bool:
     return order.state == PROCESSING and order.lease is None
 
 
-def _free(books: Books, order: Order) -> bool:
+def _free(books: LedgerState, order: PaymentOrder) -> bool:
     return order.lease is None or _lapsed(books, order.lease)
 
 
-def _lapsed(books: Books, lease: int | None) -> bool:
+def _lapsed(books: LedgerState, lease: int | None) -> bool:
     return lease is not None and lease <= books.later
 
 
 # What a worker does.
 
 
-def credit(books: Books, id_: UUID, fence: int, move: UUID) -> None:
+def credit(books: LedgerState, id_: UUID, fence: int, move: UUID) -> None:
     """Credit a deposit that nobody is asked for; one that finds no room has failed."""
     order = _mine(books, id_, fence)
     if order.kind == WITHDRAWAL or order.collect:
@@ -107,7 +107,7 @@ def credit(books: Books, id_: UUID, fence: int, move: UUID) -> None:
     _succeed(order, credit=move)
 
 
-def begin(books: Books, id_: UUID, fence: int, move: UUID | None = None) -> bool:
+def begin(books: LedgerState, id_: UUID, fence: int, move: UUID | None = None) -> bool:
     """Take the money and write the attempt down; tell whether the bank is asked."""
     order = _mine(books, id_, fence)
     if order.state == SCHEDULED and order.kind == WITHDRAWAL:
@@ -130,7 +130,7 @@ def begin(books: Books, id_: UUID, fence: int, move: UUID | None = None) -> bool
 
 
 def settle(  # noqa: PLR0913, PLR0917  # whose answer to what
-    books: Books, id_: UUID, fence: int, attempt: int, answer: str, move: UUID | None = None
+    books: LedgerState, id_: UUID, fence: int, attempt: int, answer: str, move: UUID | None = None
 ) -> None:
     """Write the bank's answer down, once; go by it only while the claim holds."""
     order = books.orders[id_]
@@ -143,15 +143,15 @@ def settle(  # noqa: PLR0913, PLR0917  # whose answer to what
         _paid(books, id_, move)
     elif order.state == IN_DOUBT or not {None, "UNKNOWN"}.isdisjoint(one.answer for one in order.attempts):
         _wait(books, order, IN_DOUBT)
-    elif answer == "NO_FOR_GOOD":
+    elif answer == "DECLINED":
         _not_paid(books, id_, "BANK_REFUSED", move)
-    elif answer == "NO_FOR_NOW" and _counted(order) >= ATTEMPTS_MOST:
+    elif answer == "DECLINED_RETRYABLE" and _counted(order) >= ATTEMPTS_MOST:
         _not_paid(books, id_, "ATTEMPTS_USED_UP", move)
     else:
         _wait(books, order, PROCESSING)
 
 
-def take_over(books: Books, id_: UUID, fence: int, move: UUID | None = None) -> bool:
+def take_over(books: LedgerState, id_: UUID, fence: int, move: UUID | None = None) -> bool:
     """Take over what was left behind; tell whether the bank is asked about it."""
     order = _mine(books, id_, fence)
     if order.state != PROCESSING:
@@ -167,7 +167,7 @@ def take_over(books: Books, id_: UUID, fence: int, move: UUID | None = None) -> 
 
 
 def hear(  # noqa: PLR0913  # whose word on what
-    books: Books, id_: UUID, fence: int, word: str, *, amount_fits: bool, move: UUID | None = None
+    books: LedgerState, id_: UUID, fence: int, word: str, *, amount_fits: bool, move: UUID | None = None
 ) -> bool:
     """Go by what the bank says has become of it; tell whether it is sent once more."""
     order = _mine(books, id_, fence)
@@ -193,11 +193,11 @@ def hear(  # noqa: PLR0913  # whose word on what
     return False
 
 
-def _not_found(books: Books, id_: UUID, order: Order, move: UUID | None) -> bool:
+def _not_found(books: LedgerState, id_: UUID, order: PaymentOrder, move: UUID | None) -> bool:
     """Send again, unless a call may still be on its way, it was sent again often, or the bank forgets keys."""
     given = [one.answer for one in order.attempts]
     if None not in given and "UNKNOWN" not in given:
-        if "NO_FOR_GOOD" in given:
+        if "DECLINED" in given:
             _not_paid(books, id_, "BANK_REFUSED", move)
             return False
         if _counted(order) >= ATTEMPTS_MOST:
@@ -218,7 +218,7 @@ def _not_found(books: Books, id_: UUID, order: Order, move: UUID | None) -> bool
 # What comes of it.
 
 
-def _paid(books: Books, id_: UUID, move: UUID | None) -> None:
+def _paid(books: LedgerState, id_: UUID, move: UUID | None) -> None:
     order = books.orders[id_]
     outside, between = _system(books, order, "external"), _system(books, order, "in_transit")
     if order.kind == WITHDRAWAL:
@@ -230,10 +230,10 @@ def _paid(books: Books, id_: UUID, move: UUID | None) -> None:
         into = order.wallet if books.room(order.wallet, order.amount) else between
         made = _move(books, move, id_, "COLLECTION", outside, into)
         _succeed(order, credit=made)
-        order.stranded = into != order.wallet
+        order.unapplied = into != order.wallet
 
 
-def _not_paid(books: Books, id_: UUID, reason: str, move: UUID | None) -> None:
+def _not_paid(books: LedgerState, id_: UUID, reason: str, move: UUID | None) -> None:
     order = books.orders[id_]
     if order.kind == WITHDRAWAL:
         if not books.room(order.wallet, order.amount):
@@ -244,7 +244,7 @@ def _not_paid(books: Books, id_: UUID, reason: str, move: UUID | None) -> None:
 
 
 def _move(  # noqa: PLR0913, PLR0917  # what a movement is made of
-    books: Books, move: UUID | None, id_: UUID, kind: str, source: str, destination: str
+    books: LedgerState, move: UUID | None, id_: UUID, kind: str, source: str, destination: str
 ) -> UUID:
     """Move an order's money. The model makes a name up where the product's is not known yet."""
     made = move or UUID(int=len(books.moves))
@@ -254,48 +254,51 @@ def _move(  # noqa: PLR0913, PLR0917  # what a movement is made of
     return made
 
 
-def _system(books: Books, order: Order, role: str) -> str:
+def _system(books: LedgerState, order: PaymentOrder, role: str) -> str:
     return f"system:{role}:{books.wallets[order.wallet].currency}"
 
 
-def _attempt(books: Books, order: Order, *, is_resend: bool = False) -> None:
+def _attempt(books: LedgerState, order: PaymentOrder, *, is_resend: bool = False) -> None:
     order.attempts.append(Attempt(books.later, is_resend=is_resend))
     order.lease = books.later + LEASE
 
 
-def _wait(books: Books, order: Order, state: str, until: int | None = None) -> None:
+def _wait(books: LedgerState, order: PaymentOrder, state: str, until: int | None = None) -> None:
     order.state, order.lease = state, None
     order.next = books.later if until is None else until
 
 
-def _succeed(order: Order, credit: UUID | None = None) -> None:
+def _succeed(order: PaymentOrder, credit: UUID | None = None) -> None:
     order.state, order.lease, order.credit = "SUCCEEDED", None, credit
 
 
-def _fail(order: Order, reason: str) -> None:
+def _fail(order: PaymentOrder, reason: str) -> None:
     order.state, order.lease, order.reason = "FAILED", None, reason
 
 
-def _counted(order: Order) -> int:
+def _counted(order: PaymentOrder) -> int:
     """Return how often the bank may have heard of it."""
     return sum(one.answer != "NOT_SENT" for one in order.attempts)
 
 
-def _resends(order: Order) -> int:
+def _resends(order: PaymentOrder) -> int:
     return sum(one.is_resend and one.answer != "NOT_SENT" for one in order.attempts)
 
 
-def _may_go_on(order: Order) -> bool:
+def _may_go_on(order: PaymentOrder) -> bool:
     """Tell whether the bank surely has not paid, and may be asked once more."""
-    return all(one.answer in {"NO_FOR_NOW", "NOT_SENT"} for one in order.attempts) and _counted(order) < ATTEMPTS_MOST
+    return (
+        all(one.answer in {"DECLINED_RETRYABLE", "NOT_SENT"} for one in order.attempts)
+        and _counted(order) < ATTEMPTS_MOST
+    )
 
 
-def _mine(books: Books, id_: UUID, fence: int) -> Order:
+def _mine(books: LedgerState, id_: UUID, fence: int) -> PaymentOrder:
     order = books.orders[id_]
     if order.fence != fence or order.state not in OPEN:
         raise _stale(books, id_)
     return order
 
 
-def _stale(books: Books, id_: UUID) -> Refused:
+def _stale(books: LedgerState, id_: UUID) -> Refused:
     return Refused("StaleClaim", resource=f"{books.orders[id_].kind}/{id_}")

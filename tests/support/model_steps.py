@@ -23,36 +23,36 @@ from tests.support.model_books import (
     SCHEDULED_DEPOSIT,
     SOURCE,
     WITHDRAWAL,
-    Books,
     Facts,
+    LedgerState,
     Refused,
     refuse_systems,
 )
-from tests.support.model_verbs import STILL_OPEN, answer, open_in
+from tests.support.model_verbs import STILL_OPEN, answer, open_item_in
 from tests.support.stored_facts import expected, facts_due, facts_told, learn_names, stored
 from tests.support.told_facts import asked, facts_of, hold_facts, move_facts, order_facts, rule_facts, wallet_facts
 from tests.support.whimsical_bank import FellAsleep, WhimsicalBank
 from wallet_core.bootstrap import verify
-from wallet_core.domain.bank import Answer, AnswerKind
-from wallet_core.domain.batch_transfer import BatchTransfer
-from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
-from wallet_core.domain.command import Command
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.end_hold import ExpireHold
-from wallet_core.domain.errors import Refusal
-from wallet_core.domain.hold import HoldClaim
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import Claim, OrderKind, bank_key
-from wallet_core.domain.payment import CreditDeposit, SettlePayment
-from wallet_core.domain.transfer import Transfer
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.commands.holds.end_hold import ExpireHold
+from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit, SettlePayment
+from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.commands.transfers.transfer import Transfer
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.model.bank import Answer, AnswerKind
+from wallet_core.domain.model.errors import Refusal
+from wallet_core.domain.model.hold import HoldClaim
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import Claim, OrderKind, bank_key
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, PayoutSettings, new_id
 from wallet_core.usecases.commission import quote_commission
 from wallet_core.usecases.credit_deposit import credit_deposit
 from wallet_core.usecases.expire_hold import expire_hold
 from wallet_core.usecases.pay_out import pay_out
-from wallet_core.usecases.reconcile import reconcile
+from wallet_core.usecases.reconcile_order import reconcile
 
 CURRENCY_OF = {"alice": "USD", "bob": "USD", "carol": "USD", "dora": "EUR", "emil": "EUR", "fay": "USD"}
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -75,7 +75,7 @@ class Steps(RuleBasedStateMachine):
         self.bank = WhimsicalBank()
         self.app = replace(app, bank=self.bank, jitter=lambda: 0.0, payouts=_unhurried(app.payouts))
         self.owner, self.config = owner, config
-        self.books = Books(began=_now(owner))
+        self.books = LedgerState(began=_now(owner))
         self.commands: list[Command] = []
         self.line: list[Command] = []
         self.line_length = 0
@@ -127,7 +127,7 @@ class Steps(RuleBasedStateMachine):
         """Return what the model tells; where something is still open, what that may be."""
         told = answer(self.books, command)
         if told.get("because") == STILL_OPEN:
-            names = open_in(self.books, str(told["resource"])[8:], ever=bool(told["replayed"]))
+            names = open_item_in(self.books, str(told["resource"])[8:], ever=bool(told["replayed"]))
             told["because"] = {f"{name} is still open" for name in names}
         return told
 

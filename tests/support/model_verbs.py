@@ -19,12 +19,12 @@ from tests.support.model_books import (
     SCHEDULED_DEPOSIT,
     SOURCE,
     WITHDRAWAL,
-    Books,
     Facts,
     Fee,
     Hold,
+    LedgerState,
     Move,
-    Order,
+    PaymentOrder,
     Purse,
     Record,
     Refused,
@@ -33,23 +33,29 @@ from tests.support.model_books import (
     refuse_systems,
     simple_legs,
 )
-from wallet_core.domain.access import Right
-from wallet_core.domain.batch_transfer import BatchTransfer
-from wallet_core.domain.cancel_order import CancelOrder, CancelScheduledDeposit, CancelWithdrawal
-from wallet_core.domain.capture_hold import CaptureHold
-from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
-from wallet_core.domain.change_wallet import ChangeWallet, CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
-from wallet_core.domain.command import Command
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.end_hold import ExpireHold, VoidHold
-from wallet_core.domain.money import Money
-from wallet_core.domain.payment import CreditDeposit, SettlePayment
-from wallet_core.domain.place_hold import PlaceHold
-from wallet_core.domain.reverse_transaction import ReverseTransaction
-from wallet_core.domain.schedule_deposit import ScheduleDeposit
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.transfer import Transfer, TransferTerms
+from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.commands.holds.capture_hold import CaptureHold
+from wallet_core.domain.commands.holds.end_hold import ExpireHold, VoidHold
+from wallet_core.domain.commands.holds.place_hold import PlaceHold
+from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit, SettlePayment
+from wallet_core.domain.commands.payments.cancel_order import CancelOrder, CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
+from wallet_core.domain.commands.transfers.transfer import Transfer, TransferTerms
+from wallet_core.domain.commands.wallets.change_wallet import (
+    ChangeWallet,
+    CloseWallet,
+    FreezeWallet,
+    UnfreezeWallet,
+    UpdateWallet,
+)
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.model.access import Right
+from wallet_core.domain.model.money import Money
 
 # docs/errors.md: decided and stored with the request id.
 _FINAL = {
@@ -76,7 +82,7 @@ class Yes:
         return {"subject": self.subject, "available": self.available, "replayed": self.replayed, **self.facts}
 
 
-def answer(books: Books, command: Command) -> Facts:
+def answer(books: LedgerState, command: Command) -> Facts:
     """Do what is asked, or not; return what is told."""
     try:
         _permit(command)
@@ -85,7 +91,7 @@ def answer(books: Books, command: Command) -> Facts:
         return no.facts
 
 
-def _answered(books: Books, command: Command) -> Yes:
+def _answered(books: LedgerState, command: Command) -> Yes:
     record = books.records.get(command.request)
     if command.request is not None and record is not None:
         return _again(books, command, record)
@@ -104,7 +110,7 @@ def _answered(books: Books, command: Command) -> Yes:
     return yes
 
 
-def _again(books: Books, command: Command, record: Record) -> Yes:
+def _again(books: LedgerState, command: Command, record: Record) -> Yes:
     if record.asked != content(command):
         about = {"request_id": str(command.request.id if command.request else ""), "method": record.method}
         raise Refused("RequestIdReused", **about, resource=record.subject)
@@ -125,7 +131,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  # anything that a command is mad
     return [_plain(one) for one in value] if isinstance(value, (tuple, list)) else value
 
 
-def _done(books: Books, command: Command) -> Yes:
+def _done(books: LedgerState, command: Command) -> Yes:
     subject, available_of = _VERBS[type(command)](books, command)
     available = books.available(available_of) if available_of is not None else None
     return Yes(subject=subject, available=available, facts=books.facts_of(subject))
@@ -222,7 +228,7 @@ def _permit_rule(command: CreateCommissionRule) -> None:
 # Wallets.
 
 
-def _create_wallet(books: Books, command: CreateWallet) -> tuple[str, None]:
+def _create_wallet(books: LedgerState, command: CreateWallet) -> tuple[str, None]:
     if command.id in books.wallets:
         raise Refused("ResourceExists", resource=f"wallets/{command.id}")
     books.open_systems(command.currency)
@@ -235,7 +241,7 @@ def _create_wallet(books: Books, command: CreateWallet) -> tuple[str, None]:
     return f"wallets/{command.id}", None
 
 
-def _change_wallet(books: Books, command: ChangeWallet) -> tuple[str, None]:
+def _change_wallet(books: LedgerState, command: ChangeWallet) -> tuple[str, None]:
     name = command.wallet
     purse = books.wallet(name)
     if command.etag and command.etag != purse.etag:
@@ -253,7 +259,7 @@ def _change_wallet(books: Books, command: ChangeWallet) -> tuple[str, None]:
     return f"wallets/{name}", None
 
 
-def _update(books: Books, command: UpdateWallet, purse: Purse) -> None:
+def _update(books: LedgerState, command: UpdateWallet, purse: Purse) -> None:
     name = command.wallet
     if purse.state == CLOSED:
         raise Refused("WalletNotActive", resource=f"wallets/{name}", state=purse.state)
@@ -280,20 +286,20 @@ def _turn(name: str, purse: Purse, *, before: str, after: str, because: str) -> 
     purse.state = after
 
 
-def _close(books: Books, name: str, purse: Purse) -> None:
+def _close(books: LedgerState, name: str, purse: Purse) -> None:
     why = ""
     if purse.state == CLOSED:
         why = "the wallet is closed"
     elif purse.balance:
         why = "the balance is not zero"
-    elif open_in(books, name):
+    elif open_item_in(books, name):
         why = STILL_OPEN
     if why:
         raise Refused("StateTransitionForbidden", resource=f"wallets/{name}", state=purse.state, because=why)
     purse.state = CLOSED
 
 
-def open_in(books: Books, name: str, *, ever: bool = False) -> set[str]:
+def open_item_in(books: LedgerState, name: str, *, ever: bool = False) -> set[str]:
     """Return the names of all that is not final in a wallet, or that ever was in it."""
     holds = {f"holds/{id_}": one.state == ACTIVE for id_, one in books.holds.items() if one.wallet == name}
     orders_ = {f"{one.kind}/{id_}": one.state in OPEN for id_, one in books.orders.items() if one.wallet == name}
@@ -303,7 +309,7 @@ def open_in(books: Books, name: str, *, ever: bool = False) -> set[str]:
 # Money.
 
 
-def _deposit(books: Books, command: Deposit) -> tuple[str, str]:
+def _deposit(books: LedgerState, command: Deposit) -> tuple[str, str]:
     books.taker(command.wallet, command.amount.currency)
     outside = f"system:external:{command.amount.currency}"
     _post(books, command.id, "DEPOSIT", outside, command.wallet, command.amount.minor)
@@ -311,18 +317,18 @@ def _deposit(books: Books, command: Deposit) -> tuple[str, str]:
 
 
 def _post(  # noqa: PLR0913, PLR0917  # what a movement is made of
-    books: Books, id_: UUID, kind: str, source: str, destination: str, amount: int, cause: UUID | None = None
+    books: LedgerState, id_: UUID, kind: str, source: str, destination: str, amount: int, cause: UUID | None = None
 ) -> None:
     legs = simple_legs(source, destination, amount)
     books.post(Move(id=id_, kind=kind, source=source, destination=destination, amount=amount, legs=legs, cause=cause))
 
 
-def _transfer(books: Books, command: Transfer) -> tuple[str, str]:
+def _transfer(books: LedgerState, command: Transfer) -> tuple[str, str]:
     _move(books, command)
     return f"transactions/{command.id}", command.source
 
 
-def _move(books: Books, terms: TransferTerms) -> None:
+def _move(books: LedgerState, terms: TransferTerms) -> None:
     source, destination, amount = terms.source, terms.destination, terms.amount.minor
     books.giver(source, terms.amount.currency)
     books.taker(destination, terms.amount.currency)
@@ -338,7 +344,7 @@ def _move(books: Books, terms: TransferTerms) -> None:
     )
 
 
-def _batch_transfer(books: Books, command: BatchTransfer) -> tuple[str, None]:
+def _batch_transfer(books: LedgerState, command: BatchTransfer) -> tuple[str, None]:
     before = {name: purse.balance for name, purse in books.wallets.items()}
     for place, item in enumerate(command.items):
         try:
@@ -353,7 +359,7 @@ def _batch_transfer(books: Books, command: BatchTransfer) -> tuple[str, None]:
     return f"batches/{command.id}", None
 
 
-def _reverse(books: Books, command: ReverseTransaction) -> tuple[str, None]:
+def _reverse(books: LedgerState, command: ReverseTransaction) -> tuple[str, None]:
     id_ = command.transaction
     name = f"transactions/{id_}"
     if id_ not in books.moves:
@@ -363,7 +369,7 @@ def _reverse(books: Books, command: ReverseTransaction) -> tuple[str, None]:
     books.giver(first.destination, currency, *([FROZEN] if _by_operations(command) else []))
     books.taker(first.source, currency)
     left = first.amount - first.returned
-    state = "POSTED" if not first.returned else "PARTLY_REVERSED" if left else "REVERSED"
+    state = "POSTED" if not first.returned else "PARTIALLY_REVERSED" if left else "REVERSED"
     if first.kind not in {"TRANSFER", "DEPOSIT"}:
         why = "only transfers and deposits can be reversed"
         raise Refused("StateTransitionForbidden", resource=name, state=state, because=why)
@@ -377,7 +383,7 @@ def _reverse(books: Books, command: ReverseTransaction) -> tuple[str, None]:
     return f"transactions/{command.id}", None
 
 
-def _give_back(books: Books, command: ReverseTransaction, first: Move, amount: int) -> None:
+def _give_back(books: LedgerState, command: ReverseTransaction, first: Move, amount: int) -> None:
     legs = simple_legs(first.destination, first.source, amount)
     fee, share = None, 0
     if first.fee is not None:
@@ -411,7 +417,7 @@ def _give_back(books: Books, command: ReverseTransaction, first: Move, amount: i
 # Holds.
 
 
-def _place_hold(books: Books, command: PlaceHold) -> tuple[str, str]:
+def _place_hold(books: LedgerState, command: PlaceHold) -> tuple[str, str]:
     if books.past(command.expire_time):
         raise Refused("InvalidField", field="expire_time")
     books.giver(command.wallet, command.amount.currency)
@@ -422,13 +428,13 @@ def _place_hold(books: Books, command: PlaceHold) -> tuple[str, str]:
     return f"holds/{command.id}", command.wallet
 
 
-def _hold(books: Books, id_: UUID) -> Hold:
+def _hold(books: LedgerState, id_: UUID) -> Hold:
     if id_ not in books.holds:
         raise Refused("ResourceNotFound", resource=f"holds/{id_}")
     return books.holds[id_]
 
 
-def _capture_hold(books: Books, command: CaptureHold) -> tuple[str, None]:
+def _capture_hold(books: LedgerState, command: CaptureHold) -> tuple[str, None]:
     hold, destination = _hold(books, command.hold), command.destination
     books.wallet(destination)
     if destination == hold.wallet:
@@ -459,7 +465,7 @@ def _capture_hold(books: Books, command: CaptureHold) -> tuple[str, None]:
     return f"transactions/{command.id}", None
 
 
-def _void_hold(books: Books, command: VoidHold) -> tuple[str, None]:
+def _void_hold(books: LedgerState, command: VoidHold) -> tuple[str, None]:
     hold, name = _hold(books, command.hold), f"holds/{command.hold}"
     if hold.state != ACTIVE:
         raise Refused("StateTransitionForbidden", resource=name, state=hold.state, because="the hold has ended")
@@ -467,7 +473,7 @@ def _void_hold(books: Books, command: VoidHold) -> tuple[str, None]:
     return name, None
 
 
-def _expire_hold(books: Books, command: ExpireHold) -> tuple[str, None]:
+def _expire_hold(books: LedgerState, command: ExpireHold) -> tuple[str, None]:
     name, hold = f"holds/{command.claim.hold}", books.holds[command.claim.hold]
     if hold.state != ACTIVE or hold.fence != command.claim.fence:
         raise Refused("StaleClaim", resource=name)
@@ -478,13 +484,13 @@ def _expire_hold(books: Books, command: ExpireHold) -> tuple[str, None]:
 # Orders.
 
 
-def _schedule_withdrawal(books: Books, command: ScheduleWithdrawal) -> tuple[str, None]:
+def _schedule_withdrawal(books: LedgerState, command: ScheduleWithdrawal) -> tuple[str, None]:
     if books.past(command.execute_time):
         raise Refused("InvalidField", field="execute_time")
     books.giver(command.wallet, command.amount.currency)
     if command.reserve:
         books.require(command.wallet, command.amount.minor)
-    books.orders[command.id] = Order(
+    books.orders[command.id] = PaymentOrder(
         kind=WITHDRAWAL,
         wallet=command.wallet,
         amount=command.amount.minor,
@@ -494,11 +500,11 @@ def _schedule_withdrawal(books: Books, command: ScheduleWithdrawal) -> tuple[str
     return f"{WITHDRAWAL}/{command.id}", None
 
 
-def _schedule_deposit(books: Books, command: ScheduleDeposit) -> tuple[str, None]:
+def _schedule_deposit(books: LedgerState, command: ScheduleDeposit) -> tuple[str, None]:
     if books.past(command.execute_time):
         raise Refused("InvalidField", field="execute_time")
     books.taker(command.wallet, command.amount.currency)
-    books.orders[command.id] = Order(
+    books.orders[command.id] = PaymentOrder(
         kind=SCHEDULED_DEPOSIT,
         wallet=command.wallet,
         amount=command.amount.minor,
@@ -508,7 +514,7 @@ def _schedule_deposit(books: Books, command: ScheduleDeposit) -> tuple[str, None
     return f"{SCHEDULED_DEPOSIT}/{command.id}", None
 
 
-def _cancel(books: Books, command: CancelOrder) -> tuple[str, None]:
+def _cancel(books: LedgerState, command: CancelOrder) -> tuple[str, None]:
     kind = WITHDRAWAL if isinstance(command, CancelWithdrawal) else SCHEDULED_DEPOSIT
     order, name = books.orders.get(command.order), f"{kind}/{command.order}"
     if order is None or order.kind != kind:
@@ -522,12 +528,12 @@ def _cancel(books: Books, command: CancelOrder) -> tuple[str, None]:
     return name, None
 
 
-def _credit(books: Books, command: CreditDeposit) -> tuple[str, None]:
+def _credit(books: LedgerState, command: CreditDeposit) -> tuple[str, None]:
     orders.credit(books, command.claim.order, command.claim.fence, command.id)
     return f"{SCHEDULED_DEPOSIT}/{command.claim.order}", None
 
 
-def _settle(books: Books, command: SettlePayment) -> tuple[str, None]:
+def _settle(books: LedgerState, command: SettlePayment) -> tuple[str, None]:
     claim = command.claim
     orders.settle(books, claim.order, claim.fence, command.attempt, command.answer.kind, command.id)
     return f"{claim.kind}/{claim.order}", None
@@ -536,7 +542,7 @@ def _settle(books: Books, command: SettlePayment) -> tuple[str, None]:
 # Commission.
 
 
-def _create_rule(books: Books, command: CreateCommissionRule) -> tuple[str, None]:
+def _create_rule(books: LedgerState, command: CreateCommissionRule) -> tuple[str, None]:
     if books.past(command.start_time):
         raise Refused("InvalidField", field="rule.start_time")
     start = command.start_time or books.began
@@ -563,7 +569,7 @@ def _create_rule(books: Books, command: CreateCommissionRule) -> tuple[str, None
     return f"commissionRules/{command.id}", None
 
 
-def _end_rule(books: Books, command: EndCommissionRule) -> tuple[str, None]:
+def _end_rule(books: LedgerState, command: EndCommissionRule) -> tuple[str, None]:
     name = f"commissionRules/{command.rule}"
     if books.past(command.end_time):
         raise Refused("InvalidField", field="end_time")
@@ -581,7 +587,7 @@ def _end_rule(books: Books, command: EndCommissionRule) -> tuple[str, None]:
     return name, None
 
 
-_VERBS: dict[type[Command], Callable[[Books, Any], tuple[str, str | None]]] = {
+_VERBS: dict[type[Command], Callable[[LedgerState, Any], tuple[str, str | None]]] = {
     CreateWallet: _create_wallet,
     UpdateWallet: _change_wallet,
     FreezeWallet: _change_wallet,

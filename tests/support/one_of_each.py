@@ -1,4 +1,4 @@
-"""Books with something of everything: transactions of every type, orders and holds in every state, rules of all scopes.
+"""LedgerState with something of everything: transactions of every type, orders and holds in every state, rules of all scopes.
 
 Times that are yet to come lie in 2099.
 """
@@ -20,8 +20,8 @@ from scheduler.jobs import (
     collect_due_deposits,
     credit_due_deposits,
     expire_holds,
-    follow_bank_ledger,
     pay_due_withdrawals,
+    reconcile_bank_statement,
 )
 from tests.support.asking import Asking
 from tests.support.payouts import Bank
@@ -114,9 +114,9 @@ def _withdrawals(asking: Asking, app: App, bank: Bank) -> None:
     schedule(21, execute_time=stamp(LATER), reserve=True)
     cancelled = schedule(22, execute_time=stamp(LATER + A_DAY))
     asking.ok(schedule_pb.CancelWithdrawalRequest(name=cancelled, request_id=_id()))
-    for units, fault in ((23, None), (24, "no_for_good"), (10**9, None), (25, "reset"), (26, "no_for_now")):
+    for units, fault in ((23, None), (24, "declined"), (10**9, None), (25, "reset"), (26, "declined_retryable")):
         if fault is not None:
-            bank.order(fault, times=1, **({"reason": "no"} if fault == "no_for_good" else {}))
+            bank.order(fault, times=1, **({"reason": "no"} if fault == "declined" else {}))
         schedule(units)
         pay_due_withdrawals.run_once(app)
 
@@ -133,9 +133,9 @@ def _scheduled_deposits(asking: Asking, app: App, bank: Bank) -> None:
     asking.ok(schedule_pb.CancelScheduledDepositRequest(name=cancelled, request_id=_id()))
     schedule(33)
     credit_due_deposits.run_once(app)
-    for units, fault in ((34, None), (35, "no_for_good"), (36, "reset"), (37, "no_for_now")):
+    for units, fault in ((34, None), (35, "declined"), (36, "reset"), (37, "declined_retryable")):
         if fault is not None:
-            bank.order(fault, times=1, **({"reason": "no"} if fault == "no_for_good" else {}))
+            bank.order(fault, times=1, **({"reason": "no"} if fault == "declined" else {}))
         schedule(units, collect=True)
         collect_due_deposits.run_once(app)
 
@@ -157,13 +157,13 @@ def _what_found_no_room(asking: Asking, app: App, bank: Bank) -> None:
         pay_due_withdrawals.run_once(app)
         bank.give_back(UUID(paid.rpartition("/")[2]))
     asking.ok(wallet_pb.CloseWalletRequest(name="wallets/late", request_id=_id()))
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
     collected = asking.ok(
         schedule_pb.ScheduleDepositRequest(wallet="wallets/full", amount=money(43), collect=True, request_id=_id())
     ).scheduled_deposit.name
     collect_due_deposits.run_once(app)
     place: dict[str, Any] = {
-        "resolution": schedule_pb.RESOLUTION_KIND_PLACED,
+        "resolution": schedule_pb.RESOLUTION_KIND_APPLIED_TO_WALLET,
         "reason": "no room",
         "destination": "wallets/bob",
     }

@@ -12,8 +12,8 @@ from tests.conftest import FAST
 from tests.support.loaded_server import Served, events, server_process
 from tests.support.ports import free_ports
 from tests.support.processes import environment
+from wallet_client import Tls
 from wallet_core.settings import Settings, read_settings
-from wallet_grpc.client import Tls
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
 NAME = "wallet.internal"

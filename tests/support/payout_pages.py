@@ -6,13 +6,19 @@ from uuid import UUID, uuid4
 
 from tests.support.ledger_pages import ALICE, IN_TRANSIT, NOW, books_of, wallet
 from tests.support.payouts import bank_key
-from wallet_core.domain.bank import Answer, AnswerKind, Status, StatusKind
-from wallet_core.domain.books import Books
-from wallet_core.domain.command import Done, Refused
-from wallet_core.domain.decide import decide
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import Attempt, Claim, OrderKind, OrderState, PaymentPolicy, Withdrawal
-from wallet_core.domain.payment import PaymentCommand, SettleDoubt, SettlePayment, StartPayment, TakeOver
+from wallet_core.domain.commands.payments.attempt_payment import (
+    PaymentCommand,
+    SettleDoubt,
+    SettlePayment,
+    StartPayment,
+    TakeOver,
+)
+from wallet_core.domain.deciding.command import Done, Refused
+from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.bank import Answer, AnswerKind, Status, StatusKind
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import Attempt, Claim, OrderKind, OrderState, PaymentPolicy, Withdrawal
 
 WITHDRAWAL = UUID(int=7)
 AMOUNT = Money("USD", 10)
@@ -39,7 +45,7 @@ Answered = AnswerKind | None
 class Payout:
     """One withdrawal of ten units from a wallet that had a hundred, on books in memory."""
 
-    books: Books
+    books: LedgerState
     policy: PaymentPolicy = POLICY
     resends: bool = True
 

@@ -20,7 +20,7 @@ from tests.support.payouts import Bank, withdrawal
 from tests.support.processes import environment, process
 from tests.support.three_books import assert_three_books_agree, unfinished
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.order import Withdrawal
+from wallet_core.domain.model.payment_order import Withdrawal
 from wallet_core.settings import read_settings
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
@@ -93,13 +93,13 @@ class PayoutService:
 
         It does not read the bank's ledger first, so that its first call to the bank is the one that is meant.
         """
-        alone = {"bank_keeps_ledger": False, **settings}
+        alone = {"bank_provides_statement": False, **settings}
         child = self.start("tests.support.kill_at", moment, point, *ONE_PIECE, **alone)
         assert child.process.wait(30) == -signal.SIGKILL, child.log.read_text()
 
     def stop_at(self, moment: str, point: str, **settings: object) -> Child:
         """Run a scheduler that is stopped at this point of the first piece of work that it does, to be woken later."""
-        alone = {"bank_keeps_ledger": False, **settings}
+        alone = {"bank_provides_statement": False, **settings}
         return self.start("tests.support.stop_at", moment, point, *ONE_PIECE, **alone).until_stopped()
 
     @property

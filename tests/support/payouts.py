@@ -6,15 +6,15 @@ from uuid import UUID
 import httpx
 
 from tests.support.books import request
-from wallet_core.domain import order
-from wallet_core.domain.attention import AttentionItem
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import Order, OrderKind, Withdrawal
-from wallet_core.domain.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.payments.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.model import payment_order as order
+from wallet_core.domain.model.attention import AttentionItem
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import OrderKind, PaymentOrder, Withdrawal
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import App
-from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
+from wallet_core.usecases.change_payment_order import change_scheduled_deposit, change_withdrawal
 
 
 def schedule(
@@ -50,7 +50,7 @@ def attention(app: App) -> list[AttentionItem]:
     return list(app.reads.list_attention(app.attention, size=100, after=None).items)
 
 
-def settled(app: App, command: ResolveOrder) -> Order:
+def settled(app: App, command: ResolveOrder) -> PaymentOrder:
     """Settle by hand, and return the order."""
     if isinstance(command, ResolveWithdrawal):
         return change_withdrawal(app, command).order
@@ -60,7 +60,7 @@ def settled(app: App, command: ResolveOrder) -> Order:
 
 def show_another_ledger(app: App) -> None:
     """Let it be found that the bank shows another ledger than the one that is followed."""
-    app.bank_lines.note(app.bank_lines.place(), "line 1 is no longer what it was")
+    app.bank_statement_lines.note(app.bank_statement_lines.place(), "line 1 is no longer what it was")
 
 
 class Bank:
@@ -73,7 +73,7 @@ class Bank:
         self._url = url
 
     def order(self, fault: str, *, times: int | None = None, **parameters: object) -> None:
-        """Order a fault, for so many calls or for ever."""
+        """PaymentOrder a fault, for so many calls or for ever."""
         self._post("/orders/faults", {"fault": fault, "times": times, **parameters})
 
     def forgive(self) -> None:

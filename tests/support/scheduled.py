@@ -5,12 +5,12 @@ from uuid import UUID
 
 from tests.support.commands import a_cancelled_deposit, a_cancelled_withdrawal, a_scheduled_deposit, a_withdrawal
 from tests.support.payouts import Bank
-from wallet_core.domain import order
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import OrderKind, ScheduledDeposit, Withdrawal
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.model import payment_order as order
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import OrderKind, ScheduledDeposit, Withdrawal
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import App
-from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
+from wallet_core.usecases.change_payment_order import change_scheduled_deposit, change_withdrawal
 
 
 def schedule_deposit(  # noqa: PLR0913  # a scheduled deposit's fields

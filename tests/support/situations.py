@@ -31,11 +31,12 @@ from tests.support.commands import (
     lacking,
 )
 from tests.support.stage import LATE, LATER, PAST, Stage, usd, yen
-from wallet_core.domain.access import Right
-from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
-from wallet_core.domain.command import Command
-from wallet_core.domain.commission import Label, Payer
-from wallet_core.domain.errors import (
+from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.model.access import Right
+from wallet_core.domain.model.commission_rule import Label, Payer
+from wallet_core.domain.model.errors import (
     CurrencyMismatch,
     EtagMismatch,
     InsufficientFunds,
@@ -50,9 +51,8 @@ from wallet_core.domain.errors import (
     SystemWalletForbidden,
     WalletNotActive,
 )
-from wallet_core.domain.money import INT64_MAX, Money
-from wallet_core.domain.order import ResolutionKind
-from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.model.money import INT64_MAX, Money
+from wallet_core.domain.model.payment_order import ResolutionKind
 
 Asking = Callable[[Stage], Command]
 
@@ -100,25 +100,25 @@ def _resolved(verb: type[OrderResolution], things: dict[str, str], *, to: str, f
 
     return [
         Situation("as done, for a wallet", ask("unclear", executed, to), InvalidField),
-        Situation("as placed, for no wallet", ask("stranded", placed), InvalidField),
+        Situation("as placed, for no wallet", ask("unapplied", placed), InvalidField),
         Situation("as not done, by a reference", ask("unclear", not_executed, bank_reference="r"), InvalidField),
-        Situation("for a system wallet", ask("stranded", placed, SYSTEM), SystemWalletForbidden),
+        Situation("for a system wallet", ask("unapplied", placed, SYSTEM), SystemWalletForbidden),
         *_reused(ask("unclear", not_executed)),
         Situation("of none", lambda _: a_resolution(verb, NO_SUCH, executed), ResourceNotFound),
         Situation("of the other kind", ask("of the other kind", executed), ResourceNotFound),
-        Situation("for a wallet that is not there", ask("stranded", placed, "nobody"), ResourceNotFound),
+        Situation("for a wallet that is not there", ask("unapplied", placed, "nobody"), ResourceNotFound),
         Situation("before it has begun", ask("scheduled", executed), StateTransitionForbidden),
         Situation("after it has ended", ask("ended", not_executed), StateTransitionForbidden),
         Situation("too soon", ask("in flight", not_executed), StateTransitionForbidden),
         Situation("against the bank's word", ask("doubtful", not_executed), StateTransitionForbidden),
         Situation("where no money waits", ask("ended", placed, to), StateTransitionForbidden),
         Situation("where nothing is to be noted", ask("unclear", noted), StateTransitionForbidden),
-        Situation("for another currency", ask("stranded", placed, "euro"), CurrencyMismatch),
-        Situation("for a closed wallet", ask("stranded", placed, things["closed"]), WalletNotActive),
+        Situation("for another currency", ask("unapplied", placed, "euro"), CurrencyMismatch),
+        Situation("for a closed wallet", ask("unapplied", placed, things["closed"]), WalletNotActive),
         Situation("into a full wallet", full, LimitExceeded),
-        Situation("as done", ask("unclear", executed, bank_reference="r", bank_word="it did")),
+        Situation("as done", ask("unclear", executed, bank_reference="r", bank_evidence="it did")),
         Situation("as not done", ask("unclear too", not_executed)),
-        Situation("as placed", ask("stranded", placed, to)),
+        Situation("as placed", ask("unapplied", placed, to)),
         Situation("as noted", ask("accepted late", noted)),
     ]
 
@@ -432,7 +432,7 @@ SITUATIONS: dict[str, list[Situation]] = {
             "in flight": "payout_in_flight",
             "unclear too": "unclear_payout_too",
             "doubtful": "doubtful",
-            "stranded": "returned",
+            "unapplied": "returned",
             "ended": "paid",
             "accepted late": "payout_accepted_late",
             "of the other kind": "expected_of_bank",
@@ -448,7 +448,7 @@ SITUATIONS: dict[str, list[Situation]] = {
             "in flight": "debit_in_flight",
             "unclear too": "unclear_debit_too",
             "doubtful": "doubtful_debit",
-            "stranded": "collected",
+            "unapplied": "collected",
             "ended": "credited",
             "accepted late": "debit_accepted_late",
             "scheduled": "expected_of_bank",
@@ -456,7 +456,7 @@ SITUATIONS: dict[str, list[Situation]] = {
             "closed": "shut",
         },
         to="yen",
-        full=lambda s: a_resolution(ResolveScheduledDeposit, s["collected"], ResolutionKind.PLACED, "brim"),
+        full=lambda s: a_resolution(ResolveScheduledDeposit, s["collected"], ResolutionKind.APPLIED_TO_WALLET, "brim"),
     ),
     "ResolveDiscrepancy": [
         *_reused(lambda s: a_closed_discrepancy(s.lines["odd"])),
@@ -467,7 +467,7 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("plain", lambda s: a_closed_discrepancy(s.lines["odd"])),
         Situation("of another", lambda s: a_closed_discrepancy(s.lines["odd_too"])),
     ],
-    "AcceptBankLedger": [
+    "AcceptBankStatement": [
         *_reused(lambda _: an_accepted_ledger(2)),
         Situation("of none", lambda _: an_accepted_ledger(3), ResourceNotFound),
         Situation("of one before", lambda _: an_accepted_ledger(1), StateTransitionForbidden),

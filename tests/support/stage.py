@@ -12,8 +12,8 @@ from scheduler.jobs import (
     collect_due_deposits,
     credit_due_deposits,
     expire_holds,
-    follow_bank_ledger,
     pay_due_withdrawals,
+    reconcile_bank_statement,
 )
 from tests.support.books import request
 from tests.support.commands import (
@@ -39,15 +39,15 @@ from tests.support.commands import (
 )
 from tests.support.payouts import show_another_ledger
 from tests.support.whimsical_bank import Whim, WhimsicalBank
-from wallet_core.domain.bank import Answer, AnswerKind
-from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet
-from wallet_core.domain.command import Command, Done, Request
-from wallet_core.domain.commission import Payer
-from wallet_core.domain.money import INT64_MAX, Money
-from wallet_core.domain.order import OrderKind, ResolutionKind, bank_key
-from wallet_core.domain.payment import SettlePayment, StartPayment
-from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.payments.attempt_payment import SettlePayment, StartPayment
+from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet
+from wallet_core.domain.deciding.command import Command, Done, Request
+from wallet_core.domain.model.bank import Answer, AnswerKind
+from wallet_core.domain.model.commission_rule import Payer
+from wallet_core.domain.model.money import INT64_MAX, Money
+from wallet_core.domain.model.payment_order import OrderKind, ResolutionKind, bank_key
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import App, new_id
 
 LATE, LATER = datetime(2100, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
@@ -200,7 +200,7 @@ class Stage:
         lost = Whim(answer=AnswerKind.UNKNOWN, arrives=False)
         ends = {
             "paid": (Whim(), a_withdrawal("alice", usd(20))),
-            "unpaid": (Whim(answer=AnswerKind.NO_FOR_GOOD), a_withdrawal("alice", usd(20))),
+            "unpaid": (Whim(answer=AnswerKind.DECLINED), a_withdrawal("alice", usd(20))),
             "doubtful": (Whim(answer=AnswerKind.UNKNOWN), a_withdrawal("alice", usd(20))),
             "unclear_payout": (lost, a_withdrawal("alice", usd(20))),
             "unclear_payout_too": (lost, a_withdrawal("alice", usd(20))),
@@ -255,7 +255,7 @@ class Stage:
             self.lines[name] = len(bank.lines)
         self.lines |= {"met": 1, "waiting": 2}
         for _ in range(2):
-            follow_bank_ledger.run_once(self.app)
+            reconcile_bank_statement.run_once(self.app)
         self._do(a_closed_discrepancy(self.lines["closed"]))
         show_another_ledger(self.app)
         self._do(an_accepted_ledger(1))

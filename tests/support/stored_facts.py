@@ -4,7 +4,7 @@ from collections import Counter
 
 import psycopg
 
-from tests.support.model_books import WITHDRAWAL, Books, Facts
+from tests.support.model_books import WITHDRAWAL, Facts, LedgerState
 
 _STORED = """
 SELECT 'wallets/' || id,
@@ -40,7 +40,7 @@ def stored(owner: psycopg.Connection) -> Facts:
     return {name: tuple(facts) for name, facts in owner.execute(_STORED)}
 
 
-def expected(books: Books) -> Facts:
+def expected(books: LedgerState) -> Facts:
     """Return what the model has."""
     found: Facts = {}
     for name, purse in books.wallets.items():
@@ -62,7 +62,7 @@ def facts_told(owner: psycopg.Connection) -> Counter[tuple[str, str]]:
     return Counter((kind, subject) for kind, subject in owner.execute("SELECT type, subject FROM outbox"))
 
 
-def facts_due(books: Books) -> dict[tuple[str, str], int]:
+def facts_due(books: LedgerState) -> dict[tuple[str, str], int]:
     """Return what others must have been told by now, of what has moved or come to its end."""
     due = {("transaction.posted", f"transactions/{id_}"): 1 for id_ in books.moves}
     captures = (id_ for id_, move in books.moves.items() if move.kind == "HOLD_CAPTURE")
@@ -79,7 +79,7 @@ def facts_due(books: Books) -> dict[tuple[str, str], int]:
     return due | {("commission_rule.created", f"commissionRules/{id_}"): 1 for id_ in books.tariffs}
 
 
-def learn_names(owner: psycopg.Connection, books: Books) -> None:
+def learn_names(owner: psycopg.Connection, books: LedgerState) -> None:
     """Give the transactions that a job has made the names that the product has given them."""
     made_up = [(id_, move) for id_, move in books.moves.items() if id_.version is None]
     for id_, move in made_up:

@@ -8,7 +8,7 @@ import psycopg
 
 from tests.support.database import Database
 from tests.support.payouts import Bank, bank_key
-from wallet_core.domain.wallet import Role, system_wallet
+from wallet_core.domain.model.wallet import Role, system_wallet
 
 IN_TRANSIT, EXTERNAL = system_wallet(Role.IN_TRANSIT, "USD"), system_wallet(Role.EXTERNAL, "USD")
 
@@ -23,15 +23,15 @@ AT_THE_BANK: dict[str, set[tuple[str, ...]]] = {
     "SUCCEEDED": {PAID},
     "FAILED": {NOTHING},
     "RETURNED": {PAID_AND_RETURNED},
-    "STRANDED": {PAID_AND_RETURNED},
+    "UNAPPLIED_FUNDS": {PAID_AND_RETURNED},
 }
 
 # Where the money of a withdrawal is; in its wallet unless it stands here.
-AWAY = {"PROCESSING": IN_TRANSIT, "IN_DOUBT": IN_TRANSIT, "SUCCEEDED": EXTERNAL, "STRANDED": IN_TRANSIT}
+AWAY = {"PROCESSING": IN_TRANSIT, "IN_DOUBT": IN_TRANSIT, "SUCCEEDED": EXTERNAL, "UNAPPLIED_FUNDS": IN_TRANSIT}
 
 WITHDRAWALS = """
 SELECT withdrawals.id, wallets.id,
-    CASE WHEN withdrawals.state = 'RETURNED' AND attention <> '' THEN 'STRANDED' ELSE withdrawals.state END,
+    CASE WHEN withdrawals.state = 'RETURNED' AND attention <> '' THEN 'UNAPPLIED_FUNDS' ELSE withdrawals.state END,
     withdrawals.amount, bank_reference,
     (
         SELECT count(*)

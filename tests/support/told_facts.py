@@ -4,39 +4,39 @@ from functools import singledispatch
 from uuid import UUID
 
 from tests.support.model_books import Facts
-from wallet_core.domain.bank import BankLine
-from wallet_core.domain.batch_transfer import BatchTransfer
-from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
-from wallet_core.domain.capture_hold import CaptureHold
-from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
-from wallet_core.domain.change_wallet import ChangeWallet
-from wallet_core.domain.command import Command, Done
-from wallet_core.domain.commission import CommissionRule
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.end_hold import VoidHold
-from wallet_core.domain.errors import InvalidField, Refusal, WalletError
-from wallet_core.domain.follow_up import AcceptBankLedger, ResolveDiscrepancy
-from wallet_core.domain.hold import Hold
-from wallet_core.domain.order import Order, ScheduledDeposit, Withdrawal
-from wallet_core.domain.place_hold import PlaceHold
-from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
-from wallet_core.domain.reverse_transaction import ReverseTransaction
-from wallet_core.domain.schedule_deposit import ScheduleDeposit
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.transaction import Transaction
-from wallet_core.domain.transfer import Transfer
-from wallet_core.domain.wallet import WalletView
+from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.commands.holds.capture_hold import CaptureHold
+from wallet_core.domain.commands.holds.end_hold import VoidHold
+from wallet_core.domain.commands.holds.place_hold import PlaceHold
+from wallet_core.domain.commands.payments.cancel_order import CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.commands.payments.match_statement import AcceptBankStatement, ResolveDiscrepancy
+from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
+from wallet_core.domain.commands.transfers.transfer import Transfer
+from wallet_core.domain.commands.wallets.change_wallet import ChangeWallet
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.model.bank import BankStatementLine
+from wallet_core.domain.model.commission_rule import CommissionRule
+from wallet_core.domain.model.errors import InvalidField, Refusal, WalletError
+from wallet_core.domain.model.hold import Hold
+from wallet_core.domain.model.payment_order import PaymentOrder, ScheduledDeposit, Withdrawal
+from wallet_core.domain.model.transaction import Transaction
+from wallet_core.domain.model.wallet import WalletView
 from wallet_core.usecases.app import App
 from wallet_core.usecases.change_hold import HoldCaptured, HoldChanged, capture_hold, change_hold
-from wallet_core.usecases.change_order import OrderChanged, change_scheduled_deposit, change_withdrawal
+from wallet_core.usecases.change_payment_order import OrderChanged, change_scheduled_deposit, change_withdrawal
 from wallet_core.usecases.change_wallet import WalletChanged, change_wallet
 from wallet_core.usecases.commission import RuleChanged, change_rule
 from wallet_core.usecases.move_money import BatchMoved, MoneyMoved, move_batch, move_money
-from wallet_core.usecases.resolve import (
-    BankLedgerAccepted,
+from wallet_core.usecases.resolve_break import (
+    BankStatementAccepted,
     DiscrepancyResolved,
-    accept_bank_ledger,
+    accept_bank_statement,
     resolve_discrepancy,
 )
 
@@ -68,8 +68,8 @@ def by_its_use_case(app: App, command: Command) -> object:  # noqa: C901, PLR091
             return change_withdrawal(app, command)
         case ResolveDiscrepancy():
             return resolve_discrepancy(app, command)
-        case AcceptBankLedger():
-            return accept_bank_ledger(app, command)
+        case AcceptBankStatement():
+            return accept_bank_statement(app, command)
         case CreateCommissionRule() | EndCommissionRule():
             return change_rule(app, command)
         case _:  # a job's
@@ -146,7 +146,7 @@ def _discrepancy_resolved(told: DiscrepancyResolved) -> Facts:
 
 
 @facts_of.register
-def _bank_ledger_accepted(told: BankLedgerAccepted) -> Facts:
+def _bank_statement_accepted(told: BankStatementAccepted) -> Facts:
     found = told.ledger
     return {"replayed": told.replayed, "ledger": (found.number, found.reason, found.accepted_by)}
 
@@ -156,7 +156,7 @@ def _rule_changed(told: RuleChanged) -> Facts:
     return {"replayed": told.replayed, "rule": rule_facts(told.rule)}
 
 
-# What is told of each thing, as ``Books`` tells it.
+# What is told of each thing, as ``LedgerState`` tells it.
 
 
 def wallet_facts(view: WalletView) -> Facts:
@@ -177,14 +177,14 @@ def hold_facts(hold: Hold) -> Facts:
     return {"id": str(hold.id), **about, "state": hold.state, "left": hold.held}
 
 
-def order_facts(order: Order) -> Facts:
+def order_facts(order: PaymentOrder) -> Facts:
     """Return what is told of an order."""
     about = {"kind": order.kind, "wallet": order.wallet, "amount": order.amount.minor, "state": order.state}
     about |= {
         "reserve": isinstance(order, Withdrawal) and order.reserve,
         "collect": isinstance(order, ScheduledDeposit) and order.collect,
         "reason": order.failure_reason,
-        "stranded": order.stranded,
+        "unapplied": order.unapplied,
         "found_out": [one.kind for one in order.resolutions],
     }
     credit = order.credit if isinstance(order, ScheduledDeposit) else None
@@ -207,7 +207,7 @@ def move_facts(moved: Transaction) -> Facts:
     return {"id": str(moved.id), **about, "fee": charged, "legs": legs, "cause": moved.cause, "returned": back}
 
 
-def line_facts(line: BankLine) -> Facts:
+def line_facts(line: BankStatementLine) -> Facts:
     """Return what is told of a line of the bank's ledger."""
     return {"number": line.number, "kind": line.kind, "key": line.key, "amount": line.amount.minor, "state": line.state}
 

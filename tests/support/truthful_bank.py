@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tests.support.payout_pages import AMOUNT, WITHDRAWAL, Payout
-from wallet_core.domain.bank import AnswerKind, StatusKind
-from wallet_core.domain.order import Claim, OrderState
+from wallet_core.domain.model.bank import AnswerKind, StatusKind
+from wallet_core.domain.model.payment_order import Claim, OrderState
 
 SEND_WINDOW = timedelta(seconds=8)  # the call's own deadline included
 
@@ -27,11 +27,11 @@ class TruthfulBank:
         if whim is AnswerKind.NOT_SENT or (whim is AnswerKind.UNKNOWN and not arrives):
             return whim
         if self.honours_keys and (self.executions or self.rejected or self.pending):
-            remembered = AnswerKind.ACCEPTED if self.executions else AnswerKind.NO_FOR_GOOD
+            remembered = AnswerKind.ACCEPTED if self.executions else AnswerKind.DECLINED
             return AnswerKind.UNKNOWN if self.pending or whim is AnswerKind.UNKNOWN else remembered
         if whim in {AnswerKind.ACCEPTED, AnswerKind.UNKNOWN}:
             self.executions += 1
-        if whim is AnswerKind.NO_FOR_GOOD:
+        if whim is AnswerKind.DECLINED:
             self.rejected = True
         return whim
 
@@ -133,7 +133,7 @@ class Workers:
         under_way = w.state in {OrderState.PROCESSING, OrderState.IN_DOUBT}
         assert in_transit == (AMOUNT.minor if under_way else 0)
         assert sum(wallet.balance for wallet in self.payout.books.wallets.values()) == 0
-        for moved in self.payout.books.written.transactions:
+        for moved in self.payout.books.pending.transactions:
             assert sum(entry.amount for entry in moved.entries) == 0
         assert bank.executions <= 1
         if w.state is OrderState.SUCCEEDED:

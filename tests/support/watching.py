@@ -13,7 +13,7 @@ from scheduler.jobs import write_journal
 from tests.support.asking import Asking
 from tests.support.together import over_and_over
 from tests.support.wire import Answer, answer_of
-from wallet_core.domain.errors import NotServed
+from wallet_core.domain.model.errors import ServiceError
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
@@ -74,7 +74,7 @@ def telling(app: App) -> Iterator[None]:
     """Write the journal for as long as this lasts, as the scheduler does."""
 
     def write() -> None:
-        with suppress(NotServed):
+        with suppress(ServiceError):
             write_journal.run_once(app)
 
     with over_and_over(write, every_s=0.02):

@@ -4,8 +4,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tests.support.truthful_bank import TruthfulBank
-from wallet_core.domain.bank import Answer, AnswerKind, BankLine, LedgerPage, LineKind, Payment, Status, StatusKind
-from wallet_core.domain.money import Money
+from wallet_core.domain.model.bank import (
+    Answer,
+    AnswerKind,
+    BankStatementLine,
+    BankStatementPage,
+    LineKind,
+    Payment,
+    Status,
+    StatusKind,
+)
+from wallet_core.domain.model.money import Money
 
 
 class Nap(StrEnum):
@@ -49,7 +58,7 @@ class WhimsicalBank:
     """What it did, by key."""
     asked: dict[str, Payment] = field(default_factory=dict)
     """What it was asked, by key."""
-    lines: list[BankLine] = field(default_factory=list)
+    lines: list[BankStatementLine] = field(default_factory=list)
     """Its ledger."""
     answers: list[AnswerKind] = field(default_factory=list)
     """What it has said to those who asked it to pay."""
@@ -84,9 +93,11 @@ class WhimsicalBank:
             account.make_up_its_mind(execute=execute)
         self._write_down()
 
-    def ledger(self, *, after: int, limit: int) -> LedgerPage | None:
+    def ledger(self, *, after: int, limit: int) -> BankStatementPage | None:
         """Show what it has written down, unless it cannot be asked."""
-        return None if self.whim.silent else LedgerPage(tuple(self.lines[after : after + limit]), len(self.lines))
+        return (
+            None if self.whim.silent else BankStatementPage(tuple(self.lines[after : after + limit]), len(self.lines))
+        )
 
     def give_back(self, key: str, amount: Money) -> None:
         """Write that it has given something back."""
@@ -100,7 +111,9 @@ class WhimsicalBank:
                 self._line(LineKind.COLLECTION if payment.collect else LineKind.EXECUTION, key, payment.amount)
 
     def _line(self, kind: LineKind, key: str, amount: Money) -> None:
-        self.lines.append(BankLine(number=len(self.lines) + 1, kind=kind, key=key, amount=amount, reference="r"))
+        self.lines.append(
+            BankStatementLine(number=len(self.lines) + 1, kind=kind, key=key, amount=amount, reference="r")
+        )
 
     def executed(self, key: str) -> int:
         """Return how often it did what a key asked for."""

@@ -13,7 +13,7 @@ from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
-from scheduler.jobs import collect_due_deposits, follow_bank_ledger, pay_due_withdrawals
+from scheduler.jobs import collect_due_deposits, pay_due_withdrawals, reconcile_bank_statement
 from tests.support.asking import Asking
 from tests.support.faults_in_order import Fault
 from tests.support.fuzz_trial import METHODS, WRITES
@@ -41,11 +41,11 @@ from tests.support.requests import (
 from tests.support.wire import Answer
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.access import CONFINED, Scope
-from wallet_grpc.process import authentication, server_limits
-from wallet_grpc.server import serving
+from wallet_grpc.security.access import CONFINED, Scope
+from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.serving import serving
 
-PLACED = order_pb.RESOLUTION_KIND_PLACED
+APPLIED_TO_WALLET = order_pb.RESOLUTION_KIND_APPLIED_TO_WALLET
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def put(message: Any, way: list[str], value: Any) -> None:  # noqa: ANN401  # an
 def bases(names: Mapping[str, str]) -> dict[str, Message]:
     """Return one request a call that would be done."""
     renamed = an_update("alice", display_name="x", overdraft_limit=money(5))
-    resolved: dict[str, Any] = {"resolution": PLACED, "reason": "r", "destination": "wallets/bob"}
+    resolved: dict[str, Any] = {"resolution": APPLIED_TO_WALLET, "reason": "r", "destination": "wallets/bob"}
     requests: list[Message] = [
         wallet_pb.CreateWalletRequest(wallet_id="new", wallet=wallet_pb.Wallet(currency_code="USD", owner="anna")),
         renamed,
@@ -105,10 +105,10 @@ def bases(names: Mapping[str, str]) -> dict[str, Message]:
         a_void(names["held"]),
         a_rule(wallet="wallets/alice"),
         an_end(names["rule"]),
-        operations_pb.ResolveWithdrawalRequest(name=names["stranded withdrawal"], **resolved),
-        operations_pb.ResolveScheduledDepositRequest(name=names["stranded deposit"], **resolved),
+        operations_pb.ResolveWithdrawalRequest(name=names["unapplied withdrawal"], **resolved),
+        operations_pb.ResolveScheduledDepositRequest(name=names["unapplied deposit"], **resolved),
         operations_pb.ResolveDiscrepancyRequest(name=names["discrepancy"], reason="r"),
-        operations_pb.AcceptBankLedgerRequest(name="bankLedgers/2", reason="r"),
+        operations_pb.AcceptBankStatementRequest(name="bankStatements/2", reason="r"),
     ]
     by_type = {request.DESCRIPTOR.full_name: request for request in requests}
     return {path: by_type[METHODS[path].input_type.full_name] for path in WRITES}
@@ -177,14 +177,14 @@ def strand(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
     operator.close("late")
     bank.give_back(UUID(paid.rpartition("/")[2]))
     bank.execute(key="stranger", amount=5)
-    follow_bank_ledger.run_once(app)
+    reconcile_bank_statement.run_once(app)
     now = {"amount": money(43), "request_id": new_id(), "collect": True}
     collected = operator.ok(order_pb.ScheduleDepositRequest(wallet="wallets/full", **now)).scheduled_deposit.name
     collect_due_deposits.run_once(app)
     show_another_ledger(app)
-    operator.ok(operations_pb.AcceptBankLedgerRequest(name="bankLedgers/1", reason="r", request_id=new_id()))
+    operator.ok(operations_pb.AcceptBankStatementRequest(name="bankStatements/1", reason="r", request_id=new_id()))
     show_another_ledger(app)
-    return {"stranded withdrawal": paid, "stranded deposit": collected, "discrepancy": "bankLines/3"}
+    return {"unapplied withdrawal": paid, "unapplied deposit": collected, "discrepancy": "bankStatementLines/3"}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from wallet_core.settings import Settings, SettingsError
-from wallet_grpc.process import authentication
+from wallet_grpc.server.process import authentication
 
 
 @pytest.mark.parametrize(

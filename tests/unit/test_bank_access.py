@@ -12,8 +12,8 @@ from bank_stub.__main__ import main as bank_stub
 from bank_stub.security import Security
 from bank_stub.server import BankServer, running_bank
 from tests.support.raw_bank import answering, http_200
-from wallet_core.domain.bank import AnswerKind, Payment, StatusKind
-from wallet_core.domain.money import Money
+from wallet_core.domain.model.bank import AnswerKind, Payment, StatusKind
+from wallet_core.domain.model.money import Money
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.gateways.bank_access import BankAccessUnusable, BankCredentials
 

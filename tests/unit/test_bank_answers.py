@@ -2,11 +2,11 @@
 
 import pytest
 
-from wallet_core.domain.bank import AnswerKind, LineKind, Payment, StatusKind
-from wallet_core.domain.money import Money
+from wallet_core.domain.model.bank import AnswerKind, LineKind, Payment, StatusKind
+from wallet_core.domain.model.money import Money
 from wallet_core.gateways.bank import read_answer, read_ledger, read_status
 
-ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
+ACCEPTED, DECLINED_RETRYABLE, DECLINED = AnswerKind.ACCEPTED, AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED
 NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
 SUCCESS: dict[str, object] = {"data": "success", "status": 200, "reference": "r-1"}
 FAILED: dict[str, object] = {"data": "failed", "status": 503}
@@ -22,12 +22,12 @@ MARGIN_S = 1.0
     [
         (200, SUCCESS, ACCEPTED),
         (200, {"data": "success", "status": 200}, ACCEPTED),
-        (200, FAILED, NO_FOR_NOW),
-        (429, {"data": "too many requests", "status": 429}, NO_FOR_NOW),
-        (429, {}, NO_FOR_NOW),
-        (200, REJECTED, NO_FOR_GOOD),
-        *[(status, REJECTED, NO_FOR_GOOD) for status in (400, 422)],
-        *[(status, {}, NO_FOR_GOOD) for status in (400, 422)],
+        (200, FAILED, DECLINED_RETRYABLE),
+        (429, {"data": "too many requests", "status": 429}, DECLINED_RETRYABLE),
+        (429, {}, DECLINED_RETRYABLE),
+        (200, REJECTED, DECLINED),
+        *[(status, REJECTED, DECLINED) for status in (400, 422)],
+        *[(status, {}, DECLINED) for status in (400, 422)],
         *[(status, {}, NOT_SENT) for status in (401, 403)],
         # Everything else may have been paid, however it is dressed.
         *[(status, {}, UNKNOWN) for status in (301, 302, 303, 307, 308, 404, 405, 408, 409, 410, 418, 451)],

@@ -10,11 +10,11 @@ import pytest
 from bank_stub.server import BankServer
 from tests.support.payouts import Bank
 from tests.support.raw_bank import answering, http_200
-from wallet_core.domain.bank import AnswerKind, Payment, StatusKind
-from wallet_core.domain.money import Money
+from wallet_core.domain.model.bank import AnswerKind, Payment, StatusKind
+from wallet_core.domain.model.money import Money
 from wallet_core.gateways.bank import HttpBank
 
-ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
+ACCEPTED, DECLINED_RETRYABLE, DECLINED = AnswerKind.ACCEPTED, AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED
 NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
 SUCCESS: dict[str, object] = {"data": "success", "status": 200, "reference": "r-1"}
 FAILED: dict[str, object] = {"data": "failed", "status": 503}
@@ -32,7 +32,7 @@ def gateway(url: str, *, deadline_s: float = PATIENT_S, answer_max_bytes: int = 
 
 
 def order(bank: BankServer, fault: str, **parameters: object) -> None:
-    """Order a fault from the bank."""
+    """PaymentOrder a fault from the bank."""
     Bank(bank.url).order(fault, times=None, **parameters)
 
 
@@ -62,9 +62,9 @@ def test_a_bank_that_pays_says_so_and_what_it_paid(bank: BankServer) -> None:
 @pytest.mark.parametrize(
     ("fault", "parameters", "kind"),
     [
-        ("no_for_now", {}, NO_FOR_NOW),
-        ("no_for_good", {}, NO_FOR_GOOD),
-        ("too_many", {"seconds": 7}, NO_FOR_NOW),
+        ("declined_retryable", {}, DECLINED_RETRYABLE),
+        ("declined", {}, DECLINED),
+        ("too_many", {"seconds": 7}, DECLINED_RETRYABLE),
         ("answer_twice", {}, ACCEPTED),
         ("garbage", {}, UNKNOWN),
         ("half_body", {}, UNKNOWN),
@@ -73,7 +73,7 @@ def test_a_bank_that_pays_says_so_and_what_it_paid(bank: BankServer) -> None:
         ("pending", {}, UNKNOWN),
         *[("http_error", {"status": status}, UNKNOWN) for status in (301, 302, 307, 404, 409, 500, 502, 503, 504)],
         ("http_error", {"status": 500, "execute": True}, UNKNOWN),
-        *[("http_error", {"status": status}, NO_FOR_GOOD) for status in (400, 422)],
+        *[("http_error", {"status": status}, DECLINED) for status in (400, 422)],
         *[("http_error", {"status": status}, NOT_SENT) for status in (401, 403)],
     ],
 )

@@ -314,7 +314,7 @@ def test_a_bank_without_status_says_so(client: httpx.Client) -> None:
 def test_the_bank_executes_on_its_own(client: httpx.Client) -> None:
     """For a key it had rejected as for one it never saw, and also without any."""
 
-    client.post("/orders/faults", json={"fault": "no_for_good", "times": 1})
+    client.post("/orders/faults", json={"fault": "declined", "times": 1})
     pay(client, "wd-1")
     for body in [BODY | {"key": "wd-1"}, BODY | {"key": "wd-2", "amount": 7}, BODY]:
         assert client.post("/orders/execute", json=body).status_code == 200
@@ -389,7 +389,7 @@ def test_a_killed_bank_remembers_everything(tmp_path: Path) -> None:
     state = ["--state", str(tmp_path / "bank.sqlite")]
     with bank_process(*state) as (process, url), httpx.Client(base_url=url, timeout=5) as client:
         reference = pay(client, "wd-1").json()["reference"]
-        client.post("/orders/faults", json={"fault": "no_for_now", "match": {"key": "wd-2"}, "times": 2})
+        client.post("/orders/faults", json={"fault": "declined_retryable", "match": {"key": "wd-2"}, "times": 2})
         pay(client, "wd-2")
         client.post("/orders/mode", json={"status": False})
         client.post("/orders/faults", json={"fault": "execute_then_silence", "match": {"key": "wd-3"}})

@@ -78,10 +78,10 @@ def raw_payout(bank: BankServer, key: str) -> bytes:
         return answer.read()
 
 
-def test_no_for_now_answers_503_in_the_body_and_is_forgotten(client: httpx.Client) -> None:
+def test_declined_retryable_answers_503_in_the_body_and_is_forgotten(client: httpx.Client) -> None:
     """The same key is executed once the fault is used up."""
 
-    order(client, "no_for_now", times=1)
+    order(client, "declined_retryable", times=1)
     refused = pay(client, "wd-1")
 
     assert (refused.status_code, refused.json()) == (200, {"data": "failed", "status": 503})
@@ -89,10 +89,10 @@ def test_no_for_now_answers_503_in_the_body_and_is_forgotten(client: httpx.Clien
     assert pay(client, "wd-1").json()["data"] == "success"
 
 
-def test_no_for_good_is_remembered(client: httpx.Client) -> None:
+def test_declined_is_remembered(client: httpx.Client) -> None:
     """A final rejection is repeated for good, and the key is bound to its terms all the same."""
 
-    order(client, "no_for_good", times=1, reason="no such account")
+    order(client, "declined", times=1, reason="no such account")
     answers = [pay(client, "wd-1"), pay(client, "wd-1")]
 
     for answer in answers:
@@ -104,11 +104,11 @@ def test_no_for_good_is_remembered(client: httpx.Client) -> None:
     assert ledger_keys(client) == []
 
 
-def test_no_for_good_after_an_execution_lies_but_changes_nothing(client: httpx.Client) -> None:
+def test_declined_after_an_execution_lies_but_changes_nothing(client: httpx.Client) -> None:
     """A no can come from before the bank's memory; asked, the bank still knows what it did."""
 
     reference = pay(client, "wd-1").json()["reference"]
-    order(client, "no_for_good", times=1)
+    order(client, "declined", times=1)
 
     assert pay(client, "wd-1").json()["data"] == "rejected"
     assert client.get("/transfers/wd-1").json()["reference"] == reference
@@ -350,7 +350,7 @@ def test_wrong_amount_lies_about_one_minor_unit(client: httpx.Client) -> None:
 def test_a_fault_hits_only_what_matches_all_that_is_given(client: httpx.Client) -> None:
     """Payouts and collections by default; a path chooses one of them, or a question."""
 
-    order(client, "no_for_now", match={"account": "DE99"})
+    order(client, "declined_retryable", match={"account": "DE99"})
     order(client, "http_error", status=500, match={"path": "/collections", "method": "POST"})
     order(client, "http_error", status=502, match={"path": "/transfers", "key": "wd-2"})
     order(client, "http_error", status=504, match={"path": "/ledger"}, times=1)
@@ -366,16 +366,16 @@ def test_a_fault_hits_only_what_matches_all_that_is_given(client: httpx.Client) 
 def test_faults_are_tried_in_order_and_listed_with_their_firings(client: httpx.Client) -> None:
     """The first that matches and has times left fires; none fires for what it did not hit."""
 
-    first = order(client, "no_for_now", times=1)
+    first = order(client, "declined_retryable", times=1)
     never = order(client, "garbage", probability=0)
-    third = order(client, "no_for_good", times=1, reason="closed")
+    third = order(client, "declined", times=1, reason="closed")
 
     assert [pay(client, f"wd-{n}").json()["data"] for n in range(3)] == ["failed", "rejected", "success"]
     listed = client.get("/orders/faults").json()["faults"]
     assert [(fault["id"], fault["fired"]) for fault in listed] == [(first, 1), (never, 0), (third, 1)]
     assert listed[2] == {
         "id": third,
-        "fault": "no_for_good",
+        "fault": "declined",
         "match": {},
         "times": 1,
         "probability": 1.0,
@@ -391,7 +391,7 @@ def test_faults_are_tried_in_order_and_listed_with_their_firings(client: httpx.C
 def test_a_fault_with_a_probability_fires_some_of_the_time(client: httpx.Client) -> None:
     """By a chance that the seed makes repeatable."""
 
-    order(client, "no_for_now", probability=0.5)
+    order(client, "declined_retryable", probability=0.5)
     said = [pay(client, f"wd-{n}").json()["data"] for n in range(30)]
 
     assert 5 < said.count("failed") < 25

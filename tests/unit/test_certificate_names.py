@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from wallet_grpc.tls import names_in
+from wallet_grpc.security.tls import names_in
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

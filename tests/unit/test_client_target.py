@@ -2,8 +2,8 @@
 
 import pytest
 
-from wallet_grpc.client import Tls, WalletClient
-from wallet_grpc.client.target import authority
+from wallet_client import Tls, WalletClient
+from wallet_client.target import authority
 
 TLS = Tls()
 TWO = "ipv4:10.0.0.1:50051,10.0.0.2:50051"

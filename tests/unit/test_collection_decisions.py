@@ -14,15 +14,21 @@ from tests.support.payout_pages import AMOUNT, LEASE_UNTIL, POLICY, Answered, Pa
 from tests.support.scheduled import collection_key
 from tests.support.toolchain import often
 from tests.support.truthful_bank import TruthfulBank, Workers
-from wallet_core.domain.bank import Answer, AnswerKind, Status, StatusKind
-from wallet_core.domain.command import Done, Refused
-from wallet_core.domain.errors import LedgerBroken, StaleClaim, StateTransitionForbidden
-from wallet_core.domain.money import INT64_MAX, Money
-from wallet_core.domain.order import COLLECTION_TRANSITIONS, CREDIT_TRANSITIONS, FINAL_STATES, FailureReason, OrderState
-from wallet_core.domain.transaction import TransactionType
-from wallet_core.domain.wallet import WalletState
+from wallet_core.domain.deciding.command import Done, Refused
+from wallet_core.domain.model.bank import Answer, AnswerKind, Status, StatusKind
+from wallet_core.domain.model.errors import LedgerBroken, StaleClaim, StateTransitionForbidden
+from wallet_core.domain.model.money import INT64_MAX, Money
+from wallet_core.domain.model.payment_order import (
+    COLLECTION_TRANSITIONS,
+    CREDIT_TRANSITIONS,
+    FINAL_STATES,
+    FailureReason,
+    OrderState,
+)
+from wallet_core.domain.model.transaction import TransactionType
+from wallet_core.domain.model.wallet import WalletState
 
-ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
+ACCEPTED, DECLINED_RETRYABLE, DECLINED = AnswerKind.ACCEPTED, AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED
 NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
 SCHEDULED, PROCESSING, IN_DOUBT = OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT
 SUCCEEDED, FAILED, CANCELLED = OrderState.SUCCEEDED, OrderState.FAILED, OrderState.CANCELLED
@@ -50,28 +56,28 @@ def test_starting_a_collection_takes_nothing_and_opens_an_attempt() -> None:
     [
         # What each answer means to a first attempt.
         ((), ACCEPTED, SUCCEEDED),
-        ((), NO_FOR_NOW, PROCESSING),
-        ((), NO_FOR_GOOD, FAILED),
+        ((), DECLINED_RETRYABLE, PROCESSING),
+        ((), DECLINED, FAILED),
         ((), NOT_SENT, PROCESSING),
         ((), UNKNOWN, IN_DOUBT),
         # After a clear no, or after nothing was sent, the same.
-        ((NO_FOR_NOW,), ACCEPTED, SUCCEEDED),
-        ((NO_FOR_NOW,), NO_FOR_GOOD, FAILED),
-        ((NO_FOR_NOW,), UNKNOWN, IN_DOUBT),
-        ((NOT_SENT,), NO_FOR_GOOD, FAILED),
+        ((DECLINED_RETRYABLE,), ACCEPTED, SUCCEEDED),
+        ((DECLINED_RETRYABLE,), DECLINED, FAILED),
+        ((DECLINED_RETRYABLE,), UNKNOWN, IN_DOUBT),
+        ((NOT_SENT,), DECLINED, FAILED),
         # The third no for now uses the attempts up; an attempt that was not sent is none.
-        ((NO_FOR_NOW,), NO_FOR_NOW, PROCESSING),
-        ((NO_FOR_NOW, NO_FOR_NOW), NO_FOR_NOW, FAILED),
-        ((NO_FOR_NOW, NOT_SENT), NO_FOR_NOW, PROCESSING),
-        ((NO_FOR_NOW, NO_FOR_NOW), NOT_SENT, PROCESSING),
+        ((DECLINED_RETRYABLE,), DECLINED_RETRYABLE, PROCESSING),
+        ((DECLINED_RETRYABLE, DECLINED_RETRYABLE), DECLINED_RETRYABLE, FAILED),
+        ((DECLINED_RETRYABLE, NOT_SENT), DECLINED_RETRYABLE, PROCESSING),
+        ((DECLINED_RETRYABLE, DECLINED_RETRYABLE), NOT_SENT, PROCESSING),
         ((NOT_SENT,) * 50, NOT_SENT, PROCESSING),
         # After an unknown one no No counts, nor does one while another is still open.
         ((UNKNOWN,), ACCEPTED, SUCCEEDED),
-        ((UNKNOWN,), NO_FOR_NOW, IN_DOUBT),
-        ((UNKNOWN,), NO_FOR_GOOD, IN_DOUBT),
+        ((UNKNOWN,), DECLINED_RETRYABLE, IN_DOUBT),
+        ((UNKNOWN,), DECLINED, IN_DOUBT),
         ((UNKNOWN,), NOT_SENT, IN_DOUBT),
         ((None,), ACCEPTED, SUCCEEDED),
-        ((None,), NO_FOR_GOOD, IN_DOUBT),
+        ((None,), DECLINED, IN_DOUBT),
     ],
 )
 @pytest.mark.parametrize("begun_in", [PROCESSING, IN_DOUBT])
@@ -103,7 +109,7 @@ def test_the_credit_tells_where_it_comes_from(reference: str) -> None:
     assert (moved.type, moved.source, moved.destination) == (TransactionType.COLLECTION, EXTERNAL, ALICE)
     assert (moved.cause, moved.description, moved.external_reference) == (DEPOSIT, "wages", "standing-1")
     assert deposit.now.bank_reference == (reference or collection_key(DEPOSIT))
-    assert [(fact.type, fact.subject) for fact in deposit.books.written.facts] == [
+    assert [(fact.type, fact.subject) for fact in deposit.books.pending.events] == [
         ("transaction.posted", moved.name),
         ("scheduled_deposit.succeeded", deposit.now.name),
     ]
@@ -177,7 +183,7 @@ def in_doubt_for(*answers: Answered, after: timedelta = HOUR, resends: bool = Tr
     return deposit
 
 
-@pytest.mark.parametrize("answers", [(UNKNOWN,), (None,), (NO_FOR_NOW, UNKNOWN), (UNKNOWN, NO_FOR_GOOD)])
+@pytest.mark.parametrize("answers", [(UNKNOWN,), (None,), (DECLINED_RETRYABLE, UNKNOWN), (UNKNOWN, DECLINED)])
 @pytest.mark.parametrize(
     ("status", "state"),
     [
@@ -271,7 +277,7 @@ def test_not_found_that_must_not_be_sent_again_goes_to_a_person(deposit: Collect
 
 @pytest.mark.parametrize(
     ("answers", "reason"),
-    [((NO_FOR_GOOD,), FailureReason.BANK_REFUSED), ((NO_FOR_NOW,) * 3, FailureReason.ATTEMPTS_USED_UP)],
+    [((DECLINED,), FailureReason.BANK_REFUSED), ((DECLINED_RETRYABLE,) * 3, FailureReason.ATTEMPTS_USED_UP)],
 )
 def test_not_found_after_nothing_but_clear_noes_fails(answers: tuple[Answered, ...], reason: FailureReason) -> None:
     """Nothing is in doubt, and nothing was ever moved."""

@@ -15,14 +15,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.ledger_pages import ALICE, BOB, CAROL, NOW, a_transfer, books_of, wallet
-from wallet_core.domain import books, change_commission, commission, money, reverse_transaction, transaction, transfer
-from wallet_core.domain.command import Done, Refused
-from wallet_core.domain.commission import Commission, CommissionRule, Label, Payer, Side, commission_on, share_of
-from wallet_core.domain.decide import decide
-from wallet_core.domain.errors import InsufficientFunds, LimitExceeded
-from wallet_core.domain.money import INT64_MAX, INT64_MIN, Money
-from wallet_core.domain.transaction import Movement, TransactionType
-from wallet_core.domain.wallet import Role, WalletId, system_wallet
+from wallet_core.domain.commands.commission import change_rules as change_commission
+from wallet_core.domain.commands.transfers import reverse_transaction, transfer
+from wallet_core.domain.deciding import ledger_state as books
+from wallet_core.domain.deciding.command import Done, Refused
+from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.model import commission_rule as commission
+from wallet_core.domain.model import money, transaction
+from wallet_core.domain.model.commission_rule import (
+    Commission,
+    CommissionRule,
+    Label,
+    Payer,
+    Side,
+    commission_on,
+    share_of,
+)
+from wallet_core.domain.model.errors import InsufficientFunds, LimitExceeded
+from wallet_core.domain.model.money import INT64_MAX, INT64_MIN, Money
+from wallet_core.domain.model.transaction import Movement, TransactionType
+from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
 
 EARNER = system_wallet(Role.COMMISSION, "USD")
 GOLD = Label("tier", "gold")

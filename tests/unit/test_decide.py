@@ -27,10 +27,11 @@ from tests.support.ledger_pages import (
     refusal,
     wallet,
 )
-from wallet_core.domain.books import Books, Written
-from wallet_core.domain.command import Command, Done, Refused
-from wallet_core.domain.decide import decide
-from wallet_core.domain.errors import (
+from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.deciding.command import Command, Done, Refused
+from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.ledger_state import LedgerState, PendingWrites
+from wallet_core.domain.model.errors import (
     CurrencyMismatch,
     InsufficientFunds,
     InvalidField,
@@ -43,9 +44,8 @@ from wallet_core.domain.errors import (
     SystemWalletForbidden,
     WalletNotActive,
 )
-from wallet_core.domain.money import INT64_MAX, Money
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.wallet import Role, WalletId, WalletState, system_wallet
+from wallet_core.domain.model.money import INT64_MAX, Money
+from wallet_core.domain.model.wallet import Role, WalletId, WalletState, system_wallet
 
 
 def a_withdrawal(wallet: WalletId = ALICE, amount: Money | None = None, **changes: Fields) -> ScheduleWithdrawal:
@@ -53,7 +53,7 @@ def a_withdrawal(wallet: WalletId = ALICE, amount: Money | None = None, **change
     return commands.a_withdrawal(wallet, amount or Money("USD", 10), **changes)
 
 
-def busy_books() -> Books:
+def busy_books() -> LedgerState:
     """Return books with wallets in every state and two currencies."""
     return books_of(
         wallet(ALICE, 100, key=1),
@@ -103,10 +103,10 @@ def test_a_refused_command_leaves_nothing_but_its_record(command: Command, kind:
 
     assert kind is type(refused)
     if kind.recorded:
-        assert [record.refusal for record in books.written.records] == [refused]
+        assert [record.refusal for record in books.pending.records] == [refused]
         assert command.request is not None
         del books.records[command.request]
-        books.written.records.clear()
+        books.pending.records.clear()
     assert before == books
 
 
@@ -142,13 +142,13 @@ def test_validate_only_refuses_as_the_real_call_would_and_keeps_no_record(comman
     books = busy_books()
     refused = one(books, replace(command, validate_only=True))
 
-    assert Written() == books.written
+    assert PendingWrites() == books.pending
     assert books.records == {}
     assert one(books, command) == refused
 
 
 def test_a_second_transfer_sees_what_the_first_one_left() -> None:
-    """Order within a batch is order in time."""
+    """PaymentOrder within a batch is order in time."""
 
     books = alice_and_bob(alice=100)
     first, second, third = decide(books, [a_transfer(70), a_transfer(70), a_transfer(30)])
@@ -176,17 +176,17 @@ def test_a_wallet_opened_earlier_in_the_batch_can_be_paid_into() -> None:
 
     assert [isinstance(outcome, Done) for outcome in outcomes] == [True, True, False]
     assert books.wallets[CAROL].sequence == 1
-    assert [new.wallet.id for new in books.written.opened] == [CAROL]
+    assert [new.wallet.id for new in books.pending.opened] == [CAROL]
 
 
 def test_the_first_wallets_of_a_currency_in_one_batch_open_its_system_wallets_once() -> None:
     """And each gets a key of its own."""
 
-    books = Books(now=NOW, wallets={}, fresh_keys=[1, 2])
+    books = LedgerState(now=NOW, wallets={}, fresh_keys=[1, 2])
     decide(books, [a_new_wallet(ALICE), a_new_wallet(BOB)])
 
-    assert len(books.written.opened) == 5
-    assert len({new.wallet.key for new in books.written.opened}) == 5
+    assert len(books.pending.opened) == 5
+    assert len({new.wallet.key for new in books.pending.opened}) == 5
 
 
 def test_entries_in_a_batch_chain_and_sum_to_zero() -> None:
@@ -194,12 +194,12 @@ def test_entries_in_a_batch_chain_and_sum_to_zero() -> None:
 
     books = alice_and_bob(alice=100)
     decide(books, [a_transfer(10), a_deposit(5), a_transfer(3, BOB, ALICE), a_transfer(1)])
-    transactions = books.written.transactions
+    transactions = books.pending.transactions
 
     assert [sum(entry.amount for entry in t.entries) for t in transactions] == [0, 0, 0, 0]
     of_alice = [entry for t in transactions for entry in t.entries if entry.wallet == ALICE]
     assert [(entry.sequence, entry.balance_after) for entry in of_alice] == [(2, 90), (3, 95), (4, 98), (5, 97)]
-    assert books.written.touched == {ALICE: 1, BOB: 0, EXTERNAL: 1}
+    assert books.pending.touched == {ALICE: 1, BOB: 0, EXTERNAL: 1}
 
 
 def test_time_is_raised_to_the_latest_of_the_wallets_in_a_transaction() -> None:
@@ -224,7 +224,7 @@ def test_twins_in_one_batch_move_money_once() -> None:
     assert [done(first).replayed, done(second).replayed] == [False, True]
     assert done(first).available == done(second).available == 40
     assert balances(books) == [40, 60]
-    assert len(books.written.records) == 1
+    assert len(books.pending.records) == 1
 
 
 def test_twins_of_a_refused_command_are_refused_alike_even_when_it_would_now_be_possible() -> None:

@@ -22,10 +22,10 @@ from tests.support.ledger_pages import (
     refusal,
     wallet,
 )
-from wallet_core.domain import errors
-from wallet_core.domain.command import Done, Refused
-from wallet_core.domain.decide import decide
-from wallet_core.domain.errors import (
+from wallet_core.domain.deciding.command import Done, Refused
+from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.model import errors
+from wallet_core.domain.model.errors import (
     CurrencyMismatch,
     EtagMismatch,
     InsufficientFunds,
@@ -38,9 +38,9 @@ from wallet_core.domain.errors import (
     StateTransitionForbidden,
     WalletNotActive,
 )
-from wallet_core.domain.money import INT64_MAX, INT64_MIN
-from wallet_core.domain.stored_refusals import from_record, to_record
-from wallet_core.domain.wallet import WalletState
+from wallet_core.domain.model.money import INT64_MAX, INT64_MIN
+from wallet_core.domain.model.stored_refusals import from_record, to_record
+from wallet_core.domain.model.wallet import WalletState
 
 
 def test_a_wallet_can_be_filled_to_the_last_unit_and_no_further() -> None:
@@ -81,7 +81,7 @@ def test_an_amount_that_is_not_above_zero_moves_nothing(amount: int) -> None:
     books = alice_and_bob(alice=100, bob=100)
     try:
         outcome = one(books, a_transfer(amount))
-    except errors.NotServed:
+    except errors.ServiceError:
         outcome = Refused(InvalidField("amount", ""))
 
     assert isinstance(outcome, Refused)

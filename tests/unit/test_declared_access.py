@@ -10,11 +10,11 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, MethodOptions
 from wallet.v1 import access_pb2
 
-from wallet_core.domain.errors import PermissionMissing
-from wallet_grpc.access import Scope
+from wallet_core.domain.model.errors import PermissionMissing
 from wallet_grpc.descriptors import Reach, Undeclared, declared
 from wallet_grpc.errors import CredentialsInvalid
-from wallet_grpc.interceptors.auth import Authentication
+from wallet_grpc.interceptors.authentication import Authentication
+from wallet_grpc.security.access import Scope
 
 READ, WRITE = access_pb2.SCOPE_WALLET_READ, access_pb2.SCOPE_WALLET_WRITE
 WALLETS, NARROWED, HANGING = access_pb2.REACH_WALLETS, access_pb2.REACH_NARROWED, access_pb2.REACH_HANGING

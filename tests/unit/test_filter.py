@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from wallet_core.domain.errors import FilterInvalid
-from wallet_core.domain.filter import (
+from wallet_core.domain.model.errors import FilterInvalid
+from wallet_core.domain.model.money import INT64_MAX, INT64_MIN
+from wallet_core.domain.queries.filter import (
     MAX_COMPARISONS,
     MAX_FILTER_LENGTH,
     MAX_TOKEN_SHOWN,
@@ -15,7 +16,6 @@ from wallet_core.domain.filter import (
     Op,
     parse_filter,
 )
-from wallet_core.domain.money import INT64_MAX, INT64_MIN
 
 FIELDS = {
     "owner": Field(Kind.TEXT),

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.toolchain import often
-from wallet_core.domain.errors import FilterInvalid
-from wallet_core.domain.filter import (
+from wallet_core.domain.model.errors import FilterInvalid
+from wallet_core.domain.model.money import INT64_MAX, INT64_MIN
+from wallet_core.domain.queries.filter import (
     MAX_COMPARISONS,
     MAX_FILTER_LENGTH,
     MAX_TOKEN_SHOWN,
@@ -19,7 +20,6 @@ from wallet_core.domain.filter import (
     Op,
     parse_filter,
 )
-from wallet_core.domain.money import INT64_MAX, INT64_MIN
 
 WORDS = {"STATE_ACTIVE": "ACTIVE", "ACTIVE": "ACTIVE", "STATE_FROZEN": "FROZEN"}
 FIELDS = {

@@ -7,17 +7,17 @@ from uuid import UUID
 import pytest
 
 from tests.support.full_commands import EXAMPLES
-from wallet_core.domain.cancel_order import CancelWithdrawal
-from wallet_core.domain.command import Command, Request
-from wallet_core.domain.commission import Payer
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.fingerprint import FORMS, fingerprint
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import ResolutionKind
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.transfer import Transfer
-from wallet_core.domain.wallet import WalletId
+from wallet_core.domain.commands.payments.cancel_order import CancelWithdrawal
+from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.transfers.transfer import Transfer
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.deciding.command import Command, Request
+from wallet_core.domain.deciding.fingerprint import FORMS, fingerprint
+from wallet_core.domain.model.commission_rule import Payer
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import ResolutionKind
+from wallet_core.domain.model.wallet import WalletId
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -158,7 +158,7 @@ STORED = {
     "ResolveWithdrawal": "02082c53808f3a8076d5a1eaef60946e",
     "ResolveScheduledDeposit": "1d213e5879ebc340bf923a009fe4a416",
     "ResolveDiscrepancy": "68a006b3a05d88706685a8b3a793bda5",
-    "AcceptBankLedger": "75e92fce8a759a48d6e4fe484f20cee5",
+    "AcceptBankStatement": "75e92fce8a759a48d6e4fe484f20cee5",
     "ScheduleWithdrawal": "909d173512645301730e19c560af8c84",
     "ScheduleDeposit": "365af3b2b331bbce00b39341688ab904",
 }
@@ -180,7 +180,7 @@ def test_no_rename_and_no_new_order_changes_what_is_stored(command: Command) -> 
 def test_words_that_are_hashed_are_those_that_were() -> None:
     """Renamed, they need a kept word each, as fields have a kept name."""
 
-    assert set(ResolutionKind) == {"EXECUTED", "NOT_EXECUTED", "PLACED", "NOTED"}
+    assert set(ResolutionKind) == {"EXECUTED", "NOT_EXECUTED", "APPLIED_TO_WALLET", "ACKNOWLEDGED"}
     assert set(Payer) == {"SOURCE", "DESTINATION"}
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.commands import a_batch, a_transfer, an_item
 from tests.support.together import together
-from wallet_core.domain.errors import DeadlineTooShort, OutcomeUnknown, ServerDraining, ServerOverloaded
-from wallet_core.domain.money import Money
+from wallet_core.domain.model.errors import DeadlineTooShort, OutcomeUnknown, ServerDraining, ServerOverloaded
+from wallet_core.domain.model.money import Money
 from wallet_core.ledger.group_commit import GroupCommit, Stage, Ticket
 from walletctl.local.waiting import wait_until
 
@@ -39,9 +39,13 @@ class Gate:
 class Line:
     """A line whose gate is shut on item 0, so that what comes next gathers."""
 
-    def __init__(self, *, batch_max: int = 100, line_max: int = 100, weigh: Callable[[int], int] = lambda _: 1) -> None:
+    def __init__(
+        self, *, commit_batch_max: int = 100, commit_queue_max: int = 100, weigh: Callable[[int], int] = lambda _: 1
+    ) -> None:
         self.gate = Gate()
-        self.group = GroupCommit("test", self.gate.commit, batch_max=batch_max, line_max=line_max, weigh=weigh)
+        self.group = GroupCommit(
+            "test", self.gate.commit, commit_batch_max=commit_batch_max, commit_queue_max=commit_queue_max, weigh=weigh
+        )
         self.pool = ThreadPoolExecutor(70)
 
     def shut(self) -> Future[str]:
@@ -102,7 +106,7 @@ def test_items_that_arrive_during_a_commit_are_the_next_batch(lines: Callable[..
 def test_a_batch_has_at_most_batch_max_items(lines: Callable[..., Line]) -> None:
     """The rest is the batch after it."""
 
-    line = lines(batch_max=3)
+    line = lines(commit_batch_max=3)
     line.shut()
     tickets = [line.enter(item) for item in range(1, 8)]
     line.gate.open.set()
@@ -113,9 +117,9 @@ def test_a_batch_has_at_most_batch_max_items(lines: Callable[..., Line]) -> None
 
 
 def test_an_item_takes_as_many_places_in_the_batch_as_it_weighs(lines: Callable[..., Line]) -> None:
-    """A batch is full once its items weigh ``batch_max``; the last of them may weigh more than what was left."""
+    """A batch is full once its items weigh ``commit_batch_max``; the last of them may weigh more than what was left."""
 
-    line = lines(batch_max=4, weigh=lambda item: item)
+    line = lines(commit_batch_max=4, weigh=lambda item: item)
     line.shut()
     tickets = [line.enter(item) for item in (1, 2, 5, 4, 9, 1, 3, 1)]
     line.gate.open.set()
@@ -137,7 +141,7 @@ def test_an_atomic_batch_takes_as_many_places_as_it_has_items() -> None:
 def test_a_withdrawn_item_does_not_take_a_place_in_the_batch(lines: Callable[..., Line]) -> None:
     """It is passed over, and the batch is filled behind it."""
 
-    line = lines(batch_max=2)
+    line = lines(commit_batch_max=2)
     line.shut()
     gone = line.enter(1, deadline=monotonic())
     tickets = [line.enter(2), line.enter(3)]
@@ -206,7 +210,7 @@ def test_an_answer_that_is_there_is_told_even_after_the_deadline(lines: Callable
 def test_a_full_line_refuses_newcomers_and_serves_the_others(lines: Callable[..., Line]) -> None:
     """As soon as there is room again, newcomers are welcome."""
 
-    line = lines(line_max=2)
+    line = lines(commit_queue_max=2)
     line.shut()
     tickets = [line.enter(1), line.enter(2)]
     with pytest.raises(ServerOverloaded):
@@ -221,7 +225,7 @@ def test_a_full_line_refuses_newcomers_and_serves_the_others(lines: Callable[...
 def test_those_who_left_do_not_keep_a_full_line_full(lines: Callable[..., Line]) -> None:
     """During a long commit callers come, give up, and come again."""
 
-    line = lines(line_max=2)
+    line = lines(commit_queue_max=2)
     line.shut()
     for item in (1, 2):
         with pytest.raises(DeadlineTooShort):
@@ -246,7 +250,7 @@ def test_a_commit_that_raises_fails_those_it_left_unanswered() -> None:
         assert hold.wait(10)
         commit(tickets)
 
-    group: GroupCommit[int, str] = GroupCommit("test", held, batch_max=10, line_max=10)
+    group: GroupCommit[int, str] = GroupCommit("test", held, commit_batch_max=10, commit_queue_max=10)
     tickets: list[Ticket[int, str]] = [Ticket(item, None) for item in (1, 2, 3, 4)]
     try:
         for ticket in tickets:
@@ -267,7 +271,7 @@ def test_a_commit_that_raises_fails_those_it_left_unanswered() -> None:
 def test_closing_finishes_the_line_and_refuses_newcomers(lines: Callable[..., Line]) -> None:
     """Whoever was let in is served."""
 
-    line = lines(batch_max=2)
+    line = lines(commit_batch_max=2)
     line.shut()
     tickets = [line.enter(item) for item in (1, 2, 3)]
     closing = line.pool.submit(line.group.close)
@@ -292,7 +296,7 @@ def test_closing_finishes_the_line_and_refuses_newcomers(lines: Callable[..., Li
 def test_an_idle_line_closes_at_once_and_twice() -> None:
     """Nothing is waited for."""
 
-    group: GroupCommit[int, str] = GroupCommit("test", Gate().commit, batch_max=1, line_max=1)
+    group: GroupCommit[int, str] = GroupCommit("test", Gate().commit, commit_batch_max=1, commit_queue_max=1)
     group.close()
     group.close()
 
@@ -303,7 +307,7 @@ def test_an_idle_line_closes_at_once_and_twice() -> None:
 def test_many_threads_each_hear_of_all_their_own_items_once(lines: Callable[..., Line]) -> None:
     """64 callers, 100 items each, none lost, doubled or mixed up."""
 
-    line = lines(batch_max=50, line_max=1000)
+    line = lines(commit_batch_max=50, commit_queue_max=1000)
     heard = together(
         [
             lambda caller=caller: [line.group.submit(caller * 100 + nth) for nth in range(100)]  # type: ignore[misc]
@@ -320,7 +324,7 @@ def test_many_threads_each_hear_of_all_their_own_items_once(lines: Callable[...,
 def test_callers_with_deadlines_hear_the_truth_about_every_item(lines: Callable[..., Line]) -> None:
     """Answered means committed, too short means never committed, whatever the timing."""
 
-    line = lines(batch_max=8, line_max=1000)
+    line = lines(commit_batch_max=8, commit_queue_max=1000)
 
     def call(caller: int) -> list[tuple[int, str]]:
         told = []

@@ -1,12 +1,12 @@
-"""Lanes: how long nobody is asked who cannot be reached."""
+"""Workers: how long nobody is asked who cannot be reached."""
 
 import threading
 
-from scheduler.lane import Lane
+from scheduler.worker_pool import WorkerPool
 
 
-def lane_of(pauses: list[int], pieces: list[str], gate: threading.Event) -> Lane[str]:
-    """Return a lane of these pieces, each of which ends as it is called once the gate is open."""
+def worker_of(pauses: list[int], pieces: list[str], gate: threading.Event) -> WorkerPool[str]:
+    """Return a worker of these pieces, each of which ends as it is called once the gate is open."""
 
     def claim(limit: int) -> list[str]:
         taken, pieces[:] = pieces[:limit], pieces[limit:]
@@ -20,7 +20,7 @@ def lane_of(pauses: list[int], pieces: list[str], gate: threading.Event) -> Lane
         pauses.append(times)
         return 3600.0
 
-    return Lane("test", slots=10, claim=claim, work=work, pausing=frozenset({"NOT_SENT"}), pause=pause)
+    return WorkerPool("test", slots=10, claim=claim, work=work, pausing=frozenset({"NOT_SENT"}), pause=pause)
 
 
 def test_ten_that_were_under_way_when_the_line_went_down_make_one_pause() -> None:
@@ -29,7 +29,7 @@ def test_ten_that_were_under_way_when_the_line_went_down_make_one_pause() -> Non
     pauses: list[int] = []
     gate = threading.Event()
     gate.set()
-    counts = lane_of(pauses, ["NOT_SENT"] * 10, gate).once(10)
+    counts = worker_of(pauses, ["NOT_SENT"] * 10, gate).once(10)
 
     assert (counts.outcomes["NOT_SENT"], pauses) == (10, [0])
 
@@ -40,9 +40,9 @@ def test_one_that_goes_through_ends_the_pause() -> None:
     pauses: list[int] = []
     gate = threading.Event()
     gate.set()
-    lane = lane_of(pauses, ["NOT_SENT", "SUCCEEDED", "NOT_SENT", "SUCCEEDED"], gate)
+    worker = worker_of(pauses, ["NOT_SENT", "SUCCEEDED", "NOT_SENT", "SUCCEEDED"], gate)
     for _ in range(4):
-        lane._fill(1)  # noqa: SLF001  # one look
-    lane.close()
+        worker._fill(1)  # noqa: SLF001  # one look
+    worker.close()
 
     assert set(pauses) == {0}

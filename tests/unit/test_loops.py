@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from wallet_core.loops import Loop
-from wallet_grpc.supervisor import Supervisor
+from wallet_core.background import Loop
+from wallet_grpc.server.supervisor import Supervisor
 from walletctl.local.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("wallet_core", "wallet_grpc", "scheduler", "bank_stub")
 # Threads that are no loops: each waits for one thing and ends, or takes care itself that nothing ends it.
 ALLOWED = {
-    "wallet_core/loops.py": 1,  # the loops'
+    "wallet_core/background.py": 1,  # the loops'
     "wallet_core/ledger/group_commit.py": 1,  # what a commit raises goes to its callers
     "wallet_core/stop_signals.py": 1,  # waits for a signal
-    "wallet_grpc/supervisor.py": 1,  # waits for the supervisor to be gone
+    "wallet_grpc/server/supervisor.py": 1,  # waits for the supervisor to be gone
     "wallet_grpc/interceptors/overload.py": 2,  # writes one line; its first value is begun never
     "scheduler/process.py": 2,  # waits for the stop; a first turn of a job
-    "wallet_grpc/reflection.py": 1,  # cancels one stream
+    "wallet_grpc/server/reflection.py": 1,  # cancels one stream
     "bank_stub/server.py": 2,  # serves until it is closed; opens its door once
 }
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wallet_core.domain.errors import InvalidField
-from wallet_core.domain.money import INT64_MAX, Money, listed_currencies, parse_amount
+from wallet_core.domain.model.errors import InvalidField
+from wallet_core.domain.model.money import INT64_MAX, Money, listed_currencies, parse_amount
 
 CURRENCIES = listed_currencies()
 

@@ -8,13 +8,13 @@ import pytest
 from tests.support.ledger_pages import ALICE, NOW
 from tests.support.payout_pages import LEASE_UNTIL, POLICY, Answered, a_payout
 from tests.support.payouts import bank_key
-from wallet_core.domain.bank import Answer, AnswerKind, StatusKind
-from wallet_core.domain.command import Done, Refused
-from wallet_core.domain.errors import StaleClaim
-from wallet_core.domain.order import FailureReason, OrderState
-from wallet_core.domain.wallet import WalletState
+from wallet_core.domain.deciding.command import Done, Refused
+from wallet_core.domain.model.bank import Answer, AnswerKind, StatusKind
+from wallet_core.domain.model.errors import StaleClaim
+from wallet_core.domain.model.payment_order import FailureReason, OrderState
+from wallet_core.domain.model.wallet import WalletState
 
-ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
+ACCEPTED, DECLINED_RETRYABLE, DECLINED = AnswerKind.ACCEPTED, AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED
 NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
 SCHEDULED, PROCESSING, IN_DOUBT = OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT
 SUCCEEDED, FAILED, CANCELLED = OrderState.SUCCEEDED, OrderState.FAILED, OrderState.CANCELLED
@@ -63,33 +63,33 @@ def test_a_wallet_that_cannot_pay_when_the_time_comes_fails_it_once_and_for_all(
     [
         # What each answer means to a first attempt.
         ((), ACCEPTED, SUCCEEDED, PAID),
-        ((), NO_FOR_NOW, PROCESSING, IN_TRANSIT),
-        ((), NO_FOR_GOOD, FAILED, RELEASED),
+        ((), DECLINED_RETRYABLE, PROCESSING, IN_TRANSIT),
+        ((), DECLINED, FAILED, RELEASED),
         ((), NOT_SENT, PROCESSING, IN_TRANSIT),
         ((), UNKNOWN, IN_DOUBT, IN_TRANSIT),
         # After a clear no, or after nothing was sent, the same.
-        ((NO_FOR_NOW,), ACCEPTED, SUCCEEDED, PAID),
-        ((NO_FOR_NOW,), NO_FOR_GOOD, FAILED, RELEASED),
-        ((NO_FOR_NOW,), NOT_SENT, PROCESSING, IN_TRANSIT),
-        ((NO_FOR_NOW,), UNKNOWN, IN_DOUBT, IN_TRANSIT),
-        ((NOT_SENT,), NO_FOR_GOOD, FAILED, RELEASED),
+        ((DECLINED_RETRYABLE,), ACCEPTED, SUCCEEDED, PAID),
+        ((DECLINED_RETRYABLE,), DECLINED, FAILED, RELEASED),
+        ((DECLINED_RETRYABLE,), NOT_SENT, PROCESSING, IN_TRANSIT),
+        ((DECLINED_RETRYABLE,), UNKNOWN, IN_DOUBT, IN_TRANSIT),
+        ((NOT_SENT,), DECLINED, FAILED, RELEASED),
         # The third no for now uses the attempts up; an attempt that was not sent is none.
-        ((NO_FOR_NOW,), NO_FOR_NOW, PROCESSING, IN_TRANSIT),
-        ((NO_FOR_NOW, NO_FOR_NOW), NO_FOR_NOW, FAILED, RELEASED),
-        ((NO_FOR_NOW, NOT_SENT), NO_FOR_NOW, PROCESSING, IN_TRANSIT),
-        ((NO_FOR_NOW, NOT_SENT, NOT_SENT, NO_FOR_NOW), NO_FOR_NOW, FAILED, RELEASED),
-        ((NO_FOR_NOW, NO_FOR_NOW), NOT_SENT, PROCESSING, IN_TRANSIT),
+        ((DECLINED_RETRYABLE,), DECLINED_RETRYABLE, PROCESSING, IN_TRANSIT),
+        ((DECLINED_RETRYABLE, DECLINED_RETRYABLE), DECLINED_RETRYABLE, FAILED, RELEASED),
+        ((DECLINED_RETRYABLE, NOT_SENT), DECLINED_RETRYABLE, PROCESSING, IN_TRANSIT),
+        ((DECLINED_RETRYABLE, NOT_SENT, NOT_SENT, DECLINED_RETRYABLE), DECLINED_RETRYABLE, FAILED, RELEASED),
+        ((DECLINED_RETRYABLE, DECLINED_RETRYABLE), NOT_SENT, PROCESSING, IN_TRANSIT),
         ((NOT_SENT,) * 50, NOT_SENT, PROCESSING, IN_TRANSIT),
         # After an unknown one no No counts, nor does one while another is still open.
         ((UNKNOWN,), ACCEPTED, SUCCEEDED, PAID),
-        ((UNKNOWN,), NO_FOR_NOW, IN_DOUBT, IN_TRANSIT),
-        ((UNKNOWN,), NO_FOR_GOOD, IN_DOUBT, IN_TRANSIT),
+        ((UNKNOWN,), DECLINED_RETRYABLE, IN_DOUBT, IN_TRANSIT),
+        ((UNKNOWN,), DECLINED, IN_DOUBT, IN_TRANSIT),
         ((UNKNOWN,), NOT_SENT, IN_DOUBT, IN_TRANSIT),
         ((UNKNOWN,), UNKNOWN, IN_DOUBT, IN_TRANSIT),
-        ((UNKNOWN, NO_FOR_NOW), NO_FOR_GOOD, IN_DOUBT, IN_TRANSIT),
+        ((UNKNOWN, DECLINED_RETRYABLE), DECLINED, IN_DOUBT, IN_TRANSIT),
         ((None,), ACCEPTED, SUCCEEDED, PAID),
-        ((None,), NO_FOR_NOW, IN_DOUBT, IN_TRANSIT),
-        ((None,), NO_FOR_GOOD, IN_DOUBT, IN_TRANSIT),
+        ((None,), DECLINED_RETRYABLE, IN_DOUBT, IN_TRANSIT),
+        ((None,), DECLINED, IN_DOUBT, IN_TRANSIT),
         ((None,), NOT_SENT, IN_DOUBT, IN_TRANSIT),
     ],
 )
@@ -112,7 +112,7 @@ def test_an_answer_means_what_the_attempts_before_it_allow(
 
 @pytest.mark.parametrize(
     ("answers", "reason"),
-    [((NO_FOR_GOOD,), FailureReason.BANK_REFUSED), ((NO_FOR_NOW,) * 3, FailureReason.ATTEMPTS_USED_UP)],
+    [((DECLINED,), FailureReason.BANK_REFUSED), ((DECLINED_RETRYABLE,) * 3, FailureReason.ATTEMPTS_USED_UP)],
 )
 def test_a_failed_payout_says_why(answers: tuple[AnswerKind, ...], reason: FailureReason) -> None:
     """And gives the money back in a transaction that names it."""
@@ -121,7 +121,7 @@ def test_a_failed_payout_says_why(answers: tuple[AnswerKind, ...], reason: Failu
     payout.answer(answers[-1])
 
     assert payout.now.failure_reason is reason
-    assert [payout.now.id] == [t.cause for t in payout.books.written.transactions]
+    assert [payout.now.id] == [t.cause for t in payout.books.pending.transactions]
 
 
 def test_a_payout_without_a_reference_is_referred_to_by_its_key() -> None:
@@ -149,7 +149,7 @@ def test_retry_after_is_honoured_up_to_a_cap(retry_after_s: float | None, wait: 
     """However long the bank would like us to wait."""
 
     payout = a_payout()
-    payout.answer(Answer(kind=NO_FOR_NOW, retry_after_s=retry_after_s))
+    payout.answer(Answer(kind=DECLINED_RETRYABLE, retry_after_s=retry_after_s))
 
     assert payout.now.next_attempt_time == NOW + wait
 
@@ -157,13 +157,13 @@ def test_retry_after_is_honoured_up_to_a_cap(retry_after_s: float | None, wait: 
 @pytest.mark.parametrize(
     ("before", "answer", "wait_s"),
     [
-        ((), NO_FOR_NOW, 1),
-        ((NO_FOR_NOW,), NO_FOR_NOW, 2),
+        ((), DECLINED_RETRYABLE, 1),
+        ((DECLINED_RETRYABLE,), DECLINED_RETRYABLE, 2),
         ((), NOT_SENT, 1),
         ((NOT_SENT,), NOT_SENT, 2),
         ((NOT_SENT,) * 3, NOT_SENT, 8),
         ((NOT_SENT,) * 40, NOT_SENT, 60),
-        ((NO_FOR_NOW, NOT_SENT), NOT_SENT, 2),
+        ((DECLINED_RETRYABLE, NOT_SENT), NOT_SENT, 2),
         ((), UNKNOWN, 1),
     ],
 )
@@ -221,10 +221,10 @@ def test_an_answer_is_kept_once() -> None:
     """What comes in twice counts once."""
 
     payout = a_payout()
-    payout.answer(NO_FOR_NOW)
+    payout.answer(DECLINED_RETRYABLE)
 
     assert payout.answer(ACCEPTED) == STALE
-    assert payout.now.attempts[0].answer is NO_FOR_NOW
+    assert payout.now.attempts[0].answer is DECLINED_RETRYABLE
 
 
 @pytest.mark.parametrize("state", [SCHEDULED, PROCESSING, IN_DOUBT])
@@ -244,4 +244,4 @@ def test_a_payout_is_started_while_the_answer_to_another_attempt_is_still_out_by
     payout = a_payout(PROCESSING, (None,))
 
     assert payout.start() == STALE
-    assert isinstance(a_payout(PROCESSING, (NO_FOR_NOW,)).start(), Done)
+    assert isinstance(a_payout(PROCESSING, (DECLINED_RETRYABLE,)).start(), Done)

@@ -6,13 +6,13 @@ import pytest
 
 from tests.support.ledger_pages import NOW
 from tests.support.payout_pages import LEASE_UNTIL, POLICY, Answered, Payout, a_payout
-from wallet_core.domain.bank import AnswerKind, Status, StatusKind
-from wallet_core.domain.command import Refused
-from wallet_core.domain.errors import StaleClaim
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import FailureReason, OrderState
+from wallet_core.domain.deciding.command import Refused
+from wallet_core.domain.model.bank import AnswerKind, Status, StatusKind
+from wallet_core.domain.model.errors import StaleClaim
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import FailureReason, OrderState
 
-ACCEPTED, NO_FOR_NOW, NO_FOR_GOOD = AnswerKind.ACCEPTED, AnswerKind.NO_FOR_NOW, AnswerKind.NO_FOR_GOOD
+ACCEPTED, DECLINED_RETRYABLE, DECLINED = AnswerKind.ACCEPTED, AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED
 NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
 SCHEDULED, PROCESSING, IN_DOUBT = OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT
 SUCCEEDED, FAILED, CANCELLED = OrderState.SUCCEEDED, OrderState.FAILED, OrderState.CANCELLED
@@ -31,7 +31,7 @@ def test_a_payout_that_was_left_amid_an_attempt_is_doubted() -> None:
     assert payout.now.lease_until == LEASE_UNTIL
 
 
-@pytest.mark.parametrize("answers", [(NO_FOR_NOW,), (NOT_SENT,), (NO_FOR_NOW, NOT_SENT)])
+@pytest.mark.parametrize("answers", [(DECLINED_RETRYABLE,), (NOT_SENT,), (DECLINED_RETRYABLE, NOT_SENT)])
 def test_a_payout_that_was_left_between_attempts_goes_back_in_line(answers: tuple[Answered, ...]) -> None:
     """Every attempt was a clear no, or never sent."""
 
@@ -41,7 +41,7 @@ def test_a_payout_that_was_left_between_attempts_goes_back_in_line(answers: tupl
     assert (payout.now.state, payout.now.lease_until, payout.now.next_attempt_time) == (PROCESSING, None, NOW)
 
 
-@pytest.mark.parametrize("kind", [ACCEPTED, NO_FOR_GOOD, UNKNOWN])
+@pytest.mark.parametrize("kind", [ACCEPTED, DECLINED, UNKNOWN])
 def test_a_stale_answer_before_the_takeover_does_not_put_the_payout_back_in_line(kind: AnswerKind) -> None:
     """Nothing of a takeover may be sent: the late worker's answer says that the bank did hear of it."""
 
@@ -59,10 +59,10 @@ def test_a_stale_answer_before_the_takeover_does_not_put_the_payout_back_in_line
 def test_a_stale_last_no_before_the_takeover_does_not_ask_once_more_than_allowed() -> None:
     """Attempts are counted whoever made them."""
 
-    payout = a_payout(PROCESSING, (NO_FOR_NOW, NO_FOR_NOW, None))
+    payout = a_payout(PROCESSING, (DECLINED_RETRYABLE, DECLINED_RETRYABLE, None))
     stale = payout.claim()
     payout.claimed_again()
-    payout.answer(NO_FOR_NOW, claim=stale)
+    payout.answer(DECLINED_RETRYABLE, claim=stale)
     payout.take_over()
     payout.start()
 
@@ -76,7 +76,7 @@ def in_doubt(*answers: Answered, after: timedelta = HOUR, resends: bool = True) 
     return payout
 
 
-@pytest.mark.parametrize("answers", [(UNKNOWN,), (None,), (NO_FOR_NOW, UNKNOWN), (UNKNOWN, NO_FOR_GOOD)])
+@pytest.mark.parametrize("answers", [(UNKNOWN,), (None,), (DECLINED_RETRYABLE, UNKNOWN), (UNKNOWN, DECLINED)])
 @pytest.mark.parametrize(
     ("status", "state", "money"),
     [
@@ -144,18 +144,18 @@ def sent_again(times: int) -> Payout:
     return payout
 
 
-@pytest.mark.parametrize("answer", [NO_FOR_NOW, NO_FOR_GOOD, NOT_SENT, UNKNOWN])
+@pytest.mark.parametrize("answer", [DECLINED_RETRYABLE, DECLINED, NOT_SENT, UNKNOWN])
 def test_a_silence_after_two_soft_declines_is_sent_again_until_the_bank_knows_it(answer: AnswerKind) -> None:
     """Whatever it says to the resend: a silent attempt may have been paid and forgotten, so nothing is released."""
 
-    payout = in_doubt(NO_FOR_NOW, NO_FOR_NOW, UNKNOWN)
+    payout = in_doubt(DECLINED_RETRYABLE, DECLINED_RETRYABLE, UNKNOWN)
     payout.hear(StatusKind.NOT_FOUND)
     assert len(payout.now.attempts) == 4
     payout.answer(answer)
     payout.books.now += HOUR
     payout.hear(StatusKind.NOT_FOUND)
     assert (len(payout.now.attempts), payout.now.state, payout.money) == (5, IN_DOUBT, IN_TRANSIT)
-    payout.answer(NO_FOR_GOOD)
+    payout.answer(DECLINED)
 
     payout.hear(StatusKind.FAILED)
 
@@ -256,7 +256,7 @@ def test_a_takeover_follows_a_yes_that_came_too_late_for_its_worker() -> None:
     assert (payout.now.state, payout.money) == (SUCCEEDED, PAID)
 
 
-@pytest.mark.parametrize("answers", [(NO_FOR_GOOD,), (NO_FOR_NOW, NO_FOR_NOW, NO_FOR_NOW)])
+@pytest.mark.parametrize("answers", [(DECLINED,), (DECLINED_RETRYABLE, DECLINED_RETRYABLE, DECLINED_RETRYABLE)])
 def test_not_found_after_nothing_but_clear_noes_releases(answers: tuple[Answered, ...]) -> None:
     """Nothing is in doubt: every attempt has the bank's own no, and it knows of no payment."""
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.support.payout_pages import POLICY, a_payout
 from tests.support.toolchain import often
 from tests.support.truthful_bank import TruthfulBank, Workers
-from wallet_core.domain.bank import AnswerKind
-from wallet_core.domain.order import OrderState
+from wallet_core.domain.model.bank import AnswerKind
+from wallet_core.domain.model.payment_order import OrderState
 
 NTH = st.integers(min_value=0, max_value=9)
 STEPS = st.one_of(

@@ -10,10 +10,18 @@ from scheduler.process import main as scheduler
 from tests.support.issuer import ISSUER, SECRET
 from tests.support.processes import environment
 from tests.support.start_up import Main, StartUp
-from wallet_core.safe_start import Part, bank, callers, database, migrating, open_to_all, require_production
 from wallet_core.settings import Settings, SettingsError
-from wallet_grpc.process import main as server
-from wallet_grpc.process import server_limits
+from wallet_core.startup_checks import (
+    Part,
+    allow_unauthenticated,
+    bank,
+    callers,
+    database,
+    migrating,
+    require_production,
+)
+from wallet_grpc.server.process import main as server
+from wallet_grpc.server.process import server_limits
 from walletctl.cli import cli
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what is looked at
@@ -54,7 +62,7 @@ def lacking(**changes: object) -> str:
         ({"auth_keys": "http://issuer.example/keys"}, "WALLET_AUTH_KEYS is not an https:// address or a file"),
         ({"callers": {}}, "WALLET_CALLERS names nobody"),
         ({"auth_dev_secret": SECRET}, "WALLET_AUTH_DEV_SECRET is set, which is for development only"),
-        ({"open_to_all": True}, "WALLET_OPEN_TO_ALL is set, which is for development only"),
+        ({"allow_unauthenticated": True}, "WALLET_ALLOW_UNAUTHENTICATED is set, which is for development only"),
         ({"admin_host": EVERYWHERE, "metrics_port": 9000}, "WALLET_ADMIN_HOST is 0.0.0.0: all that reach it may read"),
         ({"admin_host": EVERYWHERE, "channelz_port": 9000}, "WALLET_ADMIN_HOST is 0.0.0.0: all that reach it may read"),
         ({"bank_url": None}, "WALLET_BANK_URL is not set"),
@@ -226,12 +234,12 @@ CLOSED: tuple[dict[str, Any], ...] = (
 
 
 @pytest.mark.parametrize("settings", OPEN)
-def test_what_would_be_open_to_all_does_not_start_unless_that_is_asked_for(settings: dict[str, Any]) -> None:
+def test_what_would_be_allow_unauthenticated_does_not_start_unless_that_is_asked_for(settings: dict[str, Any]) -> None:
     """Then it is returned, for a warning."""
 
-    with pytest.raises(SettingsError, match=r"all that reach it may .*WALLET_OPEN_TO_ALL=true"):
-        open_to_all(Settings(**settings))
-    (told,) = open_to_all(Settings(**settings, open_to_all=True))
+    with pytest.raises(SettingsError, match=r"all that reach it may .*WALLET_ALLOW_UNAUTHENTICATED=true"):
+        allow_unauthenticated(Settings(**settings))
+    (told,) = allow_unauthenticated(Settings(**settings, allow_unauthenticated=True))
     assert "all that reach it may" in told
 
 
@@ -239,15 +247,15 @@ def test_what_would_be_open_to_all_does_not_start_unless_that_is_asked_for(setti
 def test_what_is_not_open_starts_and_warns_of_nothing(settings: dict[str, Any]) -> None:
     """On this machine, or where callers are authenticated."""
 
-    assert open_to_all(Settings(**settings)) == []
+    assert allow_unauthenticated(Settings(**settings)) == []
 
 
 def test_a_server_says_so_at_every_start(start_up: StartUp) -> None:
     """Without being asked for it ends; else it warns, and goes on to what comes next, here: no database."""
 
     refused = start_up(server, grpc_host=EVERYWHERE)
-    assert (refused.code, "WALLET_OPEN_TO_ALL=true" in refused.error_output) == (1, True)
-    warning, ended = start_up(server, grpc_host=EVERYWHERE, open_to_all=True).error_output.splitlines()
+    assert (refused.code, "WALLET_ALLOW_UNAUTHENTICATED=true" in refused.error_output) == (1, True)
+    warning, ended = start_up(server, grpc_host=EVERYWHERE, allow_unauthenticated=True).error_output.splitlines()
     assert warning == "warning: WALLET_GRPC_HOST is 0.0.0.0: all that reach it may do everything"
     assert "WALLET_DATABASE_URL is not set" in ended
 

@@ -6,7 +6,7 @@ from string import ascii_letters
 
 import pytest
 
-from wallet_grpc.sealing import Seal, SealBroken
+from wallet_grpc.security.sealing import Seal, SealBroken
 
 SEAL = Seal("secret")
 

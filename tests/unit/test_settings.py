@@ -88,13 +88,13 @@ def test_everything_that_is_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPat
     """One look, one correction."""
 
     monkeypatch.setenv("WALLET_POOL_SIZE", "0")
-    monkeypatch.setenv("WALLET_BATCH_MAX", "0")
+    monkeypatch.setenv("WALLET_COMMIT_BATCH_MAX", "0")
 
     with pytest.raises(SettingsError) as refused:
         read_settings()
 
     assert "pool_size" in str(refused.value).lower()
-    assert "batch_max" in str(refused.value).lower()
+    assert "commit_batch_max" in str(refused.value).lower()
 
 
 def test_an_endless_time_is_refused_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,12 +139,12 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytes
 def test_the_environment_is_read_with_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what is handed over comes before it."""
 
-    monkeypatch.setenv("WALLET_BATCH_MAX", "7")
-    monkeypatch.setenv("WALLET_LINE_MAX", "8")
+    monkeypatch.setenv("WALLET_COMMIT_BATCH_MAX", "7")
+    monkeypatch.setenv("WALLET_COMMIT_QUEUE_MAX", "8")
     monkeypatch.setenv("BATCH_MAX", "9")
-    settings = read_settings(line_max=10)
+    settings = read_settings(commit_queue_max=10)
 
-    assert (settings.batch_max, settings.line_max) == (7, 10)
+    assert (settings.commit_batch_max, settings.commit_queue_max) == (7, 10)
 
 
 def test_the_database_password_is_shown_nowhere() -> None:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from wallet_core.domain import errors
-from wallet_core.domain.errors import Because, Refusal, StateTransitionForbidden
-from wallet_core.domain.stored_refusals import BECAUSE_CODES, Stored, from_record, to_record
+from wallet_core.domain.model import errors
+from wallet_core.domain.model.errors import Because, Refusal, StateTransitionForbidden
+from wallet_core.domain.model.stored_refusals import BECAUSE_CODES, Stored, from_record, to_record
 
 STATE = StateTransitionForbidden("wallets/a", "FROZEN")
 

@@ -9,7 +9,7 @@ import typer
 from grpc import StatusCode
 from rich.live import Live
 
-from wallet_grpc.client import CallFailed
+from wallet_client import CallFailed
 from walletctl import context, output
 from walletctl.output import Column, Terminal, safe, show, show_json, table, words, write
 

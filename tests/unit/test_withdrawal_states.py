@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.message import Message
 from wallet.v1.schedule_service_pb2 import ScheduledDeposit, Withdrawal
 
-from wallet_core.domain.order import (
+from wallet_core.domain.model.payment_order import (
     COLLECTION_TRANSITIONS,
     FINAL_STATES,
     OPEN_STATES,

@@ -14,8 +14,8 @@ from fpdf import ViewerPreferences
 from wallet_core.documents.glyphs import Font, further_fonts
 from wallet_core.documents.typesetting import LTR, RTL, Canvas, Colour, Face, Line, Paragraph, clean
 from wallet_core.documents.words import WORDS, amount, currency_name, moment, system_wallet_name, title
-from wallet_core.domain.money import Money
-from wallet_core.domain.receipt import Language, Receipt
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.receipt import Language, Receipt
 
 _WIDTH, _HEIGHT = 148.0, 210.0
 _MARGIN = 14.0

@@ -9,9 +9,9 @@ import jdatetime
 from babel.dates import format_datetime
 from babel.numbers import format_decimal, get_currency_name
 
-from wallet_core.domain.money import Money
-from wallet_core.domain.receipt import Language
-from wallet_core.domain.transaction import TransactionType
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.receipt import Language
+from wallet_core.domain.model.transaction import TransactionType
 
 # Every 64-bit amount in any currency, unrounded, whatever the thread's own decimal context is.
 _EXACT = Context(prec=40)
@@ -73,8 +73,8 @@ WORDS = {
             "WITHDRAWAL_SETTLEMENT": "Withdrawal paid by the bank",
             "WITHDRAWAL_RELEASE": "Withdrawal not paid, back in the wallet",
             "WITHDRAWAL_RETURN": "Withdrawal returned by the bank",
-            "RETURN_PLACEMENT": "Returned money given to a wallet",
-            "COLLECTION_PLACEMENT": "Collected money given to a wallet",
+            "RETURN_APPLICATION": "Returned money given to a wallet",
+            "COLLECTION_APPLICATION": "Collected money given to a wallet",
             "COLLECTION": "Collection through the bank",
             "HOLD_CAPTURE": "Capture of held money",
             "REVERSAL": "Reversal",
@@ -109,8 +109,8 @@ WORDS = {
             "WITHDRAWAL_SETTLEMENT": "پرداخت برداشت از سوی بانک",
             "WITHDRAWAL_RELEASE": "بازگشت برداشت پرداخت‌نشده به کیف پول",
             "WITHDRAWAL_RETURN": "برگشت برداشت از سوی بانک",
-            "RETURN_PLACEMENT": "واگذاری مبلغ برگشتی به کیف پول",
-            "COLLECTION_PLACEMENT": "واگذاری مبلغ وصول‌شده به کیف پول",
+            "RETURN_APPLICATION": "واگذاری مبلغ برگشتی به کیف پول",
+            "COLLECTION_APPLICATION": "واگذاری مبلغ وصول‌شده به کیف پول",
             "COLLECTION": "وصول از راه بانک",
             "HOLD_CAPTURE": "برداشت از مبلغ مسدودشده",
             "REVERSAL": "برگشت تراکنش",

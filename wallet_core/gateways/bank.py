@@ -12,10 +12,19 @@ from typing import TypeGuard
 
 import httpx
 
-from wallet_core.domain.bank import Answer, AnswerKind, BankLine, LedgerPage, LineKind, Payment, Status, StatusKind
-from wallet_core.domain.money import INT64_MAX, Money
+from wallet_core.deadline import run_alone
+from wallet_core.domain.model.bank import (
+    Answer,
+    AnswerKind,
+    BankStatementLine,
+    BankStatementPage,
+    LineKind,
+    Payment,
+    Status,
+    StatusKind,
+)
+from wallet_core.domain.model.money import INT64_MAX, Money
 from wallet_core.gateways.bank_access import BankAccess, BankAccessUnusable, BankCredentials
-from wallet_core.patience import run_alone
 
 _OK = 200
 _REFUSED_FOR_GOOD = frozenset({400, 422})
@@ -89,7 +98,7 @@ class HttpBank:
         status = read_status(heard.status, heard.body)
         return replace(status, detail=_detail(heard.status, _without_secrets(heard, payment)))
 
-    def ledger(self, *, after: int, limit: int) -> LedgerPage | None:
+    def ledger(self, *, after: int, limit: int) -> BankStatementPage | None:
         """Read the bank's own ledger after a line; None where it cannot be read."""
         try:
             path = f"/ledger?after={after}&limit={limit}"
@@ -146,11 +155,11 @@ def read_answer(status: int, body: dict[str, object], retry_after: str | None) -
     if status == _OK and body.get("data") == "success" and said == _OK:
         return Answer(kind=AnswerKind.ACCEPTED, reference=_reference(body), detail=detail)
     if status == _TOO_MANY:
-        return Answer(kind=AnswerKind.NO_FOR_NOW, detail=detail, retry_after_s=_seconds(retry_after))
+        return Answer(kind=AnswerKind.DECLINED_RETRYABLE, detail=detail, retry_after_s=_seconds(retry_after))
     if status == _OK and body.get("data") == "failed" and said == 503:  # noqa: PLR2004  # the bank's own word
-        return Answer(kind=AnswerKind.NO_FOR_NOW, detail=detail)
+        return Answer(kind=AnswerKind.DECLINED_RETRYABLE, detail=detail)
     if status in _REFUSED_FOR_GOOD or (status == _OK and body.get("data") == "rejected" and said in _REFUSED_FOR_GOOD):
-        return Answer(kind=AnswerKind.NO_FOR_GOOD, detail=detail)
+        return Answer(kind=AnswerKind.DECLINED, detail=detail)
     if status in _NOT_LET_IN:
         return Answer(kind=AnswerKind.NOT_SENT, detail=detail)
     return Answer(kind=AnswerKind.UNKNOWN, detail=detail)
@@ -172,24 +181,24 @@ def read_status(status: int, body: dict[str, object]) -> Status:
             return Status(kind=StatusKind.SILENT, detail=detail)
 
 
-def read_ledger(body: dict[str, object], after: int) -> LedgerPage | None:
+def read_ledger(body: dict[str, object], after: int) -> BankStatementPage | None:
     """Say what the bank's ledger holds. It is numbered without gaps; what else cannot be read meets nothing."""
     lines, last = body.get("lines"), body.get("last")
     if not isinstance(lines, list) or not _is_number(last):
         return None
-    read: list[BankLine] = []
+    read: list[BankStatementLine] = []
     for line in lines:
         number = line.get("number") if isinstance(line, dict) else None
         if not _is_number(number) or number != after + 1:
             return None
         after = number
         read.append(_line(number, line))
-    return LedgerPage(tuple(read), last)
+    return BankStatementPage(tuple(read), last)
 
 
-def _line(number: int, line: dict[str, object]) -> BankLine:
+def _line(number: int, line: dict[str, object]) -> BankStatementLine:
     kind = str(line.get("kind")).upper()
-    return BankLine(
+    return BankStatementLine(
         number=number,
         kind=LineKind(kind) if kind in set(LineKind) else LineKind.OTHER,
         key=_kept(line.get("key")),

@@ -11,7 +11,13 @@ from enum import Enum, auto
 from time import monotonic
 from typing import Generic, TypeVar
 
-from wallet_core.domain.errors import DeadlineTooShort, NotServed, OutcomeUnknown, ServerDraining, ServerOverloaded
+from wallet_core.domain.model.errors import (
+    DeadlineTooShort,
+    OutcomeUnknown,
+    ServerDraining,
+    ServerOverloaded,
+    ServiceError,
+)
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -98,7 +104,7 @@ class Ticket(Generic[Item, Outcome]):
 
 
 class GroupCommit(Generic[Item, Outcome]):
-    """A line of tickets and the thread that commits them, up to *batch_max* at once, as *weigh* counts them.
+    """A line of tickets and the thread that commits them, up to *commit_batch_max* at once, as *weigh* counts them.
 
     *commit* must answer or fail every ticket that it is given, or hand it to another line; what it raises fails the
     tickets that it has left unanswered.
@@ -109,14 +115,14 @@ class GroupCommit(Generic[Item, Outcome]):
         name: str,
         commit: Callable[[Sequence[Ticket[Item, Outcome]]], None],
         *,
-        batch_max: int,
-        line_max: int,
+        commit_batch_max: int,
+        commit_queue_max: int,
         weigh: Callable[[Item], int] = lambda _: 1,
     ) -> None:
         self._commit = commit
-        self._batch_max = batch_max
+        self._batch_max = commit_batch_max
         self._weigh = weigh
-        self._line_max = line_max
+        self._line_max = commit_queue_max
         self._line: deque[Ticket[Item, Outcome]] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._closing = False
@@ -133,20 +139,20 @@ class GroupCommit(Generic[Item, Outcome]):
         self.enter(ticket)
         return ticket.wait()
 
-    def submit_all(self, items: Sequence[Item], deadline: float | None = None) -> list[Outcome | NotServed]:
+    def submit_all(self, items: Sequence[Item], deadline: float | None = None) -> list[Outcome | ServiceError]:
         """Put all *items* in line at once; return for each its outcome, or what ``submit`` would have raised."""
         tickets: list[Ticket[Item, Outcome]] = [Ticket(item, deadline) for item in items]
         for ticket in tickets:
             try:
                 self.enter(ticket)
-            except NotServed as full:
+            except ServiceError as full:
                 ticket.take()
                 ticket.fail(full)
-        told: list[Outcome | NotServed] = []
+        told: list[Outcome | ServiceError] = []
         for ticket in tickets:
             try:
                 told.append(ticket.wait())
-            except NotServed as error:
+            except ServiceError as error:
                 told.append(error)
         return told
 

@@ -8,16 +8,22 @@ from datetime import timedelta
 from time import monotonic
 
 from wallet_core.call_scope import note_done
-from wallet_core.domain.books import Books
-from wallet_core.domain.command import Command, Done, Outcome, Refused
-from wallet_core.domain.decide import decide
-from wallet_core.domain.errors import DeadlineTooShort, NotServed, OutcomeUnknown, TransactionConflict, WalletError
-from wallet_core.domain.money import INT64_MAX
-from wallet_core.domain.wallet import WalletId, is_system
+from wallet_core.domain.deciding.command import Command, Done, Outcome, Refused
+from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.errors import (
+    DeadlineTooShort,
+    OutcomeUnknown,
+    ServiceError,
+    TransactionConflict,
+    WalletError,
+)
+from wallet_core.domain.model.money import INT64_MAX
+from wallet_core.domain.model.wallet import WalletId, is_system
 from wallet_core.ledger.group_commit import GroupCommit, Ticket
-from wallet_core.storage import posting
-from wallet_core.storage.engine import Engine, transaction
+from wallet_core.storage.connections.engine import Engine, transaction
 from wallet_core.storage.errors import BatchBlocked, BatchError, BatchRefused, DatabaseLost, PoolExhausted
+from wallet_core.storage.posting import load_and_store as posting
 
 CommandTicket = Ticket[Command, Outcome]
 
@@ -40,8 +46,8 @@ class Ledger:
         self,
         engine: Engine,
         *,
-        batch_max: int,
-        line_max: int,
+        commit_batch_max: int,
+        commit_queue_max: int,
         group_commit: bool = True,
         amount_max: int = INT64_MAX,
         clock_behind_max: timedelta = timedelta(minutes=1),
@@ -54,14 +60,18 @@ class Ledger:
         self._clock_behind_max = clock_behind_max
         self._group_commit = group_commit
         self._slow: GroupCommit[Command, Outcome] = GroupCommit(
-            "ledger-slow", self._commit_patiently, batch_max=1, line_max=line_max
+            "ledger-slow", self._commit_patiently, commit_batch_max=1, commit_queue_max=commit_queue_max
         )
         self._line: GroupCommit[Command, Outcome] = GroupCommit(
-            "ledger", self._commit, batch_max=batch_max, line_max=line_max, weigh=lambda command: command.weight
+            "ledger",
+            self._commit,
+            commit_batch_max=commit_batch_max,
+            commit_queue_max=commit_queue_max,
+            weigh=lambda command: command.weight,
         )
 
     def post(self, command: Command, deadline: float | None = None) -> Done:
-        """Commit *command*, alone or with its neighbours; raise its refusal, or ``NotServed``.
+        """Commit *command*, alone or with its neighbours; raise its refusal, or ``ServiceError``.
 
         *deadline* is on the monotonic clock. Looked at once the locks are held; from there the call commits.
         """
@@ -138,7 +148,7 @@ class Ledger:
                 self._mark_free(free)
                 return
         _fail(tickets, failed)
-        needed = frozenset[WalletId]().union(*(ticket.item.needs().wallets for ticket in tickets))
+        needed = frozenset[WalletId]().union(*(ticket.item.lock_set().wallets for ticket in tickets))
         self._mark_stuck(needed & self._stuck())
 
     def _wait_for_locks(self, tickets: Sequence[CommandTicket]) -> None:
@@ -203,11 +213,11 @@ class Ledger:
             ticket.put_back()
             try:
                 self._slow.enter(ticket)
-            except NotServed as full:
+            except ServiceError as full:
                 _fail_with([ticket], full)
 
 
-def _with_owners(command: Command, outcome: Outcome, books: Books) -> Outcome:
+def _with_owners(command: Command, outcome: Outcome, books: LedgerState) -> Outcome:
     """Add whose the wallets are, where it has to be known what may be shown: nothing is read after a commit."""
     if isinstance(outcome, Refused) or command.request is None or command.request.access.owner is None:
         return outcome
@@ -223,7 +233,7 @@ def _fail(tickets: Sequence[CommandTicket], failed: BatchError | None) -> None:
     _fail_with(tickets, failed.told if failed is not None else TransactionConflict(), failed)
 
 
-def _fail_with(tickets: Sequence[CommandTicket], told: NotServed, cause: BaseException | None = None) -> None:
+def _fail_with(tickets: Sequence[CommandTicket], told: ServiceError, cause: BaseException | None = None) -> None:
     """Fail each ticket with an error of its own: callers' threads raise them at the same time."""
     for ticket in tickets:
         error = type(told)()

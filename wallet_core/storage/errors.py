@@ -9,12 +9,12 @@ from enum import Enum, auto
 
 import psycopg
 
-from wallet_core.domain.errors import (
+from wallet_core.domain.model.errors import (
     DatabaseNotServing,
     DatabaseUnavailable,
     LedgerBroken,
-    NotServed,
     ServerOverloaded,
+    ServiceError,
     TransactionConflict,
 )
 
@@ -22,7 +22,7 @@ from wallet_core.domain.errors import (
 class BatchError(Exception):
     """A batch was not stored, or it is not known whether it was."""
 
-    def __init__(self, told: NotServed) -> None:
+    def __init__(self, told: ServiceError) -> None:
         super().__init__()
         self.told = told
         """What its callers hear if nothing better can be had."""
@@ -89,7 +89,7 @@ def meaning(sqlstate: str) -> Means:
     return next((SQLSTATES[begin] for begin in begins if begin in SQLSTATES), Means.DEFECT)
 
 
-def lets_itself_be_read(error: psycopg.Error) -> bool:
+def still_answers_reads(error: psycopg.Error) -> bool:
     """Tell whether the server may answer reads all the same: its disk is full, or fails."""
     return (error.sqlstate or "").startswith(("53", "58"))
 

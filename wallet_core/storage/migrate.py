@@ -10,11 +10,11 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from wallet_core.domain.errors import DatabaseUnavailable, DatabaseUnfit
-from wallet_core.storage.engine import Tx
-from wallet_core.storage.fitness import require_no_newer
-from wallet_core.storage.grants import ROLE_AND_GRANTS
-from wallet_core.storage.logins import make_login
+from wallet_core.domain.model.errors import DatabaseNotReady, DatabaseUnavailable
+from wallet_core.storage.connections.engine import Tx
+from wallet_core.storage.connections.grants import ROLE_AND_GRANTS
+from wallet_core.storage.connections.logins import make_login
+from wallet_core.storage.connections.readiness import require_no_newer
 
 # One migration at a time per database, whoever starts it.
 _MIGRATION_LOCK = 7_236_114_901
@@ -34,7 +34,7 @@ def migrate(engine: Engine, *, serving: Login | None = None) -> None:
     *engine* must act as the database's owner, and wait for as long as it takes (``MIGRATING``). A repeat changes
     nothing.
 
-    Raises ``DatabaseUnavailable``, caused by what the database objected to, and ``DatabaseUnfit`` where the schema is
+    Raises ``DatabaseUnavailable``, caused by what the database objected to, and ``DatabaseNotReady`` where the schema is
     of a newer release, or text is not kept in UTF-8.
     """
     config = Config()
@@ -50,7 +50,7 @@ def migrate(engine: Engine, *, serving: Login | None = None) -> None:
 def _require_utf8(connection: Connection) -> None:
     encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
     if encoding != "UTF8":
-        raise DatabaseUnfit(
+        raise DatabaseNotReady(
             f"the database keeps text in {encoding}, not in UTF8: nothing was changed; make another one, e.g. CREATE "
             "DATABASE wallet ENCODING 'UTF8' TEMPLATE template0 OWNER …"
         )

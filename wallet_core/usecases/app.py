@@ -6,14 +6,14 @@ from uuid import UUID
 
 import uuid_utils
 
-from wallet_core.domain.attention import AttentionPolicy, Vitals
-from wallet_core.domain.order import PaymentPolicy
+from wallet_core.domain.model.attention import AttentionPolicy, Vitals
+from wallet_core.domain.model.payment_order import PaymentPolicy
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.ports import BankGateway, Documents
-from wallet_core.storage.bank_lines import BankLines
-from wallet_core.storage.claims import Claims
-from wallet_core.storage.journal import Journal
-from wallet_core.storage.reads import Reads
+from wallet_core.storage.posting.bank_statement import BankStatementLines
+from wallet_core.storage.reads.all import Reads
+from wallet_core.storage.scheduling.claims import Claims
+from wallet_core.storage.scheduling.journal import Journal
 from wallet_core.usecases.currencies import Currencies
 
 
@@ -26,7 +26,7 @@ class PayoutSettings:
     send_window_s: float
     resends: bool
     """Whether the bank honours keys, so that sending again is safe."""
-    follow_up_page: int
+    bank_statement_page: int
     """Lines of the bank's ledger that are read at once."""
 
 
@@ -37,14 +37,14 @@ class App:
     ledger: Ledger
     reads: Reads
     claims: Claims
-    bank_lines: BankLines
+    bank_statement_lines: BankStatementLines
     journal: Journal
     may_call_bank: Callable[[], bool]
     """Takes one call from the pace at which all processes together may call the bank; False where none is left."""
     ping: Callable[[], None]
-    """Asks the database whether it can serve us: it takes writes, and its schema is ours; raises ``NotServed``."""
+    """Asks the database whether it can serve us: it takes writes, and its schema is ours; raises ``ServiceError``."""
     vitals: Callable[[], Vitals]
-    """Reads them by a connection that no crowd of reads can take; raises ``NotServed``."""
+    """Reads them by a connection that no crowd of reads can take; raises ``ServiceError``."""
     bank: BankGateway
     documents: Documents
     currencies: Currencies

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from wallet_core.domain.capture_hold import CaptureHold
-from wallet_core.domain.end_hold import VoidHold
-from wallet_core.domain.errors import LedgerBroken
-from wallet_core.domain.hold import Hold
-from wallet_core.domain.money import Money
-from wallet_core.domain.place_hold import PlaceHold
-from wallet_core.domain.transaction import Transaction
+from wallet_core.domain.commands.holds.capture_hold import CaptureHold
+from wallet_core.domain.commands.holds.end_hold import VoidHold
+from wallet_core.domain.commands.holds.place_hold import PlaceHold
+from wallet_core.domain.model.errors import LedgerBroken
+from wallet_core.domain.model.hold import Hold
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.transaction import Transaction
 from wallet_core.usecases.app import App
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from wallet_core.domain.change_wallet import ChangeWallet
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.wallet import WalletId, WalletView
+from wallet_core.domain.commands.wallets.change_wallet import ChangeWallet
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.model.wallet import WalletId, WalletView
 from wallet_core.usecases.app import App
 
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from wallet_core.domain.access import Access
-from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
-from wallet_core.domain.commission import Commission, CommissionRule, Side, commission_on
-from wallet_core.domain.errors import CurrencyMismatch, ResourceNotFound
-from wallet_core.domain.money import Money
-from wallet_core.domain.transaction import Movement, TransactionType
-from wallet_core.domain.transfer import TransferTerms
-from wallet_core.domain.wallet import wallet_name
+from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.commands.transfers.transfer import TransferTerms
+from wallet_core.domain.model.access import Access
+from wallet_core.domain.model.commission_rule import Commission, CommissionRule, Side, commission_on
+from wallet_core.domain.model.errors import CurrencyMismatch, ResourceNotFound
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.transaction import Movement, TransactionType
+from wallet_core.domain.model.wallet import wallet_name
 from wallet_core.usecases.app import App
 
 
@@ -42,7 +42,7 @@ def change_rule(
 
 def quote_commission(app: App, terms: TransferTerms) -> Quote:
     """Say what a transfer would be charged by the rules of this instant, and move nothing."""
-    terms.permit_to(Access(rights=frozenset()))
+    terms.require_access(Access(rights=frozenset()))
     now, found, rules = app.reads.commission_terms(terms.source, terms.destination, terms.amount.currency)
     for id_ in (terms.source, terms.destination):
         if id_ not in found:

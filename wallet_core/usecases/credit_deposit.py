@@ -2,22 +2,22 @@
 
 from time import monotonic
 
-from wallet_core.domain.errors import NotServed, StaleClaim
-from wallet_core.domain.order import Claim, Order
-from wallet_core.domain.payment import CreditDeposit
+from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit
+from wallet_core.domain.model.errors import ServiceError, StaleClaim
+from wallet_core.domain.model.payment_order import Claim, PaymentOrder
 from wallet_core.usecases.app import App, new_id
 
 
-def credit_deposit(app: App, claim: Claim) -> Order | None:
+def credit_deposit(app: App, claim: Claim) -> PaymentOrder | None:
     """Return the deposit as it is afterwards; None where the claim was no longer ours.
 
-    Raises ``NotServed`` where the database failed: the claim is given back, or runs out by itself.
+    Raises ``ServiceError`` where the database failed: the claim is given back, or runs out by itself.
     """
     try:
         deadline = monotonic() + app.payouts.send_window_s
         return app.ledger.post(CreditDeposit(id=new_id(), claim=claim), deadline).order
     except StaleClaim:
         return None
-    except NotServed:
+    except ServiceError:
         app.claims.release(claim, wait=app.payouts.policy.backoff_first)
         raise

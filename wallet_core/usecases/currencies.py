@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from wallet_core.domain.errors import LedgerBroken, NotServed
-from wallet_core.domain.money import Currency, listed_currencies
+from wallet_core.domain.model.errors import LedgerBroken, ServiceError
+from wallet_core.domain.model.money import Currency, listed_currencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Currencies:
     def exponent_of(self, code: str) -> int:
         """Return how many decimals a currency has that some wallet is in; needed only where an amount becomes text.
 
-        Raises ``NotServed`` where it is not known yet and the database fails.
+        Raises ``ServiceError`` where it is not known yet and the database fails.
         """
         if code not in self._known:
             self._known = self._read()
@@ -37,7 +37,7 @@ class Currencies:
 
     def exponent_if_known(self, code: str) -> int | None:
         """Return the same, or None where it cannot be read: for an error, which nothing may keep from being told."""
-        with suppress(NotServed):
+        with suppress(ServiceError):
             return self.exponent_of(code)
         return None
 

@@ -5,10 +5,10 @@ import io
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from wallet_core.domain.money import decimal_text
-from wallet_core.domain.statement import StatementEntry
-from wallet_core.domain.transaction import transaction_name
-from wallet_core.domain.wallet import WalletId, wallet_name
+from wallet_core.domain.model.money import decimal_text
+from wallet_core.domain.model.transaction import transaction_name
+from wallet_core.domain.model.wallet import WalletId, wallet_name
+from wallet_core.domain.queries.statement import StatementEntry
 from wallet_core.usecases.app import App
 
 # Entries that are read, and sent, at once.

@@ -8,10 +8,16 @@ from copy import copy
 from itertools import islice
 from time import monotonic
 
-from wallet_core.domain.errors import DatabaseUnavailable, LedgerBroken, NotServed, ServerDraining, ServerOverloaded
-from wallet_core.domain.event import JournalLine
-from wallet_core.loops import Loop
-from wallet_core.storage.reads import Reads
+from wallet_core.background import Loop
+from wallet_core.domain.model.errors import (
+    DatabaseUnavailable,
+    LedgerBroken,
+    ServerDraining,
+    ServerOverloaded,
+    ServiceError,
+)
+from wallet_core.domain.model.event import JournalRecord
+from wallet_core.storage.reads.all import Reads
 
 # Of the time that those who are behind take together, everybody else is left so many times as much.
 _LEFT_TO_OTHERS = 3
@@ -38,12 +44,12 @@ class JournalFeed:
         self._reads = reads
         self._poll_s = poll_s
         self._page = page
-        self._lines: deque[JournalLine] = deque(maxlen=max(kept, page))
+        self._lines: deque[JournalRecord] = deque(maxlen=max(kept, page))
         """The newest, without gaps."""
         self._changed = threading.Condition()
         self._followers = 0
         self._troubles = 0
-        self._trouble: NotServed = DatabaseUnavailable()
+        self._trouble: ServiceError = DatabaseUnavailable()
         self._closing = threading.Event()
         self._catching_up = threading.Lock()
         self._overloaded = 0
@@ -74,7 +80,7 @@ class JournalFeed:
             with self._changed:
                 self._followers -= 1
 
-    def after(self, number: int, *, since: int, wait_s: float, given_up: Callable[[], bool]) -> Sequence[JournalLine]:
+    def after(self, number: int, *, since: int, wait_s: float, given_up: Callable[[], bool]) -> Sequence[JournalRecord]:
         """Return what ``Follower.after`` returns, to one who has followed *since* so many troubles."""
         with self._changed:
             self._changed.wait_for(
@@ -122,7 +128,7 @@ class JournalFeed:
         """Look once, and tell what was found; return whether there is more."""
         if not self._is_followed():
             return False
-        lines: Sequence[JournalLine] = ()
+        lines: Sequence[JournalRecord] = ()
         try:
             lines = self._look()
             self._overloaded = 0
@@ -131,7 +137,7 @@ class JournalFeed:
             self._overloaded += 1
             if self._overloaded % _OVERLOADED_MAX == 0:
                 self._tell_trouble(error)
-        except NotServed as error:
+        except ServiceError as error:
             self._tell_trouble(error)
         except Exception:
             self._tell_trouble(LedgerBroken())  # a defect must not leave followers without a word for ever
@@ -145,7 +151,7 @@ class JournalFeed:
             self._changed.wait_for(lambda: self._closing.is_set() or self._followers > 0)
             return not self._closing.is_set()
 
-    def _look(self) -> Sequence[JournalLine]:
+    def _look(self) -> Sequence[JournalRecord]:
         """Return the lines that are new.
 
         Raises ``DatabaseUnavailable`` where the journal has become another one since the last look, e.g. that of a
@@ -161,7 +167,7 @@ class JournalFeed:
             raise DatabaseUnavailable
         return found[1:]
 
-    def _tell(self, lines: Sequence[JournalLine]) -> None:
+    def _tell(self, lines: Sequence[JournalRecord]) -> None:
         if not lines:
             return  # nobody is woken for nothing
         with self._changed:
@@ -170,7 +176,7 @@ class JournalFeed:
             self._lines.extend(lines)
             self._changed.notify_all()
 
-    def _tell_trouble(self, trouble: NotServed) -> None:
+    def _tell_trouble(self, trouble: ServiceError) -> None:
         with self._changed:
             self._trouble = trouble
             self._troubles += 1
@@ -185,11 +191,11 @@ class Follower:
         self._feed = feed
         self._since = since
 
-    def after(self, number: int, *, wait_s: float, given_up: Callable[[], bool]) -> Sequence[JournalLine]:
+    def after(self, number: int, *, wait_s: float, given_up: Callable[[], bool]) -> Sequence[JournalRecord]:
         """Return the lines that follow a number, a page at the most; wait for some.
 
         Returns none after *wait_s*, or once the follower has *given_up*: call the feed's ``wake`` then. Raises
-        ``NotServed`` where the database has failed since the follower began to follow, and ``ServerDraining`` once the
+        ``ServiceError`` where the database has failed since the follower began to follow, and ``ServerDraining`` once the
         feed is stopped.
         """
         return self._feed.after(number, since=self._since, wait_s=wait_s, given_up=given_up)

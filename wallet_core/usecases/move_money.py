@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from wallet_core.domain.batch_transfer import BatchTransfer
-from wallet_core.domain.command import Done
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.errors import WalletError
-from wallet_core.domain.money import Money
-from wallet_core.domain.reverse_transaction import ReverseTransaction
-from wallet_core.domain.transaction import Transaction
-from wallet_core.domain.transfer import Transfer
+from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
+from wallet_core.domain.commands.transfers.transfer import Transfer
+from wallet_core.domain.deciding.command import Done
+from wallet_core.domain.model.errors import WalletError
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.transaction import Transaction
 from wallet_core.usecases.app import App
 
 

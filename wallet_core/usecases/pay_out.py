@@ -16,10 +16,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from wallet_core.domain.bank import Answer, AnswerKind
-from wallet_core.domain.errors import NotServed, StaleClaim
-from wallet_core.domain.order import Attempt, Claim, Order
-from wallet_core.domain.payment import SettlePayment, StartPayment
+from wallet_core.domain.commands.payments.attempt_payment import SettlePayment, StartPayment
+from wallet_core.domain.model.bank import Answer, AnswerKind
+from wallet_core.domain.model.errors import ServiceError, StaleClaim
+from wallet_core.domain.model.payment_order import Attempt, Claim, PaymentOrder
 from wallet_core.usecases.app import App, new_id
 
 _log = structlog.get_logger("wallet.payouts")
@@ -27,14 +27,14 @@ _log = structlog.get_logger("wallet.payouts")
 NO_TIME = timedelta()
 
 
-class AnswerNotStored(NotServed):
+class AnswerNotStored(ServiceError):
     """The bank's answer could not be written down while the lease lasted: whoever takes over asks the bank again."""
 
 
-def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Order | None:
+def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> PaymentOrder | None:
     """Return the order as it is afterwards; None where the claim was no longer ours.
 
-    Raises ``NotServed`` where the database failed: the claim is then taken over once its lease has run out.
+    Raises ``ServiceError`` where the database failed: the claim is then taken over once its lease has run out.
     """
     started_at = monotonic()  # before the commit, so that a pause during it counts against the send window
     start = StartPayment(
@@ -45,7 +45,7 @@ def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Ord
         started = app.ledger.post(start, started_at + app.payouts.send_window_s).order
     except StaleClaim:
         return None
-    except NotServed:
+    except ServiceError:
         app.claims.release(claim, wait=app.payouts.policy.backoff_first)
         raise
     if started is None or started.lease_until is None or started.open_attempt is None:
@@ -53,7 +53,9 @@ def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Ord
     return send(app, claim, started.open_attempt, started_at=started_at, clock_offset=clock_offset)
 
 
-def send(app: App, claim: Claim, attempt: Attempt, *, started_at: float, clock_offset: timedelta) -> Order | None:
+def send(
+    app: App, claim: Claim, attempt: Attempt, *, started_at: float, clock_offset: timedelta
+) -> PaymentOrder | None:
     """Ask the bank on an attempt that is recorded, unless that was too long ago, and settle its answer."""
     if monotonic() - started_at < app.payouts.send_window_s:
         answer = app.bank.pay(claim.payment)
@@ -74,7 +76,7 @@ def send(app: App, claim: Claim, attempt: Attempt, *, started_at: float, clock_o
         return None
 
 
-def _settled(app: App, settle: SettlePayment) -> Order | None:
+def _settled(app: App, settle: SettlePayment) -> PaymentOrder | None:
     """Store a known answer, trying again while the lease lasts: given up, the bank would have to be asked once more.
 
     Safe to repeat: an answer is written once, and a second time is a ``StaleClaim``.
@@ -96,7 +98,7 @@ def _settled(app: App, settle: SettlePayment) -> Order | None:
         raise AnswerNotStored from (state.outcome.exception() if state.outcome is not None else None)
 
     for attempt in Retrying(
-        retry=retry_if_exception_type(NotServed),
+        retry=retry_if_exception_type(ServiceError),
         stop=stop_after_delay(app.payouts.policy.lease.total_seconds()),
         wait=wait_random_exponential(multiplier=0.05, max=1.0),
         before_sleep=log,

@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from wallet_core.domain.money import Money
-from wallet_core.domain.receipt import Language, Receipt
-from wallet_core.domain.transaction import Transaction, TransactionType, transaction_name
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.receipt import Language, Receipt
+from wallet_core.domain.model.transaction import Transaction, TransactionType, transaction_name
 from wallet_core.usecases.app import App
 
 

@@ -3,14 +3,13 @@
 from wallet.v1 import commission_service_pb2 as pb
 from wallet.v1.commission_pb2 import CommissionPayer
 
-from wallet_core.domain.change_commission import CreateCommissionRule, EndCommissionRule
-from wallet_core.domain.commission import CommissionRule, Label, Payer
-from wallet_core.domain.money import listed_currencies
-from wallet_core.domain.transfer import TransferTerms
-from wallet_core.domain.wallet import wallet_name
+from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.commands.transfers.transfer import TransferTerms
+from wallet_core.domain.model.commission_rule import CommissionRule, Label, Payer
+from wallet_core.domain.model.money import listed_currencies
+from wallet_core.domain.model.wallet import wallet_name
 from wallet_core.usecases.app import new_id
 from wallet_core.usecases.commission import Quote
-from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     commission_message,
     money_message,
@@ -22,6 +21,7 @@ from wallet_grpc.convert.values import (
     timestamp_message,
     wallet_id,
 )
+from wallet_grpc.security.access import Principal
 
 
 def create_command(request: pb.CreateCommissionRuleRequest, caller: Principal) -> CreateCommissionRule:

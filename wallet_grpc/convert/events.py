@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from wallet.v1 import event_service_pb2 as pb
 
-from wallet_core.domain.event import EventType, JournalLine
-from wallet_core.domain.wallet import WalletId, wallet_name
+from wallet_core.domain.model.event import EventType, JournalRecord
+from wallet_core.domain.model.wallet import WalletId, wallet_name
 from wallet_grpc.convert.values import timestamp_message
 
 _TYPES = {one: pb.Event.Type.Value(f"TYPE_{one.name}") for one in EventType}
@@ -17,13 +17,13 @@ def types_of(request: pb.WatchEventsRequest) -> frozenset[EventType]:
     return frozenset(_NAMED[value] for value in request.types) or frozenset(EventType)
 
 
-def event_message(line: JournalLine, number: int, wallets: Iterable[WalletId], resume_token: str) -> pb.Event:
+def event_message(line: JournalRecord, number: int, wallets: Iterable[WalletId], resume_token: str) -> pb.Event:
     """Return a line as others see it, with the number and those of its wallets that they may know of."""
     return pb.Event(
         number=number,
-        type=_TYPES[EventType(line.fact.type)],
-        resource=line.fact.subject,
+        type=_TYPES[EventType(line.event.type)],
+        resource=line.event.subject,
         wallets=map(wallet_name, wallets),
-        time=timestamp_message(line.fact.time),
+        time=timestamp_message(line.event.time),
         resume_token=resume_token,
     )

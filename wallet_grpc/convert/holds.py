@@ -3,13 +3,12 @@
 from wallet.v1 import hold_service_pb2 as pb
 from wallet.v1.money_pb2 import Money as MoneyPb
 
-from wallet_core.domain.capture_hold import CaptureHold
-from wallet_core.domain.end_hold import VoidHold
-from wallet_core.domain.hold import Hold
-from wallet_core.domain.place_hold import PlaceHold
-from wallet_core.domain.wallet import wallet_name
+from wallet_core.domain.commands.holds.capture_hold import CaptureHold
+from wallet_core.domain.commands.holds.end_hold import VoidHold
+from wallet_core.domain.commands.holds.place_hold import PlaceHold
+from wallet_core.domain.model.hold import Hold
+from wallet_core.domain.model.wallet import wallet_name
 from wallet_core.usecases.app import new_id
-from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     labels_of,
     money_message,
@@ -20,6 +19,7 @@ from wallet_grpc.convert.values import (
     timestamp_message,
     wallet_id,
 )
+from wallet_grpc.security.access import Principal
 
 
 def place_command(request: pb.PlaceHoldRequest, caller: Principal) -> PlaceHold:

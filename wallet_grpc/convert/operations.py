@@ -4,14 +4,14 @@ from wallet.v1 import operations_service_pb2 as pb
 from wallet.v1.money_pb2 import Money as MoneyPb
 from wallet.v1.schedule_service_pb2 import ResolutionKind as ResolutionKindPb
 
-from wallet_core.domain.attention import AttentionItem
-from wallet_core.domain.bank import BankLedger, BankLine
-from wallet_core.domain.follow_up import AcceptBankLedger, ResolveDiscrepancy
-from wallet_core.domain.order import ResolutionKind
-from wallet_core.domain.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.commands.payments.match_statement import AcceptBankStatement, ResolveDiscrepancy
+from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
+from wallet_core.domain.model.attention import AttentionItem
+from wallet_core.domain.model.bank import BankStatement, BankStatementLine
+from wallet_core.domain.model.payment_order import ResolutionKind
 from wallet_core.usecases.app import new_id
-from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import optional_time, request_of, resource_uuid, timestamp_message, wallet_id
+from wallet_grpc.security.access import Principal
 
 
 def resolve_withdrawal_command(request: pb.ResolveWithdrawalRequest, caller: Principal) -> ResolveWithdrawal:
@@ -23,7 +23,7 @@ def resolve_withdrawal_command(request: pb.ResolveWithdrawalRequest, caller: Pri
         order=resource_uuid(request.name),
         resolution=_kind_of(request.resolution),
         reason=request.reason,
-        bank_word=request.bank_word,
+        bank_evidence=request.bank_evidence,
         bank_reference=request.bank_reference,
         destination=wallet_id(request.destination) if request.destination else None,
     )
@@ -38,7 +38,7 @@ def resolve_deposit_command(request: pb.ResolveScheduledDepositRequest, caller: 
         order=resource_uuid(request.name),
         resolution=_kind_of(request.resolution),
         reason=request.reason,
-        bank_word=request.bank_word,
+        bank_evidence=request.bank_evidence,
         bank_reference=request.bank_reference,
         destination=wallet_id(request.destination) if request.destination else None,
     )
@@ -54,9 +54,9 @@ def resolve_discrepancy_command(request: pb.ResolveDiscrepancyRequest, caller: P
     )
 
 
-def accept_ledger_command(request: pb.AcceptBankLedgerRequest, caller: Principal) -> AcceptBankLedger:
-    """Return what ``AcceptBankLedger`` asks."""
-    return AcceptBankLedger(
+def accept_ledger_command(request: pb.AcceptBankStatementRequest, caller: Principal) -> AcceptBankStatement:
+    """Return what ``AcceptBankStatement`` asks."""
+    return AcceptBankStatement(
         request=request_of(request.request_id, caller),
         validate_only=request.validate_only,
         ledger=int(request.name.rpartition("/")[2]),
@@ -64,9 +64,9 @@ def accept_ledger_command(request: pb.AcceptBankLedgerRequest, caller: Principal
     )
 
 
-def ledger_message(ledger: BankLedger) -> pb.BankLedger:
+def ledger_message(ledger: BankStatement) -> pb.BankStatement:
     """Show a ledger of the bank."""
-    return pb.BankLedger(
+    return pb.BankStatement(
         name=ledger.name,
         reason=ledger.reason,
         accepted_by=ledger.accepted_by,
@@ -89,9 +89,9 @@ def attention_message(item: AttentionItem) -> pb.AttentionItem:
     )
 
 
-def line_message(line: BankLine) -> pb.BankLine:
+def line_message(line: BankStatementLine) -> pb.BankStatementLine:
     """Show a line of the bank's ledger."""
-    return pb.BankLine(
+    return pb.BankStatementLine(
         name=line.name,
         kind=line.kind,
         bank_key=line.key,

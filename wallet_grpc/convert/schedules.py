@@ -4,13 +4,12 @@ from datetime import datetime
 
 from wallet.v1 import schedule_service_pb2 as pb
 
-from wallet_core.domain.cancel_order import CancelScheduledDeposit, CancelWithdrawal
-from wallet_core.domain.order import Attempt, Resolution, ScheduledDeposit, Withdrawal
-from wallet_core.domain.schedule_deposit import ScheduleDeposit
-from wallet_core.domain.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.transaction import transaction_name
-from wallet_core.domain.wallet import wallet_name
-from wallet_grpc.access import Principal
+from wallet_core.domain.commands.payments.cancel_order import CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposit
+from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
+from wallet_core.domain.model.payment_order import Attempt, Resolution, ScheduledDeposit, Withdrawal
+from wallet_core.domain.model.transaction import transaction_name
+from wallet_core.domain.model.wallet import wallet_name
 from wallet_grpc.convert.values import (
     money_message,
     money_of,
@@ -21,6 +20,7 @@ from wallet_grpc.convert.values import (
     timestamp_message,
     wallet_id,
 )
+from wallet_grpc.security.access import Principal
 
 _ATTEMPTS_SHOWN = 100
 
@@ -141,7 +141,7 @@ def _resolution_message(resolution: Resolution) -> pb.Resolution:
     return pb.Resolution(
         kind=pb.ResolutionKind.Value(f"RESOLUTION_KIND_{resolution.kind}"),
         reason=resolution.reason,
-        bank_word=resolution.bank_word,
+        bank_evidence=resolution.bank_evidence,
         operator=resolution.operator,
         time=timestamp_message(resolution.time),
         person=resolution.person.name,

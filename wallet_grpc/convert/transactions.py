@@ -8,21 +8,20 @@ from google.rpc import status_pb2
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1.money_pb2 import Money as MoneyPb
 
-from wallet_core.domain.batch_transfer import BatchTransfer
-from wallet_core.domain.deposit import Deposit
-from wallet_core.domain.errors import InvalidField, Refusal, WalletError
-from wallet_core.domain.hold import hold_name
-from wallet_core.domain.money import Money
-from wallet_core.domain.order import OrderKind, order_name
-from wallet_core.domain.receipt import Language
-from wallet_core.domain.reverse_transaction import ReverseTransaction
-from wallet_core.domain.statement import Statement, StatementEntry, StatementTotal
-from wallet_core.domain.transaction import Transaction, TransactionType, transaction_name
-from wallet_core.domain.transfer import Transfer, TransferTerms
-from wallet_core.domain.wallet import wallet_name
+from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.commands.transfers.deposit import Deposit
+from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
+from wallet_core.domain.commands.transfers.transfer import Transfer, TransferTerms
+from wallet_core.domain.model.errors import InvalidField, Refusal, WalletError
+from wallet_core.domain.model.hold import hold_name
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import OrderKind, order_name
+from wallet_core.domain.model.receipt import Language
+from wallet_core.domain.model.transaction import Transaction, TransactionType, transaction_name
+from wallet_core.domain.model.wallet import wallet_name
+from wallet_core.domain.queries.statement import Statement, StatementEntry, StatementTotal
 from wallet_core.usecases.app import new_id
 from wallet_core.usecases.move_money import MoneyMoved
-from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     bound_of,
     commission_message,
@@ -34,7 +33,8 @@ from wallet_grpc.convert.values import (
     timestamp_message,
     wallet_id,
 )
-from wallet_grpc.errors import ExponentOf, public, seen_by, status_of
+from wallet_grpc.errors import ExponentOf, public, redact_for, status_of
+from wallet_grpc.security.access import Principal
 
 # From callers.
 
@@ -136,12 +136,12 @@ def _max_commission(asked: pb.TransferRequest | pb.TransferItem) -> Money | None
 _CAUSES = {
     TransactionType.DEPOSIT: "scheduled_deposit",
     TransactionType.COLLECTION: "scheduled_deposit",
-    TransactionType.COLLECTION_PLACEMENT: "scheduled_deposit",
+    TransactionType.COLLECTION_APPLICATION: "scheduled_deposit",
     TransactionType.WITHDRAWAL: "withdrawal",
     TransactionType.WITHDRAWAL_SETTLEMENT: "withdrawal",
     TransactionType.WITHDRAWAL_RELEASE: "withdrawal",
     TransactionType.WITHDRAWAL_RETURN: "withdrawal",
-    TransactionType.RETURN_PLACEMENT: "withdrawal",
+    TransactionType.RETURN_APPLICATION: "withdrawal",
     TransactionType.HOLD_CAPTURE: "hold",
     TransactionType.REVERSAL: "reverses",
 }
@@ -206,7 +206,7 @@ def items_response(
     return pb.BatchTransferResponse(
         results=[
             _result(
-                seen_by(principal, one) if isinstance(one, WalletError) else one,
+                redact_for(principal, one) if isinstance(one, WalletError) else one,
                 validate_only=validate_only,
                 accept_language=accept_language,
                 exponent_of=exponent_of,
@@ -240,7 +240,7 @@ def _cause_name(type_: TransactionType, cause: UUID) -> str:
             return hold_name(cause)
         case TransactionType.REVERSAL:
             return transaction_name(cause)
-        case TransactionType.DEPOSIT | TransactionType.COLLECTION | TransactionType.COLLECTION_PLACEMENT:
+        case TransactionType.DEPOSIT | TransactionType.COLLECTION | TransactionType.COLLECTION_APPLICATION:
             return order_name(OrderKind.SCHEDULED_DEPOSIT, cause)
         case _:
             return order_name(OrderKind.WITHDRAWAL, cause)

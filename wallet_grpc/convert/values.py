@@ -11,12 +11,12 @@ from wallet.v1.commission_pb2 import Commission as CommissionPb
 from wallet.v1.commission_pb2 import CommissionPayer
 from wallet.v1.money_pb2 import Money as MoneyPb
 
-from wallet_core.domain.command import Request
-from wallet_core.domain.commission import Commission, rule_name
-from wallet_core.domain.errors import InvalidField
-from wallet_core.domain.money import Money
-from wallet_core.domain.wallet import Labels, WalletId
-from wallet_grpc.access import Principal
+from wallet_core.domain.deciding.command import Request
+from wallet_core.domain.model.commission_rule import Commission, rule_name
+from wallet_core.domain.model.errors import InvalidField
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.wallet import Labels, WalletId
+from wallet_grpc.security.access import Principal
 
 _NANOS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,13 +6,12 @@ from typing import Protocol
 from wallet.v1 import wallet_service_pb2 as pb
 from wallet.v1.money_pb2 import Money as MoneyPb
 
-from wallet_core.domain.change_wallet import ChangeWallet, UpdateWallet
-from wallet_core.domain.create_wallet import CreateWallet
-from wallet_core.domain.money import listed_currencies
-from wallet_core.domain.wallet import WalletId, WalletView
+from wallet_core.domain.commands.wallets.change_wallet import ChangeWallet, UpdateWallet
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.model.money import listed_currencies
+from wallet_core.domain.model.wallet import WalletId, WalletView
 from wallet_core.usecases.app import new_id
 from wallet_core.usecases.currencies import Offered
-from wallet_grpc.access import Principal
 from wallet_grpc.convert.values import (
     bound_of,
     labels_of,
@@ -22,6 +21,7 @@ from wallet_grpc.convert.values import (
     timestamp_message,
     wallet_id,
 )
+from wallet_grpc.security.access import Principal
 
 
 class _NamesAWallet(Protocol):

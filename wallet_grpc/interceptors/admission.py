@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import grpc
 
-from wallet_core.domain.errors import DeadlineTooShort, ServerDraining
+from wallet_core.domain.model.errors import DeadlineTooShort, ServerDraining
 from wallet_grpc.interceptors.wrapping import Wrapping
-from wallet_grpc.metrics import UNDER_WAY
+from wallet_grpc.runtime.metrics import UNDER_WAY
 
 
 class Admission:

@@ -10,9 +10,9 @@ import grpc
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
+from wallet_client.errors import REPEATS
 from wallet_core.call_scope import begin_call
-from wallet_core.domain.errors import ResultLost, WalletError
-from wallet_grpc.client.errors import REPEATS
+from wallet_core.domain.model.errors import ResultLost, WalletError
 from wallet_grpc.convert.values import accept_language_of
 from wallet_grpc.descriptors import READS
 from wallet_grpc.errors import CATALOGUE, ExponentOf, Outcome, public, status_of
@@ -71,11 +71,11 @@ def _pushback(told: WalletError, retry_after_ms: int | None) -> Iterator[tuple[s
 
     For what else stands in the way the channel's own waits, ever longer, are better.
     """
-    face = CATALOGUE[type(told)]
-    if face.outcome is Outcome.NOT_DONE:
+    spec = CATALOGUE[type(told)]
+    if spec.outcome is Outcome.NOT_DONE:
         yield "grpc-retry-pushback-ms", str(NOT_AGAIN)
-    elif face.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        yield "grpc-retry-pushback-ms", str(retry_after_ms or face.retry_after_ms)
+    elif spec.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        yield "grpc-retry-pushback-ms", str(retry_after_ms or spec.retry_after_ms)
 
 
 def _repeats(context: grpc.ServicerContext) -> Iterator[tuple[str, str]]:

@@ -15,16 +15,16 @@ from typing import Any, NoReturn, cast
 import grpc
 import structlog
 
-from wallet_core.domain.errors import ServerOverloaded
-from wallet_grpc.access import SCOPES
-from wallet_grpc.calls import Behaviour, CallPool
+from wallet_core.domain.model.errors import ServerOverloaded
 from wallet_grpc.convert.values import accept_language_of
 from wallet_grpc.descriptors import READS
 from wallet_grpc.errors import CATALOGUE, status_of
 from wallet_grpc.interceptors.errors import NOT_AGAIN, Ending, end_with, packed
 from wallet_grpc.interceptors.wrapping import Handler
 from wallet_grpc.messages.language import preferred
-from wallet_grpc.metrics import count
+from wallet_grpc.runtime.metrics import count
+from wallet_grpc.runtime.receiving import Behaviour, CallPool
+from wallet_grpc.security.access import SCOPES
 
 _log = structlog.get_logger("wallet.overload")
 
@@ -41,7 +41,7 @@ _WAITS_SPREAD = (0.5, 0.75, 1.0, 1.25, 1.5)
 _LANGUAGES_MAX = 64
 
 
-class AtOnce(ThreadPoolExecutor):
+class InlineExecutor(ThreadPoolExecutor):
     """Runs what it is given where it is given it, for work that neither waits nor takes long."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class AtOnce(ThreadPoolExecutor):
         return done
 
 
-class Pace:
+class RefusalBackoff:
     """How many were turned away lately, and so how long the next one is told to wait. For one thread."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
@@ -85,18 +85,18 @@ class Pace:
             self._telling.start()
 
 
-class Overload(grpc.ServerInterceptor):
+class LoadShedding(grpc.ServerInterceptor):
     """Refuses calls while the queue of their pool is full: before their request is read, and again when it is there.
 
     Some methods have a pool of their *own*; they are refused while the queue of all others is full, too.
     """
 
-    def __init__(self, pool: CallPool, own: Mapping[str, CallPool], pace: Pace | None = None) -> None:
+    def __init__(self, pool: CallPool, own: Mapping[str, CallPool], pace: RefusalBackoff | None = None) -> None:
         self._pool = pool
         self._own = own
-        self._at_once = AtOnce()
+        self._at_once = InlineExecutor()
         self._refusals: dict[str, Handler] = {}
-        self._pace = pace or Pace()
+        self._pace = pace or RefusalBackoff()
         for one in (pool, *own.values()):
             one.refusal = lambda method: cast("Behaviour", self._refusal(method).stream_unary)
 

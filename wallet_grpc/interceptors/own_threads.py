@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from wallet_grpc.calls import CallPool
 from wallet_grpc.interceptors.wrapping import Handler, Wrapping
+from wallet_grpc.runtime.receiving import CallPool
 
 
 class OwnThreads(Wrapping):

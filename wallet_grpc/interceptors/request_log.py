@@ -11,13 +11,13 @@ from typing import Any
 import grpc
 import structlog
 
-from wallet_core.domain.errors import NotServed, WalletError, cause_of
-from wallet_grpc.access import is_known, principal_of
+from wallet_core.domain.model.errors import ServiceError, WalletError, cause_of
 from wallet_grpc.descriptors import STREAMS
 from wallet_grpc.errors import CATALOGUE, Defect, public
 from wallet_grpc.interceptors.wrapping import Wrapping
-from wallet_grpc.kept_out import about_kept_out, is_kept_out
-from wallet_grpc.metrics import count
+from wallet_grpc.runtime.metrics import count
+from wallet_grpc.security.access import is_known, principal_of
+from wallet_grpc.security.rejections import describe_rejection, is_rejected
 
 _log = structlog.get_logger("wallet.requests")
 
@@ -55,14 +55,14 @@ def _log_done(method: str, code: str, context: grpc.ServicerContext, seconds: fl
 def _log_refused(
     method: str, told: WalletError, error: Exception, context: grpc.ServicerContext, seconds: float
 ) -> None:
-    face = CATALOGUE[type(told)]
-    count(method, face.code.name, face.reason_name, seconds)
-    said = {"code": face.code.name, "reason": face.reason_name, **_about(context, seconds)}
+    spec = CATALOGUE[type(told)]
+    count(method, spec.code.name, spec.reason_name, seconds)
+    said = {"code": spec.code.name, "reason": spec.reason_name, **_about(context, seconds)}
     if isinstance(told, Defect):
         _log.error("call", method=method, correlation_id=told.correlation_id, exc_info=error, **said)
-    elif is_kept_out(told):
-        _log.warning("call", method=method, **about_kept_out(context, told), **said)
-    elif isinstance(told, NotServed):
+    elif is_rejected(told):
+        _log.warning("call", method=method, **describe_rejection(context, told), **said)
+    elif isinstance(told, ServiceError):
         _log.warning("call", method=method, cause=cause_of(told), **said)
     else:
         _log.info("call", method=method, **said)

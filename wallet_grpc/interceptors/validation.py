@@ -17,11 +17,11 @@ import protovalidate
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from wallet_core.domain.errors import InvalidField
-from wallet_grpc.calls import Behaviour
+from wallet_core.domain.model.errors import InvalidField
 from wallet_grpc.descriptors import READS
 from wallet_grpc.errors import InvalidFields
 from wallet_grpc.interceptors.wrapping import Handler, Wrapping, rewrapped
+from wallet_grpc.runtime.receiving import Behaviour
 
 # Named in one answer, at the most.
 _UNKNOWN_MAX = 10

@@ -4,13 +4,13 @@ import grpc
 from wallet.v1 import commission_service_pb2 as pb
 from wallet.v1.commission_service_pb2_grpc import CommissionServiceServicer
 
-from wallet_core.domain.filter import parse_filter
-from wallet_core.domain.lists import RULE_FIELDS
+from wallet_core.domain.queries.filter import parse_filter
+from wallet_core.domain.queries.lists import RULE_FIELDS
 from wallet_core.usecases.commission import change_rule, quote_commission
-from wallet_grpc.access import principal_of
 from wallet_grpc.convert import commissions as convert
+from wallet_grpc.convert.page_tokens import fitting, page_size
 from wallet_grpc.convert.values import resource_uuid
-from wallet_grpc.paging import fitting, page_size
+from wallet_grpc.security.access import principal_of
 from wallet_grpc.servicers.serving import Serving
 
 

@@ -7,13 +7,13 @@ import grpc
 from wallet.v1 import event_service_pb2 as pb
 from wallet.v1.event_service_pb2_grpc import EventServiceServicer
 
-from wallet_core.domain.event import EventType, JournalLine
-from wallet_core.domain.wallet import WalletId, is_system
-from wallet_core.storage.reads import Reads
-from wallet_grpc.access import Principal, Scope, principal_of
+from wallet_core.domain.model.event import EventType, JournalRecord
+from wallet_core.domain.model.wallet import WalletId, is_system
+from wallet_core.storage.reads.all import Reads
 from wallet_grpc.convert import events as convert
+from wallet_grpc.convert.resume_tokens import Place, ResumeTokens
 from wallet_grpc.convert.values import wallet_id
-from wallet_grpc.resuming import Place, ResumeTokens
+from wallet_grpc.security.access import Principal, Scope, principal_of
 from wallet_grpc.servicers.serving import Serving
 from wallet_grpc.servicers.watches import Watches
 
@@ -53,7 +53,7 @@ class EventServicer(EventServiceServicer):
                     token = self._tokens.write_unlike(place)
                     yield from watch.said(pb.WatchEventsResponse(events=events, resume_token=token))
 
-    def _message(self, line: JournalLine, wallets: tuple[WalletId, ...], counts: bool) -> pb.Event:  # noqa: FBT001  # of a cache's key
+    def _message(self, line: JournalRecord, wallets: tuple[WalletId, ...], counts: bool) -> pb.Event:  # noqa: FBT001  # of a cache's key
         number = line.number if counts else 0
         return convert.event_message(line, number, wallets, self._tokens.write(Place.after(line)))
 
@@ -81,17 +81,17 @@ class _Told:
         """Whether it may know how many events of others there are between its own."""
         return self._principal.owner is None
 
-    def of(self, lines: Sequence[JournalLine]) -> Iterator[tuple[JournalLine, tuple[WalletId, ...]]]:
+    def of(self, lines: Sequence[JournalRecord]) -> Iterator[tuple[JournalRecord, tuple[WalletId, ...]]]:
         """Yield those that were asked for and may be seen, each with those of its wallets that may be named."""
         wanted = [
             line
             for line in lines
-            if line.fact.type in self._types and (self._wallet is None or self._wallet in line.fact.wallets)
+            if line.event.type in self._types and (self._wallet is None or self._wallet in line.event.wallets)
         ]
-        readable = self._readable(frozenset(wallet for line in wanted for wallet in line.fact.wallets))
+        readable = self._readable(frozenset(wallet for line in wanted for wallet in line.event.wallets))
         for line in wanted:
-            if self._principal.owner is None or not readable.isdisjoint(line.fact.wallets):
-                yield line, tuple(wallet for wallet in line.fact.wallets if wallet in readable)
+            if self._principal.owner is None or not readable.isdisjoint(line.event.wallets):
+                yield line, tuple(wallet for wallet in line.event.wallets if wallet in readable)
 
     def _readable(self, wallets: frozenset[WalletId]) -> frozenset[WalletId]:
         if self._principal.owner is not None:

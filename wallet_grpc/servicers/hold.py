@@ -4,14 +4,14 @@ import grpc
 from wallet.v1 import hold_service_pb2 as pb
 from wallet.v1.hold_service_pb2_grpc import HoldServiceServicer
 
-from wallet_core.domain.filter import parse_filter
-from wallet_core.domain.lists import HOLD_FIELDS
+from wallet_core.domain.queries.filter import parse_filter
+from wallet_core.domain.queries.lists import HOLD_FIELDS
 from wallet_core.usecases.change_hold import capture_hold, change_hold
-from wallet_grpc.access import principal_of
 from wallet_grpc.convert import holds as convert
+from wallet_grpc.convert.page_tokens import fitting, page_size
 from wallet_grpc.convert.transactions import transaction_message
 from wallet_grpc.convert.values import money_message, resource_uuid, wallet_id
-from wallet_grpc.paging import fitting, page_size
+from wallet_grpc.security.access import principal_of
 from wallet_grpc.servicers.serving import Serving
 
 

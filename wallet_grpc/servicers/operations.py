@@ -4,13 +4,13 @@ import grpc
 from wallet.v1 import operations_service_pb2 as pb
 from wallet.v1.operations_service_pb2_grpc import OperationsServiceServicer
 
-from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
-from wallet_core.usecases.resolve import accept_bank_ledger, resolve_discrepancy
-from wallet_grpc.access import principal_of
+from wallet_core.usecases.change_payment_order import change_scheduled_deposit, change_withdrawal
+from wallet_core.usecases.resolve_break import accept_bank_statement, resolve_discrepancy
 from wallet_grpc.convert import operations as convert
+from wallet_grpc.convert.page_tokens import fitting, page_size
 from wallet_grpc.convert.schedules import deposit_message, withdrawal_message
 from wallet_grpc.convert.values import timestamp_message
-from wallet_grpc.paging import fitting, page_size
+from wallet_grpc.security.access import principal_of
 from wallet_grpc.servicers.serving import Serving
 
 
@@ -31,12 +31,12 @@ class OperationsServicer(OperationsServiceServicer):
         page = self._app.reads.list_attention(
             self._app.attention, size=page_size(request.page_size), after=self._tokens.time_and_name(request)
         )
-        read_at = self._app.reads.vitals().bank_ledger_read_time
+        read_at = self._app.reads.vitals().bank_statement_read_time
         items, following = fitting([convert.attention_message(one) for one in page.items], page, self._page_max_bytes)
         return pb.ListAttentionResponse(
             items=items,
             next_page_token=self._tokens.write(request, following),
-            bank_ledger_read_time=timestamp_message(read_at) if read_at is not None else None,
+            bank_statement_read_time=timestamp_message(read_at) if read_at is not None else None,
         )
 
     def ResolveWithdrawal(
@@ -65,10 +65,12 @@ class OperationsServicer(OperationsServiceServicer):
         resolved = resolve_discrepancy(self._app, command, self._deadline(context))
         return pb.ResolveDiscrepancyResponse(line=convert.line_message(resolved.line), replayed=resolved.replayed)
 
-    def AcceptBankLedger(
-        self, request: pb.AcceptBankLedgerRequest, context: grpc.ServicerContext
-    ) -> pb.AcceptBankLedgerResponse:
+    def AcceptBankStatement(
+        self, request: pb.AcceptBankStatementRequest, context: grpc.ServicerContext
+    ) -> pb.AcceptBankStatementResponse:
         """Accept another ledger of the bank."""
         command = convert.accept_ledger_command(request, principal_of(context))
-        accepted = accept_bank_ledger(self._app, command, self._deadline(context))
-        return pb.AcceptBankLedgerResponse(ledger=convert.ledger_message(accepted.ledger), replayed=accepted.replayed)
+        accepted = accept_bank_statement(self._app, command, self._deadline(context))
+        return pb.AcceptBankStatementResponse(
+            ledger=convert.ledger_message(accepted.ledger), replayed=accepted.replayed
+        )

@@ -4,13 +4,13 @@ import grpc
 from wallet.v1 import schedule_service_pb2 as pb
 from wallet.v1.schedule_service_pb2_grpc import ScheduleServiceServicer
 
-from wallet_core.domain.filter import parse_filter
-from wallet_core.domain.lists import ORDER_FIELDS
-from wallet_core.usecases.change_order import change_scheduled_deposit, change_withdrawal
-from wallet_grpc.access import principal_of
+from wallet_core.domain.queries.filter import parse_filter
+from wallet_core.domain.queries.lists import ORDER_FIELDS
+from wallet_core.usecases.change_payment_order import change_scheduled_deposit, change_withdrawal
 from wallet_grpc.convert import schedules as convert
+from wallet_grpc.convert.page_tokens import fitting, page_size
 from wallet_grpc.convert.values import resource_uuid, wallet_id
-from wallet_grpc.paging import fitting, page_size
+from wallet_grpc.security.access import principal_of
 from wallet_grpc.servicers.serving import Serving
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import grpc
 
 from wallet_core.usecases.app import App
+from wallet_grpc.convert.page_tokens import PageTokens
 from wallet_grpc.convert.values import deadline_of
-from wallet_grpc.paging import PageTokens
 from wallet_grpc.servicers.streams import Streams
 
 
@@ -17,7 +17,7 @@ class Serving:
     app: App
     page_tokens: PageTokens
     exports: Streams
-    receipts_kept: int
+    receipts_cached: int
     deadline_max_s: float
     page_max_bytes: int
 

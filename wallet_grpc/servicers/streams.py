@@ -10,10 +10,10 @@ from typing import Any
 
 import grpc
 
-from wallet_core.domain.errors import ServerOverloaded
-from wallet_core.loops import Loop
-from wallet_grpc.access import LOCAL, principal_of
+from wallet_core.background import Loop
+from wallet_core.domain.model.errors import ServerOverloaded
 from wallet_grpc.errors import RateLimited
+from wallet_grpc.security.access import LOCAL, principal_of
 
 # How often streams are looked after, against the shortest time that one is given.
 _LOOKS_IN_SHORTEST = 4

@@ -8,19 +8,19 @@ import grpc
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1.transaction_service_pb2_grpc import TransactionServiceServicer
 
-from wallet_core.domain.errors import ServerDraining
-from wallet_core.domain.filter import parse_filter
-from wallet_core.domain.lists import TRANSACTION_FIELDS
-from wallet_core.domain.receipt import Language
+from wallet_core.domain.model.errors import ServerDraining
+from wallet_core.domain.model.receipt import Language
+from wallet_core.domain.queries.filter import parse_filter
+from wallet_core.domain.queries.lists import TRANSACTION_FIELDS
 from wallet_core.usecases.export_statement import export_statement
 from wallet_core.usecases.move_money import move_batch, move_each, move_money
 from wallet_core.usecases.write_receipt import write_receipt
-from wallet_grpc.access import principal_of
 from wallet_grpc.convert import transactions as convert
+from wallet_grpc.convert.page_tokens import fitting, page_size
 from wallet_grpc.convert.values import accept_language_of, money_message, resource_uuid, wallet_id
-from wallet_grpc.interpreter import giving_way
-from wallet_grpc.kept_out import log_items
-from wallet_grpc.paging import fitting, page_size
+from wallet_grpc.runtime.interpreter import giving_way
+from wallet_grpc.security.access import principal_of
+from wallet_grpc.security.rejections import log_items
 from wallet_grpc.servicers.serving import Serving
 
 
@@ -34,7 +34,7 @@ class TransactionServicer(TransactionServiceServicer):
         self._page_max_bytes = serving.page_max_bytes
         self._exports = serving.exports
         # A receipt never changes, and costs a tenth of a second to draw.
-        self._receipt = lru_cache(serving.receipts_kept)(self._draw)
+        self._receipt = lru_cache(serving.receipts_cached)(self._draw)
 
     def Deposit(self, request: pb.DepositRequest, context: grpc.ServicerContext) -> pb.DepositResponse:
         """Put money into a wallet."""

@@ -4,14 +4,14 @@ import grpc
 from wallet.v1 import wallet_service_pb2 as pb
 from wallet.v1.wallet_service_pb2_grpc import WalletServiceServicer
 
-from wallet_core.domain.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
-from wallet_core.domain.filter import Condition, Op, parse_filter
-from wallet_core.domain.lists import WALLET_FIELDS
+from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
+from wallet_core.domain.queries.filter import Condition, Op, parse_filter
+from wallet_core.domain.queries.lists import WALLET_FIELDS
 from wallet_core.usecases.change_wallet import change_wallet
-from wallet_grpc.access import principal_of
 from wallet_grpc.convert import wallets as convert
+from wallet_grpc.convert.page_tokens import fitting, page_size
 from wallet_grpc.convert.values import wallet_id
-from wallet_grpc.paging import fitting, page_size
+from wallet_grpc.security.access import principal_of
 from wallet_grpc.servicers.serving import Serving
 
 

@@ -7,10 +7,10 @@ from time import monotonic
 import grpc
 from wallet.v1 import event_service_pb2 as pb
 
-from wallet_core.domain.event import JournalLine
+from wallet_core.domain.model.event import JournalRecord
 from wallet_core.usecases.follow_journal import Follower, JournalFeed
+from wallet_grpc.convert.resume_tokens import Place
 from wallet_grpc.errors import WatcherTooSlow
-from wallet_grpc.resuming import Place
 from wallet_grpc.servicers.streams import Stream, Streams
 
 
@@ -36,7 +36,7 @@ class Watch:
         if self._sent_at - begun > self._slow_s:
             raise WatcherTooSlow
 
-    def lines_after(self, place: Place) -> Sequence[JournalLine]:
+    def lines_after(self, place: Place) -> Sequence[JournalRecord]:
         """Return the records that follow; none where a message is due even if nothing has happened."""
         wait_s = max(0.0, self._sent_at + self._heartbeat_s - monotonic())
         return self._follower.after(place.number, wait_s=wait_s, given_up=self.gone)

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4, uuid5
 
 import typer
 
-from wallet_grpc.client import CallError, OutcomeUnknown, TransferItem, as_dict, item_failed
+from wallet_client import CallError, OutcomeUnknown, TransferItem, as_dict, item_failed
 from walletctl import typed
 from walletctl.context import Context, explained
 from walletctl.options import CurrencyOption, Json, RequestId, ValidateOnly

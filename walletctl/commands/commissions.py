@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wallet_grpc.client import Payer, as_dict
+from wallet_client import Payer, as_dict
 from walletctl import typed
 from walletctl.context import Context, explained
 from walletctl.options import Currency, Json, RequestId, ValidateOnly, Value, filter_option, time_option

@@ -28,8 +28,8 @@ def token(
     import jwt  # noqa: PLC0415
 
     from wallet_core.settings import read_settings  # noqa: PLC0415
-    from wallet_grpc.access import Scope  # noqa: PLC0415
-    from wallet_grpc.tokens import DEVELOPMENT, DEVELOPMENT_ISSUER  # noqa: PLC0415
+    from wallet_grpc.security.access import Scope  # noqa: PLC0415
+    from wallet_grpc.security.tokens import DEVELOPMENT, DEVELOPMENT_ISSUER  # noqa: PLC0415
 
     with explained():
         if unknown := set(scope or ()) - set(Scope):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from wallet_grpc.client import as_dict
+from wallet_client import as_dict
 from walletctl.context import Context, explained
 from walletctl.options import Json, OfWallet
 from walletctl.output import Row, out, short, show_json, time, words

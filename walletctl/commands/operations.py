@@ -5,19 +5,19 @@ from typing import Annotated
 
 import typer
 
-from wallet_grpc.client import as_dict
+from wallet_client import as_dict
 from walletctl.commands.scheduled_deposits import Deposit, scheduled_deposits
 from walletctl.commands.withdrawals import Withdrawal, withdrawals
 from walletctl.context import Context, explained
 from walletctl.options import Json, RequestId, ValidateOnly
 from walletctl.output import show, show_one
-from walletctl.tables import ATTENTION, BANK_LEDGERS, BANK_LINES, SCHEDULED_DEPOSITS, WITHDRAWALS
+from walletctl.tables import ATTENTION, BANK_STATEMENT_LINES, BANK_STATEMENTS, SCHEDULED_DEPOSITS, WITHDRAWALS
 from walletctl.typed import resource, wallet_name
 
 discrepancies = typer.Typer(no_args_is_help=True, help="Close what the bank's ledger says and ours does not.")
 
 
-bank_ledgers = typer.Typer(no_args_is_help=True, help="Accept another ledger of the bank.")
+bank_statements = typer.Typer(no_args_is_help=True, help="Accept another ledger of the bank.")
 
 
 class Found(StrEnum):
@@ -25,8 +25,8 @@ class Found(StrEnum):
 
     EXECUTED = "executed"
     NOT_EXECUTED = "not-executed"
-    PLACED = "placed"
-    NOTED = "noted"
+    APPLIED_TO_WALLET = "placed"
+    ACKNOWLEDGED = "noted"
 
 
 Resolution = Annotated[
@@ -36,7 +36,9 @@ Resolution = Annotated[
     ),
 ]
 Reason = Annotated[str, typer.Option(help="Why, for those who come after.")]
-BankWord = Annotated[str, typer.Option(help="What the bank said when you asked; leave out where no word could be had.")]
+BankEvidence = Annotated[
+    str, typer.Option(help="What the bank said when you asked; leave out where no word could be had.")
+]
 BankReference = Annotated[str, typer.Option(help="With executed: the bank's reference.")]
 To = Annotated[str, typer.Option(help="With placed: the wallet that gets money that had found no room.")]
 
@@ -54,7 +56,7 @@ def resolve_withdrawal(
     withdrawal: Withdrawal,
     resolution: Resolution,
     reason: Reason,
-    bank_word: BankWord = "",
+    bank_evidence: BankEvidence = "",
     bank_reference: BankReference = "",
     to: To = "",
     request_id: RequestId = None,
@@ -69,7 +71,7 @@ def resolve_withdrawal(
             resource("withdrawals", withdrawal),
             resolution.name,
             reason=reason,
-            bank_word=bank_word,
+            bank_evidence=bank_evidence,
             bank_reference=bank_reference,
             destination=wallet_name(to) if to else "",
             validate_only=validate_only,
@@ -84,7 +86,7 @@ def resolve_scheduled_deposit(
     deposit: Deposit,
     resolution: Resolution,
     reason: Reason,
-    bank_word: BankWord = "",
+    bank_evidence: BankEvidence = "",
     bank_reference: BankReference = "",
     to: To = "",
     request_id: RequestId = None,
@@ -99,7 +101,7 @@ def resolve_scheduled_deposit(
             resource("scheduledDeposits", deposit),
             resolution.name,
             reason=reason,
-            bank_word=bank_word,
+            bank_evidence=bank_evidence,
             bank_reference=bank_reference,
             destination=wallet_name(to) if to else "",
             validate_only=validate_only,
@@ -122,13 +124,13 @@ def resolve_discrepancy(
     app: Context = context.obj
     with explained(), app.client() as client:
         resolved = client.resolve_discrepancy(
-            resource("bankLines", line), reason=reason, validate_only=validate_only, request_id=request_id
+            resource("bankStatementLines", line), reason=reason, validate_only=validate_only, request_id=request_id
         )
-        show_one(BANK_LINES, as_dict(resolved.line), as_json=json)
+        show_one(BANK_STATEMENT_LINES, as_dict(resolved.line), as_json=json)
 
 
-@bank_ledgers.command("accept")
-def accept_bank_ledger(
+@bank_statements.command("accept")
+def accept_bank_statement(
     context: typer.Context,
     ledger: Annotated[str, typer.Argument(help="The one that was followed, as `walletctl attention` shows it.")],
     reason: Reason,
@@ -140,7 +142,7 @@ def accept_bank_ledger(
     """Follow the ledger that the bank shows in place of the one that was followed, from its beginning."""
     app: Context = context.obj
     with explained(), app.client() as client:
-        accepted = client.accept_bank_ledger(
-            resource("bankLedgers", ledger), reason=reason, validate_only=validate_only, request_id=request_id
+        accepted = client.accept_bank_statement(
+            resource("bankStatements", ledger), reason=reason, validate_only=validate_only, request_id=request_id
         )
-        show_one(BANK_LEDGERS, as_dict(accepted.ledger), as_json=json)
+        show_one(BANK_STATEMENTS, as_dict(accepted.ledger), as_json=json)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wallet_grpc.client import as_dict
+from wallet_client import as_dict
 from walletctl import typed
 from walletctl.context import Context, explained
 from walletctl.live import WATCHED_MAX, show_live

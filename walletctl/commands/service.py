@@ -6,8 +6,8 @@ from pathlib import Path
 import typer
 from rich.markup import escape
 
+from wallet_client import CallError, WalletClient
 from wallet_core.stop_signals import stop_event
-from wallet_grpc.client import CallError, WalletClient
 from walletctl.context import Context, Trouble, explained
 from walletctl.local.service import LocalService, Ports, StoppedAtStart, local_service
 from walletctl.options import Json
@@ -83,7 +83,8 @@ def migrate(context: typer.Context) -> None:
     """Bring the database to the newest shape, as the login of WALLET_DATABASE_OWNER_URL where that is set."""
     app: Context = context.obj
     with explained():
-        from wallet_core import bootstrap, safe_start  # noqa: PLC0415  # most commands need no core, and should not wait for it
+        from wallet_core import bootstrap  # noqa: PLC0415  # most commands need no core, and should not wait for it
+        from wallet_core import startup_checks as safe_start  # noqa: PLC0415  # as above
 
         settings = app.settings()
         safe_start.require_production(settings, safe_start.migrating)
@@ -107,7 +108,8 @@ def verify(context: typer.Context, *, json: Json = False) -> None:
     """Prove that the books are right, from the entries up; exit code 1 if they are not."""
     app: Context = context.obj
     with explained():
-        from wallet_core import bootstrap, safe_start  # noqa: PLC0415  # as above
+        from wallet_core import bootstrap  # noqa: PLC0415  # most commands need no core, and should not wait for it
+        from wallet_core import startup_checks as safe_start  # noqa: PLC0415  # as above
 
         settings = app.settings()
         safe_start.require_production(settings, safe_start.database)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wallet_grpc.client import as_dict
+from wallet_client import as_dict
 from walletctl import typed
 from walletctl.commands.transactions import Transaction
 from walletctl.context import Context, Language, explained

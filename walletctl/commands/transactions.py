@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from wallet_grpc.client import as_dict
+from wallet_client import as_dict
 from walletctl.context import Context, explained
 from walletctl.options import Json, Wallet, filter_option
 from walletctl.output import Row, amount, labels, out, show, show_one, table, words

@@ -72,9 +72,9 @@ class Event(message.Message):
         """A withdrawal was cancelled before its time."""
         TYPE_WITHDRAWAL_RETURNED: Event._Type.ValueType  # 17
         """The bank has given the money back."""
-        TYPE_WITHDRAWAL_PLACED: Event._Type.ValueType  # 18
+        TYPE_WITHDRAWAL_APPLIED_TO_WALLET: Event._Type.ValueType  # 18
         """Money given back that had found no room was placed by an operator."""
-        TYPE_WITHDRAWAL_NOTED: Event._Type.ValueType  # 19
+        TYPE_WITHDRAWAL_ACKNOWLEDGED: Event._Type.ValueType  # 19
         """An operator has dealt with a withdrawal without moving anything."""
         TYPE_SCHEDULED_DEPOSIT_SCHEDULED: Event._Type.ValueType  # 20
         """A deposit was scheduled, or waits again because the bank was not asked."""
@@ -90,9 +90,9 @@ class Event(message.Message):
         """A scheduled deposit has failed; nothing was moved."""
         TYPE_SCHEDULED_DEPOSIT_CANCELLED: Event._Type.ValueType  # 25
         """A scheduled deposit was cancelled before its time."""
-        TYPE_SCHEDULED_DEPOSIT_PLACED: Event._Type.ValueType  # 26
+        TYPE_SCHEDULED_DEPOSIT_APPLIED_TO_WALLET: Event._Type.ValueType  # 26
         """A collected deposit that had found no room was placed by an operator."""
-        TYPE_SCHEDULED_DEPOSIT_NOTED: Event._Type.ValueType  # 27
+        TYPE_SCHEDULED_DEPOSIT_ACKNOWLEDGED: Event._Type.ValueType  # 27
         """An operator has dealt with a scheduled deposit without moving anything."""
         TYPE_COMMISSION_RULE_CREATED: Event._Type.ValueType  # 28
         """A commission rule was created."""
@@ -102,7 +102,7 @@ class Event(message.Message):
         """An operator has dealt with a line of the bank's ledger that did not meet
         the books.
         """
-        TYPE_BANK_LEDGER_ACCEPTED: Event._Type.ValueType  # 31
+        TYPE_BANK_STATEMENT_ACCEPTED: Event._Type.ValueType  # 31
         """An operator has accepted another ledger of the bank."""
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper):
@@ -146,9 +146,9 @@ class Event(message.Message):
     """A withdrawal was cancelled before its time."""
     TYPE_WITHDRAWAL_RETURNED: Event.Type.ValueType  # 17
     """The bank has given the money back."""
-    TYPE_WITHDRAWAL_PLACED: Event.Type.ValueType  # 18
+    TYPE_WITHDRAWAL_APPLIED_TO_WALLET: Event.Type.ValueType  # 18
     """Money given back that had found no room was placed by an operator."""
-    TYPE_WITHDRAWAL_NOTED: Event.Type.ValueType  # 19
+    TYPE_WITHDRAWAL_ACKNOWLEDGED: Event.Type.ValueType  # 19
     """An operator has dealt with a withdrawal without moving anything."""
     TYPE_SCHEDULED_DEPOSIT_SCHEDULED: Event.Type.ValueType  # 20
     """A deposit was scheduled, or waits again because the bank was not asked."""
@@ -164,9 +164,9 @@ class Event(message.Message):
     """A scheduled deposit has failed; nothing was moved."""
     TYPE_SCHEDULED_DEPOSIT_CANCELLED: Event.Type.ValueType  # 25
     """A scheduled deposit was cancelled before its time."""
-    TYPE_SCHEDULED_DEPOSIT_PLACED: Event.Type.ValueType  # 26
+    TYPE_SCHEDULED_DEPOSIT_APPLIED_TO_WALLET: Event.Type.ValueType  # 26
     """A collected deposit that had found no room was placed by an operator."""
-    TYPE_SCHEDULED_DEPOSIT_NOTED: Event.Type.ValueType  # 27
+    TYPE_SCHEDULED_DEPOSIT_ACKNOWLEDGED: Event.Type.ValueType  # 27
     """An operator has dealt with a scheduled deposit without moving anything."""
     TYPE_COMMISSION_RULE_CREATED: Event.Type.ValueType  # 28
     """A commission rule was created."""
@@ -176,7 +176,7 @@ class Event(message.Message):
     """An operator has dealt with a line of the bank's ledger that did not meet
     the books.
     """
-    TYPE_BANK_LEDGER_ACCEPTED: Event.Type.ValueType  # 31
+    TYPE_BANK_STATEMENT_ACCEPTED: Event.Type.ValueType  # 31
     """An operator has accepted another ledger of the bank."""
 
     NUMBER_FIELD_NUMBER: builtins.int

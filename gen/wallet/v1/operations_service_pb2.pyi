@@ -44,27 +44,27 @@ class AttentionItem(message.Message):
         """Due for long, and nobody works on it: is a scheduler running, can the
         bank be reached?
         """
-        KIND_STRANDED: AttentionItem._Kind.ValueType  # 3
+        KIND_UNAPPLIED_FUNDS: AttentionItem._Kind.ValueType  # 3
         """It has ended, but its money found no room and waits on its way. Resolve
-        it with `RESOLUTION_KIND_PLACED`.
+        it with `RESOLUTION_KIND_APPLIED_TO_WALLET`.
         """
         KIND_DISCREPANCY: AttentionItem._Kind.ValueType  # 4
         """The bank's ledger says what ours does not. Find out, then resolve the
         discrepancy.
         Or the bank said, after an order had been settled by hand, that it was the
-        other way round: resolve that with `RESOLUTION_KIND_NOTED` once you have
+        other way round: resolve that with `RESOLUTION_KIND_ACKNOWLEDGED` once you have
         looked into it.
         """
-        KIND_NOT_FOLLOWED: AttentionItem._Kind.ValueType  # 5
+        KIND_RECONCILIATION_STALLED: AttentionItem._Kind.ValueType  # 5
         """The bank's ledger cannot be followed: for long, or because it is not the
         one that was read before. Ask the bank; if it has begun another one, accept
-        that with `AcceptBankLedger`.
+        that with `AcceptBankStatement`.
         """
         KIND_MISSING_AT_BANK: AttentionItem._Kind.ValueType  # 6
         """It has succeeded, as the bank or an operator said, and the bank's ledger,
         read to its end since, has no line of it. Ask the bank: if it did nothing,
         put the money right by a deposit (or a transfer) with a reference to it.
-        Then resolve it with `RESOLUTION_KIND_NOTED`.
+        Then resolve it with `RESOLUTION_KIND_ACKNOWLEDGED`.
         """
         KIND_CLOCK_BEHIND: AttentionItem._Kind.ValueType  # 7
         """The database's clock is so far behind the last time of this wallet of the
@@ -85,27 +85,27 @@ class AttentionItem(message.Message):
     """Due for long, and nobody works on it: is a scheduler running, can the
     bank be reached?
     """
-    KIND_STRANDED: AttentionItem.Kind.ValueType  # 3
+    KIND_UNAPPLIED_FUNDS: AttentionItem.Kind.ValueType  # 3
     """It has ended, but its money found no room and waits on its way. Resolve
-    it with `RESOLUTION_KIND_PLACED`.
+    it with `RESOLUTION_KIND_APPLIED_TO_WALLET`.
     """
     KIND_DISCREPANCY: AttentionItem.Kind.ValueType  # 4
     """The bank's ledger says what ours does not. Find out, then resolve the
     discrepancy.
     Or the bank said, after an order had been settled by hand, that it was the
-    other way round: resolve that with `RESOLUTION_KIND_NOTED` once you have
+    other way round: resolve that with `RESOLUTION_KIND_ACKNOWLEDGED` once you have
     looked into it.
     """
-    KIND_NOT_FOLLOWED: AttentionItem.Kind.ValueType  # 5
+    KIND_RECONCILIATION_STALLED: AttentionItem.Kind.ValueType  # 5
     """The bank's ledger cannot be followed: for long, or because it is not the
     one that was read before. Ask the bank; if it has begun another one, accept
-    that with `AcceptBankLedger`.
+    that with `AcceptBankStatement`.
     """
     KIND_MISSING_AT_BANK: AttentionItem.Kind.ValueType  # 6
     """It has succeeded, as the bank or an operator said, and the bank's ledger,
     read to its end since, has no line of it. Ask the bank: if it did nothing,
     put the money right by a deposit (or a transfer) with a reference to it.
-    Then resolve it with `RESOLUTION_KIND_NOTED`.
+    Then resolve it with `RESOLUTION_KIND_ACKNOWLEDGED`.
     """
     KIND_CLOCK_BEHIND: AttentionItem.Kind.ValueType  # 7
     """The database's clock is so far behind the last time of this wallet of the
@@ -124,8 +124,8 @@ class AttentionItem(message.Message):
     """Why it is listed."""
     resource_name: builtins.str
     """What it is about: `withdrawals/{withdrawal}`,
-    `scheduledDeposits/{scheduled_deposit}`, `bankLines/{number}`, a line of the
-    bank's own ledger, or `bankLedgers/{number}`, that ledger.
+    `scheduledDeposits/{scheduled_deposit}`, `bankStatementLines/{number}`, a line of the
+    bank's own ledger, or `bankStatements/{number}`, that ledger.
     """
     why: builtins.str
     """What is wrong, in words for a person."""
@@ -161,7 +161,7 @@ class AttentionItem(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
-class BankLine(message.Message):
+class BankStatementLine(message.Message):
     """A line of the bank's own ledger that met nothing of ours."""
 
     DESCRIPTOR: descriptor.Descriptor
@@ -178,7 +178,7 @@ class BankLine(message.Message):
     PERSON_FIELD_NUMBER: builtins.int
     TOKEN_ID_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The resource name, `bankLines/{number}`: as the bank counts, and numbered on
+    """The resource name, `bankStatementLines/{number}`: as the bank counts, and numbered on
     from the ledger before where another one was accepted.
     """
     kind: builtins.str
@@ -262,7 +262,7 @@ class ListAttentionResponse(message.Message):
 
     ITEMS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
-    BANK_LEDGER_READ_TIME_FIELD_NUMBER: builtins.int
+    BANK_STATEMENT_READ_TIME_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
     """For the next page; empty on the last."""
     @builtins.property
@@ -270,7 +270,7 @@ class ListAttentionResponse(message.Message):
         """The items, the oldest first."""
 
     @builtins.property
-    def bank_ledger_read_time(self) -> timestamp_pb2.Timestamp:
+    def bank_statement_read_time(self) -> timestamp_pb2.Timestamp:
         """When a scheduler last read the bank's ledger to its end, by the database's
         clock; not set where none has. That it is too long ago is an item as well.
         """
@@ -280,11 +280,11 @@ class ListAttentionResponse(message.Message):
         *,
         items: abc.Iterable[AttentionItem] | None = ...,
         next_page_token: builtins.str = ...,
-        bank_ledger_read_time: timestamp_pb2.Timestamp | None = ...,
+        bank_statement_read_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["bank_ledger_read_time", b"bank_ledger_read_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["bank_statement_read_time", b"bank_statement_read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_ledger_read_time", b"bank_ledger_read_time", "items", b"items", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_statement_read_time", b"bank_statement_read_time", "items", b"items", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,7 +297,7 @@ class ResolveWithdrawalRequest(message.Message):
     NAME_FIELD_NUMBER: builtins.int
     RESOLUTION_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
-    BANK_WORD_FIELD_NUMBER: builtins.int
+    BANK_EVIDENCE_FIELD_NUMBER: builtins.int
     BANK_REFERENCE_FIELD_NUMBER: builtins.int
     DESTINATION_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
@@ -308,7 +308,7 @@ class ResolveWithdrawalRequest(message.Message):
     """What is decided."""
     reason: builtins.str
     """Why, for those who come after; up to 1024 characters."""
-    bank_word: builtins.str
+    bank_evidence: builtins.str
     """What the bank said when it was asked, up to 1024 characters; empty where no
     word could be had.
     """
@@ -317,7 +317,7 @@ class ResolveWithdrawalRequest(message.Message):
     128 characters; without one the idempotency key stands for it.
     """
     destination: builtins.str
-    """With `RESOLUTION_KIND_PLACED` only, and then required: the wallet that gets
+    """With `RESOLUTION_KIND_APPLIED_TO_WALLET` only, and then required: the wallet that gets
     the money, `wallets/{wallet}`.
     """
     request_id: builtins.str
@@ -330,7 +330,7 @@ class ResolveWithdrawalRequest(message.Message):
         name: builtins.str = ...,
         resolution: schedule_service_pb2.ResolutionKind.ValueType = ...,
         reason: builtins.str = ...,
-        bank_word: builtins.str = ...,
+        bank_evidence: builtins.str = ...,
         bank_reference: builtins.str = ...,
         destination: builtins.str = ...,
         request_id: builtins.str = ...,
@@ -338,7 +338,7 @@ class ResolveWithdrawalRequest(message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_reference", b"bank_reference", "bank_word", b"bank_word", "destination", b"destination", "name", b"name", "reason", b"reason", "request_id", b"request_id", "resolution", b"resolution", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_evidence", b"bank_evidence", "bank_reference", b"bank_reference", "destination", b"destination", "name", b"name", "reason", b"reason", "request_id", b"request_id", "resolution", b"resolution", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -377,7 +377,7 @@ class ResolveScheduledDepositRequest(message.Message):
     NAME_FIELD_NUMBER: builtins.int
     RESOLUTION_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
-    BANK_WORD_FIELD_NUMBER: builtins.int
+    BANK_EVIDENCE_FIELD_NUMBER: builtins.int
     BANK_REFERENCE_FIELD_NUMBER: builtins.int
     DESTINATION_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
@@ -388,7 +388,7 @@ class ResolveScheduledDepositRequest(message.Message):
     """What is decided."""
     reason: builtins.str
     """Why, for those who come after; up to 1024 characters."""
-    bank_word: builtins.str
+    bank_evidence: builtins.str
     """What the bank said when it was asked, up to 1024 characters; empty where no
     word could be had.
     """
@@ -397,7 +397,7 @@ class ResolveScheduledDepositRequest(message.Message):
     to 128 characters; without one the idempotency key stands for it.
     """
     destination: builtins.str
-    """With `RESOLUTION_KIND_PLACED` only, and then required: the wallet that gets
+    """With `RESOLUTION_KIND_APPLIED_TO_WALLET` only, and then required: the wallet that gets
     the money, `wallets/{wallet}`.
     """
     request_id: builtins.str
@@ -410,7 +410,7 @@ class ResolveScheduledDepositRequest(message.Message):
         name: builtins.str = ...,
         resolution: schedule_service_pb2.ResolutionKind.ValueType = ...,
         reason: builtins.str = ...,
-        bank_word: builtins.str = ...,
+        bank_evidence: builtins.str = ...,
         bank_reference: builtins.str = ...,
         destination: builtins.str = ...,
         request_id: builtins.str = ...,
@@ -418,7 +418,7 @@ class ResolveScheduledDepositRequest(message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_reference", b"bank_reference", "bank_word", b"bank_word", "destination", b"destination", "name", b"name", "reason", b"reason", "request_id", b"request_id", "resolution", b"resolution", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_evidence", b"bank_evidence", "bank_reference", b"bank_reference", "destination", b"destination", "name", b"name", "reason", b"reason", "request_id", b"request_id", "resolution", b"resolution", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -459,7 +459,7 @@ class ResolveDiscrepancyRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """`bankLines/{number}`."""
+    """`bankStatementLines/{number}`."""
     reason: builtins.str
     """What was found out, for those who come after; up to 1024 characters."""
     request_id: builtins.str
@@ -491,13 +491,13 @@ class ResolveDiscrepancyResponse(message.Message):
     replayed: builtins.bool
     """Whether an earlier call with this `request_id` had closed it."""
     @builtins.property
-    def line(self) -> BankLine:
+    def line(self) -> BankStatementLine:
         """The line as it is now."""
 
     def __init__(
         self,
         *,
-        line: BankLine | None = ...,
+        line: BankStatementLine | None = ...,
         replayed: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["line", b"line"]  # noqa: Y015
@@ -507,7 +507,7 @@ class ResolveDiscrepancyResponse(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
-class BankLedger(message.Message):
+class BankStatement(message.Message):
     """A ledger of the bank that is or was followed."""
 
     DESCRIPTOR: descriptor.Descriptor
@@ -519,7 +519,7 @@ class BankLedger(message.Message):
     PERSON_FIELD_NUMBER: builtins.int
     TOKEN_ID_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The resource name, `bankLedgers/{number}`, counted from 1."""
+    """The resource name, `bankStatements/{number}`, counted from 1."""
     reason: builtins.str
     """Why it was accepted, in the operator's words."""
     accepted_by: builtins.str
@@ -551,7 +551,7 @@ class BankLedger(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
-class AcceptBankLedgerRequest(message.Message):
+class AcceptBankStatementRequest(message.Message):
     """Accepts another ledger of the bank."""
 
     DESCRIPTOR: descriptor.Descriptor
@@ -561,7 +561,7 @@ class AcceptBankLedgerRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The ledger that was followed, `bankLedgers/{number}`, as `ListAttention`
+    """The ledger that was followed, `bankStatements/{number}`, as `ListAttention`
     names it.
     """
     reason: builtins.str
@@ -585,7 +585,7 @@ class AcceptBankLedgerRequest(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
-class AcceptBankLedgerResponse(message.Message):
+class AcceptBankStatementResponse(message.Message):
     """The ledger that was accepted."""
 
     DESCRIPTOR: descriptor.Descriptor
@@ -595,13 +595,13 @@ class AcceptBankLedgerResponse(message.Message):
     replayed: builtins.bool
     """Whether an earlier call with this `request_id` had accepted it."""
     @builtins.property
-    def ledger(self) -> BankLedger:
+    def ledger(self) -> BankStatement:
         """The ledger that is followed from now on."""
 
     def __init__(
         self,
         *,
-        ledger: BankLedger | None = ...,
+        ledger: BankStatement | None = ...,
         replayed: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["ledger", b"ledger"]  # noqa: Y015

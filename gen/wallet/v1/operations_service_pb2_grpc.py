@@ -64,10 +64,10 @@ class OperationsServiceStub:
                 request_serializer=wallet_dot_v1_dot_operations__service__pb2.ResolveDiscrepancyRequest.SerializeToString,
                 response_deserializer=wallet_dot_v1_dot_operations__service__pb2.ResolveDiscrepancyResponse.FromString,
                 _registered_method=True)
-        self.AcceptBankLedger = channel.unary_unary(
-                '/wallet.v1.OperationsService/AcceptBankLedger',
-                request_serializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerRequest.SerializeToString,
-                response_deserializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerResponse.FromString,
+        self.AcceptBankStatement = channel.unary_unary(
+                '/wallet.v1.OperationsService/AcceptBankStatement',
+                request_serializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankStatementRequest.SerializeToString,
+                response_deserializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankStatementResponse.FromString,
                 _registered_method=True)
 
 
@@ -154,7 +154,7 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def AcceptBankLedger(self, request, context):
+    def AcceptBankStatement(self, request, context):
         """Accepts the ledger that the bank shows in place of the one that was
         followed: it is read from its beginning, and what it tells again counts once.
         Until then nothing is sent again because the bank does not know it, and a
@@ -194,10 +194,10 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     request_deserializer=wallet_dot_v1_dot_operations__service__pb2.ResolveDiscrepancyRequest.FromString,
                     response_serializer=wallet_dot_v1_dot_operations__service__pb2.ResolveDiscrepancyResponse.SerializeToString,
             ),
-            'AcceptBankLedger': grpc.unary_unary_rpc_method_handler(
-                    servicer.AcceptBankLedger,
-                    request_deserializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerRequest.FromString,
-                    response_serializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerResponse.SerializeToString,
+            'AcceptBankStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptBankStatement,
+                    request_deserializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankStatementRequest.FromString,
+                    response_serializer=wallet_dot_v1_dot_operations__service__pb2.AcceptBankStatementResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -329,7 +329,7 @@ class OperationsService:
             _registered_method=True)
 
     @staticmethod
-    def AcceptBankLedger(request,
+    def AcceptBankStatement(request,
             target,
             options=(),
             channel_credentials=None,
@@ -342,9 +342,9 @@ class OperationsService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/wallet.v1.OperationsService/AcceptBankLedger',
-            wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerRequest.SerializeToString,
-            wallet_dot_v1_dot_operations__service__pb2.AcceptBankLedgerResponse.FromString,
+            '/wallet.v1.OperationsService/AcceptBankStatement',
+            wallet_dot_v1_dot_operations__service__pb2.AcceptBankStatementRequest.SerializeToString,
+            wallet_dot_v1_dot_operations__service__pb2.AcceptBankStatementResponse.FromString,
             options,
             channel_credentials,
             insecure,

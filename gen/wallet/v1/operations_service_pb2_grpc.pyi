@@ -97,7 +97,7 @@ class OperationsServiceStub:
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no discrepancy, or no longer open).
     """
-    AcceptBankLedger: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.AcceptBankLedgerRequest, _operations_service_pb2.AcceptBankLedgerResponse]
+    AcceptBankStatement: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.AcceptBankStatementRequest, _operations_service_pb2.AcceptBankStatementResponse]
     """Accepts the ledger that the bank shows in place of the one that was
     followed: it is read from its beginning, and what it tells again counts once.
     Until then nothing is sent again because the bank does not know it, and a
@@ -180,7 +180,7 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no discrepancy, or no longer open).
     """
-    AcceptBankLedger: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.AcceptBankLedgerRequest, _operations_service_pb2.AcceptBankLedgerResponse]  # type: ignore[assignment]
+    AcceptBankStatement: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.AcceptBankStatementRequest, _operations_service_pb2.AcceptBankStatementResponse]  # type: ignore[assignment]
     """Accepts the ledger that the bank shows in place of the one that was
     followed: it is read from its beginning, and what it tells again counts once.
     Until then nothing is sent again because the bank does not know it, and a
@@ -286,11 +286,11 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def AcceptBankLedger(
+    def AcceptBankStatement(
         self,
-        request: _operations_service_pb2.AcceptBankLedgerRequest,
+        request: _operations_service_pb2.AcceptBankStatementRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_operations_service_pb2.AcceptBankLedgerResponse, _abc.Awaitable[_operations_service_pb2.AcceptBankLedgerResponse]]:
+    ) -> _typing.Union[_operations_service_pb2.AcceptBankStatementResponse, _abc.Awaitable[_operations_service_pb2.AcceptBankStatementResponse]]:
         """Accepts the ledger that the bank shows in place of the one that was
         followed: it is read from its beginning, and what it tells again counts once.
         Until then nothing is sent again because the bank does not know it, and a

@@ -35,9 +35,9 @@ class _ResolutionKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Resolut
     """The bank did not do it and will not: the order has failed, and a
     withdrawal's money is released.
     """
-    RESOLUTION_KIND_PLACED: _ResolutionKind.ValueType  # 3
+    RESOLUTION_KIND_APPLIED_TO_WALLET: _ResolutionKind.ValueType  # 3
     """Money that had found no room is given to a wallet."""
-    RESOLUTION_KIND_NOTED: _ResolutionKind.ValueType  # 4
+    RESOLUTION_KIND_ACKNOWLEDGED: _ResolutionKind.ValueType  # 4
     """Somebody has looked into an ending that the bank contradicts or does not
     confirm: it said, after the order had been settled by hand, that it was the
     other way round, or its ledger has no line of it. Nothing moves.
@@ -54,9 +54,9 @@ RESOLUTION_KIND_NOT_EXECUTED: ResolutionKind.ValueType  # 2
 """The bank did not do it and will not: the order has failed, and a
 withdrawal's money is released.
 """
-RESOLUTION_KIND_PLACED: ResolutionKind.ValueType  # 3
+RESOLUTION_KIND_APPLIED_TO_WALLET: ResolutionKind.ValueType  # 3
 """Money that had found no room is given to a wallet."""
-RESOLUTION_KIND_NOTED: ResolutionKind.ValueType  # 4
+RESOLUTION_KIND_ACKNOWLEDGED: ResolutionKind.ValueType  # 4
 """Somebody has looked into an ending that the bank contradicts or does not
 confirm: it said, after the order had been settled by hand, that it was the
 other way round, or its ledger has no line of it. Nothing moves.
@@ -468,9 +468,9 @@ class BankAttempt(message.Message):
         """None has come yet."""
         ANSWER_ACCEPTED: BankAttempt._Answer.ValueType  # 1
         """The bank did it. Always final."""
-        ANSWER_NO_FOR_NOW: BankAttempt._Answer.ValueType  # 2
+        ANSWER_DECLINED_RETRYABLE: BankAttempt._Answer.ValueType  # 2
         """Not done; it may be asked again with the same key."""
-        ANSWER_NO_FOR_GOOD: BankAttempt._Answer.ValueType  # 3
+        ANSWER_DECLINED: BankAttempt._Answer.ValueType  # 3
         """Not done, and never will be under this key."""
         ANSWER_NOT_SENT: BankAttempt._Answer.ValueType  # 4
         """The bank never heard of it; it uses up no attempt."""
@@ -484,9 +484,9 @@ class BankAttempt(message.Message):
     """None has come yet."""
     ANSWER_ACCEPTED: BankAttempt.Answer.ValueType  # 1
     """The bank did it. Always final."""
-    ANSWER_NO_FOR_NOW: BankAttempt.Answer.ValueType  # 2
+    ANSWER_DECLINED_RETRYABLE: BankAttempt.Answer.ValueType  # 2
     """Not done; it may be asked again with the same key."""
-    ANSWER_NO_FOR_GOOD: BankAttempt.Answer.ValueType  # 3
+    ANSWER_DECLINED: BankAttempt.Answer.ValueType  # 3
     """Not done, and never will be under this key."""
     ANSWER_NOT_SENT: BankAttempt.Answer.ValueType  # 4
     """The bank never heard of it; it uses up no attempt."""
@@ -553,7 +553,7 @@ class Resolution(message.Message):
 
     KIND_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
-    BANK_WORD_FIELD_NUMBER: builtins.int
+    BANK_EVIDENCE_FIELD_NUMBER: builtins.int
     OPERATOR_FIELD_NUMBER: builtins.int
     TIME_FIELD_NUMBER: builtins.int
     PERSON_FIELD_NUMBER: builtins.int
@@ -562,7 +562,7 @@ class Resolution(message.Message):
     """What was decided."""
     reason: builtins.str
     """Why, in the operator's words."""
-    bank_word: builtins.str
+    bank_evidence: builtins.str
     """What the bank said when the operator asked it; empty where no word could be
     had.
     """
@@ -584,7 +584,7 @@ class Resolution(message.Message):
         *,
         kind: ResolutionKind.ValueType = ...,
         reason: builtins.str = ...,
-        bank_word: builtins.str = ...,
+        bank_evidence: builtins.str = ...,
         operator: builtins.str = ...,
         time: timestamp_pb2.Timestamp | None = ...,
         person: builtins.str = ...,
@@ -592,7 +592,7 @@ class Resolution(message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_word", b"bank_word", "kind", b"kind", "operator", b"operator", "person", b"person", "reason", b"reason", "time", b"time", "token_id", b"token_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_evidence", b"bank_evidence", "kind", b"kind", "operator", b"operator", "person", b"person", "reason", b"reason", "time", b"time", "token_id", b"token_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -90,11 +90,11 @@ class Transaction(message.Message):
         """From the bank into a wallet, where a scheduled deposit was collected."""
         TYPE_WITHDRAWAL_RETURN: Transaction._Type.ValueType  # 9
         """From the bank back into the wallet, where it gave a payout back."""
-        TYPE_RETURN_PLACEMENT: Transaction._Type.ValueType  # 10
+        TYPE_RETURN_APPLICATION: Transaction._Type.ValueType  # 10
         """From its way into a wallet that an operator named, where what the bank
         gave back had found no room.
         """
-        TYPE_COLLECTION_PLACEMENT: Transaction._Type.ValueType  # 11
+        TYPE_COLLECTION_APPLICATION: Transaction._Type.ValueType  # 11
         """From its way into a wallet that an operator named, where what the bank
         collected had found no room.
         """
@@ -126,11 +126,11 @@ class Transaction(message.Message):
     """From the bank into a wallet, where a scheduled deposit was collected."""
     TYPE_WITHDRAWAL_RETURN: Transaction.Type.ValueType  # 9
     """From the bank back into the wallet, where it gave a payout back."""
-    TYPE_RETURN_PLACEMENT: Transaction.Type.ValueType  # 10
+    TYPE_RETURN_APPLICATION: Transaction.Type.ValueType  # 10
     """From its way into a wallet that an operator named, where what the bank
     gave back had found no room.
     """
-    TYPE_COLLECTION_PLACEMENT: Transaction.Type.ValueType  # 11
+    TYPE_COLLECTION_APPLICATION: Transaction.Type.ValueType  # 11
     """From its way into a wallet that an operator named, where what the bank
     collected had found no room.
     """
@@ -145,7 +145,7 @@ class Transaction(message.Message):
         """Never sent."""
         STATE_POSTED: Transaction._State.ValueType  # 1
         """The money moved."""
-        STATE_PARTLY_REVERSED: Transaction._State.ValueType  # 2
+        STATE_PARTIALLY_REVERSED: Transaction._State.ValueType  # 2
         """The money moved, and a part of it was moved back."""
         STATE_REVERSED: Transaction._State.ValueType  # 3
         """The money moved, and all of it was moved back."""
@@ -157,7 +157,7 @@ class Transaction(message.Message):
     """Never sent."""
     STATE_POSTED: Transaction.State.ValueType  # 1
     """The money moved."""
-    STATE_PARTLY_REVERSED: Transaction.State.ValueType  # 2
+    STATE_PARTIALLY_REVERSED: Transaction.State.ValueType  # 2
     """The money moved, and a part of it was moved back."""
     STATE_REVERSED: Transaction.State.ValueType  # 3
     """The money moved, and all of it was moved back."""
@@ -898,7 +898,7 @@ class ListTransactionsRequest(message.Message):
     execute_time >= "2026-01-01T00:00:00Z"`.
 
     Fields: `type` (`DEPOSIT`, `TRANSFER` …), `state` (`POSTED`,
-    `PARTLY_REVERSED` or `REVERSED`), `source` and `destination`
+    `PARTIALLY_REVERSED` or `REVERSED`), `source` and `destination`
     (`"wallets/alice"`), `external_reference` and `labels.KEY` with `=` and
     `!=`; `amount` (a whole number of minor units) and `execute_time` (RFC
     3339, in quotes) also with `<`, `<=`, `>` and `>=`. Text stands in quotes

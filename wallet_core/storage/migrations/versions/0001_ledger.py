@@ -120,7 +120,7 @@ CREATE TABLE bank_attempts (
     key         text        NOT NULL,
     start_time  timestamptz NOT NULL,
     answer      text        CONSTRAINT bank_attempts_answer
-                            CHECK (answer IN ('ACCEPTED', 'NO_FOR_NOW', 'NO_FOR_GOOD', 'NOT_SENT', 'UNKNOWN')),
+                            CHECK (answer IN ('ACCEPTED', 'DECLINED_RETRYABLE', 'DECLINED', 'NOT_SENT', 'UNKNOWN')),
     reference   text        NOT NULL,
     detail      text        NOT NULL,
     answer_time timestamptz,

@@ -36,18 +36,18 @@ ALTER TABLE transactions
     DROP CONSTRAINT transactions_type,
     ADD CONSTRAINT transactions_type CHECK (type IN ('DEPOSIT', 'TRANSFER', 'WITHDRAWAL', 'WITHDRAWAL_SETTLEMENT',
                                                      'WITHDRAWAL_RELEASE', 'WITHDRAWAL_RETURN', 'COLLECTION',
-                                                     'HOLD_CAPTURE', 'REVERSAL', 'RETURN_PLACEMENT',
-                                                     'COLLECTION_PLACEMENT'));
+                                                     'HOLD_CAPTURE', 'REVERSAL', 'RETURN_APPLICATION',
+                                                     'COLLECTION_APPLICATION'));
 
 -- What was asked, as it is kept; of attempts from before nobody wrote it down.
 ALTER TABLE bank_attempts ADD COLUMN request text NOT NULL DEFAULT '';
 """
 
-BANK_LINES = """
+BANK_STATEMENT_LINES = """
 -- The bank's own ledger as far as it has been followed; the last number is where to go on.
-CREATE TABLE bank_lines (
-    number      bigint      NOT NULL CONSTRAINT bank_lines_pkey PRIMARY KEY,
-    kind        text        NOT NULL CONSTRAINT bank_lines_kind
+CREATE TABLE bank_statement_lines (
+    number      bigint      NOT NULL CONSTRAINT bank_statement_lines_pkey PRIMARY KEY,
+    kind        text        NOT NULL CONSTRAINT bank_statement_lines_kind
                             CHECK (kind IN ('EXECUTION', 'COLLECTION', 'RETURN', 'OTHER')),
     key         text        NOT NULL,
     -- The order that the key names, if it has the form of one of ours.
@@ -56,16 +56,16 @@ CREATE TABLE bank_lines (
     currency    text        NOT NULL,
     reference   text        NOT NULL,
     time        timestamptz NOT NULL,
-    meets       text        CONSTRAINT bank_lines_meets CHECK (meets IN ('ORDER', 'NOTHING')),
+    match_result       text        CONSTRAINT bank_statement_lines_match_result CHECK (match_result IN ('ORDER', 'NOTHING')),
     why         text        NOT NULL DEFAULT '',
     resolution  text        NOT NULL DEFAULT '',
     resolved_by text        NOT NULL DEFAULT '',
-    CONSTRAINT bank_lines_why CHECK ((meets IS NOT DISTINCT FROM 'NOTHING') = (why <> '')),
-    CONSTRAINT bank_lines_resolution CHECK (resolution = '' OR why <> '')
+    CONSTRAINT bank_statement_lines_why CHECK ((match_result IS NOT DISTINCT FROM 'NOTHING') = (why <> '')),
+    CONSTRAINT bank_statement_lines_resolution CHECK (resolution = '' OR why <> '')
 );
-CREATE INDEX bank_lines_by_key ON bank_lines (key, number);
-CREATE INDEX bank_lines_to_judge ON bank_lines (number) WHERE meets IS NULL;
-CREATE INDEX bank_lines_open ON bank_lines (time, number) WHERE meets = 'NOTHING' AND resolution = '';
+CREATE INDEX bank_statement_lines_by_key ON bank_statement_lines (key, number);
+CREATE INDEX bank_statement_lines_unmatched ON bank_statement_lines (number) WHERE match_result IS NULL;
+CREATE INDEX bank_statement_lines_open ON bank_statement_lines (time, number) WHERE match_result = 'NOTHING' AND resolution = '';
 """
 
 FOLLOWING = """
@@ -82,10 +82,10 @@ RESOLUTIONS = """
 CREATE TABLE resolutions (
     position  bigint      NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT resolutions_pkey PRIMARY KEY,
     subject   text        NOT NULL,
-    kind      text        NOT NULL CONSTRAINT resolutions_kind CHECK (kind IN ('EXECUTED', 'NOT_EXECUTED', 'PLACED',
-                                                             'NOTED')),
+    kind      text        NOT NULL CONSTRAINT resolutions_kind CHECK (kind IN ('EXECUTED', 'NOT_EXECUTED', 'APPLIED_TO_WALLET',
+                                                             'ACKNOWLEDGED')),
     reason    text        NOT NULL CONSTRAINT resolutions_reason CHECK (reason <> ''),
-    bank_word text        NOT NULL,
+    bank_evidence text        NOT NULL,
     operator  text        NOT NULL,
     time      timestamptz NOT NULL
 );
@@ -94,21 +94,21 @@ CREATE INDEX resolutions_by_subject ON resolutions (subject, position);
 
 PACE = """
 -- How many calls the bank may be sent now, for all schedulers together: one row.
-CREATE TABLE bank_pace (
+CREATE TABLE bank_rate_limit (
     calls     double precision NOT NULL,
     filled_at timestamptz      NOT NULL
 );
-INSERT INTO bank_pace VALUES (0, clock_timestamp());
+INSERT INTO bank_rate_limit VALUES (0, clock_timestamp());
 """
 
 GRANTS = """
-GRANT SELECT, INSERT ON bank_lines, resolutions TO wallet_service;
-GRANT UPDATE (meets, why, resolution, resolved_by) ON bank_lines TO wallet_service;
-GRANT SELECT, UPDATE ON bank_pace, bank_following TO wallet_service;
+GRANT SELECT, INSERT ON bank_statement_lines, resolutions TO wallet_service;
+GRANT UPDATE (match_result, why, resolution, resolved_by) ON bank_statement_lines TO wallet_service;
+GRANT SELECT, UPDATE ON bank_rate_limit, bank_following TO wallet_service;
 """
 
 
 def upgrade() -> None:
     """Add everything."""
-    for statements in (ORDERS, BANK_LINES, FOLLOWING, RESOLUTIONS, PACE, GRANTS):
+    for statements in (ORDERS, BANK_STATEMENT_LINES, FOLLOWING, RESOLUTIONS, PACE, GRANTS):
         op.execute(statements)

@@ -10,16 +10,16 @@ depends_on = None
 # What is done and not reconciled is few rows: those whose line is still to come, and those that a person must look at.
 ORDERS = """
 ALTER TABLE {table}
-    ADD COLUMN stranded boolean NOT NULL DEFAULT false,
+    ADD COLUMN unapplied boolean NOT NULL DEFAULT false,
     ADD COLUMN reconciled boolean NOT NULL DEFAULT false;
-UPDATE {table} SET stranded = true WHERE state IN ('SUCCEEDED', 'RETURNED') AND attention <> '';
+UPDATE {table} SET unapplied = true WHERE state IN ('SUCCEEDED', 'RETURNED') AND attention <> '';
 UPDATE {table}
 SET reconciled = true
-FROM bank_lines
-WHERE bank_lines.order_id = {table}.id AND bank_lines.key = '{prefix}-' || {table}.id
-    AND bank_lines.meets = 'ORDER' AND bank_lines.kind = '{kind}';
+FROM bank_statement_lines
+WHERE bank_statement_lines.order_id = {table}.id AND bank_statement_lines.key = '{prefix}-' || {table}.id
+    AND bank_statement_lines.match_result = 'ORDER' AND bank_statement_lines.kind = '{kind}';
 ALTER TABLE {table}
-    ADD CONSTRAINT {table}_stranded CHECK (NOT stranded OR state IN ('SUCCEEDED', 'RETURNED') AND attention <> '');
+    ADD CONSTRAINT {table}unapplied CHECK (NOT unapplied OR state IN ('SUCCEEDED', 'RETURNED') AND attention <> '');
 CREATE INDEX {table}_unreconciled ON {table} (update_time, id) WHERE {asked} AND NOT reconciled;
 """
 

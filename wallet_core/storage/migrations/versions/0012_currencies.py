@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from iso4217 import Currency
 
-from wallet_core.domain.errors import LedgerBroken
+from wallet_core.domain.model.errors import LedgerBroken
 
 revision = "0012"
 down_revision = "0011"

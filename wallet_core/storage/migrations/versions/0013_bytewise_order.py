@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 COLUMNS = (
-    *("requests.caller", "bank_attempts.key", "bank_lines.key", "resolutions.subject", "wallets.owner"),
+    *("requests.caller", "bank_attempts.key", "bank_statement_lines.key", "resolutions.subject", "wallets.owner"),
     *("transactions.type", "entries.type", "entry_totals.type", "commission_rules.currency"),
 )
 

@@ -1,0 +1,157 @@
+"""How calls are made: one channel, one deadline, one language, errors typed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import grpc
+from google.protobuf.message import Message
+
+from wallet_client.channels import Call, EveryThread, Response
+from wallet_client.errors import (
+    NotConnected,
+    OutcomeUnknown,
+    RequestTooLarge,
+    call_failed,
+    given_up,
+    outcome_of,
+    settle_items,
+    unsent,
+)
+from wallet_client.security import Tls, Token
+from wallet_client.sync.connection import Connection
+
+PAGE = 200
+
+REQUEST_MAX_BYTES = 1 << 20
+"""What a service takes whose WALLET_GRPC_MESSAGE_MAX_BYTES is not set."""
+
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
+
+# Ids whose outcome is not known, at the most; the oldest is forgotten first.
+_UNSETTLED_MAX = 10_000
+
+
+class Calls:
+    """The channel that all services share, and the ways to call over it."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float = 10.0,
+        connect_timeout_s: float = 1.5,
+        accept_language: str | None = None,
+        token: Token | None = None,
+        tls: Tls | None = None,
+        before_change: Callable[[str], None] | None = None,
+        request_max_bytes: int = REQUEST_MAX_BYTES,
+    ) -> None:
+        self._home = EveryThread()
+        self._timeout_s = timeout_s
+        self._before_change = before_change
+        self._request_max_bytes = request_max_bytes
+        self._language = (("accept-language", accept_language),) if accept_language is not None else ()
+        self._token = token
+        self._unsettled: dict[str, None] = {}
+        self._remembering = threading.Lock()
+        self._closing = threading.Event()
+        self._connection = Connection(target, tls, connect_timeout_s=connect_timeout_s)
+        self._channel = self._connection.channel
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel. Calls under way fail; watches end."""
+        self._home.check()
+        self._closing.set()
+        self._channel.close()
+
+    def _metadata(self) -> Metadata:
+        """Return what goes with a call. Who asks an issuer for a token takes the time that the issuer takes."""
+        self._home.check()
+        if self._token is None:
+            return self._language
+        token = self._token() if callable(self._token) else self._token
+        return (*self._language, ("authorization", f"Bearer {token}"))
+
+    def _change(self, call: Call[Response], request: Any) -> Response:  # noqa: ANN401  # any request with an id
+        """Make a call that changes something. An id whose outcome stayed unknown is remembered: it may come again."""
+        request_id = request.request_id or None
+        ids = [request_id] if request_id else [item.request_id for item in request.items]
+        attempted = any(id_ in self._unsettled for id_ in ids)
+        metadata = self._metadata()
+        try:
+            left_s = self._ready(request.ByteSize())
+        except (RequestTooLarge, NotConnected) as not_sent:
+            raise unsent(not_sent, request_id, attempted=attempted) from None
+        if request_id is not None and self._before_change is not None:
+            self._before_change(request_id)
+        try:
+            answer = call(request, timeout=left_s, wait_for_ready=True, metadata=metadata)
+        except grpc.RpcError as error:
+            failed = outcome_of(error, request_id, attempted=attempted)
+            if isinstance(failed, OutcomeUnknown):
+                self._remember(ids)
+            raise failed from None
+        except BaseException as ended:  # given up by the caller: it may have been done all the same
+            self._remember(ids)
+            ended.__cause__ = given_up(request_id)
+            raise
+        with self._remembering:
+            unknown = [] if request_id else settle_items(answer.results, ids, self._unsettled)  # type: ignore[attr-defined]  # of a batch
+            for id_ in ids:
+                self._unsettled.pop(id_, None)
+        self._remember(unknown)
+        return answer
+
+    def _ready(self, size: int) -> float:
+        """Wait until a change of this size can be sent; return what is left of the time."""
+        if size > self._request_max_bytes:
+            raise RequestTooLarge(size, self._request_max_bytes)
+        return self._connection.ready(self._timeout_s)
+
+    def _remember(self, ids: Iterable[str]) -> None:
+        with self._remembering:
+            self._unsettled.update(dict.fromkeys(ids))
+            while len(self._unsettled) > _UNSETTLED_MAX:
+                del self._unsettled[next(iter(self._unsettled))]
+
+    def _read(self, call: Call[Response], request: Message) -> Response:
+        metadata = self._metadata()
+        left_s = self._connection.ready(self._timeout_s)
+        try:
+            return call(request, timeout=left_s, wait_for_ready=True, metadata=metadata)
+        except grpc.RpcError as error:
+            raise call_failed(error, None) from None
+
+    def _pages(self, call: Call[Response], request: Any) -> Iterator[Response]:  # noqa: ANN401  # any list request
+        """Go on until there is no next page: one that is short or empty need not be the last."""
+        while True:
+            page: Any = self._read(call, request)
+            yield page
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    def _stream(self, call: Callable[..., Any], request: Message) -> Iterator[Any]:
+        """Return what comes, however long it takes: the time that a stream has stands in the service config."""
+        metadata = self._metadata()
+        self._connection.ready(self._timeout_s)
+        # Not told to wait for a server: it would wait as long.
+        answer = call(request, metadata=metadata)
+        try:
+            yield from answer
+        except grpc.RpcError as error:
+            raise call_failed(error, None) from None
+        finally:
+            answer.cancel()

@@ -1,0 +1,38 @@
+"""Waiting: how long the caller of the work at hand will, and calls to others that end when their time is over."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import monotonic
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
+
+_until: ContextVar[float | None] = ContextVar("until", default=None)
+
+
+@contextmanager
+def deadline_scope(until: float) -> Iterator[None]:
+    """Run a block for somebody who leaves *until* then, on the monotonic clock."""
+    token = _until.set(until)
+    try:
+        yield
+    finally:
+        _until.reset(token)
+
+
+def time_remaining() -> float | None:
+    """Return the seconds that are left, zero where there are none; None where nobody has said."""
+    until = _until.get()
+    return None if until is None else max(0.0, until - monotonic())
+
+
+def run_alone(call: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run a call in a loop of its own. Not by ``asyncio.run``: that waits for a name lookup that hangs."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(call)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()

@@ -1,0 +1,1 @@
+"""The verbs: one command per file, one room per subject."""

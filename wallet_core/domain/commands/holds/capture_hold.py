@@ -1,0 +1,84 @@
+"""Take money that was held, and give it to another wallet."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.access import refuse_system_wallets
+from wallet_core.domain.model.errors import Because, InvalidField, LimitExceeded, StateTransitionForbidden
+from wallet_core.domain.model.event import EventType
+from wallet_core.domain.model.hold import Hold, HoldState
+from wallet_core.domain.model.money import Money, require_positive
+from wallet_core.domain.model.transaction import Movement, TransactionType, transaction_name
+from wallet_core.domain.model.wallet import Labels, Wallet, WalletId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureHold(Command):
+    """Move part or all of what a hold reserves; the last capture makes the rest available again."""
+
+    method: ClassVar[str] = "CaptureHold"
+
+    id: UUID
+    hold: UUID
+    destination: WalletId
+    amount: Money | None
+    """None means all that is left, and stays None in the fingerprint."""
+    final: bool
+    description: str
+    labels: Labels = field(default_factory=dict)
+
+    def lock_set(self) -> LockSet:
+        """Lock the hold's wallet, which is what decides between capture, void and expiry, and the destination."""
+        return LockSet(wallets=frozenset({self.destination}), holds=frozenset({self.hold}))
+
+    def authorize(self) -> None:
+        """Refuse the service's own wallets."""
+        refuse_system_wallets(self.destination)
+        if self.amount is not None:
+            require_positive(self.amount)
+
+    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+        """Touch the wallet that holds the money."""
+        return (books.wallet_of(books.holds.get(self.hold)),)
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Capture what is left of a hold that has not ended, from an active wallet to one that is not closed."""
+        hold = books.hold(self.hold)
+        if books.wallet(self.destination).id == hold.wallet:
+            raise InvalidField("destination", "must be another wallet than the one that holds the money")
+        currency = self.amount.currency if self.amount is not None else hold.amount.currency
+        payer = books.debit_wallet(hold.wallet, currency)
+        payee = books.credit_wallet(self.destination, currency)
+        amount = self._amount(hold, books)
+        captured = replace(hold, captured=hold.captured + amount.minor, update_time=books.now)
+        if self.final or captured.held == 0:
+            captured = replace(captured, state=HoldState.CAPTURED)
+        movement = Movement(
+            id=self.id,
+            type=TransactionType.HOLD_CAPTURE,
+            amount=amount,
+            source=payer.id,
+            destination=payee.id,
+            description=self.description,
+            labels=self.labels,
+            cause=hold.id,
+        )
+        return Decision(
+            subject=transaction_name(self.id), hold=captured, movements=(movement,), event=EventType.HOLD_CAPTURED
+        )
+
+    def _amount(self, hold: Hold, books: LedgerState) -> Money:
+        if hold.state is not HoldState.ACTIVE:
+            raise StateTransitionForbidden(hold.name, hold.state, Because.HOLD_ENDED)
+        if hold.expire_time <= books.now:
+            # Its time is over even where the job that says so is late.
+            raise StateTransitionForbidden(hold.name, HoldState.EXPIRED, Because.HOLD_TIME_OVER)
+        if self.amount is None:
+            return Money(hold.amount.currency, hold.held)
+        if self.amount.minor > hold.held:
+            raise LimitExceeded(hold.name, hold.held)
+        return self.amount

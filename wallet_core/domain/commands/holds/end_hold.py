@@ -1,0 +1,66 @@
+"""End a hold without taking its money: its caller voids it, or its time is over."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.errors import Because, StaleClaim, StateTransitionForbidden
+from wallet_core.domain.model.event import EventType
+from wallet_core.domain.model.hold import Hold, HoldClaim, HoldState
+from wallet_core.domain.model.wallet import Wallet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidHold(Command):
+    """Make what is left of a hold available again."""
+
+    method: ClassVar[str] = "VoidHold"
+
+    hold: UUID
+
+    def lock_set(self) -> LockSet:
+        """Lock the hold's wallet."""
+        return LockSet(holds=frozenset({self.hold}))
+
+    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+        """Touch the wallet that holds the money."""
+        return (books.wallet_of(books.holds.get(self.hold)),)
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Refuse one that has ended; a frozen wallet does not stand in the way."""
+        hold = books.hold(self.hold)
+        if hold.state is not HoldState.ACTIVE:
+            raise StateTransitionForbidden(hold.name, hold.state, Because.HOLD_ENDED)
+        return _ended(books, hold, HoldState.VOIDED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireHold(Command):
+    """End a hold whose time is over, by the worker that holds its claim."""
+
+    method: ClassVar[str] = "ExpireHold"
+
+    claim: HoldClaim
+    clock_offset: timedelta = timedelta()
+    """The tests' only handle on time."""
+
+    def lock_set(self) -> LockSet:
+        """Lock the hold's wallet."""
+        return LockSet(wallets=frozenset({self.claim.wallet}), holds=frozenset({self.claim.hold}))
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Expire it, unless it has ended or somebody else has claimed it since."""
+        hold = books.hold(self.claim.hold)
+        over = hold.expire_time <= books.now + self.clock_offset
+        if hold.state is not HoldState.ACTIVE or hold.fence != self.claim.fence or not over:
+            raise StaleClaim(hold.name)
+        return _ended(books, hold, HoldState.EXPIRED)
+
+
+def _ended(books: LedgerState, hold: Hold, state: HoldState) -> Decision:
+    ended = replace(hold, state=state, update_time=books.now)
+    return Decision(subject=hold.name, hold=ended, event=EventType(f"hold.{state.lower()}"))

@@ -1,0 +1,1 @@
+"""Commands on payment orders and on the bank statement."""

@@ -1,0 +1,133 @@
+"""Resolve an order by hand, where the bank cannot be asked, or money found no room."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.commands.payments.settlement import (
+    CreditRefused,
+    Ending,
+    acknowledged,
+    applied_to_wallet,
+    executed,
+    not_executed,
+)
+from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.access import refuse_system_wallets
+from wallet_core.domain.model.errors import Because, InvalidField, LimitExceeded, StateTransitionForbidden
+from wallet_core.domain.model.money import INT64_MAX
+from wallet_core.domain.model.payment_order import (
+    DONE_STATES,
+    FailureReason,
+    OrderKind,
+    OrderState,
+    PaymentOrder,
+    Resolution,
+    ResolutionKind,
+)
+from wallet_core.domain.model.wallet import WalletId, wallet_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveOrder(Command):
+    """What a person has found out about an order that is under way, or wants done with money that found no room.
+
+    Decided under the wallet's lock like all else: a worker that is asking the bank at the same moment finds the order
+    ended and changes nothing more.
+    """
+
+    kind: ClassVar[OrderKind]
+
+    id: UUID
+    """Of the transaction."""
+    order: UUID
+    resolution: ResolutionKind
+    reason: str
+    bank_evidence: str
+    bank_reference: str = ""
+    destination: WalletId | None = None
+    """For ``APPLIED_TO_WALLET``: who gets the money."""
+
+    def lock_set(self) -> LockSet:
+        """Lock the wallet, the way to the bank, the world outside, and who gets the money."""
+        return LockSet(
+            wallets=frozenset({self.destination}) if self.destination is not None else frozenset(),
+            orders=frozenset({self.order}),
+            settlement_wallets_of=frozenset({self.order}),
+        )
+
+    def authorize(self) -> None:
+        """Refuse a destination where none can be, or that is the service's own."""
+        if (self.destination is not None) != (self.resolution is ResolutionKind.APPLIED_TO_WALLET):
+            raise InvalidField(
+                "destination", "names the wallet that gets the money, with RESOLUTION_KIND_APPLIED_TO_WALLET only"
+            )
+        if self.bank_reference and self.resolution is not ResolutionKind.EXECUTED:
+            raise InvalidField("bank_reference", "goes with RESOLUTION_KIND_EXECUTED only")
+        if self.destination is not None:
+            refuse_system_wallets(self.destination)
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Refuse what has ended, and what a call to the bank may still be on its way for."""
+        found = books.order(self.kind, self.order)
+        resolution = Resolution(
+            kind=self.resolution,
+            reason=self.reason,
+            bank_evidence=self.bank_evidence,
+            operator=self.request.caller if self.request is not None else "",
+            time=books.now,
+            person=self.person,
+        )
+        found = replace(found, resolutions=(*found.resolutions, resolution))
+        match self.resolution:
+            case ResolutionKind.APPLIED_TO_WALLET:
+                ending: Ending | CreditRefused = self._place(books, found)
+            case ResolutionKind.ACKNOWLEDGED:
+                ending = _note(books, found)
+            case _:
+                ending = self._end(books, found)
+        if isinstance(ending, CreditRefused):
+            raise LimitExceeded(wallet_name(ending.wallet), INT64_MAX)
+        return ending.decision(resolution=resolution)
+
+    def _end(self, books: LedgerState, found: PaymentOrder) -> Ending | CreditRefused:
+        if found.state not in {OrderState.PROCESSING, OrderState.IN_DOUBT}:
+            raise StateTransitionForbidden(found.name, found.state, Because.NOT_UNDER_WAY)
+        if any(books.now < attempt.in_flight_until for attempt in found.attempts):
+            raise StateTransitionForbidden(found.name, found.state, Because.CALL_UNDER_WAY)
+        if self.resolution is ResolutionKind.EXECUTED:
+            return executed(books, self.id, found, self.bank_reference)
+        if books.bank_executed(found):
+            raise StateTransitionForbidden(found.name, found.state, Because.BANK_SAYS_EXECUTED)
+        return not_executed(books, self.id, found, FailureReason.RESOLVED)
+
+    def _place(self, books: LedgerState, found: PaymentOrder) -> Ending:
+        if not found.unapplied or self.destination is None:
+            raise StateTransitionForbidden(found.name, found.state, Because.NOT_UNAPPLIED_FUNDS)
+        books.credit_wallet(self.destination, found.amount.currency)
+        return applied_to_wallet(books, self.id, found, self.destination)
+
+
+def _note(books: LedgerState, found: PaymentOrder) -> Ending:
+    unlike_the_bank = found.attention or (found.asks_bank and not found.reconciled)
+    late_yes = found.state is OrderState.FAILED and found.attention
+    if not (late_yes or (found.state in DONE_STATES and unlike_the_bank and not found.unapplied)):
+        raise StateTransitionForbidden(found.name, found.state, Because.NOTHING_TO_NOTE)
+    return acknowledged(books, found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveWithdrawal(ResolveOrder):
+    """Resolve a withdrawal."""
+
+    method: ClassVar[str] = "ResolveWithdrawal"
+    kind: ClassVar[OrderKind] = OrderKind.WITHDRAWAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveScheduledDeposit(ResolveOrder):
+    """Resolve a scheduled deposit that is collected."""
+
+    method: ClassVar[str] = "ResolveScheduledDeposit"
+    kind: ClassVar[OrderKind] = OrderKind.SCHEDULED_DEPOSIT

@@ -1,0 +1,69 @@
+"""Schedule a credit, to be collected from the bank first where that is asked for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.commands.payments.schedule_withdrawal import due_time, id_asked_for
+from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.access import refuse_system_wallets
+from wallet_core.domain.model.money import Money, require_positive
+from wallet_core.domain.model.payment_order import ScheduledDeposit, event_of
+from wallet_core.domain.model.wallet import Wallet, WalletId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleDeposit(Command):
+    """Promise to credit an amount to a wallet at a time."""
+
+    method: ClassVar[str] = "ScheduleDeposit"
+
+    wallet: WalletId
+    amount: Money
+    execute_time: datetime | None
+    """None means now, and stays None in the fingerprint."""
+    collect: bool
+    bank_account: str
+    description: str
+    external_reference: str
+
+    @property
+    def id(self) -> UUID:
+        """The order's id."""
+        return id_asked_for(self)
+
+    def lock_set(self) -> LockSet:
+        """Lock the wallet."""
+        return LockSet(wallets=frozenset({self.wallet}))
+
+    def authorize(self) -> None:
+        """Refuse the service's own wallets."""
+        refuse_system_wallets(self.wallet)
+        require_positive(self.amount)
+
+    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+        """Touch nothing: the wallet only gains."""
+        del books
+        return ()
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Refuse a time in the past by the database's clock, and a wallet that takes nothing in."""
+        due = due_time(self.execute_time, books)
+        books.credit_wallet(self.wallet, self.amount.currency)
+        deposit = ScheduledDeposit(
+            id=self.id,
+            wallet=self.wallet,
+            amount=self.amount,
+            collect=self.collect,
+            bank_account=self.bank_account,
+            description=self.description,
+            external_reference=self.external_reference,
+            execute_time=due,
+            next_attempt_time=due,
+            create_time=books.now,
+            update_time=books.now,
+        )
+        return Decision(subject=deposit.name, order=deposit, event=event_of(deposit))

@@ -1,0 +1,79 @@
+"""Schedule a payout."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.errors import InvalidField
+from wallet_core.domain.model.money import Money, require_positive
+from wallet_core.domain.model.payment_order import Withdrawal, event_of, order_id
+from wallet_core.domain.model.wallet import Wallet, WalletId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleWithdrawal(Command):
+    """Promise to pay an amount out of a wallet at a time; the money is reserved now, or looked for then."""
+
+    method: ClassVar[str] = "ScheduleWithdrawal"
+
+    wallet: WalletId
+    amount: Money
+    execute_time: datetime | None
+    """None means now, and stays None in the fingerprint."""
+    bank_account: str
+    description: str
+    reserve: bool = False
+
+    @property
+    def id(self) -> UUID:
+        """The order's id."""
+        return id_asked_for(self)
+
+    def lock_set(self) -> LockSet:
+        """Lock the wallet."""
+        return LockSet(wallets=frozenset({self.wallet}))
+
+    def authorize(self) -> None:
+        """Refuse the service's own wallets, but for what it has earned, to operations."""
+        self.access.require_source(self.wallet)
+        require_positive(self.amount)
+
+    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+        """Touch the wallet."""
+        return (books.wallets.get(self.wallet),)
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Refuse a time in the past by the database's clock, and a wallet that pays nothing out."""
+        due = due_time(self.execute_time, books)
+        books.debit_wallet(self.wallet, self.amount.currency)
+        withdrawal = Withdrawal(
+            id=self.id,
+            wallet=self.wallet,
+            amount=self.amount,
+            bank_account=self.bank_account,
+            description=self.description,
+            reserve=self.reserve,
+            execute_time=due,
+            next_attempt_time=due,
+            create_time=books.now,
+            update_time=books.now,
+        )
+        return Decision(subject=withdrawal.name, order=withdrawal, event=event_of(withdrawal))
+
+
+def id_asked_for(command: Command) -> UUID:
+    """Return the id of the order that a caller's request asks for."""
+    if command.request is None:
+        raise ValueError(command.method)
+    return order_id(command.request.caller, command.request.id)
+
+
+def due_time(asked: datetime | None, books: LedgerState) -> datetime:
+    """Return when an order is due: now unless it says; raise for a time in the past by the database's clock."""
+    if asked is not None and asked < books.now:
+        raise InvalidField("execute_time", "must not be in the past; leave it out for now")
+    return asked or books.now

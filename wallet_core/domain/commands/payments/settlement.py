@@ -1,0 +1,156 @@
+"""How an order's money comes to rest once the bank's word is known, whoever brings it: a worker or an operator."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from wallet_core.domain.deciding.command import Decision
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.payment_order import (
+    Attempt,
+    FailureReason,
+    OrderState,
+    PaymentOrder,
+    Resolution,
+    ScheduledDeposit,
+    Withdrawal,
+    event_of,
+)
+from wallet_core.domain.model.transaction import Movement, TransactionType
+from wallet_core.domain.model.wallet import Role, WalletId, WalletState, system_wallet
+
+AnyOrder = TypeVar("AnyOrder", bound=PaymentOrder)
+
+
+@dataclass(frozen=True, slots=True)
+class CreditRefused:
+    """The money cannot go where it belongs: a balance could not be counted that far."""
+
+    wallet: WalletId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An order as it ends, and what moves in the same commit."""
+
+    order: PaymentOrder
+    movements: tuple[Movement, ...] = ()
+    told: str | None = None
+    """What others are told, where it is not the order's state."""
+
+    def decision(self, *, attempt: Attempt | None = None, resolution: Resolution | None = None) -> Decision:
+        """Return it as a decision, with what it was decided on."""
+        return Decision(
+            subject=self.order.name,
+            order=self.order,
+            attempt=attempt,
+            resolution=resolution,
+            movements=self.movements,
+            event=event_of(self.order, self.told),
+        )
+
+
+def executed(books: LedgerState, id_: UUID, order: PaymentOrder, reference: str) -> Ending | CreditRefused:
+    """Book what the bank has done. Its reference, or the key where it gave none."""
+    external = books.wallet(system_wallet(Role.EXTERNAL, order.amount.currency))
+    counted = external.can_give if isinstance(order, ScheduledDeposit) else external.can_take
+    if not counted(order.amount.minor):
+        return CreditRefused(external.id, "the bank has done it, and the world outside cannot be counted that far")
+    done = replace(order, bank_reference=reference or order.key)
+    if isinstance(done, ScheduledDeposit):
+        return _collected(books, id_, done)
+    settled = movement(id_, TransactionType.WITHDRAWAL_SETTLEMENT, _in_transit(order), external.id, order)
+    return Ending(ended(done, OrderState.SUCCEEDED, books.now), (settled,))
+
+
+def _collected(books: LedgerState, id_: UUID, done: ScheduledDeposit) -> Ending | CreditRefused:
+    """External → wallet. One that is too full leaves it on its way, for a person: the bank has taken the money."""
+    amount = done.amount.minor
+    way = books.wallet(_in_transit(done))
+    fits = books.wallet(done.wallet).can_take(amount)
+    if not fits and not way.can_take(amount):
+        return CreditRefused(way.id, "the bank has collected it, and there is no room for it")
+    after = ended(replace(done, credit=id_), OrderState.SUCCEEDED, books.now)
+    if not fits:
+        full = "the bank has collected it, and the wallet is too full to be credited"
+        after = replace(after, attention=full, unapplied=True)
+    destination = done.wallet if fits else way.id
+    return Ending(after, (movement(id_, TransactionType.COLLECTION, _external(done), destination, done),))
+
+
+def not_executed(books: LedgerState, id_: UUID, order: PaymentOrder, reason: FailureReason) -> Ending | CreditRefused:
+    """In transit → wallet, once: only ever decided together with the step to FAILED. A collection took nothing.
+
+    A wallet that has been filled to the brim since cannot take it back: the money stays where it is, for a person.
+    """
+    failed = ended(replace(order, failure_reason=reason), OrderState.FAILED, books.now)
+    if isinstance(order, ScheduledDeposit):
+        return Ending(failed)
+    if not books.wallet(order.wallet).can_take(order.amount.minor):
+        return CreditRefused(order.wallet, "the bank did not pay, and the wallet is too full to take it back")
+    released = movement(id_, TransactionType.WITHDRAWAL_RELEASE, _in_transit(order), order.wallet, order)
+    return Ending(failed, (released,))
+
+
+def returned(books: LedgerState, id_: UUID, order: Withdrawal) -> Ending | CreditRefused:
+    """External → wallet, linked to the withdrawal. A wallet closed or too full leaves it on its way, for a person."""
+    wallet = books.wallet(order.wallet)
+    way = books.wallet(_in_transit(order))
+    outside = books.wallet(_external(order))
+    after = ended(order, OrderState.RETURNED, books.now)
+    if not outside.can_give(order.amount.minor):
+        return CreditRefused(outside.id, "the bank gave it back, and the world outside cannot be counted that far")
+    if wallet.state is not WalletState.CLOSED and wallet.can_take(order.amount.minor):
+        destination = wallet.id
+    elif way.can_take(order.amount.minor):
+        closed = wallet.state is WalletState.CLOSED
+        why = f"the bank gave it back, and the wallet is {'closed' if closed else 'too full to take it'}"
+        after, destination = replace(after, attention=why, unapplied=True), way.id
+    else:
+        return CreditRefused(way.id, "the bank gave it back, and there is no room for it")
+    return Ending(after, (movement(id_, TransactionType.WITHDRAWAL_RETURN, outside.id, destination, order),))
+
+
+def applied_to_wallet(books: LedgerState, id_: UUID, order: PaymentOrder, destination: WalletId) -> Ending:
+    """In transit → the wallet that a person has named for money that had found no room."""
+    after = replace(order, attention="", unapplied=False, update_time=books.now)
+    collected = isinstance(order, ScheduledDeposit)
+    type_ = TransactionType.COLLECTION_APPLICATION if collected else TransactionType.RETURN_APPLICATION
+    moved = movement(id_, type_, _in_transit(order), destination, order)
+    return Ending(after, (moved,), told="placed")
+
+
+def acknowledged(books: LedgerState, order: PaymentOrder) -> Ending:
+    """Take it off the list of what needs attention; nothing moves."""
+    return Ending(replace(order, attention="", reconciled=True, update_time=books.now), told="noted")
+
+
+def movement(
+    id_: UUID, type_: TransactionType, source: WalletId, destination: WalletId, order: PaymentOrder
+) -> Movement:
+    """Return the movement of an order's amount."""
+    return Movement(
+        id=id_,
+        type=type_,
+        amount=order.amount,
+        source=source,
+        destination=destination,
+        description=order.description,
+        external_reference=order.external_reference if isinstance(order, ScheduledDeposit) else "",
+        cause=order.id,
+    )
+
+
+def ended(order: AnyOrder, state: OrderState, now: datetime) -> AnyOrder:
+    """Return an order about which nothing is left to be done."""
+    return replace(order, state=state, next_attempt_time=None, lease_until=None, attention="", update_time=now)
+
+
+def _external(order: PaymentOrder) -> WalletId:
+    return system_wallet(Role.EXTERNAL, order.amount.currency)
+
+
+def _in_transit(order: PaymentOrder) -> WalletId:
+    return system_wallet(Role.IN_TRANSIT, order.amount.currency)

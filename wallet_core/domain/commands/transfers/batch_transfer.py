@@ -1,0 +1,64 @@
+"""Move money between many pairs of wallets, all or none."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.commands.transfers.transfer import TransferTerms
+from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.ledger_state import LedgerState, Projection
+from wallet_core.domain.model.errors import InvalidField, Refusal
+from wallet_core.domain.model.transaction import Movement, batch_name
+from wallet_core.domain.model.wallet import Wallet, WalletId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchTransfer(Command):
+    """Do transfers in their order, each on what those before it left; a refusal names the first that cannot be done."""
+
+    method: ClassVar[str] = "BatchTransfer"
+
+    id: UUID
+    items: tuple[TransferTerms, ...]
+
+    @property
+    def weight(self) -> int:
+        """As many transfers as it does."""
+        return len(self.items)
+
+    def lock_set(self) -> LockSet:
+        """Lock every wallet of every item."""
+        return LockSet(
+            wallets=frozenset[WalletId]().union(*(item.wallets for item in self.items)),
+            rules_of=frozenset(item.amount.currency for item in self.items),
+        )
+
+    def authorize(self) -> None:
+        """Refuse what no single transfer of this caller's may do."""
+        for place, item in enumerate(self.items):
+            try:
+                item.require_access(self.access)
+            except InvalidField as invalid:
+                raise InvalidField(f"items[{place}].{invalid.field}", invalid.description) from None
+            except Refusal as refusal:
+                refusal.item = place
+                raise
+
+    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+        """Touch every source."""
+        return [books.wallets.get(item.source) for item in self.items]
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Decide on each item as if those before it had been booked."""
+        ahead = Projection(books)
+        movements: list[Movement] = []
+        for place, item in enumerate(self.items):
+            try:
+                movement = item.movement(books)
+                ahead.move(movement)
+            except Refusal as refusal:
+                refusal.item = place
+                raise
+            movements.append(replace(movement, batch=self.id, batch_item=place))
+        return Decision(subject=batch_name(self.id), movements=tuple(movements))

@@ -1,0 +1,56 @@
+"""Put money from outside into a wallet."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.access import refuse_system_wallets
+from wallet_core.domain.model.money import Money, require_positive
+from wallet_core.domain.model.transaction import Movement, TransactionType, transaction_name
+from wallet_core.domain.model.wallet import Labels, Role, Wallet, WalletId, system_wallet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit(Command):
+    """Move an amount from the currency's ``external`` wallet into a wallet."""
+
+    method: ClassVar[str] = "Deposit"
+
+    id: UUID
+    wallet: WalletId
+    amount: Money
+    description: str
+    external_reference: str
+    labels: Labels = field(default_factory=dict)
+
+    def lock_set(self) -> LockSet:
+        """Lock the wallet and the world outside."""
+        return LockSet(wallets=frozenset({self.wallet, system_wallet(Role.EXTERNAL, self.amount.currency)}))
+
+    def authorize(self) -> None:
+        """Refuse the service's own wallets."""
+        refuse_system_wallets(self.wallet)
+        require_positive(self.amount)
+
+    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+        """Touch nothing: the wallet only gains."""
+        del books
+        return ()
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Let any wallet but a closed one be paid in to."""
+        payee = books.credit_wallet(self.wallet, self.amount.currency)
+        movement = Movement(
+            id=self.id,
+            type=TransactionType.DEPOSIT,
+            amount=self.amount,
+            source=system_wallet(Role.EXTERNAL, self.amount.currency),
+            destination=payee.id,
+            description=self.description,
+            external_reference=self.external_reference,
+            labels=self.labels,
+        )
+        return Decision(subject=transaction_name(self.id), movements=(movement,), available_of=payee.id)

@@ -1,0 +1,89 @@
+"""Move money from one wallet to another, and take the commission that is due."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar
+from uuid import UUID
+
+from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.access import Access, refuse_system_wallets
+from wallet_core.domain.model.commission_rule import rule_name
+from wallet_core.domain.model.errors import InvalidField, LimitExceeded
+from wallet_core.domain.model.money import Money, require_positive
+from wallet_core.domain.model.transaction import Movement, TransactionType, transaction_name
+from wallet_core.domain.model.wallet import Labels, Wallet, WalletId
+
+
+@dataclass(frozen=True, kw_only=True)  # without slots: Python cannot join those of two bases
+class TransferTerms:
+    """What a transfer is to move, by itself or as one of a batch."""
+
+    id: UUID
+    source: WalletId
+    destination: WalletId
+    amount: Money
+    description: str
+    external_reference: str = ""
+    labels: Labels = field(default_factory=dict)
+    max_commission: Money | None = None
+
+    @property
+    def wallets(self) -> frozenset[WalletId]:
+        """Both ends."""
+        return frozenset({self.source, self.destination})
+
+    def require_access(self, access: Access) -> None:
+        """Refuse wallets that are not the caller's to name, one wallet on both ends, and amounts that make no sense."""
+        access.require_source(self.source)
+        refuse_system_wallets(self.destination)
+        require_positive(self.amount)
+        if self.source == self.destination:
+            raise InvalidField("destination", "source and destination must be two wallets")
+        most = self.max_commission
+        if most is not None and (most.minor < 0 or most.currency != self.amount.currency):
+            raise InvalidField("max_commission", "must be in the amount's currency and not below zero")
+
+    def movement(self, books: LedgerState) -> Movement:
+        """Take from an active wallet what it has, give to any that is not closed, and charge what a rule says."""
+        payer = books.debit_wallet(self.source, self.amount.currency)
+        payee = books.credit_wallet(self.destination, self.amount.currency)
+        commission = books.commission(self.amount, payer, payee)
+        if commission is not None and self.max_commission is not None:
+            most = self.max_commission.minor
+            if commission.amount.minor > most:
+                raise LimitExceeded(rule_name(commission.rule), most)
+        return Movement(
+            id=self.id,
+            type=TransactionType.TRANSFER,
+            amount=self.amount,
+            source=payer.id,
+            destination=payee.id,
+            commission=commission,
+            description=self.description,
+            external_reference=self.external_reference,
+            labels=self.labels,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer(TransferTerms, Command):
+    """Move an amount between two wallets of its currency."""
+
+    method: ClassVar[str] = "Transfer"
+
+    def lock_set(self) -> LockSet:
+        """Lock both wallets, and the commission's where there is one."""
+        return LockSet(wallets=self.wallets, rules_of=frozenset({self.amount.currency}))
+
+    def authorize(self) -> None:
+        """Refuse what the terms refuse to this caller."""
+        self.require_access(self.access)
+
+    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+        """Touch the source."""
+        return (books.wallets.get(self.source),)
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Decide as the terms say."""
+        return Decision(subject=transaction_name(self.id), movements=(self.movement(books),), available_of=self.source)

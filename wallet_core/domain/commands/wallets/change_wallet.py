@@ -1,0 +1,180 @@
+"""Change what a wallet is like or what may happen to its money; never the money itself."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from wallet_core.domain.deciding.command import ChangedWallet, Command, Decision, LockSet
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.access import Right, refuse_system_wallets
+from wallet_core.domain.model.errors import (
+    Because,
+    CurrencyMismatch,
+    EtagMismatch,
+    InvalidField,
+    LimitExceeded,
+    StateTransitionForbidden,
+    WalletNotActive,
+)
+from wallet_core.domain.model.event import EventType
+from wallet_core.domain.model.money import INT64_MAX, Money
+from wallet_core.domain.model.wallet import Labels, Wallet, WalletId, WalletState, wallet_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeWallet(Command):
+    """What all changes of a wallet have in common."""
+
+    event: ClassVar[EventType]
+
+    wallet: WalletId
+    etag: str
+    """Empty where the caller does not mind what has changed since it looked."""
+
+    def lock_set(self) -> LockSet:
+        """Lock the wallet."""
+        return LockSet(wallets=frozenset({self.wallet}), details=frozenset({self.wallet}))
+
+    def authorize(self) -> None:
+        """Refuse the service's own wallets."""
+        refuse_system_wallets(self.wallet)
+
+    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+        """Touch the wallet."""
+        return (books.wallets.get(self.wallet),)
+
+    def require_rights(self) -> None:
+        """Raise ``PermissionMissing`` where the change takes more than its call; most do not."""
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Change it, if it is still as the caller saw it."""
+        self.require_rights()
+        wallet, view = books.wallet(self.wallet), books.view(self.wallet)
+        if self.etag and self.etag != view.etag:
+            raise EtagMismatch(wallet.name)
+        before = ChangedWallet(
+            id=wallet.id,
+            state=wallet.state,
+            overdraft_limit=wallet.overdraft_limit,
+            labels=wallet.labels,
+            details=replace(books.details[wallet.id], revision=view.revision + 1),
+        )
+        changed = self.change(books, wallet, before)
+        return Decision(subject=wallet_name(self.wallet), wallet=changed, event=self.event)
+
+    @abstractmethod
+    def change(self, books: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
+        """Return the wallet as it is to be; *before* is how it is, with the next revision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateWallet(ChangeWallet):
+    """Change display name, labels and overdraft limit; None leaves one as it is."""
+
+    method: ClassVar[str] = "UpdateWallet"
+    event: ClassVar[EventType] = EventType.WALLET_UPDATED
+
+    display_name: str | None
+    labels: Labels | None
+    overdraft_limit: Money | None
+    clear_overdraft_limit: bool = False
+    """Whether there is to be none: a limit of zero needs no currency to be said in."""
+
+    def authorize(self) -> None:
+        """Refuse the service's own wallets, and a limit below zero."""
+        refuse_system_wallets(self.wallet)
+        if self.overdraft_limit is not None and self.overdraft_limit.minor < 0:
+            raise InvalidField("wallet.overdraft_limit", "must not be below zero")
+
+    def require_rights(self) -> None:
+        """Refuse credit and labels to those who may not give them, whatever they are now and are to be."""
+        if self.overdraft_limit is not None or self.clear_overdraft_limit:
+            self.access.require_right(Right.CREDIT)
+        if self.labels is not None:
+            self.access.require_right(Right.LABEL)
+
+    def change(self, books: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
+        """Refuse a closed wallet, and a limit below what the wallet is using of it."""
+        del books
+        if wallet.state is WalletState.CLOSED:
+            raise WalletNotActive(wallet.name, wallet.state)
+        details = before.details
+        if self.display_name is not None:
+            details = replace(details, display_name=self.display_name)
+        return replace(
+            before,
+            details=details,
+            labels=before.labels if self.labels is None else self.labels,
+            overdraft_limit=self._limit(wallet),
+        )
+
+    def _limit(self, wallet: Wallet) -> int:
+        if self.overdraft_limit is not None and self.overdraft_limit.currency != wallet.currency:
+            raise CurrencyMismatch(wallet.name, wallet.currency)
+        limit = 0 if self.clear_overdraft_limit else wallet.overdraft_limit
+        if self.overdraft_limit is not None:
+            limit = self.overdraft_limit.minor
+        own = wallet.balance - wallet.held
+        if limit < -own:
+            raise LimitExceeded(wallet.name, -own)
+        if wallet.balance + limit > INT64_MAX:
+            raise LimitExceeded(wallet.name, INT64_MAX)
+        return limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeWallet(ChangeWallet):
+    """Let money come but not go."""
+
+    method: ClassVar[str] = "FreezeWallet"
+    event: ClassVar[EventType] = EventType.WALLET_FROZEN
+
+    def change(self, books: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
+        """Refuse one that is not active."""
+        del books
+        return _changed(wallet, before, WalletState.ACTIVE, WalletState.FROZEN, Because.NOT_ACTIVE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfreezeWallet(ChangeWallet):
+    """Let money go again."""
+
+    method: ClassVar[str] = "UnfreezeWallet"
+    event: ClassVar[EventType] = EventType.WALLET_UNFROZEN
+
+    def change(self, books: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
+        """Refuse one that is not frozen."""
+        del books
+        return _changed(wallet, before, WalletState.FROZEN, WalletState.ACTIVE, Because.NOT_FROZEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseWallet(ChangeWallet):
+    """End a wallet for good."""
+
+    method: ClassVar[str] = "CloseWallet"
+    event: ClassVar[EventType] = EventType.WALLET_CLOSED
+
+    def lock_set(self) -> LockSet:
+        """Lock the wallet and look for what is open in it."""
+        only = frozenset({self.wallet})
+        return LockSet(wallets=only, details=only, open_items=only)
+
+    def change(self, books: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
+        """Refuse one that is closed, has money or owes some, or has anything open that may yet move money."""
+        if wallet.state is WalletState.CLOSED:
+            raise StateTransitionForbidden(wallet.name, wallet.state, Because.CLOSED)
+        if wallet.balance != 0:
+            raise StateTransitionForbidden(wallet.name, wallet.state, Because.BALANCE)
+        if (open_ := books.open_item_in(wallet.id)) is not None:
+            raise StateTransitionForbidden(wallet.name, wallet.state, f"{open_} {Because.STILL_OPEN}")
+        return replace(before, state=WalletState.CLOSED)
+
+
+def _changed(
+    wallet: Wallet, before: ChangedWallet, only_from: WalletState, to: WalletState, because: Because
+) -> ChangedWallet:
+    if wallet.state is not only_from:
+        raise StateTransitionForbidden(wallet.name, wallet.state, because)
+    return replace(before, state=to)

@@ -1,0 +1,126 @@
+"""Open a wallet."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from wallet_core.domain.deciding.command import Command, Decision, LockSet, OpenedWallet
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.access import Right
+from wallet_core.domain.model.errors import InvalidField, ResourceExists
+from wallet_core.domain.model.event import EventType
+from wallet_core.domain.model.money import Currency
+from wallet_core.domain.model.wallet import (
+    SYSTEM_ROLES,
+    Labels,
+    Role,
+    Wallet,
+    WalletDetails,
+    WalletId,
+    WalletState,
+    system_wallet,
+    system_wallet_key,
+    wallet_name,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateWallet(Command):
+    """Open an empty wallet, and with the first one of its currency the service's own."""
+
+    method: ClassVar[str] = "CreateWallet"
+
+    id: WalletId
+    """The id it gets: the one asked for, or one made up."""
+    asked_id: WalletId | None
+    currency: str
+    listed: Currency | None
+    """What ISO 4217 says of it now, as this release knows it; None where it does not list it, or no longer."""
+    owner: str
+    display_name: str
+    labels: Labels = field(default_factory=dict)
+    overdraft_limit: int = 0
+    """In minor units."""
+
+    def lock_set(self) -> LockSet:
+        """Lock a wallet of that name, if there is one, and the service's own."""
+        return LockSet(wallets=frozenset({self.id}) | system_wallets(self.currency), new_wallets=1)
+
+    def authorize(self) -> None:
+        """Refuse a limit below zero, and a wallet that would be out of its caller's reach."""
+        if self.overdraft_limit < 0:
+            raise InvalidField("wallet.overdraft_limit", "must not be below zero")
+        if self.request is not None:
+            self.request.access.require_owner(self.owner)
+
+    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+        """Touch nothing that is there."""
+        del books
+        return ()
+
+    def decide(self, books: LedgerState) -> Decision:
+        """Refuse a currency that is not listed, credit and labels to those who may not give them, and a taken name."""
+        if self.listed is None:
+            raise not_listed("wallet.currency_code", self.currency)
+        if self.overdraft_limit:
+            self.access.require_right(Right.CREDIT)
+        if self.labels:
+            self.access.require_right(Right.LABEL)
+        if self.id in books.wallets:
+            raise ResourceExists(wallet_name(self.id))
+        wallet = Wallet(
+            key=books.next_key(),
+            id=self.id,
+            role=Role.ORDINARY,
+            currency=self.currency,
+            state=WalletState.ACTIVE,
+            balance=0,
+            held=0,
+            overdraft_limit=self.overdraft_limit,
+            sequence=0,
+            last_time=books.now,
+            owner=self.owner,
+            labels=self.labels,
+        )
+        details = WalletDetails(display_name=self.display_name, create_time=books.now)
+        opened = OpenedWallet(wallet=wallet, details=details)
+        missing = missing_system_wallets(books, self.currency)
+        return Decision(
+            subject=wallet.name,
+            opens=(*missing, opened),
+            first_of=self.listed if missing else None,
+            event=EventType.WALLET_CREATED,
+        )
+
+
+def not_listed(field: str, currency: str) -> InvalidField:
+    """Return the refusal of a new wallet in a currency that there is not, or that was withdrawn."""
+    return InvalidField(field, f"{currency!r} is not a currency with minor units that ISO 4217 lists now")
+
+
+def system_wallets(currency: str) -> frozenset[WalletId]:
+    """Return the service's own wallets in a currency."""
+    return frozenset(system_wallet(role, currency) for role in SYSTEM_ROLES)
+
+
+def missing_system_wallets(books: LedgerState, currency: str) -> tuple[OpenedWallet, ...]:
+    """Return those of the service's own wallets in a currency that have yet to be opened."""
+    return tuple(
+        _system(role, currency, books) for role in SYSTEM_ROLES if system_wallet(role, currency) not in books.wallets
+    )
+
+
+def _system(role: Role, currency: str, books: LedgerState) -> OpenedWallet:
+    wallet = Wallet(
+        key=system_wallet_key(role, currency),
+        id=system_wallet(role, currency),
+        role=role,
+        currency=currency,
+        state=WalletState.ACTIVE,
+        balance=0,
+        held=0,
+        overdraft_limit=0,
+        sequence=0,
+        last_time=books.now,
+    )
+    return OpenedWallet(wallet=wallet, details=WalletDetails(display_name="", create_time=books.now))

@@ -1,0 +1,262 @@
+"""Everything the service can say no with.
+
+A ``Refusal`` is said by *decide*: it is final and is recorded with its request, so that a repeat hears the same. The
+few that are not recorded say why.
+
+A ``ServiceError`` says that no decision was reached, or that it is not known which.
+
+Fields are text and integers, because a recorded refusal is stored and read back: in words of its own, which
+``stored_refusals`` keeps. The docstring is the default message.
+"""
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import ClassVar
+
+
+class WalletError(Exception):
+    """Anything that went otherwise than the caller wished."""
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name}={value}" for name, value in self.fields().items())
+        first_line = (type(self).__doc__ or "").partition("\n")[0]
+        return f"{first_line} ({told})" if told else first_line
+
+    def fields(self) -> dict[str, str | int]:
+        """Return what the error is about, by field name."""
+        return {}
+
+
+class Refusal(WalletError):
+    """The service decided against it."""
+
+    recorded: ClassVar[bool] = True
+    item: int | None = None
+    """In a call about many things, the place of the one refused, counted from 0."""
+    replayed: bool = False
+    """Whether it was said before, to the same request."""
+
+    def fields(self) -> dict[str, str | int]:
+        """Return what the refusal is about, by field name."""
+        told = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # all are dataclasses
+        return told if self.item is None else told | {"item": self.item}
+
+
+@dataclass
+class InvalidField(Refusal):
+    """A field of the request is invalid."""
+
+    recorded: ClassVar[bool] = False  # a repeat is as invalid as the first: time only makes a past time more past
+    field: str
+    description: str
+
+
+@dataclass
+class FilterInvalid(Refusal):
+    """The filter cannot be understood."""
+
+    recorded: ClassVar[bool] = False  # only reads have filters
+    position: int
+    """Where in the filter, counted in characters from 0."""
+    token: str
+    """What stands there; empty at its end."""
+    description: str
+
+
+@dataclass
+class SystemWalletForbidden(Refusal):
+    """The service's own wallets are changed by nobody from outside."""
+
+    recorded: ClassVar[bool] = False  # said before any request is looked up
+    wallet: str
+
+
+@dataclass
+class PermissionMissing(Refusal):
+    """The caller may not do this."""
+
+    recorded: ClassVar[bool] = False  # who may do what changes, and what was asked for stays as it is
+    permission: str
+    """What it would take; ``none`` where nothing is enough."""
+
+
+@dataclass
+class RequestIdReused(Refusal):
+    """The request id was used before, for something else."""
+
+    recorded: ClassVar[bool] = False  # the id belongs to the first use
+    request_id: str
+    method: str
+    resource: str
+
+
+@dataclass
+class ResourceNotFound(Refusal):
+    """The resource does not exist."""
+
+    resource: str
+
+
+@dataclass
+class ResourceExists(Refusal):
+    """A resource of this name exists already."""
+
+    resource: str
+
+
+@dataclass
+class CurrencyMismatch(Refusal):
+    """The amount is in another currency than the wallet."""
+
+    resource: str
+    currency: str
+
+
+@dataclass
+class WalletNotActive(Refusal):
+    """The wallet is frozen or closed."""
+
+    resource: str
+    state: str
+
+
+@dataclass
+class InsufficientFunds(Refusal):
+    """The wallet has less available than is to be taken."""
+
+    wallet: str
+    currency: str
+    available: int | None
+    required: int | None
+    """Both None where it is told to somebody who may not read the wallet."""
+
+
+@dataclass
+class LimitExceeded(Refusal):
+    """A limit would be passed."""
+
+    resource: str
+    limit: int | None
+    """None where it is told to somebody who may not read the wallet."""
+
+
+@dataclass
+class ServiceWalletFull(LimitExceeded):
+    """A wallet of the service's own cannot be counted that far: no request is refused for good because of that."""
+
+    recorded: ClassVar[bool] = False
+
+
+class Because(StrEnum):
+    """What stands in the way of a change, where the state alone does not say it."""
+
+    NOT_SCHEDULED = "only what is still scheduled can be cancelled"
+    NOT_UNDER_WAY = "only what is under way or in doubt can be resolved"
+    CALL_UNDER_WAY = "a call to the bank may still be on its way"
+    NOT_UNAPPLIED_FUNDS = "none of its money waits for a wallet"
+    BANK_SAYS_EXECUTED = "the bank's own ledger says that it was executed"
+    NOTHING_TO_NOTE = "only an ending that the bank contradicts, or does not confirm, can be noted"
+    NO_DISCREPANCY = "only an open discrepancy can be resolved"
+    LEDGER_NOT_REPLACED = "the bank shows no other ledger in its place"
+    HOLD_ENDED = "the hold has ended"
+    HOLD_TIME_OVER = "the hold's time is over"
+    NOT_REVERSIBLE = "only transfers and deposits can be reversed"
+    NOTHING_LEFT = "all of it has been given back"
+    NOT_ACTIVE = "only an active wallet can be frozen"
+    NOT_FROZEN = "only a frozen wallet can be unfrozen"
+    CLOSED = "the wallet is closed"
+    BALANCE = "the balance is not zero"
+    STILL_OPEN = "is still open"
+    """Said after the name of what is open."""
+    RULE_ENDED = "the rule has ended"
+    RULE_ENDS_SOONER = "the rule ends sooner, and its end may only be brought nearer"
+
+
+@dataclass
+class StateTransitionForbidden(Refusal):
+    """The resource is in a state that does not allow this."""
+
+    resource: str
+    state: str
+    because: str = ""
+
+
+@dataclass
+class EtagMismatch(Refusal):
+    """The resource has changed since it was read."""
+
+    resource: str
+
+
+@dataclass
+class StaleClaim(Refusal):
+    """The work was taken over by another worker, or is done."""
+
+    recorded: ClassVar[bool] = False  # said to a worker of ours, never to a caller
+    resource: str
+
+
+class ServiceError(WalletError):
+    """No decision was reached, or it is not known which."""
+
+
+class DeadlineTooShort(ServiceError):
+    """The deadline passed before work began: this attempt did nothing."""
+
+
+class OutcomeUnknown(ServiceError):
+    """The deadline passed while the work was under way: it may yet be done."""
+
+
+class ResultLost(ServiceError):
+    """The work was done, now or when it was first asked for, and then its result could not be shown."""
+
+
+class ServerOverloaded(ServiceError):
+    """The service has as much to do as it takes on: this attempt did nothing."""
+
+
+class ServerDraining(ServiceError):
+    """The service is shutting down; ask another one with the same request id."""
+
+
+class TransactionConflict(ServiceError):
+    """Other work on the same wallets got in the way: this attempt did nothing."""
+
+
+class DatabaseUnavailable(ServiceError):
+    """The database did not answer: the work may or may not be done."""
+
+
+class DatabaseNotServing(DatabaseUnavailable):
+    """The database cannot be reached, or cannot serve now: this attempt did nothing."""
+
+
+@dataclass
+class DatabaseNotReady(DatabaseNotServing):
+    """This release cannot serve from the database as it is: this attempt did nothing."""
+
+    because: str
+    """For operators: what is wrong, and what to do."""
+
+    def __str__(self) -> str:
+        return self.because
+
+
+class ClockBehind(ServiceError):
+    """The database's clock is behind what is in the books: this attempt did nothing."""
+
+    recorded: ClassVar[bool] = False
+
+
+class LedgerBroken(ServiceError):
+    """A rule that must never fail has failed: nothing was stored."""
+
+
+def cause_of(error: Exception) -> str:
+    """Return an error with what caused it, if anything did, for operators: e.g. the driver's first line."""
+    cause = error.__cause__
+    while cause is not None and cause.__cause__ is not None:
+        cause = cause.__cause__
+    first_line = str(cause).strip().partition("\n")[0] if cause is not None else ""
+    return f"{error} [{first_line}]" if first_line else str(error)

@@ -1,0 +1,75 @@
+"""Events: what others are told has happened. A event when it is committed, a line of the journal when it is told."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from wallet_core.domain.model.wallet import WalletId
+
+
+class EventType(StrEnum):
+    """What can happen. The protos explain each."""
+
+    TRANSACTION_POSTED = "transaction.posted"
+    WALLET_CREATED = "wallet.created"
+    WALLET_UPDATED = "wallet.updated"
+    WALLET_FROZEN = "wallet.frozen"
+    WALLET_UNFROZEN = "wallet.unfrozen"
+    WALLET_CLOSED = "wallet.closed"
+    HOLD_PLACED = "hold.placed"
+    HOLD_CAPTURED = "hold.captured"
+    HOLD_VOIDED = "hold.voided"
+    HOLD_EXPIRED = "hold.expired"
+    WITHDRAWAL_SCHEDULED = "withdrawal.scheduled"
+    WITHDRAWAL_PROCESSING = "withdrawal.processing"
+    WITHDRAWAL_IN_DOUBT = "withdrawal.in_doubt"
+    WITHDRAWAL_SUCCEEDED = "withdrawal.succeeded"
+    WITHDRAWAL_FAILED = "withdrawal.failed"
+    WITHDRAWAL_CANCELLED = "withdrawal.cancelled"
+    WITHDRAWAL_RETURNED = "withdrawal.returned"
+    WITHDRAWAL_APPLIED_TO_WALLET = "withdrawal.applied_to_wallet"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal.acknowledged"
+    SCHEDULED_DEPOSIT_SCHEDULED = "scheduled_deposit.scheduled"
+    SCHEDULED_DEPOSIT_PROCESSING = "scheduled_deposit.processing"
+    SCHEDULED_DEPOSIT_IN_DOUBT = "scheduled_deposit.in_doubt"
+    SCHEDULED_DEPOSIT_SUCCEEDED = "scheduled_deposit.succeeded"
+    SCHEDULED_DEPOSIT_FAILED = "scheduled_deposit.failed"
+    SCHEDULED_DEPOSIT_CANCELLED = "scheduled_deposit.cancelled"
+    SCHEDULED_DEPOSIT_APPLIED_TO_WALLET = "scheduled_deposit.applied_to_wallet"
+    SCHEDULED_DEPOSIT_ACKNOWLEDGED = "scheduled_deposit.acknowledged"
+    COMMISSION_RULE_CREATED = "commission_rule.created"
+    COMMISSION_RULE_ENDED = "commission_rule.ended"
+    DISCREPANCY_RESOLVED = "discrepancy.resolved"
+    BANK_STATEMENT_ACCEPTED = "bank_statement.accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that others will be told once it is committed."""
+
+    type: str
+    """An ``EventType``; of a line that a later version has written, maybe one that is not known here."""
+    subject: str
+    """The resource that it happened to."""
+    wallets: tuple[WalletId, ...]
+    """The wallets that it concerns, callers' and the service's own; none where it concerns everybody."""
+    time: datetime
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """A event in its place in the one order of all. Its hash covers it and, by theirs, all lines before it."""
+
+    number: int
+    event: Event
+    hash: bytes = b""
+
+    def chained(self, before: bytes) -> "JournalRecord":
+        """Return the line with its hash; *before* is that of the line before, empty for the first."""
+        microseconds = (self.event.time - _EPOCH) // timedelta(microseconds=1)
+        fields = (self.number, self.event.type, self.event.subject, " ".join(self.event.wallets), microseconds)
+        return replace(self, hash=hashlib.sha256(before + "\n".join(map(str, fields)).encode()).digest())

@@ -1,0 +1,1 @@
+"""What lists and statements can be asked for."""

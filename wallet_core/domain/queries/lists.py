@@ -1,0 +1,76 @@
+"""Lists: their pages, and what they can be filtered by."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from wallet_core.domain.model.hold import HoldState
+from wallet_core.domain.model.payment_order import OrderState
+from wallet_core.domain.model.transaction import TransactionState, TransactionType
+from wallet_core.domain.model.wallet import WalletState
+from wallet_core.domain.queries.filter import Field, Kind
+
+Item = TypeVar("Item")
+Other = TypeVar("Other")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """A page, where each of its rows stands, and where the next one begins: after *next*; None on the last."""
+
+    items: list[Item]
+    positions: list[tuple[Any, ...]]
+    next: tuple[Any, ...] | None
+
+    def showing(self, items: list[Other]) -> "Page[Other]":
+        """Return the same page with its rows as something else."""
+        return Page(items, self.positions, self.next)
+
+
+def _words(prefix: str, words: Iterable[StrEnum]) -> Field:
+    """Let a word be written as it is shown, with its prefix, or as it is said, without."""
+    return Field(Kind.WORD, words={written: word for word in words for written in (word.value, f"{prefix}_{word}")})
+
+
+WALLET_FIELDS: Mapping[str, Field] = {
+    "state": _words("STATE", WalletState),
+    "currency_code": Field(Kind.TEXT),
+    "owner": Field(Kind.TEXT),
+    "display_name": Field(Kind.TEXT),
+    "create_time": Field(Kind.TIME),
+    "labels": Field(Kind.LABEL),
+}
+
+TRANSACTION_FIELDS: Mapping[str, Field] = {
+    "type": _words("TYPE", TransactionType),
+    "state": _words("STATE", TransactionState),
+    "source": Field(Kind.TEXT),
+    "destination": Field(Kind.TEXT),
+    "amount": Field(Kind.INTEGER),
+    "execute_time": Field(Kind.TIME),
+    "external_reference": Field(Kind.TEXT),
+    "labels": Field(Kind.LABEL),
+}
+
+ORDER_FIELDS: Mapping[str, Field] = {
+    "state": _words("STATE", OrderState),
+    "amount": Field(Kind.INTEGER),
+    "execute_time": Field(Kind.TIME),
+    "create_time": Field(Kind.TIME),
+}
+
+HOLD_FIELDS: Mapping[str, Field] = {
+    "state": _words("STATE", HoldState),
+    "amount": Field(Kind.INTEGER),
+    "expire_time": Field(Kind.TIME),
+    "create_time": Field(Kind.TIME),
+}
+
+RULE_FIELDS: Mapping[str, Field] = {
+    "currency_code": Field(Kind.TEXT),
+    "wallet": Field(Kind.TEXT),
+    "start_time": Field(Kind.TIME),
+    "end_time": Field(Kind.TIME),
+    "create_time": Field(Kind.TIME),
+}

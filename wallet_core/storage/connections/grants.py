@@ -1,0 +1,54 @@
+"""The role that server and scheduler act as, and what it may do: history can be added to, never rewritten.
+
+Made at every ``migrate``: a role belongs to a cluster, so a dump that is restored into another one has lost it.
+"""
+
+ROLE_AND_GRANTS = """
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'wallet_service') THEN
+        CREATE ROLE wallet_service NOLOGIN;
+    END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+    NULL;  -- another database of this cluster is migrated at the same moment
+END
+$$;
+
+DO $$
+BEGIN
+    -- From version 16 on whoever creates a role is its member but may not take it on.
+    IF current_setting('is_superuser') = 'on' OR NOT pg_has_role(
+        current_user,
+        'wallet_service',
+        CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END
+    ) THEN
+        EXECUTE format('GRANT wallet_service TO %I', current_user);
+    END IF;
+END
+$$;
+
+GRANT SELECT ON
+    wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
+    scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines, bank_following, bank_statements, bank_rate_limit,
+    resolutions, page_token_keys, alembic_version
+    TO wallet_service;
+GRANT INSERT ON
+    wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
+    scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines, bank_statements, resolutions
+    TO wallet_service;
+GRANT USAGE ON SEQUENCE wallet_keys TO wallet_service;
+GRANT DELETE ON outbox TO wallet_service;
+GRANT UPDATE (display_name, state, balance, held, overdraft_limit, sequence, last_time, labels, revision)
+    ON wallets TO wallet_service;
+GRANT UPDATE (update_time, state, next_attempt_time, lease_until, fence, asks, bank_reference, failure_reason,
+              attention, unapplied, reconciled)
+    ON withdrawals TO wallet_service;
+GRANT UPDATE (update_time, state, next_attempt_time, lease_until, fence, asks, bank_reference, failure_reason,
+              attention, unapplied, reconciled, credit)
+    ON scheduled_deposits TO wallet_service;
+GRANT UPDATE (captured, state, update_time, lease_until, fence) ON holds TO wallet_service;
+GRANT UPDATE (end_time) ON commission_rules TO wallet_service;
+GRANT UPDATE (answer, reference, detail, answer_time) ON bank_attempts TO wallet_service;
+GRANT UPDATE (match_result, why, resolution, resolved_by, person, token_id) ON bank_statement_lines TO wallet_service;
+GRANT UPDATE ON bank_rate_limit, bank_following TO wallet_service;
+"""

@@ -1,0 +1,114 @@
+"""Whether the database can serve: it takes writes, and its schema is the one that this release is made for."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from sqlalchemy import Connection, text
+
+from wallet_core.domain.model.errors import DatabaseNotReady, DatabaseNotServing, DatabaseUnavailable
+from wallet_core.storage.connections.engine import Engine, Tx, discard_connections, recently_unable, transaction
+from wallet_core.storage.connections.session import ASK_MARK, require_mark, require_own
+from wallet_core.storage.errors import served
+from wallet_core.storage.reads.reader import Reader
+
+VERSIONS = Path(__file__).with_name("migrations") / "versions"
+
+# For so long a server is believed that it could not store what it was given, unless it has stored something since.
+_UNABLE_S = 5.0
+
+_TAKES_WRITES = text("SELECT current_setting('transaction_read_only') = 'off'")
+_IS_MIGRATED = text("SELECT coalesce(has_table_privilege(to_regclass('alembic_version'), 'SELECT'), false)")
+_VERSION = text("SELECT version_num FROM alembic_version")
+
+
+@dataclass(frozen=True)
+class Readiness(Reader):
+    """Asks the database whether it can serve. Every method raises ``ServiceError`` where it cannot."""
+
+    others: tuple[Engine, ...] = ()
+    """Further engines of the same database: what they are connected to cannot serve either."""
+
+    def ping(self) -> None:
+        """Ask whether the database is there and takes writes, which a standby does not, nor a primary fenced off."""
+        self._ask(_require_own, _require_writes)
+
+    def check(self) -> None:
+        """Ask the same, and whether the schema is ours; raise ``DatabaseNotReady`` where it is not."""
+        self._ask(_require_own, _require_writes, require_schema)
+
+    def _ask(self, *questions: Callable[[Connection], None]) -> None:
+        try:
+            self.read(lambda tx: [question(tx) for question in questions])
+        except DatabaseUnavailable:
+            # The next try, of whoever, is by a new connection, which may lead to another server.
+            for engine in (self.engine, *self.others):
+                discard_connections(engine)
+            raise
+        if (why := recently_unable(self.engine, _UNABLE_S)) is not None:
+            raise DatabaseNotServing from _Because(f"it could not store what it was last given: {why}")
+
+
+def newest_version() -> str:
+    """Return the version of the schema that this release is made for."""
+    return max(known_versions())
+
+
+@cache
+def known_versions() -> frozenset[str]:
+    """Return all versions that this release knows how to come from; their files begin with them."""
+    return frozenset(file.stem.partition("_")[0] for file in VERSIONS.glob("[0-9]*.py"))
+
+
+def require_no_newer(tx: Connection) -> None:
+    """Raise ``DatabaseNotReady`` where the schema is of a release that this one does not know."""
+    _require_known(_version(tx))
+
+
+def require_schema(tx: Connection) -> None:
+    """Raise ``DatabaseNotReady`` where the schema is not the one that this release is made for."""
+    found, ours = _version(tx), newest_version()
+    _require_known(found)
+    if found != ours:
+        has = "no schema of ours" if found is None else f"the schema {found}"
+        raise DatabaseNotReady(f"the database has {has}, and this release needs {ours}: run `walletctl migrate`")
+
+
+def _require_known(found: str | None) -> None:
+    if found is not None and found not in known_versions():
+        raise DatabaseNotReady(
+            f"the database has the schema {found}, and this release knows none beyond {newest_version()}: this release "
+            "is older than the database; run the newer one"
+        )
+
+
+def _version(tx: Connection) -> str | None:
+    """Return the version of the schema; None where it was never migrated, or not for the role that we act as."""
+    if not tx.execute(_IS_MIGRATED).scalar_one():
+        return None
+    found: str | None = tx.execute(_VERSION).scalar_one_or_none()
+    return found
+
+
+def require_sessions_of_their_own(*engines: Engine) -> None:
+    """Raise ``DatabaseNotReady`` where connections of several engines share a session, as some poolers have them do."""
+    with served(), ExitStack() as open_:
+        for tx in [open_.enter_context(transaction(engine)) for engine in engines]:
+            require_own(tx)
+            tx.rollback()
+
+
+def _require_own(tx: Connection) -> None:
+    require_mark(cast("Tx", tx.connection.driver_connection), tx.exec_driver_sql(ASK_MARK).scalar_one())
+
+
+def _require_writes(tx: Connection) -> None:
+    if not tx.execute(_TAKES_WRITES).scalar_one():
+        raise DatabaseNotServing from _Because("the database is read-only: a standby, or a primary that is fenced off")
+
+
+class _Because(Exception):
+    """Why a server cannot serve, where it has not said so at this moment."""

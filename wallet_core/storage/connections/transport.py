@@ -1,0 +1,30 @@
+"""The way to the database: whether somebody on it could read what is sent, or answer in the database's place."""
+
+from itertools import zip_longest
+
+from psycopg.pq import Conninfo
+
+from wallet_core.addresses import is_loopback
+from wallet_core.storage.connections.engine import parse_url
+
+
+def is_private(url: str) -> bool:
+    """Tell whether connections to *url* are TLS with a server that is verified, or do not leave this machine.
+
+    As libpq sees it: what the URL leaves out comes from its variables, ``PGSSLMODE`` for one. Raises ValueError as
+    ``parse_url`` does.
+    """
+    named = parse_url(url)
+    if "service" in named:  # of which the file may say anything but this
+        return named.get("sslmode") == "verify-full"
+    defaults = {one.keyword.decode(): one.val.decode() for one in Conninfo.get_defaults() if one.val is not None}
+    found = defaults | named
+    if found.get("sslmode") == "verify-full":
+        return True
+    hosts, addresses = (found.get(name, "").split(",") for name in ("host", "hostaddr"))
+    return all(_is_here(address or host or "") for host, address in zip_longest(hosts, addresses))
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this machine; a path is a socket, and none at all is the usual one."""
+    return host == "" or host.startswith(("/", "@")) or is_loopback(host)

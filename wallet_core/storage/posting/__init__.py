@@ -1,0 +1,1 @@
+"""Load, and store: one file for each table that is written."""

@@ -1,0 +1,312 @@
+"""The bank's own ledger as it was followed: every line once, and what became of it here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, LiteralString, cast
+from uuid import UUID
+
+from wallet_core.domain.commands.payments.match_statement import LineMatch, MatchedOrder
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.model.access import Person
+from wallet_core.domain.model.bank import (
+    UNREADABLE,
+    BankStatementLine,
+    LineKind,
+    MatchResult,
+    Payment,
+    Status,
+    StatusKind,
+)
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.payment_order import OrderKind, OrderState, order_of_key
+from wallet_core.storage.connections.engine import Engine, Expected, Tx, transaction
+from wallet_core.storage.errors import served
+from wallet_core.storage.posting.arrays import plain, texts
+
+_COLUMNS: LiteralString = """number, kind, key, amount, currency, reference, time, match_result, why, resolution,
+    resolved_by, person, token_id"""
+
+LINES: LiteralString = f"SELECT {_COLUMNS} FROM bank_statement_lines WHERE number = ANY(%s)"
+
+EXECUTED = "SELECT key FROM bank_statement_lines WHERE key = ANY(%s::text[]) AND kind IN ('EXECUTION', 'COLLECTION')"
+
+# Where to read on: which ledger, the number before its first line here, and its last line that was read, if any was.
+PLACE: LiteralString = f"""
+SELECT following.ledger, following.base, last.*
+FROM bank_following AS following
+LEFT JOIN LATERAL (
+    SELECT {_COLUMNS} FROM bank_statement_lines WHERE bank_statement_lines.number > following.base ORDER BY number DESC LIMIT 1
+) AS last ON true
+"""
+
+# What is written down is written of the ledger that was read: another may have been accepted meanwhile.
+TROUBLE = "UPDATE bank_following SET trouble = %s, since = clock_timestamp() WHERE ledger = %s AND trouble <> %s"
+READ_TO_END = "UPDATE bank_following SET read_to_end_at = clock_timestamp() WHERE ledger = %s"
+NOW = "SELECT clock_timestamp()"
+FOLLOWED_SINCE = "SELECT coalesce(read_to_end_at >= %s, false) FROM bank_following"
+# Whether another ledger was found in place of the one that was followed, or was accepted and not read to its end yet.
+REPLACED = "SELECT trouble NOT IN ('', %s) OR (ledger > 1 AND read_to_end_at IS NULL) FROM bank_following"
+# Of two that read the same page, one writes it; and nobody accepts another ledger meanwhile.
+INSERT_LINES = """
+INSERT INTO bank_statement_lines (number, kind, key, order_id, amount, currency, reference, time, ledger)
+SELECT following.base + told.number, kind, key, order_id, amount, currency, reference, clock_timestamp(),
+    following.ledger
+FROM (SELECT ledger, base FROM bank_following WHERE ledger = %s FOR SHARE) AS following
+CROSS JOIN unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::text[])
+    AS told (number, kind, key, order_id, amount, currency, reference)
+ORDER BY told.number
+ON CONFLICT (number) DO NOTHING
+"""
+
+# Whoever decides on the ledger keeps others from writing lines of it.
+FOLLOWED = "SELECT ledger, trouble FROM bank_following FOR NO KEY UPDATE"
+FOLLOW_NEXT = """
+UPDATE bank_following
+SET ledger = %s, base = (SELECT coalesce(max(number), 0) FROM bank_statement_lines), trouble = '', since = %s,
+    read_to_end_at = NULL
+WHERE ledger = %s - 1
+"""
+INSERT_LEDGER = """
+INSERT INTO bank_statements (number, reason, accepted_by, person, token_id, time)
+VALUES (%s, %s, %s, %s, %s, %s)
+"""
+LEDGER = "SELECT number, reason, accepted_by, person, token_id, time FROM bank_statements WHERE number = %s"
+
+# Lines whose order is not under way, each with that order, and with what other lines say of the same.
+UNMATCHED_LINES: LiteralString = """
+SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.reference, lines.time, lines.match_result,
+    lines.why, lines.resolution, lines.resolved_by, lines.person, lines.token_id,
+    orders.id, orders.state, orders.amount, orders.currency, orders.is_due,
+    CASE WHEN orders.id IS NOT NULL THEN (
+        SELECT count(*)
+        FROM bank_statement_lines AS earlier
+        WHERE earlier.key = lines.key AND earlier.kind = lines.kind AND earlier.number < lines.number
+            -- Another ledger may tell again what the one before it told.
+            AND (earlier.ledger = lines.ledger OR earlier.reference <> lines.reference)
+    ) END,
+    CASE WHEN orders.id IS NOT NULL THEN ARRAY(
+        SELECT DISTINCT paid.reference FROM bank_statement_lines AS paid WHERE paid.key = lines.key AND paid.kind = 'EXECUTION'
+    ) END
+FROM bank_statement_lines AS lines
+LEFT JOIN LATERAL (
+    SELECT withdrawals.id, withdrawals.state, withdrawals.amount, wallets.currency,
+        withdrawals.state = 'SCHEDULED' AND withdrawals.next_attempt_time <= clock_timestamp() AS is_due
+    FROM withdrawals
+    JOIN wallets ON wallets.key = withdrawals.wallet
+    WHERE withdrawals.id = lines.order_id AND lines.key LIKE 'wd-%%'
+    UNION ALL
+    SELECT deposits.id, deposits.state, deposits.amount, wallets.currency,
+        deposits.collect AND deposits.state = 'SCHEDULED' AND deposits.next_attempt_time <= clock_timestamp()
+    FROM scheduled_deposits AS deposits
+    JOIN wallets ON wallets.key = deposits.wallet
+    WHERE deposits.id = lines.order_id AND lines.key LIKE 'sd-%%'
+) AS orders ON true
+WHERE lines.match_result IS NULL
+    AND (orders.state IS NULL OR orders.state NOT IN ('PROCESSING', 'IN_DOUBT'))
+    AND lines.number > %s
+ORDER BY lines.number
+LIMIT %s
+"""
+
+# The order that a line was found to meet is reconciled with it.
+STORE_MATCHES = """
+WITH judged AS (
+    UPDATE bank_statement_lines
+    SET match_result = line_match.match_result, why = line_match.why
+    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS line_match (number, match_result, why)
+    WHERE bank_statement_lines.number = line_match.number AND bank_statement_lines.match_result IS NULL
+    RETURNING bank_statement_lines.order_id, bank_statement_lines.kind, bank_statement_lines.match_result
+), paid AS (
+    UPDATE withdrawals
+    SET reconciled = true
+    FROM judged
+    WHERE withdrawals.id = judged.order_id AND judged.match_result = 'ORDER' AND judged.kind = 'EXECUTION'
+)
+UPDATE scheduled_deposits
+SET reconciled = true
+FROM judged
+WHERE scheduled_deposits.id = judged.order_id AND judged.match_result = 'ORDER' AND judged.kind = 'COLLECTION'
+"""
+
+# What the bank's ledger says of a key: that it was done, or nothing.
+WORD = """
+SELECT amount, currency, reference
+FROM bank_statement_lines
+WHERE key = %s AND kind = %s
+ORDER BY number
+LIMIT 1
+"""
+
+# One of two that resolve the same at once finds it resolved.
+RESOLVE_LINE = """
+UPDATE bank_statement_lines
+SET resolution = %s, resolved_by = %s, person = %s, token_id = %s
+WHERE number = %s AND resolution = ''
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the bank's ledger is read on: which one, and its last line that was read, by the bank's own number."""
+
+    ledger: int
+    last: BankStatementLine | None
+
+
+@dataclass(frozen=True, slots=True)
+class BankStatementLines:
+    """The bank's ledger here. Every method raises ``ServiceError`` where the database fails."""
+
+    engine: Engine
+
+    def place(self) -> Place:
+        """Return where to read on."""
+        with served(), transaction(self.engine) as tx:
+            ((ledger, base, *row),) = tx.execute(PLACE)
+        last = line_of(*row) if row[0] is not None else None
+        return Place(ledger, replace(last, number=last.number - base) if last is not None else None)
+
+    def note(self, place: Place, trouble: str) -> None:
+        """Write down why the ledger cannot be followed; empty where it can."""
+        with served(), transaction(self.engine) as tx:
+            tx.execute(TROUBLE, [trouble, place.ledger, trouble])
+
+    def note_read_to_end(self, place: Place) -> None:
+        """Write down that the ledger has been read to its end just now; all schedulers share that."""
+        with served(), transaction(self.engine) as tx:
+            tx.execute(READ_TO_END, [place.ledger])
+
+    def now(self) -> datetime:
+        """Return the database's time."""
+        with served(), transaction(self.engine) as tx:
+            ((now,),) = tx.execute(NOW)
+        return cast("datetime", now)
+
+    def followed_since(self, instant: datetime) -> bool:
+        """Tell whether the ledger was read to its end since then, by whichever scheduler."""
+        with served(), transaction(self.engine) as tx:
+            ((followed,),) = tx.execute(FOLLOWED_SINCE, [instant])
+        return bool(followed)
+
+    def is_replaced(self) -> bool:
+        """Tell whether the bank shows another ledger than the one that was followed to its end."""
+        with served(), transaction(self.engine) as tx:
+            ((replaced,),) = tx.execute(REPLACED, [UNREADABLE])
+        return bool(replaced)
+
+    def keep(self, place: Place, lines: Sequence[BankStatementLine]) -> None:
+        """Write down lines that were read; those that are there already stay as they are."""
+        columns = [
+            place.ledger,
+            plain(line.number for line in lines),
+            texts(line.kind for line in lines),
+            texts(line.key for line in lines),
+            plain(_order_id(line.key) for line in lines),
+            plain(line.amount.minor for line in lines),
+            texts(line.amount.currency for line in lines),
+            texts(line.reference for line in lines),
+        ]
+        with served(), transaction(self.engine) as tx:
+            tx.execute(INSERT_LINES, columns)
+
+    def unmatched(self, *, after: int, limit: int) -> list[tuple[BankStatementLine, MatchedOrder | None]]:
+        """Return lines above *after* that can be judged, each with the order that it names, if it names one."""
+        with served(), transaction(self.engine) as tx:
+            return [unmatched(*row) for row in tx.execute(UNMATCHED_LINES, [after, limit])]
+
+    def match_line(self, line_matches: Sequence[tuple[BankStatementLine, LineMatch]]) -> None:
+        """Write down what lines were found to be."""
+        columns = [
+            plain(line.number for line, _ in line_matches),
+            texts(line_match.match_result for _, line_match in line_matches),
+            texts(line_match.why for _, line_match in line_matches),
+        ]
+        with served(), transaction(self.engine) as tx:
+            tx.execute(STORE_MATCHES, columns)
+
+    def word_on(self, payment: Payment) -> Status:
+        """Return what the bank's ledger says of a payment: executed, or nothing, which says nothing."""
+        kind = LineKind.COLLECTION if payment.collect else LineKind.EXECUTION
+        with served(), transaction(self.engine) as tx:
+            rows = tx.execute(WORD, [payment.key, kind]).fetchall()
+        if not rows:
+            return Status(kind=StatusKind.SILENT)
+        ((amount, currency, reference),) = rows
+        detail = "by the bank's ledger"
+        return Status(kind=StatusKind.EXECUTED, amount=Money(currency, amount), reference=reference, detail=detail)
+
+
+def line_of(  # a row
+    number: int,
+    kind: str,
+    key: str,
+    amount: int,
+    currency: str,
+    reference: str,
+    time: datetime,
+    match_result: str | None,
+    why: str,
+    resolution: str,
+    resolved_by: str,
+    person: str,
+    token_id: str,
+) -> BankStatementLine:
+    """Return a row as a line."""
+    return BankStatementLine(
+        number=number,
+        kind=LineKind(kind),
+        key=key,
+        amount=Money(currency, amount),
+        reference=reference,
+        time=time,
+        match_result=MatchResult(match_result) if match_result is not None else None,
+        why=why,
+        resolution=resolution,
+        resolved_by=resolved_by,
+        person=Person(person, token_id),
+    )
+
+
+def store_lines(tx: Tx, books: LedgerState) -> Expected:
+    """Write the lines that were resolved."""
+    lines = sorted(books.pending.lines.values(), key=lambda line: line.number)
+    return [(tx.execute(RESOLVE_LINE, [*_resolved(line), line.number]), 1) for line in lines]
+
+
+def _resolved(line: BankStatementLine) -> list[str]:
+    return [line.resolution, line.resolved_by, line.person.name, line.person.token_id]
+
+
+def store_ledger(tx: Tx, books: LedgerState) -> Expected:
+    """Follow the ledger that was accepted."""
+    ledger = books.pending.bank_statement
+    if ledger is None:
+        return []
+    by = [ledger.accepted_by, ledger.person.name, ledger.person.token_id]
+    tx.execute(INSERT_LEDGER, [ledger.number, ledger.reason, *by, ledger.time])
+    return [(tx.execute(FOLLOW_NEXT, [ledger.number, ledger.time, ledger.number]), 1)]
+
+
+def unmatched(*row: Any) -> tuple[BankStatementLine, MatchedOrder | None]:  # noqa: ANN401  # a row
+    line = line_of(*row[:13])
+    id_, state, amount, currency, is_due, earlier, paid_by = row[13:]
+    named = order_of_key(line.key)
+    if id_ is None or named is None:
+        return line, None
+    kind, _ = named
+    met = MatchedOrder(
+        kind=kind,
+        id=id_,
+        state=OrderState(state),
+        amount=Money(currency, amount),
+        is_due=is_due,
+        earlier=earlier,
+        paid_by=tuple(paid_by),
+    )
+    return line, met
+
+
+def _order_id(key: str) -> UUID | None:
+    named: tuple[OrderKind, UUID] | None = order_of_key(key)
+    return named[1] if named is not None else None

@@ -1,0 +1,162 @@
+"""What a person must look at, from wherever it stands: few rows among many, each part by a partial index of its own."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from wallet_core.domain.model.access import Person
+from wallet_core.domain.model.attention import AttentionItem, AttentionKind, AttentionPolicy, Vitals
+from wallet_core.domain.model.bank import UNREADABLE, BankStatement, BankStatementLine, ledger_name, line_name
+from wallet_core.domain.model.errors import ResourceNotFound
+from wallet_core.domain.model.money import Money
+from wallet_core.domain.queries.lists import Page
+from wallet_core.storage.posting.bank_statement import LEDGER, LINES, line_of
+from wallet_core.storage.reads.reader import Reader
+
+_ORDERS = """
+SELECT
+    CASE o.state
+        WHEN 'IN_DOUBT' THEN 'IN_DOUBT'
+        WHEN 'PROCESSING' THEN 'OVERDUE'
+        WHEN 'FAILED' THEN 'DISCREPANCY'
+        ELSE CASE WHEN o.unapplied THEN 'UNAPPLIED_FUNDS' ELSE 'DISCREPANCY' END
+    END AS kind,
+    '{collection}/' || o.id AS name, o.attention AS why, o.amount, o.wallet, '{prefix}-' || o.id AS key,
+    o.update_time AS since
+FROM {table} AS o
+WHERE o.attention <> ''
+UNION ALL
+SELECT 'IN_DOUBT', '{collection}/' || o.id, 'in doubt for long', o.amount, o.wallet, '{prefix}-' || o.id, o.update_time
+FROM {table} AS o
+WHERE {asked} o.state IN ('IN_DOUBT', 'PROCESSING') AND o.state = 'IN_DOUBT' AND o.attention = ''
+    AND o.update_time < now() - :old
+UNION ALL
+SELECT 'OVERDUE', '{collection}/' || o.id, 'due for long, and nobody works on it', o.amount, o.wallet,
+    '{prefix}-' || o.id, o.next_attempt_time
+FROM {table} AS o
+WHERE {asked} o.state IN ('SCHEDULED', 'PROCESSING') AND o.attention = ''
+    AND o.next_attempt_time < now() - :old
+UNION ALL
+SELECT 'MISSING_AT_BANK', '{collection}/' || o.id, 'the bank''s ledger has no line of it', o.amount, o.wallet,
+    '{prefix}-' || o.id, o.update_time
+FROM {table} AS o
+WHERE {asked} o.state IN ('SUCCEEDED', 'RETURNED') AND NOT o.reconciled AND o.attention = ''
+    AND o.update_time < (SELECT read_to_end_at - CAST(:line_due AS interval) FROM bank_following)
+"""
+
+_WITHDRAWALS = _ORDERS.format(table="withdrawals", collection="withdrawals", prefix="wd", asked="")
+_COLLECTIONS = _ORDERS.format(
+    table="scheduled_deposits", collection="scheduledDeposits", prefix="sd", asked="o.collect AND"
+)
+_CREDITS = """
+SELECT 'OVERDUE', 'scheduledDeposits/' || o.id, 'due for long, and nobody works on it', o.amount, o.wallet, '',
+    o.next_attempt_time
+FROM scheduled_deposits AS o
+WHERE NOT o.collect AND o.state = 'SCHEDULED' AND o.next_attempt_time < now() - :old
+"""
+
+ATTENTION = f"""
+SELECT kind, name, why, amount, currency, wallet, key, since
+FROM (
+    SELECT orders.kind, orders.name, orders.why, orders.amount, wallets.currency, 'wallets/' || wallets.id AS wallet,
+        orders.key, orders.since
+    FROM ({_WITHDRAWALS} UNION ALL {_COLLECTIONS} UNION ALL {_CREDITS}) AS orders
+    JOIN wallets ON wallets.key = orders.wallet
+    UNION ALL
+    SELECT 'DISCREPANCY', 'bankStatementLines/' || number, kind || ' ' || reference || ': ' || why, amount, currency, '', key,
+        time
+    FROM bank_statement_lines
+    WHERE match_result = 'NOTHING' AND resolution = ''
+    UNION ALL
+    SELECT 'DISCREPANCY', 'bankStatementLines/' || number, 'its order has ended, and it waits for long to be booked', amount,
+        currency, '', key, time
+    FROM bank_statement_lines AS lines
+    WHERE match_result IS NULL AND time < now() - :old
+        AND NOT EXISTS (
+            SELECT FROM withdrawals WHERE id = lines.order_id AND state IN ('PROCESSING', 'IN_DOUBT')
+        )
+        AND NOT EXISTS (
+            SELECT FROM scheduled_deposits WHERE id = lines.order_id AND state IN ('PROCESSING', 'IN_DOUBT')
+        )
+    UNION ALL
+    SELECT 'RECONCILIATION_STALLED', 'bankStatements/' || ledger, trouble, 0, '', '', '', since
+    FROM bank_following
+    WHERE trouble <> '' AND (trouble <> :unreadable OR since < now() - :old)
+    UNION ALL
+    SELECT 'RECONCILIATION_STALLED', 'bankStatements/' || ledger, 'it has not been read to its end for long', 0, '', '', '',
+        coalesce(read_to_end_at, since)
+    FROM bank_following
+    WHERE :provides_statement AND trouble = '' AND coalesce(read_to_end_at, since) < now() - :old
+    UNION ALL
+    SELECT 'CLOCK_BEHIND', 'wallets/' || id, 'its last time is ahead of the database''s clock: no money moves in it', 0,
+        currency, 'wallets/' || id, '', last_time
+    FROM wallets
+    WHERE id >= 'system:' AND id < 'system;' AND last_time > clock_timestamp() + :clock_behind_max
+) AS items
+WHERE CAST(:since AS timestamptz) IS NULL OR (since, name) > (:since, :name)
+ORDER BY since, name
+LIMIT :limit
+"""
+
+
+# Of the service's own wallets alone, which are few: all that comes in or goes out moves one of them.
+VITALS = """
+SELECT
+    (SELECT read_to_end_at FROM bank_following),
+    (SELECT coalesce(greatest(max(last_time) - clock_timestamp(), interval '0'), interval '0')
+     FROM wallets
+     WHERE id >= 'system:' AND id < 'system;')
+"""
+
+
+class AttentionReads(Reader):
+    """Reads of what a person must look at."""
+
+    def list_attention(
+        self, policy: AttentionPolicy, *, size: int, after: tuple[datetime, str] | None
+    ) -> Page[AttentionItem]:
+        """Return what needs attention, the oldest first, after a time and name."""
+        since, name = after if after is not None else (None, "")
+
+        def read(tx: Connection) -> Page[AttentionItem]:
+            asked = {"since": since, "name": name, "limit": size + 1, "unreadable": UNREADABLE, "old": policy.after}
+            asked |= {"provides_statement": policy.bank_provides_statement, "line_due": policy.bank_statement_line_due}
+            asked |= {"clock_behind_max": policy.clock_behind_max}
+            rows = tx.execute(text(ATTENTION), asked).all()
+            items = [
+                AttentionItem(
+                    kind=AttentionKind(row.kind),
+                    name=row.name,
+                    why=row.why,
+                    amount=Money(row.currency, row.amount),
+                    wallet=row.wallet,
+                    bank_key=row.key,
+                    since=row.since,
+                )
+                for row in rows[:size]
+            ]
+            positions: list[tuple[object, ...]] = [(item.since, item.name) for item in items]
+            return Page(items, positions, positions[-1] if len(rows) > size else None)
+
+        return self.read(read)
+
+    def vitals(self) -> Vitals:
+        """Return what tells that something is wrong."""
+        read_at, behind = self.read(lambda tx: tx.execute(text(VITALS)).one())
+        return Vitals(bank_statement_read_time=read_at, clock_behind=behind)
+
+    def bank_statement_line(self, number: int) -> BankStatementLine:
+        """Return a line of the bank's ledger that must have been read."""
+        rows = self.read(lambda tx: tx.exec_driver_sql(LINES, ([number],)).all())
+        if not rows:
+            raise ResourceNotFound(line_name(number))
+        return line_of(*rows[0])
+
+    def bank_statement(self, number: int) -> BankStatement:
+        """Return a ledger of the bank that must have been followed."""
+        rows = self.read(lambda tx: tx.exec_driver_sql(LEDGER, (number,)).all())
+        if not rows:
+            raise ResourceNotFound(ledger_name(number))
+        ((_, reason, accepted_by, person, token_id, time),) = rows
+        by = Person(person, token_id)
+        return BankStatement(number=number, reason=reason, accepted_by=accepted_by, person=by, time=time)

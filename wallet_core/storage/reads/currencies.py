@@ -1,0 +1,18 @@
+"""Currencies, as they were written down with their first wallets."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from wallet_core.domain.model.money import Currency
+from wallet_core.storage.reads.reader import Reader
+from wallet_core.storage.reads.tables import currencies
+
+
+class CurrencyReads(Reader):
+    """Reads of currencies."""
+
+    def currencies(self) -> Mapping[str, Currency]:
+        """Return all that any wallet is in, by code. Rows are added and never change."""
+        found = self.read(lambda tx: tx.execute(select(currencies.c.code, currencies.c.exponent)).all())
+        return {row.code: Currency(row.code, row.exponent) for row in found}

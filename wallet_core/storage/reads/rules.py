@@ -1,0 +1,52 @@
+"""Commission rules."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from wallet_core.domain.model.commission_rule import CommissionRule, rule_name
+from wallet_core.domain.model.errors import ResourceNotFound
+from wallet_core.domain.queries.filter import Condition
+from wallet_core.domain.queries.lists import RULE_FIELDS, Page
+from wallet_core.storage.posting.rules import RULES, rule_of
+from wallet_core.storage.reads.pages import where
+from wallet_core.storage.reads.payment_orders import Before, by_create_time
+from wallet_core.storage.reads.reader import Reader
+
+# A rule without an end goes on for ever.
+_COLUMNS = {name: f"o.{name}" for name in RULE_FIELDS} | {
+    "currency_code": "o.currency",
+    "wallet": "coalesce('wallets/' || wallets.id, '')",
+    "end_time": "coalesce(o.end_time, 'infinity')",
+}
+
+
+class RuleReads(Reader):
+    """Reads of commission rules."""
+
+    def rule(self, rule: UUID) -> CommissionRule:
+        """Return one rule."""
+        found = self.read(lambda tx: _rules(tx, [rule]))
+        if not found:
+            raise ResourceNotFound(rule_name(rule))
+        return found[0]
+
+    def list_rules(self, *, size: int, before: Before | None, conditions: Sequence[Condition]) -> Page[CommissionRule]:
+        """Return rules, ended ones too, newest first, from below the create time and id *before*."""
+
+        def read(tx: Connection) -> Page[CommissionRule]:
+            parameters: dict[str, object] = {}
+            if before is not None:
+                parameters["time"], parameters["id"] = before
+            page = by_create_time(
+                "commission_rules", parameters, columns="o.id", joins="LEFT JOIN wallets ON wallets.key = o.wallet"
+            ).page(tx, size=size, where=where(conditions, _COLUMNS), parameters=parameters)
+            return page.showing(_rules(tx, [row[0] for row in page.items]))
+
+        return self.read(read)
+
+
+def _rules(tx: Connection, ids: Sequence[UUID]) -> list[CommissionRule]:
+    found = {row[0]: rule_of(row) for row in tx.exec_driver_sql(RULES, (list(ids),))}
+    return [found[id_] for id_ in ids if id_ in found]

@@ -1,0 +1,173 @@
+"""Transactions, with their entries and what has been given back of them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, select, text
+
+from wallet_core.domain.model.errors import ResourceNotFound
+from wallet_core.domain.model.transaction import Entry, Transaction, transaction_name
+from wallet_core.domain.model.wallet import WalletId
+from wallet_core.domain.queries.filter import Condition, Op
+from wallet_core.domain.queries.lists import Page
+from wallet_core.storage.posting.transactions import COLUMNS, REVERSED, TRANSACTIONS, transaction_of
+from wallet_core.storage.reads.pages import Listing, where
+from wallet_core.storage.reads.reader import Reader, wallet_key
+from wallet_core.storage.reads.search import first_from
+from wallet_core.storage.reads.tables import entries, wallets
+
+_COLUMNS = {
+    "type": "t.type",
+    "state": """CASE reversed.amount WHEN 0 THEN 'POSTED' WHEN t.amount THEN 'REVERSED' ELSE 'PARTIALLY_REVERSED' END""",
+    "source": "('wallets/' || source.id)",
+    "destination": "('wallets/' || destination.id)",
+    "amount": "t.amount",
+    "execute_time": "t.time",
+    "external_reference": "t.external_reference",
+    "labels": "t.labels",
+}
+
+_SHOWN = f"{COLUMNS}, reversed.ids, reversed.amount, scan_window.sequence"
+
+_JOINS = f"""
+JOIN transactions AS t ON t.id = scan_window.transaction
+JOIN wallets AS source ON source.key = t.source
+JOIN wallets AS destination ON destination.key = t.destination
+CROSS JOIN LATERAL ({REVERSED}) AS reversed
+"""
+
+_ALL = Listing(
+    scan_window="""SELECT sequence, transaction FROM entries
+        WHERE wallet = :wallet AND sequence >= :first AND sequence < :before ORDER BY sequence DESC""",
+    columns=_SHOWN,
+    joins=_JOINS,
+    position=("sequence",),
+)
+_OF_A_TYPE = Listing(
+    scan_window="""SELECT sequence, transaction FROM entries
+        WHERE wallet = :wallet AND type = :type AND sequence >= :first AND sequence < :before ORDER BY sequence DESC""",
+    columns=_SHOWN,
+    joins=_JOINS,
+    position=("sequence",),
+)
+
+_BATCH = "SELECT id FROM transactions WHERE batch = :batch ORDER BY batch_item"
+
+_AN_INSTANT = timedelta(microseconds=1)
+
+
+class TransactionReads(Reader):
+    """Reads of transactions."""
+
+    def transaction(self, transaction: UUID) -> Transaction:
+        """Return one transaction with its entries."""
+        found = self.read(lambda tx: _transactions(tx, [transaction]))
+        if not found:
+            raise ResourceNotFound(transaction_name(transaction))
+        return found[0]
+
+    def transactions(self, transactions: Sequence[UUID]) -> list[Transaction]:
+        """Return those of some transactions that exist, with their entries."""
+        return self.read(lambda tx: _transactions(tx, transactions))
+
+    def batch(self, batch: UUID) -> list[Transaction]:
+        """Return the transactions of an atomic batch, in the order of its items."""
+        return self.read(lambda tx: _transactions(tx, tx.execute(text(_BATCH), {"batch": batch}).scalars().all()))
+
+    def list_transactions(
+        self, wallet: WalletId, *, size: int, before: int | None, conditions: Sequence[Condition]
+    ) -> Page[Transaction]:
+        """Return a wallet's transactions, newest first, from below its sequence *before*."""
+
+        def read(tx: Connection) -> Page[Transaction]:
+            key = wallet_key(tx, wallet)
+            scan_window = _ScanWindow(tx, key, before)
+            others = [condition for condition in conditions if not scan_window.narrows(condition)]
+            listing = _OF_A_TYPE if scan_window.type is not None else _ALL
+            page = listing.page(tx, size=size, where=where(others, _COLUMNS), parameters=scan_window.parameters)
+            rows = [tuple(row)[:-1] for row in page.items]
+            return page.showing(_with_entries(tx, rows))
+
+        return self.read(read)
+
+
+class _ScanWindow:
+    """The part of a wallet's history that can match at all, as far as indexes tell."""
+
+    def __init__(self, tx: Connection, wallet: int, before: int | None) -> None:
+        self._tx = tx
+        self._wallet = wallet
+        self._first = 1
+        self._before = before or 2**63 - 1
+        self.type: object | None = None
+
+    def narrows(self, condition: Condition) -> bool:
+        """Take a condition into account for good, if it is one on time or for one type."""
+        if condition.field == "type" and condition.op is Op.EQUAL and self.type is None:
+            self.type = condition.value
+            return True
+        if condition.field != "execute_time" or not isinstance(condition.value, datetime):
+            return False
+        match condition.op:
+            case Op.LESS:
+                self._end(condition.value)
+            case Op.LESS_OR_EQUAL:
+                self._end(_after(condition.value))
+            case Op.GREATER:
+                self._begin(_after(condition.value))
+            case Op.GREATER_OR_EQUAL:
+                self._begin(condition.value)
+            case Op.EQUAL:
+                self._begin(condition.value)
+                self._end(_after(condition.value))
+            case _:
+                return False
+        return True
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What the listing is asked with."""
+        asked: dict[str, object] = {"wallet": self._wallet, "first": self._first, "before": self._before}
+        return asked if self.type is None else {**asked, "type": self.type}
+
+    def _begin(self, time: datetime) -> None:
+        self._first = max(self._first, first_from(self._tx, self._wallet, time))
+
+    def _end(self, time: datetime) -> None:
+        self._before = min(self._before, first_from(self._tx, self._wallet, time))
+
+
+def _after(time: datetime) -> datetime:
+    """Return the next instant; the last one has none."""
+    return time if time > datetime.max.replace(tzinfo=time.tzinfo) - _AN_INSTANT else time + _AN_INSTANT
+
+
+def _transactions(tx: Connection, ids: Sequence[UUID]) -> list[Transaction]:
+    """Return those of some transactions that exist, in the order asked for."""
+    found = {row[0]: row for row in tx.exec_driver_sql(TRANSACTIONS, (list(ids),))}
+    return _with_entries(tx, [found[id_] for id_ in ids if id_ in found])
+
+
+def _with_entries(tx: Connection, rows: Sequence[Sequence[Any] | Row[Any]]) -> list[Transaction]:
+    """Return the transactions of *rows*, in their order, each with its entries as they were booked."""
+    legs: dict[UUID, list[Entry]] = {}
+    query = (
+        select(entries, wallets.c.id.label("wallet_id"))
+        .join(wallets, wallets.c.key == entries.c.wallet)
+        .where(entries.c.transaction.in_([row[0] for row in rows]))
+        .order_by(entries.c.transaction, entries.c.wallet)
+    )
+    for leg in tx.execute(query):
+        legs.setdefault(leg.transaction, []).append(
+            Entry(leg.wallet_id, leg.wallet, leg.sequence, leg.amount, leg.balance_after)
+        )
+    return [_in_order(transaction_of(row, tuple(legs[row[0]]))) for row in rows]
+
+
+def _in_order(transaction: Transaction) -> Transaction:
+    """Return it with its entries as they were booked: source, destination, and who else earned by it."""
+    places = {transaction.source: 0, transaction.destination: 1}
+    return replace(transaction, entries=tuple(sorted(transaction.entries, key=lambda one: places.get(one.wallet, 2))))

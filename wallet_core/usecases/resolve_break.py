@@ -1,0 +1,37 @@
+"""Settle by hand what the service cannot settle by itself."""
+
+from dataclasses import dataclass
+
+from wallet_core.domain.commands.payments.match_statement import AcceptBankStatement, ResolveDiscrepancy
+from wallet_core.domain.model.bank import BankStatement, BankStatementLine
+from wallet_core.usecases.app import App
+
+
+@dataclass(frozen=True, slots=True)
+class BankStatementAccepted:
+    """The ledger that is followed since."""
+
+    ledger: BankStatement
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiscrepancyResolved:
+    """The line as it is now."""
+
+    line: BankStatementLine
+    replayed: bool
+
+
+def resolve_discrepancy(app: App, command: ResolveDiscrepancy, deadline: float | None = None) -> DiscrepancyResolved:
+    """Close a discrepancy; a repeat returns the line as it is now."""
+    done = app.ledger.post(command, deadline)
+    return DiscrepancyResolved(done.line or app.reads.bank_statement_line(command.line), done.replayed)
+
+
+def accept_bank_statement(
+    app: App, command: AcceptBankStatement, deadline: float | None = None
+) -> BankStatementAccepted:
+    """Follow the ledger that the bank shows now; a repeat returns the one that the first call accepted."""
+    done = app.ledger.post(command, deadline)
+    return BankStatementAccepted(done.bank_statement or app.reads.bank_statement(command.ledger + 1), done.replayed)

@@ -1,0 +1,1 @@
+"""Authentication, scopes and sealed tokens."""

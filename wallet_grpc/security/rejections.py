@@ -1,0 +1,41 @@
+"""Who was kept out, and whence they came, for the log: what a token was found to say, and never the token."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+import structlog
+
+from wallet_core.domain.model.errors import PermissionMissing, WalletError, cause_of
+from wallet_grpc.errors import CATALOGUE
+from wallet_grpc.security.access import is_known, principal_of
+
+_log = structlog.get_logger("wallet.requests")
+
+_CODES = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+
+
+def is_rejected(told: object) -> bool:
+    """Tell whether a refusal is of who asks, not of what is asked."""
+    return isinstance(told, WalletError) and CATALOGUE[type(told)].code in _CODES
+
+
+def describe_rejection(context: grpc.ServicerContext, told: WalletError) -> dict[str, Any]:
+    """Return what helps to find out who it was: the other end, the owner, the person, and what was missing."""
+    said = {"cause": cause_of(told), "peer": context.peer()}
+    if isinstance(told, PermissionMissing):
+        said["permission"] = told.permission
+    if is_known(context):
+        principal = principal_of(context)
+        who = {"owner": principal.owner, "person": principal.person.name, "token_id": principal.person.token_id}
+        said |= {key: value for key, value in who.items() if value}
+    return said
+
+
+def log_items(context: grpc.ServicerContext, method: str, results: Iterable[object]) -> None:
+    """Log the items of a batch that were kept out, where the call itself was answered: how many, and the first."""
+    refused = [one for one in results if isinstance(one, WalletError) and is_rejected(one)]
+    if refused:
+        caller = principal_of(context).caller
+        about = describe_rejection(context, refused[0])
+        _log.warning("items refused", method=method, caller=caller, items=len(refused), **about)
