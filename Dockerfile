@@ -6,6 +6,7 @@ RUN pip install --no-cache-dir --require-hashes -r requirements-serve.txt
 COPY gen gen
 COPY wallet_core wallet_core
 COPY wallet_grpc wallet_grpc
+COPY wallet_client wallet_client
 COPY scheduler scheduler
 COPY bank_stub bank_stub
 COPY walletctl walletctl

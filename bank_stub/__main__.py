@@ -24,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.client_ca is not None and options.certificate is None:
         parser.error("--client-ca needs --certificate and --key")
     if not _is_loopback(options.host) and options.token_file is None and options.client_ca is None:
-        allow_unauthenticated = f"--host {options.host}: all that reach it may give orders"
+        unauthenticated = f"--host {options.host}: all that reach it may give orders"
         if not options.allow_unauthenticated:
             parser.error(
-                f"{allow_unauthenticated}; give --token-file or --client-ca, or --open-to-all if that is meant"
+                f"{unauthenticated}; give --token-file or --client-ca, or --allow-unauthenticated if that is meant"
             )
-        sys.stderr.write(f"warning: {allow_unauthenticated}\n")
+        sys.stderr.write(f"warning: {unauthenticated}\n")
     # Blocked here and waited for below, before any thread starts: the threads inherit it, so no signal is lost or
     # lands amid something.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--client-ca", type=Path, help="PEM: the authority of callers' certificates, then required")
     parser.add_argument("--token-file", type=Path, help="holds the bearer token that every call must send")
     parser.add_argument(
-        "--open-to-all", action="store_true", help="listen beyond this machine, though all may give orders"
+        "--allow-unauthenticated", action="store_true", help="listen beyond this machine, though all may give orders"
     )
     return parser
 

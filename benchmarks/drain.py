@@ -5,7 +5,7 @@ bank that answers at once. What more schedulers can add ends where the machine d
 processors, and what PostgreSQL waited for.
 
 Schedulers run as in production, but for the addresses of database and bank, and the pace at which the bank is called:
-200 calls a second, unless set, by all together. LockSet Linux, which tells who used what.
+200 calls a second, unless set, by all together. It needs Linux, which counts CPU per process.
 """
 
 import json

@@ -267,7 +267,7 @@ MISTAKES = (
         "what is committed between the look at what is under way and the statement is in neither",
         (
             Change(
-                "wallet_core/storage/reads/reader.py:Reader.read_after",
+                "wallet_core/storage/connections/reader.py:Reader.read_after",
                 "seen = look(tx.execution_options(isolation_level='AUTOCOMMIT'))\ntx.commit()\n"
                 "return _of_one_instant(tx, lambda tx: read(tx, seen))",
                 "return _of_one_instant(tx, lambda tx: read(tx, look(tx)))",

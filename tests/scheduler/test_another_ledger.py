@@ -72,7 +72,7 @@ def kinds(app: App) -> list[tuple[AttentionKind, str]]:
 def test_nothing_is_sent_again_until_the_other_ledger_was_accepted_and_read(
     asking: App, whimsical: WhimsicalBank, alice: WalletId
 ) -> None:
-    """Its lines are numbered on; what it tells again match_result its order again, and counts once."""
+    """Its lines are numbered on; a repeated line matches its order again, and counts once."""
 
     first, lost = paid(asking, whimsical, alice), paid(asking, whimsical, alice, arrives=False)
     reconcile_bank_statement.run_once(asking)

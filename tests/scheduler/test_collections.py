@@ -100,7 +100,7 @@ def money(app: App) -> tuple[int, int, int]:
 
 UNTOUCHED, CREDITED = (1000, 0, -1000), (1300, 0, -1300)
 
-# What an answer can be that says neither yes nor no; with its own account each, so that one round match_result them all.
+# What an answer can be that says neither yes nor no; with its own account each, so that one round meets them all.
 UNCLEAR: dict[str, dict[str, object]] = {
     "500": {"fault": "http_error", "status": 500},
     "503-executed": {"fault": "http_error", "status": 503, "execute": True},

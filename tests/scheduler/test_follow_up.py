@@ -229,7 +229,7 @@ def test_bank_that_cannot_be_read_loses_nothing(app: App, stub: Bank, alice: Wal
 def test_line_that_was_written_and_not_judged_is_judged_later(
     app: App, stub: Bank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
-    """A follower that died between the two, and one that died between the return and its line_match."""
+    """A follower that died between the two, and one that died between the return and the stored match."""
 
     id_ = paid(app, alice)
     stub.give_back(id_)

@@ -32,7 +32,7 @@ from wallet_core.domain.model.hold import HoldState
 from wallet_core.domain.model.payment_order import COLLECTION_TRANSITIONS, FailureReason, OrderState, ResolutionKind
 from wallet_core.domain.model.transaction import TransactionType
 from wallet_core.domain.model.wallet import Role, WalletState
-from wallet_core.storage.reads.tables import metadata
+from wallet_core.storage.tables import metadata
 
 
 def refused_by(write: Callable[[], None]) -> str | None:

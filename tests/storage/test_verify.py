@@ -180,7 +180,7 @@ def write_books(app: App, bank_url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tampered:
-    """LedgerState within a transaction of their owner's that is rolled back: whatever is done to them is undone."""
+    """Books within a transaction of their owner's that is rolled back: whatever is done to them is undone."""
 
     tx: Connection
 

@@ -55,7 +55,7 @@ class StormyBank(Bank):
     """The bank stub by its URL."""
 
     def rage(self) -> None:
-        """PaymentOrder all faults."""
+        """Order all faults."""
         for probability, fault, parameters in _PAYING:
             self.order(fault, probability=probability, **parameters)
         for path in _STATUS_PATHS:

@@ -1,6 +1,6 @@
 """The books as a few dictionaries: another implementation of what the documents promise, to hold the product to.
 
-PendingWrites from the protos' comments, ARCHITECTURE.md and docs/. Nothing here calls the product's arithmetic: what is held
+Written from the protos' comments, ARCHITECTURE.md and docs/. Nothing here calls the product's arithmetic: what is held
 is counted anew each time it is asked for, commission is a decimal number, times are whole hours since the beginning.
 """
 

@@ -1,4 +1,4 @@
-"""LedgerState with something of everything: transactions of every type, orders and holds in every state, rules of all scopes.
+"""Books with something of everything: transactions of every type, orders and holds in every state, rules of all scopes.
 
 Times that are yet to come lie in 2099.
 """

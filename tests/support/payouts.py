@@ -73,7 +73,7 @@ class Bank:
         self._url = url
 
     def order(self, fault: str, *, times: int | None = None, **parameters: object) -> None:
-        """PaymentOrder a fault, for so many calls or for ever."""
+        """Order a fault, for so many calls or for ever."""
         self._post("/orders/faults", {"fault": fault, "times": times, **parameters})
 
     def forgive(self) -> None:

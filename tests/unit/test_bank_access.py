@@ -189,7 +189,7 @@ def test_a_caller_that_shakes_no_hands_holds_up_no_other(bank: BankServer, files
         (["--host", EVERYWHERE], "all that reach it may give orders; give --token-file"),
         (["--certificate", "/no/such", "--key", "/no/such"], "bank stub cannot start: "),
         (
-            ["--host", EVERYWHERE, "--open-to-all", "--certificate", "/no/such", "--key", "/no/such"],
+            ["--host", EVERYWHERE, "--allow-unauthenticated", "--certificate", "/no/such", "--key", "/no/such"],
             "warning: --host 0.0.0.0: all that reach it may give orders\n",
         ),
     ],

@@ -32,7 +32,7 @@ def gateway(url: str, *, deadline_s: float = PATIENT_S, answer_max_bytes: int = 
 
 
 def order(bank: BankServer, fault: str, **parameters: object) -> None:
-    """PaymentOrder a fault from the bank."""
+    """Order a fault from the bank."""
     Bank(bank.url).order(fault, times=None, **parameters)
 
 

@@ -148,7 +148,7 @@ def test_validate_only_refuses_as_the_real_call_would_and_keeps_no_record(comman
 
 
 def test_a_second_transfer_sees_what_the_first_one_left() -> None:
-    """PaymentOrder within a batch is order in time."""
+    """Order within a batch is order in time."""
 
     books = alice_and_bob(alice=100)
     first, second, third = decide(books, [a_transfer(70), a_transfer(70), a_transfer(30)])

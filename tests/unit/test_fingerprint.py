@@ -155,10 +155,10 @@ STORED = {
     "EndCommissionRule": "60b4e2c54858c17f61aca4a3fbabea74",
     "CancelWithdrawal": "fad7af5444fa3a1e225910f66fd416db",
     "CancelScheduledDeposit": "47430bafe57d21cd8c7ed80987fdea35",
-    "ResolveWithdrawal": "02082c53808f3a8076d5a1eaef60946e",
-    "ResolveScheduledDeposit": "1d213e5879ebc340bf923a009fe4a416",
+    "ResolveWithdrawal": "a89cc28f5e1f5a83a6ba8013857336cc",
+    "ResolveScheduledDeposit": "43f883ffd98c14dc4851cb34492c57d0",
     "ResolveDiscrepancy": "68a006b3a05d88706685a8b3a793bda5",
-    "AcceptBankStatement": "75e92fce8a759a48d6e4fe484f20cee5",
+    "AcceptBankStatement": "e13028abb2d1c71044dd771461ac4d3e",
     "ScheduleWithdrawal": "909d173512645301730e19c560af8c84",
     "ScheduleDeposit": "365af3b2b331bbce00b39341688ab904",
 }

@@ -65,7 +65,7 @@ class OperationsCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.ResolveScheduledDepositResponse:
-        """Settle a scheduled deposit by hand: ``EXECUTED``, ``NOT_EXECUTED``, or ``APPLIED_TO_WALLET`` into *destination*."""
+        """Settle a scheduled deposit: ``EXECUTED``, ``NOT_EXECUTED``, or ``APPLIED_TO_WALLET`` to *destination*."""
         return await self._change(
             self._operations.ResolveScheduledDeposit,
             pb.ResolveScheduledDepositRequest(

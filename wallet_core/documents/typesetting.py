@@ -1,6 +1,6 @@
 """Text in two directions on one page.
 
-fpdf2 writes the file, embeds the fonts and shapes what it is given. PaymentOrder is decided here, by the levels of the Unicode
+fpdf2 writes the file, embeds the fonts and shapes what it is given. Order is decided here, by the levels of the Unicode
 bidirectional algorithm: fpdf2 itself orders two of them only, which turns a number inside Persian inside English
 around, and it shapes a letter apart from the vowel sign above it, which then no longer joins its neighbours.
 """

@@ -34,8 +34,8 @@ def migrate(engine: Engine, *, serving: Login | None = None) -> None:
     *engine* must act as the database's owner, and wait for as long as it takes (``MIGRATING``). A repeat changes
     nothing.
 
-    Raises ``DatabaseUnavailable``, caused by what the database objected to, and ``DatabaseNotReady`` where the schema is
-    of a newer release, or text is not kept in UTF-8.
+    Raises ``DatabaseUnavailable``, caused by what the database objected to, and ``DatabaseNotReady`` where the schema
+    is of a newer release, or text is not kept in UTF-8.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))

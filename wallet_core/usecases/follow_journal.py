@@ -195,7 +195,7 @@ class Follower:
         """Return the lines that follow a number, a page at the most; wait for some.
 
         Returns none after *wait_s*, or once the follower has *given_up*: call the feed's ``wake`` then. Raises
-        ``ServiceError`` where the database has failed since the follower began to follow, and ``ServerDraining`` once the
-        feed is stopped.
+        ``ServiceError`` where the database has failed since the follower began to follow, and ``ServerDraining`` once
+        the feed is stopped.
         """
         return self._feed.after(number, since=self._since, wait_s=wait_s, given_up=given_up)

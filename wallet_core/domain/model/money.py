@@ -29,7 +29,7 @@ class Money:
 class Currency:
     """A currency, and how many decimals its amounts have: 1005 minor units of ``Currency("USD", 2)`` are 10.05 USD.
 
-    PendingWrites down with the first wallet in it, and read from there for ever, whatever ISO 4217 says of it later.
+    Written down with the first wallet in it, and read from there for ever, whatever ISO 4217 says of it later.
     """
 
     code: str

@@ -29,8 +29,8 @@ $$;
 
 GRANT SELECT ON
     wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
-    scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines, bank_following, bank_statements, bank_rate_limit,
-    resolutions, page_token_keys, alembic_version
+    scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines, bank_following, bank_statements,
+    bank_rate_limit, resolutions, page_token_keys, alembic_version
     TO wallet_service;
 GRANT INSERT ON
     wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,

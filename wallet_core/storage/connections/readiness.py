@@ -11,11 +11,11 @@ from sqlalchemy import Connection, text
 
 from wallet_core.domain.model.errors import DatabaseNotReady, DatabaseNotServing, DatabaseUnavailable
 from wallet_core.storage.connections.engine import Engine, Tx, discard_connections, recently_unable, transaction
+from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.connections.session import ASK_MARK, require_mark, require_own
 from wallet_core.storage.errors import served
-from wallet_core.storage.reads.reader import Reader
 
-VERSIONS = Path(__file__).with_name("migrations") / "versions"
+VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 
 # For so long a server is believed that it could not store what it was given, unless it has stored something since.
 _UNABLE_S = 5.0

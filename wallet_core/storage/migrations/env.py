@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from wallet_core.storage.reads.tables import metadata
+from wallet_core.storage.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():

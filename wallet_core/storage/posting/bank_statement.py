@@ -36,7 +36,11 @@ PLACE: LiteralString = f"""
 SELECT following.ledger, following.base, last.*
 FROM bank_following AS following
 LEFT JOIN LATERAL (
-    SELECT {_COLUMNS} FROM bank_statement_lines WHERE bank_statement_lines.number > following.base ORDER BY number DESC LIMIT 1
+    SELECT {_COLUMNS}
+    FROM bank_statement_lines
+    WHERE bank_statement_lines.number > following.base
+    ORDER BY number DESC
+    LIMIT 1
 ) AS last ON true
 """
 
@@ -75,8 +79,8 @@ LEDGER = "SELECT number, reason, accepted_by, person, token_id, time FROM bank_s
 
 # Lines whose order is not under way, each with that order, and with what other lines say of the same.
 UNMATCHED_LINES: LiteralString = """
-SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.reference, lines.time, lines.match_result,
-    lines.why, lines.resolution, lines.resolved_by, lines.person, lines.token_id,
+SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.reference, lines.time,
+    lines.match_result, lines.why, lines.resolution, lines.resolved_by, lines.person, lines.token_id,
     orders.id, orders.state, orders.amount, orders.currency, orders.is_due,
     CASE WHEN orders.id IS NOT NULL THEN (
         SELECT count(*)
@@ -86,7 +90,9 @@ SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.
             AND (earlier.ledger = lines.ledger OR earlier.reference <> lines.reference)
     ) END,
     CASE WHEN orders.id IS NOT NULL THEN ARRAY(
-        SELECT DISTINCT paid.reference FROM bank_statement_lines AS paid WHERE paid.key = lines.key AND paid.kind = 'EXECUTION'
+        SELECT DISTINCT paid.reference
+        FROM bank_statement_lines AS paid
+        WHERE paid.key = lines.key AND paid.kind = 'EXECUTION'
     ) END
 FROM bank_statement_lines AS lines
 LEFT JOIN LATERAL (
@@ -213,7 +219,7 @@ class BankStatementLines:
     def unmatched(self, *, after: int, limit: int) -> list[tuple[BankStatementLine, MatchedOrder | None]]:
         """Return lines above *after* that can be judged, each with the order that it names, if it names one."""
         with served(), transaction(self.engine) as tx:
-            return [unmatched(*row) for row in tx.execute(UNMATCHED_LINES, [after, limit])]
+            return [_unmatched(*row) for row in tx.execute(UNMATCHED_LINES, [after, limit])]
 
     def match_line(self, line_matches: Sequence[tuple[BankStatementLine, LineMatch]]) -> None:
         """Write down what lines were found to be."""
@@ -288,7 +294,7 @@ def store_ledger(tx: Tx, books: LedgerState) -> Expected:
     return [(tx.execute(FOLLOW_NEXT, [ledger.number, ledger.time, ledger.number]), 1)]
 
 
-def unmatched(*row: Any) -> tuple[BankStatementLine, MatchedOrder | None]:  # noqa: ANN401  # a row
+def _unmatched(*row: Any) -> tuple[BankStatementLine, MatchedOrder | None]:  # noqa: ANN401  # a row
     line = line_of(*row[:13])
     id_, state, amount, currency, is_due, earlier, paid_by = row[13:]
     named = order_of_key(line.key)

@@ -30,6 +30,7 @@ from wallet_core.storage.posting.arrays import plain, texts, times
 from wallet_core.storage.posting.bank_statement import EXECUTED, FOLLOWED, LINES, line_of, store_ledger, store_lines
 from wallet_core.storage.posting.holds import HOLDS, hold_of, store_holds
 from wallet_core.storage.posting.in_progress import ENTER
+from wallet_core.storage.posting.outbox import store_events
 from wallet_core.storage.posting.payment_orders import Reading, read_orders, store_orders
 from wallet_core.storage.posting.rules import (
     LOCK_RULES_EXCLUSIVE,
@@ -41,7 +42,6 @@ from wallet_core.storage.posting.rules import (
 )
 from wallet_core.storage.posting.totals import store_totals
 from wallet_core.storage.posting.transactions import TRANSACTIONS, transaction_of
-from wallet_core.storage.scheduling.journal import store_events
 
 # Which wallets something hangs on never changes, so that is looked up unlocked. A transaction has those of its entries,
 # and its two ends even where nothing was left for one of them.

@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import select
 
 from wallet_core.domain.model.wallet import WalletId
+from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.posting.load_and_store import WALLETS_OF
-from wallet_core.storage.reads.reader import Reader
-from wallet_core.storage.reads.tables import wallets
+from wallet_core.storage.tables import wallets
 
 
 class AccessReads(Reader):

@@ -12,9 +12,9 @@ from wallet_core.storage.reads.journal import JournalReads
 from wallet_core.storage.reads.payment_orders import OrderReads
 from wallet_core.storage.reads.rules import RuleReads
 from wallet_core.storage.reads.statements import StatementReads
-from wallet_core.storage.reads.tables import page_token_keys
 from wallet_core.storage.reads.transactions import TransactionReads
 from wallet_core.storage.reads.wallets import WalletReads
+from wallet_core.storage.tables import page_token_keys
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from wallet_core.domain.model.bank import UNREADABLE, BankStatement, BankStateme
 from wallet_core.domain.model.errors import ResourceNotFound
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.queries.lists import Page
+from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.posting.bank_statement import LEDGER, LINES, line_of
-from wallet_core.storage.reads.reader import Reader
 
 _ORDERS = """
 SELECT
@@ -63,13 +63,13 @@ FROM (
     FROM ({_WITHDRAWALS} UNION ALL {_COLLECTIONS} UNION ALL {_CREDITS}) AS orders
     JOIN wallets ON wallets.key = orders.wallet
     UNION ALL
-    SELECT 'DISCREPANCY', 'bankStatementLines/' || number, kind || ' ' || reference || ': ' || why, amount, currency, '', key,
-        time
+    SELECT 'DISCREPANCY', 'bankStatementLines/' || number, kind || ' ' || reference || ': ' || why, amount,
+        currency, '', key, time
     FROM bank_statement_lines
     WHERE match_result = 'NOTHING' AND resolution = ''
     UNION ALL
-    SELECT 'DISCREPANCY', 'bankStatementLines/' || number, 'its order has ended, and it waits for long to be booked', amount,
-        currency, '', key, time
+    SELECT 'DISCREPANCY', 'bankStatementLines/' || number, 'its order has ended, and it waits for long to be booked',
+        amount, currency, '', key, time
     FROM bank_statement_lines AS lines
     WHERE match_result IS NULL AND time < now() - :old
         AND NOT EXISTS (
@@ -83,8 +83,8 @@ FROM (
     FROM bank_following
     WHERE trouble <> '' AND (trouble <> :unreadable OR since < now() - :old)
     UNION ALL
-    SELECT 'RECONCILIATION_STALLED', 'bankStatements/' || ledger, 'it has not been read to its end for long', 0, '', '', '',
-        coalesce(read_to_end_at, since)
+    SELECT 'RECONCILIATION_STALLED', 'bankStatements/' || ledger, 'it has not been read to its end for long', 0, '', '',
+        '', coalesce(read_to_end_at, since)
     FROM bank_following
     WHERE :provides_statement AND trouble = '' AND coalesce(read_to_end_at, since) < now() - :old
     UNION ALL

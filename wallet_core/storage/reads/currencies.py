@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from wallet_core.domain.model.money import Currency
-from wallet_core.storage.reads.reader import Reader
-from wallet_core.storage.reads.tables import currencies
+from wallet_core.storage.connections.reader import Reader
+from wallet_core.storage.tables import currencies
 
 
 class CurrencyReads(Reader):

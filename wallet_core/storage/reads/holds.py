@@ -10,10 +10,10 @@ from wallet_core.domain.model.hold import Hold, hold_name
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.domain.queries.filter import Condition
 from wallet_core.domain.queries.lists import HOLD_FIELDS, Page
+from wallet_core.storage.connections.reader import Reader, wallet_key
 from wallet_core.storage.posting.holds import HOLDS, hold_of
 from wallet_core.storage.reads.pages import where
 from wallet_core.storage.reads.payment_orders import Before, by_create_time
-from wallet_core.storage.reads.reader import Reader, wallet_key
 
 _COLUMNS = {name: f"o.{name}" for name in HOLD_FIELDS}
 

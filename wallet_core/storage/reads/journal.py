@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from wallet_core.domain.model.event import JournalRecord
-from wallet_core.storage.reads.reader import Reader
-from wallet_core.storage.reads.tables import journal
-from wallet_core.storage.scheduling.journal import event_of
+from wallet_core.storage.connections.reader import Reader
+from wallet_core.storage.posting.outbox import event_of
+from wallet_core.storage.tables import journal
 
 
 class JournalReads(Reader):

@@ -1,7 +1,7 @@
 """Pages of lists: by key, at a cost that depends neither on how much there is nor on how little of it matches.
 
-A page looks at a bounded scan_window of the list. Where a filter lets less through than a page holds, the page is short, or
-even empty, and the next one goes on from where the scan_window ended.
+A page reads a bounded scan window of the list. Where fewer rows match than a page holds, the page is short or even
+empty, and the next page starts where the scan window ended.
 """
 
 import json

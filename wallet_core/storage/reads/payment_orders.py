@@ -12,9 +12,9 @@ from wallet_core.domain.model.payment_order import OrderKind, PaymentOrder, Sche
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.domain.queries.filter import Condition
 from wallet_core.domain.queries.lists import ORDER_FIELDS, Page
+from wallet_core.storage.connections.reader import Reader, wallet_key
 from wallet_core.storage.posting.payment_orders import read_orders
 from wallet_core.storage.reads.pages import Listing, where
-from wallet_core.storage.reads.reader import Reader, wallet_key
 
 _COLUMNS = {name: f"o.{name}" for name in ORDER_FIELDS}
 

@@ -9,10 +9,10 @@ from wallet_core.domain.model.commission_rule import CommissionRule, rule_name
 from wallet_core.domain.model.errors import ResourceNotFound
 from wallet_core.domain.queries.filter import Condition
 from wallet_core.domain.queries.lists import RULE_FIELDS, Page
+from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.posting.rules import RULES, rule_of
 from wallet_core.storage.reads.pages import where
 from wallet_core.storage.reads.payment_orders import Before, by_create_time
-from wallet_core.storage.reads.reader import Reader
 
 # A rule without an end goes on for ever.
 _COLUMNS = {name: f"o.{name}" for name in RULE_FIELDS} | {

@@ -15,11 +15,11 @@ from wallet_core.domain.model.money import INT64_MAX
 from wallet_core.domain.model.transaction import TransactionType
 from wallet_core.domain.model.wallet import WalletId, wallet_name
 from wallet_core.domain.queries.statement import Span, Statement, StatementEntry, StatementTotal
+from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.posting.in_progress import over_until
 from wallet_core.storage.posting.totals import EVERY
-from wallet_core.storage.reads.reader import Reader
 from wallet_core.storage.reads.search import balance_before, first_from
-from wallet_core.storage.reads.tables import wallets
+from wallet_core.storage.tables import wallets
 
 # What the entries up to a sequence amount to: the totals kept last before it, and what has come since.
 _TOTALS = text("""

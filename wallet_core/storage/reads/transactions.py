@@ -13,15 +13,17 @@ from wallet_core.domain.model.transaction import Entry, Transaction, transaction
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.domain.queries.filter import Condition, Op
 from wallet_core.domain.queries.lists import Page
+from wallet_core.storage.connections.reader import Reader, wallet_key
 from wallet_core.storage.posting.transactions import COLUMNS, REVERSED, TRANSACTIONS, transaction_of
 from wallet_core.storage.reads.pages import Listing, where
-from wallet_core.storage.reads.reader import Reader, wallet_key
 from wallet_core.storage.reads.search import first_from
-from wallet_core.storage.reads.tables import entries, wallets
+from wallet_core.storage.tables import entries, wallets
 
 _COLUMNS = {
     "type": "t.type",
-    "state": """CASE reversed.amount WHEN 0 THEN 'POSTED' WHEN t.amount THEN 'REVERSED' ELSE 'PARTIALLY_REVERSED' END""",
+    "state": """CASE reversed.amount
+        WHEN 0 THEN 'POSTED' WHEN t.amount THEN 'REVERSED' ELSE 'PARTIALLY_REVERSED'
+    END""",
     "source": "('wallets/' || source.id)",
     "destination": "('wallets/' || destination.id)",
     "amount": "t.amount",

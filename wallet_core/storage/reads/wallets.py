@@ -12,11 +12,11 @@ from wallet_core.domain.model.errors import InvalidField, ResourceNotFound
 from wallet_core.domain.model.wallet import SYSTEM_KEYS_FROM, WalletId, WalletState, WalletView, wallet_name
 from wallet_core.domain.queries.filter import Condition, Op
 from wallet_core.domain.queries.lists import WALLET_FIELDS, Page
+from wallet_core.storage.connections.reader import Reader, wallet_key
 from wallet_core.storage.posting.rules import RULES_OF, rule_of
 from wallet_core.storage.reads.pages import Listing, where
-from wallet_core.storage.reads.reader import Reader, wallet_key
 from wallet_core.storage.reads.search import balance_before, first_from
-from wallet_core.storage.reads.tables import wallets
+from wallet_core.storage.tables import wallets
 
 _COLUMNS = {name: f"w.{name}" for name in WALLET_FIELDS} | {"currency_code": "w.currency"}
 

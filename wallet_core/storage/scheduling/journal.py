@@ -1,26 +1,15 @@
-"""Facts as they are committed, into the outbox; and the journal: the same in one order without gaps, chained by hashes.
+"""The journal: the outbox's events in one order without gaps, chained by hashes.
 
-Facts are committed side by side, so their positions in the outbox have gaps and are not seen in order. One writer at a
-time takes what is there to see and numbers it. What happened to a wallet stays in order: the wallet's lock is held from
-before a event gets its position until it is committed.
+One writer at a time takes the events that are visible and numbers them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from wallet_core.domain.deciding.ledger_state import LedgerState
-from wallet_core.domain.model.event import Event, JournalRecord
-from wallet_core.domain.model.wallet import WalletId
-from wallet_core.storage.connections.engine import Engine, Tx, transaction
+from wallet_core.domain.model.event import JournalRecord
+from wallet_core.storage.connections.engine import Engine, transaction
 from wallet_core.storage.errors import served
-from wallet_core.storage.posting.arrays import plain, texts, times
-
-INSERT_OUTBOX_EVENTS = """
-INSERT INTO outbox (type, subject, wallets, time)
-SELECT type, subject, string_to_array(wallets, ' '), time
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[]) AS happened (type, subject, wallets, time)
-"""
+from wallet_core.storage.posting.arrays import plain, texts
+from wallet_core.storage.posting.outbox import columns, event_of
 
 # Held to the end of the writer's transaction: whoever comes meanwhile leaves it to that one.
 _WRITING = 7_236_114_902
@@ -34,7 +23,7 @@ WHERE position = ANY(ARRAY(SELECT position FROM outbox ORDER BY position LIMIT %
 RETURNING position, type, subject, wallets, time
 """
 
-INSERT_LINES = """
+INSERT_RECORDS = """
 INSERT INTO journal (number, hash, type, subject, wallets, time)
 SELECT number, decode(hash, 'hex'), type, subject, string_to_array(wallets, ' '), time
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
@@ -67,25 +56,5 @@ class Journal:
                 lines.append(line)
             if lines:
                 numbers, hashes = plain(line.number for line in lines), texts(line.hash.hex() for line in lines)
-                tx.execute(INSERT_LINES, [numbers, hashes, *_columns([line.event for line in lines])])
+                tx.execute(INSERT_RECORDS, [numbers, hashes, *columns([line.event for line in lines])])
             return len(lines)
-
-
-def event_of(type_: str, subject: str, wallets: Sequence[str], time: datetime) -> Event:
-    """Return the event of a row."""
-    return Event(type_, subject, tuple(map(WalletId, wallets)), time)
-
-
-def store_events(tx: Tx, books: LedgerState) -> None:
-    """Write down what a batch has done, in its own transaction."""
-    if books.pending.events:
-        tx.execute(INSERT_OUTBOX_EVENTS, _columns(books.pending.events))
-
-
-def _columns(events: Sequence[Event]) -> list[str]:
-    return [
-        texts(event.type for event in events),
-        texts(event.subject for event in events),
-        texts(" ".join(event.wallets) for event in events),
-        times(event.time for event in events),
-    ]

@@ -379,7 +379,8 @@ _CHECKS = {
         ) AS orders USING (key)
         LEFT JOIN wallets ON wallets.key = orders.wallet
         WHERE match_result = 'ORDER' AND (
-            (orders.amount, wallets.currency) IS DISTINCT FROM (bank_statement_lines.amount, bank_statement_lines.currency)
+            (orders.amount, wallets.currency)
+                IS DISTINCT FROM (bank_statement_lines.amount, bank_statement_lines.currency)
             OR orders.state <> 'RETURNED' AND (kind = 'RETURN' OR orders.state <> 'SUCCEEDED')
         )
         """,
@@ -431,8 +432,8 @@ _CHECKS = {
         "the bank's ledger that is followed is the last that was accepted, and its lines come after all others",
         """
         SELECT (SELECT count(*) FROM bank_following WHERE ledger <> (SELECT max(number) FROM bank_statements))
-            + (SELECT count(*) FROM bank_statement_lines, bank_following AS f WHERE (bank_statement_lines.ledger = f.ledger)
-                IS DISTINCT FROM (bank_statement_lines.number > f.base))
+            + (SELECT count(*) FROM bank_statement_lines, bank_following AS f
+                WHERE (bank_statement_lines.ledger = f.ledger) IS DISTINCT FROM (bank_statement_lines.number > f.base))
         """,
     ),
     "requests": (
@@ -450,7 +451,8 @@ _CHECKS = {
             WHEN 'withdrawals' THEN NOT EXISTS (SELECT FROM withdrawals WHERE withdrawals.id = answered.id::uuid)
             WHEN 'scheduledDeposits'
                 THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE scheduled_deposits.id = answered.id::uuid)
-            WHEN 'bankStatementLines' THEN NOT EXISTS (SELECT FROM bank_statement_lines WHERE number = answered.id::bigint)
+            WHEN 'bankStatementLines'
+                THEN NOT EXISTS (SELECT FROM bank_statement_lines WHERE number = answered.id::bigint)
             WHEN 'bankStatements' THEN NOT EXISTS (SELECT FROM bank_statements WHERE number = answered.id::integer)
             WHEN 'holds' THEN NOT EXISTS (SELECT FROM holds WHERE holds.id = answered.id::uuid)
             WHEN 'commissionRules'

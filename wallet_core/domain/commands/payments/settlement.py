@@ -119,12 +119,12 @@ def applied_to_wallet(books: LedgerState, id_: UUID, order: PaymentOrder, destin
     collected = isinstance(order, ScheduledDeposit)
     type_ = TransactionType.COLLECTION_APPLICATION if collected else TransactionType.RETURN_APPLICATION
     moved = movement(id_, type_, _in_transit(order), destination, order)
-    return Ending(after, (moved,), told="placed")
+    return Ending(after, (moved,), told="applied_to_wallet")
 
 
 def acknowledged(books: LedgerState, order: PaymentOrder) -> Ending:
     """Take it off the list of what needs attention; nothing moves."""
-    return Ending(replace(order, attention="", reconciled=True, update_time=books.now), told="noted")
+    return Ending(replace(order, attention="", reconciled=True, update_time=books.now), told="acknowledged")
 
 
 def movement(

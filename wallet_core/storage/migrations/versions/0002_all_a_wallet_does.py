@@ -55,7 +55,7 @@ ALTER TABLE entries ALTER COLUMN type SET NOT NULL;
 CREATE INDEX entries_by_type ON entries (wallet, type, sequence);
 
 -- What a wallet's entries up to every thousandth amount to, by type: a statement adds the few around its ends, however
--- many lie between. PendingWrites with the entry that completes a thousand, never changed.
+-- many lie between. Written with the entry that completes a thousand, never changed.
 CREATE TABLE entry_totals (
     wallet   bigint  NOT NULL,
     sequence bigint  NOT NULL CONSTRAINT entry_totals_sequence CHECK (sequence > 0 AND sequence % 1000 = 0),

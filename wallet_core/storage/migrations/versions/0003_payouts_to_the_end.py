@@ -56,7 +56,7 @@ CREATE TABLE bank_statement_lines (
     currency    text        NOT NULL,
     reference   text        NOT NULL,
     time        timestamptz NOT NULL,
-    match_result       text        CONSTRAINT bank_statement_lines_match_result CHECK (match_result IN ('ORDER', 'NOTHING')),
+    match_result text CONSTRAINT bank_statement_lines_match_result CHECK (match_result IN ('ORDER', 'NOTHING')),
     why         text        NOT NULL DEFAULT '',
     resolution  text        NOT NULL DEFAULT '',
     resolved_by text        NOT NULL DEFAULT '',
@@ -65,7 +65,8 @@ CREATE TABLE bank_statement_lines (
 );
 CREATE INDEX bank_statement_lines_by_key ON bank_statement_lines (key, number);
 CREATE INDEX bank_statement_lines_unmatched ON bank_statement_lines (number) WHERE match_result IS NULL;
-CREATE INDEX bank_statement_lines_open ON bank_statement_lines (time, number) WHERE match_result = 'NOTHING' AND resolution = '';
+CREATE INDEX bank_statement_lines_open ON bank_statement_lines (time, number)
+    WHERE match_result = 'NOTHING' AND resolution = '';
 """
 
 FOLLOWING = """
@@ -82,8 +83,8 @@ RESOLUTIONS = """
 CREATE TABLE resolutions (
     position  bigint      NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT resolutions_pkey PRIMARY KEY,
     subject   text        NOT NULL,
-    kind      text        NOT NULL CONSTRAINT resolutions_kind CHECK (kind IN ('EXECUTED', 'NOT_EXECUTED', 'APPLIED_TO_WALLET',
-                                                             'ACKNOWLEDGED')),
+    kind      text        NOT NULL CONSTRAINT resolutions_kind
+        CHECK (kind IN ('EXECUTED', 'NOT_EXECUTED', 'APPLIED_TO_WALLET', 'ACKNOWLEDGED')),
     reason    text        NOT NULL CONSTRAINT resolutions_reason CHECK (reason <> ''),
     bank_evidence text        NOT NULL,
     operator  text        NOT NULL,

@@ -15,7 +15,8 @@ ALTER TABLE resolutions ALTER COLUMN person DROP DEFAULT, ALTER COLUMN token_id 
 ALTER TABLE bank_statements ADD COLUMN person text NOT NULL DEFAULT '', ADD COLUMN token_id text NOT NULL DEFAULT '';
 ALTER TABLE bank_statements ALTER COLUMN person DROP DEFAULT, ALTER COLUMN token_id DROP DEFAULT;
 -- A line has none until a person has looked into it.
-ALTER TABLE bank_statement_lines ADD COLUMN person text NOT NULL DEFAULT '', ADD COLUMN token_id text NOT NULL DEFAULT '';
+ALTER TABLE bank_statement_lines ADD COLUMN person text NOT NULL DEFAULT '',
+    ADD COLUMN token_id text NOT NULL DEFAULT '';
 """
 
 

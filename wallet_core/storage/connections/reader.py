@@ -20,7 +20,7 @@ from wallet_core.domain.model.errors import (
 )
 from wallet_core.domain.model.wallet import WalletId, wallet_name
 from wallet_core.storage.errors import batch_error
-from wallet_core.storage.reads.tables import wallets
+from wallet_core.storage.tables import wallets
 
 Result = TypeVar("Result")
 Seen = TypeVar("Seen")
