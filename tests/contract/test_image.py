@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
-OURS = ("wallet_core", "wallet_grpc", "scheduler", "bank_stub", "walletctl")
+OURS = ("wallet_core", "wallet_grpc", "wallet_client", "scheduler", "bank_stub", "walletctl")
 GENERATED = {"wallet", "buf"}
 
 
