@@ -11,7 +11,6 @@ from typing import Any, cast
 from uuid import UUID
 
 import psycopg
-import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import commission_service_pb2 as rule_pb
 from wallet.v1 import transaction_service_pb2 as pb
@@ -91,7 +90,6 @@ def replace_rules(asking: Asking, changes: int) -> None:
                 asking.answer(an_end(live.pop(), later(now, 60_000)))
 
 
-@pytest.mark.alone
 def test_no_transfer_carries_a_rule_that_had_ended_or_had_not_begun(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:

@@ -69,7 +69,6 @@ def claimed_expiry(app: App) -> Callable[[], object]:
     return expire
 
 
-@pytest.mark.alone
 def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(servers: list[Asking], app: App) -> None:
     """Round after round: one winner, its state stays, and the money is where that state says."""
 
@@ -105,7 +104,6 @@ def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(ser
     assert len(winners) > 1
 
 
-@pytest.mark.alone
 def test_jobs_that_claim_while_callers_end_the_holds_leave_each_ended_once(
     servers: list[Asking], app: App, owner: psycopg.Connection
 ) -> None:

@@ -26,7 +26,7 @@ from wallet_grpc.server.serving import serving
 from walletctl.commands.development import certs
 
 # Where grpcurl is missing and wanted, it is built first.
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
 PROTOSET = ROOT / "gen/wallet/v1/wallet.protoset.binpb"

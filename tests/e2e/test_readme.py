@@ -19,7 +19,7 @@ from wallet_client import Amount, CallError, WalletClient
 from walletctl.local.service import Ports, local_service
 from walletctl.seed import seed
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 README = Path(__file__).parents[2] / "README.md"
 TARGET = "127.0.0.1:50051"

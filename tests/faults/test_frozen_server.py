@@ -53,14 +53,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         yield url
 
 
-@pytest.mark.alone
 def test_a_frozen_server_lets_go_of_what_it_has_locked(database_url: str, tmp_path: Path) -> None:
     """With short limits; woken up it makes its transfer, once."""
 
     freeze_and_go_on(database_url, tmp_path, LOADED, SHORT)
 
 
-@pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.parametrize("point", [LOADING, LOADED, STORED], ids=["loading", "loaded", "stored"])
 def test_a_frozen_server_lets_go_within_the_default_limits(

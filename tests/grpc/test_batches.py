@@ -525,7 +525,6 @@ def test_validating_items_checks_each_by_itself_on_what_is_there_now(people: Ask
     assert outcomes(people.ok(asked)) == ["MADE", "INSUFFICIENT_FUNDS", "MADE"]
 
 
-@pytest.mark.alone
 def test_a_stuck_wallet_holds_up_its_own_items_only(people: Asking, owner: psycopg.Connection) -> None:
     """TRANSACTION_CONFLICT in its result, to be asked again with the same id; an atomic batch is refused whole."""
 

@@ -22,8 +22,6 @@ from wallet_client import AsyncWalletClient, WalletClient
 from wallet_core.bootstrap import open_app
 from walletctl.local.waiting import wait_until
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def pair(own_database: Database, tmp_path: Path) -> Iterator[Pair]:
@@ -34,7 +32,7 @@ def pair(own_database: Database, tmp_path: Path) -> Iterator[Pair]:
 
 def until_paid(load: Load, calls: int) -> None:
     """Wait until so many calls were answered OK, or one was not."""
-    assert wait_until(lambda: len(load.paid) >= calls or bool(load.told), timeout_s=30)
+    assert wait_until(lambda: len(load.paid) >= calls or bool(load.told), timeout_s=60)
 
 
 @dataclass

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 SERVICE_CONFIG = HERE.parents[1] / "protos" / "wallet" / "v1" / "wallet_grpc_service_config.json"
 # The longest that it may take to build one from nothing, on a slow day of the registries, and to run it.
 BUILD_TIMEOUT_S = 300
-RUN_TIMEOUT_S = 60
+RUN_TIMEOUT_S = 120
 
 # What a caller saw, by the step.
 Seen = Mapping[str, Mapping[str, Any]]

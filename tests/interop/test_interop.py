@@ -1,19 +1,24 @@
 """Callers in Go, TypeScript and Java, with stubs made of our protos, against a real server with TLS and tokens.
 
-Each caller does the same and says what it saw; what it should have seen is said here.
+Each caller does the same and says what it saw; what it should have seen is said here. Then each uses two servers, of
+which one is restarted or dies. All of this is one module, so that each caller is built once a run.
 """
 
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from tests.interop.clients import Seen
+from tests.interop.clients import SERVICE_CONFIG, Seen, failing_over
 from tests.interop.conftest import HISTORY, Service, token
+from tests.support.callers import balance, open_funded
+from tests.support.database import Database
+from tests.support.pair import HOSTS, NAME, running_pair
 from wallet_client import Tls, WalletClient
 from walletctl.local.waiting import wait_until
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 # One more than what a 64-bit float can tell from its neighbours.
 LARGE = 2**53 + 1
@@ -130,6 +135,40 @@ def test_our_own_client_finds_what_the_other_left(language: str, seen: Seen, ser
     given = 1005 + 300 + 25 + sum(range(1, 7))
     assert {name: money.minor_units for name, money in left.items()} == {"alice": LARGE - given, "bob": given}
     assert service.database.broken_rules() == []
+
+
+def test_servers_that_are_restarted_and_killed_in_turn_fail_no_call(
+    language: str, own_database: Database, tmp_path: Path
+) -> None:
+    """By the service config and the name in the certificate alone; every transfer is in the books once."""
+
+    with running_pair(own_database.url, tmp_path) as pair, WalletClient(pair.target, tls=pair.tls) as client:
+        open_funded(client, **{f"{language}-alice": 1_000_000, f"{language}-bob": 0})
+        (tmp_path / "ca.pem").write_bytes(pair.authority.cert_pem.bytes())
+        variables = {
+            "WALLET_TARGET": pair.target,
+            "WALLET_CA": str(tmp_path / "ca.pem"),
+            "WALLET_SERVER_NAME": NAME,
+            "WALLET_SERVICE_CONFIG": str(SERVICE_CONFIG),
+            "WALLET_TOKEN": "none is asked for",
+            "INTEROP_PREFIX": language,
+        }
+
+        def until_paid(more: int) -> None:
+            paid = balance(client, f"{language}-bob") + more
+            assert wait_until(lambda: balance(client, f"{language}-bob") >= paid, timeout_s=60)
+
+        with failing_over(language, variables) as seen:
+            until_paid(100)
+            assert wait_until(lambda: all(pair.calls(host) > 0 for host in HOSTS), timeout_s=60)
+            for host in HOSTS:
+                pair.restart(host)
+                until_paid(100)
+            for host in HOSTS:
+                pair.kill(host)
+                until_paid(100)
+                pair.start(host)
+        assert seen["failover"] == {"done": balance(client, f"{language}-bob"), "failed": []}
 
 
 def refusal(code: str, reason: str, outcome: str = "NOT_DONE_RETRY", **metadata: str) -> dict[str, Any]:

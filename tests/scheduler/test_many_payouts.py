@@ -61,7 +61,6 @@ WHERE relname IN ('wallets', 'withdrawals') AND pid <> pg_backend_pid()
 """
 
 
-@pytest.mark.alone
 def test_hundred_due_payouts_and_four_schedulers_send_each_one_once(apps: list[App], stub: Bank) -> None:
     """E7: disjoint claims, each paid exactly once."""
 

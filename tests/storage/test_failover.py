@@ -21,8 +21,6 @@ from walletctl.local.postgres import LocalPostgres
 from walletctl.local.sockets import make_private, socket_directory
 from walletctl.local.waiting import wait_until
 
-pytestmark = pytest.mark.alone
-
 
 @contextmanager
 def standby_of(primary: LocalPostgres, folder: Path) -> Iterator[tuple[Path, str]]:

@@ -29,8 +29,6 @@ from wallet_core.usecases.reconcile_order import reconcile
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
 
-pytestmark = pytest.mark.alone
-
 ALICE = WalletId("alice")
 LEASE = timedelta(seconds=30)
 

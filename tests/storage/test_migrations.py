@@ -138,7 +138,6 @@ def test_every_database_has_a_secret_of_its_own(empty: str) -> None:
     assert [len(secret) for (secret,) in secrets] == [72]
 
 
-@pytest.mark.alone
 def test_a_migration_waits_for_another_one_however_long_it_takes(empty: str) -> None:
     """The limits of a running service are not for migrations, which may take minutes."""
 

@@ -44,7 +44,7 @@ def server_process(log: Path, database_url: str, **settings: str) -> Iterator[Se
     """Run a server on a database until the end at the latest; it is there when this returns."""
     env = {"WALLET_DATABASE_URL": database_url, "WALLET_GRPC_PORT": "0", **settings}
     with process(["-m", "wallet_grpc"], env=env, log=log) as child:
-        assert wait_until(lambda: any(e["event"] == "serving" for e in events(log)), timeout_s=20), log.read_text()
+        assert wait_until(lambda: any(e["event"] == "serving" for e in events(log)), timeout_s=60), log.read_text()
         (port,) = (event["port"] for event in events(log) if event["event"] == "serving")
         yield Served(child, f"127.0.0.1:{port}", log)
 

@@ -60,6 +60,7 @@ class Pair:
             "grpc_port": self.addresses[host],
             "log_level": "INFO",
             "drain_delay_s": 0.2,
+            "drain_grace_s": 30.0,
             "lock_timeout_s": 3.0,
             "tls_certificate": self.logs / "server.pem",
             "tls_key": self.logs / "server-key.pem",
@@ -71,7 +72,7 @@ class Pair:
         """End a server as an orchestrator does, and start it anew once it has gone."""
         process = self.servers[host].process
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         self.start(host)
 
     def kill(self, host: str) -> None:
