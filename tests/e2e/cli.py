@@ -2,11 +2,16 @@
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from typer import testing
 from typer.testing import CliRunner, Result
 
 from walletctl.cli import cli
+
+# To build the commands takes longer than most of them run; they keep nothing from one run to the next.
+testing._get_command = cache(testing._get_command)  # type: ignore[attr-defined]  # noqa: SLF001  # its runner's
 
 
 @dataclass(frozen=True, slots=True)

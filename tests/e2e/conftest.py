@@ -3,7 +3,10 @@
 import pytest
 
 from tests.e2e.cli import Walletctl
+from tests.support.books import deposit, open_wallet
 from tests.support.database import Database
+from wallet_core.domain.model.wallet import WalletId
+from wallet_core.usecases.app import App
 
 
 @pytest.fixture
@@ -13,8 +16,9 @@ def walletctl(server: str, database: Database) -> Walletctl:
 
 
 @pytest.fixture
-def funded(walletctl: Walletctl) -> Walletctl:
+def funded(walletctl: Walletctl, app: App) -> Walletctl:
     """Return the same, with alice (100.00 USD) and bob (nothing) there."""
-    for arguments in (["wallet", "create", "alice"], ["wallet", "create", "bob"], ["deposit", "alice", "100.00"]):
-        assert walletctl(*arguments).exit_code == 0
+    for wallet in ("alice", "bob"):
+        open_wallet(app, wallet)
+    deposit(app, WalletId("alice"), 10_000)
     return walletctl
