@@ -46,8 +46,9 @@ from walletctl.local.waiting import wait_until
 
 # What says nothing definite of the work: the same id is asked again.
 NOT_YET = {"DATABASE_UNAVAILABLE", "OUTCOME_UNKNOWN", "TRANSACTION_CONFLICT", "SERVER_OVERLOADED", "DEADLINE_TOO_SHORT"}
-# How often connections are cut: as often as anything gets through at all, and so that most of what is done does.
-OFTEN_S, AT_TIMES_S = 0.02, 0.06
+# How often connections are cut: as often as anything gets through at all, and so that most of what is done does. Each
+# pause is longer than the one before: what a machine gets done between two cuts depends on how busy it is.
+OFTEN_S, AT_TIMES_S, SLOWER = 0.02, 0.06, 1.03
 # So often they are cut under each refusal that is asked for again.
 CUTS = 20 if required() else 8
 LONGEST_S = 40.0
@@ -74,7 +75,7 @@ def cutting(database: Database, every_s: float) -> Iterator[Cuts]:
             row = killer.execute(query).fetchone()
             cuts.count += row[0] if row is not None else 0
 
-        with over_and_over(cut, every_s=every_s):
+        with over_and_over(cut, every_s=every_s, slower=SLOWER):
             yield cuts
 
 

@@ -25,13 +25,18 @@ def together(calls: Sequence[Callable[[], Result]]) -> list[Result | Exception]:
 
 
 @contextmanager
-def over_and_over(step: Callable[[], object], *, every_s: float = 0.0) -> Iterator[None]:
-    """Go on with a step beside the block, to the block's end however it ends; raise what the step raised."""
+def over_and_over(step: Callable[[], object], *, every_s: float = 0.0, slower: float = 1.0) -> Iterator[None]:
+    """Go on with a step beside the block, to the block's end however it ends; raise what the step raised.
+
+    Each pause is *slower* times the one before.
+    """
     stopping = threading.Event()
 
     def go_on() -> None:
-        while not stopping.wait(every_s):
+        pause_s = every_s
+        while not stopping.wait(pause_s):
             step()
+            pause_s *= slower
 
     with ThreadPoolExecutor(1) as pool:
         going = pool.submit(go_on)
