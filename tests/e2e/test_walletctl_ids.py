@@ -13,9 +13,11 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pytest
 import typer
 
 from tests.e2e.cli import Walletctl
+from wallet_core.settings import Settings
 from wallet_grpc.descriptors import CALLS, READS
 from walletctl.cli import cli
 from walletctl.local.waiting import wait_until
@@ -49,6 +51,12 @@ CHANGES: dict[str, list[str]] = {
     "bank-statement accept": ["77", "--reason", "r"],
 }
 """Every command that changes something, with what it takes."""
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Return settings by which a call waits for a lock for longer than any test takes."""
+    return settings.model_copy(update={"lock_timeout_s": 30.0})
 
 
 def commands(of: Any, *names: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # a command or a group of them

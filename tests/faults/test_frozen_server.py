@@ -28,7 +28,7 @@ SHORT: dict[str, object] = {
     "idle_in_transaction_timeout_s": 3.0,
     "transaction_timeout_s": 3.0,
     "lock_timeout_s": 0.3,
-    "health_interval_s": 0.2,
+    "health_interval_s": 0.5,
 }
 
 # With what is locked in hand, by their places in the code: between the two halves of a batch, in the middle of the

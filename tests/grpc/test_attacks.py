@@ -49,7 +49,7 @@ LIST = "/wallet.v1.TransactionService/ListTransactions"
 RECEIPT = "TransactionService/GetReceipt"
 WIDE = "\U0001f4a5" * 100
 UNSENT_MAX = 4 << 20
-PAGES = 20
+PAGES = 10
 WATCHERS = 8
 CHURNS_FOR_S = float(often(20))
 # Silent connections, and the open files that the server may have.
@@ -72,6 +72,7 @@ def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **ch
         "drain_grace_s": 2.0,
         "grpc_port": port,
         "grpc_threads": 80,
+        "health_interval_s": 1.0,
         "grpc_reflection": True,
         **changes,
     }
@@ -111,7 +112,7 @@ def test_calls_without_request_hold_up_nobody(own_database: Database, tmp_path: 
 
 
 def test_answers_that_nobody_takes_are_dropped(own_database: Database, tmp_path: Path) -> None:
-    """80 pages to connections with a window of 0: beyond the bound the oldest go at once, all of them in time."""
+    """40 pages to connections with a window of 0: beyond the bound the oldest go at once, all of them in time."""
 
     (metrics,) = free_ports(1)
     limits: dict[str, Any] = {"grpc_send_timeout_s": 4.0, "grpc_unsent_max_bytes": UNSENT_MAX, "metrics_port": metrics}

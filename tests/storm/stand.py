@@ -27,7 +27,7 @@ from walletctl.local.waiting import wait_until
 SETTINGS: Mapping[str, object] = {
     # INFO, because the lines by which processes say that they are ready are waited for.
     "log_level": "INFO",
-    "health_interval_s": 0.2,
+    "health_interval_s": 0.5,
     "lock_timeout_s": 0.3,
     "bank_call_deadline_s": 0.5,
     "bank_statement_poll_s": 0.5,

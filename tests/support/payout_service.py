@@ -34,7 +34,6 @@ SETTINGS: dict[str, object] = {
     "payout_send_window_s": 0.8,
     "payout_grace_s": 4.0,
     "payout_parallelism": 4,
-    "payout_poll_s": 0.1,
 }
 # They take longer still over their first call.
 FOR_FIRST_CALLS: dict[str, object] = {"bank_call_deadline_s": 2.0, "payout_lease_s": 6.0, "payout_grace_s": 9.0}
