@@ -7,7 +7,7 @@ from tests.mutants.change import Change
 ONE_PAYOUT = "tests/scheduler/test_one_payout.py"
 DECISIONS = "tests/unit/test_payout_decisions.py tests/unit/test_payout_doubts.py"
 FOLLOW_UP = "tests/scheduler/test_follow_up.py"
-LEDGER_WINS = "tests/scheduler/test_bank_statement_wins.py"
+LEDGER_WINS = "tests/scheduler/test_bank_ledger_wins.py"
 JOURNAL = "tests/storage/test_journal.py"
 WATCH = "tests/grpc/test_watch.py"
 TRANSFERS = "tests/grpc/test_transfers.py"
@@ -24,6 +24,7 @@ class Mistake:
 
 BOOKS = "wallet_core/domain/deciding/ledger_state.py"
 PAYMENT = "wallet_core/domain/commands/payments/attempt_payment.py"
+TRANSFERRING = "wallet_core/domain/commands/transfers"
 PAY_OUT = "wallet_core/usecases/pay_out.py"
 BANK_STATEMENT_LINES = "wallet_core/storage/posting/bank_statement.py"
 CLAIMS = "wallet_core/storage/scheduling/claims.py"
@@ -317,7 +318,7 @@ MISTAKES = (
                 "not isinstance(found, Withdrawal)",
             ),
             Change(
-                f"{FOLLOWING}:judge",
+                f"{FOLLOWING}:match_line",
                 "line.kind is LineKind.RETURN and met.state is OrderState.SUCCEEDED",
                 "line.kind is LineKind.RETURN",
             ),
@@ -342,7 +343,7 @@ MISTAKES = (
     ),
     Mistake(
         "a payment of what had failed is passed over",
-        (Change(f"{FOLLOWING}:judge", "met.state in DONE_STATES", "met.state"),),
+        (Change(f"{FOLLOWING}:match_line", "met.state in DONE_STATES", "met.state"),),
         FOLLOW_UP,
     ),
     Mistake(
@@ -515,5 +516,80 @@ MISTAKES = (
             ),
         ),
         "tests/grpc/test_shares.py",
+    ),
+    Mistake(
+        "more is given back of a transfer than is left of it",
+        (
+            Change(
+                f"{TRANSFERRING}/reverse_transaction.py:ReverseTransaction._amount", "self.amount.minor > left", "False"
+            ),
+        ),
+        "tests/grpc/test_reversals.py",
+    ),
+    Mistake(
+        "a closed wallet receives money",
+        (Change(f"{BOOKS}:LedgerState.credit_wallet", "found.state is WalletState.CLOSED", "False"),),
+        "tests/unit/test_decide.py tests/grpc/test_wallet_life.py",
+    ),
+    Mistake(
+        "a withdrawal cannot be paid with what was reserved for it",
+        (
+            Change(
+                f"{PAYMENT}:StartPayment._take",
+                "wallet.available + found.held >= found.amount.minor",
+                "wallet.available >= found.amount.minor",
+            ),
+        ),
+        "tests/grpc/test_reserved_withdrawals.py",
+    ),
+    Mistake(
+        "a payment of another amount that the bank reports ends a withdrawal as paid",
+        (Change(f"{PAYMENT}:SettleDoubt.decide", "self.status.amount == found.amount", "True"),),
+        DECISIONS,
+    ),
+    Mistake(
+        "a token that was issued for another service is taken",
+        (
+            Change(
+                "wallet_grpc/security/tokens.py:Tokens._claims",
+                "{'require': ['exp', 'iss', 'aud']}",
+                "{'require': ['exp', 'iss', 'aud'], 'verify_aud': False}",
+            ),
+        ),
+        "tests/grpc/test_who_may_call.py",
+    ),
+    Mistake(
+        "a page token of one list is taken by another",
+        (
+            Change("wallet_grpc/security/sealing.py:Seal.closed", "[bound_to.encode()]", "[]"),
+            Change("wallet_grpc/security/sealing.py:Seal.opened", "[bound_to.encode()]", "[]"),
+        ),
+        "tests/unit/test_sealing.py tests/grpc/test_lists.py",
+    ),
+    Mistake(
+        "an event names one of the wallets of its transaction only",
+        (Change(f"{BOOKS}:LedgerState.apply", "transaction.wallets", "transaction.wallets[:1]"),),
+        f"{JOURNAL} {WATCH}",
+    ),
+    Mistake(
+        "the hash of a journal record covers its time to the millisecond only",
+        (
+            Change(
+                "wallet_core/domain/model/event.py:JournalRecord.chained",
+                "timedelta(microseconds=1)",
+                "timedelta(milliseconds=1)",
+            ),
+        ),
+        JOURNAL,
+    ),
+    Mistake(
+        "totals are not written of the thousand entries that a batch completes",
+        (Change("wallet_core/storage/posting/totals.py:store_totals", "seen // EVERY + 1", "seen // EVERY + 2"),),
+        "tests/storage/test_totals.py",
+    ),
+    Mistake(
+        "a worker whose withdrawal was claimed meanwhile writes all the same",
+        (Change("wallet_core/storage/posting/payment_orders.py:UPDATE_WITHDRAWAL", "AND fence = %s", "AND %s >= 0"),),
+        "tests/storage/test_locking.py",
     ),
 )
