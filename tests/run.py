@@ -13,8 +13,8 @@ from pathlib import Path
 from time import monotonic
 from xml.etree import ElementTree as ET
 
-# Two cores are kept busy by three workers: tests wait for processes, for the database, and for time to pass.
-WORKERS = 3
+# Two cores are kept busy by four workers: tests wait for processes, for the database, and for time to pass.
+WORKERS = 4
 _NOTHING_COLLECTED = 5
 _TESTS = Path(__file__).parent
 
