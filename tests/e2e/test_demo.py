@@ -98,7 +98,7 @@ def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: s
         pids = running(state) | {"demo": demo.pid}
         os.kill(pids[victim], signal.SIGKILL)
         demo.wait(60)
-    assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.values()), timeout_s=20)
+    assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.values()), timeout_s=30)
     (state / "running.json").unlink(missing_ok=True)
 
     with walletctl(state, "up", "--port", "0", "--bank-port", "0", "--bank-fail-rate", "0") as up:

@@ -80,7 +80,7 @@ def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **ch
         assert wait_until(lambda: '"event": "serving"' in log.read_text(), timeout_s=30), log.read_text()
         yield f"127.0.0.1:{port}"
         child.send_signal(signal.SIGTERM)
-        assert child.wait(20) == 0, log.read_text()
+        assert child.wait(30) == 0, log.read_text()
 
 
 def under_attack(caller: Bystander, until: Callable[[], bool]) -> None:
@@ -131,7 +131,7 @@ def test_answers_that_nobody_takes_are_dropped(own_database: Database, tmp_path:
             return all(len(raw.ended) == PAGES for raw in attackers)
 
         under_attack(caller, all_dropped)
-        assert wait_until(lambda: unsent_bytes(metrics) == 0, timeout_s=10)
+        assert wait_until(lambda: unsent_bytes(metrics) == 0, timeout_s=30)
     # Between two looks a few pages come to those that are looked at.
     assert 0 < max(seen) < 3 * UNSENT_MAX
 

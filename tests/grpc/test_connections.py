@@ -53,5 +53,5 @@ def test_one_connection_has_only_so_many_calls_at_once(app: App, settings: Setti
     limits = {"grpc_connection_streams_max": 4, "grpc_receive_timeout_s": LONG_S}
     with served(app, settings, **limits) as target, RawHttp2(target) as raw:
         begun = [raw.call(WATCH, request=None) for _ in range(10)]
-        assert wait_until(lambda: len(raw.ended) == 6, timeout_s=20)
+        assert wait_until(lambda: len(raw.ended) == 6, timeout_s=30)
         assert raw.ended == set(begun[4:])

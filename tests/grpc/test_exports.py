@@ -240,22 +240,22 @@ def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_
         assert entries(asking)[-1].sequence == 2100  # nobody else has to wait
 
         assert sum(part.data.count(b"\n") for part in first) == 2100
-        assert wait_until(partial(is_free, asking, request), timeout_s=3)
+        assert wait_until(partial(is_free, asking, request), timeout_s=10)
         asking.refused(export(wallet="nobody"))
         asking.refused(export(LAST, FIRST))
         third = begun(asking, request)
         assert not is_free(asking, request)
         third.cancel()
-        assert wait_until(partial(is_free, asking, request), timeout_s=3)
+        assert wait_until(partial(is_free, asking, request), timeout_s=10)
         with Idle(asking.target) as other:
             cut_off = begun(other, request)
             assert not is_free(asking, request)
         assert not cut_off.is_active()
-        assert wait_until(partial(is_free, asking, request), timeout_s=3)
+        assert wait_until(partial(is_free, asking, request), timeout_s=10)
         hasty = asking.stream(request, timeout_s=0.3)
-        assert wait_until(lambda: not hasty.is_active(), timeout_s=3)
+        assert wait_until(lambda: not hasty.is_active(), timeout_s=10)
         assert asking.told(hasty).code == "DEADLINE_EXCEEDED"
-        assert wait_until(partial(is_free, asking, request), timeout_s=3)
+        assert wait_until(partial(is_free, asking, request), timeout_s=10)
         fourth = begun(asking, request)
         assert not is_free(asking, request)
         for stream in (second, fourth):
@@ -270,7 +270,7 @@ def test_an_export_that_takes_too_long_is_cut_off(app: App, settings: Settings, 
         write_history(owner, 2100, description=WIDE)
         stuck = begun(asking, export())
 
-        assert wait_until(partial(is_free, asking, export(FIRST, BEGAN)), timeout_s=3)
+        assert wait_until(partial(is_free, asking, export(FIRST, BEGAN)), timeout_s=10)
         assert asking.told(stuck).code == "CANCELLED"
 
 
@@ -284,7 +284,7 @@ def test_the_server_reads_no_further_than_its_caller(app: App, settings: Setting
         write_history(owner, 6000, description=WIDE)
         asked.clear()
         stream = begun(asking, export())
-        assert wait_until(lambda: len(reads(asked)) > 0, timeout_s=3)
+        assert wait_until(lambda: len(reads(asked)) > 0, timeout_s=10)
         assert not wait_until(lambda: len(reads(asked)) > 2, timeout_s=0.2)
         sizes = [len(part.data) for part in stream]
 
@@ -340,7 +340,7 @@ def test_a_server_that_stops_ends_its_exports_and_begins_none(
 
         def read_on() -> Answer:
             # Not before the server has begun to stop.
-            assert wait_until(lambda: not is_begun(asking, export(FIRST, BEGAN)), timeout_s=20)
+            assert wait_until(lambda: not is_begun(asking, export(FIRST, BEGAN)), timeout_s=10)
             try:
                 got.extend(part.data for part in going_on)
             except grpc.RpcError:

@@ -74,7 +74,7 @@ def over_in_a_moment(asking: Asking, owner: psycopg.Connection, wallet: str, uni
         placed = asking.answer(a_hold(wallet, units, until=until))
         if placed.code == "OK":
             break
-    assert wait_until(lambda: soon(owner, 0).ToNanoseconds() >= until.ToNanoseconds(), timeout_s=5)
+    assert wait_until(lambda: soon(owner, 0).ToNanoseconds() >= until.ToNanoseconds(), timeout_s=30)
     return pb.PlaceHoldResponse.FromString(placed.body).hold.name
 
 

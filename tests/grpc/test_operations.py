@@ -201,4 +201,4 @@ def test_it_is_told_when_the_banks_ledger_was_last_read_to_its_end(server: str, 
         assert read_at is not None
         assert asking.ok(pb.ListAttentionRequest()).bank_statement_read_time.ToDatetime(UTC) == read_at
     metric = "wallet_bank_statement_read_timestamp_seconds"
-    assert wait_until(lambda: REGISTRY.get_sample_value(metric) == read_at.timestamp(), timeout_s=10)
+    assert wait_until(lambda: REGISTRY.get_sample_value(metric) == read_at.timestamp(), timeout_s=30)

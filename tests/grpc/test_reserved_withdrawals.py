@@ -124,7 +124,7 @@ def test_execution_debits_and_frees_the_hold_in_one_step(asking: Asking, stub: C
     name = schedule(asking).name
     with ThreadPoolExecutor(1) as pool:
         round_ = pool.submit(pay_due_withdrawals.run_once, app)
-        assert wait_until(lambda: stub.held_back() == 1, timeout_s=5)
+        assert wait_until(lambda: stub.held_back() == 1, timeout_s=30)
         during = asking.withdrawal(name).state, asking.funds("alice"), asking.funds("system:in_transit:USD")[0]
         stub.release()
         round_.result()

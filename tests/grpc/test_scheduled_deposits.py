@@ -245,7 +245,7 @@ def test_a_repeat_schedules_nothing_and_shows_it_as_it_is_now(
     first = asking.ok(asked).scheduled_deposit
     assert (asking.ok(asked).scheduled_deposit, asking.ok(asked).replayed) == (first, True)
     late = wish(execute_time=at, validate_only=True)
-    assert wait_until(lambda: asking.answer(late).reason == "INVALID_FIELDS", timeout_s=5)
+    assert wait_until(lambda: asking.answer(late).reason == "INVALID_FIELDS", timeout_s=30)
     run_jobs(app)
 
     repeated = asking.ok(asked)

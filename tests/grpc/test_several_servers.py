@@ -24,8 +24,8 @@ def test_calls_are_shared_among_the_servers_that_serve() -> None:
         (first, one), (second, _) = (stack.enter_context(recording(answers=True)) for _ in range(2))
         client = stack.enter_context(WalletClient(f"ipv4:127.0.0.1:{first},127.0.0.1:{second}"))
 
-        assert wait_until(lambda: come(client, one) == CALLS // 2, timeout_s=10)
+        assert wait_until(lambda: come(client, one) == CALLS // 2, timeout_s=30)
         one.serves(is_serving=False)
-        assert wait_until(lambda: come(client, one) == 0, timeout_s=10)
+        assert wait_until(lambda: come(client, one) == 0, timeout_s=30)
         one.serves(is_serving=True)
-        assert wait_until(lambda: come(client, one) == CALLS // 2, timeout_s=10)
+        assert wait_until(lambda: come(client, one) == CALLS // 2, timeout_s=30)

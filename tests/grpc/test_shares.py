@@ -105,7 +105,7 @@ def test_one_owner_has_no_more_than_its_share_whoever_calls_for_it(app: App, set
         streams[0].cancel()
 
         is_let_in = partial(told, third, "EventService/WatchEvents", event_pb.WatchEventsRequest())
-        assert wait_until(lambda: is_let_in() == ("OK", ""), timeout_s=20)
+        assert wait_until(lambda: is_let_in() == ("OK", ""), timeout_s=30)
         for one in (*streams, stream):
             one.cancel()
 

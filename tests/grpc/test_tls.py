@@ -190,7 +190,7 @@ def test_who_signs_callers_certificates_can_change_without_a_restart(
         assert is_reached(target, yesterday)
         files.renew(trustme.CA())
 
-        assert wait_until(lambda: is_reached(target, files.tls("shop.internal")), timeout_s=5)
+        assert wait_until(lambda: is_reached(target, files.tls("shop.internal")), timeout_s=30)
         today = files.authority.cert_pem.bytes()
         assert not is_reached(target, Tls(ca=today, certificate=yesterday.certificate, key=yesterday.key))
 

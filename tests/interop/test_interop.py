@@ -112,7 +112,7 @@ def test_an_export_that_is_cancelled_midway_ends_for_both(language: str, seen: S
     """The caller is told that it was cancelled and goes on with the same connection; so is the server."""
 
     assert (seen["stream"]["cancelled"], seen["stream"]["after"]) == (number_of("CANCELLED"), "STATE_ACTIVE")
-    assert wait_until(lambda: len(service.codes(language, "TransactionService/ExportStatement")) == 2, timeout_s=20)
+    assert wait_until(lambda: len(service.codes(language, "TransactionService/ExportStatement")) == 2, timeout_s=30)
     assert service.codes(language, "TransactionService/ExportStatement") == ["OK", "CANCELLED"]
 
 

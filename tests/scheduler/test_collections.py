@@ -168,7 +168,7 @@ def test_nothing_is_posted_while_the_bank_has_not_answered(
     posted = count(owner, "transactions")
     with ThreadPoolExecutor(1) as pool:
         round_ = pool.submit(collect, app)
-        assert wait_until(lambda: stub.held_back() == 1, timeout_s=5)
+        assert wait_until(lambda: stub.held_back() == 1, timeout_s=30)
         during = scheduled_deposit(app, id_)
         posted_during = count(owner, "transactions")
         deposit(app, alice, 50)
@@ -631,7 +631,7 @@ def test_a_slow_worker_and_the_one_that_takes_over_credit_once(app: App, stub: C
     id_ = schedule_deposit(app, alice, 300, collect=True)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(collect, patient)
-        assert wait_until(lambda: stub.held_back() == 1, timeout_s=5)
+        assert wait_until(lambda: stub.held_back() == 1, timeout_s=30)
         reconcile(app, PAST_LEASE)
         first = scheduled_deposit(app, id_)
         stub.release()
@@ -652,7 +652,7 @@ def test_an_answer_that_cannot_be_stored_is_asked_for_again(
     id_ = schedule_deposit(app, alice, 300, collect=True)
     with open_app(impatient, name="impatient") as other, ThreadPoolExecutor(1) as pool:
         round_ = pool.submit(collect, other)
-        assert wait_until(lambda: stub.held_back() == 1, timeout_s=5)
+        assert wait_until(lambda: stub.held_back() == 1, timeout_s=30)
         with owner.transaction():
             owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
             stub.release()

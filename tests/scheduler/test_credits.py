@@ -210,7 +210,7 @@ def test_a_claim_in_the_middle_of_a_credit_stops_it(
         with owner.transaction():
             owner.execute("UPDATE scheduled_deposits SET fence = fence + 1 WHERE id = %s", [id_])
             slow = pool.submit(credit_deposit, app, stale)
-            assert wait_until(lambda: bool(waiting_backends(database.url)), timeout_s=10)
+            assert wait_until(lambda: bool(waiting_backends(database.url)), timeout_s=30)
         assert slow.result(30) is None
     assert (scheduled_deposit(app, id_).state, balance_of(app, alice)) == (OrderState.SCHEDULED, 0)
     credit(app, PAST_LEASE)

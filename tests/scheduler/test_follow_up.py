@@ -222,7 +222,7 @@ def test_bank_that_cannot_be_read_loses_nothing(app: App, stub: Bank, alice: Wal
     stub.refuse(0.2)
     assert follow(app) == {}
     assert app.bank_statement_lines.place().last is None
-    assert wait_until(stub.is_listening, timeout_s=10)
+    assert wait_until(stub.is_listening, timeout_s=30)
     assert follow(app) == {"ORDER": 1}
 
 
@@ -305,7 +305,7 @@ def test_ledger_that_cannot_be_read_for_long_is_told_to_a_person(
     follow(app)
     assert [kind for kind, _, _ in discrepancies(app)] == ["RECONCILIATION_STALLED"]
 
-    assert wait_until(stub.is_listening, timeout_s=10)
+    assert wait_until(stub.is_listening, timeout_s=30)
     follow(app)
     assert discrepancies(app) == []
 

@@ -81,7 +81,7 @@ def test_deposit_passes_while_the_bank_holds_its_answer_back(app: App, stub: Ban
     id_ = schedule(app, alice, 300)
     with ThreadPoolExecutor(1) as pool:
         round_ = pool.submit(pay_due_withdrawals.run_once, app)
-        assert wait_until(lambda: stub.in_flight()[0] == 1, timeout_s=5)
+        assert wait_until(lambda: stub.in_flight()[0] == 1, timeout_s=30)
         deposit(app, alice, 50)
         # What else has a lock, the round that looks for more or a vacuum, ends by itself; the call does not.
         is_unlocked = wait_until(lambda: owner.execute(LOCKS).fetchone() == (0,), timeout_s=20)
@@ -138,7 +138,7 @@ def test_many_payouts_of_a_locked_wallet_hold_up_nobody_elses(app: App, stub: Ba
     ):
         with owner.transaction():
             owner.execute("SELECT FROM wallets WHERE id = 'stuck' FOR UPDATE")
-            assert wait_until(lambda: len(stub.ledger()) == len(others), timeout_s=20)
+            assert wait_until(lambda: len(stub.ledger()) == len(others), timeout_s=30)
             assert {withdrawal(app, id_).state for id_ in ids} == {OrderState.SCHEDULED}
         assert wait_until(lambda: len(stub.ledger()) == len(ids + others), timeout_s=30)
     assert {stub.executions(id_) for id_ in ids + others} == {1}
@@ -154,7 +154,7 @@ def test_fifty_due_payouts_have_ten_calls_in_flight_and_never_eleven(app: App, s
     paying = worker(app)
     with ThreadPoolExecutor(1) as pool:
         drained = pool.submit(paying.drain)
-        assert wait_until(lambda: stub.in_flight()[0] == 10, timeout_s=10)
+        assert wait_until(lambda: stub.in_flight()[0] == 10, timeout_s=30)
         stub.forgive()
         stub.release()
         drained.result()

@@ -301,7 +301,7 @@ def test_bank_that_refuses_connections_uses_no_attempt_and_is_paid_when_it_is_ba
     assert (found.state, found.attempts_counted) == (OrderState.PROCESSING, 0)
     assert {AnswerKind.NOT_SENT} == set(answers(found))
 
-    assert wait_until(stub.is_listening, timeout_s=10)
+    assert wait_until(stub.is_listening, timeout_s=30)
     pay(app, PAST_GRACE)
 
     assert (withdrawal(app, id_).state, stub.executions(id_)) == (OrderState.SUCCEEDED, 1)
@@ -325,7 +325,7 @@ def test_while_the_bank_cannot_be_reached_one_payout_at_a_time_is_tried(
         worker.drain()
         return all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in ids)
 
-    assert wait_until(paid, timeout_s=20)
+    assert wait_until(paid, timeout_s=30)
     worker.close()
 
 

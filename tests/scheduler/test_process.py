@@ -59,7 +59,7 @@ def test_two_schedulers_pay_what_becomes_due_and_stop_when_told(
         assert wait_until(lambda: all(withdrawal(app, id_).final for id_ in ids), timeout_s=30)
         for child in children:
             child.send_signal(signal.SIGTERM)
-        assert [child.wait(20) for child in children] == [0, 0]
+        assert [child.wait(30) for child in children] == [0, 0]
 
     stub = Bank(bank.url)
     assert [(stub.posts(id_), stub.executions(id_)) for id_ in ids] == [(1, 1)] * 20
@@ -72,14 +72,14 @@ def test_scheduler_outlives_the_database(app: App, env: dict[str, str], database
     log = tmp_path / "log"
     soon_taken_over = {**env, **environment({name: FAST[name] for name in PATIENT})}
     with process(["-m", "scheduler"], env=soon_taken_over, log=log) as child:
-        assert wait_until(lambda: '"event": "running"' in log.read_text(), timeout_s=20)
+        assert wait_until(lambda: '"event": "running"' in log.read_text(), timeout_s=30)
         with psycopg.connect(database.url, autocommit=True) as owner:
             owner.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'wallet-scheduler'"
                 " AND datname = current_database()"
             )
         id_ = schedule(app, alice, 100)
-        assert wait_until(lambda: withdrawal(app, id_).final, timeout_s=20), log.read_text()
+        assert wait_until(lambda: withdrawal(app, id_).final, timeout_s=30), log.read_text()
         assert child.poll() is None
 
 

@@ -166,10 +166,10 @@ def test_a_full_disk_is_told_by_health_until_something_is_stored_again(
     # By a bare channel: our clients send a server nothing while its health says NOT_SERVING.
     with Asking(server) as asking, failing(owner, "53100"):
         assert refused(asking) == NOT_STORED
-        assert wait_until(lambda: not funded.is_serving(), timeout_s=20)
+        assert wait_until(lambda: not funded.is_serving(), timeout_s=30)
         assert asking.balances("alice") == [1000]
     funded.deposit("wallets/alice", usd(5))
-    assert wait_until(funded.is_serving, timeout_s=20)
+    assert wait_until(funded.is_serving, timeout_s=30)
     assert "Traceback" not in caplog.text
 
 
@@ -208,10 +208,10 @@ def test_a_server_that_only_reads_is_not_serving_and_is_left(
             open_funded(client, alice=1000)
             with read_only(cluster, own_database):
                 assert refused(asking) == NOT_STORED
-                assert wait_until(lambda: not client.is_serving(), timeout_s=10)
+                assert wait_until(lambda: not client.is_serving(), timeout_s=30)
                 with pytest.raises(DatabaseNotServing) as waited, open_app(mine, name="tests-late"):
                     pass
                 assert "the database is read-only" in cause_of(waited.value)
-            assert wait_until(client.is_serving, timeout_s=10)
+            assert wait_until(client.is_serving, timeout_s=30)
             client.deposit("wallets/alice", usd(5))
             assert balance(client, "alice") == 1005

@@ -74,11 +74,11 @@ def test_a_standby_is_not_served_from_until_it_is_promoted(tmp_path: Path) -> No
             mine = read_settings(**{**FAST, "database_url": f"{both}&target_session_attrs=read-write"})
             with served(mine) as client, psycopg.connect(second, autocommit=True) as promoting:
                 open_funded(client, alice=1000)
-                assert wait_until(lambda: has_caught_up(first, promoting), timeout_s=20)
+                assert wait_until(lambda: has_caught_up(first, promoting), timeout_s=30)
                 primary.stop()
-                assert wait_until(lambda: not client.is_serving(), timeout_s=20)
+                assert wait_until(lambda: not client.is_serving(), timeout_s=30)
                 promoting.execute("SELECT pg_promote()")
-                assert wait_until(client.is_serving, timeout_s=20)
+                assert wait_until(client.is_serving, timeout_s=30)
                 client.deposit("wallets/alice", usd(5))
                 assert balance(client, "alice") == 1005
             assert [check.name for check in verify(alone) if check.broken] == []

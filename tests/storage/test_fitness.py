@@ -125,10 +125,10 @@ def test_a_schema_that_changes_under_a_server_is_not_served_from(
     fit = DatabaseReadiness(app, every_s=1e-9)
     fit.require()
     with schema(database, AFTER):
-        assert wait_until(lambda: not client.is_serving(), timeout_s=10)
+        assert wait_until(lambda: not client.is_serving(), timeout_s=30)
         with pytest.raises(DatabaseNotReady):
             fit.require()
-    assert wait_until(client.is_serving, timeout_s=10)
+    assert wait_until(client.is_serving, timeout_s=30)
     fit.require()
 
 
@@ -141,7 +141,7 @@ def test_the_log_says_why_a_server_does_not_serve(own_database: Database, tmp_pa
         def why() -> list[object]:
             return [event["why"] for event in events(served.log) if event.get("serving") is False]
 
-        assert wait_until(lambda: why() != [], timeout_s=20)
+        assert wait_until(lambda: why() != [], timeout_s=30)
         assert "this release is older than the database" in str(why())
 
 

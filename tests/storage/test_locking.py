@@ -102,12 +102,12 @@ def test_a_locked_wallet_delays_only_calls_on_it(app: App, url: str, pool: Threa
     open_wallet(app, "bob", 100)
     with locked(url, ALICE):
         stuck = pool.submit(deposit, app, ALICE, 1)
-        assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=5)
+        assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=30)
         others = [pool.submit(deposit, app, BOB, 1) for _ in range(4)]
-        assert {other.result(5).available for other in others} == {Money("USD", left) for left in range(101, 105)}
+        assert {other.result(30).available for other in others} == {Money("USD", left) for left in range(101, 105)}
         assert not stuck.done()
 
-    assert stuck.result(5).available == Money("USD", 101)
+    assert stuck.result(30).available == Money("USD", 101)
 
 
 @pytest.mark.alone
@@ -123,20 +123,20 @@ def test_a_wallet_that_stays_locked_is_a_conflict_and_can_be_asked_again(app: Ap
     assert balance_of(app, ALICE) == 101
 
 
-def test_a_deadline_that_passes_while_a_lock_is_waited_for_leaves_at_the_deadline(app: App, url: str) -> None:
+def test_a_deadline_that_passes_while_a_lock_is_waited_for_leaves_at_the_deadline(patient: App, url: str) -> None:
     """And the call, not begun, is never done."""
 
-    open_wallet(app, "alice", 100)
     command = a_deposit(1)
     with locked(url, ALICE):
-        deadline = monotonic() + 0.1
+        deadline = monotonic() + 0.5
         with pytest.raises((OutcomeUnknown, DeadlineTooShort)):
-            app.ledger.post(command, deadline)
-        assert monotonic() < deadline + 0.2
-    deposit(app, ALICE, 10)
+            patient.ledger.post(command, deadline)
+        # Far sooner than the lock is given up.
+        assert monotonic() < deadline + 5
+    deposit(patient, ALICE, 10)
 
-    assert balance_of(app, ALICE) == 110
-    assert not app.ledger.post(command).replayed
+    assert balance_of(patient, ALICE) == 110
+    assert not patient.ledger.post(command).replayed
 
 
 @pytest.mark.alone
@@ -164,9 +164,9 @@ def test_a_claim_that_moves_the_fence_amid_a_cancel_does_not_save_the_withdrawal
     with psycopg.connect(url) as scheduler:
         scheduler.execute("UPDATE withdrawals SET fence = fence + 1, lease_until = now() WHERE id = %s", [withdrawal])
         cancelling = pool.submit(change_withdrawal, patient, cancel(withdrawal))
-        assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=5)
+        assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=30)
         scheduler.commit()
-    cancelled = cancelling.result(5).order
+    cancelled = cancelling.result(30).order
 
     assert (cancelled.state, cancelled.fence) == (OrderState.CANCELLED, 1)
     assert patient.reads.withdrawal(withdrawal).lease_until is None
@@ -180,10 +180,10 @@ def test_a_claim_that_moves_the_fence_amid_a_payout_stops_it(patient: App, url: 
     with psycopg.connect(url) as scheduler:
         scheduler.execute("UPDATE withdrawals SET fence = fence + 1 WHERE id = %s", [withdrawal])
         paying = pool.submit(pay_out, replace(patient, bank=bank), claimed)
-        assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=5)
+        assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=30)
         scheduler.commit()
 
-    assert paying.result(5) is None
+    assert paying.result(30) is None
     assert (bank.paid, balance_of(patient, ALICE)) == ([], 100)
     assert patient.reads.withdrawal(withdrawal).state is OrderState.SCHEDULED
 
@@ -244,12 +244,12 @@ def test_a_connection_that_is_killed_while_waiting_loses_nothing(
     id_ = uuid4()
     with locked(url, ALICE):
         posting = pool.submit(deposit, patient, ALICE, 1, id_=id_)
-        assert wait_until(lambda: len(waiting_backends(url)) == 1, timeout_s=5)
+        assert wait_until(lambda: len(waiting_backends(url)) == 1, timeout_s=30)
         killed = waiting_backends(url)
         owner.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [killed])
-        assert wait_until(lambda: waiting_backends(url) not in ([], killed), timeout_s=5)
+        assert wait_until(lambda: waiting_backends(url) not in ([], killed), timeout_s=30)
 
-    assert posting.result(5).available == Money("USD", 101)
+    assert posting.result(30).available == Money("USD", 101)
     assert deposit(patient, ALICE, 1, id_=id_).replayed
     assert balance_of(patient, ALICE) == 101
 
@@ -277,7 +277,7 @@ def test_connections_that_are_killed_again_and_again_lose_and_double_nothing(
     calls = [partial(_deposit_all, app, ids[start::6]) for start in range(6)]
     told = [outcome for outcomes in together(calls) if isinstance(outcomes, list) for outcome in outcomes]
     over.set()
-    assert killing.result(10) > 0
+    assert killing.result(30) > 0
     afterwards = [deposit(app, ALICE, 1, id_=id_) for id_ in ids]
 
     assert len(told) == 60

@@ -272,9 +272,9 @@ def test_a_login_that_is_made_twice_at_once_is_made_once(logins: Logins) -> None
     ):
         make_login(first, "both", PASSWORD)
         waiting = pool.submit(make_login, second, "both", PASSWORD)
-        assert wait_until(lambda: waiting_backends(logins.superuser_url("wallet")) != [], timeout_s=10)
+        assert wait_until(lambda: waiting_backends(logins.superuser_url("wallet")) != [], timeout_s=30)
         first.commit()
-        waiting.result(10)
+        waiting.result(30)
 
     with open_app(read_settings(**dict(FAST, mode="production", database_url=logins.url("both"))), name="tests") as app:
         app.ping()

@@ -47,7 +47,7 @@ class Forgetful:
 
     def lose_the_answer(self) -> None:
         """Wait for a commit that waits for its standby, and end its connection; later ones commit as usual."""
-        assert wait_until(lambda: bool(self._speechless()), timeout_s=10)
+        assert wait_until(lambda: bool(self._speechless()), timeout_s=30)
         for pid in self._speechless():
             self.owner.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         self.speechless(on=False)
@@ -96,7 +96,7 @@ def lost_in_commit(forgetful: Forgetful, call: Callable[[], object], app: App) -
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(call)
         forgetful.lose_the_answer()
-        return running.result(20)
+        return running.result(30)
 
 
 def test_a_commit_whose_answer_was_lost_is_replayed_and_not_done_again(forgetful: Forgetful) -> None:

@@ -68,7 +68,7 @@ def test_what_others_have_in_hand_is_closed_when_it_is_asked_for_next(
 
     assert before not in after
     # A backend ends a moment after its connection was closed.
-    assert wait_until(lambda: {pid for (pid,) in owner.execute(OURS, [NAME]).fetchall()} == after, timeout_s=5)
+    assert wait_until(lambda: {pid for (pid,) in owner.execute(OURS, [NAME]).fetchall()} == after, timeout_s=30)
 
 
 def test_who_asks_next_meets_none_of_the_others_that_were_cut(engine: Engine, owner: psycopg.Connection) -> None:

@@ -145,12 +145,12 @@ def test_a_migration_waits_for_another_one_however_long_it_takes(empty: str) -> 
         other.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
         waiting: Future[None] = pool.submit(migration(empty, lock_timeout_s=0.05, statement_timeout_s=0.2))
         try:
-            assert wait_until(lambda: waiting.done() or _is_waiting(other), timeout_s=10)
+            assert wait_until(lambda: waiting.done() or _is_waiting(other), timeout_s=30)
             with pytest.raises(StillRunning):
                 waiting.exception(timeout=0.5)
         finally:
             other.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
-        waiting.result(10)
+        waiting.result(30)
 
 
 def test_migrating_a_database_that_is_not_there_says_so(cluster: Cluster) -> None:

@@ -135,10 +135,10 @@ def test_database_that_hangs_is_not_serving_until_it_answers_again(postgres: Loc
         processes = _family(postgres.pid)
         try:
             _signal(processes, signal.SIGSTOP)
-            assert wait_until(lambda: not client.is_serving(), timeout_s=5)
+            assert wait_until(lambda: not client.is_serving(), timeout_s=30)
         finally:
             _signal(processes, signal.SIGCONT)
-        assert wait_until(client.is_serving, timeout_s=10)
+        assert wait_until(client.is_serving, timeout_s=30)
 
 
 def test_database_that_goes_away_while_a_server_starts_is_waited_for(postgres: LocalPostgres) -> None:
@@ -151,7 +151,7 @@ def test_database_that_goes_away_while_a_server_starts_is_waited_for(postgres: L
         with serving(app, server_limits(settings)) as port, WalletClient(f"127.0.0.1:{port}") as client:
             assert not client.is_serving()
             assert postgres.start() == settings.required_database_url()
-            assert wait_until(client.is_serving, timeout_s=20)
+            assert wait_until(client.is_serving, timeout_s=30)
             assert list(client.list_wallets()) == []
 
 

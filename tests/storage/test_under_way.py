@@ -88,7 +88,7 @@ def test_a_transaction_that_is_not_committed_keeps_a_statement_provisional_howev
     try:
         with a_deposit_under_way(app, 5) as made:
             assert told(app, made.time + US) == (True, 1)
-            assert wait_until(lambda: clock(owner) > made.time + 2 * SECOND, timeout_s=10)
+            assert wait_until(lambda: clock(owner) > made.time + 2 * SECOND, timeout_s=30)
             assert told(app, made.time + US) == (True, 1)
             assert told(app, clock(owner), BOB) == (True, 2)
             assert told(app, made.time - 2 * SECOND) == (False, 0)
@@ -149,16 +149,16 @@ def test_a_commit_that_hangs_keeps_a_statement_provisional_however_long(tmp_path
             _name_standbys(owner, "'nobody'")
             try:
                 dependents = pool.submit(deposit, app, ALICE, 5)
-                assert wait_until(lambda: _commits_that_hang(owner) == 1, timeout_s=10)
+                assert wait_until(lambda: _commits_that_hang(owner) == 1, timeout_s=30)
                 end = clock(owner)
                 assert told(app, end) == (True, 1)
-                assert wait_until(lambda: clock(owner) > end + 2 * SECOND, timeout_s=10)
+                assert wait_until(lambda: clock(owner) > end + 2 * SECOND, timeout_s=30)
                 assert [told(app, end), told(app, clock(owner))] == [(True, 1)] * 2
                 assert told(app, began - 2 * SECOND) == (False, 0)
                 assert not dependents.done()
             finally:
                 _name_standbys(owner, "''")
-            booked = dependents.result(20).transaction.time
+            booked = dependents.result(30).transaction.time
 
             assert booked < end
             assert told(app, end) == (False, 6)

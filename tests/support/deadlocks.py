@@ -28,8 +28,8 @@ def no_deadlock(owner: psycopg.Connection) -> Iterator[None]:
         return owner.execute(query, [KEPT]).fetchone() == (0,)
 
     # Connections tell their deadlocks when they end, at the latest.
-    assert wait_until(alone, timeout_s=5)
+    assert wait_until(alone, timeout_s=30)
     before = reported()
     yield
-    assert wait_until(alone, timeout_s=5)
+    assert wait_until(alone, timeout_s=30)
     assert reported() == before

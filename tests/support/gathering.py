@@ -43,7 +43,7 @@ def gathered(app: App, url: str, commands: Sequence[Command]) -> list[Done | Exc
     with ThreadPoolExecutor(len(commands) + 1) as pool:
         with locked(url, GATE):
             held_up = pool.submit(deposit, app, GATE, 1)
-            assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=10)
+            assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=30)
             futures = []
             for number, command in enumerate(commands, start=1):
                 futures.append(pool.submit(_told, app, command))

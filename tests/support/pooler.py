@@ -52,7 +52,7 @@ def pooled(database: Database, folder: Path, mode: str) -> Iterator[str]:
     url = f"postgresql://{behind.username}@127.0.0.1:{port}{behind.path}"
     child = spawn([program, str(settings)], death_signal=signal.SIGKILL, log=log, cwd=folder, unprivileged=True)
     try:
-        assert wait_until(lambda: child.poll() is not None or answers(url), timeout_s=20)
+        assert wait_until(lambda: child.poll() is not None or answers(url), timeout_s=30)
         assert child.poll() is None, log.read_text()
         yield url
     finally:

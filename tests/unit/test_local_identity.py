@@ -77,7 +77,7 @@ def test_refused_namespaces_run_it_as_an_account_that_still_dies_with_its_owner(
         assert list(servers_by_working_directory(data))
         assert data.stat().st_uid != 0
         owner.kill()
-    assert wait_until(lambda: not list(servers_by_working_directory(data)), timeout_s=10)
+    assert wait_until(lambda: not list(servers_by_working_directory(data)), timeout_s=30)
 
 
 def test_data_the_account_cannot_reach_names_both_ways_out(tmp_path: Path) -> None:

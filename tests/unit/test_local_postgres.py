@@ -207,7 +207,7 @@ def test_owner_killed_leaves_no_server(root: Path, server: LocalPostgres) -> Non
         owner.stdout.readline()
         assert servers_on(server.data)
         owner.kill()
-    assert wait_until(lambda: not servers_on(server.data), timeout_s=10)
+    assert wait_until(lambda: not servers_on(server.data), timeout_s=30)
     assert query(server.start(), "select 1") == [(1,)]
 
 

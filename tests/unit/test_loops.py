@@ -49,10 +49,10 @@ def test_loop_goes_on_after_any_error_and_tells_that_it_fails(changes: list[tupl
     loop = Loop("trial", work, 0.001)
     with capture_logs() as logged:
         loop.start()
-        assert wait_until(lambda: len(attempts) >= 4, timeout_s=20)
+        assert wait_until(lambda: len(attempts) >= 4, timeout_s=30)
         assert loop.keeps_failing
         broken.clear()
-        assert wait_until(lambda: not loop.keeps_failing, timeout_s=20)
+        assert wait_until(lambda: not loop.keeps_failing, timeout_s=30)
         loop.stop(20)
 
     failed = [line for line in logged if line["event"] == "loop failed"]
@@ -71,7 +71,7 @@ def test_loop_that_fails_waits_longer_and_longer_and_no_wake_makes_it_fail_faste
 
     loop = Loop("trial", work, 3600.0, backoff_max_s=3600.0)
     loop.start()
-    assert wait_until(lambda: len(attempts) == 1, timeout_s=20)
+    assert wait_until(lambda: len(attempts) == 1, timeout_s=30)
     for _ in range(5):
         loop.wake()
     assert not wait_until(lambda: len(attempts) > 1, timeout_s=0.2)
@@ -92,9 +92,9 @@ def test_loop_that_is_woken_or_has_more_to_do_does_not_wait() -> None:
 
     loop = Loop("trial", work, 3600.0)
     loop.start()
-    assert wait_until(lambda: len(attempts) == 3, timeout_s=20)
+    assert wait_until(lambda: len(attempts) == 3, timeout_s=30)
     loop.wake()
-    assert wait_until(lambda: len(attempts) == 4, timeout_s=20)
+    assert wait_until(lambda: len(attempts) == 4, timeout_s=30)
     loop.stop(20)
 
 
