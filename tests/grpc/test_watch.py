@@ -42,6 +42,8 @@ pytestmark = pytest.mark.own_app
 
 EVENT = pb.Event
 NOTHING: Any = None
+# Less than a heartbeat, by which a server would notice that a watcher has left.
+AT_ONCE_S = 8.0
 
 
 @pytest.fixture
@@ -202,8 +204,8 @@ def test_only_so_many_watch_and_nobody_else_has_to_wait_for_them(app: App, setti
         asking.deposit("alice", 1)
         assert [types_of(watcher.heard_of(2)) for watcher in watchers] == [["WALLET_CREATED", "TRANSACTION_POSTED"]] * 3
         watchers[0].leave()
-        assert wait_until(lambda: is_watching(asking), timeout_s=30)
-        assert wait_until(lambda: is_watching(asking), timeout_s=30)
+        assert wait_until(lambda: is_watching(asking), timeout_s=AT_ONCE_S)
+        assert wait_until(lambda: is_watching(asking), timeout_s=AT_ONCE_S)
 
 
 def test_a_watcher_hears_that_nothing_has_happened(app: App, settings: Settings, owner: psycopg.Connection) -> None:
@@ -256,7 +258,7 @@ def test_a_watcher_that_takes_nothing_keeps_no_place(app: App, settings: Setting
         # A busy machine may make a reader seem stuck, too: it goes on by itself.
         with WalletClient(target) as client:
             told = [event.number for event in islice(client.watch_events(from_start=True), 10_001)]
-        assert wait_until(lambda: is_watching(asking), timeout_s=30)
+        assert wait_until(lambda: is_watching(asking), timeout_s=AT_ONCE_S)
         end = idle.told(stuck)
 
     assert told == list(range(1, 10_002))
@@ -533,12 +535,12 @@ def test_closing_a_client_ends_its_watches(app: App, settings: Settings) -> None
             rest = pool.submit(list, client.watch_events())
             assert wait_until(lambda: not rest.done(), timeout_s=30)
             client.close()
-            assert rest.result(30) == []
+            assert rest.result(AT_ONCE_S) == []
         assert asyncio.run(closed_while_watching(target)) == []
     with WalletClient(target) as client, ThreadPoolExecutor(1) as pool:
         nobody = pool.submit(list, client.watch_events())
         client.close()
-        assert nobody.result(30) == []
+        assert nobody.result(AT_ONCE_S) == []
 
 
 async def closed_while_watching(target: str) -> list[pb.Event]:
