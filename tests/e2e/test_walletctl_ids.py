@@ -130,16 +130,16 @@ def test_a_change_that_is_stopped_has_told_its_id(funded: Walletctl, owner: psyc
     """Ctrl-C says that it may have been done (4); SIGTERM ends it. With the id it is found out, and done once."""
 
     ends = {signal.SIGINT: 4, signal.SIGTERM: -signal.SIGTERM}
+    stopped: dict[signal.Signals, Run] = {}
     with owner.transaction(), ExitStack() as stack:
         owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
-        stopped = {
-            number: stack.enter_context(runs(funded.target, "transfer alice bob 1", tmp_path / number.name))
-            for number in ends
-        }
-        assert wait_until(lambda: all(run.told() for run in stopped.values()), timeout_s=30)
-        for number, run in stopped.items():
+        for number, end in ends.items():
+            # One after the other: a call waits no longer than its deadline for another command to start.
+            run = stack.enter_context(runs(funded.target, "transfer alice bob 1", tmp_path / number.name))
+            assert wait_until(lambda run=run: bool(run.told()), timeout_s=30)  # type: ignore[misc]  # bound
             run.child.send_signal(number)
-        assert {number: run.ends() for number, run in stopped.items()} == ends
+            assert run.ends() == end
+            stopped[number] = run
     ids = [run.told()[0] for run in stopped.values()]
 
     assert f"may have been done; to find out add: --request-id {ids[0]}" in stopped[signal.SIGINT].said
