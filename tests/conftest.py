@@ -59,6 +59,9 @@ PATIENT: dict[str, object] = {
     "payout_grace_s": 60.0,
 }
 
+# Modules that take a worker for a minute and more, most of it waiting for processes.
+LONGEST = ("tests/interop/", "tests/faults/test_storm.py", "tests/e2e/test_demo.py")
+
 _cluster = pytest.StashKey[LocalPostgres]()
 
 
@@ -208,6 +211,11 @@ def client(server: str) -> Iterator[WalletClient]:
 def start_up(monkeypatch: pytest.MonkeyPatch) -> StartUp:
     """Return what calls the main function of a process that is expected to refuse its start."""
     return StartUp(monkeypatch)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_collection_finish() -> None:
