@@ -77,7 +77,7 @@ def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **ch
         **changes,
     }
     with process(wrapped or ("-m", "wallet_grpc"), env=environment(settings), log=log) as child:
-        assert wait_until(lambda: '"event": "serving"' in log.read_text(), timeout_s=30), log.read_text()
+        assert wait_until(lambda: '"event": "serving"' in log.read_text(), timeout_s=60), log.read_text()
         yield f"127.0.0.1:{port}"
         child.send_signal(signal.SIGTERM)
         assert child.wait(30) == 0, log.read_text()

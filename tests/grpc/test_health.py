@@ -50,7 +50,7 @@ def target(own_database: Database, tmp_path: Path) -> Iterator[str]:
     (port,) = free_ports(1)
     settings = {**FAST, "database_url": own_database.url, "log_level": "INFO", "drain_grace_s": 2.0, "grpc_port": port}
     with process(["-m", "wallet_grpc"], env=environment(settings), log=log) as child:
-        assert wait_until(lambda: '"event": "serving"' in log.read_text(), timeout_s=30), log.read_text()
+        assert wait_until(lambda: '"event": "serving"' in log.read_text(), timeout_s=60), log.read_text()
         yield f"127.0.0.1:{port}"
         child.send_signal(signal.SIGTERM)
         assert child.wait(30) == 0, log.read_text()

@@ -49,7 +49,7 @@ class Server:
 
     def until_told(self, event: str, times: int = 1) -> list[dict[str, Any]]:
         """Wait until this was told so often; return the lines."""
-        assert wait_until(lambda: len(self.told(event)) >= times, timeout_s=30), self.log.read_text()
+        assert wait_until(lambda: len(self.told(event)) >= times, timeout_s=90), self.log.read_text()
         return self.told(event)
 
     @property
