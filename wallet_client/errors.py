@@ -10,12 +10,12 @@ import grpc
 from google.protobuf.any_pb2 import Any as AnyPb
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from wallet.v1.error_reason_pb2 import ErrorReason, previous_attempts_key
 from wallet.v1.transaction_service_pb2 import BatchTransferResult
 
 from wallet_client.causes import Failures
 
-REPEATS = "wallet-previous-attempts"
-"""The trailing metadata in which a server says how often the channel had asked before."""
+_PREVIOUS_ATTEMPTS_KEY = ErrorReason.DESCRIPTOR.GetOptions().Extensions[previous_attempts_key]
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -112,7 +112,7 @@ def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool)
     The channel's own repeats are such attempts too: the server tells how many there were.
     """
     failed = call_failed(error, request_id)
-    if _did_nothing(failed, attempted=attempted or _repeats(error) > 0):
+    if _did_nothing(failed, attempted=attempted or _previous_attempts(error) > 0):
         return failed
     return _unknown(failed)
 
@@ -169,10 +169,10 @@ def _unknown(failed: CallError, message: str | None = None) -> OutcomeUnknown:
     )
 
 
-def _repeats(error: grpc.RpcError) -> int:
-    """Return how often the channel has asked before this answer came."""
+def _previous_attempts(error: grpc.RpcError) -> int:
+    """Return the number of attempts that the channel made before the one that got this response."""
     pairs: Any = error.trailing_metadata() or ()  # of different classes for threads and for asyncio
-    return sum(int(value) for key, value in pairs if key == REPEATS)
+    return sum(int(value) for key, value in pairs if key == _PREVIOUS_ATTEMPTS_KEY)
 
 
 def call_failed(error: grpc.RpcError, request_id: str | None) -> CallFailed:

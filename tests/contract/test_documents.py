@@ -8,8 +8,8 @@ from wallet.v1.error_reason_pb2 import ErrorReason
 from wallet_core.domain.model import errors
 from wallet_core.domain.model.payment_order import CREDIT_TRANSITIONS, TRANSITIONS
 from wallet_grpc.descriptors import CALLS, READS
-from wallet_grpc.errors import (
-    CATALOGUE,
+from wallet_grpc.errors.catalogue import CATALOGUE
+from wallet_grpc.errors.kinds import (
     CredentialsInvalid,
     Defect,
     InvalidFields,
@@ -52,7 +52,7 @@ EXAMPLES: list[errors.WalletError] = [
     errors.ClockBehind(),
     errors.ServiceWalletFull("wallets/system:external:USD", 1),
     Defect(),
-    CredentialsInvalid("because"),
+    CredentialsInvalid("explanation"),
     RateLimited(),
     WatchCursorExpired("token"),
     WatcherTooSlow(),

@@ -36,7 +36,8 @@ from wallet_core.domain.model.errors import (
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.errors import CATALOGUE, CredentialsInvalid
+from wallet_grpc.errors.catalogue import CATALOGUE
+from wallet_grpc.errors.kinds import CredentialsInvalid
 from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 

@@ -263,7 +263,7 @@ def test_a_rule_that_is_ended_applies_no_more_and_stays_ended(
     assert facts(owner, rule.name) == ["commission_rule.created", "commission_rule.ended"]
     for told in all_refused(asking, owner, [an_end(rule.name), an_end(rule.name, LATE)]):
         assert (told.reason, told.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", rule.name)
-        assert told.metadata.keys() == {"resourceName", "state", "because"}
+        assert told.metadata.keys() == {"resourceName", "state", "explanation"}
     assert asking.rule(rule.name) == ended.rule
 
 

@@ -35,8 +35,8 @@ from wallet_core.settings import Settings
 from wallet_core.storage.connections.engine import transaction
 from wallet_core.storage.reads.all import Reads
 from wallet_core.usecases.app import App, new_id
-from wallet_grpc.errors import (
-    CATALOGUE,
+from wallet_grpc.errors.catalogue import CATALOGUE
+from wallet_grpc.errors.kinds import (
     CredentialsInvalid,
     Defect,
     InvalidFields,

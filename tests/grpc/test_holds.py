@@ -718,7 +718,7 @@ def test_a_wallet_with_a_hold_is_closed_only_once_it_has_ended(asking: Asking) -
     asking.close("alice")
 
     assert told.reason == "STATE_TRANSITION_FORBIDDEN"
-    assert hold in told.metadata["because"]
+    assert hold in told.metadata["explanation"]
     assert asking.refused(a_hold("alice", 1)).metadata["state"] == "CLOSED"
 
 

@@ -20,8 +20,10 @@ from wallet.v1.error_reason_pb2 import ErrorReason
 
 from wallet_core.domain.model import errors
 from wallet_core.domain.model.bank import LineState
-from wallet_grpc.errors import CATALOGUE, InvalidFields, Outcome, status_of
-from wallet_grpc.interceptors.errors import errors_interceptor, showing_errors
+from wallet_grpc.errors.catalogue import CATALOGUE, Outcome
+from wallet_grpc.errors.kinds import InvalidFields
+from wallet_grpc.errors.status import status_of
+from wallet_grpc.interceptors.errors import errors_as_status, errors_interceptor
 from wallet_grpc.messages.language import LANGUAGES, preferred
 from wallet_grpc.messages.texts import READ, TEXTS
 
@@ -129,29 +131,31 @@ def test_texts_name_what_the_metadata_has(language: str) -> None:
 
 
 @each_language
-def test_what_to_do_next_is_said_of_every_kind(language: str) -> None:
-    """Of reads, and of the reasons that have an advice of their own."""
+def test_every_outcome_has_a_next_step(language: str) -> None:
+    """So have reads, and the same reasons in every language."""
 
-    own = {face.reason_name for face in CATALOGUE.values() if face.advice}
+    steps = set(TEXTS[language].next)
 
-    assert set(TEXTS[language].next) == {*Outcome, READ} | own
+    assert {*Outcome, READ} <= steps
+    assert steps - {*Outcome, READ} <= REASONS
+    assert steps == set(TEXTS["en"].next)
 
 
-def test_english_advice_is_the_messages_own() -> None:
-    """One call is not told two things to do."""
+def test_both_messages_end_with_the_same_next_step() -> None:
+    """The one for developers and the localized one, in English."""
 
     for kind in CATALOGUE:
         for read in (False, True):
             status = status_of(example(kind), read=read, accept_language="en", exponent_of=exponent_of)
             _, text = localized(status) or ("", "")
-            nexts = [advice for advice in TEXTS["en"].next.values() if text.endswith(advice)]
-            assert [status.message.endswith(advice) for advice in nexts] == [True], kind
+            steps = [step for step in TEXTS["en"].next.values() if text.endswith(step)]
+            assert [status.message.endswith(step) for step in steps] == [True], kind
 
 
 def test_what_stands_in_the_way_has_persian_words() -> None:
     """All of it, also what is said after the name of what is open."""
 
-    assert set(TEXTS["fa"].words["because"]) == set(errors.Because)
+    assert set(TEXTS["fa"].words["explanation"]) == set(errors.Because)
 
     blocked = errors.StateTransitionForbidden("wallets/a", "ACTIVE", f"holds/1 {errors.Because.STILL_OPEN}")
     _, said = localized(status_of(blocked, read=False, accept_language="fa", exponent_of=exponent_of)) or ("", "")
@@ -209,7 +213,7 @@ def test_amounts_whose_decimals_are_not_known_are_left_out() -> None:
 
     short = errors.InsufficientFunds("wallets/alice", "KWD", 1, 123456)
 
-    assert "wallets/alice has too little available." in said(short)
+    assert "The available balance of wallets/alice is too low." in said(short)
     assert "123" not in said(short)
 
 
@@ -228,12 +232,12 @@ def test_what_there_is_nothing_to_say_of_is_left_out() -> None:
     stuck = errors.StateTransitionForbidden("wallets/alice", "ACTIVE", "it holds money")
     wrong = errors.FilterInvalid(4, "~", "no operator")
 
-    assert "It made transactions/1." in said(used)
-    assert "It made" not in said(errors.RequestIdReused("id", "Transfer", ""))
-    assert "What stands in the way: it holds money." in said(stuck)
-    assert "in the way" not in said(errors.StateTransitionForbidden("wallets/alice", "ACTIVE"))
-    assert "What stands there: “~”." in said(wrong)
-    assert "stands there" not in said(errors.FilterInvalid(4, "", "no operator"))
+    assert "Its result was transactions/1." in said(used)
+    assert "Its result" not in said(errors.RequestIdReused("id", "Transfer", ""))
+    assert "The cause: it holds money." in said(stuck)
+    assert "cause" not in said(errors.StateTransitionForbidden("wallets/alice", "ACTIVE"))
+    assert "The text at that position: “~”." in said(wrong)
+    assert "at that position:" not in said(errors.FilterInvalid(4, "", "no operator"))
 
 
 def test_messages_hold_what_the_error_adds() -> None:
@@ -377,5 +381,5 @@ def test_a_call_that_succeeds_is_not_asked_for_its_language() -> None:
         def invocation_metadata(self) -> NoReturn:
             raise AssertionError
 
-    with showing_errors(exponent_of, TRANSFER, cast("grpc.ServicerContext", Unread())):
+    with errors_as_status(exponent_of, TRANSFER, cast("grpc.ServicerContext", Unread())):
         pass

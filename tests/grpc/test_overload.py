@@ -112,7 +112,7 @@ def test_the_more_are_turned_away_the_longer_each_is_told_to_wait() -> None:
         told = []
         for _ in range(seconds * per_s):
             clock[0] += 1 / per_s
-            told.append(pace.wait_ms())
+            told.append(pace.delay_ms())
         return told[-per_s // 2 :]
 
     few, many, too_many = waits(5, 100), waits(3, 1000), waits(20, 4000)
@@ -126,7 +126,7 @@ def test_the_more_are_turned_away_the_longer_each_is_told_to_wait() -> None:
 class Far(RefusalBackoff):
     """Tells everybody to wait for long."""
 
-    def wait_ms(self) -> int:
+    def delay_ms(self) -> int:
         """Return a minute."""
         return 60_000
 

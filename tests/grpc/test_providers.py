@@ -11,7 +11,7 @@ from tests.support.wire import Wire
 from wallet_client import AsyncWalletClient, WalletClient
 from wallet_core.settings import Provider, Settings, SettingsError, read_settings
 from wallet_core.usecases.app import App
-from wallet_grpc.errors import CredentialsInvalid
+from wallet_grpc.errors.kinds import CredentialsInvalid
 from wallet_grpc.security.access import Principal, Scope
 from wallet_grpc.security.claims import PROVIDERS
 from wallet_grpc.server.process import authentication, server_limits

@@ -405,7 +405,7 @@ def test_a_wallet_with_a_reservation_cannot_be_closed(asking: Asking) -> None:
 
     refused = asking.refused(a_close("credit"))
 
-    assert (refused.reason, name in refused.metadata["because"]) == ("STATE_TRANSITION_FORBIDDEN", True)
+    assert (refused.reason, name in refused.metadata["explanation"]) == ("STATE_TRANSITION_FORBIDDEN", True)
     asking.ok(cancel(name))
     asking.close("credit")
 

@@ -283,7 +283,7 @@ def test_only_transfers_and_deposits_can_be_reversed(
         for request in (a_reversal(name), a_reversal(name, 1), a_reversal(name, 999_999)):
             no = refused(asking, owner, request)
             assert (no.code, no.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN")
-            assert (no.metadata["resourceName"], no.metadata["state"], bool(no.metadata["because"])) == (
+            assert (no.metadata["resourceName"], no.metadata["state"], bool(no.metadata["explanation"])) == (
                 name,
                 "POSTED",
                 True,

@@ -543,7 +543,7 @@ def test_a_wallet_with_an_open_scheduled_deposit_cannot_be_closed(
     for wallet, name in names.items():
         refused = asking.refused(a_close(wallet))
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN")
-        assert name in refused.metadata["because"]
+        assert name in refused.metadata["explanation"]
     for wallet in ("plain", "later"):
         asking.ok(cancel(names[wallet]))
         asking.close(wallet)

@@ -26,7 +26,7 @@ from tests.support.issuer import (
 )
 from tests.support.together import together
 from wallet_core.settings import Settings
-from wallet_grpc.errors import CredentialsInvalid
+from wallet_grpc.errors.kinds import CredentialsInvalid
 from wallet_grpc.security.access import Scope
 from wallet_grpc.security.keys import KeysUnreadable
 from wallet_grpc.security.tokens import Tokens

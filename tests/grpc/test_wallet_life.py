@@ -137,7 +137,7 @@ def test_each_state_lets_the_changes_of_its_own_through(asking: Asking, owner: p
     for (request, state), told in zip(forbidden, answers, strict=True):
         assert (told.code, told.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN"), request
         assert (told.metadata["resourceName"], told.metadata["state"]) == (request.name, state)
-        assert "because" in told.metadata
+        assert "explanation" in told.metadata
     assert done(asking, a_close("cold")).wallet.state == CLOSED
     assert named(asking, "state = CLOSED") == ["gone", "cold"]
 
@@ -153,13 +153,13 @@ def test_a_wallet_that_is_not_empty_is_not_closed(asking: Asking, owner: psycopg
     for name in ("rich", "poor"):
         told = refused(asking, owner, a_close(name))
         assert (told.reason, told.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", f"wallets/{name}")
-        assert (told.metadata["state"], told.metadata["because"] != "") == ("ACTIVE", True)
+        assert (told.metadata["state"], told.metadata["explanation"] != "") == ("ACTIVE", True)
     asking.transfer("rich", "poor", 5)
     assert {done(asking, a_close(name)).wallet.state for name in ("rich", "poor")} == {CLOSED}
 
 
 def test_a_wallet_with_something_open_is_not_closed_and_hears_what(asking: Asking, owner: psycopg.Connection) -> None:
-    """A hold, a withdrawal with or without reserve, a scheduled deposit: named in `because` until it is final."""
+    """A hold, a withdrawal with or without reserve, a scheduled deposit: named in `explanation` until it is final."""
 
     asking.open("alice", overdraft_limit=money(100))
     reserving = payout("alice", 5)
@@ -180,7 +180,7 @@ def test_a_wallet_with_something_open_is_not_closed_and_hears_what(asking: Askin
     for _ in range(len(opened)):
         told = refused(asking, owner, a_close("alice"))
         assert (told.reason, told.metadata["state"]) == ("STATE_TRANSITION_FORBIDDEN", "ACTIVE")
-        (found,) = (name for name in names if name in told.metadata["because"])
+        (found,) = (name for name in names if name in told.metadata["explanation"])
         names.remove(found)
         assert asking.answer(dict(opened)[found]()).code == "OK"
     assert done(asking, a_close("alice")).wallet.state == CLOSED
@@ -200,7 +200,7 @@ def test_a_payout_under_way_or_in_doubt_keeps_its_wallet_open(asking: Asking, ap
 
     assert found.state == order_pb.Withdrawal.STATE_IN_DOUBT
     assert asking.balances("alice") == [0]
-    assert (told.reason, order.name in told.metadata["because"]) == ("STATE_TRANSITION_FORBIDDEN", True)
+    assert (told.reason, order.name in told.metadata["explanation"]) == ("STATE_TRANSITION_FORBIDDEN", True)
 
 
 def test_a_closed_wallet_is_closed_for_good(asking: Asking, owner: psycopg.Connection) -> None:

@@ -28,7 +28,7 @@ from wallet_core.domain.model.event import JournalRecord
 from wallet_core.settings import Settings
 from wallet_core.storage.reads.all import Reads
 from wallet_core.usecases.app import App
-from wallet_grpc.errors import WatcherTooSlow
+from wallet_grpc.errors.kinds import WatcherTooSlow
 from wallet_grpc.runtime.listening import CannotListen
 from wallet_grpc.security.access import Scope
 from wallet_grpc.server.process import authentication, server_limits

@@ -34,7 +34,7 @@ from wallet_core.domain.model.errors import cause_of
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import SCOPE_WORDS
-from wallet_grpc.errors import CredentialsInvalid
+from wallet_grpc.errors.kinds import CredentialsInvalid
 from wallet_grpc.security.access import SCOPES, Scope
 from wallet_grpc.server.process import authentication, server_limits
 from wallet_grpc.server.serving import serving
@@ -186,7 +186,7 @@ def test_a_token_that_never_ends_is_not_even_read(guarded: Settings) -> None:
 
     with pytest.raises(CredentialsInvalid) as refused:
         tokens_of(guarded).principal("a." * 10_000)
-    assert refused.value.because == "the token is too long"
+    assert refused.value.explanation == "the token is too long"
 
 
 def test_no_scope_in_a_token_is_nothing_at_all(target: str, issuer: Issuer) -> None:

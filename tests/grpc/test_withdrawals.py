@@ -208,7 +208,7 @@ def test_a_scheduled_withdrawal_is_cancelled_once(client: WalletClient) -> None:
         refused = refusal(second)
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN")
         because = "only what is still scheduled can be cancelled"
-        assert refused.metadata == {"resourceName": name, "state": "CANCELLED", "because": because}
+        assert refused.metadata == {"resourceName": name, "state": "CANCELLED", "explanation": because}
     again = cancel()
     assert (again.withdrawal, again.replayed) == (first.withdrawal, True)
     assert balance(client, "alice") == 100

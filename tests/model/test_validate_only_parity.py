@@ -17,7 +17,7 @@ from wallet_core.domain.model.errors import Refusal
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import CALLS
-from wallet_grpc.errors import CATALOGUE, Outcome
+from wallet_grpc.errors.catalogue import CATALOGUE, Outcome
 
 PROTOS = Path(__file__).resolve().parents[2] / "protos" / "wallet" / "v1"
 

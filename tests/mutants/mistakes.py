@@ -216,8 +216,8 @@ MISTAKES = (
         "an error after the commit says that nothing was done",
         (
             Change(
-                "wallet_grpc/interceptors/errors.py:showing_errors",
-                "scope.is_done and CATALOGUE[type(told)].outcome is not Outcome.UNKNOWN",
+                "wallet_grpc/interceptors/errors.py:errors_as_status",
+                "scope.is_done and CATALOGUE[type(error)].outcome is not Outcome.UNKNOWN",
                 "False",
             ),
         ),

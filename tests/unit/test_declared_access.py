@@ -12,7 +12,7 @@ from wallet.v1 import access_pb2
 
 from wallet_core.domain.model.errors import PermissionMissing
 from wallet_grpc.descriptors import Reach, Undeclared, declared
-from wallet_grpc.errors import CredentialsInvalid
+from wallet_grpc.errors.kinds import CredentialsInvalid
 from wallet_grpc.interceptors.authentication import Authentication
 from wallet_grpc.security.access import Scope
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from google.protobuf.message import Message
 
 from wallet_core.domain.queries.lists import Page
-from wallet_grpc.errors import PageTokenInvalid
+from wallet_grpc.errors.kinds import PageTokenInvalid
 from wallet_grpc.security.sealing import Seal, SealBroken
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)

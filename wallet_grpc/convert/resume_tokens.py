@@ -7,7 +7,7 @@ from wallet_core.domain.model.errors import InvalidField
 from wallet_core.domain.model.event import JournalRecord
 from wallet_core.storage.reads.all import Reads
 from wallet_grpc.convert.page_tokens import PageTokens
-from wallet_grpc.errors import WatchCursorExpired
+from wallet_grpc.errors.kinds import WatchCursorExpired
 from wallet_grpc.security.sealing import SealBroken
 
 # Of a line's hash: enough to know a journal that was restored from before it and has gone on otherwise.

@@ -33,8 +33,10 @@ from wallet_grpc.convert.values import (
     timestamp_message,
     wallet_id,
 )
-from wallet_grpc.errors import ExponentOf, public, redact_for, status_of
+from wallet_grpc.errors.catalogue import to_public_error
+from wallet_grpc.errors.status import ExponentOf, status_of
 from wallet_grpc.security.access import Principal
+from wallet_grpc.security.redaction import redact_for
 
 # From callers.
 
@@ -250,7 +252,7 @@ def _result(
     result: MoneyMoved | WalletError, *, validate_only: bool, accept_language: str | None, exponent_of: ExponentOf
 ) -> pb.BatchTransferResult:
     if isinstance(result, WalletError):
-        if public(result) is not result:
+        if to_public_error(result) is not result:
             raise result  # a defect: of the whole call, so that it is logged under the id that its caller is told
         told = status_of(result, read=False, accept_language=accept_language, exponent_of=exponent_of)
         return pb.BatchTransferResult(

@@ -11,7 +11,7 @@ import grpc
 
 from wallet_core.domain.model.access import Person
 from wallet_core.domain.model.errors import PermissionMissing
-from wallet_grpc.errors import CredentialsInvalid
+from wallet_grpc.errors.kinds import CredentialsInvalid
 from wallet_grpc.interceptors.wrapping import Wrapping
 from wallet_grpc.security.access import LOCAL, SCOPES, Principal, Scope, principal_of, remember
 from wallet_grpc.security.tls import names_in

@@ -18,10 +18,10 @@ from wallet_core.domain.model.wallet import WalletId, is_system
 from wallet_core.usecases.app import App
 from wallet_grpc.convert.values import resource_uuid, wallet_id
 from wallet_grpc.descriptors import CALLS, Reach
-from wallet_grpc.errors import redact_for
 from wallet_grpc.interceptors.wrapping import Handler, Wrapping, rewrapped
 from wallet_grpc.runtime.receiving import Behaviour
 from wallet_grpc.security.access import Principal, Scope, principal_of
+from wallet_grpc.security.redaction import redact_for
 
 # What tells of a wallet, by the message that it stands in: which wallet, and in which fields.
 _TELLING: Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]] = {

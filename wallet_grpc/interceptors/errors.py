@@ -1,4 +1,4 @@
-"""Shows errors: the only place that ends a call with one. Outermost, so that nothing passes it by."""
+"""Turns exceptions into gRPC statuses: the only place that ends a call with an error. Outermost, to catch them all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,42 +9,26 @@ from typing import NoReturn
 import grpc
 from google.rpc import status_pb2
 from grpc_status import rpc_status
+from wallet.v1 import error_reason_pb2
 
-from wallet_client.errors import REPEATS
 from wallet_core.call_scope import begin_call
 from wallet_core.domain.model.errors import ResultLost, WalletError
 from wallet_grpc.convert.values import accept_language_of
 from wallet_grpc.descriptors import READS
-from wallet_grpc.errors import CATALOGUE, ExponentOf, Outcome, public, status_of
+from wallet_grpc.errors.catalogue import CATALOGUE, Outcome, to_public_error
+from wallet_grpc.errors.status import ExponentOf, status_of
 from wallet_grpc.interceptors.wrapping import Wrapping
 
+_PREVIOUS_ATTEMPTS_KEY = error_reason_pb2.ErrorReason.DESCRIPTOR.GetOptions().Extensions[
+    error_reason_pb2.previous_attempts_key
+]
 
-@contextmanager
-def showing_errors(exponent_of: ExponentOf, method: str, context: grpc.ServicerContext) -> Iterator[None]:
-    """Turn what a call raises into the rich status of the catalogue.
-
-    The one place that keeps a promise of every call: once something was done, no error says that nothing was.
-    """
-    scope = begin_call()
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001  # an error that passed here would show its text to the caller
-        told = public(error)
-        if scope.is_done and CATALOGUE[type(told)].outcome is not Outcome.UNKNOWN:
-            told = ResultLost()
-        language = accept_language_of(context)
-        shown = status_of(told, read=method in READS, accept_language=language, exponent_of=exponent_of)
-    else:
-        return
-    end_with(context, packed(told, shown))
-
-
-NOT_AGAIN = -1
-"""As a wait: the channel is not to ask again by itself."""
+NO_RETRY_MS = -1
+"""As a delay: the channel must not retry by itself."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class GrpcError:
     """An error as gRPC sends it."""
 
     code: grpc.StatusCode
@@ -52,39 +36,59 @@ class Ending:
     metadata: tuple[tuple[str, str | bytes], ...]
 
 
-def packed(told: WalletError, shown: status_pb2.Status, retry_after_ms: int | None = None) -> Ending:
-    """Return an error, and the status that shows it, as gRPC sends them; with a wait in place of the catalogue's."""
-    status = rpc_status.to_status(shown)
-    pushback = _pushback(told, retry_after_ms)
-    return Ending(status.code, status.details, (*(status.trailing_metadata or ()), *pushback))
+@contextmanager
+def errors_as_status(exponent_of: ExponentOf, method: str, context: grpc.ServicerContext) -> Iterator[None]:
+    """End the call with the catalogue's status for whatever exception the block raises.
 
-
-def end_with(context: grpc.ServicerContext, ending: Ending) -> NoReturn:
-    """End a call; does not return."""
-    # Not by abort_with_status, which would put the details in place of the rest.
-    context.set_trailing_metadata((*ending.metadata, *_repeats(context)))
-    context.abort(ending.code, ending.message)
-
-
-def _pushback(told: WalletError, retry_after_ms: int | None) -> Iterator[tuple[str, str]]:
-    """Say when the channel may ask again: never what is final, whatever its code, and not at once under load.
-
-    For what else stands in the way the channel's own waits, ever longer, are better.
+    This is also where one guarantee of every call is kept: once something was done, no error says that nothing was.
     """
-    spec = CATALOGUE[type(told)]
+    scope = begin_call()
+    try:
+        yield
+    except Exception as raised:  # noqa: BLE001  # an exception that passed would show its text to the caller
+        error = to_public_error(raised)
+        if scope.is_done and CATALOGUE[type(error)].outcome is not Outcome.UNKNOWN:
+            error = ResultLost()
+        language = accept_language_of(context)
+        status = status_of(error, read=method in READS, accept_language=language, exponent_of=exponent_of)
+    else:
+        return
+    abort(context, grpc_error(error, status))
+
+
+def grpc_error(error: WalletError, status: status_pb2.Status, retry_after_ms: int | None = None) -> GrpcError:
+    """Return *error*, whose status is *status*, as gRPC sends it; *retry_after_ms* replaces the catalogue's delay."""
+    sent = rpc_status.to_status(status)
+    pushback = _retry_pushback(error, retry_after_ms)
+    return GrpcError(sent.code, sent.details, (*(sent.trailing_metadata or ()), *pushback))
+
+
+def abort(context: grpc.ServicerContext, error: GrpcError) -> NoReturn:
+    """End a call; does not return."""
+    # Not by abort_with_status, which would replace all other trailing metadata by the details.
+    context.set_trailing_metadata((*error.metadata, *_previous_attempts(context)))
+    context.abort(error.code, error.message)
+
+
+def _retry_pushback(error: WalletError, retry_after_ms: int | None) -> Iterator[tuple[str, str]]:
+    """Yield when the channel may retry: never after a final error, whatever its code, and not at once under load.
+
+    For all other errors the channel's own exponential backoff is better.
+    """
+    spec = CATALOGUE[type(error)]
     if spec.outcome is Outcome.NOT_DONE:
-        yield "grpc-retry-pushback-ms", str(NOT_AGAIN)
+        yield "grpc-retry-pushback-ms", str(NO_RETRY_MS)
     elif spec.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         yield "grpc-retry-pushback-ms", str(retry_after_ms or spec.retry_after_ms)
 
 
-def _repeats(context: grpc.ServicerContext) -> Iterator[tuple[str, str]]:
-    """Tell how often the channel has asked before: the refusal of this attempt says nothing of those."""
+def _previous_attempts(context: grpc.ServicerContext) -> Iterator[tuple[str, str]]:
+    """Yield the number of attempts that the channel made before: this attempt's error says nothing of those."""
     for key, value in context.invocation_metadata():
         if key == "grpc-previous-rpc-attempts":
-            yield REPEATS, str(value)
+            yield _PREVIOUS_ATTEMPTS_KEY, str(value)
 
 
 def errors_interceptor(exponent_of: ExponentOf) -> Wrapping:
-    """Return the interceptor; *exponent_of* raises nothing."""
-    return Wrapping(partial(showing_errors, exponent_of))
+    """Return the interceptor; *exponent_of* must not raise."""
+    return Wrapping(partial(errors_as_status, exponent_of))

@@ -1,8 +1,8 @@
-"""Refuses calls while the server has as much to do as it takes on: in milliseconds, and for next to nothing.
+"""Load shedding: rejects calls in milliseconds, and at little cost, while the server is at its limit.
 
-Stands before everything else, where no thread has been spent on a call yet: behind the others a call would be refused
-only once the overload is over. What a refusal costs is taken from calls that are worked on, so it happens on gRPC's own
-thread, without waiting for the request, with an answer that is ready.
+This interceptor comes before all others, where a call has not taken a thread yet: behind the others it would reject
+calls only after the overload has passed. A rejection costs time that accepted calls could use. So a call is rejected on
+the event-loop thread, before its request is received, with a prebuilt response.
 """
 
 import threading
@@ -18,8 +18,9 @@ import structlog
 from wallet_core.domain.model.errors import ServerOverloaded
 from wallet_grpc.convert.values import accept_language_of
 from wallet_grpc.descriptors import READS
-from wallet_grpc.errors import CATALOGUE, status_of
-from wallet_grpc.interceptors.errors import NOT_AGAIN, Ending, end_with, packed
+from wallet_grpc.errors.catalogue import CATALOGUE
+from wallet_grpc.errors.status import status_of
+from wallet_grpc.interceptors.errors import NO_RETRY_MS, GrpcError, abort, grpc_error
 from wallet_grpc.interceptors.wrapping import Handler
 from wallet_grpc.messages.language import preferred
 from wallet_grpc.runtime.metrics import count
@@ -28,124 +29,124 @@ from wallet_grpc.security.access import SCOPES
 
 _log = structlog.get_logger("wallet.overload")
 
-# How often a line is written, and the pace looked at: a line for each call would cost more than the call.
-_LOOK_EVERY_S = 1.0
+# The interval of the log record and of the backoff's adjustment: a log record for each call would cost more than the
+# call itself.
+_INTERVAL_S = 1.0
 
-# So many may be turned away each second and be told the shortest wait; of more, each is told to wait longer, or turning
-# away those who ask again would take all the time. The waits differ, so that not all come back at once.
+# The server can reject this many calls per second and ask for the shortest delay. Above that rate it asks for longer
+# delays, or rejecting the retries would take all its time. Delays vary, so that retries do not arrive together.
 _CHEAP_PER_S = 250
-_WAIT_MAX_MS = 5000
-_WAITS_SPREAD = (0.5, 0.75, 1.0, 1.25, 1.5)
+_DELAY_MAX_MS = 5000
+_DELAY_FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5)
 
-# A longer list of languages is not looked at here: there is no end of those that a caller could make up.
+# A longer accept-language is ignored here: its values are cache keys, and callers could send endless different ones.
 _LANGUAGES_MAX = 64
+
+_SPEC = CATALOGUE[ServerOverloaded]
+_DELAY_MIN_MS = _SPEC.retry_after_ms or 0
 
 
 class InlineExecutor(ThreadPoolExecutor):
-    """Runs what it is given where it is given it, for work that neither waits nor takes long."""
+    """Runs a function on the thread that submits it; for functions that do not block."""
 
     def __init__(self) -> None:
         super().__init__(1)  # a thread that is never started
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401  # as its base
-        """Do it; the future is done."""
+        """Run *fn* and return a completed future."""
         done: Future[Any] = Future()
         done.set_result(fn(*args, **kwargs))
         return done
 
 
 class RefusalBackoff:
-    """How many were turned away lately, and so how long the next one is told to wait. For one thread."""
+    """Computes the retry delay of a rejected call from the rate of recent rejections. For one thread."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
         self._began_at = now()
-        self._refused = 0
-        self._times = 1.0
-        self._telling = threading.Thread()
+        self._rejected = 0
+        self._factor = 1.0
+        self._log_thread = threading.Thread()
 
-    def wait_ms(self) -> int:
-        """Count one more; return its wait."""
-        self._refused += 1
+    def delay_ms(self) -> int:
+        """Count one rejection and return its delay."""
+        self._rejected += 1
         now = self._now()
-        if (took_s := now - self._began_at) > _LOOK_EVERY_S:
-            self._tell(self._refused)
-            self._times *= self._refused / took_s / _CHEAP_PER_S
-            self._times = min(max(1.0, self._times), _WAIT_MAX_MS / _SHORTEST_MS)
-            self._began_at, self._refused = now, 0
-        spread = _WAITS_SPREAD[self._refused % len(_WAITS_SPREAD)]
-        return round(_SHORTEST_MS * self._times * spread)
+        if (elapsed_s := now - self._began_at) > _INTERVAL_S:
+            self._log_rejections(self._rejected)
+            self._factor *= self._rejected / elapsed_s / _CHEAP_PER_S
+            self._factor = min(max(1.0, self._factor), _DELAY_MAX_MS / _DELAY_MIN_MS)
+            self._began_at, self._rejected = now, 0
+        spread = _DELAY_FACTORS[self._rejected % len(_DELAY_FACTORS)]
+        return round(_DELAY_MIN_MS * self._factor * spread)
 
-    def _tell(self, refused: int) -> None:
-        """Log it on another thread: where nobody reads the log, writing waits, and with it would every call."""
-        if not self._telling.is_alive():
-            self._telling = threading.Thread(
-                target=partial(_log.warning, "overloaded", refused=refused), name="tells-overload", daemon=True
+    def _log_rejections(self, rejected: int) -> None:
+        """Log on another thread: writing blocks where the log's reader is slow, and would block every call."""
+        if not self._log_thread.is_alive():
+            self._log_thread = threading.Thread(
+                target=partial(_log.warning, "overloaded", rejected=rejected), name="overload-log", daemon=True
             )
-            self._telling.start()
+            self._log_thread.start()
 
 
 class LoadShedding(grpc.ServerInterceptor):
-    """Refuses calls while the queue of their pool is full: before their request is read, and again when it is there.
+    """Rejects calls while the queue of their pool is full: before the request is received, and again after that.
 
-    Some methods have a pool of their *own*; they are refused while the queue of all others is full, too.
+    A method may have a pool of its *own*; its calls are rejected while the queue of the shared pool is full, too.
     """
 
-    def __init__(self, pool: CallPool, own: Mapping[str, CallPool], pace: RefusalBackoff | None = None) -> None:
+    def __init__(self, pool: CallPool, own: Mapping[str, CallPool], backoff: RefusalBackoff | None = None) -> None:
         self._pool = pool
         self._own = own
-        self._at_once = InlineExecutor()
-        self._refusals: dict[str, Handler] = {}
-        self._pace = pace or RefusalBackoff()
+        self._inline = InlineExecutor()
+        self._handlers: dict[str, Handler] = {}
+        self._backoff = backoff or RefusalBackoff()
         for one in (pool, *own.values()):
-            one.refusal = lambda method: cast("Behaviour", self._refusal(method).stream_unary)
+            one.refusal = lambda method: cast("Behaviour", self._rejecting_handler(method).stream_unary)
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Pass a call of ours on, or have it refused."""
+        """Return the next handler, or one that rejects the call."""
         method = handler_call_details.method
         own = self._own.get(method)
         if method not in SCOPES or not (self._pool.is_full or (own is not None and own.is_full)):
             return continuation(handler_call_details)
-        return self._refusal(method)
+        return self._rejecting_handler(method)
 
-    def _refusal(self, method: str) -> Handler:
-        """Return what refuses a call of a method; made once, for gRPC's own thread asks for it."""
-        if method not in self._refusals:
-            # As of a stream of requests, none of which is read: gRPC would wait for the one request otherwise.
-            self._refusals[method] = grpc.stream_unary_rpc_method_handler(self._refusing(method))
-        return self._refusals[method]
+    def _rejecting_handler(self, method: str) -> Handler:
+        """Return the handler that rejects a method's calls. Cached: the event-loop thread asks for it."""
+        if method not in self._handlers:
+            # Registered as client-streaming and never reading: gRPC would wait for the request of a unary call.
+            self._handlers[method] = grpc.stream_unary_rpc_method_handler(self._rejecting(method))
+        return self._handlers[method]
 
-    def _refusing(self, method: str) -> Callable[[Any, grpc.ServicerContext], NoReturn]:
-        def refuse(requests: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: ANN401  # not looked at
+    def _rejecting(self, method: str) -> Callable[[Any, grpc.ServicerContext], NoReturn]:
+        def reject(requests: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: ANN401  # never read
             del requests
-            count(method, _FACE.code.name, _FACE.reason_name, None)
-            wait_ms = self._pace.wait_ms()
-            # Who would be gone by then hears it now: a channel waits as told, whatever time its call has left.
-            in_time = wait_ms < context.time_remaining() * 1000
-            end_with(context, _ending(method in READS, _language(accept_language_of(context)), wait_ms, in_time))
+            count(method, _SPEC.code.name, _SPEC.reason_name, None)
+            delay_ms = self._backoff.delay_ms()
+            # A channel waits for the delay even if the deadline passes before it ends; then an error now is better.
+            in_time = delay_ms < context.time_remaining() * 1000
+            abort(context, _error(method in READS, _language(accept_language_of(context)), delay_ms, in_time))
 
-        # grpcio looks for this mark.
-        refuse.experimental_thread_pool = self._at_once  # type: ignore[attr-defined]
-        return refuse
-
-
-_FACE = CATALOGUE[ServerOverloaded]
-_SHORTEST_MS = _FACE.retry_after_ms or 0
+        # grpcio looks for this attribute.
+        reject.experimental_thread_pool = self._inline  # type: ignore[attr-defined]
+        return reject
 
 
 @lru_cache(maxsize=1024)
-def _ending(read: bool, language: str | None, wait_ms: int, in_time: bool) -> Ending:  # noqa: FBT001  # a key
+def _error(read: bool, language: str | None, delay_ms: int, in_time: bool) -> GrpcError:  # noqa: FBT001  # a cache key
     error = ServerOverloaded()
-    shown = status_of(error, read=read, accept_language=language, retry_after_ms=wait_ms)
-    return packed(error, shown, wait_ms if in_time else NOT_AGAIN)
+    status = status_of(error, read=read, accept_language=language, retry_after_ms=delay_ms)
+    return grpc_error(error, status, delay_ms if in_time else NO_RETRY_MS)
 
 
 def _language(accept_language: str | None) -> str | None:
-    """Return which of our languages a caller reads; who says so at length is not listened to here."""
+    """Return the supported language that the caller prefers; None where the header is missing or too long."""
     if accept_language is None or len(accept_language) > _LANGUAGES_MAX:
         return None
     return _preferred(accept_language)

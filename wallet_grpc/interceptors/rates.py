@@ -12,7 +12,7 @@ from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from wallet_grpc.errors import RateLimited
+from wallet_grpc.errors.kinds import RateLimited
 from wallet_grpc.interceptors.wrapping import Handler, Wrapping, rewrapped
 from wallet_grpc.runtime.receiving import Behaviour
 from wallet_grpc.security.access import Principal, principal_of

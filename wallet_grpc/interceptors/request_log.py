@@ -13,7 +13,8 @@ import structlog
 
 from wallet_core.domain.model.errors import ServiceError, WalletError, cause_of
 from wallet_grpc.descriptors import STREAMS
-from wallet_grpc.errors import CATALOGUE, Defect, public
+from wallet_grpc.errors.catalogue import CATALOGUE, to_public_error
+from wallet_grpc.errors.kinds import Defect
 from wallet_grpc.interceptors.wrapping import Wrapping
 from wallet_grpc.runtime.metrics import count
 from wallet_grpc.security.access import is_known, principal_of
@@ -32,7 +33,7 @@ def logged(method: str, context: grpc.ServicerContext) -> Iterator[None]:
         _log_done(method, "CANCELLED", context, monotonic() - started_at)
         raise
     except Exception as error:
-        told = public(error)
+        told = to_public_error(error)
         _log_refused(method, told, error, context, monotonic() - started_at)
         if told is error:
             raise

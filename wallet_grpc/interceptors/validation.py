@@ -19,7 +19,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from wallet_core.domain.model.errors import InvalidField
 from wallet_grpc.descriptors import READS
-from wallet_grpc.errors import InvalidFields
+from wallet_grpc.errors.kinds import InvalidFields
 from wallet_grpc.interceptors.wrapping import Handler, Wrapping, rewrapped
 from wallet_grpc.runtime.receiving import Behaviour
 

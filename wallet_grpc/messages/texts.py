@@ -13,7 +13,7 @@ from babel.numbers import format_decimal
 
 from wallet_grpc.messages.language import LANGUAGES
 
-Facts = Mapping[str, str | Sequence[str]]
+Values = Mapping[str, str | Sequence[str]]
 """What an error is about: its metadata by key, and what else a text may name."""
 
 READ = "read"
@@ -38,25 +38,29 @@ class Texts:
     next: Mapping[str, str]
     words: Mapping[str, Mapping[str, str]]
 
-    def say(self, reason: str, outcome: str, facts: Facts) -> str:
+    def message(self, reason: str, outcome: str, values: Values) -> str:
         """Return what happened and what to do next, for an error with an *outcome*, or ``READ``."""
-        sentences = [self.item, *self.happened[reason], self.next.get(reason) or self.next[outcome]]
-        return " ".join(self._filled(sentences, facts))
+        sentences = [self.item, *self.happened[reason], self.next_step(reason, outcome)]
+        return " ".join(self._filled(sentences, values))
 
-    def _filled(self, sentences: Sequence[str], facts: Facts) -> Iterator[str]:
+    def next_step(self, reason: str, outcome: str) -> str:
+        """Return what to do next: the reason's own advice, or that of the *outcome*, or of ``READ``."""
+        return self.next.get(reason) or self.next[outcome]
+
+    def _filled(self, sentences: Sequence[str], values: Values) -> Iterator[str]:
         for sentence in sentences:
             names = placeholders(sentence)
-            if all(facts.get(name) for name in names):
-                yield sentence.format_map({name: self._shown(name, facts) for name in names})
+            if all(values.get(name) for name in names):
+                yield sentence.format_map({name: self._shown(name, values) for name in names})
 
-    def _shown(self, name: str, facts: Facts) -> str:
-        value = facts[name]
+    def _shown(self, name: str, values: Values) -> str:
+        value = values[name]
         if not isinstance(value, str):
             return format_list([self._isolated(one) for one in value], locale=self.language)
         if name in _NUMBERS:
             return self._number(Decimal(value), 0)
         if name in _AMOUNTS:
-            exponent = int(str(facts["exponent"]))
+            exponent = int(str(values["exponent"]))
             return self._number(Decimal(value).scaleb(-exponent), exponent)
         return self._word(name, value) or self._isolated(value)
 

@@ -7,7 +7,7 @@ import grpc
 import structlog
 
 from wallet_core.domain.model.errors import PermissionMissing, WalletError, cause_of
-from wallet_grpc.errors import CATALOGUE
+from wallet_grpc.errors.catalogue import CATALOGUE
 from wallet_grpc.security.access import is_known, principal_of
 
 _log = structlog.get_logger("wallet.requests")

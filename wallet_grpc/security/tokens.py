@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 import jwt
 
 from wallet_core.domain.model.access import Person
-from wallet_grpc.errors import CredentialsInvalid
+from wallet_grpc.errors.kinds import CredentialsInvalid
 from wallet_grpc.security.access import Principal, Scope
 from wallet_grpc.security.claims import ABSENT, Claims, first, words
 from wallet_grpc.security.keys import KeySet

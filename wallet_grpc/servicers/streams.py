@@ -12,7 +12,7 @@ import grpc
 
 from wallet_core.background import Loop
 from wallet_core.domain.model.errors import ServerOverloaded
-from wallet_grpc.errors import RateLimited
+from wallet_grpc.errors.kinds import RateLimited
 from wallet_grpc.security.access import LOCAL, principal_of
 
 # How often streams are looked after, against the shortest time that one is given.

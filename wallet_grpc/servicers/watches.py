@@ -10,7 +10,7 @@ from wallet.v1 import event_service_pb2 as pb
 from wallet_core.domain.model.event import JournalRecord
 from wallet_core.usecases.follow_journal import Follower, JournalFeed
 from wallet_grpc.convert.resume_tokens import Place
-from wallet_grpc.errors import WatcherTooSlow
+from wallet_grpc.errors.kinds import WatcherTooSlow
 from wallet_grpc.servicers.streams import Stream, Streams
 
 

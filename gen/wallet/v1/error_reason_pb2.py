@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cwallet/v1/error_reason.proto\x12\twallet.v1*\x82\x07\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45RROR_REASON_INVALID_FIELDS\x10\x01\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_INVALID\x10\x02\x12#\n\x1f\x45RROR_REASON_PERMISSION_MISSING\x10\x03\x12#\n\x1f\x45RROR_REASON_RESOURCE_NOT_FOUND\x10\x04\x12 \n\x1c\x45RROR_REASON_RESOURCE_EXISTS\x10\x05\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x06\x12#\n\x1f\x45RROR_REASON_INSUFFICIENT_FUNDS\x10\x07\x12\"\n\x1e\x45RROR_REASON_WALLET_NOT_ACTIVE\x10\x08\x12\"\n\x1e\x45RROR_REASON_CURRENCY_MISMATCH\x10\t\x12+\n\'ERROR_REASON_STATE_TRANSITION_FORBIDDEN\x10\n\x12\x1f\n\x1b\x45RROR_REASON_LIMIT_EXCEEDED\x10\x0b\x12%\n!ERROR_REASON_TRANSACTION_CONFLICT\x10\x0c\x12\"\n\x1e\x45RROR_REASON_SERVER_OVERLOADED\x10\r\x12#\n\x1f\x45RROR_REASON_DEADLINE_TOO_SHORT\x10\x0e\x12 \n\x1c\x45RROR_REASON_OUTCOME_UNKNOWN\x10\x0f\x12%\n!ERROR_REASON_DATABASE_UNAVAILABLE\x10\x10\x12 \n\x1c\x45RROR_REASON_SERVER_DRAINING\x10\x11\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x12\x12\x1f\n\x1b\x45RROR_REASON_FILTER_INVALID\x10\x13\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\x14\x12$\n ERROR_REASON_CREDENTIALS_INVALID\x10\x15\x12\x1d\n\x19\x45RROR_REASON_RATE_LIMITED\x10\x16\x12%\n!ERROR_REASON_WATCH_CURSOR_EXPIRED\x10\x17\x12!\n\x1d\x45RROR_REASON_WATCHER_TOO_SLOW\x10\x18\x42\x65\n\x15\x63om.example.wallet.v1B\x10\x45rrorReasonProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cwallet/v1/error_reason.proto\x12\twallet.v1\x1a google/protobuf/descriptor.proto*\xa0\x07\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45RROR_REASON_INVALID_FIELDS\x10\x01\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_INVALID\x10\x02\x12#\n\x1f\x45RROR_REASON_PERMISSION_MISSING\x10\x03\x12#\n\x1f\x45RROR_REASON_RESOURCE_NOT_FOUND\x10\x04\x12 \n\x1c\x45RROR_REASON_RESOURCE_EXISTS\x10\x05\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x06\x12#\n\x1f\x45RROR_REASON_INSUFFICIENT_FUNDS\x10\x07\x12\"\n\x1e\x45RROR_REASON_WALLET_NOT_ACTIVE\x10\x08\x12\"\n\x1e\x45RROR_REASON_CURRENCY_MISMATCH\x10\t\x12+\n\'ERROR_REASON_STATE_TRANSITION_FORBIDDEN\x10\n\x12\x1f\n\x1b\x45RROR_REASON_LIMIT_EXCEEDED\x10\x0b\x12%\n!ERROR_REASON_TRANSACTION_CONFLICT\x10\x0c\x12\"\n\x1e\x45RROR_REASON_SERVER_OVERLOADED\x10\r\x12#\n\x1f\x45RROR_REASON_DEADLINE_TOO_SHORT\x10\x0e\x12 \n\x1c\x45RROR_REASON_OUTCOME_UNKNOWN\x10\x0f\x12%\n!ERROR_REASON_DATABASE_UNAVAILABLE\x10\x10\x12 \n\x1c\x45RROR_REASON_SERVER_DRAINING\x10\x11\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x12\x12\x1f\n\x1b\x45RROR_REASON_FILTER_INVALID\x10\x13\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\x14\x12$\n ERROR_REASON_CREDENTIALS_INVALID\x10\x15\x12\x1d\n\x19\x45RROR_REASON_RATE_LIMITED\x10\x16\x12%\n!ERROR_REASON_WATCH_CURSOR_EXPIRED\x10\x17\x12!\n\x1d\x45RROR_REASON_WATCHER_TOO_SLOW\x10\x18\x1a\x1c\xe2\xe0\x18\x18wallet-previous-attempts:R\n\x15previous_attempts_key\x12\x1c.google.protobuf.EnumOptions\x18\x8c\x8c\x03 \x01(\tR\x13previousAttemptsKeyBe\n\x15\x63om.example.wallet.v1B\x10\x45rrorReasonProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,6 +33,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wallet.v1.error_reason_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025com.example.wallet.v1B\020ErrorReasonProtoP\001Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1'
-  _globals['_ERRORREASON']._serialized_start=44
-  _globals['_ERRORREASON']._serialized_end=942
+  _globals['_ERRORREASON']._loaded_options = None
+  _globals['_ERRORREASON']._serialized_options = b'\342\340\030\030wallet-previous-attempts'
+  _globals['_ERRORREASON']._serialized_start=78
+  _globals['_ERRORREASON']._serialized_end=1006
 # @@protoc_insertion_point(module_scope)

@@ -4,7 +4,9 @@ isort:skip_file
 """
 
 from google.protobuf import descriptor as descriptor
+from google.protobuf import descriptor_pb2 as descriptor_pb2
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from google.protobuf.internal import extension_dict as extension_dict
 import builtins as builtins
 import sys
 import typing as typing
@@ -77,8 +79,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     ERROR_REASON_STATE_TRANSITION_FORBIDDEN: _ErrorReason.ValueType  # 10
     """The resource is in a state that does not allow this.
     Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
-    Metadata: `resourceName`, `state`, `because` (what stands in the way; empty
-    where the state says it all).
+    Metadata: `resourceName`, `state`, `explanation` (why the state does not
+    allow it; empty where the state itself explains it).
     """
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 11
     """A limit would be passed, e.g. the largest balance a wallet can hold, or the
@@ -236,8 +238,8 @@ Metadata: `resourceName`, `currency` (the wallet's).
 ERROR_REASON_STATE_TRANSITION_FORBIDDEN: ErrorReason.ValueType  # 10
 """The resource is in a state that does not allow this.
 Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
-Metadata: `resourceName`, `state`, `because` (what stands in the way; empty
-where the state says it all).
+Metadata: `resourceName`, `state`, `explanation` (why the state does not
+allow it; empty where the state itself explains it).
 """
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 11
 """A limit would be passed, e.g. the largest balance a wallet can hold, or the
@@ -312,4 +314,11 @@ ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 24
 """A watcher took nothing of what it was told for too long.
 Code: `ABORTED`. Outcome: `NOT_DONE_RETRY` (reads only).
 Watch again with the last resume token.
+"""
+
+PREVIOUS_ATTEMPTS_KEY_FIELD_NUMBER: builtins.int
+previous_attempts_key: extension_dict._ExtensionFieldDescriptor[descriptor_pb2.EnumOptions, builtins.str]
+"""Of `ErrorReason`: the key of the trailing metadata in which a server reports
+how many attempts the channel had made before the one that got this error.
+An earlier attempt may have done the work, whatever this error says.
 """

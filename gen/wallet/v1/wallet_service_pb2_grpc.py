@@ -230,7 +230,7 @@ class WalletServiceServicer:
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
         `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
-        open; `because` says which).
+        open; `explanation` names it).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

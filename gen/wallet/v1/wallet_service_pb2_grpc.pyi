@@ -137,7 +137,7 @@ class WalletServiceStub:
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
     `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
-    open; `because` says which).
+    open; `explanation` names it).
     """
 
 @_typing.type_check_only
@@ -249,7 +249,7 @@ class WalletServiceAsyncStub(WalletServiceStub):
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
     `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
-    open; `because` says which).
+    open; `explanation` names it).
     """
 
 class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -412,7 +412,7 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
         `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
-        open; `because` says which).
+        open; `explanation` names it).
         """
 
 def add_WalletServiceServicer_to_server(servicer: WalletServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
