@@ -20,7 +20,7 @@ from psycopg import sql
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.commands.transfers.deposit import Deposit
 from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
-from wallet_core.domain.deciding.command import Request
+from wallet_core.domain.deciding.decision import Request
 from wallet_core.domain.model.money import Currency, Money
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import read_settings

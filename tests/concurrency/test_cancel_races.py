@@ -28,7 +28,8 @@ from tests.support.together import together
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit, StartPayment
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet
-from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.errors import InsufficientFunds, StaleClaim, StateTransitionForbidden, WalletNotActive
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import Claim, OrderState, PaymentOrder, ScheduledDeposit, Withdrawal

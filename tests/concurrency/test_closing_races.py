@@ -26,7 +26,8 @@ from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposi
 from wallet_core.domain.commands.transfers.deposit import Deposit
 from wallet_core.domain.commands.transfers.transfer import Transfer
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UpdateWallet
-from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.errors import StateTransitionForbidden, WalletNotActive
 from wallet_core.domain.model.money import Money
 from wallet_core.settings import Settings

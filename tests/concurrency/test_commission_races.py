@@ -24,7 +24,8 @@ from tests.support.deadlocks import no_deadlock
 from tests.support.gathering import GATE, gathered
 from tests.support.requests import DESTINATION, SOURCE, a_rule, a_transfer, an_end, later, new_id
 from tests.support.together import together
-from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings

@@ -19,7 +19,7 @@ from tests.support.deadlocks import no_deadlock
 from tests.support.gathering import gathered
 from tests.support.requests import SOURCE, a_reversal, a_transfer, an_item, atomic, each
 from tests.support.together import together
-from wallet_core.domain.deciding.command import Done
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.errors import StateTransitionForbidden
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.transaction import TransactionState

@@ -19,7 +19,7 @@ from tests.support.issuer import Issuer, bearer
 from tests.support.requests import a_transfer, new_id, stamp
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.deciding.command import Request
+from wallet_core.domain.deciding.decision import Request
 from wallet_core.domain.model.errors import DatabaseUnavailable, InvalidField, LedgerBroken
 from wallet_core.domain.model.money import Currency
 from wallet_core.settings import Settings

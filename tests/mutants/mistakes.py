@@ -22,7 +22,7 @@ class Mistake:
     tests: str
 
 
-BOOKS = "wallet_core/domain/deciding/ledger_state.py"
+APPLY = "wallet_core/domain/deciding/apply.py"
 PAYMENT = "wallet_core/domain/commands/payments/attempt_payment.py"
 TRANSFERRING = "wallet_core/domain/commands/transfers"
 PAY_OUT = "wallet_core/usecases/pay_out.py"
@@ -54,8 +54,8 @@ MISTAKES = (
         (
             Change(
                 f"{PAYMENT}:SettlePayment.decide",
-                "self._wait(books, answered, OrderState.IN_DOUBT, wait, attempt)",
-                "self._release(books, answered, FailureReason.BANK_REFUSED, attempt)",
+                "self._wait(ledger, answered, OrderState.IN_DOUBT, wait, attempt)",
+                "self._release(ledger, answered, FailureReason.BANK_REFUSED, attempt)",
             ),
         ),
         f"{DECISIONS} {ONE_PAYOUT}",
@@ -83,8 +83,8 @@ MISTAKES = (
         (
             Change(
                 f"{PAYMENT}:SettleDoubt.decide",
-                "self._not_found(books, asked)",
-                "self._release(books, asked, FailureReason.BANK_REFUSED, None)",
+                "self._not_found(ledger, asked)",
+                "self._release(ledger, asked, FailureReason.BANK_REFUSED, None)",
             ),
         ),
         f"{DECISIONS} {ONE_PAYOUT}",
@@ -119,16 +119,16 @@ MISTAKES = (
     Mistake(
         "a no of the bank's wins against its own ledger",
         (
-            Change(f"{PAYMENT}:PaymentCommand._release", "books.bank_executed(unpaid)", "False"),
-            Change(f"{PAYMENT}:SettlePayment.decide", "books.bank_executed(answered)", "False"),
+            Change(f"{PAYMENT}:PaymentCommand._release", "ledger.bank_executed(unpaid)", "False"),
+            Change(f"{PAYMENT}:SettlePayment.decide", "ledger.bank_executed(answered)", "False"),
         ),
         LEDGER_WINS,
     ),
     Mistake(
         "what the bank's ledger says was executed is sent again",
         (
-            Change(f"{PAYMENT}:StartPayment.decide", "books.bank_executed(found)", "False"),
-            Change(f"{PAYMENT}:StartPayment._attempt", "books.bank_executed(found)", "False"),
+            Change(f"{PAYMENT}:StartPayment.decide", "ledger.bank_executed(found)", "False"),
+            Change(f"{PAYMENT}:StartPayment._attempt", "ledger.bank_executed(found)", "False"),
         ),
         LEDGER_WINS,
     ),
@@ -193,16 +193,16 @@ MISTAKES = (
     ),
     Mistake(
         "what is held stays available",
-        (Change(f"{BOOKS}:LedgerState._reserve", "found.held += amount", ""),),
+        (Change(f"{APPLY}:_reserve", "found.held += amount", ""),),
         "tests/unit/test_decide.py tests/unit/test_decide_limits.py tests/grpc/test_holds.py",
     ),
     Mistake(
         "a refusal is decided anew each time that it is asked for",
         (
             Change(
-                "wallet_core/domain/deciding/decide.py:_decide_one",
-                "isinstance(outcome, Done) or outcome.refusal.recorded",
-                "isinstance(outcome, Done)",
+                "wallet_core/domain/deciding/records.py:record_of",
+                "not isinstance(outcome.refusal, Refusal) or not outcome.refusal.recorded",
+                "True",
             ),
         ),
         f"{TRANSFERS} tests/grpc/test_final_under_faults.py",
@@ -303,8 +303,8 @@ MISTAKES = (
         (
             Change(
                 "wallet_core/domain/deciding/decide.py:_decide_one",
-                "command.request.access.require(command.wallets_to_authorize(books))",
-                "command.wallets_to_authorize(books)",
+                "request.access.require(command.wallets_to_authorize(ledger))",
+                "command.wallets_to_authorize(ledger)",
             ),
         ),
         "tests/grpc/test_owners.py",
@@ -351,8 +351,8 @@ MISTAKES = (
         (
             Change(
                 "wallet_core/domain/commands/payments/resolve_order.py",
-                "books.now < attempt.in_flight_until",
-                "books.now < attempt.start_time",
+                "ledger.now < attempt.in_flight_until",
+                "ledger.now < attempt.start_time",
             ),
         ),
         "tests/scheduler/test_resolutions.py",
@@ -422,7 +422,7 @@ MISTAKES = (
     ),
     Mistake(
         "what happened is stored and not told",
-        (Change(f"{POSTING}:store", "store_events(tx, books)", "None"),),
+        (Change(f"{POSTING}:store", "store_events(tx, ledger)", "None"),),
         f"{JOURNAL} {TRANSFERS}",
     ),
     Mistake(

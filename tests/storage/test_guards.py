@@ -6,8 +6,8 @@ from typing import LiteralString
 
 import psycopg
 import pytest
-
 from tests.support.books import balance_of, deposit, open_wallet, request, transfer
+
 from tests.support.commands import a_deposit, a_scheduled_deposit
 from tests.support.payouts import attention
 from tests.support.rows import without_triggers
@@ -157,7 +157,7 @@ def test_what_was_written_past_the_lock_is_not_written_over(app: App) -> None:
 def store_after_a_write_past_the_lock(app: App, command: Command) -> None:
     """Load and decide, let the wallet move on, then store and commit."""
     with transaction(app.bank_statement_lines.engine) as tx:
-        books = posting.load(tx, [command]).books
+        books = posting.load(tx, [command]).ledger
         decide(books, [command])
         tx.execute("UPDATE wallets SET sequence = sequence + 1 WHERE id = 'alice'")
         posting.store(tx, books)

@@ -20,7 +20,7 @@ from tests.support.payouts import schedule
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.commands.payments.cancel_order import CancelWithdrawal
-from wallet_core.domain.deciding.command import Done
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
 from wallet_core.domain.model.errors import (
     DatabaseNotServing,

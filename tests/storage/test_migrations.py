@@ -28,7 +28,8 @@ from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWit
 from wallet_core.domain.commands.transfers.deposit import Deposit
 from wallet_core.domain.commands.transfers.transfer import Transfer
 from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
-from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
 from wallet_core.domain.model.errors import InsufficientFunds, LedgerBroken, Refusal, StateTransitionForbidden, cause_of
 from wallet_core.domain.model.money import Money

@@ -18,7 +18,8 @@ from tests.support.raw_bank import answering, http_200
 from tests.support.rows import without_triggers
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.deciding.command import Command, Decision, Done, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, Done, LockSet
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.errors import InsufficientFunds, LedgerBroken, ResourceExists, ServiceError, WalletError
 from wallet_core.domain.model.money import Money

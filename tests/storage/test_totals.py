@@ -13,7 +13,7 @@ from tests.support.gathering import GATE, gathered
 from tests.support.long_history import write_history
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
-from wallet_core.domain.deciding.command import Done
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
 from wallet_core.domain.queries.statement import Statement

@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Connection
+from tests.support.books import deposit, open_wallet, transfer
 
 from tests.conftest import FAST
-from tests.support.books import deposit, open_wallet, transfer
 from tests.support.commands import a_deposit
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.deciding.decide import decide
@@ -57,7 +57,7 @@ def a_deposit_under_way(app: App, units: int) -> Iterator[Transaction]:
     """Put money into Alice's wallet, by a transaction that is committed at the end only."""
     with transaction(app.ledger._engine) as tx:  # noqa: SLF001  # the ledger itself commits at once
         command = a_deposit(ALICE, Money("USD", units))
-        books = posting.load(tx, [command]).books
+        books = posting.load(tx, [command]).ledger
         decide(books, [command])
         posting.store(tx, books)
         (made,) = books.pending.transactions

@@ -15,8 +15,9 @@ from wallet_core.domain.commands.payments.attempt_payment import (
     TakeOver,
 )
 from wallet_core.domain.commands.payments.cancel_order import CancelScheduledDeposit
-from wallet_core.domain.deciding.command import Command, Done, Refused
+from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.decision import Done, Refused
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.bank import Answer, AnswerKind, Status, StatusKind
 from wallet_core.domain.model.payment_order import (

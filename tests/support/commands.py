@@ -20,7 +20,8 @@ from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTra
 from wallet_core.domain.commands.transfers.transfer import Transfer, TransferTerms
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
 from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
-from wallet_core.domain.deciding.command import Command, Request
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Request
 from wallet_core.domain.model.access import Access, Right
 from wallet_core.domain.model.commission_rule import Payer
 from wallet_core.domain.model.money import Money, listed_currencies
@@ -160,7 +161,7 @@ def a_closed_discrepancy(line: int) -> ResolveDiscrepancy:
 
 def an_accepted_ledger(ledger: int) -> AcceptBankStatement:
     """Return the accepting of the bank's ledger that it shows in place of this one."""
-    return AcceptBankStatement(request=request(), ledger=ledger, reason="begun anew")
+    return AcceptBankStatement(request=request(), statement=ledger, reason="begun anew")
 
 
 def a_rule(currency: str = "USD", **fields: Fields) -> CreateCommissionRule:

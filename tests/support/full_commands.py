@@ -107,5 +107,5 @@ EXAMPLES: list[Command] = [
     ResolveWithdrawal(id=ONE, resolution=ResolutionKind.EXECUTED, **RESOLVED),  # type: ignore[arg-type]  # its fields
     ResolveScheduledDeposit(id=ONE, resolution=ResolutionKind.NOT_EXECUTED, **RESOLVED),  # type: ignore[arg-type]  # its fields
     ResolveDiscrepancy(line=7, reason="theirs"),
-    AcceptBankStatement(ledger=1, reason="begun anew"),
+    AcceptBankStatement(statement=1, reason="begun anew"),
 ]

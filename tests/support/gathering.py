@@ -8,7 +8,8 @@ from functools import partial
 import psycopg
 
 from tests.support.books import deposit
-from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until

@@ -8,8 +8,9 @@ from tests.support.commands import Fields
 from wallet_core.domain.commands.transfers.deposit import Deposit
 from wallet_core.domain.commands.transfers.transfer import Transfer
 from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
-from wallet_core.domain.deciding.command import Command, Done, Outcome, Refused
+from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.decision import Done, Outcome, Refused
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.errors import Refusal
 from wallet_core.domain.model.money import Money

@@ -13,8 +13,8 @@ from wallet_core.domain.commands.payments.attempt_payment import (
     StartPayment,
     TakeOver,
 )
-from wallet_core.domain.deciding.command import Done, Refused
 from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.decision import Done, Refused
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.bank import Answer, AnswerKind, Status, StatusKind
 from wallet_core.domain.model.money import Money

@@ -42,7 +42,8 @@ from tests.support.whimsical_bank import Whim, WhimsicalBank
 from wallet_core.domain.commands.payments.attempt_payment import SettlePayment, StartPayment
 from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet
-from wallet_core.domain.deciding.command import Command, Done, Request
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Done, Request
 from wallet_core.domain.model.bank import Answer, AnswerKind
 from wallet_core.domain.model.commission_rule import Payer
 from wallet_core.domain.model.money import INT64_MAX, Money

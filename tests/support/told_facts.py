@@ -19,7 +19,8 @@ from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTra
 from wallet_core.domain.commands.transfers.transfer import Transfer
 from wallet_core.domain.commands.wallets.change_wallet import ChangeWallet
 from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
-from wallet_core.domain.deciding.command import Command, Done
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.bank import BankStatementLine
 from wallet_core.domain.model.commission_rule import CommissionRule
 from wallet_core.domain.model.errors import InvalidField, Refusal, WalletError

@@ -14,7 +14,7 @@ from tests.support.payout_pages import AMOUNT, LEASE_UNTIL, POLICY, Answered, Pa
 from tests.support.scheduled import collection_key
 from tests.support.toolchain import often
 from tests.support.truthful_bank import TruthfulBank, Workers
-from wallet_core.domain.deciding.command import Done, Refused
+from wallet_core.domain.deciding.decision import Done, Refused
 from wallet_core.domain.model.bank import Answer, AnswerKind, Status, StatusKind
 from wallet_core.domain.model.errors import LedgerBroken, StaleClaim, StateTransitionForbidden
 from wallet_core.domain.model.money import INT64_MAX, Money

@@ -18,8 +18,8 @@ from tests.support.ledger_pages import ALICE, BOB, CAROL, NOW, a_transfer, books
 from wallet_core.domain.commands.commission import change_rules as change_commission
 from wallet_core.domain.commands.transfers import reverse_transaction, transfer
 from wallet_core.domain.deciding import ledger_state as books
-from wallet_core.domain.deciding.command import Done, Refused
 from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.decision import Done, Refused
 from wallet_core.domain.model import commission_rule as commission
 from wallet_core.domain.model import money, transaction
 from wallet_core.domain.model.commission_rule import (

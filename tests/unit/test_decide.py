@@ -28,8 +28,9 @@ from tests.support.ledger_pages import (
     wallet,
 )
 from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.deciding.command import Command, Done, Refused
+from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.decision import Done, Refused
 from wallet_core.domain.deciding.ledger_state import LedgerState, PendingWrites
 from wallet_core.domain.model.errors import (
     CurrencyMismatch,

@@ -22,8 +22,8 @@ from tests.support.ledger_pages import (
     refusal,
     wallet,
 )
-from wallet_core.domain.deciding.command import Done, Refused
 from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.decision import Done, Refused
 from wallet_core.domain.model import errors
 from wallet_core.domain.model.errors import (
     CurrencyMismatch,

@@ -8,7 +8,7 @@ import pytest
 from tests.support.ledger_pages import ALICE, NOW
 from tests.support.payout_pages import LEASE_UNTIL, POLICY, Answered, a_payout
 from tests.support.payouts import bank_key
-from wallet_core.domain.deciding.command import Done, Refused
+from wallet_core.domain.deciding.decision import Done, Refused
 from wallet_core.domain.model.bank import Answer, AnswerKind, StatusKind
 from wallet_core.domain.model.errors import StaleClaim
 from wallet_core.domain.model.payment_order import FailureReason, OrderState

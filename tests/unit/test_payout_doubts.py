@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.ledger_pages import NOW
 from tests.support.payout_pages import LEASE_UNTIL, POLICY, Answered, Payout, a_payout
-from wallet_core.domain.deciding.command import Refused
+from wallet_core.domain.deciding.decision import Refused
 from wallet_core.domain.model.bank import AnswerKind, Status, StatusKind
 from wallet_core.domain.model.errors import StaleClaim
 from wallet_core.domain.model.money import Money

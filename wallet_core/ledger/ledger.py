@@ -8,8 +8,9 @@ from datetime import timedelta
 from time import monotonic
 
 from wallet_core.call_scope import note_done
-from wallet_core.domain.deciding.command import Command, Done, Outcome, Refused
+from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.deciding.decide import decide
+from wallet_core.domain.deciding.decision import Done, Outcome, Refused
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.errors import (
     DeadlineTooShort,
@@ -197,16 +198,16 @@ class Ledger:
             loaded = posting.load(tx, [ticket.item for ticket in tickets], skip_locked=skip_locked, leave=leave)
             for ticket, is_blocked in zip(tickets, loaded.blocked, strict=True):
                 (expired if ticket.expired else blocked if is_blocked else wanted).append(ticket)
-            loaded.books.amount_max = self._amount_max
-            loaded.books.clock_behind_max = self._clock_behind_max
-            outcomes = decide(loaded.books, [ticket.item for ticket in wanted])
-            posting.store(tx, loaded.books)
+            loaded.ledger.amount_max = self._amount_max
+            loaded.ledger.clock_behind_max = self._clock_behind_max
+            outcomes = decide(loaded.ledger, [ticket.item for ticket in wanted])
+            posting.store(tx, loaded.ledger)
         for ticket, outcome in zip(wanted, outcomes, strict=True):
-            ticket.answer(_with_owners(ticket.item, outcome, loaded.books))
+            ticket.answer(_with_owners(ticket.item, outcome, loaded.ledger))
         _fail_with(expired, OutcomeUnknown() if lost else DeadlineTooShort())
         self._mark_stuck(loaded.held)
         self._hand_on(blocked)
-        return frozenset(loaded.books.wallets)
+        return frozenset(loaded.ledger.wallets)
 
     def _hand_on(self, tickets: Sequence[CommandTicket]) -> None:
         for ticket in tickets:
@@ -217,11 +218,11 @@ class Ledger:
                 _fail_with([ticket], full)
 
 
-def _with_owners(command: Command, outcome: Outcome, books: LedgerState) -> Outcome:
+def _with_owners(command: Command, outcome: Outcome, ledger: LedgerState) -> Outcome:
     """Add whose the wallets are, where it has to be known what may be shown: nothing is read after a commit."""
     if isinstance(outcome, Refused) or command.request is None or command.request.access.owner is None:
         return outcome
-    return replace(outcome, owners={wallet.id: wallet.owner for wallet in books.wallets.values()})
+    return replace(outcome, owners={wallet.id: wallet.owner for wallet in ledger.wallets.values()})
 
 
 def _may_be_stored(error: BatchError) -> bool:

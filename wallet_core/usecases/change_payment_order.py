@@ -8,7 +8,7 @@ from wallet_core.domain.commands.payments.cancel_order import CancelScheduledDep
 from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposit
 from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
-from wallet_core.domain.deciding.command import Done
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.errors import LedgerBroken
 from wallet_core.domain.model.payment_order import PaymentOrder, ScheduledDeposit, Withdrawal
 from wallet_core.usecases.app import App

@@ -8,7 +8,7 @@ from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
 from wallet_core.domain.commands.transfers.deposit import Deposit
 from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
 from wallet_core.domain.commands.transfers.transfer import Transfer
-from wallet_core.domain.deciding.command import Done
+from wallet_core.domain.deciding.decision import Done
 from wallet_core.domain.model.errors import WalletError
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.transaction import Transaction

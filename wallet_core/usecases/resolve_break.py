@@ -34,4 +34,4 @@ def accept_bank_statement(
 ) -> BankStatementAccepted:
     """Follow the ledger that the bank shows now; a repeat returns the one that the first call accepted."""
     done = app.ledger.post(command, deadline)
-    return BankStatementAccepted(done.bank_statement or app.reads.bank_statement(command.ledger + 1), done.replayed)
+    return BankStatementAccepted(done.bank_statement or app.reads.bank_statement(command.statement + 1), done.replayed)

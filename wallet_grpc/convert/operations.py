@@ -59,7 +59,7 @@ def accept_ledger_command(request: pb.AcceptBankStatementRequest, caller: Princi
     return AcceptBankStatement(
         request=request_of(request.request_id, caller),
         validate_only=request.validate_only,
-        ledger=int(request.name.rpartition("/")[2]),
+        statement=int(request.name.rpartition("/")[2]),
         reason=request.reason,
     )
 

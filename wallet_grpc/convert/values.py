@@ -11,7 +11,7 @@ from wallet.v1.commission_pb2 import Commission as CommissionPb
 from wallet.v1.commission_pb2 import CommissionPayer
 from wallet.v1.money_pb2 import Money as MoneyPb
 
-from wallet_core.domain.deciding.command import Request
+from wallet_core.domain.deciding.decision import Request
 from wallet_core.domain.model.commission_rule import Commission, rule_name
 from wallet_core.domain.model.errors import InvalidField
 from wallet_core.domain.model.money import Money

@@ -1,64 +1,55 @@
-"""Decide on a batch of commands, one after the other, each seeing what those before it did."""
+"""Decide a batch of commands in order, each on the state that those before it left."""
 
 from collections.abc import Sequence
 
-from wallet_core.domain.deciding.command import Command, Done, Outcome, Refused
+from wallet_core.domain.deciding.apply import apply, check, preview
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Outcome, Refused
 from wallet_core.domain.deciding.fingerprint import fingerprint
-from wallet_core.domain.deciding.ledger_state import LedgerState, Record
-from wallet_core.domain.model.errors import ClockBehind, LedgerBroken, Refusal
+from wallet_core.domain.deciding.ledger_state import LedgerState
+from wallet_core.domain.deciding.records import record_of
+from wallet_core.domain.model.errors import ClockBehind, Refusal
 
 
-def decide(books: LedgerState, commands: Sequence[Command]) -> list[Outcome]:
-    """Return the outcome of each command, in order; what is to be stored gathers in the books.
+def decide(ledger: LedgerState, commands: Sequence[Command]) -> list[Outcome]:
+    """Return the outcome of each command, in the order given; pending writes gather in *ledger*.
 
-    They are decided in that order too, but for those that go first: a rule that begins or ends now does so for all.
+    Commands are decided in that order too, except that changes of commission rules come first: a rule that begins or
+    ends now does so for the whole batch.
 
-    In order of precedence: may the caller ask this at all, and of these wallets; was the request answered before, here
-    or earlier in this batch; then the command's own rules. A refusal leaves no trace but its record.
+    In order of precedence: the caller's rights, on the call and on these wallets; an earlier outcome of the same
+    request, stored or from earlier in this batch; the command's own rules. A refusal leaves only its record.
     """
     places = sorted(range(len(commands)), key=lambda place: not commands[place].runs_before_batch)
-    outcomes = {place: _decide_one(books, commands[place]) for place in places}
+    outcomes = {place: _decide_one(ledger, commands[place]) for place in places}
     return [outcomes[place] for place in range(len(commands))]
 
 
-def _decide_one(books: LedgerState, command: Command) -> Outcome:
+def _decide_one(ledger: LedgerState, command: Command) -> Outcome:
+    request = command.request
     try:
         command.authorize()
-        if command.request is not None and command.request.access.owner is not None:
-            command.request.access.require(command.wallets_to_authorize(books))
+        if request is not None and request.access.owner is not None:
+            request.access.require(command.wallets_to_authorize(ledger))
     except Refusal as refusal:
         return Refused(refusal)
-    if command.request is None:
-        return _outcome(books, command)
-    asked = fingerprint(command)
-    if earlier := books.records.get(command.request):
-        return earlier.outcome_for(command.method, asked)
-    outcome = _outcome(books, command)
-    if not command.validate_only and (isinstance(outcome, Done) or outcome.refusal.recorded):
-        books.record(_record(command, asked, outcome))
+    if request is None:
+        return _outcome(ledger, command)
+    hash_ = fingerprint(command.method, command)
+    if earlier := ledger.records.get(request):
+        return earlier.replay(command.method, hash_)
+    outcome = _outcome(ledger, command)
+    record = None if command.validate_only else record_of(request, command.method, hash_, outcome)
+    if record is not None:
+        ledger.records[request] = record
+        ledger.pending.records.append(record)
     return outcome
 
 
-def _outcome(books: LedgerState, command: Command) -> Outcome:
+def _outcome(ledger: LedgerState, command: Command) -> Outcome:
     try:
-        decision = command.decide(books)
-        books.check(decision)
+        decision = command.decide(ledger)
+        check(ledger, decision)
     except (Refusal, ClockBehind) as refusal:
         return Refused(refusal)
-    return books.preview(decision) if command.validate_only else books.apply(decision)
-
-
-def _record(command: Command, asked: bytes, outcome: Outcome) -> Record:
-    if command.request is None:
-        raise ValueError(command.method)
-    if isinstance(outcome, Refused):
-        if not isinstance(outcome.refusal, Refusal):
-            raise LedgerBroken
-        return Record(request=command.request, method=command.method, fingerprint=asked, refusal=outcome.refusal)
-    return Record(
-        request=command.request,
-        method=command.method,
-        fingerprint=asked,
-        subject=outcome.subject,
-        available=outcome.available,
-    )
+    return preview(ledger, decision) if command.validate_only else apply(ledger, decision)

@@ -186,7 +186,7 @@ class BankStatement:
     @property
     def name(self) -> str:
         """The resource name."""
-        return ledger_name(self.number)
+        return statement_name(self.number)
 
     @property
     def is_replaced(self) -> bool:
@@ -202,7 +202,7 @@ class BankStatementPage:
     last: int
 
 
-def ledger_name(number: int) -> str:
+def statement_name(number: int) -> str:
     """Return the resource name of a ledger of the bank."""
     return f"bankStatements/{number}"
 

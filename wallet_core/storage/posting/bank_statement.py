@@ -156,7 +156,7 @@ WHERE number = %s AND resolution = ''
 class Place:
     """Where the bank's ledger is read on: which one, and its last line that was read, by the bank's own number."""
 
-    ledger: int
+    statement: int
     last: BankStatementLine | None
 
 
@@ -169,19 +169,19 @@ class BankStatementLines:
     def place(self) -> Place:
         """Return where to read on."""
         with served(), transaction(self.engine) as tx:
-            ((ledger, base, *row),) = tx.execute(PLACE)
+            ((statement, base, *row),) = tx.execute(PLACE)
         last = line_of(*row) if row[0] is not None else None
-        return Place(ledger, replace(last, number=last.number - base) if last is not None else None)
+        return Place(statement, replace(last, number=last.number - base) if last is not None else None)
 
     def note(self, place: Place, trouble: str) -> None:
         """Write down why the ledger cannot be followed; empty where it can."""
         with served(), transaction(self.engine) as tx:
-            tx.execute(TROUBLE, [trouble, place.ledger, trouble])
+            tx.execute(TROUBLE, [trouble, place.statement, trouble])
 
     def note_read_to_end(self, place: Place) -> None:
         """Write down that the ledger has been read to its end just now; all schedulers share that."""
         with served(), transaction(self.engine) as tx:
-            tx.execute(READ_TO_END, [place.ledger])
+            tx.execute(READ_TO_END, [place.statement])
 
     def now(self) -> datetime:
         """Return the database's time."""
@@ -204,7 +204,7 @@ class BankStatementLines:
     def keep(self, place: Place, lines: Sequence[BankStatementLine]) -> None:
         """Write down lines that were read; those that are there already stay as they are."""
         columns = [
-            place.ledger,
+            place.statement,
             plain(line.number for line in lines),
             texts(line.kind for line in lines),
             texts(line.key for line in lines),
@@ -274,9 +274,9 @@ def line_of(  # a row
     )
 
 
-def store_lines(tx: Tx, books: LedgerState) -> Expected:
+def store_bank_statement_lines(tx: Tx, ledger: LedgerState) -> Expected:
     """Write the lines that were resolved."""
-    lines = sorted(books.pending.lines.values(), key=lambda line: line.number)
+    lines = sorted(ledger.pending.lines.values(), key=lambda line: line.number)
     return [(tx.execute(RESOLVE_LINE, [*_resolved(line), line.number]), 1) for line in lines]
 
 
@@ -284,14 +284,14 @@ def _resolved(line: BankStatementLine) -> list[str]:
     return [line.resolution, line.resolved_by, line.person.name, line.person.token_id]
 
 
-def store_ledger(tx: Tx, books: LedgerState) -> Expected:
+def store_bank_statement(tx: Tx, ledger: LedgerState) -> Expected:
     """Follow the ledger that was accepted."""
-    ledger = books.pending.bank_statement
-    if ledger is None:
+    statement = ledger.pending.bank_statement
+    if statement is None:
         return []
-    by = [ledger.accepted_by, ledger.person.name, ledger.person.token_id]
-    tx.execute(INSERT_LEDGER, [ledger.number, ledger.reason, *by, ledger.time])
-    return [(tx.execute(FOLLOW_NEXT, [ledger.number, ledger.time, ledger.number]), 1)]
+    by = [statement.accepted_by, statement.person.name, statement.person.token_id]
+    tx.execute(INSERT_LEDGER, [statement.number, statement.reason, *by, statement.time])
+    return [(tx.execute(FOLLOW_NEXT, [statement.number, statement.time, statement.number]), 1)]
 
 
 def _unmatched(*row: Any) -> tuple[BankStatementLine, MatchedOrder | None]:  # noqa: ANN401  # a row

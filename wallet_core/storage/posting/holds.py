@@ -32,12 +32,12 @@ WHERE id = %s AND fence = %s
 """
 
 
-def store_holds(tx: Tx, books: LedgerState) -> Expected:
+def store_holds(tx: Tx, ledger: LedgerState) -> Expected:
     """Write the holds that are new or have changed."""
     expected: Expected = []
-    for hold in sorted(books.pending.holds.values(), key=lambda one: one.id):
-        if hold.id in books.pending.new:
-            key = books.wallets[hold.wallet].key
+    for hold in sorted(ledger.pending.holds.values(), key=lambda one: one.id):
+        if hold.id in ledger.pending.new:
+            key = ledger.wallets[hold.wallet].key
             row = [hold.id, key, hold.amount.minor, hold.captured, hold.state, hold.expire_time, hold.description]
             tx.execute(INSERT_HOLD, [*row, hold.create_time, hold.update_time, hold.fence])
         else:

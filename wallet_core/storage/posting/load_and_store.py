@@ -15,8 +15,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from wallet_core.domain.deciding.command import Command, LockSet, OpenedWallet, Request
-from wallet_core.domain.deciding.ledger_state import LedgerState, PendingWrites, Record
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import LockSet, OpenedWallet, Request
+from wallet_core.domain.deciding.ledger_state import LedgerState, PendingWrites
+from wallet_core.domain.deciding.records import Record
 from wallet_core.domain.model.bank import BankStatement
 from wallet_core.domain.model.errors import Refusal, TransactionConflict
 from wallet_core.domain.model.payment_order import OrderKind, bank_key
@@ -27,7 +29,14 @@ from wallet_core.storage.connections.engine import Cursor, Expected, Tx, pipelin
 from wallet_core.storage.connections.session import is_own
 from wallet_core.storage.errors import BatchRefused, DatabaseLost
 from wallet_core.storage.posting.arrays import plain, texts, times
-from wallet_core.storage.posting.bank_statement import EXECUTED, FOLLOWED, LINES, line_of, store_ledger, store_lines
+from wallet_core.storage.posting.bank_statement import (
+    EXECUTED,
+    FOLLOWED,
+    LINES,
+    line_of,
+    store_bank_statement,
+    store_bank_statement_lines,
+)
 from wallet_core.storage.posting.holds import HOLDS, hold_of, store_holds
 from wallet_core.storage.posting.in_progress import ENTER
 from wallet_core.storage.posting.outbox import store_events
@@ -174,7 +183,7 @@ FROM unnest(%s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigi
 class Loaded:
     """The books under their locks; which wallets somebody else holds, and of each command whether it needs one."""
 
-    books: LedgerState
+    ledger: LedgerState
     held: frozenset[WalletId]
     blocked: tuple[bool, ...]
     """Whether it cannot be decided, because a wallet that it needs was left alone or is held."""
@@ -216,25 +225,25 @@ def load(
         raise DatabaseLost(may_be_stored=False)  # of another's session: nothing may be decided in it
     ((now,),) = clock
     locked = {row[1]: _wallet(*row) for row in lock}
-    books = LedgerState(
+    ledger = LedgerState(
         now=now,
         wallets=locked,
         records={record.request: record for record in (_record(*row) for row in records or ())},
         fresh_keys=[key for (key,) in keys or ()],
     )
-    books.rules.update((rule.id, rule) for rule in map(rule_of, live or ()))
-    dependents.fill(books)
+    ledger.rules.update((rule.id, rule) for rule in map(rule_of, live or ()))
+    dependents.fill(ledger)
     held = frozenset(id_ for (id_,) in existing or ()) - locked.keys()
     if skip_locked:
         # A commission wallet is nobody's wish, and may be held by somebody else like any other.
-        charged = {rule.currency: system_wallet(Role.COMMISSION, rule.currency) for rule in books.rules.values()}
+        charged = {rule.currency: system_wallet(Role.COMMISSION, rule.currency) for rule in ledger.rules.values()}
         wanted = [
             names | {charged[currency] for currency in need.rules_of & charged.keys()}
             for names, need in zip(wanted, needs, strict=True)
         ]
         held |= frozenset(charged.values()) - locked.keys()
     blocked = [is_left or not held.isdisjoint(names) for names, is_left in zip(wanted, left, strict=True)]
-    return Loaded(books, held, tuple(blocked))
+    return Loaded(ledger, held, tuple(blocked))
 
 
 def _wanted_wallets(tx: Tx, needs: Sequence[LockSet]) -> list[frozenset[WalletId]]:
@@ -267,27 +276,27 @@ class _DependentRows:
     open_items: Cursor | None
     orders: Reading | None
     lines: Cursor | None
-    ledger: Cursor | None
+    bank_statement: Cursor | None
     executed: Cursor | None
     holds: Cursor | None
     transactions: Cursor | None
     rules: Cursor | None
 
-    def fill(self, books: LedgerState) -> None:
+    def fill(self, ledger: LedgerState) -> None:
         """Put it into the books."""
         for id_, display_name, create_time, revision in self.details or ():
-            books.details[id_] = WalletDetails(display_name=display_name, create_time=create_time, revision=revision)
+            ledger.details[id_] = WalletDetails(display_name=display_name, create_time=create_time, revision=revision)
         for wallet, name in self.open_items or ():
-            books.open_items[wallet] = books.open_items.get(wallet, frozenset()) | {name}
+            ledger.open_items[wallet] = ledger.open_items.get(wallet, frozenset()) | {name}
         if self.orders is not None:
-            books.orders.update(self.orders.rows())
-        books.lines.update((line.number, line) for line in (line_of(*row) for row in self.lines or ()))
-        for number, trouble in self.ledger or ():
-            books.bank_statement = BankStatement(number=number, trouble=trouble)
-        books.executed_keys = frozenset(key for (key,) in self.executed or ())
-        books.holds.update((hold.id, hold) for hold in map(hold_of, self.holds or ()))
-        books.transactions.update((one.id, one) for one in map(transaction_of, self.transactions or ()))
-        books.rules.update((rule.id, rule) for rule in map(rule_of, self.rules or ()))
+            ledger.orders.update(self.orders.rows())
+        ledger.lines.update((line.number, line) for line in (line_of(*row) for row in self.lines or ()))
+        for number, trouble in self.bank_statement or ():
+            ledger.bank_statement = BankStatement(number=number, trouble=trouble)
+        ledger.executed_keys = frozenset(key for (key,) in self.executed or ())
+        ledger.holds.update((hold.id, hold) for hold in map(hold_of, self.holds or ()))
+        ledger.transactions.update((one.id, one) for one in map(transaction_of, self.transactions or ()))
+        ledger.rules.update((rule.id, rule) for rule in map(rule_of, self.rules or ()))
 
 
 def _read_dependent_rows(tx: Tx, needs: Sequence[LockSet]) -> _DependentRows:
@@ -306,7 +315,7 @@ def _read_dependent_rows(tx: Tx, needs: Sequence[LockSet]) -> _DependentRows:
         else None,
         orders=read_orders(tx.execute, orders) if orders else None,
         lines=tx.execute(LINES, [lines]) if lines else None,
-        ledger=tx.execute(FOLLOWED) if any(need.bank_statement for need in needs) else None,
+        bank_statement=tx.execute(FOLLOWED) if any(need.bank_statement for need in needs) else None,
         executed=tx.execute(EXECUTED, [texts(keys)]) if keys else None,
         holds=tx.execute(HOLDS, [holds]) if holds else None,
         transactions=tx.execute(TRANSACTIONS, [transactions]) if transactions else None,
@@ -328,28 +337,28 @@ def wait_for(tx: Tx, commands: Sequence[Command]) -> None:
     tx.rollback()
 
 
-def store(tx: Tx, books: LedgerState) -> None:
+def store(tx: Tx, ledger: LedgerState) -> None:
     """Write what has been decided; the caller commits."""
-    written = books.pending
+    written = ledger.pending
     with pipelined(tx):
         expected = [
-            *_store_wallets(tx, books, written),
-            *store_orders(tx, books),
-            *store_holds(tx, books),
-            *store_rules(tx, books),
-            *store_lines(tx, books),
-            *store_ledger(tx, books),
+            *_store_wallets(tx, ledger, written),
+            *store_orders(tx, ledger),
+            *store_holds(tx, ledger),
+            *store_rules(tx, ledger),
+            *store_bank_statement_lines(tx, ledger),
+            *store_bank_statement(tx, ledger),
         ]
-        store_totals(tx, books)
+        store_totals(tx, ledger)
         if written.records:
-            _store_records(tx, written.records, books.now)
-        store_events(tx, books)
+            _store_records(tx, written.records, ledger.now)
+        store_events(tx, ledger)
     if any(cursor.rowcount != count for cursor, count in expected):
         # Somebody wrote past our locks, or claimed a piece of work in the middle: nothing of this batch may stand.
         raise BatchRefused(TransactionConflict())
 
 
-def _store_wallets(tx: Tx, books: LedgerState, written: PendingWrites) -> Expected:
+def _store_wallets(tx: Tx, ledger: LedgerState, written: PendingWrites) -> Expected:
     expected: Expected = []
     if written.currencies:
         # Before any wallet, and in order: two batches that open the first wallets of the same wait for each other here.
@@ -357,11 +366,11 @@ def _store_wallets(tx: Tx, books: LedgerState, written: PendingWrites) -> Expect
         codes, exponents = texts(one.code for one in currencies), plain(one.exponent for one in currencies)
         tx.execute(INSERT_CURRENCIES, [codes, exponents])
     if written.opened:
-        _insert_wallets(tx, written.opened, books.now)
-    for id_ in sorted(written.changed, key=lambda one: books.wallets[one].key):
-        expected.append((_change_wallet(tx, books.wallets[id_], books.details[id_]), 1))
+        _insert_wallets(tx, written.opened, ledger.now)
+    for id_ in sorted(written.changed, key=lambda one: ledger.wallets[one].key):
+        expected.append((_change_wallet(tx, ledger.wallets[id_], ledger.details[id_]), 1))
     opened = {new.wallet.id for new in written.opened}
-    touched = [(books.wallets[id_], 0 if id_ in opened else seen) for id_, seen in written.touched.items()]
+    touched = [(ledger.wallets[id_], 0 if id_ in opened else seen) for id_, seen in written.touched.items()]
     if touched:
         columns = [
             plain(w.key for w, _ in touched),
@@ -373,7 +382,7 @@ def _store_wallets(tx: Tx, books: LedgerState, written: PendingWrites) -> Expect
         ]
         expected.append((tx.execute(UPDATE_WALLETS, columns), len(touched)))
     if written.transactions:
-        _insert_transactions(tx, books, written.transactions)
+        _insert_transactions(tx, ledger, written.transactions)
     return expected
 
 
@@ -404,15 +413,15 @@ def _change_wallet(tx: Tx, wallet: Wallet, details: WalletDetails) -> Cursor:
     return tx.execute(CHANGE_WALLET, [*changed, wallet.balance, wallet.held, wallet.key])
 
 
-def _insert_transactions(tx: Tx, books: LedgerState, transactions: list[Transaction]) -> None:
+def _insert_transactions(tx: Tx, ledger: LedgerState, transactions: list[Transaction]) -> None:
     charged = [t.commission for t in transactions]
     tx.execute(
         INSERT_TRANSACTIONS,
         [
             plain(t.id for t in transactions),
             texts(t.type for t in transactions),
-            plain(books.wallets[t.source].key for t in transactions),
-            plain(books.wallets[t.destination].key for t in transactions),
+            plain(ledger.wallets[t.source].key for t in transactions),
+            plain(ledger.wallets[t.destination].key for t in transactions),
             plain(t.amount.minor for t in transactions),
             texts(t.description for t in transactions),
             texts(t.external_reference for t in transactions),

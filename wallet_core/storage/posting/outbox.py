@@ -25,10 +25,10 @@ def event_of(type_: str, subject: str, wallets: Sequence[str], time: datetime) -
     return Event(type_, subject, tuple(map(WalletId, wallets)), time)
 
 
-def store_events(tx: Tx, books: LedgerState) -> None:
+def store_events(tx: Tx, ledger: LedgerState) -> None:
     """Append the events of a batch to the outbox, in the batch's transaction."""
-    if books.pending.events:
-        tx.execute(INSERT_OUTBOX_EVENTS, columns(books.pending.events))
+    if ledger.pending.events:
+        tx.execute(INSERT_OUTBOX_EVENTS, columns(ledger.pending.events))
 
 
 def columns(events: Sequence[Event]) -> list[str]:

@@ -154,13 +154,13 @@ def read_orders(
     )
 
 
-def store_orders(tx: Tx, books: LedgerState) -> Expected:
+def store_orders(tx: Tx, ledger: LedgerState) -> Expected:
     """Write the orders and attempts that are new or have changed."""
-    written = books.pending
+    written = ledger.pending
     expected: Expected = []
     for order in sorted(written.orders.values(), key=lambda one: one.id):
         if order.id in written.new:
-            _insert(tx, order, books.wallets[order.wallet].key)
+            _insert(tx, order, ledger.wallets[order.wallet].key)
         else:
             expected.append((_update(tx, order), 1))
     for (key, number), attempt in sorted(written.attempts.items()):
@@ -168,7 +168,7 @@ def store_orders(tx: Tx, books: LedgerState) -> Expected:
             begun = [attempt.start_time, attempt.in_flight_until, attempt.is_resend, attempt.request]
             tx.execute(INSERT_ATTEMPT, [key, number, *begun])
         else:
-            answer = [attempt.answer, attempt.reference, attempt.detail, books.now]
+            answer = [attempt.answer, attempt.reference, attempt.detail, ledger.now]
             expected.append((tx.execute(ANSWER_ATTEMPT, [*answer, key, number]), 1))
     for subject, one in written.resolutions:
         decided = [

@@ -47,14 +47,14 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 END_RULE = "UPDATE commission_rules SET end_time = %s WHERE id = %s"
 
 
-def store_rules(tx: Tx, books: LedgerState) -> Expected:
+def store_rules(tx: Tx, ledger: LedgerState) -> Expected:
     """Write the rules that are new or have been given an end."""
     expected: Expected = []
-    for rule in books.pending.rules.values():
-        if rule.id not in books.pending.new:
+    for rule in ledger.pending.rules.values():
+        if rule.id not in ledger.pending.new:
             expected.append((tx.execute(END_RULE, [rule.end_time, rule.id]), 1))
             continue
-        wallet = books.wallets[rule.wallet].key if rule.wallet is not None else None
+        wallet = ledger.wallets[rule.wallet].key if rule.wallet is not None else None
         label = [rule.label.key, rule.label.value] if rule.label is not None else [None, None]
         terms = [rule.threshold, rule.rate_millionths, rule.fixed, rule.minimum, rule.maximum, rule.payer]
         times = [rule.start_time, rule.end_time, rule.create_time]

@@ -26,9 +26,9 @@ GROUP BY type
 """
 
 
-def store_totals(tx: Tx, books: LedgerState) -> None:
+def store_totals(tx: Tx, ledger: LedgerState) -> None:
     """Write the totals that the entries of this batch have completed."""
-    for id_, seen in books.pending.touched.items():
-        wallet = books.wallets[id_]
+    for id_, seen in ledger.pending.touched.items():
+        wallet = ledger.wallets[id_]
         for thousand in range(seen // EVERY + 1, wallet.sequence // EVERY + 1):
             tx.execute(INSERT_TOTALS, {"wallet": wallet.key, "sequence": thousand * EVERY})

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from wallet_core.domain.model.access import Person
 from wallet_core.domain.model.attention import AttentionItem, AttentionKind, AttentionPolicy, Vitals
-from wallet_core.domain.model.bank import UNREADABLE, BankStatement, BankStatementLine, ledger_name, line_name
+from wallet_core.domain.model.bank import UNREADABLE, BankStatement, BankStatementLine, line_name, statement_name
 from wallet_core.domain.model.errors import ResourceNotFound
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.queries.lists import Page
@@ -156,7 +156,7 @@ class AttentionReads(Reader):
         """Return a ledger of the bank that must have been followed."""
         rows = self.read(lambda tx: tx.exec_driver_sql(LEDGER, (number,)).all())
         if not rows:
-            raise ResourceNotFound(ledger_name(number))
+            raise ResourceNotFound(statement_name(number))
         ((_, reason, accepted_by, person, token_id, time),) = rows
         by = Person(person, token_id)
         return BankStatement(number=number, reason=reason, accepted_by=accepted_by, person=by, time=time)

@@ -6,7 +6,9 @@ from typing import ClassVar
 from uuid import UUID
 
 from wallet_core.domain.commands.wallets.create_wallet import missing_system_wallets, not_listed, system_wallets
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import refuse_system_wallets
 from wallet_core.domain.model.commission_rule import MILLION, CommissionRule, Label, Payer, rule_name
@@ -27,6 +29,10 @@ class CreateCommissionRule(Command):
     """Charge transfers from a time on."""
 
     method: ClassVar[str] = "CreateCommissionRule"
+    form: ClassVar[Form] = always(
+        *("currency", "threshold", "rate_millionths", "fixed", "minimum", "maximum", "payer", "wallet", "label"),
+        *("start_time", "end_time"),
+    )
     runs_before_batch: ClassVar[bool] = True
 
     id: UUID
@@ -67,18 +73,18 @@ class CreateCommissionRule(Command):
         if self.wallet is not None:
             refuse_system_wallets(self.wallet)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Never let a rule begin in the past by the database's clock; the wallet that earns is opened if need be."""
-        missing = missing_system_wallets(books, self.currency)
+        missing = missing_system_wallets(ledger, self.currency)
         if missing and self.listed is None:
             raise not_listed("rule.currency_code", self.currency)
-        start = self.start_time or books.now
-        if start < books.now:
+        start = self.start_time or ledger.now
+        if start < ledger.now:
             raise InvalidField("rule.start_time", "must not be in the past; leave it out for now")
         if self.end_time is not None and self.end_time <= start:
             raise InvalidField("rule.end_time", "must be after the start")
-        if self.wallet is not None and books.wallet(self.wallet).currency != self.currency:
-            raise CurrencyMismatch(books.wallet(self.wallet).name, books.wallet(self.wallet).currency)
+        if self.wallet is not None and ledger.wallet(self.wallet).currency != self.currency:
+            raise CurrencyMismatch(ledger.wallet(self.wallet).name, ledger.wallet(self.wallet).currency)
         rule = CommissionRule(
             id=self.id,
             currency=self.currency,
@@ -92,7 +98,7 @@ class CreateCommissionRule(Command):
             label=self.label,
             start_time=start,
             end_time=self.end_time,
-            create_time=books.now,
+            create_time=ledger.now,
         )
         return Decision(
             subject=rule.name,
@@ -108,6 +114,7 @@ class EndCommissionRule(Command):
     """Charge nothing more by a rule from a time on."""
 
     method: ClassVar[str] = "EndCommissionRule"
+    form: ClassVar[Form] = always("rule", "end_time")
     runs_before_batch: ClassVar[bool] = True
 
     rule: UUID
@@ -118,15 +125,15 @@ class EndCommissionRule(Command):
         """Keep all transfers out until it has ended."""
         return LockSet(rules=frozenset({self.rule}), changes_rules=True)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Refuse a rule that has ended, and an end in the past or later than the one it has."""
-        end = self.end_time or books.now
-        if end < books.now:
+        end = self.end_time or ledger.now
+        if end < ledger.now:
             raise InvalidField("end_time", "must not be in the past; leave it out for now")
-        rule = books.rules.get(self.rule)
+        rule = ledger.rules.get(self.rule)
         if rule is None:
             raise ResourceNotFound(rule_name(self.rule))
-        if rule.ended(books.now):
+        if rule.ended(ledger.now):
             raise StateTransitionForbidden(rule.name, "ENDED", Because.RULE_ENDED)
         if rule.end_time is not None and end > rule.end_time:
             raise StateTransitionForbidden(rule.name, "ENDING", Because.RULE_ENDS_SOONER)

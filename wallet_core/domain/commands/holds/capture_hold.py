@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always, unless
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import refuse_system_wallets
 from wallet_core.domain.model.errors import Because, InvalidField, LimitExceeded, StateTransitionForbidden
@@ -21,6 +23,10 @@ class CaptureHold(Command):
     """Move part or all of what a hold reserves; the last capture makes the rest available again."""
 
     method: ClassVar[str] = "CaptureHold"
+    form: ClassVar[Form] = (
+        *always("hold", "destination", "amount", "final", "description"),
+        *unless(labels={}),
+    )
 
     id: UUID
     hold: UUID
@@ -41,20 +47,20 @@ class CaptureHold(Command):
         if self.amount is not None:
             require_positive(self.amount)
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch the wallet that holds the money."""
-        return (books.wallet_of(books.holds.get(self.hold)),)
+        return (ledger.wallet_of(ledger.holds.get(self.hold)),)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Capture what is left of a hold that has not ended, from an active wallet to one that is not closed."""
-        hold = books.hold(self.hold)
-        if books.wallet(self.destination).id == hold.wallet:
+        hold = ledger.hold(self.hold)
+        if ledger.wallet(self.destination).id == hold.wallet:
             raise InvalidField("destination", "must be another wallet than the one that holds the money")
         currency = self.amount.currency if self.amount is not None else hold.amount.currency
-        payer = books.debit_wallet(hold.wallet, currency)
-        payee = books.credit_wallet(self.destination, currency)
-        amount = self._amount(hold, books)
-        captured = replace(hold, captured=hold.captured + amount.minor, update_time=books.now)
+        payer = ledger.debit_wallet(hold.wallet, currency)
+        payee = ledger.credit_wallet(self.destination, currency)
+        amount = self._amount(hold, ledger)
+        captured = replace(hold, captured=hold.captured + amount.minor, update_time=ledger.now)
         if self.final or captured.held == 0:
             captured = replace(captured, state=HoldState.CAPTURED)
         movement = Movement(
@@ -71,10 +77,10 @@ class CaptureHold(Command):
             subject=transaction_name(self.id), hold=captured, movements=(movement,), event=EventType.HOLD_CAPTURED
         )
 
-    def _amount(self, hold: Hold, books: LedgerState) -> Money:
+    def _amount(self, hold: Hold, ledger: LedgerState) -> Money:
         if hold.state is not HoldState.ACTIVE:
             raise StateTransitionForbidden(hold.name, hold.state, Because.HOLD_ENDED)
-        if hold.expire_time <= books.now:
+        if hold.expire_time <= ledger.now:
             # Its time is over even where the job that says so is late.
             raise StateTransitionForbidden(hold.name, HoldState.EXPIRED, Because.HOLD_TIME_OVER)
         if self.amount is None:

@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.errors import Because, StaleClaim, StateTransitionForbidden
 from wallet_core.domain.model.event import EventType
@@ -19,6 +21,7 @@ class VoidHold(Command):
     """Make what is left of a hold available again."""
 
     method: ClassVar[str] = "VoidHold"
+    form: ClassVar[Form] = always("hold")
 
     hold: UUID
 
@@ -26,16 +29,16 @@ class VoidHold(Command):
         """Lock the hold's wallet."""
         return LockSet(holds=frozenset({self.hold}))
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch the wallet that holds the money."""
-        return (books.wallet_of(books.holds.get(self.hold)),)
+        return (ledger.wallet_of(ledger.holds.get(self.hold)),)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Refuse one that has ended; a frozen wallet does not stand in the way."""
-        hold = books.hold(self.hold)
+        hold = ledger.hold(self.hold)
         if hold.state is not HoldState.ACTIVE:
             raise StateTransitionForbidden(hold.name, hold.state, Because.HOLD_ENDED)
-        return _ended(books, hold, HoldState.VOIDED)
+        return _ended(ledger, hold, HoldState.VOIDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +55,15 @@ class ExpireHold(Command):
         """Lock the hold's wallet."""
         return LockSet(wallets=frozenset({self.claim.wallet}), holds=frozenset({self.claim.hold}))
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Expire it, unless it has ended or somebody else has claimed it since."""
-        hold = books.hold(self.claim.hold)
-        over = hold.expire_time <= books.now + self.clock_offset
+        hold = ledger.hold(self.claim.hold)
+        over = hold.expire_time <= ledger.now + self.clock_offset
         if hold.state is not HoldState.ACTIVE or hold.fence != self.claim.fence or not over:
             raise StaleClaim(hold.name)
-        return _ended(books, hold, HoldState.EXPIRED)
+        return _ended(ledger, hold, HoldState.EXPIRED)
 
 
-def _ended(books: LedgerState, hold: Hold, state: HoldState) -> Decision:
-    ended = replace(hold, state=state, update_time=books.now)
+def _ended(ledger: LedgerState, hold: Hold, state: HoldState) -> Decision:
+    ended = replace(hold, state=state, update_time=ledger.now)
     return Decision(subject=hold.name, hold=ended, event=EventType(f"hold.{state.lower()}"))

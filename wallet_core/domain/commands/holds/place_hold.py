@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import refuse_system_wallets
 from wallet_core.domain.model.errors import InvalidField
@@ -21,6 +23,7 @@ class PlaceHold(Command):
     """Make an amount of a wallet unavailable until it is captured, voided or expires."""
 
     method: ClassVar[str] = "PlaceHold"
+    form: ClassVar[Form] = always("wallet", "amount", "expire_time", "description")
 
     id: UUID
     wallet: WalletId
@@ -37,22 +40,22 @@ class PlaceHold(Command):
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch the wallet."""
-        return (books.wallets.get(self.wallet),)
+        return (ledger.wallets.get(self.wallet),)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Hold what an active wallet has available, for a time that is yet to come by the database's clock."""
-        if self.expire_time <= books.now:
+        if self.expire_time <= ledger.now:
             raise InvalidField("expire_time", "must be in the future")
-        wallet = books.debit_wallet(self.wallet, self.amount.currency)
+        wallet = ledger.debit_wallet(self.wallet, self.amount.currency)
         hold = Hold(
             id=self.id,
             wallet=wallet.id,
             amount=self.amount,
             expire_time=self.expire_time,
             description=self.description,
-            create_time=books.now,
-            update_time=books.now,
+            create_time=ledger.now,
+            update_time=ledger.now,
         )
         return Decision(subject=hold.name, hold=hold, available_of=wallet.id, event=EventType.HOLD_PLACED)

@@ -19,7 +19,8 @@ from wallet_core.domain.commands.payments.settlement import (
     movement,
     not_executed,
 )
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.bank import Answer, AnswerKind, Status, StatusKind
 from wallet_core.domain.model.errors import LedgerBroken, StaleClaim
@@ -63,8 +64,8 @@ class OrderCommand(Command):
             claimed=frozenset({self.claim.order}),
         )
 
-    def _claimed(self, books: LedgerState) -> PaymentOrder:
-        found = books.order(self.claim.kind, self.claim.order)
+    def _claimed(self, ledger: LedgerState) -> PaymentOrder:
+        found = ledger.order(self.claim.kind, self.claim.order)
         if found.fence != self.claim.fence or found.final:
             raise StaleClaim(found.name)
         return found
@@ -76,15 +77,15 @@ class CreditDeposit(OrderCommand):
 
     method: ClassVar[str] = "CreditDeposit"
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Fail for good where the wallet is too full."""
-        found = self._claimed(books)
+        found = self._claimed(ledger)
         if not isinstance(found, ScheduledDeposit) or found.collect:
             raise StaleClaim(found.name)
         amount = found.amount.minor
-        if not (books.wallet(found.wallet).can_take(amount) and books.wallet(self._external).can_give(amount)):
-            return _fail(books, found, FailureReason.LIMIT_EXCEEDED)
-        credited = ended(replace(found, credit=self.id), OrderState.SUCCEEDED, books.now)
+        if not (ledger.wallet(found.wallet).can_take(amount) and ledger.wallet(self._external).can_give(amount)):
+            return _fail(ledger, found, FailureReason.LIMIT_EXCEEDED)
+        credited = ended(replace(found, credit=self.id), OrderState.SUCCEEDED, ledger.now)
         moved = movement(self.id, TransactionType.DEPOSIT, self._external, found.wallet, found)
         return Ending(credited, (moved,)).decision()
 
@@ -98,20 +99,20 @@ class PaymentCommand(OrderCommand):
     clock_offset: timedelta = timedelta()
     """The tests' only handle on time: leases and backoff are counted from here on, money never is."""
 
-    def _later(self, books: LedgerState, wait: timedelta = timedelta()) -> datetime:
-        return books.now + self.clock_offset + wait
+    def _later(self, ledger: LedgerState, wait: timedelta = timedelta()) -> datetime:
+        return ledger.now + self.clock_offset + wait
 
-    def _doubt(self, books: LedgerState, found: PaymentOrder, attempt: Attempt | None) -> Decision:
+    def _doubt(self, ledger: LedgerState, found: PaymentOrder, attempt: Attempt | None) -> Decision:
         """Do nothing that could contradict the bank's own ledger, which says that it has executed this: ask.
 
         The one rule for all that would release, fail or send: a No never wins against an execution that was read.
         """
-        return self._wait(books, found, OrderState.IN_DOUBT, timedelta(), attempt)
+        return self._wait(ledger, found, OrderState.IN_DOUBT, timedelta(), attempt)
 
     def _with_new_attempt(
-        self, books: LedgerState, found: PaymentOrder, state: OrderState, *, is_resend: bool = False
+        self, ledger: LedgerState, found: PaymentOrder, state: OrderState, *, is_resend: bool = False
     ) -> tuple[PaymentOrder, Attempt]:
-        now = self._later(books)
+        now = self._later(ledger)
         attempt = Attempt(
             number=len(found.attempts) + 1,
             key=found.key,
@@ -129,35 +130,35 @@ class PaymentCommand(OrderCommand):
         )
         return started, attempt
 
-    def _succeed(self, books: LedgerState, paid: PaymentOrder, reference: str, attempt: Attempt | None) -> Decision:
-        return self._end(books, paid, executed(books, self.id, paid, reference), attempt)
+    def _succeed(self, ledger: LedgerState, paid: PaymentOrder, reference: str, attempt: Attempt | None) -> Decision:
+        return self._end(ledger, paid, executed(ledger, self.id, paid, reference), attempt)
 
     def _release(
-        self, books: LedgerState, unpaid: PaymentOrder, reason: FailureReason, attempt: Attempt | None
+        self, ledger: LedgerState, unpaid: PaymentOrder, reason: FailureReason, attempt: Attempt | None
     ) -> Decision:
-        if books.bank_executed(unpaid):
-            return self._doubt(books, unpaid, attempt)
-        return self._end(books, unpaid, not_executed(books, self.id, unpaid, reason), attempt)
+        if ledger.bank_executed(unpaid):
+            return self._doubt(ledger, unpaid, attempt)
+        return self._end(ledger, unpaid, not_executed(ledger, self.id, unpaid, reason), attempt)
 
     def _end(
-        self, books: LedgerState, found: PaymentOrder, ending: Ending | CreditRefused, attempt: Attempt | None
+        self, ledger: LedgerState, found: PaymentOrder, ending: Ending | CreditRefused, attempt: Attempt | None
     ) -> Decision:
         """End it; money that finds no room is looked at again later, and by a person."""
         if isinstance(ending, Ending):
             return ending.decision(attempt=attempt)
         full = replace(found, attention=ending.why)
-        return self._wait(books, full, OrderState.IN_DOUBT, self.policy.backoff_max, attempt)
+        return self._wait(ledger, full, OrderState.IN_DOUBT, self.policy.backoff_max, attempt)
 
     def _wait(
-        self, books: LedgerState, waiting: PaymentOrder, state: OrderState, wait: timedelta, attempt: Attempt | None
+        self, ledger: LedgerState, waiting: PaymentOrder, state: OrderState, wait: timedelta, attempt: Attempt | None
     ) -> Decision:
         """Give the lease back and look again later."""
         after = replace(
             waiting,
             state=state,
             lease_until=None,
-            next_attempt_time=self._later(books, wait),
-            update_time=books.now if state != waiting.state else waiting.update_time,
+            next_attempt_time=self._later(ledger, wait),
+            update_time=ledger.now if state != waiting.state else waiting.update_time,
         )
         event = event_of(after) if state != waiting.state else None
         return Decision(subject=waiting.name, order=after, attempt=attempt, event=event)
@@ -169,50 +170,50 @@ class StartPayment(PaymentCommand):
 
     method: ClassVar[str] = "StartPayment"
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Fail for good where the wallet cannot pay; else open an attempt, the first one with the debit."""
-        found = self._claimed(books)
+        found = self._claimed(ledger)
         if found.state is OrderState.PROCESSING and _may_send_again(found, self.policy):
-            return self._doubt(books, found, None) if books.bank_executed(found) else self._attempt(books, found)
+            return self._doubt(ledger, found, None) if ledger.bank_executed(found) else self._attempt(ledger, found)
         if found.state is not OrderState.SCHEDULED:
             raise StaleClaim(found.name)
         if isinstance(found, Withdrawal):
-            return self._take(books, found)
-        return self._attempt(books, found)
+            return self._take(ledger, found)
+        return self._attempt(ledger, found)
 
-    def _take(self, books: LedgerState, found: Withdrawal) -> Decision:
+    def _take(self, ledger: LedgerState, found: Withdrawal) -> Decision:
         """Wallet → in transit. What was reserved for it is there, and is freed in the same step."""
-        wallet = books.wallet(found.wallet)
+        wallet = ledger.wallet(found.wallet)
         enough = wallet.available + found.held >= found.amount.minor
-        if books.bank_executed(found):
+        if ledger.bank_executed(found):
             if not enough:
-                return self._cannot_follow(books, found)
+                return self._cannot_follow(ledger, found)
         elif wallet.state is not WalletState.ACTIVE:
-            return _fail(books, found, FailureReason.WALLET_NOT_ACTIVE)
+            return _fail(ledger, found, FailureReason.WALLET_NOT_ACTIVE)
         elif not enough:
-            return _fail(books, found, FailureReason.INSUFFICIENT_FUNDS)
+            return _fail(ledger, found, FailureReason.INSUFFICIENT_FUNDS)
         taken = movement(self.id, TransactionType.WITHDRAWAL, wallet.id, self._in_transit, found)
-        return replace(self._attempt(books, found), movements=(taken,))
+        return replace(self._attempt(ledger, found), movements=(taken,))
 
-    def _cannot_follow(self, books: LedgerState, found: Withdrawal) -> Decision:
+    def _cannot_follow(self, ledger: LedgerState, found: Withdrawal) -> Decision:
         """Leave what the bank has paid already, and the wallet cannot, to a person; look again later."""
         why = "the bank's own ledger says that it was executed before it was begun here, and the wallet has too little"
-        return self._wait(books, replace(found, attention=why), found.state, self.policy.backoff_max, None)
+        return self._wait(ledger, replace(found, attention=why), found.state, self.policy.backoff_max, None)
 
-    def _attempt(self, books: LedgerState, found: PaymentOrder) -> Decision:
-        if books.bank_executed(found):
-            return self._already_executed(books, found)
-        started, attempt = self._with_new_attempt(books, found, OrderState.PROCESSING)
+    def _attempt(self, ledger: LedgerState, found: PaymentOrder) -> Decision:
+        if ledger.bank_executed(found):
+            return self._already_executed(ledger, found)
+        started, attempt = self._with_new_attempt(ledger, found, OrderState.PROCESSING)
         event = event_of(started) if found.state is not OrderState.PROCESSING else None
         return Decision(subject=found.name, order=started, attempt=attempt, event=event)
 
-    def _already_executed(self, books: LedgerState, found: PaymentOrder) -> Decision:
+    def _already_executed(self, ledger: LedgerState, found: PaymentOrder) -> Decision:
         """Begin what the bank has executed before, e.g. before this database was restored: it is not sent again.
 
         The attempt stands for the one that is not known here any more. Without a lease nobody sends it.
         """
-        _, forgotten = self._with_new_attempt(books, found, OrderState.IN_DOUBT)
-        return self._doubt(books, replace(found, attempts=(*found.attempts, forgotten)), forgotten)
+        _, forgotten = self._with_new_attempt(ledger, found, OrderState.IN_DOUBT)
+        return self._doubt(ledger, replace(found, attempts=(*found.attempts, forgotten)), forgotten)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,9 +225,9 @@ class SettlePayment(PaymentCommand):
     attempt: int
     answer: Answer
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Keep the answer whatever the fence says; let the state follow only while the claim holds."""
-        found = books.order(self.claim.kind, self.claim.order)
+        found = ledger.order(self.claim.kind, self.claim.order)
         before = found.attempts[self.attempt - 1]
         if before.answer is not None:
             raise StaleClaim(found.name)
@@ -240,25 +241,25 @@ class SettlePayment(PaymentCommand):
         if found.fence != self.claim.fence or found.final:
             return Decision(subject=found.name, order=answered, attempt=attempt)
         if self.answer.kind is AnswerKind.ACCEPTED:
-            return self._succeed(books, answered, self.answer.reference, attempt)
-        if books.bank_executed(answered):
-            return self._doubt(books, answered, attempt)
+            return self._succeed(ledger, answered, self.answer.reference, attempt)
+        if ledger.bank_executed(answered):
+            return self._doubt(ledger, answered, attempt)
         if answered.may_have_paid:
             # One No among attempts of which another may have paid says nothing of that other: ask.
             wait = self.policy.backoff(answered.asks, self.jitter)
-            return self._wait(books, answered, OrderState.IN_DOUBT, wait, attempt)
-        return self._settle_no(books, answered, attempt)
+            return self._wait(ledger, answered, OrderState.IN_DOUBT, wait, attempt)
+        return self._settle_no(ledger, answered, attempt)
 
-    def _settle_no(self, books: LedgerState, answered: PaymentOrder, attempt: Attempt) -> Decision:
+    def _settle_no(self, ledger: LedgerState, answered: PaymentOrder, attempt: Attempt) -> Decision:
         """Every attempt so far was a clear no, or never sent."""
         state = answered.state
         if state is OrderState.IN_DOUBT:
-            return self._wait(books, answered, state, self.policy.backoff(answered.asks, self.jitter), attempt)
+            return self._wait(ledger, answered, state, self.policy.backoff(answered.asks, self.jitter), attempt)
         match self.answer.kind:
             case AnswerKind.DECLINED:
-                return self._release(books, answered, FailureReason.BANK_REFUSED, attempt)
+                return self._release(ledger, answered, FailureReason.BANK_REFUSED, attempt)
             case AnswerKind.DECLINED_RETRYABLE if answered.attempts_counted >= self.policy.attempts_max:
-                return self._release(books, answered, FailureReason.ATTEMPTS_USED_UP, attempt)
+                return self._release(ledger, answered, FailureReason.ATTEMPTS_USED_UP, attempt)
             case AnswerKind.DECLINED_RETRYABLE if self.answer.retry_after_s is not None:
                 longest_s = self.policy.retry_after_max.total_seconds()
                 wait = timedelta(seconds=min(self.answer.retry_after_s, longest_s))
@@ -266,8 +267,8 @@ class SettlePayment(PaymentCommand):
                 wait = self.policy.backoff(answered.attempts_counted - 1, self.jitter)
             case _:
                 wait = self.policy.backoff(_not_sent_in_a_row(answered) - 1, self.jitter)
-                answered = _noted(answered, books.now, self.policy, "the bank cannot be reached")
-        return self._wait(books, answered, state, wait, attempt)
+                answered = _noted(answered, ledger.now, self.policy, "the bank cannot be reached")
+        return self._wait(ledger, answered, state, wait, attempt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,20 +277,20 @@ class TakeOver(PaymentCommand):
 
     method: ClassVar[str] = "TakeOver"
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Back in line where every attempt was a clear "not now" or never sent; else doubt, and ask.
 
         The late worker's answer may have come in between claim and now and is kept with its attempt: a yes is followed,
         and whatever else it says, the bank has heard of the payout.
         """
-        found = self._claimed(books)
+        found = self._claimed(ledger)
         if found.state is not OrderState.PROCESSING:
             raise StaleClaim(found.name)
         if (yes := _accepted(found)) is not None:
-            return self._succeed(books, found, yes.reference, None)
-        if _may_send_again(found, self.policy) and not books.bank_executed(found):
-            return self._wait(books, found, OrderState.PROCESSING, timedelta(), None)
-        doubted = replace(found, state=OrderState.IN_DOUBT, update_time=books.now)
+            return self._succeed(ledger, found, yes.reference, None)
+        if _may_send_again(found, self.policy) and not ledger.bank_executed(found):
+            return self._wait(ledger, found, OrderState.PROCESSING, timedelta(), None)
+        doubted = replace(found, state=OrderState.IN_DOUBT, update_time=ledger.now)
         return Decision(subject=found.name, order=doubted, event=event_of(doubted))
 
 
@@ -303,66 +304,66 @@ class SettleDoubt(PaymentCommand):
     resends: bool
     """Whether the bank honours keys, so that sending again under the same one is safe."""
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Follow the bank's word; on "not found" open another attempt once the grace time has passed."""
-        found = self._claimed(books)
+        found = self._claimed(ledger)
         if found.state is not OrderState.IN_DOUBT:
             raise StaleClaim(found.name)
         asked = replace(found, asks=found.asks + 1)
         match self.status.kind:
             case StatusKind.EXECUTED if self.status.amount == found.amount:
-                return self._succeed(books, asked, self.status.reference, None)
+                return self._succeed(ledger, asked, self.status.reference, None)
             case StatusKind.EXECUTED:
                 attention = "the bank says it paid another amount or currency: " + self.status.detail
-                return self._ask_again(books, replace(asked, attention=attention))
+                return self._ask_again(ledger, replace(asked, attention=attention))
             case _ if (yes := _accepted(asked)) is not None:
-                return self._follow(books, asked, yes)
+                return self._follow(ledger, asked, yes)
             case StatusKind.FAILED:
-                return self._release(books, asked, FailureReason.BANK_REFUSED, None)
-            case StatusKind.NOT_FOUND if not books.bank_executed(asked):
-                return self._not_found(books, asked)
+                return self._release(ledger, asked, FailureReason.BANK_REFUSED, None)
+            case StatusKind.NOT_FOUND if not ledger.bank_executed(asked):
+                return self._not_found(ledger, asked)
             case _:
                 why = "in doubt for long; the bank says " + self.status.kind
-                return self._ask_again(books, _noted(asked, books.now, self.policy, why))
+                return self._ask_again(ledger, _noted(asked, ledger.now, self.policy, why))
 
-    def _follow(self, books: LedgerState, asked: PaymentOrder, yes: Attempt) -> Decision:
+    def _follow(self, ledger: LedgerState, asked: PaymentOrder, yes: Attempt) -> Decision:
         """Follow a yes that came too late for its worker, unless the bank takes it back: that is for a person."""
         if self.status.kind in {StatusKind.PENDING, StatusKind.SILENT}:
-            return self._succeed(books, asked, yes.reference, None)
+            return self._succeed(ledger, asked, yes.reference, None)
         attention = f"the bank accepted it and now says {self.status.kind}"
-        return self._ask_again(books, replace(asked, attention=attention))
+        return self._ask_again(ledger, replace(asked, attention=attention))
 
-    def _ask_again(self, books: LedgerState, asked: PaymentOrder) -> Decision:
+    def _ask_again(self, ledger: LedgerState, asked: PaymentOrder) -> Decision:
         wait = self.policy.backoff(asked.asks - 1, self.jitter)
-        return self._wait(books, asked, OrderState.IN_DOUBT, wait, None)
+        return self._wait(ledger, asked, OrderState.IN_DOUBT, wait, None)
 
-    def _not_found(self, books: LedgerState, asked: PaymentOrder) -> Decision:
+    def _not_found(self, ledger: LedgerState, asked: PaymentOrder) -> Decision:
         """Send again with the same key: never at once, never for ever, never after the bank may have forgotten it."""
         if not asked.attempts:
             raise LedgerBroken
         if not asked.may_have_paid:
             # Every attempt has the bank's own clear no, and it does not know of the payment: nothing is in doubt.
             if any(attempt.answer is AnswerKind.DECLINED for attempt in asked.attempts):
-                return self._release(books, asked, FailureReason.BANK_REFUSED, None)
+                return self._release(ledger, asked, FailureReason.BANK_REFUSED, None)
             if asked.attempts_counted >= self.policy.attempts_max:
-                return self._release(books, asked, FailureReason.ATTEMPTS_USED_UP, None)
-        now = self._later(books)
+                return self._release(ledger, asked, FailureReason.ATTEMPTS_USED_UP, None)
+        now = self._later(ledger)
         first = next((attempt for attempt in asked.attempts if attempt.counts), asked.attempts[0])
         in_flight = max(attempt.in_flight_until for attempt in asked.attempts) - now
         if in_flight > timedelta():
-            return self._wait(books, asked, OrderState.IN_DOUBT, in_flight, None)
+            return self._wait(ledger, asked, OrderState.IN_DOUBT, in_flight, None)
         # No call is on its way any more, so what the bank does not know never reached it, or it has forgotten it: it is
         # sent again, however often it was tried, and never released.
         if not self.resends or asked.resends >= self.policy.resends_max:
-            return self._ask_again(books, replace(asked, attention="the bank does not know it; not sent again"))
+            return self._ask_again(ledger, replace(asked, attention="the bank does not know it; not sent again"))
         if now - first.start_time > self.policy.bank_key_retention:
-            return self._ask_again(books, replace(asked, attention="older than the bank keeps keys; not sent again"))
-        resent, attempt = self._with_new_attempt(books, asked, OrderState.IN_DOUBT, is_resend=True)
+            return self._ask_again(ledger, replace(asked, attention="older than the bank keeps keys; not sent again"))
+        resent, attempt = self._with_new_attempt(ledger, asked, OrderState.IN_DOUBT, is_resend=True)
         return Decision(subject=asked.name, order=resent, attempt=attempt)
 
 
-def _fail(books: LedgerState, found: PaymentOrder, reason: FailureReason) -> Decision:
-    return Ending(ended(replace(found, failure_reason=reason), OrderState.FAILED, books.now)).decision()
+def _fail(ledger: LedgerState, found: PaymentOrder, reason: FailureReason) -> Decision:
+    return Ending(ended(replace(found, failure_reason=reason), OrderState.FAILED, ledger.now)).decision()
 
 
 def _noted(order: PaymentOrder, now: datetime, policy: PaymentPolicy, why: str) -> PaymentOrder:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, HashedField, always
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import Right
 from wallet_core.domain.model.errors import Because, StateTransitionForbidden
@@ -25,28 +27,28 @@ class CancelOrder(Command):
         """Lock the order's wallet, which is what decides between cancel and claim."""
         return LockSet(orders=frozenset({self.order}))
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch the wallet that it is an order on."""
-        return (books.wallet_of(books.orders.get(self.order)),)
+        return (ledger.wallet_of(ledger.orders.get(self.order)),)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Refuse one that has begun or ended; what it reserved is available again.
 
         Who schedules the payout of what the service has earned may cancel it, and nobody else.
         """
-        found = books.order(self.kind, self.order)
+        found = ledger.order(self.kind, self.order)
         if is_system(found.wallet):
             self.access.require_right(Right.OPERATIONS)
         if found.state is not OrderState.SCHEDULED:
             raise StateTransitionForbidden(found.name, found.state, Because.NOT_SCHEDULED)
-        if books.bank_executed(found):
+        if ledger.bank_executed(found):
             raise StateTransitionForbidden(found.name, found.state, Because.BANK_SAYS_EXECUTED)
         cancelled = replace(
             found,
             state=OrderState.CANCELLED,
             next_attempt_time=None,
             lease_until=None,
-            update_time=books.now,
+            update_time=ledger.now,
         )
         return Decision(subject=found.name, order=cancelled, event=event_of(cancelled))
 
@@ -56,6 +58,7 @@ class CancelWithdrawal(CancelOrder):
     """Call off a withdrawal whose debit has not been booked."""
 
     method: ClassVar[str] = "CancelWithdrawal"
+    form: ClassVar[Form] = (HashedField("withdrawal", "order"),)
     kind: ClassVar[OrderKind] = OrderKind.WITHDRAWAL
 
 
@@ -64,4 +67,5 @@ class CancelScheduledDeposit(CancelOrder):
     """Call off a scheduled deposit that has neither been credited nor asked of the bank."""
 
     method: ClassVar[str] = "CancelScheduledDeposit"
+    form: ClassVar[Form] = always("order")
     kind: ClassVar[OrderKind] = OrderKind.SCHEDULED_DEPOSIT

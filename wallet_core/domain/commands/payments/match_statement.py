@@ -9,7 +9,9 @@ from typing import ClassVar
 from uuid import UUID
 
 from wallet_core.domain.commands.payments.settlement import CreditRefused, returned
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.bank import BankStatement, BankStatementLine, LineKind, LineState, MatchResult
 from wallet_core.domain.model.errors import Because, LimitExceeded, StaleClaim, StateTransitionForbidden
@@ -97,12 +99,12 @@ class ReturnWithdrawal(Command):
         """Lock the wallet, the way to the bank and the world outside."""
         return LockSet(orders=frozenset({self.order}), settlement_wallets_of=frozenset({self.order}))
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Return it once: of two followers the second finds it returned."""
-        found = books.order(OrderKind.WITHDRAWAL, self.order)
+        found = ledger.order(OrderKind.WITHDRAWAL, self.order)
         if found.state is not OrderState.SUCCEEDED or not isinstance(found, Withdrawal):
             raise StaleClaim(found.name)
-        ending = returned(books, self.id, found)
+        ending = returned(ledger, self.id, found)
         if isinstance(ending, CreditRefused):
             raise LimitExceeded(wallet_name(ending.wallet), INT64_MAX)
         return ending.decision()
@@ -113,6 +115,7 @@ class ResolveDiscrepancy(Command):
     """Close a discrepancy that a person has looked into. Moves nothing."""
 
     method: ClassVar[str] = "ResolveDiscrepancy"
+    form: ClassVar[Form] = always("line", "reason")
 
     line: int
     reason: str
@@ -121,9 +124,9 @@ class ResolveDiscrepancy(Command):
         """Read the line."""
         return LockSet(lines=frozenset({self.line}))
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Refuse what is none, or was looked into before."""
-        found = books.line(self.line)
+        found = ledger.line(self.line)
         if found.state is not LineState.DISCREPANCY:
             raise StateTransitionForbidden(found.name, found.state, Because.NO_DISCREPANCY)
         operator = self.request.caller if self.request is not None else ""
@@ -136,8 +139,9 @@ class AcceptBankStatement(Command):
     """Follow the ledger that the bank shows in place of the one that was followed, from its beginning."""
 
     method: ClassVar[str] = "AcceptBankStatement"
+    form: ClassVar[Form] = always("statement", "reason")
 
-    ledger: int
+    statement: int
     """The number of the one that was followed."""
     reason: str
 
@@ -145,13 +149,13 @@ class AcceptBankStatement(Command):
         """Keep everybody from reading on."""
         return LockSet(bank_statement=True)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Refuse where the bank shows no other one: of two operators the second finds it accepted."""
-        found = books.followed_statement(self.ledger)
+        found = ledger.followed_statement(self.statement)
         if not found.is_replaced:
             raise StateTransitionForbidden(found.name, "FOLLOWED", Because.LEDGER_NOT_REPLACED)
         operator = self.request.caller if self.request is not None else ""
         accepted = BankStatement(
-            number=found.number + 1, reason=self.reason, accepted_by=operator, person=self.person, time=books.now
+            number=found.number + 1, reason=self.reason, accepted_by=operator, person=self.person, time=ledger.now
         )
         return Decision(subject=accepted.name, bank_statement=accepted, event=EventType.BANK_STATEMENT_ACCEPTED)

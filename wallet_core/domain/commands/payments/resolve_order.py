@@ -12,7 +12,9 @@ from wallet_core.domain.commands.payments.settlement import (
     executed,
     not_executed,
 )
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always, unless
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import refuse_system_wallets
 from wallet_core.domain.model.errors import Because, InvalidField, LimitExceeded, StateTransitionForbidden
@@ -38,6 +40,10 @@ class ResolveOrder(Command):
     """
 
     kind: ClassVar[OrderKind]
+    form: ClassVar[Form] = (
+        *always("order", "resolution", "reason", "bank_evidence"),
+        *unless(bank_reference="", destination=None),
+    )
 
     id: UUID
     """Of the transaction."""
@@ -68,53 +74,53 @@ class ResolveOrder(Command):
         if self.destination is not None:
             refuse_system_wallets(self.destination)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Refuse what has ended, and what a call to the bank may still be on its way for."""
-        found = books.order(self.kind, self.order)
+        found = ledger.order(self.kind, self.order)
         resolution = Resolution(
             kind=self.resolution,
             reason=self.reason,
             bank_evidence=self.bank_evidence,
             operator=self.request.caller if self.request is not None else "",
-            time=books.now,
+            time=ledger.now,
             person=self.person,
         )
         found = replace(found, resolutions=(*found.resolutions, resolution))
         match self.resolution:
             case ResolutionKind.APPLIED_TO_WALLET:
-                ending: Ending | CreditRefused = self._place(books, found)
+                ending: Ending | CreditRefused = self._place(ledger, found)
             case ResolutionKind.ACKNOWLEDGED:
-                ending = _note(books, found)
+                ending = _note(ledger, found)
             case _:
-                ending = self._end(books, found)
+                ending = self._end(ledger, found)
         if isinstance(ending, CreditRefused):
             raise LimitExceeded(wallet_name(ending.wallet), INT64_MAX)
         return ending.decision(resolution=resolution)
 
-    def _end(self, books: LedgerState, found: PaymentOrder) -> Ending | CreditRefused:
+    def _end(self, ledger: LedgerState, found: PaymentOrder) -> Ending | CreditRefused:
         if found.state not in {OrderState.PROCESSING, OrderState.IN_DOUBT}:
             raise StateTransitionForbidden(found.name, found.state, Because.NOT_UNDER_WAY)
-        if any(books.now < attempt.in_flight_until for attempt in found.attempts):
+        if any(ledger.now < attempt.in_flight_until for attempt in found.attempts):
             raise StateTransitionForbidden(found.name, found.state, Because.CALL_UNDER_WAY)
         if self.resolution is ResolutionKind.EXECUTED:
-            return executed(books, self.id, found, self.bank_reference)
-        if books.bank_executed(found):
+            return executed(ledger, self.id, found, self.bank_reference)
+        if ledger.bank_executed(found):
             raise StateTransitionForbidden(found.name, found.state, Because.BANK_SAYS_EXECUTED)
-        return not_executed(books, self.id, found, FailureReason.RESOLVED)
+        return not_executed(ledger, self.id, found, FailureReason.RESOLVED)
 
-    def _place(self, books: LedgerState, found: PaymentOrder) -> Ending:
+    def _place(self, ledger: LedgerState, found: PaymentOrder) -> Ending:
         if not found.unapplied or self.destination is None:
             raise StateTransitionForbidden(found.name, found.state, Because.NOT_UNAPPLIED_FUNDS)
-        books.credit_wallet(self.destination, found.amount.currency)
-        return applied_to_wallet(books, self.id, found, self.destination)
+        ledger.credit_wallet(self.destination, found.amount.currency)
+        return applied_to_wallet(ledger, self.id, found, self.destination)
 
 
-def _note(books: LedgerState, found: PaymentOrder) -> Ending:
+def _note(ledger: LedgerState, found: PaymentOrder) -> Ending:
     unlike_the_bank = found.attention or (found.asks_bank and not found.reconciled)
     late_yes = found.state is OrderState.FAILED and found.attention
     if not (late_yes or (found.state in DONE_STATES and unlike_the_bank and not found.unapplied)):
         raise StateTransitionForbidden(found.name, found.state, Because.NOTHING_TO_NOTE)
-    return acknowledged(books, found)
+    return acknowledged(ledger, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,9 @@ from typing import ClassVar
 from uuid import UUID
 
 from wallet_core.domain.commands.payments.schedule_withdrawal import due_time, id_asked_for
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import refuse_system_wallets
 from wallet_core.domain.model.money import Money, require_positive
@@ -20,6 +22,9 @@ class ScheduleDeposit(Command):
     """Promise to credit an amount to a wallet at a time."""
 
     method: ClassVar[str] = "ScheduleDeposit"
+    form: ClassVar[Form] = always(
+        *("wallet", "amount", "execute_time", "collect", "bank_account", "description", "external_reference")
+    )
 
     wallet: WalletId
     amount: Money
@@ -44,15 +49,15 @@ class ScheduleDeposit(Command):
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch nothing: the wallet only gains."""
-        del books
+        del ledger
         return ()
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Refuse a time in the past by the database's clock, and a wallet that takes nothing in."""
-        due = due_time(self.execute_time, books)
-        books.credit_wallet(self.wallet, self.amount.currency)
+        due = due_time(self.execute_time, ledger)
+        ledger.credit_wallet(self.wallet, self.amount.currency)
         deposit = ScheduledDeposit(
             id=self.id,
             wallet=self.wallet,
@@ -63,7 +68,7 @@ class ScheduleDeposit(Command):
             external_reference=self.external_reference,
             execute_time=due,
             next_attempt_time=due,
-            create_time=books.now,
-            update_time=books.now,
+            create_time=ledger.now,
+            update_time=ledger.now,
         )
         return Decision(subject=deposit.name, order=deposit, event=event_of(deposit))

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always, unless
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.errors import InvalidField
 from wallet_core.domain.model.money import Money, require_positive
@@ -19,6 +21,10 @@ class ScheduleWithdrawal(Command):
     """Promise to pay an amount out of a wallet at a time; the money is reserved now, or looked for then."""
 
     method: ClassVar[str] = "ScheduleWithdrawal"
+    form: ClassVar[Form] = (
+        *always("wallet", "amount", "execute_time", "bank_account", "description"),
+        *unless(reserve=False),
+    )
 
     wallet: WalletId
     amount: Money
@@ -42,14 +48,14 @@ class ScheduleWithdrawal(Command):
         self.access.require_source(self.wallet)
         require_positive(self.amount)
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch the wallet."""
-        return (books.wallets.get(self.wallet),)
+        return (ledger.wallets.get(self.wallet),)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Refuse a time in the past by the database's clock, and a wallet that pays nothing out."""
-        due = due_time(self.execute_time, books)
-        books.debit_wallet(self.wallet, self.amount.currency)
+        due = due_time(self.execute_time, ledger)
+        ledger.debit_wallet(self.wallet, self.amount.currency)
         withdrawal = Withdrawal(
             id=self.id,
             wallet=self.wallet,
@@ -59,8 +65,8 @@ class ScheduleWithdrawal(Command):
             reserve=self.reserve,
             execute_time=due,
             next_attempt_time=due,
-            create_time=books.now,
-            update_time=books.now,
+            create_time=ledger.now,
+            update_time=ledger.now,
         )
         return Decision(subject=withdrawal.name, order=withdrawal, event=event_of(withdrawal))
 
@@ -72,8 +78,8 @@ def id_asked_for(command: Command) -> UUID:
     return order_id(command.request.caller, command.request.id)
 
 
-def due_time(asked: datetime | None, books: LedgerState) -> datetime:
+def due_time(asked: datetime | None, ledger: LedgerState) -> datetime:
     """Return when an order is due: now unless it says; raise for a time in the past by the database's clock."""
-    if asked is not None and asked < books.now:
+    if asked is not None and asked < ledger.now:
         raise InvalidField("execute_time", "must not be in the past; leave it out for now")
-    return asked or books.now
+    return asked or ledger.now

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from wallet_core.domain.deciding.command import Decision
+from wallet_core.domain.deciding.decision import Decision
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.payment_order import (
     Attempt,
@@ -52,27 +52,27 @@ class Ending:
         )
 
 
-def executed(books: LedgerState, id_: UUID, order: PaymentOrder, reference: str) -> Ending | CreditRefused:
+def executed(ledger: LedgerState, id_: UUID, order: PaymentOrder, reference: str) -> Ending | CreditRefused:
     """Book what the bank has done. Its reference, or the key where it gave none."""
-    external = books.wallet(system_wallet(Role.EXTERNAL, order.amount.currency))
+    external = ledger.wallet(system_wallet(Role.EXTERNAL, order.amount.currency))
     counted = external.can_give if isinstance(order, ScheduledDeposit) else external.can_take
     if not counted(order.amount.minor):
         return CreditRefused(external.id, "the bank has done it, and the world outside cannot be counted that far")
     done = replace(order, bank_reference=reference or order.key)
     if isinstance(done, ScheduledDeposit):
-        return _collected(books, id_, done)
+        return _collected(ledger, id_, done)
     settled = movement(id_, TransactionType.WITHDRAWAL_SETTLEMENT, _in_transit(order), external.id, order)
-    return Ending(ended(done, OrderState.SUCCEEDED, books.now), (settled,))
+    return Ending(ended(done, OrderState.SUCCEEDED, ledger.now), (settled,))
 
 
-def _collected(books: LedgerState, id_: UUID, done: ScheduledDeposit) -> Ending | CreditRefused:
+def _collected(ledger: LedgerState, id_: UUID, done: ScheduledDeposit) -> Ending | CreditRefused:
     """External → wallet. One that is too full leaves it on its way, for a person: the bank has taken the money."""
     amount = done.amount.minor
-    way = books.wallet(_in_transit(done))
-    fits = books.wallet(done.wallet).can_take(amount)
+    way = ledger.wallet(_in_transit(done))
+    fits = ledger.wallet(done.wallet).can_take(amount)
     if not fits and not way.can_take(amount):
         return CreditRefused(way.id, "the bank has collected it, and there is no room for it")
-    after = ended(replace(done, credit=id_), OrderState.SUCCEEDED, books.now)
+    after = ended(replace(done, credit=id_), OrderState.SUCCEEDED, ledger.now)
     if not fits:
         full = "the bank has collected it, and the wallet is too full to be credited"
         after = replace(after, attention=full, unapplied=True)
@@ -80,26 +80,26 @@ def _collected(books: LedgerState, id_: UUID, done: ScheduledDeposit) -> Ending 
     return Ending(after, (movement(id_, TransactionType.COLLECTION, _external(done), destination, done),))
 
 
-def not_executed(books: LedgerState, id_: UUID, order: PaymentOrder, reason: FailureReason) -> Ending | CreditRefused:
+def not_executed(ledger: LedgerState, id_: UUID, order: PaymentOrder, reason: FailureReason) -> Ending | CreditRefused:
     """In transit → wallet, once: only ever decided together with the step to FAILED. A collection took nothing.
 
     A wallet that has been filled to the brim since cannot take it back: the money stays where it is, for a person.
     """
-    failed = ended(replace(order, failure_reason=reason), OrderState.FAILED, books.now)
+    failed = ended(replace(order, failure_reason=reason), OrderState.FAILED, ledger.now)
     if isinstance(order, ScheduledDeposit):
         return Ending(failed)
-    if not books.wallet(order.wallet).can_take(order.amount.minor):
+    if not ledger.wallet(order.wallet).can_take(order.amount.minor):
         return CreditRefused(order.wallet, "the bank did not pay, and the wallet is too full to take it back")
     released = movement(id_, TransactionType.WITHDRAWAL_RELEASE, _in_transit(order), order.wallet, order)
     return Ending(failed, (released,))
 
 
-def returned(books: LedgerState, id_: UUID, order: Withdrawal) -> Ending | CreditRefused:
+def returned(ledger: LedgerState, id_: UUID, order: Withdrawal) -> Ending | CreditRefused:
     """External → wallet, linked to the withdrawal. A wallet closed or too full leaves it on its way, for a person."""
-    wallet = books.wallet(order.wallet)
-    way = books.wallet(_in_transit(order))
-    outside = books.wallet(_external(order))
-    after = ended(order, OrderState.RETURNED, books.now)
+    wallet = ledger.wallet(order.wallet)
+    way = ledger.wallet(_in_transit(order))
+    outside = ledger.wallet(_external(order))
+    after = ended(order, OrderState.RETURNED, ledger.now)
     if not outside.can_give(order.amount.minor):
         return CreditRefused(outside.id, "the bank gave it back, and the world outside cannot be counted that far")
     if wallet.state is not WalletState.CLOSED and wallet.can_take(order.amount.minor):
@@ -113,18 +113,18 @@ def returned(books: LedgerState, id_: UUID, order: Withdrawal) -> Ending | Credi
     return Ending(after, (movement(id_, TransactionType.WITHDRAWAL_RETURN, outside.id, destination, order),))
 
 
-def applied_to_wallet(books: LedgerState, id_: UUID, order: PaymentOrder, destination: WalletId) -> Ending:
+def applied_to_wallet(ledger: LedgerState, id_: UUID, order: PaymentOrder, destination: WalletId) -> Ending:
     """In transit → the wallet that a person has named for money that had found no room."""
-    after = replace(order, attention="", unapplied=False, update_time=books.now)
+    after = replace(order, attention="", unapplied=False, update_time=ledger.now)
     collected = isinstance(order, ScheduledDeposit)
     type_ = TransactionType.COLLECTION_APPLICATION if collected else TransactionType.RETURN_APPLICATION
     moved = movement(id_, type_, _in_transit(order), destination, order)
     return Ending(after, (moved,), told="applied_to_wallet")
 
 
-def acknowledged(books: LedgerState, order: PaymentOrder) -> Ending:
+def acknowledged(ledger: LedgerState, order: PaymentOrder) -> Ending:
     """Take it off the list of what needs attention; nothing moves."""
-    return Ending(replace(order, attention="", reconciled=True, update_time=books.now), told="acknowledged")
+    return Ending(replace(order, attention="", reconciled=True, update_time=ledger.now), told="acknowledged")
 
 
 def movement(

@@ -6,8 +6,11 @@ from typing import ClassVar
 from uuid import UUID
 
 from wallet_core.domain.commands.transfers.transfer import TransferTerms
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
-from wallet_core.domain.deciding.ledger_state import LedgerState, Projection
+from wallet_core.domain.deciding.apply import Projection
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always
+from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.errors import InvalidField, Refusal
 from wallet_core.domain.model.transaction import Movement, batch_name
 from wallet_core.domain.model.wallet import Wallet, WalletId
@@ -18,6 +21,7 @@ class BatchTransfer(Command):
     """Do transfers in their order, each on what those before it left; a refusal names the first that cannot be done."""
 
     method: ClassVar[str] = "BatchTransfer"
+    form: ClassVar[Form] = always("items")
 
     id: UUID
     items: tuple[TransferTerms, ...]
@@ -45,17 +49,17 @@ class BatchTransfer(Command):
                 refusal.item = place
                 raise
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch every source."""
-        return [books.wallets.get(item.source) for item in self.items]
+        return [ledger.wallets.get(item.source) for item in self.items]
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Decide on each item as if those before it had been booked."""
-        ahead = Projection(books)
+        ahead = Projection(ledger)
         movements: list[Movement] = []
         for place, item in enumerate(self.items):
             try:
-                movement = item.movement(books)
+                movement = item.movement(ledger)
                 ahead.move(movement)
             except Refusal as refusal:
                 refusal.item = place

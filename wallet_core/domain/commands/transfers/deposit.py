@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always, unless
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import refuse_system_wallets
 from wallet_core.domain.model.money import Money, require_positive
@@ -18,6 +20,10 @@ class Deposit(Command):
     """Move an amount from the currency's ``external`` wallet into a wallet."""
 
     method: ClassVar[str] = "Deposit"
+    form: ClassVar[Form] = (
+        *always("wallet", "amount", "description", "external_reference"),
+        *unless(labels={}),
+    )
 
     id: UUID
     wallet: WalletId
@@ -35,14 +41,14 @@ class Deposit(Command):
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch nothing: the wallet only gains."""
-        del books
+        del ledger
         return ()
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Let any wallet but a closed one be paid in to."""
-        payee = books.credit_wallet(self.wallet, self.amount.currency)
+        payee = ledger.credit_wallet(self.wallet, self.amount.currency)
         movement = Movement(
             id=self.id,
             type=TransactionType.DEPOSIT,

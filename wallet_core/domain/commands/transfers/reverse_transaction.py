@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import Right
 from wallet_core.domain.model.commission_rule import Commission, share_of
@@ -20,6 +22,7 @@ class ReverseTransaction(Command):
     """Move money back from where a transaction brought it; all reversals together never give back more than moved."""
 
     method: ClassVar[str] = "ReverseTransaction"
+    form: ClassVar[Form] = always("transaction", "amount", "keep_commission", "description")
 
     id: UUID
     transaction: UUID
@@ -37,22 +40,22 @@ class ReverseTransaction(Command):
         if self.amount is not None:
             require_positive(self.amount)
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch the wallet that gives it back."""
-        found = books.transactions.get(self.transaction)
-        return (books.wallets.get(found.destination) if found is not None else None,)
+        found = ledger.transactions.get(self.transaction)
+        return (ledger.wallets.get(found.destination) if found is not None else None,)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Take from an active wallet what it has, up to what is left to give back; the giver may not be closed.
 
         Operations may take it from a frozen wallet as well: thawed for it, it would be free for its owner to empty.
         """
-        original = books.transaction(self.transaction)
+        original = ledger.transaction(self.transaction)
         if original.type is TransactionType.DEPOSIT:
             self.access.require_right(Right.DEPOSIT)
         currency = self.amount.currency if self.amount is not None else original.amount.currency
-        payer = books.debit_wallet(original.destination, currency, or_frozen=self.access.may(Right.OPERATIONS))
-        payee = books.credit_wallet(original.source, currency)
+        payer = ledger.debit_wallet(original.destination, currency, or_frozen=self.access.may(Right.OPERATIONS))
+        payee = ledger.credit_wallet(original.source, currency)
         amount = self._amount(original)
         movement = Movement(
             id=self.id,

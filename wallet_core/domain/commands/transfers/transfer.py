@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
-from wallet_core.domain.deciding.command import Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Fingerprinted, Form, always, unless
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import Access, refuse_system_wallets
 from wallet_core.domain.model.commission_rule import rule_name
@@ -16,8 +18,13 @@ from wallet_core.domain.model.wallet import Labels, Wallet, WalletId
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: Python cannot join those of two bases
-class TransferTerms:
+class TransferTerms(Fingerprinted):
     """What a transfer is to move, by itself or as one of a batch."""
+
+    form: ClassVar[Form] = (
+        *always("source", "destination", "amount", "description"),
+        *unless(external_reference="", labels={}, max_commission=None),
+    )
 
     id: UUID
     source: WalletId
@@ -44,11 +51,11 @@ class TransferTerms:
         if most is not None and (most.minor < 0 or most.currency != self.amount.currency):
             raise InvalidField("max_commission", "must be in the amount's currency and not below zero")
 
-    def movement(self, books: LedgerState) -> Movement:
+    def movement(self, ledger: LedgerState) -> Movement:
         """Take from an active wallet what it has, give to any that is not closed, and charge what a rule says."""
-        payer = books.debit_wallet(self.source, self.amount.currency)
-        payee = books.credit_wallet(self.destination, self.amount.currency)
-        commission = books.commission(self.amount, payer, payee)
+        payer = ledger.debit_wallet(self.source, self.amount.currency)
+        payee = ledger.credit_wallet(self.destination, self.amount.currency)
+        commission = ledger.commission(self.amount, payer, payee)
         if commission is not None and self.max_commission is not None:
             most = self.max_commission.minor
             if commission.amount.minor > most:
@@ -80,10 +87,10 @@ class Transfer(TransferTerms, Command):
         """Refuse what the terms refuse to this caller."""
         self.require_access(self.access)
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch the source."""
-        return (books.wallets.get(self.source),)
+        return (ledger.wallets.get(self.source),)
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Decide as the terms say."""
-        return Decision(subject=transaction_name(self.id), movements=(self.movement(books),), available_of=self.source)
+        return Decision(subject=transaction_name(self.id), movements=(self.movement(ledger),), available_of=self.source)

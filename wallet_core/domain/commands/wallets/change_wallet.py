@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from wallet_core.domain.deciding.command import ChangedWallet, Command, Decision, LockSet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import ChangedWallet, Decision, LockSet
+from wallet_core.domain.deciding.fingerprint import Form, always, unless
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import Right, refuse_system_wallets
 from wallet_core.domain.model.errors import (
@@ -20,6 +22,8 @@ from wallet_core.domain.model.errors import (
 from wallet_core.domain.model.event import EventType
 from wallet_core.domain.model.money import INT64_MAX, Money
 from wallet_core.domain.model.wallet import Labels, Wallet, WalletId, WalletState, wallet_name
+
+_CHANGE = always("wallet", "etag")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +44,17 @@ class ChangeWallet(Command):
         """Refuse the service's own wallets."""
         refuse_system_wallets(self.wallet)
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch the wallet."""
-        return (books.wallets.get(self.wallet),)
+        return (ledger.wallets.get(self.wallet),)
 
     def require_rights(self) -> None:
         """Raise ``PermissionMissing`` where the change takes more than its call; most do not."""
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Change it, if it is still as the caller saw it."""
         self.require_rights()
-        wallet, view = books.wallet(self.wallet), books.view(self.wallet)
+        wallet, view = ledger.wallet(self.wallet), ledger.view(self.wallet)
         if self.etag and self.etag != view.etag:
             raise EtagMismatch(wallet.name)
         before = ChangedWallet(
@@ -58,13 +62,13 @@ class ChangeWallet(Command):
             state=wallet.state,
             overdraft_limit=wallet.overdraft_limit,
             labels=wallet.labels,
-            details=replace(books.details[wallet.id], revision=view.revision + 1),
+            details=replace(ledger.details[wallet.id], revision=view.revision + 1),
         )
-        changed = self.change(books, wallet, before)
+        changed = self.change(ledger, wallet, before)
         return Decision(subject=wallet_name(self.wallet), wallet=changed, event=self.event)
 
     @abstractmethod
-    def change(self, books: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
+    def change(self, ledger: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
         """Return the wallet as it is to be; *before* is how it is, with the next revision."""
 
 
@@ -73,6 +77,11 @@ class UpdateWallet(ChangeWallet):
     """Change display name, labels and overdraft limit; None leaves one as it is."""
 
     method: ClassVar[str] = "UpdateWallet"
+    form: ClassVar[Form] = (
+        *_CHANGE,
+        *always("display_name", "labels", "overdraft_limit"),
+        *unless(clear_overdraft_limit=False),
+    )
     event: ClassVar[EventType] = EventType.WALLET_UPDATED
 
     display_name: str | None
@@ -94,9 +103,9 @@ class UpdateWallet(ChangeWallet):
         if self.labels is not None:
             self.access.require_right(Right.LABEL)
 
-    def change(self, books: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
+    def change(self, ledger: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
         """Refuse a closed wallet, and a limit below what the wallet is using of it."""
-        del books
+        del ledger
         if wallet.state is WalletState.CLOSED:
             raise WalletNotActive(wallet.name, wallet.state)
         details = before.details
@@ -128,11 +137,12 @@ class FreezeWallet(ChangeWallet):
     """Let money come but not go."""
 
     method: ClassVar[str] = "FreezeWallet"
+    form: ClassVar[Form] = _CHANGE
     event: ClassVar[EventType] = EventType.WALLET_FROZEN
 
-    def change(self, books: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
+    def change(self, ledger: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
         """Refuse one that is not active."""
-        del books
+        del ledger
         return _changed(wallet, before, WalletState.ACTIVE, WalletState.FROZEN, Because.NOT_ACTIVE)
 
 
@@ -141,11 +151,12 @@ class UnfreezeWallet(ChangeWallet):
     """Let money go again."""
 
     method: ClassVar[str] = "UnfreezeWallet"
+    form: ClassVar[Form] = _CHANGE
     event: ClassVar[EventType] = EventType.WALLET_UNFROZEN
 
-    def change(self, books: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
+    def change(self, ledger: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
         """Refuse one that is not frozen."""
-        del books
+        del ledger
         return _changed(wallet, before, WalletState.FROZEN, WalletState.ACTIVE, Because.NOT_FROZEN)
 
 
@@ -154,6 +165,7 @@ class CloseWallet(ChangeWallet):
     """End a wallet for good."""
 
     method: ClassVar[str] = "CloseWallet"
+    form: ClassVar[Form] = _CHANGE
     event: ClassVar[EventType] = EventType.WALLET_CLOSED
 
     def lock_set(self) -> LockSet:
@@ -161,13 +173,13 @@ class CloseWallet(ChangeWallet):
         only = frozenset({self.wallet})
         return LockSet(wallets=only, details=only, open_items=only)
 
-    def change(self, books: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
+    def change(self, ledger: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
         """Refuse one that is closed, has money or owes some, or has anything open that may yet move money."""
         if wallet.state is WalletState.CLOSED:
             raise StateTransitionForbidden(wallet.name, wallet.state, Because.CLOSED)
         if wallet.balance != 0:
             raise StateTransitionForbidden(wallet.name, wallet.state, Because.BALANCE)
-        if (open_ := books.open_item_in(wallet.id)) is not None:
+        if (open_ := ledger.open_item_in(wallet.id)) is not None:
             raise StateTransitionForbidden(wallet.name, wallet.state, f"{open_} {Because.STILL_OPEN}")
         return replace(before, state=WalletState.CLOSED)
 

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from wallet_core.domain.deciding.command import Command, Decision, LockSet, OpenedWallet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.deciding.decision import Decision, LockSet, OpenedWallet
+from wallet_core.domain.deciding.fingerprint import Form, always, unless
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import Right
 from wallet_core.domain.model.errors import InvalidField, ResourceExists
@@ -29,6 +31,10 @@ class CreateWallet(Command):
     """Open an empty wallet, and with the first one of its currency the service's own."""
 
     method: ClassVar[str] = "CreateWallet"
+    form: ClassVar[Form] = (
+        *always("asked_id", "currency", "owner", "display_name"),
+        *unless(labels={}, overdraft_limit=0),
+    )
 
     id: WalletId
     """The id it gets: the one asked for, or one made up."""
@@ -53,12 +59,12 @@ class CreateWallet(Command):
         if self.request is not None:
             self.request.access.require_owner(self.owner)
 
-    def wallets_to_authorize(self, books: LedgerState) -> Iterable[Wallet | None]:
+    def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch nothing that is there."""
-        del books
+        del ledger
         return ()
 
-    def decide(self, books: LedgerState) -> Decision:
+    def decide(self, ledger: LedgerState) -> Decision:
         """Refuse a currency that is not listed, credit and labels to those who may not give them, and a taken name."""
         if self.listed is None:
             raise not_listed("wallet.currency_code", self.currency)
@@ -66,10 +72,10 @@ class CreateWallet(Command):
             self.access.require_right(Right.CREDIT)
         if self.labels:
             self.access.require_right(Right.LABEL)
-        if self.id in books.wallets:
+        if self.id in ledger.wallets:
             raise ResourceExists(wallet_name(self.id))
         wallet = Wallet(
-            key=books.next_key(),
+            key=ledger.next_key(),
             id=self.id,
             role=Role.ORDINARY,
             currency=self.currency,
@@ -78,13 +84,13 @@ class CreateWallet(Command):
             held=0,
             overdraft_limit=self.overdraft_limit,
             sequence=0,
-            last_time=books.now,
+            last_time=ledger.now,
             owner=self.owner,
             labels=self.labels,
         )
-        details = WalletDetails(display_name=self.display_name, create_time=books.now)
+        details = WalletDetails(display_name=self.display_name, create_time=ledger.now)
         opened = OpenedWallet(wallet=wallet, details=details)
-        missing = missing_system_wallets(books, self.currency)
+        missing = missing_system_wallets(ledger, self.currency)
         return Decision(
             subject=wallet.name,
             opens=(*missing, opened),
@@ -103,14 +109,14 @@ def system_wallets(currency: str) -> frozenset[WalletId]:
     return frozenset(system_wallet(role, currency) for role in SYSTEM_ROLES)
 
 
-def missing_system_wallets(books: LedgerState, currency: str) -> tuple[OpenedWallet, ...]:
+def missing_system_wallets(ledger: LedgerState, currency: str) -> tuple[OpenedWallet, ...]:
     """Return those of the service's own wallets in a currency that have yet to be opened."""
     return tuple(
-        _system(role, currency, books) for role in SYSTEM_ROLES if system_wallet(role, currency) not in books.wallets
+        _system(role, currency, ledger) for role in SYSTEM_ROLES if system_wallet(role, currency) not in ledger.wallets
     )
 
 
-def _system(role: Role, currency: str, books: LedgerState) -> OpenedWallet:
+def _system(role: Role, currency: str, ledger: LedgerState) -> OpenedWallet:
     wallet = Wallet(
         key=system_wallet_key(role, currency),
         id=system_wallet(role, currency),
@@ -121,6 +127,6 @@ def _system(role: Role, currency: str, books: LedgerState) -> OpenedWallet:
         held=0,
         overdraft_limit=0,
         sequence=0,
-        last_time=books.now,
+        last_time=ledger.now,
     )
-    return OpenedWallet(wallet=wallet, details=WalletDetails(display_name="", create_time=books.now))
+    return OpenedWallet(wallet=wallet, details=WalletDetails(display_name="", create_time=ledger.now))
