@@ -38,7 +38,7 @@ def main() -> int:
     """Measure and print; return 1 if a ratio is below its bar, health is late, or the books are wrong afterwards."""
     console = Console()
     defaults = read_settings(database_url="postgresql://nobody/nowhere")
-    taken_on = defaults.grpc_threads + defaults.grpc_queue_max
+    taken_on = defaults.grpc.threads + defaults.grpc.queue_max
     # Callers and connections: what it serves best, then ten times what it takes on, over few connections and over many.
     crowds = {"64 callers": (64, 4), f"{taken_on} callers": (taken_on, 4)}
     floods = {f"{10 * taken_on:,} callers, {n} connections": (10 * taken_on, n) for n in (4, 40)}

@@ -42,13 +42,13 @@ class Job:
 
     name: str
     worker: Callable[[App], WorkerPool[Any] | SequentialWorker]
-    every_s: Callable[[Settings], float] = lambda settings: settings.payout_poll_s
+    every_s: Callable[[Settings], float] = lambda settings: settings.payouts.poll_s
     asks_bank: bool = False
     """Whether it pays, collects, or asks what became of that."""
 
 
 RECONCILE_BANK_STATEMENT = Job(
-    "follow-bank-statement", reconcile_bank_statement.worker, lambda settings: settings.bank_statement_poll_s
+    "follow-bank-statement", reconcile_bank_statement.worker, lambda settings: settings.bank.statement_poll_s
 )
 JOBS = (
     RECONCILE_BANK_STATEMENT,
@@ -58,7 +58,7 @@ JOBS = (
     Job("reconcile-collections", reconcile_collections.worker, asks_bank=True),
     Job("credit-due-deposits", credit_due_deposits.worker),
     Job("expire-holds", expire_holds.worker),
-    Job("write-journal", write_journal.worker, lambda settings: settings.journal_write_s),
+    Job("write-journal", write_journal.worker, lambda settings: settings.journal.write_s),
 )
 
 
@@ -104,10 +104,10 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
     try:
         settings = read_settings()
         require_production(settings, database, bank)
-        set_up_logs(settings.log_level)
+        set_up_logs(settings.process.log_level)
         with open_app(settings, name="wallet-scheduler", stopping=stopping, calls_bank=True) as app:
-            gate = BankStatementGate(app, provides_statement=settings.bank_provides_statement)
-            jobs = [job for job in JOBS if job is not RECONCILE_BANK_STATEMENT or settings.bank_provides_statement]
+            gate = BankStatementGate(app, provides_statement=settings.bank.provides_statement)
+            jobs = [job for job in JOBS if job is not RECONCILE_BANK_STATEMENT or settings.bank.provides_statement]
             if asked.once:
                 _run_once(app, jobs, gate, asked.limit, stopping)
             else:
@@ -144,7 +144,7 @@ def _stop_when_told(worker: WorkerPool[Any] | SequentialWorker, stopping: thread
 
 def _run(app: App, jobs: Sequence[Job], gate: BankStatementGate, settings: Settings, stopping: threading.Event) -> None:
     workers = [(job, job.worker(app)) for job in jobs]
-    fit = DatabaseReadiness(app, settings.health_interval_s)
+    fit = DatabaseReadiness(app, settings.connections.health_interval_s)
     # No job store: what is due stands in the database. A tick that comes while a job still runs is left out, because
     # the job goes on until nothing is due.
     bell = BackgroundScheduler(

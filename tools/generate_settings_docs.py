@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from wallet_core.settings import Settings
+from wallet_core.settings import variables
 
 ROOT = Path(__file__).parents[1]
 PAGE, EXAMPLE = ROOT / "docs" / "settings.md", ROOT / ".env.example"
@@ -21,21 +21,21 @@ PAGE, EXAMPLE = ROOT / "docs" / "settings.md", ROOT / ".env.example"
 _WIDTH = 120
 
 PAGE_HEAD = """\
-<!-- Made from wallet_core/settings.py by tools/generate_settings_docs.py: change the descriptions there. -->
+<!-- Made from wallet_core/settings/ by tools/generate_settings_docs.py: change the descriptions there. -->
 
 # Settings
 
 Every setting is an environment variable. [`.env.example`](../.env.example) has all of them, commented out with their
 defaults. What a production must set is in [In production](operating.md#in-production). Times end in `_S`: they are
-seconds, and may be fractions where the type is a number. A variable `WALLET_…` that stands in none of these tables
-stops every process at its start, and so does a value that is out of bounds; all that is wrong is named at once.
+seconds, and may be fractions where the type is a number. A variable `WALLET_…` that is in none of these tables
+stops every process at its start, and so does a value out of bounds; the message names everything that is wrong.
 
-`walletctl` reads what stands here where it migrates, verifies or signs tokens for development. Which service it calls,
+`walletctl` reads these settings where it migrates, verifies or signs tokens for development. Which service it calls,
 and how, is an option or a `WALLETCTL_…` variable: `walletctl --help`.
 """
 
 EXAMPLE_HEAD = """\
-# Made from wallet_core/settings.py by tools/generate_settings_docs.py: change the descriptions there.
+# Made from wallet_core/settings/ by tools/generate_settings_docs.py: change the descriptions there.
 # Every setting with its default. Copy it to .env, which is not committed, and uncomment what you change:
 #   set -a; . ./.env; set +a
 """
@@ -56,18 +56,16 @@ class Setting:
 
 def settings() -> Iterator[Setting]:
     """Yield every setting, in order."""
-    shapes = Settings.model_json_schema()["properties"]
-    section = read_by = ""
-    for name, field in Settings.model_fields.items():
-        if isinstance(mark := field.json_schema_extra, dict):
-            section, read_by = str(mark["title"]), ", ".join(map(str, mark["read_by"]))  # type: ignore[arg-type]
+    for one in variables():
+        shape = one.kind.model_json_schema()["properties"][one.field]
+        own = one.info.json_schema_extra if isinstance(one.info.json_schema_extra, dict) else {}
         yield Setting(
-            variable=f"WALLET_{name.upper()}",
-            section=section,
-            read_by=read_by,
-            type=_type_of(shapes[name]),
-            default=_written(field.get_default(call_default_factory=True)),
-            meaning=field.description or "",
+            variable=one.environment,
+            section=one.kind.title,
+            read_by=", ".join(map(str, own.get("read_by", one.kind.read_by))),  # type: ignore[arg-type]  # a list
+            type=_type_of(shape),
+            default=_written(one.info.get_default(call_default_factory=True)),
+            meaning=one.info.description or "",
         )
 
 

@@ -68,16 +68,17 @@ def open_app(
     """
     bank = _bank(settings)
     documents = _Documents(settings)
-    # Money and health have a pool of their own, which no flood of reads and no crowd of claims can empty.
-    ledger_pool = settings.ledger_pool_size if settings.group_commit else settings.pool_size
+    # Changes and health checks have their own pool, which no number of reads or claims can exhaust.
+    sizes = settings.connections
+    ledger_pool = sizes.ledger_pool_size if settings.ledger.group_commit else sizes.pool_size
     with (
-        _engine(settings, name=name, pool_size=settings.pool_size, use=READING) as reading,
+        _engine(settings, name=name, pool_size=sizes.pool_size, use=READING) as reading,
         _engine(settings, name=name, pool_size=ledger_pool) as posting,
-        _engine(settings, name=name, pool_size=settings.claims_pool_size, use=CLAIMING) as claiming,
+        _engine(settings, name=name, pool_size=sizes.claims_pool_size, use=CLAIMING) as claiming,
     ):
         if calls_bank:
             _require_bank(settings, bank)
-        elif settings.receipt_fonts:
+        elif settings.receipts.fonts:
             documents.require_fonts()
         fitness = Readiness(posting, others=(reading, claiming))
 
@@ -89,13 +90,13 @@ def open_app(
         require_login_that_only_serves(settings, posting)
         ledger = Ledger(
             posting,
-            commit_batch_max=settings.commit_batch_max,
-            commit_queue_max=settings.commit_queue_max,
-            group_commit=settings.group_commit,
-            amount_max=settings.amount_max,
-            clock_behind_max=timedelta(seconds=settings.clock_behind_max_s),
+            commit_batch_max=settings.ledger.commit_batch_max,
+            commit_queue_max=settings.ledger.commit_queue_max,
+            group_commit=settings.ledger.group_commit,
+            amount_max=settings.ledger.amount_max,
+            clock_behind_max=timedelta(seconds=settings.ledger.clock_behind_max_s),
         )
-        rate_limit = BankRateLimit(settings.bank_calls_per_s)
+        rate_limit = BankRateLimit(settings.bank.calls_per_s)
         try:
             reads = Reads(reading)
             yield App(
@@ -127,9 +128,9 @@ def migrate(settings: Settings, *, owner_url: str | None = None) -> None:
     from wallet_core.storage import migrate as migrations  # noqa: PLC0415  # slow to load, and nobody else's business
 
     serving = None
-    if owner_url is not None and settings.database_url is not None:
+    if owner_url is not None and settings.database.url is not None:
         try:
-            named = parse_url(settings.database_url.get_secret_value())
+            named = parse_url(settings.database.url.get_secret_value())
         except ValueError as error:
             raise SettingsError(f"WALLET_DATABASE_URL {error}") from None
         if "user" in named:
@@ -150,7 +151,7 @@ class _Documents:
     """Documents, loaded when the first one is asked for: a scheduler, which never does, starts sooner."""
 
     def __init__(self, settings: Settings) -> None:
-        self._fonts = settings.receipt_fonts
+        self._fonts = settings.receipts.fonts
 
     def receipt(self, receipt: Receipt, language: Language) -> bytes:
         """Write a receipt."""
@@ -163,7 +164,7 @@ class _Documents:
         try:
             further_fonts(self._fonts)
         except FontUnusable as error:
-            raise SettingsError(f"WALLET_RECEIPT_FONTS: {error}") from None
+            raise SettingsError(f"WALLET_RECEIPTS_FONTS: {error}") from None
 
     @cached_property
     def _pdf(self) -> Documents:
@@ -182,14 +183,15 @@ def _engine(  # noqa: PLR0913  # all but the first by name
     owner_url: str | None = None,
     use: Use = ANYTHING,
 ) -> Iterator[Engine]:
+    timeouts = settings.connections
     limits = Limits(
         pool_size=pool_size,
-        pool_timeout_s=settings.pool_timeout_s,
-        connect_timeout_s=settings.connect_timeout_s,
-        lock_timeout_s=settings.lock_timeout_s,
-        statement_timeout_s=settings.statement_timeout_s,
-        idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
-        transaction_timeout_s=settings.transaction_timeout_s,
+        pool_timeout_s=timeouts.pool_timeout_s,
+        connect_timeout_s=timeouts.connect_timeout_s,
+        lock_timeout_s=timeouts.lock_timeout_s,
+        statement_timeout_s=timeouts.statement_timeout_s,
+        idle_in_transaction_timeout_s=timeouts.idle_in_transaction_timeout_s,
+        transaction_timeout_s=timeouts.transaction_timeout_s,
     )
     variable = "WALLET_DATABASE_URL" if owner_url is None else "WALLET_DATABASE_OWNER_URL"
     url = settings.required_database_url() if owner_url is None else owner_url
@@ -206,7 +208,7 @@ def _engine(  # noqa: PLR0913  # all but the first by name
 def _wait_for_database(ask: Callable[[], None], settings: Settings, stopping: threading.Event) -> None:
     for attempt in Retrying(
         retry=retry_if_exception_type(DatabaseUnavailable) & retry_if_not_exception_type(DatabaseNotReady),
-        stop=stop_any(stop_after_delay(settings.database_wait_s), stop_when_event_set(stopping)),
+        stop=stop_any(stop_after_delay(settings.database.wait_s), stop_when_event_set(stopping)),
         sleep=sleep_using_event(stopping),
         wait=wait_random_exponential(multiplier=0.05, max=1.0),
         reraise=True,
@@ -217,17 +219,17 @@ def _wait_for_database(ask: Callable[[], None], settings: Settings, stopping: th
 
 def _bank(settings: Settings) -> HttpBank:
     """Return the bank; a process that calls none needs no address, and without one nothing can be sent."""
-    token = settings.bank_token
+    token = settings.bank.token
     return HttpBank(
-        url=settings.bank_url or "",
-        deadline_s=settings.bank_call_deadline_s,
-        answer_max_bytes=settings.bank_answer_max_bytes,
+        url=settings.bank.url or "",
+        deadline_s=settings.bank.call_deadline_s,
+        answer_max_bytes=settings.bank.answer_max_bytes,
         credentials=BankCredentials(
             token=token.get_secret_value() if token is not None else None,
-            token_file=settings.bank_token_file,
-            ca=settings.bank_ca,
-            certificate=settings.bank_certificate,
-            key=settings.bank_key,
+            token_file=settings.bank.token_file,
+            ca=settings.bank.ca,
+            certificate=settings.bank.certificate,
+            key=settings.bank.key,
         ),
     )
 
@@ -244,27 +246,27 @@ def _payouts(settings: Settings) -> PayoutSettings:
     return PayoutSettings(
         policy=PaymentPolicy(
             # A bank that ignores keys is asked once: a second call could pay twice.
-            attempts_max=settings.payout_attempts_max if settings.bank_idempotent else 1,
-            resends_max=settings.payout_resends_max,
-            backoff_first=timedelta(seconds=settings.payout_backoff_first_s),
-            backoff_max=timedelta(seconds=settings.payout_backoff_max_s),
-            retry_after_max=timedelta(seconds=settings.payout_retry_after_max_s),
-            lease=timedelta(seconds=settings.payout_lease_s),
-            grace=timedelta(seconds=settings.payout_grace_s),
-            bank_key_retention=timedelta(seconds=settings.bank_key_retention_s),
-            attention_after=timedelta(seconds=settings.payout_attention_after_s),
+            attempts_max=settings.payouts.attempts_max if settings.bank.idempotent else 1,
+            resends_max=settings.payouts.resends_max,
+            backoff_first=timedelta(seconds=settings.payouts.backoff_first_s),
+            backoff_max=timedelta(seconds=settings.payouts.backoff_max_s),
+            retry_after_max=timedelta(seconds=settings.payouts.retry_after_max_s),
+            lease=timedelta(seconds=settings.payouts.lease_s),
+            grace=timedelta(seconds=settings.payouts.grace_s),
+            bank_key_retention=timedelta(seconds=settings.bank.key_retention_s),
+            attention_after=timedelta(seconds=settings.payouts.attention_after_s),
         ),
-        parallelism=settings.payout_parallelism,
-        send_window_s=settings.payout_send_window_s,
-        resends=settings.bank_idempotent,
-        bank_statement_page=settings.bank_statement_page,
+        parallelism=settings.payouts.parallelism,
+        send_window_s=settings.payouts.send_window_s,
+        resends=settings.bank.idempotent,
+        bank_statement_page=settings.bank.statement_page,
     )
 
 
 def _attention(settings: Settings) -> AttentionPolicy:
     return AttentionPolicy(
-        after=timedelta(seconds=settings.payout_attention_after_s),
-        bank_provides_statement=settings.bank_provides_statement,
-        bank_statement_line_due=timedelta(seconds=settings.bank_statement_line_due_s),
-        clock_behind_max=timedelta(seconds=settings.clock_behind_max_s),
+        after=timedelta(seconds=settings.payouts.attention_after_s),
+        bank_provides_statement=settings.bank.provides_statement,
+        bank_statement_line_due=timedelta(seconds=settings.bank.statement_line_due_s),
+        clock_behind_max=timedelta(seconds=settings.ledger.clock_behind_max_s),
     )

@@ -21,13 +21,13 @@ Part: TypeAlias = Callable[[Settings], Iterator[str]]
 
 def require_production(settings: Settings, *parts: Part) -> None:
     """Raise ``SettingsError``, naming everything that a production lacks, or has and must not, in these parts."""
-    if settings.mode == "production" and (wrong := [phrase for part in parts for phrase in part(settings)]):
+    if settings.process.mode == "production" and (wrong := [phrase for part in parts for phrase in part(settings)]):
         raise _not_a_production("; ".join(wrong))
 
 
 def require_login_that_only_serves(settings: Settings, engine: Engine) -> None:
     """Raise ``SettingsError`` in a production whose database login may do more than serve."""
-    if settings.mode == "production" and (excess := excess_privileges_of(engine)) is not None:
+    if settings.process.mode == "production" and (excess := excess_privileges_of(engine)) is not None:
         raise _not_a_production(
             f"{excess}: serve by a login that owns nothing and is a member of "
             f"{SERVICE_ROLE} alone (CREATE ROLE wallet_app LOGIN PASSWORD '…' IN ROLE {SERVICE_ROLE}), and leave the "
@@ -41,7 +41,7 @@ def allow_unauthenticated(settings: Settings) -> list[str]:
     Raises ``SettingsError`` where nobody has asked for that.
     """
     opened = [*_open_calls(settings), *_open_pages(settings)]
-    if opened and not settings.allow_unauthenticated:
+    if opened and not settings.access.allow_unauthenticated:
         raise SettingsError(
             f"{'; '.join(opened)}. Listen on 127.0.0.1, or authenticate callers (WALLET_AUTH_KEYS, "
             "WALLET_TLS_CLIENT_CA), or set WALLET_ALLOW_UNAUTHENTICATED=true if that is meant"
@@ -51,43 +51,43 @@ def allow_unauthenticated(settings: Settings) -> list[str]:
 
 def database(settings: Settings) -> Iterator[str]:
     """Say what the database lacks: it is named, and nobody can listen on the way to it."""
-    if settings.database_url is None:
+    if settings.database.url is None:
         yield "WALLET_DATABASE_URL is not set"
-    yield from _open_way("WALLET_DATABASE_URL", settings.database_url)
+    yield from _open_way("WALLET_DATABASE_URL", settings.database.url)
 
 
 def migrating(settings: Settings) -> Iterator[str]:
     """Say what the database lacks, by either login."""
-    yield from _open_way("WALLET_DATABASE_URL", settings.database_url)
-    yield from _open_way("WALLET_DATABASE_OWNER_URL", settings.database_owner_url)
+    yield from _open_way("WALLET_DATABASE_URL", settings.database.url)
+    yield from _open_way("WALLET_DATABASE_OWNER_URL", settings.database.owner_url)
 
 
 def callers(settings: Settings) -> Iterator[str]:
     """Say what calls lack: over TLS, by callers with names alone; pages for operators stay on this machine."""
-    if settings.tls_certificate is None:
+    if settings.tls.certificate is None:
         yield "WALLET_TLS_CERTIFICATE and WALLET_TLS_KEY are not set"
-    if settings.auth_keys is None and settings.tls_client_ca is None:
+    if settings.auth.keys is None and settings.tls.client_ca is None:
         yield "neither WALLET_AUTH_KEYS (tokens) nor WALLET_TLS_CLIENT_CA (certificates) is set"
-    if (settings.auth_keys or "").startswith("http://"):
+    if (settings.auth.keys or "").startswith("http://"):
         yield "WALLET_AUTH_KEYS is not an https:// address or a file"
-    if not settings.callers:
+    if not settings.access.callers:
         yield "WALLET_CALLERS names nobody"
-    if settings.auth_dev_secret is not None:
+    if settings.auth.dev_secret is not None:
         yield "WALLET_AUTH_DEV_SECRET is set, which is for development only"
-    if settings.allow_unauthenticated:
+    if settings.access.allow_unauthenticated:
         yield "WALLET_ALLOW_UNAUTHENTICATED is set, which is for development only"
     yield from _open_pages(settings)
 
 
 def bank(settings: Settings) -> Iterator[str]:
     """Say what the bank lacks: it is named, nobody can listen on the way to it, and it knows us by something."""
-    has_token = settings.bank_token is not None or settings.bank_token_file is not None
-    if settings.bank_url is None:
+    has_token = settings.bank.token is not None or settings.bank.token_file is not None
+    if settings.bank.url is None:
         yield "WALLET_BANK_URL is not set"
-        shows_certificate = settings.bank_certificate is not None
+        shows_certificate = settings.bank.certificate is not None
     else:
-        url = urlsplit(settings.bank_url)
-        shows_certificate = url.scheme == "https" and settings.bank_certificate is not None
+        url = urlsplit(settings.bank.url)
+        shows_certificate = url.scheme == "https" and settings.bank.certificate is not None
         if url.scheme != "https" and not is_loopback(url.hostname or ""):
             yield "WALLET_BANK_URL leads to another machine and is not https://"
     if not has_token and not shows_certificate:
@@ -109,14 +109,14 @@ def _open_way(variable: str, url: SecretStr | None) -> Iterator[str]:
 
 
 def _open_calls(settings: Settings) -> Iterator[str]:
-    asks = any(way is not None for way in (settings.auth_keys, settings.auth_dev_secret, settings.tls_client_ca))
-    if not asks and not is_loopback(settings.grpc_host):
-        yield f"WALLET_GRPC_HOST is {settings.grpc_host}: all that reach it may do everything"
+    asks = any(way is not None for way in (settings.auth.keys, settings.auth.dev_secret, settings.tls.client_ca))
+    if not asks and not is_loopback(settings.grpc.host):
+        yield f"WALLET_GRPC_HOST is {settings.grpc.host}: all that reach it may do everything"
 
 
 def _open_pages(settings: Settings) -> Iterator[str]:
-    if not is_loopback(settings.admin_host) and (settings.metrics_port or settings.channelz_port):
-        yield f"WALLET_ADMIN_HOST is {settings.admin_host}: all that reach it may read metrics and channelz"
+    if not is_loopback(settings.admin.admin_host) and (settings.admin.metrics_port or settings.admin.channelz_port):
+        yield f"WALLET_ADMIN_HOST is {settings.admin.admin_host}: all that reach it may read metrics and channelz"
 
 
 def _not_a_production(why: str) -> SettingsError:

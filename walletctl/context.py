@@ -119,7 +119,7 @@ class Context:
     def settings(self) -> Settings:
         """Return settings with a database: the environment's, or the one that runs here; never a mixture."""
         settings = read_settings()
-        if settings.database_url is not None or settings.database_owner_url is not None:
+        if settings.database.url is not None or settings.database.owner_url is not None:
             return settings
         running = find_running(self.state)
         if running is None:

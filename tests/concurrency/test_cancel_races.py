@@ -56,7 +56,7 @@ def stub(bank: BankServer) -> CollectingBank:
 def apps(settings: Settings, database: Database, stub: CollectingBank) -> Iterator[tuple[App, App]]:
     """Return a server's core and a scheduler's; patient, for both share one interpreter with their bank here."""
     del stub
-    patient = settings.model_copy(update=PATIENT)
+    patient = settings.replaced(**PATIENT)
     with open_app(patient, name="server") as server, open_app(patient, name="scheduler") as scheduler:
         yield server, scheduler
     assert database.broken_rules() == []

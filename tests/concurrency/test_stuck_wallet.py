@@ -68,7 +68,7 @@ def test_callers_that_keep_at_a_stuck_wallet_do_not_hold_up_the_others(
         took_s = monotonic() - started_at
 
     # Each transfer behind a lock wait of its own would take TRANSFERS lock timeouts.
-    assert took_s < TRANSFERS * settings.lock_timeout_s / 3
+    assert took_s < TRANSFERS * settings.connections.lock_timeout_s / 3
     assert balance_of(app, BOB) == TRANSFERS + 1
     assert wait_until(lambda: deposit(app, STUCK, 1).replayed is False, timeout_s=30)
 

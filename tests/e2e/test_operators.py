@@ -21,7 +21,7 @@ from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import SERVICES
 from wallet_grpc.security.tokens import DEVELOPMENT_ISSUER
 from wallet_grpc.server.admin import admin_port
-from wallet_grpc.server.process import authentication, credentials, server_limits
+from wallet_grpc.server.process import authentication, credentials
 from wallet_grpc.server.serving import serving
 from walletctl.commands.development import certs
 
@@ -78,8 +78,8 @@ def secured(app: App, settings: Settings, tmp_path: Path) -> Iterator[Secured]:
         "tls_key": tmp_path / "server-key.pem",
         "grpc_reflection": False,
     }
-    mine = Settings(**{**settings.model_dump(), **changed})
-    with serving(app, server_limits(mine), authentication(mine), credentials(mine)) as port:
+    mine = settings.replaced(**changed)
+    with serving(app, mine, authentication(mine), credentials(mine)) as port:
         yield Secured(f"localhost:{port}", str(tmp_path / "ca.pem"), by_secret(iss=DEVELOPMENT_ISSUER))
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from tests.support.issuer import SECRET
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.server.process import authentication, credentials, server_limits
+from wallet_grpc.server.process import authentication, credentials
 from wallet_grpc.server.serving import serving
 from walletctl.cli import cli
 
@@ -30,8 +30,8 @@ def a_token(*arguments: str) -> str:
 def test_a_token_opens_what_its_scopes_say(app: App, settings: Settings) -> None:
     """Given in the environment, or as an option; without one, or with too little in it, the refusal says what to do."""
 
-    guarded = Settings(**{**settings.model_dump(), "auth_dev_secret": SECRET})
-    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+    guarded = settings.replaced(auth_dev_secret=SECRET)
+    with serving(app, guarded, authentication(guarded)) as port:
         target = f"127.0.0.1:{port}"
         create = ("--target", target, "wallet", "create", "alice", "--currency", "USD")
         nobody = run(*create)
@@ -74,8 +74,8 @@ def test_certificates_are_taken_from_both_sides(app: App, settings: Settings, tm
     assert {stat.S_IMODE(files[name].stat().st_mode) for name in ("server-key", "shop.internal-key")} == {0o600}
     callers = {"shop": {"certificates": ["shop.internal"], "certificate_scopes": ["wallet.write"]}}
     found = {"tls_certificate": files["server"], "tls_key": files["server-key"], "tls_client_ca": files["ca"]}
-    guarded = Settings(**{**settings.model_dump(), **found, "callers": callers})
-    with serving(app, server_limits(guarded), authentication(guarded), credentials(guarded)) as port:
+    guarded = settings.replaced(**{**found, "callers": callers})
+    with serving(app, guarded, authentication(guarded), credentials(guarded)) as port:
         shown = ["--target", f"localhost:{port}", "--ca", str(files["ca"])]
         shown += ["--certificate", str(files["shop.internal"]), "--key", str(files["shop.internal-key"])]
         done = run(*shown, "wallet", "create", "alice", "--currency", "USD", "--json")

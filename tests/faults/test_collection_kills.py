@@ -43,7 +43,7 @@ UNHURRIED: dict[str, object] = {
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return settings with time for a busy machine."""
-    return settings.model_copy(update=UNHURRIED)
+    return settings.replaced(**UNHURRIED)
 
 
 @pytest.fixture

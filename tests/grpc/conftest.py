@@ -38,7 +38,7 @@ def guarded(settings: Settings, issuer: Issuer, tmp_path: Path) -> Settings:
     keys = tmp_path / "keys.json"
     keys.write_text(issuer.key_set())
     found = {"auth_keys": str(keys), "auth_issuer": ISSUER, "callers": CALLERS, "auth_keys_retry_s": 0.1}
-    return Settings(**{**settings.model_dump(), **found})
+    return settings.replaced(**found)
 
 
 @pytest.fixture

@@ -23,14 +23,14 @@ LAST = ("WalletService/FreezeWallet", "WalletService/CloseWallet")
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return settings by which reads are few and soon give up; money has connections of its own."""
-    return settings.model_copy(update={"pool_size": 2, "pool_timeout_s": 0.05})
+    return settings.replaced(pool_size=2, pool_timeout_s=0.05)
 
 
 @contextmanager
 def no_reads(app: App, settings: Settings) -> Iterator[None]:
     """Hold every connection that reads have, as any flood of lists and exports does."""
     with ExitStack() as stack:
-        for _ in range(settings.pool_size):
+        for _ in range(settings.connections.pool_size):
             stack.enter_context(app.reads.engine.connect())
         yield
 

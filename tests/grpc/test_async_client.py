@@ -27,7 +27,7 @@ from wallet_client import (
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.security.tokens import DEVELOPMENT_ISSUER
-from wallet_grpc.server.process import authentication, credentials, server_limits
+from wallet_grpc.server.process import authentication, credentials
 from wallet_grpc.server.serving import serving
 from walletctl.commands.development import certs
 
@@ -225,7 +225,7 @@ def test_a_token_is_asked_for_at_every_call_and_certificates_are_checked(
         "tls_certificate": tmp_path / "server.pem",
         "tls_key": tmp_path / "server-key.pem",
     }
-    mine = Settings(**{**settings.model_dump(), **changed})
+    mine = settings.replaced(**changed)
     asked: list[str] = []
 
     async def token() -> str:
@@ -243,6 +243,6 @@ def test_a_token_is_asked_for_at_every_call_and_certificates_are_checked(
         async with AsyncWalletClient(target, tls=Tls(), timeout_s=1.0) as trusting:
             assert not await trusting.is_serving()
 
-    with serving(app, server_limits(mine), authentication(mine), credentials(mine)) as port:
+    with serving(app, mine, authentication(mine), credentials(mine)) as port:
         asyncio.run(told(f"localhost:{port}"))
     assert len(asked) == 2

@@ -38,7 +38,6 @@ from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.errors.catalogue import CATALOGUE
 from wallet_grpc.errors.kinds import CredentialsInvalid
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 
 ALICE = "wallets/alice"
@@ -84,7 +83,7 @@ def client(app: App, settings: Settings, trouble: Trouble) -> Iterator[WalletCli
 @contextmanager
 def served(app: App, settings: Settings) -> Iterator[WalletClient]:
     """Serve; yield a client."""
-    with serving(app, server_limits(settings)) as port, WalletClient(f"127.0.0.1:{port}") as client:
+    with serving(app, settings) as port, WalletClient(f"127.0.0.1:{port}") as client:
         yield client
 
 

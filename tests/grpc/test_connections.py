@@ -9,7 +9,6 @@ from tests.support.asking import Asking
 from tests.support.raw_http2 import RawHttp2
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -20,7 +19,7 @@ LONG_S = 3600.0
 @contextmanager
 def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
     """Serve with other limits."""
-    with serving(app, server_limits(settings.model_copy(update=changes))) as port:
+    with serving(app, settings.replaced(**changes)) as port:
         yield f"127.0.0.1:{port}"
 
 

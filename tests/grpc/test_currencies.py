@@ -26,7 +26,7 @@ from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_core.usecases.change_wallet import change_wallet
 from wallet_core.usecases.currencies import Currencies
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
 pytestmark = pytest.mark.own_app  # what a core has read of currencies holds for its own books
@@ -210,7 +210,7 @@ def test_every_known_caller_is_told_the_currencies_and_nobody_else(app: App, gua
             told = asking.call("WalletService/ListCurrencies", pb.ListCurrenciesRequest())
             return told.reason or told.code
 
-    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+    with serving(app, guarded, authentication(guarded)) as port:
         assert answer(*bearer(issuer.token("events.read"))) == "OK"
         assert answer(*bearer(issuer.token("wallet.read", owner="ada"))) == "OK"
         assert answer() == "CREDENTIALS_INVALID"

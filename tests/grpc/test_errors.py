@@ -45,7 +45,6 @@ from wallet_grpc.errors.kinds import (
     WatchCursorExpired,
     WatcherTooSlow,
 )
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -109,7 +108,7 @@ def test_a_defect_tells_its_number_and_nothing_else(app: App, settings: Settings
     broken = replace(app, reads=Broken(app.reads.engine))
     with (
         capture_logs() as logged,
-        serving(broken, server_limits(settings)) as port,
+        serving(broken, settings) as port,
         Wire(f"127.0.0.1:{port}") as wire,
     ):
         answer = wire.call("WalletService/GetWallet", b"\x0a\x0dwallets/alice")
@@ -250,8 +249,8 @@ def test_a_call_with_too_little_time_is_refused_at_entry(
 ) -> None:
     """DEADLINE_TOO_SHORT, before its request is read; one without a deadline has all the time that there is."""
 
-    hasty = settings.model_copy(update={"deadline_min_s": 30.0})
-    with serving(app, server_limits(hasty)) as port, Wire(f"127.0.0.1:{port}") as wire:
+    hasty = settings.replaced(deadline_min_s=30.0)
+    with serving(app, hasty) as port, Wire(f"127.0.0.1:{port}") as wire:
         before = everything(owner)
         answer = wire.call("WalletService/CreateWallet", b"\xff", timeout_s=20)
         unbounded = wire.call("WalletService/CreateWallet", b"\xff", timeout_s=None)
@@ -271,7 +270,7 @@ def test_a_read_does_not_go_on_once_its_caller_has_left(settings: Settings, owne
     def are_waiting(count: int) -> bool:
         return len(waiting_backends(settings.required_database_url())) == count
 
-    with open_app(patient, name="patient") as app, serving(app, server_limits(patient)) as port:
+    with open_app(patient, name="patient") as app, serving(app, patient) as port:
         target = f"127.0.0.1:{port}"
         with WalletClient(target) as client, Wire(target) as wire, ThreadPoolExecutor(2) as pool:
             open_funded(client, alice=10)
@@ -318,8 +317,8 @@ def test_a_deadline_that_passes_in_line_leaves_nothing(
 def test_a_full_line_is_told_as_overloaded(settings: Settings, owner: psycopg.Connection, database: Database) -> None:
     """SERVER_OVERLOADED with RetryInfo: this attempt did nothing."""
 
-    small = settings.model_copy(update={"commit_queue_max": 1, "commit_batch_max": 1})
-    with open_app(small, name="small") as app, serving(app, server_limits(small)) as port:
+    small = settings.replaced(commit_queue_max=1, commit_batch_max=1)
+    with open_app(small, name="small") as app, serving(app, small) as port:
         target = f"127.0.0.1:{port}"
         with WalletClient(target) as client, Wire(target) as wire:
             open_funded(client, alice=100, bob=0)
@@ -338,7 +337,7 @@ def test_a_full_line_is_told_as_overloaded(settings: Settings, owner: psycopg.Co
 def test_a_creation_told_as_overloaded_was_not_made(settings: Settings, owner: psycopg.Connection) -> None:
     """SERVER_OVERLOADED says that this attempt did nothing: so it may not be said of what has been committed."""
 
-    small = settings.model_copy(update={"pool_size": 1, "pool_timeout_s": 0.2, "lock_timeout_s": 5.0})
+    small = settings.replaced(pool_size=1, pool_timeout_s=0.2, lock_timeout_s=5.0)
     names = [f"late-{number}" for number in range(12)]
     waiting = threading.Barrier(5)
 

@@ -24,7 +24,6 @@ from tests.support.requests import stamp
 from tests.support.wire import Answer
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -57,7 +56,7 @@ HOSTILE = [
 def served(app: App, settings: Settings, **changes: object) -> Iterator[Idle]:
     """Serve with other limits; yield a channel that outlives the server."""
     quick = {"drain_grace_s": 0.8, "drain_flush_s": 0.2}
-    with serving(app, server_limits(settings.model_copy(update=quick | changes))) as port:
+    with serving(app, settings.replaced(**quick | changes)) as port:
         idle = Idle(f"127.0.0.1:{port}")
         yield idle
 

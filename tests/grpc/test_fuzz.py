@@ -23,7 +23,7 @@ from tests.support.toolchain import often
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.security.access import Scope
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
 LISTS = {path: one for path, one in METHODS.items() if "page_token" in one.input_type.fields_by_name}
@@ -36,7 +36,7 @@ OFTEN = pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=[pytest.mar
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return settings by which every doubt is shown to a person, so that there is a list of some."""
-    return settings.model_copy(update={"payout_attention_after_s": 0.001})
+    return settings.replaced(payout_attention_after_s=0.001)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def confined(trial: Trial, app: App, guarded: Settings, issuer: Issuer) -> Itera
     """Return the same books as a caller sees them that is confined to the wallets of one owner."""
     token = issuer.token(" ".join(Scope), owner="o-1")
     with (
-        serving(app, server_limits(guarded), authentication(guarded)) as port,
+        serving(app, guarded, authentication(guarded)) as port,
         Listening(f"127.0.0.1:{port}", metadata=bearer(token)) as listening,
     ):
         yield Trial(listening, trial.owner, trial.seed, frozenset({"PERMISSION_MISSING"}))

@@ -21,7 +21,6 @@ from wallet_core.usecases.app import App
 from wallet_grpc.runtime import grpcio_private
 from wallet_grpc.runtime.receiving import CallLimits, Calls
 from wallet_grpc.server import reflection
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -33,7 +32,7 @@ AS_READ = "e7dbc780a4451ecd7fec0da64d774bfb0e2d27410c1beff03a792c58652f269a"
 @contextmanager
 def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
     """Serve with other limits."""
-    with serving(app, server_limits(settings.model_copy(update=changes))) as port:
+    with serving(app, settings.replaced(**changes)) as port:
         yield f"127.0.0.1:{port}"
 
 

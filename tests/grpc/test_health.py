@@ -25,7 +25,6 @@ from wallet_core.settings import Settings
 from wallet_core.storage.reads.all import Reads
 from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import SERVICES
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -80,9 +79,9 @@ def test_watcher_that_takes_nothing_holds_up_nobody(outlasting: ExitStack, targe
 def test_changes_are_told_to_all_who_watch(app: App, settings: Settings) -> None:
     """Once each; of a service that is not there it is said that it is not."""
 
-    strict = settings.model_copy(update={"drain_delay_s": 0.5})
+    strict = settings.replaced(drain_delay_s=0.5)
     with ExitStack() as open_:
-        with serving(app, server_limits(strict)) as port:
+        with serving(app, strict) as port:
             target = f"127.0.0.1:{port}"
             services = ("", "wallet.v1.WalletService", "wallet.v1.NoSuchService")
             watches = [watched(open_.enter_context(health(target)), service) for service in services]
@@ -111,8 +110,8 @@ def _read_on(watch: Any, into: list[int]) -> None:  # noqa: ANN401  # the librar
 def test_watches_are_bounded_and_one_too_many_is_told_to_do_without(app: App, settings: Settings) -> None:
     """UNIMPLEMENTED: a client that checks health itself then goes on without; a place that is left is free again."""
 
-    few = settings.model_copy(update={"health_watchers_max": 3})
-    with serving(app, server_limits(few)) as port, health(f"127.0.0.1:{port}") as stub:
+    few = settings.replaced(health_watchers_max=3)
+    with serving(app, few) as port, health(f"127.0.0.1:{port}") as stub:
         watches = [watched(stub) for _ in range(3)]
         assert [next(watch).status for watch in watches] == [SERVING] * 3
         with pytest.raises(grpc.RpcError) as refused:
@@ -143,8 +142,8 @@ def test_health_outlives_an_error_that_nobody_thought_of(app: App, settings: Set
             raise TypeError("a defect")
         app.ping()
 
-    quick = settings.model_copy(update={"health_interval_s": 0.1})
-    with serving(replace(app, ping=ping), server_limits(quick)) as port:
+    quick = settings.replaced(health_interval_s=0.1)
+    with serving(replace(app, ping=ping), quick) as port:
         target = f"127.0.0.1:{port}"
         assert is_serving(target)
         broken.set()
@@ -166,7 +165,7 @@ def test_watches_that_cannot_be_served_are_said_to_be_so_alone(app: App, setting
             return super().journal_end()
 
     reads = Broken(app.reads.engine)
-    with serving(replace(app, reads=reads), server_limits(settings)) as port, health(f"127.0.0.1:{port}") as stub:
+    with serving(replace(app, reads=reads), settings) as port, health(f"127.0.0.1:{port}") as stub:
 
         def status(service: str) -> int:
             answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=ANSWERS_WITHIN_S)

@@ -21,8 +21,8 @@ from wallet_client import (
 )
 from wallet_client.aio.calls import REQUEST_MAX_BYTES
 from wallet_core.settings import Settings
+from wallet_core.settings.server import GrpcSettings
 from wallet_core.usecases.app import App
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 
 MIB = 1 << 20
@@ -86,7 +86,7 @@ def test_what_is_larger_than_the_service_takes_is_not_sent() -> None:
 def test_clients_know_what_a_service_takes_that_is_not_set_otherwise() -> None:
     """The client has no settings of the service's."""
 
-    assert Settings.model_fields["grpc_message_max_bytes"].default == REQUEST_MAX_BYTES == MIB
+    assert GrpcSettings.model_fields["message_max_bytes"].default == REQUEST_MAX_BYTES == MIB
 
 
 def test_a_thousand_transfers_of_a_thousand_bytes_are_made(
@@ -95,7 +95,7 @@ def test_a_thousand_transfers_of_a_thousand_bytes_are_made(
     """All of a request that is as large as one may be; of one that is larger, which gRPC refuses, nothing is done."""
 
     fits = batch_of(1000, description=WIDEST * 200, external_reference="r" * 128)
-    with serving(app, server_limits(settings)) as port, WalletClient(f"127.0.0.1:{port}") as client:
+    with serving(app, settings) as port, WalletClient(f"127.0.0.1:{port}") as client:
         open_funded(client, alice=1, bob=0)
         before = count(owner, "transactions")
         made = client.batch_transfer(fits, atomic=False)
@@ -121,7 +121,7 @@ def test_an_answer_of_any_size_is_taken(app: App, settings: Settings) -> None:
         for item in batch_of(360)
     ]
     with (
-        serving(app, server_limits(settings.model_copy(update=larger))) as port,
+        serving(app, settings.replaced(**larger)) as port,
         WalletClient(f"127.0.0.1:{port}", request_max_bytes=16 * MIB, timeout_s=30) as client,
     ):
         open_funded(client, alice=1, bob=0)

@@ -13,7 +13,6 @@ from wallet_core.usecases.app import App
 from wallet_grpc.runtime.listening import CannotListen, bound
 from wallet_grpc.runtime.metrics import metrics_page
 from wallet_grpc.server.admin import admin_port
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 
 V4, V6 = "127.0.0.1", "[::1]"
@@ -54,12 +53,12 @@ def answers(target: str) -> bool:
 def test_a_server_listens_on_either_kind_of_address(app: App, settings: Settings, host: str) -> None:
     """Alone, and as one of several on a port that their supervisor holds."""
 
-    alone = Settings(**{**settings.model_dump(), "grpc_host": host})
-    with serving(app, server_limits(alone)) as port:
+    alone = settings.replaced(grpc_host=host)
+    with serving(app, alone) as port:
         assert all(answers(f"{reached}:{port}") for reached in REACHED[host])
-    with bound(alone.grpc_host, 0, shared=True) as held:
-        one_of_several = alone.model_copy(update={"grpc_port": held, "grpc_workers": 2})
-        with serving(app, server_limits(one_of_several)) as port:
+    with bound(alone.grpc.host, 0, shared=True) as held:
+        one_of_several = alone.replaced(grpc_port=held, grpc_workers=2)
+        with serving(app, one_of_several) as port:
             assert port == held
             assert all(answers(f"{reached}:{port}") for reached in REACHED[host])
 
@@ -68,12 +67,12 @@ def test_a_server_listens_on_either_kind_of_address(app: App, settings: Settings
 def test_an_address_that_cannot_be_listened_on_says_why(app: App, settings: Settings, host: str) -> None:
     """Whatever was to listen there: a server, its supervisor, the pages for operators."""
 
-    wrong = Settings(**{**settings.model_dump(), "grpc_host": host, "admin_host": host})
+    wrong = settings.replaced(grpc_host=host, admin_host=host)
     for listening in (
-        serving(app, server_limits(wrong)),
-        bound(wrong.grpc_host, 0, shared=True),
-        metrics_page(wrong.admin_host, 0),
-        admin_port(wrong.admin_host, 0),
+        serving(app, wrong),
+        bound(wrong.grpc.host, 0, shared=True),
+        metrics_page(wrong.admin.admin_host, 0),
+        admin_port(wrong.admin.admin_host, 0),
     ):
         with pytest.raises(CannotListen) as refused, listening:
             pass
@@ -88,8 +87,8 @@ def test_a_port_that_another_process_listens_on_says_so(app: App, settings: Sett
         taken.bind((host, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        wrong = settings.model_copy(update={"grpc_host": host, "grpc_port": port})
-        for listening in (serving(app, server_limits(wrong)), bound(host, port, shared=True)):
+        wrong = settings.replaced(grpc_host=host, grpc_port=port)
+        for listening in (serving(app, wrong), bound(host, port, shared=True)):
             with pytest.raises(CannotListen, match=f"{port} cannot be listened on: another process"), listening:
                 pass
 

@@ -30,7 +30,6 @@ from wallet_client import (
 )
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 from walletctl.cli import cli
 from walletctl.local.waiting import wait_until
@@ -159,7 +158,7 @@ class Stopped:
 
     def start(self) -> None:
         """Serve."""
-        limits = server_limits(Settings(**{**self.settings.model_dump(), "grpc_port": self.port}))
+        limits = self.settings.replaced(grpc_port=self.port)
         self.stack.enter_context(serving(self.app, limits))
 
     def stop(self) -> None:

@@ -32,7 +32,7 @@ from tests.support.requests import (
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.security.access import Scope
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
 EARNED = "system:commission:USD"
@@ -53,7 +53,7 @@ def callers(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Callers]:
         "writer": issuer.token(" ".join({Scope.OPERATIONS, Scope.MONEY_TRANSFER})),
     }
     with ExitStack() as stack:
-        target = f"127.0.0.1:{stack.enter_context(serving(app, server_limits(guarded), authentication(guarded)))}"
+        target = f"127.0.0.1:{stack.enter_context(serving(app, guarded, authentication(guarded)))}"
         callers = {who: stack.enter_context(Asking(target, metadata=bearer(said))) for who, said in tokens.items()}
         operator = callers["operator"]
         operator.open("alice", 1110, owner="anna")

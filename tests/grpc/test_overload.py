@@ -26,7 +26,7 @@ from wallet_core.usecases.app import App
 from wallet_grpc.interceptors.overload import LoadShedding, RefusalBackoff
 from wallet_grpc.runtime.receiving import CallLimits, Calls
 from wallet_grpc.security.tokens import DEVELOPMENT_ISSUER
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -42,7 +42,7 @@ AT_ONCE_S = 5.0
 def target(app: App, settings: Settings) -> Iterator[str]:
     """Serve with two threads and room for three more; a stuck wallet holds calls up for long."""
     small = {"grpc_threads": THREADS, "grpc_queue_max": WAITING}
-    with serving(app, server_limits(settings.model_copy(update=small))) as port:
+    with serving(app, settings.replaced(**small)) as port:
         target = f"127.0.0.1:{port}"
         with WalletClient(target) as client:
             open_funded(client, alice=0)
@@ -52,7 +52,7 @@ def target(app: App, settings: Settings) -> Iterator[str]:
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return settings by which a batch waits for a lock for longer than any test takes."""
-    return settings.model_copy(update={"lock_timeout_s": 30.0})
+    return settings.replaced(lock_timeout_s=30.0)
 
 
 def a_deposit() -> Message:
@@ -187,12 +187,12 @@ def test_a_caller_that_runs_wild_is_held_back_and_the_others_are_not(
 ) -> None:
     """RATE_LIMITED with RetryInfo before anything is done; our client waits as it is told, and all is done once."""
 
-    guarded = Settings(**{**settings.model_dump(), "auth_dev_secret": SECRET, "caller_calls_per_s": 5})
+    guarded = settings.replaced(auth_dev_secret=SECRET, caller_calls_per_s=5)
 
     def as_(client: str) -> tuple[tuple[str, str]]:
         return bearer(by_secret(client_id=client, iss=DEVELOPMENT_ISSUER))
 
-    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+    with serving(app, guarded, authentication(guarded)) as port:
         target = f"127.0.0.1:{port}"
         with Asking(target, metadata=as_("wild")) as wild, Asking(target, metadata=as_("calm")) as calm:
             answers = [wild.call("WalletService/ListWallets", b"") for _ in range(30)]

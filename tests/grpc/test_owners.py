@@ -28,7 +28,7 @@ from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import CALLS, Reach
 from wallet_grpc.security.access import SCOPES, Scope
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
 ALL = " ".join(Scope)
@@ -68,7 +68,7 @@ class Bank:
 @pytest.fixture
 def bank(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Bank]:
     """Return the service, its wallets funded."""
-    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+    with serving(app, guarded, authentication(guarded)) as port:
         bank = Bank(f"127.0.0.1:{port}", issuer, {})
         for owner in ("anna", "bert"):
             wallet = wallet_pb.Wallet(currency_code="USD", owner=owner, labels={"plan": "gold"})

@@ -21,7 +21,7 @@ from tests.support.world import World, bases
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.security.access import SCOPES, Scope
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -31,7 +31,7 @@ SERVICES = sorted({path.partition("/")[0] for path in METHODS})
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return settings by which less is too much for one call than for any wallet here."""
-    return settings.model_copy(update={"amount_max": AMOUNT_MAX})
+    return settings.replaced(amount_max=AMOUNT_MAX)
 
 
 def test_the_faults_here_stand_in_the_order_of_the_protos() -> None:
@@ -80,18 +80,18 @@ def test_before_a_request_is_read_the_server_looks_at_itself_then_at_who_calls(
     """Room, time, credentials, scope, rate, then the request, on every call; each is told while all after it lack."""
 
     before = everything(owner)
-    slow = guarded.model_copy(update={"deadline_min_s": 30.0, "caller_calls_per_s": 1})
+    slow = guarded.replaced(deadline_min_s=30.0, caller_calls_per_s=1)
 
     def reasons(path: str, scopes: set[Scope] | None, times: int = 1, timeout_s: float | None = None) -> set[str]:
         metadata = () if scopes is None else bearer(issuer.token(" ".join(scopes)))
         with Asking(target, metadata=metadata) as asking:
             return {asking.call(path, b"\xff\xfe", timeout_s=timeout_s).reason for _ in range(times)}
 
-    full = server_limits(slow.model_copy(update={"grpc_queue_max": 0}))
+    full = slow.model_copy(update={"grpc": slow.grpc.model_copy(update={"queue_max": 0})})
     with serving(app, full, authentication(slow)) as port:
         target = f"127.0.0.1:{port}"
         assert {path: reasons(path, None, timeout_s=20) for path in METHODS} == each("SERVER_OVERLOADED")
-    with serving(app, server_limits(slow), authentication(slow)) as port:
+    with serving(app, slow, authentication(slow)) as port:
         target = f"127.0.0.1:{port}"
         assert {path: reasons(path, None, timeout_s=20) for path in METHODS} == each("DEADLINE_TOO_SHORT")
         assert {path: reasons(path, None) for path in METHODS} == each("CREDENTIALS_INVALID")

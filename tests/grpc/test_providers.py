@@ -9,12 +9,13 @@ import pytest
 from tests.support.issuer import ISSUER, SECRET, Issuer, bearer, standard, tokens_of
 from tests.support.wire import Wire
 from wallet_client import AsyncWalletClient, WalletClient
-from wallet_core.settings import Provider, Settings, SettingsError, read_settings
+from wallet_core.settings import Settings, SettingsError, read_settings
+from wallet_core.settings.access import Provider
 from wallet_core.usecases.app import App
 from wallet_grpc.errors.kinds import CredentialsInvalid
 from wallet_grpc.security.access import Principal, Scope
 from wallet_grpc.security.claims import PROVIDERS
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
 READ, PAY = Scope.WALLET_READ, Scope.MONEY_TRANSFER
@@ -134,7 +135,7 @@ def test_claims_that_name_nothing_stop_the_start(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(SettingsError, match="WALLET_AUTH_SCOPE_CLAIMS"):
         read_settings()
     monkeypatch.setenv("WALLET_AUTH_SCOPE_CLAIMS", '[["resource_access", "wallet", "roles"], "scope"]')
-    assert read_settings().auth_scope_claims == (("resource_access", "wallet", "roles"), "scope")
+    assert read_settings().auth.scope_claims == (("resource_access", "wallet", "roles"), "scope")
 
 
 def test_a_long_token_is_taken_every_time(app: App, guarded: Settings, issuer: Issuer) -> None:
@@ -144,15 +145,15 @@ def test_a_long_token_is_taken_every_time(app: App, guarded: Settings, issuer: I
         bare = issuer.token("wallet.read", groups="")
         return issuer.token("wallet.read", groups="x" * ((size - len(bare)) * 3 // 4 - 2))
 
-    longest, beyond = of_size(guarded.auth_token_max_bytes), of_size(guarded.auth_token_max_bytes + 100)
-    assert len(longest) <= guarded.auth_token_max_bytes < len(beyond)
-    assert len(longest) > guarded.auth_token_max_bytes - 10
+    longest, beyond = of_size(guarded.auth.token_max_bytes), of_size(guarded.auth.token_max_bytes + 100)
+    assert len(longest) <= guarded.auth.token_max_bytes < len(beyond)
+    assert len(longest) > guarded.auth.token_max_bytes - 10
 
     async def lists(target: str) -> None:
         async with AsyncWalletClient(target, token=longest) as client:
             assert [wallet async for wallet in client.list_wallets()] == []
 
-    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+    with serving(app, guarded, authentication(guarded)) as port:
         target = f"127.0.0.1:{port}"
         asyncio.run(lists(target))
         with WalletClient(target, token=longest) as client:

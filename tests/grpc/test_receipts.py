@@ -66,9 +66,9 @@ def test_a_server_does_not_start_with_a_font_that_cannot_be_used(
     font = tmp_path / "chinese.ttf"
     if written is not None:
         font.write_bytes(written)
-    changed = settings.model_copy(update={"receipt_fonts": (font,), "bank_url": "http://127.0.0.1:1"})
+    changed = settings.replaced(receipts_fonts=(font,), bank_url="http://127.0.0.1:1")
 
-    with pytest.raises(SettingsError, match=r"WALLET_RECEIPT_FONTS: .*chinese.ttf cannot be used as a font"):
+    with pytest.raises(SettingsError, match=r"WALLET_RECEIPTS_FONTS: .*chinese.ttf cannot be used as a font"):
         open_app(changed, name="tests").__enter__()
     with open_app(changed, name="tests", calls_bank=True) as app:
         app.ping()
@@ -79,7 +79,7 @@ def test_a_further_font_is_one_of_the_settings(app: App, asking: Asking, setting
 
     asking.open_all("alice")
     moved = asking.deposit("alice", 1, description="pay 中 now")
-    changed = settings.model_copy(update={"receipt_fonts": (a_font_with("中", tmp_path / "chinese.ttf"),)})
+    changed = settings.replaced(receipts_fonts=(a_font_with("中", tmp_path / "chinese.ttf"),))
 
     with open_app(changed, name="tests") as other:
         told = write_receipt(other, UUID(moved.name.partition("/")[2]), Language.ENGLISH)

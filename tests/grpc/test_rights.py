@@ -16,7 +16,7 @@ from tests.support.wire import Answer
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.security.access import Scope
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
 ALL = " ".join(Scope)
@@ -27,7 +27,7 @@ Ask = Callable[..., Answer]
 @pytest.fixture
 def ask(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Ask]:
     """Return what asks with a token of some scopes; there is a wallet of anna's, and one of hers is frozen."""
-    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+    with serving(app, guarded, authentication(guarded)) as port:
 
         def ask_with(request: Message, scope: str = ALL, **claims: Any) -> Answer:  # noqa: ANN401  # any claim
             with Asking(f"127.0.0.1:{port}", metadata=bearer(issuer.token(scope, **claims))) as asking:

@@ -30,7 +30,7 @@ from wallet_client import NotConnected, WalletClient
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
 from wallet_grpc.descriptors import SERVICES
-from wallet_grpc.server.process import main, server_limits
+from wallet_grpc.server.process import main
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -83,8 +83,8 @@ def test_a_database_that_shuts_its_doors_is_told_and_mended(
 ) -> None:
     """O3: NOT_SERVING everywhere and DATABASE_UNAVAILABLE with RetryInfo; SERVING and as before once it is back."""
 
-    mine = settings.model_copy(update={"database_url": SecretStr(own_database.url)})
-    with open_app(mine, name="life") as app, serving(app, server_limits(mine)) as port:
+    mine = settings.replaced(database_url=SecretStr(own_database.url))
+    with open_app(mine, name="life") as app, serving(app, mine) as port:
         target = f"127.0.0.1:{port}"
         with WalletClient(target) as client, Wire(target) as wire:
             open_funded(client, alice=10)
@@ -122,7 +122,7 @@ def test_the_first_call_after_all_connections_were_cut_succeeds(
 ) -> None:
     """A database that was restarted in between costs no caller an error: a new connection is tried first."""
 
-    calm = settings.model_copy(update={"health_interval_s": 60.0})
+    calm = settings.replaced(health_interval_s=60.0)
     with served(calm) as client:
         open_funded(client, alice=10)
         name = client.schedule_withdrawal(ALICE, usd(1)).withdrawal.name

@@ -23,7 +23,7 @@ from wallet_core.usecases.app import App
 from wallet_grpc.interceptors.rates import cost_of
 from wallet_grpc.security.access import CONFINED
 from wallet_grpc.security.tokens import DEVELOPMENT_ISSUER
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -39,8 +39,8 @@ OVERLOADED = ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")
 @contextmanager
 def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
     """Serve callers that say who they are."""
-    guarded = Settings(**{**settings.model_dump(), "auth_dev_secret": SECRET, **changes})
-    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+    guarded = settings.replaced(**{"auth_dev_secret": SECRET, **changes})
+    with serving(app, guarded, authentication(guarded)) as port:
         yield f"127.0.0.1:{port}"
 
 
@@ -155,7 +155,7 @@ def test_receipt_is_drawn_once(app: App, settings: Settings, monkeypatch: pytest
         return draw(self, receipt, language)
 
     monkeypatch.setattr(PdfDocuments, "receipt", drawing)
-    with serving(app, server_limits(settings)) as port, Asking(f"127.0.0.1:{port}") as asking:
+    with serving(app, settings) as port, Asking(f"127.0.0.1:{port}") as asking:
         asking.open_all("alice")
         name = asking.deposit("alice", 5).name
         found = [asking.ok(pb.GetReceiptRequest(name=name, language=language)).pdf for language in ("en", "en", "fa")]

@@ -33,7 +33,7 @@ from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import READS
 from wallet_grpc.security.access import Scope
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
 ROLES = [role for role in Role if role is not Role.ORDINARY]
@@ -236,7 +236,7 @@ def test_no_scope_and_no_owner_lets_anybody_change_a_system_wallet(
         (" ".join(Scope), {"owner": "anna"}, min(EARNED)),
         (no_operator, {}, min(EARNED)),
     ]
-    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+    with serving(app, guarded, authentication(guarded)) as port:
         before = everything(owner)
         for scope, claims, wallet in whoever:
             with Asking(f"127.0.0.1:{port}", metadata=bearer(issuer.token(scope, **claims))) as asking:

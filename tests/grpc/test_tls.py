@@ -18,7 +18,7 @@ from wallet_client import CallFailed, Tls, WalletClient
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.security.tls import CertificateUnusable
-from wallet_grpc.server.process import authentication, credentials, server_limits
+from wallet_grpc.server.process import authentication, credentials
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -60,10 +60,8 @@ def files(tmp_path: Path) -> Files:
 @contextmanager
 def served(app: App, settings: Settings, files: Files, **changes: Any) -> Iterator[str]:  # noqa: ANN401  # any setting
     """Serve with TLS; yield the address, by the name that the certificate is for."""
-    changed = Settings(
-        **{**settings.model_dump(), "tls_certificate": files.certificate, "tls_key": files.key, **changes}
-    )
-    with serving(app, server_limits(changed), authentication(changed), credentials(changed)) as port:
+    changed = settings.replaced(**{"tls_certificate": files.certificate, "tls_key": files.key, **changes})
+    with serving(app, changed, authentication(changed), credentials(changed)) as port:
         yield f"localhost:{port}"
 
 

@@ -31,7 +31,7 @@ from wallet_core.usecases.app import App
 from wallet_grpc.errors.kinds import WatcherTooSlow
 from wallet_grpc.runtime.listening import CannotListen
 from wallet_grpc.security.access import Scope
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 from wallet_grpc.servicers.streams import Stream
 from wallet_grpc.servicers.watches import Watch
@@ -59,7 +59,7 @@ def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
     quick = {"drain_grace_s": 2.0, "drain_flush_s": 0.2}
     with (
         telling(app),
-        serving(app, server_limits(settings.model_copy(update=quick | changes))) as port,
+        serving(app, settings.replaced(**quick | changes)) as port,
     ):
         yield f"127.0.0.1:{port}"
 
@@ -341,9 +341,9 @@ def test_a_server_that_cannot_listen_leaves_nobody_behind(app: App, settings: Se
     """No thread that follows the journal for nobody."""
 
     before = threading.active_count()
-    taken = settings.model_copy(update={"grpc_port": int(server.rpartition(":")[2])})
+    taken = settings.replaced(grpc_port=int(server.rpartition(":")[2]))
     for _ in range(3):
-        with pytest.raises(CannotListen), serving(app, server_limits(taken)):
+        with pytest.raises(CannotListen), serving(app, taken):
             pass
     assert threading.active_count() <= before
 
@@ -422,7 +422,7 @@ def test_confined_watchers_are_told_of_their_owners_wallets_only(
 
     with (
         telling(app),
-        serving(app, server_limits(guarded), authentication(guarded)) as port,
+        serving(app, guarded, authentication(guarded)) as port,
     ):
         target = f"127.0.0.1:{port}"
         with (
@@ -466,8 +466,8 @@ def test_a_confined_watcher_does_not_learn_how_much_happens_to_others(
     """Neither by how often it hears that nothing has happened nor by a token; it goes on from each and misses none."""
 
     every_s = 0.5
-    often = guarded.model_copy(update={"watch_heartbeat_s": every_s})
-    with telling(app), serving(app, server_limits(often), authentication(often)) as port:
+    often = guarded.replaced(watch_heartbeat_s=every_s)
+    with telling(app), serving(app, often, authentication(often)) as port:
         target = f"127.0.0.1:{port}"
         with (
             Asking(target, metadata=bearer(issuer.token(" ".join(Scope)))) as all_,
@@ -506,7 +506,7 @@ def test_a_watch_ends_with_the_token_that_it_was_begun_with(
 ) -> None:
     """CREDENTIALS_INVALID at the next word; our client goes on with the next token, if it is given a way to get one."""
 
-    strict = guarded.model_copy(update={"auth_leeway_s": 0.0, "watch_heartbeat_s": 0.2})
+    strict = guarded.replaced(auth_leeway_s=0.0, watch_heartbeat_s=0.2)
     tokens = [issuer.token("events.read", exp=ending_in(1)), issuer.token("events.read")]
     given: list[str] = []
 
@@ -514,7 +514,7 @@ def test_a_watch_ends_with_the_token_that_it_was_begun_with(
         given.append(tokens[min(len(given), 1)])
         return given[-1]
 
-    with telling(app), serving(app, server_limits(strict), authentication(strict)) as port:
+    with telling(app), serving(app, strict, authentication(strict)) as port:
         target = f"127.0.0.1:{port}"
         with Asking(target, metadata=bearer(tokens[0])) as asking, watching(asking) as watcher:
             end = watcher.end()

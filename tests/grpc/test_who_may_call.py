@@ -36,7 +36,7 @@ from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import SCOPE_WORDS
 from wallet_grpc.errors.kinds import CredentialsInvalid
 from wallet_grpc.security.access import SCOPES, Scope
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
 METHODS = [path_of(method) for method in all_methods()]
@@ -47,7 +47,7 @@ ALL = " ".join(Scope)
 @pytest.fixture
 def target(app: App, guarded: Settings) -> Iterator[str]:
     """Serve with those settings; return the address."""
-    with serving(app, server_limits(guarded), authentication(guarded)) as port:
+    with serving(app, guarded, authentication(guarded)) as port:
         yield f"127.0.0.1:{port}"
 
 

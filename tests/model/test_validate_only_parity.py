@@ -25,7 +25,7 @@ PROTOS = Path(__file__).resolve().parents[2] / "protos" / "wallet" / "v1"
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return settings with the usual most that one transaction may be."""
-    return settings.model_copy(update={"amount_max": 10**15})
+    return settings.replaced(amount_max=10**15)
 
 
 @pytest.fixture

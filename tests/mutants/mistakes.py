@@ -395,7 +395,7 @@ MISTAKES = (
         (
             Change(
                 "wallet_core/startup_checks.py:allow_unauthenticated",
-                "opened and not settings.allow_unauthenticated",
+                "opened and not settings.access.allow_unauthenticated",
                 "not opened",
             ),
         ),

@@ -47,7 +47,7 @@ ALICE = WalletId("alice")
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return settings with time for a busy machine."""
-    return settings.model_copy(update=PATIENT)
+    return settings.replaced(**PATIENT)
 
 
 @pytest.fixture

@@ -647,7 +647,7 @@ def test_an_answer_that_cannot_be_stored_is_asked_for_again(
 ) -> None:
     """The wallet is locked by somebody else while the bank says yes: taken over after the lease, credited once."""
 
-    impatient = settings.model_copy(update={"lock_timeout_s": 0.05, "payout_send_window_s": 0.2})
+    impatient = settings.replaced(lock_timeout_s=0.05, payout_send_window_s=0.2)
     stub.order("hold", times=1)
     id_ = schedule_deposit(app, alice, 300, collect=True)
     with open_app(impatient, name="impatient") as other, ThreadPoolExecutor(1) as pool:

@@ -53,7 +53,7 @@ def alice(app: App) -> WalletId:
 def apps(app: App, settings: Settings) -> Iterator[list[App]]:
     """Return four cores on one database, as four schedulers have them; patient, for all share one interpreter here."""
     del app  # it verifies the books at the end
-    patient = settings.model_copy(update=PATIENT)
+    patient = settings.replaced(**PATIENT)
     with ExitStack() as stack:
         yield [stack.enter_context(open_app(patient, name=f"scheduler-{n}")) for n in range(4)]
 
@@ -225,7 +225,7 @@ def test_deposit_whose_wallet_is_locked_is_credited_when_it_is_free(
 
     bob = open_wallet(app, "bob")
     locked, free = (schedule_deposit(app, wallet, 300, collect=False) for wallet in (alice, bob))
-    impatient = settings.model_copy(update={"lock_timeout_s": 0.05})
+    impatient = settings.replaced(lock_timeout_s=0.05)
     with open_app(impatient, name="impatient") as other, owner.transaction():
         owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
         credit(other)

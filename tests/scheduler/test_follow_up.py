@@ -30,7 +30,7 @@ IN_TRANSIT = system_wallet(Role.IN_TRANSIT, "USD")
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return settings with time for a busy machine: here the bank is to say yes."""
-    return settings.model_copy(update={"bank_call_deadline_s": 2.0, "payout_lease_s": 6.0, "payout_grace_s": 10.0})
+    return settings.replaced(bank_call_deadline_s=2.0, payout_lease_s=6.0, payout_grace_s=10.0)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def stub(bank: BankServer) -> Bank:
 def apps(app: App, settings: Settings) -> Iterator[list[App]]:
     """Return four cores on one database, as four schedulers have them; patient, for all share one interpreter here."""
     del app  # it verifies the books at the end
-    patient = settings.model_copy(update=PATIENT)
+    patient = settings.replaced(**PATIENT)
     with ExitStack() as stack:
         yield [stack.enter_context(open_app(patient, name=f"scheduler-{n}")) for n in range(4)]
 

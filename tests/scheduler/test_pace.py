@@ -35,7 +35,7 @@ def paced(settings: Settings, app: App, owner: psycopg.Connection) -> Settings:
     """Return settings of twenty calls a second, with none left over from before."""
     del app
     owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp()")
-    return settings.model_copy(update={"bank_calls_per_s": PER_S, **PATIENT})
+    return settings.replaced(**{"bank_calls_per_s": PER_S, **PATIENT})
 
 
 def fill_up(owner: psycopg.Connection) -> None:
@@ -119,7 +119,7 @@ def test_a_pace_of_less_than_a_call_a_second_is_kept_too(app: App, paced: Settin
 
     alice = open_wallet(app, "alice", 1000)
     schedule(app, alice, 10)
-    slow = paced.model_copy(update={"bank_calls_per_s": 0.01})
+    slow = paced.replaced(bank_calls_per_s=0.01)
     with open_app(slow, name="tests-slow") as one:
         owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp()")
         assert pay_due_withdrawals.run_once(one).claimed == 0

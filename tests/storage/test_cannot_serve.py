@@ -27,7 +27,6 @@ from wallet_core.domain.model.money import Money
 from wallet_core.settings import Settings
 from wallet_core.storage.errors import SQLSTATES, Means, batch_error, meaning
 from wallet_core.usecases.app import App
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -201,8 +200,8 @@ def test_a_server_that_only_reads_is_not_serving_and_is_left(
 ) -> None:
     """Health finds it out without a call; no connection of then is used once it takes writes again."""
 
-    mine = settings.model_copy(update={"database_url": SecretStr(own_database.url), "database_wait_s": 0.5})
-    with open_app(mine, name="tests") as app, serving(app, server_limits(mine)) as port:
+    mine = settings.replaced(database_url=SecretStr(own_database.url), database_wait_s=0.5)
+    with open_app(mine, name="tests") as app, serving(app, mine) as port:
         target = f"127.0.0.1:{port}"
         with WalletClient(target) as client, Asking(target) as asking:
             open_funded(client, alice=1000)

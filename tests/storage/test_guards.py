@@ -122,7 +122,7 @@ def test_one_deposit_cannot_put_a_currency_out_of_service(app: App, settings: Se
     """More than one transaction may be is refused and told; what comes after it is done."""
 
     alice = open_wallet(app, "alice")
-    with open_app(settings.model_copy(update={"amount_max": 10**15}), name="limited") as limited:
+    with open_app(settings.replaced(amount_max=10**15), name="limited") as limited:
         for command in (
             a_deposit(alice, Money("USD", INT64_MAX)),
             a_scheduled_deposit(alice, Money("USD", 10**15 + 1)),

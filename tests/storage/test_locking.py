@@ -71,7 +71,7 @@ def url(settings: Settings) -> str:
 @pytest.fixture
 def patient(settings: Settings) -> Iterator[App]:
     """Return an app that waits long for locks, with a funded wallet."""
-    with open_app(settings.model_copy(update={"lock_timeout_s": 10.0}), name="patient") as app:
+    with open_app(settings.replaced(lock_timeout_s=10.0), name="patient") as app:
         open_wallet(app, "alice", 100)
         yield app
 
@@ -143,7 +143,7 @@ def test_a_deadline_that_passes_while_a_lock_is_waited_for_leaves_at_the_deadlin
 def test_a_locked_withdrawal_delays_only_calls_on_it(settings: Settings, url: str) -> None:
     """A scheduler that hangs amid a claim holds no wallet: the neighbours of a cancel are served."""
 
-    with open_app(settings.model_copy(update={"lock_timeout_s": 0.5}), name="tests") as app:
+    with open_app(settings.replaced(lock_timeout_s=0.5), name="tests") as app:
         for name in ("gate", "alice", "bob"):
             open_wallet(app, name, 100)
         withdrawal = schedule(app, ALICE, 5)

@@ -21,7 +21,6 @@ from wallet_core.domain.commands.transfers.transfer import Transfer
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import read_settings
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
@@ -128,7 +127,7 @@ def test_database_that_hangs_is_not_serving_until_it_answers_again(postgres: Loc
     migrate(settings)
     with (
         open_app(settings, name="tests") as app,
-        serving(app, server_limits(settings)) as port,
+        serving(app, settings) as port,
         WalletClient(f"127.0.0.1:{port}") as client,
     ):
         assert client.is_serving()
@@ -148,7 +147,7 @@ def test_database_that_goes_away_while_a_server_starts_is_waited_for(postgres: L
     migrate(settings)
     with open_app(settings, name="tests") as app:
         postgres.stop()
-        with serving(app, server_limits(settings)) as port, WalletClient(f"127.0.0.1:{port}") as client:
+        with serving(app, settings) as port, WalletClient(f"127.0.0.1:{port}") as client:
             assert not client.is_serving()
             assert postgres.start() == settings.required_database_url()
             assert wait_until(client.is_serving, timeout_s=30)

@@ -38,7 +38,7 @@ ALICE, BOB = WalletId("alice"), WalletId("bob")
 @pytest.fixture
 def patient(settings: Settings) -> Iterator[App]:
     """Return an app that waits long for locks, with funded wallets and a gate."""
-    with open_app(settings.model_copy(update={"lock_timeout_s": 10.0}), name="patient") as app:
+    with open_app(settings.replaced(lock_timeout_s=10.0), name="patient") as app:
         open_wallet(app, "gate")
         open_wallet(app, "alice", 100)
         open_wallet(app, "bob", 100)

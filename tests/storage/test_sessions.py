@@ -120,7 +120,7 @@ def test_the_service_serves_by_a_pooler_of_sessions(own_database: Database, sett
     """Money moves, a migration and an audit run; a session that goes back is another connection's, set anew."""
 
     with pooled(own_database, tmp_path / "pooler", "session") as url:
-        mine = settings.model_copy(update={"database_url": SecretStr(url)})
+        mine = settings.replaced(database_url=SecretStr(url))
         migrate(mine)
         for name in ("alice", "bob"):
             with open_app(mine, name="tests") as app:
@@ -138,7 +138,7 @@ def test_a_pooler_of_less_than_sessions_is_refused(
     """At once, by what to do: a role and limits that are set would be another's in the next moment."""
 
     with pooled(database, tmp_path / "pooler", mode) as url:
-        mine = settings.model_copy(update={"database_url": SecretStr(url)})
+        mine = settings.replaced(database_url=SecretStr(url))
         with pytest.raises(DatabaseNotReady, match="pool_mode = session"), open_app(mine, name="tests"):
             pass
 
@@ -227,7 +227,7 @@ def test_several_hosts_are_tried_in_order(database: Database) -> None:
 def test_what_cannot_be_kept_is_refused(database: Database, settings: Settings, query: str, what: str) -> None:
     """By the name of the variable, and without the URL."""
 
-    mine = settings.model_copy(update={"database_url": SecretStr(f"{database.url}&{query}")})
+    mine = settings.replaced(database_url=SecretStr(f"{database.url}&{query}"))
     with pytest.raises(SettingsError) as refused, open_app(mine, name="tests"):
         pass
     assert f"WALLET_DATABASE_URL {what}" in str(refused.value)

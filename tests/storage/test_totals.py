@@ -117,7 +117,7 @@ def test_one_commit_that_completes_several_thousands_keeps_all_of_them(
     change_rule(app, a_rule(fixed=1))
     app.ledger.post(batch(500))
 
-    wide = settings.model_copy(update={"commit_batch_max": 5000})
+    wide = settings.replaced(commit_batch_max=5000)
     with open_app(wide, name="wide") as gathering:
         told = gathered(gathering, database.url, [batch(900), batch(900, BOB, alice), batch(900), batch(900)])
 

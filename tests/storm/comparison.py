@@ -12,7 +12,7 @@ from tests.storm.books import LedgerState
 from tests.storm.journal import Call, Done, Journal, all_done
 from tests.storm.orders import is_the_banks, order_key, state_of
 from tests.storm.plan import Verb
-from wallet_core.settings import Settings
+from wallet_core.settings.bank import PayoutSettings
 from walletctl import typed
 
 _MOVING = (Verb.DEPOSIT, Verb.TRANSFER, Verb.REVERSE, Verb.CAPTURE_HOLD)
@@ -25,7 +25,7 @@ _TYPES = {
     Verb.CAPTURE_HOLD: Transaction.TYPE_HOLD_CAPTURE,
 }
 # Attempts, and resends of what the bank did not know.
-_ATTEMPTS_MAX: int = sum(Settings.model_fields[f"payout_{name}_max"].default for name in ("attempts", "resends"))
+_ATTEMPTS_MAX: int = sum(PayoutSettings.model_fields[f"{name}_max"].default for name in ("attempts", "resends"))
 
 
 def findings(journals: list[Journal], books: LedgerState) -> Iterator[str]:

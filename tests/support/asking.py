@@ -39,7 +39,6 @@ from tests.support.requests import (
 from tests.support.wire import Answer, Wire, all_methods, answer_of, path_of
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 
 _METHODS = {method.input_type.full_name: method for method in all_methods()}
@@ -331,5 +330,5 @@ def several_servers(settings: Settings, names: Sequence[str] = ("left", "right")
     """Serve one database several times; yield a channel to each."""
     with ExitStack() as stack:
         apps = [stack.enter_context(open_app(settings, name=name)) for name in names]
-        ports = [stack.enter_context(serving(app, server_limits(settings))) for app in apps]
+        ports = [stack.enter_context(serving(app, settings)) for app in apps]
         yield [stack.enter_context(Asking(f"127.0.0.1:{port}")) for port in ports]

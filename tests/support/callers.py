@@ -13,7 +13,6 @@ from psycopg import sql
 from wallet_client import Amount, CallError, WalletClient
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 
 Result = TypeVar("Result")
@@ -82,7 +81,7 @@ def served(settings: Settings) -> Iterator[WalletClient]:
     """Run a server of its own on the settings' database; yield a client of it."""
     with (
         open_app(settings, name="tests-served") as app,
-        serving(app, server_limits(settings)) as port,
+        serving(app, settings) as port,
         WalletClient(f"127.0.0.1:{port}") as client,
     ):
         yield client

@@ -117,7 +117,7 @@ def unknown_key() -> str:
 
 def tokens_of(settings: Settings, **changes: object) -> Tokens:
     """Return what reads tokens by these settings."""
-    found = authentication(Settings(**{**settings.model_dump(), **changes})).tokens
+    found = authentication(settings.replaced(**changes)).tokens
     assert found is not None
     return found
 

@@ -14,7 +14,6 @@ from wallet_core.domain.model.money import Money
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.runtime.metrics import UNDER_WAY
-from wallet_grpc.server.process import server_limits
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -44,7 +43,7 @@ class Kept:
         """Serve the core that is open; return the address."""
         assert self._app is not None
         if self._target is None:
-            port = self._stack.enter_context(serving(self._app, server_limits(settings)))
+            port = self._stack.enter_context(serving(self._app, settings))
             self._target = f"127.0.0.1:{port}"
         return self._target
 

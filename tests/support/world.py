@@ -42,7 +42,7 @@ from tests.support.wire import Answer
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.security.access import CONFINED, Scope
-from wallet_grpc.server.process import authentication, server_limits
+from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
 APPLIED_TO_WALLET = order_pb.RESOLUTION_KIND_APPLIED_TO_WALLET
@@ -193,7 +193,7 @@ def a_world(app: App, settings: Settings, issuer: Issuer, bank: BankServer) -> I
     everything_ = " ".join(Scope)
     others = " ".join({Scope.WALLET_READ})
     with ExitStack() as stack:
-        target = f"127.0.0.1:{stack.enter_context(serving(app, server_limits(settings), authentication(settings)))}"
+        target = f"127.0.0.1:{stack.enter_context(serving(app, settings, authentication(settings)))}"
         metadata: dict[str, Any] = {
             "operator": bearer(issuer.token(everything_)),
             "anna": bearer(issuer.token(" ".join(CONFINED), owner="anna")),

@@ -10,7 +10,7 @@ from scheduler.process import main as scheduler
 from tests.support.issuer import ISSUER, SECRET
 from tests.support.processes import environment
 from tests.support.start_up import Main, StartUp
-from wallet_core.settings import Settings, SettingsError
+from wallet_core.settings import SettingsError, read_settings
 from wallet_core.startup_checks import (
     Part,
     allow_unauthenticated,
@@ -21,7 +21,6 @@ from wallet_core.startup_checks import (
     require_production,
 )
 from wallet_grpc.server.process import main as server
-from wallet_grpc.server.process import server_limits
 from walletctl.cli import cli
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what is looked at
@@ -44,7 +43,7 @@ PARTS: tuple[Part, ...] = (database, migrating, callers, bank)
 def lacking(**changes: object) -> str:
     """Return what a production that is complete but for some changes is refused with; nothing where it starts."""
     try:
-        require_production(Settings(**{**PRODUCTION, **changes}), *PARTS)
+        require_production(read_settings(**{**PRODUCTION, **changes}), *PARTS)
     except SettingsError as refused:
         return str(refused)
     return ""
@@ -238,8 +237,8 @@ def test_what_would_be_allow_unauthenticated_does_not_start_unless_that_is_asked
     """Then it is returned, for a warning."""
 
     with pytest.raises(SettingsError, match=r"all that reach it may .*WALLET_ALLOW_UNAUTHENTICATED=true"):
-        allow_unauthenticated(Settings(**settings))
-    (told,) = allow_unauthenticated(Settings(**settings, allow_unauthenticated=True))
+        allow_unauthenticated(read_settings(**settings))
+    (told,) = allow_unauthenticated(read_settings(**settings, allow_unauthenticated=True))
     assert "all that reach it may" in told
 
 
@@ -247,7 +246,7 @@ def test_what_would_be_allow_unauthenticated_does_not_start_unless_that_is_asked
 def test_what_is_not_open_starts_and_warns_of_nothing(settings: dict[str, Any]) -> None:
     """On this machine, or where callers are authenticated."""
 
-    assert allow_unauthenticated(Settings(**settings)) == []
+    assert allow_unauthenticated(read_settings(**settings)) == []
 
 
 def test_a_server_says_so_at_every_start(start_up: StartUp) -> None:
@@ -272,7 +271,7 @@ def test_a_server_says_so_at_every_start(start_up: StartUp) -> None:
 def test_a_production_shows_nothing_by_reflection_unless_asked_for(settings: dict[str, Any], *, reflects: bool) -> None:
     """A development does."""
 
-    assert server_limits(Settings(**settings)).reflection is reflects
+    assert read_settings(**settings).reflection is reflects
 
 
 def test_half_of_what_the_bank_knows_us_by_is_refused() -> None:
@@ -280,5 +279,5 @@ def test_half_of_what_the_bank_knows_us_by_is_refused() -> None:
 
     changes: dict[str, Any]
     for changes in ({"bank_certificate": Path("a")}, {"bank_token": "a", "bank_token_file": Path("a")}):
-        with pytest.raises(ValueError, match="WALLET_BANK_"):
-            Settings(**changes)
+        with pytest.raises(SettingsError, match="WALLET_BANK_"):
+            read_settings(**changes)

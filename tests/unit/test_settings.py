@@ -13,9 +13,9 @@ def test_defaults_are_consistent() -> None:
 
     settings = read_settings()
 
-    assert settings.bank_call_deadline_s <= settings.payout_lease_s / 3
-    assert settings.payout_grace_s > (
-        settings.payout_send_window_s + settings.bank_call_deadline_s + settings.payout_lease_s
+    assert settings.bank.call_deadline_s <= settings.payouts.lease_s / 3
+    assert settings.payouts.grace_s > (
+        settings.payouts.send_window_s + settings.bank.call_deadline_s + settings.payouts.lease_s
     )
 
 
@@ -41,7 +41,7 @@ def test_a_call_deadline_of_a_third_of_the_lease_is_taken() -> None:
 
     settings = read_settings(bank_call_deadline_s=10)
 
-    assert settings.bank_call_deadline_s == 10
+    assert settings.bank.call_deadline_s == 10
 
 
 @pytest.mark.parametrize("grace_s", [38, 37.9, 1])
@@ -57,7 +57,7 @@ def test_a_grace_just_longer_than_any_call_is_taken() -> None:
 
     settings = read_settings(payout_grace_s=38.1)
 
-    assert settings.payout_grace_s == 38.1
+    assert settings.payouts.grace_s == 38.1
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,30 @@ def test_a_bank_that_no_http_call_can_reach_is_refused(url: str) -> None:
         read_settings(bank_url=url)
 
 
+def test_json_that_cannot_be_read_is_refused_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together with whatever else is wrong; the value, which may be secret, is not shown."""
+
+    monkeypatch.setenv("WALLET_CALLERS", "{secret")
+    monkeypatch.setenv("WALLET_POOL_SIZE", "0")
+
+    with pytest.raises(SettingsError, match=r"WALLET_POOL_SIZE: .*WALLET_CALLERS: is not valid JSON") as refused:
+        read_settings()
+
+    assert "secret" not in str(refused.value)
+
+
+def test_a_changed_copy_is_checked_like_the_environment() -> None:
+    """Its other values stay, also those that the environment does not have."""
+
+    changed = read_settings(commit_queue_max=10).replaced(grpc_threads=2)
+
+    assert (changed.ledger.commit_queue_max, changed.grpc.threads) == (10, 2)
+    with pytest.raises(SettingsError, match="WALLET_PAYOUT_GRACE_S"):
+        changed.replaced(payout_grace_s=1)
+    with pytest.raises(SettingsError, match=r"WALLET_THREADS is no setting"):
+        changed.replaced(threads=1)
+
+
 def test_an_unknown_override_is_refused() -> None:
     """A typo must not be a silent default."""
 
@@ -144,7 +168,7 @@ def test_the_environment_is_read_with_its_prefix(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("BATCH_MAX", "9")
     settings = read_settings(commit_queue_max=10)
 
-    assert (settings.commit_batch_max, settings.commit_queue_max) == (7, 10)
+    assert (settings.ledger.commit_batch_max, settings.ledger.commit_queue_max) == (7, 10)
 
 
 def test_the_database_password_is_shown_nowhere() -> None:
@@ -153,7 +177,7 @@ def test_the_database_password_is_shown_nowhere() -> None:
     settings = read_settings(database_url=URL)
 
     assert settings.required_database_url() == URL
-    for shown in (repr(settings), str(settings), repr(settings.database_url), settings.model_dump_json()):
+    for shown in (repr(settings), str(settings), repr(settings.database.url), settings.model_dump_json()):
         assert SECRET not in shown
 
 
@@ -175,4 +199,4 @@ def test_settings_cannot_be_changed() -> None:
     settings: Settings = read_settings()
 
     with pytest.raises(ValueError, match="frozen"):
-        settings.pool_size = 1
+        settings.connections.pool_size = 1

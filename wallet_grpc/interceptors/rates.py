@@ -40,6 +40,11 @@ class Rates(Wrapping):
         self._owner = RateLimitItemPerSecond(owner_per_s, namespace="owner") if owner_per_s else None
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether any limit is set."""
+        return self._caller is not None or self._owner is not None
+
     def wrap(self, handler: Handler, method: str) -> Handler:
         """Count each call of a method before it is worked on."""
 

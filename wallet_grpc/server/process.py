@@ -14,7 +14,7 @@ import structlog
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.errors import ServiceError, cause_of
 from wallet_core.logs import set_up_logs
-from wallet_core.open_files import open_files_limit, raise_open_files_limit
+from wallet_core.open_files import raise_open_files_limit
 from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_core.startup_checks import allow_unauthenticated, callers, database, require_production
 from wallet_core.stop_signals import stop_event
@@ -28,19 +28,13 @@ from wallet_grpc.security.keys import KeyLimits, KeySet, KeysUnreadable
 from wallet_grpc.security.tls import CertificateFiles, CertificateUnusable, server_credentials
 from wallet_grpc.security.tokens import DEVELOPMENT_ISSUER, Tokens
 from wallet_grpc.server.admin import admin_port
-from wallet_grpc.server.serving import ServerLimits, serving
+from wallet_grpc.server.serving import serving
 from wallet_grpc.server.supervisor import Supervisor, WorkerFailed, stop_with_parent
 
 _log = structlog.get_logger("wallet.server")
 
 # What ending takes beside draining.
 _ENDING_S = 5.0
-
-# What a call may bring beside a token.
-_OTHER_METADATA_BYTES = 8192
-
-# File descriptors for all but callers and the database's pools: logs, sockets that listen, what libraries open.
-_DESCRIPTORS_KEPT = 128
 
 
 def main(arguments: Sequence[str], stopping: threading.Event) -> int:
@@ -50,19 +44,19 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
         require_production(settings, database, callers)
         for opened in allow_unauthenticated(settings):
             sys.stderr.write(f"warning: {opened}\n")  # whatever the level of the logs
-        set_up_logs(settings.log_level)
+        set_up_logs(settings.process.log_level)
         raise_open_files_limit()
-        if settings.grpc_workers == 1:
+        if settings.grpc.workers == 1:
             with _metrics(settings):
-                return _serve(settings, stopping, lambda port: _log.info("serving", host=settings.grpc_host, port=port))
+                return _serve(settings, stopping, lambda port: _log.info("serving", host=settings.grpc.host, port=port))
         with (
-            counted_together(settings.metrics_port) as folder,
+            counted_together(settings.admin.metrics_port) as folder,
             _metrics(settings, folder),
-            bound(settings.grpc_host, settings.grpc_port, shared=True) as port,
+            bound(settings.grpc.host, settings.grpc.port, shared=True) as port,
         ):
             lost = partial(forget_process, folder)
-            supervisor = Supervisor(partial(work, settings), port, settings.grpc_workers, stopping, lost)
-            supervisor.run(settings.drain_delay_s + settings.drain_grace_s + settings.drain_flush_s + _ENDING_S)
+            supervisor = Supervisor(partial(work, settings), port, settings.grpc.workers, stopping, lost)
+            supervisor.run(settings.drain.delay_s + settings.drain.grace_s + settings.drain.flush_s + _ENDING_S)
     except WorkerFailed:
         return 1
     except (SettingsError, CannotListen, NowhereToCount) as error:
@@ -74,18 +68,18 @@ def work(settings: Settings, number: int, port: int, begun: Connection) -> None:
     """Serve as one of several processes on a port, until the supervisor says so or is gone."""
     stopping = stop_event()
     stop_with_parent(stopping)
-    set_up_logs(settings.log_level)
-    channelz_port = settings.channelz_port + number if settings.channelz_port is not None else None
-    own = settings.model_copy(update={"grpc_port": port, "channelz_port": channelz_port})
+    set_up_logs(settings.process.log_level)
+    channelz_port = settings.admin.channelz_port + number if settings.admin.channelz_port is not None else None
+    own = settings.replaced(grpc_port=port, channelz_port=channelz_port)
     sys.exit(_serve(own, stopping, begun.send))
 
 
 def _serve(settings: Settings, stopping: threading.Event, begun: Callable[[int], None]) -> int:
     try:
         with (
-            admin_port(settings.admin_host, settings.channelz_port),
+            admin_port(settings.admin.admin_host, settings.admin.channelz_port),
             open_app(settings, name="wallet-grpc", stopping=stopping) as app,
-            serving(app, server_limits(settings), authentication(settings), credentials(settings)) as port,
+            serving(app, settings, authentication(settings), credentials(settings)) as port,
         ):
             begun(port)
             stopping.wait()
@@ -96,7 +90,7 @@ def _serve(settings: Settings, stopping: threading.Event, begun: Callable[[int],
 
 
 def _metrics(settings: Settings, folder: str | None = None) -> AbstractContextManager[None]:
-    return metrics_page(settings.admin_host, settings.metrics_port, folder)
+    return metrics_page(settings.admin.admin_host, settings.admin.metrics_port, folder)
 
 
 def _settings(arguments: Sequence[str]) -> Settings:
@@ -114,44 +108,44 @@ def _cannot_start(error: Exception) -> int:
 def authentication(settings: Settings) -> Authentication:
     """Return whom the settings let call; raise ``KeysUnreadable`` where the keys of tokens cannot be read."""
     tokens = None
-    if settings.auth_keys is not None or settings.auth_dev_secret is not None:
-        clients = {client: name for name, caller in settings.callers.items() for client in caller.clients}
-        names_nobody = settings.mode == "development" and not settings.callers
+    if settings.auth.keys is not None or settings.auth.dev_secret is not None:
+        clients = {client: name for name, caller in settings.access.callers.items() for client in caller.clients}
+        names_nobody = settings.process.mode == "development" and not settings.access.callers
         tokens = Tokens(
-            issuer=settings.auth_issuer or DEVELOPMENT_ISSUER,
-            audience=settings.auth_audience,
-            leeway_s=settings.auth_leeway_s,
-            keys=_keys(settings, settings.auth_keys) if settings.auth_keys is not None else None,
-            secret=settings.auth_dev_secret.get_secret_value() if settings.auth_dev_secret is not None else None,
+            issuer=settings.auth.issuer or DEVELOPMENT_ISSUER,
+            audience=settings.auth.audience,
+            leeway_s=settings.auth.leeway_s,
+            keys=_keys(settings, settings.auth.keys) if settings.auth.keys is not None else None,
+            secret=settings.auth.dev_secret.get_secret_value() if settings.auth.dev_secret is not None else None,
             clients=None if names_nobody else clients,
             claims=_claims(settings),
-            size_max=settings.auth_token_max_bytes,
+            size_max=settings.auth.token_max_bytes,
         )
     certificates = None
-    if settings.tls_client_ca is not None:
+    if settings.tls.client_ca is not None:
         certificates = {
             certificate: Principal(name, frozenset(map(_scope, caller.certificate_scopes)))
-            for name, caller in settings.callers.items()
+            for name, caller in settings.access.callers.items()
             for certificate in caller.certificates
         }
     return Authentication(tokens=tokens, certificates=certificates)
 
 
 def _claims(settings: Settings) -> Claims:
-    own = PROVIDERS[settings.auth_provider](settings.auth_audience)
+    own = PROVIDERS[settings.auth.provider](settings.auth.audience)
     return Claims(
-        scopes=settings.auth_scope_claims or own.scopes,
-        clients=settings.auth_client_claims or own.clients,
-        owners=settings.auth_owner_claims or own.owners,
+        scopes=settings.auth.scope_claims or own.scopes,
+        clients=settings.auth.client_claims or own.clients,
+        owners=settings.auth.owner_claims or own.owners,
     )
 
 
 def credentials(settings: Settings) -> grpc.ServerCredentials | None:
     """Return the server's certificate; raise ``CertificateUnusable`` where it cannot be used."""
-    if settings.tls_certificate is None or settings.tls_key is None:
+    if settings.tls.certificate is None or settings.tls.key is None:
         return None
     return server_credentials(
-        CertificateFiles(certificate=settings.tls_certificate, key=settings.tls_key, client_ca=settings.tls_client_ca)
+        CertificateFiles(certificate=settings.tls.certificate, key=settings.tls.key, client_ca=settings.tls.client_ca)
     )
 
 
@@ -166,68 +160,12 @@ def _keys(settings: Settings, source: str) -> KeySet:
     keys = KeySet(
         source,
         KeyLimits(
-            refresh_s=settings.auth_keys_refresh_s,
-            retry_s=settings.auth_keys_retry_s,
-            keep_s=settings.auth_keys_keep_s,
-            timeout_s=settings.auth_keys_timeout_s,
-            max_bytes=settings.auth_keys_max_bytes,
+            refresh_s=settings.auth.keys_refresh_s,
+            retry_s=settings.auth.keys_retry_s,
+            keep_s=settings.auth.keys_keep_s,
+            timeout_s=settings.auth.keys_timeout_s,
+            max_bytes=settings.auth.keys_max_bytes,
         ),
     )
     keys.load()
     return keys
-
-
-def server_limits(settings: Settings) -> ServerLimits:
-    """Return what the settings let the server take on."""
-    return ServerLimits(
-        host=settings.grpc_host,
-        port=settings.grpc_port,
-        shares_port=settings.grpc_workers > 1,
-        threads=settings.grpc_threads,
-        queue_max=settings.grpc_queue_max,
-        caller_calls_per_s=settings.caller_calls_per_s,
-        owner_calls_per_s=settings.owner_calls_per_s,
-        caller_share=settings.caller_share,
-        receive_timeout_s=settings.grpc_receive_timeout_s,
-        receiving_max=settings.grpc_receiving_max,
-        send_timeout_s=settings.grpc_send_timeout_s,
-        unsent_max_bytes=settings.grpc_unsent_max_bytes,
-        calls_max=settings.grpc_calls_max,
-        pending_calls_max=settings.grpc_pending_calls_max,
-        message_max_bytes=settings.grpc_message_max_bytes,
-        metadata_max_bytes=settings.auth_token_max_bytes + _OTHER_METADATA_BYTES,
-        connections_max=_connections_max(settings),
-        connection_streams_max=settings.grpc_connection_streams_max,
-        handshake_timeout_s=settings.grpc_handshake_timeout_s,
-        connection_idle_s=settings.grpc_connection_idle_s,
-        connection_age_s=settings.grpc_connection_age_s,
-        connection_age_grace_s=settings.grpc_connection_age_grace_s,
-        keepalive_s=settings.grpc_keepalive_s,
-        ping_min_s=settings.grpc_ping_min_s,
-        exports_max=settings.exports_max,
-        export_longest_s=settings.export_longest_s,
-        receipts_concurrent=settings.receipts_concurrent,
-        receipts_queue_max=settings.receipts_queue_max,
-        receipts_cached=settings.receipts_cached,
-        watchers_max=settings.watchers_max,
-        watch_poll_s=settings.watch_poll_s,
-        watch_page=settings.watch_page,
-        watch_buffer=settings.watch_buffer,
-        watch_heartbeat_s=settings.watch_heartbeat_s,
-        stream_stall_s=settings.stream_stall_s,
-        page_max_bytes=settings.page_max_bytes,
-        deadline_min_s=settings.deadline_min_s,
-        deadline_max_s=settings.deadline_max_s,
-        health_interval_s=settings.health_interval_s,
-        health_watchers_max=settings.health_watchers_max,
-        drain_delay_s=settings.drain_delay_s,
-        drain_grace_s=settings.drain_grace_s,
-        drain_flush_s=settings.drain_flush_s,
-        reflection=settings.reflects,
-    )
-
-
-def _connections_max(settings: Settings) -> int:
-    """Return how many connections callers may have, so that a file descriptor is left for each of our own."""
-    ours = settings.pool_size + settings.ledger_pool_size + _DESCRIPTORS_KEPT
-    return max(1, min(settings.grpc_connections_max, open_files_limit() - ours))

@@ -1,9 +1,8 @@
 """The gRPC server: threaded, its interceptors in order, its life from the first call to the last."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import grpc
 import structlog
@@ -17,6 +16,8 @@ from wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_serve
 
 from wallet_core.background import Loop
 from wallet_core.domain.model.errors import ServiceError
+from wallet_core.open_files import open_files_limit
+from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_core.usecases.follow_journal import JournalFeed
 from wallet_grpc.convert.page_tokens import PageTokens
@@ -60,82 +61,40 @@ _REFLECTION_THREADS = 4
 _REFLECTION_QUEUE_MAX = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerLimits:
-    """What the server takes on. Values come from the settings, which explain them."""
+# Metadata of a call beside its token.
+_OTHER_METADATA_BYTES = 8192
 
-    host: str
-    port: int
-    shares_port: bool
-    threads: int
-    queue_max: int
-    caller_calls_per_s: int | None
-    owner_calls_per_s: int | None
-    caller_share: float
-    receive_timeout_s: float
-    receiving_max: int
-    send_timeout_s: float
-    unsent_max_bytes: int
-    calls_max: int
-    pending_calls_max: int
-    message_max_bytes: int
-    metadata_max_bytes: int
-    connections_max: int
-    connection_streams_max: int
-    handshake_timeout_s: float
-    connection_idle_s: float
-    connection_age_s: float
-    connection_age_grace_s: float
-    keepalive_s: float
-    ping_min_s: float
-    exports_max: int
-    export_longest_s: float
-    receipts_concurrent: int
-    receipts_queue_max: int
-    receipts_cached: int
-    watchers_max: int
-    watch_poll_s: float
-    watch_page: int
-    watch_buffer: int
-    watch_heartbeat_s: float
-    stream_stall_s: float
-    page_max_bytes: int
-    deadline_min_s: float
-    deadline_max_s: float
-    health_interval_s: float
-    health_watchers_max: int
-    drain_delay_s: float
-    drain_grace_s: float
-    drain_flush_s: float
-    reflection: bool
+# File descriptors for everything but clients' connections and the database's pools: logs, listening sockets, libraries.
+_DESCRIPTORS_RESERVED = 128
 
 
 @contextmanager
 def serving(
     app: App,
-    limits: ServerLimits,
+    settings: Settings,
     authentication: Authentication | None = None,
     credentials: grpc.ServerCredentials | None = None,
 ) -> Iterator[int]:
-    """Serve *app*; yield the port. At the end drain: say NOT_SERVING, finish what is under way, then stop.
+    """Serve *app* and yield the port. On exit drain: report NOT_SERVING, finish accepted calls, then stop.
 
-    Without *authentication* calls are taken from everybody, without *credentials* they come in the clear.
+    Without *authentication* every caller has all scopes; without *credentials* connections are in plain text. Raises
+    ``CannotListen``.
     """
-    is_rated = limits.caller_calls_per_s is not None or limits.owner_calls_per_s is not None
-    admission = Admission(limits.deadline_min_s)
     calls = Calls(
         CallLimits(
-            receive_timeout_s=limits.receive_timeout_s,
-            receiving_max=limits.receiving_max,
-            send_timeout_s=limits.send_timeout_s,
-            unsent_max_bytes=limits.unsent_max_bytes,
+            receive_timeout_s=settings.grpc.receive_timeout_s,
+            receiving_max=settings.grpc.receiving_max,
+            send_timeout_s=settings.grpc.send_timeout_s,
+            unsent_max_bytes=settings.grpc.unsent_max_bytes,
         )
     )
-    workers = calls.pool("grpc", limits.threads, limits.queue_max)
+    admission = Admission(settings.calls.deadline_min_s)
+    workers = calls.pool("grpc", settings.grpc.threads, settings.grpc.queue_max)
     own_pools = {
-        _WATCH: calls.pool("watch", limits.watchers_max + _WATCH_SPARE, _WATCH_SPARE),
-        _RECEIPT: calls.pool("receipt", limits.receipts_concurrent, limits.receipts_queue_max),
+        _WATCH: calls.pool("watch", settings.streams.watchers_max + _WATCH_SPARE, _WATCH_SPARE),
+        _RECEIPT: calls.pool("receipt", settings.receipts.concurrent, settings.receipts.queue_max),
     }
+    rates = Rates(settings.access.caller_calls_per_s, settings.access.owner_calls_per_s)
     server = grpc.server(
         workers,
         interceptors=[
@@ -144,67 +103,48 @@ def serving(
             request_log_interceptor(),
             admission.interceptor(),
             (authentication or Authentication()).interceptor(),
-            *([Rates(limits.caller_calls_per_s, limits.owner_calls_per_s)] if is_rated else []),
-            deadlines_interceptor(limits.deadline_max_s),
+            *([rates] if rates.has_limits else []),
+            deadlines_interceptor(settings.calls.deadline_max_s),
             ValidationInterceptor(),
             ReadAuthorization(app),
             OwnThreads(own_pools),
         ],
-        options=[
-            # Two servers on one port must be asked for, not happen.
-            ("grpc.so_reuseport", int(limits.shares_port)),
-            ("grpc.max_receive_message_length", limits.message_max_bytes),
-            # Between these two limits gRPC refuses by chance.
-            ("grpc.max_metadata_size", limits.metadata_max_bytes),
-            ("grpc.absolute_max_metadata_size", limits.metadata_max_bytes),
-            ("grpc.max_allowed_incoming_connections", limits.connections_max),
-            ("grpc.max_concurrent_streams", limits.connection_streams_max),
-            ("grpc.server_handshake_timeout_ms", round(limits.handshake_timeout_s * 1000)),
-            ("grpc.max_connection_idle_ms", round(limits.connection_idle_s * 1000)),
-            ("grpc.max_connection_age_ms", round(limits.connection_age_s * 1000)),
-            ("grpc.max_connection_age_grace_ms", round(limits.connection_age_grace_s * 1000)),
-            # Callers may ask whether we are there, and are asked, while a call lasts: a watch where nothing happens.
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", round(limits.ping_min_s * 1000)),
-            ("grpc.keepalive_time_ms", round(limits.keepalive_s * 1000)),
-            ("grpc.keepalive_timeout_ms", round(limits.keepalive_s * 1000)),
-            ("grpc.server.max_pending_requests", limits.pending_calls_max),
-            ("grpc.server.max_pending_requests_hard_limit", limits.pending_calls_max),
-        ],
-        maximum_concurrent_rpcs=limits.calls_max,
+        options=_options(settings),
+        maximum_concurrent_rpcs=settings.grpc.calls_max,
     )
     exports = Streams(
         "exports",
         StreamLimits(
-            most=limits.exports_max,
-            share=limits.caller_share,
-            stall_s=limits.stream_stall_s,
-            stopping_s=limits.drain_flush_s,
-            longest_s=limits.export_longest_s,
+            most=settings.streams.exports_max,
+            share=settings.access.caller_share,
+            stall_s=settings.streams.stream_stall_s,
+            stopping_s=settings.drain.flush_s,
+            longest_s=settings.streams.export_longest_s,
         ),
     )
-    feed = JournalFeed(app.reads, poll_s=limits.watch_poll_s, page=limits.watch_page, kept=limits.watch_buffer)
+    feed = JournalFeed(app.reads, poll_s=settings.watch.poll_s, page=settings.watch.page, kept=settings.watch.buffer)
     watches = Watches(
         feed,
-        # A watcher that is merely slow is told so; twice the time is for those that take nothing at all.
+        # A slow watcher gets WATCHER_TOO_SLOW; twice that time is for a watcher that reads nothing at all.
         Streams(
             "watches",
             StreamLimits(
-                most=limits.watchers_max,
-                share=limits.caller_share,
-                stall_s=2 * limits.stream_stall_s,
-                stopping_s=limits.drain_flush_s,
+                most=settings.streams.watchers_max,
+                share=settings.access.caller_share,
+                stall_s=2 * settings.streams.stream_stall_s,
+                stopping_s=settings.drain.flush_s,
             ),
         ),
-        heartbeat_s=limits.watch_heartbeat_s,
-        slow_s=limits.stream_stall_s,
+        heartbeat_s=settings.watch.heartbeat_s,
+        slow_s=settings.streams.stream_stall_s,
     )
     context = Serving(
         app=app,
         page_tokens=PageTokens(app.reads.page_token_key),
         exports=exports,
-        receipts_cached=limits.receipts_cached,
-        deadline_max_s=limits.deadline_max_s,
-        page_max_bytes=limits.page_max_bytes,
+        receipts_cached=settings.receipts.cached,
+        deadline_max_s=settings.calls.deadline_max_s,
+        page_max_bytes=settings.calls.page_max_bytes,
     )
     add_WalletServiceServicer_to_server(WalletServicer(context), server)
     add_TransactionServiceServicer_to_server(TransactionServicer(context), server)
@@ -213,21 +153,17 @@ def serving(
     add_CommissionServiceServicer_to_server(CommissionServicer(context), server)
     add_OperationsServiceServicer_to_server(OperationsServicer(context), server)
     add_EventServiceServicer_to_server(EventServicer(context, watches), server)
-    if limits.reflection:
+    if settings.reflection:
         threads = calls.pool("reflection", _REFLECTION_THREADS, _REFLECTION_QUEUE_MAX)
         add_reflection(server, [*SERVICES, "grpc.health.v1.Health"], threads)
-    try:
-        where = address(limits.host, limits.port)
-        port = server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
-    except RuntimeError:
-        raise cannot_listen(limits.host, limits.port) from None
+    port = _listen(server, settings.grpc.host, settings.grpc.port, credentials)
     health = Health(
         SERVICES,
         app.ping,
         calls,
         ailing=lambda: {_EVENTS} if feed.keeps_failing else frozenset(),
-        interval_s=limits.health_interval_s,
-        watchers_max=limits.health_watchers_max,
+        interval_s=settings.connections.health_interval_s,
+        watchers_max=settings.streams.health_watchers_max,
     )
     health.start(server)
     calls.start()
@@ -235,35 +171,76 @@ def serving(
     watches.start()
     server.start()
     try:
-        with _telling_vitals(app, limits.health_interval_s):
+        with _measuring_vitals(app, settings.connections.health_interval_s):
             yield port
     finally:
         health.leave()
-        threading.Event().wait(limits.drain_delay_s)  # time for balancers to see it
+        threading.Event().wait(settings.drain.delay_s)  # time for load balancers to see it
         exports.stop()
         watches.stop()
-        # Tells channels to turn elsewhere from now on; calls under way go on. Alone it would wait for every stream of
-        # somebody's, e.g. a health watch, so what we wait for is our own calls.
-        server.stop(limits.drain_grace_s + limits.drain_flush_s)
-        finished = admission.drain(limits.drain_grace_s)
+        # From here on clients get GOAWAY and reconnect to another server; accepted calls go on. This alone would also
+        # wait for every stream of other services, e.g. a health watch, so the server waits for its own calls.
+        server.stop(settings.drain.grace_s + settings.drain.flush_s)
+        finished = admission.drain(settings.drain.grace_s)
         _log.info("drained", finished=finished)
-        # Answers that are still being sent, and calls that waited for a thread and are now turned away, get a moment.
-        server.stop(limits.drain_flush_s).wait()
+        # Time for responses that are being sent, and for calls that waited for a thread and are now refused.
+        server.stop(settings.drain.flush_s).wait()
         health.close()
         calls.close()
         exports.close()
         watches.close()
 
 
-@contextmanager
-def _telling_vitals(app: App, every_s: float) -> Iterator[None]:
-    """Show as metrics what the database knows; on a thread of its own, for a lock on a table holds it up."""
+def _options(settings: Settings) -> Sequence[tuple[str, int]]:
+    """Return the options of the gRPC server."""
+    limits = settings.grpc
+    metadata_max_bytes = settings.auth.token_max_bytes + _OTHER_METADATA_BYTES
+    reserved = settings.connections.pool_size + settings.connections.ledger_pool_size + _DESCRIPTORS_RESERVED
+    connections_max = max(1, min(limits.connections_max, open_files_limit() - reserved))
+    return [
+        # Two servers share a port only where the settings say so.
+        ("grpc.so_reuseport", int(limits.workers > 1)),
+        ("grpc.max_receive_message_length", limits.message_max_bytes),
+        # gRPC refuses metadata between these two limits at random.
+        ("grpc.max_metadata_size", metadata_max_bytes),
+        ("grpc.absolute_max_metadata_size", metadata_max_bytes),
+        ("grpc.max_allowed_incoming_connections", connections_max),
+        ("grpc.max_concurrent_streams", limits.connection_streams_max),
+        ("grpc.server_handshake_timeout_ms", _ms(limits.handshake_timeout_s)),
+        ("grpc.max_connection_idle_ms", _ms(limits.connection_idle_s)),
+        ("grpc.max_connection_age_ms", _ms(limits.connection_age_s)),
+        ("grpc.max_connection_age_grace_ms", _ms(limits.connection_age_grace_s)),
+        # Both sides may ping while a call lasts, e.g. a watch without events.
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(limits.ping_min_s)),
+        ("grpc.keepalive_time_ms", _ms(limits.keepalive_s)),
+        ("grpc.keepalive_timeout_ms", _ms(limits.keepalive_s)),
+        ("grpc.server.max_pending_requests", limits.pending_calls_max),
+        ("grpc.server.max_pending_requests_hard_limit", limits.pending_calls_max),
+    ]
 
-    def tell_on() -> None:
-        with suppress(ServiceError):  # health says so
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _listen(server: grpc.Server, host: str, port: int, credentials: grpc.ServerCredentials | None) -> int:
+    """Listen and return the port; raise ``CannotListen``."""
+    where = address(host, port)
+    try:
+        return server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
+    except RuntimeError:
+        raise cannot_listen(host, port) from None
+
+
+@contextmanager
+def _measuring_vitals(app: App, every_s: float) -> Iterator[None]:
+    """Publish the database's vital numbers as metrics. On its own thread: a lock on a table blocks it."""
+
+    def measure() -> None:
+        with suppress(ServiceError):  # health reports it
             tell(app.vitals())
 
-    loop = Loop("vitals", tell_on, every_s)
+    loop = Loop("vitals", measure, every_s)
     loop.start()
     try:
         yield

@@ -35,18 +35,18 @@ def token(
         if unknown := set(scope or ()) - set(Scope):
             raise Trouble(f"no scope: {', '.join(sorted(unknown))}; there are {', '.join(Scope)}")
         settings = read_settings()
-        if settings.auth_dev_secret is None:
+        if settings.auth.dev_secret is None:
             raise Trouble("WALLET_AUTH_DEV_SECRET is not set: set it, 32 characters or more, here and for the server")
         now = datetime.now(UTC)  # noqa: TID251  # a token's times are of whoever makes it
         claims = {
-            "iss": settings.auth_issuer or DEVELOPMENT_ISSUER,
-            "aud": settings.auth_audience,
+            "iss": settings.auth.issuer or DEVELOPMENT_ISSUER,
+            "aud": settings.auth.audience,
             "client_id": client,
             "scope": " ".join(scope or Scope),
             "iat": now,
             "exp": now + timedelta(hours=hours),
         }
-        typer.echo(jwt.encode(claims, settings.auth_dev_secret.get_secret_value(), algorithm=DEVELOPMENT))
+        typer.echo(jwt.encode(claims, settings.auth.dev_secret.get_secret_value(), algorithm=DEVELOPMENT))
 
 
 def certs(

@@ -88,7 +88,7 @@ def migrate(context: typer.Context) -> None:
 
         settings = app.settings()
         safe_start.require_production(settings, safe_start.migrating)
-        owner = settings.database_owner_url
+        owner = settings.database.owner_url
         bootstrap.migrate(settings, owner_url=owner.get_secret_value() if owner is not None else None)
         out.print("the database is up to date")
 

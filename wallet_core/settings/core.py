@@ -1,0 +1,101 @@
+"""Settings of every process: the database, the ledger, the journal."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from wallet_core.settings.base import Seconds, Section, only
+
+
+class ProcessSettings(Section):
+    """Settings of every process."""
+
+    title = "All processes"
+    read_by = ("server", "scheduler", "walletctl")
+
+    mode: Literal["development", "production"] = Field(
+        "development",
+        description="production: a process starts only with TLS, authentication and private connections; "
+        "all that is missing is named",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="INFO logs every call", json_schema_extra=only("server", "scheduler")
+    )
+
+
+class DatabaseSettings(Section):
+    """Where the database is."""
+
+    model_config = SettingsConfigDict(env_prefix="WALLET_DATABASE_")
+    title = "Database"
+    read_by = ("server", "scheduler", "walletctl")
+
+    url: SecretStr | None = Field(None, description="postgresql://… ; every session assumes the role wallet_service")
+    wait_s: Seconds = Field(30.0, description="how long a process waits for the database when it starts")
+    owner_url: SecretStr | None = Field(
+        None,
+        description="the same database by its owner's login, for `walletctl migrate` only; none: WALLET_DATABASE_URL",
+        json_schema_extra=only("walletctl"),
+    )
+
+
+class ConnectionSettings(Section):
+    """Connections to the database."""
+
+    title = "Database connections"
+    read_by = ("server", "scheduler", "walletctl")
+
+    connect_timeout_s: PositiveInt = Field(3, description="timeout of a new connection, in whole seconds")
+    pool_timeout_s: Seconds = Field(2.0, description="wait for a free connection; after it SERVER_OVERLOADED")
+    lock_timeout_s: Seconds = Field(1.0, description="wait of a batch for row locks; then it skips locked rows")
+    statement_timeout_s: Seconds = Field(10.0, description="timeout of a statement")
+    idle_in_transaction_timeout_s: Seconds = Field(10.0, description="timeout of a transaction whose process hangs")
+    transaction_timeout_s: Seconds = Field(12.0, description="timeout of a whole transaction (PostgreSQL 17 and newer)")
+    pool_size: PositiveInt = Field(
+        12,
+        description="connections for reads; without group commit for all calls",
+        json_schema_extra=only("server", "scheduler"),
+    )
+    ledger_pool_size: PositiveInt = Field(
+        4,
+        description="connections reserved for changes and health checks",
+        json_schema_extra=only("server", "scheduler"),
+    )
+    health_interval_s: Seconds = Field(
+        1.0,
+        description="interval of the database's readiness check, for health and before payment orders are claimed",
+        json_schema_extra=only("server", "scheduler"),
+    )
+    claims_pool_size: PositiveInt = Field(4, description="connections for claims", json_schema_extra=only("scheduler"))
+
+
+class LedgerSettings(Section):
+    """Limits of the ledger."""
+
+    title = "Ledger"
+    read_by = ("server", "scheduler")
+
+    group_commit: bool = Field(
+        default=True, description="combine concurrent calls into one commit; false only for comparison"
+    )
+    amount_max: PositiveInt = Field(
+        10**15, description="the largest amount of one deposit, transfer or scheduled deposit, in minor units"
+    )
+    clock_behind_max_s: Seconds = Field(
+        60.0, description="how far the database's clock may be behind the last transaction of an affected wallet"
+    )
+    commit_batch_max: PositiveInt = Field(256, description="calls in one commit, at most")
+    commit_queue_max: PositiveInt = Field(
+        4096, description="calls that wait for a commit, at most; beyond it SERVER_OVERLOADED"
+    )
+
+
+class JournalSettings(Section):
+    """The writer of the journal."""
+
+    model_config = SettingsConfigDict(env_prefix="WALLET_JOURNAL_")
+    title = "Journal"
+    read_by = ("scheduler",)
+
+    write_s: Seconds = Field(0.2, description="interval of moving events from the outbox to the journal")
