@@ -14,7 +14,7 @@ COPY walletctl walletctl
 ENV PYTHONPATH=/srv/wallet:/srv/wallet/gen
 RUN python -m compileall -q . && useradd --system wallet
 USER wallet
-# What is not set is refused at the start, with its name: docs/operating.md, "In production".
+# What is not set is refused at the start, with its name: docs/how-to/deploy.md, "In production".
 ENV WALLET_MODE=production WALLET_GRPC_HOST=0.0.0.0
 EXPOSE 50051
 CMD ["python", "-m", "wallet_grpc"]

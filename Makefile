@@ -75,8 +75,8 @@ bench: .venv/ready ## Measure: group commit, commission, overload, watching, pag
 interop: .venv/ready ## Call the service from Go, TypeScript and Java, with stubs made from the protos
 	@WALLET_REQUIRE_ALL=1 $(BIN)/python -m pytest -q tests/interop
 
-readme: .venv/ready ## Write the README's example outputs anew
-	@WRITE_README=1 $(BIN)/python -m pytest -q tests/e2e/test_readme.py
+readme: .venv/ready ## Rewrite the outputs of the commands in README.md and docs
+	@WRITE_OUTPUTS=1 $(BIN)/python -m pytest -q tests/e2e/test_documented_commands.py
 
 long: .venv/ready ## Run the tests that take long, and the money suite on an older PostgreSQL, by PgBouncer, and by a login with odd settings
 	@$(BIN)/python -m pytest -q -m long --timeout 3600

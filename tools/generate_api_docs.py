@@ -31,30 +31,28 @@ INTRODUCTION = """\
 
 # API reference
 
-Every call of `wallet.v1`, as the protos in [`protos/wallet/v1`](../protos/wallet/v1) describe it. What holds for all
-calls (request ids, pages, filters, etags) is in [API conventions](api-conventions.md); what a refusal means and what to
-do about it in [Errors](errors.md); how a caller says who it is, and how it gets a scope, in
-[Who may call](operating.md#who-may-call). The [README](../README.md) shows the main calls with grpcurl and `buf curl`,
-with what they answer. Beside the protos stands the
-[service config](../protos/wallet/v1/wallet_grpc_service_config.json) for channels: what they repeat, and how they use
-[several servers](operating.md#several-servers).
+Every call of `wallet.v1`, generated from the protos in `protos/wallet/v1`. Rules for all calls (request ids, pages,
+filters, etags) are in [API conventions](api-conventions.md); errors in [Errors](errors.md); credentials and scopes in
+[Authenticate callers](how-to/authenticate.md). [The first ten minutes](tutorial.md) shows the main calls with their results.
+The service config for channels, `protos/wallet/v1/wallet_grpc_service_config.json`, defines retries and how channels use
+[several servers](how-to/run-several-servers.md).
 
 ## How to read it
 
-At each call stand its full name, the [scope](#scopes) that it takes, whether it changes something or only reads, and
-what of it is for a caller that is confined to an owner. A field that is not marked **required** may be left out. Who
-calls, and with which scope, is looked at first, then the rules of the fields: what breaks one is `INVALID_FIELDS`.
+Each call has its full name, the [scope](#scopes) that it requires, whether it changes something or only reads, and its
+effect for a caller that is confined to an owner. A field that is not marked **required** is optional. Caller and scope are
+checked first, then the rules of the fields: a violation is `INVALID_FIELDS`.
 
-In JSON, as grpcurl takes and prints it, fields may be written as here or in `lowerCamelCase`, 64-bit integers are
-strings, times are RFC 3339, enum values are their names, bytes are base64, and what is zero or empty is not printed.
+In JSON, as grpcurl reads and prints it, field names may be as here or in `lowerCamelCase`, 64-bit integers are strings,
+times are RFC 3339, enum values are their names, bytes are base64, and zero or empty values are not printed.
 """
 
 SCOPES = """\
 ## Scopes
 
-What a caller may be allowed, and what money it can move by that; each call declares its scope beside itself, by the
-option in [`access.proto`](../protos/wallet/v1/access.proto). A caller that is confined to an owner takes from and
-changes that owner's wallets alone, where this says any, and only scopes that count for an owner count for it.
+The rights that a caller may have, and what money it can move with each. Each call declares its scope by the option in
+`protos/wallet/v1/access.proto`. A caller that is confined to an owner debits and changes only that owner's wallets, even
+where this table names any wallet, and only scopes marked for owners count for it.
 """
 
 LINKS = """\

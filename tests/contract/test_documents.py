@@ -1,4 +1,4 @@
-"""Documents that say what the code says: errors, states, and what a read is."""
+"""Documents that say what the code says: errors, states, paths, and what a read is."""
 
 import re
 from pathlib import Path
@@ -108,10 +108,10 @@ def test_reason_comments_in_the_proto_say_what_the_catalogue_says() -> None:
             assert f"`{face.outcome}`" in text.partition("Outcome: ")[2], reason
 
 
-def test_architecture_draws_the_states_that_the_code_has() -> None:
+def test_documented_states_are_those_of_the_code() -> None:
     """One table in the code, one drawing for people."""
 
-    page = (ROOT / "ARCHITECTURE.md").read_text()
+    page = (ROOT / "docs" / "concepts" / "payouts.md").read_text()
     for arrow, transitions in (("->", TRANSITIONS), ("=>", CREDIT_TRANSITIONS)):
         drawn = set(re.findall(rf"^([A-Z_]+) +{arrow} ([A-Z_]+) ", page, re.MULTILINE))
         assert {(before, after) for before, afters in transitions.items() for after in afters} == drawn
@@ -123,3 +123,17 @@ def test_reads_are_declared_as_such() -> None:
     by_name = {path for path in CALLS if path.rpartition("/")[2].startswith(LOOKS)}
 
     assert by_name == READS
+
+
+def test_paths_in_documents_exist() -> None:
+    """Relative links, and paths in code font that begin with a folder of this repository."""
+
+    rooms = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    missing = []
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+        text = page.read_text()
+        linked = {page.parent / link for link in re.findall(r"\]\((?!https?:)([^)#{]+)(?:#[^)]*)?\)", text)}
+        named = {ROOT / path for path in re.findall(r"`([\w.-]+/[\w./-]+)`", text) if path.partition("/")[0] in rooms}
+        missing += [f"{page.relative_to(ROOT)}: {path}" for path in linked | named if not path.exists()]
+
+    assert missing == []

@@ -37,7 +37,7 @@ from walletctl.cli import cli
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
 
-OPERATING = Path(__file__).parents[2] / "docs" / "operating.md"
+DEPLOY = Path(__file__).parents[2] / "docs" / "how-to" / "deploy.md"
 PASSWORD = "it's a 100% secret"  # of a cluster that ends with the tests
 HISTORY = ("entries", "entry_totals", "transactions", "requests", "journal", "resolutions")
 
@@ -81,7 +81,7 @@ class Logins:
 @pytest.fixture(scope="module")
 def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logins]:
     """Make logins and database by the statements that the documentation shows, and migrate as it says."""
-    shown = re.search(r"```sql\n(.*?)```", OPERATING.read_text(), re.DOTALL)
+    shown = re.search(r"```sql\n(.*?)```", DEPLOY.read_text(), re.DOTALL)
     assert shown is not None
     root = tmp_path_factory.mktemp("logins")
     with LocalPostgres(root, tcp=True, settings={"fsync": "off", "log_statement": "all"}) as postgres:

@@ -1,6 +1,6 @@
 """The life of orders in the model's books: credits, and payments that the bank is asked for.
 
-As ARCHITECTURE.md tells it: silence never moves money, one clear no says nothing of another attempt, a stale claim
+As docs/concepts/payouts.md has it: silence never moves money, one clear no says nothing of another attempt, a stale claim
 changes nothing. There is no jitter: whoever may go on at all may do so at once.
 """
 
