@@ -21,7 +21,7 @@ from wallet_client import Amount, CallError, WalletClient
 from walletctl.local.service import Ports, local_service
 from walletctl.seed import seed
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
