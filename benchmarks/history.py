@@ -25,6 +25,7 @@ from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
 from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
 from wallet_core.domain.commands.transfers.transfer import TransferTerms
 from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.transaction import TransactionDetails
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.domain.queries.filter import parse_filter
 from wallet_core.domain.queries.lists import TRANSACTION_FIELDS
@@ -88,7 +89,6 @@ def _fill(app: App, console: Console) -> None:
                 transaction=done.transactions[0].id,
                 amount=None,
                 keep_commission=False,
-                description="",
             )
         )
 
@@ -100,8 +100,7 @@ def _item(number: int) -> TransferTerms:
         source=HISTORY,
         destination=PARTNER,
         amount=Money("USD", 1 + number % 7),
-        description="",
-        labels=labels,
+        details=TransactionDetails(labels=labels),
     )
 
 

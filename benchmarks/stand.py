@@ -93,8 +93,6 @@ def open_wallet(app: App, name: str, credit: int) -> None:
             id=new_id(),
             wallet=wallet,
             amount=Money("USD", credit),
-            description="",
-            external_reference="",
         )
     )
 

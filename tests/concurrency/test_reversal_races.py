@@ -247,5 +247,8 @@ def test_reversals_of_one_commit_see_each_other_and_are_told_in_their_order(app:
     first, second, third = gathered(app, database.url, asked)
 
     assert isinstance(third, StateTransitionForbidden)
-    assert [done.transactions[0].amount.minor for done in (first, second) if isinstance(done, Done)] == [30, 70]
+    assert [done.transactions[0].movement.amount.minor for done in (first, second) if isinstance(done, Done)] == [
+        30,
+        70,
+    ]
     assert app.reads.transaction(paid).reversals.ids == (newer, older)

@@ -34,7 +34,7 @@ SHORT: dict[str, object] = {
 # With what is locked in hand, by their places in the code: between the two halves of a batch, in the middle of the
 # first, and before COMMIT.
 LOADED = ("after", "wallet_core.storage.posting.load_and_store:load")
-LOADING = ("after", "wallet_core.storage.posting.load_and_store:_read_dependent_rows")
+LOADING = ("after", "wallet_core.storage.posting.load_and_store:read_dependent_rows")
 STORED = ("after", "wallet_core.storage.posting.load_and_store:store")
 
 # The default limits are 10 s and 12 s.

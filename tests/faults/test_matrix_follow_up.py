@@ -66,7 +66,9 @@ def listed(service: PayoutService) -> dict[str, tuple[str, str]]:
 def test_payout_that_is_returned_comes_back_as_a_transaction_of_its_own(service: PayoutService, scene: Scene) -> None:
     """Row 11: RETURNED, external → wallet, linked to the withdrawal."""
 
-    moved = service.app.reads.list_transactions(ALICE, size=10, before=None, conditions=()).items
+    moved = [
+        one.movement for one in service.app.reads.list_transactions(ALICE, size=10, before=None, conditions=()).items
+    ]
     returns = [(one.cause, one.amount.minor) for one in moved if one.type is TransactionType.WITHDRAWAL_RETURN]
 
     assert service.now(scene.given_back).state is OrderState.RETURNED

@@ -298,7 +298,6 @@ def test_a_deadline_that_passes_in_line_leaves_nothing(
         source=WalletId("alice"),
         destination=WalletId("bob"),
         amount=DomainMoney("USD", 3),
-        description="",
     )
     before = everything(owner)
 

@@ -28,6 +28,7 @@ TRANSFERRING = "wallet_core/domain/commands/transfers"
 PAY_OUT = "wallet_core/usecases/pay_out.py"
 BANK_STATEMENT_LINES = "wallet_core/storage/posting/bank_statement.py"
 CLAIMS = "wallet_core/storage/scheduling/claims.py"
+WALLETS = "wallet_core/storage/posting/wallets.py"
 POSTING = "wallet_core/storage/posting/load_and_store.py"
 FOLLOWING = "wallet_core/domain/commands/payments/match_statement.py"
 WRITING_JOURNAL = "wallet_core/storage/scheduling/journal.py"
@@ -181,14 +182,14 @@ MISTAKES = (
     Mistake(
         "wallets are read without their locks",
         (
-            Change(f"{POSTING}:LOCK_WALLETS", "ORDER BY key FOR NO KEY UPDATE", "ORDER BY key"),
-            Change(f"{POSTING}:LOCK_WALLETS_SKIP_LOCKED", "LOCK_WALLETS.rstrip() + ' SKIP LOCKED\\n'", "LOCK_WALLETS"),
+            Change(f"{WALLETS}:LOCK_WALLETS", "ORDER BY key FOR NO KEY UPDATE", "ORDER BY key"),
+            Change(f"{WALLETS}:LOCK_WALLETS_SKIP_LOCKED", "LOCK_WALLETS.rstrip() + ' SKIP LOCKED\\n'", "LOCK_WALLETS"),
         ),
         "tests/concurrency/test_races.py tests/storage/test_locking.py",
     ),
     Mistake(
         "what somebody wrote past the lock is written over",
-        (Change(f"{POSTING}:UPDATE_WALLETS", "AND wallets.sequence = moved.seen", ""),),
+        (Change(f"{WALLETS}:UPDATE_WALLETS", "AND wallets.sequence = moved.seen", ""),),
         "tests/storage/test_guards.py",
     ),
     Mistake(
@@ -227,7 +228,7 @@ MISTAKES = (
         "a statement is final while a commit hangs",
         (
             Change(
-                "wallet_core/storage/posting/load_and_store.py:load",
+                "wallet_core/storage/posting/load_and_store.py:_send",
                 "tx.execute(ENTER)",
                 "tx.execute(\"SELECT current_setting('wallet.session', true), 1\")",
             ),
@@ -427,7 +428,7 @@ MISTAKES = (
     ),
     Mistake(
         "each line of the journal is chained to the last one of the write before",
-        (Change(f"{WRITING_JOURNAL}:Journal.write", "hash_ = line.hash", "hash_ = hash_"),),
+        (Change(f"{WRITING_JOURNAL}:Journal.write", "hash_ = record.hash", "hash_ = hash_"),),
         JOURNAL,
     ),
     Mistake(

@@ -153,9 +153,17 @@ def test_due_collection_is_asked_for_once_and_credited_with_what_the_bank_says(
     assert json.loads(body) == {"amount": 300, "currency": "USD", "account": "acct-7", "owner": "alice"}
     assert money(app) == CREDITED
     assert found.credit is not None
-    moved = app.reads.transaction(found.credit)
-    assert (moved.type, moved.source, moved.destination) == (TransactionType.COLLECTION, EXTERNAL, alice)
-    assert (moved.cause, moved.external_reference, moved.amount.minor) == (id_, "standing-1", 300)
+    moved = app.reads.transaction(found.credit).movement
+    assert (moved.type, moved.source, moved.destination) == (
+        TransactionType.COLLECTION,
+        EXTERNAL,
+        alice,
+    )
+    assert (moved.cause, moved.details.external_reference, moved.amount.minor) == (
+        id_,
+        "standing-1",
+        300,
+    )
 
 
 def test_nothing_is_posted_while_the_bank_has_not_answered(
@@ -540,8 +548,12 @@ def test_collected_money_that_finds_its_wallet_full_waits_in_transit_for_a_perso
     assert "too full" in found.attention
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (BIGGEST - 299, 300)
     assert found.credit is not None
-    moved = app.reads.transaction(found.credit)
-    assert (moved.type, moved.destination, moved.cause) == (TransactionType.COLLECTION, IN_TRANSIT, id_)
+    moved = app.reads.transaction(found.credit).movement
+    assert (moved.type, moved.destination, moved.cause) == (
+        TransactionType.COLLECTION,
+        IN_TRANSIT,
+        id_,
+    )
 
     for offset in (PAST_LEASE, PAST_GRACE):
         everything_due(app, offset)

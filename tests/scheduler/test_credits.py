@@ -92,9 +92,17 @@ def test_due_deposit_is_credited_once_and_the_bank_is_never_asked(
         None,
     )
     assert found.credit is not None
-    moved = app.reads.transaction(found.credit)
-    assert (moved.type, moved.source, moved.destination) == (TransactionType.DEPOSIT, EXTERNAL, alice)
-    assert (moved.cause, moved.external_reference, moved.amount.minor) == (id_, "standing-1", 300)
+    moved = app.reads.transaction(found.credit).movement
+    assert (moved.type, moved.source, moved.destination) == (
+        TransactionType.DEPOSIT,
+        EXTERNAL,
+        alice,
+    )
+    assert (moved.cause, moved.details.external_reference, moved.amount.minor) == (
+        id_,
+        "standing-1",
+        300,
+    )
     for offset in (timedelta(), PAST_LEASE, HALF_AN_HOUR):
         for job in (credit_due_deposits, collect_due_deposits, reconcile_collections):
             assert job.run_once(app, clock_offset=offset).claimed == 0

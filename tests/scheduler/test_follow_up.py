@@ -92,7 +92,7 @@ def test_returned_payout_comes_back_as_a_transaction_of_its_own(app: App, stub: 
     assert (found.state, found.attention) == (OrderState.RETURNED, "")
     assert found.bank_reference
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT)) == (1000, 0)
-    moved = app.reads.list_transactions(alice, size=10, before=None, conditions=()).items
+    moved = [one.movement for one in app.reads.list_transactions(alice, size=10, before=None, conditions=()).items]
     returns = [one for one in moved if one.type is TransactionType.WITHDRAWAL_RETURN]
     assert [(one.cause, one.amount.minor, one.destination) for one in returns] == [(id_, 300, alice)]
     assert discrepancies(app) == []

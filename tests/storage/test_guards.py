@@ -6,8 +6,8 @@ from typing import LiteralString
 
 import psycopg
 import pytest
-from tests.support.books import balance_of, deposit, open_wallet, request, transfer
 
+from tests.support.books import balance_of, deposit, open_wallet, request, transfer
 from tests.support.commands import a_deposit, a_scheduled_deposit
 from tests.support.payouts import attention
 from tests.support.rows import without_triggers

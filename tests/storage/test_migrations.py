@@ -34,6 +34,7 @@ from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, S
 from wallet_core.domain.model.errors import InsufficientFunds, LedgerBroken, Refusal, StateTransitionForbidden, cause_of
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import OrderState
+from wallet_core.domain.model.transaction import TransactionDetails
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings, read_settings
 from wallet_core.storage import migrate as migrations
@@ -241,17 +242,34 @@ ASKED_BEFORE: list[tuple[int, Command, str | Refusal]] = [
     ),
     (
         5,
-        Deposit(id=new_id(), wallet=ALICE, amount=Money("USD", 1000), description="cash", external_reference="ref 5"),
+        Deposit(
+            id=new_id(),
+            wallet=ALICE,
+            amount=Money("USD", 1000),
+            details=TransactionDetails(description="cash", external_reference="ref 5"),
+        ),
         "transactions/00000000-0000-0001-0000-000000000005",
     ),
     (
         7,
-        Transfer(id=new_id(), source=ALICE, destination=BOB, amount=Money("USD", 120), description="rent"),
+        Transfer(
+            id=new_id(),
+            source=ALICE,
+            destination=BOB,
+            amount=Money("USD", 120),
+            details=TransactionDetails(description="rent"),
+        ),
         "transactions/00000000-0000-0002-0000-000000000007",
     ),
     (
         9,
-        Transfer(id=new_id(), source=BOB, destination=ALICE, amount=Money("USD", 5000), description="rent"),
+        Transfer(
+            id=new_id(),
+            source=BOB,
+            destination=ALICE,
+            amount=Money("USD", 5000),
+            details=TransactionDetails(description="rent"),
+        ),
         InsufficientFunds("wallets/bob", "USD", 100, 5000),
     ),
     (

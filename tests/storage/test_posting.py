@@ -24,7 +24,7 @@ from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.errors import InsufficientFunds, LedgerBroken, ResourceExists, ServiceError, WalletError
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import OrderState
-from wallet_core.domain.model.transaction import Transaction
+from wallet_core.domain.model.transaction import Transaction, TransactionDetails
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.settings import Settings
@@ -106,7 +106,7 @@ def test_a_command_that_breaks_fails_alone(patient: App, settings: Settings, err
 @pytest.mark.parametrize(
     "command",
     [
-        replace(a_transfer(1), description="\x00"),
+        replace(a_transfer(1), details=TransactionDetails(description="\x00")),
         a_transfer(0),
         a_transfer(-1),
         replace(a_new_wallet(), id=WalletId("Not A Slug")),

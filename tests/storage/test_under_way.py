@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Connection
-from tests.support.books import deposit, open_wallet, transfer
 
 from tests.conftest import FAST
+from tests.support.books import deposit, open_wallet, transfer
 from tests.support.commands import a_deposit
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.deciding.decide import decide

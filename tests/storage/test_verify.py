@@ -89,7 +89,6 @@ def charge_and_reverse(app: App, alice: WalletId, bob: WalletId) -> None:
             transaction=charged.id,
             amount=Money("USD", 10),
             keep_commission=False,
-            description="",
         )
     )
 
@@ -115,7 +114,6 @@ def hold_and_capture(app: App, alice: WalletId, bob: WalletId) -> None:
             destination=bob,
             amount=Money("USD", 5),
             final=False,
-            description="",
         )
     )
 

@@ -26,6 +26,7 @@ from wallet_core.domain.model.access import Access, Right
 from wallet_core.domain.model.commission_rule import Payer
 from wallet_core.domain.model.money import Money, listed_currencies
 from wallet_core.domain.model.payment_order import ResolutionKind
+from wallet_core.domain.model.transaction import TransactionDetails
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import new_id
 
@@ -76,20 +77,21 @@ def a_change(verb: type[StateChange], wallet: str, etag: str = "") -> StateChang
 
 def a_deposit(wallet: str, amount: Money, **fields: Fields) -> Deposit:
     """Return a deposit."""
-    usual = _usual(external_reference="")
-    return Deposit(wallet=WalletId(wallet), amount=amount, **{**usual, **fields})
+    return Deposit(wallet=WalletId(wallet), amount=amount, **_detailed(fields))
 
 
 def a_transfer(source: str, destination: str, amount: Money, **fields: Fields) -> Transfer:
     """Return a transfer."""
-    usual = _usual(source=WalletId(source), destination=WalletId(destination))
-    return Transfer(amount=amount, **{**usual, **fields})
+    ends: dict[str, Fields] = {"source": WalletId(source), "destination": WalletId(destination)}
+    return Transfer(amount=amount, **_detailed({**ends, **fields}))
 
 
 def an_item(source: str, destination: str, amount: Money, **fields: Fields) -> TransferTerms:
     """Return one transfer of a batch."""
-    usual: dict[str, Fields] = {"source": WalletId(source), "destination": WalletId(destination), "description": ""}
-    return TransferTerms(id=new_id(), amount=amount, **{**usual, **fields})
+    ends: dict[str, Fields] = {"source": WalletId(source), "destination": WalletId(destination)}
+    item = _detailed({**ends, **fields})
+    del item["request"]
+    return TransferTerms(amount=amount, **item)
 
 
 def a_batch(*items: TransferTerms) -> BatchTransfer:
@@ -99,8 +101,7 @@ def a_batch(*items: TransferTerms) -> BatchTransfer:
 
 def a_reversal(transaction: UUID, amount: Money | None = None, **fields: Fields) -> ReverseTransaction:
     """Return the reversal of a transaction, of all that is left unless an amount is given."""
-    usual = _usual(keep_commission=False)
-    return ReverseTransaction(transaction=transaction, amount=amount, **{**usual, **fields})
+    return ReverseTransaction(transaction=transaction, amount=amount, **_detailed({"keep_commission": False, **fields}))
 
 
 def a_hold(wallet: str, amount: Money, expire_time: datetime, **fields: Fields) -> PlaceHold:
@@ -110,8 +111,8 @@ def a_hold(wallet: str, amount: Money, expire_time: datetime, **fields: Fields) 
 
 def a_capture(hold: UUID, destination: str, amount: Money | None = None, **fields: Fields) -> CaptureHold:
     """Return the capture of a hold, of all that is left unless an amount is given."""
-    usual = _usual(final=False)
-    return CaptureHold(hold=hold, destination=WalletId(destination), amount=amount, **{**usual, **fields})
+    to = WalletId(destination)
+    return CaptureHold(hold=hold, destination=to, amount=amount, **_detailed({"final": False, **fields}))
 
 
 def a_void(hold: UUID) -> VoidHold:
@@ -175,6 +176,14 @@ def a_rule(currency: str = "USD", **fields: Fields) -> CreateCommissionRule:
 def an_end(rule: UUID, end_time: datetime | None = None) -> EndCommissionRule:
     """Return the end of a rule, now unless a time is given."""
     return EndCommissionRule(request=request(), rule=rule, end_time=end_time)
+
+
+def _detailed(fields: dict[str, Fields]) -> dict[str, Fields]:
+    """Return the fields of a command that posts a transaction, those of its details as one value."""
+    names = {"description", "external_reference", "labels"} & fields.keys()
+    details = TransactionDetails(**{name: fields[name] for name in names})
+    others = {name: value for name, value in fields.items() if name not in names}
+    return {"request": request(), "id": new_id(), "details": details, **others}
 
 
 def _usual(**fields: Fields) -> dict[str, Fields]:

@@ -22,19 +22,19 @@ from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.model.commission_rule import Label, Payer
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import ResolutionKind
+from wallet_core.domain.model.transaction import TransactionDetails
 from wallet_core.domain.model.wallet import WalletId
 
 ONE, NOON = UUID(int=1), datetime(2026, 1, 2, 12, tzinfo=UTC)
 ALICE, BOB = WalletId("alice"), WalletId("bob")
 FIVE = Money("USD", 5)
 LABELS = {"tier": "gold", "area": "شمال"}
+DETAILS = TransactionDetails(description="rent", external_reference="r-1", labels=LABELS)
 TERMS = {
     "source": ALICE,
     "destination": BOB,
     "amount": FIVE,
-    "description": "rent",
-    "external_reference": "r-1",
-    "labels": LABELS,
+    "details": DETAILS,
     "max_commission": Money("USD", 1),
 }
 RESOLVED = {
@@ -67,12 +67,24 @@ EXAMPLES: list[Command] = [
     FreezeWallet(wallet=ALICE, etag='"1"'),
     UnfreezeWallet(wallet=ALICE, etag='"1"'),
     CloseWallet(wallet=ALICE, etag='"1"'),
-    Deposit(id=ONE, wallet=ALICE, amount=FIVE, description="in", external_reference="r-1", labels=LABELS),
+    Deposit(
+        id=ONE,
+        wallet=ALICE,
+        amount=FIVE,
+        details=DETAILS,
+    ),
     Transfer(id=ONE, **TERMS),  # type: ignore[arg-type]  # its fields
     BatchTransfer(id=ONE, items=(TransferTerms(id=ONE, **TERMS), TransferTerms(id=UUID(int=2), **TERMS))),  # type: ignore[arg-type]  # its fields
-    ReverseTransaction(id=ONE, transaction=ONE, amount=FIVE, keep_commission=True, description="back"),
+    ReverseTransaction(id=ONE, transaction=ONE, amount=FIVE, keep_commission=True, details=DETAILS),
     PlaceHold(id=ONE, wallet=ALICE, amount=FIVE, expire_time=NOON, description="aside"),
-    CaptureHold(id=ONE, hold=ONE, destination=BOB, amount=FIVE, final=True, description="take", labels=LABELS),
+    CaptureHold(
+        id=ONE,
+        hold=ONE,
+        destination=BOB,
+        amount=FIVE,
+        final=True,
+        details=DETAILS,
+    ),
     VoidHold(hold=ONE),
     CreateCommissionRule(
         id=ONE,

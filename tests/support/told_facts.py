@@ -1,7 +1,6 @@
 """What the product tells, brought into the model's form: plain values, to be compared as they are."""
 
 from functools import singledispatch
-from uuid import UUID
 
 from tests.support.model_books import Facts
 from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
@@ -194,18 +193,19 @@ def order_facts(order: PaymentOrder) -> Facts:
 
 def move_facts(moved: Transaction) -> Facts:
     """Return what is told of a transaction."""
-    charged: tuple[int, str, UUID] | None = None
-    if moved.commission is not None:
-        charged = moved.commission.amount.minor, moved.commission.payer, moved.commission.rule
+    what = moved.movement
+    fee = what.commission
     about = {
-        "kind": moved.type,
-        "source": moved.source,
-        "destination": moved.destination,
-        "amount": moved.amount.minor,
+        "kind": what.type,
+        "source": what.source,
+        "destination": what.destination,
+        "amount": what.amount.minor,
+        "fee": (fee.amount.minor, fee.payer, fee.rule) if fee is not None else None,
+        "cause": what.cause,
     }
     legs = {leg.wallet: (leg.amount, leg.balance_after) for leg in moved.entries}
     back = moved.reversals.amount
-    return {"id": str(moved.id), **about, "fee": charged, "legs": legs, "cause": moved.cause, "returned": back}
+    return {"id": str(moved.id), **about, "legs": legs, "returned": back}
 
 
 def line_facts(line: BankStatementLine) -> Facts:

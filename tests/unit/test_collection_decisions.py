@@ -106,8 +106,16 @@ def test_the_credit_tells_where_it_comes_from(reference: str) -> None:
     deposit.answer(Answer(kind=ACCEPTED, reference=reference))
     (moved,) = deposit.moved
 
-    assert (moved.type, moved.source, moved.destination) == (TransactionType.COLLECTION, EXTERNAL, ALICE)
-    assert (moved.cause, moved.description, moved.external_reference) == (DEPOSIT, "wages", "standing-1")
+    assert (moved.movement.type, moved.movement.source, moved.movement.destination) == (
+        TransactionType.COLLECTION,
+        EXTERNAL,
+        ALICE,
+    )
+    assert (moved.movement.cause, moved.movement.details.description, moved.movement.details.external_reference) == (
+        DEPOSIT,
+        "wages",
+        "standing-1",
+    )
     assert deposit.now.bank_reference == (reference or collection_key(DEPOSIT))
     assert [(fact.type, fact.subject) for fact in deposit.books.pending.events] == [
         ("transaction.posted", moved.name),
@@ -130,7 +138,9 @@ def test_collected_money_goes_into_its_wallet_or_where_a_person_sees_it(*, in_do
     assert isinstance(told, Done)
     assert (deposit.now.state, bool(deposit.now.attention)) == (SUCCEEDED, not fits)
     assert deposit.money == (INT64_MAX if fits else INT64_MAX - room, 0 if fits else 10, -1010)
-    assert [(one.id, one.destination) for one in deposit.moved] == [(deposit.now.credit, ALICE if fits else IN_TRANSIT)]
+    assert [(one.id, one.movement.destination) for one in deposit.moved] == [
+        (deposit.now.credit, ALICE if fits else IN_TRANSIT)
+    ]
 
 
 @pytest.mark.parametrize("in_doubt", [False, True])
@@ -347,7 +357,7 @@ def test_a_plain_deposit_is_credited_in_one_step_and_by_its_own_command_only() -
     (moved,) = deposit.moved
 
     assert (deposit.now.state, deposit.money, deposit.now.credit) == (SUCCEEDED, CREDITED, moved.id)
-    assert (moved.type, moved.cause, deposit.now.bank_reference, deposit.now.attempts) == (
+    assert (moved.movement.type, moved.movement.cause, deposit.now.bank_reference, deposit.now.attempts) == (
         *(TransactionType.DEPOSIT, DEPOSIT, ""),
         (),
     )

@@ -18,6 +18,7 @@ from wallet_core.domain.deciding.fingerprint import fingerprint as hash_of
 from wallet_core.domain.model.commission_rule import Payer
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import ResolutionKind
+from wallet_core.domain.model.transaction import TransactionDetails
 from wallet_core.domain.model.wallet import WalletId
 
 
@@ -34,9 +35,14 @@ TRANSFER = Transfer(
     source=WalletId("alice"),
     destination=WalletId("bob"),
     amount=Money("USD", 1005),
-    description="rent",
+    details=TransactionDetails(description="rent"),
 )
-DEPOSIT = Deposit(id=ONE, wallet=WalletId("alice"), amount=Money("USD", 1), description="a", external_reference="b")
+DEPOSIT = Deposit(
+    id=ONE,
+    wallet=WalletId("alice"),
+    amount=Money("USD", 1),
+    details=TransactionDetails(description="a", external_reference="b"),
+)
 CREATE = CreateWallet(
     id=WalletId("alice"), asked_id=WalletId("alice"), currency="USD", listed=None, owner="Ada", display_name="Ada's"
 )
@@ -55,12 +61,12 @@ CHANGED = [
     (TRANSFER, replace(TRANSFER, source=TRANSFER.destination, destination=TRANSFER.source)),
     (TRANSFER, replace(TRANSFER, amount=Money("USD", 1006))),
     (TRANSFER, replace(TRANSFER, amount=Money("EUR", 1005))),
-    (TRANSFER, replace(TRANSFER, description="")),
-    (TRANSFER, replace(TRANSFER, description="rent ")),
+    (TRANSFER, replace(TRANSFER, details=TransactionDetails())),
+    (TRANSFER, replace(TRANSFER, details=TransactionDetails(description="rent "))),
     (DEPOSIT, replace(DEPOSIT, wallet=WalletId("bob"))),
     (DEPOSIT, replace(DEPOSIT, amount=Money("USD", 2))),
-    (DEPOSIT, replace(DEPOSIT, description="b", external_reference="a")),
-    (DEPOSIT, replace(DEPOSIT, description="a,b", external_reference="")),
+    (DEPOSIT, replace(DEPOSIT, details=TransactionDetails(description="b", external_reference="a"))),
+    (DEPOSIT, replace(DEPOSIT, details=TransactionDetails(description="a,b"))),
     (CREATE, replace(CREATE, asked_id=None)),
     (CREATE, replace(CREATE, asked_id=WalletId("bob"))),
     (CREATE, replace(CREATE, currency="EUR")),
@@ -74,10 +80,10 @@ CHANGED = [
     (SCHEDULE, replace(SCHEDULE, wallet=WalletId("bob"))),
     (CANCEL, replace(CANCEL, order=TWO)),
     # What was added later counts where it is used.
-    (TRANSFER, replace(TRANSFER, external_reference="b")),
-    (TRANSFER, replace(TRANSFER, labels={"a": "b"})),
+    (TRANSFER, replace(TRANSFER, details=replace(TRANSFER.details, external_reference="b"))),
+    (TRANSFER, replace(TRANSFER, details=replace(TRANSFER.details, labels={"a": "b"}))),
     (TRANSFER, replace(TRANSFER, max_commission=Money("USD", 0))),
-    (DEPOSIT, replace(DEPOSIT, labels={"a": ""})),
+    (DEPOSIT, replace(DEPOSIT, details=replace(DEPOSIT.details, labels={"a": ""}))),
     (CREATE, replace(CREATE, labels={"a": "b"})),
     (CREATE, replace(CREATE, overdraft_limit=1)),
     (SCHEDULE, replace(SCHEDULE, reserve=True)),
@@ -129,8 +135,8 @@ def test_two_kinds_of_command_never_ask_for_the_same() -> None:
 @pytest.mark.parametrize(
     ("command", "stored"),
     [
-        (TRANSFER, "e465f1e25d3d9b1e2f2d28811ff0688b"),
-        (DEPOSIT, "37b9e375464826de059ed8716d282919"),
+        (TRANSFER, "4075526a67df7ec6a083f3a925423ae6"),
+        (DEPOSIT, "ec24ce22d866f64e868ae1080872c0aa"),
         (CREATE, "cc21a06d9c79d4d80e7137f53d0da9ff"),
         (SCHEDULE, "1a7185b25102fb569ff13ff4328079f5"),
         (replace(SCHEDULE, execute_time=None), "b8eea7743b1390f0fbce8fc0647e0b26"),
@@ -151,12 +157,12 @@ STORED = {
     "FreezeWallet": "e5facfc5d067b8943e5d5723fd4ce58e",
     "UnfreezeWallet": "d852aa0a47cd99930b6902dd969c862f",
     "CloseWallet": "d59fd51f191880a6738eed9dcd1eb7d2",
-    "Deposit": "f1cd6b77e53984ec8f09fbd83866a25a",
-    "Transfer": "741298ba4fb7f81bb4829186d35f36a6",
-    "BatchTransfer": "68f3f18e6bac015c814102a8f417dc13",
-    "ReverseTransaction": "3121597fe589e4fd780efdc3ab13bc65",
+    "Deposit": "c4f27fba16eb110b305dce1c38022863",
+    "Transfer": "6038f64bda7caa4244c86d9072df64fe",
+    "BatchTransfer": "8a08f2a6a6d9d0ee6877b4f619e2a644",
+    "ReverseTransaction": "be147e7dd62eb7c5d00a0b77e23c832d",
     "PlaceHold": "8cba4b8e9854869f9849e6d0492b53b3",
-    "CaptureHold": "c9888a2e603ca7def0b26d343a86ca9c",
+    "CaptureHold": "b3211db75e775bf383204297b736707f",
     "VoidHold": "f3e55f037d955e67dfc558d276e5e09e",
     "CreateCommissionRule": "dc6c81d85a5768b9015efaa5f7f42a4c",
     "EndCommissionRule": "60b4e2c54858c17f61aca4a3fbabea74",

@@ -121,7 +121,7 @@ def test_a_failed_payout_says_why(answers: tuple[AnswerKind, ...], reason: Failu
     payout.answer(answers[-1])
 
     assert payout.now.failure_reason is reason
-    assert [payout.now.id] == [t.cause for t in payout.books.pending.transactions]
+    assert [payout.now.id] == [t.movement.cause for t in payout.books.pending.transactions]
 
 
 def test_a_payout_without_a_reference_is_referred_to_by_its_key() -> None:

@@ -205,7 +205,7 @@ class Ledger:
         for ticket, outcome in zip(wanted, outcomes, strict=True):
             ticket.answer(_with_owners(ticket.item, outcome, loaded.ledger))
         _fail_with(expired, OutcomeUnknown() if lost else DeadlineTooShort())
-        self._mark_stuck(loaded.held)
+        self._mark_stuck(loaded.locked_by_others)
         self._hand_on(blocked)
         return frozenset(loaded.ledger.wallets)
 

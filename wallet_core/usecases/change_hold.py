@@ -44,6 +44,7 @@ def capture_hold(app: App, command: CaptureHold, deadline: float | None = None) 
     """Capture; a repeat moves nothing and returns what the first call moved."""
     done = app.ledger.post(command, deadline)
     transaction = done.transaction or app.reads.transaction(UUID(done.subject.removeprefix("transactions/")))
-    if transaction.cause is None:
+    hold = transaction.movement.cause
+    if hold is None:
         raise LedgerBroken
-    return HoldCaptured(done.hold or app.reads.hold(transaction.cause), transaction, done.replayed)
+    return HoldCaptured(done.hold or app.reads.hold(hold), transaction, done.replayed)

@@ -60,7 +60,7 @@ def _moved(app: App, done: Done) -> MoneyMoved:
 
 
 def _told(done: Done, transaction: Transaction) -> MoneyMoved:
-    available = Money(transaction.amount.currency, done.available) if done.available is not None else None
+    available = Money(transaction.movement.amount.currency, done.available) if done.available is not None else None
     return MoneyMoved(transaction, available, done.replayed)
 
 

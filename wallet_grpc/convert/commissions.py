@@ -63,7 +63,6 @@ def quoted_terms(request: pb.QuoteCommissionRequest) -> TransferTerms:
         source=wallet_id(request.source),
         destination=wallet_id(request.destination),
         amount=money_of(request.amount),
-        description="",
     )
 
 

@@ -7,6 +7,7 @@ from wallet_core.domain.commands.holds.capture_hold import CaptureHold
 from wallet_core.domain.commands.holds.end_hold import VoidHold
 from wallet_core.domain.commands.holds.place_hold import PlaceHold
 from wallet_core.domain.model.hold import Hold
+from wallet_core.domain.model.transaction import TransactionDetails
 from wallet_core.domain.model.wallet import wallet_name
 from wallet_core.usecases.app import new_id
 from wallet_grpc.convert.values import (
@@ -45,8 +46,7 @@ def capture_command(request: pb.CaptureHoldRequest, caller: Principal) -> Captur
         destination=wallet_id(request.destination),
         amount=money_of(request.amount) if request.HasField("amount") else None,
         final=request.final,
-        description=request.description,
-        labels=labels_of(request.labels),
+        details=TransactionDetails(description=request.description, labels=labels_of(request.labels)),
     )
 
 

@@ -17,7 +17,7 @@ from wallet_core.domain.model.hold import hold_name
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import OrderKind, order_name
 from wallet_core.domain.model.receipt import Language
-from wallet_core.domain.model.transaction import Transaction, TransactionType, transaction_name
+from wallet_core.domain.model.transaction import Transaction, TransactionDetails, TransactionType, transaction_name
 from wallet_core.domain.model.wallet import wallet_name
 from wallet_core.domain.queries.statement import Statement, StatementEntry, StatementTotal
 from wallet_core.usecases.app import new_id
@@ -49,9 +49,7 @@ def deposit_command(request: pb.DepositRequest, caller: Principal) -> Deposit:
         id=new_id(),
         wallet=wallet_id(request.wallet),
         amount=money_of(request.amount),
-        description=request.description,
-        external_reference=request.external_reference,
-        labels=labels_of(request.labels),
+        details=_details(request),
     )
 
 
@@ -66,9 +64,7 @@ def transfer_command(
         source=wallet_id(request.source),
         destination=wallet_id(request.destination),
         amount=money_of(request.amount),
-        description=request.description,
-        external_reference=request.external_reference,
-        labels=labels_of(request.labels),
+        details=_details(request),
         max_commission=_max_commission(request),
     )
 
@@ -97,7 +93,7 @@ def reverse_command(request: pb.ReverseTransactionRequest, caller: Principal) ->
         transaction=resource_uuid(request.name),
         amount=money_of(request.amount) if request.HasField("amount") else None,
         keep_commission=request.keep_commission,
-        description=request.description,
+        details=TransactionDetails(description=request.description),
     )
 
 
@@ -121,10 +117,16 @@ def _terms(item: pb.TransferItem) -> TransferTerms:
         source=wallet_id(item.source),
         destination=wallet_id(item.destination),
         amount=money_of(item.amount),
-        description=item.description,
-        external_reference=item.external_reference,
-        labels=labels_of(item.labels),
+        details=_details(item),
         max_commission=_max_commission(item),
+    )
+
+
+def _details(message: pb.DepositRequest | pb.TransferRequest | pb.TransferItem) -> TransactionDetails:
+    return TransactionDetails(
+        description=message.description,
+        external_reference=message.external_reference,
+        labels=labels_of(message.labels),
     )
 
 
@@ -151,13 +153,14 @@ _CAUSES = {
 
 def transaction_message(transaction: Transaction, *, validated_only: bool = False) -> pb.Transaction:
     """Show a transaction; one that was only validated has no name and no time."""
-    currency = transaction.amount.currency
+    moved = transaction.movement
+    currency = moved.amount.currency
     shown = pb.Transaction(
-        type=pb.Transaction.Type.Value(f"TYPE_{transaction.type}"),
+        type=pb.Transaction.Type.Value(f"TYPE_{moved.type}"),
         state=pb.Transaction.State.Value(f"STATE_{transaction.state}"),
-        amount=money_message(transaction.amount),
-        source=wallet_name(transaction.source),
-        destination=wallet_name(transaction.destination),
+        amount=money_message(moved.amount),
+        source=wallet_name(moved.source),
+        destination=wallet_name(moved.destination),
         entries=[
             pb.Entry(
                 wallet=wallet_name(entry.wallet),
@@ -167,19 +170,19 @@ def transaction_message(transaction: Transaction, *, validated_only: bool = Fals
             )
             for entry in transaction.entries
         ],
-        commission=commission_message(transaction.commission),
-        description=transaction.description,
-        external_reference=transaction.external_reference,
-        labels=transaction.labels,
+        commission=commission_message(moved.commission),
+        description=moved.details.description,
+        external_reference=moved.details.external_reference,
+        labels=moved.details.labels,
         reversals=[transaction_name(reversal) for reversal in transaction.reversals.ids],
         reversed_amount=MoneyPb(currency_code=currency, minor_units=transaction.reversals.amount),
     )
-    if transaction.cause is not None:
-        setattr(shown, _CAUSES[transaction.type], _cause_name(transaction.type, transaction.cause))
+    if moved.cause is not None:
+        setattr(shown, _CAUSES[moved.type], _cause_name(moved.type, moved.cause))
     if not validated_only:
         shown.name = transaction.name
         shown.execute_time.CopyFrom(timestamp_message(transaction.time))
-        shown.batch = str(transaction.batch or "")
+        shown.batch = str(moved.batch or "")
     return shown
 
 

@@ -193,22 +193,7 @@ def _post(ledger: LedgerState, movement: Movement) -> Transaction:
         wallet.sequence += 1
         wallet.last_time = time
         entries.append(Entry(wallet.id, wallet.key, wallet.sequence, amount, wallet.balance))
-    transaction = Transaction(
-        id=movement.id,
-        type=movement.type,
-        amount=movement.amount,
-        source=movement.source,
-        destination=movement.destination,
-        entries=tuple(entries),
-        commission=movement.commission,
-        description=movement.description,
-        external_reference=movement.external_reference,
-        labels=movement.labels,
-        cause=movement.cause,
-        batch=movement.batch,
-        batch_item=movement.batch_item,
-        time=time,
-    )
+    transaction = Transaction(movement=movement, entries=tuple(entries), time=time)
     ledger.pending.transactions.append(transaction)
     if movement.type is TransactionType.REVERSAL and movement.cause is not None:
         _apply_reversal(ledger, ledger.transactions[movement.cause], transaction)
@@ -217,7 +202,7 @@ def _post(ledger: LedgerState, movement: Movement) -> Transaction:
 
 def _apply_reversal(ledger: LedgerState, original: Transaction, reversal: Transaction) -> None:
     before = original.reversals
-    after = Reversals(ids=(*before.ids, reversal.id), amount=before.amount + reversal.amount.minor)
+    after = Reversals(ids=(*before.ids, reversal.id), amount=before.amount + reversal.movement.amount.minor)
     ledger.transactions[original.id] = replace(original, reversals=after)
 
 

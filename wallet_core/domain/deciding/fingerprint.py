@@ -8,13 +8,14 @@ caller does not send it, so stored fingerprints stay right. Golden values: ``tes
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import ClassVar, Final
 from uuid import UUID
 
 from wallet_core.domain.model.commission_rule import Label
 from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.transaction import TransactionDetails
 
 # Part of every fingerprint: raise it when the canonical form changes, and keep reading the old one.
 _VERSION = 1
@@ -66,7 +67,10 @@ def _fields(request: Fingerprinted) -> list[list[object]]:
 
 
 def _canonical(value: object) -> object:  # noqa: PLR0911  # one return for each kind of value
-    """Return a form that JSON writes in one way only; unset stays unset."""
+    """Return a form that JSON writes in one way only; unset stays unset.
+
+    Of labels and details the fields themselves are hashed, by name and in order, each unless it is empty.
+    """
     match value:
         case None | str() | int() | bool():
             return value
@@ -82,8 +86,10 @@ def _canonical(value: object) -> object:  # noqa: PLR0911  # one return for each
             return value.astimezone(UTC).isoformat(timespec="microseconds")
         case Fingerprinted():
             return _fields(value)
-        case Label():
-            return [["key", value.key], ["value", value.value]]
+        case Label() | TransactionDetails():
+            return [
+                [one.name, _canonical(getattr(value, one.name))] for one in fields(value) if getattr(value, one.name)
+            ]
         case _:
             message = f"no canonical form for {type(value).__name__}"
             raise TypeError(message)

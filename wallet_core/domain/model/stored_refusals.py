@@ -1,7 +1,7 @@
-"""Refusals as they are stored with their requests, for ever: a code each, and kept names for what they are about.
+"""Refusals as they are stored with their requests for ever: a code each, and its details by stored names.
 
-No name in Python is stored, so no rename makes a stored refusal unreadable. What was stored in the first version, class
-names and reasons in words, is read as well. Golden values: ``tests/unit/test_stored_refusals.py``.
+No name in Python is stored, so no rename makes a stored refusal unreadable. Golden values:
+``tests/unit/test_stored_refusals.py``.
 """
 
 from collections.abc import Mapping
@@ -20,41 +20,38 @@ from wallet_core.domain.model.errors import (
     WalletNotActive,
 )
 
-Stored = Mapping[str, str | int]
+StoredDetails = Mapping[str, str | int]
 
 _ITEM, _BECAUSE = "item", "because"
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How one refusal is stored: its code, the name kept for each attribute, and what it was called at first."""
+    """How one refusal is stored: its code, and the stored name of each attribute."""
 
     code: str
-    kept: Mapping[str, str]
-    first_called: str
+    attributes: Mapping[str, str]
 
 
 _FORMS: Mapping[type[Refusal], _Form] = {
-    ResourceNotFound: _Form("RESOURCE_NOT_FOUND", {"resource": "resource"}, "ResourceNotFound"),
-    ResourceExists: _Form("RESOURCE_EXISTS", {"resource": "resource"}, "ResourceExists"),
-    CurrencyMismatch: _Form("CURRENCY_MISMATCH", {"resource": "resource", "currency": "currency"}, "CurrencyMismatch"),
-    WalletNotActive: _Form("WALLET_NOT_ACTIVE", {"resource": "resource", "state": "state"}, "WalletNotActive"),
+    ResourceNotFound: _Form("RESOURCE_NOT_FOUND", {"resource": "resource"}),
+    ResourceExists: _Form("RESOURCE_EXISTS", {"resource": "resource"}),
+    CurrencyMismatch: _Form("CURRENCY_MISMATCH", {"resource": "resource", "currency": "currency"}),
+    WalletNotActive: _Form("WALLET_NOT_ACTIVE", {"resource": "resource", "state": "state"}),
     InsufficientFunds: _Form(
         "INSUFFICIENT_FUNDS",
         {"wallet": "wallet", "currency": "currency", "available": "available", "required": "required"},
-        "InsufficientFunds",
     ),
-    LimitExceeded: _Form("LIMIT_EXCEEDED", {"resource": "resource", "limit": "limit"}, "LimitExceeded"),
+    LimitExceeded: _Form("LIMIT_EXCEEDED", {"resource": "resource", "limit": "limit"}),
     StateTransitionForbidden: _Form(
         "STATE_TRANSITION_FORBIDDEN",
         {"resource": "resource", "state": "state", "because": "because"},
-        "StateTransitionForbidden",
     ),
-    EtagMismatch: _Form("ETAG_MISMATCH", {"resource": "resource"}, "EtagMismatch"),
+    EtagMismatch: _Form("ETAG_MISMATCH", {"resource": "resource"}),
 }
-_KINDS = {name: kind for kind, form in _FORMS.items() for name in (form.code, form.first_called)}
+_KINDS = {form.code: kind for kind, form in _FORMS.items()}
 
-# A code for each thing that can stand in the way.
+# The stored code of each reason.
 BECAUSE_CODES: Mapping[Because, str] = {
     Because.NOT_SCHEDULED: "NOT_SCHEDULED",
     Because.NOT_UNDER_WAY: "NOT_UNDER_WAY",
@@ -79,38 +76,36 @@ BECAUSE_CODES: Mapping[Because, str] = {
 _BECAUSE_BY_CODE = {code: because for because, code in BECAUSE_CODES.items()}
 
 
-def to_record(refusal: Refusal) -> tuple[str, Stored]:
-    """Return the code of a refusal and what it is about, as both are stored."""
+def to_record(refusal: Refusal) -> tuple[str, StoredDetails]:
+    """Return the code and the details of a refusal, as they are stored."""
     form = _FORMS[type(refusal)]
-    about: dict[str, str | int] = {name: getattr(refusal, attribute) for attribute, name in form.kept.items()}
-    if _BECAUSE in about:
-        about[_BECAUSE] = _in_codes(str(about[_BECAUSE]))
-    return form.code, about if refusal.item is None else about | {_ITEM: refusal.item}
+    details: dict[str, str | int] = {name: getattr(refusal, attribute) for attribute, name in form.attributes.items()}
+    if _BECAUSE in details:
+        details[_BECAUSE] = _to_code(str(details[_BECAUSE]))
+    return form.code, details if refusal.item is None else details | {_ITEM: refusal.item}
 
 
-def from_record(code: str, about: Stored) -> Refusal:
-    """Bring back a refusal that was stored, in any version."""
+def from_record(code: str, details: StoredDetails) -> Refusal:
+    """Return the refusal that was stored with this code and these details."""
     kind = _KINDS[code]
-    values = {attribute: about[name] for attribute, name in _FORMS[kind].kept.items() if name in about}
+    values = {attribute: details[name] for attribute, name in _FORMS[kind].attributes.items()}
     if _BECAUSE in values:
-        values[_BECAUSE] = _in_words(str(values[_BECAUSE]))
+        values[_BECAUSE] = _from_code(str(values[_BECAUSE]))
     refusal = kind(**values)
-    item = about.get(_ITEM)
+    item = details.get(_ITEM)
     refusal.item = int(item) if item is not None else None
     return refusal
 
 
-def _in_codes(because: str) -> str:
-    """Return a reason as a code; after the name of what it is about, where there is one."""
+def _to_code(because: str) -> str:
+    """Return a reason as its code, after the resource name that it begins with, if any."""
     for one, code in BECAUSE_CODES.items():
         if because == one or because.endswith(f" {one}"):
             return because.removesuffix(one) + code
     return because
 
 
-def _in_words(because: str) -> str:
-    about, _, code = because.rpartition(" ")
-    words = _BECAUSE_BY_CODE.get(code)
-    if words is None:
-        return because  # as the first version stored it, in words
-    return f"{about} {words}" if about else words
+def _from_code(because: str) -> str:
+    resource, _, code = because.rpartition(" ")
+    words = _BECAUSE_BY_CODE.get(code, code)
+    return f"{resource} {words}" if resource else words

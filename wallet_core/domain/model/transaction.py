@@ -1,4 +1,4 @@
-"""Transactions: money that moved, as immutable entries that sum to zero."""
+"""Transactions: money that moved, in immutable entries that sum to zero."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,41 +14,41 @@ class TransactionType(StrEnum):
     """Why money moved."""
 
     DEPOSIT = "DEPOSIT"
-    """From outside into a wallet."""
+    """From the external wallet to a wallet."""
     TRANSFER = "TRANSFER"
     """From one wallet to another."""
     WITHDRAWAL = "WITHDRAWAL"
-    """From a wallet onto its way to the bank."""
+    """From a wallet to the in-transit wallet: the bank is about to be called."""
     WITHDRAWAL_SETTLEMENT = "WITHDRAWAL_SETTLEMENT"
-    """From the way to the bank to the outside: the bank paid."""
+    """From the in-transit wallet to the external one: the bank paid."""
     WITHDRAWAL_RELEASE = "WITHDRAWAL_RELEASE"
-    """From the way to the bank back to the wallet: the bank did not pay, and will not."""
+    """From the in-transit wallet back to the wallet: the bank did not pay, and will not."""
     WITHDRAWAL_RETURN = "WITHDRAWAL_RETURN"
-    """From outside back into the wallet: the bank paid and later gave it back."""
+    """From the external wallet back to the wallet: the bank paid and later returned the money."""
     COLLECTION = "COLLECTION"
-    """From outside into a wallet: the bank has collected it."""
+    """From the external wallet to a wallet: the bank has collected the money."""
     HOLD_CAPTURE = "HOLD_CAPTURE"
-    """From a wallet that held it to another."""
+    """From the wallet of a hold to another one."""
     REVERSAL = "REVERSAL"
-    """Back from where a transaction brought it."""
+    """From the destination of a transaction back to its source."""
     RETURN_APPLICATION = "RETURN_APPLICATION"
-    """From its way into a wallet that an operator named: what the bank gave back had found no room."""
+    """From the in-transit wallet to one that an operator named: the returned money could not be credited."""
     COLLECTION_APPLICATION = "COLLECTION_APPLICATION"
-    """From its way into a wallet that an operator named: what the bank collected had found no room."""
+    """From the in-transit wallet to one that an operator named: the collected money could not be credited."""
 
 
 class TransactionState(StrEnum):
-    """What has become of a transaction. Told by its reversals: nothing in it ever changes."""
+    """How much of a transaction was reversed. Follows from its reversals: a transaction itself never changes."""
 
     POSTED = "POSTED"
-    """The money moved."""
+    """Nothing was reversed."""
     PARTIALLY_REVERSED = "PARTIALLY_REVERSED"
-    """Some of it has been given back."""
+    """A part of the amount was reversed."""
     REVERSED = "REVERSED"
-    """All of it has been given back."""
+    """The whole amount was reversed."""
 
 
-# What may be reversed; payouts and collections are undone by their own machine, holds by voiding them.
+# Payouts and collections are undone by the payment machine, holds by voiding them.
 REVERSIBLE = frozenset({TransactionType.TRANSFER, TransactionType.DEPOSIT})
 
 
@@ -58,58 +58,66 @@ def transaction_name(transaction: UUID) -> str:
 
 
 def batch_name(batch: UUID) -> str:
-    """Return how the requests' records name an atomic batch of transfers; callers see its transactions."""
+    """Return the name of an atomic batch of transfers in idempotency records; callers see its transactions."""
     return f"batches/{batch}"
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """What a decision adds to one locked wallet, in minor units; negative where it takes."""
+    """What a movement adds to one wallet, in minor units; negative where it debits."""
 
     wallet: WalletId
     amount: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionDetails:
+    """What a caller writes on a transaction. It decides nothing, and travels as one value from the call to the row."""
+
+    description: str = ""
+    external_reference: str = ""
+    labels: Labels = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """Money that a decision moves: the transaction-to-be."""
+    """Money that a decision moves."""
 
     id: UUID
+    """Of the transaction that it becomes."""
     type: TransactionType
     amount: Money
     source: WalletId
     destination: WalletId
     commission: Commission | None = None
-    description: str = ""
-    external_reference: str = ""
-    labels: Labels = field(default_factory=dict)
+    details: TransactionDetails = field(default_factory=TransactionDetails)
     cause: UUID | None = None
-    """The order, hold or transaction that it came from; which of them is told by the type."""
+    """The order, hold or transaction that it came from; the type says which of them."""
     batch: UUID | None = None
     batch_item: int | None = None
     legs: tuple[Leg, ...] = field(init=False)
-    """What it adds to whom; the amounts sum to zero, and none is zero."""
+    """What it adds to each wallet; the amounts sum to zero, and none is zero."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "legs", self._legs())
 
     def _legs(self) -> tuple[Leg, ...]:
-        taken = self.commission.amount.minor if self.commission is not None else 0
-        given = gotten = self.amount.minor
-        if self.commission is not None and self.commission.payer is Payer.SOURCE:
-            given += taken
+        debit = credit = self.amount.minor
+        if self.commission is None or not self.commission.amount.minor:
+            return Leg(self.source, -debit), Leg(self.destination, credit)
+        commission = self.commission.amount.minor
+        if self.commission.payer is Payer.SOURCE:
+            debit += commission
         else:
-            gotten -= taken
-        if not taken:
-            return Leg(self.source, -given), Leg(self.destination, gotten)
+            credit -= commission
         earner = system_wallet(Role.COMMISSION, self.amount.currency)
-        legs = Leg(self.source, -given), Leg(self.destination, gotten), Leg(earner, taken)
+        legs = Leg(self.source, -debit), Leg(self.destination, credit), Leg(earner, commission)
         return tuple(leg for leg in legs if leg.amount)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One leg as stored."""
+    """One leg as it was posted."""
 
     wallet: WalletId
     wallet_key: int
@@ -120,7 +128,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reversals:
-    """What has been given back of a transaction so far."""
+    """The reversals of a transaction so far."""
 
     ids: tuple[UUID, ...] = ()
     amount: int = 0
@@ -129,43 +137,38 @@ class Reversals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """Money that moved."""
+    """A movement as it was posted."""
 
-    id: UUID
-    type: TransactionType
-    amount: Money
-    source: WalletId
-    destination: WalletId
+    movement: Movement
     entries: tuple[Entry, ...]
-    commission: Commission | None = None
-    description: str = ""
-    external_reference: str = ""
-    labels: Labels = field(default_factory=dict)
-    cause: UUID | None = None
-    batch: UUID | None = None
-    batch_item: int | None = None
     time: datetime
     reversals: Reversals = field(default_factory=Reversals)
-    """As far as it has been looked for: what was just booked has none."""
+    """Empty for a transaction that was just posted."""
+
+    @property
+    def id(self) -> UUID:
+        """The transaction's id."""
+        return self.movement.id
 
     @property
     def name(self) -> str:
         """The resource name."""
-        return transaction_name(self.id)
+        return transaction_name(self.movement.id)
 
     @property
     def wallets(self) -> tuple[WalletId, ...]:
-        """All that it concerns: its two ends, also where nothing was left for one of them, and who earned by it."""
-        return tuple(dict.fromkeys((self.source, self.destination, *(entry.wallet for entry in self.entries))))
+        """Source and destination, even without an entry, then the commission wallet if it has one."""
+        ends = self.movement.source, self.movement.destination
+        return tuple(dict.fromkeys((*ends, *(entry.wallet for entry in self.entries))))
 
     @property
     def state(self) -> TransactionState:
-        """What has become of it."""
+        """How much of it was reversed."""
         if self.reversals.amount == 0:
             return TransactionState.POSTED
-        left = self.amount.minor - self.reversals.amount
+        left = self.movement.amount.minor - self.reversals.amount
         return TransactionState.PARTIALLY_REVERSED if left else TransactionState.REVERSED
 
     def added_to(self, wallet: WalletId) -> int:
-        """Return what a wallet gained by it, in minor units; negative where it gave."""
+        """Return what it added to a wallet, in minor units; negative where it was debited."""
         return sum(entry.amount for entry in self.entries if entry.wallet == wallet)

@@ -1,7 +1,7 @@
-"""Columns as PostgreSQL array literals.
+"""Arrays as PostgreSQL literals.
 
-The driver writes a list element by element in Python, which was the largest part of what a batch cost it; a ``join``
-per column is several times faster. What comes out is the same: every text is quoted, and what would end the quotes is
+The driver writes a list element by element in Python, which was the largest part of its cost in a batch; one ``join``
+is several times faster. The result is the same: every text is quoted, and characters that would end the quotes are
 escaped.
 """
 
@@ -11,13 +11,13 @@ from uuid import UUID
 
 
 def plain(values: Iterable[int | UUID | None]) -> str:
-    """Return an array of numbers or ids."""
+    """Return an array of numbers, truth values or ids."""
     return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
 
 
-def times(values: Iterable[datetime]) -> str:
+def times(values: Iterable[datetime | None]) -> str:
     """Return an array of times, to the microsecond."""
-    return "{" + ",".join(value.isoformat() for value in values) + "}"
+    return "{" + ",".join("NULL" if value is None else value.isoformat() for value in values) + "}"
 
 
 def texts(values: Iterable[str | None]) -> str:

@@ -11,6 +11,7 @@ from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import Person
 from wallet_core.domain.model.bank import (
     UNREADABLE,
+    BankStatement,
     BankStatementLine,
     LineKind,
     MatchResult,
@@ -22,7 +23,7 @@ from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import OrderKind, OrderState, order_of_key
 from wallet_core.storage.connections.engine import Engine, Expected, Tx, transaction
 from wallet_core.storage.errors import served
-from wallet_core.storage.posting.arrays import plain, texts
+from wallet_core.storage.posting.columns import Column, Insert, arrays, unnest
 
 _COLUMNS: LiteralString = """number, kind, key, amount, currency, reference, time, match_result, why, resolution,
     resolved_by, person, token_id"""
@@ -52,29 +53,44 @@ FOLLOWED_SINCE = "SELECT coalesce(read_to_end_at >= %s, false) FROM bank_followi
 # Whether another ledger was found in place of the one that was followed, or was accepted and not read to its end yet.
 REPLACED = "SELECT trouble NOT IN ('', %s) OR (ledger > 1 AND read_to_end_at IS NULL) FROM bank_following"
 # Of two that read the same page, one writes it; and nobody accepts another ledger meanwhile.
-INSERT_LINES = """
-INSERT INTO bank_statement_lines (number, kind, key, order_id, amount, currency, reference, time, ledger)
-SELECT following.base + told.number, kind, key, order_id, amount, currency, reference, clock_timestamp(),
-    following.ledger
+_READ: list[Column[BankStatementLine]] = [
+    Column("number", "bigint", lambda line: line.number),
+    Column("kind", "text", lambda line: line.kind),
+    Column("key", "text", lambda line: line.key),
+    Column("order_id", "uuid", lambda line: _order_id(line.key)),
+    Column("amount", "bigint", lambda line: line.amount.minor),
+    Column("currency", "text", lambda line: line.amount.currency),
+    Column("reference", "text", lambda line: line.reference),
+]
+_READ_NAMES: LiteralString = ", ".join(column.name for column in _READ[1:])
+INSERT_LINES = f"""
+INSERT INTO bank_statement_lines (number, {_READ_NAMES}, time, ledger)
+SELECT following.base + line.number, {_READ_NAMES}, clock_timestamp(), following.ledger
 FROM (SELECT ledger, base FROM bank_following WHERE ledger = %s FOR SHARE) AS following
-CROSS JOIN unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::text[])
-    AS told (number, kind, key, order_id, amount, currency, reference)
-ORDER BY told.number
+CROSS JOIN {unnest("line", _READ)}
+ORDER BY line.number
 ON CONFLICT (number) DO NOTHING
 """
 
 # Whoever decides on the ledger keeps others from writing lines of it.
-FOLLOWED = "SELECT ledger, trouble FROM bank_following FOR NO KEY UPDATE"
+LOCK_CURSOR = "SELECT ledger, trouble FROM bank_following FOR NO KEY UPDATE"
 FOLLOW_NEXT = """
 UPDATE bank_following
 SET ledger = %s, base = (SELECT coalesce(max(number), 0) FROM bank_statement_lines), trouble = '', since = %s,
     read_to_end_at = NULL
 WHERE ledger = %s - 1
 """
-INSERT_LEDGER = """
-INSERT INTO bank_statements (number, reason, accepted_by, person, token_id, time)
-VALUES (%s, %s, %s, %s, %s, %s)
-"""
+INSERT_BANK_STATEMENTS: Insert[BankStatement] = Insert(
+    "bank_statements",
+    [
+        Column("number", "integer", lambda statement: statement.number),
+        Column("reason", "text", lambda statement: statement.reason),
+        Column("accepted_by", "text", lambda statement: statement.accepted_by),
+        Column("person", "text", lambda statement: statement.person.name),
+        Column("token_id", "text", lambda statement: statement.person.token_id),
+        Column("time", "timestamptz", lambda statement: statement.time),
+    ],
+)
 LEDGER = "SELECT number, reason, accepted_by, person, token_id, time FROM bank_statements WHERE number = %s"
 
 # Lines whose order is not under way, each with that order, and with what other lines say of the same.
@@ -116,11 +132,16 @@ LIMIT %s
 """
 
 # The order that a line was found to meet is reconciled with it.
-STORE_MATCHES = """
+_MATCHED: list[Column[tuple[BankStatementLine, LineMatch]]] = [
+    Column("number", "bigint", lambda row: row[0].number),
+    Column("match_result", "text", lambda row: row[1].match_result),
+    Column("why", "text", lambda row: row[1].why),
+]
+STORE_MATCHES = f"""
 WITH judged AS (
     UPDATE bank_statement_lines
     SET match_result = line_match.match_result, why = line_match.why
-    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS line_match (number, match_result, why)
+    FROM {unnest("line_match", _MATCHED)}
     WHERE bank_statement_lines.number = line_match.number AND bank_statement_lines.match_result IS NULL
     RETURNING bank_statement_lines.order_id, bank_statement_lines.kind, bank_statement_lines.match_result
 ), paid AS (
@@ -203,18 +224,8 @@ class BankStatementLines:
 
     def keep(self, place: Place, lines: Sequence[BankStatementLine]) -> None:
         """Write down lines that were read; those that are there already stay as they are."""
-        columns = [
-            place.statement,
-            plain(line.number for line in lines),
-            texts(line.kind for line in lines),
-            texts(line.key for line in lines),
-            plain(_order_id(line.key) for line in lines),
-            plain(line.amount.minor for line in lines),
-            texts(line.amount.currency for line in lines),
-            texts(line.reference for line in lines),
-        ]
         with served(), transaction(self.engine) as tx:
-            tx.execute(INSERT_LINES, columns)
+            tx.execute(INSERT_LINES, [place.statement, *arrays(_READ, lines)])
 
     def unmatched(self, *, after: int, limit: int) -> list[tuple[BankStatementLine, MatchedOrder | None]]:
         """Return lines above *after* that can be judged, each with the order that it names, if it names one."""
@@ -223,13 +234,8 @@ class BankStatementLines:
 
     def match_line(self, line_matches: Sequence[tuple[BankStatementLine, LineMatch]]) -> None:
         """Write down what lines were found to be."""
-        columns = [
-            plain(line.number for line, _ in line_matches),
-            texts(line_match.match_result for _, line_match in line_matches),
-            texts(line_match.why for _, line_match in line_matches),
-        ]
         with served(), transaction(self.engine) as tx:
-            tx.execute(STORE_MATCHES, columns)
+            tx.execute(STORE_MATCHES, arrays(_MATCHED, line_matches))
 
     def word_on(self, payment: Payment) -> Status:
         """Return what the bank's ledger says of a payment: executed, or nothing, which says nothing."""
@@ -289,8 +295,7 @@ def store_bank_statement(tx: Tx, ledger: LedgerState) -> Expected:
     statement = ledger.pending.bank_statement
     if statement is None:
         return []
-    by = [statement.accepted_by, statement.person.name, statement.person.token_id]
-    tx.execute(INSERT_LEDGER, [statement.number, statement.reason, *by, statement.time])
+    INSERT_BANK_STATEMENTS.write(tx, [statement])
     return [(tx.execute(FOLLOW_NEXT, [statement.number, statement.time, statement.number]), 1)]
 
 

@@ -10,6 +10,7 @@ from wallet_core.domain.model.hold import Hold, HoldState
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.storage.connections.engine import Expected, Tx
+from wallet_core.storage.posting.columns import Column, Insert
 
 HOLDS: LiteralString = """
 SELECT h.id, wallets.id, wallets.currency, h.amount, h.captured, h.state, h.expire_time, h.description, h.create_time,
@@ -19,12 +20,24 @@ JOIN wallets ON wallets.key = h.wallet
 WHERE h.id = ANY(%s)
 """
 
-INSERT_HOLD = """
-INSERT INTO holds (id, wallet, amount, captured, state, expire_time, description, create_time, update_time, fence)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
+# A hold and the key of its wallet.
+INSERT_HOLDS: Insert[tuple[Hold, int]] = Insert(
+    "holds",
+    [
+        Column("id", "uuid", lambda row: row[0].id),
+        Column("wallet", "bigint", lambda row: row[1]),
+        Column("amount", "bigint", lambda row: row[0].amount.minor),
+        Column("captured", "bigint", lambda row: row[0].captured),
+        Column("state", "text", lambda row: row[0].state),
+        Column("expire_time", "timestamptz", lambda row: row[0].expire_time),
+        Column("description", "text", lambda row: row[0].description),
+        Column("create_time", "timestamptz", lambda row: row[0].create_time),
+        Column("update_time", "timestamptz", lambda row: row[0].update_time),
+        Column("fence", "bigint", lambda row: row[0].fence),
+    ],
+)
 
-# A claim stamps the fence without the wallet's lock: where it has moved on since it was read, nothing is written.
+# A claim raises the fence without the wallet's lock: where it was raised since it was read, nothing is written.
 UPDATE_HOLD = """
 UPDATE holds
 SET captured = %s, state = %s, update_time = %s, lease_until = NULL
@@ -34,16 +47,14 @@ WHERE id = %s AND fence = %s
 
 def store_holds(tx: Tx, ledger: LedgerState) -> Expected:
     """Write the holds that are new or have changed."""
-    expected: Expected = []
-    for hold in sorted(ledger.pending.holds.values(), key=lambda one: one.id):
-        if hold.id in ledger.pending.new:
-            key = ledger.wallets[hold.wallet].key
-            row = [hold.id, key, hold.amount.minor, hold.captured, hold.state, hold.expire_time, hold.description]
-            tx.execute(INSERT_HOLD, [*row, hold.create_time, hold.update_time, hold.fence])
-        else:
-            changed = [hold.captured, hold.state, hold.update_time]
-            expected.append((tx.execute(UPDATE_HOLD, [*changed, hold.id, hold.fence]), 1))
-    return expected
+    holds = sorted(ledger.pending.holds.values(), key=lambda one: one.id)
+    new = ledger.pending.new
+    INSERT_HOLDS.write(tx, [(hold, ledger.wallets[hold.wallet].key) for hold in holds if hold.id in new])
+    return [
+        (tx.execute(UPDATE_HOLD, [hold.captured, hold.state, hold.update_time, hold.id, hold.fence]), 1)
+        for hold in holds
+        if hold.id not in new
+    ]
 
 
 def hold_of(row: Sequence[Any]) -> Hold:

@@ -1,7 +1,7 @@
-"""The outbox: events as they are committed, in the transaction of what happened.
+"""The outbox: events, committed in the transaction of what they report.
 
-Events are committed side by side: positions have gaps and become visible out of order. The events of one wallet
-stay in order: the wallet's lock is held from before an event gets its position until it is committed.
+Transactions commit concurrently, so positions have gaps and become visible out of order. The events of one wallet stay
+in order: its lock is held from before an event gets its position until the commit.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,17 @@ from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.event import Event
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.storage.connections.engine import Tx
-from wallet_core.storage.posting.arrays import texts, times
+from wallet_core.storage.posting.columns import Column, Insert
 
-INSERT_OUTBOX_EVENTS = """
-INSERT INTO outbox (type, subject, wallets, time)
-SELECT type, subject, string_to_array(wallets, ' '), time
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[]) AS happened (type, subject, wallets, time)
-"""
+# The columns of the outbox, which the journal has too.
+EVENT_COLUMNS: tuple[Column[Event], ...] = (
+    Column("type", "text", lambda event: event.type),
+    Column("subject", "text", lambda event: event.subject),
+    Column("wallets", "text[]", lambda event: event.wallets),
+    Column("time", "timestamptz", lambda event: event.time),
+)
+
+INSERT_OUTBOX_EVENTS = Insert("outbox", EVENT_COLUMNS)
 
 
 def event_of(type_: str, subject: str, wallets: Sequence[str], time: datetime) -> Event:
@@ -27,15 +31,4 @@ def event_of(type_: str, subject: str, wallets: Sequence[str], time: datetime) -
 
 def store_events(tx: Tx, ledger: LedgerState) -> None:
     """Append the events of a batch to the outbox, in the batch's transaction."""
-    if ledger.pending.events:
-        tx.execute(INSERT_OUTBOX_EVENTS, columns(ledger.pending.events))
-
-
-def columns(events: Sequence[Event]) -> list[str]:
-    """Return events as arrays: types, subjects, wallets, times."""
-    return [
-        texts(event.type for event in events),
-        texts(event.subject for event in events),
-        texts(" ".join(event.wallets) for event in events),
-        times(event.time for event in events),
-    ]
+    INSERT_OUTBOX_EVENTS.write(tx, ledger.pending.events)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from operator import itemgetter
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 from wallet_core.domain.deciding.ledger_state import LedgerState
@@ -25,6 +26,7 @@ from wallet_core.domain.model.payment_order import (
 )
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.storage.connections.engine import Cursor, Expected, Tx
+from wallet_core.storage.posting.columns import Column, Insert
 
 # What both tables have, in the order that `_order` takes it.
 _COLUMNS: LiteralString = """o.id, wallets.id, wallets.currency, o.amount, o.bank_account, o.description,
@@ -59,20 +61,42 @@ WHERE subject = ANY(%s)
 ORDER BY position
 """
 
-INSERT_WITHDRAWAL = """
-INSERT INTO withdrawals (id, wallet, amount, bank_account, description, execute_time, create_time, update_time, state,
-    next_attempt_time, fence, asks, bank_reference, attention, reserve)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0, '', '', %s)
-"""
+Order = TypeVar("Order", bound=PaymentOrder)
 
-INSERT_SCHEDULED_DEPOSIT = """
-INSERT INTO scheduled_deposits (id, wallet, amount, bank_account, description, execute_time, create_time, update_time,
-    state, next_attempt_time, fence, asks, bank_reference, attention, collect, external_reference)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0, '', '', %s, %s)
-"""
 
-# A claim stamps the fence without the wallet's lock: where it has moved on since it was read, nothing is written. What
-# follows the bank's ledger says without the lock, too, that an order is reconciled: that is never taken back.
+def _insert(table: str, *columns: Column[tuple[Order, int]]) -> Insert[tuple[Order, int]]:
+    """Return the INSERT of one kind of orders, each with the key of its wallet, from that kind's own columns."""
+    return Insert(
+        table,
+        [
+            Column("id", "uuid", lambda row: row[0].id),
+            Column("wallet", "bigint", lambda row: row[1]),
+            Column("amount", "bigint", lambda row: row[0].amount.minor),
+            Column("bank_account", "text", lambda row: row[0].bank_account),
+            Column("description", "text", lambda row: row[0].description),
+            Column("execute_time", "timestamptz", lambda row: row[0].execute_time),
+            Column("create_time", "timestamptz", lambda row: row[0].create_time),
+            Column("update_time", "timestamptz", lambda row: row[0].update_time),
+            Column("state", "text", lambda row: row[0].state),
+            Column("next_attempt_time", "timestamptz", lambda row: row[0].next_attempt_time),
+            *columns,
+        ],
+        fixed={"fence": "0", "asks": "0", "bank_reference": "''", "attention": "''"},
+    )
+
+
+INSERT_WITHDRAWALS: Insert[tuple[Withdrawal, int]] = _insert(
+    "withdrawals", Column("reserve", "boolean", lambda row: row[0].reserve)
+)
+
+INSERT_SCHEDULED_DEPOSITS: Insert[tuple[ScheduledDeposit, int]] = _insert(
+    "scheduled_deposits",
+    Column("collect", "boolean", lambda row: row[0].collect),
+    Column("external_reference", "text", lambda row: row[0].external_reference),
+)
+
+# A claim raises the fence without the wallet's lock: where it was raised since it was read, nothing is written.
+# Reconciliation marks an order as reconciled without that lock, too: the mark is never removed.
 UPDATE_WITHDRAWAL = """
 UPDATE withdrawals
 SET update_time = %s, state = %s, next_attempt_time = %s, lease_until = %s, asks = %s, bank_reference = %s,
@@ -87,10 +111,18 @@ SET update_time = %s, state = %s, next_attempt_time = %s, lease_until = %s, asks
 WHERE id = %s AND fence = %s
 """
 
-INSERT_ATTEMPT = """
-INSERT INTO bank_attempts (key, number, start_time, in_flight_until, is_resend, request, reference, detail)
-VALUES (%s, %s, %s, %s, %s, %s, '', '')
-"""
+INSERT_ATTEMPTS: Insert[Attempt] = Insert(
+    "bank_attempts",
+    [
+        Column("key", "text", lambda attempt: attempt.key),
+        Column("number", "integer", lambda attempt: attempt.number),
+        Column("start_time", "timestamptz", lambda attempt: attempt.start_time),
+        Column("in_flight_until", "timestamptz", lambda attempt: attempt.in_flight_until),
+        Column("is_resend", "boolean", lambda attempt: attempt.is_resend),
+        Column("request", "text", lambda attempt: attempt.request),
+    ],
+    fixed={"reference": "''", "detail": "''"},
+)
 
 # An answer is written once.
 ANSWER_ATTEMPT = """
@@ -99,10 +131,20 @@ SET answer = %s, reference = %s, detail = %s, answer_time = %s
 WHERE key = %s AND number = %s AND answer IS NULL
 """
 
-INSERT_RESOLUTION = """
-INSERT INTO resolutions (subject, kind, reason, bank_evidence, operator, time, person, token_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-"""
+# A resolution and the name of its order.
+INSERT_RESOLUTIONS: Insert[tuple[str, Resolution]] = Insert(
+    "resolutions",
+    [
+        Column("subject", "text", lambda row: row[0]),
+        Column("kind", "text", lambda row: row[1].kind),
+        Column("reason", "text", lambda row: row[1].reason),
+        Column("bank_evidence", "text", lambda row: row[1].bank_evidence),
+        Column("operator", "text", lambda row: row[1].operator),
+        Column("time", "timestamptz", lambda row: row[1].time),
+        Column("person", "text", lambda row: row[1].person.name),
+        Column("token_id", "text", lambda row: row[1].person.token_id),
+    ],
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,43 +197,21 @@ def read_orders(
 
 
 def store_orders(tx: Tx, ledger: LedgerState) -> Expected:
-    """Write the orders and attempts that are new or have changed."""
-    written = ledger.pending
-    expected: Expected = []
-    for order in sorted(written.orders.values(), key=lambda one: one.id):
-        if order.id in written.new:
-            _insert(tx, order, ledger.wallets[order.wallet].key)
-        else:
-            expected.append((_update(tx, order), 1))
-    for (key, number), attempt in sorted(written.attempts.items()):
-        if attempt.answer is None:
-            begun = [attempt.start_time, attempt.in_flight_until, attempt.is_resend, attempt.request]
-            tx.execute(INSERT_ATTEMPT, [key, number, *begun])
-        else:
-            answer = [attempt.answer, attempt.reference, attempt.detail, ledger.now]
-            expected.append((tx.execute(ANSWER_ATTEMPT, [*answer, key, number]), 1))
-    for subject, one in written.resolutions:
-        decided = [
-            one.kind,
-            one.reason,
-            one.bank_evidence,
-            one.operator,
-            one.time,
-            one.person.name,
-            one.person.token_id,
-        ]
-        tx.execute(INSERT_RESOLUTION, [subject, *decided])
+    """Write the orders and attempts that are new or have changed, and their resolutions."""
+    pending = ledger.pending
+    orders = sorted(pending.orders.values(), key=lambda one: one.id)
+    new = [(order, ledger.wallets[order.wallet].key) for order in orders if order.id in pending.new]
+    INSERT_WITHDRAWALS.write(tx, [(order, key) for order, key in new if isinstance(order, Withdrawal)])
+    INSERT_SCHEDULED_DEPOSITS.write(tx, [(order, key) for order, key in new if isinstance(order, ScheduledDeposit)])
+    expected = [(_update(tx, order), 1) for order in orders if order.id not in pending.new]
+    attempts = [attempt for _, attempt in sorted(pending.attempts.items(), key=itemgetter(0))]
+    INSERT_ATTEMPTS.write(tx, [attempt for attempt in attempts if attempt.answer is None])
+    for attempt in attempts:
+        if attempt.answer is not None:
+            result = [attempt.answer, attempt.reference, attempt.detail, ledger.now]
+            expected.append((tx.execute(ANSWER_ATTEMPT, [*result, attempt.key, attempt.number]), 1))
+    INSERT_RESOLUTIONS.write(tx, pending.resolutions)
     return expected
-
-
-def _insert(tx: Tx, order: PaymentOrder, wallet_key: int) -> None:
-    common = [order.id, wallet_key, order.amount.minor, order.bank_account, order.description, order.execute_time]
-    common += [order.create_time, order.update_time, order.state, order.next_attempt_time]
-    match order:
-        case Withdrawal():
-            tx.execute(INSERT_WITHDRAWAL, [*common, order.reserve])
-        case ScheduledDeposit():
-            tx.execute(INSERT_SCHEDULED_DEPOSIT, [*common, order.collect, order.external_reference])
 
 
 def _update(tx: Tx, order: PaymentOrder) -> Cursor:

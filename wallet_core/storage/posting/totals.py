@@ -1,6 +1,6 @@
-"""Totals of a wallet's entries by type, at every thousandth: written once, with the entry that completes it.
+"""Totals of a wallet's entries by type, at every thousandth entry: written once, with the entry that completes it.
 
-A statement over a million entries adds the few hundred around its ends to the difference of two of these.
+A statement over a million entries is the difference of two of them and the few hundred entries around its ends.
 """
 
 from wallet_core.domain.deciding.ledger_state import LedgerState
@@ -8,7 +8,7 @@ from wallet_core.storage.connections.engine import Tx
 
 EVERY = 1000
 
-# The totals a thousand before, and what has come since.
+# The totals a thousand entries before, and the entries since.
 INSERT_TOTALS = """
 INSERT INTO entry_totals (wallet, sequence, type, count, credited, debited)
 SELECT %(wallet)s, %(sequence)s, type, sum(count), sum(credited), sum(debited)

@@ -1,22 +1,35 @@
-"""Transactions as they were booked, each with what has been given back of it."""
+"""Transactions and their entries: written once, read with their reversals."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
+from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.commission_rule import Commission, Payer
 from wallet_core.domain.model.money import Money
-from wallet_core.domain.model.transaction import Entry, Reversals, Transaction, TransactionType
-from wallet_core.domain.model.wallet import Labels, WalletId
+from wallet_core.domain.model.transaction import (
+    Entry,
+    Movement,
+    Reversals,
+    Transaction,
+    TransactionDetails,
+    TransactionType,
+)
+from wallet_core.domain.model.wallet import WalletId
+from wallet_core.storage.connections.engine import Tx
+from wallet_core.storage.posting.columns import Column, Insert
 
-# All of a transaction but its entries and reversals, in the order that `transaction_of` takes it.
-COLUMNS: LiteralString = """t.id, t.type, source.currency, t.amount, source.id AS source_id,
-    destination.id AS destination_id, t.description, t.external_reference, t.cause, t.time, t.commission,
-    t.commission_rule, t.commission_payer, t.labels, t.batch, t.batch_item"""
+# The fields of ``TransactionDetails`` by name, each a column of the same name, with its type.
+_DETAILS = {"description": "text", "external_reference": "text", "labels": "jsonb"}
 
-# Reversals in the order in which they were made, as the wallet that got its money back has them. However many there
-# are, no more than a hundred are named.
+# All of a transaction but its entries and reversals, in the order in which ``transaction_of`` takes it.
+COLUMNS: LiteralString = f"""t.id, t.type, source.currency, t.amount, source.id AS source_id,
+    destination.id AS destination_id, t.cause, t.time, t.commission, t.commission_rule, t.commission_payer, t.batch,
+    t.batch_item, {", ".join(f"t.{name}" for name in _DETAILS)}"""
+
+# Reversals in the order in which they were posted, which is that of their entries in the wallet they credit. At most a
+# hundred are named.
 REVERSED: LiteralString = """
     SELECT (array_agg(r.id ORDER BY (
             SELECT back.sequence FROM entries AS back WHERE back.transaction = r.id AND back.wallet = r.destination
@@ -35,6 +48,70 @@ WHERE t.id = ANY(%s)
 """
 
 
+class _Posted(NamedTuple):
+    """A transaction with the keys of its two wallets, either of which may have no entry in it."""
+
+    transaction: Transaction
+    source: int
+    destination: int
+
+    @property
+    def movement(self) -> Movement:
+        """What it moved."""
+        return self.transaction.movement
+
+    @property
+    def commission(self) -> Commission | None:
+        """The commission on it."""
+        return self.transaction.movement.commission
+
+
+def _detail(name: str, type_: str) -> Column[_Posted]:
+    return Column(name, type_, lambda row: getattr(row.movement.details, name))
+
+
+INSERT_TRANSACTIONS: Insert[_Posted] = Insert(
+    "transactions",
+    [
+        Column("id", "uuid", lambda row: row.movement.id),
+        Column("type", "text", lambda row: row.movement.type),
+        Column("source", "bigint", lambda row: row.source),
+        Column("destination", "bigint", lambda row: row.destination),
+        Column("amount", "bigint", lambda row: row.movement.amount.minor),
+        Column("cause", "uuid", lambda row: row.movement.cause),
+        Column("time", "timestamptz", lambda row: row.transaction.time),
+        Column("commission", "bigint", lambda row: row.commission.amount.minor if row.commission else 0),
+        Column("commission_rule", "uuid", lambda row: row.commission.rule if row.commission else None),
+        Column("commission_payer", "text", lambda row: row.commission.payer if row.commission else None),
+        Column("batch", "uuid", lambda row: row.movement.batch),
+        Column("batch_item", "integer", lambda row: row.movement.batch_item),
+        *(_detail(name, type_) for name, type_ in _DETAILS.items()),
+    ],
+)
+
+INSERT_ENTRIES: Insert[tuple[Entry, Transaction]] = Insert(
+    "entries",
+    [
+        Column("wallet", "bigint", lambda row: row[0].wallet_key),
+        Column("sequence", "bigint", lambda row: row[0].sequence),
+        Column("transaction", "uuid", lambda row: row[1].movement.id),
+        Column("amount", "bigint", lambda row: row[0].amount),
+        Column("balance_after", "bigint", lambda row: row[0].balance_after),
+        Column("time", "timestamptz", lambda row: row[1].time),
+        Column("type", "text", lambda row: row[1].movement.type),
+    ],
+)
+
+
+def store_transactions(tx: Tx, ledger: LedgerState) -> None:
+    """Write the transactions of a batch and their entries."""
+    transactions = ledger.pending.transactions
+    keys = {id_: wallet.key for id_, wallet in ledger.wallets.items()}
+    posted = [_Posted(one, keys[one.movement.source], keys[one.movement.destination]) for one in transactions]
+    INSERT_TRANSACTIONS.write(tx, posted)
+    INSERT_ENTRIES.write(tx, [(entry, one) for one in transactions for entry in one.entries])
+
+
 def transaction_of(row: Sequence[Any], entries: tuple[Entry, ...] = ()) -> Transaction:
     """Return the transaction in a row of ``TRANSACTIONS``; the posting path needs none of its entries."""
     return _transaction(entries, *row)
@@ -48,36 +125,30 @@ def _transaction(
     amount: int,
     source: str,
     destination: str,
-    description: str,
-    external_reference: str,
     cause: UUID | None,
     time: datetime,
     commission: int,
     commission_rule: UUID | None,
     commission_payer: str | None,
-    labels: Labels,
     batch: UUID | None,
     batch_item: int | None,
-    reversals: list[UUID] | None,
-    amount_reversed: int,
+    *more: Any,  # noqa: ANN401  # details, then reversals
 ) -> Transaction:
+    *details, reversals, reversed_amount = more
     charged = None
     if commission_rule is not None and commission_payer is not None:
         charged = Commission(Money(currency, commission), commission_rule, Payer(commission_payer))
-    return Transaction(
+    movement = Movement(
         id=id_,
         type=TransactionType(type_),
         amount=Money(currency, amount),
         source=WalletId(source),
         destination=WalletId(destination),
-        entries=entries,
         commission=charged,
-        description=description,
-        external_reference=external_reference,
-        labels=labels,
+        details=TransactionDetails(**dict(zip(_DETAILS, details, strict=True))),
         cause=cause,
         batch=batch,
         batch_item=batch_item,
-        time=time,
-        reversals=Reversals(ids=tuple(reversals or ()), amount=amount_reversed),
     )
+    reversed_ = Reversals(ids=tuple(reversals or ()), amount=reversed_amount)
+    return Transaction(movement=movement, entries=entries, time=time, reversals=reversed_)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.storage.connections.reader import Reader
-from wallet_core.storage.posting.load_and_store import WALLETS_OF
+from wallet_core.storage.posting.dependents import WALLETS_OF
 from wallet_core.storage.tables import wallets
 
 

@@ -12,24 +12,21 @@ from wallet_core.domain.model.errors import ResourceNotFound
 from wallet_core.domain.model.transaction import Entry, Transaction, transaction_name
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.domain.queries.filter import Condition, Op
-from wallet_core.domain.queries.lists import Page
+from wallet_core.domain.queries.lists import TRANSACTION_FIELDS, Page
 from wallet_core.storage.connections.reader import Reader, wallet_key
 from wallet_core.storage.posting.transactions import COLUMNS, REVERSED, TRANSACTIONS, transaction_of
 from wallet_core.storage.reads.pages import Listing, where
 from wallet_core.storage.reads.search import first_from
 from wallet_core.storage.tables import entries, wallets
 
-_COLUMNS = {
-    "type": "t.type",
+# Most fields are columns of the same name.
+_COLUMNS = {name: f"t.{name}" for name in TRANSACTION_FIELDS} | {
     "state": """CASE reversed.amount
         WHEN 0 THEN 'POSTED' WHEN t.amount THEN 'REVERSED' ELSE 'PARTIALLY_REVERSED'
     END""",
     "source": "('wallets/' || source.id)",
     "destination": "('wallets/' || destination.id)",
-    "amount": "t.amount",
     "execute_time": "t.time",
-    "external_reference": "t.external_reference",
-    "labels": "t.labels",
 }
 
 _SHOWN = f"{COLUMNS}, reversed.ids, reversed.amount, scan_window.sequence"
@@ -171,5 +168,5 @@ def _with_entries(tx: Connection, rows: Sequence[Sequence[Any] | Row[Any]]) -> l
 
 def _in_order(transaction: Transaction) -> Transaction:
     """Return it with its entries as they were booked: source, destination, and who else earned by it."""
-    places = {transaction.source: 0, transaction.destination: 1}
+    places = {transaction.movement.source: 0, transaction.movement.destination: 1}
     return replace(transaction, entries=tuple(sorted(transaction.entries, key=lambda one: places.get(one.wallet, 2))))

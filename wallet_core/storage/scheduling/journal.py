@@ -5,13 +5,13 @@ One writer at a time takes the events that are visible and numbers them.
 
 from dataclasses import dataclass
 
-from wallet_core.domain.model.event import JournalRecord
+from wallet_core.domain.model.event import Event, JournalRecord
 from wallet_core.storage.connections.engine import Engine, transaction
 from wallet_core.storage.errors import served
-from wallet_core.storage.posting.arrays import plain, texts
-from wallet_core.storage.posting.outbox import columns, event_of
+from wallet_core.storage.posting.columns import Column, Insert
+from wallet_core.storage.posting.outbox import EVENT_COLUMNS, event_of
 
-# Held to the end of the writer's transaction: whoever comes meanwhile leaves it to that one.
+# Held to the end of the writer's transaction: another writer returns at once meanwhile.
 _WRITING = 7_236_114_902
 TAKE_TURN = "SELECT pg_try_advisory_xact_lock(%s)"
 
@@ -23,24 +23,31 @@ WHERE position = ANY(ARRAY(SELECT position FROM outbox ORDER BY position LIMIT %
 RETURNING position, type, subject, wallets, time
 """
 
-INSERT_RECORDS = """
-INSERT INTO journal (number, hash, type, subject, wallets, time)
-SELECT number, decode(hash, 'hex'), type, subject, string_to_array(wallets, ' '), time
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
-    AS told (number, hash, type, subject, wallets, time)
-"""
+
+def _of_event(column: Column[Event]) -> Column[JournalRecord]:
+    return Column(column.name, column.type, lambda record: column.value(record.event))
+
+
+INSERT_JOURNAL_RECORDS: Insert[JournalRecord] = Insert(
+    "journal",
+    [
+        Column("number", "bigint", lambda record: record.number),
+        Column("hash", "bytea", lambda record: record.hash),
+        *(_of_event(column) for column in EVENT_COLUMNS),
+    ],
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Where events become lines. Raises ``ServiceError`` where the database fails."""
+    """The journal's writer. Raises ``ServiceError`` where the database fails."""
 
     engine: Engine
 
     def write(self, limit: int) -> int:
-        """Move up to *limit* events from the outbox into the journal; return how many there were to move.
+        """Move up to *limit* events from the outbox into the journal; return how many were moved.
 
-        Zero too where another process is at it.
+        Zero too while another process writes.
         """
         with served(), transaction(self.engine) as tx:
             ((ours,),) = tx.execute(TAKE_TURN, [_WRITING])
@@ -48,13 +55,11 @@ class Journal:
                 return 0
             number, hash_ = next(iter(tx.execute(LAST)), (0, b""))
             events = sorted(tx.execute(TAKE_OUTBOX_EVENTS, [limit]).fetchall())
-            lines = []
+            records = []
             for _, type_, subject, wallets, time in events:
                 number += 1
-                line = JournalRecord(number, event_of(type_, subject, wallets, time)).chained(hash_)
-                hash_ = line.hash
-                lines.append(line)
-            if lines:
-                numbers, hashes = plain(line.number for line in lines), texts(line.hash.hex() for line in lines)
-                tx.execute(INSERT_RECORDS, [numbers, hashes, *columns([line.event for line in lines])])
-            return len(lines)
+                record = JournalRecord(number, event_of(type_, subject, wallets, time)).chained(hash_)
+                hash_ = record.hash
+                records.append(record)
+            INSERT_JOURNAL_RECORDS.write(tx, records)
+            return len(records)

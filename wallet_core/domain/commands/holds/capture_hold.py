@@ -7,15 +7,15 @@ from uuid import UUID
 
 from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.deciding.decision import Decision, LockSet
-from wallet_core.domain.deciding.fingerprint import Form, always, unless
+from wallet_core.domain.deciding.fingerprint import Form, always
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import refuse_system_wallets
 from wallet_core.domain.model.errors import Because, InvalidField, LimitExceeded, StateTransitionForbidden
 from wallet_core.domain.model.event import EventType
 from wallet_core.domain.model.hold import Hold, HoldState
 from wallet_core.domain.model.money import Money, require_positive
-from wallet_core.domain.model.transaction import Movement, TransactionType, transaction_name
-from wallet_core.domain.model.wallet import Labels, Wallet, WalletId
+from wallet_core.domain.model.transaction import Movement, TransactionDetails, TransactionType, transaction_name
+from wallet_core.domain.model.wallet import Wallet, WalletId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +23,7 @@ class CaptureHold(Command):
     """Move part or all of what a hold reserves; the last capture makes the rest available again."""
 
     method: ClassVar[str] = "CaptureHold"
-    form: ClassVar[Form] = (
-        *always("hold", "destination", "amount", "final", "description"),
-        *unless(labels={}),
-    )
+    form: ClassVar[Form] = always("hold", "destination", "amount", "final", "details")
 
     id: UUID
     hold: UUID
@@ -34,8 +31,7 @@ class CaptureHold(Command):
     amount: Money | None
     """None means all that is left, and stays None in the fingerprint."""
     final: bool
-    description: str
-    labels: Labels = field(default_factory=dict)
+    details: TransactionDetails = field(default_factory=TransactionDetails)
 
     def lock_set(self) -> LockSet:
         """Lock the hold's wallet, which is what decides between capture, void and expiry, and the destination."""
@@ -69,8 +65,7 @@ class CaptureHold(Command):
             amount=amount,
             source=payer.id,
             destination=payee.id,
-            description=self.description,
-            labels=self.labels,
+            details=self.details,
             cause=hold.id,
         )
         return Decision(

@@ -17,7 +17,7 @@ from wallet_core.domain.model.payment_order import (
     Withdrawal,
     event_of,
 )
-from wallet_core.domain.model.transaction import Movement, TransactionType
+from wallet_core.domain.model.transaction import Movement, TransactionDetails, TransactionType
 from wallet_core.domain.model.wallet import Role, WalletId, WalletState, system_wallet
 
 AnyOrder = TypeVar("AnyOrder", bound=PaymentOrder)
@@ -137,8 +137,10 @@ def movement(
         amount=order.amount,
         source=source,
         destination=destination,
-        description=order.description,
-        external_reference=order.external_reference if isinstance(order, ScheduledDeposit) else "",
+        details=TransactionDetails(
+            description=order.description,
+            external_reference=order.external_reference if isinstance(order, ScheduledDeposit) else "",
+        ),
         cause=order.id,
     )
 

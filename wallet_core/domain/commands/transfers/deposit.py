@@ -7,12 +7,12 @@ from uuid import UUID
 
 from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.deciding.decision import Decision, LockSet
-from wallet_core.domain.deciding.fingerprint import Form, always, unless
+from wallet_core.domain.deciding.fingerprint import Form, always
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import refuse_system_wallets
 from wallet_core.domain.model.money import Money, require_positive
-from wallet_core.domain.model.transaction import Movement, TransactionType, transaction_name
-from wallet_core.domain.model.wallet import Labels, Role, Wallet, WalletId, system_wallet
+from wallet_core.domain.model.transaction import Movement, TransactionDetails, TransactionType, transaction_name
+from wallet_core.domain.model.wallet import Role, Wallet, WalletId, system_wallet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,17 +20,12 @@ class Deposit(Command):
     """Move an amount from the currency's ``external`` wallet into a wallet."""
 
     method: ClassVar[str] = "Deposit"
-    form: ClassVar[Form] = (
-        *always("wallet", "amount", "description", "external_reference"),
-        *unless(labels={}),
-    )
+    form: ClassVar[Form] = always("wallet", "amount", "details")
 
     id: UUID
     wallet: WalletId
     amount: Money
-    description: str
-    external_reference: str
-    labels: Labels = field(default_factory=dict)
+    details: TransactionDetails = field(default_factory=TransactionDetails)
 
     def lock_set(self) -> LockSet:
         """Lock the wallet and the world outside."""
@@ -55,8 +50,6 @@ class Deposit(Command):
             amount=self.amount,
             source=system_wallet(Role.EXTERNAL, self.amount.currency),
             destination=payee.id,
-            description=self.description,
-            external_reference=self.external_reference,
-            labels=self.labels,
+            details=self.details,
         )
         return Decision(subject=transaction_name(self.id), movements=(movement,), available_of=payee.id)

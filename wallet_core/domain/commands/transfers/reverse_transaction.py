@@ -1,7 +1,7 @@
 """Give back what a transaction moved, in whole or in part."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
@@ -13,7 +13,14 @@ from wallet_core.domain.model.access import Right
 from wallet_core.domain.model.commission_rule import Commission, share_of
 from wallet_core.domain.model.errors import Because, LimitExceeded, StateTransitionForbidden
 from wallet_core.domain.model.money import Money, require_positive
-from wallet_core.domain.model.transaction import REVERSIBLE, Movement, Transaction, TransactionType, transaction_name
+from wallet_core.domain.model.transaction import (
+    REVERSIBLE,
+    Movement,
+    Transaction,
+    TransactionDetails,
+    TransactionType,
+    transaction_name,
+)
 from wallet_core.domain.model.wallet import Wallet
 
 
@@ -22,14 +29,14 @@ class ReverseTransaction(Command):
     """Move money back from where a transaction brought it; all reversals together never give back more than moved."""
 
     method: ClassVar[str] = "ReverseTransaction"
-    form: ClassVar[Form] = always("transaction", "amount", "keep_commission", "description")
+    form: ClassVar[Form] = always("transaction", "amount", "keep_commission", "details")
 
     id: UUID
     transaction: UUID
     amount: Money | None
     """None means all that is left, and stays None in the fingerprint."""
     keep_commission: bool
-    description: str
+    details: TransactionDetails = field(default_factory=TransactionDetails)
 
     def lock_set(self) -> LockSet:
         """Lock all that the transaction touched, which is what decides between two reversals."""
@@ -43,40 +50,41 @@ class ReverseTransaction(Command):
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Touch the wallet that gives it back."""
         found = ledger.transactions.get(self.transaction)
-        return (ledger.wallets.get(found.destination) if found is not None else None,)
+        return (ledger.wallets.get(found.movement.destination) if found is not None else None,)
 
     def decide(self, ledger: LedgerState) -> Decision:
         """Take from an active wallet what it has, up to what is left to give back; the giver may not be closed.
 
         Operations may take it from a frozen wallet as well: thawed for it, it would be free for its owner to empty.
         """
-        original = ledger.transaction(self.transaction)
+        transaction = ledger.transaction(self.transaction)
+        original = transaction.movement
         if original.type is TransactionType.DEPOSIT:
             self.access.require_right(Right.DEPOSIT)
         currency = self.amount.currency if self.amount is not None else original.amount.currency
         payer = ledger.debit_wallet(original.destination, currency, or_frozen=self.access.may(Right.OPERATIONS))
         payee = ledger.credit_wallet(original.source, currency)
-        amount = self._amount(original)
+        amount = self._amount(transaction)
         movement = Movement(
             id=self.id,
             type=TransactionType.REVERSAL,
             amount=amount,
             source=payer.id,
             destination=payee.id,
-            commission=None if self.keep_commission else _given_back(original, amount),
-            description=self.description,
+            commission=None if self.keep_commission else _given_back(transaction, amount),
+            details=self.details,
             cause=original.id,
         )
         return Decision(subject=transaction_name(self.id), movements=(movement,))
 
     def _amount(self, original: Transaction) -> Money:
-        if original.type not in REVERSIBLE:
+        if original.movement.type not in REVERSIBLE:
             raise StateTransitionForbidden(original.name, original.state, Because.NOT_REVERSIBLE)
-        left = original.amount.minor - original.reversals.amount
+        left = original.movement.amount.minor - original.reversals.amount
         if left == 0:
             raise StateTransitionForbidden(original.name, original.state, Because.NOTHING_LEFT)
         if self.amount is None:
-            return Money(original.amount.currency, left)
+            return Money(original.movement.amount.currency, left)
         if self.amount.minor > left:
             raise LimitExceeded(original.name, left)
         return self.amount
@@ -84,10 +92,10 @@ class ReverseTransaction(Command):
 
 def _given_back(original: Transaction, amount: Money) -> Commission | None:
     """Return the commission that goes back with *amount*, so that all shares together are the whole, rounded down."""
-    commission = original.commission
+    commission = original.movement.commission
     if commission is None:
         return None
-    whole = original.amount.minor
+    whole = original.movement.amount.minor
     before = original.reversals.amount
     share = share_of(commission.amount.minor, before + amount.minor, whole) - share_of(
         commission.amount.minor, before, whole

@@ -13,8 +13,8 @@ from wallet_core.domain.model.access import Access, refuse_system_wallets
 from wallet_core.domain.model.commission_rule import rule_name
 from wallet_core.domain.model.errors import InvalidField, LimitExceeded
 from wallet_core.domain.model.money import Money, require_positive
-from wallet_core.domain.model.transaction import Movement, TransactionType, transaction_name
-from wallet_core.domain.model.wallet import Labels, Wallet, WalletId
+from wallet_core.domain.model.transaction import Movement, TransactionDetails, TransactionType, transaction_name
+from wallet_core.domain.model.wallet import Wallet, WalletId
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: Python cannot join those of two bases
@@ -22,17 +22,15 @@ class TransferTerms(Fingerprinted):
     """What a transfer is to move, by itself or as one of a batch."""
 
     form: ClassVar[Form] = (
-        *always("source", "destination", "amount", "description"),
-        *unless(external_reference="", labels={}, max_commission=None),
+        *always("source", "destination", "amount", "details"),
+        *unless(max_commission=None),
     )
 
     id: UUID
     source: WalletId
     destination: WalletId
     amount: Money
-    description: str
-    external_reference: str = ""
-    labels: Labels = field(default_factory=dict)
+    details: TransactionDetails = field(default_factory=TransactionDetails)
     max_commission: Money | None = None
 
     @property
@@ -67,9 +65,7 @@ class TransferTerms(Fingerprinted):
             source=payer.id,
             destination=payee.id,
             commission=commission,
-            description=self.description,
-            external_reference=self.external_reference,
-            labels=self.labels,
+            details=self.details,
         )
 
 
