@@ -18,7 +18,7 @@ from google.protobuf.descriptor_pb2 import (
     MethodDescriptorProto,
 )
 
-from wallet_grpc.descriptors import CALLS, SERVICES, Reach, scope_word
+from wallet_grpc.descriptors import CALLS, SERVICES, OwnerAccess, scope_word
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "wallet.v1."
@@ -62,7 +62,7 @@ class Call:
 
     @property
     def scope(self) -> str | None:
-        """What a caller must be allowed; None where every known caller may make it."""
+        """What a caller must be allowed; None where every authenticated caller may make it."""
         return CALLS[f"/{self.path}"].scope
 
     @property
@@ -77,21 +77,21 @@ class Call:
 
     @property
     def confined(self) -> str:
-        """What of it is for a caller that is confined to an owner."""
+        """What a caller that is confined to an owner may do with it."""
         call = CALLS[f"/{self.path}"]
-        match call.reach:
-            case Reach.UNCONFINED:
-                return "refused"
-            case Reach.WALLETS:
-                return f"where all that `{call.field}` names are its owner's"
-            case Reach.NARROWED if call.field:
-                return f"where `{call.field}` names its owner's; without it, of all its owner's"
-            case Reach.NARROWED:
-                return "of all its owner's"
-            case Reach.HANGING:
-                return f"where one of the wallets that `{call.field}` hangs on is its owner's"
-            case Reach.LOCKED:
-                return "where what it takes from and changes is its owner's"
+        match call.owner_access:
+            case OwnerAccess.DENIED:
+                return "denied"
+            case OwnerAccess.NAMED_WALLETS:
+                return f"allowed where all wallets of `{call.field}` are its owner's"
+            case OwnerAccess.FILTERED if call.field:
+                return f"allowed where `{call.field}` is its owner's; without it, for its owner's wallets"
+            case OwnerAccess.FILTERED:
+                return "allowed, for its owner's wallets"
+            case OwnerAccess.RELATED_RESOURCE:
+                return f"allowed where one of the wallets of `{call.field}` is its owner's"
+            case OwnerAccess.LOCKED_WALLETS:
+                return "allowed where the wallets that it debits or changes are its owner's"
 
 
 @dataclass(slots=True)

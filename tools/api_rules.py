@@ -56,7 +56,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "max_pairs": lambda most: f"up to {most} pairs",
     "pattern": _pattern,
     "uuid": lambda _: "a UUID",
-    "chosen": lambda _: "not the nil or the max UUID",
+    "not_nil_or_max": lambda _: "not the nil or the max UUID",
     "in": lambda values: " or ".join(f"`{one}`" for one in values),
     "not_in": lambda values: "not " + " or ".join(str(one) for one in values),
     "defined_only": lambda _: "a known value",

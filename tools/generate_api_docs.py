@@ -16,7 +16,7 @@ from tools.api_rules import FORMATS, UUID, code, rules_of
 from wallet_grpc.descriptors import SCOPE_WORDS
 
 PAGE = ROOT / "docs" / "api.md"
-# Told on the page of errors, reason by reason.
+# Documented on the page of errors, reason by reason.
 ELSEWHERE = "ErrorReason"
 
 SCALARS = {value: name.removeprefix("TYPE_").lower() for name, value in FieldDescriptorProto.Type.items()}
@@ -27,7 +27,7 @@ WELL_KNOWN = {
 }
 
 INTRODUCTION = """\
-<!-- Made from the protos by tools/generate_api_docs.py: change the comments there. -->
+<!-- Generated from the protos by tools/generate_api_docs.py: change the comments there. -->
 
 # API reference
 
@@ -94,7 +94,7 @@ def table(*rows: Iterable[str]) -> str:
 
 
 def _scope(call: Call) -> str:
-    return f"`{call.scope}`" if call.scope is not None else "none: every known caller"
+    return f"`{call.scope}`" if call.scope is not None else "none: every authenticated caller"
 
 
 class Writer:
@@ -151,8 +151,8 @@ class Writer:
         for word, comment in self._protos.scopes.items():
             calls = ", ".join(link(call.name) for call in self._protos.calls if call.scope == word)
             confined = "no" if SCOPE_WORDS[word] else "yes"
-            rows.append((f"`{word}`", self._words(comment), calls or "beside others", confined))
-        return f"{SCOPES}\n{table(('scope', 'what it lets a caller do', 'calls', 'counts for an owner'), *rows)}"
+            rows.append((f"`{word}`", self._words(comment), calls or "with other scopes", confined))
+        return f"{SCOPES}\n{table(('scope', 'what it allows', 'calls', 'effective for an owner'), *rows)}"
 
     def _service(self, name: str) -> str:
         said = [one for one in self._protos.services[name].split("\n\n") if one not in self._common]

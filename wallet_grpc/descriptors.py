@@ -1,4 +1,4 @@
-"""Our services, as their protos declare them: what each call takes of its caller stands beside it, and nowhere else."""
+"""The services and calls as the protos declare them: scope, owner rule, read or change, stream."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,35 +36,37 @@ SERVICES = tuple(service.full_name for service in _SERVICES)
 
 
 class Undeclared(Exception):
-    """A call does not declare, or not so that it can be kept, what it takes of its caller; nothing is served."""
+    """A call declares no authorization, or a contradictory one; the server does not start."""
 
 
-class Reach(StrEnum):
-    """What of a call is for a caller that is confined to an owner; ``access.proto`` says it in full."""
+class OwnerAccess(StrEnum):
+    """What a caller that is confined to an owner may do with a call; ``access.proto`` explains the values."""
 
-    UNCONFINED = "UNCONFINED"
-    WALLETS = "WALLETS"
-    NARROWED = "NARROWED"
-    HANGING = "HANGING"
-    LOCKED = "LOCKED"
+    DENIED = "DENIED"
+    NAMED_WALLETS = "NAMED_WALLETS"
+    FILTERED = "FILTERED"
+    RELATED_RESOURCE = "RELATED_RESOURCE"
+    LOCKED_WALLETS = "LOCKED_WALLETS"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call, as it is declared."""
+    """A call as its proto declares it."""
 
     path: str
-    """As gRPC names it: ``/wallet.v1.WalletService/GetWallet``."""
+    """The gRPC path, e.g. ``/wallet.v1.WalletService/GetWallet``."""
     scope: str | None
-    """The scope's word; None where every known caller may make it."""
-    reach: Reach
+    """The scope that it requires; None where every authenticated caller may make it."""
+    owner_access: OwnerAccess
     field: str
-    """The request's field that the reach is about; empty where there is none."""
+    """The request field that ``owner_access`` refers to; empty if none."""
     reads: bool
+    """Whether it changes nothing."""
     streams: bool
+    """Whether its response is a stream."""
 
     def named(self, request: object) -> tuple[str, ...]:
-        """Return what a request names in that field."""
+        """Return the names in that field of a request."""
         found = getattr(request, self.field) if self.field else ()
         if isinstance(found, str):
             return (found,) if found else ()
@@ -72,29 +74,34 @@ class Call:
 
 
 def declared(method: MethodDescriptor) -> Call:
-    """Return what is declared of a call; raise ``Undeclared`` where something is missing or contradicts itself."""
+    """Return a call as it is declared; raise ``Undeclared`` where an option is missing or contradicts another."""
     options = method.GetOptions()
     access = options.Extensions[access_pb2.access]
     reads = options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-    reach = access_pb2.Reach.Name(access.reach).removeprefix("REACH_")
+    owner_access = access_pb2.OwnerAccess.Name(access.owner_access).removeprefix("OWNER_ACCESS_")
+    has_field = bool(access.field)
     wrong = {
-        "it declares neither a scope nor any_known_caller": not (access.scope or access.any_known_caller),
-        "it declares no reach": not access.reach,
-        "what is locked is not read": reads and reach == Reach.LOCKED,
-        "what reads is narrowed before anything is locked, what changes something after": (
-            not reads and reach not in {Reach.LOCKED, Reach.UNCONFINED}
+        "it has neither scope nor any_authenticated_caller": not (access.scope or access.any_authenticated_caller),
+        "it has no owner_access": not access.owner_access,
+        "a read locks nothing": reads and owner_access == OwnerAccess.LOCKED_WALLETS,
+        "a change is checked on locked wallets, or denied": (
+            not reads and owner_access not in {OwnerAccess.LOCKED_WALLETS, OwnerAccess.DENIED}
         ),
-        "its reach is about a field": not access.field and reach in {Reach.WALLETS, Reach.HANGING},
-        "its reach is about no field": bool(access.field) and reach in {Reach.LOCKED, Reach.UNCONFINED},
-        f"its request has no text {access.field}": bool(access.field) and not _is_text(method, access.field),
+        "its owner_access needs a field": (
+            not has_field and owner_access in {OwnerAccess.NAMED_WALLETS, OwnerAccess.RELATED_RESOURCE}
+        ),
+        "its owner_access takes no field": (
+            has_field and owner_access in {OwnerAccess.LOCKED_WALLETS, OwnerAccess.DENIED}
+        ),
+        f"its request has no string field {access.field}": has_field and not _is_string(method, access.field),
     }
     if any(wrong.values()):
-        because = "; ".join(text for text, so in wrong.items() if so)
-        raise Undeclared(f"{method.full_name} must declare `option (access)` as access.proto says: {because}")
+        errors = "; ".join(text for text, is_wrong in wrong.items() if is_wrong)
+        raise Undeclared(f"{method.full_name} needs `option (access)` as access.proto describes it: {errors}")
     return Call(
         path=f"/{method.containing_service.full_name}/{method.name}",
         scope=scope_word(access_pb2.Scope.Name(access.scope)) if access.scope else None,
-        reach=Reach(reach),
+        owner_access=OwnerAccess(owner_access),
         field=access.field,
         reads=reads,
         streams=method.server_streaming,
@@ -102,11 +109,11 @@ def declared(method: MethodDescriptor) -> Call:
 
 
 def scope_word(name: str) -> str:
-    """Return a scope's word by its name in the protos."""
+    """Return a scope as tokens have it, by the name of its enum value."""
     return name.removeprefix("SCOPE_").lower().replace("_", ".", 1)
 
 
-def _is_text(method: MethodDescriptor, field: str) -> bool:
+def _is_string(method: MethodDescriptor, field: str) -> bool:
     found = method.input_type.fields_by_name.get(field)
     return found is not None and found.type == FieldDescriptor.TYPE_STRING
 
@@ -114,19 +121,19 @@ def _is_text(method: MethodDescriptor, field: str) -> bool:
 def _scopes() -> Iterable[tuple[str, bool]]:
     for value in access_pb2.Scope.DESCRIPTOR.values:
         if value.number:
-            yield scope_word(value.name), value.GetOptions().Extensions[access_pb2.unconfined]
+            yield scope_word(value.name), value.GetOptions().Extensions[access_pb2.denied_to_owners]
 
 
 SCOPE_WORDS: Mapping[str, bool] = MappingProxyType(dict(_scopes()))
-"""All scopes there are, and of each whether it does not count for a caller that is confined to an owner."""
+"""All scopes, each with whether it has no effect for a caller that is confined to an owner."""
 
 CALLS: Mapping[str, Call] = MappingProxyType(
     {call.path: call for service in _SERVICES for call in map(declared, service.methods)}
 )
-"""All calls, by path. A server with a call that is not declared does not come so far."""
+"""All calls, by path. Importing this module fails for a call without a declaration."""
 
 READS = frozenset(call.path for call in CALLS.values() if call.reads)
-"""Calls that change nothing."""
+"""Paths of calls that change nothing."""
 
 STREAMS = frozenset(call.path for call in CALLS.values() if call.streams)
-"""Calls that are answered in a stream."""
+"""Paths of calls whose response is a stream."""

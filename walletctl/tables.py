@@ -132,7 +132,7 @@ ATTENTION = (
     Column("wallet", lambda row: short(row["wallet"]), rare=True),
     Column("amount", lambda row: amount(row["amount"]), right=True),
     Column("since", lambda row: time(row["since"])),
-    Column("why", lambda row: words(row["why"])),
+    Column("explanation", lambda row: words(row["explanation"])),
 )
 
 BANK_STATEMENT_LINES = (
@@ -140,7 +140,7 @@ BANK_STATEMENT_LINES = (
     Column("the bank says", lambda row: words(row["kind"])),
     Column("key", lambda row: words(row["bank_key"])),
     Column("amount", lambda row: amount(row["amount"]), right=True),
-    Column("why", lambda row: words(row["why"])),
+    Column("explanation", lambda row: words(row["explanation"])),
     Column("found out", lambda row: words(row["resolution"])),
 )
 
@@ -148,7 +148,7 @@ BANK_STATEMENTS = (
     Column("ledger", lambda row: short(row["name"]) or "(validated only)"),
     Column("accepted by", lambda row: words(row["accepted_by"])),
     Column("at", lambda row: time(row.get("accept_time"))),
-    Column("why", lambda row: words(row["reason"])),
+    Column("reason", lambda row: words(row["reason"])),
 )
 
 HOLDS = (

@@ -95,7 +95,7 @@ def test_every_call_is_told_with_all_its_fields(method: MethodDescriptor) -> Non
     kind = ("reads" if call.reads else "changes") + (", streams" if call.streams else "")
     request, response = section.split("**Response**")
 
-    scope = f"`{call.scope}`" if call.scope is not None else "none: every known caller"
+    scope = f"`{call.scope}`" if call.scope is not None else "none: every authenticated caller"
     assert f"`{path}` · scope {scope} · {kind}\n" in section
     assert f"**Request** `{method.input_type.name}`: " in request
     assert rows(request) == names_in(method.input_type)

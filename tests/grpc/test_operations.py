@@ -59,13 +59,13 @@ def test_a_withdrawal_shows_what_the_bank_was_asked_and_said_without_the_account
 
     (attempt,) = client.get_withdrawal(doubtful).bank_attempts
 
-    assert (attempt.number, attempt.answer) == (1, BankAttempt.ANSWER_UNKNOWN)
+    assert (attempt.number, attempt.result) == (1, BankAttempt.RESULT_UNKNOWN)
     assert (attempt.key.removeprefix("wd-"), ACCOUNT in attempt.request, "…3000" in attempt.request) == (
         doubtful.removeprefix("withdrawals/"),
         False,
         True,
     )
-    assert attempt.answer_detail
+    assert attempt.result_detail
 
 
 def test_a_doubt_is_listed_once_it_is_old_and_leaves_the_list_once_it_is_settled(
@@ -171,7 +171,7 @@ def test_a_discrepancy_is_listed_until_somebody_has_looked_into_it(client: Walle
         (pb.AttentionItem.KIND_DISCREPANCY, f"bankStatementLines/{number}") for number in (1, 2, 3)
     ]
 
-    closed = client.resolve_discrepancy("bankStatementLines/2", reason="a test of theirs").line
+    closed = client.resolve_discrepancy("bankStatementLines/2", reason="a test of theirs").bank_statement_line
 
     assert (closed.name, closed.kind, closed.bank_key, closed.resolution, closed.resolved_by) == (
         "bankStatementLines/2",

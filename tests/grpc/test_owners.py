@@ -26,7 +26,7 @@ from tests.support.requests import money, stamp
 from tests.support.wire import Answer, all_methods, path_of
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.descriptors import CALLS, Reach
+from wallet_grpc.descriptors import CALLS, OwnerAccess
 from wallet_grpc.security.access import SCOPES, Scope
 from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
@@ -193,7 +193,9 @@ REQUESTS: dict[str, Make] = {
 # What only gains may be anybody's.
 GAINS = {"TransactionService/Deposit", "ScheduleService/ScheduleDeposit"}
 # Narrowed to what is the caller's.
-NARROWED = {path.removeprefix("/wallet.v1.") for path, call in CALLS.items() if call.reach is Reach.NARROWED}
+NARROWED = {
+    path.removeprefix("/wallet.v1.") for path, call in CALLS.items() if call.owner_access is OwnerAccess.FILTERED
+}
 # About everybody, or decided about an owner and not by one: nobody who is confined.
 EVERYBODYS: dict[str, Message] = {
     "WalletService/FreezeWallet": wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=new_id()),
@@ -221,7 +223,9 @@ def test_every_call_is_looked_at_here() -> None:
     known = [set(REQUESTS), GAINS, NARROWED, set(EVERYBODYS)]
     assert set().union(*known) == {path_of(method) for method in all_methods()}
     assert sum(map(len, known)) == len(all_methods())
-    declared = {path.removeprefix("/wallet.v1.") for path, call in CALLS.items() if call.reach is Reach.UNCONFINED}
+    declared = {
+        path.removeprefix("/wallet.v1.") for path, call in CALLS.items() if call.owner_access is OwnerAccess.DENIED
+    }
     assert set(EVERYBODYS) == declared
 
 

@@ -529,7 +529,7 @@ MISTAKES = (
     ),
     Mistake(
         "a closed wallet receives money",
-        (Change(f"{BOOKS}:LedgerState.credit_wallet", "found.state is WalletState.CLOSED", "False"),),
+        (Change("wallet_core/domain/deciding/ledger_state.py:LedgerState.credit_wallet", "found.state is WalletState.CLOSED", "False"),),
         "tests/unit/test_decide.py tests/grpc/test_wallet_life.py",
     ),
     Mistake(
@@ -569,7 +569,7 @@ MISTAKES = (
     ),
     Mistake(
         "an event names one of the wallets of its transaction only",
-        (Change(f"{BOOKS}:LedgerState.apply", "transaction.wallets", "transaction.wallets[:1]"),),
+        (Change(f"{APPLY}:_publish", "transaction.wallets", "transaction.wallets[:1]"),),
         f"{JOURNAL} {WATCH}",
     ),
     Mistake(

@@ -45,7 +45,7 @@ ON_THE_WIRE: dict[EnumDescriptor, Words] = {
     orders.ScheduledDeposit.State.DESCRIPTOR: _STATES_OF_DEPOSITS,
     orders.Withdrawal.FailureReason.DESCRIPTOR: _OF_WITHDRAWALS,
     orders.ScheduledDeposit.FailureReason.DESCRIPTOR: _OF_DEPOSITS,
-    orders.BankAttempt.Answer.DESCRIPTOR: words(AnswerKind),
+    orders.BankAttempt.Result.DESCRIPTOR: words(AnswerKind),
     orders.ResolutionKind.DESCRIPTOR: words(ResolutionKind),
     operations.AttentionItem.Kind.DESCRIPTOR: words(AttentionKind),
     commission_pb2.CommissionPayer.DESCRIPTOR: words(Payer),

@@ -11,14 +11,18 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, MethodOptions
 from wallet.v1 import access_pb2
 
 from wallet_core.domain.model.errors import PermissionMissing
-from wallet_grpc.descriptors import Reach, Undeclared, declared
+from wallet_grpc.descriptors import OwnerAccess, Undeclared, declared
 from wallet_grpc.errors.kinds import CredentialsInvalid
 from wallet_grpc.interceptors.authentication import Authentication
 from wallet_grpc.security.access import Scope
 
 READ, WRITE = access_pb2.SCOPE_WALLET_READ, access_pb2.SCOPE_WALLET_WRITE
-WALLETS, NARROWED, HANGING = access_pb2.REACH_WALLETS, access_pb2.REACH_NARROWED, access_pb2.REACH_HANGING
-LOCKED, UNCONFINED = access_pb2.REACH_LOCKED, access_pb2.REACH_UNCONFINED
+NAMED_WALLETS, FILTERED, RELATED_RESOURCE = (
+    access_pb2.OWNER_ACCESS_NAMED_WALLETS,
+    access_pb2.OWNER_ACCESS_FILTERED,
+    access_pb2.OWNER_ACCESS_RELATED_RESOURCE,
+)
+LOCKED_WALLETS, DENIED = access_pb2.OWNER_ACCESS_LOCKED_WALLETS, access_pb2.OWNER_ACCESS_DENIED
 
 
 def a_call(*, reads: bool = True, **access: Any) -> MethodDescriptor:  # noqa: ANN401  # any of the option's fields
@@ -42,16 +46,19 @@ def a_call(*, reads: bool = True, **access: Any) -> MethodDescriptor:  # noqa: A
 @pytest.mark.parametrize(
     ("call", "because"),
     [
-        (a_call(), "neither a scope nor any_known_caller; it declares no reach"),
-        (a_call(reach=WALLETS, field="name"), "neither a scope nor any_known_caller"),
-        (a_call(scope=READ), "no reach"),
-        (a_call(scope=READ, reach=LOCKED), "what is locked is not read"),
-        (a_call(scope=WRITE, reach=WALLETS, field="name", reads=False), "what changes something after"),
-        (a_call(scope=READ, reach=WALLETS), "its reach is about a field"),
-        (a_call(scope=READ, reach=HANGING), "its reach is about a field"),
-        (a_call(scope=READ, reach=UNCONFINED, field="name"), "its reach is about no field"),
-        (a_call(scope=READ, reach=WALLETS, field="wallet"), "its request has no text wallet"),
-        (a_call(scope=READ, reach=WALLETS, field="size"), "its request has no text size"),
+        (a_call(), "neither scope nor any_authenticated_caller; it has no owner_access"),
+        (a_call(owner_access=NAMED_WALLETS, field="name"), "neither scope nor any_authenticated_caller"),
+        (a_call(scope=READ), "no owner_access"),
+        (a_call(scope=READ, owner_access=LOCKED_WALLETS), "a read locks nothing"),
+        (
+            a_call(scope=WRITE, owner_access=NAMED_WALLETS, field="name", reads=False),
+            "a change is checked on locked wallets",
+        ),
+        (a_call(scope=READ, owner_access=NAMED_WALLETS), "its owner_access needs a field"),
+        (a_call(scope=READ, owner_access=RELATED_RESOURCE), "its owner_access needs a field"),
+        (a_call(scope=READ, owner_access=DENIED, field="name"), "its owner_access takes no field"),
+        (a_call(scope=READ, owner_access=NAMED_WALLETS, field="wallet"), "its request has no string field wallet"),
+        (a_call(scope=READ, owner_access=NAMED_WALLETS, field="size"), "its request has no string field size"),
     ],
 )
 def test_a_call_that_does_not_declare_what_it_takes_is_not_served(call: MethodDescriptor, because: str) -> None:
@@ -60,18 +67,18 @@ def test_a_call_that_does_not_declare_what_it_takes_is_not_served(call: MethodDe
     with pytest.raises(Undeclared) as refused:
         declared(call)
 
-    assert str(refused.value).startswith("wallet.v9.NewService.Look must declare `option (access)`")
+    assert str(refused.value).startswith("wallet.v9.NewService.Look needs `option (access)`")
     assert because in str(refused.value)
 
 
-@pytest.mark.parametrize("reach", [WALLETS, NARROWED, HANGING])
-def test_a_read_says_what_it_is_about(reach: "access_pb2.Reach.ValueType") -> None:
+@pytest.mark.parametrize("owner_access", [NAMED_WALLETS, FILTERED, RELATED_RESOURCE])
+def test_a_read_says_what_it_is_about(owner_access: "access_pb2.OwnerAccess.ValueType") -> None:
     """And what a request names there is found."""
 
-    call = declared(a_call(scope=READ, reach=reach, field="name"))
+    call = declared(a_call(scope=READ, owner_access=owner_access, field="name"))
 
     assert (call.path, call.scope, call.reads) == ("/wallet.v9.NewService/Look", "wallet.read", True)
-    assert call.reach == Reach(access_pb2.Reach.Name(reach).removeprefix("REACH_"))
+    assert call.owner_access == OwnerAccess(access_pb2.OwnerAccess.Name(owner_access).removeprefix("OWNER_ACCESS_"))
     asked = descriptor_pb2.FileDescriptorProto
     assert [call.named(asked(name=name)) for name in ("a", "")] == [("a",), ()]
 
@@ -79,7 +86,7 @@ def test_a_read_says_what_it_is_about(reach: "access_pb2.Reach.ValueType") -> No
 def test_a_call_for_every_known_caller_takes_no_scope_but_credentials() -> None:
     """Declared so, it is let through whatever the caller's scopes; one that is not declared is nobody's."""
 
-    call = declared(a_call(any_known_caller=True, reach=NARROWED))
+    call = declared(a_call(any_authenticated_caller=True, owner_access=FILTERED))
     assert call.scope is None
 
     context = cast(grpc.ServicerContext, Context())

@@ -130,10 +130,10 @@ def _attempt_message(attempt: Attempt) -> pb.BankAttempt:
         key=attempt.key,
         start_time=timestamp_message(attempt.start_time),
         request=attempt.request,
-        answer=pb.BankAttempt.Answer.Value(f"ANSWER_{attempt.answer or 'UNSPECIFIED'}"),
-        answer_detail=attempt.detail,
+        result=pb.BankAttempt.Result.Value(f"RESULT_{attempt.answer or 'UNSPECIFIED'}"),
+        result_detail=attempt.detail,
         in_flight_until_time=timestamp_message(attempt.in_flight_until),
-        is_resend=attempt.is_resend,
+        resend=attempt.is_resend,
     )
 
 

@@ -63,7 +63,9 @@ class OperationsServicer(OperationsServiceServicer):
         """Close a discrepancy."""
         command = convert.resolve_discrepancy_command(request, principal_of(context))
         resolved = resolve_discrepancy(self._app, command, self._deadline(context))
-        return pb.ResolveDiscrepancyResponse(line=convert.line_message(resolved.line), replayed=resolved.replayed)
+        return pb.ResolveDiscrepancyResponse(
+            bank_statement_line=convert.line_message(resolved.line), replayed=resolved.replayed
+        )
 
     def AcceptBankStatement(
         self, request: pb.AcceptBankStatementRequest, context: grpc.ServicerContext
@@ -72,5 +74,5 @@ class OperationsServicer(OperationsServiceServicer):
         command = convert.accept_ledger_command(request, principal_of(context))
         accepted = accept_bank_statement(self._app, command, self._deadline(context))
         return pb.AcceptBankStatementResponse(
-            ledger=convert.ledger_message(accepted.ledger), replayed=accepted.replayed
+            bank_statement=convert.ledger_message(accepted.ledger), replayed=accepted.replayed
         )

@@ -126,7 +126,7 @@ def resolve_discrepancy(
         resolved = client.resolve_discrepancy(
             resource("bankStatementLines", line), reason=reason, validate_only=validate_only, request_id=request_id
         )
-        show_one(BANK_STATEMENT_LINES, as_dict(resolved.line), as_json=json)
+        show_one(BANK_STATEMENT_LINES, as_dict(resolved.bank_statement_line), as_json=json)
 
 
 @bank_statements.command("accept")
@@ -145,4 +145,4 @@ def accept_bank_statement(
         accepted = client.accept_bank_statement(
             resource("bankStatements", ledger), reason=reason, validate_only=validate_only, request_id=request_id
         )
-        show_one(BANK_STATEMENTS, as_dict(accepted.ledger), as_json=json)
+        show_one(BANK_STATEMENTS, as_dict(accepted.bank_statement), as_json=json)

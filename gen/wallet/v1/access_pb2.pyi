@@ -26,198 +26,202 @@ class _Scope:
 class _ScopeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType], builtins.type):
     DESCRIPTOR: descriptor.EnumDescriptor
     SCOPE_UNSPECIFIED: _Scope.ValueType  # 0
-    """Nobody's."""
+    """Granted to no caller."""
     SCOPE_WALLET_READ: _Scope.ValueType  # 1
-    """Reads wallets, transactions, orders, holds and rules. Moves no money.
-    Without it no answer tells what is in a wallet.
+    """Reads wallets, transactions, payment orders, holds and commission rules.
+    Moves no money. Without it no response contains a wallet's balance.
     """
     SCOPE_WALLET_WRITE: _Scope.ValueType  # 2
     """Creates, updates and closes wallets. Moves no money."""
     SCOPE_WALLET_CREDIT: _Scope.ValueType  # 3
-    """With `wallet.write`: sets overdraft limits, at creation too. Moves no money,
-    but lets so much be spent that nobody has paid in.
+    """With `wallet.write`: sets overdraft limits, also at creation. Moves no
+    money, but allows spending of money that was never paid in.
     """
     SCOPE_WALLET_LABEL: _Scope.ValueType  # 4
-    """With `wallet.write`: sets a wallet's labels, at creation too. Moves no
-    money, but decides what commission the wallet pays: a rule may go by any
-    label, also one that is created later.
+    """With `wallet.write`: sets a wallet's labels, also at creation. Moves no
+    money, but affects the commission that the wallet pays: a rule, also a later
+    one, may select wallets by any label.
     """
     SCOPE_WALLET_FREEZE: _Scope.ValueType  # 5
-    """Freezes and unfreezes wallets. Moves no money, but stops it and lets it go."""
+    """Freezes and unfreezes wallets. Moves no money, but blocks and unblocks it."""
     SCOPE_MONEY_DEPOSIT: _Scope.ValueType  # 6
-    """Brings money in from outside, to any wallet, on the caller's word alone; and
-    by scheduled deposits, those that are collected from a bank account too.
-    With `money.transfer`: takes a deposit back.
+    """Credits any wallet with money from outside, on the caller's word alone, now
+    or by a scheduled deposit, also one that is collected from a bank account.
+    With `money.transfer`: reverses a deposit.
     """
     SCOPE_MONEY_TRANSFER: _Scope.ValueType  # 7
-    """Moves money from any wallet to any other, and gives it back."""
+    """Moves money from any wallet to any other, and reverses transfers."""
     SCOPE_MONEY_WITHDRAW: _Scope.ValueType  # 8
     """Pays money out of any wallet, to any bank account."""
     SCOPE_MONEY_HOLD: _Scope.ValueType  # 9
-    """Puts money of any wallet aside, and by capture moves it to any other, as
+    """Holds money of any wallet, and by capture moves it to any other, as
     `money.transfer` does.
     """
     SCOPE_COMMISSION_WRITE: _Scope.ValueType  # 10
-    """Creates and ends commission rules. Moves no money, but decides what all
-    transfers from then on pay to the service.
+    """Creates and ends commission rules. Moves no money, but decides the
+    commission of all later transfers.
     """
     SCOPE_EVENTS_READ: _Scope.ValueType  # 11
-    """Watches what happens. Moves no money."""
+    """Watches events. Moves no money."""
     SCOPE_OPERATIONS: _Scope.ValueType  # 12
-    """Settles by hand what is in doubt, which returns money to its wallet or
-    counts it as paid out, and places money that found no room in any wallet.
-    Reads the service's own wallets. With the scope of the call: takes out what
-    the service has earned (`Transfer`, `BatchTransfer`, `ScheduleWithdrawal`,
-    `CancelWithdrawal`), and takes money back from a frozen wallet
+    """Resolves payments in doubt by hand, which returns money to its wallet or
+    counts it as paid out, and applies unapplied funds to any wallet. Reads the
+    service's own wallets. With the scope of the call: takes out earned
+    commission (`Transfer`, `BatchTransfer`, `ScheduleWithdrawal`,
+    `CancelWithdrawal`), and reverses a transaction against a frozen wallet
     (`ReverseTransaction`).
     """
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
-    """What a caller may be allowed. Its word in tokens and settings is the name of
-    the value in lower case, `SCOPE_MONEY_DEPOSIT` as `money.deposit`.
+    """A permission of a caller. In tokens and settings a scope is the name of its
+    value in lower case: `SCOPE_MONEY_DEPOSIT` is `money.deposit`.
     """
 
 SCOPE_UNSPECIFIED: Scope.ValueType  # 0
-"""Nobody's."""
+"""Granted to no caller."""
 SCOPE_WALLET_READ: Scope.ValueType  # 1
-"""Reads wallets, transactions, orders, holds and rules. Moves no money.
-Without it no answer tells what is in a wallet.
+"""Reads wallets, transactions, payment orders, holds and commission rules.
+Moves no money. Without it no response contains a wallet's balance.
 """
 SCOPE_WALLET_WRITE: Scope.ValueType  # 2
 """Creates, updates and closes wallets. Moves no money."""
 SCOPE_WALLET_CREDIT: Scope.ValueType  # 3
-"""With `wallet.write`: sets overdraft limits, at creation too. Moves no money,
-but lets so much be spent that nobody has paid in.
+"""With `wallet.write`: sets overdraft limits, also at creation. Moves no
+money, but allows spending of money that was never paid in.
 """
 SCOPE_WALLET_LABEL: Scope.ValueType  # 4
-"""With `wallet.write`: sets a wallet's labels, at creation too. Moves no
-money, but decides what commission the wallet pays: a rule may go by any
-label, also one that is created later.
+"""With `wallet.write`: sets a wallet's labels, also at creation. Moves no
+money, but affects the commission that the wallet pays: a rule, also a later
+one, may select wallets by any label.
 """
 SCOPE_WALLET_FREEZE: Scope.ValueType  # 5
-"""Freezes and unfreezes wallets. Moves no money, but stops it and lets it go."""
+"""Freezes and unfreezes wallets. Moves no money, but blocks and unblocks it."""
 SCOPE_MONEY_DEPOSIT: Scope.ValueType  # 6
-"""Brings money in from outside, to any wallet, on the caller's word alone; and
-by scheduled deposits, those that are collected from a bank account too.
-With `money.transfer`: takes a deposit back.
+"""Credits any wallet with money from outside, on the caller's word alone, now
+or by a scheduled deposit, also one that is collected from a bank account.
+With `money.transfer`: reverses a deposit.
 """
 SCOPE_MONEY_TRANSFER: Scope.ValueType  # 7
-"""Moves money from any wallet to any other, and gives it back."""
+"""Moves money from any wallet to any other, and reverses transfers."""
 SCOPE_MONEY_WITHDRAW: Scope.ValueType  # 8
 """Pays money out of any wallet, to any bank account."""
 SCOPE_MONEY_HOLD: Scope.ValueType  # 9
-"""Puts money of any wallet aside, and by capture moves it to any other, as
+"""Holds money of any wallet, and by capture moves it to any other, as
 `money.transfer` does.
 """
 SCOPE_COMMISSION_WRITE: Scope.ValueType  # 10
-"""Creates and ends commission rules. Moves no money, but decides what all
-transfers from then on pay to the service.
+"""Creates and ends commission rules. Moves no money, but decides the
+commission of all later transfers.
 """
 SCOPE_EVENTS_READ: Scope.ValueType  # 11
-"""Watches what happens. Moves no money."""
+"""Watches events. Moves no money."""
 SCOPE_OPERATIONS: Scope.ValueType  # 12
-"""Settles by hand what is in doubt, which returns money to its wallet or
-counts it as paid out, and places money that found no room in any wallet.
-Reads the service's own wallets. With the scope of the call: takes out what
-the service has earned (`Transfer`, `BatchTransfer`, `ScheduleWithdrawal`,
-`CancelWithdrawal`), and takes money back from a frozen wallet
+"""Resolves payments in doubt by hand, which returns money to its wallet or
+counts it as paid out, and applies unapplied funds to any wallet. Reads the
+service's own wallets. With the scope of the call: takes out earned
+commission (`Transfer`, `BatchTransfer`, `ScheduleWithdrawal`,
+`CancelWithdrawal`), and reverses a transaction against a frozen wallet
 (`ReverseTransaction`).
 """
 
-class _Reach:
+class _OwnerAccess:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _ReachEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Reach.ValueType], builtins.type):
+class _OwnerAccessEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_OwnerAccess.ValueType], builtins.type):
     DESCRIPTOR: descriptor.EnumDescriptor
-    REACH_UNSPECIFIED: _Reach.ValueType  # 0
+    OWNER_ACCESS_UNSPECIFIED: _OwnerAccess.ValueType  # 0
     """Never declared."""
-    REACH_UNCONFINED: _Reach.ValueType  # 1
-    """Nothing: the call is about everybody, or decided about owners and not by
+    OWNER_ACCESS_DENIED: _OwnerAccess.ValueType  # 1
+    """Nothing: the call concerns all owners, or is decided about owners and not by
     them.
     """
-    REACH_WALLETS: _Reach.ValueType  # 2
-    """What it reads of the wallets that `field` names, at least one and all of
-    them the owner's.
+    OWNER_ACCESS_NAMED_WALLETS: _OwnerAccess.ValueType  # 2
+    """It reads the wallets that `field` names: at least one, and all of them the
+    owner's.
     """
-    REACH_NARROWED: _Reach.ValueType  # 3
-    """The same; where the request names no wallet, or there is no `field`, what of
-    the answer is the owner's.
+    OWNER_ACCESS_FILTERED: _OwnerAccess.ValueType  # 3
+    """The same; where the request names no wallet, or there is no `field`, the
+    response contains only what belongs to the owner.
     """
-    REACH_HANGING: _Reach.ValueType  # 4
-    """The resource that `field` names, where one of its wallets is the owner's."""
-    REACH_LOCKED: _Reach.ValueType  # 5
-    """What it takes from and changes of the owner's wallets, known once they are
-    locked. It may give to any.
+    OWNER_ACCESS_RELATED_RESOURCE: _OwnerAccess.ValueType  # 4
+    """It reads the resource that `field` names, if one of the resource's wallets
+    is the owner's.
     """
-
-class Reach(_Reach, metaclass=_ReachEnumTypeWrapper):
-    """What of a call is for a caller that is confined to an owner. To it, what is
-    another owner's and what is not there are the same.
+    OWNER_ACCESS_LOCKED_WALLETS: _OwnerAccess.ValueType  # 5
+    """It debits and changes the owner's wallets only, which is checked once they
+    are locked. It may credit any wallet.
     """
 
-REACH_UNSPECIFIED: Reach.ValueType  # 0
+class OwnerAccess(_OwnerAccess, metaclass=_OwnerAccessEnumTypeWrapper):
+    """What a caller that is confined to an owner may do with a call. The error does
+    not tell it whether a resource belongs to another owner or does not exist.
+    """
+
+OWNER_ACCESS_UNSPECIFIED: OwnerAccess.ValueType  # 0
 """Never declared."""
-REACH_UNCONFINED: Reach.ValueType  # 1
-"""Nothing: the call is about everybody, or decided about owners and not by
+OWNER_ACCESS_DENIED: OwnerAccess.ValueType  # 1
+"""Nothing: the call concerns all owners, or is decided about owners and not by
 them.
 """
-REACH_WALLETS: Reach.ValueType  # 2
-"""What it reads of the wallets that `field` names, at least one and all of
-them the owner's.
+OWNER_ACCESS_NAMED_WALLETS: OwnerAccess.ValueType  # 2
+"""It reads the wallets that `field` names: at least one, and all of them the
+owner's.
 """
-REACH_NARROWED: Reach.ValueType  # 3
-"""The same; where the request names no wallet, or there is no `field`, what of
-the answer is the owner's.
+OWNER_ACCESS_FILTERED: OwnerAccess.ValueType  # 3
+"""The same; where the request names no wallet, or there is no `field`, the
+response contains only what belongs to the owner.
 """
-REACH_HANGING: Reach.ValueType  # 4
-"""The resource that `field` names, where one of its wallets is the owner's."""
-REACH_LOCKED: Reach.ValueType  # 5
-"""What it takes from and changes of the owner's wallets, known once they are
-locked. It may give to any.
+OWNER_ACCESS_RELATED_RESOURCE: OwnerAccess.ValueType  # 4
+"""It reads the resource that `field` names, if one of the resource's wallets
+is the owner's.
+"""
+OWNER_ACCESS_LOCKED_WALLETS: OwnerAccess.ValueType  # 5
+"""It debits and changes the owner's wallets only, which is checked once they
+are locked. It may credit any wallet.
 """
 
 @typing.final
 class Access(message.Message):
-    """What a call takes of its caller."""
+    """The authorization of a call."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     SCOPE_FIELD_NUMBER: builtins.int
-    ANY_KNOWN_CALLER_FIELD_NUMBER: builtins.int
-    REACH_FIELD_NUMBER: builtins.int
+    ANY_AUTHENTICATED_CALLER_FIELD_NUMBER: builtins.int
+    OWNER_ACCESS_FIELD_NUMBER: builtins.int
     FIELD_FIELD_NUMBER: builtins.int
     scope: Scope.ValueType
     """Callers with this scope."""
-    any_known_caller: builtins.bool
-    """Everybody whose credentials hold, whatever their scopes."""
-    reach: Reach.ValueType
-    """What of it is for a caller that is confined to an owner."""
+    any_authenticated_caller: builtins.bool
+    """Every authenticated caller, whatever its scopes."""
+    owner_access: OwnerAccess.ValueType
+    """What a caller that is confined to an owner may do with it."""
     field: builtins.str
-    """The field of the request that names what `reach` is about."""
+    """The request field that `owner_access` refers to."""
     def __init__(
         self,
         *,
         scope: Scope.ValueType = ...,
-        any_known_caller: builtins.bool = ...,
-        reach: Reach.ValueType = ...,
+        any_authenticated_caller: builtins.bool = ...,
+        owner_access: OwnerAccess.ValueType = ...,
         field: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["any_known_caller", b"any_known_caller", "caller", b"caller", "scope", b"scope"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["any_authenticated_caller", b"any_authenticated_caller", "caller", b"caller", "scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["any_known_caller", b"any_known_caller", "caller", b"caller", "field", b"field", "reach", b"reach", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["any_authenticated_caller", b"any_authenticated_caller", "caller", b"caller", "field", b"field", "owner_access", b"owner_access", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_caller: _TypeAlias = typing.Literal["scope", "any_known_caller"]  # noqa: Y015
+    _WhichOneofReturnType_caller: _TypeAlias = typing.Literal["scope", "any_authenticated_caller"]  # noqa: Y015
     _WhichOneofArgType_caller: _TypeAlias = typing.Literal["caller", b"caller"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_caller) -> _WhichOneofReturnType_caller | None: ...
 
 ACCESS_FIELD_NUMBER: builtins.int
-UNCONFINED_FIELD_NUMBER: builtins.int
+DENIED_TO_OWNERS_FIELD_NUMBER: builtins.int
 access: extension_dict._ExtensionFieldDescriptor[descriptor_pb2.MethodOptions, Access]
-"""Who may make a call, and what of it is for a caller that is confined to an
-owner. Every call declares it; a server with a call that does not does not
-start. Whether a call reads or changes something, its `idempotency_level`
-says, and whether it streams, its response.
+"""The authorization of a call: the scope that it requires, and what a caller
+that is confined to an owner may do with it. Every call declares it; a
+server does not start with a call that declares none. Whether a call reads
+or changes something is its `idempotency_level`.
 """
-unconfined: extension_dict._ExtensionFieldDescriptor[descriptor_pb2.EnumValueOptions, builtins.bool]
-"""Of a scope: it does not count for a caller that is confined to an owner."""
+denied_to_owners: extension_dict._ExtensionFieldDescriptor[descriptor_pb2.EnumValueOptions, builtins.bool]
+"""Of a scope: it has no effect for a caller that is confined to an owner."""

@@ -29,21 +29,21 @@ class _CommissionPayerEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Commis
     COMMISSION_PAYER_SOURCE: _CommissionPayer.ValueType  # 1
     """The source, on top of the amount."""
     COMMISSION_PAYER_DESTINATION: _CommissionPayer.ValueType  # 2
-    """The destination: it is deducted from what the destination gets."""
+    """The destination: it is deducted from the credit."""
 
 class CommissionPayer(_CommissionPayer, metaclass=_CommissionPayerEnumTypeWrapper):
-    """Who pays a commission."""
+    """The wallet that pays a commission."""
 
 COMMISSION_PAYER_UNSPECIFIED: CommissionPayer.ValueType  # 0
 """Never sent."""
 COMMISSION_PAYER_SOURCE: CommissionPayer.ValueType  # 1
 """The source, on top of the amount."""
 COMMISSION_PAYER_DESTINATION: CommissionPayer.ValueType  # 2
-"""The destination: it is deducted from what the destination gets."""
+"""The destination: it is deducted from the credit."""
 
 @typing.final
 class Commission(message.Message):
-    """What is taken for moving money, and by which rule."""
+    """A commission, and the rule that it follows."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -53,11 +53,11 @@ class Commission(message.Message):
     rule: builtins.str
     """The rule that applies, `commissionRules/{rule}`."""
     payer: CommissionPayer.ValueType
-    """Who pays it; in a reversal, which of its sides gets it back."""
+    """The wallet that pays it; in a reversal, the side that gets it back."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much, never negative: zero where the rule takes nothing. In a reversal,
-        how much was given back.
+        """The amount, never negative: zero where the rule charges nothing. In a
+        reversal, the returned amount.
         """
 
     def __init__(

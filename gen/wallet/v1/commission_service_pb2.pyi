@@ -32,8 +32,8 @@ class Label(message.Message):
     key: builtins.str
     """The key: 1 to 63 of `a-z`, `0-9`, `_` and `-`, beginning with a letter."""
     value: builtins.str
-    """The value, up to 63 characters. An empty one fits only a wallet that has
-    the label with an empty value.
+    """The value, up to 63 characters. An empty one matches only a wallet whose
+    label has an empty value.
     """
     def __init__(
         self,
@@ -49,8 +49,8 @@ class Label(message.Message):
 
 @typing.final
 class CommissionRule(message.Message):
-    """How much is taken for moving money, of whom, and from when to when. Amounts
-    are in minor units of the rule's currency.
+    """A rule for commission: how much, paid by which wallet, and when it is in
+    force. Amounts are in minor units of the rule's currency.
     """
 
     DESCRIPTOR: descriptor.Descriptor
@@ -73,19 +73,19 @@ class CommissionRule(message.Message):
     validated.
     """
     currency_code: builtins.str
-    """ISO 4217 code of the currency that it is for."""
+    """ISO 4217 code of its currency."""
     threshold_minor_units: builtins.int
-    """It applies to amounts above this."""
+    """It applies to amounts above this threshold."""
     rate_millionths: builtins.int
-    """The part of the amount that is taken, in millionths: 15000 is 1.5 %."""
+    """The rate, in millionths of the amount: 15000 is 1.5 %."""
     fixed_minor_units: builtins.int
-    """What is taken whatever the amount."""
+    """The fixed part, for any amount."""
     minimum_minor_units: builtins.int
-    """The least that is taken."""
+    """The smallest commission."""
     maximum_minor_units: builtins.int
-    """The most that is taken, not below the minimum. Unset means no maximum."""
+    """The largest commission, not below the minimum. Unset means no maximum."""
     payer: commission_pb2.CommissionPayer.ValueType
-    """Who pays."""
+    """The wallet that pays."""
     wallet: builtins.str
     """This wallet only, `wallets/{wallet}`."""
     @builtins.property
@@ -94,11 +94,11 @@ class CommissionRule(message.Message):
 
     @builtins.property
     def start_time(self) -> timestamp_pb2.Timestamp:
-        """From when on it applies. Unset means now; a time in the past is refused."""
+        """When it comes into force. Unset means now; a time in the past is refused."""
 
     @builtins.property
     def end_time(self) -> timestamp_pb2.Timestamp:
-        """From when on it no longer applies; after the start. Unset means never."""
+        """When it ends; after the start. Unset means never."""
 
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
@@ -136,7 +136,7 @@ class CommissionRule(message.Message):
 
 @typing.final
 class CreateCommissionRuleRequest(message.Message):
-    """Asks for a new rule."""
+    """Requests a new rule."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -144,12 +144,14 @@ class CreateCommissionRuleRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def rule(self) -> CommissionRule:
-        """What the rule is to be like."""
+        """The new rule."""
 
     def __init__(
         self,
@@ -166,7 +168,7 @@ class CreateCommissionRuleRequest(message.Message):
 
 @typing.final
 class CreateCommissionRuleResponse(message.Message):
-    """The rule that was created."""
+    """The created rule."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -176,7 +178,7 @@ class CreateCommissionRuleResponse(message.Message):
     """Whether an earlier call with this `request_id` had created it."""
     @builtins.property
     def rule(self) -> CommissionRule:
-        """The rule as it is now."""
+        """The current rule."""
 
     def __init__(
         self,
@@ -192,7 +194,7 @@ class CreateCommissionRuleResponse(message.Message):
 
 @typing.final
 class GetCommissionRuleRequest(message.Message):
-    """Asks for one rule."""
+    """Requests one rule."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -219,7 +221,7 @@ class GetCommissionRuleResponse(message.Message):
     RULE_FIELD_NUMBER: builtins.int
     @builtins.property
     def rule(self) -> CommissionRule:
-        """The rule as it is now."""
+        """The current rule."""
 
     def __init__(
         self,
@@ -234,7 +236,7 @@ class GetCommissionRuleResponse(message.Message):
 
 @typing.final
 class ListCommissionRulesRequest(message.Message):
-    """Asks for a page of rules."""
+    """Requests a page of rules."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -242,22 +244,21 @@ class ListCommissionRulesRequest(message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
-    may have fewer, or none, while `next_page_token` is set.
+    """The largest number of results on a page: 0 means 50, more than 1000 means
+    1000. A page may have fewer, or none, while `next_page_token` is set.
     """
     page_token: builtins.str
-    """The `next_page_token` of the page before; empty for the first page. All
-    other fields must be as they were then.
+    """The `next_page_token` of the previous page; empty for the first page. All
+    other fields must be unchanged.
     """
     filter: builtins.str
-    """Only rules that fit all comparisons `field op value`, joined by `AND`;
+    """Only rules that match all comparisons `field op value`, joined by `AND`;
     empty for all. E.g. `currency_code = "USD" AND start_time <
     "2026-02-01T00:00:00Z"`.
 
     Fields: `currency_code` and `wallet` (`"wallets/alice"`) with `=` and `!=`;
     `start_time`, `end_time` and `create_time` (RFC 3339, in quotes) also with
-    `<`, `<=`, `>` and `>=`. Text stands in quotes
-    unless it is one word.
+    `<`, `<=`, `>` and `>=`. Text is in quotes unless it is one word.
     """
     def __init__(
         self,
@@ -281,7 +282,7 @@ class ListCommissionRulesResponse(message.Message):
     RULES_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty on the last."""
+    """The token of the next page; empty on the last page."""
     @builtins.property
     def rules(self) -> containers.RepeatedCompositeFieldContainer[CommissionRule]:
         """The rules, newest first."""
@@ -300,7 +301,7 @@ class ListCommissionRulesResponse(message.Message):
 
 @typing.final
 class EndCommissionRuleRequest(message.Message):
-    """Asks to end a rule."""
+    """Requests that a rule ends."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -311,14 +312,14 @@ class EndCommissionRuleRequest(message.Message):
     name: builtins.str
     """`commissionRules/{rule}`; the id is a UUID."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def end_time(self) -> timestamp_pb2.Timestamp:
-        """From when on it no longer applies. Unset means now; a time in the past is
-        refused.
-        """
+        """When it ends. Unset means now; a time in the past is refused."""
 
     def __init__(
         self,
@@ -336,7 +337,7 @@ class EndCommissionRuleRequest(message.Message):
 
 @typing.final
 class EndCommissionRuleResponse(message.Message):
-    """The rule that was ended."""
+    """The ended rule."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -346,7 +347,7 @@ class EndCommissionRuleResponse(message.Message):
     """Whether an earlier call with this `request_id` had ended it."""
     @builtins.property
     def rule(self) -> CommissionRule:
-        """The rule as it is now."""
+        """The current rule."""
 
     def __init__(
         self,
@@ -362,7 +363,7 @@ class EndCommissionRuleResponse(message.Message):
 
 @typing.final
 class QuoteCommissionRequest(message.Message):
-    """Asks what a transfer would cost."""
+    """Requests the commission of a transfer."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -370,12 +371,12 @@ class QuoteCommissionRequest(message.Message):
     DESTINATION_FIELD_NUMBER: builtins.int
     AMOUNT_FIELD_NUMBER: builtins.int
     source: builtins.str
-    """The wallet to take from, `wallets/{wallet}`."""
+    """The wallet to debit, `wallets/{wallet}`."""
     destination: builtins.str
-    """The wallet to give to, `wallets/{wallet}`."""
+    """The wallet to credit, `wallets/{wallet}`."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much; above zero."""
+        """The amount; above zero."""
 
     def __init__(
         self,
@@ -392,7 +393,7 @@ class QuoteCommissionRequest(message.Message):
 
 @typing.final
 class QuoteCommissionResponse(message.Message):
-    """What a transfer would cost now."""
+    """The commission of a transfer."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -405,11 +406,11 @@ class QuoteCommissionResponse(message.Message):
 
     @builtins.property
     def source_debit(self) -> money_pb2.Money:
-        """What would be taken from the source in all."""
+        """The total debit of the source."""
 
     @builtins.property
     def destination_credit(self) -> money_pb2.Money:
-        """What the destination would get."""
+        """The credit of the destination."""
 
     def __init__(
         self,

@@ -26,34 +26,35 @@ if _version_not_supported:
 
 
 class CommissionServiceStub:
-    """What is taken for moving money from wallet to wallet.
+    """Commission on transfers between wallets.
 
     Commission is charged on `Transfer` and `BatchTransfer` only, in the same
     transaction as the money that moves, and goes to
     `wallets/system:commission:{currency}`. Callers with the scope `operations`
-    take it out from there, by `Transfer`, `BatchTransfer` or
-    `ScheduleWithdrawal`; no commission is charged on that.
+    take it out of that wallet by `Transfer`, `BatchTransfer` or
+    `ScheduleWithdrawal`, without commission.
 
-    At most one rule applies. Of those that are live, are in the currency, have a
-    threshold below the amount and a scope that fits the wallet that pays, a rule
-    for the wallet goes before one for a label, and that before one for the whole
-    currency; among equals the later start goes first, then the newer rule.
-
-    The commission is the fixed part plus amount × rate ÷ 1,000,000, rounded half
-    up to a whole minor unit; then raised to the minimum; then cut to the
-    maximum.
-
-    A rule never changes, but that its end may come nearer: a change is a new
+    At most one rule applies. Of the rules that are in force, have the currency,
+    a threshold below the amount and a scope that includes the paying wallet, a
+    rule for the wallet precedes one for a label, which precedes one for the
+    whole currency; among equal rules the later start precedes, then the newer
     rule.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    The commission is the fixed part plus amount × rate ÷ 1,000,000, rounded half
+    up to a whole minor unit; then raised to the minimum; then reduced to the
+    maximum.
+
+    A rule is immutable, except that its end may be brought forward: a change is
+    a new rule.
+
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel):
@@ -90,48 +91,50 @@ class CommissionServiceStub:
 
 
 class CommissionServiceServicer:
-    """What is taken for moving money from wallet to wallet.
+    """Commission on transfers between wallets.
 
     Commission is charged on `Transfer` and `BatchTransfer` only, in the same
     transaction as the money that moves, and goes to
     `wallets/system:commission:{currency}`. Callers with the scope `operations`
-    take it out from there, by `Transfer`, `BatchTransfer` or
-    `ScheduleWithdrawal`; no commission is charged on that.
+    take it out of that wallet by `Transfer`, `BatchTransfer` or
+    `ScheduleWithdrawal`, without commission.
 
-    At most one rule applies. Of those that are live, are in the currency, have a
-    threshold below the amount and a scope that fits the wallet that pays, a rule
-    for the wallet goes before one for a label, and that before one for the whole
-    currency; among equals the later start goes first, then the newer rule.
-
-    The commission is the fixed part plus amount × rate ÷ 1,000,000, rounded half
-    up to a whole minor unit; then raised to the minimum; then cut to the
-    maximum.
-
-    A rule never changes, but that its end may come nearer: a change is a new
+    At most one rule applies. Of the rules that are in force, have the currency,
+    a threshold below the amount and a scope that includes the paying wallet, a
+    rule for the wallet precedes one for a label, which precedes one for the
+    whole currency; among equal rules the later start precedes, then the newer
     rule.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    The commission is the fixed part plus amount × rate ÷ 1,000,000, rounded half
+    up to a whole minor unit; then raised to the minimum; then reduced to the
+    maximum.
+
+    A rule is immutable, except that its end may be brought forward: a change is
+    a new rule.
+
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def CreateCommissionRule(self, request, context):
-        """Creates a commission rule, in force from now or from a time to come.
+        """Creates a commission rule, in force from now or from a later time.
 
-        A repeat with the same `request_id` creates nothing: it returns the first
-        rule, as it is now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` creates nothing: it returns the current
+        state of the first rule, marked `replayed`; a refusal is returned again,
+        too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency that no wallet is in and
+        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency that no wallet has and
         that ISO 4217 does not list, a start in the past, or an end that is not
-        after the start: looked at after the request id, so that a repeat is
-        answered however late it comes); `RESOURCE_NOT_FOUND` (the wallet);
-        `CURRENCY_MISMATCH` (the wallet's).
+        after the start: checked after the request id, so that a late retry still
+        gets its result); `RESOURCE_NOT_FOUND` (the wallet); `CURRENCY_MISMATCH`
+        (the wallet's).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,9 +150,9 @@ class CommissionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCommissionRules(self, request, context):
-        """Lists rules, newest first. Rules created while you page come before the
-        first page; none is seen twice, and none is missed that was there when you
-        began.
+        """Lists rules, newest first. Paging is consistent: no rule appears twice,
+        none that existed at the first page is missed, and later ones do not
+        appear.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
         """
@@ -158,26 +161,26 @@ class CommissionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EndCommissionRule(self, request, context):
-        """Ends a rule, now or at a time to come. The end may only come nearer, and a
-        rule that has ended stays ended. A rule that ends before it starts never
-        applies.
+        """Ends a rule, now or at a later time. The end may only be brought forward,
+        and a rule that has ended stays ended. A rule that ends before it starts
+        never applies.
 
-        A repeat with the same `request_id` returns the rule as it is now, marked
-        `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current rule, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `INVALID_FIELDS` (an end in
-        the past: looked at after the request id, so that a repeat is answered
-        however late it comes); `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
-        (it has ended, or ends before that time anyway).
+        the past: checked after the request id, so that a late retry still gets its
+        result); `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN` (it has ended,
+        or already ends before that time).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def QuoteCommission(self, request, context):
-        """Says what a transfer would cost now. It promises nothing: a transfer that
-        must not cost more says so with `max_commission`. Neither the balances nor
-        the states of the wallets are looked at.
+        """Returns the commission that a transfer would cost now. The quote is not
+        binding: a transfer limits its cost by `max_commission`. The balances and
+        states of the wallets are not checked.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `RESOURCE_NOT_FOUND` and `CURRENCY_MISMATCH` of the source, then of the
@@ -225,34 +228,35 @@ def add_CommissionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CommissionService:
-    """What is taken for moving money from wallet to wallet.
+    """Commission on transfers between wallets.
 
     Commission is charged on `Transfer` and `BatchTransfer` only, in the same
     transaction as the money that moves, and goes to
     `wallets/system:commission:{currency}`. Callers with the scope `operations`
-    take it out from there, by `Transfer`, `BatchTransfer` or
-    `ScheduleWithdrawal`; no commission is charged on that.
+    take it out of that wallet by `Transfer`, `BatchTransfer` or
+    `ScheduleWithdrawal`, without commission.
 
-    At most one rule applies. Of those that are live, are in the currency, have a
-    threshold below the amount and a scope that fits the wallet that pays, a rule
-    for the wallet goes before one for a label, and that before one for the whole
-    currency; among equals the later start goes first, then the newer rule.
-
-    The commission is the fixed part plus amount × rate ÷ 1,000,000, rounded half
-    up to a whole minor unit; then raised to the minimum; then cut to the
-    maximum.
-
-    A rule never changes, but that its end may come nearer: a change is a new
+    At most one rule applies. Of the rules that are in force, have the currency,
+    a threshold below the amount and a scope that includes the paying wallet, a
+    rule for the wallet precedes one for a label, which precedes one for the
+    whole currency; among equal rules the later start precedes, then the newer
     rule.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    The commission is the fixed part plus amount × rate ÷ 1,000,000, rounded half
+    up to a whole minor unit; then raised to the minimum; then reduced to the
+    maximum.
+
+    A rule is immutable, except that its end may be brought forward: a change is
+    a new rule.
+
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @staticmethod

@@ -37,13 +37,13 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Start again from the first page.
     """
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 3
-    """The caller may not do this: its token or certificate lacks a scope. System
-    wallets may be changed by nobody, but that what the service has earned may
-    be taken out with the scope `operations`.
-    Code: `PERMISSION_DENIED`. Outcome: `NOT_DONE_RETRY`.
-    Metadata: `permission` (the scope that is missing, e.g. `money.transfer`;
-    `owner` where the caller is confined to the wallets of one owner, and this
-    is another's or is not there; `none` where a system wallet is named).
+    """The caller may not do this: its token or certificate lacks a scope. No
+    caller may change system wallets, except that the scope `operations` allows
+    to take out earned commission. Code: `PERMISSION_DENIED`. Outcome:
+    `NOT_DONE_RETRY`. Metadata: `permission` (the scope that is missing, e.g.
+    `money.transfer`; `owner` where the caller is confined to the wallets of
+    one owner, and the resource is another owner's or does not exist; `none`
+    where a system wallet is named).
     """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 4
     """The resource does not exist. Code: `NOT_FOUND`. Outcome: `NOT_DONE`.
@@ -54,18 +54,17 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Outcome: `NOT_DONE`. Metadata: `resourceName`.
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 6
-    """The request id was used before, for something else.
-    Code: `ALREADY_EXISTS`. Outcome: `NOT_DONE_RETRY`, and it says
-    nothing about the first use.
-    Metadata: `requestId`, and of the first use `method` and `resourceName`
-    (empty where the first use was refused, and to callers that are confined to
-    one owner).
+    """The request id was used before, for another request. Code:
+    `ALREADY_EXISTS`. Outcome: `NOT_DONE_RETRY`, which says nothing about the
+    first request. Metadata: `requestId`, and of the first request `method` and
+    `resourceName` (empty where it was refused, and for callers that are
+    confined to one owner).
     """
     ERROR_REASON_INSUFFICIENT_FUNDS: _ErrorReason.ValueType  # 7
-    """The wallet's available balance is below what is to be taken.
-    Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
-    Metadata: `wallet`, `currencyCode`, `available` and `required` in minor
-    units; the last two are empty where the caller may not read the wallet.
+    """The wallet's available balance is below the amount to debit. Code:
+    `FAILED_PRECONDITION`. Outcome: `NOT_DONE`. Metadata: `wallet`,
+    `currencyCode`, `available` and `required` in minor units; the last two are
+    empty where the caller may not read the wallet.
     """
     ERROR_REASON_WALLET_NOT_ACTIVE: _ErrorReason.ValueType  # 8
     """The wallet is frozen or closed. Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
@@ -83,78 +82,72 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     allow it; empty where the state itself explains it).
     """
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 11
-    """A limit would be passed, e.g. the largest balance a wallet can hold, or the
-    most that one transaction may be.
-    Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`; `NOT_DONE_RETRY` where a
-    wallet of the service's own is full, which is recorded as nobody's refusal.
-    Metadata: `resourceName`, `limit` (empty where it would tell of a wallet
-    that the caller may not read).
+    """A limit would be exceeded, e.g. the largest balance of a wallet, or the
+    largest amount of a transaction. Code: `FAILED_PRECONDITION`. Outcome:
+    `NOT_DONE`; `NOT_DONE_RETRY` where a system wallet is full, which is not
+    stored as the request's refusal. Metadata: `resourceName`, `limit` (empty
+    where it would reveal a wallet that the caller may not read).
     """
     ERROR_REASON_TRANSACTION_CONFLICT: _ErrorReason.ValueType  # 12
-    """Other work on the same wallets got in the way for too long.
-    Code: `ABORTED`. Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
+    """Other requests held the same wallets for too long. Code: `ABORTED`.
+    Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
     """
     ERROR_REASON_SERVER_OVERLOADED: _ErrorReason.ValueType  # 13
-    """The server has as much to do as it takes on.
-    Code: `RESOURCE_EXHAUSTED`. Outcome: `NOT_DONE_RETRY`. Carries
-    `google.rpc.RetryInfo`.
+    """The server is at its limit of concurrent calls. Code: `RESOURCE_EXHAUSTED`.
+    Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
     """
     ERROR_REASON_DEADLINE_TOO_SHORT: _ErrorReason.ValueType  # 14
     """The deadline passed, or was too short, before work began.
     Code: `DEADLINE_EXCEEDED`. Outcome: `NOT_DONE_RETRY`.
     """
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 15
-    """The deadline passed while the work was under way, or the work was done and
-    its result could not be shown.
-    Code: `DEADLINE_EXCEEDED`; `UNAVAILABLE` in the second case.
-    Outcome: `UNKNOWN`.
+    """The deadline passed during the work, or the work was done and its result
+    could not be read. Code: `DEADLINE_EXCEEDED`; `UNAVAILABLE` in the second
+    case. Outcome: `UNKNOWN`.
     """
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 16
     """The database did not answer, or cannot serve. Code: `UNAVAILABLE`. Outcome:
-    `UNKNOWN` where the connection was lost during COMMIT, else `NOT_DONE_RETRY`:
-    it cannot be reached, is read-only or full, or its clock is behind the books.
-    Carries `google.rpc.RetryInfo`.
+    `UNKNOWN` where the connection was lost during COMMIT, else
+    `NOT_DONE_RETRY`: it cannot be reached, is read-only or full, or its clock
+    is behind the ledger. Carries `google.rpc.RetryInfo`.
     """
     ERROR_REASON_SERVER_DRAINING: _ErrorReason.ValueType  # 17
     """The server is shutting down. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`.
     Carries `google.rpc.RetryInfo`; another server will answer.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
-    """A defect in the service. Code: `INTERNAL`. Outcome: `UNKNOWN`.
-    Metadata: `correlationId`, to be quoted to the operators; nothing else is
-    told.
+    """A defect in the service. Code: `INTERNAL`. Outcome: `UNKNOWN`. Metadata:
+    `correlationId`, to be given to the operators; nothing else is sent.
     """
     ERROR_REASON_FILTER_INVALID: _ErrorReason.ValueType  # 19
-    """The filter cannot be understood.
-    Code: `INVALID_ARGUMENT`. Outcome: `NOT_DONE_RETRY` (reads only).
-    Metadata: `position` (where in the filter, counted in characters from 0)
-    and `token` (what stands there; empty at its end).
+    """The filter has a syntax error. Code: `INVALID_ARGUMENT`. Outcome:
+    `NOT_DONE_RETRY` (reads only). Metadata: `position` (where in the filter,
+    counted in characters from 0) and `token` (the text at that position; empty
+    at the filter's end).
     """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 20
-    """The resource has changed since its etag was read. Code: `ABORTED`.
-    Outcome: `NOT_DONE`. Metadata: `resourceName`.
-    Read it again, and ask with a new request id.
+    """The resource has changed since its etag was read. Code: `ABORTED`. Outcome:
+    `NOT_DONE`. Metadata: `resourceName`. Read it again, and retry with a new
+    request id.
     """
     ERROR_REASON_CREDENTIALS_INVALID: _ErrorReason.ValueType  # 21
-    """It is not known who is calling: the call came without a token or a
-    certificate, or with one that is not valid here.
-    Code: `UNAUTHENTICATED`. Outcome: `NOT_DONE_RETRY`.
+    """The caller could not be authenticated: the call has no token or
+    certificate, or one that is not valid here. Code: `UNAUTHENTICATED`.
+    Outcome: `NOT_DONE_RETRY`.
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 22
-    """The calling system makes more calls a second than it may.
-    Code: `RESOURCE_EXHAUSTED`. Outcome: `NOT_DONE_RETRY`. Carries
-    `google.rpc.RetryInfo`.
+    """The caller has used up its calls per second. Code: `RESOURCE_EXHAUSTED`.
+    Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
     """
     ERROR_REASON_WATCH_CURSOR_EXPIRED: _ErrorReason.ValueType  # 23
-    """The journal does not know the place that a resume token stands for, e.g.
-    because the database was restored from before it.
-    Code: `OUT_OF_RANGE`. Outcome: `NOT_DONE_RETRY` (reads only).
-    Metadata: `oldestResumeToken`, which begins with the first event there is.
+    """The journal has no position for a resume token, e.g. because the database
+    was restored from a backup that is older. Code: `OUT_OF_RANGE`. Outcome:
+    `NOT_DONE_RETRY` (reads only). Metadata: `oldestResumeToken`, which begins
+    with the first event there is.
     """
     ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 24
-    """A watcher took nothing of what it was told for too long.
-    Code: `ABORTED`. Outcome: `NOT_DONE_RETRY` (reads only).
-    Watch again with the last resume token.
+    """The watcher did not read its events for too long. Code: `ABORTED`. Outcome:
+    `NOT_DONE_RETRY` (reads only). Watch again with the last resume token.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -162,22 +155,24 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     `wallet.example.com`. On the wire the reason is the value's name without the
     prefix `ERROR_REASON_`, e.g. `INSUFFICIENT_FUNDS` (AIP-193).
 
-    The metadata of every error has `outcome`, which says what was done and so
-    what a caller may do next. Go by it and not by a list of reasons: so a reason
-    that is new to a client is understood all the same.
+    The metadata of every error has `outcome`, which states what was done and so
+    what a caller may do next. Decide by the outcome rather than by a list of
+    reasons: then a client handles reasons that are new to it.
 
-    * `NOT_DONE`: the service decided against it. The answer is stored with the
-      request id and repeated for ever; another try needs a new request id.
-    * `NOT_DONE_RETRY`: this attempt did nothing, but an earlier one with the same
-      request id may have. Ask again with the same request id. Of a read: ask again.
-    * `UNKNOWN`: it may have been done. Ask again with the same request id. Never
-      said of a read.
+    * `NOT_DONE`: the service refused the request. The refusal is stored with the
+      request id and returned to every retry; a new attempt needs a new request
+      id.
+    * `NOT_DONE_RETRY`: this attempt did nothing, but an earlier one with the
+      same request id may have. Retry with the same request id. For a read:
+      retry.
+    * `UNKNOWN`: it may have been done. Retry with the same request id. Never for
+      a read.
 
-    An error without `outcome` is not of this service: where the code is not
-    `UNIMPLEMENTED` or `RESOURCE_EXHAUSTED`, what came of a change is unknown.
+    An error without `outcome` is not from this service: unless the code is
+    `UNIMPLEMENTED` or `RESOURCE_EXHAUSTED`, the outcome of a change is unknown.
 
-    In a batch with `BATCH_MODE_ATOMIC`, every refusal of an item also carries in
-    its metadata `item`, the item's place counted from 0.
+    In a batch with `BATCH_MODE_ATOMIC`, the error of an item also has the item's
+    index, counted from 0, in its metadata `item`.
 
     New values may be added at any time. Metadata keys, once published for a
     reason, are always present.
@@ -196,13 +191,13 @@ Code: `INVALID_ARGUMENT`. Outcome: `NOT_DONE_RETRY` (reads only).
 Start again from the first page.
 """
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 3
-"""The caller may not do this: its token or certificate lacks a scope. System
-wallets may be changed by nobody, but that what the service has earned may
-be taken out with the scope `operations`.
-Code: `PERMISSION_DENIED`. Outcome: `NOT_DONE_RETRY`.
-Metadata: `permission` (the scope that is missing, e.g. `money.transfer`;
-`owner` where the caller is confined to the wallets of one owner, and this
-is another's or is not there; `none` where a system wallet is named).
+"""The caller may not do this: its token or certificate lacks a scope. No
+caller may change system wallets, except that the scope `operations` allows
+to take out earned commission. Code: `PERMISSION_DENIED`. Outcome:
+`NOT_DONE_RETRY`. Metadata: `permission` (the scope that is missing, e.g.
+`money.transfer`; `owner` where the caller is confined to the wallets of
+one owner, and the resource is another owner's or does not exist; `none`
+where a system wallet is named).
 """
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 4
 """The resource does not exist. Code: `NOT_FOUND`. Outcome: `NOT_DONE`.
@@ -213,18 +208,17 @@ ERROR_REASON_RESOURCE_EXISTS: ErrorReason.ValueType  # 5
 Outcome: `NOT_DONE`. Metadata: `resourceName`.
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 6
-"""The request id was used before, for something else.
-Code: `ALREADY_EXISTS`. Outcome: `NOT_DONE_RETRY`, and it says
-nothing about the first use.
-Metadata: `requestId`, and of the first use `method` and `resourceName`
-(empty where the first use was refused, and to callers that are confined to
-one owner).
+"""The request id was used before, for another request. Code:
+`ALREADY_EXISTS`. Outcome: `NOT_DONE_RETRY`, which says nothing about the
+first request. Metadata: `requestId`, and of the first request `method` and
+`resourceName` (empty where it was refused, and for callers that are
+confined to one owner).
 """
 ERROR_REASON_INSUFFICIENT_FUNDS: ErrorReason.ValueType  # 7
-"""The wallet's available balance is below what is to be taken.
-Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
-Metadata: `wallet`, `currencyCode`, `available` and `required` in minor
-units; the last two are empty where the caller may not read the wallet.
+"""The wallet's available balance is below the amount to debit. Code:
+`FAILED_PRECONDITION`. Outcome: `NOT_DONE`. Metadata: `wallet`,
+`currencyCode`, `available` and `required` in minor units; the last two are
+empty where the caller may not read the wallet.
 """
 ERROR_REASON_WALLET_NOT_ACTIVE: ErrorReason.ValueType  # 8
 """The wallet is frozen or closed. Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
@@ -242,78 +236,72 @@ Metadata: `resourceName`, `state`, `explanation` (why the state does not
 allow it; empty where the state itself explains it).
 """
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 11
-"""A limit would be passed, e.g. the largest balance a wallet can hold, or the
-most that one transaction may be.
-Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`; `NOT_DONE_RETRY` where a
-wallet of the service's own is full, which is recorded as nobody's refusal.
-Metadata: `resourceName`, `limit` (empty where it would tell of a wallet
-that the caller may not read).
+"""A limit would be exceeded, e.g. the largest balance of a wallet, or the
+largest amount of a transaction. Code: `FAILED_PRECONDITION`. Outcome:
+`NOT_DONE`; `NOT_DONE_RETRY` where a system wallet is full, which is not
+stored as the request's refusal. Metadata: `resourceName`, `limit` (empty
+where it would reveal a wallet that the caller may not read).
 """
 ERROR_REASON_TRANSACTION_CONFLICT: ErrorReason.ValueType  # 12
-"""Other work on the same wallets got in the way for too long.
-Code: `ABORTED`. Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
+"""Other requests held the same wallets for too long. Code: `ABORTED`.
+Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
 """
 ERROR_REASON_SERVER_OVERLOADED: ErrorReason.ValueType  # 13
-"""The server has as much to do as it takes on.
-Code: `RESOURCE_EXHAUSTED`. Outcome: `NOT_DONE_RETRY`. Carries
-`google.rpc.RetryInfo`.
+"""The server is at its limit of concurrent calls. Code: `RESOURCE_EXHAUSTED`.
+Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
 """
 ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason.ValueType  # 14
 """The deadline passed, or was too short, before work began.
 Code: `DEADLINE_EXCEEDED`. Outcome: `NOT_DONE_RETRY`.
 """
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 15
-"""The deadline passed while the work was under way, or the work was done and
-its result could not be shown.
-Code: `DEADLINE_EXCEEDED`; `UNAVAILABLE` in the second case.
-Outcome: `UNKNOWN`.
+"""The deadline passed during the work, or the work was done and its result
+could not be read. Code: `DEADLINE_EXCEEDED`; `UNAVAILABLE` in the second
+case. Outcome: `UNKNOWN`.
 """
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 16
 """The database did not answer, or cannot serve. Code: `UNAVAILABLE`. Outcome:
-`UNKNOWN` where the connection was lost during COMMIT, else `NOT_DONE_RETRY`:
-it cannot be reached, is read-only or full, or its clock is behind the books.
-Carries `google.rpc.RetryInfo`.
+`UNKNOWN` where the connection was lost during COMMIT, else
+`NOT_DONE_RETRY`: it cannot be reached, is read-only or full, or its clock
+is behind the ledger. Carries `google.rpc.RetryInfo`.
 """
 ERROR_REASON_SERVER_DRAINING: ErrorReason.ValueType  # 17
 """The server is shutting down. Code: `UNAVAILABLE`. Outcome: `UNKNOWN`.
 Carries `google.rpc.RetryInfo`; another server will answer.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
-"""A defect in the service. Code: `INTERNAL`. Outcome: `UNKNOWN`.
-Metadata: `correlationId`, to be quoted to the operators; nothing else is
-told.
+"""A defect in the service. Code: `INTERNAL`. Outcome: `UNKNOWN`. Metadata:
+`correlationId`, to be given to the operators; nothing else is sent.
 """
 ERROR_REASON_FILTER_INVALID: ErrorReason.ValueType  # 19
-"""The filter cannot be understood.
-Code: `INVALID_ARGUMENT`. Outcome: `NOT_DONE_RETRY` (reads only).
-Metadata: `position` (where in the filter, counted in characters from 0)
-and `token` (what stands there; empty at its end).
+"""The filter has a syntax error. Code: `INVALID_ARGUMENT`. Outcome:
+`NOT_DONE_RETRY` (reads only). Metadata: `position` (where in the filter,
+counted in characters from 0) and `token` (the text at that position; empty
+at the filter's end).
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 20
-"""The resource has changed since its etag was read. Code: `ABORTED`.
-Outcome: `NOT_DONE`. Metadata: `resourceName`.
-Read it again, and ask with a new request id.
+"""The resource has changed since its etag was read. Code: `ABORTED`. Outcome:
+`NOT_DONE`. Metadata: `resourceName`. Read it again, and retry with a new
+request id.
 """
 ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 21
-"""It is not known who is calling: the call came without a token or a
-certificate, or with one that is not valid here.
-Code: `UNAUTHENTICATED`. Outcome: `NOT_DONE_RETRY`.
+"""The caller could not be authenticated: the call has no token or
+certificate, or one that is not valid here. Code: `UNAUTHENTICATED`.
+Outcome: `NOT_DONE_RETRY`.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 22
-"""The calling system makes more calls a second than it may.
-Code: `RESOURCE_EXHAUSTED`. Outcome: `NOT_DONE_RETRY`. Carries
-`google.rpc.RetryInfo`.
+"""The caller has used up its calls per second. Code: `RESOURCE_EXHAUSTED`.
+Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
 """
 ERROR_REASON_WATCH_CURSOR_EXPIRED: ErrorReason.ValueType  # 23
-"""The journal does not know the place that a resume token stands for, e.g.
-because the database was restored from before it.
-Code: `OUT_OF_RANGE`. Outcome: `NOT_DONE_RETRY` (reads only).
-Metadata: `oldestResumeToken`, which begins with the first event there is.
+"""The journal has no position for a resume token, e.g. because the database
+was restored from a backup that is older. Code: `OUT_OF_RANGE`. Outcome:
+`NOT_DONE_RETRY` (reads only). Metadata: `oldestResumeToken`, which begins
+with the first event there is.
 """
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 24
-"""A watcher took nothing of what it was told for too long.
-Code: `ABORTED`. Outcome: `NOT_DONE_RETRY` (reads only).
-Watch again with the last resume token.
+"""The watcher did not read its events for too long. Code: `ABORTED`. Outcome:
+`NOT_DONE_RETRY` (reads only). Watch again with the last resume token.
 """
 
 PREVIOUS_ATTEMPTS_KEY_FIELD_NUMBER: builtins.int

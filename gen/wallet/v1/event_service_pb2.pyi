@@ -22,8 +22,8 @@ DESCRIPTOR: descriptor.FileDescriptor
 
 @typing.final
 class Event(message.Message):
-    """Something that has happened. What a resource is like now is told by the call
-    that reads it.
+    """Something that has happened. The current state of a resource is returned by
+    the call that reads it.
     """
 
     DESCRIPTOR: descriptor.Descriptor
@@ -38,7 +38,7 @@ class Event(message.Message):
         """Never sent."""
         TYPE_TRANSACTION_POSTED: Event._Type.ValueType  # 1
         """Money has moved. Where that was part of something else, e.g. the capture
-        of a hold, that is told by an event of its own, after this one.
+        of a hold, another event for that follows.
         """
         TYPE_WALLET_CREATED: Event._Type.ValueType  # 2
         """A wallet was opened."""
@@ -47,72 +47,76 @@ class Event(message.Message):
         TYPE_WALLET_FROZEN: Event._Type.ValueType  # 4
         """A wallet was frozen."""
         TYPE_WALLET_UNFROZEN: Event._Type.ValueType  # 5
-        """A frozen wallet was freed."""
+        """A wallet was unfrozen."""
         TYPE_WALLET_CLOSED: Event._Type.ValueType  # 6
-        """A wallet was closed for good."""
+        """A wallet was closed."""
         TYPE_HOLD_PLACED: Event._Type.ValueType  # 7
-        """Money was put aside."""
+        """A hold was placed."""
         TYPE_HOLD_CAPTURED: Event._Type.ValueType  # 8
-        """Held money was taken, all or a part of it."""
+        """A hold was captured, in full or in part."""
         TYPE_HOLD_VOIDED: Event._Type.ValueType  # 9
-        """A hold was given up."""
+        """A hold was voided."""
         TYPE_HOLD_EXPIRED: Event._Type.ValueType  # 10
-        """A hold's time was over."""
+        """A hold expired."""
         TYPE_WITHDRAWAL_SCHEDULED: Event._Type.ValueType  # 11
-        """A withdrawal was scheduled, or waits again because the bank was not asked."""
+        """A withdrawal was scheduled, or rescheduled because the bank was not
+        asked.
+        """
         TYPE_WITHDRAWAL_PROCESSING: Event._Type.ValueType  # 12
-        """A withdrawal's money has left its wallet, and the bank is being asked."""
+        """A withdrawal's wallet was debited, and the bank is asked to pay."""
         TYPE_WITHDRAWAL_IN_DOUBT: Event._Type.ValueType  # 13
-        """The bank may or may not have paid: it is being found out."""
+        """The bank may or may not have paid: it is queried."""
         TYPE_WITHDRAWAL_SUCCEEDED: Event._Type.ValueType  # 14
         """The bank has paid."""
         TYPE_WITHDRAWAL_FAILED: Event._Type.ValueType  # 15
-        """The bank has not paid and will not; the wallet has its money."""
+        """The bank has not paid and will not; the wallet has its money again."""
         TYPE_WITHDRAWAL_CANCELLED: Event._Type.ValueType  # 16
-        """A withdrawal was cancelled before its time."""
+        """A withdrawal was cancelled before its scheduled time."""
         TYPE_WITHDRAWAL_RETURNED: Event._Type.ValueType  # 17
-        """The bank has given the money back."""
+        """The bank has returned the money."""
         TYPE_WITHDRAWAL_APPLIED_TO_WALLET: Event._Type.ValueType  # 18
-        """Money given back that had found no room was placed by an operator."""
+        """An operator has applied returned money, which could not be credited, to a
+        wallet.
+        """
         TYPE_WITHDRAWAL_ACKNOWLEDGED: Event._Type.ValueType  # 19
-        """An operator has dealt with a withdrawal without moving anything."""
+        """An operator has acknowledged a withdrawal; no money moved."""
         TYPE_SCHEDULED_DEPOSIT_SCHEDULED: Event._Type.ValueType  # 20
-        """A deposit was scheduled, or waits again because the bank was not asked."""
+        """A deposit was scheduled, or rescheduled because the bank was not asked."""
         TYPE_SCHEDULED_DEPOSIT_PROCESSING: Event._Type.ValueType  # 21
-        """The bank is being asked to collect a scheduled deposit."""
+        """The bank is asked to collect a scheduled deposit."""
         TYPE_SCHEDULED_DEPOSIT_IN_DOUBT: Event._Type.ValueType  # 22
-        """The bank may or may not have collected: it is being found out."""
+        """The bank may or may not have collected: it is queried."""
         TYPE_SCHEDULED_DEPOSIT_SUCCEEDED: Event._Type.ValueType  # 23
-        """A scheduled deposit is in its wallet, or on its way to an operator where
-        the wallet had no room for it.
+        """A scheduled deposit was credited to its wallet, or is in transit as
+        unapplied funds.
         """
         TYPE_SCHEDULED_DEPOSIT_FAILED: Event._Type.ValueType  # 24
-        """A scheduled deposit has failed; nothing was moved."""
+        """A scheduled deposit has failed; no money moved."""
         TYPE_SCHEDULED_DEPOSIT_CANCELLED: Event._Type.ValueType  # 25
-        """A scheduled deposit was cancelled before its time."""
+        """A scheduled deposit was cancelled before its scheduled time."""
         TYPE_SCHEDULED_DEPOSIT_APPLIED_TO_WALLET: Event._Type.ValueType  # 26
-        """A collected deposit that had found no room was placed by an operator."""
+        """An operator has applied a collected deposit, which could not be credited,
+        to a wallet.
+        """
         TYPE_SCHEDULED_DEPOSIT_ACKNOWLEDGED: Event._Type.ValueType  # 27
-        """An operator has dealt with a scheduled deposit without moving anything."""
+        """An operator has acknowledged a scheduled deposit; no money moved."""
         TYPE_COMMISSION_RULE_CREATED: Event._Type.ValueType  # 28
         """A commission rule was created."""
         TYPE_COMMISSION_RULE_ENDED: Event._Type.ValueType  # 29
-        """A commission rule was given its end."""
+        """A commission rule got its end."""
         TYPE_DISCREPANCY_RESOLVED: Event._Type.ValueType  # 30
-        """An operator has dealt with a line of the bank's ledger that did not meet
-        the books.
-        """
+        """An operator has resolved a discrepancy with the bank statement."""
         TYPE_BANK_STATEMENT_ACCEPTED: Event._Type.ValueType  # 31
-        """An operator has accepted another ledger of the bank."""
+        """An operator has accepted another bank statement."""
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper):
-        """What can happen. There may be more in time: pass over what is not known."""
+        """The types of events. More may be added: ignore unknown ones."""
 
     TYPE_UNSPECIFIED: Event.Type.ValueType  # 0
     """Never sent."""
     TYPE_TRANSACTION_POSTED: Event.Type.ValueType  # 1
     """Money has moved. Where that was part of something else, e.g. the capture
-    of a hold, that is told by an event of its own, after this one.
+    of a hold, another event for that follows.
     """
     TYPE_WALLET_CREATED: Event.Type.ValueType  # 2
     """A wallet was opened."""
@@ -121,63 +125,67 @@ class Event(message.Message):
     TYPE_WALLET_FROZEN: Event.Type.ValueType  # 4
     """A wallet was frozen."""
     TYPE_WALLET_UNFROZEN: Event.Type.ValueType  # 5
-    """A frozen wallet was freed."""
+    """A wallet was unfrozen."""
     TYPE_WALLET_CLOSED: Event.Type.ValueType  # 6
-    """A wallet was closed for good."""
+    """A wallet was closed."""
     TYPE_HOLD_PLACED: Event.Type.ValueType  # 7
-    """Money was put aside."""
+    """A hold was placed."""
     TYPE_HOLD_CAPTURED: Event.Type.ValueType  # 8
-    """Held money was taken, all or a part of it."""
+    """A hold was captured, in full or in part."""
     TYPE_HOLD_VOIDED: Event.Type.ValueType  # 9
-    """A hold was given up."""
+    """A hold was voided."""
     TYPE_HOLD_EXPIRED: Event.Type.ValueType  # 10
-    """A hold's time was over."""
+    """A hold expired."""
     TYPE_WITHDRAWAL_SCHEDULED: Event.Type.ValueType  # 11
-    """A withdrawal was scheduled, or waits again because the bank was not asked."""
+    """A withdrawal was scheduled, or rescheduled because the bank was not
+    asked.
+    """
     TYPE_WITHDRAWAL_PROCESSING: Event.Type.ValueType  # 12
-    """A withdrawal's money has left its wallet, and the bank is being asked."""
+    """A withdrawal's wallet was debited, and the bank is asked to pay."""
     TYPE_WITHDRAWAL_IN_DOUBT: Event.Type.ValueType  # 13
-    """The bank may or may not have paid: it is being found out."""
+    """The bank may or may not have paid: it is queried."""
     TYPE_WITHDRAWAL_SUCCEEDED: Event.Type.ValueType  # 14
     """The bank has paid."""
     TYPE_WITHDRAWAL_FAILED: Event.Type.ValueType  # 15
-    """The bank has not paid and will not; the wallet has its money."""
+    """The bank has not paid and will not; the wallet has its money again."""
     TYPE_WITHDRAWAL_CANCELLED: Event.Type.ValueType  # 16
-    """A withdrawal was cancelled before its time."""
+    """A withdrawal was cancelled before its scheduled time."""
     TYPE_WITHDRAWAL_RETURNED: Event.Type.ValueType  # 17
-    """The bank has given the money back."""
+    """The bank has returned the money."""
     TYPE_WITHDRAWAL_APPLIED_TO_WALLET: Event.Type.ValueType  # 18
-    """Money given back that had found no room was placed by an operator."""
+    """An operator has applied returned money, which could not be credited, to a
+    wallet.
+    """
     TYPE_WITHDRAWAL_ACKNOWLEDGED: Event.Type.ValueType  # 19
-    """An operator has dealt with a withdrawal without moving anything."""
+    """An operator has acknowledged a withdrawal; no money moved."""
     TYPE_SCHEDULED_DEPOSIT_SCHEDULED: Event.Type.ValueType  # 20
-    """A deposit was scheduled, or waits again because the bank was not asked."""
+    """A deposit was scheduled, or rescheduled because the bank was not asked."""
     TYPE_SCHEDULED_DEPOSIT_PROCESSING: Event.Type.ValueType  # 21
-    """The bank is being asked to collect a scheduled deposit."""
+    """The bank is asked to collect a scheduled deposit."""
     TYPE_SCHEDULED_DEPOSIT_IN_DOUBT: Event.Type.ValueType  # 22
-    """The bank may or may not have collected: it is being found out."""
+    """The bank may or may not have collected: it is queried."""
     TYPE_SCHEDULED_DEPOSIT_SUCCEEDED: Event.Type.ValueType  # 23
-    """A scheduled deposit is in its wallet, or on its way to an operator where
-    the wallet had no room for it.
+    """A scheduled deposit was credited to its wallet, or is in transit as
+    unapplied funds.
     """
     TYPE_SCHEDULED_DEPOSIT_FAILED: Event.Type.ValueType  # 24
-    """A scheduled deposit has failed; nothing was moved."""
+    """A scheduled deposit has failed; no money moved."""
     TYPE_SCHEDULED_DEPOSIT_CANCELLED: Event.Type.ValueType  # 25
-    """A scheduled deposit was cancelled before its time."""
+    """A scheduled deposit was cancelled before its scheduled time."""
     TYPE_SCHEDULED_DEPOSIT_APPLIED_TO_WALLET: Event.Type.ValueType  # 26
-    """A collected deposit that had found no room was placed by an operator."""
+    """An operator has applied a collected deposit, which could not be credited,
+    to a wallet.
+    """
     TYPE_SCHEDULED_DEPOSIT_ACKNOWLEDGED: Event.Type.ValueType  # 27
-    """An operator has dealt with a scheduled deposit without moving anything."""
+    """An operator has acknowledged a scheduled deposit; no money moved."""
     TYPE_COMMISSION_RULE_CREATED: Event.Type.ValueType  # 28
     """A commission rule was created."""
     TYPE_COMMISSION_RULE_ENDED: Event.Type.ValueType  # 29
-    """A commission rule was given its end."""
+    """A commission rule got its end."""
     TYPE_DISCREPANCY_RESOLVED: Event.Type.ValueType  # 30
-    """An operator has dealt with a line of the bank's ledger that did not meet
-    the books.
-    """
+    """An operator has resolved a discrepancy with the bank statement."""
     TYPE_BANK_STATEMENT_ACCEPTED: Event.Type.ValueType  # 31
-    """An operator has accepted another ledger of the bank."""
+    """An operator has accepted another bank statement."""
 
     NUMBER_FIELD_NUMBER: builtins.int
     TYPE_FIELD_NUMBER: builtins.int
@@ -186,31 +194,31 @@ class Event(message.Message):
     TIME_FIELD_NUMBER: builtins.int
     RESUME_TOKEN_FIELD_NUMBER: builtins.int
     number: builtins.int
-    """Its place in the journal: 1, 2, 3 … without gaps. The same event has the
-    same number whenever it is told, so who has dealt with one knows it again.
-    All events are counted, so between two may be others that were not asked
-    for. 0 to a caller that is confined to an owner, who would learn from it how
-    much happens to others: it knows an event again by its `resume_token`.
+    """Its position in the journal: 1, 2, 3 … without gaps. An event has the same
+    number whenever it is sent, so a client recognizes one that it has
+    processed. All events are counted, also those that the filters leave out. 0
+    for a caller that is confined to an owner, to which the number would reveal
+    the activity of others: it recognizes an event by its `resume_token`.
     """
     type: Event.Type.ValueType
-    """What happened."""
+    """The type."""
     resource: builtins.str
-    """To what, by its resource name, e.g. `transactions/{transaction}`."""
+    """The resource, e.g. `transactions/{transaction}`."""
     resume_token: builtins.str
-    """Resumes right after this event. The same event has the same one whenever it
-    is told.
+    """Resumes right after this event. An event has the same token whenever it is
+    sent.
     """
     @builtins.property
     def wallets(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """The wallets that it concerns, `wallets/{wallet}`; none where it concerns
-        everybody. A caller that is confined to an owner is told of that owner's,
-        and nobody without the scope `operations` of the service's own.
+        all. A caller that is confined to an owner sees that owner's only; system
+        wallets are listed only for callers with the scope `operations`.
         """
 
     @builtins.property
     def time(self) -> timestamp_pb2.Timestamp:
-        """When, by the database's clock. Of two events of different wallets the one
-        that is told later may have happened earlier.
+        """When it happened, by the database's clock. Times of events of different
+        wallets need not be in the journal's order.
         """
 
     def __init__(
@@ -231,7 +239,7 @@ class Event(message.Message):
 
 @typing.final
 class WatchEventsRequest(message.Message):
-    """Asks to be told of events."""
+    """Requests a stream of events."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -242,11 +250,11 @@ class WatchEventsRequest(message.Message):
     wallet: builtins.str
     """Only those that concern this wallet, `wallets/{wallet}`. Empty: all."""
     resume_token: builtins.str
-    """Where to go on: a token of an earlier watch. Empty: with what is told from
-    now on, which may have happened a moment before.
+    """Where to resume: a token of an earlier watch. Empty: with the events that
+    are published from now on, which may have happened a moment before.
     """
     from_start: builtins.bool
-    """Begin with the first event of all."""
+    """Begin with the first event of the journal."""
     @builtins.property
     def types(self) -> containers.RepeatedScalarFieldContainer[Event.Type.ValueType]:
         """Only those of these types. Empty: all."""
@@ -267,7 +275,7 @@ class WatchEventsRequest(message.Message):
 
 @typing.final
 class WatchEventsResponse(message.Message):
-    """Events, in their order; none where nothing has happened for a while."""
+    """Events in order; none in a heartbeat."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -275,12 +283,11 @@ class WatchEventsResponse(message.Message):
     RESUME_TOKEN_FIELD_NUMBER: builtins.int
     resume_token: builtins.str
     """Resumes after this response: after its last event, or after later ones that
-    were not asked for. No two responses have the same, whether or not anything
-    has happened between them.
+    the filters leave out. No two responses have the same token.
     """
     @builtins.property
     def events(self) -> containers.RepeatedCompositeFieldContainer[Event]:
-        """What has happened."""
+        """The events."""
 
     def __init__(
         self,

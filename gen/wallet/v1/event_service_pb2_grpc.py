@@ -26,20 +26,20 @@ if _version_not_supported:
 
 
 class EventServiceStub:
-    """What happens, told as it happens.
+    """Events as they happen.
 
-    Everything that is committed is told once, in one order without gaps: the
-    journal. Events of one wallet stand in it in the order in which they
-    happened. An event is told a moment after it was committed, usually well
-    within a second, and never before.
+    The journal has every committed event exactly once, in one order without
+    gaps. Events of one wallet are in the order in which they happened. An event
+    is published shortly after its commit, usually well within a second, and
+    never before.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`. A
-    caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`. A caller that is confined to an owner
+    receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND` and
+    all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel):
@@ -56,40 +56,39 @@ class EventServiceStub:
 
 
 class EventServiceServicer:
-    """What happens, told as it happens.
+    """Events as they happen.
 
-    Everything that is committed is told once, in one order without gaps: the
-    journal. Events of one wallet stand in it in the order in which they
-    happened. An event is told a moment after it was committed, usually well
-    within a second, and never before.
+    The journal has every committed event exactly once, in one order without
+    gaps. Events of one wallet are in the order in which they happened. An event
+    is published shortly after its commit, usually well within a second, and
+    never before.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`. A
-    caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`. A caller that is confined to an owner
+    receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND` and
+    all later errors, where the resource is not its owner's.
     """
 
     def WatchEvents(self, request, context):
-        """Tells events from a place in the journal on, for as long as the caller
-        stays. The first response comes at once; it may be without events, as are
-        those that say from time to time that nothing has happened.
+        """Streams events from a position in the journal on, until the caller ends the
+        stream. The first response is sent at once; it may have no events, like the
+        heartbeats that are sent while nothing happens.
 
-        To miss nothing, keep the `resume_token` of what has been dealt with, and
-        watch again with it when the stream ends, whatever it ended with: events
-        that were told after it are then told again. Which server is asked, and
-        what is watched for, may differ.
+        To miss nothing, store the `resume_token` of the last processed response or
+        event, and watch again with it when the stream ends, whatever the status:
+        later events are then sent again. The server, and the filters, may differ.
 
-        A server takes on so many watches and no more (`SERVER_OVERLOADED`). A
-        caller that is confined to an owner is told what concerns that owner's
-        wallets. A watch ends with what its caller came with, e.g. when its token
-        has expired (`CREDENTIALS_INVALID`).
+        A server has a limit of concurrent watches (`SERVER_OVERLOADED`). A caller
+        that is confined to an owner receives the events of that owner's wallets. A
+        watch ends when its credentials do, e.g. when the token expires
+        (`CREDENTIALS_INVALID`).
 
-        Errors: `INVALID_FIELDS` (also a `resume_token` that is not ours);
-        `RESOURCE_NOT_FOUND`; `WATCH_CURSOR_EXPIRED`; later `SERVER_DRAINING`,
-        `WATCHER_TOO_SLOW` and `CREDENTIALS_INVALID`.
+        Errors: `INVALID_FIELDS` (also a `resume_token` that this service did not
+        issue); `RESOURCE_NOT_FOUND`; `WATCH_CURSOR_EXPIRED`; later
+        `SERVER_DRAINING`, `WATCHER_TOO_SLOW` and `CREDENTIALS_INVALID`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,20 +111,20 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService:
-    """What happens, told as it happens.
+    """Events as they happen.
 
-    Everything that is committed is told once, in one order without gaps: the
-    journal. Events of one wallet stand in it in the order in which they
-    happened. An event is told a moment after it was committed, usually well
-    within a second, and never before.
+    The journal has every committed event exactly once, in one order without
+    gaps. Events of one wallet are in the order in which they happened. An event
+    is published shortly after its commit, usually well within a second, and
+    never before.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`. A
-    caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`. A caller that is confined to an owner
+    receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND` and
+    all later errors, where the resource is not its owner's.
     """
 
     @staticmethod

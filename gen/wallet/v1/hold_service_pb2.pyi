@@ -24,7 +24,7 @@ DESCRIPTOR: descriptor.FileDescriptor
 
 @typing.final
 class Hold(message.Message):
-    """Money put aside in a wallet, and what became of it."""
+    """A hold on a wallet."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -37,27 +37,27 @@ class Hold(message.Message):
         STATE_UNSPECIFIED: Hold._State.ValueType  # 0
         """Never sent."""
         STATE_ACTIVE: Hold._State.ValueType  # 1
-        """What remains of it is held."""
+        """Its remaining amount is held."""
         STATE_CAPTURED: Hold._State.ValueType  # 2
-        """Something was captured and the rest, if any, released."""
+        """An amount was captured and the rest, if any, released."""
         STATE_VOIDED: Hold._State.ValueType  # 3
-        """Given up: what remained was released."""
+        """Voided: the remaining amount was released."""
         STATE_EXPIRED: Hold._State.ValueType  # 4
-        """Its time ran out: what remained was released."""
+        """Expired: the remaining amount was released."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """Where a hold is in its life: what ended it, once it ended."""
+        """The state of a hold; once it has ended, how."""
 
     STATE_UNSPECIFIED: Hold.State.ValueType  # 0
     """Never sent."""
     STATE_ACTIVE: Hold.State.ValueType  # 1
-    """What remains of it is held."""
+    """Its remaining amount is held."""
     STATE_CAPTURED: Hold.State.ValueType  # 2
-    """Something was captured and the rest, if any, released."""
+    """An amount was captured and the rest, if any, released."""
     STATE_VOIDED: Hold.State.ValueType  # 3
-    """Given up: what remained was released."""
+    """Voided: the remaining amount was released."""
     STATE_EXPIRED: Hold.State.ValueType  # 4
-    """Its time ran out: what remained was released."""
+    """Expired: the remaining amount was released."""
 
     NAME_FIELD_NUMBER: builtins.int
     WALLET_FIELD_NUMBER: builtins.int
@@ -74,24 +74,26 @@ class Hold(message.Message):
     wallet: builtins.str
     """The wallet it is on, `wallets/{wallet}`."""
     state: Hold.State.ValueType
-    """Where it is in its life."""
+    """The state."""
     description: builtins.str
-    """The caller's words, as given."""
+    """The caller's description, unchanged."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much was held at first."""
+        """The amount held at first."""
 
     @builtins.property
     def captured_amount(self) -> money_pb2.Money:
-        """How much of it was captured so far."""
+        """The amount captured so far."""
 
     @builtins.property
     def remaining_amount(self) -> money_pb2.Money:
-        """How much is still held; zero once it ended."""
+        """The amount still held; zero once it has ended."""
 
     @builtins.property
     def expire_time(self) -> timestamp_pb2.Timestamp:
-        """From when on it cannot be captured and what remains of it is released."""
+        """From this time on it cannot be captured, and its remaining amount is
+        released.
+        """
 
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
@@ -123,7 +125,7 @@ class Hold(message.Message):
 
 @typing.final
 class PlaceHoldRequest(message.Message):
-    """Asks to put money aside."""
+    """Requests a hold."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -136,18 +138,20 @@ class PlaceHoldRequest(message.Message):
     wallet: builtins.str
     """The wallet to hold it on, `wallets/{wallet}`."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     description: builtins.str
-    """Free words, up to 256 characters."""
+    """A free text, up to 256 characters."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much; above zero."""
+        """The amount; above zero."""
 
     @builtins.property
     def expire_time(self) -> timestamp_pb2.Timestamp:
-        """Until when to hold it; in the future."""
+        """When the hold expires; in the future."""
 
     def __init__(
         self,
@@ -167,7 +171,7 @@ class PlaceHoldRequest(message.Message):
 
 @typing.final
 class PlaceHoldResponse(message.Message):
-    """The hold that was placed."""
+    """The placed hold."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -178,11 +182,11 @@ class PlaceHoldResponse(message.Message):
     """Whether an earlier call with this `request_id` had placed it."""
     @builtins.property
     def hold(self) -> Hold:
-        """The hold as it is now."""
+        """The current hold."""
 
     @builtins.property
     def available(self) -> money_pb2.Money:
-        """What could be taken from the wallet right after it was placed."""
+        """The available balance right after it was placed."""
 
     def __init__(
         self,
@@ -199,7 +203,7 @@ class PlaceHoldResponse(message.Message):
 
 @typing.final
 class CaptureHoldRequest(message.Message):
-    """Asks to move held money to another wallet."""
+    """Requests the capture of a hold."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -234,18 +238,20 @@ class CaptureHoldRequest(message.Message):
     name: builtins.str
     """`holds/{hold}`; the id is a UUID."""
     destination: builtins.str
-    """The wallet to give to, `wallets/{wallet}`."""
+    """The wallet to credit, `wallets/{wallet}`."""
     final: builtins.bool
-    """Release what remains after this capture."""
+    """Release the remaining amount after this capture."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     description: builtins.str
-    """Free words, up to 256 characters."""
+    """A free text, up to 256 characters."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much; above zero. Unset means all that remains."""
+        """The amount; above zero. Unset means all that remains."""
 
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
@@ -273,7 +279,7 @@ class CaptureHoldRequest(message.Message):
 
 @typing.final
 class CaptureHoldResponse(message.Message):
-    """The capture that was made."""
+    """The capture."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -281,10 +287,10 @@ class CaptureHoldResponse(message.Message):
     TRANSACTION_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     replayed: builtins.bool
-    """Whether an earlier call with this `request_id` had made it."""
+    """Whether an earlier call with this `request_id` had created it."""
     @builtins.property
     def hold(self) -> Hold:
-        """The hold as it is now."""
+        """The current hold."""
 
     @builtins.property
     def transaction(self) -> transaction_service_pb2.Transaction:
@@ -305,7 +311,7 @@ class CaptureHoldResponse(message.Message):
 
 @typing.final
 class VoidHoldRequest(message.Message):
-    """Asks to give a hold up."""
+    """Requests that a hold is voided."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -315,9 +321,11 @@ class VoidHoldRequest(message.Message):
     name: builtins.str
     """`holds/{hold}`; the id is a UUID."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     def __init__(
         self,
         *,
@@ -333,17 +341,17 @@ class VoidHoldRequest(message.Message):
 
 @typing.final
 class VoidHoldResponse(message.Message):
-    """The hold that was given up."""
+    """The voided hold."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     HOLD_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     replayed: builtins.bool
-    """Whether an earlier call with this `request_id` had given it up."""
+    """Whether an earlier call with this `request_id` had voided it."""
     @builtins.property
     def hold(self) -> Hold:
-        """The hold as it is now."""
+        """The current hold."""
 
     def __init__(
         self,
@@ -359,7 +367,7 @@ class VoidHoldResponse(message.Message):
 
 @typing.final
 class GetHoldRequest(message.Message):
-    """Asks for one hold."""
+    """Requests one hold."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -386,7 +394,7 @@ class GetHoldResponse(message.Message):
     HOLD_FIELD_NUMBER: builtins.int
     @builtins.property
     def hold(self) -> Hold:
-        """The hold as it is now."""
+        """The current hold."""
 
     def __init__(
         self,
@@ -401,7 +409,7 @@ class GetHoldResponse(message.Message):
 
 @typing.final
 class ListHoldsRequest(message.Message):
-    """Asks for a page of holds."""
+    """Requests a page of holds."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -412,15 +420,15 @@ class ListHoldsRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`; empty for the holds of all wallets."""
     page_size: builtins.int
-    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
-    may have fewer, or none, while `next_page_token` is set.
+    """The largest number of results on a page: 0 means 50, more than 1000 means
+    1000. A page may have fewer, or none, while `next_page_token` is set.
     """
     page_token: builtins.str
-    """The `next_page_token` of the page before; empty for the first page. All
-    other fields must be as they were then.
+    """The `next_page_token` of the previous page; empty for the first page. All
+    other fields must be unchanged.
     """
     filter: builtins.str
-    """Only holds that fit all comparisons `field op value`, joined by `AND`;
+    """Only holds that match all comparisons `field op value`, joined by `AND`;
     empty for all. E.g. `state = ACTIVE AND expire_time <
     "2026-02-01T00:00:00Z"`.
 
@@ -451,7 +459,7 @@ class ListHoldsResponse(message.Message):
     HOLDS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty on the last."""
+    """The token of the next page; empty on the last page."""
     @builtins.property
     def holds(self) -> containers.RepeatedCompositeFieldContainer[Hold]:
         """The holds, newest first."""

@@ -26,19 +26,19 @@ if _version_not_supported:
 
 
 class HoldServiceStub:
-    """Money that is put aside in a wallet, to be captured or given up later.
+    """Holds: money that is reserved in a wallet, to be captured or voided later.
 
-    What is held stays in the wallet's balance, but is not available. No money
+    Held money stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel):
@@ -75,32 +75,33 @@ class HoldServiceStub:
 
 
 class HoldServiceServicer:
-    """Money that is put aside in a wallet, to be captured or given up later.
+    """Holds: money that is reserved in a wallet, to be captured or voided later.
 
-    What is held stays in the wallet's balance, but is not available. No money
+    Held money stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def PlaceHold(self, request, context):
-        """Puts money of a wallet aside until a time.
+        """Places a hold on a wallet until a given time.
 
-        A repeat with the same `request_id` holds nothing: it returns the first
-        hold, as it is now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` places no hold: it returns the current
+        state of the first hold, marked `replayed`; a refusal is returned again,
+        too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `INVALID_FIELDS` (an `expire_time` that is not in the
-        future: looked at after the request id, so that a repeat is answered
-        however late it comes); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-        `WALLET_NOT_ACTIVE` (frozen or closed); `INSUFFICIENT_FUNDS`.
+        future: checked after the request id, so that a late retry still gets its
+        result); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+        (frozen or closed); `INSUFFICIENT_FUNDS`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,9 +116,9 @@ class HoldServiceServicer:
         From its `expire_time` on a hold cannot be captured, even if it has not
         been marked as expired yet.
 
-        A repeat with the same `request_id` moves nothing: it returns the hold, as
-        it is now, and the first transaction, marked `replayed`; a refusal is
-        repeated likewise.
+        A retry with the same `request_id` moves nothing: it returns the current
+        hold and the first transaction, marked `replayed`; a refusal is returned
+        again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` of the hold, then of the
@@ -132,11 +133,11 @@ class HoldServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VoidHold(self, request, context):
-        """Gives a hold up: what remains of it is available again. A frozen wallet
-        does not stand in the way.
+        """Voids a hold: its remaining amount is available again. The wallet may be
+        frozen.
 
-        A repeat with the same `request_id` returns the hold as it is now, marked
-        `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current hold, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `STATE_TRANSITION_FORBIDDEN` (no longer active).
@@ -155,9 +156,9 @@ class HoldServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListHolds(self, request, context):
-        """Lists holds, of one wallet or of all, newest first. Holds placed while you
-        page come before the first page; none is seen twice, and none is missed
-        that was there when you began.
+        """Lists holds, of one wallet or of all, newest first. Paging is consistent:
+        no hold appears twice, none that existed at the first page is missed, and
+        later ones do not appear.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).
@@ -203,19 +204,19 @@ def add_HoldServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class HoldService:
-    """Money that is put aside in a wallet, to be captured or given up later.
+    """Holds: money that is reserved in a wallet, to be captured or voided later.
 
-    What is held stays in the wallet's balance, but is not available. No money
+    Held money stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @staticmethod

@@ -27,19 +27,19 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class HoldServiceStub:
-    """Money that is put aside in a wallet, to be captured or given up later.
+    """Holds: money that is reserved in a wallet, to be captured or voided later.
 
-    What is held stays in the wallet's balance, but is not available. No money
+    Held money stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @_typing.overload
@@ -47,16 +47,17 @@ class HoldServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> HoldServiceAsyncStub: ...
     PlaceHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.PlaceHoldRequest, _hold_service_pb2.PlaceHoldResponse]
-    """Puts money of a wallet aside until a time.
+    """Places a hold on a wallet until a given time.
 
-    A repeat with the same `request_id` holds nothing: it returns the first
-    hold, as it is now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` places no hold: it returns the current
+    state of the first hold, marked `replayed`; a refusal is returned again,
+    too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `INVALID_FIELDS` (an `expire_time` that is not in the
-    future: looked at after the request id, so that a repeat is answered
-    however late it comes); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (frozen or closed); `INSUFFICIENT_FUNDS`.
+    future: checked after the request id, so that a late retry still gets its
+    result); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+    (frozen or closed); `INSUFFICIENT_FUNDS`.
     """
     CaptureHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.CaptureHoldRequest, _hold_service_pb2.CaptureHoldResponse]
     """Moves held money, all that remains or a part of it, to another wallet of
@@ -67,9 +68,9 @@ class HoldServiceStub:
     From its `expire_time` on a hold cannot be captured, even if it has not
     been marked as expired yet.
 
-    A repeat with the same `request_id` moves nothing: it returns the hold, as
-    it is now, and the first transaction, marked `replayed`; a refusal is
-    repeated likewise.
+    A retry with the same `request_id` moves nothing: it returns the current
+    hold and the first transaction, marked `replayed`; a refusal is returned
+    again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` of the hold, then of the
@@ -80,11 +81,11 @@ class HoldServiceStub:
     `LIMIT_EXCEEDED` (more than remains); `LIMIT_EXCEEDED` (largest balance).
     """
     VoidHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.VoidHoldRequest, _hold_service_pb2.VoidHoldResponse]
-    """Gives a hold up: what remains of it is available again. A frozen wallet
-    does not stand in the way.
+    """Voids a hold: its remaining amount is available again. The wallet may be
+    frozen.
 
-    A repeat with the same `request_id` returns the hold as it is now, marked
-    `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current hold, marked
+    `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no longer active).
@@ -95,9 +96,9 @@ class HoldServiceStub:
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListHolds: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ListHoldsRequest, _hold_service_pb2.ListHoldsResponse]
-    """Lists holds, of one wallet or of all, newest first. Holds placed while you
-    page come before the first page; none is seen twice, and none is missed
-    that was there when you began.
+    """Lists holds, of one wallet or of all, newest first. Paging is consistent:
+    no hold appears twice, none that existed at the first page is missed, and
+    later ones do not appear.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
@@ -105,33 +106,34 @@ class HoldServiceStub:
 
 @_typing.type_check_only
 class HoldServiceAsyncStub(HoldServiceStub):
-    """Money that is put aside in a wallet, to be captured or given up later.
+    """Holds: money that is reserved in a wallet, to be captured or voided later.
 
-    What is held stays in the wallet's balance, but is not available. No money
+    Held money stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PlaceHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.PlaceHoldRequest, _hold_service_pb2.PlaceHoldResponse]  # type: ignore[assignment]
-    """Puts money of a wallet aside until a time.
+    """Places a hold on a wallet until a given time.
 
-    A repeat with the same `request_id` holds nothing: it returns the first
-    hold, as it is now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` places no hold: it returns the current
+    state of the first hold, marked `replayed`; a refusal is returned again,
+    too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `INVALID_FIELDS` (an `expire_time` that is not in the
-    future: looked at after the request id, so that a repeat is answered
-    however late it comes); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (frozen or closed); `INSUFFICIENT_FUNDS`.
+    future: checked after the request id, so that a late retry still gets its
+    result); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+    (frozen or closed); `INSUFFICIENT_FUNDS`.
     """
     CaptureHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.CaptureHoldRequest, _hold_service_pb2.CaptureHoldResponse]  # type: ignore[assignment]
     """Moves held money, all that remains or a part of it, to another wallet of
@@ -142,9 +144,9 @@ class HoldServiceAsyncStub(HoldServiceStub):
     From its `expire_time` on a hold cannot be captured, even if it has not
     been marked as expired yet.
 
-    A repeat with the same `request_id` moves nothing: it returns the hold, as
-    it is now, and the first transaction, marked `replayed`; a refusal is
-    repeated likewise.
+    A retry with the same `request_id` moves nothing: it returns the current
+    hold and the first transaction, marked `replayed`; a refusal is returned
+    again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` of the hold, then of the
@@ -155,11 +157,11 @@ class HoldServiceAsyncStub(HoldServiceStub):
     `LIMIT_EXCEEDED` (more than remains); `LIMIT_EXCEEDED` (largest balance).
     """
     VoidHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.VoidHoldRequest, _hold_service_pb2.VoidHoldResponse]  # type: ignore[assignment]
-    """Gives a hold up: what remains of it is available again. A frozen wallet
-    does not stand in the way.
+    """Voids a hold: its remaining amount is available again. The wallet may be
+    frozen.
 
-    A repeat with the same `request_id` returns the hold as it is now, marked
-    `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current hold, marked
+    `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no longer active).
@@ -170,28 +172,28 @@ class HoldServiceAsyncStub(HoldServiceStub):
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListHolds: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ListHoldsRequest, _hold_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
-    """Lists holds, of one wallet or of all, newest first. Holds placed while you
-    page come before the first page; none is seen twice, and none is missed
-    that was there when you began.
+    """Lists holds, of one wallet or of all, newest first. Paging is consistent:
+    no hold appears twice, none that existed at the first page is missed, and
+    later ones do not appear.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
     """
 
 class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Money that is put aside in a wallet, to be captured or given up later.
+    """Holds: money that is reserved in a wallet, to be captured or voided later.
 
-    What is held stays in the wallet's balance, but is not available. No money
+    Held money stays in the wallet's balance, but is not available. No money
     moves until a hold is captured.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @_abc_1.abstractmethod
@@ -200,16 +202,17 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hold_service_pb2.PlaceHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hold_service_pb2.PlaceHoldResponse, _abc.Awaitable[_hold_service_pb2.PlaceHoldResponse]]:
-        """Puts money of a wallet aside until a time.
+        """Places a hold on a wallet until a given time.
 
-        A repeat with the same `request_id` holds nothing: it returns the first
-        hold, as it is now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` places no hold: it returns the current
+        state of the first hold, marked `replayed`; a refusal is returned again,
+        too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `INVALID_FIELDS` (an `expire_time` that is not in the
-        future: looked at after the request id, so that a repeat is answered
-        however late it comes); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-        `WALLET_NOT_ACTIVE` (frozen or closed); `INSUFFICIENT_FUNDS`.
+        future: checked after the request id, so that a late retry still gets its
+        result); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+        (frozen or closed); `INSUFFICIENT_FUNDS`.
         """
 
     @_abc_1.abstractmethod
@@ -226,9 +229,9 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         From its `expire_time` on a hold cannot be captured, even if it has not
         been marked as expired yet.
 
-        A repeat with the same `request_id` moves nothing: it returns the hold, as
-        it is now, and the first transaction, marked `replayed`; a refusal is
-        repeated likewise.
+        A retry with the same `request_id` moves nothing: it returns the current
+        hold and the first transaction, marked `replayed`; a refusal is returned
+        again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` of the hold, then of the
@@ -245,11 +248,11 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hold_service_pb2.VoidHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hold_service_pb2.VoidHoldResponse, _abc.Awaitable[_hold_service_pb2.VoidHoldResponse]]:
-        """Gives a hold up: what remains of it is available again. A frozen wallet
-        does not stand in the way.
+        """Voids a hold: its remaining amount is available again. The wallet may be
+        frozen.
 
-        A repeat with the same `request_id` returns the hold as it is now, marked
-        `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current hold, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `STATE_TRANSITION_FORBIDDEN` (no longer active).
@@ -272,9 +275,9 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hold_service_pb2.ListHoldsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hold_service_pb2.ListHoldsResponse, _abc.Awaitable[_hold_service_pb2.ListHoldsResponse]]:
-        """Lists holds, of one wallet or of all, newest first. Holds placed while you
-        page come before the first page; none is seen twice, and none is missed
-        that was there when you began.
+        """Lists holds, of one wallet or of all, newest first. Paging is consistent:
+        no hold appears twice, none that existed at the first page is missed, and
+        later ones do not appear.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).

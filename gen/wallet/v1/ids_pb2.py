@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13wallet/v1/ids.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto:\xbd\x01\n\x06\x63hosen\x12\x19.buf.validate.StringRules\x18\x8c\x8c\x03 \x01(\x08\x42\x87\x01\xc2H\x83\x01\n\x80\x01\n\rstring.chosen\x12#must not be the nil or the max UUID\x1aJ!rule || !this.matches(\'^(?i:0{8}(-0{4}){3}-0{12}|f{8}(-f{4}){3}-f{12})$\')R\x06\x63hosenB]\n\x15\x63om.example.wallet.v1B\x08IdsProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13wallet/v1/ids.proto\x12\twallet.v1\x1a\x1b\x62uf/validate/validate.proto:\xd2\x01\n\x0enot_nil_or_max\x12\x19.buf.validate.StringRules\x18\x8c\x8c\x03 \x01(\x08\x42\x8f\x01\xc2H\x8b\x01\n\x88\x01\n\x15string.not_nil_or_max\x12#must not be the nil or the max UUID\x1aJ!rule || !this.matches(\'^(?i:0{8}(-0{4}){3}-0{12}|f{8}(-f{4}){3}-f{12})$\')R\x0bnotNilOrMaxB]\n\x15\x63om.example.wallet.v1B\x08IdsProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wallet.v1.ids_pb2', _global
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025com.example.wallet.v1B\010IdsProtoP\001Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1'
-  _globals['chosen']._loaded_options = None
-  _globals['chosen']._serialized_options = b'\302H\203\001\n\200\001\n\rstring.chosen\022#must not be the nil or the max UUID\032J!rule || !this.matches(\'^(?i:0{8}(-0{4}){3}-0{12}|f{8}(-f{4}){3}-f{12})$\')'
+  _globals['not_nil_or_max']._loaded_options = None
+  _globals['not_nil_or_max']._serialized_options = b'\302H\213\001\n\210\001\n\025string.not_nil_or_max\022#must not be the nil or the max UUID\032J!rule || !this.matches(\'^(?i:0{8}(-0{4}){3}-0{12}|f{8}(-f{4}){3}-f{12})$\')'
 # @@protoc_insertion_point(module_scope)

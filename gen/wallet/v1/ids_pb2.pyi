@@ -10,9 +10,9 @@ import builtins as builtins
 
 DESCRIPTOR: descriptor.FileDescriptor
 
-CHOSEN_FIELD_NUMBER: builtins.int
-chosen: extension_dict._ExtensionFieldDescriptor[validate_pb2.StringRules, builtins.bool]
-"""The id was chosen: it is neither the nil nor the max UUID, which is what a
-program sends that forgot to choose one. Its requests would be taken for
-repeats of one another.
+NOT_NIL_OR_MAX_FIELD_NUMBER: builtins.int
+not_nil_or_max: extension_dict._ExtensionFieldDescriptor[validate_pb2.StringRules, builtins.bool]
+"""The id is neither the nil nor the max UUID, which a program sends that
+forgot to generate one: its requests would be taken for retries of one
+another.
 """

@@ -35,11 +35,10 @@ class Money(message.Message):
     `CURRENCY_MISMATCH`.
     """
     minor_units: builtins.int
-    """Count of minor units. How many decimals they make is told by
-    `ListCurrencies`: what ISO 4217 said of `currency_code` when its first
-    wallet was created.
-    In requests it is positive, or zero where the field says so. Negative only
-    in balances that use an overdraft and in the entries of a transaction.
+    """Count of minor units. `ListCurrencies` returns the number of decimals: that
+    of ISO 4217 when the first wallet of `currency_code` was created. In
+    requests it is positive, or zero where the field says so. Negative only in
+    balances that use an overdraft and in the entries of a transaction.
     """
     def __init__(
         self,

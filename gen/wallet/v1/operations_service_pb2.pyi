@@ -24,7 +24,7 @@ DESCRIPTOR: descriptor.FileDescriptor
 
 @typing.final
 class AttentionItem(message.Message):
-    """Something that a person must look at."""
+    """A case that an operator must examine."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -37,39 +37,38 @@ class AttentionItem(message.Message):
         KIND_UNSPECIFIED: AttentionItem._Kind.ValueType  # 0
         """Never sent."""
         KIND_IN_DOUBT: AttentionItem._Kind.ValueType  # 1
-        """Nobody knows whether the bank did it, for long or for a reason that time
-        will not mend. Ask the bank, then resolve it.
+        """It has been unknown for long whether the bank executed it, or waiting
+        will not resolve it. Ask the bank, then resolve it.
         """
         KIND_OVERDUE: AttentionItem._Kind.ValueType  # 2
-        """Due for long, and nobody works on it: is a scheduler running, can the
-        bank be reached?
+        """Overdue, and no scheduler processes it: check that a scheduler runs and
+        reaches the bank.
         """
         KIND_UNAPPLIED_FUNDS: AttentionItem._Kind.ValueType  # 3
-        """It has ended, but its money found no room and waits on its way. Resolve
-        it with `RESOLUTION_KIND_APPLIED_TO_WALLET`.
+        """It has ended, but its money could not be credited to its wallet and is
+        still in transit. Resolve it with `RESOLUTION_KIND_APPLIED_TO_WALLET`.
         """
         KIND_DISCREPANCY: AttentionItem._Kind.ValueType  # 4
-        """The bank's ledger says what ours does not. Find out, then resolve the
-        discrepancy.
-        Or the bank said, after an order had been settled by hand, that it was the
-        other way round: resolve that with `RESOLUTION_KIND_ACKNOWLEDGED` once you have
-        looked into it.
+        """The bank statement contradicts the ledger: examine and resolve the
+        discrepancy. Or the bank contradicted a payment order that had been
+        resolved by hand: examine it, then resolve it with
+        `RESOLUTION_KIND_ACKNOWLEDGED`.
         """
         KIND_RECONCILIATION_STALLED: AttentionItem._Kind.ValueType  # 5
-        """The bank's ledger cannot be followed: for long, or because it is not the
-        one that was read before. Ask the bank; if it has begun another one, accept
-        that with `AcceptBankStatement`.
+        """The bank statement cannot be read for long, or it is not the one that was
+        read before. Ask the bank; if it has begun another statement, accept that
+        with `AcceptBankStatement`.
         """
         KIND_MISSING_AT_BANK: AttentionItem._Kind.ValueType  # 6
-        """It has succeeded, as the bank or an operator said, and the bank's ledger,
-        read to its end since, has no line of it. Ask the bank: if it did nothing,
-        put the money right by a deposit (or a transfer) with a reference to it.
-        Then resolve it with `RESOLUTION_KIND_ACKNOWLEDGED`.
+        """It succeeded, according to the bank or an operator, but the bank
+        statement, read to its end since, has no line for it. Ask the bank: if
+        nothing was executed, correct the balance by a deposit (or a transfer)
+        that references it. Then resolve it with `RESOLUTION_KIND_ACKNOWLEDGED`.
         """
         KIND_CLOCK_BEHIND: AttentionItem._Kind.ValueType  # 7
-        """The database's clock is so far behind the last time of this wallet of the
-        service's own that no money moves in it: set the clock right. If it was
-        ahead before, no money moves until it has caught up.
+        """The database's clock is so far behind the last transaction of this system
+        wallet that the wallet is blocked: correct the clock. If the clock was
+        ahead before, the wallet stays blocked until the time has caught up.
         """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
@@ -78,44 +77,43 @@ class AttentionItem(message.Message):
     KIND_UNSPECIFIED: AttentionItem.Kind.ValueType  # 0
     """Never sent."""
     KIND_IN_DOUBT: AttentionItem.Kind.ValueType  # 1
-    """Nobody knows whether the bank did it, for long or for a reason that time
-    will not mend. Ask the bank, then resolve it.
+    """It has been unknown for long whether the bank executed it, or waiting
+    will not resolve it. Ask the bank, then resolve it.
     """
     KIND_OVERDUE: AttentionItem.Kind.ValueType  # 2
-    """Due for long, and nobody works on it: is a scheduler running, can the
-    bank be reached?
+    """Overdue, and no scheduler processes it: check that a scheduler runs and
+    reaches the bank.
     """
     KIND_UNAPPLIED_FUNDS: AttentionItem.Kind.ValueType  # 3
-    """It has ended, but its money found no room and waits on its way. Resolve
-    it with `RESOLUTION_KIND_APPLIED_TO_WALLET`.
+    """It has ended, but its money could not be credited to its wallet and is
+    still in transit. Resolve it with `RESOLUTION_KIND_APPLIED_TO_WALLET`.
     """
     KIND_DISCREPANCY: AttentionItem.Kind.ValueType  # 4
-    """The bank's ledger says what ours does not. Find out, then resolve the
-    discrepancy.
-    Or the bank said, after an order had been settled by hand, that it was the
-    other way round: resolve that with `RESOLUTION_KIND_ACKNOWLEDGED` once you have
-    looked into it.
+    """The bank statement contradicts the ledger: examine and resolve the
+    discrepancy. Or the bank contradicted a payment order that had been
+    resolved by hand: examine it, then resolve it with
+    `RESOLUTION_KIND_ACKNOWLEDGED`.
     """
     KIND_RECONCILIATION_STALLED: AttentionItem.Kind.ValueType  # 5
-    """The bank's ledger cannot be followed: for long, or because it is not the
-    one that was read before. Ask the bank; if it has begun another one, accept
-    that with `AcceptBankStatement`.
+    """The bank statement cannot be read for long, or it is not the one that was
+    read before. Ask the bank; if it has begun another statement, accept that
+    with `AcceptBankStatement`.
     """
     KIND_MISSING_AT_BANK: AttentionItem.Kind.ValueType  # 6
-    """It has succeeded, as the bank or an operator said, and the bank's ledger,
-    read to its end since, has no line of it. Ask the bank: if it did nothing,
-    put the money right by a deposit (or a transfer) with a reference to it.
-    Then resolve it with `RESOLUTION_KIND_ACKNOWLEDGED`.
+    """It succeeded, according to the bank or an operator, but the bank
+    statement, read to its end since, has no line for it. Ask the bank: if
+    nothing was executed, correct the balance by a deposit (or a transfer)
+    that references it. Then resolve it with `RESOLUTION_KIND_ACKNOWLEDGED`.
     """
     KIND_CLOCK_BEHIND: AttentionItem.Kind.ValueType  # 7
-    """The database's clock is so far behind the last time of this wallet of the
-    service's own that no money moves in it: set the clock right. If it was
-    ahead before, no money moves until it has caught up.
+    """The database's clock is so far behind the last transaction of this system
+    wallet that the wallet is blocked: correct the clock. If the clock was
+    ahead before, the wallet stays blocked until the time has caught up.
     """
 
     KIND_FIELD_NUMBER: builtins.int
     RESOURCE_NAME_FIELD_NUMBER: builtins.int
-    WHY_FIELD_NUMBER: builtins.int
+    EXPLANATION_FIELD_NUMBER: builtins.int
     AMOUNT_FIELD_NUMBER: builtins.int
     WALLET_FIELD_NUMBER: builtins.int
     BANK_KEY_FIELD_NUMBER: builtins.int
@@ -124,31 +122,31 @@ class AttentionItem(message.Message):
     """Why it is listed."""
     resource_name: builtins.str
     """What it is about: `withdrawals/{withdrawal}`,
-    `scheduledDeposits/{scheduled_deposit}`, `bankStatementLines/{number}`, a line of the
-    bank's own ledger, or `bankStatements/{number}`, that ledger.
+    `scheduledDeposits/{scheduled_deposit}`, `bankStatementLines/{number}`, a
+    line of the bank statement, or `bankStatements/{number}`, the statement.
     """
-    why: builtins.str
-    """What is wrong, in words for a person."""
+    explanation: builtins.str
+    """What is wrong, for the operator."""
     wallet: builtins.str
-    """The wallet, `wallets/{wallet}`; empty where none is known."""
+    """The wallet, `wallets/{wallet}`; empty where it is unknown."""
     bank_key: builtins.str
-    """The key that the bank knows it by."""
+    """The idempotency key at the bank."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much it is about; the currency is as the bank wrote it where the bank
-        said so.
+        """The amount; where it comes from the bank, with the currency code as the
+        bank wrote it.
         """
 
     @builtins.property
     def since(self) -> timestamp_pb2.Timestamp:
-        """Since when, by the database's clock."""
+        """When the case began, by the database's clock."""
 
     def __init__(
         self,
         *,
         kind: AttentionItem.Kind.ValueType = ...,
         resource_name: builtins.str = ...,
-        why: builtins.str = ...,
+        explanation: builtins.str = ...,
         amount: money_pb2.Money | None = ...,
         wallet: builtins.str = ...,
         bank_key: builtins.str = ...,
@@ -156,13 +154,13 @@ class AttentionItem(message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "since", b"since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_key", b"bank_key", "kind", b"kind", "resource_name", b"resource_name", "since", b"since", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_key", b"bank_key", "explanation", b"explanation", "kind", b"kind", "resource_name", b"resource_name", "since", b"since", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class BankStatementLine(message.Message):
-    """A line of the bank's own ledger that met nothing of ours."""
+    """A line of the bank statement that matches no payment order."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -171,37 +169,39 @@ class BankStatementLine(message.Message):
     BANK_KEY_FIELD_NUMBER: builtins.int
     AMOUNT_FIELD_NUMBER: builtins.int
     BANK_REFERENCE_FIELD_NUMBER: builtins.int
-    WHY_FIELD_NUMBER: builtins.int
+    EXPLANATION_FIELD_NUMBER: builtins.int
     RESOLUTION_FIELD_NUMBER: builtins.int
     RESOLVED_BY_FIELD_NUMBER: builtins.int
     READ_TIME_FIELD_NUMBER: builtins.int
     PERSON_FIELD_NUMBER: builtins.int
     TOKEN_ID_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The resource name, `bankStatementLines/{number}`: as the bank counts, and numbered on
-    from the ledger before where another one was accepted.
+    """The resource name, `bankStatementLines/{number}`: the bank's number,
+    continued from the previous statement where another one was accepted.
     """
     kind: builtins.str
-    """What the bank wrote: `EXECUTION`, `COLLECTION`, `RETURN` or `OTHER`."""
+    """The kind that the bank stated: `EXECUTION`, `COLLECTION`, `RETURN` or
+    `OTHER`.
+    """
     bank_key: builtins.str
-    """The idempotency key that it wrote it for."""
+    """The idempotency key of the line."""
     bank_reference: builtins.str
     """The bank's reference."""
-    why: builtins.str
-    """What is wrong with it."""
+    explanation: builtins.str
+    """What does not match."""
     resolution: builtins.str
-    """What a person found out; empty while the discrepancy is open."""
+    """The operator's finding; empty while the discrepancy is open."""
     resolved_by: builtins.str
-    """Who looked into it: the calling system."""
+    """The calling system that resolved it."""
     person: builtins.str
-    """The person who looked into it, as the credentials of the call said: its
-    token's `sub`, or the name in its certificate; empty where it is not known.
+    """The person who resolved it, by the call's credentials: the token's `sub`,
+    or the name in the certificate; empty where it is unknown.
     """
     token_id: builtins.str
     """The id (`jti`) of the token."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much, in the currency as the bank wrote it."""
+        """The amount, with the currency code as the bank wrote it."""
 
     @builtins.property
     def read_time(self) -> timestamp_pb2.Timestamp:
@@ -215,7 +215,7 @@ class BankStatementLine(message.Message):
         bank_key: builtins.str = ...,
         amount: money_pb2.Money | None = ...,
         bank_reference: builtins.str = ...,
-        why: builtins.str = ...,
+        explanation: builtins.str = ...,
         resolution: builtins.str = ...,
         resolved_by: builtins.str = ...,
         read_time: timestamp_pb2.Timestamp | None = ...,
@@ -224,24 +224,24 @@ class BankStatementLine(message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_key", b"bank_key", "bank_reference", b"bank_reference", "kind", b"kind", "name", b"name", "person", b"person", "read_time", b"read_time", "resolution", b"resolution", "resolved_by", b"resolved_by", "token_id", b"token_id", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_key", b"bank_key", "bank_reference", b"bank_reference", "explanation", b"explanation", "kind", b"kind", "name", b"name", "person", b"person", "read_time", b"read_time", "resolution", b"resolution", "resolved_by", b"resolved_by", "token_id", b"token_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class ListAttentionRequest(message.Message):
-    """Asks for a page of what needs attention."""
+    """Requests a page of attention items."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
-    may have fewer, or none, while `next_page_token` is set.
+    """The largest number of results on a page: 0 means 50, more than 1000 means
+    1000. A page may have fewer, or none, while `next_page_token` is set.
     """
     page_token: builtins.str
-    """The `next_page_token` of the page before; empty for the first page."""
+    """The `next_page_token` of the previous page; empty for the first page."""
     def __init__(
         self,
         *,
@@ -256,7 +256,7 @@ class ListAttentionRequest(message.Message):
 
 @typing.final
 class ListAttentionResponse(message.Message):
-    """A page of what needs attention."""
+    """A page of attention items."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -264,15 +264,15 @@ class ListAttentionResponse(message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     BANK_STATEMENT_READ_TIME_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty on the last."""
+    """The token of the next page; empty on the last page."""
     @builtins.property
     def items(self) -> containers.RepeatedCompositeFieldContainer[AttentionItem]:
         """The items, the oldest first."""
 
     @builtins.property
     def bank_statement_read_time(self) -> timestamp_pb2.Timestamp:
-        """When a scheduler last read the bank's ledger to its end, by the database's
-        clock; not set where none has. That it is too long ago is an item as well.
+        """When a scheduler last read the bank statement to its end, by the database's
+        clock; unset if never. If it is too long ago, an item says so.
         """
 
     def __init__(
@@ -290,7 +290,7 @@ class ListAttentionResponse(message.Message):
 
 @typing.final
 class ResolveWithdrawalRequest(message.Message):
-    """Settles a withdrawal by hand."""
+    """Requests the resolution of a withdrawal."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -305,25 +305,27 @@ class ResolveWithdrawalRequest(message.Message):
     name: builtins.str
     """`withdrawals/{withdrawal}`; the id is a UUID."""
     resolution: schedule_service_pb2.ResolutionKind.ValueType
-    """What is decided."""
+    """The decision."""
     reason: builtins.str
-    """Why, for those who come after; up to 1024 characters."""
+    """The reason, for the record; up to 1024 characters."""
     bank_evidence: builtins.str
-    """What the bank said when it was asked, up to 1024 characters; empty where no
-    word could be had.
+    """The bank's statement to the operator, up to 1024 characters; empty where
+    the bank could not be reached.
     """
     bank_reference: builtins.str
     """The bank's reference of the payment, with `RESOLUTION_KIND_EXECUTED`, up to
-    128 characters; without one the idempotency key stands for it.
+    128 characters; without one the idempotency key takes its place.
     """
     destination: builtins.str
-    """With `RESOLUTION_KIND_APPLIED_TO_WALLET` only, and then required: the wallet that gets
-    the money, `wallets/{wallet}`.
+    """With `RESOLUTION_KIND_APPLIED_TO_WALLET` only, and then required: the
+    wallet to credit, `wallets/{wallet}`.
     """
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     def __init__(
         self,
         *,
@@ -344,17 +346,17 @@ class ResolveWithdrawalRequest(message.Message):
 
 @typing.final
 class ResolveWithdrawalResponse(message.Message):
-    """The withdrawal that was settled."""
+    """The resolved withdrawal."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     WITHDRAWAL_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     replayed: builtins.bool
-    """Whether an earlier call with this `request_id` had settled it."""
+    """Whether an earlier call with this `request_id` had resolved it."""
     @builtins.property
     def withdrawal(self) -> schedule_service_pb2.Withdrawal:
-        """The withdrawal as it is now."""
+        """The current withdrawal."""
 
     def __init__(
         self,
@@ -370,7 +372,7 @@ class ResolveWithdrawalResponse(message.Message):
 
 @typing.final
 class ResolveScheduledDepositRequest(message.Message):
-    """Settles a scheduled deposit by hand."""
+    """Requests the resolution of a scheduled deposit."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -385,25 +387,27 @@ class ResolveScheduledDepositRequest(message.Message):
     name: builtins.str
     """`scheduledDeposits/{scheduled_deposit}`; the id is a UUID."""
     resolution: schedule_service_pb2.ResolutionKind.ValueType
-    """What is decided."""
+    """The decision."""
     reason: builtins.str
-    """Why, for those who come after; up to 1024 characters."""
+    """The reason, for the record; up to 1024 characters."""
     bank_evidence: builtins.str
-    """What the bank said when it was asked, up to 1024 characters; empty where no
-    word could be had.
+    """The bank's statement to the operator, up to 1024 characters; empty where
+    the bank could not be reached.
     """
     bank_reference: builtins.str
     """The bank's reference of the collection, with `RESOLUTION_KIND_EXECUTED`, up
-    to 128 characters; without one the idempotency key stands for it.
+    to 128 characters; without one the idempotency key takes its place.
     """
     destination: builtins.str
-    """With `RESOLUTION_KIND_APPLIED_TO_WALLET` only, and then required: the wallet that gets
-    the money, `wallets/{wallet}`.
+    """With `RESOLUTION_KIND_APPLIED_TO_WALLET` only, and then required: the
+    wallet to credit, `wallets/{wallet}`.
     """
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     def __init__(
         self,
         *,
@@ -424,17 +428,17 @@ class ResolveScheduledDepositRequest(message.Message):
 
 @typing.final
 class ResolveScheduledDepositResponse(message.Message):
-    """The scheduled deposit that was settled."""
+    """The resolved scheduled deposit."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     SCHEDULED_DEPOSIT_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     replayed: builtins.bool
-    """Whether an earlier call with this `request_id` had settled it."""
+    """Whether an earlier call with this `request_id` had resolved it."""
     @builtins.property
     def scheduled_deposit(self) -> schedule_service_pb2.ScheduledDeposit:
-        """The scheduled deposit as it is now."""
+        """The current scheduled deposit."""
 
     def __init__(
         self,
@@ -450,7 +454,7 @@ class ResolveScheduledDepositResponse(message.Message):
 
 @typing.final
 class ResolveDiscrepancyRequest(message.Message):
-    """Closes a discrepancy."""
+    """Requests the closing of a discrepancy."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -461,11 +465,13 @@ class ResolveDiscrepancyRequest(message.Message):
     name: builtins.str
     """`bankStatementLines/{number}`."""
     reason: builtins.str
-    """What was found out, for those who come after; up to 1024 characters."""
+    """The finding, for the record; up to 1024 characters."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     def __init__(
         self,
         *,
@@ -482,33 +488,33 @@ class ResolveDiscrepancyRequest(message.Message):
 
 @typing.final
 class ResolveDiscrepancyResponse(message.Message):
-    """The discrepancy that was closed."""
+    """The closed discrepancy."""
 
     DESCRIPTOR: descriptor.Descriptor
 
-    LINE_FIELD_NUMBER: builtins.int
+    BANK_STATEMENT_LINE_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     replayed: builtins.bool
     """Whether an earlier call with this `request_id` had closed it."""
     @builtins.property
-    def line(self) -> BankStatementLine:
-        """The line as it is now."""
+    def bank_statement_line(self) -> BankStatementLine:
+        """The current line."""
 
     def __init__(
         self,
         *,
-        line: BankStatementLine | None = ...,
+        bank_statement_line: BankStatementLine | None = ...,
         replayed: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["line", b"line"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["bank_statement_line", b"bank_statement_line"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["line", b"line", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_statement_line", b"bank_statement_line", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class BankStatement(message.Message):
-    """A ledger of the bank that is or was followed."""
+    """A statement of the bank that is or was reconciled against."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -521,18 +527,18 @@ class BankStatement(message.Message):
     name: builtins.str
     """The resource name, `bankStatements/{number}`, counted from 1."""
     reason: builtins.str
-    """Why it was accepted, in the operator's words."""
+    """The operator's reason for accepting it."""
     accepted_by: builtins.str
-    """Who accepted it: the calling system."""
+    """The calling system that accepted it."""
     person: builtins.str
-    """The person who accepted it, as the credentials of the call said: its token's
-    `sub`, or the name in its certificate; empty where it is not known.
+    """The person who accepted it, by the call's credentials: the token's `sub`,
+    or the name in the certificate; empty where it is unknown.
     """
     token_id: builtins.str
     """The id (`jti`) of the token."""
     @builtins.property
     def accept_time(self) -> timestamp_pb2.Timestamp:
-        """When, by the database's clock."""
+        """When that was, by the database's clock."""
 
     def __init__(
         self,
@@ -552,7 +558,7 @@ class BankStatement(message.Message):
 
 @typing.final
 class AcceptBankStatementRequest(message.Message):
-    """Accepts another ledger of the bank."""
+    """Requests the acceptance of another bank statement."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -561,15 +567,17 @@ class AcceptBankStatementRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The ledger that was followed, `bankStatements/{number}`, as `ListAttention`
-    names it.
+    """The previous statement, `bankStatements/{number}`, as `ListAttention` names
+    it.
     """
     reason: builtins.str
-    """Why, for those who come after; up to 1024 characters."""
+    """The reason, for the record; up to 1024 characters."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     def __init__(
         self,
         *,
@@ -586,26 +594,26 @@ class AcceptBankStatementRequest(message.Message):
 
 @typing.final
 class AcceptBankStatementResponse(message.Message):
-    """The ledger that was accepted."""
+    """The accepted statement."""
 
     DESCRIPTOR: descriptor.Descriptor
 
-    LEDGER_FIELD_NUMBER: builtins.int
+    BANK_STATEMENT_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     replayed: builtins.bool
     """Whether an earlier call with this `request_id` had accepted it."""
     @builtins.property
-    def ledger(self) -> BankStatement:
-        """The ledger that is followed from now on."""
+    def bank_statement(self) -> BankStatement:
+        """The statement that is used from now on."""
 
     def __init__(
         self,
         *,
-        ledger: BankStatement | None = ...,
+        bank_statement: BankStatement | None = ...,
         replayed: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["ledger", b"ledger"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["bank_statement", b"bank_statement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["ledger", b"ledger", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bank_statement", b"bank_statement", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

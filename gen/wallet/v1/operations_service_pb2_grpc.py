@@ -26,16 +26,16 @@ if _version_not_supported:
 
 
 class OperationsServiceStub:
-    """What a person must look at, and how it is settled.
+    """Cases that an operator must examine, and their resolution.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel):
@@ -72,23 +72,23 @@ class OperationsServiceStub:
 
 
 class OperationsServiceServicer:
-    """What a person must look at, and how it is settled.
+    """Cases that an operator must examine, and their resolution.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def ListAttention(self, request, context):
-        """Lists what the service cannot settle by itself, the oldest first: orders
-        long in doubt, orders that are due and that nobody works on, money that
-        found no room, discrepancies with the bank's own ledger, and that it cannot
-        be followed. What is settled leaves the list.
+        """Lists the cases that the service cannot resolve by itself, the oldest
+        first: payment orders that have been in doubt for long, overdue payment
+        orders, unapplied funds, discrepancies with the bank statement, and a
+        stalled reconciliation. A resolved case leaves the list.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
         """
@@ -97,55 +97,56 @@ class OperationsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveWithdrawal(self, request, context):
-        """Settles a withdrawal by hand: one that is under way or in doubt, as the
-        operator found out at the bank; or one that the bank gave back while its
-        wallet was closed or too full. It takes effect once, and is kept for ever
-        with its reason.
+        """Resolves a withdrawal by hand: one that is processing or in doubt, with
+        what the operator learned from the bank; or one that the bank returned
+        while its wallet was closed or too full. It takes effect once and is stored
+        for ever, with its reason.
 
-        A call to the bank may be on its way for some time after it was written
-        down: until the grace time is over, this is refused. Should the
-        bank's own ledger say otherwise afterwards, that is a discrepancy.
+        A call to the bank may be in flight for some time after it was recorded:
+        until the grace time is over, this call is refused. If the bank statement
+        contradicts the resolution later, that is a discrepancy.
 
-        A repeat with the same `request_id` returns the withdrawal as it is now,
-        marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current withdrawal, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
-        (neither under way nor in doubt, a call to the bank may still be on its
-        way, its own ledger says that it was executed, no money waits, or there is
-        nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-        `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
-        full).
+        (neither processing nor in doubt, a call to the bank may still be in
+        flight, the bank statement shows that it was executed, there are no
+        unapplied funds, or there is nothing to acknowledge); `RESOURCE_NOT_FOUND`,
+        `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the destination);
+        `LIMIT_EXCEEDED` (a wallet is too full).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveScheduledDeposit(self, request, context):
-        """Settles by hand a scheduled deposit that is collected: one that is under way
-        or in doubt, as the operator found out at the bank; or one whose money found
-        no room in its wallet. Otherwise as `ResolveWithdrawal`.
+        """Resolves by hand a scheduled deposit that is collected: one that is
+        processing or in doubt, with what the operator learned from the bank; or
+        one whose money could not be credited to its wallet. Otherwise like
+        `ResolveWithdrawal`.
 
-        A repeat with the same `request_id` returns the scheduled deposit as it is
-        now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current scheduled deposit,
+        marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
-        (neither under way nor in doubt, a call to the bank may still be on its
-        way, its own ledger says that it was executed, no money waits, or there is
-        nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-        `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
-        full).
+        (neither processing nor in doubt, a call to the bank may still be in
+        flight, the bank statement shows that it was executed, there are no
+        unapplied funds, or there is nothing to acknowledge); `RESOURCE_NOT_FOUND`,
+        `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the destination);
+        `LIMIT_EXCEEDED` (a wallet is too full).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveDiscrepancy(self, request, context):
-        """Closes a discrepancy that a person has looked into. Moves no money.
+        """Closes a discrepancy that an operator has examined. Moves no money.
 
-        A repeat with the same `request_id` returns the line as it is now, marked
-        `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current line, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `STATE_TRANSITION_FORBIDDEN` (no discrepancy, or no longer open).
@@ -155,17 +156,18 @@ class OperationsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AcceptBankStatement(self, request, context):
-        """Accepts the ledger that the bank shows in place of the one that was
-        followed: it is read from its beginning, and what it tells again counts once.
-        Until then nothing is sent again because the bank does not know it, and a
-        scheduler that starts pays nothing. What the bank had said that it did holds.
+        """Accepts the statement that the bank provides in place of the previous one:
+        it is read from its beginning, and lines that it repeats count once. Until
+        then no payment is resent that the bank does not know, and a scheduler that
+        starts pays nothing. What the previous statement showed as executed stays
+        executed.
 
-        A repeat with the same `request_id` returns the ledger that was accepted,
-        marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the accepted statement, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-        `STATE_TRANSITION_FORBIDDEN` (the bank shows no other ledger, or another one
-        was accepted before).
+        `STATE_TRANSITION_FORBIDDEN` (the bank provides no other statement, or
+        another one was accepted before).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,16 +210,16 @@ def add_OperationsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationsService:
-    """What a person must look at, and how it is settled.
+    """Cases that an operator must examine, and their resolution.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @staticmethod

@@ -27,16 +27,16 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationsServiceStub:
-    """What a person must look at, and how it is settled.
+    """Cases that an operator must examine, and their resolution.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @_typing.overload
@@ -44,167 +44,171 @@ class OperationsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OperationsServiceAsyncStub: ...
     ListAttention: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListAttentionRequest, _operations_service_pb2.ListAttentionResponse]
-    """Lists what the service cannot settle by itself, the oldest first: orders
-    long in doubt, orders that are due and that nobody works on, money that
-    found no room, discrepancies with the bank's own ledger, and that it cannot
-    be followed. What is settled leaves the list.
+    """Lists the cases that the service cannot resolve by itself, the oldest
+    first: payment orders that have been in doubt for long, overdue payment
+    orders, unapplied funds, discrepancies with the bank statement, and a
+    stalled reconciliation. A resolved case leaves the list.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
     """
     ResolveWithdrawal: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveWithdrawalRequest, _operations_service_pb2.ResolveWithdrawalResponse]
-    """Settles a withdrawal by hand: one that is under way or in doubt, as the
-    operator found out at the bank; or one that the bank gave back while its
-    wallet was closed or too full. It takes effect once, and is kept for ever
-    with its reason.
+    """Resolves a withdrawal by hand: one that is processing or in doubt, with
+    what the operator learned from the bank; or one that the bank returned
+    while its wallet was closed or too full. It takes effect once and is stored
+    for ever, with its reason.
 
-    A call to the bank may be on its way for some time after it was written
-    down: until the grace time is over, this is refused. Should the
-    bank's own ledger say otherwise afterwards, that is a discrepancy.
+    A call to the bank may be in flight for some time after it was recorded:
+    until the grace time is over, this call is refused. If the bank statement
+    contradicts the resolution later, that is a discrepancy.
 
-    A repeat with the same `request_id` returns the withdrawal as it is now,
-    marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current withdrawal, marked
+    `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
-    (neither under way nor in doubt, a call to the bank may still be on its
-    way, its own ledger says that it was executed, no money waits, or there is
-    nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-    `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
-    full).
+    (neither processing nor in doubt, a call to the bank may still be in
+    flight, the bank statement shows that it was executed, there are no
+    unapplied funds, or there is nothing to acknowledge); `RESOURCE_NOT_FOUND`,
+    `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the destination);
+    `LIMIT_EXCEEDED` (a wallet is too full).
     """
     ResolveScheduledDeposit: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveScheduledDepositRequest, _operations_service_pb2.ResolveScheduledDepositResponse]
-    """Settles by hand a scheduled deposit that is collected: one that is under way
-    or in doubt, as the operator found out at the bank; or one whose money found
-    no room in its wallet. Otherwise as `ResolveWithdrawal`.
+    """Resolves by hand a scheduled deposit that is collected: one that is
+    processing or in doubt, with what the operator learned from the bank; or
+    one whose money could not be credited to its wallet. Otherwise like
+    `ResolveWithdrawal`.
 
-    A repeat with the same `request_id` returns the scheduled deposit as it is
-    now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current scheduled deposit,
+    marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
-    (neither under way nor in doubt, a call to the bank may still be on its
-    way, its own ledger says that it was executed, no money waits, or there is
-    nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-    `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
-    full).
+    (neither processing nor in doubt, a call to the bank may still be in
+    flight, the bank statement shows that it was executed, there are no
+    unapplied funds, or there is nothing to acknowledge); `RESOURCE_NOT_FOUND`,
+    `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the destination);
+    `LIMIT_EXCEEDED` (a wallet is too full).
     """
     ResolveDiscrepancy: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveDiscrepancyRequest, _operations_service_pb2.ResolveDiscrepancyResponse]
-    """Closes a discrepancy that a person has looked into. Moves no money.
+    """Closes a discrepancy that an operator has examined. Moves no money.
 
-    A repeat with the same `request_id` returns the line as it is now, marked
-    `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current line, marked
+    `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no discrepancy, or no longer open).
     """
     AcceptBankStatement: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.AcceptBankStatementRequest, _operations_service_pb2.AcceptBankStatementResponse]
-    """Accepts the ledger that the bank shows in place of the one that was
-    followed: it is read from its beginning, and what it tells again counts once.
-    Until then nothing is sent again because the bank does not know it, and a
-    scheduler that starts pays nothing. What the bank had said that it did holds.
+    """Accepts the statement that the bank provides in place of the previous one:
+    it is read from its beginning, and lines that it repeats count once. Until
+    then no payment is resent that the bank does not know, and a scheduler that
+    starts pays nothing. What the previous statement showed as executed stays
+    executed.
 
-    A repeat with the same `request_id` returns the ledger that was accepted,
-    marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the accepted statement, marked
+    `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-    `STATE_TRANSITION_FORBIDDEN` (the bank shows no other ledger, or another one
-    was accepted before).
+    `STATE_TRANSITION_FORBIDDEN` (the bank provides no other statement, or
+    another one was accepted before).
     """
 
 @_typing.type_check_only
 class OperationsServiceAsyncStub(OperationsServiceStub):
-    """What a person must look at, and how it is settled.
+    """Cases that an operator must examine, and their resolution.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAttention: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListAttentionRequest, _operations_service_pb2.ListAttentionResponse]  # type: ignore[assignment]
-    """Lists what the service cannot settle by itself, the oldest first: orders
-    long in doubt, orders that are due and that nobody works on, money that
-    found no room, discrepancies with the bank's own ledger, and that it cannot
-    be followed. What is settled leaves the list.
+    """Lists the cases that the service cannot resolve by itself, the oldest
+    first: payment orders that have been in doubt for long, overdue payment
+    orders, unapplied funds, discrepancies with the bank statement, and a
+    stalled reconciliation. A resolved case leaves the list.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
     """
     ResolveWithdrawal: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveWithdrawalRequest, _operations_service_pb2.ResolveWithdrawalResponse]  # type: ignore[assignment]
-    """Settles a withdrawal by hand: one that is under way or in doubt, as the
-    operator found out at the bank; or one that the bank gave back while its
-    wallet was closed or too full. It takes effect once, and is kept for ever
-    with its reason.
+    """Resolves a withdrawal by hand: one that is processing or in doubt, with
+    what the operator learned from the bank; or one that the bank returned
+    while its wallet was closed or too full. It takes effect once and is stored
+    for ever, with its reason.
 
-    A call to the bank may be on its way for some time after it was written
-    down: until the grace time is over, this is refused. Should the
-    bank's own ledger say otherwise afterwards, that is a discrepancy.
+    A call to the bank may be in flight for some time after it was recorded:
+    until the grace time is over, this call is refused. If the bank statement
+    contradicts the resolution later, that is a discrepancy.
 
-    A repeat with the same `request_id` returns the withdrawal as it is now,
-    marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current withdrawal, marked
+    `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
-    (neither under way nor in doubt, a call to the bank may still be on its
-    way, its own ledger says that it was executed, no money waits, or there is
-    nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-    `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
-    full).
+    (neither processing nor in doubt, a call to the bank may still be in
+    flight, the bank statement shows that it was executed, there are no
+    unapplied funds, or there is nothing to acknowledge); `RESOURCE_NOT_FOUND`,
+    `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the destination);
+    `LIMIT_EXCEEDED` (a wallet is too full).
     """
     ResolveScheduledDeposit: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveScheduledDepositRequest, _operations_service_pb2.ResolveScheduledDepositResponse]  # type: ignore[assignment]
-    """Settles by hand a scheduled deposit that is collected: one that is under way
-    or in doubt, as the operator found out at the bank; or one whose money found
-    no room in its wallet. Otherwise as `ResolveWithdrawal`.
+    """Resolves by hand a scheduled deposit that is collected: one that is
+    processing or in doubt, with what the operator learned from the bank; or
+    one whose money could not be credited to its wallet. Otherwise like
+    `ResolveWithdrawal`.
 
-    A repeat with the same `request_id` returns the scheduled deposit as it is
-    now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current scheduled deposit,
+    marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
-    (neither under way nor in doubt, a call to the bank may still be on its
-    way, its own ledger says that it was executed, no money waits, or there is
-    nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-    `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
-    full).
+    (neither processing nor in doubt, a call to the bank may still be in
+    flight, the bank statement shows that it was executed, there are no
+    unapplied funds, or there is nothing to acknowledge); `RESOURCE_NOT_FOUND`,
+    `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the destination);
+    `LIMIT_EXCEEDED` (a wallet is too full).
     """
     ResolveDiscrepancy: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ResolveDiscrepancyRequest, _operations_service_pb2.ResolveDiscrepancyResponse]  # type: ignore[assignment]
-    """Closes a discrepancy that a person has looked into. Moves no money.
+    """Closes a discrepancy that an operator has examined. Moves no money.
 
-    A repeat with the same `request_id` returns the line as it is now, marked
-    `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current line, marked
+    `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no discrepancy, or no longer open).
     """
     AcceptBankStatement: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.AcceptBankStatementRequest, _operations_service_pb2.AcceptBankStatementResponse]  # type: ignore[assignment]
-    """Accepts the ledger that the bank shows in place of the one that was
-    followed: it is read from its beginning, and what it tells again counts once.
-    Until then nothing is sent again because the bank does not know it, and a
-    scheduler that starts pays nothing. What the bank had said that it did holds.
+    """Accepts the statement that the bank provides in place of the previous one:
+    it is read from its beginning, and lines that it repeats count once. Until
+    then no payment is resent that the bank does not know, and a scheduler that
+    starts pays nothing. What the previous statement showed as executed stays
+    executed.
 
-    A repeat with the same `request_id` returns the ledger that was accepted,
-    marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the accepted statement, marked
+    `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-    `STATE_TRANSITION_FORBIDDEN` (the bank shows no other ledger, or another one
-    was accepted before).
+    `STATE_TRANSITION_FORBIDDEN` (the bank provides no other statement, or
+    another one was accepted before).
     """
 
 class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What a person must look at, and how it is settled.
+    """Cases that an operator must examine, and their resolution.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @_abc_1.abstractmethod
@@ -213,10 +217,10 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.ListAttentionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.ListAttentionResponse, _abc.Awaitable[_operations_service_pb2.ListAttentionResponse]]:
-        """Lists what the service cannot settle by itself, the oldest first: orders
-        long in doubt, orders that are due and that nobody works on, money that
-        found no room, discrepancies with the bank's own ledger, and that it cannot
-        be followed. What is settled leaves the list.
+        """Lists the cases that the service cannot resolve by itself, the oldest
+        first: payment orders that have been in doubt for long, overdue payment
+        orders, unapplied funds, discrepancies with the bank statement, and a
+        stalled reconciliation. A resolved case leaves the list.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`.
         """
@@ -227,25 +231,25 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.ResolveWithdrawalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.ResolveWithdrawalResponse, _abc.Awaitable[_operations_service_pb2.ResolveWithdrawalResponse]]:
-        """Settles a withdrawal by hand: one that is under way or in doubt, as the
-        operator found out at the bank; or one that the bank gave back while its
-        wallet was closed or too full. It takes effect once, and is kept for ever
-        with its reason.
+        """Resolves a withdrawal by hand: one that is processing or in doubt, with
+        what the operator learned from the bank; or one that the bank returned
+        while its wallet was closed or too full. It takes effect once and is stored
+        for ever, with its reason.
 
-        A call to the bank may be on its way for some time after it was written
-        down: until the grace time is over, this is refused. Should the
-        bank's own ledger say otherwise afterwards, that is a discrepancy.
+        A call to the bank may be in flight for some time after it was recorded:
+        until the grace time is over, this call is refused. If the bank statement
+        contradicts the resolution later, that is a discrepancy.
 
-        A repeat with the same `request_id` returns the withdrawal as it is now,
-        marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current withdrawal, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
-        (neither under way nor in doubt, a call to the bank may still be on its
-        way, its own ledger says that it was executed, no money waits, or there is
-        nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-        `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
-        full).
+        (neither processing nor in doubt, a call to the bank may still be in
+        flight, the bank statement shows that it was executed, there are no
+        unapplied funds, or there is nothing to acknowledge); `RESOURCE_NOT_FOUND`,
+        `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the destination);
+        `LIMIT_EXCEEDED` (a wallet is too full).
         """
 
     @_abc_1.abstractmethod
@@ -254,20 +258,21 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.ResolveScheduledDepositRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.ResolveScheduledDepositResponse, _abc.Awaitable[_operations_service_pb2.ResolveScheduledDepositResponse]]:
-        """Settles by hand a scheduled deposit that is collected: one that is under way
-        or in doubt, as the operator found out at the bank; or one whose money found
-        no room in its wallet. Otherwise as `ResolveWithdrawal`.
+        """Resolves by hand a scheduled deposit that is collected: one that is
+        processing or in doubt, with what the operator learned from the bank; or
+        one whose money could not be credited to its wallet. Otherwise like
+        `ResolveWithdrawal`.
 
-        A repeat with the same `request_id` returns the scheduled deposit as it is
-        now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current scheduled deposit,
+        marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `STATE_TRANSITION_FORBIDDEN`
-        (neither under way nor in doubt, a call to the bank may still be on its
-        way, its own ledger says that it was executed, no money waits, or there is
-        nothing to note); `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-        `WALLET_NOT_ACTIVE` (the destination); `LIMIT_EXCEEDED` (a wallet is too
-        full).
+        (neither processing nor in doubt, a call to the bank may still be in
+        flight, the bank statement shows that it was executed, there are no
+        unapplied funds, or there is nothing to acknowledge); `RESOURCE_NOT_FOUND`,
+        `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` (the destination);
+        `LIMIT_EXCEEDED` (a wallet is too full).
         """
 
     @_abc_1.abstractmethod
@@ -276,10 +281,10 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.ResolveDiscrepancyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.ResolveDiscrepancyResponse, _abc.Awaitable[_operations_service_pb2.ResolveDiscrepancyResponse]]:
-        """Closes a discrepancy that a person has looked into. Moves no money.
+        """Closes a discrepancy that an operator has examined. Moves no money.
 
-        A repeat with the same `request_id` returns the line as it is now, marked
-        `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current line, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `STATE_TRANSITION_FORBIDDEN` (no discrepancy, or no longer open).
@@ -291,17 +296,18 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.AcceptBankStatementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.AcceptBankStatementResponse, _abc.Awaitable[_operations_service_pb2.AcceptBankStatementResponse]]:
-        """Accepts the ledger that the bank shows in place of the one that was
-        followed: it is read from its beginning, and what it tells again counts once.
-        Until then nothing is sent again because the bank does not know it, and a
-        scheduler that starts pays nothing. What the bank had said that it did holds.
+        """Accepts the statement that the bank provides in place of the previous one:
+        it is read from its beginning, and lines that it repeats count once. Until
+        then no payment is resent that the bank does not know, and a scheduler that
+        starts pays nothing. What the previous statement showed as executed stays
+        executed.
 
-        A repeat with the same `request_id` returns the ledger that was accepted,
-        marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the accepted statement, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-        `STATE_TRANSITION_FORBIDDEN` (the bank shows no other ledger, or another one
-        was accepted before).
+        `STATE_TRANSITION_FORBIDDEN` (the bank provides no other statement, or
+        another one was accepted before).
         """
 
 def add_OperationsServiceServicer_to_server(servicer: OperationsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

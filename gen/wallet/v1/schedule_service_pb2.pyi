@@ -30,41 +30,41 @@ class _ResolutionKindEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Resolut
     RESOLUTION_KIND_UNSPECIFIED: _ResolutionKind.ValueType  # 0
     """Never sent."""
     RESOLUTION_KIND_EXECUTED: _ResolutionKind.ValueType  # 1
-    """The bank did it: the order has succeeded."""
+    """The bank executed it: the payment order has succeeded."""
     RESOLUTION_KIND_NOT_EXECUTED: _ResolutionKind.ValueType  # 2
-    """The bank did not do it and will not: the order has failed, and a
-    withdrawal's money is released.
+    """The bank did not execute it and will not: the payment order has failed, and
+    a withdrawal's money is released.
     """
     RESOLUTION_KIND_APPLIED_TO_WALLET: _ResolutionKind.ValueType  # 3
-    """Money that had found no room is given to a wallet."""
+    """Unapplied funds are credited to a wallet."""
     RESOLUTION_KIND_ACKNOWLEDGED: _ResolutionKind.ValueType  # 4
-    """Somebody has looked into an ending that the bank contradicts or does not
-    confirm: it said, after the order had been settled by hand, that it was the
-    other way round, or its ledger has no line of it. Nothing moves.
+    """An operator has examined a final state that the bank contradicts or does
+    not confirm: the bank contradicted a resolution by hand, or its statement
+    has no line for the payment order. No money moves.
     """
 
 class ResolutionKind(_ResolutionKind, metaclass=_ResolutionKindEnumTypeWrapper):
-    """What an operator can decide about an order."""
+    """What an operator can decide about a payment order."""
 
 RESOLUTION_KIND_UNSPECIFIED: ResolutionKind.ValueType  # 0
 """Never sent."""
 RESOLUTION_KIND_EXECUTED: ResolutionKind.ValueType  # 1
-"""The bank did it: the order has succeeded."""
+"""The bank executed it: the payment order has succeeded."""
 RESOLUTION_KIND_NOT_EXECUTED: ResolutionKind.ValueType  # 2
-"""The bank did not do it and will not: the order has failed, and a
-withdrawal's money is released.
+"""The bank did not execute it and will not: the payment order has failed, and
+a withdrawal's money is released.
 """
 RESOLUTION_KIND_APPLIED_TO_WALLET: ResolutionKind.ValueType  # 3
-"""Money that had found no room is given to a wallet."""
+"""Unapplied funds are credited to a wallet."""
 RESOLUTION_KIND_ACKNOWLEDGED: ResolutionKind.ValueType  # 4
-"""Somebody has looked into an ending that the bank contradicts or does not
-confirm: it said, after the order had been settled by hand, that it was the
-other way round, or its ledger has no line of it. Nothing moves.
+"""An operator has examined a final state that the bank contradicts or does
+not confirm: the bank contradicted a resolution by hand, or its statement
+has no line for the payment order. No money moves.
 """
 
 @typing.final
 class Withdrawal(message.Message):
-    """Money to be paid out through the bank, and what became of it."""
+    """A payout through the bank."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -77,48 +77,52 @@ class Withdrawal(message.Message):
         STATE_UNSPECIFIED: Withdrawal._State.ValueType  # 0
         """Never sent."""
         STATE_SCHEDULED: Withdrawal._State.ValueType  # 1
-        """Waiting for its time; no money has moved."""
+        """Scheduled; no money has moved."""
         STATE_PROCESSING: Withdrawal._State.ValueType  # 2
-        """Taken from the wallet and on its way to the bank."""
+        """The wallet is debited, and the bank is asked to pay."""
         STATE_IN_DOUBT: Withdrawal._State.ValueType  # 3
-        """The bank may or may not have paid: its status is asked until it says."""
+        """The bank may or may not have paid: it is queried until the outcome is
+        known.
+        """
         STATE_SUCCEEDED: Withdrawal._State.ValueType  # 4
         """The bank paid."""
         STATE_FAILED: Withdrawal._State.ValueType  # 5
-        """Not paid, and it never will be: the wallet has its money, and
-        `failure_reason` says why.
+        """Not paid, and never will be: the wallet has its money again, and
+        `failure_reason` is set.
         """
         STATE_CANCELLED: Withdrawal._State.ValueType  # 6
-        """Cancelled before its time; no money moved."""
+        """Cancelled before its scheduled time; no money moved."""
         STATE_RETURNED: Withdrawal._State.ValueType  # 7
-        """The bank paid and later gave the money back: the wallet has it again, as
-        a transaction of its own; or, where the wallet was closed or too full by
-        then, the money waits on its way and `attention` says so.
+        """The bank paid and later returned the money: the wallet is credited by a
+        separate transaction; or, where the wallet was closed or too full by
+        then, the money stays in transit and `attention` is set.
         """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """Where a withdrawal is in its life."""
+        """The state of a withdrawal."""
 
     STATE_UNSPECIFIED: Withdrawal.State.ValueType  # 0
     """Never sent."""
     STATE_SCHEDULED: Withdrawal.State.ValueType  # 1
-    """Waiting for its time; no money has moved."""
+    """Scheduled; no money has moved."""
     STATE_PROCESSING: Withdrawal.State.ValueType  # 2
-    """Taken from the wallet and on its way to the bank."""
+    """The wallet is debited, and the bank is asked to pay."""
     STATE_IN_DOUBT: Withdrawal.State.ValueType  # 3
-    """The bank may or may not have paid: its status is asked until it says."""
+    """The bank may or may not have paid: it is queried until the outcome is
+    known.
+    """
     STATE_SUCCEEDED: Withdrawal.State.ValueType  # 4
     """The bank paid."""
     STATE_FAILED: Withdrawal.State.ValueType  # 5
-    """Not paid, and it never will be: the wallet has its money, and
-    `failure_reason` says why.
+    """Not paid, and never will be: the wallet has its money again, and
+    `failure_reason` is set.
     """
     STATE_CANCELLED: Withdrawal.State.ValueType  # 6
-    """Cancelled before its time; no money moved."""
+    """Cancelled before its scheduled time; no money moved."""
     STATE_RETURNED: Withdrawal.State.ValueType  # 7
-    """The bank paid and later gave the money back: the wallet has it again, as
-    a transaction of its own; or, where the wallet was closed or too full by
-    then, the money waits on its way and `attention` says so.
+    """The bank paid and later returned the money: the wallet is credited by a
+    separate transaction; or, where the wallet was closed or too full by
+    then, the money stays in transit and `attention` is set.
     """
 
     class _FailureReason:
@@ -130,35 +134,39 @@ class Withdrawal(message.Message):
         FAILURE_REASON_UNSPECIFIED: Withdrawal._FailureReason.ValueType  # 0
         """It has not failed."""
         FAILURE_REASON_INSUFFICIENT_FUNDS: Withdrawal._FailureReason.ValueType  # 1
-        """The wallet had too little when the time came. The bank was not asked."""
+        """The available balance was too low at the scheduled time. The bank was not
+        asked.
+        """
         FAILURE_REASON_WALLET_NOT_ACTIVE: Withdrawal._FailureReason.ValueType  # 2
-        """The wallet was frozen or closed when the time came. The bank was not
+        """The wallet was frozen or closed at the scheduled time. The bank was not
         asked.
         """
         FAILURE_REASON_BANK_REFUSED: Withdrawal._FailureReason.ValueType  # 3
-        """The bank said no for good."""
+        """The bank declined finally."""
         FAILURE_REASON_ATTEMPTS_USED_UP: Withdrawal._FailureReason.ValueType  # 4
-        """The bank said "not now" as often as it is asked."""
+        """The bank declined every attempt, each of them retryable."""
         FAILURE_REASON_RESOLVED: Withdrawal._FailureReason.ValueType  # 5
-        """An operator found out that the bank did not pay, and said so."""
+        """An operator resolved it: the bank did not pay."""
 
     class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
-        """Why a withdrawal failed."""
+        """The cause of a failed withdrawal."""
 
     FAILURE_REASON_UNSPECIFIED: Withdrawal.FailureReason.ValueType  # 0
     """It has not failed."""
     FAILURE_REASON_INSUFFICIENT_FUNDS: Withdrawal.FailureReason.ValueType  # 1
-    """The wallet had too little when the time came. The bank was not asked."""
+    """The available balance was too low at the scheduled time. The bank was not
+    asked.
+    """
     FAILURE_REASON_WALLET_NOT_ACTIVE: Withdrawal.FailureReason.ValueType  # 2
-    """The wallet was frozen or closed when the time came. The bank was not
+    """The wallet was frozen or closed at the scheduled time. The bank was not
     asked.
     """
     FAILURE_REASON_BANK_REFUSED: Withdrawal.FailureReason.ValueType  # 3
-    """The bank said no for good."""
+    """The bank declined finally."""
     FAILURE_REASON_ATTEMPTS_USED_UP: Withdrawal.FailureReason.ValueType  # 4
-    """The bank said "not now" as often as it is asked."""
+    """The bank declined every attempt, each of them retryable."""
     FAILURE_REASON_RESOLVED: Withdrawal.FailureReason.ValueType  # 5
-    """An operator found out that the bank did not pay, and said so."""
+    """An operator resolved it: the bank did not pay."""
 
     NAME_FIELD_NUMBER: builtins.int
     WALLET_FIELD_NUMBER: builtins.int
@@ -182,30 +190,30 @@ class Withdrawal(message.Message):
     validated.
     """
     wallet: builtins.str
-    """The wallet it is taken from, `wallets/{wallet}`."""
+    """The debited wallet, `wallets/{wallet}`."""
     state: Withdrawal.State.ValueType
-    """Where it is in its life."""
+    """The state."""
     reserve: builtins.bool
-    """Whether the money is held until the time comes."""
+    """Whether the money is reserved until the scheduled time."""
     bank_account: builtins.str
-    """The account to pay, in the bank's words."""
+    """The account to pay, in the bank's format."""
     description: builtins.str
-    """The caller's words, as given."""
+    """The caller's description, unchanged."""
     bank_reference: builtins.str
     """The bank's reference of the payment, once it has paid; the idempotency
     key where the bank gave none.
     """
     failure_reason: Withdrawal.FailureReason.ValueType
-    """Why it failed; unset in all other states."""
+    """The cause of a failure; unset in all other states."""
     attempts: builtins.int
-    """How often the bank was asked to pay; a call that could not be sent does
-    not count.
+    """The number of attempts to pay; a call that could not be sent does not
+    count.
     """
     attention: builtins.str
-    """Why a person should look at it; empty where nobody need."""
+    """Why an operator should examine it; empty if there is no need."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much is paid out."""
+        """The amount paid out."""
 
     @builtins.property
     def execute_time(self) -> timestamp_pb2.Timestamp:
@@ -213,7 +221,7 @@ class Withdrawal(message.Message):
 
     @builtins.property
     def next_attempt_time(self) -> timestamp_pb2.Timestamp:
-        """When it is next looked at; unset once it is final."""
+        """When it is processed next; unset once it is final."""
 
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
@@ -225,11 +233,11 @@ class Withdrawal(message.Message):
 
     @builtins.property
     def bank_attempts(self) -> containers.RepeatedCompositeFieldContainer[BankAttempt]:
-        """The calls to the bank, in order; of more than a hundred the latest."""
+        """The calls to the bank, in order; only the latest hundred."""
 
     @builtins.property
     def resolutions(self) -> containers.RepeatedCompositeFieldContainer[Resolution]:
-        """What operators decided about it, in order; mostly empty."""
+        """Resolutions by operators, in order."""
 
     def __init__(
         self,
@@ -260,7 +268,7 @@ class Withdrawal(message.Message):
 
 @typing.final
 class ScheduledDeposit(message.Message):
-    """Money to be put into a wallet at a time, and what became of it."""
+    """A deposit into a wallet at a scheduled time."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -273,45 +281,43 @@ class ScheduledDeposit(message.Message):
         STATE_UNSPECIFIED: ScheduledDeposit._State.ValueType  # 0
         """Never sent."""
         STATE_SCHEDULED: ScheduledDeposit._State.ValueType  # 1
-        """Waiting for its time; no money has moved."""
+        """Scheduled; no money has moved."""
         STATE_PROCESSING: ScheduledDeposit._State.ValueType  # 2
-        """Being collected from the bank; the wallet has not been credited."""
+        """The bank is asked to collect it; the wallet is not credited yet."""
         STATE_IN_DOUBT: ScheduledDeposit._State.ValueType  # 3
-        """The bank may or may not have collected: its status is asked until it
-        says. The wallet has not been credited.
+        """The bank may or may not have collected: it is queried until the outcome
+        is known. The wallet is not credited yet.
         """
         STATE_SUCCEEDED: ScheduledDeposit._State.ValueType  # 4
-        """The wallet was credited; or, where it had become too full for money that
-        the bank had collected, the money waits on its way and `attention` says
-        so.
+        """The wallet was credited; or, where it was too full for the collected
+        money, the money stays in transit and `attention` is set.
         """
         STATE_FAILED: ScheduledDeposit._State.ValueType  # 5
         """The wallet was not credited and never will be."""
         STATE_CANCELLED: ScheduledDeposit._State.ValueType  # 6
-        """Cancelled before its time; no money moved."""
+        """Cancelled before its scheduled time; no money moved."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """Where a scheduled deposit is in its life."""
+        """The state of a scheduled deposit."""
 
     STATE_UNSPECIFIED: ScheduledDeposit.State.ValueType  # 0
     """Never sent."""
     STATE_SCHEDULED: ScheduledDeposit.State.ValueType  # 1
-    """Waiting for its time; no money has moved."""
+    """Scheduled; no money has moved."""
     STATE_PROCESSING: ScheduledDeposit.State.ValueType  # 2
-    """Being collected from the bank; the wallet has not been credited."""
+    """The bank is asked to collect it; the wallet is not credited yet."""
     STATE_IN_DOUBT: ScheduledDeposit.State.ValueType  # 3
-    """The bank may or may not have collected: its status is asked until it
-    says. The wallet has not been credited.
+    """The bank may or may not have collected: it is queried until the outcome
+    is known. The wallet is not credited yet.
     """
     STATE_SUCCEEDED: ScheduledDeposit.State.ValueType  # 4
-    """The wallet was credited; or, where it had become too full for money that
-    the bank had collected, the money waits on its way and `attention` says
-    so.
+    """The wallet was credited; or, where it was too full for the collected
+    money, the money stays in transit and `attention` is set.
     """
     STATE_FAILED: ScheduledDeposit.State.ValueType  # 5
     """The wallet was not credited and never will be."""
     STATE_CANCELLED: ScheduledDeposit.State.ValueType  # 6
-    """Cancelled before its time; no money moved."""
+    """Cancelled before its scheduled time; no money moved."""
 
     class _FailureReason:
         ValueType = typing.NewType("ValueType", builtins.int)
@@ -322,27 +328,27 @@ class ScheduledDeposit(message.Message):
         FAILURE_REASON_UNSPECIFIED: ScheduledDeposit._FailureReason.ValueType  # 0
         """It has not failed."""
         FAILURE_REASON_BANK_REFUSED: ScheduledDeposit._FailureReason.ValueType  # 1
-        """The bank said no for good."""
+        """The bank declined finally."""
         FAILURE_REASON_ATTEMPTS_USED_UP: ScheduledDeposit._FailureReason.ValueType  # 2
-        """The bank said "not now" as often as it is asked."""
+        """The bank declined every attempt, each of them retryable."""
         FAILURE_REASON_LIMIT_EXCEEDED: ScheduledDeposit._FailureReason.ValueType  # 3
-        """The wallet is too full: it would have passed the largest balance."""
+        """The wallet would have exceeded the largest balance."""
         FAILURE_REASON_RESOLVED: ScheduledDeposit._FailureReason.ValueType  # 4
-        """An operator found out that the bank did not collect, and said so."""
+        """An operator resolved it: the bank did not collect."""
 
     class FailureReason(_FailureReason, metaclass=_FailureReasonEnumTypeWrapper):
-        """Why a scheduled deposit failed."""
+        """The cause of a failed scheduled deposit."""
 
     FAILURE_REASON_UNSPECIFIED: ScheduledDeposit.FailureReason.ValueType  # 0
     """It has not failed."""
     FAILURE_REASON_BANK_REFUSED: ScheduledDeposit.FailureReason.ValueType  # 1
-    """The bank said no for good."""
+    """The bank declined finally."""
     FAILURE_REASON_ATTEMPTS_USED_UP: ScheduledDeposit.FailureReason.ValueType  # 2
-    """The bank said "not now" as often as it is asked."""
+    """The bank declined every attempt, each of them retryable."""
     FAILURE_REASON_LIMIT_EXCEEDED: ScheduledDeposit.FailureReason.ValueType  # 3
-    """The wallet is too full: it would have passed the largest balance."""
+    """The wallet would have exceeded the largest balance."""
     FAILURE_REASON_RESOLVED: ScheduledDeposit.FailureReason.ValueType  # 4
-    """An operator found out that the bank did not collect, and said so."""
+    """An operator resolved it: the bank did not collect."""
 
     NAME_FIELD_NUMBER: builtins.int
     WALLET_FIELD_NUMBER: builtins.int
@@ -368,36 +374,36 @@ class ScheduledDeposit(message.Message):
     call only validated.
     """
     wallet: builtins.str
-    """The wallet it is put into, `wallets/{wallet}`."""
+    """The credited wallet, `wallets/{wallet}`."""
     state: ScheduledDeposit.State.ValueType
-    """Where it is in its life."""
+    """The state."""
     collect: builtins.bool
     """Whether the bank is asked to collect the money."""
     bank_account: builtins.str
-    """The account to collect from, in the bank's words."""
+    """The account to collect from, in the bank's format."""
     description: builtins.str
-    """The caller's words, as given."""
+    """The caller's description, unchanged."""
     external_reference: builtins.str
-    """The caller's own reference, as given."""
+    """The caller's reference, unchanged."""
     bank_reference: builtins.str
     """The bank's reference of the collection, once it has collected; the
     idempotency key where the bank gave none.
     """
     failure_reason: ScheduledDeposit.FailureReason.ValueType
-    """Why it failed; unset in all other states."""
+    """The cause of a failure; unset in all other states."""
     attempts: builtins.int
-    """How often the bank was asked to collect; a call that could not be sent does
-    not count.
+    """The number of attempts to collect; a call that could not be sent does not
+    count.
     """
     attention: builtins.str
-    """Why a person should look at it; empty where nobody need."""
+    """Why an operator should examine it; empty if there is no need."""
     transaction: builtins.str
-    """The transaction that booked the money, `transactions/{transaction}`;
-    empty until it is made.
+    """The transaction that credited the wallet, `transactions/{transaction}`;
+    empty until then.
     """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much is put in."""
+        """The amount."""
 
     @builtins.property
     def execute_time(self) -> timestamp_pb2.Timestamp:
@@ -405,7 +411,7 @@ class ScheduledDeposit(message.Message):
 
     @builtins.property
     def next_attempt_time(self) -> timestamp_pb2.Timestamp:
-        """When it is next looked at; unset once it is final."""
+        """When it is processed next; unset once it is final."""
 
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
@@ -417,11 +423,11 @@ class ScheduledDeposit(message.Message):
 
     @builtins.property
     def bank_attempts(self) -> containers.RepeatedCompositeFieldContainer[BankAttempt]:
-        """The calls to the bank, in order; of more than a hundred the latest."""
+        """The calls to the bank, in order; only the latest hundred."""
 
     @builtins.property
     def resolutions(self) -> containers.RepeatedCompositeFieldContainer[Resolution]:
-        """What operators decided about it, in order; mostly empty."""
+        """Resolutions by operators, in order."""
 
     def __init__(
         self,
@@ -454,76 +460,78 @@ class ScheduledDeposit(message.Message):
 
 @typing.final
 class BankAttempt(message.Message):
-    """One call to the bank, written down before it was made."""
+    """One call to the bank, recorded before it was sent."""
 
     DESCRIPTOR: descriptor.Descriptor
 
-    class _Answer:
+    class _Result:
         ValueType = typing.NewType("ValueType", builtins.int)
         V: _TypeAlias = ValueType  # noqa: Y015
 
-    class _AnswerEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[BankAttempt._Answer.ValueType], builtins.type):
+    class _ResultEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[BankAttempt._Result.ValueType], builtins.type):
         DESCRIPTOR: descriptor.EnumDescriptor
-        ANSWER_UNSPECIFIED: BankAttempt._Answer.ValueType  # 0
-        """None has come yet."""
-        ANSWER_ACCEPTED: BankAttempt._Answer.ValueType  # 1
-        """The bank did it. Always final."""
-        ANSWER_DECLINED_RETRYABLE: BankAttempt._Answer.ValueType  # 2
-        """Not done; it may be asked again with the same key."""
-        ANSWER_DECLINED: BankAttempt._Answer.ValueType  # 3
-        """Not done, and never will be under this key."""
-        ANSWER_NOT_SENT: BankAttempt._Answer.ValueType  # 4
-        """The bank never heard of it; it uses up no attempt."""
-        ANSWER_UNKNOWN: BankAttempt._Answer.ValueType  # 5
-        """Anything else: the bank may have done it."""
+        RESULT_UNSPECIFIED: BankAttempt._Result.ValueType  # 0
+        """No response yet."""
+        RESULT_ACCEPTED: BankAttempt._Result.ValueType  # 1
+        """Executed. Always final."""
+        RESULT_DECLINED_RETRYABLE: BankAttempt._Result.ValueType  # 2
+        """Not executed; it may be retried with the same key."""
+        RESULT_DECLINED: BankAttempt._Result.ValueType  # 3
+        """Not executed, and never will be under this key."""
+        RESULT_NOT_SENT: BankAttempt._Result.ValueType  # 4
+        """The request was not sent; it does not count as an attempt."""
+        RESULT_UNKNOWN: BankAttempt._Result.ValueType  # 5
+        """Anything else: the bank may have executed it."""
 
-    class Answer(_Answer, metaclass=_AnswerEnumTypeWrapper):
-        """What an answer means."""
+    class Result(_Result, metaclass=_ResultEnumTypeWrapper):
+        """What the bank's response means."""
 
-    ANSWER_UNSPECIFIED: BankAttempt.Answer.ValueType  # 0
-    """None has come yet."""
-    ANSWER_ACCEPTED: BankAttempt.Answer.ValueType  # 1
-    """The bank did it. Always final."""
-    ANSWER_DECLINED_RETRYABLE: BankAttempt.Answer.ValueType  # 2
-    """Not done; it may be asked again with the same key."""
-    ANSWER_DECLINED: BankAttempt.Answer.ValueType  # 3
-    """Not done, and never will be under this key."""
-    ANSWER_NOT_SENT: BankAttempt.Answer.ValueType  # 4
-    """The bank never heard of it; it uses up no attempt."""
-    ANSWER_UNKNOWN: BankAttempt.Answer.ValueType  # 5
-    """Anything else: the bank may have done it."""
+    RESULT_UNSPECIFIED: BankAttempt.Result.ValueType  # 0
+    """No response yet."""
+    RESULT_ACCEPTED: BankAttempt.Result.ValueType  # 1
+    """Executed. Always final."""
+    RESULT_DECLINED_RETRYABLE: BankAttempt.Result.ValueType  # 2
+    """Not executed; it may be retried with the same key."""
+    RESULT_DECLINED: BankAttempt.Result.ValueType  # 3
+    """Not executed, and never will be under this key."""
+    RESULT_NOT_SENT: BankAttempt.Result.ValueType  # 4
+    """The request was not sent; it does not count as an attempt."""
+    RESULT_UNKNOWN: BankAttempt.Result.ValueType  # 5
+    """Anything else: the bank may have executed it."""
 
     NUMBER_FIELD_NUMBER: builtins.int
     KEY_FIELD_NUMBER: builtins.int
     START_TIME_FIELD_NUMBER: builtins.int
     REQUEST_FIELD_NUMBER: builtins.int
-    ANSWER_FIELD_NUMBER: builtins.int
-    ANSWER_DETAIL_FIELD_NUMBER: builtins.int
+    RESULT_FIELD_NUMBER: builtins.int
+    RESULT_DETAIL_FIELD_NUMBER: builtins.int
     IN_FLIGHT_UNTIL_TIME_FIELD_NUMBER: builtins.int
-    IS_RESEND_FIELD_NUMBER: builtins.int
+    RESEND_FIELD_NUMBER: builtins.int
     number: builtins.int
     """Counted from 1."""
     key: builtins.str
-    """The idempotency key, the same for all attempts of an order."""
+    """The idempotency key, the same for all attempts of a payment order."""
     request: builtins.str
-    """What was asked, as JSON; of the account only its last characters."""
-    answer: BankAttempt.Answer.ValueType
-    """What the answer means."""
-    answer_detail: builtins.str
-    """The bank's words, shortened; of the account only its last characters."""
-    is_resend: builtins.bool
-    """Whether it was sent again because the bank, asked after all calls before it
-    had ended, did not know the key.
+    """The request as JSON; account numbers are masked except for the last
+    characters.
+    """
+    result: BankAttempt.Result.ValueType
+    """What the response means."""
+    result_detail: builtins.str
+    """The response's text, shortened; account numbers are masked except for the
+    last characters.
+    """
+    resend: builtins.bool
+    """Whether it is a resend: the bank, queried after all earlier calls had
+    ended, did not know the key.
     """
     @builtins.property
     def start_time(self) -> timestamp_pb2.Timestamp:
-        """When it was written down, by the database's clock."""
+        """When it was recorded, by the database's clock."""
 
     @builtins.property
     def in_flight_until_time(self) -> timestamp_pb2.Timestamp:
-        """Until when the call may still be on its way; nothing is resolved by hand
-        before.
-        """
+        """The call may be in flight until then; it cannot be resolved by hand before."""
 
     def __init__(
         self,
@@ -532,21 +540,21 @@ class BankAttempt(message.Message):
         key: builtins.str = ...,
         start_time: timestamp_pb2.Timestamp | None = ...,
         request: builtins.str = ...,
-        answer: BankAttempt.Answer.ValueType = ...,
-        answer_detail: builtins.str = ...,
+        result: BankAttempt.Result.ValueType = ...,
+        result_detail: builtins.str = ...,
         in_flight_until_time: timestamp_pb2.Timestamp | None = ...,
-        is_resend: builtins.bool = ...,
+        resend: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["in_flight_until_time", b"in_flight_until_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "answer_detail", b"answer_detail", "in_flight_until_time", b"in_flight_until_time", "is_resend", b"is_resend", "key", b"key", "number", b"number", "request", b"request", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["in_flight_until_time", b"in_flight_until_time", "key", b"key", "number", b"number", "request", b"request", "resend", b"resend", "result", b"result", "result_detail", b"result_detail", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class Resolution(message.Message):
-    """What an operator decided about an order, where the bank could not be asked or
-    money found no room. Kept for ever.
+    """An operator's decision about a payment order, where the bank could not be
+    queried or money could not be credited. Stored for ever.
     """
 
     DESCRIPTOR: descriptor.Descriptor
@@ -559,25 +567,25 @@ class Resolution(message.Message):
     PERSON_FIELD_NUMBER: builtins.int
     TOKEN_ID_FIELD_NUMBER: builtins.int
     kind: ResolutionKind.ValueType
-    """What was decided."""
+    """The decision."""
     reason: builtins.str
-    """Why, in the operator's words."""
+    """The operator's reason."""
     bank_evidence: builtins.str
-    """What the bank said when the operator asked it; empty where no word could be
-    had.
+    """The bank's statement to the operator; empty where the bank could not be
+    reached.
     """
     operator: builtins.str
-    """Who decided: the calling system."""
+    """The calling system that resolved it."""
     person: builtins.str
-    """The person who decided, as the credentials of the call said: its token's
-    `sub`, or the name in its certificate. Like the next, told to callers with
-    the scope `operations` only, and empty where it is not known.
+    """The person who resolved it, by the call's credentials: the token's `sub`,
+    or the name in the certificate. This and the next field are set for callers
+    with the scope `operations` only, and empty where unknown.
     """
     token_id: builtins.str
     """The id (`jti`) of the token."""
     @builtins.property
     def time(self) -> timestamp_pb2.Timestamp:
-        """When, by the database's clock."""
+        """When that was, by the database's clock."""
 
     def __init__(
         self,
@@ -598,7 +606,7 @@ class Resolution(message.Message):
 
 @typing.final
 class ScheduleWithdrawalRequest(message.Message):
-    """Asks for a payout at a time."""
+    """Requests a payout at a scheduled time."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -611,24 +619,26 @@ class ScheduleWithdrawalRequest(message.Message):
     RESERVE_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     wallet: builtins.str
-    """The wallet to take from, `wallets/{wallet}`."""
+    """The wallet to debit, `wallets/{wallet}`."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     bank_account: builtins.str
-    """The account to pay, in the bank's words, up to 64 printable characters.
-    Empty leaves it to the bank, which knows the wallet's owner.
+    """The account to pay, in the bank's format, up to 64 printable characters. If
+    it is empty, the bank chooses the account by the wallet's owner.
     """
     description: builtins.str
-    """Free words, up to 256 characters."""
+    """A free text, up to 256 characters."""
     reserve: builtins.bool
-    """Hold the money from now on, so that it is there when the time comes;
-    otherwise whether it is there is looked at then.
+    """Reserve the money from now on, so that it is available at the scheduled
+    time; otherwise the balance is checked only then.
     """
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much; above zero."""
+        """The amount; above zero."""
 
     @builtins.property
     def execute_time(self) -> timestamp_pb2.Timestamp:
@@ -654,7 +664,7 @@ class ScheduleWithdrawalRequest(message.Message):
 
 @typing.final
 class ScheduleWithdrawalResponse(message.Message):
-    """The withdrawal that was scheduled."""
+    """The scheduled withdrawal."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -664,7 +674,7 @@ class ScheduleWithdrawalResponse(message.Message):
     """Whether an earlier call with this `request_id` had scheduled it."""
     @builtins.property
     def withdrawal(self) -> Withdrawal:
-        """The withdrawal as it is now."""
+        """The current withdrawal."""
 
     def __init__(
         self,
@@ -680,7 +690,7 @@ class ScheduleWithdrawalResponse(message.Message):
 
 @typing.final
 class GetWithdrawalRequest(message.Message):
-    """Asks for one withdrawal."""
+    """Requests one withdrawal."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -707,7 +717,7 @@ class GetWithdrawalResponse(message.Message):
     WITHDRAWAL_FIELD_NUMBER: builtins.int
     @builtins.property
     def withdrawal(self) -> Withdrawal:
-        """The withdrawal as it is now."""
+        """The current withdrawal."""
 
     def __init__(
         self,
@@ -722,7 +732,7 @@ class GetWithdrawalResponse(message.Message):
 
 @typing.final
 class ListWithdrawalsRequest(message.Message):
-    """Asks for a page of withdrawals."""
+    """Requests a page of withdrawals."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -733,15 +743,15 @@ class ListWithdrawalsRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`; empty for the withdrawals of all wallets."""
     page_size: builtins.int
-    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
-    may have fewer, or none, while `next_page_token` is set.
+    """The largest number of results on a page: 0 means 50, more than 1000 means
+    1000. A page may have fewer, or none, while `next_page_token` is set.
     """
     page_token: builtins.str
-    """The `next_page_token` of the page before; empty for the first page. All
-    other fields must be as they were then.
+    """The `next_page_token` of the previous page; empty for the first page. All
+    other fields must be unchanged.
     """
     filter: builtins.str
-    """Only withdrawals that fit all comparisons `field op value`, joined by
+    """Only withdrawals that match all comparisons `field op value`, joined by
     `AND`; empty for all. E.g. `state = SCHEDULED AND amount >= 100000 AND
     execute_time < "2026-02-01T00:00:00Z"`.
 
@@ -772,7 +782,7 @@ class ListWithdrawalsResponse(message.Message):
     WITHDRAWALS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty on the last."""
+    """The token of the next page; empty on the last page."""
     @builtins.property
     def withdrawals(self) -> containers.RepeatedCompositeFieldContainer[Withdrawal]:
         """The withdrawals, newest first."""
@@ -791,7 +801,7 @@ class ListWithdrawalsResponse(message.Message):
 
 @typing.final
 class CancelWithdrawalRequest(message.Message):
-    """Asks to cancel a withdrawal."""
+    """Requests the cancellation of a withdrawal."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -801,9 +811,11 @@ class CancelWithdrawalRequest(message.Message):
     name: builtins.str
     """`withdrawals/{withdrawal}`; the id is a UUID."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     def __init__(
         self,
         *,
@@ -819,7 +831,7 @@ class CancelWithdrawalRequest(message.Message):
 
 @typing.final
 class CancelWithdrawalResponse(message.Message):
-    """The withdrawal that was cancelled."""
+    """The cancelled withdrawal."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -829,7 +841,7 @@ class CancelWithdrawalResponse(message.Message):
     """Whether an earlier call with this `request_id` had cancelled it."""
     @builtins.property
     def withdrawal(self) -> Withdrawal:
-        """The withdrawal as it is now."""
+        """The current withdrawal."""
 
     def __init__(
         self,
@@ -845,7 +857,7 @@ class CancelWithdrawalResponse(message.Message):
 
 @typing.final
 class ScheduleDepositRequest(message.Message):
-    """Asks to put money into a wallet at a time."""
+    """Requests a deposit at a scheduled time."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -859,35 +871,37 @@ class ScheduleDepositRequest(message.Message):
     EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     wallet: builtins.str
-    """The wallet to give to, `wallets/{wallet}`."""
+    """The wallet to credit, `wallets/{wallet}`."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     collect: builtins.bool
-    """Ask the bank to collect the money when the time comes. Nothing is posted
-    until the bank has said that it executed, and then the wallet is credited
-    exactly once. Otherwise the bank is not asked: the money comes from outside
-    by itself.
+    """Ask the bank to collect the money at the scheduled time. Nothing is posted
+    until the bank confirms the collection; then the wallet is credited exactly
+    once. Without it the bank is not asked: the caller vouches that the money
+    arrives from outside.
     """
     bank_account: builtins.str
-    """The account to collect from, in the bank's words, up to 64 printable
-    characters. Empty leaves it to the bank, which knows the wallet's owner.
-    Not used without `collect`.
+    """The account to collect from, in the bank's format, up to 64 printable
+    characters. If it is empty, the bank chooses the account by the wallet's
+    owner. Not used without `collect`.
     """
     description: builtins.str
-    """Free words, up to 256 characters."""
+    """A free text, up to 256 characters."""
     external_reference: builtins.str
     """The caller's own reference, e.g. of the standing order, up to 128
     characters.
     """
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much; above zero."""
+        """The amount; above zero."""
 
     @builtins.property
     def execute_time(self) -> timestamp_pb2.Timestamp:
-        """When to put it in. Unset means now; a time in the past is refused."""
+        """When to credit it. Unset means now; a time in the past is refused."""
 
     def __init__(
         self,
@@ -910,7 +924,7 @@ class ScheduleDepositRequest(message.Message):
 
 @typing.final
 class ScheduleDepositResponse(message.Message):
-    """The deposit that was scheduled."""
+    """The scheduled deposit."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -920,7 +934,7 @@ class ScheduleDepositResponse(message.Message):
     """Whether an earlier call with this `request_id` had scheduled it."""
     @builtins.property
     def scheduled_deposit(self) -> ScheduledDeposit:
-        """The scheduled deposit as it is now."""
+        """The current scheduled deposit."""
 
     def __init__(
         self,
@@ -936,7 +950,7 @@ class ScheduleDepositResponse(message.Message):
 
 @typing.final
 class GetScheduledDepositRequest(message.Message):
-    """Asks for one scheduled deposit."""
+    """Requests one scheduled deposit."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -963,7 +977,7 @@ class GetScheduledDepositResponse(message.Message):
     SCHEDULED_DEPOSIT_FIELD_NUMBER: builtins.int
     @builtins.property
     def scheduled_deposit(self) -> ScheduledDeposit:
-        """The scheduled deposit as it is now."""
+        """The current scheduled deposit."""
 
     def __init__(
         self,
@@ -978,7 +992,7 @@ class GetScheduledDepositResponse(message.Message):
 
 @typing.final
 class ListScheduledDepositsRequest(message.Message):
-    """Asks for a page of scheduled deposits."""
+    """Requests a page of scheduled deposits."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -989,15 +1003,15 @@ class ListScheduledDepositsRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`; empty for the scheduled deposits of all wallets."""
     page_size: builtins.int
-    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
-    may have fewer, or none, while `next_page_token` is set.
+    """The largest number of results on a page: 0 means 50, more than 1000 means
+    1000. A page may have fewer, or none, while `next_page_token` is set.
     """
     page_token: builtins.str
-    """The `next_page_token` of the page before; empty for the first page. All
-    other fields must be as they were then.
+    """The `next_page_token` of the previous page; empty for the first page. All
+    other fields must be unchanged.
     """
     filter: builtins.str
-    """Only scheduled deposits that fit all comparisons `field op value`, joined
+    """Only scheduled deposits that match all comparisons `field op value`, joined
     by `AND`; empty for all. E.g. `state = SCHEDULED AND amount >= 100000 AND
     execute_time < "2026-02-01T00:00:00Z"`.
 
@@ -1028,7 +1042,7 @@ class ListScheduledDepositsResponse(message.Message):
     SCHEDULED_DEPOSITS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty on the last."""
+    """The token of the next page; empty on the last page."""
     @builtins.property
     def scheduled_deposits(self) -> containers.RepeatedCompositeFieldContainer[ScheduledDeposit]:
         """The scheduled deposits, newest first."""
@@ -1047,7 +1061,7 @@ class ListScheduledDepositsResponse(message.Message):
 
 @typing.final
 class CancelScheduledDepositRequest(message.Message):
-    """Asks to cancel a scheduled deposit."""
+    """Requests the cancellation of a scheduled deposit."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -1057,9 +1071,11 @@ class CancelScheduledDepositRequest(message.Message):
     name: builtins.str
     """`scheduledDeposits/{scheduled_deposit}`; the id is a UUID."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     def __init__(
         self,
         *,
@@ -1075,7 +1091,7 @@ class CancelScheduledDepositRequest(message.Message):
 
 @typing.final
 class CancelScheduledDepositResponse(message.Message):
-    """The scheduled deposit that was cancelled."""
+    """The cancelled scheduled deposit."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -1085,7 +1101,7 @@ class CancelScheduledDepositResponse(message.Message):
     """Whether an earlier call with this `request_id` had cancelled it."""
     @builtins.property
     def scheduled_deposit(self) -> ScheduledDeposit:
-        """The scheduled deposit as it is now."""
+        """The current scheduled deposit."""
 
     def __init__(
         self,

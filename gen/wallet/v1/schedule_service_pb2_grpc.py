@@ -26,16 +26,16 @@ if _version_not_supported:
 
 
 class ScheduleServiceStub:
-    """Money to be paid out through the bank, or put into a wallet, at a time.
+    """Payouts through the bank and deposits into wallets, each at a scheduled time.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel):
@@ -87,36 +87,37 @@ class ScheduleServiceStub:
 
 
 class ScheduleServiceServicer:
-    """Money to be paid out through the bank, or put into a wallet, at a time.
+    """Payouts through the bank and deposits into wallets, each at a scheduled time.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def ScheduleWithdrawal(self, request, context):
-        """Schedules a payout from a wallet. Without `reserve` nothing is checked
-        against the balance until the time has come. Then the money is taken, the
-        bank is asked to pay, and on its final no the money comes back.
+        """Schedules a payout from a wallet. Without `reserve` the balance is not
+        checked until the scheduled time. Then the wallet is debited and the bank
+        is asked to pay; if the bank declines finally, the wallet is credited
+        again.
 
-        The wallet may be what the service has earned,
-        `wallets/system:commission:{currency}`, where the caller has the scope
-        `operations` as well. No other system wallet may be named.
+        The wallet may be the commission wallet,
+        `wallets/system:commission:{currency}`, if the caller has the scope
+        `operations` as well. Other system wallets are refused.
 
-        A repeat with the same `request_id` schedules nothing: it returns the
-        first withdrawal, as it is now, marked `replayed`; a refusal is repeated
-        likewise.
+        A retry with the same `request_id` schedules nothing: it returns the
+        current state of the first withdrawal, marked `replayed`; a refusal is
+        returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
-        the request id, so that a repeat is answered however late it comes);
-        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
-        (frozen or closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
+        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
+        the request id, so that a late retry still gets its result);
+        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (frozen or
+        closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,9 +133,9 @@ class ScheduleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListWithdrawals(self, request, context):
-        """Lists withdrawals, of one wallet or of all, newest first. Withdrawals
-        scheduled while you page come before the first page; none is seen twice,
-        and none is missed that was there when you began.
+        """Lists withdrawals, of one wallet or of all, newest first. Paging is
+        consistent: no withdrawal appears twice, none that existed at the first
+        page is missed, and later ones do not appear.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).
@@ -144,36 +145,36 @@ class ScheduleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelWithdrawal(self, request, context):
-        """Cancels a withdrawal that is still scheduled; what was reserved for it is
-        available again. Against a scheduler that begins it at the same moment
-        exactly one wins.
+        """Cancels a withdrawal that is still scheduled; its reserved money is
+        available again. If a scheduler begins it at the same moment, exactly one
+        of the two succeeds.
 
-        A repeat with the same `request_id` returns the withdrawal as it is now,
-        marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current withdrawal, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-        `PERMISSION_MISSING` (a payout of what the service has earned, without the
-        scope `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+        `PERMISSION_MISSING` (a payout of earned commission, without the scope
+        `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ScheduleDeposit(self, request, context):
-        """Schedules money to be put into a wallet. When the time has come, it is put
-        there from outside, as by `Deposit`; or, with `collect`, the bank is asked to
-        collect it, and nothing is posted until the bank has said that it executed
-        the collection. Either way the wallet is credited exactly once.
+        """Schedules a deposit into a wallet. At the scheduled time the money is
+        credited from outside, as by `Deposit`; or, with `collect`, the bank is
+        asked to collect it, and nothing is posted until the bank confirms the
+        collection. Either way the wallet is credited exactly once.
 
-        A repeat with the same `request_id` schedules nothing: it returns the
-        first scheduled deposit, as it is now, marked `replayed`; a refusal is
-        repeated likewise.
+        A retry with the same `request_id` schedules nothing: it returns the
+        current state of the first scheduled deposit, marked `replayed`; a refusal
+        is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
-        the request id, so that a repeat is answered however late it comes);
+        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
+        the request id, so that a late retry still gets its result);
         `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
-        `LIMIT_EXCEEDED` (the most that one may be).
+        `LIMIT_EXCEEDED` (the largest amount of one deposit).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,9 +190,9 @@ class ScheduleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListScheduledDeposits(self, request, context):
-        """Lists scheduled deposits, of one wallet or of all, newest first. Those
-        scheduled while you page come before the first page; none is seen twice,
-        and none is missed that was there when you began.
+        """Lists scheduled deposits, of one wallet or of all, newest first. Paging is
+        consistent: none appears twice, none that existed at the first page is
+        missed, and later ones do not appear.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).
@@ -201,11 +202,11 @@ class ScheduleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelScheduledDeposit(self, request, context):
-        """Cancels a scheduled deposit that is still scheduled. Against a scheduler
-        that begins it at the same moment exactly one wins.
+        """Cancels a scheduled deposit that is still scheduled. If a scheduler begins
+        it at the same moment, exactly one of the two succeeds.
 
-        A repeat with the same `request_id` returns the scheduled deposit as it is
-        now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current scheduled deposit,
+        marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
@@ -266,16 +267,16 @@ def add_ScheduleServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ScheduleService:
-    """Money to be paid out through the bank, or put into a wallet, at a time.
+    """Payouts through the bank and deposits into wallets, each at a scheduled time.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @staticmethod

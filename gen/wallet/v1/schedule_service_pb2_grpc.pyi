@@ -27,16 +27,16 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ScheduleServiceStub:
-    """Money to be paid out through the bank, or put into a wallet, at a time.
+    """Payouts through the bank and deposits into wallets, each at a scheduled time.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @_typing.overload
@@ -44,23 +44,24 @@ class ScheduleServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ScheduleServiceAsyncStub: ...
     ScheduleWithdrawal: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleWithdrawalRequest, _schedule_service_pb2.ScheduleWithdrawalResponse]
-    """Schedules a payout from a wallet. Without `reserve` nothing is checked
-    against the balance until the time has come. Then the money is taken, the
-    bank is asked to pay, and on its final no the money comes back.
+    """Schedules a payout from a wallet. Without `reserve` the balance is not
+    checked until the scheduled time. Then the wallet is debited and the bank
+    is asked to pay; if the bank declines finally, the wallet is credited
+    again.
 
-    The wallet may be what the service has earned,
-    `wallets/system:commission:{currency}`, where the caller has the scope
-    `operations` as well. No other system wallet may be named.
+    The wallet may be the commission wallet,
+    `wallets/system:commission:{currency}`, if the caller has the scope
+    `operations` as well. Other system wallets are refused.
 
-    A repeat with the same `request_id` schedules nothing: it returns the
-    first withdrawal, as it is now, marked `replayed`; a refusal is repeated
-    likewise.
+    A retry with the same `request_id` schedules nothing: it returns the
+    current state of the first withdrawal, marked `replayed`; a refusal is
+    returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
-    the request id, so that a repeat is answered however late it comes);
-    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
-    (frozen or closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
+    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
+    the request id, so that a late retry still gets its result);
+    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (frozen or
+    closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
     """
     GetWithdrawal: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetWithdrawalRequest, _schedule_service_pb2.GetWithdrawalResponse]
     """Returns one withdrawal.
@@ -68,40 +69,40 @@ class ScheduleServiceStub:
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListWithdrawals: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListWithdrawalsRequest, _schedule_service_pb2.ListWithdrawalsResponse]
-    """Lists withdrawals, of one wallet or of all, newest first. Withdrawals
-    scheduled while you page come before the first page; none is seen twice,
-    and none is missed that was there when you began.
+    """Lists withdrawals, of one wallet or of all, newest first. Paging is
+    consistent: no withdrawal appears twice, none that existed at the first
+    page is missed, and later ones do not appear.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
     """
     CancelWithdrawal: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.CancelWithdrawalRequest, _schedule_service_pb2.CancelWithdrawalResponse]
-    """Cancels a withdrawal that is still scheduled; what was reserved for it is
-    available again. Against a scheduler that begins it at the same moment
-    exactly one wins.
+    """Cancels a withdrawal that is still scheduled; its reserved money is
+    available again. If a scheduler begins it at the same moment, exactly one
+    of the two succeeds.
 
-    A repeat with the same `request_id` returns the withdrawal as it is now,
-    marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current withdrawal, marked
+    `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-    `PERMISSION_MISSING` (a payout of what the service has earned, without the
-    scope `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+    `PERMISSION_MISSING` (a payout of earned commission, without the scope
+    `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
     """
     ScheduleDeposit: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleDepositRequest, _schedule_service_pb2.ScheduleDepositResponse]
-    """Schedules money to be put into a wallet. When the time has come, it is put
-    there from outside, as by `Deposit`; or, with `collect`, the bank is asked to
-    collect it, and nothing is posted until the bank has said that it executed
-    the collection. Either way the wallet is credited exactly once.
+    """Schedules a deposit into a wallet. At the scheduled time the money is
+    credited from outside, as by `Deposit`; or, with `collect`, the bank is
+    asked to collect it, and nothing is posted until the bank confirms the
+    collection. Either way the wallet is credited exactly once.
 
-    A repeat with the same `request_id` schedules nothing: it returns the
-    first scheduled deposit, as it is now, marked `replayed`; a refusal is
-    repeated likewise.
+    A retry with the same `request_id` schedules nothing: it returns the
+    current state of the first scheduled deposit, marked `replayed`; a refusal
+    is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
-    the request id, so that a repeat is answered however late it comes);
+    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
+    the request id, so that a late retry still gets its result);
     `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
-    `LIMIT_EXCEEDED` (the most that one may be).
+    `LIMIT_EXCEEDED` (the largest amount of one deposit).
     """
     GetScheduledDeposit: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduledDepositRequest, _schedule_service_pb2.GetScheduledDepositResponse]
     """Returns one scheduled deposit.
@@ -109,19 +110,19 @@ class ScheduleServiceStub:
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListScheduledDeposits: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListScheduledDepositsRequest, _schedule_service_pb2.ListScheduledDepositsResponse]
-    """Lists scheduled deposits, of one wallet or of all, newest first. Those
-    scheduled while you page come before the first page; none is seen twice,
-    and none is missed that was there when you began.
+    """Lists scheduled deposits, of one wallet or of all, newest first. Paging is
+    consistent: none appears twice, none that existed at the first page is
+    missed, and later ones do not appear.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
     """
     CancelScheduledDeposit: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.CancelScheduledDepositRequest, _schedule_service_pb2.CancelScheduledDepositResponse]
-    """Cancels a scheduled deposit that is still scheduled. Against a scheduler
-    that begins it at the same moment exactly one wins.
+    """Cancels a scheduled deposit that is still scheduled. If a scheduler begins
+    it at the same moment, exactly one of the two succeeds.
 
-    A repeat with the same `request_id` returns the scheduled deposit as it is
-    now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current scheduled deposit,
+    marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
@@ -129,37 +130,38 @@ class ScheduleServiceStub:
 
 @_typing.type_check_only
 class ScheduleServiceAsyncStub(ScheduleServiceStub):
-    """Money to be paid out through the bank, or put into a wallet, at a time.
+    """Payouts through the bank and deposits into wallets, each at a scheduled time.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ScheduleWithdrawal: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleWithdrawalRequest, _schedule_service_pb2.ScheduleWithdrawalResponse]  # type: ignore[assignment]
-    """Schedules a payout from a wallet. Without `reserve` nothing is checked
-    against the balance until the time has come. Then the money is taken, the
-    bank is asked to pay, and on its final no the money comes back.
+    """Schedules a payout from a wallet. Without `reserve` the balance is not
+    checked until the scheduled time. Then the wallet is debited and the bank
+    is asked to pay; if the bank declines finally, the wallet is credited
+    again.
 
-    The wallet may be what the service has earned,
-    `wallets/system:commission:{currency}`, where the caller has the scope
-    `operations` as well. No other system wallet may be named.
+    The wallet may be the commission wallet,
+    `wallets/system:commission:{currency}`, if the caller has the scope
+    `operations` as well. Other system wallets are refused.
 
-    A repeat with the same `request_id` schedules nothing: it returns the
-    first withdrawal, as it is now, marked `replayed`; a refusal is repeated
-    likewise.
+    A retry with the same `request_id` schedules nothing: it returns the
+    current state of the first withdrawal, marked `replayed`; a refusal is
+    returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
-    the request id, so that a repeat is answered however late it comes);
-    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
-    (frozen or closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
+    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
+    the request id, so that a late retry still gets its result);
+    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (frozen or
+    closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
     """
     GetWithdrawal: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetWithdrawalRequest, _schedule_service_pb2.GetWithdrawalResponse]  # type: ignore[assignment]
     """Returns one withdrawal.
@@ -167,40 +169,40 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListWithdrawals: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListWithdrawalsRequest, _schedule_service_pb2.ListWithdrawalsResponse]  # type: ignore[assignment]
-    """Lists withdrawals, of one wallet or of all, newest first. Withdrawals
-    scheduled while you page come before the first page; none is seen twice,
-    and none is missed that was there when you began.
+    """Lists withdrawals, of one wallet or of all, newest first. Paging is
+    consistent: no withdrawal appears twice, none that existed at the first
+    page is missed, and later ones do not appear.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
     """
     CancelWithdrawal: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.CancelWithdrawalRequest, _schedule_service_pb2.CancelWithdrawalResponse]  # type: ignore[assignment]
-    """Cancels a withdrawal that is still scheduled; what was reserved for it is
-    available again. Against a scheduler that begins it at the same moment
-    exactly one wins.
+    """Cancels a withdrawal that is still scheduled; its reserved money is
+    available again. If a scheduler begins it at the same moment, exactly one
+    of the two succeeds.
 
-    A repeat with the same `request_id` returns the withdrawal as it is now,
-    marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current withdrawal, marked
+    `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-    `PERMISSION_MISSING` (a payout of what the service has earned, without the
-    scope `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+    `PERMISSION_MISSING` (a payout of earned commission, without the scope
+    `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
     """
     ScheduleDeposit: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ScheduleDepositRequest, _schedule_service_pb2.ScheduleDepositResponse]  # type: ignore[assignment]
-    """Schedules money to be put into a wallet. When the time has come, it is put
-    there from outside, as by `Deposit`; or, with `collect`, the bank is asked to
-    collect it, and nothing is posted until the bank has said that it executed
-    the collection. Either way the wallet is credited exactly once.
+    """Schedules a deposit into a wallet. At the scheduled time the money is
+    credited from outside, as by `Deposit`; or, with `collect`, the bank is
+    asked to collect it, and nothing is posted until the bank confirms the
+    collection. Either way the wallet is credited exactly once.
 
-    A repeat with the same `request_id` schedules nothing: it returns the
-    first scheduled deposit, as it is now, marked `replayed`; a refusal is
-    repeated likewise.
+    A retry with the same `request_id` schedules nothing: it returns the
+    current state of the first scheduled deposit, marked `replayed`; a refusal
+    is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
-    the request id, so that a repeat is answered however late it comes);
+    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
+    the request id, so that a late retry still gets its result);
     `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
-    `LIMIT_EXCEEDED` (the most that one may be).
+    `LIMIT_EXCEEDED` (the largest amount of one deposit).
     """
     GetScheduledDeposit: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduledDepositRequest, _schedule_service_pb2.GetScheduledDepositResponse]  # type: ignore[assignment]
     """Returns one scheduled deposit.
@@ -208,35 +210,35 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListScheduledDeposits: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListScheduledDepositsRequest, _schedule_service_pb2.ListScheduledDepositsResponse]  # type: ignore[assignment]
-    """Lists scheduled deposits, of one wallet or of all, newest first. Those
-    scheduled while you page come before the first page; none is seen twice,
-    and none is missed that was there when you began.
+    """Lists scheduled deposits, of one wallet or of all, newest first. Paging is
+    consistent: none appears twice, none that existed at the first page is
+    missed, and later ones do not appear.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
     """
     CancelScheduledDeposit: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.CancelScheduledDepositRequest, _schedule_service_pb2.CancelScheduledDepositResponse]  # type: ignore[assignment]
-    """Cancels a scheduled deposit that is still scheduled. Against a scheduler
-    that begins it at the same moment exactly one wins.
+    """Cancels a scheduled deposit that is still scheduled. If a scheduler begins
+    it at the same moment, exactly one of the two succeeds.
 
-    A repeat with the same `request_id` returns the scheduled deposit as it is
-    now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` returns the current scheduled deposit,
+    marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
     """
 
 class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Money to be paid out through the bank, or put into a wallet, at a time.
+    """Payouts through the bank and deposits into wallets, each at a scheduled time.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @_abc_1.abstractmethod
@@ -245,23 +247,24 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schedule_service_pb2.ScheduleWithdrawalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.ScheduleWithdrawalResponse, _abc.Awaitable[_schedule_service_pb2.ScheduleWithdrawalResponse]]:
-        """Schedules a payout from a wallet. Without `reserve` nothing is checked
-        against the balance until the time has come. Then the money is taken, the
-        bank is asked to pay, and on its final no the money comes back.
+        """Schedules a payout from a wallet. Without `reserve` the balance is not
+        checked until the scheduled time. Then the wallet is debited and the bank
+        is asked to pay; if the bank declines finally, the wallet is credited
+        again.
 
-        The wallet may be what the service has earned,
-        `wallets/system:commission:{currency}`, where the caller has the scope
-        `operations` as well. No other system wallet may be named.
+        The wallet may be the commission wallet,
+        `wallets/system:commission:{currency}`, if the caller has the scope
+        `operations` as well. Other system wallets are refused.
 
-        A repeat with the same `request_id` schedules nothing: it returns the
-        first withdrawal, as it is now, marked `replayed`; a refusal is repeated
-        likewise.
+        A retry with the same `request_id` schedules nothing: it returns the
+        current state of the first withdrawal, marked `replayed`; a refusal is
+        returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
-        the request id, so that a repeat is answered however late it comes);
-        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
-        (frozen or closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
+        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
+        the request id, so that a late retry still gets its result);
+        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (frozen or
+        closed); `INSUFFICIENT_FUNDS` (only with `reserve`).
         """
 
     @_abc_1.abstractmethod
@@ -281,9 +284,9 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schedule_service_pb2.ListWithdrawalsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.ListWithdrawalsResponse, _abc.Awaitable[_schedule_service_pb2.ListWithdrawalsResponse]]:
-        """Lists withdrawals, of one wallet or of all, newest first. Withdrawals
-        scheduled while you page come before the first page; none is seen twice,
-        and none is missed that was there when you began.
+        """Lists withdrawals, of one wallet or of all, newest first. Paging is
+        consistent: no withdrawal appears twice, none that existed at the first
+        page is missed, and later ones do not appear.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).
@@ -295,16 +298,16 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schedule_service_pb2.CancelWithdrawalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.CancelWithdrawalResponse, _abc.Awaitable[_schedule_service_pb2.CancelWithdrawalResponse]]:
-        """Cancels a withdrawal that is still scheduled; what was reserved for it is
-        available again. Against a scheduler that begins it at the same moment
-        exactly one wins.
+        """Cancels a withdrawal that is still scheduled; its reserved money is
+        available again. If a scheduler begins it at the same moment, exactly one
+        of the two succeeds.
 
-        A repeat with the same `request_id` returns the withdrawal as it is now,
-        marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current withdrawal, marked
+        `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
-        `PERMISSION_MISSING` (a payout of what the service has earned, without the
-        scope `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
+        `PERMISSION_MISSING` (a payout of earned commission, without the scope
+        `operations`); `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).
         """
 
     @_abc_1.abstractmethod
@@ -313,20 +316,20 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schedule_service_pb2.ScheduleDepositRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.ScheduleDepositResponse, _abc.Awaitable[_schedule_service_pb2.ScheduleDepositResponse]]:
-        """Schedules money to be put into a wallet. When the time has come, it is put
-        there from outside, as by `Deposit`; or, with `collect`, the bank is asked to
-        collect it, and nothing is posted until the bank has said that it executed
-        the collection. Either way the wallet is credited exactly once.
+        """Schedules a deposit into a wallet. At the scheduled time the money is
+        credited from outside, as by `Deposit`; or, with `collect`, the bank is
+        asked to collect it, and nothing is posted until the bank confirms the
+        collection. Either way the wallet is credited exactly once.
 
-        A repeat with the same `request_id` schedules nothing: it returns the
-        first scheduled deposit, as it is now, marked `replayed`; a refusal is
-        repeated likewise.
+        A retry with the same `request_id` schedules nothing: it returns the
+        current state of the first scheduled deposit, marked `replayed`; a refusal
+        is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: looked at after
-        the request id, so that a repeat is answered however late it comes);
+        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
+        the request id, so that a late retry still gets its result);
         `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
-        `LIMIT_EXCEEDED` (the most that one may be).
+        `LIMIT_EXCEEDED` (the largest amount of one deposit).
         """
 
     @_abc_1.abstractmethod
@@ -346,9 +349,9 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schedule_service_pb2.ListScheduledDepositsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.ListScheduledDepositsResponse, _abc.Awaitable[_schedule_service_pb2.ListScheduledDepositsResponse]]:
-        """Lists scheduled deposits, of one wallet or of all, newest first. Those
-        scheduled while you page come before the first page; none is seen twice,
-        and none is missed that was there when you began.
+        """Lists scheduled deposits, of one wallet or of all, newest first. Paging is
+        consistent: none appears twice, none that existed at the first page is
+        missed, and later ones do not appear.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).
@@ -360,11 +363,11 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schedule_service_pb2.CancelScheduledDepositRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.CancelScheduledDepositResponse, _abc.Awaitable[_schedule_service_pb2.CancelScheduledDepositResponse]]:
-        """Cancels a scheduled deposit that is still scheduled. Against a scheduler
-        that begins it at the same moment exactly one wins.
+        """Cancels a scheduled deposit that is still scheduled. If a scheduler begins
+        it at the same moment, exactly one of the two succeeds.
 
-        A repeat with the same `request_id` returns the scheduled deposit as it is
-        now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` returns the current scheduled deposit,
+        marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `STATE_TRANSITION_FORBIDDEN` (no longer scheduled).

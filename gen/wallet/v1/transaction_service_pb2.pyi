@@ -32,32 +32,32 @@ class _BatchModeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_BatchMode.Va
     BATCH_MODE_UNSPECIFIED: _BatchMode.ValueType  # 0
     """Never sent."""
     BATCH_MODE_ATOMIC: _BatchMode.ValueType  # 1
-    """All or none, in order, each on what those before it left. The batch has a
-    request id, the items have none.
+    """All or none, in order: each sees the balances that the previous ones left.
+    The batch has a request id, the items have none.
     """
     BATCH_MODE_ITEM: _BatchMode.ValueType  # 2
-    """As many calls to `Transfer` that share a round trip: each item has a request
-    id and an outcome of its own. The batch has no request id.
+    """Independent calls of `Transfer` that share a round trip: each item has its
+    own request id and result. The batch has no request id.
     """
 
 class BatchMode(_BatchMode, metaclass=_BatchModeEnumTypeWrapper):
-    """How the transfers of a batch hang together."""
+    """How the transfers of a batch depend on one another."""
 
 BATCH_MODE_UNSPECIFIED: BatchMode.ValueType  # 0
 """Never sent."""
 BATCH_MODE_ATOMIC: BatchMode.ValueType  # 1
-"""All or none, in order, each on what those before it left. The batch has a
-request id, the items have none.
+"""All or none, in order: each sees the balances that the previous ones left.
+The batch has a request id, the items have none.
 """
 BATCH_MODE_ITEM: BatchMode.ValueType  # 2
-"""As many calls to `Transfer` that share a round trip: each item has a request
-id and an outcome of its own. The batch has no request id.
+"""Independent calls of `Transfer` that share a round trip: each item has its
+own request id and result. The batch has no request id.
 """
 
 @typing.final
 class Transaction(message.Message):
-    """Money that moved. Nothing in it ever changes but what its reversals say of
-    it: `state`, `reversals` and `reversed_amount`.
+    """A movement of money. Only `state`, `reversals` and `reversed_amount` ever
+    change, by reversals.
     """
 
     DESCRIPTOR: descriptor.Descriptor
@@ -71,68 +71,68 @@ class Transaction(message.Message):
         TYPE_UNSPECIFIED: Transaction._Type.ValueType  # 0
         """Never sent."""
         TYPE_DEPOSIT: Transaction._Type.ValueType  # 1
-        """From outside into a wallet, also where a scheduled deposit was made
-        without collection.
+        """From outside into a wallet, also by a scheduled deposit without
+        collection.
         """
         TYPE_TRANSFER: Transaction._Type.ValueType  # 2
         """From one wallet to another."""
         TYPE_WITHDRAWAL: Transaction._Type.ValueType  # 3
-        """From a wallet onto its way to the bank, where a withdrawal begins."""
+        """From a wallet to in transit, when a withdrawal begins."""
         TYPE_WITHDRAWAL_SETTLEMENT: Transaction._Type.ValueType  # 4
-        """From the way to the bank to the outside, where a withdrawal succeeded."""
+        """From in transit to outside, when a withdrawal succeeds."""
         TYPE_WITHDRAWAL_RELEASE: Transaction._Type.ValueType  # 5
-        """From the way to the bank back to the wallet, where a withdrawal failed."""
+        """From in transit back to the wallet, when a withdrawal fails."""
         TYPE_REVERSAL: Transaction._Type.ValueType  # 6
-        """Back to where it came from, where a transaction was reversed."""
+        """Back to the source, by a reversal."""
         TYPE_HOLD_CAPTURE: Transaction._Type.ValueType  # 7
-        """From one wallet to another, where a hold was captured."""
+        """From one wallet to another, by the capture of a hold."""
         TYPE_COLLECTION: Transaction._Type.ValueType  # 8
-        """From the bank into a wallet, where a scheduled deposit was collected."""
+        """From the bank into a wallet, by the collection of a scheduled deposit."""
         TYPE_WITHDRAWAL_RETURN: Transaction._Type.ValueType  # 9
-        """From the bank back into the wallet, where it gave a payout back."""
+        """From the bank back into the wallet, when the bank returns a payout."""
         TYPE_RETURN_APPLICATION: Transaction._Type.ValueType  # 10
-        """From its way into a wallet that an operator named, where what the bank
-        gave back had found no room.
+        """From in transit into a wallet that an operator named: a returned payout
+        that could not be credited.
         """
         TYPE_COLLECTION_APPLICATION: Transaction._Type.ValueType  # 11
-        """From its way into a wallet that an operator named, where what the bank
-        collected had found no room.
+        """From in transit into a wallet that an operator named: a collection that
+        could not be credited.
         """
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper):
-        """Why money moved. What is on its way to or from the bank is in the service's
-        own `wallets/system:in_transit:{currency}`.
+        """The types of transactions. Money in transit to or from the bank is in the
+        system wallet `wallets/system:in_transit:{currency}`.
         """
 
     TYPE_UNSPECIFIED: Transaction.Type.ValueType  # 0
     """Never sent."""
     TYPE_DEPOSIT: Transaction.Type.ValueType  # 1
-    """From outside into a wallet, also where a scheduled deposit was made
-    without collection.
+    """From outside into a wallet, also by a scheduled deposit without
+    collection.
     """
     TYPE_TRANSFER: Transaction.Type.ValueType  # 2
     """From one wallet to another."""
     TYPE_WITHDRAWAL: Transaction.Type.ValueType  # 3
-    """From a wallet onto its way to the bank, where a withdrawal begins."""
+    """From a wallet to in transit, when a withdrawal begins."""
     TYPE_WITHDRAWAL_SETTLEMENT: Transaction.Type.ValueType  # 4
-    """From the way to the bank to the outside, where a withdrawal succeeded."""
+    """From in transit to outside, when a withdrawal succeeds."""
     TYPE_WITHDRAWAL_RELEASE: Transaction.Type.ValueType  # 5
-    """From the way to the bank back to the wallet, where a withdrawal failed."""
+    """From in transit back to the wallet, when a withdrawal fails."""
     TYPE_REVERSAL: Transaction.Type.ValueType  # 6
-    """Back to where it came from, where a transaction was reversed."""
+    """Back to the source, by a reversal."""
     TYPE_HOLD_CAPTURE: Transaction.Type.ValueType  # 7
-    """From one wallet to another, where a hold was captured."""
+    """From one wallet to another, by the capture of a hold."""
     TYPE_COLLECTION: Transaction.Type.ValueType  # 8
-    """From the bank into a wallet, where a scheduled deposit was collected."""
+    """From the bank into a wallet, by the collection of a scheduled deposit."""
     TYPE_WITHDRAWAL_RETURN: Transaction.Type.ValueType  # 9
-    """From the bank back into the wallet, where it gave a payout back."""
+    """From the bank back into the wallet, when the bank returns a payout."""
     TYPE_RETURN_APPLICATION: Transaction.Type.ValueType  # 10
-    """From its way into a wallet that an operator named, where what the bank
-    gave back had found no room.
+    """From in transit into a wallet that an operator named: a returned payout
+    that could not be credited.
     """
     TYPE_COLLECTION_APPLICATION: Transaction.Type.ValueType  # 11
-    """From its way into a wallet that an operator named, where what the bank
-    collected had found no room.
+    """From in transit into a wallet that an operator named: a collection that
+    could not be credited.
     """
 
     class _State:
@@ -146,21 +146,21 @@ class Transaction(message.Message):
         STATE_POSTED: Transaction._State.ValueType  # 1
         """The money moved."""
         STATE_PARTIALLY_REVERSED: Transaction._State.ValueType  # 2
-        """The money moved, and a part of it was moved back."""
+        """The money moved, and a part of it was reversed."""
         STATE_REVERSED: Transaction._State.ValueType  # 3
-        """The money moved, and all of it was moved back."""
+        """The money moved, and all of it was reversed."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """What became of a transaction. One that was refused is none at all."""
+        """The state of a transaction. A refused request creates none."""
 
     STATE_UNSPECIFIED: Transaction.State.ValueType  # 0
     """Never sent."""
     STATE_POSTED: Transaction.State.ValueType  # 1
     """The money moved."""
     STATE_PARTIALLY_REVERSED: Transaction.State.ValueType  # 2
-    """The money moved, and a part of it was moved back."""
+    """The money moved, and a part of it was reversed."""
     STATE_REVERSED: Transaction.State.ValueType  # 3
-    """The money moved, and all of it was moved back."""
+    """The money moved, and all of it was reversed."""
 
     @typing.final
     class LabelsEntry(message.Message):
@@ -206,19 +206,19 @@ class Transaction(message.Message):
     validated.
     """
     type: Transaction.Type.ValueType
-    """Why money moved."""
+    """The type."""
     state: Transaction.State.ValueType
-    """What became of it, as its reversals say."""
+    """The state."""
     source: builtins.str
-    """The wallet it came from, `wallets/{wallet}`: for a deposit the service's own
-    `wallets/system:external:{currency}`, which stands for the outside.
+    """The debited wallet, `wallets/{wallet}`: for a deposit the system wallet
+    `wallets/system:external:{currency}`, which represents the outside.
     """
     destination: builtins.str
-    """The wallet it went to, `wallets/{wallet}`."""
+    """The credited wallet, `wallets/{wallet}`."""
     description: builtins.str
-    """The caller's words, as given."""
+    """The caller's description, unchanged."""
     external_reference: builtins.str
-    """The caller's own reference, as given."""
+    """The caller's reference, unchanged."""
     withdrawal: builtins.str
     """The withdrawal that moved this money, `withdrawals/{withdrawal}`; empty
     for other types.
@@ -230,30 +230,28 @@ class Transaction(message.Message):
     hold: builtins.str
     """The hold that was captured, `holds/{hold}`; empty for other types."""
     batch: builtins.str
-    """The same for all transactions that were made together, all or none; empty
-    if it was made alone.
-    """
+    """The same id for all transactions of one atomic batch; empty otherwise."""
     reverses: builtins.str
     """The transaction that this one reverses, `transactions/{transaction}`; empty
     for other types.
     """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """What moved from source to destination, before commission. Positive."""
+        """The amount from source to destination, without commission. Positive."""
 
     @builtins.property
     def entries(self) -> containers.RepeatedCompositeFieldContainer[Entry]:
-        """Every wallet's part in it, commission included; the amounts sum to zero."""
+        """The entries of all wallets, commission included; the amounts sum to zero."""
 
     @builtins.property
     def commission(self) -> commission_pb2.Commission:
-        """The commission that was charged with it, or that a reversal gave back;
-        unset where no rule applied.
+        """The commission that was charged, or that a reversal returned; unset where
+        no rule applied.
         """
 
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
-        """The caller's own labels, as given."""
+        """The caller's labels, unchanged."""
 
     @builtins.property
     def reversals(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -263,12 +261,12 @@ class Transaction(message.Message):
 
     @builtins.property
     def reversed_amount(self) -> money_pb2.Money:
-        """How much of the amount was moved back so far."""
+        """The part of the amount that was reversed so far."""
 
     @builtins.property
     def execute_time(self) -> timestamp_pb2.Timestamp:
         """When the money moved, by the database's clock. Within one wallet it never
-        runs backward.
+        decreases.
         """
 
     def __init__(
@@ -302,7 +300,7 @@ class Transaction(message.Message):
 
 @typing.final
 class Entry(message.Message):
-    """One wallet's part in a transaction."""
+    """The change of one wallet in a transaction."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -313,12 +311,12 @@ class Entry(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`."""
     sequence: builtins.int
-    """The entry's place in the wallet's history: 1, 2, 3 … without gaps. 0 where
-    the caller may not read the wallet: it would tell how much happens there.
+    """The entry's position in the wallet's history: 1, 2, 3 … without gaps. 0
+    where the caller may not read the wallet, whose activity it would reveal.
     """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """What was added; negative where it was taken."""
+        """The amount; negative for a debit."""
 
     @builtins.property
     def balance_after(self) -> money_pb2.Money:
@@ -342,7 +340,7 @@ class Entry(message.Message):
 
 @typing.final
 class DepositRequest(message.Message):
-    """Asks to put money into a wallet."""
+    """Requests a deposit."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -376,18 +374,20 @@ class DepositRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     description: builtins.str
-    """Free words, up to 256 characters."""
+    """A free text, up to 256 characters."""
     external_reference: builtins.str
     """The caller's own reference, e.g. of the card payment, up to 128
     characters.
     """
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much; above zero."""
+        """The amount; above zero."""
 
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
@@ -414,7 +414,7 @@ class DepositRequest(message.Message):
 
 @typing.final
 class DepositResponse(message.Message):
-    """The deposit that was made."""
+    """The deposit."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -422,15 +422,15 @@ class DepositResponse(message.Message):
     AVAILABLE_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     replayed: builtins.bool
-    """Whether an earlier call with this `request_id` had made it."""
+    """Whether an earlier call with this `request_id` had created it."""
     @builtins.property
     def transaction(self) -> Transaction:
         """The transaction."""
 
     @builtins.property
     def available(self) -> money_pb2.Money:
-        """What could be taken from the wallet right after it; a repeat says the same.
-        Unset where the caller may not read the wallet.
+        """The available balance right after it; the same in a retry. Unset where the
+        caller may not read the wallet.
         """
 
     def __init__(
@@ -448,7 +448,7 @@ class DepositResponse(message.Message):
 
 @typing.final
 class TransferRequest(message.Message):
-    """Asks to move money between two wallets."""
+    """Requests a transfer."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -482,20 +482,22 @@ class TransferRequest(message.Message):
     MAX_COMMISSION_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     source: builtins.str
-    """The wallet to take from, `wallets/{wallet}`."""
+    """The wallet to debit, `wallets/{wallet}`."""
     destination: builtins.str
-    """The wallet to give to, `wallets/{wallet}`."""
+    """The wallet to credit, `wallets/{wallet}`."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     description: builtins.str
-    """Free words, up to 256 characters."""
+    """A free text, up to 256 characters."""
     external_reference: builtins.str
     """The caller's own reference, e.g. of the order, up to 128 characters."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much; above zero."""
+        """The amount; above zero."""
 
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
@@ -505,8 +507,8 @@ class TransferRequest(message.Message):
 
     @builtins.property
     def max_commission(self) -> money_pb2.Money:
-        """The most commission that may be taken, whoever pays it; in the currency of
-        the amount, and not negative. Unset means whatever the rules say.
+        """The largest commission that the caller accepts, whichever wallet pays it;
+        in the currency of the amount, and not negative. Unset means no limit.
         """
 
     def __init__(
@@ -530,7 +532,7 @@ class TransferRequest(message.Message):
 
 @typing.final
 class TransferResponse(message.Message):
-    """The transfer that was made."""
+    """The transfer."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -538,14 +540,14 @@ class TransferResponse(message.Message):
     SOURCE_AVAILABLE_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     replayed: builtins.bool
-    """Whether an earlier call with this `request_id` had made it."""
+    """Whether an earlier call with this `request_id` had created it."""
     @builtins.property
     def transaction(self) -> Transaction:
         """The transaction."""
 
     @builtins.property
     def source_available(self) -> money_pb2.Money:
-        """What could be taken from the source right after it."""
+        """The available balance of the source right after it."""
 
     def __init__(
         self,
@@ -595,20 +597,20 @@ class TransferItem(message.Message):
     LABELS_FIELD_NUMBER: builtins.int
     MAX_COMMISSION_FIELD_NUMBER: builtins.int
     source: builtins.str
-    """The wallet to take from, `wallets/{wallet}`."""
+    """The wallet to debit, `wallets/{wallet}`."""
     destination: builtins.str
-    """The wallet to give to, `wallets/{wallet}`."""
+    """The wallet to credit, `wallets/{wallet}`."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the item carries the same.
+    """A UUID that the caller generates; a retry of the item has the same.
     Required where the mode is `BATCH_MODE_ITEM`, and only there.
     """
     description: builtins.str
-    """Free words, up to 256 characters."""
+    """A free text, up to 256 characters."""
     external_reference: builtins.str
     """The caller's own reference, e.g. of the order, up to 128 characters."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much; above zero."""
+        """The amount; above zero."""
 
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
@@ -618,8 +620,8 @@ class TransferItem(message.Message):
 
     @builtins.property
     def max_commission(self) -> money_pb2.Money:
-        """The most commission that may be taken, whoever pays it; in the currency of
-        the amount, and not negative. Unset means whatever the rules say.
+        """The largest commission that the caller accepts, whichever wallet pays it;
+        in the currency of the amount, and not negative. Unset means no limit.
         """
 
     def __init__(
@@ -642,7 +644,7 @@ class TransferItem(message.Message):
 
 @typing.final
 class BatchTransferRequest(message.Message):
-    """Asks for many transfers."""
+    """Requests many transfers."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -653,23 +655,25 @@ class BatchTransferRequest(message.Message):
     mode: BatchMode.ValueType
     """How the transfers hang together."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same.
+    """A UUID that the caller generates; a retry of the call has the same.
     Required where the mode is `BATCH_MODE_ATOMIC`, and only there.
     """
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing.
-    In `BATCH_MODE_ITEM` each item is checked by itself, on what is there now.
+    """Check the request and return the result of the real call, but store
+    nothing. In `BATCH_MODE_ITEM` each item is checked by itself, on the
+    current balances.
     """
     @builtins.property
     def items(self) -> containers.RepeatedCompositeFieldContainer[TransferItem]:
-        """1 to 1000 transfers. Where all or none are made, each finds what those
-        before it left; otherwise they are as independent as so many calls.
+        """1 to 1000 transfers. In `BATCH_MODE_ATOMIC` each sees the balances that the
+        previous ones left; in `BATCH_MODE_ITEM` they are as independent as
+        separate calls.
 
-        The whole request is at most 1 MiB, unless the service is set otherwise: a
-        thousand transfers have room for about a thousand bytes each, where one
-        with the longest texts and 32 of the longest labels has twelve thousand.
-        A larger request is refused by gRPC itself (RESOURCE_EXHAUSTED, without
-        details) before any of it is done.
+        The whole request is at most 1 MiB, unless the service is configured
+        otherwise: about a thousand bytes for each of a thousand transfers. A
+        transfer with the longest texts and 32 of the longest labels has about
+        twelve thousand bytes. A larger request is refused by gRPC itself
+        (RESOURCE_EXHAUSTED, without details) before any of it is done.
         """
 
     def __init__(
@@ -688,7 +692,7 @@ class BatchTransferRequest(message.Message):
 
 @typing.final
 class BatchTransferResult(message.Message):
-    """What became of one transfer of a batch."""
+    """The result of one transfer of a batch."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -706,13 +710,13 @@ class BatchTransferResult(message.Message):
 
     @builtins.property
     def error(self) -> status_pb2.Status:
-        """What `Transfer` would have answered. Only where the mode is
+        """The status that `Transfer` would have returned. Only where the mode is
         `BATCH_MODE_ITEM`.
         """
 
     @builtins.property
     def source_available(self) -> money_pb2.Money:
-        """What could be taken from the source right after it. Set where the mode is
+        """The available balance of the source right after it. Set where the mode is
         `BATCH_MODE_ITEM` and the transfer was made.
         """
 
@@ -734,7 +738,7 @@ class BatchTransferResult(message.Message):
 
 @typing.final
 class BatchTransferResponse(message.Message):
-    """What became of the transfers of a batch."""
+    """The results of a batch."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -746,7 +750,7 @@ class BatchTransferResponse(message.Message):
     """
     @builtins.property
     def results(self) -> containers.RepeatedCompositeFieldContainer[BatchTransferResult]:
-        """One result an item, in the order of the items."""
+        """One result per item, in the order of the items."""
 
     def __init__(
         self,
@@ -762,7 +766,7 @@ class BatchTransferResponse(message.Message):
 
 @typing.final
 class ReverseTransactionRequest(message.Message):
-    """Asks to take a transaction back."""
+    """Requests a reversal."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -775,17 +779,19 @@ class ReverseTransactionRequest(message.Message):
     name: builtins.str
     """The transaction to reverse, `transactions/{transaction}`; the id is a UUID."""
     keep_commission: builtins.bool
-    """Keep the commission. It is given back in proportion unless this is set."""
+    """Keep the commission; otherwise it is returned in proportion."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     description: builtins.str
-    """Free words, up to 256 characters."""
+    """A free text, up to 256 characters."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """How much of the transaction's amount; above zero. Unset means all that is
-        left.
+        """The part of the transaction's amount to reverse; above zero. Unset means
+        all that is left.
         """
 
     def __init__(
@@ -806,17 +812,17 @@ class ReverseTransactionRequest(message.Message):
 
 @typing.final
 class ReverseTransactionResponse(message.Message):
-    """The reversal that was made."""
+    """The reversal."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     TRANSACTION_FIELD_NUMBER: builtins.int
     REPLAYED_FIELD_NUMBER: builtins.int
     replayed: builtins.bool
-    """Whether an earlier call with this `request_id` had made it."""
+    """Whether an earlier call with this `request_id` had created it."""
     @builtins.property
     def transaction(self) -> Transaction:
-        """The reversal; `reverses` says what it takes back."""
+        """The reversal; `reverses` names the reversed transaction."""
 
     def __init__(
         self,
@@ -832,7 +838,7 @@ class ReverseTransactionResponse(message.Message):
 
 @typing.final
 class GetTransactionRequest(message.Message):
-    """Asks for one transaction."""
+    """Requests one transaction."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -874,7 +880,7 @@ class GetTransactionResponse(message.Message):
 
 @typing.final
 class ListTransactionsRequest(message.Message):
-    """Asks for a page of a wallet's transactions."""
+    """Requests a page of a wallet's transactions."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -885,15 +891,15 @@ class ListTransactionsRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`."""
     page_size: builtins.int
-    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
-    may have fewer, or none, while `next_page_token` is set.
+    """The largest number of results on a page: 0 means 50, more than 1000 means
+    1000. A page may have fewer, or none, while `next_page_token` is set.
     """
     page_token: builtins.str
-    """The `next_page_token` of the page before; empty for the first page. All
-    other fields must be as they were then.
+    """The `next_page_token` of the previous page; empty for the first page. All
+    other fields must be unchanged.
     """
     filter: builtins.str
-    """Only transactions that fit all comparisons `field op value`, joined by
+    """Only transactions that match all comparisons `field op value`, joined by
     `AND`; empty for all. E.g. `type = TRANSFER AND amount >= 100000 AND
     execute_time >= "2026-01-01T00:00:00Z"`.
 
@@ -901,7 +907,7 @@ class ListTransactionsRequest(message.Message):
     `PARTIALLY_REVERSED` or `REVERSED`), `source` and `destination`
     (`"wallets/alice"`), `external_reference` and `labels.KEY` with `=` and
     `!=`; `amount` (a whole number of minor units) and `execute_time` (RFC
-    3339, in quotes) also with `<`, `<=`, `>` and `>=`. Text stands in quotes
+    3339, in quotes) also with `<`, `<=`, `>` and `>=`. Text is in quotes
     unless it is one word.
     """
     def __init__(
@@ -927,10 +933,10 @@ class ListTransactionsResponse(message.Message):
     TRANSACTIONS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty on the last."""
+    """The token of the next page; empty on the last page."""
     @builtins.property
     def transactions(self) -> containers.RepeatedCompositeFieldContainer[Transaction]:
-        """The transactions, newest first. There may be few or none while
+        """The transactions, newest first. A page may have few or none while
         `next_page_token` is set.
         """
 
@@ -948,8 +954,8 @@ class ListTransactionsResponse(message.Message):
 
 @typing.final
 class GetStatementRequest(message.Message):
-    """Asks for a page of a wallet's statement, of the times from `start_time` on
-    and before `end_time`.
+    """Requests a page of a wallet's statement, from `start_time` on and before
+    `end_time`.
     """
 
     DESCRIPTOR: descriptor.Descriptor
@@ -962,20 +968,20 @@ class GetStatementRequest(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`."""
     page_size: builtins.int
-    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
-    may have fewer, or none, while `next_page_token` is set.
+    """The largest number of results on a page: 0 means 50, more than 1000 means
+    1000. A page may have fewer, or none, while `next_page_token` is set.
     """
     page_token: builtins.str
-    """The `next_page_token` of the page before; empty for the first page. All
-    other fields must be as they were then.
+    """The `next_page_token` of the previous page; empty for the first page. All
+    other fields must be unchanged.
     """
     @builtins.property
     def start_time(self) -> timestamp_pb2.Timestamp:
-        """Where the range begins; an entry of this very time is in it."""
+        """The start of the range, inclusive."""
 
     @builtins.property
     def end_time(self) -> timestamp_pb2.Timestamp:
-        """Where the range ends; an entry of this very time is not in it."""
+        """The end of the range, exclusive."""
 
     def __init__(
         self,
@@ -994,8 +1000,9 @@ class GetStatementRequest(message.Message):
 
 @typing.final
 class GetStatementResponse(message.Message):
-    """A page of a wallet's statement. All but the entries and the token is of the
-    whole range, and the same on every page once it is not provisional.
+    """A page of a wallet's statement. All fields except the entries and the token
+    describe the whole range, and are the same on every page once it is not
+    provisional.
     """
 
     DESCRIPTOR: descriptor.Descriptor
@@ -1012,19 +1019,20 @@ class GetStatementResponse(message.Message):
     wallet: builtins.str
     """`wallets/{wallet}`."""
     provisional: builtins.bool
-    """Whether a transaction may be under way that would still fall into the range,
-    or the range is not over; ask again later. Where it is not set nothing will
-    ever be added: this page is final, and so are the entries of those before.
+    """Whether transactions may still be added to the range: its end is in the
+    future, or a transaction within it is being committed. Request it again
+    later. If false, this page is final, and so are the entries of the previous
+    pages.
     """
     next_page_token: builtins.str
-    """For the next page; empty on the last."""
+    """The token of the next page; empty on the last page."""
     @builtins.property
     def start_time(self) -> timestamp_pb2.Timestamp:
-        """Where the range begins, as asked."""
+        """The start of the range, as requested."""
 
     @builtins.property
     def end_time(self) -> timestamp_pb2.Timestamp:
-        """Where the range ends, as asked."""
+        """The end of the range, as requested."""
 
     @builtins.property
     def opening_balance(self) -> money_pb2.Money:
@@ -1032,13 +1040,13 @@ class GetStatementResponse(message.Message):
 
     @builtins.property
     def closing_balance(self) -> money_pb2.Money:
-        """The balance at its end: the opening balance and all that was credited, less
-        all that was debited.
+        """The balance at the end of the range: the opening balance plus all credits
+        minus all debits.
         """
 
     @builtins.property
     def totals(self) -> containers.RepeatedCompositeFieldContainer[StatementTotal]:
-        """What came and went, one for each type that occurs."""
+        """The totals of each type that occurs."""
 
     @builtins.property
     def entries(self) -> containers.RepeatedCompositeFieldContainer[StatementEntry]:
@@ -1065,7 +1073,7 @@ class GetStatementResponse(message.Message):
 
 @typing.final
 class StatementTotal(message.Message):
-    """What came and went by transactions of one type."""
+    """The totals of transactions of one type."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -1076,14 +1084,14 @@ class StatementTotal(message.Message):
     type: Transaction.Type.ValueType
     """The type."""
     count: builtins.int
-    """How many entries there are."""
+    """The number of entries."""
     @builtins.property
     def credited(self) -> money_pb2.Money:
-        """The sum of what was added. Not negative."""
+        """The sum of all credits. Not negative."""
 
     @builtins.property
     def debited(self) -> money_pb2.Money:
-        """The sum of what was taken. Not negative."""
+        """The sum of all debits. Not negative."""
 
     def __init__(
         self,
@@ -1101,7 +1109,7 @@ class StatementTotal(message.Message):
 
 @typing.final
 class StatementEntry(message.Message):
-    """One entry of a wallet, with what its transaction says."""
+    """One entry of a wallet, with fields of its transaction."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -1115,20 +1123,20 @@ class StatementEntry(message.Message):
     DESCRIPTION_FIELD_NUMBER: builtins.int
     EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
     sequence: builtins.int
-    """The entry's place in the wallet's history: 1, 2, 3 … without gaps."""
+    """The entry's position in the wallet's history: 1, 2, 3 … without gaps."""
     transaction: builtins.str
-    """The transaction that it is a part of, `transactions/{transaction}`."""
+    """Its transaction, `transactions/{transaction}`."""
     type: Transaction.Type.ValueType
-    """Why money moved."""
+    """The type."""
     counterparty: builtins.str
     """The other wallet, `wallets/{wallet}`."""
     description: builtins.str
-    """The caller's words, as given."""
+    """The caller's description, unchanged."""
     external_reference: builtins.str
-    """The caller's own reference, as given."""
+    """The caller's reference, unchanged."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
-        """What was added, commission included; negative where it was taken."""
+        """The amount, commission included; negative for a debit."""
 
     @builtins.property
     def balance_after(self) -> money_pb2.Money:
@@ -1159,8 +1167,8 @@ class StatementEntry(message.Message):
 
 @typing.final
 class ExportStatementRequest(message.Message):
-    """Asks for a wallet's statement as a file, of the times from `start_time` on
-    and before `end_time`.
+    """Requests a wallet's statement as a file, from `start_time` on and before
+    `end_time`.
     """
 
     DESCRIPTOR: descriptor.Descriptor
@@ -1172,11 +1180,11 @@ class ExportStatementRequest(message.Message):
     """`wallets/{wallet}`."""
     @builtins.property
     def start_time(self) -> timestamp_pb2.Timestamp:
-        """Where the range begins; an entry of this very time is in it."""
+        """The start of the range, inclusive."""
 
     @builtins.property
     def end_time(self) -> timestamp_pb2.Timestamp:
-        """Where the range ends; an entry of this very time is not in it."""
+        """The end of the range, exclusive."""
 
     def __init__(
         self,
@@ -1193,13 +1201,13 @@ class ExportStatementRequest(message.Message):
 
 @typing.final
 class ExportStatementResponse(message.Message):
-    """A piece of a statement as a file."""
+    """A chunk of a statement's file."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     DATA_FIELD_NUMBER: builtins.int
     data: builtins.bytes
-    """The next bytes of the file. A piece may end anywhere, even within a line."""
+    """The next bytes of the file. A chunk may end anywhere, even within a line."""
     def __init__(
         self,
         *,
@@ -1213,7 +1221,7 @@ class ExportStatementResponse(message.Message):
 
 @typing.final
 class GetReceiptRequest(message.Message):
-    """Asks for a receipt of one transaction."""
+    """Requests a receipt of one transaction."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -1222,9 +1230,7 @@ class GetReceiptRequest(message.Message):
     name: builtins.str
     """`transactions/{transaction}`; the id is a UUID."""
     language: builtins.str
-    """The language to write it in: `en` (English) or `fa` (Persian). Empty means
-    `en`.
-    """
+    """The language: `en` (English) or `fa` (Persian). Empty means `en`."""
     def __init__(
         self,
         *,
@@ -1248,7 +1254,7 @@ class GetReceiptResponse(message.Message):
     pdf: builtins.bytes
     """The receipt, a PDF."""
     filename: builtins.str
-    """A name to keep it under, without a folder."""
+    """A file name for it, without a folder."""
     def __init__(
         self,
         *,

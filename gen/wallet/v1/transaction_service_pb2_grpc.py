@@ -26,19 +26,19 @@ if _version_not_supported:
 
 
 class TransactionServiceStub:
-    """Money that moves, and money that has moved.
+    """Transactions: moving money, and reading how it moved.
 
-    Every movement is one transaction of entries that sum to zero, stored with
-    the new balances in one database commit: all of it happens or none.
+    Every movement is one transaction, whose entries sum to zero. It is stored
+    with the new balances in one database commit, entirely or not at all.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel):
@@ -95,47 +95,47 @@ class TransactionServiceStub:
 
 
 class TransactionServiceServicer:
-    """Money that moves, and money that has moved.
+    """Transactions: moving money, and reading how it moved.
 
-    Every movement is one transaction of entries that sum to zero, stored with
-    the new balances in one database commit: all of it happens or none.
+    Every movement is one transaction, whose entries sum to zero. It is stored
+    with the new balances in one database commit, entirely or not at all.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def Deposit(self, request, context):
-        """Puts money from outside into a wallet.
+        """Credits a wallet with money from outside.
 
-        A repeat with the same `request_id` moves nothing: it returns the first
-        transaction, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` moves nothing: it returns the first
+        transaction, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the most that one may be;
-        largest balance).
+        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
+        deposit; the largest balance).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Transfer(self, request, context):
-        """Moves money from one wallet to another of the same currency. Commission as
-        in CommissionService is charged with it, in the same transaction.
+        """Moves money from one wallet to another of the same currency. Commission
+        (see CommissionService) is charged in the same transaction.
 
-        The source may be what the service has earned,
-        `wallets/system:commission:{currency}`, where the caller has the scope
-        `operations` as well. No commission is charged on that. No other system
-        wallet may be named, and none as the destination.
+        The source may be the commission wallet,
+        `wallets/system:commission:{currency}`, if the caller has the scope
+        `operations` as well; no commission is charged then. Other system wallets
+        are refused, and all of them as the destination.
 
-        A repeat with the same `request_id` moves nothing: it returns the first
-        transaction, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` moves nothing: it returns the first
+        transaction, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
@@ -149,18 +149,18 @@ class TransactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchTransfer(self, request, context):
-        """Makes up to 1000 transfers in one call, either all or none of them, or each
-        on its own: see BatchMode. Each may do what `Transfer` may.
+        """Makes up to 1000 transfers in one call, either atomically or independently:
+        see BatchMode. The rules of `Transfer` apply to each.
 
-        A repeat with the same `request_id`, of the batch or of an item, moves
+        A retry with the same `request_id`, of the batch or of an item, moves
         nothing: it returns the first transactions, marked `replayed`; a refusal is
-        repeated likewise.
+        returned again, too.
 
         Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
         `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
-        `Transfer`, of the first item that is refused. A refusal of an item has its
-        place, counted from 0, in metadata `item`; a final one is final for the
-        whole batch.
+        `Transfer`, of the first item that is refused. The error of an item has the
+        item's index, counted from 0, in its metadata `item`; a final refusal is
+        final for the whole batch.
 
         Errors, where the mode is `BATCH_MODE_ITEM`: `INVALID_FIELDS`, of any item,
         fails the whole call, and nothing is done. All others are in the item's
@@ -171,22 +171,23 @@ class TransactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReverseTransaction(self, request, context):
-        """Takes a transfer or a deposit back, all that is left of it or a part. The
-        money goes back as a transaction of its own; the reversed one never changes
-        but in what its reversals say of it: state, reversals and reversed amount.
+        """Reverses a transfer or a deposit, all that is left of it or a part. The
+        reversal is a separate transaction; of the reversed one only state,
+        reversals and reversed amount change.
 
-        The commission goes back to who paid it, in proportion, unless it is to be
-        kept. As long as none was kept, what was given back so far is commission ×
-        reversed so far ÷ amount, rounded down to a whole minor unit.
+        The commission is returned to its payer in proportion, unless
+        `keep_commission` is set. As long as none was kept, the returned commission
+        in total is commission × reversed amount ÷ amount, rounded down to a whole
+        minor unit.
 
-        The wallet that got the money must be active and have what is taken back;
-        a caller with the scope `operations` takes it back from a frozen one too.
-        The commission must still be there as well: where what the service earned
-        has been taken out, `keep_commission` gives back the rest. Captures,
-        collections, payouts and reversals cannot be taken back.
+        The wallet that was credited must be active and have the amount available;
+        with the scope `operations` it may be frozen. The commission wallet must
+        have the commission available: where it was taken out, `keep_commission`
+        reverses the rest. Captures, collections, payouts and reversals cannot be
+        reversed.
 
-        A repeat with the same `request_id` moves nothing: it returns the first
-        reversal, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` moves nothing: it returns the first
+        reversal, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
@@ -211,9 +212,9 @@ class TransactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTransactions(self, request, context):
-        """Lists the transactions of one wallet, newest first. Transactions made
-        while you page come before the first page; none is seen twice, and none is
-        missed that was there when you began.
+        """Lists the transactions of one wallet, newest first. Paging is consistent:
+        no transaction appears twice, none that existed at the first page is
+        missed, and later ones do not appear.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).
@@ -223,32 +224,32 @@ class TransactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetStatement(self, request, context):
-        """Returns what happened to a wallet in a range of time: the balances at its
-        ends, totals by type, and page by page every entry, oldest first.
+        """Returns the statement of a wallet for a time range: the opening and closing
+        balance, totals by type, and page by page every entry, oldest first.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND`;
-        `LIMIT_EXCEEDED` (the totals are larger than can be counted: ask for less).
+        `LIMIT_EXCEEDED` (the totals overflow 64 bits: request a shorter range).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportStatement(self, request, context):
-        """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
-        with a header line, then one line an entry, oldest first: `sequence`, `time`,
+        """Returns all entries of a statement as a file: CSV in UTF-8 with a header
+        line, then one line per entry, oldest first: `sequence`, `time`,
         `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
-        `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
-        has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+        `currency_code`, `description`, `external_reference`. Lines end as in RFC
+        4180. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
 
-        A `description` or an `external_reference` that begins with `=`, `+`, `-`,
-        `@` (or a wide form of one), a tab, the end of a line, or `'` has a `'`
-        before it, so that no spreadsheet runs it, and what would turn the direction
-        of writing around (U+202A to U+202E, U+2066 to U+2069) is left out of them.
-        `GetStatement` has them as they were written.
+        In the file, a `description` or an `external_reference` that begins with
+        `=`, `+`, `-`, `@` (or a wide form of one), a tab, the end of a line, or
+        `'` is prefixed with `'`, so that no spreadsheet runs it, and characters
+        that change the direction of text (U+202A to U+202E, U+2066 to U+2069) are
+        left out. `GetStatement` returns both unchanged.
 
-        It does not say whether it is provisional: `GetStatement` does.
+        The file does not show whether it is provisional: `GetStatement` does.
 
-        A caller that takes longer than ten minutes is cut off (`CANCELLED`).
+        A stream that takes longer than ten minutes is cancelled (`CANCELLED`).
 
         Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
         """
@@ -257,8 +258,7 @@ class TransactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetReceipt(self, request, context):
-        """Returns a receipt of one transaction, to be printed: the same bytes every
-        time.
+        """Returns a printable receipt of one transaction: the same bytes every time.
 
         Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
         """
@@ -323,19 +323,19 @@ def add_TransactionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TransactionService:
-    """Money that moves, and money that has moved.
+    """Transactions: moving money, and reading how it moved.
 
-    Every movement is one transaction of entries that sum to zero, stored with
-    the new balances in one database commit: all of it happens or none.
+    Every movement is one transaction, whose entries sum to zero. It is stored
+    with the new balances in one database commit, entirely or not at all.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @staticmethod

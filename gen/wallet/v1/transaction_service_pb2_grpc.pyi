@@ -27,19 +27,19 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TransactionServiceStub:
-    """Money that moves, and money that has moved.
+    """Transactions: moving money, and reading how it moved.
 
-    Every movement is one transaction of entries that sum to zero, stored with
-    the new balances in one database commit: all of it happens or none.
+    Every movement is one transaction, whose entries sum to zero. It is stored
+    with the new balances in one database commit, entirely or not at all.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @_typing.overload
@@ -47,27 +47,27 @@ class TransactionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TransactionServiceAsyncStub: ...
     Deposit: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.DepositRequest, _transaction_service_pb2.DepositResponse]
-    """Puts money from outside into a wallet.
+    """Credits a wallet with money from outside.
 
-    A repeat with the same `request_id` moves nothing: it returns the first
-    transaction, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` moves nothing: it returns the first
+    transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the most that one may be;
-    largest balance).
+    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
+    deposit; the largest balance).
     """
     Transfer: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.TransferRequest, _transaction_service_pb2.TransferResponse]
-    """Moves money from one wallet to another of the same currency. Commission as
-    in CommissionService is charged with it, in the same transaction.
+    """Moves money from one wallet to another of the same currency. Commission
+    (see CommissionService) is charged in the same transaction.
 
-    The source may be what the service has earned,
-    `wallets/system:commission:{currency}`, where the caller has the scope
-    `operations` as well. No commission is charged on that. No other system
-    wallet may be named, and none as the destination.
+    The source may be the commission wallet,
+    `wallets/system:commission:{currency}`, if the caller has the scope
+    `operations` as well; no commission is charged then. Other system wallets
+    are refused, and all of them as the destination.
 
-    A repeat with the same `request_id` moves nothing: it returns the first
-    transaction, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` moves nothing: it returns the first
+    transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
@@ -77,40 +77,41 @@ class TransactionServiceStub:
     amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
     """
     BatchTransfer: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.BatchTransferRequest, _transaction_service_pb2.BatchTransferResponse]
-    """Makes up to 1000 transfers in one call, either all or none of them, or each
-    on its own: see BatchMode. Each may do what `Transfer` may.
+    """Makes up to 1000 transfers in one call, either atomically or independently:
+    see BatchMode. The rules of `Transfer` apply to each.
 
-    A repeat with the same `request_id`, of the batch or of an item, moves
+    A retry with the same `request_id`, of the batch or of an item, moves
     nothing: it returns the first transactions, marked `replayed`; a refusal is
-    repeated likewise.
+    returned again, too.
 
     Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
     `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
-    `Transfer`, of the first item that is refused. A refusal of an item has its
-    place, counted from 0, in metadata `item`; a final one is final for the
-    whole batch.
+    `Transfer`, of the first item that is refused. The error of an item has the
+    item's index, counted from 0, in its metadata `item`; a final refusal is
+    final for the whole batch.
 
     Errors, where the mode is `BATCH_MODE_ITEM`: `INVALID_FIELDS`, of any item,
     fails the whole call, and nothing is done. All others are in the item's
     result.
     """
     ReverseTransaction: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ReverseTransactionRequest, _transaction_service_pb2.ReverseTransactionResponse]
-    """Takes a transfer or a deposit back, all that is left of it or a part. The
-    money goes back as a transaction of its own; the reversed one never changes
-    but in what its reversals say of it: state, reversals and reversed amount.
+    """Reverses a transfer or a deposit, all that is left of it or a part. The
+    reversal is a separate transaction; of the reversed one only state,
+    reversals and reversed amount change.
 
-    The commission goes back to who paid it, in proportion, unless it is to be
-    kept. As long as none was kept, what was given back so far is commission ×
-    reversed so far ÷ amount, rounded down to a whole minor unit.
+    The commission is returned to its payer in proportion, unless
+    `keep_commission` is set. As long as none was kept, the returned commission
+    in total is commission × reversed amount ÷ amount, rounded down to a whole
+    minor unit.
 
-    The wallet that got the money must be active and have what is taken back;
-    a caller with the scope `operations` takes it back from a frozen one too.
-    The commission must still be there as well: where what the service earned
-    has been taken out, `keep_commission` gives back the rest. Captures,
-    collections, payouts and reversals cannot be taken back.
+    The wallet that was credited must be active and have the amount available;
+    with the scope `operations` it may be frozen. The commission wallet must
+    have the commission available: where it was taken out, `keep_commission`
+    reverses the rest. Captures, collections, payouts and reversals cannot be
+    reversed.
 
-    A repeat with the same `request_id` moves nothing: it returns the first
-    reversal, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` moves nothing: it returns the first
+    reversal, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
@@ -127,86 +128,85 @@ class TransactionServiceStub:
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ListTransactionsRequest, _transaction_service_pb2.ListTransactionsResponse]
-    """Lists the transactions of one wallet, newest first. Transactions made
-    while you page come before the first page; none is seen twice, and none is
-    missed that was there when you began.
+    """Lists the transactions of one wallet, newest first. Paging is consistent:
+    no transaction appears twice, none that existed at the first page is
+    missed, and later ones do not appear.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
     """
     GetStatement: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.GetStatementRequest, _transaction_service_pb2.GetStatementResponse]
-    """Returns what happened to a wallet in a range of time: the balances at its
-    ends, totals by type, and page by page every entry, oldest first.
+    """Returns the statement of a wallet for a time range: the opening and closing
+    balance, totals by type, and page by page every entry, oldest first.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND`;
-    `LIMIT_EXCEEDED` (the totals are larger than can be counted: ask for less).
+    `LIMIT_EXCEEDED` (the totals overflow 64 bits: request a shorter range).
     """
     ExportStatement: _grpc.UnaryStreamMultiCallable[_transaction_service_pb2.ExportStatementRequest, _transaction_service_pb2.ExportStatementResponse]
-    """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
-    with a header line, then one line an entry, oldest first: `sequence`, `time`,
+    """Returns all entries of a statement as a file: CSV in UTF-8 with a header
+    line, then one line per entry, oldest first: `sequence`, `time`,
     `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
-    `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
-    has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+    `currency_code`, `description`, `external_reference`. Lines end as in RFC
+    4180. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
 
-    A `description` or an `external_reference` that begins with `=`, `+`, `-`,
-    `@` (or a wide form of one), a tab, the end of a line, or `'` has a `'`
-    before it, so that no spreadsheet runs it, and what would turn the direction
-    of writing around (U+202A to U+202E, U+2066 to U+2069) is left out of them.
-    `GetStatement` has them as they were written.
+    In the file, a `description` or an `external_reference` that begins with
+    `=`, `+`, `-`, `@` (or a wide form of one), a tab, the end of a line, or
+    `'` is prefixed with `'`, so that no spreadsheet runs it, and characters
+    that change the direction of text (U+202A to U+202E, U+2066 to U+2069) are
+    left out. `GetStatement` returns both unchanged.
 
-    It does not say whether it is provisional: `GetStatement` does.
+    The file does not show whether it is provisional: `GetStatement` does.
 
-    A caller that takes longer than ten minutes is cut off (`CANCELLED`).
+    A stream that takes longer than ten minutes is cancelled (`CANCELLED`).
 
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.GetReceiptRequest, _transaction_service_pb2.GetReceiptResponse]
-    """Returns a receipt of one transaction, to be printed: the same bytes every
-    time.
+    """Returns a printable receipt of one transaction: the same bytes every time.
 
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
 
 @_typing.type_check_only
 class TransactionServiceAsyncStub(TransactionServiceStub):
-    """Money that moves, and money that has moved.
+    """Transactions: moving money, and reading how it moved.
 
-    Every movement is one transaction of entries that sum to zero, stored with
-    the new balances in one database commit: all of it happens or none.
+    Every movement is one transaction, whose entries sum to zero. It is stored
+    with the new balances in one database commit, entirely or not at all.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Deposit: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.DepositRequest, _transaction_service_pb2.DepositResponse]  # type: ignore[assignment]
-    """Puts money from outside into a wallet.
+    """Credits a wallet with money from outside.
 
-    A repeat with the same `request_id` moves nothing: it returns the first
-    transaction, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` moves nothing: it returns the first
+    transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the most that one may be;
-    largest balance).
+    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
+    deposit; the largest balance).
     """
     Transfer: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.TransferRequest, _transaction_service_pb2.TransferResponse]  # type: ignore[assignment]
-    """Moves money from one wallet to another of the same currency. Commission as
-    in CommissionService is charged with it, in the same transaction.
+    """Moves money from one wallet to another of the same currency. Commission
+    (see CommissionService) is charged in the same transaction.
 
-    The source may be what the service has earned,
-    `wallets/system:commission:{currency}`, where the caller has the scope
-    `operations` as well. No commission is charged on that. No other system
-    wallet may be named, and none as the destination.
+    The source may be the commission wallet,
+    `wallets/system:commission:{currency}`, if the caller has the scope
+    `operations` as well; no commission is charged then. Other system wallets
+    are refused, and all of them as the destination.
 
-    A repeat with the same `request_id` moves nothing: it returns the first
-    transaction, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` moves nothing: it returns the first
+    transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
@@ -216,40 +216,41 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
     """
     BatchTransfer: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.BatchTransferRequest, _transaction_service_pb2.BatchTransferResponse]  # type: ignore[assignment]
-    """Makes up to 1000 transfers in one call, either all or none of them, or each
-    on its own: see BatchMode. Each may do what `Transfer` may.
+    """Makes up to 1000 transfers in one call, either atomically or independently:
+    see BatchMode. The rules of `Transfer` apply to each.
 
-    A repeat with the same `request_id`, of the batch or of an item, moves
+    A retry with the same `request_id`, of the batch or of an item, moves
     nothing: it returns the first transactions, marked `replayed`; a refusal is
-    repeated likewise.
+    returned again, too.
 
     Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
     `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
-    `Transfer`, of the first item that is refused. A refusal of an item has its
-    place, counted from 0, in metadata `item`; a final one is final for the
-    whole batch.
+    `Transfer`, of the first item that is refused. The error of an item has the
+    item's index, counted from 0, in its metadata `item`; a final refusal is
+    final for the whole batch.
 
     Errors, where the mode is `BATCH_MODE_ITEM`: `INVALID_FIELDS`, of any item,
     fails the whole call, and nothing is done. All others are in the item's
     result.
     """
     ReverseTransaction: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ReverseTransactionRequest, _transaction_service_pb2.ReverseTransactionResponse]  # type: ignore[assignment]
-    """Takes a transfer or a deposit back, all that is left of it or a part. The
-    money goes back as a transaction of its own; the reversed one never changes
-    but in what its reversals say of it: state, reversals and reversed amount.
+    """Reverses a transfer or a deposit, all that is left of it or a part. The
+    reversal is a separate transaction; of the reversed one only state,
+    reversals and reversed amount change.
 
-    The commission goes back to who paid it, in proportion, unless it is to be
-    kept. As long as none was kept, what was given back so far is commission ×
-    reversed so far ÷ amount, rounded down to a whole minor unit.
+    The commission is returned to its payer in proportion, unless
+    `keep_commission` is set. As long as none was kept, the returned commission
+    in total is commission × reversed amount ÷ amount, rounded down to a whole
+    minor unit.
 
-    The wallet that got the money must be active and have what is taken back;
-    a caller with the scope `operations` takes it back from a frozen one too.
-    The commission must still be there as well: where what the service earned
-    has been taken out, `keep_commission` gives back the rest. Captures,
-    collections, payouts and reversals cannot be taken back.
+    The wallet that was credited must be active and have the amount available;
+    with the scope `operations` it may be frozen. The commission wallet must
+    have the commission available: where it was taken out, `keep_commission`
+    reverses the rest. Captures, collections, payouts and reversals cannot be
+    reversed.
 
-    A repeat with the same `request_id` moves nothing: it returns the first
-    reversal, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` moves nothing: it returns the first
+    reversal, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
     `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
@@ -266,60 +267,59 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListTransactions: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ListTransactionsRequest, _transaction_service_pb2.ListTransactionsResponse]  # type: ignore[assignment]
-    """Lists the transactions of one wallet, newest first. Transactions made
-    while you page come before the first page; none is seen twice, and none is
-    missed that was there when you began.
+    """Lists the transactions of one wallet, newest first. Paging is consistent:
+    no transaction appears twice, none that existed at the first page is
+    missed, and later ones do not appear.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
     """
     GetStatement: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.GetStatementRequest, _transaction_service_pb2.GetStatementResponse]  # type: ignore[assignment]
-    """Returns what happened to a wallet in a range of time: the balances at its
-    ends, totals by type, and page by page every entry, oldest first.
+    """Returns the statement of a wallet for a time range: the opening and closing
+    balance, totals by type, and page by page every entry, oldest first.
 
     Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND`;
-    `LIMIT_EXCEEDED` (the totals are larger than can be counted: ask for less).
+    `LIMIT_EXCEEDED` (the totals overflow 64 bits: request a shorter range).
     """
     ExportStatement: _aio.UnaryStreamMultiCallable[_transaction_service_pb2.ExportStatementRequest, _transaction_service_pb2.ExportStatementResponse]  # type: ignore[assignment]
-    """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
-    with a header line, then one line an entry, oldest first: `sequence`, `time`,
+    """Returns all entries of a statement as a file: CSV in UTF-8 with a header
+    line, then one line per entry, oldest first: `sequence`, `time`,
     `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
-    `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
-    has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+    `currency_code`, `description`, `external_reference`. Lines end as in RFC
+    4180. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
 
-    A `description` or an `external_reference` that begins with `=`, `+`, `-`,
-    `@` (or a wide form of one), a tab, the end of a line, or `'` has a `'`
-    before it, so that no spreadsheet runs it, and what would turn the direction
-    of writing around (U+202A to U+202E, U+2066 to U+2069) is left out of them.
-    `GetStatement` has them as they were written.
+    In the file, a `description` or an `external_reference` that begins with
+    `=`, `+`, `-`, `@` (or a wide form of one), a tab, the end of a line, or
+    `'` is prefixed with `'`, so that no spreadsheet runs it, and characters
+    that change the direction of text (U+202A to U+202E, U+2066 to U+2069) are
+    left out. `GetStatement` returns both unchanged.
 
-    It does not say whether it is provisional: `GetStatement` does.
+    The file does not show whether it is provisional: `GetStatement` does.
 
-    A caller that takes longer than ten minutes is cut off (`CANCELLED`).
+    A stream that takes longer than ten minutes is cancelled (`CANCELLED`).
 
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     GetReceipt: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.GetReceiptRequest, _transaction_service_pb2.GetReceiptResponse]  # type: ignore[assignment]
-    """Returns a receipt of one transaction, to be printed: the same bytes every
-    time.
+    """Returns a printable receipt of one transaction: the same bytes every time.
 
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
 
 class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Money that moves, and money that has moved.
+    """Transactions: moving money, and reading how it moved.
 
-    Every movement is one transaction of entries that sum to zero, stored with
-    the new balances in one database commit: all of it happens or none.
+    Every movement is one transaction, whose entries sum to zero. It is stored
+    with the new balances in one database commit, entirely or not at all.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @_abc_1.abstractmethod
@@ -328,15 +328,15 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.DepositRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.DepositResponse, _abc.Awaitable[_transaction_service_pb2.DepositResponse]]:
-        """Puts money from outside into a wallet.
+        """Credits a wallet with money from outside.
 
-        A repeat with the same `request_id` moves nothing: it returns the first
-        transaction, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` moves nothing: it returns the first
+        transaction, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the most that one may be;
-        largest balance).
+        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
+        deposit; the largest balance).
         """
 
     @_abc_1.abstractmethod
@@ -345,16 +345,16 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.TransferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.TransferResponse, _abc.Awaitable[_transaction_service_pb2.TransferResponse]]:
-        """Moves money from one wallet to another of the same currency. Commission as
-        in CommissionService is charged with it, in the same transaction.
+        """Moves money from one wallet to another of the same currency. Commission
+        (see CommissionService) is charged in the same transaction.
 
-        The source may be what the service has earned,
-        `wallets/system:commission:{currency}`, where the caller has the scope
-        `operations` as well. No commission is charged on that. No other system
-        wallet may be named, and none as the destination.
+        The source may be the commission wallet,
+        `wallets/system:commission:{currency}`, if the caller has the scope
+        `operations` as well; no commission is charged then. Other system wallets
+        are refused, and all of them as the destination.
 
-        A repeat with the same `request_id` moves nothing: it returns the first
-        transaction, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` moves nothing: it returns the first
+        transaction, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
@@ -370,18 +370,18 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.BatchTransferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.BatchTransferResponse, _abc.Awaitable[_transaction_service_pb2.BatchTransferResponse]]:
-        """Makes up to 1000 transfers in one call, either all or none of them, or each
-        on its own: see BatchMode. Each may do what `Transfer` may.
+        """Makes up to 1000 transfers in one call, either atomically or independently:
+        see BatchMode. The rules of `Transfer` apply to each.
 
-        A repeat with the same `request_id`, of the batch or of an item, moves
+        A retry with the same `request_id`, of the batch or of an item, moves
         nothing: it returns the first transactions, marked `replayed`; a refusal is
-        repeated likewise.
+        returned again, too.
 
         Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
         `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
-        `Transfer`, of the first item that is refused. A refusal of an item has its
-        place, counted from 0, in metadata `item`; a final one is final for the
-        whole batch.
+        `Transfer`, of the first item that is refused. The error of an item has the
+        item's index, counted from 0, in its metadata `item`; a final refusal is
+        final for the whole batch.
 
         Errors, where the mode is `BATCH_MODE_ITEM`: `INVALID_FIELDS`, of any item,
         fails the whole call, and nothing is done. All others are in the item's
@@ -394,22 +394,23 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.ReverseTransactionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.ReverseTransactionResponse, _abc.Awaitable[_transaction_service_pb2.ReverseTransactionResponse]]:
-        """Takes a transfer or a deposit back, all that is left of it or a part. The
-        money goes back as a transaction of its own; the reversed one never changes
-        but in what its reversals say of it: state, reversals and reversed amount.
+        """Reverses a transfer or a deposit, all that is left of it or a part. The
+        reversal is a separate transaction; of the reversed one only state,
+        reversals and reversed amount change.
 
-        The commission goes back to who paid it, in proportion, unless it is to be
-        kept. As long as none was kept, what was given back so far is commission ×
-        reversed so far ÷ amount, rounded down to a whole minor unit.
+        The commission is returned to its payer in proportion, unless
+        `keep_commission` is set. As long as none was kept, the returned commission
+        in total is commission × reversed amount ÷ amount, rounded down to a whole
+        minor unit.
 
-        The wallet that got the money must be active and have what is taken back;
-        a caller with the scope `operations` takes it back from a frozen one too.
-        The commission must still be there as well: where what the service earned
-        has been taken out, `keep_commission` gives back the rest. Captures,
-        collections, payouts and reversals cannot be taken back.
+        The wallet that was credited must be active and have the amount available;
+        with the scope `operations` it may be frozen. The commission wallet must
+        have the commission available: where it was taken out, `keep_commission`
+        reverses the rest. Captures, collections, payouts and reversals cannot be
+        reversed.
 
-        A repeat with the same `request_id` moves nothing: it returns the first
-        reversal, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` moves nothing: it returns the first
+        reversal, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`;
         `PERMISSION_MISSING` (a deposit, without the scope `money.deposit`);
@@ -438,9 +439,9 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.ListTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.ListTransactionsResponse, _abc.Awaitable[_transaction_service_pb2.ListTransactionsResponse]]:
-        """Lists the transactions of one wallet, newest first. Transactions made
-        while you page come before the first page; none is seen twice, and none is
-        missed that was there when you began.
+        """Lists the transactions of one wallet, newest first. Paging is consistent:
+        no transaction appears twice, none that existed at the first page is
+        missed, and later ones do not appear.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).
@@ -452,11 +453,11 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.GetStatementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.GetStatementResponse, _abc.Awaitable[_transaction_service_pb2.GetStatementResponse]]:
-        """Returns what happened to a wallet in a range of time: the balances at its
-        ends, totals by type, and page by page every entry, oldest first.
+        """Returns the statement of a wallet for a time range: the opening and closing
+        balance, totals by type, and page by page every entry, oldest first.
 
         Errors: `INVALID_FIELDS`; `PAGE_TOKEN_INVALID`; `RESOURCE_NOT_FOUND`;
-        `LIMIT_EXCEEDED` (the totals are larger than can be counted: ask for less).
+        `LIMIT_EXCEEDED` (the totals overflow 64 bits: request a shorter range).
         """
 
     @_abc_1.abstractmethod
@@ -465,21 +466,21 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.ExportStatementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_transaction_service_pb2.ExportStatementResponse], _abc.AsyncIterator[_transaction_service_pb2.ExportStatementResponse]]:
-        """Returns the entries of a statement, of any number, as a file: CSV in UTF-8
-        with a header line, then one line an entry, oldest first: `sequence`, `time`,
+        """Returns all entries of a statement as a file: CSV in UTF-8 with a header
+        line, then one line per entry, oldest first: `sequence`, `time`,
         `transaction`, `type`, `counterparty`, `amount`, `balance_after`,
-        `currency_code`, `description`, `external_reference`. Lines end as RFC 4180
-        has it. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
+        `currency_code`, `description`, `external_reference`. Lines end as in RFC
+        4180. Amounts are decimal numbers in the wallet's currency, e.g. `-10.05`.
 
-        A `description` or an `external_reference` that begins with `=`, `+`, `-`,
-        `@` (or a wide form of one), a tab, the end of a line, or `'` has a `'`
-        before it, so that no spreadsheet runs it, and what would turn the direction
-        of writing around (U+202A to U+202E, U+2066 to U+2069) is left out of them.
-        `GetStatement` has them as they were written.
+        In the file, a `description` or an `external_reference` that begins with
+        `=`, `+`, `-`, `@` (or a wide form of one), a tab, the end of a line, or
+        `'` is prefixed with `'`, so that no spreadsheet runs it, and characters
+        that change the direction of text (U+202A to U+202E, U+2066 to U+2069) are
+        left out. `GetStatement` returns both unchanged.
 
-        It does not say whether it is provisional: `GetStatement` does.
+        The file does not show whether it is provisional: `GetStatement` does.
 
-        A caller that takes longer than ten minutes is cut off (`CANCELLED`).
+        A stream that takes longer than ten minutes is cancelled (`CANCELLED`).
 
         Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
         """
@@ -490,8 +491,7 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.GetReceiptRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.GetReceiptResponse, _abc.Awaitable[_transaction_service_pb2.GetReceiptResponse]]:
-        """Returns a receipt of one transaction, to be printed: the same bytes every
-        time.
+        """Returns a printable receipt of one transaction: the same bytes every time.
 
         Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
         """

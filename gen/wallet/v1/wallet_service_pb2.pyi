@@ -37,23 +37,23 @@ class Wallet(message.Message):
         STATE_UNSPECIFIED: Wallet._State.ValueType  # 0
         """Never sent."""
         STATE_ACTIVE: Wallet._State.ValueType  # 1
-        """Money may come and go."""
+        """Debits and credits are accepted."""
         STATE_FROZEN: Wallet._State.ValueType  # 2
-        """Money may come but not go."""
+        """Credits are accepted, debits are refused."""
         STATE_CLOSED: Wallet._State.ValueType  # 3
-        """Empty for good; nothing may come or go."""
+        """Permanently empty; debits and credits are refused."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
-        """What may happen to the money in a wallet."""
+        """The state of a wallet."""
 
     STATE_UNSPECIFIED: Wallet.State.ValueType  # 0
     """Never sent."""
     STATE_ACTIVE: Wallet.State.ValueType  # 1
-    """Money may come and go."""
+    """Debits and credits are accepted."""
     STATE_FROZEN: Wallet.State.ValueType  # 2
-    """Money may come but not go."""
+    """Credits are accepted, debits are refused."""
     STATE_CLOSED: Wallet.State.ValueType  # 3
-    """Empty for good; nothing may come or go."""
+    """Permanently empty; debits and credits are refused."""
 
     @typing.final
     class LabelsEntry(message.Message):
@@ -88,31 +88,30 @@ class Wallet(message.Message):
     ETAG_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """The resource name, `wallets/{wallet}`. Not read when a wallet is created."""
+    """The resource name, `wallets/{wallet}`. Ignored when a wallet is created."""
     currency_code: builtins.str
-    """ISO 4217 code of the wallet's currency. It never changes: required where a
-    wallet is created, and not read where one is updated. One that ISO 4217
-    withdraws goes on for the wallets that are in it.
+    """ISO 4217 code of the wallet's currency. It never changes: required at
+    creation, ignored in updates. A currency that ISO 4217 withdraws stays
+    valid for its existing wallets.
     """
     owner: builtins.str
-    """Whose wallet this is, in the words of the calling system, up to 64
-    characters. It is told to the bank with each payout and collection; where it
-    is empty, the wallet's id is. It never changes.
+    """The owner of the wallet, as the calling system names it, up to 64
+    characters. It is sent to the bank with each payout and collection; where
+    it is empty, the wallet's id is. It never changes.
     """
     display_name: builtins.str
-    """A name for people, up to 128 characters."""
+    """A name for display, up to 128 characters."""
     state: Wallet.State.ValueType
-    """What may happen to the money now."""
+    """The state."""
     etag: builtins.str
-    """Stands for the display name, the labels, the overdraft limit and the state:
-    it changes when one of them does, and not with the balance. A call that
-    carries the one it read is refused with `ETAG_MISMATCH` if another came in
-    between.
+    """A version of the display name, the labels, the overdraft limit and the
+    state: it changes when one of them does, and not with the balance. A change
+    with an outdated etag is refused with `ETAG_MISMATCH`.
     """
     @builtins.property
     def balance(self) -> money_pb2.Money:
-        """The sum of the wallet's entries. Like the next three and the labels, unset
-        where the caller may not read the wallet.
+        """The sum of the wallet's entries. This field, the next three and the labels
+        are unset where the caller may not read the wallet.
         """
 
     @builtins.property
@@ -123,20 +122,20 @@ class Wallet(message.Message):
 
     @builtins.property
     def available(self) -> money_pb2.Money:
-        """What can be taken now: balance less held plus overdraft limit."""
+        """What can be debited now: balance minus held plus overdraft limit."""
 
     @builtins.property
     def overdraft_limit(self) -> money_pb2.Money:
         """How far below zero the balance may go; in the wallet's currency, and not
-        negative. Zero unless said otherwise. To set it takes the scope
-        `wallet.credit`.
+        negative. Zero by default. Setting it requires the scope `wallet.credit`.
         """
 
     @builtins.property
     def labels(self) -> containers.ScalarMap[builtins.str, builtins.str]:
-        """What commission rules may go by and lists may be filtered by, at most 32:
-        keys of 1 to 63 of `a-z`, `0-9`, `_` and `-` that begin with a letter,
-        values of up to 63 characters. To set any takes the scope `wallet.label`.
+        """Labels, by which commission rules select wallets and lists are filtered; at
+        most 32: keys of 1 to 63 of `a-z`, `0-9`, `_` and `-` that begin with a
+        letter, values of up to 63 characters. Setting them requires the scope
+        `wallet.label`.
         """
 
     @builtins.property
@@ -167,7 +166,7 @@ class Wallet(message.Message):
 
 @typing.final
 class CreateWalletRequest(message.Message):
-    """Asks for a new wallet."""
+    """Requests a new wallet."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -176,18 +175,20 @@ class CreateWalletRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     wallet_id: builtins.str
-    """The id, the last part of the name: 1 to 63 of `a-z`, `0-9` and `-`, not
-    at the ends. A random one is chosen where it is empty, another each time
-    that a call only validates. The nil and the max UUID are refused.
+    """The id, the last part of the name: 1 to 63 of `a-z`, `0-9` and `-`, not at
+    the ends. If it is empty, the service generates one, a different one for
+    each call with `validate_only`. The nil and the max UUID are refused.
     """
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def wallet(self) -> Wallet:
-        """What the wallet is to be like: `currency_code`, and if wanted `owner`,
-        `display_name`, `labels` and `overdraft_limit`.
+        """The new wallet: `currency_code`, and optionally `owner`, `display_name`,
+        `labels` and `overdraft_limit`.
         """
 
     def __init__(
@@ -206,7 +207,7 @@ class CreateWalletRequest(message.Message):
 
 @typing.final
 class CreateWalletResponse(message.Message):
-    """The wallet that was created."""
+    """The created wallet."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -216,7 +217,7 @@ class CreateWalletResponse(message.Message):
     """Whether an earlier call with this `request_id` had created it."""
     @builtins.property
     def wallet(self) -> Wallet:
-        """The wallet as it is now."""
+        """The current wallet."""
 
     def __init__(
         self,
@@ -232,7 +233,7 @@ class CreateWalletResponse(message.Message):
 
 @typing.final
 class GetWalletRequest(message.Message):
-    """Asks for one wallet."""
+    """Requests one wallet."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -244,8 +245,8 @@ class GetWalletRequest(message.Message):
     def as_of(self) -> timestamp_pb2.Timestamp:
         """Return the balance as it was right before this instant: the sum of the
         entries with an earlier time, zero before the wallet existed. A time in the
-        future is refused. Of the last minute it may still change, while what is
-        under way is being stored. Unset means now.
+        future is refused. A balance within the last minute may still change while
+        transactions are being committed. Unset means now.
         """
 
     def __init__(
@@ -269,8 +270,9 @@ class GetWalletResponse(message.Message):
     WALLET_FIELD_NUMBER: builtins.int
     @builtins.property
     def wallet(self) -> Wallet:
-        """The wallet as it is now. Where the request has `as_of`, the balance is of
-        then, and `held` and `available`, which are known of now only, are unset.
+        """The current wallet. Where the request has `as_of`, the balance is that of
+        the given time, and `held` and `available`, which are known only for now,
+        are unset.
         """
 
     def __init__(
@@ -286,7 +288,7 @@ class GetWalletResponse(message.Message):
 
 @typing.final
 class BatchGetWalletsRequest(message.Message):
-    """Asks for several wallets."""
+    """Requests several wallets."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -315,7 +317,7 @@ class BatchGetWalletsResponse(message.Message):
     WALLETS_FIELD_NUMBER: builtins.int
     @builtins.property
     def wallets(self) -> containers.RepeatedCompositeFieldContainer[Wallet]:
-        """The wallets, in the order of the names asked for, all of one instant."""
+        """The wallets, in the order of the names, as one consistent snapshot."""
 
     def __init__(
         self,
@@ -330,7 +332,7 @@ class BatchGetWalletsResponse(message.Message):
 
 @typing.final
 class ListWalletsRequest(message.Message):
-    """Asks for a page of wallets."""
+    """Requests a page of wallets."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -338,22 +340,22 @@ class ListWalletsRequest(message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
     page_size: builtins.int
-    """How many a page has at the most: 0 means 50, more than 1000 means 1000. It
-    may have fewer, or none, while `next_page_token` is set.
+    """The largest number of results on a page: 0 means 50, more than 1000 means
+    1000. A page may have fewer, or none, while `next_page_token` is set.
     """
     page_token: builtins.str
-    """The `next_page_token` of the page before; empty for the first page. All
-    other fields must be as they were then.
+    """The `next_page_token` of the previous page; empty for the first page. All
+    other fields must be unchanged.
     """
     filter: builtins.str
-    """Only wallets that fit all comparisons `field op value`, joined by `AND`;
+    """Only wallets that match all comparisons `field op value`, joined by `AND`;
     empty for all. E.g. `state = ACTIVE AND currency_code = "USD" AND
     labels.tier = "gold"`.
 
     Fields: `state` (`ACTIVE`, `FROZEN` or `CLOSED`), `currency_code`, `owner`,
     `display_name` and `labels.KEY` with `=` and `!=`; `create_time` (RFC 3339,
-    in quotes) also with `<`, `<=`, `>` and `>=`. Text stands in quotes
-    unless it is one word.
+    in quotes) also with `<`, `<=`, `>` and `>=`. Text is in quotes unless it
+    is one word.
     """
     def __init__(
         self,
@@ -377,10 +379,10 @@ class ListWalletsResponse(message.Message):
     WALLETS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
-    """For the next page; empty on the last."""
+    """The token of the next page; empty on the last page."""
     @builtins.property
     def wallets(self) -> containers.RepeatedCompositeFieldContainer[Wallet]:
-        """The wallets, newest first; system wallets are not among them."""
+        """The wallets, newest first, without system wallets."""
 
     def __init__(
         self,
@@ -406,12 +408,12 @@ class Currency(message.Message):
     code: builtins.str
     """ISO 4217 code."""
     exponent: builtins.int
-    """How many decimals an amount has: 1005 minor units are 10.05 where it is 2.
-    Where a wallet is in it, for ever; else what ISO 4217 says now, as this
-    server knows it.
+    """The number of decimals of an amount: with 2, 1005 minor units are 10.05.
+    Fixed once a wallet has the currency; otherwise from the ISO 4217 table of
+    this server.
     """
     open_to_new_wallets: builtins.bool
-    """Whether new wallets may be in it: ISO 4217 lists it now."""
+    """Whether new wallets may have it: ISO 4217 lists it now."""
     def __init__(
         self,
         *,
@@ -427,7 +429,7 @@ class Currency(message.Message):
 
 @typing.final
 class ListCurrenciesRequest(message.Message):
-    """Asks for all currencies."""
+    """Requests all currencies."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -449,7 +451,7 @@ class ListCurrenciesResponse(message.Message):
     CURRENCIES_FIELD_NUMBER: builtins.int
     @builtins.property
     def currencies(self) -> containers.RepeatedCompositeFieldContainer[Currency]:
-        """By code."""
+        """The currencies, by code."""
 
     def __init__(
         self,
@@ -464,7 +466,7 @@ class ListCurrenciesResponse(message.Message):
 
 @typing.final
 class UpdateWalletRequest(message.Message):
-    """Asks to change what a wallet is like."""
+    """Requests a change of a wallet."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -473,20 +475,22 @@ class UpdateWalletRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     @builtins.property
     def wallet(self) -> Wallet:
-        """The wallet as it is to be: `name`, the fields that `update_mask` names, and
-        if wanted the `etag` that was read. A field that the mask names and that is
-        unset here is cleared: the overdraft limit is zero then.
+        """The new values: `name`, the fields that `update_mask` names, and optionally
+        the `etag` that was read. A field in the mask that is unset here is
+        cleared: the overdraft limit becomes zero.
         """
 
     @builtins.property
     def update_mask(self) -> field_mask_pb2.FieldMask:
-        """Which fields to change, at least one: `display_name`, `labels` (all of
-        them) or `overdraft_limit`.
+        """The fields to change, at least one: `display_name`, `labels` (all of them)
+        or `overdraft_limit`.
         """
 
     def __init__(
@@ -505,7 +509,7 @@ class UpdateWalletRequest(message.Message):
 
 @typing.final
 class UpdateWalletResponse(message.Message):
-    """The wallet that was changed."""
+    """The changed wallet."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -515,7 +519,7 @@ class UpdateWalletResponse(message.Message):
     """Whether an earlier call with this `request_id` had changed it."""
     @builtins.property
     def wallet(self) -> Wallet:
-        """The wallet as it is now."""
+        """The current wallet."""
 
     def __init__(
         self,
@@ -531,7 +535,7 @@ class UpdateWalletResponse(message.Message):
 
 @typing.final
 class FreezeWalletRequest(message.Message):
-    """Asks to freeze a wallet."""
+    """Requests that a wallet is frozen."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -542,11 +546,13 @@ class FreezeWalletRequest(message.Message):
     name: builtins.str
     """`wallets/{wallet}`."""
     etag: builtins.str
-    """The `etag` that was read; empty where it does not matter."""
+    """The `etag` that was read; empty for an unconditional change."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     def __init__(
         self,
         *,
@@ -563,7 +569,7 @@ class FreezeWalletRequest(message.Message):
 
 @typing.final
 class FreezeWalletResponse(message.Message):
-    """The wallet that was frozen."""
+    """The frozen wallet."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -573,7 +579,7 @@ class FreezeWalletResponse(message.Message):
     """Whether an earlier call with this `request_id` had frozen it."""
     @builtins.property
     def wallet(self) -> Wallet:
-        """The wallet as it is now."""
+        """The current wallet."""
 
     def __init__(
         self,
@@ -589,7 +595,7 @@ class FreezeWalletResponse(message.Message):
 
 @typing.final
 class UnfreezeWalletRequest(message.Message):
-    """Asks to let money go again from a frozen wallet."""
+    """Requests that a wallet is unfrozen."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -600,11 +606,13 @@ class UnfreezeWalletRequest(message.Message):
     name: builtins.str
     """`wallets/{wallet}`."""
     etag: builtins.str
-    """The `etag` that was read; empty where it does not matter."""
+    """The `etag` that was read; empty for an unconditional change."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     def __init__(
         self,
         *,
@@ -621,7 +629,7 @@ class UnfreezeWalletRequest(message.Message):
 
 @typing.final
 class UnfreezeWalletResponse(message.Message):
-    """The wallet that was frozen and is active again."""
+    """The unfrozen wallet."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -631,7 +639,7 @@ class UnfreezeWalletResponse(message.Message):
     """Whether an earlier call with this `request_id` had unfrozen it."""
     @builtins.property
     def wallet(self) -> Wallet:
-        """The wallet as it is now."""
+        """The current wallet."""
 
     def __init__(
         self,
@@ -647,7 +655,7 @@ class UnfreezeWalletResponse(message.Message):
 
 @typing.final
 class CloseWalletRequest(message.Message):
-    """Asks to close a wallet."""
+    """Requests that a wallet is closed."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -658,11 +666,13 @@ class CloseWalletRequest(message.Message):
     name: builtins.str
     """`wallets/{wallet}`."""
     etag: builtins.str
-    """The `etag` that was read; empty where it does not matter."""
+    """The `etag` that was read; empty for an unconditional change."""
     request_id: builtins.str
-    """A UUID chosen by the caller; a repeat of the call carries the same."""
+    """A UUID that the caller generates; a retry of the call has the same."""
     validate_only: builtins.bool
-    """Check everything and answer as the real call would, but store nothing."""
+    """Check the request and return the result of the real call, but store
+    nothing.
+    """
     def __init__(
         self,
         *,
@@ -679,7 +689,7 @@ class CloseWalletRequest(message.Message):
 
 @typing.final
 class CloseWalletResponse(message.Message):
-    """The wallet that was closed."""
+    """The closed wallet."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -689,7 +699,7 @@ class CloseWalletResponse(message.Message):
     """Whether an earlier call with this `request_id` had closed it."""
     @builtins.property
     def wallet(self) -> Wallet:
-        """The wallet as it is now."""
+        """The current wallet."""
 
     def __init__(
         self,

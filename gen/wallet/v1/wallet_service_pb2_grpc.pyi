@@ -29,14 +29,14 @@ GRPC_VERSION: str
 class WalletServiceStub:
     """Wallets: stores of value, each in one currency.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @_typing.overload
@@ -47,96 +47,95 @@ class WalletServiceStub:
     """Creates an empty wallet, and with the first wallet of a currency the
     service's own wallets in that currency.
 
-    A repeat with the same `request_id` returns the same wallet, as it is now,
-    marked `replayed`.
+    A retry with the same `request_id` returns the current state of the same
+    wallet, marked `replayed`.
 
-    A wallet with an overdraft limit takes the scope `wallet.credit` as well,
-    one with labels `wallet.label`.
+    A wallet with an overdraft limit requires the scope `wallet.credit` as
+    well, one with labels `wallet.label`.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency
-    that ISO 4217 does not list, or no longer: looked at after the request id,
-    so that a repeat is answered however late it comes); `PERMISSION_MISSING`
+    that ISO 4217 does not list, or lists no longer: checked after the request
+    id, so that a late retry still gets its result); `PERMISSION_MISSING`
     (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
     """
     GetWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.GetWalletRequest, _wallet_service_pb2.GetWalletResponse]
-    """Returns one wallet, with balance, held and available of one instant, or
-    with the balance as it was at a time. System wallets
-    (`wallets/system:external:USD`) can be read here too.
+    """Returns one wallet, with a consistent balance, held and available amount,
+    or with the balance at an earlier time. System wallets
+    (`wallets/system:external:USD`) can be read, too.
 
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     BatchGetWallets: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.BatchGetWalletsRequest, _wallet_service_pb2.BatchGetWalletsResponse]
-    """Returns up to 100 wallets of one instant, in the order asked for. One that
-    does not exist fails the whole call.
+    """Returns a consistent snapshot of up to 100 wallets, in the requested order.
+    One that does not exist fails the whole call.
 
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`, of the first one missing.
     """
     ListWallets: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.ListWalletsRequest, _wallet_service_pb2.ListWalletsResponse]
-    """Lists wallets, newest first. Wallets created while you page come before
-    the first page; none is seen twice, and none is missed that was there when
-    you began.
+    """Lists wallets, newest first. Paging is consistent: no wallet appears twice,
+    none that existed at the first page is missed, and later ones do not
+    appear.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
     """
     ListCurrencies: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.ListCurrenciesRequest, _wallet_service_pb2.ListCurrenciesResponse]
-    """Returns all currencies, by code: those that wallets are in, also where they
-    were withdrawn since, and those that new wallets may be in. There are some
-    two hundred, so there are no pages. What a currency's amounts look like as
-    decimals is said here: it is written down with the first wallet in it, and
-    never changes from then on.
+    """Returns all currencies, by code: those of existing wallets, also if they
+    were withdrawn since, and those that new wallets may have. There are about
+    two hundred, so there are no pages. A currency's number of decimals is
+    stored with its first wallet and never changes after that.
 
     Errors: `INVALID_FIELDS`.
     """
     UpdateWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.UpdateWalletRequest, _wallet_service_pb2.UpdateWalletResponse]
-    """Changes what a wallet is like: its display name, labels and overdraft
-    limit. The limit cannot be lowered below what is in use of it.
+    """Changes a wallet's display name, labels and overdraft limit. The limit
+    cannot be lowered below its used part.
 
-    To name the overdraft limit in the mask takes the scope `wallet.credit` as
-    well, to name the labels `wallet.label`: commission rules go by them.
+    The overdraft limit in the mask requires the scope `wallet.credit` as well,
+    the labels `wallet.label`: commission rules select wallets by them.
 
-    A repeat with the same `request_id` changes nothing: it returns the wallet,
-    as it is now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` changes nothing: it returns the current
+    wallet, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `PERMISSION_MISSING` (`wallet.credit`, then
-    `wallet.label`); `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
-    `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
-    than can be counted).
+    `wallet.label`); `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`; `WALLET_NOT_ACTIVE`
+    (closed); `CURRENCY_MISMATCH` (overdraft limit); `LIMIT_EXCEEDED`
+    (overdraft limit below its used part, or balance plus limit overflows 64
+    bits).
     """
     FreezeWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.FreezeWalletRequest, _wallet_service_pb2.FreezeWalletResponse]
     """Freezes a wallet: from then on debits, holds and captures are refused;
-    credits pass, and so do releases, returns, voids and the expiry of holds. A
-    withdrawal that falls due meanwhile fails.
+    credits are accepted, and so are releases, returns, voids and the expiry of
+    holds. A withdrawal that falls due while the wallet is frozen fails.
 
-    A repeat with the same `request_id` changes nothing: it returns the wallet,
-    as it is now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` changes nothing: it returns the current
+    wallet, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
     `STATE_TRANSITION_FORBIDDEN` (not active).
     """
     UnfreezeWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.UnfreezeWalletRequest, _wallet_service_pb2.UnfreezeWalletResponse]
-    """Lets money go again from a frozen wallet.
+    """Unfreezes a wallet.
 
-    A repeat with the same `request_id` changes nothing: it returns the wallet,
-    as it is now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` changes nothing: it returns the current
+    wallet, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
     `STATE_TRANSITION_FORBIDDEN` (not frozen).
     """
     CloseWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.CloseWalletRequest, _wallet_service_pb2.CloseWalletResponse]
-    """Closes a wallet, active or frozen, for good. Its balance must be zero, and
-    nothing may be open: no hold, withdrawal or scheduled deposit that is not
+    """Closes a wallet, active or frozen, permanently. Its balance must be zero,
+    and it must have no hold, withdrawal or scheduled deposit that is not
     final.
 
-    A repeat with the same `request_id` changes nothing: it returns the wallet,
-    as it is now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` changes nothing: it returns the current
+    wallet, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
-    `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
+    `STATE_TRANSITION_FORBIDDEN` (already closed, not empty, or something is
     open; `explanation` names it).
     """
 
@@ -144,14 +143,14 @@ class WalletServiceStub:
 class WalletServiceAsyncStub(WalletServiceStub):
     """Wallets: stores of value, each in one currency.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -159,110 +158,109 @@ class WalletServiceAsyncStub(WalletServiceStub):
     """Creates an empty wallet, and with the first wallet of a currency the
     service's own wallets in that currency.
 
-    A repeat with the same `request_id` returns the same wallet, as it is now,
-    marked `replayed`.
+    A retry with the same `request_id` returns the current state of the same
+    wallet, marked `replayed`.
 
-    A wallet with an overdraft limit takes the scope `wallet.credit` as well,
-    one with labels `wallet.label`.
+    A wallet with an overdraft limit requires the scope `wallet.credit` as
+    well, one with labels `wallet.label`.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency
-    that ISO 4217 does not list, or no longer: looked at after the request id,
-    so that a repeat is answered however late it comes); `PERMISSION_MISSING`
+    that ISO 4217 does not list, or lists no longer: checked after the request
+    id, so that a late retry still gets its result); `PERMISSION_MISSING`
     (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
     """
     GetWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetWalletRequest, _wallet_service_pb2.GetWalletResponse]  # type: ignore[assignment]
-    """Returns one wallet, with balance, held and available of one instant, or
-    with the balance as it was at a time. System wallets
-    (`wallets/system:external:USD`) can be read here too.
+    """Returns one wallet, with a consistent balance, held and available amount,
+    or with the balance at an earlier time. System wallets
+    (`wallets/system:external:USD`) can be read, too.
 
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     BatchGetWallets: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.BatchGetWalletsRequest, _wallet_service_pb2.BatchGetWalletsResponse]  # type: ignore[assignment]
-    """Returns up to 100 wallets of one instant, in the order asked for. One that
-    does not exist fails the whole call.
+    """Returns a consistent snapshot of up to 100 wallets, in the requested order.
+    One that does not exist fails the whole call.
 
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`, of the first one missing.
     """
     ListWallets: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ListWalletsRequest, _wallet_service_pb2.ListWalletsResponse]  # type: ignore[assignment]
-    """Lists wallets, newest first. Wallets created while you page come before
-    the first page; none is seen twice, and none is missed that was there when
-    you began.
+    """Lists wallets, newest first. Paging is consistent: no wallet appears twice,
+    none that existed at the first page is missed, and later ones do not
+    appear.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
     """
     ListCurrencies: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ListCurrenciesRequest, _wallet_service_pb2.ListCurrenciesResponse]  # type: ignore[assignment]
-    """Returns all currencies, by code: those that wallets are in, also where they
-    were withdrawn since, and those that new wallets may be in. There are some
-    two hundred, so there are no pages. What a currency's amounts look like as
-    decimals is said here: it is written down with the first wallet in it, and
-    never changes from then on.
+    """Returns all currencies, by code: those of existing wallets, also if they
+    were withdrawn since, and those that new wallets may have. There are about
+    two hundred, so there are no pages. A currency's number of decimals is
+    stored with its first wallet and never changes after that.
 
     Errors: `INVALID_FIELDS`.
     """
     UpdateWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.UpdateWalletRequest, _wallet_service_pb2.UpdateWalletResponse]  # type: ignore[assignment]
-    """Changes what a wallet is like: its display name, labels and overdraft
-    limit. The limit cannot be lowered below what is in use of it.
+    """Changes a wallet's display name, labels and overdraft limit. The limit
+    cannot be lowered below its used part.
 
-    To name the overdraft limit in the mask takes the scope `wallet.credit` as
-    well, to name the labels `wallet.label`: commission rules go by them.
+    The overdraft limit in the mask requires the scope `wallet.credit` as well,
+    the labels `wallet.label`: commission rules select wallets by them.
 
-    A repeat with the same `request_id` changes nothing: it returns the wallet,
-    as it is now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` changes nothing: it returns the current
+    wallet, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `PERMISSION_MISSING` (`wallet.credit`, then
-    `wallet.label`); `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
-    `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
-    than can be counted).
+    `wallet.label`); `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`; `WALLET_NOT_ACTIVE`
+    (closed); `CURRENCY_MISMATCH` (overdraft limit); `LIMIT_EXCEEDED`
+    (overdraft limit below its used part, or balance plus limit overflows 64
+    bits).
     """
     FreezeWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.FreezeWalletRequest, _wallet_service_pb2.FreezeWalletResponse]  # type: ignore[assignment]
     """Freezes a wallet: from then on debits, holds and captures are refused;
-    credits pass, and so do releases, returns, voids and the expiry of holds. A
-    withdrawal that falls due meanwhile fails.
+    credits are accepted, and so are releases, returns, voids and the expiry of
+    holds. A withdrawal that falls due while the wallet is frozen fails.
 
-    A repeat with the same `request_id` changes nothing: it returns the wallet,
-    as it is now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` changes nothing: it returns the current
+    wallet, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
     `STATE_TRANSITION_FORBIDDEN` (not active).
     """
     UnfreezeWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.UnfreezeWalletRequest, _wallet_service_pb2.UnfreezeWalletResponse]  # type: ignore[assignment]
-    """Lets money go again from a frozen wallet.
+    """Unfreezes a wallet.
 
-    A repeat with the same `request_id` changes nothing: it returns the wallet,
-    as it is now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` changes nothing: it returns the current
+    wallet, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
     `STATE_TRANSITION_FORBIDDEN` (not frozen).
     """
     CloseWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.CloseWalletRequest, _wallet_service_pb2.CloseWalletResponse]  # type: ignore[assignment]
-    """Closes a wallet, active or frozen, for good. Its balance must be zero, and
-    nothing may be open: no hold, withdrawal or scheduled deposit that is not
+    """Closes a wallet, active or frozen, permanently. Its balance must be zero,
+    and it must have no hold, withdrawal or scheduled deposit that is not
     final.
 
-    A repeat with the same `request_id` changes nothing: it returns the wallet,
-    as it is now, marked `replayed`; a refusal is repeated likewise.
+    A retry with the same `request_id` changes nothing: it returns the current
+    wallet, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
     `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
-    `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
+    `STATE_TRANSITION_FORBIDDEN` (already closed, not empty, or something is
     open; `explanation` names it).
     """
 
 class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
     """Wallets: stores of value, each in one currency.
 
-    Errors come in the order in which they are listed at each call. Before them
-    any call may answer, in this order, `SERVER_OVERLOADED`, `DEADLINE_TOO_SHORT`,
-    `SERVER_DRAINING`, `CREDENTIALS_INVALID`, `PERMISSION_MISSING` (its scope)
-    and `RATE_LIMITED`; at any time `DATABASE_UNAVAILABLE` or `INTERNAL`, and a
-    call that changes something also `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`.
-    A caller that is confined to an owner hears `PERMISSION_MISSING` (`owner`) in
-    place of `RESOURCE_NOT_FOUND`, and of all that would come after it, where what
-    it names is not its owner's.
+    Each call lists its errors in the order in which they are checked. Before
+    them any call may return, in this order, `SERVER_OVERLOADED`,
+    `DEADLINE_TOO_SHORT`, `SERVER_DRAINING`, `CREDENTIALS_INVALID`,
+    `PERMISSION_MISSING` (its scope) and `RATE_LIMITED`; at any time
+    `DATABASE_UNAVAILABLE` or `INTERNAL`, and a call that changes something also
+    `OUTCOME_UNKNOWN` and `TRANSACTION_CONFLICT`. A caller that is confined to an
+    owner receives `PERMISSION_MISSING` (`owner`) instead of `RESOURCE_NOT_FOUND`
+    and all later errors, where the resource is not its owner's.
     """
 
     @_abc_1.abstractmethod
@@ -274,15 +272,15 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates an empty wallet, and with the first wallet of a currency the
         service's own wallets in that currency.
 
-        A repeat with the same `request_id` returns the same wallet, as it is now,
-        marked `replayed`.
+        A retry with the same `request_id` returns the current state of the same
+        wallet, marked `replayed`.
 
-        A wallet with an overdraft limit takes the scope `wallet.credit` as well,
-        one with labels `wallet.label`.
+        A wallet with an overdraft limit requires the scope `wallet.credit` as
+        well, one with labels `wallet.label`.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a currency
-        that ISO 4217 does not list, or no longer: looked at after the request id,
-        so that a repeat is answered however late it comes); `PERMISSION_MISSING`
+        that ISO 4217 does not list, or lists no longer: checked after the request
+        id, so that a late retry still gets its result); `PERMISSION_MISSING`
         (`wallet.credit`, then `wallet.label`); `RESOURCE_EXISTS`.
         """
 
@@ -292,9 +290,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.GetWalletRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.GetWalletResponse, _abc.Awaitable[_wallet_service_pb2.GetWalletResponse]]:
-        """Returns one wallet, with balance, held and available of one instant, or
-        with the balance as it was at a time. System wallets
-        (`wallets/system:external:USD`) can be read here too.
+        """Returns one wallet, with a consistent balance, held and available amount,
+        or with the balance at an earlier time. System wallets
+        (`wallets/system:external:USD`) can be read, too.
 
         Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
         """
@@ -305,8 +303,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.BatchGetWalletsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.BatchGetWalletsResponse, _abc.Awaitable[_wallet_service_pb2.BatchGetWalletsResponse]]:
-        """Returns up to 100 wallets of one instant, in the order asked for. One that
-        does not exist fails the whole call.
+        """Returns a consistent snapshot of up to 100 wallets, in the requested order.
+        One that does not exist fails the whole call.
 
         Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`, of the first one missing.
         """
@@ -317,9 +315,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.ListWalletsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.ListWalletsResponse, _abc.Awaitable[_wallet_service_pb2.ListWalletsResponse]]:
-        """Lists wallets, newest first. Wallets created while you page come before
-        the first page; none is seen twice, and none is missed that was there when
-        you began.
+        """Lists wallets, newest first. Paging is consistent: no wallet appears twice,
+        none that existed at the first page is missed, and later ones do not
+        appear.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`.
         """
@@ -330,11 +328,10 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.ListCurrenciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.ListCurrenciesResponse, _abc.Awaitable[_wallet_service_pb2.ListCurrenciesResponse]]:
-        """Returns all currencies, by code: those that wallets are in, also where they
-        were withdrawn since, and those that new wallets may be in. There are some
-        two hundred, so there are no pages. What a currency's amounts look like as
-        decimals is said here: it is written down with the first wallet in it, and
-        never changes from then on.
+        """Returns all currencies, by code: those of existing wallets, also if they
+        were withdrawn since, and those that new wallets may have. There are about
+        two hundred, so there are no pages. A currency's number of decimals is
+        stored with its first wallet and never changes after that.
 
         Errors: `INVALID_FIELDS`.
         """
@@ -345,21 +342,21 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.UpdateWalletRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.UpdateWalletResponse, _abc.Awaitable[_wallet_service_pb2.UpdateWalletResponse]]:
-        """Changes what a wallet is like: its display name, labels and overdraft
-        limit. The limit cannot be lowered below what is in use of it.
+        """Changes a wallet's display name, labels and overdraft limit. The limit
+        cannot be lowered below its used part.
 
-        To name the overdraft limit in the mask takes the scope `wallet.credit` as
-        well, to name the labels `wallet.label`: commission rules go by them.
+        The overdraft limit in the mask requires the scope `wallet.credit` as well,
+        the labels `wallet.label`: commission rules select wallets by them.
 
-        A repeat with the same `request_id` changes nothing: it returns the wallet,
-        as it is now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` changes nothing: it returns the current
+        wallet, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `PERMISSION_MISSING` (`wallet.credit`, then
-        `wallet.label`); `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
-        `WALLET_NOT_ACTIVE` (closed); `CURRENCY_MISMATCH` (overdraft limit);
-        `LIMIT_EXCEEDED` (overdraft limit below its use, or with the balance more
-        than can be counted).
+        `wallet.label`); `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`; `WALLET_NOT_ACTIVE`
+        (closed); `CURRENCY_MISMATCH` (overdraft limit); `LIMIT_EXCEEDED`
+        (overdraft limit below its used part, or balance plus limit overflows 64
+        bits).
         """
 
     @_abc_1.abstractmethod
@@ -369,11 +366,11 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.FreezeWalletResponse, _abc.Awaitable[_wallet_service_pb2.FreezeWalletResponse]]:
         """Freezes a wallet: from then on debits, holds and captures are refused;
-        credits pass, and so do releases, returns, voids and the expiry of holds. A
-        withdrawal that falls due meanwhile fails.
+        credits are accepted, and so are releases, returns, voids and the expiry of
+        holds. A withdrawal that falls due while the wallet is frozen fails.
 
-        A repeat with the same `request_id` changes nothing: it returns the wallet,
-        as it is now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` changes nothing: it returns the current
+        wallet, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
@@ -386,10 +383,10 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.UnfreezeWalletRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.UnfreezeWalletResponse, _abc.Awaitable[_wallet_service_pb2.UnfreezeWalletResponse]]:
-        """Lets money go again from a frozen wallet.
+        """Unfreezes a wallet.
 
-        A repeat with the same `request_id` changes nothing: it returns the wallet,
-        as it is now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` changes nothing: it returns the current
+        wallet, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
@@ -402,16 +399,16 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.CloseWalletRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.CloseWalletResponse, _abc.Awaitable[_wallet_service_pb2.CloseWalletResponse]]:
-        """Closes a wallet, active or frozen, for good. Its balance must be zero, and
-        nothing may be open: no hold, withdrawal or scheduled deposit that is not
+        """Closes a wallet, active or frozen, permanently. Its balance must be zero,
+        and it must have no hold, withdrawal or scheduled deposit that is not
         final.
 
-        A repeat with the same `request_id` changes nothing: it returns the wallet,
-        as it is now, marked `replayed`; a refusal is repeated likewise.
+        A retry with the same `request_id` changes nothing: it returns the current
+        wallet, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
         `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `ETAG_MISMATCH`;
-        `STATE_TRANSITION_FORBIDDEN` (closed already, not empty, or something is
+        `STATE_TRANSITION_FORBIDDEN` (already closed, not empty, or something is
         open; `explanation` names it).
         """
 
