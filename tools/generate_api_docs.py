@@ -33,26 +33,26 @@ INTRODUCTION = """\
 
 Every call of `wallet.v1`, generated from the protos in `protos/wallet/v1`. Rules for all calls (request ids, pages,
 filters, etags) are in [API conventions](api-conventions.md); errors in [Errors](errors.md); credentials and scopes in
-[Authenticate callers](how-to/authenticate.md). [The first ten minutes](tutorial.md) shows the main calls with their results.
-The service config for channels, `protos/wallet/v1/wallet_grpc_service_config.json`, defines retries and how channels use
-[several servers](how-to/run-several-servers.md).
+[Authenticate callers](how-to/authenticate.md). [The first ten minutes](tutorial.md) shows the main calls with their
+results. The service config for channels, `protos/wallet/v1/wallet_grpc_service_config.json`, defines retries and how
+channels use [several servers](how-to/run-several-servers.md).
 
 ## How to read it
 
-Each call has its full name, the [scope](#scopes) that it requires, whether it changes something or only reads, and its
-effect for a caller that is confined to an owner. A field that is not marked **required** is optional. Caller and scope are
-checked first, then the rules of the fields: a violation is `INVALID_FIELDS`.
+Each call has its full name, the [scope](#scopes) that it requires, whether it changes something or only reads, and
+its effect for a caller that is confined to an owner. A field that is not marked **required** is optional. Caller and
+scope are checked first, then the rules of the fields: a violation is `INVALID_FIELDS`.
 
-In JSON, as grpcurl reads and prints it, field names may be as here or in `lowerCamelCase`, 64-bit integers are strings,
-times are RFC 3339, enum values are their names, bytes are base64, and zero or empty values are not printed.
+In JSON, as grpcurl reads and prints it, field names may be as here or in `lowerCamelCase`, 64-bit integers are
+strings, times are RFC 3339, enum values are their names, bytes are base64, and zero or empty values are not printed.
 """
 
 SCOPES = """\
 ## Scopes
 
 The rights that a caller may have, and what money it can move with each. Each call declares its scope by the option in
-`protos/wallet/v1/access.proto`. A caller that is confined to an owner debits and changes only that owner's wallets, even
-where this table names any wallet, and only scopes marked for owners count for it.
+`protos/wallet/v1/access.proto`. A caller that is confined to an owner debits and changes only that owner's wallets,
+even where this table names any wallet, and only scopes marked for owners count for it.
 """
 
 LINKS = """\

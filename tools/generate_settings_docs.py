@@ -27,11 +27,11 @@ PAGE_HEAD = """\
 
 Every setting is an environment variable. `.env.example` has all of them, commented out with their defaults. What a
 production must set is in [Deploy](how-to/deploy.md#in-production). Names of durations end in `_S`: seconds, with a
-fraction where the type is a number. A variable `WALLET_…` that is in none of these tables stops every process at its start,
-and so does a value that is out of bounds; all errors are reported at once.
+fraction where the type is a number. A variable `WALLET_…` that is in none of these tables stops every process at its
+start, and so does a value that is out of bounds; all errors are reported at once.
 
-`walletctl` reads these settings to migrate, to verify, and to sign tokens for development. Which service it calls, and
-how, is an option or a `WALLETCTL_…` variable: `walletctl --help`.
+`walletctl` reads these settings to migrate, to verify, and to sign tokens for development. Which service it calls,
+and how, is an option or a `WALLETCTL_…` variable: `walletctl --help`.
 """
 
 EXAMPLE_HEAD = """\

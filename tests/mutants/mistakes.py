@@ -22,6 +22,7 @@ class Mistake:
     tests: str
 
 
+LEDGER_STATE = "wallet_core/domain/deciding/ledger_state.py"
 APPLY = "wallet_core/domain/deciding/apply.py"
 PAYMENT = "wallet_core/domain/commands/payments/attempt_payment.py"
 TRANSFERRING = "wallet_core/domain/commands/transfers"
@@ -529,7 +530,13 @@ MISTAKES = (
     ),
     Mistake(
         "a closed wallet receives money",
-        (Change("wallet_core/domain/deciding/ledger_state.py:LedgerState.credit_wallet", "found.state is WalletState.CLOSED", "False"),),
+        (
+            Change(
+                "wallet_core/domain/deciding/ledger_state.py:LedgerState.credit_wallet",
+                "found.state is WalletState.CLOSED",
+                "False",
+            ),
+        ),
         "tests/unit/test_decide.py tests/grpc/test_wallet_life.py",
     ),
     Mistake(

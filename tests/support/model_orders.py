@@ -1,7 +1,7 @@
 """The life of orders in the model's books: credits, and payments that the bank is asked for.
 
-As docs/concepts/payouts.md has it: silence never moves money, one clear no says nothing of another attempt, a stale claim
-changes nothing. There is no jitter: whoever may go on at all may do so at once.
+As in docs/concepts/payouts.md: silence never moves money, a decline of one attempt says nothing of another, and a stale
+claim changes nothing. Backoff has no jitter here.
 """
 
 from uuid import UUID

@@ -44,7 +44,7 @@ DONE_STATES = frozenset({OrderState.SUCCEEDED, OrderState.RETURNED})
 OPEN_STATES = frozenset({OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT})
 FINAL_STATES = frozenset(OrderState) - OPEN_STATES
 
-# docs/concepts/payouts.md lists the same steps, a CHECK in the database lists the same states; tests hold them together.
+# docs/concepts/payouts.md has the same steps, and a CHECK of the database the same states; tests keep them equal.
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.SCHEDULED: frozenset(
         {OrderState.PROCESSING, OrderState.IN_DOUBT, OrderState.FAILED, OrderState.CANCELLED}
