@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 OURS := wallet_core wallet_grpc wallet_client scheduler bank_stub walletctl
 CODE := $(OURS) tests benchmarks tools
 
-.PHONY: help demo up test check format lint types contracts protos-fresh protos settings lock bench interop readme long storm mutants prod-check clean
+.PHONY: help demo up test check format lint types contracts protos-fresh protos settings schema lock bench interop readme long storm mutants prod-check clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -57,6 +57,9 @@ protos: .venv/ready ## Generate code and docs/api.md from the protos, and the cl
 
 settings: .venv/ready ## Write docs/settings.md and .env.example from the settings
 	@$(BIN)/python tools/generate_settings_docs.py
+
+schema: .venv/ready ## Write wallet_core/storage/schema.sql, for readers, from the migrations
+	@PYTHONPATH=. $(BIN)/python tools/dump_schema.py
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 

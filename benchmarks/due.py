@@ -17,7 +17,7 @@ from wallet_core.storage.scheduling.claims import CLAIM_TO_PAY
 # Spread over the wallets, and over the times in another order than that of the rows, as callers' wishes are.
 _WITHDRAWALS = """
 INSERT INTO withdrawals (id, wallet, amount, bank_account, description, execute_time, create_time, update_time, state,
-    next_attempt_time, fence, asks, bank_reference, attention)
+    next_attempt_time, fence, inquiries, bank_reference, attention)
 SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, keys[1 + mod(n, cardinality(keys))], 1,
     'account', '', at, now(), now(), 'SCHEDULED', at, 0, 0, '', ''
 FROM (SELECT array_agg(key ORDER BY key) AS keys FROM wallets WHERE role = 'ORDINARY') AS owners,

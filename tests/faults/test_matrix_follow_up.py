@@ -60,7 +60,7 @@ def scene(service: PayoutService) -> Scene:
 def listed(service: PayoutService) -> dict[str, tuple[str, str]]:
     """Return what is listed for a person, by the bank's key: kind and reason."""
     items = attention(service.app)
-    return {item.bank_key: (item.kind, item.why) for item in items}
+    return {item.bank_key: (item.kind, item.explanation) for item in items}
 
 
 def test_payout_that_is_returned_comes_back_as_a_transaction_of_its_own(service: PayoutService, scene: Scene) -> None:

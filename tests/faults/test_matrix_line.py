@@ -153,7 +153,7 @@ def test_no_after_an_unknown_fails_once_the_bank_says_so_of_the_payout(service: 
     found = scene.payouts.now(REFUSED)
 
     assert (found.state, answers_to(found)) == (OrderState.FAILED, [UNKNOWN, DECLINED])
-    assert found.asks >= len(("not found", "not found after the grace time", "failed"))
+    assert found.inquiries >= len(("not found", "not found after the grace time", "failed"))
     service.assert_books_agree()
 
 

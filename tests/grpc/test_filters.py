@@ -325,7 +325,7 @@ def test_other_lists_go_on_after_a_stretch_without_a_match_too(asking: Asking, o
     owner.execute(
         """
         INSERT INTO withdrawals (id, wallet, amount, bank_account, description, execute_time, create_time, update_time,
-            state, next_attempt_time, fence, asks, bank_reference, attention)
+            state, next_attempt_time, fence, inquiries, bank_reference, attention)
         SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, key,
             CASE WHEN n IN (1, 2, %(count)s) THEN 7 ELSE 1 END, '', '', now(), now(), now(), 'SCHEDULED', now(), 0, 0,
             '', ''

@@ -158,7 +158,7 @@ def test_a_page_size_is_fifty_by_default_a_thousand_at_the_most_and_never_negati
     owner.execute(
         """
         INSERT INTO withdrawals (id, wallet, amount, bank_account, description, execute_time, create_time, update_time,
-            state, next_attempt_time, fence, asks, bank_reference, attention)
+            state, next_attempt_time, fence, inquiries, bank_reference, attention)
         SELECT gen_random_uuid(), key, 1, '', '', now(), now(), now(), 'SCHEDULED', now(), 0, 0, '', ''
         FROM wallets, generate_series(1, 1001)
         WHERE wallets.id = 'alice'

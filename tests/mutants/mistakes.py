@@ -332,8 +332,8 @@ MISTAKES = (
         (
             Change(
                 f"{BANK_STATEMENT_LINES}:INSERT_LINES",
-                "FROM bank_following WHERE ledger = %s",
-                "FROM bank_following WHERE %s > 0",
+                "FROM bank_statement_cursor WHERE statement = %s",
+                "FROM bank_statement_cursor WHERE %s > 0",
             ),
         ),
         "tests/scheduler/test_another_ledger.py",

@@ -111,7 +111,7 @@ def test_second_payment_in_another_ledger_is_a_discrepancy(
     reconcile_bank_statement.run_once(asking)
 
     assert kinds(asking) == [(AttentionKind.DISCREPANCY, f"bankStatementLines/{number}") for number in (2, 3)]
-    assert all("the bank did it 2 times" in item.why for item in attention(asking))
+    assert all("the bank did it 2 times" in item.explanation for item in attention(asking))
 
 
 def test_of_operators_at_once_one_accepts_it_and_a_repeat_is_told_the_same(
@@ -153,7 +153,7 @@ def test_who_was_reading_the_old_ledger_meanwhile_writes_nothing_more(
     assert asking.reads.vitals().bank_statement_read_time is None
     assert kinds(asking) == []
     reconcile_bank_statement.run_once(asking)
-    kept = owner.execute("SELECT number, ledger, key FROM bank_statement_lines ORDER BY number").fetchall()
+    kept = owner.execute("SELECT number, statement, key FROM bank_statement_lines ORDER BY number").fetchall()
     assert [(number, ledger) for number, ledger, _ in kept] == [(1, 1), (2, 2), (3, 2)]
     assert "late" not in {key for _, _, key in kept}
 

@@ -271,7 +271,7 @@ def test_not_found_is_not_believed_of_another_ledger(
     id_ = schedule(app, alice, 100)
     stub.order("reset", times=1)
     pay(app, id_)
-    owner.execute("UPDATE bank_following SET trouble = 'line 1 is no longer what it was', since = now()")
+    owner.execute("UPDATE bank_statement_cursor SET error = 'line 1 is no longer what it was', error_since = now()")
     posts = stub.posts(id_)
     settle_doubts(app)
 

@@ -61,7 +61,7 @@ def follow(app: App) -> dict[str, int]:
 def discrepancies(app: App) -> list[tuple[str, str, str]]:
     """Return what is listed for a person: kind, key, and why."""
     items = attention(app)
-    return [(str(item.kind), item.bank_key, item.why.partition(": ")[2] or item.why) for item in items]
+    return [(str(item.kind), item.bank_key, item.explanation.partition(": ")[2] or item.explanation) for item in items]
 
 
 def test_every_execution_of_the_bank_meets_its_withdrawal(app: App, stub: Bank, alice: WalletId) -> None:
@@ -301,7 +301,7 @@ def test_ledger_that_cannot_be_read_for_long_is_told_to_a_person(
     bank.refuse(1.0)
     follow(app)
     assert discrepancies(app) == []
-    owner.execute("UPDATE bank_following SET since = since - interval '1 hour'")
+    owner.execute("UPDATE bank_statement_cursor SET error_since = error_since - interval '1 hour'")
     follow(app)
     assert [kind for kind, _, _ in discrepancies(app)] == ["RECONCILIATION_STALLED"]
 
@@ -314,7 +314,7 @@ def test_keys_that_name_nothing_do_not_slow_the_judging(owner: psycopg.Connectio
     """However many there are: none is compared with the others."""
 
     owner.execute(
-        "INSERT INTO bank_statement_lines (number, kind, key, amount, currency, reference, time, ledger)"
+        "INSERT INTO bank_statement_lines (number, kind, key, amount, currency, reference, time, statement)"
         " SELECT n, 'EXECUTION', '', 1, 'USD', 'r', now(), 1 FROM generate_series(1, 5000) AS n"
     )
     plan = owner.execute("EXPLAIN (ANALYZE) " + UNMATCHED_LINES, [0, 5000]).fetchall()

@@ -124,7 +124,7 @@ def test_nothing_is_missing_before_its_line_is_due_and_the_ledger_was_read_since
     assert attention(hasty) == []
     patient = replace(hasty, attention=replace(hasty.attention, bank_statement_line_due=timedelta(hours=1)))
     assert listed(patient) == []
-    owner.execute("UPDATE bank_following SET read_to_end_at = read_to_end_at + interval '2 hours'")
+    owner.execute("UPDATE bank_statement_cursor SET read_to_end_at = read_to_end_at + interval '2 hours'")
 
     assert [item.kind for item in attention(patient)] == [AttentionKind.MISSING_AT_BANK]
 
@@ -182,7 +182,7 @@ def test_ledger_that_was_not_read_for_long_is_listed_where_one_is_kept(hasty: Ap
     before = hasty.reads.vitals().bank_statement_read_time
     assert before is not None
     assert attention(hasty) == []
-    owner.execute("UPDATE bank_following SET read_to_end_at = read_to_end_at - interval '1 day'")
+    owner.execute("UPDATE bank_statement_cursor SET read_to_end_at = read_to_end_at - interval '1 day'")
 
     (item,) = attention(hasty)
     assert (item.kind, item.since) == (AttentionKind.RECONCILIATION_STALLED, before - timedelta(days=1))

@@ -52,7 +52,7 @@ def test_history_can_be_neither_changed_nor_removed(
         *["scheduled_deposits.id", "scheduled_deposits.wallet", "scheduled_deposits.amount"],
         *["scheduled_deposits.bank_account", "scheduled_deposits.description", "scheduled_deposits.execute_time"],
         *["scheduled_deposits.create_time", "scheduled_deposits.external_reference", "scheduled_deposits.collect"],
-        *["bank_attempts.number", "bank_attempts.key", "bank_attempts.start_time", "bank_statement_lines.ledger"],
+        *["bank_attempts.number", "bank_attempts.key", "bank_attempts.start_time", "bank_statement_lines.statement"],
         *["holds.id", "holds.wallet", "holds.amount", "holds.expire_time", "holds.description", "holds.create_time"],
         *["commission_rules.id", "commission_rules.currency", "commission_rules.threshold"],
         *["commission_rules.rate_millionths", "commission_rules.fixed", "commission_rules.minimum"],

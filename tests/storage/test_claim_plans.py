@@ -63,7 +63,7 @@ SELECT gen_random_uuid() AS id, 1 + mod(n * 7919, %(wallets)s) AS wallet, 1 AS a
     '' AS description, at AS execute_time, now() AS create_time, now() AS update_time, state,
     CASE WHEN state <> 'SUCCEEDED' THEN at END AS next_attempt_time,
     CASE WHEN state = 'PROCESSING' THEN now() - interval '1 minute' END AS lease_until,
-    0 AS fence, 0 AS asks, CASE WHEN state = 'SUCCEEDED' AND {collect} THEN 'ref' ELSE '' END AS bank_reference,
+    0 AS fence, 0 AS inquiries, CASE WHEN state = 'SUCCEEDED' AND {collect} THEN 'ref' ELSE '' END AS bank_reference,
     '' AS attention
 FROM generate_series(1::bigint, {count}) AS n,
     LATERAL (SELECT CASE WHEN mod(n, 100) < 3 THEN now() - n * interval '1 s' ELSE now() + n * interval '1 s' END)
@@ -78,7 +78,7 @@ FROM generate_series(1::bigint, {count}) AS n,
     ) AS states (state)
 """
 _COLUMNS = """id, wallet, amount, bank_account, description, execute_time, create_time, update_time, state,
-    next_attempt_time, lease_until, fence, asks, bank_reference, attention"""
+    next_attempt_time, lease_until, fence, inquiries, bank_reference, attention"""
 _WITHDRAWALS = f"INSERT INTO withdrawals ({_COLUMNS}) {_ORDERS.format(collect='true', count=often(50_000))}"
 _DEPOSITS = """
 INSERT INTO scheduled_deposits ({columns}, external_reference, collect, credit)

@@ -22,7 +22,8 @@ _SYSTEM_ROLES = ("external", "in_transit", "commission")
 
 # Asked what had become of them at least once: only who is in doubt is.
 _DOUBTED = """
-SELECT (SELECT count(*) FROM withdrawals WHERE asks > 0), (SELECT count(*) FROM scheduled_deposits WHERE asks > 0)
+SELECT (SELECT count(*) FROM withdrawals WHERE inquiries > 0),
+    (SELECT count(*) FROM scheduled_deposits WHERE inquiries > 0)
 """
 _ANSWERS = "SELECT coalesce(answer, 'none'), count(*) FROM bank_attempts GROUP BY 1"
 

@@ -51,7 +51,8 @@ class Database:
             connection.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = now() - interval '1 day'")
             connection.execute("DELETE FROM bank_statements WHERE number > 1")
             connection.execute(
-                "UPDATE bank_following SET trouble = '', since = now(), read_to_end_at = NULL, ledger = 1, base = 0"
+                "UPDATE bank_statement_cursor"
+                " SET error = '', error_since = now(), read_to_end_at = NULL, statement = 1, line_offset = 0"
             )
 
     def broken_rules(self) -> list[str]:

@@ -90,7 +90,7 @@ def _an_order() -> dict[str, object]:
         "next_attempt_time": NOON,
         "lease_until": None,
         "fence": 0,
-        "asks": 0,
+        "inquiries": 0,
         "bank_reference": "",
         "failure_reason": None,
         "attention": "",

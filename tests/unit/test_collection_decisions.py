@@ -212,7 +212,7 @@ def test_a_doubt_follows_the_banks_own_word(
     deposit.hear(status)
 
     assert (state, CREDITED if state is SUCCEEDED else UNTOUCHED) == (deposit.now.state, deposit.money)
-    assert (1, None, len(answers)) == (deposit.now.asks, deposit.now.lease_until, len(deposit.now.attempts))
+    assert (1, None, len(answers)) == (deposit.now.inquiries, deposit.now.lease_until, len(deposit.now.attempts))
     assert bool(deposit.now.attention) == (state is IN_DOUBT)
 
 

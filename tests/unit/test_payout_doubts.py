@@ -95,7 +95,7 @@ def test_a_doubt_follows_the_banks_own_word(
     payout.hear(status)
 
     assert (state, money) == (payout.now.state, payout.money)
-    assert (1, None, len(answers)) == (payout.now.asks, payout.now.lease_until, len(payout.now.attempts))
+    assert (1, None, len(answers)) == (payout.now.inquiries, payout.now.lease_until, len(payout.now.attempts))
 
 
 @pytest.mark.parametrize("amount", [Money("USD", 11), Money("USD", 1), Money("EUR", 10), None])

@@ -1,7 +1,6 @@
 """Bring a database to the newest shape."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import psycopg
@@ -14,7 +13,7 @@ from wallet_core.domain.model.errors import DatabaseNotReady, DatabaseUnavailabl
 from wallet_core.storage.connections.engine import Tx
 from wallet_core.storage.connections.grants import ROLE_AND_GRANTS
 from wallet_core.storage.connections.logins import make_login
-from wallet_core.storage.connections.readiness import require_no_newer
+from wallet_core.storage.connections.readiness import VERSIONS, require_no_newer
 
 # One migration at a time per database, whoever starts it.
 _MIGRATION_LOCK = 7_236_114_901
@@ -38,7 +37,7 @@ def migrate(engine: Engine, *, serving: Login | None = None) -> None:
     is of a newer release, or text is not kept in UTF-8.
     """
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(VERSIONS.parent))
     try:
         _migrate(engine, config, serving)
     except DBAPIError as error:

@@ -103,4 +103,4 @@ def _book_return(app: App, line_match: LineMatch) -> str:
 def _tell(judged: list[tuple[BankStatementLine, LineMatch]]) -> None:
     for line, line_match in judged:
         if line_match.match_result is MatchResult.NOTHING:
-            _log.error("discrepancy", line=line.name, key=line.key, why=line_match.why)
+            _log.error("discrepancy", line=line.name, key=line.key, why=line_match.explanation)

@@ -81,7 +81,7 @@ def attention_message(item: AttentionItem) -> pb.AttentionItem:
     return pb.AttentionItem(
         kind=pb.AttentionItem.Kind.Value(f"KIND_{item.kind}"),
         resource_name=item.name,
-        explanation=item.why,
+        explanation=item.explanation,
         amount=MoneyPb(currency_code=item.amount.currency, minor_units=item.amount.minor),
         wallet=item.wallet,
         bank_key=item.bank_key,
@@ -97,7 +97,7 @@ def line_message(line: BankStatementLine) -> pb.BankStatementLine:
         bank_key=line.key,
         amount=MoneyPb(currency_code=line.amount.currency, minor_units=line.amount.minor),
         bank_reference=line.reference,
-        explanation=line.why,
+        explanation=line.explanation,
         resolution=line.resolution,
         resolved_by=line.resolved_by,
         person=line.person.name,

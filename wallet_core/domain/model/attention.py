@@ -53,7 +53,7 @@ class AttentionItem:
     kind: AttentionKind
     name: str
     """The resource name."""
-    why: str
+    explanation: str
     amount: Money
     wallet: str
     """Empty where none is known."""

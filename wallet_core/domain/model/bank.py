@@ -138,7 +138,7 @@ class BankStatementLine:
     """When it was read here; None until it is kept."""
     match_result: MatchResult | None = None
     """None for as long as the order that it is about is under way."""
-    why: str = ""
+    explanation: str = ""
     """What is wrong, of a discrepancy."""
     resolution: str = ""
     """What a person found out about a discrepancy; empty while it is open."""
@@ -173,7 +173,7 @@ class BankStatement:
 
     number: int
     """Counted from 1."""
-    trouble: str = ""
+    error: str = ""
     """Why it cannot be followed, of the one that is; empty while it can."""
     reason: str = ""
     """Why it was accepted, by an operator; the first one was not."""
@@ -191,7 +191,7 @@ class BankStatement:
     @property
     def is_replaced(self) -> bool:
         """Whether the bank shows another one in its place."""
-        return self.trouble not in {"", UNREADABLE}
+        return self.error not in {"", UNREADABLE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,7 @@ class PaymentOrder(ABC):
     next_attempt_time: datetime | None
     lease_until: datetime | None = None
     fence: int = 0
-    asks: int = 0
+    inquiries: int = 0
     bank_reference: str = ""
     failure_reason: FailureReason | None = None
     attention: str = ""

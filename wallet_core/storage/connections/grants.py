@@ -29,8 +29,8 @@ $$;
 
 GRANT SELECT ON
     wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
-    scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines, bank_following, bank_statements,
-    bank_rate_limit, resolutions, page_token_keys, alembic_version
+    scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines, bank_statement_cursor,
+    bank_statements, bank_rate_limit, resolutions, page_token_keys, alembic_version
     TO wallet_service;
 GRANT INSERT ON
     wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
@@ -40,15 +40,16 @@ GRANT USAGE ON SEQUENCE wallet_keys TO wallet_service;
 GRANT DELETE ON outbox TO wallet_service;
 GRANT UPDATE (display_name, state, balance, held, overdraft_limit, sequence, last_time, labels, revision)
     ON wallets TO wallet_service;
-GRANT UPDATE (update_time, state, next_attempt_time, lease_until, fence, asks, bank_reference, failure_reason,
+GRANT UPDATE (update_time, state, next_attempt_time, lease_until, fence, inquiries, bank_reference, failure_reason,
               attention, unapplied, reconciled)
     ON withdrawals TO wallet_service;
-GRANT UPDATE (update_time, state, next_attempt_time, lease_until, fence, asks, bank_reference, failure_reason,
+GRANT UPDATE (update_time, state, next_attempt_time, lease_until, fence, inquiries, bank_reference, failure_reason,
               attention, unapplied, reconciled, credit)
     ON scheduled_deposits TO wallet_service;
 GRANT UPDATE (captured, state, update_time, lease_until, fence) ON holds TO wallet_service;
 GRANT UPDATE (end_time) ON commission_rules TO wallet_service;
 GRANT UPDATE (answer, reference, detail, answer_time) ON bank_attempts TO wallet_service;
-GRANT UPDATE (match_result, why, resolution, resolved_by, person, token_id) ON bank_statement_lines TO wallet_service;
-GRANT UPDATE ON bank_rate_limit, bank_following TO wallet_service;
+GRANT UPDATE (match_result, explanation, resolution, resolved_by, person, token_id)
+    ON bank_statement_lines TO wallet_service;
+GRANT UPDATE ON bank_rate_limit, bank_statement_cursor TO wallet_service;
 """

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import psycopg
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -20,10 +20,11 @@ from wallet_core.domain.model.errors import (
 )
 from wallet_core.domain.model.wallet import WalletId, wallet_name
 from wallet_core.storage.errors import batch_error
-from wallet_core.storage.tables import wallets
 
 Result = TypeVar("Result")
 Seen = TypeVar("Seen")
+
+_WALLET_KEY = text("SELECT key FROM wallets WHERE id = :id")
 
 # Statement timeouts; who waits longer than the longest is held to what the connection was opened with.
 _STEPS_MS = (100, 250, 500, 1000, 2000, 4000, 8000)
@@ -97,7 +98,7 @@ def _apply_time_remaining(tx: Connection) -> None:
 
 def wallet_key(tx: Connection, wallet: WalletId) -> int:
     """Return the key of a wallet that must exist."""
-    key = tx.execute(select(wallets.c.key).where(wallets.c.id == wallet)).scalar_one_or_none()
+    key = tx.execute(_WALLET_KEY, {"id": wallet}).scalar_one_or_none()
     if key is None:
         raise ResourceNotFound(wallet_name(wallet))
     return int(key)

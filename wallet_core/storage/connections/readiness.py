@@ -23,6 +23,8 @@ _UNABLE_S = 5.0
 _TAKES_WRITES = text("SELECT current_setting('transaction_read_only') = 'off'")
 _IS_MIGRATED = text("SELECT coalesce(has_table_privilege(to_regclass('alembic_version'), 'SELECT'), false)")
 _VERSION = text("SELECT version_num FROM alembic_version")
+# A table that only schemas from before the first release have.
+_IS_PRE_RELEASE = text("SELECT to_regclass('bank_following') IS NOT NULL")
 
 
 @dataclass(frozen=True)
@@ -65,24 +67,30 @@ def known_versions() -> frozenset[str]:
 
 def require_no_newer(tx: Connection) -> None:
     """Raise ``DatabaseNotReady`` where the schema is of a release that this one does not know."""
-    _require_known(_version(tx))
+    _require_known(tx, _version(tx))
 
 
 def require_schema(tx: Connection) -> None:
     """Raise ``DatabaseNotReady`` where the schema is not the one that this release is made for."""
     found, ours = _version(tx), newest_version()
-    _require_known(found)
+    _require_known(tx, found)
     if found != ours:
         has = "no schema of ours" if found is None else f"the schema {found}"
         raise DatabaseNotReady(f"the database has {has}, and this release needs {ours}: run `walletctl migrate`")
 
 
-def _require_known(found: str | None) -> None:
-    if found is not None and found not in known_versions():
+def _require_known(tx: Connection, found: str | None) -> None:
+    if found is None or found in known_versions():
+        return
+    if tx.execute(_IS_PRE_RELEASE).scalar_one():
         raise DatabaseNotReady(
-            f"the database has the schema {found}, and this release knows none beyond {newest_version()}: this release "
-            "is older than the database; run the newer one"
+            "the database was made before the first release, and no release can migrate it: nothing was changed; use "
+            "a new database (for development, remove the folder .wallet, or run `make clean`)"
         )
+    raise DatabaseNotReady(
+        f"the database has the schema {found}, and this release knows none beyond {newest_version()}: this release "
+        "is older than the database; run the newer one"
+    )
 
 
 def _version(tx: Connection) -> str | None:

@@ -25,8 +25,8 @@ from wallet_core.storage.connections.engine import Engine, Expected, Tx, transac
 from wallet_core.storage.errors import served
 from wallet_core.storage.posting.columns import Column, Insert, arrays, unnest
 
-_COLUMNS: LiteralString = """number, kind, key, amount, currency, reference, time, match_result, why, resolution,
-    resolved_by, person, token_id"""
+_COLUMNS: LiteralString = """number, kind, key, amount, currency, reference, time, match_result, explanation,
+    resolution, resolved_by, person, token_id"""
 
 LINES: LiteralString = f"SELECT {_COLUMNS} FROM bank_statement_lines WHERE number = ANY(%s)"
 
@@ -34,24 +34,28 @@ EXECUTED = "SELECT key FROM bank_statement_lines WHERE key = ANY(%s::text[]) AND
 
 # Where to read on: which ledger, the number before its first line here, and its last line that was read, if any was.
 PLACE: LiteralString = f"""
-SELECT following.ledger, following.base, last.*
-FROM bank_following AS following
+SELECT following.statement, following.line_offset, last.*
+FROM bank_statement_cursor AS following
 LEFT JOIN LATERAL (
     SELECT {_COLUMNS}
     FROM bank_statement_lines
-    WHERE bank_statement_lines.number > following.base
+    WHERE bank_statement_lines.number > following.line_offset
     ORDER BY number DESC
     LIMIT 1
 ) AS last ON true
 """
 
 # What is written down is written of the ledger that was read: another may have been accepted meanwhile.
-TROUBLE = "UPDATE bank_following SET trouble = %s, since = clock_timestamp() WHERE ledger = %s AND trouble <> %s"
-READ_TO_END = "UPDATE bank_following SET read_to_end_at = clock_timestamp() WHERE ledger = %s"
+SET_ERROR = """
+UPDATE bank_statement_cursor
+SET error = %s, error_since = clock_timestamp()
+WHERE statement = %s AND error <> %s
+"""
+READ_TO_END = "UPDATE bank_statement_cursor SET read_to_end_at = clock_timestamp() WHERE statement = %s"
 NOW = "SELECT clock_timestamp()"
-FOLLOWED_SINCE = "SELECT coalesce(read_to_end_at >= %s, false) FROM bank_following"
+FOLLOWED_SINCE = "SELECT coalesce(read_to_end_at >= %s, false) FROM bank_statement_cursor"
 # Whether another ledger was found in place of the one that was followed, or was accepted and not read to its end yet.
-REPLACED = "SELECT trouble NOT IN ('', %s) OR (ledger > 1 AND read_to_end_at IS NULL) FROM bank_following"
+REPLACED = "SELECT error NOT IN ('', %s) OR (statement > 1 AND read_to_end_at IS NULL) FROM bank_statement_cursor"
 # Of two that read the same page, one writes it; and nobody accepts another ledger meanwhile.
 _READ: list[Column[BankStatementLine]] = [
     Column("number", "bigint", lambda line: line.number),
@@ -64,21 +68,22 @@ _READ: list[Column[BankStatementLine]] = [
 ]
 _READ_NAMES: LiteralString = ", ".join(column.name for column in _READ[1:])
 INSERT_LINES = f"""
-INSERT INTO bank_statement_lines (number, {_READ_NAMES}, time, ledger)
-SELECT following.base + line.number, {_READ_NAMES}, clock_timestamp(), following.ledger
-FROM (SELECT ledger, base FROM bank_following WHERE ledger = %s FOR SHARE) AS following
+INSERT INTO bank_statement_lines (number, {_READ_NAMES}, time, statement)
+SELECT following.line_offset + line.number, {_READ_NAMES}, clock_timestamp(), following.statement
+FROM (SELECT statement, line_offset FROM bank_statement_cursor WHERE statement = %s FOR SHARE) AS following
 CROSS JOIN {unnest("line", _READ)}
 ORDER BY line.number
 ON CONFLICT (number) DO NOTHING
 """
 
 # Whoever decides on the ledger keeps others from writing lines of it.
-LOCK_CURSOR = "SELECT ledger, trouble FROM bank_following FOR NO KEY UPDATE"
+LOCK_CURSOR = "SELECT statement, error FROM bank_statement_cursor FOR NO KEY UPDATE"
 FOLLOW_NEXT = """
-UPDATE bank_following
-SET ledger = %s, base = (SELECT coalesce(max(number), 0) FROM bank_statement_lines), trouble = '', since = %s,
+UPDATE bank_statement_cursor
+SET statement = %s, line_offset = (SELECT coalesce(max(number), 0) FROM bank_statement_lines), error = '',
+    error_since = %s,
     read_to_end_at = NULL
-WHERE ledger = %s - 1
+WHERE statement = %s - 1
 """
 INSERT_BANK_STATEMENTS: Insert[BankStatement] = Insert(
     "bank_statements",
@@ -96,14 +101,14 @@ LEDGER = "SELECT number, reason, accepted_by, person, token_id, time FROM bank_s
 # Lines whose order is not under way, each with that order, and with what other lines say of the same.
 UNMATCHED_LINES: LiteralString = """
 SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.reference, lines.time,
-    lines.match_result, lines.why, lines.resolution, lines.resolved_by, lines.person, lines.token_id,
+    lines.match_result, lines.explanation, lines.resolution, lines.resolved_by, lines.person, lines.token_id,
     orders.id, orders.state, orders.amount, orders.currency, orders.is_due,
     CASE WHEN orders.id IS NOT NULL THEN (
         SELECT count(*)
         FROM bank_statement_lines AS earlier
         WHERE earlier.key = lines.key AND earlier.kind = lines.kind AND earlier.number < lines.number
             -- Another ledger may tell again what the one before it told.
-            AND (earlier.ledger = lines.ledger OR earlier.reference <> lines.reference)
+            AND (earlier.statement = lines.statement OR earlier.reference <> lines.reference)
     ) END,
     CASE WHEN orders.id IS NOT NULL THEN ARRAY(
         SELECT DISTINCT paid.reference
@@ -135,12 +140,12 @@ LIMIT %s
 _MATCHED: list[Column[tuple[BankStatementLine, LineMatch]]] = [
     Column("number", "bigint", lambda row: row[0].number),
     Column("match_result", "text", lambda row: row[1].match_result),
-    Column("why", "text", lambda row: row[1].why),
+    Column("explanation", "text", lambda row: row[1].explanation),
 ]
 STORE_MATCHES = f"""
 WITH judged AS (
     UPDATE bank_statement_lines
-    SET match_result = line_match.match_result, why = line_match.why
+    SET match_result = line_match.match_result, explanation = line_match.explanation
     FROM {unnest("line_match", _MATCHED)}
     WHERE bank_statement_lines.number = line_match.number AND bank_statement_lines.match_result IS NULL
     RETURNING bank_statement_lines.order_id, bank_statement_lines.kind, bank_statement_lines.match_result
@@ -194,10 +199,10 @@ class BankStatementLines:
         last = line_of(*row) if row[0] is not None else None
         return Place(statement, replace(last, number=last.number - base) if last is not None else None)
 
-    def note(self, place: Place, trouble: str) -> None:
+    def note(self, place: Place, error: str) -> None:
         """Write down why the ledger cannot be followed; empty where it can."""
         with served(), transaction(self.engine) as tx:
-            tx.execute(TROUBLE, [trouble, place.statement, trouble])
+            tx.execute(SET_ERROR, [error, place.statement, error])
 
     def note_read_to_end(self, place: Place) -> None:
         """Write down that the ledger has been read to its end just now; all schedulers share that."""
@@ -258,7 +263,7 @@ def line_of(  # a row
     reference: str,
     time: datetime,
     match_result: str | None,
-    why: str,
+    explanation: str,
     resolution: str,
     resolved_by: str,
     person: str,
@@ -273,7 +278,7 @@ def line_of(  # a row
         reference=reference,
         time=time,
         match_result=MatchResult(match_result) if match_result is not None else None,
-        why=why,
+        explanation=explanation,
         resolution=resolution,
         resolved_by=resolved_by,
         person=Person(person, token_id),

@@ -78,8 +78,8 @@ class DependentRows:
         if self.orders is not None:
             ledger.orders.update(self.orders.rows())
         ledger.lines.update((line.number, line) for line in (line_of(*row) for row in self.lines or ()))
-        for number, trouble in self.bank_statement or ():
-            ledger.bank_statement = BankStatement(number=number, trouble=trouble)
+        for number, error in self.bank_statement or ():
+            ledger.bank_statement = BankStatement(number=number, error=error)
         ledger.executed_keys = frozenset(key for (key,) in self.executed or ())
         ledger.holds.update((hold.id, hold) for hold in map(hold_of, self.holds or ()))
         ledger.transactions.update((one.id, one) for one in map(transaction_of, self.transactions or ()))

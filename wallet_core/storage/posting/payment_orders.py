@@ -30,7 +30,7 @@ from wallet_core.storage.posting.columns import Column, Insert
 
 # What both tables have, in the order that `_order` takes it.
 _COLUMNS: LiteralString = """o.id, wallets.id, wallets.currency, o.amount, o.bank_account, o.description,
-    o.execute_time, o.create_time, o.update_time, o.state, o.next_attempt_time, o.lease_until, o.fence, o.asks,
+    o.execute_time, o.create_time, o.update_time, o.state, o.next_attempt_time, o.lease_until, o.fence, o.inquiries,
     o.bank_reference, o.failure_reason, o.attention, o.unapplied, o.reconciled"""
 
 WITHDRAWALS: LiteralString = f"""
@@ -81,7 +81,7 @@ def _insert(table: str, *columns: Column[tuple[Order, int]]) -> Insert[tuple[Ord
             Column("next_attempt_time", "timestamptz", lambda row: row[0].next_attempt_time),
             *columns,
         ],
-        fixed={"fence": "0", "asks": "0", "bank_reference": "''", "attention": "''"},
+        fixed={"fence": "0", "inquiries": "0", "bank_reference": "''", "attention": "''"},
     )
 
 
@@ -99,14 +99,14 @@ INSERT_SCHEDULED_DEPOSITS: Insert[tuple[ScheduledDeposit, int]] = _insert(
 # Reconciliation marks an order as reconciled without that lock, too: the mark is never removed.
 UPDATE_WITHDRAWAL = """
 UPDATE withdrawals
-SET update_time = %s, state = %s, next_attempt_time = %s, lease_until = %s, asks = %s, bank_reference = %s,
+SET update_time = %s, state = %s, next_attempt_time = %s, lease_until = %s, inquiries = %s, bank_reference = %s,
     failure_reason = %s, attention = %s, unapplied = %s, reconciled = reconciled OR %s
 WHERE id = %s AND fence = %s
 """
 
 UPDATE_SCHEDULED_DEPOSIT = """
 UPDATE scheduled_deposits
-SET update_time = %s, state = %s, next_attempt_time = %s, lease_until = %s, asks = %s, bank_reference = %s,
+SET update_time = %s, state = %s, next_attempt_time = %s, lease_until = %s, inquiries = %s, bank_reference = %s,
     failure_reason = %s, attention = %s, unapplied = %s, reconciled = reconciled OR %s, credit = %s
 WHERE id = %s AND fence = %s
 """
@@ -215,7 +215,7 @@ def store_orders(tx: Tx, ledger: LedgerState) -> Expected:
 
 
 def _update(tx: Tx, order: PaymentOrder) -> Cursor:
-    changed = [order.update_time, order.state, order.next_attempt_time, order.lease_until, order.asks]
+    changed = [order.update_time, order.state, order.next_attempt_time, order.lease_until, order.inquiries]
     changed += [order.bank_reference, order.failure_reason, order.attention, order.unapplied, order.reconciled]
     if isinstance(order, ScheduledDeposit):
         return tx.execute(UPDATE_SCHEDULED_DEPOSIT, [*changed, order.credit, order.id, order.fence])
@@ -236,7 +236,7 @@ def _common(
     next_attempt_time: datetime | None,
     lease_until: datetime | None,
     fence: int,
-    asks: int,
+    inquiries: int,
     bank_reference: str,
     failure_reason: str | None,
     attention: str,
@@ -256,7 +256,7 @@ def _common(
         "next_attempt_time": next_attempt_time,
         "lease_until": lease_until,
         "fence": fence,
-        "asks": asks,
+        "inquiries": inquiries,
         "bank_reference": bank_reference,
         "failure_reason": FailureReason(failure_reason) if failure_reason is not None else None,
         "attention": attention,

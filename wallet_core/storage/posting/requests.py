@@ -13,7 +13,7 @@ from wallet_core.storage.connections.engine import Tx
 from wallet_core.storage.posting.columns import Column, Insert
 
 RECORDS = """
-SELECT r.caller, r.request_id, r.method, r.fingerprint, r.subject, r.available, r.refusal, r.told
+SELECT r.caller, r.request_id, r.method, r.fingerprint, r.subject, r.available, r.refusal, r.refusal_details
 FROM unnest(%s::text[], %s::uuid[]) AS asked (caller, request_id)
 JOIN requests AS r ON r.caller = asked.caller AND r.request_id = asked.request_id
 """
@@ -31,7 +31,7 @@ INSERT_RECORDS: Insert[_Row] = Insert(
         Column("subject", "text", lambda row: row[0].subject),
         Column("available", "bigint", lambda row: row[0].available),
         Column("refusal", "text", lambda row: row[1]),
-        Column("told", "jsonb", lambda row: row[2]),
+        Column("refusal_details", "jsonb", lambda row: row[2]),
         Column("time", "timestamptz", lambda row: row[3]),
     ],
 )

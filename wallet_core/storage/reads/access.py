@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import text
 
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.posting.dependents import WALLETS_OF
-from wallet_core.storage.tables import wallets
+
+_OWNED = text("SELECT id FROM wallets WHERE id = ANY(:ids) AND owner = :owner")
 
 
 class AccessReads(Reader):
@@ -16,8 +17,8 @@ class AccessReads(Reader):
 
     def owned(self, owner: str, ids: Iterable[WalletId]) -> frozenset[WalletId]:
         """Return those of some wallets that are there and that owner's."""
-        found = select(wallets.c.id).where(wallets.c.id.in_(list(ids)), wallets.c.owner == owner)
-        return frozenset(self.read(lambda tx: tx.execute(found).scalars().all()))
+        asked = {"ids": list(ids), "owner": owner}
+        return frozenset(self.read(lambda tx: tx.execute(_OWNED, asked).scalars().all()))
 
     def wallets_of(self, dependents: UUID) -> frozenset[WalletId]:
         """Return the wallets that an order, a hold or a transaction of this id hangs on; none where there is none."""

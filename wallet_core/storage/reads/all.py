@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import text
 
 from wallet_core.storage.reads.access import AccessReads
 from wallet_core.storage.reads.attention import AttentionReads
@@ -14,7 +14,8 @@ from wallet_core.storage.reads.rules import RuleReads
 from wallet_core.storage.reads.statements import StatementReads
 from wallet_core.storage.reads.transactions import TransactionReads
 from wallet_core.storage.reads.wallets import WalletReads
-from wallet_core.storage.tables import page_token_keys
+
+_PAGE_TOKEN_KEY = text("SELECT secret FROM page_token_keys")
 
 
 @dataclass(frozen=True)
@@ -34,4 +35,4 @@ class Reads(
 
     def page_token_key(self) -> str:
         """Return the secret that page tokens are signed with, the same for all processes."""
-        return str(self.read(lambda tx: tx.execute(select(page_token_keys.c.secret)).scalar_one()))
+        return str(self.read(lambda tx: tx.execute(_PAGE_TOKEN_KEY).scalar_one()))

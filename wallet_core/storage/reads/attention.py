@@ -21,7 +21,7 @@ SELECT
         WHEN 'FAILED' THEN 'DISCREPANCY'
         ELSE CASE WHEN o.unapplied THEN 'UNAPPLIED_FUNDS' ELSE 'DISCREPANCY' END
     END AS kind,
-    '{collection}/' || o.id AS name, o.attention AS why, o.amount, o.wallet, '{prefix}-' || o.id AS key,
+    '{collection}/' || o.id AS name, o.attention AS explanation, o.amount, o.wallet, '{prefix}-' || o.id AS key,
     o.update_time AS since
 FROM {table} AS o
 WHERE o.attention <> ''
@@ -41,7 +41,7 @@ SELECT 'MISSING_AT_BANK', '{collection}/' || o.id, 'the bank''s ledger has no li
     '{prefix}-' || o.id, o.update_time
 FROM {table} AS o
 WHERE {asked} o.state IN ('SUCCEEDED', 'RETURNED') AND NOT o.reconciled AND o.attention = ''
-    AND o.update_time < (SELECT read_to_end_at - CAST(:line_due AS interval) FROM bank_following)
+    AND o.update_time < (SELECT read_to_end_at - CAST(:line_due AS interval) FROM bank_statement_cursor)
 """
 
 _WITHDRAWALS = _ORDERS.format(table="withdrawals", collection="withdrawals", prefix="wd", asked="")
@@ -56,14 +56,14 @@ WHERE NOT o.collect AND o.state = 'SCHEDULED' AND o.next_attempt_time < now() - 
 """
 
 ATTENTION = f"""
-SELECT kind, name, why, amount, currency, wallet, key, since
+SELECT kind, name, explanation, amount, currency, wallet, key, since
 FROM (
-    SELECT orders.kind, orders.name, orders.why, orders.amount, wallets.currency, 'wallets/' || wallets.id AS wallet,
-        orders.key, orders.since
+    SELECT orders.kind, orders.name, orders.explanation, orders.amount, wallets.currency,
+        'wallets/' || wallets.id AS wallet, orders.key, orders.since
     FROM ({_WITHDRAWALS} UNION ALL {_COLLECTIONS} UNION ALL {_CREDITS}) AS orders
     JOIN wallets ON wallets.key = orders.wallet
     UNION ALL
-    SELECT 'DISCREPANCY', 'bankStatementLines/' || number, kind || ' ' || reference || ': ' || why, amount,
+    SELECT 'DISCREPANCY', 'bankStatementLines/' || number, kind || ' ' || reference || ': ' || explanation, amount,
         currency, '', key, time
     FROM bank_statement_lines
     WHERE match_result = 'NOTHING' AND resolution = ''
@@ -79,14 +79,14 @@ FROM (
             SELECT FROM scheduled_deposits WHERE id = lines.order_id AND state IN ('PROCESSING', 'IN_DOUBT')
         )
     UNION ALL
-    SELECT 'RECONCILIATION_STALLED', 'bankStatements/' || ledger, trouble, 0, '', '', '', since
-    FROM bank_following
-    WHERE trouble <> '' AND (trouble <> :unreadable OR since < now() - :old)
+    SELECT 'RECONCILIATION_STALLED', 'bankStatements/' || statement, error, 0, '', '', '', error_since
+    FROM bank_statement_cursor
+    WHERE error <> '' AND (error <> :unreadable OR error_since < now() - :old)
     UNION ALL
-    SELECT 'RECONCILIATION_STALLED', 'bankStatements/' || ledger, 'it has not been read to its end for long', 0, '', '',
-        '', coalesce(read_to_end_at, since)
-    FROM bank_following
-    WHERE :provides_statement AND trouble = '' AND coalesce(read_to_end_at, since) < now() - :old
+    SELECT 'RECONCILIATION_STALLED', 'bankStatements/' || statement, 'it has not been read to its end for long', 0, '',
+        '', '', coalesce(read_to_end_at, error_since)
+    FROM bank_statement_cursor
+    WHERE :provides_statement AND error = '' AND coalesce(read_to_end_at, error_since) < now() - :old
     UNION ALL
     SELECT 'CLOCK_BEHIND', 'wallets/' || id, 'its last time is ahead of the database''s clock: no money moves in it', 0,
         currency, 'wallets/' || id, '', last_time
@@ -102,7 +102,7 @@ LIMIT :limit
 # Of the service's own wallets alone, which are few: all that comes in or goes out moves one of them.
 VITALS = """
 SELECT
-    (SELECT read_to_end_at FROM bank_following),
+    (SELECT read_to_end_at FROM bank_statement_cursor),
     (SELECT coalesce(greatest(max(last_time) - clock_timestamp(), interval '0'), interval '0')
      FROM wallets
      WHERE id >= 'system:' AND id < 'system;')
@@ -127,7 +127,7 @@ class AttentionReads(Reader):
                 AttentionItem(
                     kind=AttentionKind(row.kind),
                     name=row.name,
-                    why=row.why,
+                    explanation=row.explanation,
                     amount=Money(row.currency, row.amount),
                     wallet=row.wallet,
                     bank_key=row.key,

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import select
+from sqlalchemy import text
 
 from wallet_core.domain.model.money import Currency
 from wallet_core.storage.connections.reader import Reader
-from wallet_core.storage.tables import currencies
+
+_CURRENCIES = text("SELECT code, exponent FROM currencies")
 
 
 class CurrencyReads(Reader):
@@ -14,5 +15,5 @@ class CurrencyReads(Reader):
 
     def currencies(self) -> Mapping[str, Currency]:
         """Return all that any wallet is in, by code. Rows are added and never change."""
-        found = self.read(lambda tx: tx.execute(select(currencies.c.code, currencies.c.exponent)).all())
+        found = self.read(lambda tx: tx.execute(_CURRENCIES).all())
         return {row.code: Currency(row.code, row.exponent) for row in found}

@@ -1,33 +1,29 @@
-"""What is told, line by line."""
+"""Journal records."""
 
-from typing import Any
-
-from sqlalchemy import Select, select
+from sqlalchemy import text
 
 from wallet_core.domain.model.event import JournalRecord
 from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.posting.outbox import event_of
-from wallet_core.storage.tables import journal
+
+_COLUMNS = "SELECT number, hash, type, subject, wallets, time FROM journal"
 
 
 class JournalReads(Reader):
     """Reads of the journal."""
 
     def journal_after(self, number: int, limit: int) -> list[JournalRecord]:
-        """Return the lines that follow a number, in their order."""
-        found = select(journal).where(journal.c.number > number).order_by(journal.c.number).limit(limit)
-        return self._lines(found)
+        """Return the records that follow a number, in their order."""
+        return self._records("WHERE number > :number ORDER BY number LIMIT :limit", number=number, limit=limit)
 
     def journal_record(self, number: int) -> JournalRecord | None:
-        """Return one line, None where there is none of that number."""
-        return next(iter(self._lines(select(journal).where(journal.c.number == number))), None)
+        """Return one record, None where there is none of that number."""
+        return next(iter(self._records("WHERE number = :number", number=number)), None)
 
     def journal_end(self) -> JournalRecord | None:
-        """Return the last line, None while there is none."""
-        return next(iter(self._lines(select(journal).order_by(journal.c.number.desc()).limit(1))), None)
+        """Return the last record, None while there is none."""
+        return next(iter(self._records("ORDER BY number DESC LIMIT 1")), None)
 
-    def _lines(self, found: Select[Any]) -> list[JournalRecord]:
-        return [
-            JournalRecord(row.number, event_of(row.type, row.subject, row.wallets, row.time), row.hash)
-            for row in self.read(lambda tx: tx.execute(found).all())
-        ]
+    def _records(self, which: str, **parameters: int) -> list[JournalRecord]:
+        rows = self.read(lambda tx: tx.execute(text(f"{_COLUMNS} {which}"), parameters).all())
+        return [JournalRecord(number, event_of(*event), hash_) for number, hash_, *event in rows]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, text
 
 from wallet_core.domain.model.errors import LimitExceeded, ResourceNotFound
 from wallet_core.domain.model.money import INT64_MAX
@@ -19,7 +19,8 @@ from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.posting.in_progress import over_until
 from wallet_core.storage.posting.totals import EVERY
 from wallet_core.storage.reads.search import balance_before, first_from
-from wallet_core.storage.tables import wallets
+
+_WALLET = text("SELECT key, currency FROM wallets WHERE id = :id")
 
 # What the entries up to a sequence amount to: the totals kept last before it, and what has come since.
 _TOTALS = text("""
@@ -89,7 +90,7 @@ class StatementReads(Reader):
 
 
 def _span(tx: Connection, wallet: WalletId, start: datetime, end: datetime) -> Span:
-    found = tx.execute(select(wallets.c.key, wallets.c.currency).where(wallets.c.id == wallet)).one_or_none()
+    found = tx.execute(_WALLET, {"id": wallet}).one_or_none()
     if found is None:
         raise ResourceNotFound(wallet_name(wallet))
     return Span(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, text
 
 from wallet_core.domain.model.errors import ResourceNotFound
 from wallet_core.domain.model.transaction import Entry, Transaction, transaction_name
@@ -17,7 +17,6 @@ from wallet_core.storage.connections.reader import Reader, wallet_key
 from wallet_core.storage.posting.transactions import COLUMNS, REVERSED, TRANSACTIONS, transaction_of
 from wallet_core.storage.reads.pages import Listing, where
 from wallet_core.storage.reads.search import first_from
-from wallet_core.storage.tables import entries, wallets
 
 # Most fields are columns of the same name.
 _COLUMNS = {name: f"t.{name}" for name in TRANSACTION_FIELDS} | {
@@ -52,6 +51,14 @@ _OF_A_TYPE = Listing(
     joins=_JOINS,
     position=("sequence",),
 )
+
+_ENTRIES = text("""
+SELECT entries.transaction, wallets.id, entries.wallet, entries.sequence, entries.amount, entries.balance_after
+FROM entries
+JOIN wallets ON wallets.key = entries.wallet
+WHERE entries.transaction = ANY(:transactions)
+ORDER BY entries.transaction, entries.wallet
+""")
 
 _BATCH = "SELECT id FROM transactions WHERE batch = :batch ORDER BY batch_item"
 
@@ -153,16 +160,8 @@ def _transactions(tx: Connection, ids: Sequence[UUID]) -> list[Transaction]:
 def _with_entries(tx: Connection, rows: Sequence[Sequence[Any] | Row[Any]]) -> list[Transaction]:
     """Return the transactions of *rows*, in their order, each with its entries as they were booked."""
     legs: dict[UUID, list[Entry]] = {}
-    query = (
-        select(entries, wallets.c.id.label("wallet_id"))
-        .join(wallets, wallets.c.key == entries.c.wallet)
-        .where(entries.c.transaction.in_([row[0] for row in rows]))
-        .order_by(entries.c.transaction, entries.c.wallet)
-    )
-    for leg in tx.execute(query):
-        legs.setdefault(leg.transaction, []).append(
-            Entry(leg.wallet_id, leg.wallet, leg.sequence, leg.amount, leg.balance_after)
-        )
+    for transaction, *leg in tx.execute(_ENTRIES, {"transactions": [row[0] for row in rows]}):
+        legs.setdefault(transaction, []).append(Entry(*leg))
     return [_in_order(transaction_of(row, tuple(legs[row[0]]))) for row in rows]
 
 

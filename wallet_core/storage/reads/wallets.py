@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, text
 
 from wallet_core.domain.model.commission_rule import CommissionRule
 from wallet_core.domain.model.errors import InvalidField, ResourceNotFound
@@ -16,7 +16,9 @@ from wallet_core.storage.connections.reader import Reader, wallet_key
 from wallet_core.storage.posting.rules import RULES_OF, rule_of
 from wallet_core.storage.reads.pages import Listing, where
 from wallet_core.storage.reads.search import balance_before, first_from
-from wallet_core.storage.tables import wallets
+
+_WALLETS = text("SELECT * FROM wallets WHERE id = ANY(:ids)")
+_NOW = text("SELECT clock_timestamp()")
 
 _COLUMNS = {name: f"w.{name}" for name in WALLET_FIELDS} | {"currency_code": "w.currency"}
 
@@ -42,7 +44,7 @@ class WalletReads(Reader):
         """Return a wallet with the balance that it had right before *as_of*, which may not be in the future."""
 
         def read(tx: Connection) -> WalletView:
-            if as_of > tx.execute(select(func.clock_timestamp())).scalar_one():
+            if as_of > tx.execute(_NOW).scalar_one():
                 raise InvalidField("as_of", "must not be in the future")
             key = wallet_key(tx, wallet)
             (now,) = _wallets(tx, [wallet])
@@ -76,13 +78,13 @@ class WalletReads(Reader):
         def read(tx: Connection) -> tuple[datetime, dict[WalletId, WalletView], list[CommissionRule]]:
             ids = [source, destination]
             rules = [rule_of(row) for row in tx.exec_driver_sql(RULES_OF, ([currency], ids))]
-            return tx.execute(select(func.clock_timestamp())).scalar_one(), _found(tx, ids), rules
+            return tx.execute(_NOW).scalar_one(), _found(tx, ids), rules
 
         return self.read(read)
 
 
 def _found(tx: Connection, ids: Sequence[WalletId]) -> dict[WalletId, WalletView]:
-    return {row.id: _wallet(row) for row in tx.execute(select(wallets).where(wallets.c.id.in_(ids)))}
+    return {row.id: _wallet(row) for row in tx.execute(_WALLETS, {"ids": list(ids)})}
 
 
 def _wallets(tx: Connection, ids: Sequence[WalletId]) -> list[WalletView]:

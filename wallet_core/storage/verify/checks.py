@@ -431,9 +431,9 @@ _CHECKS = {
     "bank_statements": (
         "the bank's ledger that is followed is the last that was accepted, and its lines come after all others",
         """
-        SELECT (SELECT count(*) FROM bank_following WHERE ledger <> (SELECT max(number) FROM bank_statements))
-            + (SELECT count(*) FROM bank_statement_lines, bank_following AS f
-                WHERE (bank_statement_lines.ledger = f.ledger) IS DISTINCT FROM (bank_statement_lines.number > f.base))
+        SELECT (SELECT count(*) FROM bank_statement_cursor WHERE statement <> (SELECT max(number) FROM bank_statements))
+            + (SELECT count(*) FROM bank_statement_lines AS lines, bank_statement_cursor AS cursor
+                WHERE (lines.statement = cursor.statement) IS DISTINCT FROM (lines.number > cursor.line_offset))
         """,
     ),
     "requests": (

@@ -246,7 +246,7 @@ class SettlePayment(PaymentCommand):
             return self._doubt(ledger, answered, attempt)
         if answered.may_have_paid:
             # One No among attempts of which another may have paid says nothing of that other: ask.
-            wait = self.policy.backoff(answered.asks, self.jitter)
+            wait = self.policy.backoff(answered.inquiries, self.jitter)
             return self._wait(ledger, answered, OrderState.IN_DOUBT, wait, attempt)
         return self._settle_no(ledger, answered, attempt)
 
@@ -254,7 +254,7 @@ class SettlePayment(PaymentCommand):
         """Every attempt so far was a clear no, or never sent."""
         state = answered.state
         if state is OrderState.IN_DOUBT:
-            return self._wait(ledger, answered, state, self.policy.backoff(answered.asks, self.jitter), attempt)
+            return self._wait(ledger, answered, state, self.policy.backoff(answered.inquiries, self.jitter), attempt)
         match self.answer.kind:
             case AnswerKind.DECLINED:
                 return self._release(ledger, answered, FailureReason.BANK_REFUSED, attempt)
@@ -309,7 +309,7 @@ class SettleDoubt(PaymentCommand):
         found = self._claimed(ledger)
         if found.state is not OrderState.IN_DOUBT:
             raise StaleClaim(found.name)
-        asked = replace(found, asks=found.asks + 1)
+        asked = replace(found, inquiries=found.inquiries + 1)
         match self.status.kind:
             case StatusKind.EXECUTED if self.status.amount == found.amount:
                 return self._succeed(ledger, asked, self.status.reference, None)
@@ -334,7 +334,7 @@ class SettleDoubt(PaymentCommand):
         return self._ask_again(ledger, replace(asked, attention=attention))
 
     def _ask_again(self, ledger: LedgerState, asked: PaymentOrder) -> Decision:
-        wait = self.policy.backoff(asked.asks - 1, self.jitter)
+        wait = self.policy.backoff(asked.inquiries - 1, self.jitter)
         return self._wait(ledger, asked, OrderState.IN_DOUBT, wait, None)
 
     def _not_found(self, ledger: LedgerState, asked: PaymentOrder) -> Decision:

@@ -46,7 +46,7 @@ class LineMatch:
     """What a line is found to be. *gives_back*: the withdrawal that it returns, which has yet to be booked."""
 
     match_result: MatchResult | None
-    why: str = ""
+    explanation: str = ""
     gives_back: UUID | None = None
 
 
@@ -57,8 +57,8 @@ def match_line(line: BankStatementLine, met: MatchedOrder | None) -> LineMatch:
     """
     if met is None:
         return LineMatch(MatchResult.NOTHING, "no withdrawal or scheduled deposit of ours has this key")
-    if why := _contradiction(line, met):
-        return LineMatch(MatchResult.NOTHING, why)
+    if explanation := _contradiction(line, met):
+        return LineMatch(MatchResult.NOTHING, explanation)
     if met.state in _UNDER_WAY or met.is_due:
         return LineMatch(None)
     if line.kind is LineKind.RETURN and met.state is OrderState.SUCCEEDED:
