@@ -79,7 +79,7 @@ interop: .venv/ready ## Call the service from Go, TypeScript and Java, with stub
 	@WALLET_REQUIRE_ALL=1 $(BIN)/python -m pytest -q tests/interop
 
 readme: .venv/ready ## Rewrite the outputs of the commands in README.md and docs
-	@WRITE_OUTPUTS=1 $(BIN)/python -m pytest -q tests/e2e/test_documented_commands.py
+	@WRITE_OUTPUTS=1 $(BIN)/python -m pytest -q tests/e2e/test_documented_commands.py tests/e2e/test_tls_and_tokens.py
 
 long: .venv/ready ## Run the tests that take long, and the money suite on an older PostgreSQL, by PgBouncer, and by a login with odd settings
 	@$(BIN)/python -m pytest -q -m long --timeout 3600

@@ -1,1 +1,1 @@
-"""The command line: run the whole service here, look into it, and ask it for things."""
+"""The command line: runs the service on this machine, and calls one anywhere."""

@@ -1,9 +1,8 @@
-"""What every command needs: where the service is, and how its errors are told."""
+"""What every command that calls needs: the service's address and credentials, and how its errors are reported."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,97 +10,84 @@ import typer
 from rich.markup import escape
 
 from wallet_client import CallError, NotConnected, OutcomeUnknown, RequestTooLarge, Tls, WalletClient
-from wallet_core.domain.model.errors import ServiceError, WalletError, cause_of
-from wallet_core.settings import Settings, SettingsError, read_settings
-from walletctl.currencies import told_by
+from walletctl.currencies import exponents_of
 from walletctl.local.errors import CannotStart
-from walletctl.local.service import find_running
-from walletctl.output import Unwritten, err
-from walletctl.typed import Mistyped
+from walletctl.local.running import find_running
+from walletctl.options import Language
+from walletctl.output import OutputFailed, err
+from walletctl.typed import InvalidArgument
 
 _NOT_RUNNING = "no service is running here: run `make up` (or `walletctl up`), or name one with --target HOST:PORT"
 
-# Together with its own start a command says within two seconds why it reaches no server.
+# With the start of the process, a command reports within two seconds why it reaches no server.
 _CONNECT_TIMEOUT_S = 1.0
 
 
-class Trouble(Exception):
-    """Something that a person must hear and can act on."""
+class CommandFailed(Exception):
+    """The command failed; the text says why and what to do."""
 
 
-class Unsaid(Exception):
-    """The request id could not be told, so nothing was sent."""
+class RequestIdNotWritten(Exception):
+    """The request id could not be written, so nothing was sent."""
 
 
-class Unshown(Exception):
-    """The call succeeded, and its answer could not be shown."""
+class ResultNotWritten(Exception):
+    """The call succeeded, and its result could not be written."""
 
-    def __init__(self, request_id: str, unwritten: Unwritten) -> None:
+    def __init__(self, request_id: str, failed: OutputFailed) -> None:
         super().__init__(
-            f"The call succeeded, but its answer could not be written: {unwritten}. To see it add: "
-            f"--request-id {request_id}; nothing is done twice."
+            f"The call succeeded, but its result could not be written: {failed}. To see it, add --request-id "
+            f"{request_id}; nothing is done twice."
         )
 
 
 class Interrupted(Exception):
-    """A change was told to stop before its answer was shown."""
+    """A change was interrupted before its result was written."""
 
     def __init__(self, request_id: str) -> None:
-        super().__init__(f"The call may have been done; to find out add: --request-id {request_id}")
-
-
-class Language(StrEnum):
-    """A language that the service speaks to people."""
-
-    EN = "en"
-    FA = "fa"
+        super().__init__(f"The call may have been done; to find out, add --request-id {request_id}")
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What was said before the command: which service, in which language, and where a local one keeps its state."""
+    """The options before the command: the service, credentials, the language, and a local service's state directory."""
 
     target: str | None
     state: Path
     language: Language | None = None
     token: str | None = None
     tls: Tls | None = None
-    told: list[str] = field(default_factory=list)
-    """The request ids that were told."""
+    announced: list[str] = field(default_factory=list)
+    """The request ids that were written."""
 
     @contextmanager
-    def client(self, *, tells: bool = True) -> Iterator[WalletClient]:
-        """Return a client of the service that was named, or of the one that runs here; it *tells* its request ids."""
-        with self._client(self.tell if tells else None) as client:
+    def client(self, *, announces: bool = True) -> Iterator[WalletClient]:
+        """Return a client of the service that was named, or of the local one; it *announces* its request ids."""
+        with self.connect(self._target(), self.announce if announces else None) as client:
             try:
                 yield client
-            except Unwritten as unwritten:
-                if not self.told:
+            except OutputFailed as failed:
+                if not self.announced:
                     raise
-                # What a change shows is its answer.
-                raise Unshown(self.told[-1], unwritten) from None
+                # The output of a change is its result.
+                raise ResultNotWritten(self.announced[-1], failed) from None
             except KeyboardInterrupt:
-                if not self.told:
+                if not self.announced:
                     raise
-                raise Interrupted(self.told[-1]) from None
+                raise Interrupted(self.announced[-1]) from None
 
-    def tell(self, request_id: str) -> None:
-        """Tell the id of a change before it is sent: whatever becomes of the call, it can be asked again."""
+    def announce(self, request_id: str) -> None:
+        """Write the id of a change before it is sent: with it the call can be repeated, whatever its outcome."""
         try:
             id_ = escape(request_id)
             err.print(f"[dim]request id {id_}; repeat safely with --request-id {id_}[/]", soft_wrap=True)
-        except Unwritten:
-            raise Unsaid from None
-        self.told.append(request_id)
+        except OutputFailed:
+            raise RequestIdNotWritten from None
+        self.announced.append(request_id)
 
     @contextmanager
-    def _client(self, before_change: Callable[[str], None] | None) -> Iterator[WalletClient]:
-        target = self.target
-        if target is None:
-            running = find_running(self.state)
-            if running is None:
-                raise Trouble(_NOT_RUNNING)
-            target = running.target
+    def connect(self, target: str, before_change: Callable[[str], None] | None = None) -> Iterator[WalletClient]:
+        """Return a client of a service, with the credentials and the language of the options."""
         try:
             client = WalletClient(
                 target,
@@ -112,52 +98,48 @@ class Context:
                 before_change=before_change,
             )
         except ValueError as wrong:
-            raise Mistyped(str(wrong)) from None
-        with client, told_by(client):
+            raise InvalidArgument(str(wrong)) from None
+        with client, exponents_of(client):
             yield client
 
-    def settings(self) -> Settings:
-        """Return settings with a database: the environment's, or the one that runs here; never a mixture."""
-        settings = read_settings()
-        if settings.database.url is not None or settings.database.owner_url is not None:
-            return settings
+    def _target(self) -> str:
+        if self.target is not None:
+            return self.target
         running = find_running(self.state)
         if running is None:
-            raise Trouble("no database: set WALLET_DATABASE_URL, or run `make up`, which brings its own")
-        return read_settings(database_url=running.database_url, database_owner_url=running.database_owner_url)
+            raise CommandFailed(_NOT_RUNNING)
+        return running.target
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn what can go wrong into a sentence and an exit code.
+def report_errors() -> Iterator[None]:
+    """Turn errors into a sentence and an exit code.
 
-    1 the service said no; 2 it was asked wrongly; 3 nothing was sent; 4 it may have been done; 5 it was done, or read,
-    and the answer could not be written.
+    1 refused; 2 a usage error; 3 nothing was sent; 4 it may have been done; 5 it was done, or read, and the result
+    could not be written.
     """
     try:
         yield
-    except Unsaid:
+    except RequestIdNotWritten:
         raise typer.Exit(3) from None
     except NotConnected as failed:
         _end(3, f"[red]{failed.cause}[/] {escape(failed.message)}")
     except (OutcomeUnknown, Interrupted) as unknown:
-        _end(4, *_told(unknown))
+        _end(4, *_lines(unknown))
     except CallError as failed:
-        _end(2 if isinstance(failed, RequestTooLarge) else 1, *_told(failed))
-    except (Trouble, CannotStart, SettingsError) as trouble:
-        _end(1, f"[red]error[/] {escape(str(trouble))}")
-    except ServiceError as failed:
-        _end(1, f"[red]error[/] {escape(cause_of(failed))}")
-    except (Mistyped, WalletError) as refused:
-        _end(2, f"[red]error[/] {escape(str(refused))}")
-    except Unshown as unshown:
-        _end(5, f"[yellow]not shown[/] {escape(str(unshown))}")
-    except Unwritten as unwritten:
-        # Whoever reads and leaves, like `head`, knows.
-        _end(5, *([] if unwritten.is_left else [f"[red]error[/] the answer could not be written: {unwritten}"]))
+        _end(2 if isinstance(failed, RequestTooLarge) else 1, *_lines(failed))
+    except (CommandFailed, CannotStart) as failed:
+        _end(1, f"[red]error[/] {escape(str(failed))}")
+    except InvalidArgument as wrong:
+        _end(2, f"[red]error[/] {escape(str(wrong))}")
+    except ResultNotWritten as failed:
+        _end(5, f"[yellow]not shown[/] {escape(str(failed))}")
+    except OutputFailed as failed:
+        # A reader that closes the pipe, like `head`, needs no message.
+        _end(5, *([] if failed.is_left else [f"[red]error[/] the result could not be written: {failed}"]))
 
 
-def _told(failed: CallError | Interrupted) -> Iterator[str]:
+def _lines(failed: CallError | Interrupted) -> Iterator[str]:
     if isinstance(failed, Interrupted):
         yield f"[red]interrupted[/] {escape(str(failed))}"
         return
@@ -166,8 +148,8 @@ def _told(failed: CallError | Interrupted) -> Iterator[str]:
         yield f"[dim]{escape(failed.message)}[/]"
 
 
-def _end(code: int, *said: str) -> NoReturn:
-    with suppress(Unwritten):
-        for one in said:
-            err.print(one, soft_wrap=True)
+def _end(code: int, *lines: str) -> NoReturn:
+    with suppress(OutputFailed):
+        for line in lines:
+            err.print(line, soft_wrap=True)
     raise typer.Exit(code) from None

@@ -1,37 +1,35 @@
-"""How many decimals amounts have: the service's word, asked for once, when the first amount is typed or shown."""
+"""How many decimals amounts have: the service's answer, requested once, when the first amount is parsed or shown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from wallet_client import CallError, NotConnected, WalletClient
-from wallet_core.domain.model.money import Currency
 
-_asked: list[WalletClient] = []
-_known: dict[str, Currency] = {}
+_service: list[WalletClient] = []
+_exponents: dict[str, int] = {}
 
 
 @contextmanager
-def told_by(client: WalletClient) -> Iterator[None]:
-    """Go by what the service of *client* says."""
-    _asked[:] = [client]
-    _known.clear()
+def exponents_of(client: WalletClient) -> Iterator[None]:
+    """Use the currencies of a client's service."""
+    _service[:] = [client]
+    _exponents.clear()
     try:
         yield
     finally:
-        _asked.clear()
+        _service.clear()
 
 
-def currency(code: str) -> Currency | None:
-    """Return a currency, None where the service knows none of that code. Raises what a call raises."""
-    if not _known and _asked:
-        _known.update((one.code, Currency(one.code, one.exponent)) for one in _asked[0].list_currencies())
-    return _known.get(code)
+def exponent(code: str) -> int | None:
+    """Return a currency's decimals, None if the service does not know it. Raises what a call raises."""
+    if not _exponents and _service:
+        _exponents.update((one.code, one.exponent) for one in _service[0].list_currencies())
+    return _exponents.get(code)
 
 
 def exponent_to_show(code: str) -> int | None:
-    """Return a currency's decimals, None where they cannot be had: what was done is shown all the same."""
+    """Return a currency's decimals, None if they are not available: a result is shown all the same."""
     with suppress(CallError, NotConnected):
-        found = currency(code)
-        return found.exponent if found is not None else None
-    _asked.clear()  # once is enough
+        return exponent(code)
+    _service.clear()  # do not try again
     return None

@@ -1,22 +1,22 @@
-"""The demo: the main job through real gRPC calls, with a person watching."""
+"""The demo: the main job through real gRPC calls, printed for a person."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import Barrier
 from uuid import uuid4
 
 import httpx
 
 from wallet_client import Amount, CallFailed, WalletClient, as_dict
+from wallet_core import bootstrap
 from wallet_core.settings import read_settings
 from walletctl import typed
-from walletctl.context import Trouble
-from walletctl.currencies import told_by
+from walletctl.context import CommandFailed, Context
 from walletctl.live import show_live
-from walletctl.local.service import FREE_PORTS, Running, find_running, local_service
+from walletctl.local.running import Running, find_running
+from walletctl.local.service import FREE_PORTS, local_service
 from walletctl.output import Row, minor, out, table
 from walletctl.seed import CURRENCY, SEEDED, seed
 from walletctl.tables import HOLDS, PAYOUTS_AND_DEPOSITS, RULES, TRANSACTIONS, WALLETS
@@ -30,13 +30,13 @@ _DUE_LONGEST_S = 40.0
 _FINAL = frozenset({"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"})
 
 
-class DemoFailed(Trouble):
-    """The service did not do what the demo shows."""
+class DemoFailed(CommandFailed):
+    """A result was not the expected one."""
 
 
-def demo(state: Path) -> None:
-    """Tell the story on the service that runs here, or on one started for it; raise ``DemoFailed`` if it goes wrong."""
-    with _service(state) as (running, dead), WalletClient(running.target) as client, told_by(client):
+def demo(app: Context) -> None:
+    """Run on the local service, or on one started for it; raise ``DemoFailed`` if a result is not the expected one."""
+    with _service(app) as (running, dead), app.connect(running.target) as client:
         _wallets(client)
         _deposit_and_transfer(client)
         _race(client)
@@ -47,16 +47,16 @@ def demo(state: Path) -> None:
 
 
 @contextmanager
-def _service(state: Path) -> Iterator[tuple[Running, Dead]]:
-    """Return where the service is, and how to hear that a part of it has ended."""
-    running = find_running(state)
+def _service(app: Context) -> Iterator[tuple[Running, Dead]]:
+    """Return where the service is, and the check whether a part of it has ended."""
+    running = find_running(app.state)
     if running is not None:
         out.print(f"Using the service that runs at [bold]{running.target}[/].")
         yield running, lambda: None
         return
     with (
         out.status("starting") as status,
-        local_service(state, ports=FREE_PORTS, bank_fail_rate=0.0, tell=status.update) as service,
+        local_service(app.state, ports=FREE_PORTS, bank_fail_rate=0.0, progress=status.update) as service,
     ):
         status.stop()
         out.print(
@@ -69,7 +69,7 @@ def _service(state: Path) -> Iterator[tuple[Running, Dead]]:
 
 
 def _wallets(client: WalletClient) -> None:
-    _heading("a", "Wallets", "the first wallet of a currency brings the service's own with it")
+    _heading("a", "Wallets", "the first wallet of a currency creates its system wallets")
     wallets, rule = seed(client)
     out.print(table(WALLETS, wallets))
     out.print(table(RULES, [rule]))
@@ -77,7 +77,7 @@ def _wallets(client: WalletClient) -> None:
         client.quote_commission("wallets/alice", "wallets/bob", _usd(minor)) for minor in (100_000, 200_000)
     )
     _must(
-        "this rule, and no other (walletctl commission list), is for what alice pays bob",
+        "this rule, and no other (walletctl commission list), applies to what alice pays bob",
         not below.HasField("commission") and above.commission.rule == rule["name"],
     )
 
@@ -93,7 +93,7 @@ def _deposit_and_transfer(client: WalletClient) -> None:
     for name in ("wallets/alice", "wallets/bob"):
         out.print(f"  {name.removeprefix('wallets/'):6} {_shown(before[name])} → [bold]{_shown(after[name])}[/]")
     _must(
-        "alice has what came in less what went out",
+        "alice has what came in minus what went out",
         after["wallets/alice"] - before["wallets/alice"] == salary.minor_units - dinner.minor_units,
     )
     repeat = client.transfer("wallets/alice", "wallets/bob", _usd(100), request_id=(again := str(uuid4())))
@@ -131,10 +131,10 @@ def _race(client: WalletClient) -> None:
 
 
 def _commission(client: WalletClient) -> None:
-    _heading("d", "Commission", "10% on top, of what is more than 1,000.00")
+    _heading("d", "Commission", "10% on top, for amounts above 1,000.00")
     before = _balances(client)
     quoted = client.quote_commission("wallets/alice", "wallets/bob", _usd(200_000)).commission.amount
-    out.print(f"  to send 2,000.00 is quoted to cost {_shown(quoted.minor_units)}")
+    out.print(f"  sending 2,000.00 is quoted to cost {_shown(quoted.minor_units)}")
     free, charged = (
         client.transfer("wallets/alice", "wallets/bob", _usd(minor), max_commission=_usd(most)).transaction
         for minor, most in ((100_000, 0), (200_000, quoted.minor_units))
@@ -152,7 +152,7 @@ def _commission(client: WalletClient) -> None:
 
 
 def _hold(client: WalletClient) -> None:
-    _heading("e", "A hold", "300.00 put aside, 120.00 of it captured, the rest released")
+    _heading("e", "A hold", "300.00 reserved, 120.00 of it captured, the rest released")
     before, bob = client.get_wallet("wallets/alice"), _balances(client)["wallets/bob"]
     placed = client.place_hold("wallets/alice", _usd(30_000), _in(hours=1)).hold
     held = client.get_wallet("wallets/alice")
@@ -163,11 +163,11 @@ def _hold(client: WalletClient) -> None:
         balance, available = (_shown(money.minor_units) for money in (wallet.balance, wallet.available))
         out.print(f"  {when:8}  alice has {balance}, available [bold]{available}[/]")
     _must(
-        "what was held stayed in the balance, but was not available",
+        "held money stayed in the balance, but was not available",
         held.balance == before.balance and held.available.minor_units == before.available.minor_units - 30_000,
     )
     _must(
-        "bob has what was captured, and the rest is available again",
+        "bob has the captured money, and the rest is available again",
         _balances(client)["wallets/bob"] == bob + 12_000
         and after.balance.minor_units == before.balance.minor_units - 12_000
         and after.available.minor_units == before.available.minor_units - 12_000,
@@ -178,7 +178,7 @@ def _due(client: WalletClient, bank_url: str, dead: Dead) -> None:
     _heading(
         "f",
         "Due in two seconds",
-        "payouts: plain, too large, paid but never answered; deposits: plain, collected by the bank",
+        "payouts: plain, too large, paid without a response; deposits: plain, collected by the bank",
     )
     silent = f"silent-{uuid4().hex[:8]}"
     order = {"fault": "execute_then_silence", "match": {"account": silent}, "times": 1}
@@ -208,20 +208,18 @@ def _due(client: WalletClient, bank_url: str, dead: Dead) -> None:
         raise DemoFailed(f"the {ended} ended by itself; nothing is lost: run the demo or `make up` again")
     *paid, plain, collected = rows
     _must(
-        "one paid, one failed without asking the bank, one paid after the bank was asked what became of it",
+        "one paid, one failed without a call to the bank, one paid after asking the bank for its outcome",
         [row["state"] for row in paid] == ["STATE_SUCCEEDED", "STATE_FAILED", "STATE_SUCCEEDED"],
     )
     _must(
-        "bob was credited once with each deposit, and with the collected one only when the bank had said yes",
+        "bob was credited once with each deposit, and with the collected one only after the bank had executed it",
         bool(plain["transaction"] and collected["transaction"] and collected["bank_reference"])
         and _balances(client)["wallets/bob"] == bob + 15_000,
     )
 
 
 def _verify(database_url: str) -> None:
-    _heading("g", "Verify", "prove the books from the entries up")
-    from wallet_core import bootstrap  # noqa: PLC0415  # most commands need no core, and should not wait for it
-
+    _heading("g", "Verify", "prove the ledger from its entries")
     for check in bootstrap.verify(read_settings(database_url=database_url)):
         _must(check.meaning, not check.broken)
 

@@ -1,4 +1,4 @@
-"""A table that changes before one's eyes; where nobody's eyes are, a line for each change."""
+"""A table that is redrawn as it changes; without a terminal, a line for each change."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -32,14 +32,14 @@ def show_live(
             if out.is_terminal:
                 live.update(table(columns, rows), refresh=True)
             else:
-                _tell_changes(before, rows)
+                _print_changes(before, rows)
                 live.update(table(columns, rows))
     if not out.is_terminal:
         out.print()  # ends the table's last line
     return rows
 
 
-def _tell_changes(before: Sequence[Row], after: Sequence[Row]) -> None:
+def _print_changes(before: Sequence[Row], after: Sequence[Row]) -> None:
     states = {row["name"]: row["state"] for row in before}
     for row in after:
         if states.get(row["name"]) not in {None, row["state"]}:

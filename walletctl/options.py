@@ -1,32 +1,41 @@
-"""The options and arguments that many commands have."""
+"""Options and arguments of several commands."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 from typer.models import OptionInfo
 
-_TIMES = "A time like 2026-12-01T09:00:00Z, or a date, which is its midnight in UTC."
+
+class Language(StrEnum):
+    """A language of error texts and receipts."""
+
+    EN = "en"
+    FA = "fa"
+
+
+_TIMES = "A time like 2026-12-01T09:00:00Z, or a date, which means its midnight in UTC."
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 RequestId = Annotated[
-    str | None, typer.Option(help="A UUID; say it again to repeat a call whose outcome you did not see.")
+    str | None, typer.Option(help="A UUID; use the same one to repeat a call whose outcome you did not see.")
 ]
 ValidateOnly = Annotated[bool, typer.Option("--validate-only", help="Check everything, store nothing.")]
 
 Wallet = Annotated[str, typer.Argument(help="The wallet's id, e.g. alice.")]
 OfWallet = Annotated[str, typer.Option("--wallet", help="Only those of this wallet.")]
 
-Value = Annotated[str, typer.Argument(help="How much, like 10.05.")]
+Value = Annotated[str, typer.Argument(help="The amount, like 10.05.")]
 Currency = Annotated[str, typer.Argument(help="ISO 4217 code.")]
 CurrencyOption = Annotated[str, typer.Option("--currency", help="ISO 4217 code of the amounts.")]
 
-Description = Annotated[str, typer.Option(help="Free words.")]
+Description = Annotated[str, typer.Option(help="Free text.")]
 ExternalReference = Annotated[str, typer.Option(help="The caller's own reference, e.g. of the order.")]
-Labels = Annotated[list[str] | None, typer.Option("--label", help="A label like tier=gold; may be said again.")]
+Labels = Annotated[list[str] | None, typer.Option("--label", help="A label like tier=gold; may be repeated.")]
 
-In = Annotated[str | None, typer.Option("--in", help="Due in so long: 90 (seconds), 15m, 1h30m, 7d.")]
-At = Annotated[str | None, typer.Option("--at", help=f"Due then. {_TIMES}")]
-Account = Annotated[str, typer.Option(help="The account, in the bank's words.")]
+In = Annotated[str | None, typer.Option("--in", help="Due after: 90 (seconds), 15m, 1h30m, 7d.")]
+At = Annotated[str | None, typer.Option("--at", help=f"Due at. {_TIMES}")]
+Account = Annotated[str, typer.Option(help="The bank account, as the bank names it.")]
 
 
 def time_option(*names: str, help_: str) -> OptionInfo:
@@ -36,6 +45,6 @@ def time_option(*names: str, help_: str) -> OptionInfo:
 
 
 def filter_option(example: str) -> OptionInfo:
-    """Return the option that leaves out of a list what does not fit."""
-    option: OptionInfo = typer.Option("--filter", help=f"Only what fits, e.g. '{example}'.")
+    """Return the option that filters a list."""
+    option: OptionInfo = typer.Option("--filter", help=f"Only items that match, e.g. '{example}'.")
     return option

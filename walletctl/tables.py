@@ -1,4 +1,4 @@
-"""The tables of all that the service has: wallets, transactions, orders, holds, rules, and what needs attention."""
+"""The columns of all tables: wallets, transactions, orders, holds, rules, and what needs attention."""
 
 from decimal import Decimal
 
@@ -22,8 +22,8 @@ def _reversed(row: Row) -> str:
 
 def _outcome(row: Row) -> str:
     reason = str(row["failure_reason"]).removeprefix("FAILURE_REASON_")
-    said = row["bank_reference"] or ("" if reason == "UNSPECIFIED" else reason) or row["attention"]
-    return words(said or ("credited" if row.get("transaction") else ""))
+    shown = row["bank_reference"] or ("" if reason == "UNSPECIFIED" else reason) or row["attention"]
+    return words(shown or ("credited" if row.get("transaction") else ""))
 
 
 def _kind(row: Row) -> str:
@@ -36,10 +36,10 @@ def _takes(row: Row) -> str:
     currency = row["currency_code"]
     taken = [f"{Decimal(row['rate_millionths']) / _PERCENT:f}%"] if row["rate_millionths"] else []
     taken += [minor(row["fixed_minor_units"], currency)] if row["fixed_minor_units"] != "0" else []
-    told = [" + ".join(taken) or "nothing"]
-    told += [f"at least {minor(row['minimum_minor_units'], currency)}"] if row["minimum_minor_units"] != "0" else []
-    told += [f"at most {minor(row['maximum_minor_units'], currency)}"] if "maximum_minor_units" in row else []
-    return ", ".join(told)
+    parts = [" + ".join(taken) or "nothing"]
+    parts += [f"at least {minor(row['minimum_minor_units'], currency)}"] if row["minimum_minor_units"] != "0" else []
+    parts += [f"at most {minor(row['maximum_minor_units'], currency)}"] if "maximum_minor_units" in row else []
+    return ", ".join(parts)
 
 
 def _payer(row: Row) -> str:
@@ -95,7 +95,7 @@ _HOW_MUCH = (
 _DUE = Column("due", lambda row: time(row.get("execute_time")))
 _STATE = Column("state", lambda row: state(row["state"]))
 _ATTEMPTS = Column("attempts", lambda row: str(row["attempts"] or ""), right=True, rare=True)
-_WHAT_CAME_OF_IT = Column("what came of it", _outcome, rare=True)
+_OUTCOME = Column("outcome", _outcome, rare=True)
 
 WITHDRAWALS = (
     Column("withdrawal", lambda row: short(row["name"]) or "(validated only)"),
@@ -104,7 +104,7 @@ WITHDRAWALS = (
     _DUE,
     _STATE,
     _ATTEMPTS,
-    _WHAT_CAME_OF_IT,
+    _OUTCOME,
 )
 
 SCHEDULED_DEPOSITS = (
@@ -114,7 +114,7 @@ SCHEDULED_DEPOSITS = (
     _DUE,
     _STATE,
     _ATTEMPTS,
-    _WHAT_CAME_OF_IT,
+    _OUTCOME,
 )
 
 # Both in one table, due at the same time.
@@ -123,7 +123,7 @@ PAYOUTS_AND_DEPOSITS = (
     Column("what", _kind),
     *_HOW_MUCH,
     _STATE,
-    _WHAT_CAME_OF_IT,
+    _OUTCOME,
 )
 
 ATTENTION = (
@@ -137,15 +137,15 @@ ATTENTION = (
 
 BANK_STATEMENT_LINES = (
     Column("line", lambda row: short(row["name"])),
-    Column("the bank says", lambda row: words(row["kind"])),
+    Column("kind", lambda row: words(row["kind"])),
     Column("key", lambda row: words(row["bank_key"])),
     Column("amount", lambda row: amount(row["amount"]), right=True),
-    Column("explanation", lambda row: words(row["explanation"])),
-    Column("found out", lambda row: words(row["resolution"])),
+    Column("why", lambda row: words(row["why"])),
+    Column("resolution", lambda row: words(row["resolution"])),
 )
 
 BANK_STATEMENTS = (
-    Column("ledger", lambda row: short(row["name"]) or "(validated only)"),
+    Column("statement", lambda row: short(row["name"]) or "(validated only)"),
     Column("accepted by", lambda row: words(row["accepted_by"])),
     Column("at", lambda row: time(row.get("accept_time"))),
     Column("reason", lambda row: words(row["reason"])),
@@ -175,16 +175,16 @@ RULES = (
 QUOTES = (
     Column("commission", lambda row: _commission(row) or "none", right=True),
     Column("paid by", lambda row: _payer(row["commission"]) if "commission" in row else "", rare=True),
-    Column("taken from the source", lambda row: amount(row["source_debit"]), right=True),
-    Column("given to the destination", lambda row: amount(row["destination_credit"]), right=True),
+    Column("source pays", lambda row: amount(row["source_debit"]), right=True),
+    Column("destination gets", lambda row: amount(row["destination_credit"]), right=True),
     Column("rule", lambda row: short(row["commission"]["rule"]) if "commission" in row else "", rare=True),
 )
 
 STATEMENT_TOTALS = (
     Column("type", lambda row: row["type"].removeprefix("TYPE_")),
     Column("entries", lambda row: row["count"], right=True),
-    Column("came in", lambda row: amount(row["credited"]), right=True),
-    Column("went out", lambda row: amount(row["debited"]), right=True),
+    Column("credited", lambda row: amount(row["credited"]), right=True),
+    Column("debited", lambda row: amount(row["debited"]), right=True),
 )
 
 STATEMENT_ENTRIES = (

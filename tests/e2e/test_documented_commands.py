@@ -49,7 +49,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run the whole service, seeded as by ``up``; return its address."""
     state = tmp_path_factory.mktemp("documents") / "state"
     ports = Ports(grpc=0, bank=0)
-    with local_service(state, ports=ports, bank_fail_rate=0.0, tell=lambda _: None) as local:
+    with local_service(state, ports=ports, bank_fail_rate=0.0, progress=lambda _: None) as local:
         with WalletClient(local.running.target) as client:
             seed(client)
         yield local.running.target

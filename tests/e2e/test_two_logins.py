@@ -16,7 +16,7 @@ def test_up_serves_by_a_login_that_owns_nothing(tmp_path: Path) -> None:
     """Server and scheduler are connected by it alone, a production would take it; commands still find the owner's."""
 
     state = tmp_path / "state"
-    with local_service(state, ports=FREE_PORTS, bank_fail_rate=0.0, tell=lambda _: None) as local:
+    with local_service(state, ports=FREE_PORTS, bank_fail_rate=0.0, progress=lambda _: None) as local:
         running = local.running
         with psycopg.connect(running.database_owner_url) as owner:
             connected = owner.execute(

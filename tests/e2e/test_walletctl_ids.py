@@ -24,7 +24,7 @@ from walletctl.local.waiting import wait_until
 
 TOLD = re.compile(r"^request id (\S+); repeat safely with --request-id \1$", re.MULTILINE)
 NOTHING = str(uuid4())
-RESOLVED = ["noted", "--reason", "r"]
+RESOLVED = ["acknowledged", "--reason", "r"]
 
 CHANGES: dict[str, list[str]] = {
     "deposit": ["carol", "1"],
@@ -61,9 +61,10 @@ def settings(settings: Settings) -> Settings:
 
 def commands(of: Any, *names: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # a command or a group of them
     """Yield every command of the command line, by its name."""
-    if hasattr(of, "commands"):
-        for name, one in of.commands.items():
-            yield from commands(one, *names, name)
+    if hasattr(of, "list_commands"):
+        context = of.make_context("walletctl", ["seed"], resilient_parsing=True)
+        for name in of.list_commands(context):
+            yield from commands(of.get_command(context, name), *names, name)
     else:
         yield " ".join(names), of
 
@@ -142,7 +143,7 @@ def test_a_change_that_is_stopped_has_told_its_id(funded: Walletctl, owner: psyc
             stopped[number] = run
     ids = [run.told()[0] for run in stopped.values()]
 
-    assert f"may have been done; to find out add: --request-id {ids[0]}" in stopped[signal.SIGINT].said
+    assert f"may have been done; to find out, add --request-id {ids[0]}" in stopped[signal.SIGINT].said
     for id_ in ids:
         assert funded("transfer", "alice", "bob", "1", "--request-id", id_).exit_code == 0
     assert funded.balance("bob") == 200
@@ -170,8 +171,8 @@ def test_a_change_whose_answer_cannot_be_written_says_that_it_was_done(
 
     for one in lost:
         (id_,) = one.told()
-        assert "The call succeeded, but its answer could not be written" in one.said
-        assert f"add: --request-id {id_}" in one.said
+        assert "The call succeeded, but its result could not be written" in one.said
+        assert f"add --request-id {id_}" in one.said
         assert sent_under(owner, id_) == "Transfer"
     assert [one.said.split(":")[-1].strip() for one in listed] == ["No space left on device", ""]
     # The one whose id could not be told was not sent.

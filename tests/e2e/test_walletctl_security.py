@@ -8,11 +8,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.support.issuer import SECRET
+from wallet_client import Tls
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.server.process import authentication, credentials
 from wallet_grpc.server.serving import serving
 from walletctl.cli import cli
+from walletctl.commands.service import seed_service
+from walletctl.context import Context
 
 
 def run(*arguments: str, **environment: str) -> Result:
@@ -50,7 +53,7 @@ def test_a_token_is_said_to_belong_into_the_environment() -> None:
     told, options = run("token", "--help").output, run("--help").output
 
     assert "export WALLETCTL_TOKEN=$(walletctl token shop)" in told
-    assert "all can see arguments" in " ".join(options.replace("│", " ").split())
+    assert "all users of a machine can see arguments" in " ".join(options.replace("│", " ").split())
 
 
 def test_a_token_needs_a_secret() -> None:
@@ -87,6 +90,31 @@ def test_certificates_are_taken_from_both_sides(app: App, settings: Settings, tm
     assert "several hosts" in nameless.output
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["name"] == "wallets/alice"
+
+
+def test_up_without_credentials_says_how_to_seed(app: App, settings: Settings, tmp_path: Path) -> None:
+    """The service runs all the same; what is missing is named, within the time that connecting takes."""
+
+    assert run("certs", str(tmp_path)).exit_code == 0
+    guarded = Settings(
+        **{
+            **settings.model_dump(),
+            "tls_certificate": tmp_path / "server.pem",
+            "tls_key": tmp_path / "server-key.pem",
+            "auth_dev_secret": SECRET,
+        }
+    )
+    ca = Tls(ca=(tmp_path / "ca.pem").read_bytes())
+    with serving(app, server_limits(guarded), authentication(guarded), credentials(guarded)) as port:
+        target = f"localhost:{port}"
+        in_the_clear = seed_service(Context(target, tmp_path), target)
+        without_token = seed_service(Context(target, tmp_path, tls=ca), target)
+        seeded = seed_service(Context(target, tmp_path, tls=ca, token=a_token("shop")), target)
+
+    assert [text.partition(".")[0] for text in (in_the_clear, without_token)] == ["nothing", "nothing"]
+    assert "--ca" in in_the_clear
+    assert "`walletctl seed`" in without_token
+    assert seeded.startswith("alice, bob")
 
 
 @pytest.mark.parametrize("option", ["--ca", "--certificate", "--key"])

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -118,6 +120,35 @@ def test_the_login_that_is_documented_serves_a_production(logins: Logins, bank: 
     log = tmp_path / "scheduler.log"
     with process(["-m", "scheduler", "--once"], env={**env, "WALLET_DATABASE_URL": url}, log=log) as once:
         assert once.wait(30) == 0, log.read_text()
+
+
+def test_documented_commands_migrate_and_serve(logins: Logins, bank: BankServer, tmp_path: Path) -> None:
+    """Each line of the deployment's commands, with this cluster's address and passwords in place of the examples."""
+
+    (block,) = re.findall(r"```console\n(.*?)```", DEPLOY.read_text(), re.DOTALL)
+    address = f"{quote(PASSWORD)}@127.0.0.1:{urlsplit(logins.superuser).port}/wallet"
+    export, migrating, serving, scheduling = (
+        block.replace("password@host/wallet", address).replace("$ ", "").splitlines()
+    )
+    tools = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "WALLET_BANK_URL": bank.url,
+        "WALLET_GRPC_PORT": "0",
+    }
+    done = subprocess.run(
+        ["bash", "-c", f"{export}\n{migrating}"], env=tools, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for name, command, ready in (("server", serving, '"serving"'), ("scheduler", scheduling, '"running"')):
+        log = tmp_path / f"{name}.log"
+        script = f"{export}\nexec {command}"
+        env = {**tools, "WALLET_LOG_LEVEL": "INFO"}
+        with log.open("wb") as output, subprocess.Popen(["bash", "-c", script], env=env, stderr=output) as child:
+            try:
+                assert wait_until(lambda: ready in log.read_text(), timeout_s=60), log.read_text()  # noqa: B023  # now
+            finally:
+                child.terminate()
+        assert child.returncode == 0
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def test_a_table_that_changes_is_safe(screen: io.StringIO) -> None:
 def test_an_error_is_safe(screen: io.StringIO) -> None:
     """Its message holds what a caller wrote, or a file."""
 
-    with pytest.raises(typer.Exit), context.explained():
+    with pytest.raises(typer.Exit), context.report_errors():
         raise CallFailed(code=StatusCode.NOT_FOUND, reason=f"[red]{HOSTILE}", message=HOSTILE, localized=HOSTILE)
 
     assert screen.getvalue().count("]0;titleb 31mc") == 3

@@ -12,10 +12,10 @@ import typer
 
 from wallet_client import CallError, OutcomeUnknown, TransferItem, as_dict, item_failed
 from walletctl import typed
-from walletctl.context import Context, explained
+from walletctl.context import Context, report_errors
 from walletctl.options import CurrencyOption, Json, RequestId, ValidateOnly
 from walletctl.output import Column, Row, amount, short, show, show_json, words
-from walletctl.typed import Mistyped, wallet_name
+from walletctl.typed import InvalidArgument, wallet_name
 
 _NEEDED = ("source", "destination", "amount")
 _FIELDS = (*_NEEDED, "currency", "description", "external_reference", "max_commission", "request_id")
@@ -27,7 +27,7 @@ RESULTS = (
     Column("to", lambda row: short(row["destination"])),
     Column("amount", lambda row: amount(row["amount"]), right=True),
     Column("commission", lambda row: amount(row["commission"]), right=True, rare=True),
-    Column("what came of it", lambda row: row["outcome"]),
+    Column("outcome", lambda row: row["outcome"]),
 )
 
 
@@ -37,7 +37,7 @@ def batch(
         typer.FileText,
         typer.Argument(
             encoding="utf-8-sig",
-            help="CSV with a header, or a JSON list, of source, destination, amount, and if wanted currency, "
+            help="CSV with a header, or a JSON list, with source, destination, amount, and optionally currency, "
             "description, external_reference, max_commission, request_id, labels.KEY; - for standard input.",
         ),
     ],
@@ -50,14 +50,16 @@ def batch(
 ) -> None:
     """Make many transfers in one call; exit code 1 if one was not done."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         base = _uuid(request_id) if request_id is not None else uuid4()
         rows = list(_rows(_text(file)))
         if atomic and (places := [place for place, row in rows if row.get("request_id")]):
-            raise Mistyped(f"{places[0]}: a request_id of its own is for --each; all or none have one --request-id")
+            raise InvalidArgument(
+                f"{places[0]}: a request_id per row is for --each; an atomic batch has one --request-id"
+            )
         items = [_item(place, row, currency, id_) for (place, row), id_ in zip(rows, _ids(base, rows), strict=True)]
-        if not atomic:  # the ids of the items follow from it
-            app.tell(str(base))
+        if not atomic:  # the items' ids follow from it
+            app.announce(str(base))
         done = client.batch_transfer(
             items, atomic=atomic, validate_only=validate_only, request_id=str(base) if atomic else None
         )
@@ -67,20 +69,19 @@ def batch(
             ids = [{} if atomic else {"request_id": item.request_id} for item in items]
             show_json([id_ | result for id_, result in zip(ids, results, strict=True)])
         else:
-            told = [
-                _told(number, item, result, failed)
+            rows_shown = [
+                _row(number, item, result, failed)
                 for number, (item, result, failed) in enumerate(zip(items, results, refused, strict=True), start=1)
             ]
-            show(RESULTS, told, as_json=False)
+            show(RESULTS, rows_shown, as_json=False)
         if any(refused):
             raise typer.Exit(1)
 
 
 def _ids(base: UUID, rows: Sequence[tuple[str, Mapping[str, str]]]) -> Iterator[str]:
-    """Yield each row's request id: it follows from the batch's own id and from what the row says.
+    """Yield each row's request id: a hash of the batch's id and the row's content.
 
-    So a repeat with a corrected file does what is new, and nothing that was done before; rows that say the same are
-    told apart by how many of them came before.
+    So a repeat with a corrected file does only the new rows. Equal rows are distinguished by their count.
     """
     seen: Counter[str] = Counter()
     for _, row in rows:
@@ -89,8 +90,8 @@ def _ids(base: UUID, rows: Sequence[tuple[str, Mapping[str, str]]]) -> Iterator[
         seen[content] += 1
 
 
-def _told(number: int, item: TransferItem, result: Row, failed: CallError | None) -> Row:
-    """Return what the table shows of an item."""
+def _row(number: int, item: TransferItem, result: Row, failed: CallError | None) -> Row:
+    """Return the table's row of an item."""
     if isinstance(failed, OutcomeUnknown):
         outcome = f"[yellow]may have been done[/] {failed.reason}: repeat with the batch's request id to find out"
     elif failed is not None:
@@ -111,21 +112,21 @@ def _text(file: typer.FileText) -> str:
     try:
         return file.read()
     except UnicodeDecodeError:
-        raise Mistyped("the file is not text in UTF-8") from None
+        raise InvalidArgument("the file is not text in UTF-8") from None
 
 
 def _rows(text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Read the transfers, each with the place where it stands."""
+    """Parse the transfers, each with its place in the file."""
     rows = list(_json_rows(text) if text.lstrip().startswith(("[", "{")) else _csv_rows(text))
     if not rows:
-        raise Mistyped("there is no transfer in it")
+        raise InvalidArgument("the file has no transfer")
     for place, row in rows:
         for field in row:
             if field not in _FIELDS and not field.startswith(_LABEL):
-                raise Mistyped(f"{place}: {field!r} is none of {', '.join(_FIELDS)}, {_LABEL}KEY")
+                raise InvalidArgument(f"{place}: {field!r} is not one of {', '.join(_FIELDS)}, {_LABEL}KEY")
         for field in _NEEDED:
             if not row.get(field):
-                raise Mistyped(f"{place}: no {field}")
+                raise InvalidArgument(f"{place}: {field} is missing")
         yield place, row
 
 
@@ -135,10 +136,10 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
         for row in reader:
             place = f"line {reader.line_num}"
             if None in row:
-                raise Mistyped(f"{place}: more values than the header has names")
+                raise InvalidArgument(f"{place}: more values than the header has fields")
             yield place, {field: value for field, value in row.items() if value}
     except csv.Error as error:
-        raise Mistyped(f"line {reader.line_num + 1}: {error}") from None
+        raise InvalidArgument(f"line {reader.line_num + 1}: {error}") from None
 
 
 def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -146,20 +147,20 @@ def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
         # As text: a number with a point would be rounded.
         rows = json_format.loads(text, parse_float=str, parse_int=str)
     except ValueError as error:
-        raise Mistyped(f"not JSON: {error}") from None
+        raise InvalidArgument(f"not JSON: {error}") from None
     if not isinstance(rows, list):
-        raise Mistyped("the JSON is no list")
+        raise InvalidArgument("the JSON is not a list")
     for number, row in enumerate(rows, start=1):
         place = f"item {number}"
         if not isinstance(row, dict):
-            raise Mistyped(f"{place}: not an object")
+            raise InvalidArgument(f"{place}: not an object")
         labels = row.pop("labels", {})
         if not isinstance(labels, dict):
-            raise Mistyped(f"{place}: labels is not an object")
+            raise InvalidArgument(f"{place}: labels is not an object")
         flat: dict[str, Any] = row | {f"{_LABEL}{key}": value for key, value in labels.items()}
         for field, value in flat.items():
             if not isinstance(value, str):
-                raise Mistyped(f"{place}: {field} is no text")
+                raise InvalidArgument(f"{place}: {field} is not a string")
         yield place, flat
 
 
@@ -177,12 +178,12 @@ def _item(place: str, row: Mapping[str, str], currency: str, request_id: str) ->
             max_commission=typed.amount_or_zero(most, in_currency, "max_commission") if most else None,
             request_id=row.get("request_id") or request_id,
         )
-    except Mistyped as wrong:
-        raise Mistyped(f"{place}: {wrong}") from None
+    except InvalidArgument as wrong:
+        raise InvalidArgument(f"{place}: {wrong}") from None
 
 
 def _uuid(typed_id: str) -> UUID:
     try:
         return UUID(typed_id)
     except ValueError:
-        raise Mistyped(f"--request-id: {typed_id!r} is not a UUID") from None
+        raise InvalidArgument(f"--request-id: {typed_id!r} is not a UUID") from None

@@ -7,19 +7,19 @@ import typer
 
 from wallet_client import Payer, as_dict
 from walletctl import typed
-from walletctl.context import Context, explained
+from walletctl.context import Context, report_errors
 from walletctl.options import Currency, Json, RequestId, ValidateOnly, Value, filter_option, time_option
 from walletctl.output import show, show_one
 from walletctl.tables import QUOTES, RULES
-from walletctl.typed import Mistyped, resource, wallet_name
+from walletctl.typed import InvalidArgument, resource, wallet_name
 
-commissions = typer.Typer(no_args_is_help=True, help="What is taken for moving money: rules and quotes.")
+commissions = typer.Typer(no_args_is_help=True, help="Commission rules and quotes.")
 
 Rule = Annotated[str, typer.Argument(help="The rule's id.")]
 
 
 class PaidBy(StrEnum):
-    """Who pays, as it is typed."""
+    """The side that pays the commission."""
 
     SOURCE = "source"
     DESTINATION = "destination"
@@ -28,29 +28,31 @@ class PaidBy(StrEnum):
 @commissions.command()
 def create(
     context: typer.Context,
-    payer: Annotated[PaidBy, typer.Option(help="Who pays: the source on top, or the destination out of the amount.")],
+    payer: Annotated[
+        PaidBy, typer.Option(help="The side that pays: the source on top, or the destination out of the amount.")
+    ],
     currency: Annotated[str, typer.Option(help="ISO 4217 code.")] = "USD",
-    rate: Annotated[str, typer.Option(help="The part of the amount that is taken, like 1.5%.")] = "0%",
-    fixed: Annotated[str, typer.Option(help="What is taken whatever the amount, like 0.30.")] = "0",
-    min_: Annotated[str, typer.Option("--min", help="The least that is taken.")] = "0",
-    max_: Annotated[str | None, typer.Option("--max", help="The most that is taken.")] = None,
-    above: Annotated[str, typer.Option(help="Only of amounts above this.")] = "0",
+    rate: Annotated[str, typer.Option(help="The share of the amount, like 1.5%.")] = "0%",
+    fixed: Annotated[str, typer.Option(help="The fixed part, like 0.30.")] = "0",
+    min_: Annotated[str, typer.Option("--min", help="The minimum.")] = "0",
+    max_: Annotated[str | None, typer.Option("--max", help="The maximum.")] = None,
+    above: Annotated[str, typer.Option(help="Only for amounts above this.")] = "0",
     wallet: Annotated[str | None, typer.Option(help="Only where this wallet pays.")] = None,
     label: Annotated[
         str | None, typer.Option(help="Only where a wallet with this label, like tier=gold, pays.")
     ] = None,
-    starts: Annotated[str | None, time_option(help_="From when on; else now.")] = None,
-    ends: Annotated[str | None, time_option(help_="From when on no longer; else never.")] = None,
+    starts: Annotated[str | None, time_option(help_="The start; default: now.")] = None,
+    ends: Annotated[str | None, time_option(help_="The end; default: never.")] = None,
     request_id: RequestId = None,
     *,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Create a rule: for a wallet, for all with a label, or for the whole currency."""
+    """Create a rule for a wallet, for a label, or for the whole currency."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         if wallet is not None and label is not None:
-            raise Mistyped("say --wallet or --label, not both")
+            raise InvalidArgument("use --wallet or --label, not both")
 
         def minor_units(value: str, option: str) -> int:
             return typed.amount_or_zero(value, currency, option).minor_units
@@ -77,15 +79,15 @@ def create(
 def end(
     context: typer.Context,
     rule: Rule,
-    at: Annotated[str | None, time_option(help_="From when on it no longer applies; else now.")] = None,
+    at: Annotated[str | None, time_option(help_="The end; default: now.")] = None,
     request_id: RequestId = None,
     *,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """End a rule, now or at a time to come."""
+    """End a rule, now or at a later time."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         ended = client.end_commission_rule(
             resource("commissionRules", rule),
             end_time=typed.time_or_none(at, "--at"),
@@ -99,7 +101,7 @@ def end(
 def get(context: typer.Context, rule: Rule, *, json: Json = False) -> None:
     """Show one rule."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         show_one(RULES, as_dict(client.get_commission_rule(resource("commissionRules", rule))), as_json=json)
 
 
@@ -110,24 +112,24 @@ def list_(
     *,
     json: Json = False,
 ) -> None:
-    """Show all rules, newest first."""
+    """List all rules, newest first."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         show(RULES, [as_dict(one) for one in client.list_commission_rules(filter=filter_)], as_json=json)
 
 
 @commissions.command()
 def quote(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(help="The wallet to take from.")],
-    destination: Annotated[str, typer.Argument(help="The wallet to give to.")],
+    source: Annotated[str, typer.Argument(help="The wallet to debit.")],
+    destination: Annotated[str, typer.Argument(help="The wallet to credit.")],
     value: Value,
     currency: Currency = "USD",
     *,
     json: Json = False,
 ) -> None:
-    """Say what a transfer would cost now; nothing is moved."""
+    """Show what a transfer would cost now; nothing is moved."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         quoted = client.quote_commission(wallet_name(source), wallet_name(destination), typed.amount(value, currency))
         show_one(QUOTES, as_dict(quoted), as_json=json)

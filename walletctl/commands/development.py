@@ -1,43 +1,43 @@
-"""The commands ``walletctl token`` and ``certs``: what a development needs to show who it is."""
+"""The commands ``walletctl token`` and ``certs``: credentials for development."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
+import jwt
 import typer
 
-from walletctl.context import Trouble, explained
+from wallet_core.settings import read_settings
+from wallet_grpc.security.access import Scope
+from wallet_grpc.security.tokens import DEVELOPMENT, DEVELOPMENT_ISSUER
+from walletctl.context import CommandFailed, report_errors
+from walletctl.core_errors import core_errors
 from walletctl.output import out
 
 _KEY_MODE = 0o600
 
 
 def token(
-    client: Annotated[str, typer.Argument(help="The client's id, as WALLET_CALLERS names it; else the caller's name.")],
-    scope: Annotated[
-        list[str] | None, typer.Option(help="What it may do; can be repeated. Without: everything.")
-    ] = None,
-    hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.01, max=24 * 30)] = 1.0,
+    client: Annotated[
+        str, typer.Argument(help="The client's id in WALLET_CALLERS; without WALLET_CALLERS the caller's name.")
+    ],
+    scope: Annotated[list[str] | None, typer.Option(help="A scope; may be repeated. Default: all.")] = None,
+    hours: Annotated[float, typer.Option(help="The validity in hours.", min=0.01, max=24 * 30)] = 1.0,
 ) -> None:
-    """Print a token for development, signed with WALLET_AUTH_DEV_SECRET, which the server must have too.
+    """Print a token for development, signed with WALLET_AUTH_DEV_SECRET.
 
-    Give it to other commands by their environment, for all can see arguments:
-    export WALLETCTL_TOKEN=$(walletctl token shop)
+    The server must have the same secret. Pass the token to other commands in the environment, because all users of a
+    machine can see arguments: export WALLETCTL_TOKEN=$(walletctl token shop)
     """
-    # Loaded here: they take longer to load than all other commands to run.
-    import jwt  # noqa: PLC0415
-
-    from wallet_core.settings import read_settings  # noqa: PLC0415
-    from wallet_grpc.security.access import Scope  # noqa: PLC0415
-    from wallet_grpc.security.tokens import DEVELOPMENT, DEVELOPMENT_ISSUER  # noqa: PLC0415
-
-    with explained():
+    with report_errors(), core_errors():
         if unknown := set(scope or ()) - set(Scope):
-            raise Trouble(f"no scope: {', '.join(sorted(unknown))}; there are {', '.join(Scope)}")
+            raise CommandFailed(f"unknown scope: {', '.join(sorted(unknown))}; the scopes are {', '.join(Scope)}")
         settings = read_settings()
         if settings.auth.dev_secret is None:
-            raise Trouble("WALLET_AUTH_DEV_SECRET is not set: set it, 32 characters or more, here and for the server")
-        now = datetime.now(UTC)  # noqa: TID251  # a token's times are of whoever makes it
+            raise CommandFailed(
+                "WALLET_AUTH_DEV_SECRET is not set: set it, 32 characters or more, here and for the server"
+            )
+        now = datetime.now(UTC)  # noqa: TID251  # the issuer's own clock
         claims = {
             "iss": settings.auth.issuer or DEVELOPMENT_ISSUER,
             "aud": settings.auth.audience,
@@ -50,18 +50,21 @@ def token(
 
 
 def certs(
-    folder: Annotated[Path, typer.Argument(help="Where to write them.", file_okay=False)] = Path("certs"),
-    host: Annotated[list[str] | None, typer.Option(help="A name or address of the server; can be repeated.")] = None,
+    folder: Annotated[Path, typer.Argument(help="The folder to write to.", file_okay=False)] = Path("certs"),
+    host: Annotated[list[str] | None, typer.Option(help="A name or address of the server; may be repeated.")] = None,
     client: Annotated[
-        list[str] | None, typer.Option(help="A client's name in its certificate; can be repeated.")
+        list[str] | None, typer.Option(help="A client's name in its certificate; may be repeated.")
     ] = None,
 ) -> None:
-    """Write certificates for development: an authority, the server's, and one for each client. Replaces old ones."""
-    with explained():
+    """Write certificates for development; existing ones are replaced.
+
+    An authority, the server's, and one for each client.
+    """
+    with report_errors():
         try:
-            import trustme  # noqa: PLC0415  # what serves is installed without it
+            import trustme  # noqa: PLC0415  # not installed for serving
         except ImportError:
-            raise Trouble("certificates for development need the package trustme: pip install trustme") from None
+            raise CommandFailed("certificates for development need the package trustme: pip install trustme") from None
         folder.mkdir(parents=True, exist_ok=True)
         authority = trustme.CA()
         authority.cert_pem.write_to_path(folder / "ca.pem")

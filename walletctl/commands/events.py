@@ -1,4 +1,4 @@
-"""The command that shows what happens as it happens: ``events``."""
+"""The command ``walletctl events``."""
 
 from contextlib import suppress
 from itertools import islice
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wallet_client import as_dict
-from walletctl.context import Context, explained
+from walletctl.context import Context, report_errors
 from walletctl.options import Json, OfWallet
 from walletctl.output import Row, out, short, show_json, time, words
 from walletctl.typed import wallet_name
@@ -16,18 +16,21 @@ from walletctl.typed import wallet_name
 def events(
     context: typer.Context,
     wallet: OfWallet = "",
-    after: Annotated[str, typer.Option(help="Go on after the event that has this resume token.")] = "",
-    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
+    after: Annotated[str, typer.Option(help="Continue after the event with this resume token.")] = "",
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this number of events.")] = None,
     *,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the first event of all.")] = False,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Start with the first event.")] = False,
     json: Json = False,
 ) -> None:
-    """Show what happens as it happens, until Ctrl-C; with --json one object a line."""
+    """Show events as they happen, until Ctrl-C.
+
+    With --json one object per line.
+    """
     app: Context = context.obj
-    with explained(), app.client() as client, suppress(KeyboardInterrupt):
+    with report_errors(), app.client() as client, suppress(KeyboardInterrupt):
         name = wallet_name(wallet) if wallet else ""
-        told = client.watch_events(wallet=name, resume_token=after, from_start=from_start)
-        for event in islice(told, count):
+        watched = client.watch_events(wallet=name, resume_token=after, from_start=from_start)
+        for event in islice(watched, count):
             if json:
                 show_json(as_dict(event), indent=None)
             else:

@@ -6,7 +6,7 @@ import typer
 
 from wallet_client import as_dict
 from walletctl import typed
-from walletctl.context import Context, explained
+from walletctl.context import Context, report_errors
 from walletctl.options import (
     Currency,
     CurrencyOption,
@@ -22,9 +22,9 @@ from walletctl.options import (
 )
 from walletctl.output import amount, out, show, show_json, show_one, table
 from walletctl.tables import HOLDS, TRANSACTIONS
-from walletctl.typed import Mistyped, resource, wallet_name
+from walletctl.typed import InvalidArgument, resource, wallet_name
 
-holds = typer.Typer(no_args_is_help=True, help="Put money aside, and capture it or give it up.")
+holds = typer.Typer(no_args_is_help=True, help="Reserve money, and capture or release it.")
 
 Hold = Annotated[str, typer.Argument(help="The hold's id.")]
 
@@ -32,23 +32,23 @@ Hold = Annotated[str, typer.Argument(help="The hold's id.")]
 @holds.command()
 def place(
     context: typer.Context,
-    wallet: Annotated[str, typer.Argument(help="The wallet to hold it on.")],
+    wallet: Annotated[str, typer.Argument(help="The wallet.")],
     value: Value,
     currency: Currency = "USD",
-    expires_in: Annotated[str | None, typer.Option(help="Until when: 90 (seconds), 15m, 1h30m, 7d from now.")] = None,
-    expire_time: Annotated[str | None, time_option(help_="Until when.")] = None,
+    expires_in: Annotated[str | None, typer.Option(help="Expires after: 90 (seconds), 15m, 1h30m, 7d.")] = None,
+    expire_time: Annotated[str | None, time_option(help_="Expires at.")] = None,
     description: Description = "",
     request_id: RequestId = None,
     *,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Put money of a wallet aside until a time."""
+    """Reserve money of a wallet until a time."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         until = typed.either(expires_in, "--expires-in", expire_time, "--expire-time")
         if until is None:
-            raise Mistyped("say until when: --expires-in 1h, or --expire-time 2026-12-01T09:00:00Z")
+            raise InvalidArgument("an expiry is required: --expires-in 1h, or --expire-time 2026-12-01T09:00:00Z")
         placed = client.place_hold(
             wallet_name(wallet),
             typed.amount(value, currency),
@@ -66,22 +66,22 @@ def place(
 def capture(
     context: typer.Context,
     hold: Hold,
-    to: Annotated[str, typer.Option(help="The wallet to give to.")],
+    to: Annotated[str, typer.Option(help="The wallet to credit.")],
     amount_: Annotated[
-        str | None, typer.Option("--amount", help="How much, like 10.05; else all that remains.")
+        str | None, typer.Option("--amount", help="The amount, like 10.05; default: all that remains.")
     ] = None,
     currency: CurrencyOption = "USD",
     description: Description = "",
     label: Labels = None,
     request_id: RequestId = None,
     *,
-    final: Annotated[bool, typer.Option("--final", help="Release what remains after it.")] = False,
+    final: Annotated[bool, typer.Option("--final", help="Release the remainder.")] = False,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Move held money to another wallet, all that remains or a part."""
+    """Move held money to another wallet, in whole or in part."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         done = client.capture_hold(
             resource("holds", hold),
             wallet_name(to),
@@ -108,9 +108,9 @@ def void(
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Give a hold up: what remains of it is available again."""
+    """Release a hold: its remainder is available again."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         voided = client.void_hold(resource("holds", hold), validate_only=validate_only, request_id=request_id)
         show_one(HOLDS, as_dict(voided.hold), as_json=json)
 
@@ -119,7 +119,7 @@ def void(
 def get(context: typer.Context, hold: Hold, *, json: Json = False) -> None:
     """Show one hold."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         show_one(HOLDS, as_dict(client.get_hold(resource("holds", hold))), as_json=json)
 
 
@@ -131,8 +131,8 @@ def list_(
     *,
     json: Json = False,
 ) -> None:
-    """Show holds, newest first."""
+    """List holds, newest first."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         found = client.list_holds(wallet_name(wallet) if wallet else "", filter=filter_)
         show(HOLDS, [as_dict(one) for one in found], as_json=json)

@@ -6,7 +6,7 @@ import typer
 
 from wallet_client import as_dict
 from walletctl import typed
-from walletctl.context import Context, explained
+from walletctl.context import Context, report_errors
 from walletctl.options import (
     Account,
     At,
@@ -25,12 +25,12 @@ from walletctl.output import Row, amount, out, show_one
 from walletctl.tables import TRANSACTIONS, WITHDRAWALS
 from walletctl.typed import resource, wallet_name
 
-_BEFORE = "[dim](had been done before under this request id)[/]"
+_BEFORE = "[dim](done before with this request id)[/]"
 
 
 def deposit(
     context: typer.Context,
-    wallet: Annotated[str, typer.Argument(help="The wallet to pay in to.")],
+    wallet: Annotated[str, typer.Argument(help="The wallet to credit.")],
     value: Value,
     currency: Currency = "USD",
     description: Description = "",
@@ -43,7 +43,7 @@ def deposit(
 ) -> None:
     """Put money from outside into a wallet."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         done = client.deposit(
             wallet_name(wallet),
             typed.amount(value, currency),
@@ -58,12 +58,12 @@ def deposit(
 
 def transfer(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(help="The wallet to take from.")],
-    destination: Annotated[str, typer.Argument(help="The wallet to give to.")],
+    source: Annotated[str, typer.Argument(help="The wallet to debit.")],
+    destination: Annotated[str, typer.Argument(help="The wallet to credit.")],
     value: Value,
     currency: Currency = "USD",
     max_commission: Annotated[
-        str | None, typer.Option(help="Refuse it if the commission is more than this; 0 for none at all.")
+        str | None, typer.Option(help="Refuse the transfer if the commission is higher; 0: if there is any.")
     ] = None,
     description: Description = "",
     external_reference: ExternalReference = "",
@@ -75,7 +75,7 @@ def transfer(
 ) -> None:
     """Move money from one wallet to another."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         most = None if max_commission is None else typed.amount_or_zero(max_commission, currency, "--max-commission")
         done = client.transfer(
             wallet_name(source),
@@ -93,7 +93,7 @@ def transfer(
 
 def withdraw(
     context: typer.Context,
-    wallet: Annotated[str, typer.Argument(help="The wallet to pay out from.")],
+    wallet: Annotated[str, typer.Argument(help="The wallet to debit.")],
     value: Value,
     currency: Currency = "USD",
     in_: In = None,
@@ -102,13 +102,13 @@ def withdraw(
     description: Description = "",
     request_id: RequestId = None,
     *,
-    reserve: Annotated[bool, typer.Option("--reserve", help="Hold the money from now on.")] = False,
+    reserve: Annotated[bool, typer.Option("--reserve", help="Reserve the money immediately.")] = False,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
     """Schedule a payout through the bank; without a time it is due now."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         done = client.schedule_withdrawal(
             wallet_name(wallet),
             typed.amount(value, currency),
@@ -124,23 +124,21 @@ def withdraw(
 
 def reverse(
     context: typer.Context,
-    transaction: Annotated[str, typer.Argument(help="The transfer or deposit to take back.")],
+    transaction: Annotated[str, typer.Argument(help="The transfer or deposit to reverse.")],
     amount_: Annotated[
-        str | None, typer.Option("--amount", help="How much of it, like 10.05; else all that is left.")
+        str | None, typer.Option("--amount", help="The amount, like 10.05; default: all that is left.")
     ] = None,
     currency: CurrencyOption = "USD",
     description: Description = "",
     request_id: RequestId = None,
     *,
-    keep_commission: Annotated[
-        bool, typer.Option("--keep-commission", help="Do not give the commission back.")
-    ] = False,
+    keep_commission: Annotated[bool, typer.Option("--keep-commission", help="Do not give commission back.")] = False,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Take a transfer or a deposit back, all that is left of it or a part."""
+    """Reverse a transfer or a deposit, in whole or in part."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         done = client.reverse_transaction(
             resource("transactions", transaction),
             amount=typed.amount(amount_, currency, "--amount") if amount_ is not None else None,
@@ -155,7 +153,7 @@ def reverse(
 
 
 def _show_moved(transaction: Row, available: Row, *, replayed: bool, as_json: bool) -> None:
-    """Show money that moved, and to a person what is left and whether it had moved before."""
+    """Show a transaction; to a person also what is available, and whether the call was a replay."""
     show_one(TRANSACTIONS, transaction, as_json=as_json)
     if not as_json:
         out.print(f"available: {amount(available)}" + (f"  {_BEFORE}" if replayed else ""))

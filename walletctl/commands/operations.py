@@ -1,4 +1,4 @@
-"""The commands by which an operator settles what the service cannot."""
+"""The commands by which an operator settles what the service cannot settle by itself."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -8,45 +8,44 @@ import typer
 from wallet_client import as_dict
 from walletctl.commands.scheduled_deposits import Deposit, scheduled_deposits
 from walletctl.commands.withdrawals import Withdrawal, withdrawals
-from walletctl.context import Context, explained
+from walletctl.context import Context, report_errors
 from walletctl.options import Json, RequestId, ValidateOnly
 from walletctl.output import show, show_one
 from walletctl.tables import ATTENTION, BANK_STATEMENT_LINES, BANK_STATEMENTS, SCHEDULED_DEPOSITS, WITHDRAWALS
 from walletctl.typed import resource, wallet_name
 
-discrepancies = typer.Typer(no_args_is_help=True, help="Close what the bank's ledger says and ours does not.")
+discrepancies = typer.Typer(no_args_is_help=True, help="Close discrepancies with the bank statement.")
 
 
-bank_statements = typer.Typer(no_args_is_help=True, help="Accept another ledger of the bank.")
+bank_statements = typer.Typer(no_args_is_help=True, help="Accept a replaced bank statement.")
 
 
 class Found(StrEnum):
-    """What an operator can say of an order."""
+    """An operator's decision about an order."""
 
     EXECUTED = "executed"
     NOT_EXECUTED = "not-executed"
-    APPLIED_TO_WALLET = "placed"
-    ACKNOWLEDGED = "noted"
+    APPLIED_TO_WALLET = "applied-to-wallet"
+    ACKNOWLEDGED = "acknowledged"
 
 
 Resolution = Annotated[
     Found,
     typer.Argument(
-        help="executed: the bank did it; not-executed: it did not and will not; placed: see --to; noted: looked into."
+        help="executed: the bank did it; not-executed: it did not and will not; applied-to-wallet: credit --to; "
+        "acknowledged: looked into."
     ),
 ]
-Reason = Annotated[str, typer.Option(help="Why, for those who come after.")]
-BankEvidence = Annotated[
-    str, typer.Option(help="What the bank said when you asked; leave out where no word could be had.")
-]
+Reason = Annotated[str, typer.Option(help="The reason, kept forever.")]
+BankEvidence = Annotated[str, typer.Option(help="The bank's answer to your question; leave out if there is none.")]
 BankReference = Annotated[str, typer.Option(help="With executed: the bank's reference.")]
-To = Annotated[str, typer.Option(help="With placed: the wallet that gets money that had found no room.")]
+To = Annotated[str, typer.Option(help="With applied-to-wallet: the wallet to credit with unapplied funds.")]
 
 
 def attention(context: typer.Context, *, json: Json = False) -> None:
-    """Show what the service cannot settle by itself, the oldest first."""
+    """List what the service cannot settle by itself, oldest first."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         show(ATTENTION, [as_dict(item) for item in client.list_attention()], as_json=json)
 
 
@@ -64,9 +63,9 @@ def resolve_withdrawal(
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Settle a withdrawal by hand, after you have asked the bank."""
+    """Settle a withdrawal by hand, after asking the bank."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         resolved = client.resolve_withdrawal(
             resource("withdrawals", withdrawal),
             resolution.name,
@@ -94,9 +93,9 @@ def resolve_scheduled_deposit(
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Settle a scheduled deposit by hand, after you have asked the bank."""
+    """Settle a scheduled deposit by hand, after asking the bank."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         resolved = client.resolve_scheduled_deposit(
             resource("scheduledDeposits", deposit),
             resolution.name,
@@ -113,16 +112,16 @@ def resolve_scheduled_deposit(
 @discrepancies.command("resolve")
 def resolve_discrepancy(
     context: typer.Context,
-    line: Annotated[str, typer.Argument(help="The number of the bank's line, as `walletctl attention` shows it.")],
+    line: Annotated[str, typer.Argument(help="The number of the statement line, as `walletctl attention` shows it.")],
     reason: Reason,
     request_id: RequestId = None,
     *,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Close a discrepancy that you have looked into; it moves no money."""
+    """Close a discrepancy after investigation; it moves no money."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         resolved = client.resolve_discrepancy(
             resource("bankStatementLines", line), reason=reason, validate_only=validate_only, request_id=request_id
         )
@@ -132,16 +131,18 @@ def resolve_discrepancy(
 @bank_statements.command("accept")
 def accept_bank_statement(
     context: typer.Context,
-    ledger: Annotated[str, typer.Argument(help="The one that was followed, as `walletctl attention` shows it.")],
+    ledger: Annotated[
+        str, typer.Argument(help="The statement that was read so far, as `walletctl attention` shows it.")
+    ],
     reason: Reason,
     request_id: RequestId = None,
     *,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Follow the ledger that the bank shows in place of the one that was followed, from its beginning."""
+    """Accept the statement that the bank shows now, in place of the one read so far; it is read from its beginning."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         accepted = client.accept_bank_statement(
             resource("bankStatements", ledger), reason=reason, validate_only=validate_only, request_id=request_id
         )

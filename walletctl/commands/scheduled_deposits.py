@@ -7,7 +7,7 @@ import typer
 
 from wallet_client import as_dict
 from walletctl import typed
-from walletctl.context import Context, explained
+from walletctl.context import Context, report_errors
 from walletctl.live import WATCHED_MAX, show_live
 from walletctl.options import (
     Account,
@@ -27,7 +27,9 @@ from walletctl.output import show, show_one
 from walletctl.tables import SCHEDULED_DEPOSITS
 from walletctl.typed import resource, wallet_name
 
-scheduled_deposits = typer.Typer(no_args_is_help=True, help="Schedule, look at, watch and cancel deposits to come.")
+scheduled_deposits = typer.Typer(
+    no_args_is_help=True, help="Schedule, list, show, watch, cancel and resolve scheduled deposits."
+)
 
 Deposit = Annotated[str, typer.Argument(help="The scheduled deposit's id.")]
 
@@ -35,7 +37,7 @@ Deposit = Annotated[str, typer.Argument(help="The scheduled deposit's id.")]
 @scheduled_deposits.command()
 def schedule(
     context: typer.Context,
-    wallet: Annotated[str, typer.Argument(help="The wallet to pay in to.")],
+    wallet: Annotated[str, typer.Argument(help="The wallet to credit.")],
     value: Value,
     currency: Currency = "USD",
     in_: In = None,
@@ -45,13 +47,13 @@ def schedule(
     external_reference: ExternalReference = "",
     request_id: RequestId = None,
     *,
-    collect: Annotated[bool, typer.Option("--collect", help="Ask the bank to collect the money.")] = False,
+    collect: Annotated[bool, typer.Option("--collect", help="Let the bank collect the money first.")] = False,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Schedule money to be put into a wallet; without a time it is due now."""
+    """Schedule a deposit; without a time it is due now."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         done = client.schedule_deposit(
             wallet_name(wallet),
             typed.amount(value, currency),
@@ -70,7 +72,7 @@ def schedule(
 def get(context: typer.Context, deposit: Deposit, *, json: Json = False) -> None:
     """Show one scheduled deposit."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         found = client.get_scheduled_deposit(resource("scheduledDeposits", deposit))
         show_one(SCHEDULED_DEPOSITS, as_dict(found), as_json=json)
 
@@ -83,9 +85,9 @@ def list_(
     *,
     json: Json = False,
 ) -> None:
-    """Show scheduled deposits, newest first."""
+    """List scheduled deposits, newest first."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         found = client.list_scheduled_deposits(wallet_name(wallet) if wallet else "", filter=filter_)
         show(SCHEDULED_DEPOSITS, [as_dict(one) for one in found], as_json=json)
 
@@ -99,9 +101,9 @@ def cancel(
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Cancel a scheduled deposit before its time."""
+    """Cancel a scheduled deposit before it is due."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         cancelled = client.cancel_scheduled_deposit(
             resource("scheduledDeposits", deposit), validate_only=validate_only, request_id=request_id
         )
@@ -113,7 +115,7 @@ def watch(context: typer.Context, wallet: OfWallet = "") -> None:
     """Show the newest scheduled deposits as they change, until Ctrl-C."""
     app: Context = context.obj
     name = wallet_name(wallet) if wallet else ""
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         show_live(
             SCHEDULED_DEPOSITS,
             lambda: [

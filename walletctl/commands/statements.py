@@ -10,11 +10,11 @@ import typer
 from wallet_client import as_dict
 from walletctl import typed
 from walletctl.commands.transactions import Transaction
-from walletctl.context import Context, Language, explained
-from walletctl.options import Json, Wallet, time_option
+from walletctl.context import Context, report_errors
+from walletctl.options import Json, Language, Wallet, time_option
 from walletctl.output import Row, amount, out, short, show_json, table, time, words, write
 from walletctl.tables import STATEMENT_ENTRIES, STATEMENT_TOTALS
-from walletctl.typed import Mistyped, resource, wallet_name
+from walletctl.typed import InvalidArgument, resource, wallet_name
 
 _DEFAULT = timedelta(days=30)
 _STDOUT = Path("-")
@@ -23,24 +23,24 @@ _STDOUT = Path("-")
 def statement(
     context: typer.Context,
     wallet: Wallet,
-    from_: Annotated[str | None, time_option("--from", help_="Where it begins; else 30 days before its end.")] = None,
-    to: Annotated[str | None, time_option("--to", help_="Where it ends, not included; else now.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The file to write the CSV to; else standard output.")] = None,
+    from_: Annotated[str | None, time_option("--from", help_="The start; default: 30 days before the end.")] = None,
+    to: Annotated[str | None, time_option("--to", help_="The end, exclusive; default: now.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file for the CSV; default: standard output.")] = None,
     *,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write the entries as CSV.")] = False,
     json: Json = False,
 ) -> None:
-    """Show what happened to a wallet in a range of time."""
+    """Show a wallet's statement of a time range."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         if as_csv and json:
-            raise Mistyped("say --csv or --json, not both")
+            raise InvalidArgument("use --csv or --json, not both")
         if output is not None and not as_csv:
-            raise Mistyped("--output is for --csv")
+            raise InvalidArgument("--output requires --csv")
         end = typed.time_or_none(to, "--to") or typed.now()
         start = typed.time_or_none(from_, "--from") or end - _DEFAULT
         if start >= end:
-            raise Mistyped("--from must be before --to")
+            raise InvalidArgument("--from must be before --to")
         if as_csv:
             _write(client.export_statement(wallet_name(wallet), start, end), output or _STDOUT)
             return
@@ -55,26 +55,28 @@ def receipt(
     context: typer.Context,
     transaction: Transaction,
     language: Annotated[
-        Language | None, typer.Option(help="The language to write it in; else that of walletctl, else English.")
+        Language | None, typer.Option(help="The language; default: that of walletctl, else English.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The file to write it to, - for standard output; else a name of its own here.")
+        Path | None, typer.Option(help="The file, - for standard output; default: a file named after the transaction.")
     ] = None,
 ) -> None:
     """Write a receipt of one transaction, a PDF."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         written = client.get_receipt(resource("transactions", transaction), language=language or app.language or "")
         path = output or Path(Path(written.filename).name)
         if path == _STDOUT and out.is_terminal:
-            raise Mistyped("a PDF is nothing for a terminal: name a file with --output, or send it on to a program")
+            raise InvalidArgument(
+                "a PDF cannot be shown on a terminal: name a file with --output, or pipe it to a program"
+            )
         _write([written.pdf], path)
         if path != _STDOUT:
             out.print(words(str(path)), soft_wrap=True)
 
 
 def _joined(pages: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return one statement with the entries of all its pages. The last one's totals are of all of them."""
+    """Return one statement with the entries of all pages. The last page's totals cover all of them."""
     *others, whole = pages
     whole["entries"] = [entry for page in (*others, whole) for entry in page["entries"]]
     del whole["next_page_token"]
@@ -89,13 +91,13 @@ def _show(found: Row) -> None:
         out.print(table(STATEMENT_TOTALS, found["totals"]))
         out.print(table(STATEMENT_ENTRIES, found["entries"]))
     else:
-        out.print("[dim]nothing came or went[/]")
+        out.print("[dim]no entries[/]")
     if found["provisional"]:
-        out.print("[yellow]provisional[/]: it ends so late that more may yet fall into it; ask again in a while")
+        out.print("[yellow]provisional[/]: its end is so recent that entries may still be added; repeat it later")
 
 
 def _write(pieces: Iterable[bytes], path: Path) -> None:
-    """Write a file, under its name only once it is whole."""
+    """Write a file; it has its name only when it is complete."""
     if path == _STDOUT:
         write(pieces)
         return
@@ -105,6 +107,6 @@ def _write(pieces: Iterable[bytes], path: Path) -> None:
             file.writelines(pieces)
         unfinished.replace(path)
     except OSError as error:
-        raise Mistyped(f"--output: {error.strerror}: {path}") from None
+        raise InvalidArgument(f"--output: {error.strerror}: {path}") from None
     finally:
         unfinished.unlink(missing_ok=True)

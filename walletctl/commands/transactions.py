@@ -5,13 +5,13 @@ from typing import Annotated
 import typer
 
 from wallet_client import as_dict
-from walletctl.context import Context, explained
+from walletctl.context import Context, report_errors
 from walletctl.options import Json, Wallet, filter_option
 from walletctl.output import Row, amount, labels, out, show, show_one, table, words
 from walletctl.tables import ENTRIES, TRANSACTIONS
 from walletctl.typed import resource, wallet_name
 
-transaction = typer.Typer(no_args_is_help=True, help="Look at one transaction.")
+transaction = typer.Typer(no_args_is_help=True, help="Show one transaction.")
 
 Transaction = Annotated[str, typer.Argument(help="The transaction's id.")]
 
@@ -25,9 +25,9 @@ def transactions(
     *,
     json: Json = False,
 ) -> None:
-    """Show a wallet's transactions, newest first."""
+    """List a wallet's transactions, newest first."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         rows = [as_dict(one) for one in client.list_transactions(wallet_name(wallet), filter=filter_)]
         show(TRANSACTIONS, rows, as_json=json)
 
@@ -36,17 +36,17 @@ def transactions(
 def get(context: typer.Context, name: Transaction, *, json: Json = False) -> None:
     """Show one transaction, with its entries."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         found = as_dict(client.get_transaction(resource("transactions", name)))
         show_one(TRANSACTIONS, found, as_json=json)
         if not json:
             out.print(table(ENTRIES, found["entries"]))
-            for told, what in _more(found):
-                out.print(f"{told}: {what}")
+            for name_, value in _more(found):
+                out.print(f"{name_}: {value}")
 
 
 def _more(found: Row) -> list[tuple[str, str]]:
-    """Return what else there is to say of a transaction."""
+    """Return the names and values of further fields that are set."""
     said = [(field.replace("_", " "), words(found[field])) for field in _MORE if found[field]]
     said += [("labels", labels(found))] if found["labels"] else []
     said += [("commission by", found["commission"]["rule"])] if "commission" in found else []

@@ -7,17 +7,17 @@ import typer
 from wallet_client import as_dict
 from walletctl import typed
 from walletctl.commands.transactions import transactions
-from walletctl.context import Context, explained
+from walletctl.context import Context, report_errors
 from walletctl.options import CurrencyOption, Json, Labels, RequestId, ValidateOnly, Wallet, filter_option, time_option
 from walletctl.output import show, show_one
 from walletctl.tables import CURRENCIES, WALLETS
-from walletctl.typed import Mistyped, wallet_name
+from walletctl.typed import InvalidArgument, wallet_name
 
-wallets = typer.Typer(no_args_is_help=True, help="Create, change and look at wallets.")
+wallets = typer.Typer(no_args_is_help=True, help="Create, change and show wallets.")
 
-DisplayName = Annotated[str, typer.Option(help="A name for people.")]
-Overdraft = Annotated[str | None, typer.Option(help="How far below zero the balance may go, like 50.00.")]
-Etag = Annotated[str, typer.Option(help="The etag that was read: refused if the wallet has changed since.")]
+DisplayName = Annotated[str, typer.Option(help="A display name.")]
+Overdraft = Annotated[str | None, typer.Option(help="The overdraft limit, like 50.00.")]
+Etag = Annotated[str, typer.Option(help="The etag that you read; refused if the wallet has changed since.")]
 
 
 @wallets.command()
@@ -25,7 +25,7 @@ def create(
     context: typer.Context,
     wallet: Wallet,
     currency: Annotated[str, typer.Option(help="ISO 4217 code.")] = "USD",
-    owner: Annotated[str, typer.Option(help="Whose it is, in the words of the calling system.")] = "",
+    owner: Annotated[str, typer.Option(help="The owner, as the calling system names them.")] = "",
     display_name: DisplayName = "",
     label: Labels = None,
     overdraft: Overdraft = None,
@@ -36,7 +36,7 @@ def create(
 ) -> None:
     """Create an empty wallet."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         created = client.create_wallet(
             wallet,
             currency,
@@ -54,13 +54,13 @@ def create(
 def get(
     context: typer.Context,
     wallet: Wallet,
-    as_of: Annotated[str | None, time_option(help_="What the balance was right before then.")] = None,
+    as_of: Annotated[str | None, time_option(help_="The balance right before this time.")] = None,
     *,
     json: Json = False,
 ) -> None:
-    """Show one wallet, as it is or with the balance that it had."""
+    """Show one wallet, now or with an earlier balance."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         found = client.get_wallet(wallet_name(wallet), as_of=typed.time_or_none(as_of, "--as-of"))
         show_one(WALLETS, as_dict(found), as_json=json)
 
@@ -72,17 +72,17 @@ def list_(
     *,
     json: Json = False,
 ) -> None:
-    """Show all wallets, newest first."""
+    """List wallets, newest first."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         show(WALLETS, [as_dict(one) for one in client.list_wallets(filter=filter_)], as_json=json)
 
 
 @wallets.command()
 def currencies(context: typer.Context, *, json: Json = False) -> None:
-    """Show all currencies: what wallets are in, and what new ones may be in."""
+    """List currencies: those in use, and those open to new wallets."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         show(CURRENCIES, [as_dict(one) for one in client.list_currencies()], as_json=json)
 
 
@@ -90,26 +90,26 @@ def currencies(context: typer.Context, *, json: Json = False) -> None:
 def update(
     context: typer.Context,
     wallet: Wallet,
-    display_name: Annotated[str | None, typer.Option(help="A name for people.")] = None,
+    display_name: Annotated[str | None, typer.Option(help="A display name.")] = None,
     label: Annotated[
-        list[str] | None, typer.Option("--label", help="A label like tier=gold; these are all it then has.")
+        list[str] | None, typer.Option("--label", help="A label like tier=gold; may be repeated; replaces all labels.")
     ] = None,
     overdraft: Overdraft = None,
     currency: CurrencyOption = "USD",
     etag: Etag = "",
     request_id: RequestId = None,
     *,
-    no_labels: Annotated[bool, typer.Option("--no-labels", help="Take all labels away.")] = False,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="Remove all labels.")] = False,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Change what a wallet is like: only what is said here."""
+    """Change a wallet: only the given options."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         if no_labels and label:
-            raise Mistyped("say --label or --no-labels, not both")
+            raise InvalidArgument("use --label or --no-labels, not both")
         if display_name is None and overdraft is None and not (label or no_labels):
-            raise Mistyped("say what to change: --display-name, --label, --no-labels or --overdraft")
+            raise InvalidArgument("name a change: --display-name, --label, --no-labels or --overdraft")
         changed = client.update_wallet(
             wallet_name(wallet),
             display_name=display_name,
@@ -132,9 +132,9 @@ def freeze(
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Let money come to a wallet but not go from it."""
+    """Freeze a wallet: it can be credited but not debited."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         frozen = client.freeze_wallet(
             wallet_name(wallet), etag=etag, validate_only=validate_only, request_id=request_id
         )
@@ -151,9 +151,9 @@ def unfreeze(
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Let money go again from a frozen wallet."""
+    """Unfreeze a wallet: it can be debited again."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         active = client.unfreeze_wallet(
             wallet_name(wallet), etag=etag, validate_only=validate_only, request_id=request_id
         )
@@ -170,9 +170,9 @@ def close(
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Close an empty wallet for good."""
+    """Close an empty wallet permanently."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         closed = client.close_wallet(wallet_name(wallet), etag=etag, validate_only=validate_only, request_id=request_id)
         show_one(WALLETS, as_dict(closed.wallet), as_json=json)
 

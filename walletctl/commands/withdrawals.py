@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from wallet_client import as_dict
-from walletctl.context import Context, explained
+from walletctl.context import Context, report_errors
 from walletctl.live import WATCHED_MAX, show_live
 from walletctl.options import Json, OfWallet, RequestId, ValidateOnly, filter_option
 from walletctl.output import show, show_one
 from walletctl.tables import WITHDRAWALS
 from walletctl.typed import resource, wallet_name
 
-withdrawals = typer.Typer(no_args_is_help=True, help="Look at, watch and cancel payouts.")
+withdrawals = typer.Typer(no_args_is_help=True, help="List, show, watch, cancel and resolve payouts.")
 
 Withdrawal = Annotated[str, typer.Argument(help="The withdrawal's id.")]
 
@@ -26,9 +26,9 @@ def list_(
     *,
     json: Json = False,
 ) -> None:
-    """Show withdrawals, newest first."""
+    """List withdrawals, newest first."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         found = client.list_withdrawals(wallet_name(wallet) if wallet else "", filter=filter_)
         show(WITHDRAWALS, [as_dict(one) for one in found], as_json=json)
 
@@ -37,7 +37,7 @@ def list_(
 def get(context: typer.Context, withdrawal: Withdrawal, *, json: Json = False) -> None:
     """Show one withdrawal."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         show_one(WITHDRAWALS, as_dict(client.get_withdrawal(resource("withdrawals", withdrawal))), as_json=json)
 
 
@@ -50,9 +50,9 @@ def cancel(
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
-    """Cancel a withdrawal before its time."""
+    """Cancel a withdrawal before it is due."""
     app: Context = context.obj
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         cancelled = client.cancel_withdrawal(
             resource("withdrawals", withdrawal), validate_only=validate_only, request_id=request_id
         )
@@ -64,7 +64,7 @@ def watch(context: typer.Context, wallet: OfWallet = "") -> None:
     """Show the newest withdrawals as they change, until Ctrl-C."""
     app: Context = context.obj
     name = wallet_name(wallet) if wallet else ""
-    with explained(), app.client() as client:
+    with report_errors(), app.client() as client:
         show_live(
             WITHDRAWALS,
             lambda: [as_dict(one) for one in islice(client.list_withdrawals(name, page_size=WATCHED_MAX), WATCHED_MAX)],

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
-from iso4217 import Currency as Listed
-
 from wallet_core.domain.model.errors import InvalidField
 
 INT64_MAX = 2**63 - 1
@@ -48,6 +46,8 @@ def listed_currencies() -> Mapping[str, Currency]:
 
     For new currencies only: what wallets are in already was written down with the first of them.
     """
+    from iso4217 import Currency as Listed  # noqa: PLC0415  # half of this module's load time, and rarely used
+
     found = {one.code: Currency(one.code, one.exponent) for one in Listed if one.exponent is not None}
     return MappingProxyType(found)
 
