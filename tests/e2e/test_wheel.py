@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 CALL = """
 import sys
 from wallet_client import WalletClient
-assert ".whl" in sys.modules["wallet_grpc"].__file__, sys.modules["wallet_grpc"].__file__
+assert ".whl" in sys.modules["wallet_client"].__file__, sys.modules["wallet_client"].__file__
 with WalletClient(sys.argv[1]) as wallets:
     print(wallets.create_wallet("from-the-wheel", "USD").wallet.name)
 print(sorted(name for name in sys.modules if name.partition(".")[0] in {"wallet_core", "sqlalchemy", "psycopg"}))
@@ -35,7 +35,7 @@ def test_the_wheel_has_the_types_the_retry_policy_and_the_protoset(wheel: Path) 
     with zipfile.ZipFile(wheel) as packed:
         names = set(packed.namelist())
 
-    shipped = {f"{package}/py.typed" for package in ("wallet", "wallet_grpc")}
+    shipped = {f"{package}/py.typed" for package in ("wallet", "wallet_client")}
     shipped |= {
         f"wallet/v1/wallet{name}" for name in ("_grpc_service_config.json", ".protoset.binpb", "_service_pb2.pyi")
     }
