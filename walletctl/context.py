@@ -45,7 +45,7 @@ class Interrupted(Exception):
     """A change was interrupted before its result was written."""
 
     def __init__(self, request_id: str) -> None:
-        super().__init__(f"The call may have been done; to find out, add --request-id {request_id}")
+        super().__init__(_may_have_been_done(request_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,10 @@ def report_errors() -> Iterator[None]:
         _end(5, *([] if failed.is_left else [f"[red]error[/] the result could not be written: {failed}"]))
 
 
+def _may_have_been_done(request_id: str) -> str:
+    return f"The call may have been done; to find out, add --request-id {request_id}"
+
+
 def _lines(failed: CallError | Interrupted) -> Iterator[str]:
     if isinstance(failed, Interrupted):
         yield f"[red]interrupted[/] {escape(str(failed))}"
@@ -146,6 +150,8 @@ def _lines(failed: CallError | Interrupted) -> Iterator[str]:
     yield f"[red]{escape(failed.reason or failed.code)}[/] {escape(failed.localized or failed.message)}"
     if failed.localized:
         yield f"[dim]{escape(failed.message)}[/]"
+    if isinstance(failed, OutcomeUnknown) and failed.request_id is not None:
+        yield escape(_may_have_been_done(failed.request_id))
 
 
 def _end(code: int, *lines: str) -> NoReturn:

@@ -140,7 +140,7 @@ BANK_STATEMENT_LINES = (
     Column("kind", lambda row: words(row["kind"])),
     Column("key", lambda row: words(row["bank_key"])),
     Column("amount", lambda row: amount(row["amount"]), right=True),
-    Column("why", lambda row: words(row["why"])),
+    Column("explanation", lambda row: words(row["explanation"])),
     Column("resolution", lambda row: words(row["resolution"])),
 )
 

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import grpc
 import psycopg
 import pytest
 import typer
 
 from tests.e2e.cli import Walletctl
+from wallet_client import OutcomeUnknown
 from wallet_core.settings import Settings
 from wallet_grpc.descriptors import CALLS, READS
 from walletctl.cli import cli
+from walletctl.context import explained
 from walletctl.local.waiting import wait_until
 
 TOLD = re.compile(r"^request id (\S+); repeat safely with --request-id \1$", re.MULTILINE)
@@ -147,6 +150,19 @@ def test_a_change_that_is_stopped_has_told_its_id(funded: Walletctl, owner: psyc
     for id_ in ids:
         assert funded("transfer", "alice", "bob", "1", "--request-id", id_).exit_code == 0
     assert funded.balance("bob") == 200
+
+
+def test_a_change_that_nobody_has_answered_in_time_says_how_to_find_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bare deadline says nothing of what was done."""
+
+    unanswered = OutcomeUnknown(
+        code=grpc.StatusCode.DEADLINE_EXCEEDED, reason="", message="Deadline Exceeded", request_id=NOTHING
+    )
+    with pytest.raises(typer.Exit) as ended, explained():
+        raise unanswered
+
+    assert ended.value.exit_code == 4
+    assert f"may have been done; to find out add: --request-id {NOTHING}" in capsys.readouterr().err
 
 
 def test_a_change_whose_answer_cannot_be_written_says_that_it_was_done(

@@ -96,16 +96,11 @@ def test_up_without_credentials_says_how_to_seed(app: App, settings: Settings, t
     """The service runs all the same; what is missing is named, within the time that connecting takes."""
 
     assert run("certs", str(tmp_path)).exit_code == 0
-    guarded = Settings(
-        **{
-            **settings.model_dump(),
-            "tls_certificate": tmp_path / "server.pem",
-            "tls_key": tmp_path / "server-key.pem",
-            "auth_dev_secret": SECRET,
-        }
+    guarded = settings.replaced(
+        tls_certificate=tmp_path / "server.pem", tls_key=tmp_path / "server-key.pem", auth_dev_secret=SECRET
     )
     ca = Tls(ca=(tmp_path / "ca.pem").read_bytes())
-    with serving(app, server_limits(guarded), authentication(guarded), credentials(guarded)) as port:
+    with serving(app, guarded, authentication(guarded), credentials(guarded)) as port:
         target = f"localhost:{port}"
         in_the_clear = seed_service(Context(target, tmp_path), target)
         without_token = seed_service(Context(target, tmp_path, tls=ca), target)

@@ -25,7 +25,7 @@ def migrate(context: typer.Context) -> None:
     with report_errors(), core_errors():
         settings = _settings(context.obj)
         startup_checks.require_production(settings, startup_checks.migrating)
-        owner = settings.database_owner_url
+        owner = settings.database.owner_url
         bootstrap.migrate(settings, owner_url=owner.get_secret_value() if owner is not None else None)
         out.print("the database has this release's schema")
 
@@ -46,7 +46,7 @@ def verify(context: typer.Context, *, json: Json = False) -> None:
 def _settings(app: Context) -> Settings:
     """Return settings with a database: the environment's, or that of the local service; never a mixture."""
     settings = read_settings()
-    if settings.database_url is not None or settings.database_owner_url is not None:
+    if settings.database.url is not None or settings.database.owner_url is not None:
         return settings
     running = find_running(app.state)
     if running is None:
