@@ -22,7 +22,7 @@ from wallet_client import OutcomeUnknown
 from wallet_core.settings import Settings
 from wallet_grpc.descriptors import CALLS, READS
 from walletctl.cli import cli
-from walletctl.context import explained
+from walletctl.context import report_errors
 from walletctl.local.waiting import wait_until
 
 TOLD = re.compile(r"^request id (\S+); repeat safely with --request-id \1$", re.MULTILINE)
@@ -158,11 +158,11 @@ def test_a_change_that_nobody_has_answered_in_time_says_how_to_find_out(capsys: 
     unanswered = OutcomeUnknown(
         code=grpc.StatusCode.DEADLINE_EXCEEDED, reason="", message="Deadline Exceeded", request_id=NOTHING
     )
-    with pytest.raises(typer.Exit) as ended, explained():
+    with pytest.raises(typer.Exit) as ended, report_errors():
         raise unanswered
 
     assert ended.value.exit_code == 4
-    assert f"may have been done; to find out add: --request-id {NOTHING}" in capsys.readouterr().err
+    assert f"may have been done; to find out, add --request-id {NOTHING}" in capsys.readouterr().err
 
 
 def test_a_change_whose_answer_cannot_be_written_says_that_it_was_done(

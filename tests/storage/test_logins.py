@@ -329,7 +329,7 @@ def test_walletctl_migrates_by_the_owners_url(logins: Logins) -> None:
         done = CliRunner().invoke(cli, ["migrate"], env={**environment(settings), "WALLET_LOG_LEVEL": "ERROR"})
         return done.exit_code, done.output
 
-    up_to_date = (0, "the database is up to date\n")
+    up_to_date = (0, "the database has this release's schema\n")
     assert migrated(database_owner_url=owner) == up_to_date
     assert migrated(database_owner_url=owner, database_url=app) == up_to_date
     code, said = migrated(database_owner_url="nonsense", database_url=app)
