@@ -1,1 +1,1 @@
-"""The scheduler process: APScheduler rings the bell, the database decides who works."""
+"""The scheduler process: APScheduler starts rounds, and the database decides which process does which work."""

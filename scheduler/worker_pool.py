@@ -1,6 +1,6 @@
-"""Workers: one that claims work and does it on threads of its own, one that goes step by step.
+"""Workers: a pool that claims work and does it on threads of its own, and a worker that goes step by step.
 
-The first claims no more than it has free slots for: a slow or stuck piece of work holds one slot and nobody else's.
+The pool claims no more than it has free slots for: a slow or stuck piece of work holds one slot and delays no other.
 """
 
 import threading
@@ -23,25 +23,25 @@ _log = structlog.get_logger("wallet.scheduler")
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a round did: how much was claimed, and what became of it."""
+    """What a round did: how much was claimed, and its outcomes."""
 
     claimed: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
-        told = ", ".join(f"{count} {outcome.lower()}" for outcome, count in sorted(self.outcomes.items()))
-        return f"{self.claimed} claimed" + (f": {told}" if told else "")
+        outcomes = ", ".join(f"{count} {outcome.lower()}" for outcome, count in sorted(self.outcomes.items()))
+        return f"{self.claimed} claimed" + (f": {outcomes}" if outcomes else "")
 
 
 class WorkerPool(Generic[Work]):
     """Work of one kind, up to *slots* pieces at once.
 
-    *claim* takes up to so many pieces for us alone and returns them; *work* does one and returns a word for what became
-    of it. A word in *pausing* says that the other side cannot be reached, so more of the same is of no use: nothing is
-    claimed for ``pause(times)`` seconds, longer each time, and then one piece at a time until one goes through.
+    *claim* claims up to a number of pieces and returns them; *work* does one and returns a word for its outcome. An
+    outcome in *pausing* means that the other side cannot be reached: nothing is claimed for ``pause(times)`` seconds,
+    longer each time, and then one piece at a time until one gets through.
     """
 
-    def __init__(  # noqa: PLR0913  # what a worker is, by keyword
+    def __init__(  # noqa: PLR0913  # its parts, by name
         self,
         name: str,
         *,
@@ -61,7 +61,7 @@ class WorkerPool(Generic[Work]):
         self._pacing = threading.Lock()
         self._free = threading.Semaphore(slots)
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix=name)
-        self._starting = threading.Lock()  # so that nothing is claimed that can no longer be started
+        self._starting = threading.Lock()  # nothing is claimed that can no longer be started
         self._stopping = False
 
     def drain(self) -> None:
@@ -70,7 +70,7 @@ class WorkerPool(Generic[Work]):
             pass
 
     def once(self, limit: int) -> Counts:
-        """Do all work that is due, up to *limit* pieces, to the end, and close; return what became of it."""
+        """Do all work that is due, up to *limit* pieces, to the end, and close; return the outcomes."""
         started: list[Future[str]] = []
         try:
             while len(started) < limit and (begun := self._fill(limit - len(started))):
@@ -85,13 +85,13 @@ class WorkerPool(Generic[Work]):
         self._stopping = True
 
     def close(self) -> None:
-        """Start nothing more, and wait for what is under way."""
+        """Start nothing more, and wait for work in progress."""
         with self._starting:
             self.stop()
         self._pool.shutdown(wait=True)
 
     def _fill(self, limit: int | None) -> list[Future[str]]:
-        """Wait for a slot, then start what is due, no more than there are free slots; nothing while paused."""
+        """Wait for a free slot, then start what is due, up to the number of free slots; nothing during a pause."""
         if self._stopping or monotonic() < self._paused_until:
             return []
         if not self._pauses:
@@ -101,7 +101,7 @@ class WorkerPool(Generic[Work]):
         return tried
 
     def _take_slots(self, limit: int | None) -> int:
-        """Wait for one free slot, take as many more as are free, and return how many that is."""
+        """Wait for one free slot, take all others that are free, and return their number."""
         self._free.acquire()
         slots = 1
         while (limit is None or slots < limit) and self._free.acquire(blocking=False):
@@ -109,7 +109,7 @@ class WorkerPool(Generic[Work]):
         return slots
 
     def _begin(self, slots: int) -> list[Future[str]]:
-        """Claim up to *slots* pieces and start them; give back the slots that stay empty."""
+        """Claim up to *slots* pieces and start them; release the slots that stay empty."""
         begun: list[Future[str]] = []
         try:
             with self._starting:
@@ -125,7 +125,7 @@ class WorkerPool(Generic[Work]):
             outcome = self._work(piece)
         except ServiceError as error:
             outcome = type(error).__name__
-        except Exception:  # noqa: BLE001  # the claim runs out by itself; the worker goes on with other work
+        except Exception:  # noqa: BLE001  # the lease runs out by itself; the pool goes on with other work
             _log.error("work failed", worker=self._name, exc_info=True)  # structlog's own form
             outcome = "DEFECT"
         try:
@@ -136,7 +136,7 @@ class WorkerPool(Generic[Work]):
         return outcome
 
     def _pace(self, *, is_reached: bool) -> None:
-        """Pause, or go on. What was under way when the pause began lengthens it no further."""
+        """Pause, or go on. Work that was in progress when the pause began does not lengthen it."""
         with self._pacing:
             if is_reached:
                 self._pauses, self._paused_until = 0, 0.0
@@ -146,7 +146,7 @@ class WorkerPool(Generic[Work]):
 
 
 class SequentialWorker:
-    """Work that is done one step at a time. *step* does one; it returns what became of it, and if there is more."""
+    """Work that is done one step at a time. *step* does one; it returns its outcomes, and whether there is more."""
 
     def __init__(self, step: Callable[[], tuple[Counter[str], bool]]) -> None:
         self._step = step
@@ -154,11 +154,11 @@ class SequentialWorker:
         self._running = threading.Lock()
 
     def drain(self) -> None:
-        """Go on until there is no more to do."""
+        """Do steps until there is no more to do."""
         self.once(None)
 
     def once(self, limit: int | None) -> Counts:
-        """Do up to *limit* steps; return what became of it all."""
+        """Do up to *limit* steps; return their outcomes."""
         counts: Counter[str] = Counter()
         with self._running:
             steps = 0
@@ -171,11 +171,11 @@ class SequentialWorker:
         return Counts(counts.total(), counts)
 
     def stop(self) -> None:
-        """Begin no further step."""
+        """Start no further step."""
         self._stopping.set()
 
     def close(self) -> None:
-        """Begin no further step, and wait for the one under way."""
+        """Start no further step, and wait for the one in progress."""
         self.stop()
         with self._running:
             pass

@@ -119,7 +119,7 @@ def test_killed_scheduler_leaves_one_credit(  # noqa: PLR0913, PLR0917  # the fi
         ("before", "wallet_core.gateways.bank:HttpBank.pay", PROCESSING, 0),
         ("before", "httpx:Response.aiter_bytes", PROCESSING, 1),
         ("after", "wallet_core.gateways.bank:HttpBank.pay", PROCESSING, 1),
-        ("before", "scheduler.jobs.bank_jobs:outcome_of", SUCCEEDED, 1),
+        ("before", "scheduler.jobs:outcome_of", SUCCEEDED, 1),
     ],
     ids=[
         "before the attempt commits",

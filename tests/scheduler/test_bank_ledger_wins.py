@@ -253,7 +253,7 @@ def test_a_scheduler_pays_nothing_before_it_has_read_the_banks_ledger_to_its_end
         return log.read_text()
 
     stub.order("http_error", match={"path": "/ledger"})
-    assert "pay-due-withdrawals: nothing claimed: the bank's ledger has not been read to its end" in once()
+    assert "pay-due-withdrawals: nothing claimed: the bank statement has not been read to its end" in once()
     assert [withdrawal(app, id_).state for id_ in (due, paid_before)] == [OrderState.SCHEDULED] * 2
     stub.forgive()
     once()

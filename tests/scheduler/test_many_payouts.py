@@ -11,7 +11,6 @@ import pytest
 
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
-from scheduler.jobs.pay_due_withdrawals import worker
 from tests.conftest import PATIENT
 from tests.support.books import balance_of, deposit, open_wallet, request
 from tests.support.payouts import Bank, schedule, withdrawal
@@ -151,7 +150,7 @@ def test_fifty_due_payouts_have_ten_calls_in_flight_and_never_eleven(app: App, s
     for _ in range(50):
         schedule(app, alice, 100)
     stub.order("hold")
-    paying = worker(app)
+    paying = pay_due_withdrawals.worker(app)
     with ThreadPoolExecutor(1) as pool:
         drained = pool.submit(paying.drain)
         assert wait_until(lambda: stub.in_flight()[0] == 10, timeout_s=30)
