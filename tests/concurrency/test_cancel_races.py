@@ -26,7 +26,8 @@ from tests.support.scheduled import (
 )
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit, StartPayment
+from wallet_core.domain.commands.payments.attempt_payment import StartPayment
+from wallet_core.domain.commands.payments.credit_deposit import CreditDeposit
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet
 from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.deciding.decision import Done

@@ -45,7 +45,7 @@ from tests.support.toolchain import often
 from tests.support.whimsical_bank import Nap, Whim
 from wallet_core.domain.commands.holds.end_hold import ExpireHold
 from wallet_core.domain.commands.holds.place_hold import PlaceHold
-from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit
+from wallet_core.domain.commands.payments.credit_deposit import CreditDeposit
 from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.commands.transfers.deposit import Deposit
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet

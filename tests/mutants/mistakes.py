@@ -26,6 +26,8 @@ LEDGER_STATE = "wallet_core/domain/deciding/ledger_state.py"
 APPLY = "wallet_core/domain/deciding/apply.py"
 PAYMENT = "wallet_core/domain/commands/payments/attempt_payment.py"
 TRANSFERRING = "wallet_core/domain/commands/transfers"
+ORDER_COMMAND = "wallet_core/domain/commands/payments/order_command.py"
+DOUBT = "wallet_core/domain/commands/payments/settle_doubt.py"
 PAY_OUT = "wallet_core/usecases/pay_out.py"
 BANK_STATEMENT_LINES = "wallet_core/storage/posting/bank_statement.py"
 CLAIMS = "wallet_core/storage/scheduling/claims.py"
@@ -39,7 +41,7 @@ MISTAKES = (
         "a worker whose claim was taken over still changes the state",
         (
             Change(
-                f"{PAYMENT}:OrderCommand._claimed",
+                f"{ORDER_COMMAND}:OrderCommand.claimed_order",
                 "found.fence != self.claim.fence or found.final",
                 "found.final",
             ),
@@ -84,7 +86,7 @@ MISTAKES = (
         "what the bank does not know is given back",
         (
             Change(
-                f"{PAYMENT}:SettleDoubt.decide",
+                f"{DOUBT}:SettleDoubt.decide",
                 "self._not_found(ledger, asked)",
                 "self._release(ledger, asked, FailureReason.BANK_REFUSED, None)",
             ),
@@ -93,7 +95,7 @@ MISTAKES = (
     ),
     Mistake(
         "it is sent again at once, without a grace time",
-        (Change(f"{PAYMENT}:SettleDoubt._not_found", "in_flight > timedelta()", "in_flight > self.policy.grace"),),
+        (Change(f"{DOUBT}:SettleDoubt._not_found", "in_flight > timedelta()", "in_flight > self.policy.grace"),),
         f"{DECISIONS} {ONE_PAYOUT}",
     ),
     Mistake(
@@ -111,7 +113,7 @@ MISTAKES = (
         "what is resent is released on a no and not found, though an attempt before it was silent",
         (
             Change(
-                f"{PAYMENT}:SettleDoubt._not_found",
+                f"{DOUBT}:SettleDoubt._not_found",
                 "not asked.may_have_paid",
                 "not asked.attempts[-1].may_have_paid",
             ),
@@ -121,7 +123,7 @@ MISTAKES = (
     Mistake(
         "a no of the bank's wins against its own ledger",
         (
-            Change(f"{PAYMENT}:PaymentCommand._release", "ledger.bank_executed(unpaid)", "False"),
+            Change(f"{ORDER_COMMAND}:PaymentCommand._release", "ledger.bank_executed(unpaid)", "False"),
             Change(f"{PAYMENT}:SettlePayment.decide", "ledger.bank_executed(answered)", "False"),
         ),
         LEDGER_WINS,
@@ -552,7 +554,7 @@ MISTAKES = (
     ),
     Mistake(
         "a payment of another amount that the bank reports ends a withdrawal as paid",
-        (Change(f"{PAYMENT}:SettleDoubt.decide", "self.status.amount == found.amount", "True"),),
+        (Change(f"{DOUBT}:SettleDoubt.decide", "self.status.amount == found.amount", "True"),),
         DECISIONS,
     ),
     Mistake(

@@ -7,14 +7,10 @@ from uuid import UUID, uuid4
 from tests.support.ledger_pages import ALICE, EXTERNAL, IN_TRANSIT, NOW, a_request, books_of, wallet
 from tests.support.payout_pages import AMOUNT, JITTER, LEASE_UNTIL, ON_ITS_WAY, POLICY, Answered
 from tests.support.scheduled import collection_key
-from wallet_core.domain.commands.payments.attempt_payment import (
-    CreditDeposit,
-    SettleDoubt,
-    SettlePayment,
-    StartPayment,
-    TakeOver,
-)
+from wallet_core.domain.commands.payments.attempt_payment import SettlePayment, StartPayment
 from wallet_core.domain.commands.payments.cancel_order import CancelScheduledDeposit
+from wallet_core.domain.commands.payments.credit_deposit import CreditDeposit
+from wallet_core.domain.commands.payments.settle_doubt import SettleDoubt, TakeOver
 from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.deciding.decide import decide
 from wallet_core.domain.deciding.decision import Done, Refused

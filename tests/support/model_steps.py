@@ -35,7 +35,8 @@ from tests.support.whimsical_bank import FellAsleep, WhimsicalBank
 from wallet_core.bootstrap import verify
 from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
 from wallet_core.domain.commands.holds.end_hold import ExpireHold
-from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit, SettlePayment
+from wallet_core.domain.commands.payments.attempt_payment import SettlePayment
+from wallet_core.domain.commands.payments.credit_deposit import CreditDeposit
 from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
 from wallet_core.domain.commands.transfers.transfer import Transfer
 from wallet_core.domain.commands.wallets.create_wallet import CreateWallet

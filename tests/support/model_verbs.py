@@ -37,8 +37,9 @@ from wallet_core.domain.commands.commission.change_rules import CreateCommission
 from wallet_core.domain.commands.holds.capture_hold import CaptureHold
 from wallet_core.domain.commands.holds.end_hold import ExpireHold, VoidHold
 from wallet_core.domain.commands.holds.place_hold import PlaceHold
-from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit, SettlePayment
+from wallet_core.domain.commands.payments.attempt_payment import SettlePayment
 from wallet_core.domain.commands.payments.cancel_order import CancelOrder, CancelScheduledDeposit, CancelWithdrawal
+from wallet_core.domain.commands.payments.credit_deposit import CreditDeposit
 from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposit
 from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer

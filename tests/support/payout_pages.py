@@ -6,13 +6,9 @@ from uuid import UUID, uuid4
 
 from tests.support.ledger_pages import ALICE, IN_TRANSIT, NOW, books_of, wallet
 from tests.support.payouts import bank_key
-from wallet_core.domain.commands.payments.attempt_payment import (
-    PaymentCommand,
-    SettleDoubt,
-    SettlePayment,
-    StartPayment,
-    TakeOver,
-)
+from wallet_core.domain.commands.payments.attempt_payment import SettlePayment, StartPayment
+from wallet_core.domain.commands.payments.order_command import PaymentCommand
+from wallet_core.domain.commands.payments.settle_doubt import SettleDoubt, TakeOver
 from wallet_core.domain.deciding.decide import decide
 from wallet_core.domain.deciding.decision import Done, Refused
 from wallet_core.domain.deciding.ledger_state import LedgerState

@@ -2,7 +2,7 @@
 
 from time import monotonic
 
-from wallet_core.domain.commands.payments.attempt_payment import CreditDeposit
+from wallet_core.domain.commands.payments.credit_deposit import CreditDeposit
 from wallet_core.domain.model.errors import ServiceError, StaleClaim
 from wallet_core.domain.model.payment_order import Claim, PaymentOrder
 from wallet_core.usecases.app import App, new_id

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from time import monotonic
 
-from wallet_core.domain.commands.payments.attempt_payment import SettleDoubt, TakeOver
+from wallet_core.domain.commands.payments.settle_doubt import SettleDoubt, TakeOver
 from wallet_core.domain.model.bank import Status, StatusKind
 from wallet_core.domain.model.errors import ServiceError, StaleClaim
 from wallet_core.domain.model.payment_order import Claim, OrderState, PaymentOrder

@@ -39,7 +39,7 @@ WALLETS: Rules = {
         """,
     ),
     "histories": (
-        "a wallet's entries are numbered without gaps, each follows from the one before, and the wallet equals the last",
+        "a wallet's entries have no gaps, each follows from the one before, and the wallet equals the last",
         """
         SELECT count(*)
         FROM (
