@@ -7,9 +7,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 OURS := wallet_core wallet_grpc wallet_client scheduler bank_stub walletctl
-CODE := $(OURS) tests benchmarks tools
+CODE := $(OURS) tests benchmarks tools packaging
 
-.PHONY: help demo up test check format lint types contracts protos-fresh protos settings schema lock bench interop readme long storm mutants prod-check clean
+.PHONY: help demo up test check format lint types contracts protos-fresh protos settings schema lock packages bench interop readme long storm mutants prod-check clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -61,11 +61,17 @@ settings: .venv/ready ## Write docs/settings.md and .env.example from the settin
 schema: .venv/ready ## Write wallet_core/storage/schema.sql, for readers, from the migrations
 	@PYTHONPATH=. $(BIN)/python tools/dump_schema.py
 
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+# Our own client comes from this repository, not from an index.
+COMPILE := uv pip compile --quiet --no-emit-package wallet-client --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 lock: ## Write both locks anew from pyproject.toml: hashes, all platforms, no addresses; serving takes the same versions
 	@$(BIN)/$(COMPILE) --upgrade --extra dev -o requirements.txt pyproject.toml
 	@$(BIN)/$(COMPILE) --constraints requirements.txt -o requirements-serve.txt pyproject.toml
+
+packages: .venv/ready ## Build the wheels of the server and of its client into dist/
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build --target wheel --directory dist
+	@cd packaging/wallet-client && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/dist
 
 bench: .venv/ready ## Measure: group commit, commission, overload, watching, pages of a long history, payouts by one scheduler and by four
 	@$(BIN)/python -m benchmarks.group_commit
@@ -99,7 +105,7 @@ clean: ## Remove what was installed and what the local service keeps
 
 # A stamp, because a venv that failed half-way leaves a folder behind. pip refuses hashed constraints together with
 # `-e .`, so the lock goes first and our own package after it, without dependencies.
-.venv/ready: requirements.txt pyproject.toml
+.venv/ready: requirements.txt pyproject.toml packaging/wallet-client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or newer is needed. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -107,5 +113,5 @@ clean: ## Remove what was installed and what the local service keeps
 	@echo "Installing into .venv (about a minute) …"
 	@rm -rf .venv && $(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e packaging/wallet-client -e .
 	@touch $@

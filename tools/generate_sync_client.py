@@ -3,6 +3,7 @@
 With ``--check`` nothing is written; exit code 1 says that it is not what it should be.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,9 @@ NAMES = {
     f"{service}ServiceAsyncStub": f"{service}ServiceStub"
     for service in ("Wallet", "Transaction", "Schedule", "Hold", "Commission", "Operations", "Event")
 }
+# unasync changes names, not texts: the examples in docstrings lose their awaiting here.
+_EXAMPLE = re.compile(r"^ +(>>>|\.\.\.) .*$", re.MULTILINE)
+_AWAITING = re.compile(r"\b(await|async) ")
 HEAD = (
     '"""The client for threads, made from the one for asyncio by tools/generate_sync_client.py: change that one."""\n'
 )
@@ -36,6 +40,8 @@ def generate(out: Path) -> None:
     sources = sorted(path for path in (CLIENT / "aio").glob("*.py") if path.name != "__init__.py")
     rule = unasync.Rule(f"{CLIENT / 'aio'}/", f"{out}/", additional_replacements=NAMES)
     unasync.unasync_files([str(path) for path in sources], rules=[rule])
+    for path in out.glob("*.py"):
+        path.write_text(_EXAMPLE.sub(lambda line: _AWAITING.sub("", line[0]), path.read_text()))
     (out / "__init__.py").write_text(HEAD)
     config = str(CLIENT.parents[0] / "pyproject.toml")
     tidy = ["check", "--quiet", "--fix", "--unsafe-fixes", "--select", "I,UP028"]

@@ -1,4 +1,4 @@
-"""The Python client, for threads and for asyncio: gRPC and the protos, nothing else of ours.
+"""The Python client of the wallet service, for threads and for asyncio.
 
 >>> with WalletClient("127.0.0.1:50051") as wallets:  # doctest: +SKIP
 ...     wallets.transfer("wallets/alice", "wallets/bob", Amount("USD", 1005))

@@ -1,6 +1,6 @@
-"""Errors as a caller meets them: read from the rich status, told apart by ``reason``.
+"""Errors as the client raises them: read from the rich status, distinguished by ``reason``.
 
-Whether anything was done is said by the server, with every error: a new reason is understood by an old client.
+The server states in every error whether anything was done, so an old client handles a new reason correctly.
 """
 
 from collections.abc import Container, Iterable
@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyPb
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
 from wallet.v1.error_reason_pb2 import ErrorReason, previous_attempts_key
 from wallet.v1.transaction_service_pb2 import BatchTransferResult
 
@@ -17,23 +17,25 @@ from wallet_client.causes import Failures
 
 _PREVIOUS_ATTEMPTS_KEY = ErrorReason.DESCRIPTOR.GetOptions().Extensions[previous_attempts_key]
 
+_STATUS_KEY = "grpc-status-details-bin"
+
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-# What every error of the service says of the work that it was asked for: see ``docs/errors.md``.
+# The outcomes that every error of the service carries: see ``docs/errors.md``.
 NOT_DONE, NOT_DONE_RETRY, UNKNOWN = "NOT_DONE", "NOT_DONE_RETRY", "UNKNOWN"
 _OUTCOME = "outcome"
 
-# Codes with which a watch ends for reasons that pass, e.g. because its server shuts down.
-_PASSING_CODES = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"})
-# And those that gRPC itself adds, where a connection or what stands between was lost.
+# Codes with which a watch ends for transient reasons, e.g. because its server shuts down.
+_TRANSIENT_CODES = frozenset({"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"})
+# Codes that gRPC itself reports where a connection or a proxy was lost.
 _LOST_CODES = frozenset({"INTERNAL", "UNKNOWN"})
-# Said by gRPC itself, before a server of ours has seen the call.
+# Codes that gRPC itself reports before the service has received the call.
 _NOT_SERVED_CODES = frozenset({"UNIMPLEMENTED", "RESOURCE_EXHAUSTED"})
 
 
 class CallError(Exception):
-    """A call did not end well. Either a ``CallFailed`` or an ``OutcomeUnknown``: their callers do different things."""
+    """A call that failed: either a ``CallFailed`` or an ``OutcomeUnknown``, which need different reactions."""
 
     def __init__(
         self,
@@ -51,65 +53,65 @@ class CallError(Exception):
         self.code = code.name
         """The gRPC code, e.g. ``FAILED_PRECONDITION``."""
         self.reason = reason
-        """The reason, e.g. ``INSUFFICIENT_FUNDS``; empty where no server of ours answered."""
+        """The reason, e.g. ``INSUFFICIENT_FUNDS``; empty where the service did not answer."""
         self.message = message
         """What happened, for developers, in English."""
         self.outcome = outcome
-        """What is known of this attempt: ``NOT_DONE``, ``NOT_DONE_RETRY`` or ``UNKNOWN``; empty where it was sent and
-        no server of ours answered."""
+        """The outcome of this attempt: ``NOT_DONE``, ``NOT_DONE_RETRY`` or ``UNKNOWN``; empty where the service did not
+        answer a request that was sent."""
         self.metadata = metadata or {}
-        """What the reason is about, by the keys documented with it."""
+        """The metadata, by the keys that are documented with the reason."""
         self.violations = violations or {}
-        """What is wrong with which field."""
+        """The invalid fields, each with what is wrong."""
         self.localized = localized
-        """What happened, for people, in the client's language; empty where the client has none."""
+        """What happened, for users, in the client's ``accept_language``; empty where the client has none."""
         self.request_id = request_id
-        """The id to ask again with; None for reads, and for a batch whose items have their own."""
+        """The id for a retry; None for reads, and for a batch whose items have their own."""
 
 
 class CallFailed(CallError):
-    """The call was refused and nothing was done; ``reason`` says why, see ``docs/errors.md``."""
+    """Nothing was done; ``reason`` is the cause, see ``docs/errors.md``."""
 
 
 class NotConnected(CallFailed):
-    """No server could be called, so nothing was sent and nothing was done: mend what ``cause`` names and ask again."""
+    """No server could be called, so nothing was sent: fix the ``cause`` and retry."""
 
     def __init__(self, failures: Failures, *, passes: bool) -> None:
         super().__init__(code=grpc.StatusCode.UNAVAILABLE, reason="", message=str(failures), outcome=NOT_DONE_RETRY)
         self.cause = failures.cause
-        """Why, e.g. ``REFUSED``; the message says it of each address."""
+        """The cause, e.g. ``REFUSED``; the message has it for each address."""
         self.passes = passes
-        """Whether waiting may help: a server was reached before, and there is no such cause as a wrong certificate."""
+        """Whether waiting may help: a server was reached before, and the cause is not a lasting one."""
 
 
 class RequestTooLarge(CallFailed):
-    """The request is larger than the service takes, so nothing was sent: send it in parts."""
+    """The request is larger than the service accepts, so nothing was sent: send it in parts."""
 
     def __init__(self, size: int, most: int) -> None:
         super().__init__(
             code=grpc.StatusCode.RESOURCE_EXHAUSTED,
             reason="",
-            message=f"The request has {size} bytes, and the service takes {most}. Nothing was sent. Send fewer items "
-            "in a call, or shorter texts and labels; where it takes more, make the client with request_max_bytes.",
+            message=f"The request has {size} bytes, and the service accepts {most}. Nothing was sent. Send fewer items "
+            "in a call, or shorter texts and labels; if the service accepts more, set the client's request_max_bytes.",
             outcome=NOT_DONE_RETRY,
         )
 
 
 class OutcomeUnknown(CallError):
-    """The call may have been done, by this attempt or one before it: ask again with ``request_id``, which finds out."""
+    """This attempt or an earlier one may have been done: retry with ``request_id``, which returns the result."""
 
 
 def passes(failed: CallError) -> bool:
-    """Tell whether a stream that has ended so may be taken up again as it is."""
+    """Return whether a stream that ended with this error may be resumed."""
     if isinstance(failed, NotConnected):
         return failed.passes
-    return failed.code in _PASSING_CODES or (not failed.reason and failed.code in _LOST_CODES)
+    return failed.code in _TRANSIENT_CODES or (not failed.reason and failed.code in _LOST_CODES)
 
 
 def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool) -> CallError:
-    """Return the error of a call that changes something; *attempted* says that an earlier attempt may have done it.
+    """Return the error of a change; *attempted*: an earlier attempt of this client may have done it.
 
-    The channel's own repeats are such attempts too: the server tells how many there were.
+    So may the channel's own earlier attempts, which the server counts.
     """
     failed = call_failed(error, request_id)
     if _did_nothing(failed, attempted=attempted or _previous_attempts(error) > 0):
@@ -118,24 +120,24 @@ def outcome_of(error: grpc.RpcError, request_id: str | None, *, attempted: bool)
 
 
 def unsent(failed: CallFailed, request_id: str | None, *, attempted: bool) -> CallError:
-    """Return the error of a change that was not sent; *attempted* says that an earlier attempt may have done it."""
+    """Return the error of a change that was not sent; *attempted*: an earlier attempt may have done it."""
     failed.request_id = request_id
     if not attempted:
         return failed
-    return _unknown(failed, failed.message + " An earlier attempt may have been done: ask again with the same id.")
+    return _unknown(failed, failed.message + " An earlier attempt may have been done: retry with the same id.")
 
 
 def given_up(request_id: str | None) -> OutcomeUnknown:
-    """Return what a call comes to whose caller does not wait for its end."""
-    again = f"ask again with the request id {request_id}" if request_id is not None else "ask again with the same ids"
-    message = f"The call was given up before its answer came. It may have been done; {again}."
+    """Return the error of a call that was cancelled or interrupted before it ended."""
+    retry = f"retry with the request id {request_id}" if request_id is not None else "retry with the same request ids"
+    message = f"The call was cancelled before its response arrived. It may have been done: {retry}."
     return OutcomeUnknown(code=grpc.StatusCode.CANCELLED, reason="", message=message, request_id=request_id)
 
 
 def unknown_outcome(error: BaseException) -> OutcomeUnknown | None:
-    """Return what is open of a call that was cancelled or interrupted, with its request id; None where nothing is.
+    """Return the unknown outcome of a cancelled or interrupted call, with its request id; None for another error.
 
-    Such a call raises what ended it (``CancelledError``, ``KeyboardInterrupt``, the ``TimeoutError`` of
+    The call raises what ended it (``CancelledError``, ``KeyboardInterrupt``, the ``TimeoutError`` of
     ``asyncio.wait_for``), and this is among its causes.
     """
     seen: list[BaseException] = []
@@ -149,7 +151,7 @@ def unknown_outcome(error: BaseException) -> OutcomeUnknown | None:
 
 
 def _did_nothing(failed: CallError, *, attempted: bool) -> bool:
-    """Tell whether nothing was done, now or by an earlier attempt. An unrecognized answer counts as unknown."""
+    """Return whether nothing was done, by this attempt or an earlier one. An unknown outcome counts as maybe done."""
     if failed.outcome == NOT_DONE:
         return True
     did_nothing = failed.outcome == NOT_DONE_RETRY or (not failed.reason and failed.code in _NOT_SERVED_CODES)
@@ -169,27 +171,39 @@ def _unknown(failed: CallError, message: str | None = None) -> OutcomeUnknown:
     )
 
 
+def _status(error: grpc.RpcError) -> status_pb2.Status:
+    """Return the rich status of an error; an empty one where it has none, or one that cannot be read."""
+    for key, value in _trailing_metadata(error):
+        if key == _STATUS_KEY:
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                break
+    return status_pb2.Status()
+
+
+def _trailing_metadata(error: grpc.RpcError) -> Any:  # noqa: ANN401  # of different classes for threads and for asyncio
+    return error.trailing_metadata() or ()
+
+
 def _previous_attempts(error: grpc.RpcError) -> int:
     """Return the number of attempts that the channel made before the one that got this response."""
-    pairs: Any = error.trailing_metadata() or ()  # of different classes for threads and for asyncio
-    return sum(int(value) for key, value in pairs if key == _PREVIOUS_ATTEMPTS_KEY)
+    return sum(int(value) for key, value in _trailing_metadata(error) if key == _PREVIOUS_ATTEMPTS_KEY)
 
 
 def call_failed(error: grpc.RpcError, request_id: str | None) -> CallFailed:
-    """Return a failed call's error, with the details that the server packed into it."""
+    """Return the error of a failed call, with the details of its rich status."""
     code = error.code()
-    try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # what a stub raises is a call too
-    except ValueError:
-        status = None
-    details = status.details if status is not None else ()
-    return _from_details(code, error.details() or code.name, details, request_id)
+    return _from_details(code, error.details() or code.name, _status(error).details, request_id)
 
 
 def item_failed(result: BatchTransferResult, request_id: str) -> CallError | None:
-    """Return why the item of a batch that has this request id was not done; None where it was.
+    """Return the error of one item of a batch; None where the transfer was made.
 
-    By the same rule as of a call: a ``CallFailed`` was not done, an ``OutcomeUnknown`` is to be asked again.
+    As for a call: after a ``CallFailed`` nothing was done, after an ``OutcomeUnknown`` retry with its ``request_id``.
+
+    Example:
+        >>> [item_failed(result, item.request_id) for result, item in zip(response.results, items)]
     """
     if not result.HasField("error"):
         return None
@@ -199,9 +213,9 @@ def item_failed(result: BatchTransferResult, request_id: str) -> CallError | Non
 
 
 def settle_items(results: Iterable[BatchTransferResult], ids: Iterable[str], unsettled: Container[str]) -> list[str]:
-    """Return the ids of items whose outcome is not known after a batch; say so in the result of each.
+    """Return the ids of items whose outcome is unknown after a batch, and mark their results as UNKNOWN.
 
-    *unsettled* are those that an earlier attempt may have done: that this one did nothing says nothing of that.
+    An earlier attempt may have done the items of *unsettled*, although this one did nothing.
     """
     unknown = []
     for result, id_ in zip(results, ids, strict=True):
@@ -222,7 +236,7 @@ def _from_details(code: grpc.StatusCode, message: str, details: Iterable[AnyPb],
     localized = error_details_pb2.LocalizedMessage()
     for detail in details:
         for into in (info, bad, localized):
-            detail.Unpack(into)  # which does nothing where it is another type's
+            detail.Unpack(into)  # does nothing for a detail of another type
     metadata = dict(info.metadata)
     outcome = metadata.pop(_OUTCOME, "")
     return CallFailed(

@@ -1,4 +1,4 @@
-"""How a client shows who it is, and whom it believes."""
+"""Credentials of a client: tokens and TLS."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -6,23 +6,27 @@ from typing import TypeAlias
 
 import grpc
 
-# A token, or what returns the one that is valid now: tokens end, clients go on.
+# A token, or a function that returns a valid one: tokens expire, clients live on.
 Token: TypeAlias = str | Callable[[], str]
 AioToken: TypeAlias = str | Callable[[], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Speak TLS. Certificates and keys are PEM."""
+    """Use TLS. Certificates and keys are PEM.
+
+    Example:
+        >>> WalletClient("wallet.example:443", tls=Tls(ca=Path("ca.pem").read_bytes()))
+    """
 
     ca: bytes | None = None
-    """Who signs the server's certificate; None: whom the machine trusts."""
+    """The authority that signs the server's certificate; None: the authorities that the machine trusts."""
     certificate: bytes | None = None
-    """The client's own certificate chain, where the server wants one, with its ``key``."""
+    """The client's certificate chain, where the server requires one, with its ``key``."""
     key: bytes | None = None
     server_name: str | None = None
-    """The name that the server's certificate must be for; None: the host in the target. Several hosts need it."""
+    """The name in the server's certificate; None: the host of the target. Required for several hosts."""
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Return it as gRPC takes it."""
+        """Return the credentials for a gRPC channel."""
         return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)

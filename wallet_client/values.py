@@ -1,4 +1,4 @@
-"""What callers hand in and get back: amounts, times, and messages as plain data."""
+"""Arguments and results: amounts, times, and messages as plain data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,33 +17,37 @@ from wallet.v1.commission_pb2 import CommissionPayer
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """So many minor units of a currency: 10.05 USD is ``Amount("USD", 1005)``."""
+    """An amount in minor units of a currency: 10.05 USD is ``Amount("USD", 1005)``."""
 
     currency_code: str
     minor_units: int
 
     def message(self) -> money_pb2.Money:
-        """Return it as the protos have it."""
+        """Return the protobuf message."""
         return money_pb2.Money(currency_code=self.currency_code, minor_units=self.minor_units)
 
 
 def as_dict(message: Message) -> dict[str, Any]:
-    """Return a message as a program reads it: the protos' field names, defaults included, amounts as text."""
+    """Return a message as a dictionary: the protos' field names, defaults included, 64-bit integers as text.
+
+    Example:
+        >>> as_dict(await client.get_wallet("wallets/alice"))["state"]
+    """
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
 def new_request_id() -> str:
-    """Return a request id that nobody has used."""
+    """Return a new random request id."""
     return str(uuid4())
 
 
 def money_message(amount: Amount | None) -> money_pb2.Money | None:
-    """Return an amount as the protos have it, None where there is none."""
+    """Return the protobuf message of an amount; None for None."""
     return amount.message() if amount is not None else None
 
 
 def timestamp(time: datetime | None) -> Timestamp | None:
-    """Return a time as the protos have it, None where there is none; raise ``ValueError`` where it has no zone."""
+    """Return the protobuf message of a time, None for None; raise ``ValueError`` for a time without a zone."""
     if time is None:
         return None
     if time.tzinfo is None:
@@ -54,7 +58,7 @@ def timestamp(time: datetime | None) -> Timestamp | None:
 
 
 class Payer(Enum):
-    """Who pays a commission: the source on top of the amount, or the destination out of it."""
+    """The wallet that pays a commission: the source on top of the amount, or the destination out of it."""
 
     SOURCE = CommissionPayer.COMMISSION_PAYER_SOURCE
     DESTINATION = CommissionPayer.COMMISSION_PAYER_DESTINATION
@@ -62,7 +66,11 @@ class Payer(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferItem:
-    """One transfer of a batch. Keep it: the same item asked for again is done once."""
+    """One transfer of a batch. Keep it for a retry: an item is done once, whatever the number of calls with it.
+
+    Example:
+        >>> TransferItem(source="wallets/alice", destination="wallets/bob", amount=Amount("USD", 1005))
+    """
 
     source: str
     destination: str
@@ -72,10 +80,10 @@ class TransferItem:
     labels: Mapping[str, str] = field(default_factory=dict)
     max_commission: Amount | None = None
     request_id: str = field(default_factory=new_request_id)
-    """Used where each item is done by itself."""
+    """Used in a batch that is not atomic."""
 
     def message(self, *, with_id: bool) -> transaction_pb.TransferItem:
-        """Return it as the protos have it."""
+        """Return the protobuf message."""
         return transaction_pb.TransferItem(
             source=self.source,
             destination=self.destination,

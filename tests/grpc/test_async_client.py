@@ -176,7 +176,7 @@ def test_a_client_in_another_event_loop_says_so(server: str) -> None:
             client.close(),
         ]
         for use in uses:
-            with pytest.raises(RuntimeError, match=r"belongs to the event loop that it was made in.*Nothing was sent"):
+            with pytest.raises(RuntimeError, match=r"belongs to the event loop that created it.*Nothing was sent"):
                 await asyncio.wait_for(use, 5)
 
     async def in_its_own() -> None:
@@ -191,7 +191,7 @@ def test_a_client_in_another_event_loop_says_so(server: str) -> None:
 def test_a_client_that_no_event_loop_runs_for_is_not_made(server: str) -> None:
     """It would belong to one that never runs."""
 
-    with pytest.raises(RuntimeError, match="inside of a coroutine"):
+    with pytest.raises(RuntimeError, match="inside a coroutine"):
         AsyncWalletClient(server)
 
 

@@ -81,12 +81,12 @@ CASES = {
     "name": (Cause.NAME_NOT_FOUND, "nowhere.invalid:50051 cannot be resolved"),
     "wrong-ca": (Cause.CERTIFICATE_NOT_TRUSTED, "--ca"),
     "wrong-name": (Cause.CERTIFICATE_FOR_ANOTHER_NAME, "--server-name"),
-    "tls-to-plaintext": (Cause.NO_TLS, "does not speak TLS"),
-    "plaintext-to-tls": (Cause.CLOSED, "It may speak TLS"),
+    "tls-to-plaintext": (Cause.NO_TLS, "does not use TLS"),
+    "plaintext-to-tls": (Cause.CLOSED, "Is it a TLS server?"),
     "no-certificate": (Cause.CLOSED, "--certificate"),
-    "not-serving": (Cause.NOT_SERVING, "says that it is not serving"),
+    "not-serving": (Cause.NOT_SERVING, "reports that it is not serving"),
     "silent": (Cause.NO_ANSWER, "did not answer within 1.5 s"),
-    "two": (Cause.CERTIFICATE_FOR_ANOTHER_NAME, "is for another name"),
+    "two": (Cause.CERTIFICATE_FOR_ANOTHER_NAME, "certificate for another name"),
 }
 
 

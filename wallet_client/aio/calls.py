@@ -1,4 +1,4 @@
-"""How calls are made: one channel, one deadline, one language, errors typed."""
+"""How calls are made: one channel, one deadline, one language, typed errors."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from wallet_client.security import AioToken, Tls
 PAGE = 200
 
 REQUEST_MAX_BYTES = 1 << 20
-"""What a service takes whose WALLET_GRPC_MESSAGE_MAX_BYTES is not set."""
+"""The default of the service's WALLET_GRPC_MESSAGE_MAX_BYTES."""
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
-# Ids whose outcome is not known, at the most; the oldest is forgotten first.
+# Request ids of unknown outcome that a client remembers; beyond it the oldest are forgotten.
 _UNSETTLED_MAX = 10_000
 
 
 class Calls:
-    """The channel that all services share, and the ways to call over it."""
+    """The channel that all services share, and the kinds of calls over it."""
 
     def __init__(
         self,
@@ -71,13 +71,17 @@ class Calls:
         await self.close()
 
     async def close(self) -> None:
-        """Close the channel. Calls under way fail; watches end."""
+        """Close the channel. Pending calls fail; watches end.
+
+        Example:
+            >>> await client.close()
+        """
         self._home.check()
         self._closing.set()
         await self._channel.close()
 
     async def _metadata(self) -> Metadata:
-        """Return what goes with a call. Who asks an issuer for a token takes the time that the issuer takes."""
+        """Return the metadata of a call. The time of a token function is not part of the deadline."""
         self._home.check()
         if self._token is None:
             return self._language
@@ -85,7 +89,7 @@ class Calls:
         return (*self._language, ("authorization", f"Bearer {token}"))
 
     async def _change(self, call: AioCall[Response], request: Any) -> Response:  # noqa: ANN401  # any request with an id
-        """Make a call that changes something. An id whose outcome stayed unknown is remembered: it may come again."""
+        """Make a call that changes something, and remember its request id while the outcome is unknown."""
         request_id = request.request_id or None
         ids = [request_id] if request_id else [item.request_id for item in request.items]
         attempted = any(id_ in self._unsettled for id_ in ids)
@@ -97,25 +101,25 @@ class Calls:
         if request_id is not None and self._before_change is not None:
             self._before_change(request_id)
         try:
-            answer = await call(request, timeout=left_s, wait_for_ready=True, metadata=metadata)
+            response = await call(request, timeout=left_s, wait_for_ready=True, metadata=metadata)
         except grpc.RpcError as error:
             failed = outcome_of(error, request_id, attempted=attempted)
             if isinstance(failed, OutcomeUnknown):
                 self._remember(ids)
             raise failed from None
-        except BaseException as ended:  # given up by the caller: it may have been done all the same
+        except BaseException as ended:  # cancelled or interrupted: it may have been done all the same
             self._remember(ids)
             ended.__cause__ = given_up(request_id)
             raise
         with self._remembering:
-            unknown = [] if request_id else settle_items(answer.results, ids, self._unsettled)  # type: ignore[attr-defined]  # of a batch
+            unknown = [] if request_id else settle_items(response.results, ids, self._unsettled)  # type: ignore[attr-defined]  # of a batch
             for id_ in ids:
                 self._unsettled.pop(id_, None)
         self._remember(unknown)
-        return answer
+        return response
 
     async def _ready(self, size: int) -> float:
-        """Wait until a change of this size can be sent; return what is left of the time."""
+        """Wait until a change of *size* bytes can be sent; return the seconds left."""
         if size > self._request_max_bytes:
             raise RequestTooLarge(size, self._request_max_bytes)
         return await self._connection.ready(self._timeout_s)
@@ -135,7 +139,7 @@ class Calls:
             raise call_failed(error, None) from None
 
     async def _pages(self, call: AioCall[Response], request: Any) -> AsyncIterator[Response]:  # noqa: ANN401  # any list request
-        """Go on until there is no next page: one that is short or empty need not be the last."""
+        """Yield pages until there is no next one: a short or empty page need not be the last."""
         while True:
             page: Any = await self._read(call, request)
             yield page
@@ -144,15 +148,15 @@ class Calls:
                 return
 
     async def _stream(self, call: Callable[..., Any], request: Message) -> AsyncIterator[Any]:
-        """Return what comes, however long it takes: the time that a stream has stands in the service config."""
+        """Yield the messages of a stream; its timeout is in the service config."""
         metadata = await self._metadata()
         await self._connection.ready(self._timeout_s)
-        # Not told to wait for a server: it would wait as long.
-        answer = call(request, metadata=metadata)
+        # Without wait_for_ready, which would wait for the whole timeout.
+        messages = call(request, metadata=metadata)
         try:
-            async for one in answer:
+            async for one in messages:
                 yield one
         except grpc.RpcError as error:
             raise call_failed(error, None) from None
         finally:
-            answer.cancel()
+            messages.cancel()

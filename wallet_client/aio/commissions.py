@@ -14,7 +14,7 @@ from wallet_client.values import Amount, Payer, new_request_id, timestamp
 
 
 class CommissionCalls(Calls):
-    """What is taken for moving money."""
+    """Commission rules."""
 
     @cached_property
     def _commissions(self) -> grpc_pb.CommissionServiceAsyncStub:
@@ -37,12 +37,35 @@ class CommissionCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.CreateCommissionRuleResponse:
-        """Create a rule for amounts above the threshold; of a wallet, of those with a label, or of all in the currency.
+        """Create a commission rule for one wallet, for wallets with a label, or for all of a currency.
 
-        A rate of 15000 is 1.5 %. Without times the rule is for now and ever.
+        Args:
+            currency_code: the ISO 4217 code.
+            payer: the wallet that pays.
+            threshold_minor_units: the rule applies to amounts above it.
+            rate_millionths: the rate: 15000 is 1.5 %.
+            fixed_minor_units: the fixed part.
+            minimum_minor_units: the smallest commission.
+            maximum_minor_units: the largest commission; None: no maximum.
+            wallet: for this wallet only, ``wallets/{wallet}``.
+            label: for wallets with this key and value.
+            start_time: when it comes into force, with a time zone; None: now.
+            end_time: when it ends, with a time zone; None: never.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the created rule.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``INVALID_FIELDS``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+            ValueError: a time has no time zone, or both *wallet* and *label* are given.
+
+        Example:
+            >>> await client.create_commission_rule("USD", Payer.SOURCE, rate_millionths=15000)  # 1.5 %
         """
         if wallet is not None and label is not None:
-            raise ValueError("a rule is for a wallet or for a label, not for both")
+            raise ValueError("a rule is for a wallet or for a label, not for both: nothing was sent")
         rule = pb.CommissionRule(
             currency_code=currency_code,
             payer=payer.value,
@@ -65,9 +88,19 @@ class CommissionCalls(Calls):
         )
 
     async def get_commission_rule(self, name: str) -> pb.CommissionRule:
-        """Return one rule."""
-        answer = await self._read(self._commissions.GetCommissionRule, pb.GetCommissionRuleRequest(name=name))
-        return answer.rule
+        """Return one commission rule.
+
+        Args:
+            name: the rule, ``commissionRules/{rule}``.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+
+        Example:
+            >>> await client.get_commission_rule(name)
+        """
+        response = await self._read(self._commissions.GetCommissionRule, pb.GetCommissionRuleRequest(name=name))
+        return response.rule
 
     async def list_commission_rules(
         self,
@@ -75,7 +108,18 @@ class CommissionCalls(Calls):
         filter: str = "",  # noqa: A002  # the protos' word
         page_size: int = PAGE,
     ) -> AsyncIterator[pb.CommissionRule]:
-        """Go through the rules that fit the filter, newest first, page by page."""
+        """Iterate over commission rules, newest first.
+
+        Args:
+            filter: comparisons joined by ``AND``, e.g. ``currency_code = "USD"``; empty for all.
+            page_size: results fetched by one call, 1 to 1000; the iterator fetches as many pages as it needs.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``FILTER_INVALID``.
+
+        Example:
+            >>> [one async for one in client.list_commission_rules()]
+        """
         request = pb.ListCommissionRulesRequest(filter=filter, page_size=page_size)
         async for page in self._pages(self._commissions.ListCommissionRules, request):
             for one in page.rules:
@@ -89,7 +133,24 @@ class CommissionCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.EndCommissionRuleResponse:
-        """End a rule, now or at a time to come."""
+        """End a commission rule, now or at a later time.
+
+        Args:
+            name: the rule, ``commissionRules/{rule}``.
+            end_time: when it ends, with a time zone; None: now.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the ended rule.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+            ValueError: a time has no time zone.
+
+        Example:
+            >>> await client.end_commission_rule(rule.name)
+        """
         return await self._change(
             self._commissions.EndCommissionRule,
             pb.EndCommissionRuleRequest(
@@ -101,6 +162,18 @@ class CommissionCalls(Calls):
         )
 
     async def quote_commission(self, source: str, destination: str, amount: Amount) -> pb.QuoteCommissionResponse:
-        """Say what a transfer would cost now."""
+        """Return the commission that a transfer would cost now; not binding.
+
+        Args:
+            source: the wallet to debit, ``wallets/{wallet}``.
+            destination: the wallet to credit, ``wallets/{wallet}``.
+            amount: the amount in minor units, above zero.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+
+        Example:
+            >>> (await client.quote_commission(a, b, Amount("USD", 1005))).commission.amount.minor_units
+        """
         request = pb.QuoteCommissionRequest(source=source, destination=destination, amount=amount.message())
         return await self._read(self._commissions.QuoteCommission, request)

@@ -14,7 +14,7 @@ from wallet_client.values import Amount, money_message, new_request_id, timestam
 
 
 class HoldCalls(Calls):
-    """Money that is put aside in a wallet."""
+    """Holds."""
 
     @cached_property
     def _holds(self) -> grpc_pb.HoldServiceAsyncStub:
@@ -30,7 +30,26 @@ class HoldCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.PlaceHoldResponse:
-        """Put money of a wallet aside until a time."""
+        """Place a hold: reserve money of a wallet until a given time.
+
+        Args:
+            wallet: the wallet, ``wallets/{wallet}``.
+            amount: the amount in minor units, above zero.
+            expire_time: when the hold expires, with a time zone; in the future.
+            description: a free text, up to 256 characters.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the hold, and the available balance after it.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``INSUFFICIENT_FUNDS``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+            ValueError: a time has no time zone.
+
+        Example:
+            >>> await client.place_hold("wallets/alice", Amount("USD", 1005), tomorrow)
+        """
         return await self._change(
             self._holds.PlaceHold,
             pb.PlaceHoldRequest(
@@ -55,7 +74,27 @@ class HoldCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.CaptureHoldResponse:
-        """Move held money to another wallet, without an amount all that remains; *final* releases the rest."""
+        """Capture a hold: move held money to another wallet.
+
+        Args:
+            name: the hold, ``holds/{hold}``.
+            destination: the wallet to credit, ``wallets/{wallet}``.
+            amount: the part to capture, in minor units; None: all that remains.
+            final: release the remaining amount after this capture.
+            description: a free text, up to 256 characters.
+            labels: up to 32 labels.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the hold and the transaction.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> await client.capture_hold(hold.name, "wallets/shop", amount=Amount("USD", 500), final=True)
+        """
         return await self._change(
             self._holds.CaptureHold,
             pb.CaptureHoldRequest(
@@ -73,16 +112,41 @@ class HoldCalls(Calls):
     async def void_hold(
         self, name: str, *, validate_only: bool = False, request_id: str | None = None
     ) -> pb.VoidHoldResponse:
-        """Give a hold up."""
+        """Void a hold: its remaining amount is available again.
+
+        Args:
+            name: the hold, ``holds/{hold}``.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the voided hold.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> await client.void_hold(hold.name)
+        """
         return await self._change(
             self._holds.VoidHold,
             pb.VoidHoldRequest(name=name, validate_only=validate_only, request_id=request_id or new_request_id()),
         )
 
     async def get_hold(self, name: str) -> pb.Hold:
-        """Return one hold."""
-        answer = await self._read(self._holds.GetHold, pb.GetHoldRequest(name=name))
-        return answer.hold
+        """Return one hold.
+
+        Args:
+            name: the hold, ``holds/{hold}``.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+
+        Example:
+            >>> await client.get_hold(name)
+        """
+        response = await self._read(self._holds.GetHold, pb.GetHoldRequest(name=name))
+        return response.hold
 
     async def list_holds(
         self,
@@ -91,7 +155,19 @@ class HoldCalls(Calls):
         filter: str = "",  # noqa: A002  # the protos' word
         page_size: int = PAGE,
     ) -> AsyncIterator[pb.Hold]:
-        """Go through holds that fit the filter, of one wallet or of all, newest first, page by page."""
+        """Iterate over holds, newest first.
+
+        Args:
+            wallet: the wallet, ``wallets/{wallet}``; empty for all wallets.
+            filter: comparisons joined by ``AND``, e.g. ``state = ACTIVE``; empty for all.
+            page_size: results fetched by one call, 1 to 1000; the iterator fetches as many pages as it needs.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``FILTER_INVALID``.
+
+        Example:
+            >>> [one async for one in client.list_holds("wallets/alice", filter="state = ACTIVE")]
+        """
         request = pb.ListHoldsRequest(wallet=wallet, filter=filter, page_size=page_size)
         async for page in self._pages(self._holds.ListHolds, request):
             for one in page.holds:

@@ -14,7 +14,7 @@ from wallet_client.values import Amount, new_request_id, timestamp
 
 
 class ScheduleCalls(Calls):
-    """Payouts and deposits at a time to come. Without a time they are due now."""
+    """Payouts and deposits at a scheduled time. Without a time they are due now."""
 
     @cached_property
     def _schedules(self) -> grpc_pb.ScheduleServiceAsyncStub:
@@ -32,7 +32,29 @@ class ScheduleCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.ScheduleWithdrawalResponse:
-        """Schedule a payout; with *reserve* the money is held until then."""
+        """Schedule a payout from a wallet through the bank.
+
+        Args:
+            wallet: the wallet to debit, ``wallets/{wallet}``.
+            amount: the amount in minor units, above zero.
+            execute_time: when it is due, with a time zone; None: now.
+            reserve: reserve the money until the payout is due; otherwise the balance is checked only then.
+            bank_account: the account in the bank's format, up to 64 printable characters; empty: the bank chooses
+                it by the owner.
+            description: a free text, up to 256 characters.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the withdrawal.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``INSUFFICIENT_FUNDS``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+            ValueError: a time has no time zone.
+
+        Example:
+            >>> await client.schedule_withdrawal("wallets/alice", Amount("USD", 1005), reserve=True)
+        """
         return await self._change(
             self._schedules.ScheduleWithdrawal,
             pb.ScheduleWithdrawalRequest(
@@ -48,9 +70,19 @@ class ScheduleCalls(Calls):
         )
 
     async def get_withdrawal(self, name: str) -> pb.Withdrawal:
-        """Return one withdrawal."""
-        answer = await self._read(self._schedules.GetWithdrawal, pb.GetWithdrawalRequest(name=name))
-        return answer.withdrawal
+        """Return one withdrawal.
+
+        Args:
+            name: the withdrawal, ``withdrawals/{withdrawal}``.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+
+        Example:
+            >>> (await client.get_withdrawal(name)).state == Withdrawal.STATE_SUCCEEDED
+        """
+        response = await self._read(self._schedules.GetWithdrawal, pb.GetWithdrawalRequest(name=name))
+        return response.withdrawal
 
     async def list_withdrawals(
         self,
@@ -59,7 +91,19 @@ class ScheduleCalls(Calls):
         filter: str = "",  # noqa: A002  # the protos' word
         page_size: int = PAGE,
     ) -> AsyncIterator[pb.Withdrawal]:
-        """Go through withdrawals that fit the filter, of one wallet or of all, newest first, page by page."""
+        """Iterate over withdrawals, newest first.
+
+        Args:
+            wallet: the wallet, ``wallets/{wallet}``; empty for all wallets.
+            filter: comparisons joined by ``AND``, e.g. ``state = SCHEDULED``; empty for all.
+            page_size: results fetched by one call, 1 to 1000; the iterator fetches as many pages as it needs.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``FILTER_INVALID``.
+
+        Example:
+            >>> [one async for one in client.list_withdrawals("wallets/alice")]
+        """
         request = pb.ListWithdrawalsRequest(wallet=wallet, filter=filter, page_size=page_size)
         async for page in self._pages(self._schedules.ListWithdrawals, request):
             for one in page.withdrawals:
@@ -68,7 +112,22 @@ class ScheduleCalls(Calls):
     async def cancel_withdrawal(
         self, name: str, *, validate_only: bool = False, request_id: str | None = None
     ) -> pb.CancelWithdrawalResponse:
-        """Cancel a payout that is still scheduled."""
+        """Cancel a withdrawal that is still scheduled.
+
+        Args:
+            name: the withdrawal, ``withdrawals/{withdrawal}``.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the cancelled withdrawal.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> await client.cancel_withdrawal(withdrawal.name)
+        """
         return await self._change(
             self._schedules.CancelWithdrawal,
             pb.CancelWithdrawalRequest(
@@ -89,7 +148,30 @@ class ScheduleCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.ScheduleDepositResponse:
-        """Schedule money to be put into a wallet; with *collect* the bank is asked to collect it."""
+        """Schedule a deposit into a wallet.
+
+        Args:
+            wallet: the wallet to credit, ``wallets/{wallet}``.
+            amount: the amount in minor units, above zero.
+            execute_time: when it is due, with a time zone; None: now.
+            collect: ask the bank to collect the money; the wallet is credited once the bank confirms it.
+            bank_account: the account in the bank's format, up to 64 printable characters; empty: the bank chooses
+                it by the owner.
+            description: a free text, up to 256 characters.
+            external_reference: the caller's own reference, up to 128 characters.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the scheduled deposit.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``WALLET_NOT_ACTIVE``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+            ValueError: a time has no time zone.
+
+        Example:
+            >>> await client.schedule_deposit("wallets/alice", Amount("USD", 1005), collect=True)
+        """
         return await self._change(
             self._schedules.ScheduleDeposit,
             pb.ScheduleDepositRequest(
@@ -106,10 +188,20 @@ class ScheduleCalls(Calls):
         )
 
     async def get_scheduled_deposit(self, name: str) -> pb.ScheduledDeposit:
-        """Return one scheduled deposit."""
+        """Return one scheduled deposit.
+
+        Args:
+            name: the deposit, ``scheduledDeposits/{scheduled_deposit}``.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+
+        Example:
+            >>> await client.get_scheduled_deposit(name)
+        """
         request = pb.GetScheduledDepositRequest(name=name)
-        answer = await self._read(self._schedules.GetScheduledDeposit, request)
-        return answer.scheduled_deposit
+        response = await self._read(self._schedules.GetScheduledDeposit, request)
+        return response.scheduled_deposit
 
     async def list_scheduled_deposits(
         self,
@@ -118,7 +210,19 @@ class ScheduleCalls(Calls):
         filter: str = "",  # noqa: A002  # the protos' word
         page_size: int = PAGE,
     ) -> AsyncIterator[pb.ScheduledDeposit]:
-        """Go through scheduled deposits that fit the filter, of one wallet or of all, newest first, page by page."""
+        """Iterate over scheduled deposits, newest first.
+
+        Args:
+            wallet: the wallet, ``wallets/{wallet}``; empty for all wallets.
+            filter: comparisons joined by ``AND``, e.g. ``state = SCHEDULED``; empty for all.
+            page_size: results fetched by one call, 1 to 1000; the iterator fetches as many pages as it needs.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``FILTER_INVALID``.
+
+        Example:
+            >>> [one async for one in client.list_scheduled_deposits("wallets/alice")]
+        """
         request = pb.ListScheduledDepositsRequest(wallet=wallet, filter=filter, page_size=page_size)
         async for page in self._pages(self._schedules.ListScheduledDeposits, request):
             for one in page.scheduled_deposits:
@@ -127,7 +231,22 @@ class ScheduleCalls(Calls):
     async def cancel_scheduled_deposit(
         self, name: str, *, validate_only: bool = False, request_id: str | None = None
     ) -> pb.CancelScheduledDepositResponse:
-        """Cancel a deposit that is still scheduled."""
+        """Cancel a deposit that is still scheduled.
+
+        Args:
+            name: the deposit, ``scheduledDeposits/{scheduled_deposit}``.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the cancelled deposit.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> await client.cancel_scheduled_deposit(deposit.name)
+        """
         return await self._change(
             self._schedules.CancelScheduledDeposit,
             pb.CancelScheduledDepositRequest(

@@ -32,7 +32,28 @@ class WalletCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.CreateWalletResponse:
-        """Create an empty wallet; an empty id lets the service choose one."""
+        """Create an empty wallet.
+
+        Args:
+            wallet_id: 1 to 63 of ``a-z``, ``0-9`` and ``-``; empty: the service generates one.
+            currency_code: the ISO 4217 code; it never changes.
+            owner: the owner, as the calling system names it, up to 64 characters; it never changes.
+            display_name: a name for display, up to 128 characters.
+            labels: up to 32 labels; they require the scope ``wallet.label``.
+            overdraft_limit: how far below zero the balance may go, in minor units; requires the scope
+                ``wallet.credit``.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the created wallet.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``RESOURCE_EXISTS``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> await client.create_wallet("alice", "USD", owner="customer-7")
+        """
         wallet = pb.Wallet(
             currency_code=currency_code,
             owner=owner,
@@ -51,27 +72,67 @@ class WalletCalls(Calls):
         )
 
     async def get_wallet(self, name: str, *, as_of: datetime | None = None) -> pb.Wallet:
-        """Return one wallet, or with a time what its balance was right before it."""
+        """Return one wallet.
+
+        Args:
+            name: the wallet, ``wallets/{wallet}``.
+            as_of: a time with a time zone: return the balance right before it; None: now.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+            ValueError: a time has no time zone.
+
+        Example:
+            >>> (await client.get_wallet("wallets/alice")).available.minor_units
+        """
         request = pb.GetWalletRequest(name=name, as_of=timestamp(as_of))
-        answer = await self._read(self._wallets.GetWallet, request)
-        return answer.wallet
+        response = await self._read(self._wallets.GetWallet, request)
+        return response.wallet
 
     async def batch_get_wallets(self, names: list[str]) -> list[pb.Wallet]:
-        """Return several wallets of one instant."""
-        answer = await self._read(self._wallets.BatchGetWallets, pb.BatchGetWalletsRequest(names=names))
-        return list(answer.wallets)
+        """Return a consistent snapshot of up to 100 wallets, in the order of *names*.
+
+        Args:
+            names: the wallets, ``wallets/{wallet}``.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+
+        Example:
+            >>> await client.batch_get_wallets(["wallets/alice", "wallets/bob"])
+        """
+        response = await self._read(self._wallets.BatchGetWallets, pb.BatchGetWalletsRequest(names=names))
+        return list(response.wallets)
 
     async def list_wallets(self, *, filter: str = "", page_size: int = PAGE) -> AsyncIterator[pb.Wallet]:  # noqa: A002  # the protos' word
-        """Go through all wallets that fit the filter, newest first, page by page."""
+        """Iterate over wallets, newest first.
+
+        Args:
+            filter: comparisons joined by ``AND``, e.g. ``state = ACTIVE AND currency_code = "USD"``; empty for all.
+            page_size: results fetched by one call, 1 to 1000; the iterator fetches as many pages as it needs.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``FILTER_INVALID``.
+
+        Example:
+            >>> [one async for one in client.list_wallets(filter="state = FROZEN")]
+        """
         request = pb.ListWalletsRequest(filter=filter, page_size=page_size)
         async for page in self._pages(self._wallets.ListWallets, request):
             for one in page.wallets:
                 yield one
 
     async def list_currencies(self) -> list[pb.Currency]:
-        """Return all currencies, each with how many decimals its amounts have: they never change."""
-        answer = await self._read(self._wallets.ListCurrencies, pb.ListCurrenciesRequest())
-        return list(answer.currencies)
+        """Return all currencies with their number of decimals, which never changes once a wallet has the currency.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``CREDENTIALS_INVALID``.
+
+        Example:
+            >>> {one.code: one.exponent for one in await client.list_currencies()}
+        """
+        response = await self._read(self._wallets.ListCurrencies, pb.ListCurrenciesRequest())
+        return list(response.currencies)
 
     async def update_wallet(
         self,
@@ -84,7 +145,27 @@ class WalletCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.UpdateWalletResponse:
-        """Change of a wallet what is given here; labels are replaced all together."""
+        """Change the given fields of a wallet; fields that are None stay unchanged.
+
+        Args:
+            name: the wallet, ``wallets/{wallet}``.
+            display_name: a name for display, up to 128 characters.
+            labels: all labels of the wallet, which replace the present ones; require the scope ``wallet.label``.
+            overdraft_limit: how far below zero the balance may go, in minor units; requires the scope
+                ``wallet.credit``.
+            etag: the ``etag`` of the wallet that was read; empty for an unconditional change.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the changed wallet.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``ETAG_MISMATCH``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> await client.update_wallet("wallets/alice", display_name="Alice", etag=wallet.etag)
+        """
         given = {"display_name": display_name, "labels": labels, "overdraft_limit": overdraft_limit}
         request = pb.UpdateWalletRequest(
             wallet=pb.Wallet(
@@ -103,7 +184,23 @@ class WalletCalls(Calls):
     async def freeze_wallet(
         self, name: str, *, etag: str = "", validate_only: bool = False, request_id: str | None = None
     ) -> pb.FreezeWalletResponse:
-        """Let money come to a wallet but not go from it."""
+        """Freeze a wallet: debits are refused, credits are accepted.
+
+        Args:
+            name: the wallet, ``wallets/{wallet}``.
+            etag: the ``etag`` of the wallet that was read; empty for an unconditional change.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the frozen wallet.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> await client.freeze_wallet("wallets/alice")
+        """
         return await self._change(
             self._wallets.FreezeWallet,
             pb.FreezeWalletRequest(
@@ -114,7 +211,23 @@ class WalletCalls(Calls):
     async def unfreeze_wallet(
         self, name: str, *, etag: str = "", validate_only: bool = False, request_id: str | None = None
     ) -> pb.UnfreezeWalletResponse:
-        """Let money go again from a frozen wallet."""
+        """Unfreeze a wallet.
+
+        Args:
+            name: the wallet, ``wallets/{wallet}``.
+            etag: the ``etag`` of the wallet that was read; empty for an unconditional change.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the unfrozen wallet.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> await client.unfreeze_wallet("wallets/alice")
+        """
         return await self._change(
             self._wallets.UnfreezeWallet,
             pb.UnfreezeWalletRequest(
@@ -125,7 +238,23 @@ class WalletCalls(Calls):
     async def close_wallet(
         self, name: str, *, etag: str = "", validate_only: bool = False, request_id: str | None = None
     ) -> pb.CloseWalletResponse:
-        """Close an empty wallet for good."""
+        """Close a wallet permanently; its balance must be zero.
+
+        Args:
+            name: the wallet, ``wallets/{wallet}``.
+            etag: the ``etag`` of the wallet that was read; empty for an unconditional change.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the closed wallet.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> await client.close_wallet("wallets/alice")
+        """
         return await self._change(
             self._wallets.CloseWallet,
             pb.CloseWalletRequest(

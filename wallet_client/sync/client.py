@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from wallet_client import health
 from wallet_client.sync.commissions import CommissionCalls
 from wallet_client.sync.events import EventCalls
 from wallet_client.sync.holds import HoldCalls
@@ -19,35 +19,40 @@ from wallet_client.sync.wallets import WalletCalls
 class WalletClient(
     WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls, EventCalls
 ):
-    """Calls one wallet service over one channel, with one method per call.
+    """A client of the wallet service: one channel, one method per call.
 
-    Every method raises ``CallFailed`` where it was refused and nothing was done. A method that changes something takes
-    a ``request_id``; without one it makes one up and keeps it across the channel's own retries. Where it is not known
-    whether it was done, the error is an ``OutcomeUnknown``: ask again with its ``request_id``. That is so too where the
-    last attempt surely did nothing, but one before it, of this client's or of its channel's, may have done it.
+    A method raises ``CallFailed`` where nothing was done. A method that changes something sends a ``request_id``; the
+    client generates one where none is given, and keeps it across the channel's own retries. Where the outcome is not
+    known, the method raises ``OutcomeUnknown``: retry with its ``request_id``. This includes a last attempt that did
+    nothing after an earlier one, of this client or its channel, that may have done the work.
 
-    A call that its caller cancels or interrupts raises that, with an ``OutcomeUnknown`` among its causes
-    (``unknown_outcome``). ``before_change`` is called with the request id of each change before it is sent, e.g. to log
-    it; where it raises, nothing is sent.
+    Args of the constructor:
+        target: ``HOST:PORT``, or several addresses like ``ipv4:10.0.0.1:50051,10.0.0.2:50051``.
+        timeout_s: the deadline of a call, in seconds.
+        connect_timeout_s: how long to try, in seconds, while no server was ever reached. Where no server can be called,
+            nothing is sent, and the error is ``NotConnected``, a ``CallFailed``.
+        accept_language: a language for ``CallError.localized``, e.g. ``fa``.
+        token: a bearer token, or a function that returns a valid one. Send none over a network without ``tls``.
+        tls: use TLS. The default is plain text.
+        before_change: called with the request id of each change before it is sent, e.g. to log it; if it raises,
+            nothing is sent.
+        request_max_bytes: the largest request that the service accepts; a larger one raises ``RequestTooLarge``, a
+            ``CallFailed``.
 
-    A request that is larger than ``request_max_bytes`` is not sent (``RequestTooLarge``, a ``CallFailed``).
-
-    Where no server can be called, nothing is sent, and the error is a ``NotConnected``, a ``CallFailed``: after
-    *connect_timeout_s* where none ever could, else when the call's time is over.
-
-    Where the service wants to know who calls, give a ``token``, or what returns the one that is valid now, or with
-    ``tls`` a certificate. Whoever sees a token can use it: send none over a network without ``tls``.
-
-    Times must carry a zone. With ``accept_language``, e.g. ``fa``, errors are also told in words for people, in
-    ``CallError.localized``.
+    A call that its caller cancels or interrupts raises the cancellation, with an ``OutcomeUnknown`` among its causes
+    (``unknown_outcome``). Times must have a time zone.
     """
 
     def is_serving(self, timeout_s: float = 1.0) -> bool:
-        """Ask whether the service is there and reaches its database."""
+        """Return whether a server answers within *timeout_s* seconds that it serves and reaches its database.
+
+        Example:
+            >>> client.is_serving()
+        """
         self._home.check()
-        health: Any = health_pb2_grpc.HealthStub(self._channel)
+        check: Any = self._channel.unary_unary(health.CHECK)
         try:
-            answer = health.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
+            response = check(health.REQUEST, timeout=timeout_s)
         except grpc.RpcError:
             return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+        return bool(response == health.SERVING)

@@ -1,7 +1,7 @@
-"""A channel, to which nothing is handed while no server can be called: what was not handed over was surely not sent.
+"""A channel that gets no call while no server can be called: a call that it never got was certainly not sent.
 
-gRPC itself does not tell. Of a call that failed it says what became of its last attempt alone, and a call that waited
-in vain for a server ends like one whose answer is late.
+gRPC itself does not report this. Its error of a failed call describes the last attempt only, and a call that waited in
+vain for a server ends like one whose response is late.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from time import monotonic
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from wallet_client import health
 from wallet_client.causes import Failures
 from wallet_client.channels import is_ready, open_channel
 from wallet_client.errors import NotConnected
 from wallet_client.security import Tls
 
-# How long to wait for a server before it is asked again why there is none. A client that reached none yet asks more
-# often: of several addresses gRPC tells the one that failed last.
+# How long to wait for a server before the cause is queried again. A client that has reached no server yet queries more
+# often: of several addresses gRPC reports only the one that failed last.
 _PAUSE_S = 0.5
 _FIRST_PAUSE_S = 0.005
-# How long a client that reached none yet tries on once all have failed.
+# How long a client that has reached no server yet keeps trying once all addresses have failed.
 _FAILING_S = 0.5
 
 
@@ -32,14 +32,14 @@ class Connection:
         self.channel = open_channel(target, tls)
         self._target, self._speaks_tls = target, tls is not None
         self._connect_timeout_s = connect_timeout_s
-        self._health: Any = health_pb2_grpc.HealthStub(self.channel)
+        self._check: Any = self.channel.unary_unary(health.CHECK)
         self._was_reached = False
 
     def ready(self, timeout_s: float) -> float:
-        """Wait until a server can be called; return what is left of the time. Raise ``NotConnected`` where it is over.
+        """Wait until a server can be called; return the seconds left. Raise ``NotConnected`` after the timeout.
 
-        It is over sooner where no server was ever reached, or waiting does not help: after ``connect_timeout_s`` in
-        silence, or after half a second where all fail.
+        The timeout is shorter where no server was ever reached, or waiting does not help: ``connect_timeout_s`` without
+        any response, half a second where all addresses fail.
         """
         began = monotonic()
         failures = Failures(self._target, speaks_tls=self._speaks_tls)
@@ -50,17 +50,16 @@ class Connection:
             left_s = failures.limit_s - (monotonic() - began)
             if left_s <= 0:
                 raise NotConnected(failures, passes=is_patient)
-            self._ask(failures, left_s, wait_for_ready=False)
+            self._probe(failures, left_s, wait_for_ready=False)
             pause_s = _PAUSE_S if self._was_reached else _FIRST_PAUSE_S
-            self._ask(failures, min(left_s, pause_s), wait_for_ready=True)
+            self._probe(failures, min(left_s, pause_s), wait_for_ready=True)
         self._was_reached = True
         return timeout_s - (monotonic() - began)
 
-    def _ask(self, failures: Failures, timeout_s: float, *, wait_for_ready: bool) -> None:
-        """Ask a server for its health; note why that cannot be sent. It comes to nothing whether it was sent or not."""
-        request = health_pb2.HealthCheckRequest()
+    def _probe(self, failures: Failures, timeout_s: float, *, wait_for_ready: bool) -> None:
+        """Send a health check, which is harmless, and record why it could not be sent."""
         try:
-            self._health.Check(request, timeout=timeout_s, wait_for_ready=wait_for_ready)
+            self._check(health.REQUEST, timeout=timeout_s, wait_for_ready=wait_for_ready)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNAVAILABLE:
-                failures.note(error.details() or "")
+                failures.record(error.details() or "")

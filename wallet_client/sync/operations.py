@@ -14,14 +14,24 @@ from wallet_client.values import new_request_id
 
 
 class OperationsCalls(Calls):
-    """What a person must look at, and how it is settled."""
+    """Cases that an operator must examine, and their resolution."""
 
     @cached_property
     def _operations(self) -> grpc_pb.OperationsServiceStub:
         return grpc_pb.OperationsServiceStub(self._channel)
 
     def list_attention(self, *, page_size: int = PAGE) -> Iterator[pb.AttentionItem]:
-        """Go through what needs a person's attention, the oldest first, page by page."""
+        """Iterate over the cases that an operator must examine, the oldest first.
+
+        Args:
+            page_size: results fetched by one call, 1 to 1000; the iterator fetches as many pages as it needs.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``PERMISSION_MISSING``.
+
+        Example:
+            >>> [one.explanation for one in client.list_attention()]
+        """
         for page in self._pages(self._operations.ListAttention, pb.ListAttentionRequest(page_size=page_size)):
             yield from page.items
 
@@ -37,7 +47,27 @@ class OperationsCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.ResolveWithdrawalResponse:
-        """Settle a withdrawal by hand: ``EXECUTED``, ``NOT_EXECUTED``, or ``APPLIED_TO_WALLET`` into *destination*."""
+        """Resolve a withdrawal by hand.
+
+        Args:
+            name: the withdrawal, ``withdrawals/{withdrawal}``.
+            resolution: ``EXECUTED``, ``NOT_EXECUTED``, ``APPLIED_TO_WALLET`` or ``ACKNOWLEDGED``.
+            reason: why, for the record; up to 1024 characters.
+            bank_evidence: the bank's statement to the operator, up to 1024 characters.
+            bank_reference: the bank's reference, with ``EXECUTED``.
+            destination: the wallet to credit, with ``APPLIED_TO_WALLET``.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the resolved withdrawal.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> client.resolve_withdrawal(name, "EXECUTED", reason="the bank confirmed it by telephone")
+        """
         return self._change(
             self._operations.ResolveWithdrawal,
             pb.ResolveWithdrawalRequest(
@@ -64,7 +94,27 @@ class OperationsCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.ResolveScheduledDepositResponse:
-        """Settle a scheduled deposit: ``EXECUTED``, ``NOT_EXECUTED``, or ``APPLIED_TO_WALLET`` to *destination*."""
+        """Resolve a collected deposit by hand.
+
+        Args:
+            name: the deposit, ``scheduledDeposits/{scheduled_deposit}``.
+            resolution: ``EXECUTED``, ``NOT_EXECUTED``, ``APPLIED_TO_WALLET`` or ``ACKNOWLEDGED``.
+            reason: why, for the record; up to 1024 characters.
+            bank_evidence: the bank's statement to the operator, up to 1024 characters.
+            bank_reference: the bank's reference, with ``EXECUTED``.
+            destination: the wallet to credit, with ``APPLIED_TO_WALLET``.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the resolved deposit.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> client.resolve_scheduled_deposit(name, "NOT_EXECUTED", reason="the bank declined it")
+        """
         return self._change(
             self._operations.ResolveScheduledDeposit,
             pb.ResolveScheduledDepositRequest(
@@ -82,7 +132,23 @@ class OperationsCalls(Calls):
     def resolve_discrepancy(
         self, name: str, *, reason: str, validate_only: bool = False, request_id: str | None = None
     ) -> pb.ResolveDiscrepancyResponse:
-        """Close a discrepancy that was looked into."""
+        """Close a discrepancy with the bank statement that an operator has examined.
+
+        Args:
+            name: the line, ``bankStatementLines/{number}``.
+            reason: why, for the record; up to 1024 characters.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the closed line.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> client.resolve_discrepancy("bankStatementLines/2", reason="a test payment of the bank")
+        """
         return self._change(
             self._operations.ResolveDiscrepancy,
             pb.ResolveDiscrepancyRequest(
@@ -93,7 +159,23 @@ class OperationsCalls(Calls):
     def accept_bank_statement(
         self, name: str, *, reason: str, validate_only: bool = False, request_id: str | None = None
     ) -> pb.AcceptBankStatementResponse:
-        """Accept the ledger that the bank shows in place of the one called *name*."""
+        """Accept the statement that the bank provides in place of the previous one.
+
+        Args:
+            name: the previous statement, ``bankStatements/{number}``.
+            reason: why, for the record; up to 1024 characters.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the accepted statement.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> client.accept_bank_statement("bankStatements/1", reason="the bank migrated its accounts")
+        """
         return self._change(
             self._operations.AcceptBankStatement,
             pb.AcceptBankStatementRequest(

@@ -14,7 +14,7 @@ from wallet_client.values import Amount, TransferItem, money_message, new_reques
 
 
 class TransactionCalls(Calls):
-    """Money that moves, and money that has moved."""
+    """Transactions."""
 
     @cached_property
     def _transactions(self) -> grpc_pb.TransactionServiceStub:
@@ -31,7 +31,26 @@ class TransactionCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.DepositResponse:
-        """Put money from outside into a wallet."""
+        """Credit a wallet with money from outside.
+
+        Args:
+            wallet: the wallet to credit, ``wallets/{wallet}``.
+            amount: the amount in minor units, above zero.
+            description: a free text, up to 256 characters.
+            external_reference: the caller's own reference, up to 128 characters.
+            labels: up to 32 labels.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the transaction, and the available balance after it.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``WALLET_NOT_ACTIVE``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> client.deposit("wallets/alice", Amount("USD", 1005))  # 10.05 USD
+        """
         return self._change(
             self._transactions.Deposit,
             pb.DepositRequest(
@@ -58,7 +77,28 @@ class TransactionCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.TransferResponse:
-        """Move money from one wallet to another."""
+        """Move money from one wallet to another of the same currency.
+
+        Args:
+            source: the wallet to debit, ``wallets/{wallet}``.
+            destination: the wallet to credit, ``wallets/{wallet}``.
+            amount: the amount in minor units, above zero.
+            description: a free text, up to 256 characters.
+            external_reference: the caller's own reference, up to 128 characters.
+            labels: up to 32 labels.
+            max_commission: the largest commission to accept, in minor units; None: no limit.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the transaction, and the available balance of the source after it.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``INSUFFICIENT_FUNDS``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> client.transfer("wallets/alice", "wallets/bob", Amount("USD", 1005))
+        """
         return self._change(
             self._transactions.Transfer,
             pb.TransferRequest(
@@ -82,9 +122,22 @@ class TransactionCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.BatchTransferResponse:
-        """Make many transfers, all or none; or, if not *atomic*, each by itself, with the items' own request ids.
+        """Make up to 1000 transfers in one call.
 
-        Of one that was made by itself, ``item_failed`` tells why it was refused.
+        Args:
+            items: the transfers; keep them for a retry, because each has its own request id.
+            atomic: all or none, in order; otherwise each by itself, with the ids of the items.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies an atomic batch, for retries; by default the client generates one.
+
+        Returns: one result per item; ``item_failed`` returns the error of an item.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``INSUFFICIENT_FUNDS``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> client.batch_transfer([TransferItem(source=a, destination=b, amount=Amount("USD", 5))])
         """
         return self._change(
             self._transactions.BatchTransfer,
@@ -106,7 +159,25 @@ class TransactionCalls(Calls):
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.ReverseTransactionResponse:
-        """Take a transfer or a deposit back; without an amount all that is left of it."""
+        """Reverse a transfer or a deposit, in full or in part.
+
+        Args:
+            name: the transaction, ``transactions/{transaction}``.
+            amount: the part to reverse, in minor units; None: all that is left.
+            keep_commission: keep the commission; otherwise it is returned in proportion.
+            description: a free text, up to 256 characters.
+            validate_only: check the request and return the result of the real call, but store nothing.
+            request_id: a UUID that identifies the request, for retries; by default the client generates one.
+
+        Returns: the reversal.
+
+        Raises:
+            CallFailed: nothing was done, e.g. ``STATE_TRANSITION_FORBIDDEN``.
+            OutcomeUnknown: it may have been done: retry with the error's ``request_id``.
+
+        Example:
+            >>> client.reverse_transaction(transaction.name, amount=Amount("USD", 100))
+        """
         return self._change(
             self._transactions.ReverseTransaction,
             pb.ReverseTransactionRequest(
@@ -120,9 +191,19 @@ class TransactionCalls(Calls):
         )
 
     def get_transaction(self, name: str) -> pb.Transaction:
-        """Return one transaction."""
-        answer = self._read(self._transactions.GetTransaction, pb.GetTransactionRequest(name=name))
-        return answer.transaction
+        """Return one transaction.
+
+        Args:
+            name: the transaction, ``transactions/{transaction}``.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+
+        Example:
+            >>> client.get_transaction(name)
+        """
+        response = self._read(self._transactions.GetTransaction, pb.GetTransactionRequest(name=name))
+        return response.transaction
 
     def list_transactions(
         self,
@@ -131,7 +212,19 @@ class TransactionCalls(Calls):
         filter: str = "",  # noqa: A002  # the protos' word
         page_size: int = PAGE,
     ) -> Iterator[pb.Transaction]:
-        """Go through a wallet's transactions that fit the filter, newest first, page by page."""
+        """Iterate over the transactions of a wallet, newest first.
+
+        Args:
+            wallet: the wallet, ``wallets/{wallet}``.
+            filter: comparisons joined by ``AND``, e.g. ``type = TRANSFER AND amount >= 100000``; empty for all.
+            page_size: results fetched by one call, 1 to 1000; the iterator fetches as many pages as it needs.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``FILTER_INVALID``.
+
+        Example:
+            >>> [one for one in client.list_transactions("wallets/alice")]
+        """
         request = pb.ListTransactionsRequest(wallet=wallet, filter=filter, page_size=page_size)
         for page in self._pages(self._transactions.ListTransactions, request):
             yield from page.transactions
@@ -139,14 +232,41 @@ class TransactionCalls(Calls):
     def get_statement(
         self, wallet: str, start_time: datetime, end_time: datetime, *, page_size: int = PAGE
     ) -> Iterator[pb.GetStatementResponse]:
-        """Go through a wallet's statement page by page; all but the entries is the same on every page."""
+        """Iterate over the pages of a wallet's statement; all fields but the entries are the same on every page.
+
+        Args:
+            wallet: the wallet, ``wallets/{wallet}``.
+            start_time: the start of the range, inclusive, with a time zone.
+            end_time: the end of the range, exclusive, with a time zone.
+            page_size: results fetched by one call, 1 to 1000; the iterator fetches as many pages as it needs.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+            ValueError: a time has no time zone.
+
+        Example:
+            >>> [one for page in client.get_statement(name, start, end) for one in page.entries]
+        """
         request = pb.GetStatementRequest(
             wallet=wallet, start_time=timestamp(start_time), end_time=timestamp(end_time), page_size=page_size
         )
         return self._pages(self._transactions.GetStatement, request)
 
     def export_statement(self, wallet: str, start_time: datetime, end_time: datetime) -> Iterator[bytes]:
-        """Return a wallet's statement as the pieces of a CSV file, as they come."""
+        """Iterate over the chunks of a wallet's statement as a CSV file.
+
+        Args:
+            wallet: the wallet, ``wallets/{wallet}``.
+            start_time: the start of the range, inclusive, with a time zone.
+            end_time: the end of the range, exclusive, with a time zone.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+            ValueError: a time has no time zone.
+
+        Example:
+            >>> b"".join([chunk for chunk in client.export_statement(name, start, end)])
+        """
         request = pb.ExportStatementRequest(
             wallet=wallet, start_time=timestamp(start_time), end_time=timestamp(end_time)
         )
@@ -154,5 +274,16 @@ class TransactionCalls(Calls):
             yield piece.data
 
     def get_receipt(self, name: str, *, language: str = "") -> pb.GetReceiptResponse:
-        """Return a transaction's receipt, a PDF."""
+        """Return the receipt of a transaction, a PDF.
+
+        Args:
+            name: the transaction, ``transactions/{transaction}``.
+            language: ``en`` or ``fa``; empty: ``en``.
+
+        Raises:
+            CallFailed: the call failed, e.g. ``RESOURCE_NOT_FOUND``.
+
+        Example:
+            >>> receipt = client.get_receipt(name, language="fa")
+        """
         return self._read(self._transactions.GetReceipt, pb.GetReceiptRequest(name=name, language=language))
