@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 OURS := wallet_core wallet_grpc wallet_client scheduler bank_stub walletctl
-CODE := $(OURS) tests benchmarks tools packaging
+CODE := $(OURS) tests benchmarks tools packaging examples
 
 .PHONY: help demo up test check format lint types contracts protos-fresh protos settings schema lock packages bench interop readme long storm mutants prod-check clean
 
@@ -39,7 +39,7 @@ lint:
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 types:
-	@$(BIN)/mypy $(OURS) tests benchmarks tools
+	@$(BIN)/mypy $(CODE)
 
 contracts:
 	@$(BIN)/lint-imports --no-cache

@@ -1,4 +1,4 @@
-"""The commands and programs in README.md and docs/, run against a service of the test's own: documented output is real.
+"""The commands and programs of README.md, docs/ and examples/, run against a service of the test's own.
 
 An id that one block prints and a later one names is this run's id in both. ``make readme`` rewrites all outputs.
 ``BLOCKS`` lists every block with the test that runs it, so that a new one cannot be forgotten.
@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 RETRY = ROOT / "docs" / "how-to" / "retry.md"
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 TARGET = "127.0.0.1:50051"
 
 # Of each document how many blocks of which language, without drawings and outputs, which have none.
@@ -108,6 +110,22 @@ def test_programs_print_what_is_documented(service: str, document: Path) -> None
         assert re.sub(r"\d+", "N", printed.getvalue()) == re.sub(r"\d+", "N", expected)
 
     assert programs
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_print_what_is_committed(service: str, example: Path) -> None:
+    """Each as a process of its own, against the service that all share; its output is in a file beside it."""
+
+    done = subprocess.run(
+        [sys.executable, str(example), service], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = example.with_suffix(".txt")
+    if os.environ.get("WRITE_OUTPUTS"):  # noqa: TID251  # set by `make readme`
+        expected.write_text(done.stdout)
+        return
+
+    assert done.stdout == expected.read_text()
 
 
 def _run(command: str, target: str) -> str:
