@@ -1,34 +1,38 @@
-# The two commands that matter: `make demo` and `make test`. All they need is Python 3.11 or newer, its venv, and make.
+# The two main commands: `make demo` and `make test`. They need Python 3.11 or newer, its venv, and make.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Who starts many processes must not compile everything for each.
+# Otherwise each of the many processes compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
 OURS := wallet_core wallet_grpc wallet_client scheduler bank_stub walletctl
 CODE := $(OURS) tests benchmarks tools packaging examples
 
-.PHONY: help demo up test check format lint types contracts protos-fresh protos settings schema lock packages bench interop readme long storm mutants prod-check clean
+.PHONY: help demo up test check docs format lint types contracts protos-fresh protos settings schema lock packages bench interop readme long storm mutants prod-check clean
 
-help: ## Show what can be made
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
-demo: .venv/ready ## Start everything, run the main job before your eyes, verify the books, stop
+demo: .venv/ready ## Start everything, show the main job, verify the ledger, stop
 	@$(BIN)/walletctl demo
 
 up: .venv/ready ## Start everything and keep it running; Ctrl-C stops it
 	@$(BIN)/walletctl up
 
-test: .venv/ready ## Run all tests on a PostgreSQL of our own
+test: .venv/ready ## Run all tests on a PostgreSQL of their own
 	@$(BIN)/python -m tests.run
 
-check: .venv/ready lint types contracts protos-fresh test ## The one gate: everything that CI runs
+check: .venv/ready lint types contracts protos-fresh docs test ## The gate: everything that CI runs
 
-format: .venv/ready ## Put code and protos into their one form
+format: .venv/ready ## Format code and protos
 	@$(BIN)/ruff check --fix --quiet $(CODE) || true
 	@$(BIN)/ruff format --quiet $(CODE)
 	@$(BIN)/buf format -w protos
+
+docs: .venv/ready ## Build the documentation as a site in .wallet/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The site: .wallet/site/index.html"
 
 lint:
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "Run \`make format\`."; exit 1; }
@@ -44,18 +48,18 @@ types:
 contracts:
 	@$(BIN)/lint-imports --no-cache
 
-protos-fresh: ## Fail if what is generated is not what it is made from makes
+protos-fresh: ## Fail if a generated file is not up to date
 	@tools/protos_fresh
 	@$(BIN)/python tools/generate_sync_client.py --check
 	@$(BIN)/python tools/generate_api_docs.py --check
 	@$(BIN)/python tools/generate_settings_docs.py --check
 
-protos: .venv/ready ## Generate code and docs/api.md from the protos, and the client for threads from that for asyncio
+protos: .venv/ready ## Generate code and docs/api.md from the protos, and the sync client from the asyncio client
 	@tools/generate_protos
 	@$(BIN)/python tools/generate_sync_client.py
 	@$(BIN)/python tools/generate_api_docs.py
 
-settings: .venv/ready ## Write docs/settings.md and .env.example from the settings
+settings: .venv/ready ## Generate docs/settings.md and .env.example from the settings
 	@$(BIN)/python tools/generate_settings_docs.py
 
 schema: .venv/ready ## Write wallet_core/storage/schema.sql, for readers, from the migrations
@@ -64,7 +68,7 @@ schema: .venv/ready ## Write wallet_core/storage/schema.sql, for readers, from t
 # Our own client comes from this repository, not from an index.
 COMPILE := uv pip compile --quiet --no-emit-package wallet-client --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-lock: ## Write both locks anew from pyproject.toml: hashes, all platforms, no addresses; serving takes the same versions
+lock: ## Rewrite both locks from pyproject.toml: hashes, all platforms, no addresses; the same versions for serving
 	@$(BIN)/$(COMPILE) --upgrade --extra dev -o requirements.txt pyproject.toml
 	@$(BIN)/$(COMPILE) --constraints requirements.txt -o requirements-serve.txt pyproject.toml
 
@@ -87,20 +91,20 @@ interop: .venv/ready ## Call the service from Go, TypeScript and Java, with stub
 readme: .venv/ready ## Rewrite the outputs of the commands in README.md and docs
 	@WRITE_OUTPUTS=1 $(BIN)/python -m pytest -q tests/e2e/test_documented_commands.py tests/e2e/test_tls_and_tokens.py
 
-long: .venv/ready ## Run the tests that take long, and the money suite on an older PostgreSQL, by PgBouncer, and by a login with odd settings
+long: .venv/ready ## Run the long tests, and the money suite on an older PostgreSQL, through PgBouncer, and with a login with unusual settings
 	@$(BIN)/python -m pytest -q -m long --timeout 3600
 	@$(BIN)/python -m tests.surroundings
 
-storm: .venv/ready ## Kill everything at random for SECONDS (600), heal, compare all books; SEED replays one
+storm: .venv/ready ## Kill processes at random for SECONDS (600), recover, compare all ledgers; SEED replays one
 	@$(BIN)/python -m tests.storm $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
-prod-check: .venv/ready ## Start everything as a production on this machine, move and pay out money over TLS, verify, stop
+prod-check: .venv/ready ## Start a production on this machine, move and pay out money over TLS, verify, stop
 	@$(BIN)/python -m tests.prod_check
 
-mutants: .venv/ready ## Put known mistakes into a copy of the product and see that tests find them
+mutants: .venv/ready ## Put known mistakes into a copy of the product and check that tests find them
 	@$(BIN)/python -m tests.mutants $(MISTAKE)
 
-clean: ## Remove what was installed and what the local service keeps
+clean: ## Remove the virtual environment and the local service's state
 	@rm -rf .venv .wallet tests/interop/*/gen tests/interop/*/node_modules tests/interop/*/target
 
 # A stamp, because a venv that failed half-way leaves a folder behind. pip refuses hashed constraints together with

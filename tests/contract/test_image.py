@@ -16,9 +16,13 @@ GENERATED = {"wallet", "buf"}
 
 
 def locked(name: str) -> dict[str, str]:
-    """Return the packages of a lock file, each with its version, marker and hashes."""
+    """Return the packages of a lock file with their versions, and the hashes of each.
+
+    Without the markers: a tool of a development may need a package on more platforms than serving does.
+    """
     lines = re.sub(r"\\\n|^ *#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE).splitlines()
-    return {line.partition("--hash")[0].strip(): line.partition("--hash")[2] for line in lines if "==" in line}
+    parts = (line.partition("--hash") for line in lines if "==" in line)
+    return {package.partition(";")[0].strip(): hashes for package, _, hashes in parts}
 
 
 def names(lock: dict[str, str]) -> set[str]:
