@@ -137,3 +137,20 @@ def test_paths_in_documents_exist() -> None:
         missing += [f"{page.relative_to(ROOT)}: {path}" for path in linked | named if not path.exists()]
 
     assert missing == []
+
+
+def test_settings_in_documents_exist() -> None:
+    """A variable that a document names is a setting, or one of the test run's own."""
+
+    listed = re.findall(r"^\| `(WALLET_\w+)`", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE)
+    known = {*listed, "WALLET_REQUIRE_ALL", *(name.removeprefix("ERROR_REASON_") for name, _ in ErrorReason.items())}
+    unknown = {
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
+        if page.name != "CHANGELOG.md"
+        for name in re.findall(r"`(WALLET_[A-Z_]+)\b", page.read_text())
+        if name not in known
+    }
+
+    assert listed
+    assert unknown == set()
