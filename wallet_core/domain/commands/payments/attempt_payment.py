@@ -68,9 +68,7 @@ class StartPayment(PaymentCommand):
 
     def _cannot_follow(self, ledger: LedgerState, found: Withdrawal) -> Decision:
         """Leave to an operator what the bank has paid and the wallet cannot cover; try again later."""
-        attention = (
-            "the bank executed it before it was started here, and the wallet has too little available"
-        )
+        attention = "the bank executed it before it was started here, and the wallet has too little available"
         return self._wait(ledger, replace(found, attention=attention), found.state, self.policy.backoff_max, None)
 
     def _attempt(self, ledger: LedgerState, found: PaymentOrder) -> Decision:
