@@ -1,4 +1,4 @@
-"""What the core asks of the outside."""
+"""The interfaces that the core needs from outside."""
 
 from typing import Protocol
 
@@ -7,20 +7,20 @@ from wallet_core.domain.model.receipt import Language, Receipt
 
 
 class BankGateway(Protocol):
-    """The bank: a stranger on a bad line. No call raises; what went wrong is in the answer."""
+    """The bank. No call raises: the answer says what went wrong."""
 
     def pay(self, payment: Payment) -> Answer:
         """Ask the bank to pay, or to collect. A repeat with the same key is the same payment."""
 
     def status(self, payment: Payment) -> Status:
-        """Ask the bank what has become of a payment. Changes nothing."""
+        """Ask the bank for the status of a payment. Changes nothing."""
 
     def ledger(self, *, after: int, limit: int) -> BankStatementPage | None:
-        """Read the bank's own ledger after a line; None where it cannot be read. Changes nothing."""
+        """Read the bank statement after a line; None where it cannot be read. Changes nothing."""
 
 
 class Documents(Protocol):
-    """What is written for people. The same words give the same bytes, whenever they are asked for."""
+    """Documents for people. The same content gives the same bytes at any time."""
 
     def receipt(self, receipt: Receipt, language: Language) -> bytes:
         """Write a receipt."""

@@ -273,8 +273,8 @@ MISTAKES = (
         (
             Change(
                 "wallet_core/storage/connections/reader.py:Reader.read_after",
-                "seen = look(tx.execution_options(isolation_level='AUTOCOMMIT'))\ntx.commit()\n"
-                "return _of_one_instant(tx, lambda tx: read(tx, seen))",
+                "looked = look(tx.execution_options(isolation_level='AUTOCOMMIT'))\ntx.commit()\n"
+                "return _of_one_instant(tx, lambda tx: read(tx, looked))",
                 "return _of_one_instant(tx, lambda tx: read(tx, look(tx)))",
             ),
         ),

@@ -82,7 +82,7 @@ def test_nothing_is_sent_again_until_the_other_ledger_was_accepted_and_read(
     reconcile_withdrawals.run_once(asking, clock_offset=LONG_AFTER)
     assert len(withdrawal(asking, lost).attempts) == 1
 
-    accepted = accept_bank_statement(asking, an_accepted_ledger(1)).ledger
+    accepted = accept_bank_statement(asking, an_accepted_ledger(1)).bank_statement
     assert (accepted.name, accepted.reason, accepted.accepted_by) == ("bankStatements/2", "begun anew", "tests")
     assert kinds(asking) == []
     reconcile_withdrawals.run_once(asking, clock_offset=2 * LONG_AFTER)
@@ -131,7 +131,7 @@ def test_of_operators_at_once_one_accepts_it_and_a_repeat_is_told_the_same(
     assert sorted(type(one).__name__ for one in told) == ["BankStatementAccepted"] + ["StateTransitionForbidden"] * 5
     (winner,) = (command for command, one in zip(commands, told, strict=True) if not isinstance(one, Exception))
     again = accept_bank_statement(asking, winner)
-    assert (again.replayed, again.ledger) == (True, asking.reads.bank_statement(2))
+    assert (again.replayed, again.bank_statement) == (True, asking.reads.bank_statement(2))
 
 
 def test_who_was_reading_the_old_ledger_meanwhile_writes_nothing_more(

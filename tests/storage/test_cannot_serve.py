@@ -153,8 +153,8 @@ def test_errors_of_the_driver_alone_are_a_lost_connection_or_a_defect() -> None:
     lost = [psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError]
     defects = [psycopg.ProgrammingError, psycopg.DataError]
 
-    assert {type(batch_error(kind("…")).told).__name__ for kind in lost} == {"DatabaseNotServing"}
-    assert {type(batch_error(kind("…")).told).__name__ for kind in defects} == {"LedgerBroken"}
+    assert {type(batch_error(kind("…")).error).__name__ for kind in lost} == {"DatabaseNotServing"}
+    assert {type(batch_error(kind("…")).error).__name__ for kind in defects} == {"LedgerBroken"}
 
 
 def test_a_full_disk_is_told_by_health_until_something_is_stored_again(

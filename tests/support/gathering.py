@@ -54,7 +54,7 @@ def gathered(app: App, url: str, commands: Sequence[Command]) -> list[Done | Exc
 
 
 def _in_line(app: App, number: int) -> bool:
-    return len(app.ledger._line._line) == number  # noqa: SLF001  # a line tells nobody how long it is
+    return len(app.ledger._queue._queue) == number  # noqa: SLF001  # a line tells nobody how long it is
 
 
 def _told(app: App, command: Command) -> Done | Exception:

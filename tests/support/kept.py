@@ -54,7 +54,7 @@ class Kept:
         try:
             assert wait_until(lambda: UNDER_WAY._value.get() == 0, timeout_s=_SETTLES_WITHIN_S)  # noqa: SLF001  # its value
             # Commands wait in order: once one that changes nothing is answered, none before it is left.
-            for queue in (ledger._line, ledger._slow):  # noqa: SLF001  # both of them
+            for queue in (ledger._queue, ledger._slow):  # noqa: SLF001  # both of them
                 queue.submit(_NOTHING, monotonic() + _SETTLES_WITHIN_S)
             ledger._mark_free(ledger._stuck())  # noqa: SLF001  # wallets of the next test have the same names
         except (ServiceError, AssertionError):

@@ -147,7 +147,7 @@ def _discrepancy_resolved(told: DiscrepancyResolved) -> Facts:
 
 @facts_of.register
 def _bank_statement_accepted(told: BankStatementAccepted) -> Facts:
-    found = told.ledger
+    found = told.bank_statement
     return {"replayed": told.replayed, "ledger": (found.number, found.reason, found.accepted_by)}
 
 

@@ -242,5 +242,5 @@ def test_of_an_account_no_more_is_kept_than_tells_it_from_others(account: str, k
 
     payment = Payment(key="wd-1", amount=Money("USD", 1005), account=account, owner="Ada")
 
-    assert f'"account": "{kept}"' in payment.told
+    assert f'"account": "{kept}"' in payment.stored_form
     assert payment.without_account(f"paid to {account}!") == f"paid to {kept}!"

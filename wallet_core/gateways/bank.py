@@ -1,8 +1,8 @@
-"""The bank over HTTP: one connection a call, one total deadline, and a strict reading of what comes back.
+"""The bank over HTTP: one connection for each call, one total deadline, and strict parsing of answers.
 
-HTTP libraries' timeouts are per inactivity: a bank that sends a byte a second would never time out. So each call runs
+HTTP libraries' timeouts are for inactivity: a bank that sends a byte a second would never time out. So each call runs
 in an event loop of its own under one deadline, body included. A connection is never reused: "could not connect" is the
-only failure after which the bank cannot have heard of the payment, and it must mean just that.
+only failure after which the bank cannot have got the payment, and it must mean nothing else.
 """
 
 import asyncio
@@ -35,21 +35,21 @@ _NESTED_MAX = 20
 _DETAIL_MAX = 200
 _REFERENCE_MAX = 128
 _RETRY_AFTER_DIGITS = 9
-# Room for a line of the ledger, however its words are escaped.
+# Bytes for a line of the statement, with any escaping of its text.
 _LINE_MAX = 8192
-# Part of the total deadline is left for an answer once the connection stands.
+# The rest of the total deadline is left for the answer once the connection is made.
 _CONNECT_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """A whole answer: its status line, and its body as JSON where it is an object."""
+class _Response:
+    """A whole HTTP response: its status, and its body if that is a JSON object."""
 
     status: int
     retry_after: str | None
     body: dict[str, object]
     token: str | None
-    """What the call was made with: a secret, which the bank may repeat."""
+    """The token of the call: a secret, which the bank may repeat."""
 
 
 class _NotConnectedError(Exception):
@@ -57,12 +57,12 @@ class _NotConnectedError(Exception):
 
 
 class _UnreadableError(Exception):
-    """The call went wrong after the bank may have heard it."""
+    """The call failed after the bank may have got it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpBank:
-    """Speaks the bank's contract at *url*; every call ends within *deadline_s*."""
+    """The bank's API at *url*; every call ends within *deadline_s*."""
 
     url: str
     deadline_s: float
@@ -70,7 +70,7 @@ class HttpBank:
     credentials: BankCredentials = field(default_factory=BankCredentials)
 
     def pay(self, payment: Payment) -> Answer:
-        """Ask the bank to pay or to collect; never repeats the call by itself."""
+        """Ask the bank to pay or to collect, once."""
         asked = {
             "amount": payment.amount.minor,
             "currency": payment.amount.currency,
@@ -79,33 +79,33 @@ class HttpBank:
         }
         try:
             path = "/collections" if payment.collect else "/"
-            heard = self._call("POST", path, headers={"Idempotency-Key": payment.key}, json_body=asked)
+            response = self._call("POST", path, headers={"Idempotency-Key": payment.key}, json_body=asked)
         except _NotConnectedError as error:
             return Answer(kind=AnswerKind.NOT_SENT, detail=str(error))
         except _UnreadableError as error:
             return Answer(kind=AnswerKind.UNKNOWN, detail=str(error))
-        answer = read_answer(heard.status, heard.body, heard.retry_after)
-        return replace(answer, detail=_detail(heard.status, _without_secrets(heard, payment)))
+        answer = read_answer(response.status, response.body, response.retry_after)
+        return replace(answer, detail=_detail(response.status, _without_secrets(response, payment)))
 
     def status(self, payment: Payment) -> Status:
-        """Ask what has become of a payment."""
+        """Ask for the status of a payment."""
         try:
-            heard = self._call("GET", f"/{'collections' if payment.collect else 'transfers'}/{payment.key}")
+            response = self._call("GET", f"/{'collections' if payment.collect else 'transfers'}/{payment.key}")
         except (_NotConnectedError, _UnreadableError) as error:
             return Status(kind=StatusKind.SILENT, detail=str(error))
-        if heard.body.get("key", payment.key) != payment.key:
+        if response.body.get("key", payment.key) != payment.key:
             return Status(kind=StatusKind.SILENT, detail="the bank answered about another payment")
-        status = read_status(heard.status, heard.body)
-        return replace(status, detail=_detail(heard.status, _without_secrets(heard, payment)))
+        status = read_status(response.status, response.body)
+        return replace(status, detail=_detail(response.status, _without_secrets(response, payment)))
 
     def ledger(self, *, after: int, limit: int) -> BankStatementPage | None:
-        """Read the bank's own ledger after a line; None where it cannot be read."""
+        """Read the bank statement after a line; None where it cannot be read."""
         try:
             path = f"/ledger?after={after}&limit={limit}"
-            heard = self._call("GET", path, answer_max_bytes=limit * _LINE_MAX)
+            response = self._call("GET", path, answer_max_bytes=limit * _LINE_MAX)
         except (_NotConnectedError, _UnreadableError):
             return None
-        return read_ledger(heard.body, after) if heard.status == _OK else None
+        return read_ledger(response.body, after) if response.status == _OK else None
 
     def _call(
         self,
@@ -115,7 +115,7 @@ class HttpBank:
         headers: dict[str, str] | None = None,
         json_body: object = None,
         answer_max_bytes: int | None = None,
-    ) -> _Heard:
+    ) -> _Response:
         longest = answer_max_bytes or self.answer_max_bytes
         try:
             access = self.credentials.now()
@@ -129,7 +129,7 @@ class HttpBank:
 
     async def _call_within_deadline(  # noqa: PLR0913, PLR0917  # one call's parts
         self, access: BankAccess, method: str, path: str, headers: dict[str, str], json_body: object, longest: int
-    ) -> _Heard:
+    ) -> _Response:
         shown = {"Authorization": f"Bearer {access.token}"} if access.token is not None else {}
         timeout = httpx.Timeout(self.deadline_s, connect=self.deadline_s * _CONNECT_SHARE)
         async with (
@@ -145,11 +145,13 @@ class HttpBank:
                 body += chunk
                 if len(body) > longest:
                     raise ValueError("the answer is too large")
-            return _Heard(response.status_code, response.headers.get("Retry-After"), _json_object(body), access.token)
+            return _Response(
+                response.status_code, response.headers.get("Retry-After"), _json_object(body), access.token
+            )
 
 
 def read_answer(status: int, body: dict[str, object], retry_after: str | None) -> Answer:
-    """Say what an answer to a payment means. Whatever is not surely a yes or a no is UNKNOWN."""
+    """Return the meaning of an answer to a payment request: UNKNOWN unless it surely accepts or declines."""
     said = body.get("status")
     detail = _detail(status, body)
     if status == _OK and body.get("data") == "success" and said == _OK:
@@ -166,7 +168,7 @@ def read_answer(status: int, body: dict[str, object], retry_after: str | None) -
 
 
 def read_status(status: int, body: dict[str, object]) -> Status:
-    """Say what the bank's word on a payment means. A 404 counts only if the bank itself says "not found"."""
+    """Return the meaning of an answer to a status request. A 404 counts only if its body says "not found"."""
     detail = _detail(status, body)
     match status, body.get("state"):
         case 200, "executed":
@@ -215,14 +217,14 @@ def _detail(status: int, body: dict[str, object]) -> str:
     )
 
 
-def _without_secrets(heard: _Heard, payment: Payment) -> dict[str, object]:
+def _without_secrets(response: _Response, payment: Payment) -> dict[str, object]:
     """Return what the bank said without account and token, which it may repeat: all of it may be kept and shown."""
 
     def clean(value: object) -> object:
         match value:
             case str():
                 text = payment.without_account(value)
-                return text.replace(heard.token, "…") if heard.token else text
+                return text.replace(response.token, "…") if response.token else text
             case dict():
                 return {clean(name): clean(one) for name, one in value.items()}
             case list():
@@ -230,7 +232,7 @@ def _without_secrets(heard: _Heard, payment: Payment) -> dict[str, object]:
             case _:
                 return value
 
-    return {str(clean(name)): clean(value) for name, value in heard.body.items()}
+    return {str(clean(name)): clean(value) for name, value in response.body.items()}
 
 
 def _is_number(value: object) -> TypeGuard[int]:

@@ -1,7 +1,7 @@
 """Group commit: while one batch is being committed, the next one gathers. Knows nothing of money.
 
-A thread of its own commits, so that every caller can leave at its deadline, the one whose call opened the batch too.
-Nothing waits when the line is empty: a lone item is committed at once, alone.
+A thread of its own commits, so that every caller can leave at its deadline. A single item is committed at once: it does
+not wait for others.
 """
 
 import threading
@@ -24,10 +24,10 @@ Outcome = TypeVar("Outcome")
 
 
 class Stage(Enum):
-    """How far a ticket has come."""
+    """The stage of a ticket."""
 
     QUEUED = auto()
-    """In line; its caller may still withdraw it."""
+    """In the queue; its caller may still withdraw it."""
     WITHDRAWN = auto()
     """Its caller left in time: nothing was done."""
     TAKEN = auto()
@@ -37,7 +37,7 @@ class Stage(Enum):
 
 
 class Ticket(Generic[Item, Outcome]):
-    """One item in line, and its caller's way to the outcome."""
+    """One item in the queue, on which its caller waits for the outcome."""
 
     __slots__ = ("_answered", "_error", "_guard", "_outcome", "deadline", "item", "stage", "weight")
 
@@ -50,7 +50,7 @@ class Ticket(Generic[Item, Outcome]):
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
         self._guard = threading.Lock()
-        self._answered = threading.Lock()  # held until answered: the cheapest gate there is
+        self._answered = threading.Lock()  # locked until answered: the cheapest event there is
         self._answered.acquire()
 
     @property
@@ -63,7 +63,7 @@ class Ticket(Generic[Item, Outcome]):
         return self._step(Stage.QUEUED, Stage.TAKEN)
 
     def put_back(self) -> None:
-        """Make a ticket that nothing was done for withdrawable again, before it enters another line."""
+        """Make a ticket withdrawable again, before it enters another queue; nothing was done for it."""
         self._step(Stage.TAKEN, Stage.QUEUED)
 
     def answer(self, outcome: Outcome) -> None:
@@ -77,9 +77,9 @@ class Ticket(Generic[Item, Outcome]):
         self._open()
 
     def wait(self) -> Outcome:
-        """Return the outcome; at the deadline withdraw if that is still possible, else leave it to its fate.
+        """Return the outcome; withdraw at the deadline, if the ticket is still in the queue.
 
-        Raises ``DeadlineTooShort`` where nothing was done and ``OutcomeUnknown`` where the batch was under way.
+        Raises ``DeadlineTooShort`` where nothing was done and ``OutcomeUnknown`` where the batch was in progress.
         """
         timeout = -1.0 if self.deadline is None else max(0.0, self.deadline - monotonic())
         if not self._answered.acquire(timeout=timeout):
@@ -104,10 +104,10 @@ class Ticket(Generic[Item, Outcome]):
 
 
 class GroupCommit(Generic[Item, Outcome]):
-    """A line of tickets and the thread that commits them, up to *commit_batch_max* at once, as *weigh* counts them.
+    """A queue of tickets and the thread that commits them, in batches of up to *commit_batch_max*, counted by *weigh*.
 
-    *commit* must answer or fail every ticket that it is given, or hand it to another line; what it raises fails the
-    tickets that it has left unanswered.
+    *commit* must answer or fail every ticket of its batch, or pass it to another queue; an exception from it fails the
+    tickets that it has not answered.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class GroupCommit(Generic[Item, Outcome]):
         self._commit = commit
         self._batch_max = commit_batch_max
         self._weigh = weigh
-        self._line_max = commit_queue_max
-        self._line: deque[Ticket[Item, Outcome]] = deque()
+        self._queue_max = commit_queue_max
+        self._queue: deque[Ticket[Item, Outcome]] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -140,7 +140,7 @@ class GroupCommit(Generic[Item, Outcome]):
         return ticket.wait()
 
     def submit_all(self, items: Sequence[Item], deadline: float | None = None) -> list[Outcome | ServiceError]:
-        """Put all *items* in line at once; return for each its outcome, or what ``submit`` would have raised."""
+        """Queue all *items* at once; return for each its outcome, or what ``submit`` would have raised."""
         tickets: list[Ticket[Item, Outcome]] = [Ticket(item, deadline) for item in items]
         for ticket in tickets:
             try:
@@ -148,30 +148,30 @@ class GroupCommit(Generic[Item, Outcome]):
             except ServiceError as full:
                 ticket.take()
                 ticket.fail(full)
-        told: list[Outcome | ServiceError] = []
+        outcomes: list[Outcome | ServiceError] = []
         for ticket in tickets:
             try:
-                told.append(ticket.wait())
+                outcomes.append(ticket.wait())
             except ServiceError as error:
-                told.append(error)
-        return told
+                outcomes.append(error)
+        return outcomes
 
     def enter(self, ticket: Ticket[Item, Outcome]) -> None:
-        """Put a ticket in line, a new one or one that another line hands over."""
-        ticket.weight = self._weigh(ticket.item)  # here, where it may raise: the thread that commits must not end
+        """Queue a ticket, a new one or one from another queue."""
+        ticket.weight = self._weigh(ticket.item)  # may raise, so not on the thread that commits, which must not end
         with self._changed:
             if self._closing:
                 raise ServerDraining
-            if len(self._line) >= self._line_max:
-                self._line = deque(waiting for waiting in self._line if waiting.stage is Stage.QUEUED)
-            if len(self._line) >= self._line_max:
+            if len(self._queue) >= self._queue_max:
+                self._queue = deque(waiting for waiting in self._queue if waiting.stage is Stage.QUEUED)
+            if len(self._queue) >= self._queue_max:
                 raise ServerOverloaded
-            self._line.append(ticket)
-            if len(self._line) == 1:
+            self._queue.append(ticket)
+            if len(self._queue) == 1:
                 self._changed.notify()
 
     def close(self, timeout_s: float | None = None) -> None:
-        """Refuse newcomers and finish whoever is in line; leave a commit behind that hangs for *timeout_s*."""
+        """Refuse new tickets and finish the queue; give up on a commit that hangs for *timeout_s*."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -181,19 +181,19 @@ class GroupCommit(Generic[Item, Outcome]):
         while batch := self._next_batch():
             try:
                 self._commit(batch)
-            except BaseException as error:  # noqa: BLE001  # whatever it is, its callers must not wait for ever
+            except BaseException as error:  # noqa: BLE001  # callers must not wait for ever, after any error
                 for ticket in batch:
                     if ticket.stage is Stage.TAKEN:
                         ticket.fail(error)
 
     def _next_batch(self) -> list[Ticket[Item, Outcome]]:
-        """Return the next tickets that are still wanted; an empty list once closed and done."""
+        """Return the next tickets that are not withdrawn; an empty list once closed and done."""
         with self._changed:
             while True:
                 batch: list[Ticket[Item, Outcome]] = []
                 weight = 0
-                while self._line and weight < self._batch_max:
-                    ticket = self._line.popleft()
+                while self._queue and weight < self._batch_max:
+                    ticket = self._queue.popleft()
                     if ticket.take():
                         batch.append(ticket)
                         weight += ticket.weight

@@ -1,4 +1,4 @@
-"""The ledger: posts commands, one database transaction for whoever is in line."""
+"""The ledger: posts commands, one database transaction for each batch of the queue."""
 
 import threading
 from collections.abc import Sequence
@@ -28,19 +28,19 @@ from wallet_core.storage.posting import load_and_store as posting
 
 CommandTicket = Ticket[Command, Outcome]
 
-# A batch that the database refused, or that was lost with its connection, is run once more as it is: what a winner, or
-# we ourselves, committed is then seen first and replayed.
+# A batch that the database refused, or that was lost with its connection, runs once more unchanged: it finds and
+# replays what the winner of a race, or its own first try, has committed.
 _TRIES = 2
 
-# How long a wallet is believed to be stuck after it last was; the second lane says so sooner when it is free again.
+# How long a wallet counts as stuck after it was last found locked; the slow queue may find it free sooner.
 _STUCK_S = 10.0
 
 
 class Ledger:
-    """Posts commands: load, decide, store, commit; many at once where many are in line.
+    """Posts commands: load, decide, store, commit; as many in a batch as the queue has.
 
-    A batch that meets a wallet locked by somebody else goes on without it: the calls that need that wallet go to a
-    second lane, one at a time, so a stuck wallet delays only its own.
+    A batch that finds a wallet locked by another transaction goes on without it: the calls that need that wallet go to
+    the slow queue, one at a time, so a stuck wallet delays no other.
     """
 
     def __init__(  # noqa: PLR0913  # its limits, by name
@@ -54,16 +54,16 @@ class Ledger:
         clock_behind_max: timedelta = timedelta(minutes=1),
     ) -> None:
         self._engine = engine
-        # Wallets that somebody held for too long, and until when that is believed.
+        # Wallets that were locked by others for too long, and until when they count as stuck.
         self._stuck_until: dict[WalletId, float] = {}
-        self._marking = threading.Lock()  # both lanes do
+        self._marking = threading.Lock()  # by both queues
         self._amount_max = amount_max
         self._clock_behind_max = clock_behind_max
         self._group_commit = group_commit
         self._slow: GroupCommit[Command, Outcome] = GroupCommit(
             "ledger-slow", self._commit_patiently, commit_batch_max=1, commit_queue_max=commit_queue_max
         )
-        self._line: GroupCommit[Command, Outcome] = GroupCommit(
+        self._queue: GroupCommit[Command, Outcome] = GroupCommit(
             "ledger",
             self._commit,
             commit_batch_max=commit_batch_max,
@@ -72,12 +72,12 @@ class Ledger:
         )
 
     def post(self, command: Command, deadline: float | None = None) -> Done:
-        """Commit *command*, alone or with its neighbours; raise its refusal, or ``ServiceError``.
+        """Commit *command*, in a batch with others if there are any; raise its refusal, or ``ServiceError``.
 
-        *deadline* is on the monotonic clock. Looked at once the locks are held; from there the call commits.
+        *deadline* is on the monotonic clock. It is checked after the locks are acquired; from there the call commits.
         """
         if self._group_commit:
-            outcome = self._line.submit(command, deadline)
+            outcome = self._queue.submit(command, deadline)
         else:
             ticket: CommandTicket = Ticket(command, deadline)
             ticket.take()
@@ -89,22 +89,22 @@ class Ledger:
         return outcome
 
     def post_all(self, commands: Sequence[Command], deadline: float | None = None) -> list[Done | WalletError]:
-        """Post commands that have nothing to do with each other; return for each what ``post`` returns or raises."""
-        outcomes = self._line.submit_all(commands, deadline)
+        """Post independent commands; return for each what ``post`` returns or raises."""
+        outcomes = self._queue.submit_all(commands, deadline)
         for command, outcome in zip(commands, outcomes, strict=True):
             if isinstance(outcome, Done):
                 note_done(outcome.owners, only_validated=command.validate_only and not outcome.replayed)
         return [outcome.refusal if isinstance(outcome, Refused) else outcome for outcome in outcomes]
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Finish what is in line, then stop; a database that hangs is waited for no longer than *timeout_s* a lane."""
-        self._line.close(timeout_s)
+        """Finish both queues, then stop; wait for a database that hangs no longer than *timeout_s* for each."""
+        self._queue.close(timeout_s)
         self._slow.close(timeout_s)
 
     def _commit(self, tickets: Sequence[CommandTicket]) -> None:
-        """Run the batch; again if it lost a race; in halves until a call that cannot be stored stands alone."""
+        """Run the batch; again if it lost a race; then in halves, until a call that cannot be stored is alone."""
         failed: BatchError | None = None
-        lost = False  # once a COMMIT was lost, nobody may hear any more that nothing was done
+        lost = False  # after a lost COMMIT no caller may get an error that says nothing was done
         for _ in range(_TRIES):
             try:
                 self._run(tickets, lost=lost, leave=frozenset() if lost else self._stuck())
@@ -135,7 +135,7 @@ class Ledger:
             _fail(tickets, error)
 
     def _commit_patiently(self, tickets: Sequence[CommandTicket]) -> None:
-        """Serve the second lane: one call, which may wait for its locks, and hears so if they do not come free."""
+        """Serve the slow queue: one call, which waits for its locks, and fails if they are not released in time."""
         failed: BatchError | None = None
         lost = False
         for _ in range(_TRIES):
@@ -157,7 +157,7 @@ class Ledger:
             posting.wait_for(tx, [ticket.item for ticket in tickets])
 
     def _stuck(self) -> frozenset[WalletId]:
-        """Return the wallets that are believed to be stuck: calls on them go straight to the second lane."""
+        """Return the wallets that count as stuck: calls on them go straight to the slow queue."""
         if not self._stuck_until:
             return frozenset()
         with self._marking:
@@ -166,7 +166,7 @@ class Ledger:
             return frozenset(self._stuck_until)
 
     def _mark_stuck(self, wallets: AbstractSet[WalletId]) -> None:
-        """Remember who is stuck: callers' wallets only, for every batch holds the service's own for a moment."""
+        """Remember stuck wallets: callers' only, because every batch locks service wallets for a moment."""
         until = monotonic() + _STUCK_S
         with self._marking:
             self._stuck_until |= {wallet: until for wallet in wallets if not is_system(wallet)}
@@ -185,11 +185,11 @@ class Ledger:
     ) -> frozenset[WalletId]:
         """Load, decide, store and commit once, then answer; return the wallets that were locked for it.
 
-        Hands on calls that need a wallet to *leave* alone, and with *skip_locked* those whose wallets are held.
-        *lost* says that an earlier try may have been committed.
+        Passes calls that need a wallet to *leave* alone to the slow queue, and with *skip_locked* calls whose wallets
+        are locked by others. *lost* means that an earlier try may have been committed.
         """
         if not lost and all(ticket.expired for ticket in tickets):
-            _fail_with(tickets, DeadlineTooShort())  # nobody waits any more, so no lock is waited for
+            _fail_with(tickets, DeadlineTooShort())  # no caller waits any more, so do not wait for locks
             return frozenset()
         expired: list[CommandTicket] = []
         blocked: list[CommandTicket] = []
@@ -219,7 +219,7 @@ class Ledger:
 
 
 def _with_owners(command: Command, outcome: Outcome, ledger: LedgerState) -> Outcome:
-    """Add whose the wallets are, where it has to be known what may be shown: nothing is read after a commit."""
+    """Add the wallets' owners for a caller confined to one owner: redaction needs them, and reads nothing later."""
     if isinstance(outcome, Refused) or command.request is None or command.request.access.owner is None:
         return outcome
     return replace(outcome, owners={wallet.id: wallet.owner for wallet in ledger.wallets.values()})
@@ -230,13 +230,13 @@ def _may_be_stored(error: BatchError) -> bool:
 
 
 def _fail(tickets: Sequence[CommandTicket], failed: BatchError | None) -> None:
-    """Fail each ticket as its batch has failed; none: somebody held its locks again and again."""
-    _fail_with(tickets, failed.told if failed is not None else TransactionConflict(), failed)
+    """Fail each ticket with its batch's error; without one, its locks were held by others in every try."""
+    _fail_with(tickets, failed.error if failed is not None else TransactionConflict(), failed)
 
 
-def _fail_with(tickets: Sequence[CommandTicket], told: ServiceError, cause: BaseException | None = None) -> None:
+def _fail_with(tickets: Sequence[CommandTicket], error: ServiceError, cause: BaseException | None = None) -> None:
     """Fail each ticket with an error of its own: callers' threads raise them at the same time."""
     for ticket in tickets:
-        error = type(told)()
-        error.__cause__ = cause
-        ticket.fail(error)
+        own = type(error)()
+        own.__cause__ = cause
+        ticket.fail(own)

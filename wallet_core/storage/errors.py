@@ -1,6 +1,7 @@
-"""Database errors as the ledger understands them. No driver exception leaves this room.
+"""Database errors as the ledger handles them. No driver exception leaves the storage.
 
-Told apart by SQLSTATE, never by message text: by the whole of it, else by its class, which is its first two characters.
+Errors are classified by SQLSTATE, never by message text: by all of it, or by its class, which is its first two
+characters.
 """
 
 from collections.abc import Iterator
@@ -22,22 +23,22 @@ from wallet_core.domain.model.errors import (
 class BatchError(Exception):
     """A batch was not stored, or it is not known whether it was."""
 
-    def __init__(self, told: ServiceError) -> None:
+    def __init__(self, error: ServiceError) -> None:
         super().__init__()
-        self.told = told
-        """What its callers hear if nothing better can be had."""
+        self.error = error
+        """The error for its callers, if no retry succeeds."""
 
 
 class BatchBlocked(BatchError):
-    """A row stayed locked by somebody else for too long; nothing was stored."""
+    """Another transaction held a lock for too long; nothing was stored."""
 
 
 class BatchRefused(BatchError):
-    """The database refused the batch, for one call in it or for a race it lost; nothing was stored."""
+    """The database refused the batch, because of one call in it or a lost race; nothing was stored."""
 
 
 class DatabaseLost(BatchError):
-    """The database cannot be reached, went away, or cannot serve: its connections are of no more use."""
+    """The database cannot be reached, was lost, or cannot serve: its connections must be closed."""
 
     def __init__(self, *, may_be_stored: bool) -> None:
         super().__init__(DatabaseUnavailable() if may_be_stored else DatabaseNotServing())
@@ -53,16 +54,16 @@ class PoolExhausted(BatchError):
 
 
 class Means(Enum):
-    """What an SQLSTATE means for the batch that it struck."""
+    """What an SQLSTATE means for its batch."""
 
     BLOCKED = auto()
-    """Somebody else holds a row."""
+    """Another transaction has locked a row."""
     RACE = auto()
-    """It ends well when the same batch runs once more."""
+    """The same batch succeeds when it runs once more."""
     UNABLE = auto()
-    """The server cannot serve, whatever it is asked: another one may, or the same one later."""
+    """The server cannot serve any request; another server may, or the same one later."""
     DEFECT = auto()
-    """Ours, or of the books: it stays INTERNAL, with a traceback for the operators."""
+    """A defect of the code or of the data: INTERNAL to callers, with a traceback in the log."""
 
 
 SQLSTATES = {
@@ -84,18 +85,18 @@ SQLSTATES = {
 
 
 def meaning(sqlstate: str) -> Means:
-    """Return what an SQLSTATE means: the longest of its beginnings that stands in the table says it."""
+    """Return what an SQLSTATE means, by the longest prefix of it that is in the table."""
     begins = (sqlstate[:size] for size in range(len(sqlstate), 1, -1))
     return next((SQLSTATES[begin] for begin in begins if begin in SQLSTATES), Means.DEFECT)
 
 
 def still_answers_reads(error: psycopg.Error) -> bool:
-    """Tell whether the server may answer reads all the same: its disk is full, or fails."""
+    """Return whether the server may still answer reads: its disk is full or fails."""
     return (error.sqlstate or "").startswith(("53", "58"))
 
 
 def batch_error(error: psycopg.Error, *, may_be_stored: bool = False) -> BatchError:
-    """Return what a driver error means for the batch it struck; *may_be_stored*: its COMMIT had been sent."""
+    """Return what a driver error means for its batch; *may_be_stored*: its COMMIT had been sent."""
     match _meaning(error):
         case Means.BLOCKED:
             return BatchBlocked(TransactionConflict())
@@ -110,16 +111,16 @@ def batch_error(error: psycopg.Error, *, may_be_stored: bool = False) -> BatchEr
 def _meaning(error: psycopg.Error) -> Means:
     if error.sqlstate is not None:
         return meaning(error.sqlstate)
-    # The driver's own, without a word of the server: the connection broke, cannot be made, or the answer cannot be read
-    # (InternalError), as a pooler's whose server ended.
+    # An error of the driver itself: the connection broke or cannot be made, or its answer cannot be read
+    # (InternalError), like that of a pooler whose server has ended.
     is_lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
     return Means.UNABLE if is_lost else Means.DEFECT
 
 
 @contextmanager
 def served() -> Iterator[None]:
-    """Tell the database's trouble as ours, outside of batches."""
+    """Raise database errors as ``ServiceError``, outside of batches."""
     try:
         yield
     except BatchError as error:
-        raise error.told from error
+        raise error.error from error

@@ -1,4 +1,4 @@
-"""Bring a database to the newest shape."""
+"""Bring a database to the newest schema."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -15,26 +15,25 @@ from wallet_core.storage.connections.grants import ROLE_AND_GRANTS
 from wallet_core.storage.connections.logins import make_login
 from wallet_core.storage.connections.readiness import VERSIONS, require_no_newer
 
-# One migration at a time per database, whoever starts it.
+# One migration at a time for each database.
 _MIGRATION_LOCK = 7_236_114_901
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A login of the database, and the password that it is to have if it is made."""
+    """A login of the database, and its password if it is created."""
 
     name: str
     password: str | None
 
 
 def migrate(engine: Engine, *, serving: Login | None = None) -> None:
-    """Apply what is missing, make the service's role and its grants, and let the login *serving* serve.
+    """Apply the missing migrations, create the service's role and its grants, and let the login *serving* serve.
 
-    *engine* must act as the database's owner, and wait for as long as it takes (``MIGRATING``). A repeat changes
-    nothing.
+    *engine* must act as the database's owner, without timeouts (``MIGRATING``). A repeat changes nothing.
 
-    Raises ``DatabaseUnavailable``, caused by what the database objected to, and ``DatabaseNotReady`` where the schema
-    is of a newer release, or text is not kept in UTF-8.
+    Raises ``DatabaseUnavailable``, caused by the database's error, and ``DatabaseNotReady`` where the schema is of a
+    newer release or from before the first one, or the encoding is not UTF-8.
     """
     config = Config()
     config.set_main_option("script_location", str(VERSIONS.parent))

@@ -1,1 +1,1 @@
-"""One verb per file, named like the RPC or the job that calls it."""
+"""Use cases: one file for each, named like the RPC or the job that calls it."""

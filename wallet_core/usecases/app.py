@@ -1,4 +1,4 @@
-"""What every use case is handed: the ledger, the reads, the claims, the bank, and how payouts are paced."""
+"""The parts that use cases are given: the ledger, the reads, the claims, the bank, and the payout settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ from wallet_core.usecases.currencies import Currencies
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutSettings:
-    """How this process asks the bank, beside the policy that decides."""
+    """How this process calls the bank, besides the policy of decisions."""
 
     policy: PaymentPolicy
     parallelism: int
     send_window_s: float
     resends: bool
-    """Whether the bank honours keys, so that sending again is safe."""
+    """Whether the bank honours idempotency keys, so that a resend is safe."""
     bank_statement_page: int
-    """Lines of the bank's ledger that are read at once."""
+    """Bank statement lines of one page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """The core of one process, wired. ``bootstrap`` makes it."""
+    """The core of one process. ``bootstrap`` makes it."""
 
     ledger: Ledger
     reads: Reads
@@ -40,11 +40,11 @@ class App:
     bank_statement_lines: BankStatementLines
     journal: Journal
     may_call_bank: Callable[[], bool]
-    """Takes one call from the pace at which all processes together may call the bank; False where none is left."""
+    """Takes one call from the rate limit that all processes share; False where none is left."""
     ping: Callable[[], None]
-    """Asks the database whether it can serve us: it takes writes, and its schema is ours; raises ``ServiceError``."""
+    """Checks that the database takes writes and has this release's schema; raises ``ServiceError``."""
     vitals: Callable[[], Vitals]
-    """Reads them by a connection that no crowd of reads can take; raises ``ServiceError``."""
+    """Reads the vitals on a connection of the ledger's pool; raises ``ServiceError``."""
     bank: BankGateway
     documents: Documents
     currencies: Currencies
@@ -55,5 +55,5 @@ class App:
 
 
 def new_id() -> UUID:
-    """Return an id for something new: a UUIDv7, so that what is made together lies together in an index."""
+    """Return an id for a new resource: a UUIDv7, so that resources of one time are together in an index."""
     return UUID(bytes=uuid_utils.uuid7().bytes)

@@ -19,13 +19,13 @@ class HoldChanged:
 
     hold: Hold
     available: Money | None
-    """What its wallet could give right after it was placed."""
+    """What its wallet had available right after it was placed."""
     replayed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class HoldCaptured:
-    """The transaction that took the money, and the hold as it is now."""
+    """The capture's transaction, and the hold as it is now."""
 
     hold: Hold
     transaction: Transaction
@@ -33,7 +33,7 @@ class HoldCaptured:
 
 
 def change_hold(app: App, command: PlaceHold | VoidHold, deadline: float | None = None) -> HoldChanged:
-    """Place or void; a repeat returns the hold that the first call was about, as it is now."""
+    """Place or void a hold; a repeat returns the hold of the first call, as it is now."""
     done = app.ledger.post(command, deadline)
     hold = done.hold or app.reads.hold(UUID(done.subject.removeprefix("holds/")))
     available = Money(hold.amount.currency, done.available) if done.available is not None else None
@@ -41,7 +41,7 @@ def change_hold(app: App, command: PlaceHold | VoidHold, deadline: float | None 
 
 
 def capture_hold(app: App, command: CaptureHold, deadline: float | None = None) -> HoldCaptured:
-    """Capture; a repeat moves nothing and returns what the first call moved."""
+    """Capture a hold; a repeat moves nothing and returns the first transaction."""
     done = app.ledger.post(command, deadline)
     transaction = done.transaction or app.reads.transaction(UUID(done.subject.removeprefix("transactions/")))
     hold = transaction.movement.cause

@@ -1,4 +1,4 @@
-"""Post a command of a caller on an order: schedule it, cancel it, or settle it by hand."""
+"""Post a command of a caller on a payment order: schedule, cancel, resolve."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -27,7 +27,7 @@ class OrderChanged(Generic[AnyOrder]):
 def change_withdrawal(
     app: App, command: ScheduleWithdrawal | CancelWithdrawal | ResolveWithdrawal, deadline: float | None = None
 ) -> OrderChanged[Withdrawal]:
-    """Post it; a repeat returns the withdrawal that the first call was about, as it is now."""
+    """Post it; a repeat returns the withdrawal of the first call, as it is now."""
     done = app.ledger.post(command, deadline)
     order = done.order or app.reads.withdrawal(_id_of(done))
     if not isinstance(order, Withdrawal):
@@ -38,7 +38,7 @@ def change_withdrawal(
 def change_scheduled_deposit(
     app: App, command: ScheduleDeposit | CancelScheduledDeposit | ResolveScheduledDeposit, deadline: float | None = None
 ) -> OrderChanged[ScheduledDeposit]:
-    """Post it; a repeat returns the deposit that the first call was about, as it is now."""
+    """Post it; a repeat returns the deposit of the first call, as it is now."""
     done = app.ledger.post(command, deadline)
     order = done.order or app.reads.scheduled_deposit(_id_of(done))
     if not isinstance(order, ScheduledDeposit):

@@ -17,10 +17,10 @@ class WalletChanged:
 
 
 def change_wallet(app: App, command: CreateWallet | ChangeWallet, deadline: float | None = None) -> WalletChanged:
-    """Open or change a wallet; a repeat returns the one that the first call was about, as it is now."""
+    """Open or change a wallet; a repeat returns the wallet of the first call, as it is now."""
     done = app.ledger.post(command, deadline)
     if done.wallet is not None:
-        # Not read back: a read that failed here would tell of a wallet that is there that it is not.
+        # Not read again: an error of that read would report a wallet that exists as missing.
         return WalletChanged(done.wallet, done.replayed)
     wallet = WalletId(done.subject.removeprefix("wallets/"))
     return WalletChanged(app.reads.wallets([wallet])[0], done.replayed)

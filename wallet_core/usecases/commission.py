@@ -1,4 +1,4 @@
-"""Commission: make and end rules, and say what a transfer would be charged."""
+"""Commission: create and end rules, and quote what a transfer would be charged."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -24,7 +24,7 @@ class RuleChanged:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a transfer would move, were it done now."""
+    """What a transfer would move now."""
 
     commission: Commission | None
     source_debit: Money
@@ -34,14 +34,14 @@ class Quote:
 def change_rule(
     app: App, command: CreateCommissionRule | EndCommissionRule, deadline: float | None = None
 ) -> RuleChanged:
-    """Make or end a rule; a repeat returns the rule that the first call was about, as it is now."""
+    """Create or end a rule; a repeat returns the rule of the first call, as it is now."""
     done = app.ledger.post(command, deadline)
     rule = done.rule or app.reads.rule(UUID(done.subject.removeprefix("commissionRules/")))
     return RuleChanged(rule, done.replayed)
 
 
 def quote_commission(app: App, terms: TransferTerms) -> Quote:
-    """Say what a transfer would be charged by the rules of this instant, and move nothing."""
+    """Return what a transfer would be charged by the present rules; nothing moves."""
     terms.require_access(Access(rights=frozenset()))
     now, found, rules = app.reads.commission_terms(terms.source, terms.destination, terms.amount.currency)
     for id_ in (terms.source, terms.destination):

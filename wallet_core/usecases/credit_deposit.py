@@ -1,4 +1,4 @@
-"""Credit one claimed scheduled deposit that nobody has to be asked about."""
+"""Credit one claimed scheduled deposit that is not collected from the bank."""
 
 from time import monotonic
 
@@ -9,9 +9,9 @@ from wallet_core.usecases.app import App, new_id
 
 
 def credit_deposit(app: App, claim: Claim) -> PaymentOrder | None:
-    """Return the deposit as it is afterwards; None where the claim was no longer ours.
+    """Return the deposit as it is afterwards; None where the claim was lost.
 
-    Raises ``ServiceError`` where the database failed: the claim is given back, or runs out by itself.
+    Raises ``ServiceError`` where the database failed: the claim is released, or its lease runs out.
     """
     try:
         deadline = monotonic() + app.payouts.send_window_s

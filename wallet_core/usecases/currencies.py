@@ -1,4 +1,4 @@
-"""Currencies: their decimals as they were written down, and which of them new wallets may be in."""
+"""Currencies: their stored decimals, and which of them new wallets may be in."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,18 +14,18 @@ class Offered:
 
     currency: Currency
     is_open: bool
-    """Whether new wallets may be in it: ISO 4217 lists it, as this release knows it."""
+    """Whether new wallets may be in it: ISO 4217 lists it in this release."""
 
 
 class Currencies:
-    """What was written down of currencies, read once each: it never changes. Threads may share it."""
+    """Stored currencies, read once each, because they never change. Threads may share it."""
 
     def __init__(self, read: Callable[[], Mapping[str, Currency]]) -> None:
         self._read = read
         self._known: Mapping[str, Currency] = {}
 
     def exponent_of(self, code: str) -> int:
-        """Return how many decimals a currency has that some wallet is in; needed only where an amount becomes text.
+        """Return the decimals of a currency that a wallet is in; needed only where an amount becomes text.
 
         Raises ``ServiceError`` where it is not known yet and the database fails.
         """
@@ -36,13 +36,13 @@ class Currencies:
         return self._known[code].exponent
 
     def exponent_if_known(self, code: str) -> int | None:
-        """Return the same, or None where it cannot be read: for an error, which nothing may keep from being told."""
+        """Return the same, or None where it cannot be read: for error messages, which must not fail themselves."""
         with suppress(ServiceError):
             return self.exponent_of(code)
         return None
 
     def all(self) -> list[Offered]:
-        """Return all currencies, by code: those that wallets are in as written down, and those that are listed."""
+        """Return all currencies, by code: the stored ones of wallets, and those that ISO 4217 lists."""
         listed = listed_currencies()
         self._known = self._read()
         every = {**listed, **self._known}

@@ -1,4 +1,4 @@
-"""Let one claimed hold expire."""
+"""Expire one claimed hold."""
 
 from datetime import timedelta
 from time import monotonic
@@ -11,9 +11,9 @@ from wallet_core.usecases.pay_out import NO_TIME
 
 
 def expire_hold(app: App, claim: HoldClaim, *, clock_offset: timedelta = NO_TIME) -> Hold | None:
-    """Return the hold as it is afterwards; None where it had ended or the claim was no longer ours.
+    """Return the hold as it is afterwards; None where it had ended or the claim was lost.
 
-    Raises ``ServiceError`` where the database failed: the claim runs out by itself.
+    Raises ``ServiceError`` where the database failed: the lease runs out by itself.
     """
     try:
         deadline = monotonic() + app.payouts.send_window_s

@@ -1,4 +1,4 @@
-"""Export a statement as CSV, of any length, a span of lines at a time."""
+"""Export a statement of any length as CSV, in parts."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from wallet_core.domain.model.wallet import WalletId, wallet_name
 from wallet_core.domain.queries.statement import StatementEntry
 from wallet_core.usecases.app import App
 
-# Entries that are read, and sent, at once.
+# Entries of one part.
 _LINES = 1000
 
 _HEADER = (
@@ -19,19 +19,19 @@ _HEADER = (
     *("description", "external_reference"),
 )
 
-# A cell that begins with one of these may be run as a formula: the end of a line counts, and wide forms do in some
-# languages. The apostrophe is among them, so that one that was added can be told from one that was there.
-_RUN = (*"=+-@\t\r\n＝＋－＠", "'")  # noqa: RUF001  # wide forms are meant
+# A spreadsheet may run a cell that begins with one of these as a formula: line ends count, and in some languages wide
+# forms do. The apostrophe is among them, so that an added one can be told from an original one.
+_FORMULA = (*"=+-@\t\r\n＝＋－＠", "'")  # noqa: RUF001  # wide forms are meant
 
-# Embeddings, overrides and isolates of direction: they would show amounts and names, their own and the neighbours',
-# in another order than they stand. Marks (U+200E, U+200F), which only place signs, are part of some languages.
-_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+# Embeddings, overrides and isolates of direction: they would display amounts and names, also of neighbouring cells, in
+# another order. Marks (U+200E, U+200F) only place signs and are part of some languages.
+_DIRECTION = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
 def export_statement(app: App, wallet: WalletId, start: datetime, end: datetime) -> Iterator[bytes]:
     """Return the entries of a wallet in ``[start, end)`` as parts of one CSV file in UTF-8, header first.
 
-    Each part is read by itself: what is booked never changes, so no transaction stays open while a caller is slow.
+    Each part is a read of its own: posted entries never change, so no transaction stays open for a slow caller.
     """
     span = app.reads.span(wallet, start, end)
     exponent = app.currencies.exponent_of(span.currency)
@@ -57,10 +57,10 @@ def _line(entry: StatementEntry, currency: str, exponent: int) -> tuple[object, 
     )
 
 
-def _inert(words: str) -> str:
-    """Return words of a caller so that no spreadsheet runs them, and that they turn around nothing that is read."""
-    words = words.translate(_TURNING)
-    return f"'{words}" if words.startswith(_RUN) else words
+def _inert(text: str) -> str:
+    """Return a caller's text so that no spreadsheet runs it and it changes no direction of writing."""
+    text = text.translate(_DIRECTION)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _csv(lines: Iterable[Iterable[object]]) -> bytes:

@@ -1,4 +1,4 @@
-"""Follow the journal: one reader for all who are told of it in this process, and the newest lines at hand."""
+"""Watch the journal: one reader for all watchers of this process, and a buffer of the newest records."""
 
 import threading
 from collections import deque
@@ -19,25 +19,25 @@ from wallet_core.domain.model.errors import (
 from wallet_core.domain.model.event import JournalRecord
 from wallet_core.storage.reads.all import Reads
 
-# Of the time that those who are behind take together, everybody else is left so many times as much.
-_LEFT_TO_OTHERS = 3
+# Watchers that are behind take turns, and pause for this many times as long as each of their reads took.
+_PAUSE_FACTOR = 3
 
-# Looks in a row that found no connection free, until followers are told.
+# Reads in a row without a free connection, until watchers get an error.
 _OVERLOADED_MAX = 5
 
-# Whoever comes meanwhile hears of a defect no later than this.
+# A watcher that begins during a failure gets the error no later than this.
 _BACKOFF_MAX_S = 1.0
 
-# How long a look may hang that is under way when the feed is closed.
+# How long ``close`` waits for a read in progress.
 _CLOSES_WITHIN_S = 10.0
 
 
 class JournalFeed:
-    """Hands out lines to any number of followers, each at its own pace.
+    """Gives records to any number of watchers, each at its own rate.
 
-    The journal is looked at once for all of them, and only while there are any. Who is further behind than what is at
-    hand reads for itself, one follower at a time and with pauses: however many have to catch up, they leave the process
-    to others.
+    The journal is read once for all of them, and only while there are any. A watcher that is further behind than the
+    buffer reads from the journal itself, one watcher at a time and with pauses, so that any number of them leave most
+    of the process to other work.
     """
 
     def __init__(self, reads: Reads, *, poll_s: float, page: int, kept: int) -> None:
@@ -45,35 +45,35 @@ class JournalFeed:
         self._poll_s = poll_s
         self._page = page
         self._lines: deque[JournalRecord] = deque(maxlen=max(kept, page))
-        """The newest, without gaps."""
+        """The newest records, without gaps."""
         self._changed = threading.Condition()
         self._followers = 0
-        self._troubles = 0
-        self._trouble: ServiceError = DatabaseUnavailable()
+        self._errors = 0
+        self._error: ServiceError = DatabaseUnavailable()
         self._closing = threading.Event()
         self._catching_up = threading.Lock()
         self._overloaded = 0
         self._loop = Loop("journal-feed", self._follow, poll_s, backoff_max_s=_BACKOFF_MAX_S)
 
     def start(self) -> None:
-        """Look at the journal from now on, while there are followers."""
+        """Read the journal from now on, while there are watchers."""
         self._loop.start()
 
     @property
     def keeps_failing(self) -> bool:
-        """Whether the journal cannot be looked at, for a reason that does not pass by itself."""
+        """Whether reads of the journal fail for a reason that does not go away by itself."""
         return self._loop.keeps_failing
 
     @contextmanager
     def following(self) -> Iterator["Follower"]:
-        """Be told for as long as this lasts."""
+        """Watch the journal inside this context."""
         with self._changed:
             self._followers += 1
             if self._followers == 1:
-                # Nobody has looked for a while: what is at hand may be far behind.
+                # The journal was not read for a while: the buffer may be far behind.
                 self._lines.clear()
                 self._changed.notify_all()
-            follower = Follower(self, self._troubles)
+            follower = Follower(self, self._errors)
         try:
             yield follower
         finally:
@@ -81,51 +81,51 @@ class JournalFeed:
                 self._followers -= 1
 
     def after(self, number: int, *, since: int, wait_s: float, given_up: Callable[[], bool]) -> Sequence[JournalRecord]:
-        """Return what ``Follower.after`` returns, to one who has followed *since* so many troubles."""
+        """Return what ``Follower.after`` returns, to a watcher that began after *since* errors."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._end() > number or self._closing.is_set() or self._troubles != since or given_up(),
+                lambda: self._end() > number or self._closing.is_set() or self._errors != since or given_up(),
                 timeout=wait_s,
             )
             if self._closing.is_set():
                 raise ServerDraining
-            if self._troubles != since:
-                # An exception of its own: several followers raise at the same time.
-                raise copy(self._trouble) from self._trouble
+            if self._errors != since:
+                # A copy: several watchers raise at the same time.
+                raise copy(self._error) from self._error
             if given_up() or self._end() <= number:
                 return ()
             if self._lines[0].number <= number + 1:
                 first = number + 1 - self._lines[0].number
                 return tuple(islice(self._lines, first, first + self._page))
         with self._catching_up:
-            if self._closing.is_set() or given_up():  # while others had their turn
+            if self._closing.is_set() or given_up():  # while other watchers had their turn
                 return ()
             begun = monotonic()
             lines = self._reads.journal_after(number, self._page)
-            self._closing.wait(_LEFT_TO_OTHERS * (monotonic() - begun))
+            self._closing.wait(_PAUSE_FACTOR * (monotonic() - begun))
         return lines
 
     def wake(self) -> None:
-        """Let followers look whether they have given up."""
+        """Make watchers check whether they have given up."""
         with self._changed:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Send all followers away, and take no more."""
+        """End all watches, and begin no more."""
         self._closing.set()
         self.wake()
 
     def close(self) -> None:
-        """Do so, and wait for a look that is under way."""
+        """Do so, and wait for a read in progress."""
         self.stop()
         self._loop.stop(_CLOSES_WITHIN_S)
 
     def _end(self) -> int:
-        """Return the number of the last line that is known of."""
+        """Return the number of the last record in the buffer."""
         return self._lines[-1].number if self._lines else 0
 
     def _follow(self) -> bool:
-        """Look once, and tell what was found; return whether there is more."""
+        """Read once, and give the records to the watchers; return whether there are more."""
         if not self._is_followed():
             return False
         lines: Sequence[JournalRecord] = ()
@@ -133,29 +133,29 @@ class JournalFeed:
             lines = self._look()
             self._overloaded = 0
         except ServerOverloaded as error:
-            # No connection is free for the moment. To send everybody away would bring all of them back at once.
+            # No connection is free at the moment. An error to all watchers would bring all of them back at once.
             self._overloaded += 1
             if self._overloaded % _OVERLOADED_MAX == 0:
-                self._tell_trouble(error)
+                self._give_error(error)
         except ServiceError as error:
-            self._tell_trouble(error)
+            self._give_error(error)
         except Exception:
-            self._tell_trouble(LedgerBroken())  # a defect must not leave followers without a word for ever
+            self._give_error(LedgerBroken())  # watchers must not wait for ever after a defect
             raise
-        self._tell(lines)
+        self._give(lines)
         return len(lines) >= self._page
 
     def _is_followed(self) -> bool:
-        """Wait until somebody follows; False once closed."""
+        """Wait until there is a watcher; return False once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing.is_set() or self._followers > 0)
             return not self._closing.is_set()
 
     def _look(self) -> Sequence[JournalRecord]:
-        """Return the lines that are new.
+        """Return the new records.
 
-        Raises ``DatabaseUnavailable`` where the journal has become another one since the last look, e.g. that of a
-        standby which was behind: followers come back with the places that they know, which are then held to it.
+        Raises ``DatabaseUnavailable`` where the journal has become another one since the last read, e.g. that of a
+        standby that was behind: watchers come back with resume tokens, which are then checked against it.
         """
         with self._changed:
             last = self._lines[-1] if self._lines else None
@@ -167,35 +167,35 @@ class JournalFeed:
             raise DatabaseUnavailable
         return found[1:]
 
-    def _tell(self, lines: Sequence[JournalRecord]) -> None:
+    def _give(self, lines: Sequence[JournalRecord]) -> None:
         if not lines:
-            return  # nobody is woken for nothing
+            return  # no watcher is woken without a record
         with self._changed:
             if self._lines and lines[0].number != self._end() + 1:
-                return  # everybody left and somebody came while they were read: what is at hand begins anew
+                return  # all watchers left and new ones came during the read: the buffer begins anew
             self._lines.extend(lines)
             self._changed.notify_all()
 
-    def _tell_trouble(self, trouble: ServiceError) -> None:
+    def _give_error(self, error: ServiceError) -> None:
         with self._changed:
-            self._trouble = trouble
-            self._troubles += 1
+            self._error = error
+            self._errors += 1
             self._lines.clear()
             self._changed.notify_all()
 
 
 class Follower:
-    """One who is told of the journal."""
+    """One watcher of the journal."""
 
     def __init__(self, feed: JournalFeed, since: int) -> None:
         self._feed = feed
         self._since = since
 
     def after(self, number: int, *, wait_s: float, given_up: Callable[[], bool]) -> Sequence[JournalRecord]:
-        """Return the lines that follow a number, a page at the most; wait for some.
+        """Return the records that follow a number, a page at the most; wait for one.
 
-        Returns none after *wait_s*, or once the follower has *given_up*: call the feed's ``wake`` then. Raises
-        ``ServiceError`` where the database has failed since the follower began to follow, and ``ServerDraining`` once
+        Returns none after *wait_s*, or once the watcher has *given_up*: call the feed's ``wake`` then. Raises
+        ``ServiceError`` where the database has failed since the watcher began, and ``ServerDraining`` once
         the feed is stopped.
         """
         return self._feed.after(number, since=self._since, wait_s=wait_s, given_up=given_up)

@@ -17,7 +17,7 @@ from wallet_core.usecases.app import App
 
 @dataclass(frozen=True, slots=True)
 class MoneyMoved:
-    """The transaction, and what the wallet that was named first could give right after it, where that is told."""
+    """The transaction, and what its first wallet had available right after it, where that is returned."""
 
     transaction: Transaction
     available: Money | None
@@ -33,33 +33,33 @@ class BatchMoved:
 
 
 def move_money(app: App, command: Deposit | Transfer | ReverseTransaction, deadline: float | None = None) -> MoneyMoved:
-    """Move money; a repeat moves nothing and returns what the first call moved."""
+    """Move money; a repeat moves nothing and returns the first transaction."""
     return _moved(app, app.ledger.post(command, deadline))
 
 
 def move_batch(app: App, command: BatchTransfer, deadline: float | None = None) -> BatchMoved:
-    """Do all transfers of a batch or none; a repeat moves nothing and returns what the first call moved."""
+    """Do all transfers of a batch or none; a repeat moves nothing and returns the first transactions."""
     done = app.ledger.post(command, deadline)
     transactions = done.transactions or app.reads.batch(UUID(done.subject.removeprefix("batches/")))
     return BatchMoved(transactions, done.replayed)
 
 
 def move_each(app: App, commands: Sequence[Transfer], deadline: float | None = None) -> list[MoneyMoved | WalletError]:
-    """Do transfers that have nothing to do with each other; return for each what ``move_money`` returns or raises."""
+    """Do independent transfers; return for each what ``move_money`` returns or raises."""
     posted = app.ledger.post_all(commands, deadline)
     repeats = [_id_of(done) for done in posted if isinstance(done, Done) and done.transaction is None]
     first = {one.id: one for one in app.reads.transactions(repeats)} if repeats else {}
     return [
-        done if isinstance(done, WalletError) else _told(done, done.transaction or first[_id_of(done)])
+        done if isinstance(done, WalletError) else _result(done, done.transaction or first[_id_of(done)])
         for done in posted
     ]
 
 
 def _moved(app: App, done: Done) -> MoneyMoved:
-    return _told(done, done.transaction or app.reads.transaction(_id_of(done)))
+    return _result(done, done.transaction or app.reads.transaction(_id_of(done)))
 
 
-def _told(done: Done, transaction: Transaction) -> MoneyMoved:
+def _result(done: Done, transaction: Transaction) -> MoneyMoved:
     available = Money(transaction.movement.amount.currency, done.available) if done.available is not None else None
     return MoneyMoved(transaction, available, done.replayed)
 

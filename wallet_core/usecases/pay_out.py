@@ -1,7 +1,7 @@
-"""Pay out, or collect, one claimed order: take the money, ask the bank once, do what its answer means.
+"""Pay out, or collect, one claimed order: debit, call the bank once, settle its answer.
 
-Between the two commits no lock is held and no transaction is open. Wherever this process dies, the attempt row says
-that the bank may have been asked, and whoever takes over asks it before anything else.
+Between the two commits no lock is held and no transaction is open. If this process dies at any point, the attempt shows
+that the bank may have been called, and the worker that takes over asks the bank first.
 """
 
 from datetime import timedelta
@@ -28,20 +28,20 @@ NO_TIME = timedelta()
 
 
 class AnswerNotStored(ServiceError):
-    """The bank's answer could not be written down while the lease lasted: whoever takes over asks the bank again."""
+    """The bank's answer could not be stored during the lease: the worker that takes over asks the bank again."""
 
 
 def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> PaymentOrder | None:
-    """Return the order as it is afterwards; None where the claim was no longer ours.
+    """Return the order as it is afterwards; None where the claim was lost.
 
-    Raises ``ServiceError`` where the database failed: the claim is then taken over once its lease has run out.
+    Raises ``ServiceError`` where the database failed: another worker takes over once the lease has run out.
     """
-    started_at = monotonic()  # before the commit, so that a pause during it counts against the send window
+    started_at = monotonic()  # before the commit, so that time in it counts against the send window
     start = StartPayment(
         id=new_id(), claim=claim, policy=app.payouts.policy, jitter=app.jitter(), clock_offset=clock_offset
     )
     try:
-        # Later than this it would not be sent any more: a wallet that somebody else holds keeps no slot for longer.
+        # After the send window it would not be sent: a locked wallet blocks a slot no longer than that.
         started = app.ledger.post(start, started_at + app.payouts.send_window_s).order
     except StaleClaim:
         return None
@@ -49,14 +49,14 @@ def pay_out(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> Pay
         app.claims.release(claim, wait=app.payouts.policy.backoff_first)
         raise
     if started is None or started.lease_until is None or started.open_attempt is None:
-        return started  # nothing is to be sent
+        return started  # nothing to send
     return send(app, claim, started.open_attempt, started_at=started_at, clock_offset=clock_offset)
 
 
 def send(
     app: App, claim: Claim, attempt: Attempt, *, started_at: float, clock_offset: timedelta
 ) -> PaymentOrder | None:
-    """Ask the bank on an attempt that is recorded, unless that was too long ago, and settle its answer."""
+    """Call the bank for a recorded attempt, unless the send window has passed, and settle its answer."""
     if monotonic() - started_at < app.payouts.send_window_s:
         answer = app.bank.pay(claim.payment)
     else:
@@ -77,9 +77,9 @@ def send(
 
 
 def _settled(app: App, settle: SettlePayment) -> PaymentOrder | None:
-    """Store a known answer, trying again while the lease lasts: given up, the bank would have to be asked once more.
+    """Store the answer, with retries during the lease: without it the bank must be asked again.
 
-    Safe to repeat: an answer is written once, and a second time is a ``StaleClaim``.
+    A retry is safe: an answer is stored once, and the second time is a ``StaleClaim``.
     """
 
     def log(state: RetryCallState) -> None:

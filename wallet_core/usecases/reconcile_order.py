@@ -1,4 +1,4 @@
-"""Reconcile one claimed order that is in doubt or was left behind: ask the bank, and follow its word."""
+"""Reconcile one claimed order that is in doubt, or whose worker was lost: ask the bank for the status and follow it."""
 
 from datetime import timedelta
 from time import monotonic
@@ -12,9 +12,9 @@ from wallet_core.usecases.pay_out import NO_TIME, send
 
 
 def reconcile(app: App, claim: Claim, *, clock_offset: timedelta = NO_TIME) -> PaymentOrder | None:
-    """Return the order as it is afterwards; None where the claim was no longer ours.
+    """Return the order as it is afterwards; None where the claim was lost.
 
-    Never releases on silence; sends again only where the bank does not know the key and the grace time is over.
+    Never releases without a status; sends again only where the bank does not know the key and the grace time is over.
     """
     try:
         if claim.state is OrderState.PROCESSING:
@@ -39,12 +39,12 @@ def _take_over(app: App, claim: Claim, clock_offset: timedelta) -> PaymentOrder 
 def _ask(app: App, claim: Claim, clock_offset: timedelta) -> PaymentOrder | None:
     status = app.bank.status(claim.payment)
     if status.kind is not StatusKind.EXECUTED:
-        # What it wrote into its ledger it did, also where it has forgotten the key or cannot be asked about it.
-        told = app.bank_statement_lines.word_on(claim.payment)
-        status = told if told.kind is StatusKind.EXECUTED else status
+        # An execution in the bank statement counts, also where the bank does not know the key or gives no status.
+        stated = app.bank_statement_lines.execution_of(claim.payment)
+        status = stated if stated.kind is StatusKind.EXECUTED else status
     if status.kind is StatusKind.NOT_FOUND and app.bank_statement_lines.is_replaced():
-        # Perhaps another bank, or one that has lost its books: what it does not know may have been paid all the same.
-        status = Status(kind=StatusKind.SILENT, detail="the bank's ledger is not the one that was followed")
+        # Another bank, or one that has lost its data: it may have paid what it does not know.
+        status = Status(kind=StatusKind.SILENT, detail="the bank statement is not the one that was read")
     started_at = monotonic()  # before the commit that may open another attempt
     settle = SettleDoubt(
         id=new_id(),

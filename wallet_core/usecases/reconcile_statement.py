@@ -1,7 +1,7 @@
-"""Follow the bank's ledger: read on from the last line, hold every line to its order, book what came back.
+"""Reconcile with the bank statement: read on from the last line, match every line with its order, post returns.
 
-Safe to run by many at once and to die in anywhere: a line is written once, before it is judged; a return is booked
-once, by the withdrawal's state; and what has not been judged is judged in the next round.
+Any number of schedulers may run it, and it may die at any point: a line is stored once, before it is matched; the
+withdrawal's state lets a return be posted once; a line that is not matched yet is matched in the next round.
 """
 
 from collections import Counter
@@ -21,14 +21,14 @@ RETURNED, WAITING = "RETURNED", "WAITING"
 
 @dataclass(frozen=True, slots=True)
 class StatementProgress:
-    """What became of how many lines, and whether the bank has more to read."""
+    """The results of a round by number of lines, and whether the bank has more lines."""
 
     counts: Counter[str]
     more: bool
 
 
 def reconcile_statement(app: App) -> StatementProgress:
-    """Read one page of the bank's ledger and judge all that can be judged.
+    """Read one page of the bank statement, and match all lines that can be matched.
 
     Raises ``ServiceError`` where the database fails.
     """
@@ -39,27 +39,27 @@ def reconcile_statement(app: App) -> StatementProgress:
         after = lines[-1][0].number
         line_matches = [(line, match_line(line, met)) for line, met in lines]
         counts.update(_book_return(app, line_match) for _, line_match in line_matches if line_match.gives_back)
-        judged = [(line, line_match) for line, line_match in line_matches if line_match.match_result is not None]
-        app.bank_statement_lines.match_line(judged)
-        counts.update(line_match.match_result or "" for _, line_match in judged)
-        _tell(judged)
+        matched = [(line, line_match) for line, line_match in line_matches if line_match.match_result is not None]
+        app.bank_statement_lines.match_line(matched)
+        counts.update(line_match.match_result or "" for _, line_match in matched)
+        _log_discrepancies(matched)
         if len(lines) < size:
             break
     return StatementProgress(counts, more)
 
 
 def _read_on(app: App) -> bool:
-    """Read one page and keep its lines; say whether there is more."""
+    """Read one page and store its lines; return whether there is more."""
     if not app.may_call_bank():
         return False
     place = app.bank_statement_lines.place()
     last = place.last
-    # The last line is read once more: it must still be there, or this is not the ledger that was read.
+    # The last line is read again: if it has changed, this is not the statement that was read.
     page = app.bank.ledger(after=last.number - 1 if last else 0, limit=app.payouts.bank_statement_page + 1)
-    trouble = _trouble(last, page)
-    app.bank_statement_lines.note(place, trouble)
-    if trouble or page is None:
-        _log.warning("the bank's ledger cannot be followed", why=trouble)
+    error = _error(last, page)
+    app.bank_statement_lines.note(place, error)
+    if error or page is None:
+        _log.warning("bank statement not read", error=error)
         return False
     if fresh := page.lines[1:] if last else page.lines:
         app.bank_statement_lines.keep(place, fresh)
@@ -69,38 +69,38 @@ def _read_on(app: App) -> bool:
     return more
 
 
-def _trouble(last: BankStatementLine | None, page: BankStatementPage | None) -> str:
-    """Return why the ledger cannot be followed, empty where it can."""
+def _error(last: BankStatementLine | None, page: BankStatementPage | None) -> str:
+    """Return why the statement cannot be read, empty where it can."""
     if page is None:
         return UNREADABLE
     if last is None:
         return "" if page.lines or not page.last else "it says that it has lines, and shows none"
     first = page.lines[0] if page.lines else None
-    if first is None or _said(first) != _said(last):
+    if first is None or _content(first) != _content(last):
         return f"line {last.number} is no longer what it was when it was read: has the bank begun another ledger?"
     return "" if len(page.lines) > 1 or page.last == last.number else "it says that it has more lines, and shows none"
 
 
-def _said(line: BankStatementLine) -> tuple[object, ...]:
-    """Return what the bank says in a line: it never says it otherwise."""
+def _content(line: BankStatementLine) -> tuple[object, ...]:
+    """Return the content of a line, which the bank never changes."""
     return line.number, line.kind, line.key, line.amount, line.reference
 
 
 def _book_return(app: App, line_match: LineMatch) -> str:
-    """Book what came back; it is judged once it is seen to be booked."""
+    """Post a return; its line is matched in the next round, once the return is posted."""
     if line_match.gives_back is None:
         return WAITING
     try:
         app.ledger.post(ReturnWithdrawal(id=new_id(), order=line_match.gives_back))
     except (Refusal, ServiceError) as error:
-        # Booked by another follower at the same moment, no room, or a wallet that is locked for long: the next round
-        # sees which, and no other line waits for this one.
-        _log.warning("return not booked", order=str(line_match.gives_back), why=cause_of(error))
+        # Another scheduler has posted it, a balance would leave 64 bits, or the wallet is locked: the next round tries
+        # again, and no other line waits for this one.
+        _log.warning("return not posted", order=str(line_match.gives_back), error=cause_of(error))
         return WAITING
     return RETURNED
 
 
-def _tell(judged: list[tuple[BankStatementLine, LineMatch]]) -> None:
-    for line, line_match in judged:
+def _log_discrepancies(matched: list[tuple[BankStatementLine, LineMatch]]) -> None:
+    for line, line_match in matched:
         if line_match.match_result is MatchResult.NOTHING:
-            _log.error("discrepancy", line=line.name, key=line.key, why=line_match.explanation)
+            _log.error("discrepancy", line=line.name, key=line.key, explanation=line_match.explanation)

@@ -1,4 +1,4 @@
-"""Settle by hand what the service cannot settle by itself."""
+"""Resolve discrepancies, and accept another bank statement, by hand."""
 
 from dataclasses import dataclass
 
@@ -9,22 +9,22 @@ from wallet_core.usecases.app import App
 
 @dataclass(frozen=True, slots=True)
 class BankStatementAccepted:
-    """The ledger that is followed since."""
+    """The bank statement that is read since."""
 
-    ledger: BankStatement
+    bank_statement: BankStatement
     replayed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DiscrepancyResolved:
-    """The line as it is now."""
+    """The bank statement line as it is now."""
 
     line: BankStatementLine
     replayed: bool
 
 
 def resolve_discrepancy(app: App, command: ResolveDiscrepancy, deadline: float | None = None) -> DiscrepancyResolved:
-    """Close a discrepancy; a repeat returns the line as it is now."""
+    """Resolve a discrepancy; a repeat returns the line as it is now."""
     done = app.ledger.post(command, deadline)
     return DiscrepancyResolved(done.line or app.reads.bank_statement_line(command.line), done.replayed)
 
@@ -32,6 +32,6 @@ def resolve_discrepancy(app: App, command: ResolveDiscrepancy, deadline: float |
 def accept_bank_statement(
     app: App, command: AcceptBankStatement, deadline: float | None = None
 ) -> BankStatementAccepted:
-    """Follow the ledger that the bank shows now; a repeat returns the one that the first call accepted."""
+    """Read the statement that the bank shows now; a repeat returns the one that the first call accepted."""
     done = app.ledger.post(command, deadline)
     return BankStatementAccepted(done.bank_statement or app.reads.bank_statement(command.statement + 1), done.replayed)

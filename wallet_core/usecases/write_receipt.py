@@ -9,14 +9,14 @@ from wallet_core.usecases.app import App
 
 
 def write_receipt(app: App, transaction: UUID, language: Language) -> bytes:
-    """Return the receipt as PDF: of what never changes alone, so that it is the same whenever it is asked for."""
+    """Return the receipt as PDF. It shows only what never changes, so it is the same at any time."""
     found = app.reads.transaction(transaction)
     exponent = app.currencies.exponent_of(found.movement.amount.currency)
     return app.documents.receipt(receipt_of(found, exponent), language)
 
 
 def receipt_of(transaction: Transaction, exponent: int) -> Receipt:
-    """Return what the receipt of a transaction says."""
+    """Return the content of a transaction's receipt."""
     moved = transaction.movement
     currency = moved.amount.currency
     commission = moved.commission

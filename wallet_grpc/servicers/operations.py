@@ -74,5 +74,5 @@ class OperationsServicer(OperationsServiceServicer):
         command = convert.accept_ledger_command(request, principal_of(context))
         accepted = accept_bank_statement(self._app, command, self._deadline(context))
         return pb.AcceptBankStatementResponse(
-            bank_statement=convert.ledger_message(accepted.ledger), replayed=accepted.replayed
+            bank_statement=convert.ledger_message(accepted.bank_statement), replayed=accepted.replayed
         )

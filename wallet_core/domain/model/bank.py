@@ -1,4 +1,4 @@
-"""What the bank can be asked, and the few things its answers can mean."""
+"""Payments at the bank, the meanings of its answers, and its statement."""
 
 import json
 from dataclasses import dataclass
@@ -8,49 +8,49 @@ from enum import StrEnum
 from wallet_core.domain.model.access import NOBODY, Person
 from wallet_core.domain.model.money import Money
 
-# So many characters of an account are kept of it, and only of one that is much longer.
+# Characters of an account that are stored, if it is much longer.
 _SHOWN = 4
 
 
 def masked(account: str) -> str:
-    """Return as much of an account as tells it from others of the same owner, and no more."""
+    """Return the last characters of an account, enough to tell it from others of the same owner."""
     return f"…{account[-_SHOWN:]}" if len(account) > 2 * _SHOWN else "…" if account else ""
 
 
 class AnswerKind(StrEnum):
-    """What the answer to "pay this" means."""
+    """The meaning of an answer to a payment request."""
 
     ACCEPTED = "ACCEPTED"
     """The bank paid. Always final."""
     DECLINED_RETRYABLE = "DECLINED_RETRYABLE"
-    """Not paid; ask again later with the same key."""
+    """Not paid; may be requested again later with the same key."""
     DECLINED = "DECLINED"
-    """Not paid, and never will be under this key."""
+    """Not paid, and never under this key."""
     NOT_SENT = "NOT_SENT"
-    """The bank never heard of it."""
+    """The bank did not get the request."""
     UNKNOWN = "UNKNOWN"
-    """Anything else: the bank may have paid."""
+    """Any other answer, or none: the bank may have paid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """What the bank is asked to pay; a repeat carries the same key."""
+    """A payment that the bank is asked for; a repeat has the same key."""
 
     key: str
     amount: Money
     account: str
     owner: str
     collect: bool = False
-    """Whether the money is to be pulled from the account instead of paid to it."""
+    """Whether the money is to be collected from the account instead of paid to it."""
 
     @property
-    def told(self) -> str:
-        """What is asked, to be kept: of the account only its last characters."""
-        asked = {"amount": self.amount.minor, "currency": self.amount.currency, "owner": self.owner}
-        return json.dumps({**asked, "account": masked(self.account)}, ensure_ascii=False)
+    def stored_form(self) -> str:
+        """The request as it is stored: of the account only the last characters."""
+        request = {"amount": self.amount.minor, "currency": self.amount.currency, "owner": self.owner}
+        return json.dumps({**request, "account": masked(self.account)}, ensure_ascii=False)
 
     def without_account(self, text: str) -> str:
-        """Return what the bank said, to be kept: it may repeat the account."""
+        """Return a text of the bank without the account, which it may repeat."""
         return text.replace(self.account, masked(self.account)) if self.account else text
 
 
@@ -65,23 +65,23 @@ class Answer:
 
 
 class StatusKind(StrEnum):
-    """What the bank says has become of a payment."""
+    """The bank's status of a payment."""
 
     EXECUTED = "EXECUTED"
     """It paid."""
     FAILED = "FAILED"
-    """It has not paid and will not."""
+    """Not paid, and will not be."""
     PENDING = "PENDING"
-    """It has not made up its mind."""
+    """Not decided yet."""
     NOT_FOUND = "NOT_FOUND"
-    """It does not know the key: never arrived, forgotten, or still on the way."""
+    """The bank does not know the key: the request never arrived, is in flight, or the key was dropped."""
     SILENT = "SILENT"
-    """It cannot be asked, or what it says cannot be understood."""
+    """The bank cannot be reached, or its answer cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The bank's word on a payment."""
+    """The bank's answer to a status request."""
 
     kind: StatusKind
     amount: Money | None = None
@@ -90,60 +90,60 @@ class Status:
 
 
 class LineKind(StrEnum):
-    """What the bank wrote into its ledger."""
+    """The kind of a bank statement line."""
 
     EXECUTION = "EXECUTION"
     """It paid."""
     COLLECTION = "COLLECTION"
     """It collected."""
     RETURN = "RETURN"
-    """It gave back what it had paid."""
+    """It returned what it had paid."""
     OTHER = "OTHER"
-    """Something that we do not know."""
+    """A kind that this release does not know."""
 
 
 class MatchResult(StrEnum):
-    """What became of a line of the bank's ledger here."""
+    """What a bank statement line was matched with."""
 
     ORDER = "ORDER"
-    """It says what our books say."""
+    """An order with the same amount, in a state that fits."""
     NOTHING = "NOTHING"
-    """A discrepancy: our books say otherwise, or nothing at all."""
+    """A discrepancy: no order, or one that differs."""
 
 
 class LineState(StrEnum):
-    """Where a line of the bank's ledger is in its life."""
+    """The state of a bank statement line."""
 
     WAITING = "WAITING"
-    """Its order is under way."""
+    """Its order is in progress."""
     MET = "MET"
-    """It says what our books say."""
+    """An order with the same amount, in a state that fits."""
     DISCREPANCY = "DISCREPANCY"
-    """It does not, and nobody has looked into it."""
+    """A discrepancy that is open."""
     RESOLVED = "RESOLVED"
-    """It does not, and somebody has."""
+    """A discrepancy that an operator has resolved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankStatementLine:
-    """One line of the bank's own ledger, as it was followed up."""
+    """A line of the bank statement, and what it was matched with."""
 
     number: int
-    """As the bank counts; once kept, numbered on from the ledger that was followed before, if there was one."""
+    """The bank's number; once stored, numbered on from the statement before, if there was one."""
     kind: LineKind
     key: str
     amount: Money
     reference: str
     time: datetime | None = None
-    """When it was read here; None until it is kept."""
+    """When it was read; None until it is stored."""
     match_result: MatchResult | None = None
-    """None for as long as the order that it is about is under way."""
+    """None while its order is in progress."""
     explanation: str = ""
-    """What is wrong, of a discrepancy."""
+    """Why it is a discrepancy."""
     resolution: str = ""
-    """What a person found out about a discrepancy; empty while it is open."""
+    """An operator's finding about a discrepancy; empty while it is open."""
     resolved_by: str = ""
-    """The system."""
+    """The system that made the call."""
     person: Person = NOBODY
 
     @property
@@ -153,7 +153,7 @@ class BankStatementLine:
 
     @property
     def state(self) -> LineState:
-        """Where it is in its life."""
+        """The state."""
         match self.match_result:
             case None:
                 return LineState.WAITING
@@ -163,25 +163,25 @@ class BankStatementLine:
                 return LineState.RESOLVED if self.resolution else LineState.DISCREPANCY
 
 
-# Why the bank's ledger cannot be followed where that may pass by itself.
+# The error of a bank statement that may go away by itself.
 UNREADABLE = "it cannot be read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankStatement:
-    """A ledger of the bank that was followed, of several the one in whose place the next was accepted."""
+    """A bank statement that is or was read. Each but the first was accepted in place of the one before."""
 
     number: int
     """Counted from 1."""
     error: str = ""
-    """Why it cannot be followed, of the one that is; empty while it can."""
+    """Why it cannot be read, if it is the one that is read now; empty where it can."""
     reason: str = ""
-    """Why it was accepted, by an operator; the first one was not."""
+    """Why an operator accepted it; empty for the first one."""
     accepted_by: str = ""
-    """The system."""
+    """The system that made the call."""
     person: Person = NOBODY
     time: datetime | None = None
-    """When it was accepted; None until it is."""
+    """When it was accepted; None where that was not read."""
 
     @property
     def name(self) -> str:
@@ -190,23 +190,23 @@ class BankStatement:
 
     @property
     def is_replaced(self) -> bool:
-        """Whether the bank shows another one in its place."""
+        """Whether the bank shows another statement in its place."""
         return self.error not in {"", UNREADABLE}
 
 
 @dataclass(frozen=True, slots=True)
 class BankStatementPage:
-    """Some lines of the bank's ledger, in order, and the number of its last one."""
+    """Lines of the bank statement, in order, and the number of its last one."""
 
     lines: tuple[BankStatementLine, ...]
     last: int
 
 
 def statement_name(number: int) -> str:
-    """Return the resource name of a ledger of the bank."""
+    """Return the resource name of a bank statement."""
     return f"bankStatements/{number}"
 
 
 def line_name(number: int) -> str:
-    """Return the resource name of a line of the bank's ledger."""
+    """Return the resource name of a bank statement line."""
     return f"bankStatementLines/{number}"

@@ -1,6 +1,6 @@
-"""Orders: withdrawals and scheduled deposits, where both are treated alike.
+"""Payment orders: withdrawals and scheduled deposits, as far as both are alike.
 
-Their life as one table of states, their attempts at the bank, and the policy that paces them.
+Their states and transitions, their attempts at the bank, and the policy of retries.
 """
 
 import hashlib
@@ -20,27 +20,27 @@ from wallet_core.domain.model.wallet import WalletId
 
 
 class OrderState(StrEnum):
-    """Where an order is in its life."""
+    """The state of an order."""
 
     SCHEDULED = "SCHEDULED"
-    """Waiting for its time; no money has moved."""
+    """Not due yet; no money has moved."""
     PROCESSING = "PROCESSING"
-    """The bank is being asked; a withdrawal's money has left its wallet."""
+    """The bank is being called; a withdrawal's money is in transit."""
     IN_DOUBT = "IN_DOUBT"
-    """The bank may or may not have done it."""
+    """The bank may or may not have executed it."""
     SUCCEEDED = "SUCCEEDED"
-    """The bank did it; a scheduled deposit is in its wallet."""
+    """The bank has executed it; a scheduled deposit is credited."""
     FAILED = "FAILED"
-    """The bank did not do it and will not; the wallet has what it had."""
+    """The bank has not executed it and will not; the wallet has its money again."""
     CANCELLED = "CANCELLED"
     """Cancelled before its time; no money moved."""
     RETURNED = "RETURNED"
     """The bank paid and later gave the money back."""
 
 
-# States in which the bank has done it.
+# States in which the bank has executed it.
 DONE_STATES = frozenset({OrderState.SUCCEEDED, OrderState.RETURNED})
-# States in which something is still to be done; in all others only the bank's own return can follow.
+# States that are not final. After a final one, only a return by the bank can follow.
 OPEN_STATES = frozenset({OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT})
 FINAL_STATES = frozenset(OrderState) - OPEN_STATES
 
@@ -57,12 +57,12 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.RETURNED: frozenset(),
 }
 
-# What was collected is not returned: the bank would collect it back, which is for people to agree on.
+# A collection has no return: a payer's claim on it is settled between people.
 COLLECTION_TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     before: after - {OrderState.RETURNED} for before, after in TRANSITIONS.items() if before is not OrderState.RETURNED
 }
 
-# A deposit that nobody is asked for knows only before and after.
+# A deposit that is not collected has no state between before and after.
 CREDIT_TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.SCHEDULED: frozenset({OrderState.SUCCEEDED, OrderState.FAILED, OrderState.CANCELLED}),
     OrderState.SUCCEEDED: frozenset(),
@@ -75,21 +75,21 @@ class FailureReason(StrEnum):
     """Why an order failed."""
 
     INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
-    """The wallet had too little when the time came; the bank was not asked."""
+    """The wallet had too little available when the order was due; the bank was not called."""
     WALLET_NOT_ACTIVE = "WALLET_NOT_ACTIVE"
-    """The wallet was frozen or closed when the time came; the bank was not asked."""
+    """The wallet was frozen or closed when the order was due; the bank was not called."""
     BANK_REFUSED = "BANK_REFUSED"
-    """The bank said no for good."""
+    """The bank declined it for good."""
     ATTEMPTS_USED_UP = "ATTEMPTS_USED_UP"
-    """The bank said "not now" as often as it is asked."""
+    """The bank declined the last attempt, each time retryably."""
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
-    """The wallet was too full to be credited when the time came."""
+    """The credit would have taken a balance out of 64 bits."""
     RESOLVED = "RESOLVED"
-    """An operator found out that the bank did not do it."""
+    """An operator found out that the bank did not execute it."""
 
 
 class OrderKind(StrEnum):
-    """What is ordered; the value is the collection that its names begin with."""
+    """The kind of an order; its value is the first part of resource names."""
 
     WITHDRAWAL = "withdrawals"
     """Pay money out of a wallet."""
@@ -97,16 +97,16 @@ class OrderKind(StrEnum):
     """Credit money to a wallet."""
 
 
-# So that the bank's own books tell what a key is for.
+# The bank's own records show what a key is for.
 _KEY_PREFIX = {OrderKind.WITHDRAWAL: "wd", OrderKind.SCHEDULED_DEPOSIT: "sd"}
 
 
 def order_id(caller: str, request_id: UUID) -> UUID:
-    """Return the id of the order that a request asks for: it follows from the request alone.
+    """Return the id of the order that a request makes: it follows from the request alone.
 
-    So the bank's key does too: after a restore, or a failover to a standby that was behind, a repeat of the same
-    request reaches the bank with the same key. A UUIDv8 that begins like the request's id: where those are UUIDv7,
-    what was asked for together lies together in an index.
+    So does the key for the bank: after a restore, or a failover to a standby that was behind, a repeat of the request
+    reaches the bank with the same key. A UUIDv8 that begins like the request's id: where that is a UUIDv7, orders of
+    one time are together in an index.
     """
     digest = hashlib.blake2b(f"{request_id}\n{caller}".encode(), digest_size=16).digest()
     made = bytearray(request_id.bytes[:6] + digest[6:])
@@ -121,12 +121,12 @@ def order_name(kind: OrderKind, order: UUID) -> str:
 
 
 def bank_key(kind: OrderKind, order: UUID) -> str:
-    """Return the idempotency key that the bank gets for an order, the same for all its attempts."""
+    """Return the idempotency key for the bank, the same for all attempts of an order."""
     return f"{_KEY_PREFIX[kind]}-{order}"
 
 
 def order_of_key(key: str) -> tuple[OrderKind, UUID] | None:
-    """Return the order that has this key, None where it is none of ours."""
+    """Return the order that has this key, None where the key is not one of ours."""
     for kind, prefix in _KEY_PREFIX.items():
         head, _, id_ = key.partition("-")
         if head == prefix:
@@ -140,63 +140,63 @@ def order_of_key(key: str) -> tuple[OrderKind, UUID] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call to the bank, recorded before it is made; without an answer the bank may have done what was asked."""
+    """One call to the bank, recorded before it is made. Without an answer the bank may have executed the payment."""
 
     number: int
     key: str
     start_time: datetime
     in_flight_until: datetime
-    """Until when the call may still be on its way, by who makes it: its settings may be others than a reader's."""
+    """Until when the call may reach the bank, by the settings of the process that makes it."""
     is_resend: bool = False
-    """Whether the bank did not know the key when it was asked after every earlier call had ended."""
+    """Whether the bank did not know the key after every earlier call had ended."""
     request: str = ""
-    """What was asked, as it is kept: without the whole account."""
+    """The request as it is stored: of the account only the last characters."""
     answer: AnswerKind | None = None
     reference: str = ""
     detail: str = ""
-    """What was answered, as it is kept."""
+    """The answer as it is stored."""
 
     @property
     def may_have_paid(self) -> bool:
-        """Whether the bank may have paid on this attempt and nobody knows."""
+        """Whether the bank may have paid on this attempt, as far as is known."""
         return self.answer in {None, AnswerKind.UNKNOWN}
 
     @property
     def counts(self) -> bool:
-        """Whether the bank may have heard of it."""
+        """Whether the bank may have got the request."""
         return self.answer is not AnswerKind.NOT_SENT
 
 
 class ResolutionKind(StrEnum):
-    """What an operator found out about an order, or wants done with its money."""
+    """An operator's finding about an order, or decision about its money."""
 
     EXECUTED = "EXECUTED"
-    """The bank did it."""
+    """The bank executed it."""
     NOT_EXECUTED = "NOT_EXECUTED"
-    """The bank did not do it and will not."""
+    """The bank did not execute it and will not."""
     APPLIED_TO_WALLET = "APPLIED_TO_WALLET"
-    """Money that had found no room is given to a wallet."""
+    """Unapplied funds are credited to a wallet."""
     ACKNOWLEDGED = "ACKNOWLEDGED"
-    """Somebody has looked into an ending that the bank contradicts, or does not confirm; nothing moves."""
+    """An operator has looked into an end that the bank contradicts or does not confirm; nothing moves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """A person's decision where the machine could not: kept for ever, with who decided and why."""
+    """An operator's decision, stored for ever with its reason."""
 
     kind: ResolutionKind
     reason: str
     bank_evidence: str
-    """What the bank said to the person who asked it; empty where no word could be had."""
+    """What the bank said to the operator; empty where it said nothing."""
     operator: str
-    """The system."""
+    """The system that made the call."""
     time: datetime
     person: Person = NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentOrder(ABC):
-    """What both kinds have in common. It hangs on its wallet: whoever decides on it holds that wallet's lock."""
+    """What both kinds have in common. Its wallet's lock protects it."""
 
     kind: ClassVar[OrderKind]
 
@@ -217,25 +217,25 @@ class PaymentOrder(ABC):
     failure_reason: FailureReason | None = None
     attention: str = ""
     unapplied: bool = False
-    """Whether the bank gave money for it that found no room and is still on its way: for a person."""
+    """Whether money of it could not be credited and is in transit, for an operator."""
     reconciled: bool = False
-    """Whether the bank's ledger says the same of it, or a person has looked into that it does not."""
+    """Whether the bank statement confirms it, or an operator has acknowledged that it does not."""
     attempts: tuple[Attempt, ...] = ()
     resolutions: tuple[Resolution, ...] = ()
 
     @property
     @abstractmethod
     def held(self) -> int:
-        """How many minor units of its wallet it reserves now."""
+        """What it reserves of its wallet now, in minor units."""
 
     @property
     def asks_bank(self) -> bool:
-        """Whether the bank is asked to do it."""
+        """Whether the bank executes it."""
         return True
 
     @property
     def transitions(self) -> Mapping[OrderState, frozenset[OrderState]]:
-        """Which states lead to which."""
+        """The allowed transitions."""
         return TRANSITIONS
 
     @property
@@ -245,32 +245,32 @@ class PaymentOrder(ABC):
 
     @property
     def key(self) -> str:
-        """The key that the bank knows it by."""
+        """The idempotency key for the bank."""
         return bank_key(self.kind, self.id)
 
     @property
     def attempts_counted(self) -> int:
-        """How often the bank was asked."""
+        """How many attempts may have reached the bank."""
         return sum(attempt.counts for attempt in self.attempts)
 
     @property
     def resends(self) -> int:
-        """How often it was sent again because the bank did not know it."""
+        """How often it was sent again because the bank did not know the key."""
         return sum(attempt.is_resend and attempt.counts for attempt in self.attempts)
 
     @property
     def may_have_paid(self) -> bool:
-        """Whether the bank may have paid on any attempt and nobody knows."""
+        """Whether the bank may have paid on any attempt, as far as is known."""
         return any(attempt.may_have_paid for attempt in self.attempts)
 
     @property
     def final(self) -> bool:
-        """Whether nothing is left to be done about it."""
+        """Whether its state is final."""
         return self.state in FINAL_STATES
 
     @property
     def open_attempt(self) -> Attempt | None:
-        """The attempt that has no answer yet."""
+        """The attempt without an answer."""
         return next((attempt for attempt in self.attempts if attempt.answer is None), None)
 
 
@@ -281,17 +281,17 @@ class Withdrawal(PaymentOrder):
     kind: ClassVar[OrderKind] = OrderKind.WITHDRAWAL
 
     reserve: bool = False
-    """Whether its money is held from the moment it is scheduled."""
+    """Whether its amount is held from the time of scheduling."""
 
     @property
     def held(self) -> int:
-        """How many minor units of its wallet it reserves now."""
+        """What it reserves of its wallet now, in minor units."""
         return self.amount.minor if self.reserve and self.state is OrderState.SCHEDULED else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledDeposit(PaymentOrder):
-    """Money to be credited at a time, collected from the bank first where that is asked for."""
+    """Money to be credited at a time, collected from the bank first where *collect* is set."""
 
     kind: ClassVar[OrderKind] = OrderKind.SCHEDULED_DEPOSIT
 
@@ -302,29 +302,29 @@ class ScheduledDeposit(PaymentOrder):
 
     @property
     def held(self) -> int:
-        """Nothing: it only ever adds."""
+        """Nothing: it only credits."""
         return 0
 
     @property
     def asks_bank(self) -> bool:
-        """Whether the bank is asked to collect it."""
+        """Whether the bank collects it."""
         return self.collect
 
     @property
     def transitions(self) -> Mapping[OrderState, frozenset[OrderState]]:
-        """Which states lead to which."""
+        """The allowed transitions."""
         return COLLECTION_TRANSITIONS if self.collect else CREDIT_TRANSITIONS
 
 
-def event_of(order: PaymentOrder, told: str | None = None) -> EventType:
-    """Return what others are told when an order has come to its state, or of what else."""
+def event_of(order: PaymentOrder, event: str | None = None) -> EventType:
+    """Return the event of an order: the one of its state, or another one by name."""
     kind = "withdrawal" if order.kind is OrderKind.WITHDRAWAL else "scheduled_deposit"
-    return EventType(f"{kind}.{told or order.state.lower()}")
+    return EventType(f"{kind}.{event or order.state.lower()}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The right to work on one order until the lease runs out, proven by the fence."""
+    """The right to work on one order until the lease runs out, proved by the fence."""
 
     kind: OrderKind
     order: UUID
@@ -337,7 +337,7 @@ class Claim:
 
     @property
     def payment(self) -> Payment:
-        """What the bank is asked to pay or to collect: the same on every attempt."""
+        """The payment or collection that the bank is asked for: the same on every attempt."""
         return Payment(
             key=bank_key(self.kind, self.order),
             amount=self.amount,
@@ -349,7 +349,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentPolicy:
-    """How the bank is asked and when that is given up. Values come from the settings, which explain them."""
+    """How often and when the bank is called. Values come from the settings, which explain them."""
 
     attempts_max: int
     resends_max: int

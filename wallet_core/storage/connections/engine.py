@@ -41,7 +41,7 @@ SERVICE_ROLE = "wallet_service"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long a connection waits for what. Values come from the settings, which explain them."""
+    """Timeouts of a connection. Values come from the settings, which explain them."""
 
     pool_size: int
     pool_timeout_s: float
@@ -54,29 +54,28 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """What connections are for: how the planner is set, and what is unusual about them."""
+    """What connections are for: planner settings, and what is unusual about them."""
 
     planner: Mapping[str, str]
     autocommit: bool = False
-    """Whether every statement is a transaction of its own: it ends however long its caller takes to hear of it, so
-    nobody waits for the lock of a frozen process."""
+    """Whether every statement is a transaction of its own: a frozen process keeps no lock."""
     is_bounded: bool = True
     """Whether statements, transactions and waits for locks end in time."""
 
 
 ANYTHING = Use(planner={})
-# Reads know their keys. A filter is guessed to let little through, and reading a whole table once then looks cheaper
-# than so many look-ups; it is not, and less so the more history there is.
+# Reads have keys. The planner guesses that a filter lets few rows through, and then prefers one scan of a whole table
+# to many look-ups; the scan is slower, the more so the longer the history is.
 READING = Use(planner={"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"})
-# What is due is found by walking an index in its order. Where nothing was open when the tables were last looked at, to
-# read all that is open and sort it looks cheaper; with a million open it is not. The plan is always the same, and to
-# look for it anew costs as much as to carry it out.
+# Due work is found in the order of an index. Where nothing was open at the last ANALYZE, the planner prefers to read
+# and sort everything open, which is slower with a million open orders. The plan is always the same, and planning costs
+# as much as execution.
 CLAIMING = Use(
     planner={**READING.planner, "plan_cache_mode": "force_generic_plan", "enable_sort": "off"}, autocommit=True
 )
-# An audit reads everything. What a table held when it was last looked at must not make it look up each row by itself.
+# An audit reads everything. Old statistics must not make it look up each row by itself.
 AUDITING = Use(planner={"enable_nestloop": "off"}, is_bounded=False)
-# A migration takes what it takes, and waits for another one.
+# A migration may take any time, and waits for another one.
 MIGRATING = Use(planner={}, is_bounded=False)
 
 _KEEPALIVE_IDLE_S, _KEEPALIVE_INTERVAL_S, _KEEPALIVES = 5, 2, 3
@@ -106,11 +105,11 @@ def open_engine(
         max_overflow=0,
         pool_timeout=limits.pool_timeout_s,
         isolation_level="AUTOCOMMIT" if use.autocommit else "READ COMMITTED",
-        # What the URL says comes before what is said here.
+        # The URL's own settings take precedence.
         connect_args={
             "connect_timeout": limits.connect_timeout_s,
             "application_name": name,
-            # A host that vanished is noticed in seconds, not after the kernel's two hours.
+            # A lost host is detected in seconds, not after the kernel's two hours.
             "keepalives_idle": _KEEPALIVE_IDLE_S,
             "keepalives_interval": _KEEPALIVE_INTERVAL_S,
             "keepalives_count": _KEEPALIVES,
@@ -162,9 +161,9 @@ def _settings(limits: Limits, use: Use, role: str | None) -> dict[str, str]:
         "DateStyle": "ISO, MDY",
         "IntervalStyle": "postgres",
         "client_encoding": "UTF8",
-        # Batches are short and their plans simple: compiling them costs more than it gives.
+        # Batches are short and their plans simple: compiling them costs more than it saves.
         "jit": "off",
-        # The server notices too when our host vanished, and lets go of what it had locked.
+        # The server detects a lost client too, and releases its locks.
         "tcp_keepalives_idle": str(_KEEPALIVE_IDLE_S),
         "tcp_keepalives_interval": str(_KEEPALIVE_INTERVAL_S),
         "tcp_keepalives_count": str(_KEEPALIVES),
@@ -188,22 +187,22 @@ def _connect(
     return made
 
 
-# When an engine's server was last seen to be gone. What was connected before is not used again: each connection is
-# closed when it is asked for next. (``Engine.dispose`` would leave open what others have in hand at that moment.)
+# When an engine's server was last found lost. Older connections are not used again: each is closed at its next
+# checkout. (``Engine.dispose`` would leave connections open that are checked out at that moment.)
 _LOST_AT: MutableMapping[Engine, float] = weakref.WeakKeyDictionary()
 _CONNECTED_AT = "connected_at"
-# When and why an engine's server last lacked what it takes to store something, unless it has done so since.
+# When and why an engine's server could last not store something, unless it has done so since.
 _UNABLE: MutableMapping[Engine, tuple[float, str]] = weakref.WeakKeyDictionary()
 
 
 def recently_unable(engine: Engine, within_s: float) -> str | None:
-    """Return why the last transaction could not be stored, if the server lacked something so short a time ago."""
+    """Return why a transaction could not be stored within the last *within_s*, unless one was stored since."""
     at, why = _UNABLE.get(engine, (-inf, ""))
     return why if monotonic() - at < within_s else None
 
 
 def discard_connections(engine: Engine) -> None:
-    """Have every connection that there is closed when it is asked for next."""
+    """Close every present connection at its next checkout."""
     _LOST_AT[engine] = monotonic()
 
 
@@ -221,7 +220,7 @@ def _look_at(engine: weakref.ref[Engine], connection: object, record: Connection
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Tx]:
-    """Run one database transaction on a driver connection; raise a ``BatchError`` where the database objects.
+    """Run one database transaction on a driver connection; raise a ``BatchError`` where the database fails it.
 
     The driver's own connection, because a batch is sent in pipelines, which SQLAlchemy does not know.
     """
@@ -240,14 +239,14 @@ def transaction(engine: Engine) -> Iterator[Tx]:
         tx.commit()
         _UNABLE.pop(engine, None)
     except psycopg.Error as error:
-        told = batch_error(error, may_be_stored=may_be_stored)
-        if isinstance(told, DatabaseLost):
-            # The next try must not meet another connection of the server that went away, or cannot serve.
+        failed = batch_error(error, may_be_stored=may_be_stored)
+        if isinstance(failed, DatabaseLost):
+            # The retry must not get another connection to the server that was lost or cannot serve.
             discard_connections(engine)
             if still_answers_reads(error):
                 _UNABLE[engine] = monotonic(), error.diag.message_primary or str(error)
             pooled.invalidate(error)
-        raise told from error
+        raise failed from error
     except DatabaseLost as error:
         discard_connections(engine)
         pooled.invalidate(error)
@@ -263,10 +262,10 @@ def transaction(engine: Engine) -> Iterator[Tx]:
 
 @contextmanager
 def pipelined(tx: Tx) -> Iterator[None]:
-    """Send what is executed inside in one round trip, on a server that by itself ends what a frozen process began.
+    """Send the statements inside in one round trip, on a server that ends the transactions of frozen processes.
 
-    An older one (before 17) does so only while it waits between two statements, and in a pipeline, or after one, it is
-    not waiting in that sense: there each statement is a round trip of its own.
+    A server before version 17 ends them only while it is idle in transaction, which it is not in a pipeline: there each
+    statement is a round trip of its own.
     """
     if bounds_transactions(tx):
         with tx.pipeline():

@@ -1,4 +1,4 @@
-"""How reads are run: each of one instant, locking nothing, with the database's trouble told as ours."""
+"""How reads run: each of one instant, without locks, with database errors raised as ``ServiceError``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ from wallet_core.domain.model.wallet import WalletId, wallet_name
 from wallet_core.storage.errors import batch_error
 
 Result = TypeVar("Result")
-Seen = TypeVar("Seen")
+Looked = TypeVar("Looked")
 
 _WALLET_KEY = text("SELECT key FROM wallets WHERE id = :id")
 
-# Statement timeouts; who waits longer than the longest is held to what the connection was opened with.
+# Statement timeouts; a caller with more time than the longest gets the connection's own.
 _STEPS_MS = (100, 250, 500, 1000, 2000, 4000, 8000)
 _STEP = "statement_timeout_ms"
 _SET_STEP = """
@@ -45,16 +45,16 @@ class Reader:
     engine: Engine
 
     def read(self, read: Callable[[Connection], Result]) -> Result:
-        """Run a read; once more where the pool's connection turns out to be of a server that went away."""
+        """Run a read; once more where the pooled connection turns out to be lost."""
         return self._run(lambda tx: _of_one_instant(tx, read))
 
-    def read_after(self, look: Callable[[Connection], Seen], read: Callable[[Connection, Seen], Result]) -> Result:
-        """Run a read, given what *look* has seen: one statement, which ends before the read's snapshot is taken."""
+    def read_after(self, look: Callable[[Connection], Looked], read: Callable[[Connection, Looked], Result]) -> Result:
+        """Run a read with the result of *look*: one statement, which ends before the read's snapshot is taken."""
 
         def both(tx: Connection) -> Result:
-            seen = look(tx.execution_options(isolation_level="AUTOCOMMIT"))
+            looked = look(tx.execution_options(isolation_level="AUTOCOMMIT"))
             tx.commit()
-            return _of_one_instant(tx, lambda tx: read(tx, seen))
+            return _of_one_instant(tx, lambda tx: read(tx, looked))
 
         return self._run(both)
 
@@ -63,11 +63,11 @@ class Reader:
             return self._run_once(read)
         except DBAPIError as error:
             if not error.connection_invalidated:
-                raise _told(error) from error.orig
+                raise _service_error(error) from error.orig
         try:
             return self._run_once(read)
         except DBAPIError as error:
-            raise _told(error) from error.orig
+            raise _service_error(error) from error.orig
 
     def _run_once(self, read: Callable[[Connection], Result]) -> Result:
         try:
@@ -84,9 +84,9 @@ def _of_one_instant(tx: Connection, read: Callable[[Connection], Result]) -> Res
 
 
 def _apply_time_remaining(tx: Connection) -> None:
-    """Have the database give up what its caller will not wait for.
+    """Set the statement timeout to the caller's time remaining.
 
-    In steps, which a connection keeps: most callers wait equally long, and to say so each time costs a round trip.
+    In steps, which a connection keeps: most callers have equal deadlines, and setting it costs a round trip.
     """
     left_s = time_remaining()
     wanted = None if left_s is None else next((step for step in _STEPS_MS if step >= left_s * 1000), None)
@@ -104,8 +104,8 @@ def wallet_key(tx: Connection, wallet: WalletId) -> int:
     return int(key)
 
 
-def _told(error: DBAPIError) -> ServiceError:
-    """Return what a failed read means: the database's trouble, or a defect of ours."""
-    told = batch_error(error.orig).told if isinstance(error.orig, psycopg.Error) else LedgerBroken()
-    # A read conflicts with nobody: what it waited for in vain was the database.
-    return DatabaseUnavailable() if isinstance(told, TransactionConflict) else told
+def _service_error(error: DBAPIError) -> ServiceError:
+    """Return what a failed read means: the database failed, or the code has a defect."""
+    result = batch_error(error.orig).error if isinstance(error.orig, psycopg.Error) else LedgerBroken()
+    # A read has no conflicts: what it waited for in vain was the database.
+    return DatabaseUnavailable() if isinstance(result, TransactionConflict) else result

@@ -1,1 +1,1 @@
-"""Load, and store: one file for each table that is written."""
+"""The posting path: load, store, and one file for each table that is written."""

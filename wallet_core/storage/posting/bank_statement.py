@@ -1,4 +1,4 @@
-"""The bank's own ledger as it was followed: every line once, and what became of it here."""
+"""The bank statement: the cursor on it, its lines, and what each was matched with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ LINES: LiteralString = f"SELECT {_COLUMNS} FROM bank_statement_lines WHERE numbe
 
 EXECUTED = "SELECT key FROM bank_statement_lines WHERE key = ANY(%s::text[]) AND kind IN ('EXECUTION', 'COLLECTION')"
 
-# Where to read on: which ledger, the number before its first line here, and its last line that was read, if any was.
+# Where to read on: which statement, its line offset, and the last of its lines that was read, if any was.
 PLACE: LiteralString = f"""
 SELECT following.statement, following.line_offset, last.*
 FROM bank_statement_cursor AS following
@@ -45,7 +45,7 @@ LEFT JOIN LATERAL (
 ) AS last ON true
 """
 
-# What is written down is written of the ledger that was read: another may have been accepted meanwhile.
+# Each names the statement that was read: an operator may have accepted another one meanwhile.
 SET_ERROR = """
 UPDATE bank_statement_cursor
 SET error = %s, error_since = clock_timestamp()
@@ -54,9 +54,9 @@ WHERE statement = %s AND error <> %s
 READ_TO_END = "UPDATE bank_statement_cursor SET read_to_end_at = clock_timestamp() WHERE statement = %s"
 NOW = "SELECT clock_timestamp()"
 FOLLOWED_SINCE = "SELECT coalesce(read_to_end_at >= %s, false) FROM bank_statement_cursor"
-# Whether another ledger was found in place of the one that was followed, or was accepted and not read to its end yet.
+# Whether the bank shows another statement, or one that was accepted and not read to its end yet.
 REPLACED = "SELECT error NOT IN ('', %s) OR (statement > 1 AND read_to_end_at IS NULL) FROM bank_statement_cursor"
-# Of two that read the same page, one writes it; and nobody accepts another ledger meanwhile.
+# Two schedulers may read the same page: one stores it. The lock keeps an operator from accepting another statement.
 _READ: list[Column[BankStatementLine]] = [
     Column("number", "bigint", lambda line: line.number),
     Column("kind", "text", lambda line: line.kind),
@@ -76,7 +76,7 @@ ORDER BY line.number
 ON CONFLICT (number) DO NOTHING
 """
 
-# Whoever decides on the ledger keeps others from writing lines of it.
+# Locked by commands on the statement: no scheduler stores lines meanwhile.
 LOCK_CURSOR = "SELECT statement, error FROM bank_statement_cursor FOR NO KEY UPDATE"
 FOLLOW_NEXT = """
 UPDATE bank_statement_cursor
@@ -98,7 +98,7 @@ INSERT_BANK_STATEMENTS: Insert[BankStatement] = Insert(
 )
 LEDGER = "SELECT number, reason, accepted_by, person, token_id, time FROM bank_statements WHERE number = %s"
 
-# Lines whose order is not under way, each with that order, and with what other lines say of the same.
+# Lines without a result whose order is not in progress, each with that order and with what other lines say of it.
 UNMATCHED_LINES: LiteralString = """
 SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.reference, lines.time,
     lines.match_result, lines.explanation, lines.resolution, lines.resolved_by, lines.person, lines.token_id,
@@ -107,7 +107,7 @@ SELECT lines.number, lines.kind, lines.key, lines.amount, lines.currency, lines.
         SELECT count(*)
         FROM bank_statement_lines AS earlier
         WHERE earlier.key = lines.key AND earlier.kind = lines.kind AND earlier.number < lines.number
-            -- Another ledger may tell again what the one before it told.
+            -- Another statement may repeat lines of the one before it.
             AND (earlier.statement = lines.statement OR earlier.reference <> lines.reference)
     ) END,
     CASE WHEN orders.id IS NOT NULL THEN ARRAY(
@@ -136,14 +136,14 @@ ORDER BY lines.number
 LIMIT %s
 """
 
-# The order that a line was found to meet is reconciled with it.
+# The order that a line matches is reconciled with it.
 _MATCHED: list[Column[tuple[BankStatementLine, LineMatch]]] = [
     Column("number", "bigint", lambda row: row[0].number),
     Column("match_result", "text", lambda row: row[1].match_result),
     Column("explanation", "text", lambda row: row[1].explanation),
 ]
 STORE_MATCHES = f"""
-WITH judged AS (
+WITH matched AS (
     UPDATE bank_statement_lines
     SET match_result = line_match.match_result, explanation = line_match.explanation
     FROM {unnest("line_match", _MATCHED)}
@@ -152,17 +152,17 @@ WITH judged AS (
 ), paid AS (
     UPDATE withdrawals
     SET reconciled = true
-    FROM judged
-    WHERE withdrawals.id = judged.order_id AND judged.match_result = 'ORDER' AND judged.kind = 'EXECUTION'
+    FROM matched
+    WHERE withdrawals.id = matched.order_id AND matched.match_result = 'ORDER' AND matched.kind = 'EXECUTION'
 )
 UPDATE scheduled_deposits
 SET reconciled = true
-FROM judged
-WHERE scheduled_deposits.id = judged.order_id AND judged.match_result = 'ORDER' AND judged.kind = 'COLLECTION'
+FROM matched
+WHERE scheduled_deposits.id = matched.order_id AND matched.match_result = 'ORDER' AND matched.kind = 'COLLECTION'
 """
 
-# What the bank's ledger says of a key: that it was done, or nothing.
-WORD = """
+# The execution of a key, if the statement has one.
+EXECUTION = """
 SELECT amount, currency, reference
 FROM bank_statement_lines
 WHERE key = %s AND kind = %s
@@ -170,7 +170,7 @@ ORDER BY number
 LIMIT 1
 """
 
-# One of two that resolve the same at once finds it resolved.
+# Of two operators that resolve a line at once, the second changes no row.
 RESOLVE_LINE = """
 UPDATE bank_statement_lines
 SET resolution = %s, resolved_by = %s, person = %s, token_id = %s
@@ -180,7 +180,7 @@ WHERE number = %s AND resolution = ''
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the bank's ledger is read on: which one, and its last line that was read, by the bank's own number."""
+    """Where to read on: the statement, and its last line that was read, under the bank's own number."""
 
     statement: int
     last: BankStatementLine | None
@@ -188,7 +188,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class BankStatementLines:
-    """The bank's ledger here. Every method raises ``ServiceError`` where the database fails."""
+    """The stored bank statement. Every method raises ``ServiceError`` where the database fails."""
 
     engine: Engine
 
@@ -200,12 +200,12 @@ class BankStatementLines:
         return Place(statement, replace(last, number=last.number - base) if last is not None else None)
 
     def note(self, place: Place, error: str) -> None:
-        """Write down why the ledger cannot be followed; empty where it can."""
+        """Store why the statement cannot be read; empty where it can."""
         with served(), transaction(self.engine) as tx:
             tx.execute(SET_ERROR, [error, place.statement, error])
 
     def note_read_to_end(self, place: Place) -> None:
-        """Write down that the ledger has been read to its end just now; all schedulers share that."""
+        """Store that the statement was read to its end just now, for all schedulers."""
         with served(), transaction(self.engine) as tx:
             tx.execute(READ_TO_END, [place.statement])
 
@@ -216,41 +216,41 @@ class BankStatementLines:
         return cast("datetime", now)
 
     def followed_since(self, instant: datetime) -> bool:
-        """Tell whether the ledger was read to its end since then, by whichever scheduler."""
+        """Return whether any scheduler has read the statement to its end since then."""
         with served(), transaction(self.engine) as tx:
             ((followed,),) = tx.execute(FOLLOWED_SINCE, [instant])
         return bool(followed)
 
     def is_replaced(self) -> bool:
-        """Tell whether the bank shows another ledger than the one that was followed to its end."""
+        """Return whether the bank shows another statement than the one that was read to its end."""
         with served(), transaction(self.engine) as tx:
             ((replaced,),) = tx.execute(REPLACED, [UNREADABLE])
         return bool(replaced)
 
     def keep(self, place: Place, lines: Sequence[BankStatementLine]) -> None:
-        """Write down lines that were read; those that are there already stay as they are."""
+        """Store lines that were read; lines that are stored already stay unchanged."""
         with served(), transaction(self.engine) as tx:
             tx.execute(INSERT_LINES, [place.statement, *arrays(_READ, lines)])
 
     def unmatched(self, *, after: int, limit: int) -> list[tuple[BankStatementLine, MatchedOrder | None]]:
-        """Return lines above *after* that can be judged, each with the order that it names, if it names one."""
+        """Return lines above *after* that can be matched, each with the order that it names, if it names one."""
         with served(), transaction(self.engine) as tx:
             return [_unmatched(*row) for row in tx.execute(UNMATCHED_LINES, [after, limit])]
 
     def match_line(self, line_matches: Sequence[tuple[BankStatementLine, LineMatch]]) -> None:
-        """Write down what lines were found to be."""
+        """Store the results of matching."""
         with served(), transaction(self.engine) as tx:
             tx.execute(STORE_MATCHES, arrays(_MATCHED, line_matches))
 
-    def word_on(self, payment: Payment) -> Status:
-        """Return what the bank's ledger says of a payment: executed, or nothing, which says nothing."""
+    def execution_of(self, payment: Payment) -> Status:
+        """Return the status of a payment by the bank statement: executed, or unknown."""
         kind = LineKind.COLLECTION if payment.collect else LineKind.EXECUTION
         with served(), transaction(self.engine) as tx:
-            rows = tx.execute(WORD, [payment.key, kind]).fetchall()
+            rows = tx.execute(EXECUTION, [payment.key, kind]).fetchall()
         if not rows:
             return Status(kind=StatusKind.SILENT)
         ((amount, currency, reference),) = rows
-        detail = "by the bank's ledger"
+        detail = "by the bank statement"
         return Status(kind=StatusKind.EXECUTED, amount=Money(currency, amount), reference=reference, detail=detail)
 
 
@@ -269,7 +269,7 @@ def line_of(  # a row
     person: str,
     token_id: str,
 ) -> BankStatementLine:
-    """Return a row as a line."""
+    """Return the line in a row of ``LINES``."""
     return BankStatementLine(
         number=number,
         kind=LineKind(kind),
@@ -286,7 +286,7 @@ def line_of(  # a row
 
 
 def store_bank_statement_lines(tx: Tx, ledger: LedgerState) -> Expected:
-    """Write the lines that were resolved."""
+    """Write the lines that operators have resolved."""
     lines = sorted(ledger.pending.lines.values(), key=lambda line: line.number)
     return [(tx.execute(RESOLVE_LINE, [*_resolved(line), line.number]), 1) for line in lines]
 
@@ -296,7 +296,7 @@ def _resolved(line: BankStatementLine) -> list[str]:
 
 
 def store_bank_statement(tx: Tx, ledger: LedgerState) -> Expected:
-    """Follow the ledger that was accepted."""
+    """Move the cursor to the statement that was accepted."""
     statement = ledger.pending.bank_statement
     if statement is None:
         return []
@@ -311,7 +311,7 @@ def _unmatched(*row: Any) -> tuple[BankStatementLine, MatchedOrder | None]:  # n
     if id_ is None or named is None:
         return line, None
     kind, _ = named
-    met = MatchedOrder(
+    order = MatchedOrder(
         kind=kind,
         id=id_,
         state=OrderState(state),
@@ -320,7 +320,7 @@ def _unmatched(*row: Any) -> tuple[BankStatementLine, MatchedOrder | None]:  # n
         earlier=earlier,
         paid_by=tuple(paid_by),
     )
-    return line, met
+    return line, order
 
 
 def _order_id(key: str) -> UUID | None:

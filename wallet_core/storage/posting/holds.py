@@ -1,4 +1,4 @@
-"""Holds on the posting path: read under the wallet's lock, written behind the fence."""
+"""Holds on the posting path: read under the wallet's lock, written only under the fence that was read."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,12 +1,12 @@
-"""What is under way: which instants are over for good, because no transaction can still write an entry into them.
+"""Transactions in progress: before which instant no entry can appear any more.
 
-Whoever posts first takes a shared advisory lock whose key is the second that it is. Only then it reads its clock, by
-which its entries are dated, and PostgreSQL lets go of the lock only once what was committed can be seen, also where the
-COMMIT waits for a disk or a standby. So what a reader cannot see yet has a lock, of a second no later than its entries;
-or it takes its lock after the reader has looked, and reads a clock that is later still.
+A posting transaction first takes a shared advisory lock whose key is the present second. Only then does it read the
+clock that dates its entries. PostgreSQL releases the lock once the commit is visible, even where the COMMIT waits for a
+disk or a standby. So a transaction that a reader cannot see holds a lock of a second no later than its entries, or
+takes its lock after the reader has looked and then reads a later clock.
 
-Nobody waits for these locks: all are shared. Those of other schemas of the database count too, which at worst makes an
-instant be over a moment later.
+No transaction waits for these locks, because all are shared. Locks of other schemas of the database count too: at worst
+an instant is final a moment later.
 """
 
 from datetime import datetime
@@ -16,15 +16,15 @@ from sqlalchemy import Connection, text
 from wallet_core.storage.connections.session import MARK
 
 _LOCKS = 7236115  # the first of the two numbers of an advisory lock
-_SINCE = 1704067200  # 2024 began: counted from here, seconds fit the second number until 2092
+_SINCE = 1704067200  # the beginning of 2024: counted from here, seconds fit the second number until 2092
 
-# Whose session it is comes with it, so that each batch knows whether its own answers (``session``).
+# Returns the session's mark too, so that each batch checks that the session is its own (``session``).
 ENTER = (
     f"SELECT current_setting('{MARK}', true), "
     f"pg_advisory_xact_lock_shared({_LOCKS}, (floor(extract(epoch FROM clock_timestamp())) - {_SINCE})::int)"
 )
 
-# The clock is that of the statement's arrival: it must be read before the locks are.
+# The clock of the statement's arrival: it is read before the locks are.
 _OVER_UNTIL = text(f"""
 SELECT least(statement_timestamp(), to_timestamp(min(objid::int4) + {_SINCE}::bigint))
 FROM pg_locks
@@ -34,9 +34,9 @@ WHERE locktype = 'advisory' AND classid = {_LOCKS} AND objsubid = 2
 
 
 def over_until(tx: Connection) -> datetime:
-    """Return the instant before which no entry can come any more that a snapshot taken from now on does not show.
+    """Return the instant before which every entry is in any snapshot that is taken from now on.
 
-    Where a snapshot has been taken before, what was committed in between is in neither: ``Reader.read_after``.
+    A snapshot that was taken before would miss what was committed in between: see ``Reader.read_after``.
     """
     until: datetime = tx.execute(_OVER_UNTIL).scalar_one()
     return until

@@ -1,4 +1,4 @@
-"""Orders and their attempts on the posting path: read under the wallet's lock, written behind the fence."""
+"""Payment orders and their attempts: read under the wallet's lock, written only under the fence that was read."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from wallet_core.domain.model.wallet import WalletId
 from wallet_core.storage.connections.engine import Cursor, Expected, Tx
 from wallet_core.storage.posting.columns import Column, Insert
 
-# What both tables have, in the order that `_order` takes it.
+# The columns of both tables, in the order in which `_common` takes them.
 _COLUMNS: LiteralString = """o.id, wallets.id, wallets.currency, o.amount, o.bank_account, o.description,
     o.execute_time, o.create_time, o.update_time, o.state, o.next_attempt_time, o.lease_until, o.fence, o.inquiries,
     o.bank_reference, o.failure_reason, o.attention, o.unapplied, o.reconciled"""
@@ -149,7 +149,7 @@ INSERT_RESOLUTIONS: Insert[tuple[str, Resolution]] = Insert(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A read of orders that has been sent and not yet looked at."""
+    """A read of orders that has been sent and whose rows have not been fetched yet."""
 
     withdrawals: Iterable[Sequence[Any]]
     deposits: Iterable[Sequence[Any]]
@@ -161,12 +161,12 @@ class Reading:
         attempts: dict[str, list[Attempt]] = {}
         for key, *columns in self.attempts:
             attempts.setdefault(key, []).append(_attempt(key, *columns))
-        resolved: dict[str, list[Resolution]] = {}
+        resolutions: dict[str, list[Resolution]] = {}
         for subject, *columns in self.resolutions:
-            resolved.setdefault(subject, []).append(_resolution(*columns))
+            resolutions.setdefault(subject, []).append(_resolution(*columns))
 
         def of(kind: OrderKind, id_: UUID) -> dict[str, Any]:
-            tried, decided = attempts.get(bank_key(kind, id_), ()), resolved.get(order_name(kind, id_), ())
+            tried, decided = attempts.get(bank_key(kind, id_), ()), resolutions.get(order_name(kind, id_), ())
             return {"attempts": tuple(tried), "resolutions": tuple(decided)}
 
         found: dict[UUID, PaymentOrder] = {}
@@ -184,7 +184,7 @@ class Reading:
 def read_orders(
     execute: Callable[[LiteralString, tuple[list[Any]]], Iterable[Sequence[Any]]], ids: Sequence[UUID]
 ) -> Reading:
-    """Send the reads for some orders of either kind by *execute*; a pipeline's rows are there once it is through."""
+    """Send the reads of orders of either kind by *execute*; in a pipeline, the rows arrive at its end."""
     wanted = list(ids)
     keys = [bank_key(kind, id_) for id_ in wanted for kind in OrderKind]
     names = [order_name(kind, id_) for id_ in wanted for kind in OrderKind]

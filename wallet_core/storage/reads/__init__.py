@@ -1,1 +1,1 @@
-"""Reads: one file for each list."""
+"""Reads: one file for each kind of resource."""

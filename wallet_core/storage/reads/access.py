@@ -1,4 +1,4 @@
-"""Whose wallets are whose: what a caller who is confined to one owner's is allowed to look at."""
+"""Ownership of wallets: what a caller that is confined to one owner may read."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -13,15 +13,15 @@ _OWNED = text("SELECT id FROM wallets WHERE id = ANY(:ids) AND owner = :owner")
 
 
 class AccessReads(Reader):
-    """Reads of who owns what."""
+    """Reads of ownership."""
 
     def owned(self, owner: str, ids: Iterable[WalletId]) -> frozenset[WalletId]:
-        """Return those of some wallets that are there and that owner's."""
+        """Return those of some wallets that exist and belong to the owner."""
         asked = {"ids": list(ids), "owner": owner}
         return frozenset(self.read(lambda tx: tx.execute(_OWNED, asked).scalars().all()))
 
-    def wallets_of(self, dependents: UUID) -> frozenset[WalletId]:
-        """Return the wallets that an order, a hold or a transaction of this id hangs on; none where there is none."""
-        asked = {"orders": [dependents], "holds": [dependents], "transactions": [dependents]}
+    def wallets_of(self, dependent: UUID) -> frozenset[WalletId]:
+        """Return the wallets of the order, hold or transaction with this id; none where there is none."""
+        asked = {"orders": [dependent], "holds": [dependent], "transactions": [dependent]}
         rows = self.read(lambda tx: tx.exec_driver_sql(WALLETS_OF, asked).all())
         return frozenset(WalletId(wallet) for _, wallet, _ in rows)

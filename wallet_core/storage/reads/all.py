@@ -1,4 +1,4 @@
-"""Reads: what callers are shown. Each is of one instant and locks nothing."""
+"""All reads. Each is of one instant and locks nothing."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class Reads(
     AccessReads,
     JournalReads,
 ):
-    """Everything that can be looked up. Raises ``ResourceNotFound``, or ``ServiceError`` where the database fails."""
+    """Everything that can be read. Raises ``ResourceNotFound``, or ``ServiceError`` where the database fails."""
 
     def page_token_key(self) -> str:
         """Return the secret that page tokens are signed with, the same for all processes."""

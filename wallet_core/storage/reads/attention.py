@@ -1,4 +1,4 @@
-"""What a person must look at, from wherever it stands: few rows among many, each part by a partial index of its own."""
+"""The attention list: what operators must look at, found by a partial index for each part of it."""
 
 from datetime import datetime
 
@@ -99,7 +99,7 @@ LIMIT :limit
 """
 
 
-# Of the service's own wallets alone, which are few: all that comes in or goes out moves one of them.
+# Of the service wallets alone: they are few, and every deposit and withdrawal moves one of them.
 VITALS = """
 SELECT
     (SELECT read_to_end_at FROM bank_statement_cursor),
@@ -110,7 +110,7 @@ SELECT
 
 
 class AttentionReads(Reader):
-    """Reads of what a person must look at."""
+    """Reads of what operators must look at."""
 
     def list_attention(
         self, policy: AttentionPolicy, *, size: int, after: tuple[datetime, str] | None
@@ -141,19 +141,19 @@ class AttentionReads(Reader):
         return self.read(read)
 
     def vitals(self) -> Vitals:
-        """Return what tells that something is wrong."""
+        """Return the measurements that show that something is wrong."""
         read_at, behind = self.read(lambda tx: tx.execute(text(VITALS)).one())
         return Vitals(bank_statement_read_time=read_at, clock_behind=behind)
 
     def bank_statement_line(self, number: int) -> BankStatementLine:
-        """Return a line of the bank's ledger that must have been read."""
+        """Return a bank statement line that must have been read."""
         rows = self.read(lambda tx: tx.exec_driver_sql(LINES, ([number],)).all())
         if not rows:
             raise ResourceNotFound(line_name(number))
         return line_of(*rows[0])
 
     def bank_statement(self, number: int) -> BankStatement:
-        """Return a ledger of the bank that must have been followed."""
+        """Return a bank statement that is or was read."""
         rows = self.read(lambda tx: tx.exec_driver_sql(LEDGER, (number,)).all())
         if not rows:
             raise ResourceNotFound(statement_name(number))

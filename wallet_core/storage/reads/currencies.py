@@ -1,4 +1,4 @@
-"""Currencies, as they were written down with their first wallets."""
+"""Currencies, as they were stored with their first wallets."""
 
 from collections.abc import Mapping
 
@@ -14,6 +14,6 @@ class CurrencyReads(Reader):
     """Reads of currencies."""
 
     def currencies(self) -> Mapping[str, Currency]:
-        """Return all that any wallet is in, by code. Rows are added and never change."""
+        """Return the currencies of all wallets, by code. Rows are added and never changed."""
         found = self.read(lambda tx: tx.execute(_CURRENCIES).all())
         return {row.code: Currency(row.code, row.exponent) for row in found}

@@ -1,7 +1,7 @@
-"""Pages of lists: by key, at a cost that depends neither on how much there is nor on how little of it matches.
+"""Pages of lists, by key: the cost of a page depends neither on the length of the list nor on how few rows match.
 
-A page reads a bounded scan window of the list. Where fewer rows match than a page holds, the page is short or even
-empty, and the next page starts where the scan window ended.
+A page reads a bounded scan window of the list. Where fewer rows match than a page holds, the page is short or empty,
+and the next page starts at the end of the scan window.
 """
 
 import json
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, text
 from wallet_core.domain.queries.filter import Condition, Op
 from wallet_core.domain.queries.lists import Page
 
-# Rows that one page looks at where a filter has to look at each.
+# Rows that one page reads where a filter is checked on each.
 SCAN_WINDOW = 2000
 
 
@@ -28,14 +28,14 @@ class Where:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A list as SQL. Text between its parts is ours alone: what callers say are parameters."""
+    """A list as SQL, made of constants: values of callers are parameters."""
 
     scan_window: str
-    """Selects *position* from what is listed, where it begins and in its order; without a limit."""
+    """Selects *position* of the listed rows, from the page's start and in order; without a limit."""
     columns: str
-    """What is shown, ending in *position*."""
+    """The columns of a row, *position* last."""
     joins: str
-    """What is joined to ``scan_window`` for that."""
+    """The joins to ``scan_window`` for these columns."""
     position: Sequence[str]
     """The columns that order the list, as ``scan_window`` names them."""
     descending: bool = True
@@ -43,9 +43,9 @@ class Listing:
     def page(self, tx: Connection, *, size: int, where: Where, parameters: Mapping[str, object]) -> Page[Row[Any]]:
         """Return up to *size* rows, each ending in its position.
 
-        The scan_window stands in the query in its order, so that the database stops where the page is full.
+        The scan window is ordered inside the query, so that the database stops once the page is full.
         """
-        # How long it is stands in the statement itself: a plan for any length would be one for a whole table.
+        # The length is part of the statement: a plan for any length would be a plan for a whole table.
         length = max(SCAN_WINDOW, size + 1) if where.sql else size + 1
         bound = {**parameters, **where.parameters, "limit": size + 1}
         order = ", ".join(f"scan_window.{column}{' DESC' if self.descending else ''}" for column in self.position)
@@ -77,7 +77,7 @@ def where(conditions: Sequence[Condition], columns: Mapping[str, str], *, prefix
             operator = "<>" if condition.op is Op.NOT_EQUAL else condition.op
             parts.append(f"{column} {operator} :{value}")
         elif condition.op is Op.EQUAL:
-            # In the form that the index on labels answers.
+            # In the form that the index on labels supports.
             parameters[value] = json.dumps({condition.key: condition.value})
             parts.append(f"({column} @> CAST(:{value} AS jsonb) AND {column} <> '{{}}')")
         else:

@@ -1,4 +1,4 @@
-"""Orders: withdrawals and scheduled deposits, with their attempts."""
+"""Payment orders with their attempts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

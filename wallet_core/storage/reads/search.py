@@ -1,7 +1,7 @@
-"""Where in a wallet's history an instant lies.
+"""Binary search for an instant in a wallet's history.
 
-A wallet's entries are numbered without gaps and their times never run backward, so halving finds any instant in twenty
-look-ups among a million entries, without an index on time.
+A wallet's entries are numbered without gaps and their times never decrease, so twenty look-ups find an instant among a
+million entries, without an index on time.
 """
 
 from datetime import datetime

@@ -1,6 +1,6 @@
-"""Statements: at the same cost for a page of a day and a page of ten years.
+"""Statements: a page of a day and a page of ten years cost the same.
 
-Ends are found by halving, totals from those kept at every thousandth entry, pages by sequence.
+Binary search finds the ends, stored totals at every thousandth entry give the sums, and pages go by sequence.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from wallet_core.storage.reads.search import balance_before, first_from
 
 _WALLET = text("SELECT key, currency FROM wallets WHERE id = :id")
 
-# What the entries up to a sequence amount to: the totals kept last before it, and what has come since.
+# Totals up to a sequence: the last stored ones before it, and the entries since.
 _TOTALS = text("""
 SELECT type, sum(count), sum(credited), sum(debited)
 FROM (
@@ -65,8 +65,8 @@ class StatementReads(Reader):
     def statement(self, wallet: WalletId, start: datetime, end: datetime, *, size: int, first: int | None) -> Statement:
         """Return a page of the statement for ``[start, end)``, from the sequence *first* on.
 
-        Whatever comes late comes after all entries that the wallet has. So one page that is not provisional says of
-        the entries on all pages before it that they are final, whenever those were read.
+        A late entry comes after all entries of the wallet. So one page that is not provisional shows that the entries
+        of all pages before it are final, at whatever time these were read.
         """
 
         def read(tx: Connection, over: datetime) -> Statement:
@@ -85,7 +85,7 @@ class StatementReads(Reader):
         return self.read_after(over_until, read)
 
     def statement_entries(self, span: Span, *, first: int, limit: int) -> list[StatementEntry]:
-        """Return up to *limit* entries of a span, from the sequence *first* on. What is booked never changes."""
+        """Return up to *limit* entries of a span, from the sequence *first* on. Posted entries never change."""
         return self.read(lambda tx: _entries(tx, span, first, limit))
 
 

@@ -1,4 +1,4 @@
-"""Transactions, with their entries and what has been given back of them."""
+"""Transactions with their entries and reversals."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -101,7 +101,7 @@ class TransactionReads(Reader):
 
 
 class _ScanWindow:
-    """The part of a wallet's history that can match at all, as far as indexes tell."""
+    """The part of a wallet's history that can match, as far as indexes tell."""
 
     def __init__(self, tx: Connection, wallet: int, before: int | None) -> None:
         self._tx = tx
@@ -111,7 +111,7 @@ class _ScanWindow:
         self.type: object | None = None
 
     def narrows(self, condition: Condition) -> bool:
-        """Take a condition into account for good, if it is one on time or for one type."""
+        """Narrow the window by a condition on time or for one type; return whether that has covered it."""
         if condition.field == "type" and condition.op is Op.EQUAL and self.type is None:
             self.type = condition.value
             return True
@@ -135,7 +135,7 @@ class _ScanWindow:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """What the listing is asked with."""
+        """The parameters of the listing."""
         asked: dict[str, object] = {"wallet": self._wallet, "first": self._first, "before": self._before}
         return asked if self.type is None else {**asked, "type": self.type}
 
@@ -158,7 +158,7 @@ def _transactions(tx: Connection, ids: Sequence[UUID]) -> list[Transaction]:
 
 
 def _with_entries(tx: Connection, rows: Sequence[Sequence[Any] | Row[Any]]) -> list[Transaction]:
-    """Return the transactions of *rows*, in their order, each with its entries as they were booked."""
+    """Return the transactions of *rows*, in their order, each with its entries."""
     legs: dict[UUID, list[Entry]] = {}
     for transaction, *leg in tx.execute(_ENTRIES, {"transactions": [row[0] for row in rows]}):
         legs.setdefault(transaction, []).append(Entry(*leg))
@@ -166,6 +166,6 @@ def _with_entries(tx: Connection, rows: Sequence[Sequence[Any] | Row[Any]]) -> l
 
 
 def _in_order(transaction: Transaction) -> Transaction:
-    """Return it with its entries as they were booked: source, destination, and who else earned by it."""
+    """Return it with its entries in posting order: source, destination, commission wallet."""
     places = {transaction.movement.source: 0, transaction.movement.destination: 1}
     return replace(transaction, entries=tuple(sorted(transaction.entries, key=lambda one: places.get(one.wallet, 2))))

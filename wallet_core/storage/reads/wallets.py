@@ -1,4 +1,4 @@
-"""Wallets, as they are and as they were."""
+"""Wallets, now and at earlier times."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ _COLUMNS = {name: f"w.{name}" for name in WALLET_FIELDS} | {"currency_code": "w.
 
 
 def _listing(narrow: str) -> Listing:
-    """List callers' wallets, narrowed by what an index knows; the newest has the highest key."""
+    """Return a listing of callers' wallets, narrowed by a condition with an index; the newest has the highest key."""
     return Listing(
         scan_window=f"SELECT key FROM wallets AS w WHERE role = 'ORDINARY' AND key < :before{narrow} ORDER BY key DESC",
         columns="w.*, scan_window.key",

@@ -1,7 +1,7 @@
-"""Claims: the right to work on an order or a hold, stamped by the database and committed before any work begins.
+"""Claims: the right to work on an order or a hold, committed before any work begins.
 
-A claim touches no wallet and waits for nobody: rows that another scheduler is claiming are skipped. It stamps the lease
-and raises the fence; whoever still works under an older fence can no longer change the state.
+A claim locks no wallet and never waits: rows that another scheduler is claiming are skipped. It sets the lease and
+raises the fence; a worker with an older fence can no longer change the state.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from wallet_core.storage.connections.engine import Engine, transaction
 from wallet_core.storage.errors import served
 from wallet_core.storage.scheduling.rate_limit import BUCKET, KEPT, BankRateLimit
 
-# Due and nobody's: scheduled ones whose time has come (or whose claimer died before it had done anything), and those
-# that wait for another attempt. The clock stands in a subquery so that it is an index condition, not a filter.
+# Due and without a lease: scheduled orders (also where a worker died before it did anything), and orders that wait for
+# another attempt. The clock is in a subquery, so that it is an index condition and not a filter.
 TO_PAY: LiteralString = """
     state IN ('SCHEDULED', 'PROCESSING')
     AND next_attempt_time <= (SELECT clock_timestamp() + %(offset)s)
@@ -25,14 +25,14 @@ TO_PAY: LiteralString = """
 """
 TO_COLLECT: LiteralString = f"collect AND {TO_PAY}"
 
-# Due, and nobody has to be asked.
+# Due, and not collected from the bank.
 TO_CREDIT: LiteralString = """
     NOT collect AND state = 'SCHEDULED'
     AND next_attempt_time <= (SELECT clock_timestamp() + %(offset)s)
     AND (lease_until IS NULL OR lease_until <= (SELECT clock_timestamp() + %(offset)s))
 """
 
-# In doubt and due to be asked about, or left behind by a worker whose lease has run out.
+# In doubt and due for a status request, or left by a worker whose lease has run out.
 TO_RECONCILE: LiteralString = """
     state IN ('IN_DOUBT', 'PROCESSING')
     AND next_attempt_time <= (SELECT clock_timestamp() + %(offset)s)
@@ -40,7 +40,7 @@ TO_RECONCILE: LiteralString = """
 """
 TO_RECONCILE_COLLECTIONS: LiteralString = f"collect AND {TO_RECONCILE}"
 
-# Oldest due first; rows that another scheduler holds are skipped, not waited for.
+# Oldest due first; rows that another scheduler has locked are skipped.
 _CLAIMED: LiteralString = """
 due AS (
     SELECT id
@@ -68,8 +68,8 @@ JOIN wallets ON wallets.key = claimed.wallet
 {_IN_ORDER}
 """
 
-# No more than may be asked about now, each of which may take so many calls. One may begin as soon as one call is left,
-# and what it takes beyond is owed: work that takes two would otherwise wait for ever behind work that takes one.
+# No more orders than the rate limit allows now, each of which may take several calls. One may begin as soon as one call
+# is left, and the bucket goes negative for the rest: work of two calls would otherwise starve behind work of one.
 _CLAIM_WITHIN_RATE: LiteralString = f"""
 WITH {BUCKET}, may AS MATERIALIZED (
     SELECT CASE WHEN calls >= 1 THEN least(%(limit)s, greatest(1, floor(calls / %(calls)s)))::bigint ELSE 0 END AS begin
@@ -89,7 +89,7 @@ CLAIM_TO_COLLECT = _CLAIM_WITHIN_RATE.format(orders="scheduled_deposits", due=TO
 CLAIM_TO_RECONCILE_COLLECTIONS = _CLAIM_WITHIN_RATE.format(orders="scheduled_deposits", due=TO_RECONCILE_COLLECTIONS)
 CLAIM_TO_CREDIT = _CLAIM.format(orders="scheduled_deposits", due=TO_CREDIT)
 
-# The longest over first.
+# The longest expired first.
 CLAIM_TO_EXPIRE: LiteralString = """
 WITH due AS (
     SELECT id
@@ -113,7 +113,7 @@ JOIN wallets ON wallets.key = claimed.wallet
 ORDER BY claimed.expire_time, claimed.id
 """
 
-# Gives an unused claim back, to be taken again a little later.
+# Releases an unused claim, which may be claimed again after a wait.
 _RELEASE: LiteralString = """
 UPDATE {orders}
 SET lease_until = NULL, next_attempt_time = clock_timestamp() + %s
@@ -126,13 +126,13 @@ RELEASE = {
 }
 
 
-# Calls to the bank that a piece of work may take: who asks what became of one may then send it again.
+# The most calls to the bank that a piece of work takes: a status request may be followed by a resend.
 _TO_PAY, _TO_RECONCILE = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Claims on orders and holds: up to *limit* of them, the longest due first, skipping what others hold.
+    """Claims on orders and holds: up to *limit* of them, the longest due first, without those that others have locked.
 
     Every method raises ``ServiceError`` where the database fails.
     """
@@ -141,42 +141,42 @@ class Claims:
     rate_limit: BankRateLimit
 
     def to_pay(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
-        """Stamp lease and fence on withdrawals that are due."""
+        """Claim withdrawals that are due."""
         asked = {"limit": limit, "lease": lease, "offset": clock_offset}
         return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_PAY, asked, calls=_TO_PAY)
 
     def to_reconcile(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
-        """Stamp lease and fence on withdrawals that are in doubt or left behind."""
+        """Claim withdrawals that are in doubt, or whose worker was lost."""
         asked = {"limit": limit, "lease": lease, "offset": clock_offset}
         return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_RECONCILE, asked, calls=_TO_RECONCILE)
 
     def to_collect(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
-        """Stamp lease and fence on scheduled deposits that the bank is to be asked for."""
+        """Claim scheduled deposits that are to be collected."""
         asked = {"limit": limit, "lease": lease, "offset": clock_offset}
         return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_COLLECT, asked, calls=_TO_PAY)
 
     def to_reconcile_collections(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
-        """Stamp lease and fence on scheduled deposits whose collection is in doubt or left behind."""
+        """Claim collections that are in doubt, or whose worker was lost."""
         asked = {"limit": limit, "lease": lease, "offset": clock_offset}
         return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_RECONCILE_COLLECTIONS, asked, calls=_TO_RECONCILE)
 
     def to_credit(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
-        """Stamp lease and fence on scheduled deposits that are due and that nobody has to be asked for."""
+        """Claim scheduled deposits that are due and not collected from the bank."""
         asked = {"limit": limit, "lease": lease, "offset": clock_offset}
         return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_CREDIT, asked, calls=0)
 
     def to_expire(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[HoldClaim]:
-        """Stamp lease and fence on holds whose time is over."""
+        """Claim holds that have expired."""
         rows = self._claim(CLAIM_TO_EXPIRE, {"limit": limit, "lease": lease, "offset": clock_offset})
         return [HoldClaim(hold=id_, wallet=WalletId(wallet), fence=fence) for id_, wallet, fence in rows]
 
     def release(self, claim: Claim, *, wait: timedelta) -> None:
-        """Give back a claim that could not be worked on; nothing happens if somebody else has taken it since."""
+        """Release a claim that could not be worked on, unless another worker has claimed the order since."""
         with served(), transaction(self.engine) as tx:
             tx.execute(RELEASE[claim.kind], [wait, claim.order, claim.fence])
 
     def _orders(self, kind: OrderKind, statement: LiteralString, asked: dict[str, Any], *, calls: int) -> list[Claim]:
-        """Claim orders of a kind; each may take so many *calls*, of which there may be none left."""
+        """Claim orders of a kind, within the rate limit where each takes *calls* to the bank."""
         rows = self._within_rate(statement, {**asked, "calls": calls}) if calls else self._claim(statement, asked)
         return [
             Claim(

@@ -1,4 +1,4 @@
-"""The journal: the outbox's events in one order without gaps, chained by hashes.
+"""The journal's writer: moves the outbox's events into one order without gaps, chained by hashes.
 
 One writer at a time takes the events that are visible and numbers them.
 """

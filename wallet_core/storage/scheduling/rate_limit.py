@@ -1,7 +1,7 @@
-"""The pace at which the bank is called, by all schedulers together: a bucket of calls that fills with time, in a row.
+"""The rate limit of calls to the bank: a token bucket in one row, shared by all schedulers.
 
-Taken in the statement that claims: who may not call claims nothing, so no lease runs while anybody waits. The row is
-locked for that statement only, however slow its caller is to hear the answer.
+Calls are taken in the statement that claims, so no lease runs while a scheduler waits for calls. The row is locked for
+that statement only, even where its caller is frozen.
 """
 
 import threading
@@ -13,8 +13,8 @@ from typing import Any, LiteralString
 from wallet_core.storage.connections.engine import Engine, transaction
 from wallet_core.storage.errors import served
 
-# What may be called now. The row's lock keeps the next one waiting until it is known how many calls this one takes; the
-# clock is read once the lock is there.
+# The calls that are left now. The row's lock makes the next statement wait until this one has taken its calls; the
+# clock is read after the lock is acquired.
 BUCKET: LiteralString = """
 locked AS MATERIALIZED (
     SELECT calls, filled_at FROM bank_rate_limit FOR NO KEY UPDATE
@@ -26,7 +26,7 @@ locked AS MATERIALIZED (
     FROM looked
 )"""
 
-# Where the clock was set back, nothing would fill until it has caught up.
+# A clock that was set back would otherwise stop the filling until it has caught up.
 KEPT: LiteralString = """
 kept AS (
     UPDATE bank_rate_limit
@@ -42,25 +42,25 @@ WITH {BUCKET}, taken AS (
 SELECT calls FROM bucket
 """
 
-# A round that finds the pace used up waits for so long before it ends.
+# How long a round waits for a call before it ends.
 WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class BankRateLimit:
-    """So many calls a second, and no more than a second's worth at once."""
+    """At most *per_s* calls a second, with bursts of one second's calls."""
 
     per_s: float
 
     def take_one(self, engine: Engine) -> bool:
-        """Take one call, waiting a moment for it. Raises ``ServiceError`` where the database fails."""
+        """Take one call, waiting up to ``WAIT_S`` for it. Raises ``ServiceError`` where the database fails."""
         ((calls,),) = self.take(engine, TAKE_ONE, {})
         return bool(calls >= 1)
 
     def take(self, engine: Engine, statement: LiteralString, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Run a statement that takes calls, again where there was none, for a moment, holding nothing in between.
+        """Run a statement that takes calls, again for up to ``WAIT_S`` where none was left, without a lock in between.
 
-        Return its rows; they begin with the calls that there were.
+        Return its rows, each with the calls that were left first.
         """
         until = monotonic() + WAIT_S
         while True:

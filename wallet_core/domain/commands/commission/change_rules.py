@@ -1,4 +1,4 @@
-"""Make a commission rule, and end one. A rule never changes: a change is a new rule."""
+"""Create and end commission rules. A rule never changes: a change is a new rule."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,7 +26,7 @@ from wallet_core.domain.model.wallet import WalletId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateCommissionRule(Command):
-    """Charge transfers from a time on."""
+    """Charge transfers from a time on by a new rule."""
 
     method: ClassVar[str] = "CreateCommissionRule"
     form: ClassVar[Form] = always(
@@ -38,7 +38,7 @@ class CreateCommissionRule(Command):
     id: UUID
     currency: str
     listed: Currency | None
-    """What ISO 4217 says of it now, as this release knows it; None where it does not list it, or no longer."""
+    """The currency as ISO 4217 lists it in this release; None where it does not, or no longer."""
     threshold: int
     rate_millionths: int
     fixed: int
@@ -52,12 +52,12 @@ class CreateCommissionRule(Command):
     end_time: datetime | None
 
     def lock_set(self) -> LockSet:
-        """Keep all transfers out, so that none is decided half by the old rules; lock the wallet that earns."""
+        """Lock the rules exclusively, so that no transfer is decided meanwhile, and the service wallets."""
         named = {self.wallet} if self.wallet is not None else set[WalletId]()
         return LockSet(wallets=system_wallets(self.currency) | named, changes_rules=True)
 
     def authorize(self) -> None:
-        """Refuse numbers that make no sense."""
+        """Refuse numbers out of range."""
         for field, value in (
             ("threshold_minor_units", self.threshold),
             ("rate_millionths", self.rate_millionths),
@@ -74,7 +74,7 @@ class CreateCommissionRule(Command):
             refuse_system_wallets(self.wallet)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Never let a rule begin in the past by the database's clock; the wallet that earns is opened if need be."""
+        """Refuse a start in the past by the database's clock; open the service wallets if they do not exist."""
         missing = missing_system_wallets(ledger, self.currency)
         if missing and self.listed is None:
             raise not_listed("rule.currency_code", self.currency)
@@ -111,7 +111,7 @@ class CreateCommissionRule(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndCommissionRule(Command):
-    """Charge nothing more by a rule from a time on."""
+    """End a rule at a time."""
 
     method: ClassVar[str] = "EndCommissionRule"
     form: ClassVar[Form] = always("rule", "end_time")
@@ -122,11 +122,11 @@ class EndCommissionRule(Command):
     """None means now, and stays None in the fingerprint."""
 
     def lock_set(self) -> LockSet:
-        """Keep all transfers out until it has ended."""
+        """Lock the rules exclusively, so that no transfer is decided meanwhile."""
         return LockSet(rules=frozenset({self.rule}), changes_rules=True)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Refuse a rule that has ended, and an end in the past or later than the one it has."""
+        """Refuse a rule that has ended, an end in the past, and one later than the present end."""
         end = self.end_time or ledger.now
         if end < ledger.now:
             raise InvalidField("end_time", "must not be in the past; leave it out for now")

@@ -1,4 +1,4 @@
-"""Take money that was held, and give it to another wallet."""
+"""Capture a hold: move held money to another wallet."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from wallet_core.domain.model.wallet import Wallet, WalletId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureHold(Command):
-    """Move part or all of what a hold reserves; the last capture makes the rest available again."""
+    """Move a part or all of a hold; a final capture makes the rest available again."""
 
     method: ClassVar[str] = "CaptureHold"
     form: ClassVar[Form] = always("hold", "destination", "amount", "final", "details")
@@ -29,32 +29,32 @@ class CaptureHold(Command):
     hold: UUID
     destination: WalletId
     amount: Money | None
-    """None means all that is left, and stays None in the fingerprint."""
+    """None means the rest, and stays None in the fingerprint."""
     final: bool
     details: TransactionDetails = field(default_factory=TransactionDetails)
 
     def lock_set(self) -> LockSet:
-        """Lock the hold's wallet, which is what decides between capture, void and expiry, and the destination."""
+        """Lock the hold's wallet, which decides between capture, void and expiry, and the destination."""
         return LockSet(wallets=frozenset({self.destination}), holds=frozenset({self.hold}))
 
     def authorize(self) -> None:
-        """Refuse the service's own wallets."""
+        """Refuse service wallets and amounts that are not positive."""
         refuse_system_wallets(self.destination)
         if self.amount is not None:
             require_positive(self.amount)
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch the wallet that holds the money."""
+        """Debit the hold's wallet."""
         return (ledger.wallet_of(ledger.holds.get(self.hold)),)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Capture what is left of a hold that has not ended, from an active wallet to one that is not closed."""
+        """Capture an active hold, from an active wallet to one that is not closed."""
         hold = ledger.hold(self.hold)
         if ledger.wallet(self.destination).id == hold.wallet:
             raise InvalidField("destination", "must be another wallet than the one that holds the money")
         currency = self.amount.currency if self.amount is not None else hold.amount.currency
-        payer = ledger.debit_wallet(hold.wallet, currency)
-        payee = ledger.credit_wallet(self.destination, currency)
+        debited = ledger.debit_wallet(hold.wallet, currency)
+        credited = ledger.credit_wallet(self.destination, currency)
         amount = self._amount(hold, ledger)
         captured = replace(hold, captured=hold.captured + amount.minor, update_time=ledger.now)
         if self.final or captured.held == 0:
@@ -63,8 +63,8 @@ class CaptureHold(Command):
             id=self.id,
             type=TransactionType.HOLD_CAPTURE,
             amount=amount,
-            source=payer.id,
-            destination=payee.id,
+            source=debited.id,
+            destination=credited.id,
             details=self.details,
             cause=hold.id,
         )
@@ -76,7 +76,7 @@ class CaptureHold(Command):
         if hold.state is not HoldState.ACTIVE:
             raise StateTransitionForbidden(hold.name, hold.state, Because.HOLD_ENDED)
         if hold.expire_time <= ledger.now:
-            # Its time is over even where the job that says so is late.
+            # Expired, although the job that ends it has not run yet.
             raise StateTransitionForbidden(hold.name, HoldState.EXPIRED, Because.HOLD_TIME_OVER)
         if self.amount is None:
             return Money(hold.amount.currency, hold.held)

@@ -1,4 +1,4 @@
-"""End a hold without taking its money: its caller voids it, or its time is over."""
+"""End a hold without capture: its caller voids it, or it expires."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from wallet_core.domain.model.wallet import Wallet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoidHold(Command):
-    """Make what is left of a hold available again."""
+    """Make the rest of a hold available again."""
 
     method: ClassVar[str] = "VoidHold"
     form: ClassVar[Form] = always("hold")
@@ -30,11 +30,11 @@ class VoidHold(Command):
         return LockSet(holds=frozenset({self.hold}))
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch the wallet that holds the money."""
+        """Change the hold's wallet."""
         return (ledger.wallet_of(ledger.holds.get(self.hold)),)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Refuse one that has ended; a frozen wallet does not stand in the way."""
+        """Refuse a hold that has ended; its wallet may be frozen."""
         hold = ledger.hold(self.hold)
         if hold.state is not HoldState.ACTIVE:
             raise StateTransitionForbidden(hold.name, hold.state, Because.HOLD_ENDED)
@@ -43,20 +43,20 @@ class VoidHold(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpireHold(Command):
-    """End a hold whose time is over, by the worker that holds its claim."""
+    """Expire a hold, by the worker that has claimed it."""
 
     method: ClassVar[str] = "ExpireHold"
 
     claim: HoldClaim
     clock_offset: timedelta = timedelta()
-    """The tests' only handle on time."""
+    """For tests only: shifts the time of expiry."""
 
     def lock_set(self) -> LockSet:
         """Lock the hold's wallet."""
         return LockSet(wallets=frozenset({self.claim.wallet}), holds=frozenset({self.claim.hold}))
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Expire it, unless it has ended or somebody else has claimed it since."""
+        """Expire it, unless it has ended or was claimed again."""
         hold = ledger.hold(self.claim.hold)
         over = hold.expire_time <= ledger.now + self.clock_offset
         if hold.state is not HoldState.ACTIVE or hold.fence != self.claim.fence or not over:

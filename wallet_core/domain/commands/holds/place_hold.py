@@ -20,7 +20,7 @@ from wallet_core.domain.model.wallet import Wallet, WalletId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceHold(Command):
-    """Make an amount of a wallet unavailable until it is captured, voided or expires."""
+    """Reserve an amount until it is captured, voided or expires."""
 
     method: ClassVar[str] = "PlaceHold"
     form: ClassVar[Form] = always("wallet", "amount", "expire_time", "description")
@@ -36,16 +36,16 @@ class PlaceHold(Command):
         return LockSet(wallets=frozenset({self.wallet}))
 
     def authorize(self) -> None:
-        """Refuse the service's own wallets."""
+        """Refuse service wallets and amounts that are not positive."""
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch the wallet."""
+        """Change the wallet."""
         return (ledger.wallets.get(self.wallet),)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Hold what an active wallet has available, for a time that is yet to come by the database's clock."""
+        """Reserve what an active wallet has available, until a time in the future by the database's clock."""
         if self.expire_time <= ledger.now:
             raise InvalidField("expire_time", "must be in the future")
         wallet = ledger.debit_wallet(self.wallet, self.amount.currency)

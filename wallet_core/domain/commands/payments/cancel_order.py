@@ -1,4 +1,4 @@
-"""Cancel an order before its time."""
+"""Cancel a payment order that is not due yet."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,24 +17,24 @@ from wallet_core.domain.model.wallet import Wallet, is_system
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelOrder(Command):
-    """Call off an order that has not begun: a claim alone does not stand in the way."""
+    """Cancel an order that has not started. A claim alone does not prevent it."""
 
     kind: ClassVar[OrderKind]
 
     order: UUID
 
     def lock_set(self) -> LockSet:
-        """Lock the order's wallet, which is what decides between cancel and claim."""
+        """Lock the order's wallet, which decides between cancel and debit."""
         return LockSet(orders=frozenset({self.order}))
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch the wallet that it is an order on."""
+        """Change the order's wallet."""
         return (ledger.wallet_of(ledger.orders.get(self.order)),)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Refuse one that has begun or ended; what it reserved is available again.
+        """Refuse an order that has started or ended; its reserve is available again.
 
-        Who schedules the payout of what the service has earned may cancel it, and nobody else.
+        A payout of earned commission may be cancelled by callers with the right to schedule it only.
         """
         found = ledger.order(self.kind, self.order)
         if is_system(found.wallet):
@@ -55,7 +55,7 @@ class CancelOrder(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelWithdrawal(CancelOrder):
-    """Call off a withdrawal whose debit has not been booked."""
+    """Cancel a withdrawal that is not debited yet."""
 
     method: ClassVar[str] = "CancelWithdrawal"
     form: ClassVar[Form] = (HashedField("withdrawal", "order"),)
@@ -64,7 +64,7 @@ class CancelWithdrawal(CancelOrder):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelScheduledDeposit(CancelOrder):
-    """Call off a scheduled deposit that has neither been credited nor asked of the bank."""
+    """Cancel a scheduled deposit that is neither credited nor sent to the bank."""
 
     method: ClassVar[str] = "CancelScheduledDeposit"
     form: ClassVar[Form] = always("order")

@@ -1,7 +1,7 @@
-"""Follow the bank's own ledger: each of its lines must meet an order, and what the bank gives back goes back.
+"""Match the lines of the bank statement with orders, and post what the bank has returned.
 
-What does not meet is a discrepancy: kept and listed until a person has looked into it, never dropped, and no money
-moves for it.
+A line that matches no order is a discrepancy: it is stored and listed until an operator has resolved it, and moves no
+money.
 """
 
 from dataclasses import dataclass, replace
@@ -27,23 +27,23 @@ _LINE_OF = {OrderKind.WITHDRAWAL: LineKind.EXECUTION, OrderKind.SCHEDULED_DEPOSI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedOrder:
-    """The order that a line names by its key, as far as the line says anything about it."""
+    """The order that a line names by its key, as far as matching needs it."""
 
     kind: OrderKind
     id: UUID
     state: OrderState
     amount: Money
     is_due: bool
-    """Whether it is about to begin: after a restore it may have been executed before."""
+    """Whether it is due and not started: after a restore, the bank may have executed it already."""
     earlier: int
-    """Lines of the same kind that named it before."""
+    """How many earlier lines of the same kind name it."""
     paid_by: tuple[str, ...]
-    """The references of all that the bank says it paid for it."""
+    """The references of all payments that the statement has for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineMatch:
-    """What a line is found to be. *gives_back*: the withdrawal that it returns, which has yet to be booked."""
+    """The result of matching a line. *gives_back*: the withdrawal that it returns, where that is not posted yet."""
 
     match_result: MatchResult | None
     explanation: str = ""
@@ -51,9 +51,9 @@ class LineMatch:
 
 
 def match_line(line: BankStatementLine, met: MatchedOrder | None) -> LineMatch:
-    """Hold a line to the order that it names, if it names one.
+    """Match a line with the order that it names, if it names one.
 
-    While the order is under way nothing can be said: what the bank did is what its end will be held to.
+    There is no result while the order is in progress: it will end as the bank statement says.
     """
     if met is None:
         return LineMatch(MatchResult.NOTHING, "no withdrawal or scheduled deposit of ours has this key")
@@ -71,7 +71,7 @@ def match_line(line: BankStatementLine, met: MatchedOrder | None) -> LineMatch:
 
 
 def _contradiction(line: BankStatementLine, met: MatchedOrder) -> str:
-    """Return what is wrong with a line whatever becomes of its order; empty where nothing is."""
+    """Return how a line contradicts its order in any state; empty where it does not."""
     expected = {_LINE_OF[met.kind]} | ({LineKind.RETURN} if met.kind is OrderKind.WITHDRAWAL else set())
     if line.kind not in expected:
         return f"the bank says {line.kind} of one of our {met.kind}"
@@ -80,14 +80,14 @@ def _contradiction(line: BankStatementLine, met: MatchedOrder) -> str:
     if met.earlier:
         return f"the bank did it {met.earlier + 1} times"
     if line.kind is LineKind.RETURN and met.paid_by != (line.reference,):
-        # It may give back what was one payment too many: that is not the wallet's.
+        # It may return a payment that was one too many: that money is not the wallet's.
         return "it is not clear which payment the bank gives back"
     return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnWithdrawal(Command):
-    """Book what the bank gave back: external → wallet, as a transaction of its own. Nothing is edited."""
+    """Post what the bank has returned: external → wallet, as a transaction of its own."""
 
     method: ClassVar[str] = "ReturnWithdrawal"
 
@@ -96,7 +96,7 @@ class ReturnWithdrawal(Command):
     order: UUID
 
     def lock_set(self) -> LockSet:
-        """Lock the wallet, the way to the bank and the world outside."""
+        """Lock the wallet, the in-transit wallet and the external one."""
         return LockSet(orders=frozenset({self.order}), settlement_wallets_of=frozenset({self.order}))
 
     def decide(self, ledger: LedgerState) -> Decision:
@@ -112,7 +112,7 @@ class ReturnWithdrawal(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveDiscrepancy(Command):
-    """Close a discrepancy that a person has looked into. Moves nothing."""
+    """Resolve a discrepancy that an operator has looked into; nothing moves."""
 
     method: ClassVar[str] = "ResolveDiscrepancy"
     form: ClassVar[Form] = always("line", "reason")
@@ -121,11 +121,11 @@ class ResolveDiscrepancy(Command):
     reason: str
 
     def lock_set(self) -> LockSet:
-        """Read the line."""
+        """Read the bank statement line."""
         return LockSet(lines=frozenset({self.line}))
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Refuse what is none, or was looked into before."""
+        """Refuse a line that is no open discrepancy."""
         found = ledger.line(self.line)
         if found.state is not LineState.DISCREPANCY:
             raise StateTransitionForbidden(found.name, found.state, Because.NO_DISCREPANCY)
@@ -136,21 +136,21 @@ class ResolveDiscrepancy(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptBankStatement(Command):
-    """Follow the ledger that the bank shows in place of the one that was followed, from its beginning."""
+    """Read the statement that the bank shows in place of the one that was read, from its beginning."""
 
     method: ClassVar[str] = "AcceptBankStatement"
     form: ClassVar[Form] = always("statement", "reason")
 
     statement: int
-    """The number of the one that was followed."""
+    """The number of the statement that is replaced."""
     reason: str
 
     def lock_set(self) -> LockSet:
-        """Keep everybody from reading on."""
+        """Lock the cursor, so that no scheduler stores lines meanwhile."""
         return LockSet(bank_statement=True)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Refuse where the bank shows no other one: of two operators the second finds it accepted."""
+        """Refuse where the bank shows no other statement; the second of two operators finds it accepted."""
         found = ledger.followed_statement(self.statement)
         if not found.is_replaced:
             raise StateTransitionForbidden(found.name, "FOLLOWED", Because.LEDGER_NOT_REPLACED)

@@ -93,7 +93,7 @@ class PaymentCommand(OrderCommand):
             start_time=now,
             in_flight_until=now + self.policy.grace,
             is_resend=is_resend,
-            request=self.claim.payment.told,
+            request=self.claim.payment.stored_form,
         )
         started = replace(
             found,
@@ -120,7 +120,7 @@ class PaymentCommand(OrderCommand):
         """End the order; where its money cannot be posted, try again later and ask for an operator's attention."""
         if isinstance(ending, Ending):
             return ending.decision(attempt=attempt)
-        full = replace(found, attention=ending.why)
+        full = replace(found, attention=ending.explanation)
         return self._wait(ledger, full, OrderState.IN_DOUBT, self.policy.backoff_max, attempt)
 
     def _wait(

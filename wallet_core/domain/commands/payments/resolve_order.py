@@ -1,4 +1,4 @@
-"""Resolve an order by hand, where the bank cannot be asked, or money found no room."""
+"""Resolve an order by hand, where the bank gives no status or funds are unapplied."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -33,10 +33,10 @@ from wallet_core.domain.model.wallet import WalletId, wallet_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveOrder(Command):
-    """What a person has found out about an order that is under way, or wants done with money that found no room.
+    """An operator's finding about an order in progress, or decision about unapplied funds.
 
-    Decided under the wallet's lock like all else: a worker that is asking the bank at the same moment finds the order
-    ended and changes nothing more.
+    Decided under the wallet's lock: a worker that is calling the bank at that moment finds the order ended and changes
+    nothing more.
     """
 
     kind: ClassVar[OrderKind]
@@ -53,10 +53,10 @@ class ResolveOrder(Command):
     bank_evidence: str
     bank_reference: str = ""
     destination: WalletId | None = None
-    """For ``APPLIED_TO_WALLET``: who gets the money."""
+    """For ``APPLIED_TO_WALLET``: the wallet to credit."""
 
     def lock_set(self) -> LockSet:
-        """Lock the wallet, the way to the bank, the world outside, and who gets the money."""
+        """Lock the wallet, the in-transit and external wallets, and the one to credit."""
         return LockSet(
             wallets=frozenset({self.destination}) if self.destination is not None else frozenset(),
             orders=frozenset({self.order}),
@@ -64,7 +64,7 @@ class ResolveOrder(Command):
         )
 
     def authorize(self) -> None:
-        """Refuse a destination where none can be, or that is the service's own."""
+        """Refuse a destination for another resolution, and service wallets."""
         if (self.destination is not None) != (self.resolution is ResolutionKind.APPLIED_TO_WALLET):
             raise InvalidField(
                 "destination", "names the wallet that gets the money, with RESOLUTION_KIND_APPLIED_TO_WALLET only"
@@ -75,7 +75,7 @@ class ResolveOrder(Command):
             refuse_system_wallets(self.destination)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Refuse what has ended, and what a call to the bank may still be on its way for."""
+        """Refuse an order that has ended, and one whose call to the bank may be in flight."""
         found = ledger.order(self.kind, self.order)
         resolution = Resolution(
             kind=self.resolution,

@@ -1,4 +1,4 @@
-"""Schedule a credit, to be collected from the bank first where that is asked for."""
+"""Schedule a credit, collected from the bank first where *collect* is set."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from wallet_core.domain.model.wallet import Wallet, WalletId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleDeposit(Command):
-    """Promise to credit an amount to a wallet at a time."""
+    """Schedule the credit of an amount to a wallet."""
 
     method: ClassVar[str] = "ScheduleDeposit"
     form: ClassVar[Form] = always(
@@ -45,17 +45,17 @@ class ScheduleDeposit(Command):
         return LockSet(wallets=frozenset({self.wallet}))
 
     def authorize(self) -> None:
-        """Refuse the service's own wallets."""
+        """Refuse service wallets and amounts that are not positive."""
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch nothing: the wallet only gains."""
+        """Debit and change no wallet."""
         del ledger
         return ()
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Refuse a time in the past by the database's clock, and a wallet that takes nothing in."""
+        """Refuse a time in the past by the database's clock, and a closed wallet."""
         due = due_time(self.execute_time, ledger)
         ledger.credit_wallet(self.wallet, self.amount.currency)
         deposit = ScheduledDeposit(

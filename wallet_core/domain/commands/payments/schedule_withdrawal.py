@@ -18,7 +18,7 @@ from wallet_core.domain.model.wallet import Wallet, WalletId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleWithdrawal(Command):
-    """Promise to pay an amount out of a wallet at a time; the money is reserved now, or looked for then."""
+    """Schedule the payout of an amount; it is reserved now, or must be available when it is due."""
 
     method: ClassVar[str] = "ScheduleWithdrawal"
     form: ClassVar[Form] = (
@@ -44,16 +44,16 @@ class ScheduleWithdrawal(Command):
         return LockSet(wallets=frozenset({self.wallet}))
 
     def authorize(self) -> None:
-        """Refuse the service's own wallets, but for what it has earned, to operations."""
+        """Refuse service wallets, except the commission wallet to operations."""
         self.access.require_source(self.wallet)
         require_positive(self.amount)
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch the wallet."""
+        """Debit the wallet."""
         return (ledger.wallets.get(self.wallet),)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Refuse a time in the past by the database's clock, and a wallet that pays nothing out."""
+        """Refuse a time in the past by the database's clock, and a wallet that is not active."""
         due = due_time(self.execute_time, ledger)
         ledger.debit_wallet(self.wallet, self.amount.currency)
         withdrawal = Withdrawal(
@@ -72,14 +72,14 @@ class ScheduleWithdrawal(Command):
 
 
 def id_asked_for(command: Command) -> UUID:
-    """Return the id of the order that a caller's request asks for."""
+    """Return the id of the order that a caller's request makes."""
     if command.request is None:
         raise ValueError(command.method)
     return order_id(command.request.caller, command.request.id)
 
 
-def due_time(asked: datetime | None, ledger: LedgerState) -> datetime:
-    """Return when an order is due: now unless it says; raise for a time in the past by the database's clock."""
-    if asked is not None and asked < ledger.now:
+def due_time(requested: datetime | None, ledger: LedgerState) -> datetime:
+    """Return when an order is due: now by default; refuse a time in the past by the database's clock."""
+    if requested is not None and requested < ledger.now:
         raise InvalidField("execute_time", "must not be in the past; leave it out for now")
-    return asked or ledger.now
+    return requested or ledger.now

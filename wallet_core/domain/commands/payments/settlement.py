@@ -1,4 +1,4 @@
-"""How an order's money comes to rest once the bank's word is known, whoever brings it: a worker or an operator."""
+"""The end of an order: what is posted once it is known what the bank did, from a worker or from an operator."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,38 +25,38 @@ AnyOrder = TypeVar("AnyOrder", bound=PaymentOrder)
 
 @dataclass(frozen=True, slots=True)
 class CreditRefused:
-    """The money cannot go where it belongs: a balance could not be counted that far."""
+    """The money cannot be posted where it belongs: a balance would leave 64 bits."""
 
     wallet: WalletId
-    why: str
+    explanation: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """An order as it ends, and what moves in the same commit."""
+    """An order as it ends, and the movements of the same commit."""
 
     order: PaymentOrder
     movements: tuple[Movement, ...] = ()
-    told: str | None = None
-    """What others are told, where it is not the order's state."""
+    event: str | None = None
+    """The event to publish, where it is not the one of the order's state."""
 
     def decision(self, *, attempt: Attempt | None = None, resolution: Resolution | None = None) -> Decision:
-        """Return it as a decision, with what it was decided on."""
+        """Return it as a decision, with the attempt or the resolution that it follows."""
         return Decision(
             subject=self.order.name,
             order=self.order,
             attempt=attempt,
             resolution=resolution,
             movements=self.movements,
-            event=event_of(self.order, self.told),
+            event=event_of(self.order, self.event),
         )
 
 
 def executed(ledger: LedgerState, id_: UUID, order: PaymentOrder, reference: str) -> Ending | CreditRefused:
-    """Book what the bank has done. Its reference, or the key where it gave none."""
+    """Post what the bank has executed, under its reference or, without one, the key."""
     external = ledger.wallet(system_wallet(Role.EXTERNAL, order.amount.currency))
-    counted = external.can_give if isinstance(order, ScheduledDeposit) else external.can_take
-    if not counted(order.amount.minor):
+    fits = external.can_give if isinstance(order, ScheduledDeposit) else external.can_take
+    if not fits(order.amount.minor):
         return CreditRefused(external.id, "the bank has done it, and the world outside cannot be counted that far")
     done = replace(order, bank_reference=reference or order.key)
     if isinstance(done, ScheduledDeposit):
@@ -66,7 +66,7 @@ def executed(ledger: LedgerState, id_: UUID, order: PaymentOrder, reference: str
 
 
 def _collected(ledger: LedgerState, id_: UUID, done: ScheduledDeposit) -> Ending | CreditRefused:
-    """External → wallet. One that is too full leaves it on its way, for a person: the bank has taken the money."""
+    """External → wallet; external → in transit, for an operator, where the wallet's balance would leave 64 bits."""
     amount = done.amount.minor
     way = ledger.wallet(_in_transit(done))
     fits = ledger.wallet(done.wallet).can_take(amount)
@@ -81,9 +81,9 @@ def _collected(ledger: LedgerState, id_: UUID, done: ScheduledDeposit) -> Ending
 
 
 def not_executed(ledger: LedgerState, id_: UUID, order: PaymentOrder, reason: FailureReason) -> Ending | CreditRefused:
-    """In transit → wallet, once: only ever decided together with the step to FAILED. A collection took nothing.
+    """In transit → wallet, once, in the commit that sets FAILED. A failed collection has moved nothing.
 
-    A wallet that has been filled to the brim since cannot take it back: the money stays where it is, for a person.
+    Where the wallet's balance would leave 64 bits, the money stays in transit, for an operator.
     """
     failed = ended(replace(order, failure_reason=reason), OrderState.FAILED, ledger.now)
     if isinstance(order, ScheduledDeposit):
@@ -95,7 +95,7 @@ def not_executed(ledger: LedgerState, id_: UUID, order: PaymentOrder, reason: Fa
 
 
 def returned(ledger: LedgerState, id_: UUID, order: Withdrawal) -> Ending | CreditRefused:
-    """External → wallet, linked to the withdrawal. A wallet closed or too full leaves it on its way, for a person."""
+    """External → wallet, as a new transaction; to in transit, for an operator, where the wallet cannot be credited."""
     wallet = ledger.wallet(order.wallet)
     way = ledger.wallet(_in_transit(order))
     outside = ledger.wallet(_external(order))
@@ -106,31 +106,31 @@ def returned(ledger: LedgerState, id_: UUID, order: Withdrawal) -> Ending | Cred
         destination = wallet.id
     elif way.can_take(order.amount.minor):
         closed = wallet.state is WalletState.CLOSED
-        why = f"the bank gave it back, and the wallet is {'closed' if closed else 'too full to take it'}"
-        after, destination = replace(after, attention=why, unapplied=True), way.id
+        attention = f"the bank gave it back, and the wallet is {'closed' if closed else 'too full to take it'}"
+        after, destination = replace(after, attention=attention, unapplied=True), way.id
     else:
         return CreditRefused(way.id, "the bank gave it back, and there is no room for it")
     return Ending(after, (movement(id_, TransactionType.WITHDRAWAL_RETURN, outside.id, destination, order),))
 
 
 def applied_to_wallet(ledger: LedgerState, id_: UUID, order: PaymentOrder, destination: WalletId) -> Ending:
-    """In transit → the wallet that a person has named for money that had found no room."""
+    """In transit → the wallet that an operator has named for unapplied funds."""
     after = replace(order, attention="", unapplied=False, update_time=ledger.now)
     collected = isinstance(order, ScheduledDeposit)
     type_ = TransactionType.COLLECTION_APPLICATION if collected else TransactionType.RETURN_APPLICATION
     moved = movement(id_, type_, _in_transit(order), destination, order)
-    return Ending(after, (moved,), told="applied_to_wallet")
+    return Ending(after, (moved,), event="applied_to_wallet")
 
 
 def acknowledged(ledger: LedgerState, order: PaymentOrder) -> Ending:
-    """Take it off the list of what needs attention; nothing moves."""
-    return Ending(replace(order, attention="", reconciled=True, update_time=ledger.now), told="acknowledged")
+    """Take the order off the attention list; nothing moves."""
+    return Ending(replace(order, attention="", reconciled=True, update_time=ledger.now), event="acknowledged")
 
 
 def movement(
     id_: UUID, type_: TransactionType, source: WalletId, destination: WalletId, order: PaymentOrder
 ) -> Movement:
-    """Return the movement of an order's amount."""
+    """Return the movement of an order's amount, with the order's details."""
     return Movement(
         id=id_,
         type=type_,
@@ -146,7 +146,7 @@ def movement(
 
 
 def ended(order: AnyOrder, state: OrderState, now: datetime) -> AnyOrder:
-    """Return an order about which nothing is left to be done."""
+    """Return an order in a final state."""
     return replace(order, state=state, next_attempt_time=None, lease_until=None, attention="", update_time=now)
 
 

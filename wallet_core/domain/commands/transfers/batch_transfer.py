@@ -18,7 +18,7 @@ from wallet_core.domain.model.wallet import Wallet, WalletId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchTransfer(Command):
-    """Do transfers in their order, each on what those before it left; a refusal names the first that cannot be done."""
+    """Do transfers in order, each on the state that those before it left; a refusal names the first that is refused."""
 
     method: ClassVar[str] = "BatchTransfer"
     form: ClassVar[Form] = always("items")
@@ -28,18 +28,18 @@ class BatchTransfer(Command):
 
     @property
     def weight(self) -> int:
-        """As many transfers as it does."""
+        """One for each transfer."""
         return len(self.items)
 
     def lock_set(self) -> LockSet:
-        """Lock every wallet of every item."""
+        """Lock all wallets of all items."""
         return LockSet(
             wallets=frozenset[WalletId]().union(*(item.wallets for item in self.items)),
             rules_of=frozenset(item.amount.currency for item in self.items),
         )
 
     def authorize(self) -> None:
-        """Refuse what no single transfer of this caller's may do."""
+        """Refuse an item that would be refused as a transfer of its own."""
         for place, item in enumerate(self.items):
             try:
                 item.require_access(self.access)
@@ -50,17 +50,17 @@ class BatchTransfer(Command):
                 raise
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch every source."""
+        """Debit every source."""
         return [ledger.wallets.get(item.source) for item in self.items]
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Decide on each item as if those before it had been booked."""
-        ahead = Projection(ledger)
+        """Decide each item as if those before it had been applied."""
+        projection = Projection(ledger)
         movements: list[Movement] = []
         for place, item in enumerate(self.items):
             try:
                 movement = item.movement(ledger)
-                ahead.move(movement)
+                projection.move(movement)
             except Refusal as refusal:
                 refusal.item = place
                 raise

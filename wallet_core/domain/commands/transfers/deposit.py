@@ -1,4 +1,4 @@
-"""Put money from outside into a wallet."""
+"""Credit a wallet with money from outside."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -28,28 +28,28 @@ class Deposit(Command):
     details: TransactionDetails = field(default_factory=TransactionDetails)
 
     def lock_set(self) -> LockSet:
-        """Lock the wallet and the world outside."""
+        """Lock the wallet and the external one."""
         return LockSet(wallets=frozenset({self.wallet, system_wallet(Role.EXTERNAL, self.amount.currency)}))
 
     def authorize(self) -> None:
-        """Refuse the service's own wallets."""
+        """Refuse service wallets and amounts that are not positive."""
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch nothing: the wallet only gains."""
+        """Debit and change no wallet."""
         del ledger
         return ()
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Let any wallet but a closed one be paid in to."""
-        payee = ledger.credit_wallet(self.wallet, self.amount.currency)
+        """Credit any wallet but a closed one."""
+        credited = ledger.credit_wallet(self.wallet, self.amount.currency)
         movement = Movement(
             id=self.id,
             type=TransactionType.DEPOSIT,
             amount=self.amount,
             source=system_wallet(Role.EXTERNAL, self.amount.currency),
-            destination=payee.id,
+            destination=credited.id,
             details=self.details,
         )
-        return Decision(subject=transaction_name(self.id), movements=(movement,), available_of=payee.id)
+        return Decision(subject=transaction_name(self.id), movements=(movement,), available_of=credited.id)

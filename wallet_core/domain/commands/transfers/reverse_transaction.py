@@ -1,4 +1,4 @@
-"""Give back what a transaction moved, in whole or in part."""
+"""Reverse a transaction, in whole or in part."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from wallet_core.domain.model.wallet import Wallet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReverseTransaction(Command):
-    """Move money back from where a transaction brought it; all reversals together never give back more than moved."""
+    """Move money back to the source of a transaction; all its reversals together move no more than it did."""
 
     method: ClassVar[str] = "ReverseTransaction"
     form: ClassVar[Form] = always("transaction", "amount", "keep_commission", "details")
@@ -34,43 +34,43 @@ class ReverseTransaction(Command):
     id: UUID
     transaction: UUID
     amount: Money | None
-    """None means all that is left, and stays None in the fingerprint."""
+    """None means the rest, and stays None in the fingerprint."""
     keep_commission: bool
     details: TransactionDetails = field(default_factory=TransactionDetails)
 
     def lock_set(self) -> LockSet:
-        """Lock all that the transaction touched, which is what decides between two reversals."""
+        """Lock all wallets of the transaction, which decides between two reversals."""
         return LockSet(transactions=frozenset({self.transaction}))
 
     def authorize(self) -> None:
-        """Refuse an amount that moves nothing."""
+        """Refuse an amount that is not positive."""
         if self.amount is not None:
             require_positive(self.amount)
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch the wallet that gives it back."""
+        """Debit the destination."""
         found = ledger.transactions.get(self.transaction)
         return (ledger.wallets.get(found.movement.destination) if found is not None else None,)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Take from an active wallet what it has, up to what is left to give back; the giver may not be closed.
+        """Debit the destination, up to what is not reversed yet, and credit the source, unless that is closed.
 
-        Operations may take it from a frozen wallet as well: thawed for it, it would be free for its owner to empty.
+        Operations may debit a frozen wallet too: unfrozen for that, its owner could empty it first.
         """
         transaction = ledger.transaction(self.transaction)
         original = transaction.movement
         if original.type is TransactionType.DEPOSIT:
             self.access.require_right(Right.DEPOSIT)
         currency = self.amount.currency if self.amount is not None else original.amount.currency
-        payer = ledger.debit_wallet(original.destination, currency, or_frozen=self.access.may(Right.OPERATIONS))
-        payee = ledger.credit_wallet(original.source, currency)
+        debited = ledger.debit_wallet(original.destination, currency, or_frozen=self.access.may(Right.OPERATIONS))
+        credited = ledger.credit_wallet(original.source, currency)
         amount = self._amount(transaction)
         movement = Movement(
             id=self.id,
             type=TransactionType.REVERSAL,
             amount=amount,
-            source=payer.id,
-            destination=payee.id,
+            source=debited.id,
+            destination=credited.id,
             commission=None if self.keep_commission else _given_back(transaction, amount),
             details=self.details,
             cause=original.id,
@@ -91,7 +91,7 @@ class ReverseTransaction(Command):
 
 
 def _given_back(original: Transaction, amount: Money) -> Commission | None:
-    """Return the commission that goes back with *amount*, so that all shares together are the whole, rounded down."""
+    """Return the commission to give back with *amount*: rounded down, so that all shares add up to the commission."""
     commission = original.movement.commission
     if commission is None:
         return None

@@ -1,4 +1,4 @@
-"""Move money from one wallet to another, and take the commission that is due."""
+"""Move money from one wallet to another, and charge commission."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,35 +35,35 @@ class TransferTerms(Fingerprinted):
 
     @property
     def wallets(self) -> frozenset[WalletId]:
-        """Both ends."""
+        """Source and destination."""
         return frozenset({self.source, self.destination})
 
     def require_access(self, access: Access) -> None:
-        """Refuse wallets that are not the caller's to name, one wallet on both ends, and amounts that make no sense."""
+        """Refuse wallets that the caller may not name, one wallet on both ends, and invalid amounts."""
         access.require_source(self.source)
         refuse_system_wallets(self.destination)
         require_positive(self.amount)
         if self.source == self.destination:
             raise InvalidField("destination", "source and destination must be two wallets")
-        most = self.max_commission
-        if most is not None and (most.minor < 0 or most.currency != self.amount.currency):
+        limit = self.max_commission
+        if limit is not None and (limit.minor < 0 or limit.currency != self.amount.currency):
             raise InvalidField("max_commission", "must be in the amount's currency and not below zero")
 
     def movement(self, ledger: LedgerState) -> Movement:
-        """Take from an active wallet what it has, give to any that is not closed, and charge what a rule says."""
-        payer = ledger.debit_wallet(self.source, self.amount.currency)
-        payee = ledger.credit_wallet(self.destination, self.amount.currency)
-        commission = ledger.commission(self.amount, payer, payee)
+        """Debit an active wallet, credit one that is not closed, and charge commission by the rules."""
+        debited = ledger.debit_wallet(self.source, self.amount.currency)
+        credited = ledger.credit_wallet(self.destination, self.amount.currency)
+        commission = ledger.commission(self.amount, debited, credited)
         if commission is not None and self.max_commission is not None:
-            most = self.max_commission.minor
-            if commission.amount.minor > most:
-                raise LimitExceeded(rule_name(commission.rule), most)
+            limit = self.max_commission.minor
+            if commission.amount.minor > limit:
+                raise LimitExceeded(rule_name(commission.rule), limit)
         return Movement(
             id=self.id,
             type=TransactionType.TRANSFER,
             amount=self.amount,
-            source=payer.id,
-            destination=payee.id,
+            source=debited.id,
+            destination=credited.id,
             commission=commission,
             details=self.details,
         )
@@ -76,15 +76,15 @@ class Transfer(TransferTerms, Command):
     method: ClassVar[str] = "Transfer"
 
     def lock_set(self) -> LockSet:
-        """Lock both wallets, and the commission's where there is one."""
+        """Lock both wallets, and the commission wallet where a rule may apply."""
         return LockSet(wallets=self.wallets, rules_of=frozenset({self.amount.currency}))
 
     def authorize(self) -> None:
-        """Refuse what the terms refuse to this caller."""
+        """Refuse what the terms refuse."""
         self.require_access(self.access)
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch the source."""
+        """Debit the source."""
         return (ledger.wallets.get(self.source),)
 
     def decide(self, ledger: LedgerState) -> Decision:

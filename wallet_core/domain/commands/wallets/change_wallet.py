@@ -1,4 +1,4 @@
-"""Change what a wallet is like or what may happen to its money; never the money itself."""
+"""Change a wallet's details, limit or state; never its balance."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -28,31 +28,31 @@ _CHANGE = always("wallet", "etag")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeWallet(Command):
-    """What all changes of a wallet have in common."""
+    """What all changes have in common."""
 
     event: ClassVar[EventType]
 
     wallet: WalletId
     etag: str
-    """Empty where the caller does not mind what has changed since it looked."""
+    """The etag that the wallet must still have; empty for any."""
 
     def lock_set(self) -> LockSet:
         """Lock the wallet."""
         return LockSet(wallets=frozenset({self.wallet}), details=frozenset({self.wallet}))
 
     def authorize(self) -> None:
-        """Refuse the service's own wallets."""
+        """Refuse service wallets."""
         refuse_system_wallets(self.wallet)
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch the wallet."""
+        """Change the wallet."""
         return (ledger.wallets.get(self.wallet),)
 
     def require_rights(self) -> None:
-        """Raise ``PermissionMissing`` where the change takes more than its call; most do not."""
+        """Raise ``PermissionMissing`` where the change needs a right beyond its call's scope; most do not."""
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Change it, if it is still as the caller saw it."""
+        """Change it, if its etag is the one that the caller has read."""
         self.require_rights()
         wallet, view = ledger.wallet(self.wallet), ledger.view(self.wallet)
         if self.etag and self.etag != view.etag:
@@ -69,12 +69,12 @@ class ChangeWallet(Command):
 
     @abstractmethod
     def change(self, ledger: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
-        """Return the wallet as it is to be; *before* is how it is, with the next revision."""
+        """Return the changed wallet; *before* is the present one, with the next revision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateWallet(ChangeWallet):
-    """Change display name, labels and overdraft limit; None leaves one as it is."""
+    """Change display name, labels and overdraft limit; None leaves one unchanged."""
 
     method: ClassVar[str] = "UpdateWallet"
     form: ClassVar[Form] = (
@@ -88,23 +88,23 @@ class UpdateWallet(ChangeWallet):
     labels: Labels | None
     overdraft_limit: Money | None
     clear_overdraft_limit: bool = False
-    """Whether there is to be none: a limit of zero needs no currency to be said in."""
+    """Whether to set the limit to zero, without naming the currency."""
 
     def authorize(self) -> None:
-        """Refuse the service's own wallets, and a limit below zero."""
+        """Refuse service wallets, and a limit below zero."""
         refuse_system_wallets(self.wallet)
         if self.overdraft_limit is not None and self.overdraft_limit.minor < 0:
             raise InvalidField("wallet.overdraft_limit", "must not be below zero")
 
     def require_rights(self) -> None:
-        """Refuse credit and labels to those who may not give them, whatever they are now and are to be."""
+        """Refuse changes of credit and labels without their rights, even to the present value."""
         if self.overdraft_limit is not None or self.clear_overdraft_limit:
             self.access.require_right(Right.CREDIT)
         if self.labels is not None:
             self.access.require_right(Right.LABEL)
 
     def change(self, ledger: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
-        """Refuse a closed wallet, and a limit below what the wallet is using of it."""
+        """Refuse a closed wallet, and a limit below what is in use of it."""
         del ledger
         if wallet.state is WalletState.CLOSED:
             raise WalletNotActive(wallet.name, wallet.state)
@@ -134,47 +134,47 @@ class UpdateWallet(ChangeWallet):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreezeWallet(ChangeWallet):
-    """Let money come but not go."""
+    """Allow credits, and no debits."""
 
     method: ClassVar[str] = "FreezeWallet"
     form: ClassVar[Form] = _CHANGE
     event: ClassVar[EventType] = EventType.WALLET_FROZEN
 
     def change(self, ledger: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
-        """Refuse one that is not active."""
+        """Refuse a wallet that is not active."""
         del ledger
         return _changed(wallet, before, WalletState.ACTIVE, WalletState.FROZEN, Because.NOT_ACTIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfreezeWallet(ChangeWallet):
-    """Let money go again."""
+    """Allow debits again."""
 
     method: ClassVar[str] = "UnfreezeWallet"
     form: ClassVar[Form] = _CHANGE
     event: ClassVar[EventType] = EventType.WALLET_UNFROZEN
 
     def change(self, ledger: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
-        """Refuse one that is not frozen."""
+        """Refuse a wallet that is not frozen."""
         del ledger
         return _changed(wallet, before, WalletState.FROZEN, WalletState.ACTIVE, Because.NOT_FROZEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseWallet(ChangeWallet):
-    """End a wallet for good."""
+    """Close a wallet for good."""
 
     method: ClassVar[str] = "CloseWallet"
     form: ClassVar[Form] = _CHANGE
     event: ClassVar[EventType] = EventType.WALLET_CLOSED
 
     def lock_set(self) -> LockSet:
-        """Lock the wallet and look for what is open in it."""
+        """Lock the wallet and read its open orders and holds."""
         only = frozenset({self.wallet})
         return LockSet(wallets=only, details=only, open_items=only)
 
     def change(self, ledger: LedgerState, wallet: Wallet, before: ChangedWallet) -> ChangedWallet:
-        """Refuse one that is closed, has money or owes some, or has anything open that may yet move money."""
+        """Refuse a wallet that is closed, whose balance is not zero, or that has open orders or holds."""
         if wallet.state is WalletState.CLOSED:
             raise StateTransitionForbidden(wallet.name, wallet.state, Because.CLOSED)
         if wallet.balance != 0:

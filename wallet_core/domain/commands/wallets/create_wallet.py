@@ -28,7 +28,7 @@ from wallet_core.domain.model.wallet import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateWallet(Command):
-    """Open an empty wallet, and with the first one of its currency the service's own."""
+    """Open an empty wallet, and with the first one of its currency the service wallets."""
 
     method: ClassVar[str] = "CreateWallet"
     form: ClassVar[Form] = (
@@ -37,11 +37,11 @@ class CreateWallet(Command):
     )
 
     id: WalletId
-    """The id it gets: the one asked for, or one made up."""
+    """The requested id, or a generated one."""
     asked_id: WalletId | None
     currency: str
     listed: Currency | None
-    """What ISO 4217 says of it now, as this release knows it; None where it does not list it, or no longer."""
+    """The currency as ISO 4217 lists it in this release; None where it does not, or no longer."""
     owner: str
     display_name: str
     labels: Labels = field(default_factory=dict)
@@ -49,23 +49,23 @@ class CreateWallet(Command):
     """In minor units."""
 
     def lock_set(self) -> LockSet:
-        """Lock a wallet of that name, if there is one, and the service's own."""
+        """Lock a wallet with this id, if there is one, and the service wallets."""
         return LockSet(wallets=frozenset({self.id}) | system_wallets(self.currency), new_wallets=1)
 
     def authorize(self) -> None:
-        """Refuse a limit below zero, and a wallet that would be out of its caller's reach."""
+        """Refuse a limit below zero, and an owner that the caller may not act for."""
         if self.overdraft_limit < 0:
             raise InvalidField("wallet.overdraft_limit", "must not be below zero")
         if self.request is not None:
             self.request.access.require_owner(self.owner)
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
-        """Touch nothing that is there."""
+        """Change no wallet that exists."""
         del ledger
         return ()
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Refuse a currency that is not listed, credit and labels to those who may not give them, and a taken name."""
+        """Refuse a currency that is not listed, credit and labels without their rights, and an id that is taken."""
         if self.listed is None:
             raise not_listed("wallet.currency_code", self.currency)
         if self.overdraft_limit:
@@ -100,17 +100,17 @@ class CreateWallet(Command):
 
 
 def not_listed(field: str, currency: str) -> InvalidField:
-    """Return the refusal of a new wallet in a currency that there is not, or that was withdrawn."""
+    """Return the refusal of a new wallet in a currency that is unknown or was withdrawn."""
     return InvalidField(field, f"{currency!r} is not a currency with minor units that ISO 4217 lists now")
 
 
 def system_wallets(currency: str) -> frozenset[WalletId]:
-    """Return the service's own wallets in a currency."""
+    """Return the service wallets of a currency."""
     return frozenset(system_wallet(role, currency) for role in SYSTEM_ROLES)
 
 
 def missing_system_wallets(ledger: LedgerState, currency: str) -> tuple[OpenedWallet, ...]:
-    """Return those of the service's own wallets in a currency that have yet to be opened."""
+    """Return the service wallets of a currency that do not exist yet."""
     return tuple(
         _system(role, currency, ledger) for role in SYSTEM_ROLES if system_wallet(role, currency) not in ledger.wallets
     )
