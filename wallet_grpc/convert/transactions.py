@@ -1,6 +1,7 @@
 """TransactionService."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from uuid import UUID
 
@@ -123,11 +124,10 @@ def _terms(item: pb.TransferItem) -> TransferTerms:
 
 
 def _details(message: pb.DepositRequest | pb.TransferRequest | pb.TransferItem) -> TransactionDetails:
-    return TransactionDetails(
-        description=message.description,
-        external_reference=message.external_reference,
-        labels=labels_of(message.labels),
-    )
+    """Return the details in a request: fields of the same names, those that its message has."""
+    names = {field.name for field in fields(TransactionDetails)}.intersection(message.DESCRIPTOR.fields_by_name)
+    values = {name: getattr(message, name) for name in names}
+    return TransactionDetails(**values | {"labels": labels_of(message.labels)})
 
 
 def _max_commission(asked: pb.TransferRequest | pb.TransferItem) -> Money | None:

@@ -58,13 +58,13 @@ FOLLOWED_SINCE = "SELECT coalesce(read_to_end_at >= %s, false) FROM bank_stateme
 REPLACED = "SELECT error NOT IN ('', %s) OR (statement > 1 AND read_to_end_at IS NULL) FROM bank_statement_cursor"
 # Two schedulers may read the same page: one stores it. The lock keeps an operator from accepting another statement.
 _READ: list[Column[BankStatementLine]] = [
-    Column("number", "bigint", lambda line: line.number),
-    Column("kind", "text", lambda line: line.kind),
-    Column("key", "text", lambda line: line.key),
+    Column("number", "bigint", "number"),
+    Column("kind", "text", "kind"),
+    Column("key", "text", "key"),
     Column("order_id", "uuid", lambda line: _order_id(line.key)),
-    Column("amount", "bigint", lambda line: line.amount.minor),
-    Column("currency", "text", lambda line: line.amount.currency),
-    Column("reference", "text", lambda line: line.reference),
+    Column("amount", "bigint", "amount.minor"),
+    Column("currency", "text", "amount.currency"),
+    Column("reference", "text", "reference"),
 ]
 _READ_NAMES: LiteralString = ", ".join(column.name for column in _READ[1:])
 INSERT_LINES = f"""
@@ -88,12 +88,12 @@ WHERE statement = %s - 1
 INSERT_BANK_STATEMENTS: Insert[BankStatement] = Insert(
     "bank_statements",
     [
-        Column("number", "integer", lambda statement: statement.number),
-        Column("reason", "text", lambda statement: statement.reason),
-        Column("accepted_by", "text", lambda statement: statement.accepted_by),
-        Column("person", "text", lambda statement: statement.person.name),
-        Column("token_id", "text", lambda statement: statement.person.token_id),
-        Column("time", "timestamptz", lambda statement: statement.time),
+        Column("number", "integer", "number"),
+        Column("reason", "text", "reason"),
+        Column("accepted_by", "text", "accepted_by"),
+        Column("person", "text", "person.name"),
+        Column("token_id", "text", "person.token_id"),
+        Column("time", "timestamptz", "time"),
     ],
 )
 LEDGER = "SELECT number, reason, accepted_by, person, token_id, time FROM bank_statements WHERE number = %s"
@@ -287,7 +287,7 @@ def line_of(  # a row
 
 def store_bank_statement_lines(tx: Tx, ledger: LedgerState) -> Expected:
     """Write the lines that operators have resolved."""
-    lines = sorted(ledger.pending.lines.values(), key=lambda line: line.number)
+    lines = sorted(ledger.pending.lines.values(), key=lambda one: one.number)
     return [(tx.execute(RESOLVE_LINE, [*_resolved(line), line.number]), 1) for line in lines]
 
 

@@ -15,10 +15,10 @@ from wallet_core.storage.posting.columns import Column, Insert
 
 # The columns of the outbox, which the journal has too.
 EVENT_COLUMNS: tuple[Column[Event], ...] = (
-    Column("type", "text", lambda event: event.type),
-    Column("subject", "text", lambda event: event.subject),
-    Column("wallets", "text[]", lambda event: event.wallets),
-    Column("time", "timestamptz", lambda event: event.time),
+    Column("type", "text", "type"),
+    Column("subject", "text", "subject"),
+    Column("wallets", "text[]", "wallets"),
+    Column("time", "timestamptz", "time"),
 )
 
 INSERT_OUTBOX_EVENTS = Insert("outbox", EVENT_COLUMNS)

@@ -114,12 +114,12 @@ WHERE id = %s AND fence = %s
 INSERT_ATTEMPTS: Insert[Attempt] = Insert(
     "bank_attempts",
     [
-        Column("key", "text", lambda attempt: attempt.key),
-        Column("number", "integer", lambda attempt: attempt.number),
-        Column("start_time", "timestamptz", lambda attempt: attempt.start_time),
-        Column("in_flight_until", "timestamptz", lambda attempt: attempt.in_flight_until),
-        Column("is_resend", "boolean", lambda attempt: attempt.is_resend),
-        Column("request", "text", lambda attempt: attempt.request),
+        Column("key", "text", "key"),
+        Column("number", "integer", "number"),
+        Column("start_time", "timestamptz", "start_time"),
+        Column("in_flight_until", "timestamptz", "in_flight_until"),
+        Column("is_resend", "boolean", "is_resend"),
+        Column("request", "text", "request"),
     ],
     fixed={"reference": "''", "detail": "''"},
 )

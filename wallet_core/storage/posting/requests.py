@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from wallet_core.domain.deciding.decision import Request
@@ -18,21 +18,28 @@ FROM unnest(%s::text[], %s::uuid[]) AS asked (caller, request_id)
 JOIN requests AS r ON r.caller = asked.caller AND r.request_id = asked.request_id
 """
 
-# A record, the code and the details of its refusal if it is one, and its time.
-_Row = tuple[Record, str | None, StoredDetails | None, datetime]
+
+class _Row(NamedTuple):
+    """A record as a row, with the code and the details of its refusal if it is one."""
+
+    record: Record
+    refusal: str | None
+    details: StoredDetails | None
+    time: datetime
+
 
 INSERT_RECORDS: Insert[_Row] = Insert(
     "requests",
     [
-        Column("caller", "text", lambda row: row[0].request.caller),
-        Column("request_id", "uuid", lambda row: row[0].request.id),
-        Column("method", "text", lambda row: row[0].method),
-        Column("fingerprint", "bytea", lambda row: row[0].fingerprint),
-        Column("subject", "text", lambda row: row[0].subject),
-        Column("available", "bigint", lambda row: row[0].available),
-        Column("refusal", "text", lambda row: row[1]),
-        Column("refusal_details", "jsonb", lambda row: row[2]),
-        Column("time", "timestamptz", lambda row: row[3]),
+        Column("caller", "text", "record.request.caller"),
+        Column("request_id", "uuid", "record.request.id"),
+        Column("method", "text", "record.method"),
+        Column("fingerprint", "bytea", "record.fingerprint"),
+        Column("subject", "text", "record.subject"),
+        Column("available", "bigint", "record.available"),
+        Column("refusal", "text", "refusal"),
+        Column("refusal_details", "jsonb", "details"),
+        Column("time", "timestamptz", "time"),
     ],
 )
 
@@ -41,7 +48,7 @@ def store_records(tx: Tx, ledger: LedgerState) -> None:
     """Write the records of a batch."""
     # By caller and id: two batches with the same requests in another order would wait for each other in a ring.
     records = sorted(ledger.pending.records, key=lambda one: (one.request.caller, one.request.id))
-    INSERT_RECORDS.write(tx, [(one, *_refusal(one), ledger.now) for one in records])
+    INSERT_RECORDS.write(tx, [_Row(one, *_refusal(one), ledger.now) for one in records])
 
 
 def _refusal(record: Record) -> tuple[str | None, StoredDetails | None]:

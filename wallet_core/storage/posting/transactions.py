@@ -49,56 +49,52 @@ WHERE t.id = ANY(%s)
 
 
 class _Posted(NamedTuple):
-    """A transaction with the keys of its two wallets, either of which may have no entry in it."""
+    """A transaction as a row, with the keys of its two wallets, either of which may have no entry in it."""
 
-    transaction: Transaction
+    movement: Movement
+    commission: Commission | None
+    time: datetime
     source: int
     destination: int
 
-    @property
-    def movement(self) -> Movement:
-        """What it moved."""
-        return self.transaction.movement
 
-    @property
-    def commission(self) -> Commission | None:
-        """The commission on it."""
-        return self.transaction.movement.commission
+class _Leg(NamedTuple):
+    """An entry as a row."""
 
-
-def _detail(name: str, type_: str) -> Column[_Posted]:
-    return Column(name, type_, lambda row: getattr(row.movement.details, name))
+    entry: Entry
+    movement: Movement
+    time: datetime
 
 
 INSERT_TRANSACTIONS: Insert[_Posted] = Insert(
     "transactions",
     [
-        Column("id", "uuid", lambda row: row.movement.id),
-        Column("type", "text", lambda row: row.movement.type),
-        Column("source", "bigint", lambda row: row.source),
-        Column("destination", "bigint", lambda row: row.destination),
-        Column("amount", "bigint", lambda row: row.movement.amount.minor),
-        Column("cause", "uuid", lambda row: row.movement.cause),
-        Column("time", "timestamptz", lambda row: row.transaction.time),
+        Column("id", "uuid", "movement.id"),
+        Column("type", "text", "movement.type"),
+        Column("source", "bigint", "source"),
+        Column("destination", "bigint", "destination"),
+        Column("amount", "bigint", "movement.amount.minor"),
+        Column("cause", "uuid", "movement.cause"),
+        Column("time", "timestamptz", "time"),
         Column("commission", "bigint", lambda row: row.commission.amount.minor if row.commission else 0),
         Column("commission_rule", "uuid", lambda row: row.commission.rule if row.commission else None),
         Column("commission_payer", "text", lambda row: row.commission.payer if row.commission else None),
-        Column("batch", "uuid", lambda row: row.movement.batch),
-        Column("batch_item", "integer", lambda row: row.movement.batch_item),
-        *(_detail(name, type_) for name, type_ in _DETAILS.items()),
+        Column("batch", "uuid", "movement.batch"),
+        Column("batch_item", "integer", "movement.batch_item"),
+        *(Column(name, type_, f"movement.details.{name}") for name, type_ in _DETAILS.items()),
     ],
 )
 
-INSERT_ENTRIES: Insert[tuple[Entry, Transaction]] = Insert(
+INSERT_ENTRIES: Insert[_Leg] = Insert(
     "entries",
     [
-        Column("wallet", "bigint", lambda row: row[0].wallet_key),
-        Column("sequence", "bigint", lambda row: row[0].sequence),
-        Column("transaction", "uuid", lambda row: row[1].movement.id),
-        Column("amount", "bigint", lambda row: row[0].amount),
-        Column("balance_after", "bigint", lambda row: row[0].balance_after),
-        Column("time", "timestamptz", lambda row: row[1].time),
-        Column("type", "text", lambda row: row[1].movement.type),
+        Column("wallet", "bigint", "entry.wallet_key"),
+        Column("sequence", "bigint", "entry.sequence"),
+        Column("transaction", "uuid", "movement.id"),
+        Column("amount", "bigint", "entry.amount"),
+        Column("balance_after", "bigint", "entry.balance_after"),
+        Column("time", "timestamptz", "time"),
+        Column("type", "text", "movement.type"),
     ],
 )
 
@@ -107,9 +103,14 @@ def store_transactions(tx: Tx, ledger: LedgerState) -> None:
     """Write the transactions of a batch and their entries."""
     transactions = ledger.pending.transactions
     keys = {id_: wallet.key for id_, wallet in ledger.wallets.items()}
-    posted = [_Posted(one, keys[one.movement.source], keys[one.movement.destination]) for one in transactions]
-    INSERT_TRANSACTIONS.write(tx, posted)
-    INSERT_ENTRIES.write(tx, [(entry, one) for one in transactions for entry in one.entries])
+    rows = []
+    legs = []
+    for transaction in transactions:
+        movement, time = transaction.movement, transaction.time
+        rows.append(_Posted(movement, movement.commission, time, keys[movement.source], keys[movement.destination]))
+        legs += [_Leg(entry, movement, time) for entry in transaction.entries]
+    INSERT_TRANSACTIONS.write(tx, rows)
+    INSERT_ENTRIES.write(tx, legs)
 
 
 def transaction_of(row: Sequence[Any], entries: tuple[Entry, ...] = ()) -> Transaction:

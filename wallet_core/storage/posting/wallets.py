@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from wallet_core.domain.deciding.decision import OpenedWallet
 from wallet_core.domain.deciding.ledger_state import LedgerState
@@ -62,8 +62,8 @@ FRESH_KEYS = "SELECT nextval('wallet_keys') FROM generate_series(1, %s)"
 INSERT_CURRENCIES: Insert[Currency] = Insert(
     "currencies",
     [
-        Column("code", "text", lambda currency: currency.code),
-        Column("exponent", "smallint", lambda currency: currency.exponent),
+        Column("code", "text", "code"),
+        Column("exponent", "smallint", "exponent"),
     ],
     clause="ON CONFLICT DO NOTHING",
 )
@@ -72,16 +72,16 @@ INSERT_CURRENCIES: Insert[Currency] = Insert(
 INSERT_WALLETS: Insert[OpenedWallet] = Insert(
     "wallets",
     [
-        Column("key", "bigint", lambda new: new.wallet.key),
-        Column("id", "text", lambda new: new.wallet.id),
-        Column("role", "text", lambda new: new.wallet.role),
-        Column("currency", "text", lambda new: new.wallet.currency),
-        Column("owner", "text", lambda new: new.wallet.owner),
-        Column("display_name", "text", lambda new: new.details.display_name),
-        Column("state", "text", lambda new: new.wallet.state),
-        Column("overdraft_limit", "bigint", lambda new: new.wallet.overdraft_limit),
-        Column("labels", "jsonb", lambda new: new.wallet.labels),
-        Column("create_time", "timestamptz", lambda new: new.details.create_time),
+        Column("key", "bigint", "wallet.key"),
+        Column("id", "text", "wallet.id"),
+        Column("role", "text", "wallet.role"),
+        Column("currency", "text", "wallet.currency"),
+        Column("owner", "text", "wallet.owner"),
+        Column("display_name", "text", "details.display_name"),
+        Column("state", "text", "wallet.state"),
+        Column("overdraft_limit", "bigint", "wallet.overdraft_limit"),
+        Column("labels", "jsonb", "wallet.labels"),
+        Column("create_time", "timestamptz", "details.create_time"),
     ],
     fixed={"balance": "0", "held": "0", "sequence": "0", "last_time": "create_time"},
 )
@@ -93,20 +93,28 @@ SET state = %s, display_name = %s, overdraft_limit = %s, labels = %s::jsonb, rev
 WHERE key = %s
 """
 
-_TOUCHED: list[Column[tuple[Wallet, int]]] = [
-    Column("key", "bigint", lambda row: row[0].key),
-    Column("seen", "bigint", lambda row: row[1]),
-    Column("balance", "bigint", lambda row: row[0].balance),
-    Column("held", "bigint", lambda row: row[0].held),
-    Column("sequence", "bigint", lambda row: row[0].sequence),
-    Column("last_time", "timestamptz", lambda row: row[0].last_time),
+
+class _Moved(NamedTuple):
+    """A wallet as the batch leaves it, and the sequence that it had when it was loaded."""
+
+    wallet: Wallet
+    seen: int
+
+
+_MOVED: list[Column[_Moved]] = [
+    Column("key", "bigint", "wallet.key"),
+    Column("seen", "bigint", "seen"),
+    Column("balance", "bigint", "wallet.balance"),
+    Column("held", "bigint", "wallet.held"),
+    Column("sequence", "bigint", "wallet.sequence"),
+    Column("last_time", "timestamptz", "wallet.last_time"),
 ]
 
 # The sequence that was read under the lock must still be there: if not, another transaction wrote without the lock.
 UPDATE_WALLETS = f"""
 UPDATE wallets
 SET balance = moved.balance, held = moved.held, sequence = moved.sequence, last_time = moved.last_time
-FROM {unnest("moved", _TOUCHED)}
+FROM {unnest("moved", _MOVED)}
 WHERE wallets.key = moved.key AND wallets.sequence = moved.seen
 """
 
@@ -127,16 +135,16 @@ def store_wallets(tx: Tx, ledger: LedgerState) -> Expected:
     """Write the wallets that were opened, changed or moved."""
     pending = ledger.pending
     # Before any wallet, and in order: two batches that open the first wallets of a currency wait for each other here.
-    INSERT_CURRENCIES.write(tx, sorted(pending.currencies, key=lambda currency: currency.code))
+    INSERT_CURRENCIES.write(tx, sorted(pending.currencies, key=lambda one: one.code))
     # By id, because two batches that open the same wallets wait for each other on that index.
-    INSERT_WALLETS.write(tx, sorted(pending.opened, key=lambda new: new.wallet.id))
+    INSERT_WALLETS.write(tx, sorted(pending.opened, key=lambda one: one.wallet.id))
     expected: Expected = []
     for id_ in sorted(pending.changed, key=lambda one: ledger.wallets[one].key):
         expected.append((_change_wallet(tx, ledger.wallets[id_], ledger.details[id_]), 1))
     opened = {new.wallet.id for new in pending.opened}
-    touched = [(ledger.wallets[id_], 0 if id_ in opened else seen) for id_, seen in pending.touched.items()]
-    if touched:
-        expected.append((tx.execute(UPDATE_WALLETS, arrays(_TOUCHED, touched)), len(touched)))
+    moved = [_Moved(ledger.wallets[id_], 0 if id_ in opened else seen) for id_, seen in pending.touched.items()]
+    if moved:
+        expected.append((tx.execute(UPDATE_WALLETS, arrays(_MOVED, moved)), len(moved)))
     return expected
 
 

@@ -25,14 +25,14 @@ RETURNING position, type, subject, wallets, time
 
 
 def _of_event(column: Column[Event]) -> Column[JournalRecord]:
-    return Column(column.name, column.type, lambda record: column.value(record.event))
+    return Column(column.name, column.type, lambda record: column.get(record.event))
 
 
 INSERT_JOURNAL_RECORDS: Insert[JournalRecord] = Insert(
     "journal",
     [
-        Column("number", "bigint", lambda record: record.number),
-        Column("hash", "bytea", lambda record: record.hash),
+        Column("number", "bigint", "number"),
+        Column("hash", "bytea", "hash"),
         *(_of_event(column) for column in EVENT_COLUMNS),
     ],
 )
