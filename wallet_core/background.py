@@ -1,7 +1,7 @@
-"""Work that a process does over and over on a thread of its own, and goes on with whatever an attempt raises.
+"""Background loops: periodic work on its own thread, which continues whatever exception a run raises.
 
-A thread that ends by an error ends silently: what it was there for is missing until the next restart. So each loop of
-ours is a ``Loop``: a failed attempt is logged and counted, and the next ones wait longer and longer.
+A thread that ends by an exception ends silently, and its work is missing until the next restart. So each loop is a
+``Loop``: a failed run is logged and counted, and the next ones are delayed with a growing backoff.
 """
 
 import threading
@@ -14,15 +14,15 @@ _log = structlog.get_logger("wallet.loops")
 
 _BACKOFF_MAX_S = 30.0
 _DOUBLED_MAX = 20
-# So many attempts in a row that failed mean that the next one will fail, too.
+# Consecutive failed runs after which a loop counts as failing.
 _KEEPS_FAILING = 3
 
 
 class Loop:
-    """Calls *work* every *every_s* until it is stopped; at once to begin with, and where it returns True."""
+    """Calls *work* every *every_s* seconds until it is stopped; immediately at first, and after it returns True."""
 
     on_change: ClassVar[Callable[[str, int], None]] = staticmethod(lambda *_: None)
-    """Called with the name of a loop and how many attempts in a row have failed, whenever that changes."""
+    """Called with the name of a loop and its number of consecutive failed runs, whenever that changes."""
 
     def __init__(
         self, name: str, work: Callable[[], bool | None], every_s: float, *, backoff_max_s: float = _BACKOFF_MAX_S
@@ -38,19 +38,19 @@ class Loop:
 
     @property
     def keeps_failing(self) -> bool:
-        """Whether several attempts in a row have failed."""
+        """Whether several consecutive runs have failed."""
         return self._failed >= _KEEPS_FAILING
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Do the work now, or once more if it is being done; one that fails waits all the same."""
+        """Run now, or once more after the current run; the backoff of a failing loop stays."""
         self._wake.set()
 
     def stop(self, wait_s: float = 0.0) -> None:
-        """Begin no further attempt; wait for the one under way."""
+        """Start no further run; wait up to *wait_s* for the current one."""
         self._stopped.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -60,9 +60,9 @@ class Loop:
         while not self._stopped.is_set():
             try:
                 more = self._work()
-            except Exception:  # noqa: BLE001  # the thread must outlive whatever it is
+            except Exception:  # noqa: BLE001  # the thread must survive any exception
                 self._count(self._failed + 1)
-                _log.error("loop failed", loop=self._name, in_a_row=self._failed, exc_info=True)  # structlog's own form
+                _log.error("loop failed", loop=self._name, consecutive=self._failed, exc_info=True)  # not exception()
                 self._stopped.wait(self._backoff_s())
                 continue
             if self._failed:

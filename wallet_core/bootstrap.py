@@ -1,4 +1,4 @@
-"""Settings → engine and gateways → App: the only place that wires."""
+"""Settings → engine and gateways → App: the only place that wires them."""
 
 import random
 import threading
@@ -120,12 +120,12 @@ def open_app(
 
 
 def migrate(settings: Settings, *, owner_url: str | None = None) -> None:
-    """Bring the database to the newest shape, as its owner; wait for it if it is still starting.
+    """Migrate the database to the newest schema, as its owner; wait for it while it starts.
 
-    The owner is the login of *owner_url*; that of the settings is then made, and let serve, unless it is there. Without
-    *owner_url* the settings' login is the owner.
+    The owner is the login of *owner_url*; the login of the settings is then created with the service's role, unless it
+    exists. Without *owner_url* the settings' login is the owner.
     """
-    from wallet_core.storage import migrate as migrations  # noqa: PLC0415  # slow to load, and nobody else's business
+    from wallet_core.storage import migrate as migrations  # noqa: PLC0415  # slow to load, and needed here only
 
     serving = None
     if owner_url is not None and settings.database.url is not None:
@@ -141,20 +141,20 @@ def migrate(settings: Settings, *, owner_url: str | None = None) -> None:
 
 
 def verify(settings: Settings) -> list[Check]:
-    """Prove that the books are right. Raises ``DatabaseNotReady`` where the schema is not that of this release."""
+    """Verify the ledger. Raises ``DatabaseNotReady`` where the schema is not that of this release."""
     with _engine(settings, name="wallet-verify", use=AUDITING) as engine:
         Readiness(engine).read(require_schema)
         return verify_books(engine)
 
 
 class _Documents:
-    """Documents, loaded when the first one is asked for: a scheduler, which never does, starts sooner."""
+    """Documents, whose library is loaded for the first one: a scheduler, which needs none, starts sooner."""
 
     def __init__(self, settings: Settings) -> None:
         self._fonts = settings.receipts.fonts
 
     def receipt(self, receipt: Receipt, language: Language) -> bytes:
-        """Write a receipt."""
+        """Return a receipt as PDF."""
         return self._pdf.receipt(receipt, language)
 
     def require_fonts(self) -> None:
@@ -218,7 +218,7 @@ def _wait_for_database(ask: Callable[[], None], settings: Settings, stopping: th
 
 
 def _bank(settings: Settings) -> HttpBank:
-    """Return the bank; a process that calls none needs no address, and without one nothing can be sent."""
+    """Return the bank; without an address, which a server does not need, nothing can be sent."""
     token = settings.bank.token
     return HttpBank(
         url=settings.bank.url or "",
@@ -239,13 +239,13 @@ def _require_bank(settings: Settings, bank: HttpBank) -> None:
     try:
         bank.credentials.now()
     except BankAccessUnusable as error:
-        raise SettingsError(f"what the bank knows us by cannot be used: {error}") from None
+        raise SettingsError(f"the credentials for the bank cannot be used: {error}") from None
 
 
 def _payouts(settings: Settings) -> PayoutSettings:
     return PayoutSettings(
         policy=PaymentPolicy(
-            # A bank that ignores keys is asked once: a second call could pay twice.
+            # One attempt at a bank that ignores idempotency keys: a second one could pay twice.
             attempts_max=settings.payouts.attempts_max if settings.bank.idempotent else 1,
             resends_max=settings.payouts.resends_max,
             backoff_first=timedelta(seconds=settings.payouts.backoff_first_s),

@@ -1,4 +1,4 @@
-"""Waiting: how long the caller of the work at hand will, and calls to others that end when their time is over."""
+"""Deadlines: the time remaining of the current call, and coroutines that end with their deadline."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -14,7 +14,7 @@ _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 @contextmanager
 def deadline_scope(until: float) -> Iterator[None]:
-    """Run a block for somebody who leaves *until* then, on the monotonic clock."""
+    """Run a block with the deadline *until*, on the monotonic clock."""
     token = _until.set(until)
     try:
         yield
@@ -23,13 +23,13 @@ def deadline_scope(until: float) -> Iterator[None]:
 
 
 def time_remaining() -> float | None:
-    """Return the seconds that are left, zero where there are none; None where nobody has said."""
+    """Return the remaining seconds, at least zero; None where there is no deadline."""
     until = _until.get()
     return None if until is None else max(0.0, until - monotonic())
 
 
 def run_alone(call: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run a call in a loop of its own. Not by ``asyncio.run``: that waits for a name lookup that hangs."""
+    """Run a coroutine in a new event loop. ``asyncio.run`` would wait for a name lookup that hangs."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(call)

@@ -1,4 +1,4 @@
-"""Logs: one line an event on standard error; JSON where a program reads them, colours where a person does."""
+"""Logs: one line per event on standard error; JSON, or colours on a terminal."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ import structlog
 def set_up_logs(level: str) -> None:
     """Set up logging for this process; *level* is DEBUG, INFO, WARNING or ERROR.
 
-    What libraries log or warn of, and what a thread leaves uncaught, comes in the same form as our own lines.
+    Logs and warnings of libraries, and uncaught exceptions of threads, have the same form as our own events.
     """
     _take_over_libraries(level, *set_up_own_logs(level))
 
@@ -19,11 +19,11 @@ _Processors = list[structlog.typing.Processor]
 
 
 def set_up_own_logs(level: str) -> tuple[_Processors, _Processors]:
-    """Set up our own lines alone; return how a line is stamped, and how it is shown.
+    """Set up our own events only; return the processors that stamp an event, and those that render it.
 
-    Tracebacks come without locals: those hold callers' words, bank accounts and keys.
+    Tracebacks have no locals, which may hold callers' data, bank accounts and keys.
     """
-    # It warns at every tick that comes while a job still drains, which is as it should be.
+    # It warns at every tick while a job is still running, which is intended.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     stamped: _Processors = [
         structlog.contextvars.merge_contextvars,
@@ -68,7 +68,7 @@ def _take_over_libraries(level: str, stamped: _Processors, shown: _Processors) -
 
 
 def _milder(record: logging.LogRecord) -> bool:
-    """Make a warning without a traceback of what the pool says of a lost connection: the call says what it cost."""
+    """Log a lost connection of the pool as a warning without a traceback: the failed call is logged by itself."""
     if record.name.startswith("sqlalchemy.pool"):
         cause = record.exc_info[1] if record.exc_info else None
         record.msg, record.args = f"{record.getMessage()}: {type(cause).__name__}" if cause else record.getMessage(), ()

@@ -1,9 +1,9 @@
-"""The limit of open files, of which each connection is one: a login's soft limit of 1,024 is too low for a server."""
+"""The limit of open files, of which each connection is one: the usual soft limit of 1,024 is too low for a server."""
 
 import resource
 from contextlib import suppress
 
-# Asked for where there is no hard limit, or more than the system grants.
+# The limit to set where there is no hard limit.
 _ENOUGH = 65_536
 
 
@@ -14,7 +14,7 @@ def open_files_limit() -> int:
 
 
 def raise_open_files_limit() -> None:
-    """Raise the soft limit to the hard one; whatever is started from here has it too."""
+    """Raise the soft limit to the hard one, also for child processes."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # then the old limit stays
+    with suppress(OSError, ValueError):  # the old limit stays
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else _ENOUGH, hard))

@@ -1,4 +1,4 @@
-"""The interfaces that the core needs from outside."""
+"""The interfaces of what is outside the core."""
 
 from typing import Protocol
 
@@ -7,20 +7,20 @@ from wallet_core.domain.model.receipt import Language, Receipt
 
 
 class BankGateway(Protocol):
-    """The bank. No call raises: the answer says what went wrong."""
+    """The bank, over an unreliable connection. No call raises; failures are in the result."""
 
     def pay(self, payment: Payment) -> Answer:
-        """Ask the bank to pay, or to collect. A repeat with the same key is the same payment."""
+        """Ask the bank to pay, or to collect. A retry with the same key is the same payment."""
 
     def status(self, payment: Payment) -> Status:
-        """Ask the bank for the status of a payment. Changes nothing."""
+        """Query the status of a payment at the bank. Changes nothing."""
 
     def ledger(self, *, after: int, limit: int) -> BankStatementPage | None:
         """Read the bank statement after a line; None where it cannot be read. Changes nothing."""
 
 
 class Documents(Protocol):
-    """Documents for people. The same content gives the same bytes at any time."""
+    """Documents for people. The same content always gives the same bytes."""
 
     def receipt(self, receipt: Receipt, language: Language) -> bytes:
-        """Write a receipt."""
+        """Return a receipt as PDF."""

@@ -1,8 +1,8 @@
-"""SIGTERM and SIGINT, taken by a thread that waits for them, from the first line of a process on.
+"""SIGTERM and SIGINT, received by a thread that waits for them, from the start of a process on.
 
-They are blocked, not only handled: a handler runs in the middle of whatever the main thread does, and before a handler
-is set a signal ends the process with an error. A blocked signal stays pending until the thread takes it. A parent that
-blocks both before it starts a process (``walletctl.local.child``) leaves no moment in which one could be lost.
+They are blocked, not only handled: a handler interrupts the main thread anywhere, and before a handler is set a signal
+ends the process with an error. A blocked signal stays pending until the thread receives it. A parent that blocks both
+before it starts a process (``walletctl.local.child``) leaves no moment in which one could be lost.
 """
 
 import signal
@@ -17,7 +17,7 @@ def block_stop_signals() -> None:
 
 
 def restore_stop_signals() -> None:
-    """Let both signals do what they do by default; one that is pending does it now."""
+    """Restore the default action of both signals; it applies to a pending one immediately."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
@@ -26,7 +26,7 @@ def stop_event() -> threading.Event:
     block_stop_signals()
     stopping = threading.Event()
     for number in STOP_SIGNALS:
-        # For moments in which a library has unblocked them: multiprocessing does when it starts its first process.
+        # For moments in which a library has unblocked them: multiprocessing does so with its first process.
         signal.signal(number, lambda *_: stopping.set())
 
     def wait_for_signal() -> None:

@@ -24,4 +24,4 @@ def test_the_check_fails_where_a_production_lacks_something(capsys: pytest.Captu
 
     assert code == 1, said
     assert "✗ the server, by TLS" in said
-    assert "WALLET_MODE is production, but WALLET_CALLERS names nobody" in said
+    assert "WALLET_MODE is production, but WALLET_CALLERS names no caller" in said

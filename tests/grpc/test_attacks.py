@@ -209,6 +209,6 @@ def with_history(database: Database, target: str) -> None:
 def unsent_bytes(port: int) -> float:
     """Return what the metric says."""
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:  # ours
-        found = re.search(r"^wallet_unsent_bytes (\S+)$", page.read().decode(), re.MULTILINE)
+        found = re.search(r"^wallet_unsent_response_bytes (\S+)$", page.read().decode(), re.MULTILINE)
     assert found is not None
     return float(found[1])

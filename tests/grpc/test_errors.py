@@ -263,9 +263,7 @@ def test_a_call_with_too_little_time_is_refused_at_entry(
 def test_a_read_does_not_go_on_once_its_caller_has_left(settings: Settings, owner: psycopg.Connection) -> None:
     """The database gives it up soon after, though it could wait for long; the next caller waits as long as it likes."""
 
-    patient = settings.model_copy(
-        update={"lock_timeout_s": 30.0, "statement_timeout_s": 30.0, "health_interval_s": 60.0}
-    )
+    patient = settings.replaced(lock_timeout_s=30.0, statement_timeout_s=30.0, health_interval_s=60.0)
 
     def are_waiting(count: int) -> bool:
         return len(waiting_backends(settings.required_database_url())) == count

@@ -80,7 +80,7 @@ def test_what_is_larger_than_the_service_takes_is_not_sent() -> None:
     assert (refused.value.code, refused.value.outcome) == ("RESOURCE_EXHAUSTED", "NOT_DONE_RETRY")
     assert (isinstance(refused.value, CallFailed), refused.value.request_id) == (True, id_)
     assert 11 * MIB < bytes_of(*full) < 13 * MIB
-    assert re.search(r"has 12\d{6} bytes, and the service takes 1048576", refused.value.message)
+    assert re.search(r"has 12\d{6} bytes, and the service accepts 1048576", refused.value.message)
 
 
 def test_clients_know_what_a_service_takes_that_is_not_set_otherwise() -> None:

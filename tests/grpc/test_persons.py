@@ -30,8 +30,11 @@ DECISIONS = {
         "SELECT person, token_id FROM resolutions WHERE subject LIKE 'scheduledDeposits/%'",
         "scheduled_deposit",
     ),
-    "ResolveDiscrepancy": ("SELECT person, token_id FROM bank_statement_lines WHERE resolution <> ''", "line"),
-    "AcceptBankStatement": ("SELECT person, token_id FROM bank_statements WHERE number = 3", "ledger"),
+    "ResolveDiscrepancy": (
+        "SELECT person, token_id FROM bank_statement_lines WHERE resolution <> ''",
+        "bank_statement_line",
+    ),
+    "AcceptBankStatement": ("SELECT person, token_id FROM bank_statements WHERE number = 3", "bank_statement"),
 }
 
 
@@ -85,7 +88,7 @@ def test_a_decision_by_credentials_that_name_nobody_is_the_systems(world: World,
     """Empty, and never taken from anything else."""
 
     request = changed(bases(world.names)["OperationsService/AcceptBankStatement"], request_id=new_id())
-    accepted = world.callers["operator"].ok(request).ledger
+    accepted = world.callers["operator"].ok(request).bank_statement
 
     assert (accepted.accepted_by, accepted.person, accepted.token_id) == ("shop", "", "")
     assert owner.execute(cast("Any", DECISIONS["AcceptBankStatement"][0])).fetchall() == [("", "")]

@@ -132,7 +132,7 @@ def test_connections_are_spread_one_page_counts_all_and_sigterm_ends_all(server:
     assert sum(seen) >= 22
     assert all(seen)
     assert counted(server.metrics, "wallet_refusals_total", reason="INSUFFICIENT_FUNDS") == 1
-    assert counted(server.metrics, "wallet_calls_under_way") == counted(server.metrics, "wallet_calls_waiting") == 0
+    assert counted(server.metrics, "wallet_calls_in_progress") == counted(server.metrics, "wallet_calls_queued") == 0
     pids = server.pids
     assert len(set(pids)) == WORKERS
     assert all(map(is_alive, pids))
@@ -182,7 +182,7 @@ def test_a_taken_port_for_operators_is_told(own_database: Database, start_up: St
         port = taken.getsockname()[1]
         ended = start_up(main, **{**FAST, "database_url": own_database.url, name: port})
     assert ended.code == 1
-    assert f"127.0.0.1:{port} cannot be listened on" in ended.error_output
+    assert f"cannot listen on 127.0.0.1:{port}" in ended.error_output
 
 
 def test_a_port_beyond_the_last_is_told() -> None:
@@ -224,4 +224,4 @@ def test_a_port_that_is_taken_is_told(own_database: Database, start_up: StartUp)
         ended = start_up(main, **{**FAST, "database_url": own_database.url, "grpc_port": port})
 
     assert ended.code == 1
-    assert f"{port} cannot be listened on" in ended.error_output
+    assert f"{port}: another process listens there" in ended.error_output

@@ -476,7 +476,7 @@ MISTAKES = (
         "a confined watcher is told of others' wallets",
         (
             Change(
-                "wallet_grpc/servicers/event.py:_Told.of",
+                "wallet_grpc/servicers/event.py:_Filter.of",
                 "self._principal.owner is None or not readable.isdisjoint(line.event.wallets)",
                 "True",
             ),

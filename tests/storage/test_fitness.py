@@ -138,7 +138,7 @@ def test_the_log_says_why_a_server_does_not_serve(own_database: Database, tmp_pa
     with server_process(tmp_path / "log", own_database.url, **settings) as served, schema(own_database, AFTER):
 
         def why() -> list[object]:
-            return [event["why"] for event in events(served.log) if event.get("serving") is False]
+            return [event["cause"] for event in events(served.log) if event.get("serving") is False]
 
         assert wait_until(lambda: why() != [], timeout_s=30)
         assert "this release is older than the database" in str(why())

@@ -13,7 +13,7 @@ from wallet_core.domain.model.errors import ServiceError
 from wallet_core.domain.model.money import Money
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
-from wallet_grpc.runtime.metrics import UNDER_WAY
+from wallet_grpc.runtime.metrics import IN_PROGRESS
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
@@ -52,7 +52,7 @@ class Kept:
         assert self._app is not None
         ledger = self._app.ledger
         try:
-            assert wait_until(lambda: UNDER_WAY._value.get() == 0, timeout_s=_SETTLES_WITHIN_S)  # noqa: SLF001  # its value
+            assert wait_until(lambda: IN_PROGRESS._value.get() == 0, timeout_s=_SETTLES_WITHIN_S)  # noqa: SLF001  # its value
             # Commands wait in order: once one that changes nothing is answered, none before it is left.
             for queue in (ledger._queue, ledger._slow):  # noqa: SLF001  # both of them
                 queue.submit(_NOTHING, monotonic() + _SETTLES_WITHIN_S)

@@ -56,7 +56,7 @@ def test_loop_goes_on_after_any_error_and_tells_that_it_fails(changes: list[tupl
         loop.stop(20)
 
     failed = [line for line in logged if line["event"] == "loop failed"]
-    assert [line["in_a_row"] for line in failed] == list(range(1, len(failed) + 1))
+    assert [line["consecutive"] for line in failed] == list(range(1, len(failed) + 1))
     assert [count for _, count in changes] == [*range(1, len(failed) + 1), 0]
 
 

@@ -59,11 +59,17 @@ def lacking(**changes: object) -> str:
         ({"tls_certificate": None, "tls_key": None}, "WALLET_TLS_CERTIFICATE and WALLET_TLS_KEY are not set"),
         ({"auth_keys": None}, "neither WALLET_AUTH_KEYS (tokens) nor WALLET_TLS_CLIENT_CA (certificates) is set"),
         ({"auth_keys": "http://issuer.example/keys"}, "WALLET_AUTH_KEYS is not an https:// address or a file"),
-        ({"callers": {}}, "WALLET_CALLERS names nobody"),
+        ({"callers": {}}, "WALLET_CALLERS names no caller"),
         ({"auth_dev_secret": SECRET}, "WALLET_AUTH_DEV_SECRET is set, which is for development only"),
         ({"allow_unauthenticated": True}, "WALLET_ALLOW_UNAUTHENTICATED is set, which is for development only"),
-        ({"admin_host": EVERYWHERE, "metrics_port": 9000}, "WALLET_ADMIN_HOST is 0.0.0.0: all that reach it may read"),
-        ({"admin_host": EVERYWHERE, "channelz_port": 9000}, "WALLET_ADMIN_HOST is 0.0.0.0: all that reach it may read"),
+        (
+            {"admin_host": EVERYWHERE, "metrics_port": 9000},
+            "WALLET_ADMIN_HOST is 0.0.0.0: every client that reaches",
+        ),
+        (
+            {"admin_host": EVERYWHERE, "channelz_port": 9000},
+            "WALLET_ADMIN_HOST is 0.0.0.0: every client that reaches",
+        ),
         ({"bank_url": None}, "WALLET_BANK_URL is not set"),
         ({"bank_url": "http://bank.example"}, "WALLET_BANK_URL leads to another machine and is not https://"),
         ({"bank_token_file": None}, "set WALLET_BANK_TOKEN_FILE or WALLET_BANK_TOKEN (a bearer token), or by https"),
@@ -236,10 +242,10 @@ CLOSED: tuple[dict[str, Any], ...] = (
 def test_what_would_be_allow_unauthenticated_does_not_start_unless_that_is_asked_for(settings: dict[str, Any]) -> None:
     """Then it is returned, for a warning."""
 
-    with pytest.raises(SettingsError, match=r"all that reach it may .*WALLET_ALLOW_UNAUTHENTICATED=true"):
+    with pytest.raises(SettingsError, match=r"every client that reaches it .*WALLET_ALLOW_UNAUTHENTICATED=true"):
         allow_unauthenticated(read_settings(**settings))
     (told,) = allow_unauthenticated(read_settings(**settings, allow_unauthenticated=True))
-    assert "all that reach it may" in told
+    assert "every client that reaches it" in told
 
 
 @pytest.mark.parametrize("settings", CLOSED)
@@ -255,7 +261,7 @@ def test_a_server_says_so_at_every_start(start_up: StartUp) -> None:
     refused = start_up(server, grpc_host=EVERYWHERE)
     assert (refused.code, "WALLET_ALLOW_UNAUTHENTICATED=true" in refused.error_output) == (1, True)
     warning, ended = start_up(server, grpc_host=EVERYWHERE, allow_unauthenticated=True).error_output.splitlines()
-    assert warning == "warning: WALLET_GRPC_HOST is 0.0.0.0: all that reach it may do everything"
+    assert warning == "warning: WALLET_GRPC_HOST is 0.0.0.0: every client that reaches it has all scopes"
     assert "WALLET_DATABASE_URL is not set" in ended
 
 

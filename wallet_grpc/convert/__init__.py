@@ -1,1 +1,1 @@
-"""Between protobuf and the domain, both ways, a file a service. Shapes were checked before; meaning is checked here."""
+"""Conversion between protobuf and the domain, a file per service. Requests were validated by their protos before."""

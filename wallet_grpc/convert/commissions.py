@@ -57,7 +57,7 @@ def end_command(request: pb.EndCommissionRuleRequest, caller: Principal) -> EndC
 
 
 def quoted_terms(request: pb.QuoteCommissionRequest) -> TransferTerms:
-    """Return the transfer that ``QuoteCommission`` asks about."""
+    """Return the terms of the transfer to quote."""
     return TransferTerms(
         id=new_id(),
         source=wallet_id(request.source),
@@ -67,7 +67,7 @@ def quoted_terms(request: pb.QuoteCommissionRequest) -> TransferTerms:
 
 
 def rule_message(rule: CommissionRule, *, validated_only: bool = False) -> pb.CommissionRule:
-    """Show a rule; one that was only validated has no name."""
+    """Return a rule's message; after ``validate_only`` it has no name."""
     shown = pb.CommissionRule(
         name="" if validated_only else rule.name,
         currency_code=rule.currency,
@@ -89,7 +89,7 @@ def rule_message(rule: CommissionRule, *, validated_only: bool = False) -> pb.Co
 
 
 def quote_response(quote: Quote) -> pb.QuoteCommissionResponse:
-    """Show what a transfer would be charged."""
+    """Return a quote's message."""
     return pb.QuoteCommissionResponse(
         commission=commission_message(quote.commission),
         source_debit=money_message(quote.source_debit),

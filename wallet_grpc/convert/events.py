@@ -13,12 +13,12 @@ _NAMED = {value: one for one, value in _TYPES.items()}
 
 
 def types_of(request: pb.WatchEventsRequest) -> frozenset[EventType]:
-    """Return the types that are asked for; all where none are named."""
+    """Return the requested event types; all where none are named."""
     return frozenset(_NAMED[value] for value in request.types) or frozenset(EventType)
 
 
 def event_message(line: JournalRecord, number: int, wallets: Iterable[WalletId], resume_token: str) -> pb.Event:
-    """Return a line as others see it, with the number and those of its wallets that they may know of."""
+    """Return an event's message, with the number and the wallets that the watcher may see."""
     return pb.Event(
         number=number,
         type=_TYPES[EventType(line.event.type)],

@@ -60,7 +60,7 @@ def void_command(request: pb.VoidHoldRequest, caller: Principal) -> VoidHold:
 
 
 def hold_message(hold: Hold, *, validated_only: bool = False) -> pb.Hold:
-    """Show a hold; one that was only validated has no name."""
+    """Return a hold's message; after ``validate_only`` it has no name."""
     currency = hold.amount.currency
     return pb.Hold(
         name="" if validated_only else hold.name,

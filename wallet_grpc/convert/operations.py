@@ -65,7 +65,7 @@ def accept_ledger_command(request: pb.AcceptBankStatementRequest, caller: Princi
 
 
 def ledger_message(ledger: BankStatement) -> pb.BankStatement:
-    """Show a ledger of the bank."""
+    """Return the message of a bank statement."""
     return pb.BankStatement(
         name=ledger.name,
         reason=ledger.reason,
@@ -77,7 +77,7 @@ def ledger_message(ledger: BankStatement) -> pb.BankStatement:
 
 
 def attention_message(item: AttentionItem) -> pb.AttentionItem:
-    """Show what a person must look at."""
+    """Return the message of an attention item."""
     return pb.AttentionItem(
         kind=pb.AttentionItem.Kind.Value(f"KIND_{item.kind}"),
         resource_name=item.name,
@@ -90,7 +90,7 @@ def attention_message(item: AttentionItem) -> pb.AttentionItem:
 
 
 def line_message(line: BankStatementLine) -> pb.BankStatementLine:
-    """Show a line of the bank's ledger."""
+    """Return the message of a bank statement line."""
     return pb.BankStatementLine(
         name=line.name,
         kind=line.kind,

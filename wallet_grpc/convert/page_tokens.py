@@ -1,4 +1,4 @@
-"""Page tokens: sealed, and bound to the arguments of the list that they belong to."""
+"""Page tokens: encrypted, and bound to the arguments of their list."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ Position = tuple[Any, ...] | None
 PAGE_DEFAULT = 50
 PAGE_MAX = 1000
 
-# What may differ from page to page.
+# The fields that may differ from page to page.
 _NOT_BOUND = ("page_size", "page_token")
 
 
@@ -28,19 +28,19 @@ _NOT_BOUND = ("page_size", "page_token")
 class PageTokens:
     """Writes and reads page tokens with a secret that all servers share.
 
-    It is read when it is first needed: a database that goes away while a server starts is then a list that cannot be
-    had for the moment, and not a server that does not start.
+    The secret is read when it is first needed: if the database becomes unavailable while a server starts, a list fails
+    for the moment, and not the start.
     """
 
     read_secret: Callable[[], str]
 
     @cached_property
     def seal(self) -> Seal:
-        """What they are sealed with. Raises ``ServiceError`` where the database fails."""
+        """The cipher of the tokens. Raises ``ServiceError`` where the database fails."""
         return Seal(self.read_secret())
 
     def write(self, request: Message, position: Position) -> str:
-        """Return the token of the page that starts after *position* in the list that *request* asks for.
+        """Return the token of the page that starts after *position* in the list of *request*.
 
         Empty where there is no such page.
         """
@@ -65,9 +65,9 @@ class PageTokens:
         return (datetime.fromisoformat(position[0]), str(position[1])) if position is not None else None
 
     def _read(self, request: Message) -> list[Any] | None:
-        """Return the position that a request's token stands for; None on the first page.
+        """Return the position in a request's token; None on the first page.
 
-        Raises ``PageTokenInvalid`` for a token that is not ours, or was given for other arguments.
+        Raises ``PageTokenInvalid`` for a token that the service did not issue, or issued for other arguments.
         """
         token = request.page_token  # type: ignore[attr-defined]  # every list request has one
         if not token:
@@ -80,13 +80,13 @@ class PageTokens:
 
 
 def _arguments(request: Message) -> str:
-    """Return the list's arguments, so that a token fits no other list."""
+    """Return the arguments of a list, to which its tokens are bound."""
     arguments = [f"{field.name}={value}" for field, value in request.ListFields() if field.name not in _NOT_BOUND]
     return f"{request.DESCRIPTOR.full_name}?{'&'.join(arguments)}"
 
 
 def fitting(messages: Sequence[AnyMessage], page: Page[Any], bytes_max: int) -> tuple[Sequence[AnyMessage], Position]:
-    """Return as many of a page's messages as an answer has room for, at least one, and where the next page begins."""
+    """Return the messages of a page that fit into *bytes_max*, at least one, and where the next page begins."""
     size = 0
     for count, message in enumerate(messages):
         size += message.ByteSize()

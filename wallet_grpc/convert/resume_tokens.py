@@ -1,4 +1,4 @@
-"""Resume tokens: a place in the journal, sealed."""
+"""Resume tokens: an encrypted position in the journal."""
 
 from dataclasses import dataclass
 from os import urandom
@@ -10,7 +10,7 @@ from wallet_grpc.convert.page_tokens import PageTokens
 from wallet_grpc.errors.kinds import WatchCursorExpired
 from wallet_grpc.security.sealing import SealBroken
 
-# Of a line's hash: enough to know a journal that was restored from before it and has gone on otherwise.
+# Bytes of a record's hash: enough to detect a journal that was restored from a backup and has continued differently.
 _MARK = 16
 
 _BOUND_TO = "wallet.v1.WatchEvents"
@@ -21,33 +21,33 @@ _NO_SALT = bytes(_SALT_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Right after a line of the journal; after none at its start."""
+    """A position right after a journal record; before the first one by default."""
 
     number: int = 0
     mark: str = ""
 
     @classmethod
     def after(cls, line: JournalRecord | None) -> "Place":
-        """Return the place right after a line."""
+        """Return the position right after a record."""
         return cls(line.number, line.hash.hex()[:_MARK]) if line is not None else cls()
 
 
 @dataclass(frozen=True)
 class ResumeTokens:
-    """Writes and reads resume tokens, sealed as page tokens are."""
+    """Writes and reads resume tokens, encrypted like page tokens."""
 
     page_tokens: PageTokens
 
     def write(self, place: Place) -> str:
-        """Return the token of a place: always the same one, so that an event that is told again is known by it."""
+        """Return the token of a position: always the same one, so that a resent event can be recognized."""
         return self._written(place, _NO_SALT)
 
     def write_unlike(self, place: Place) -> str:
-        """Return a token that is like no other of the same place: two do not tell whether anything happened between."""
+        """Return a unique token of a position: two of them do not reveal whether anything happened in between."""
         return self._written(place, urandom(_SALT_BYTES))
 
     def read(self, token: str, reads: Reads) -> Place:
-        """Return the place that a token stands for.
+        """Return the position in a token.
 
         Raises ``InvalidField`` for one that is not ours, and ``WatchCursorExpired`` where the journal is not the one
         that it was written for, or not as long any more.

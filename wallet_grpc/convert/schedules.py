@@ -73,7 +73,7 @@ def cancel_deposit_command(request: pb.CancelScheduledDepositRequest, caller: Pr
 
 
 def withdrawal_message(withdrawal: Withdrawal, *, validated_only: bool = False) -> pb.Withdrawal:
-    """Show a withdrawal; one that was only validated has no name."""
+    """Return a withdrawal's message; after ``validate_only`` it has no name."""
     return pb.Withdrawal(
         name="" if validated_only else withdrawal.name,
         wallet=wallet_name(withdrawal.wallet),
@@ -98,7 +98,7 @@ def withdrawal_message(withdrawal: Withdrawal, *, validated_only: bool = False) 
 
 
 def deposit_message(deposit: ScheduledDeposit, *, validated_only: bool = False) -> pb.ScheduledDeposit:
-    """Show a scheduled deposit; one that was only validated has no name."""
+    """Return a scheduled deposit's message; after ``validate_only`` it has no name."""
     return pb.ScheduledDeposit(
         name="" if validated_only else deposit.name,
         wallet=wallet_name(deposit.wallet),

@@ -57,7 +57,7 @@ def deposit_command(request: pb.DepositRequest, caller: Principal) -> Deposit:
 def transfer_command(
     request: pb.TransferRequest | pb.TransferItem, caller: Principal, *, validate_only: bool
 ) -> Transfer:
-    """Return what ``Transfer`` asks, or one item of a batch."""
+    """Return the command of a ``Transfer``, or of one item of a batch."""
     return Transfer(
         request=request_of(request.request_id, caller),
         validate_only=validate_only,
@@ -71,7 +71,7 @@ def transfer_command(
 
 
 def batch_command(request: pb.BatchTransferRequest, caller: Principal) -> BatchTransfer:
-    """Return what an atomic ``BatchTransfer`` asks."""
+    """Return the command of an atomic ``BatchTransfer``."""
     return BatchTransfer(
         request=request_of(request.request_id, caller),
         validate_only=request.validate_only,
@@ -81,7 +81,7 @@ def batch_command(request: pb.BatchTransferRequest, caller: Principal) -> BatchT
 
 
 def item_commands(request: pb.BatchTransferRequest, caller: Principal) -> list[Transfer]:
-    """Return what each item of a ``BatchTransfer`` asks by itself."""
+    """Return the commands of the items of a ``BatchTransfer`` that is not atomic."""
     return [transfer_command(item, caller, validate_only=request.validate_only) for item in request.items]
 
 
@@ -99,7 +99,7 @@ def reverse_command(request: pb.ReverseTransactionRequest, caller: Principal) ->
 
 
 def interval(request: pb.GetStatementRequest | pb.ExportStatementRequest) -> tuple[datetime, datetime]:
-    """Return the times that a statement goes from and to."""
+    """Return the time range of a statement."""
     start, end = bound_of(request.start_time, "start_time"), bound_of(request.end_time, "end_time")
     asked = [(one.seconds, one.nanos) for one in (request.start_time, request.end_time)]
     if asked[0] >= asked[1]:
@@ -108,7 +108,7 @@ def interval(request: pb.GetStatementRequest | pb.ExportStatementRequest) -> tup
 
 
 def language_of(request: pb.GetReceiptRequest) -> Language:
-    """Return the language that a receipt is to be written in."""
+    """Return the language of a receipt."""
     return Language(request.language or Language.ENGLISH)
 
 
@@ -136,7 +136,7 @@ def _max_commission(asked: pb.TransferRequest | pb.TransferItem) -> Money | None
 
 # To callers.
 
-# Which field tells what brought a transaction about.
+# The field that names the cause of a transaction, by type.
 _CAUSES = {
     TransactionType.DEPOSIT: "scheduled_deposit",
     TransactionType.COLLECTION: "scheduled_deposit",
@@ -152,7 +152,7 @@ _CAUSES = {
 
 
 def transaction_message(transaction: Transaction, *, validated_only: bool = False) -> pb.Transaction:
-    """Show a transaction; one that was only validated has no name and no time."""
+    """Return a transaction's message; after ``validate_only`` it has no name and no time."""
     moved = transaction.movement
     currency = moved.amount.currency
     shown = pb.Transaction(
@@ -189,7 +189,7 @@ def transaction_message(transaction: Transaction, *, validated_only: bool = Fals
 def batch_response(
     transactions: Sequence[Transaction], *, replayed: bool, validated_only: bool
 ) -> pb.BatchTransferResponse:
-    """Show the transactions of an atomic batch."""
+    """Return the message of an atomic batch."""
     return pb.BatchTransferResponse(
         results=[
             pb.BatchTransferResult(transaction=transaction_message(one, validated_only=validated_only))
@@ -207,7 +207,7 @@ def items_response(
     accept_language: str | None,
     exponent_of: ExponentOf,
 ) -> pb.BatchTransferResponse:
-    """Show what became of each item."""
+    """Return the result of each item."""
     return pb.BatchTransferResponse(
         results=[
             _result(
@@ -224,7 +224,7 @@ def items_response(
 def statement_response(
     statement: Statement, request: pb.GetStatementRequest, next_page_token: str
 ) -> pb.GetStatementResponse:
-    """Show a page of a statement."""
+    """Return the message of a statement's page."""
     currency = statement.span.currency
     return pb.GetStatementResponse(
         wallet=request.wallet,
@@ -256,7 +256,7 @@ def _result(
 ) -> pb.BatchTransferResult:
     if isinstance(result, WalletError):
         if to_public_error(result) is not result:
-            raise result  # a defect: of the whole call, so that it is logged under the id that its caller is told
+            raise result  # a defect fails the whole call, so that it is logged under the correlation id
         told = status_of(result, read=False, accept_language=accept_language, exponent_of=exponent_of)
         return pb.BatchTransferResult(
             error=status_pb2.Status.FromString(told.SerializeToString()),

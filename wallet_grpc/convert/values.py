@@ -1,4 +1,4 @@
-"""What all services have in common: ids, amounts, times, labels, and what a call brings along."""
+"""Values that all services have: ids, amounts, times, labels, and the metadata of a call."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -28,19 +28,19 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def deadline_of(context: grpc.ServicerContext, longest_s: float) -> float:
-    """Return when the caller will be gone, on the monotonic clock; *longest_s* from now where it does not say."""
+    """Return the deadline of a call on the monotonic clock, at most *longest_s* from now."""
     remaining = context.time_remaining()  # without a deadline: hundreds of years
     return monotonic() + (min(remaining, longest_s))
 
 
 def accept_language_of(context: grpc.ServicerContext) -> str | None:
-    """Return which languages the caller reads; None where it does not say."""
+    """Return the caller's ``accept-language``; None where it sends none."""
     sent = [str(value) for key, value in context.invocation_metadata() if key == "accept-language"]
     return ",".join(sent) if sent else None
 
 
 def request_of(request_id: str, caller: Principal) -> Request:
-    """Return the promise that a call makes by its request id."""
+    """Return the domain's request: the request id and its caller."""
     return Request(caller.caller, UUID(request_id), caller.access, caller.person)
 
 
@@ -55,17 +55,17 @@ def resource_uuid(name: str) -> UUID:
 
 
 def money_of(amount: MoneyPb) -> Money:
-    """Return an amount; whether its currency is the wallet's is seen once the wallet is locked."""
+    """Return an amount; its currency is checked once the wallet is locked."""
     return Money(amount.currency_code, amount.minor_units)
 
 
 def labels_of(labels: Mapping[str, str]) -> Labels:
-    """Return labels in the one order that they are kept in."""
+    """Return labels in their canonical order."""
     return dict(sorted(labels.items()))
 
 
 def time_of(timestamp: Timestamp, field: str) -> datetime:
-    """Read a time to the microsecond, which is what the database keeps."""
+    """Return a time in microseconds, the precision of the database."""
     if not 0 <= timestamp.nanos < _NANOS:
         raise InvalidField(field, f"nanos must be from 0 to {_NANOS - 1}")
     try:
@@ -75,7 +75,7 @@ def time_of(timestamp: Timestamp, field: str) -> datetime:
 
 
 def bound_of(timestamp: Timestamp, field: str) -> datetime:
-    """Read a time that others are compared with: what was before it is before the next whole microsecond."""
+    """Return a bound that times are compared with, rounded up to a whole microsecond."""
     floor = time_of(timestamp, field)
     return floor if timestamp.nanos % 1000 == 0 or floor == _LAST else floor + _MICROSECOND
 
@@ -84,23 +84,23 @@ def bound_of(timestamp: Timestamp, field: str) -> datetime:
 
 
 def money_message(money: Money) -> MoneyPb:
-    """Show an amount."""
+    """Return an amount's message."""
     return MoneyPb(currency_code=money.currency, minor_units=money.minor)
 
 
 def timestamp_message(time: datetime) -> Timestamp:
-    """Show a time."""
+    """Return a time's message."""
     since = time - _EPOCH
     return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)
 
 
 def optional_time(time: datetime | None) -> Timestamp | None:
-    """Show a time that may be unset."""
+    """Return a time's message; None for None."""
     return timestamp_message(time) if time is not None else None
 
 
 def commission_message(commission: Commission | None) -> CommissionPb | None:
-    """Show what was charged, or given back, if anything was."""
+    """Return the message of a commission that was charged or returned; None where there was none."""
     if commission is None:
         return None
     return CommissionPb(

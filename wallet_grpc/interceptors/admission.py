@@ -1,4 +1,4 @@
-"""Counts the calls under way; turns new ones away once the server drains, and those that come too late."""
+"""Counts calls in progress; refuses new calls while the server drains, and calls whose deadline is too short."""
 
 import threading
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ import grpc
 
 from wallet_core.domain.model.errors import DeadlineTooShort, ServerDraining
 from wallet_grpc.interceptors.wrapping import Wrapping
-from wallet_grpc.runtime.metrics import UNDER_WAY
+from wallet_grpc.runtime.metrics import IN_PROGRESS
 
 
 class Admission:
-    """How many calls are under way, and whether more are let in."""
+    """The calls in progress, and whether more are accepted."""
 
     def __init__(self, deadline_min_s: float) -> None:
         self._deadline_min_s = deadline_min_s
@@ -22,7 +22,7 @@ class Admission:
 
     @contextmanager
     def admitted(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
-        """Let a call in, or raise ``ServerDraining``, or ``DeadlineTooShort`` where its caller leaves too soon."""
+        """Accept a call, or raise ``ServerDraining``, or ``DeadlineTooShort``."""
         del method
         if context.time_remaining() < self._deadline_min_s:
             raise DeadlineTooShort
@@ -37,16 +37,16 @@ class Admission:
             if self._draining:
                 raise ServerDraining
             self._under_way += 1
-        UNDER_WAY.inc()
+        IN_PROGRESS.inc()
 
     def _leave(self) -> None:
         with self._changed:
             self._under_way -= 1
             self._changed.notify_all()
-        UNDER_WAY.dec()
+        IN_PROGRESS.dec()
 
     def drain(self, grace_s: float) -> bool:
-        """Let nobody in any more and wait for those under way; return whether all have finished in time."""
+        """Accept no more calls and wait for those in progress; return whether all finished within *grace_s*."""
         with self._changed:
             self._draining = True
             return self._changed.wait_for(lambda: self._under_way == 0, timeout=grace_s)

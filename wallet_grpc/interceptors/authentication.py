@@ -1,6 +1,6 @@
-"""Finds out who is calling, and lets them do only what they may: before their request is so much as read.
+"""Authenticates the caller, and checks the scope of the call before its request is parsed.
 
-A token, where one is sent, says who calls; else the certificate that the connection was made with.
+A token, where one is sent, identifies the caller; otherwise the client certificate of the connection does.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,17 +22,17 @@ _BEARER = "bearer "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authentication:
-    """Whom calls are taken from: those with a token, those with a certificate, or, where neither is set, everybody."""
+    """The accepted credentials: tokens, certificates, both, or none: then every caller has all scopes."""
 
     tokens: Tokens | None = None
     certificates: Mapping[str, Principal] | None = None
-    """Who may call, by a name in their certificate."""
+    """The callers by a name in their certificate."""
     scopes: Mapping[str, Scope | None] = field(default_factory=lambda: SCOPES)
-    """What each call takes."""
+    """The scope that each call requires."""
 
     @contextmanager
     def permitted(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
-        """Raise ``CredentialsInvalid`` or ``PermissionMissing`` unless this caller may make this call."""
+        """Raise ``CredentialsInvalid`` or ``PermissionMissing`` unless the caller may make the call."""
         principal = self._principal(context)
         remember(context, principal)
         if method not in self.scopes:
@@ -43,12 +43,12 @@ class Authentication:
         yield
 
     def check_again(self, context: grpc.ServicerContext) -> None:
-        """Raise ``CredentialsInvalid`` where what a call came with does not hold any more."""
+        """Raise ``CredentialsInvalid`` where a call's credentials are no longer valid."""
         if self._principal(context) != principal_of(context):
-            raise CredentialsInvalid("what the caller may do has changed")
+            raise CredentialsInvalid("the caller's permissions have changed")
 
     def interceptor(self) -> Wrapping:
-        """Return the interceptor. A stream may outlast what its caller came with, so that is looked at again."""
+        """Return the interceptor. A stream may outlast its credentials, so it checks them before every message."""
         return Wrapping(self.permitted, before_each=self.check_again)
 
     def _principal(self, context: grpc.ServicerContext) -> Principal:
@@ -69,5 +69,5 @@ class Authentication:
         names = sorted({name for one in certificates for name in names_in(one) if name in known})
         found = {known[name] for name in names}
         if len(found) != 1:
-            raise CredentialsInvalid("the certificate names nobody who is known here, or several")
+            raise CredentialsInvalid("the certificate names no known caller, or several")
         return replace(found.pop(), person=Person(" ".join(names)))

@@ -1,6 +1,6 @@
-"""Tells the core how long the caller will wait, so that no read for it goes on once it has left.
+"""Gives the core the caller's deadline, so that no read continues after it.
 
-Not of streams, which have a time of their own. What moves money does not heed it: a commit is cut short by nobody.
+Streams have their own limits. Changes ignore the deadline: a commit is never aborted.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +14,7 @@ from wallet_grpc.interceptors.wrapping import Wrapping
 
 
 def deadlines_interceptor(longest_s: float) -> Wrapping:
-    """Return the interceptor; a caller that does not say how long it waits is held to wait for *longest_s*."""
+    """Return the interceptor; *longest_s* is the deadline of calls that have none, or a longer one."""
 
     def around(method: str, context: grpc.ServicerContext) -> AbstractContextManager[None]:
         return nullcontext() if method in STREAMS else deadline_scope(deadline_of(context, longest_s))

@@ -1,4 +1,4 @@
-"""Runs calls that last, or cost much, on threads of their own: not on those that everybody else's calls need."""
+"""Runs long or expensive calls on their own threads, so that they do not take the threads of all other calls."""
 
 from collections.abc import Mapping
 
@@ -7,17 +7,17 @@ from wallet_grpc.runtime.receiving import CallPool
 
 
 class OwnThreads(Wrapping):
-    """Marks the handlers of some methods for their pools. The mark is carried on by whatever wraps them."""
+    """Marks the handlers of some methods with their pools. Later wrappers keep the mark."""
 
     def __init__(self, pools: Mapping[str, CallPool]) -> None:
         super().__init__()
         self._pools = pools
 
     def wrap(self, handler: Handler, method: str) -> Handler:
-        """Mark it, where it is one of them."""
+        """Mark the handler of a method that has its own pool."""
         if method not in self._pools:
             return handler
         wrapped = super().wrap(handler, method)
-        # grpcio looks for this mark.
+        # grpcio looks for this attribute.
         (wrapped.unary_unary or wrapped.unary_stream).experimental_thread_pool = self._pools[method]  # type: ignore[union-attr]
         return wrapped

@@ -1,7 +1,7 @@
-"""Limits how much a caller may ask of a process each second: one that runs wild must not take the others' room.
+"""Rate limits per caller and per owner: a runaway caller must not use up the capacity of all others.
 
-What a call costs is counted and not only that it was made. The unit is one small read; a receipt takes a tenth of a
-second to draw, an export reads a whole history, a batch of a thousand is as many transfers.
+Calls count by their cost. The unit is one small read; a receipt takes a tenth of a second to draw, an export reads a
+whole history, a batch of a thousand is a thousand transfers.
 """
 
 from collections.abc import Iterator
@@ -22,17 +22,17 @@ _COSTS = {
     "/wallet.v1.TransactionService/ExportStatement": 50,
     "/wallet.v1.TransactionService/GetStatement": 5,
 }
-# So much of a request costs one more; the transfers of a batch are about an eighth of it each.
+# Each of these many bytes of a request costs one more; a transfer of a batch has about an eighth of them.
 _BYTES_PER_UNIT = 1024
 
 
 def cost_of(method: str, request: bytes) -> int:
-    """Return what a call counts for."""
+    """Return the cost of a call."""
     return _COSTS.get(method, 1) + len(request) // _BYTES_PER_UNIT
 
 
 class Rates(Wrapping):
-    """Counts what each caller, and each owner, has asked of this process in the last second."""
+    """Counts the cost of the calls of each caller, and of each owner, in the last second."""
 
     def __init__(self, caller_per_s: int | None, owner_per_s: int | None) -> None:
         super().__init__()
@@ -40,13 +40,8 @@ class Rates(Wrapping):
         self._owner = RateLimitItemPerSecond(owner_per_s, namespace="owner") if owner_per_s else None
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    @property
-    def has_limits(self) -> bool:
-        """Whether any limit is set."""
-        return self._caller is not None or self._owner is not None
-
     def wrap(self, handler: Handler, method: str) -> Handler:
-        """Count each call of a method before it is worked on."""
+        """Count each call of a method before it runs."""
 
         def run_once(inner: Behaviour, request: bytes, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
             self._count(principal_of(context), cost_of(method, request))
@@ -62,7 +57,7 @@ class Rates(Wrapping):
         """Count a call, or raise ``RateLimited``."""
         limits = [(self._owner, principal.owner), (self._caller, principal.caller)]
         for limit, name in limits:
-            # A call that costs more than a second's worth takes the whole second, or it could never be made.
+            # A call that costs more than the limit of a second counts as that limit, or it could never be made.
             if (
                 limit is not None
                 and name is not None

@@ -1,6 +1,6 @@
-"""Writes down every call, and counts it: method, code, reason, duration; of one that was kept out also who it was.
+"""Logs and counts every call: method, code, reason, duration; for a rejected caller also its identity.
 
-Inside ``errors``: it sees what was raised.
+It is inside of ``errors``, so it sees the raised exception.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _log = structlog.get_logger("wallet.requests")
 
 @contextmanager
 def logged(method: str, context: grpc.ServicerContext) -> Iterator[None]:
-    """Log one line per call; a defect with its traceback and the correlation id that the caller is told."""
+    """Log a call; a defect with its traceback and the correlation id that the caller receives."""
     started_at = monotonic()
     try:
         yield
@@ -38,7 +38,7 @@ def logged(method: str, context: grpc.ServicerContext) -> Iterator[None]:
         if told is error:
             raise
         raise told from error
-    # A watch ends well only where its caller has left.
+    # A watch ends without an error only when its caller has cancelled it.
     code = "CANCELLED" if method in STREAMS and not context.is_active() else "OK"
     _log_done(method, code, context, monotonic() - started_at)
 

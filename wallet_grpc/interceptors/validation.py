@@ -1,10 +1,10 @@
-"""Reads requests and checks their shape by the rules that stand in the protos.
+"""Parses requests and validates them by the rules of the protos.
 
-Bytes that are no message are read here and not by grpcio, which would answer INTERNAL. Innermost, so that a caller who
-may not ask hears that before it hears how.
+Requests are parsed here and not by grpcio, which would return INTERNAL for bytes that are no message. Validation comes
+after authorization, so that an unauthorized caller gets PERMISSION_MISSING first.
 
-A field that this server does not know is refused in a call that changes something: it may be the guard of a newer
-client (``max_commission`` of tomorrow), and without it the money would move unguarded. A read ignores it, as gRPC does.
+A change with an unknown field is refused: the field may be a condition of a newer client (a future
+``max_commission``), without which the money would move unconditionally. A read ignores it, as gRPC does.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,18 +23,18 @@ from wallet_grpc.errors.kinds import InvalidFields
 from wallet_grpc.interceptors.wrapping import Handler, Wrapping, rewrapped
 from wallet_grpc.runtime.receiving import Behaviour
 
-# Named in one answer, at the most.
+# Unknown fields that one error names, at most.
 _UNKNOWN_MAX = 10
 
 
 class ValidationInterceptor(Wrapping):
-    """Hands a servicer only requests whose every field keeps its rule."""
+    """Passes valid requests to the servicer and refuses all others."""
 
     def __init__(self) -> None:
         super().__init__(lambda *_: nullcontext())
 
     def wrap(self, handler: Handler, method: str) -> Handler:
-        """Take over the reading of the request."""
+        """Parse and validate the request before the servicer."""
         read = handler.request_deserializer
         if read is None:
             raise TypeError(method)
@@ -56,7 +56,7 @@ def _checked(read: Callable[[bytes], Any], request: bytes, *, refuse_unknown: bo
     except DecodeError:
         raise InvalidFields([InvalidField("request", "is not a message of this method")]) from None
     if refuse_unknown and (unknown := list(islice(_unknown_fields(message, ""), _UNKNOWN_MAX))):
-        raise InvalidFields([InvalidField(path, "is not known to this server") for path in unknown])
+        raise InvalidFields([InvalidField(path, "is unknown to this server") for path in unknown])
     try:
         protovalidate.validate(message)
     except protovalidate.ValidationError as error:
@@ -65,7 +65,7 @@ def _checked(read: Callable[[bytes], Any], request: bytes, *, refuse_unknown: bo
 
 
 def _unknown_fields(message: Message, path: str) -> Iterator[str]:
-    """Yield the paths of unknown fields, nested ones too; a field without a name is named by its number."""
+    """Yield the paths of unknown fields, nested ones too, by their numbers."""
     for unknown in UnknownFieldSet(message):  # type: ignore[attr-defined]  # its stubs know no iteration
         yield f"{path}{unknown.field_number}"
     for field, value in message.ListFields():
@@ -73,7 +73,7 @@ def _unknown_fields(message: Message, path: str) -> Iterator[str]:
             continue
         here = f"{path}{field.name}"
         if field.message_type.GetOptions().map_entry:
-            continue  # labels: texts by text
+            continue  # labels: text to text
         if field.is_repeated:
             for number, one in enumerate(value):
                 yield from _unknown_fields(one, f"{here}[{number}].")

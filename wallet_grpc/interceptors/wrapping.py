@@ -1,6 +1,6 @@
-"""The one way that a handler is wrapped, whether it answers once or in a stream.
+"""The base of all interceptors that wrap handlers, unary and streaming alike.
 
-``intercept_service`` runs on the single serving thread: the work belongs in the wrapped handler.
+``intercept_service`` runs on the event-loop thread: work belongs in the wrapped handler.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 else:
     Handler = grpc.RpcMethodHandler
 
-# What stands about a call: entered before it, left after its answer, or the last of them, was given.
+# A context manager around a call: entered before it, left after its last response.
 Around = Callable[[str, grpc.ServicerContext], AbstractContextManager[None]]
 
 _OURS = "/wallet.v1."
 
 
 class Wrapping(grpc.ServerInterceptor):
-    """Puts *around* about every call of ours; health and reflection pass by."""
+    """Runs *around* around every call of our services; health and reflection are passed through."""
 
     def __init__(
         self,
@@ -33,8 +33,8 @@ class Wrapping(grpc.ServerInterceptor):
     ) -> None:
         self._around = around
         self._before_each = before_each
-        """Done before every message of a stream."""
-        # A method's handler is always the same one, so it is wrapped once and not at every call.
+        """Called before every message of a stream."""
+        # The handler of a method never changes, so it is wrapped once.
         self._wrapped: dict[str, Handler] = {}
 
     def intercept_service(
@@ -42,7 +42,7 @@ class Wrapping(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Wrap the handler, where the method is one of ours."""
+        """Wrap the handler of one of our methods."""
         method = handler_call_details.method
         if not method.startswith(_OURS):
             return continuation(handler_call_details)
@@ -76,7 +76,7 @@ def rewrapped(
     run_stream: Callable[[Behaviour, Any, grpc.ServicerContext], Iterator[Any]],
     request_deserializer: Callable[[bytes], Any] | None,
 ) -> Handler:
-    """Return a handler that runs around the inner one; without a deserializer it is given the request's bytes."""
+    """Return a handler that runs around the inner one; without a deserializer it gets the request's bytes."""
     if handler.unary_unary is not None:
         return grpc.unary_unary_rpc_method_handler(
             _bound(run_once, handler.unary_unary),
@@ -89,11 +89,11 @@ def rewrapped(
             request_deserializer=request_deserializer,
             response_serializer=handler.response_serializer,
         )
-    raise TypeError(f"{method} takes a stream of requests, which nothing here checks")
+    raise TypeError(f"{method} is a client stream, which the interceptors do not support")
 
 
 def _bound(run: Callable[[Behaviour, Any, grpc.ServicerContext], Any], inner: Behaviour) -> Behaviour:
-    # grpcio looks for marks on the function that it runs: wraps() carries them over.
+    # grpcio looks for attributes of the function that it runs: wraps() copies them.
     @wraps(inner)
     def bound(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # any message
         return run(inner, request, context)

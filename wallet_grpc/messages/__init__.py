@@ -1,5 +1,5 @@
-"""What errors say to people, in their own language.
+"""Localized error messages.
 
-``language`` chooses one, ``texts`` fills it in; the texts themselves are data, a file per language. Another language is
-another file and its name in ``language.LANGUAGES``.
+``language`` chooses a language, ``texts`` fills the placeholders; the texts are data, a file per language. To add a
+language, add its file and its name in ``language.LANGUAGES``.
 """

@@ -1,13 +1,13 @@
-"""Which language a caller reads, by the ``accept-language`` it sends (RFC 9110, section 12.5.4)."""
+"""The caller's language, by its ``accept-language`` (RFC 9110, section 12.5.4)."""
 
 import re
 
 from babel.core import negotiate_locale
 
 LANGUAGES = ("en", "fa")
-"""Each has its file of texts; the first is spoken to whoever asks for none of them."""
+"""Each has its file of texts; the first is the default."""
 
-# As much of the header as is looked at: room for twenty languages.
+# The part of the header that is read, in characters: enough for twenty languages.
 _HEADER_MAX = 256
 
 _RANGE = re.compile(
@@ -20,9 +20,9 @@ _RANGE = re.compile(
 
 
 def preferred(accept_language: str) -> str:
-    """Return the language of ours that comes first by weight, then by place; what cannot be read is passed over."""
+    """Return the supported language with the highest weight, then the first; unreadable ranges are ignored."""
     if len(accept_language) > _HEADER_MAX:
-        accept_language = accept_language[:_HEADER_MAX].rpartition(",")[0]  # a range that was cut may be another one
+        accept_language = accept_language[:_HEADER_MAX].rpartition(",")[0]  # a truncated range could be another one
     found = [_RANGE.fullmatch(part.strip(" \t")) for part in accept_language.split(",")]
     weights = {match[1].lower(): float(match[2] or 1) for match in found if match}
     others = [language for language in LANGUAGES if language not in weights]

@@ -1,4 +1,4 @@
-"""Fills in what a language says of an error."""
+"""Fills the placeholders of a language's error texts."""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ from babel.numbers import format_decimal
 from wallet_grpc.messages.language import LANGUAGES
 
 Values = Mapping[str, str | Sequence[str]]
-"""What an error is about: its metadata by key, and what else a text may name."""
+"""The values of placeholders: an error's metadata by key, and ``fields``."""
 
 READ = "read"
-"""Stands in place of an outcome for calls that change nothing."""
+"""Takes the place of an outcome for calls that change nothing."""
 
 _NUMBERS = frozenset({"item", "position", "limit"})
 _AMOUNTS = frozenset({"available", "required"})
@@ -29,7 +29,7 @@ _ISOLATED = "\N{FIRST STRONG ISOLATE}%s\N{POP DIRECTIONAL ISOLATE}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
-    """What one language says; its file explains it."""
+    """The texts of one language; ``en.toml`` explains them."""
 
     language: str
     digits: str
@@ -65,7 +65,7 @@ class Texts:
         return self._word(name, value) or self._isolated(value)
 
     def _word(self, name: str, value: str) -> str | None:
-        """Return what a language calls a value: one of its words, or a name and then one of its words."""
+        """Return the translation of a value: of the whole, or of what follows a resource name."""
         words = self.words.get(name, {})
         resource, _, said = value.partition(" ")
         return words.get(value) or (f"{self._isolated(resource)} {words[said]}" if said in words else None)
@@ -73,14 +73,14 @@ class Texts:
     def _number(self, number: Decimal, decimals: int) -> str:
         pattern = f"#,##0.{'0' * decimals}" if decimals else "#,##0"
         shown = format_decimal(number, format=pattern, locale=self.language, numbering_system="default")
-        return self._isolated(shown.translate(str.maketrans("0123456789", self.digits)))  # babel leaves digits alone
+        return self._isolated(shown.translate(str.maketrans("0123456789", self.digits)))  # babel keeps digits
 
     def _isolated(self, text: str) -> str:
         return _ISOLATED % text if Locale(self.language).text_direction == "rtl" else text
 
 
 def placeholders(sentence: str) -> frozenset[str]:
-    """Return the names of what a sentence has to be told."""
+    """Return the names of a sentence's placeholders."""
     return frozenset(name for _, name, _, _ in Formatter().parse(sentence) if name is not None)
 
 

@@ -1,8 +1,8 @@
-"""The private names of grpcio that ``calls`` needs, and nothing else that is private.
+"""The private names of grpcio that ``receiving`` needs, and the only ones that are used.
 
-grpcio hands a call to a thread as soon as its headers are there, and the thread then waits for the request. To ask for
-the request first takes what grpcio does not offer. ``check_grpcio`` looks at it once, at the start of a server; a test
-compares the text of the functions, so that nobody takes a new grpcio without having read them.
+grpcio gives a call to a thread as soon as its headers have arrived, and the thread then waits for the request. grpcio
+has no public way to receive the request first. ``check_grpcio`` checks the private names at the start of a server; a
+test compares the text of the functions, so that a new grpcio is reviewed before it is used.
 """
 # ruff: noqa: SLF001
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import grpc
 from grpc import _server
-from grpc._cython import cygrpc  # type: ignore[attr-defined]  # its stubs have it not
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # missing in its stubs
 
 _UNARY = _server._unary_response_in_pool
 _RUNS_IN_POOL = (_UNARY, _server._stream_response_in_pool)
 _PARAMETERS = ("rpc_event", "state", "behavior", "argument_thunk", "request_deserializer", "response_serializer")
-# Qualified name of the thunk by which grpcio would wait for the one request of a call.
+# Qualified name of the function with which grpcio waits for the request of a unary call.
 _WAITS_FOR_REQUEST = f"{_server._unary_request.__qualname__}.<locals>.unary_request"
 _STATE = ("condition", "due", "client", "callbacks", "statused")
 
@@ -36,15 +36,15 @@ READ_FUNCTIONS = (
     _server._handle_with_method_handler,
     _server._process_event_and_continue,
 )
-"""What was read to write this file."""
+"""The functions whose text this module depends on."""
 
 
 class GrpcioChanged(Exception):
-    """The installed grpcio is another one inside than this file was written for."""
+    """The internals of the installed grpcio differ from those that this module was written for."""
 
 
 def check_grpcio() -> None:
-    """Raise ``GrpcioChanged`` unless grpcio hands calls over in the form that is understood here."""
+    """Raise ``GrpcioChanged`` unless the internals of grpcio are the expected ones."""
     state = _server._RPCState()  # type: ignore[no-untyped-call]  # as above
     is_known = (
         all(tuple(inspect.signature(run).parameters) == _PARAMETERS for run in _RUNS_IN_POOL)
@@ -53,13 +53,13 @@ def check_grpcio() -> None:
     )
     if not is_known:
         raise GrpcioChanged(
-            f"grpcio {grpc.__version__} cannot be served with: it hands calls over in another way than was tested; "
+            f"grpcio {grpc.__version__} is not supported: its internals differ from the tested version; "
             "install the version that requirements.txt names"
         )
 
 
 class GrpcioCall:
-    """One call with one request, as grpcio hands it to a pool of threads."""
+    """One call with one request, as grpcio submits it to a thread pool."""
 
     __slots__ = ("_behavior", "_event", "_in_pool", "_read", "_run", "_state", "_write")
 
@@ -69,11 +69,11 @@ class GrpcioCall:
 
     @property
     def method(self) -> str:
-        """Its whole path."""
+        """The full path."""
         return str(self._event.call_details.method, "ascii", "replace")
 
-    def ask_for_request(self, arrived: Callable[[bytes | None], None]) -> None:
-        """Call *arrived* on gRPC's own thread once the request is there; with None where it never will be."""
+    def receive_request(self, arrived: Callable[[bytes | None], None]) -> None:
+        """Call *arrived* on the event-loop thread with the request; with None where there will be none."""
         state = self._state
 
         def received(event: Any) -> Any:  # noqa: ANN401  # grpcio's own
@@ -93,9 +93,9 @@ class GrpcioCall:
         request: bytes,
         instead: Callable[[Any, grpc.ServicerContext], Any] | None = None,
     ) -> int:
-        """Run the handler, or another one *instead*, and send its answer; return how many bytes may still be unsent.
+        """Run the handler, or another one *instead*, and send the response; return its bytes, which may be unsent.
 
-        Nothing is run where the caller has left, or the call was ended.
+        Nothing is run where the call was cancelled or ended.
         """
         write, size = self._write, 0
 
@@ -108,21 +108,21 @@ class GrpcioCall:
         read = partial(self._request, request)
         behavior = self._behavior if instead is None else instead
         self._run(self._in_pool, self._event, self._state, behavior, read, self._read, write_and_count)
-        # Each message of a stream has left once the next one is asked for.
+        # Each message of a stream was sent once the next one is requested.
         return size if self._in_pool is _UNARY else 0
 
     def end(self, code: grpc.StatusCode, details: str) -> None:
-        """End it with an error, unless it has ended."""
+        """End the call with an error, unless it has ended."""
         with self._state.condition:
             if _server._is_rpc_state_active(self._state):
                 _server._abort(self._state, self._event.call, _server._application_code(code), details.encode())
 
     def cancel(self) -> None:
-        """End it at once and drop what has not been sent."""
+        """End the call at once and drop what was not sent."""
         self._event.call.cancel()
 
     def when_over(self, callback: Callable[[], None]) -> None:
-        """Call back on gRPC's own thread once nothing of it is left to be sent or received."""
+        """Call back on the event-loop thread once nothing is left to send or receive."""
         self._state.callbacks.append(callback)
 
     def _request(self, request: bytes) -> Any:  # noqa: ANN401  # any message, or its bytes
@@ -133,7 +133,7 @@ class GrpcioCall:
             return request
         try:
             return self._read(request)
-        except Exception:  # noqa: BLE001  # a caller's bytes are not worth a traceback
+        except Exception:  # noqa: BLE001  # invalid bytes of a caller need no traceback
             self.end(grpc.StatusCode.INTERNAL, "the request is not a message of this method")
             return None
 
@@ -147,5 +147,5 @@ def grpcio_call(run: Callable[..., Any], args: tuple[Any, ...]) -> GrpcioCall | 
 
 
 def instead_of(args: tuple[Any, ...], behavior: Callable[[Any, grpc.ServicerContext], Any]) -> tuple[Any, ...]:
-    """Return what grpcio submits to a pool with another handler in place of the call's."""
+    """Return the arguments that grpcio submits to a pool, with another handler."""
     return (*args[:3], behavior, *args[4:])

@@ -1,7 +1,7 @@
-"""Turns on the interpreter: what computes for long gives way sooner while it does.
+"""The interpreter's switch interval: a long computation yields sooner to other threads.
 
-A thread that computes keeps the interpreter for five milliseconds once another one wants it, and a call wants it some
-twenty times.
+A computing thread keeps the interpreter for five milliseconds after another thread requests it, and a call requests it
+about twenty times.
 """
 
 import sys
@@ -18,7 +18,7 @@ _usual_turn_s = sys.getswitchinterval()
 
 @contextmanager
 def giving_way() -> Iterator[None]:
-    """Let all threads of this process take shorter turns until it is left."""
+    """Shorten the switch interval of this process within the block."""
     _count(1)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Addresses to listen on: how gRPC is given one, and why one cannot be listened on."""
+"""Addresses to listen on, in gRPC's form, and why listening failed."""
 
 import errno
 import os
@@ -7,30 +7,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _WHY = {
-    errno.EADDRINUSE: "another process listens there: end that one, or choose another port",
+    errno.EADDRINUSE: "another process listens there: stop it, or choose another port",
     errno.EADDRNOTAVAIL: "this machine has no such address",
-    errno.EACCES: "this process may not: ports below 1024 take a right of their own",
-    errno.EPERM: "this process may not",
-    errno.EAFNOSUPPORT: "this machine does not speak that kind of address (IPv6?)",
+    errno.EACCES: "permission denied: ports below 1024 need a privilege",
+    errno.EPERM: "permission denied",
+    errno.EAFNOSUPPORT: "this machine does not support this kind of address (IPv6?)",
 }
-_UNKNOWN = "gRPC could not, and does not say why; try again"
+_UNKNOWN = "gRPC failed without a cause; try again"
 
 
 class CannotListen(Exception):
-    """An address cannot be listened on; the message says why."""
+    """Listening on an address failed; the message has the cause."""
 
     def __init__(self, host: str, port: int, error: Exception | None = None) -> None:
-        super().__init__(f"{address(host, port)} cannot be listened on: {_why(error)}")
+        super().__init__(f"cannot listen on {address(host, port)}: {_cause(error)}")
 
 
 def address(host: str, port: int) -> str:
-    """Return an address as gRPC and people write it: IPv6 has brackets before a port."""
+    """Return HOST:PORT, with brackets for IPv6."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextmanager
 def bound(host: str, port: int, *, shared: bool = False) -> Iterator[int]:
-    """Hold a port without listening, *shared* with those that share it too; yield its number.
+    """Bind a port without listening, *shared* for SO_REUSEPORT; yield its number.
 
     Raises ``CannotListen``.
     """
@@ -52,7 +52,7 @@ def bound(host: str, port: int, *, shared: bool = False) -> Iterator[int]:
 
 
 def cannot_listen(host: str, port: int) -> CannotListen:
-    """Return why gRPC, which does not say it, cannot listen on an address."""
+    """Return the cause why gRPC cannot listen on an address, which gRPC does not report."""
     try:
         with bound(host, port):
             return CannotListen(host, port)
@@ -60,10 +60,10 @@ def cannot_listen(host: str, port: int) -> CannotListen:
         return error
 
 
-def _why(error: Exception | None) -> str:
+def _cause(error: Exception | None) -> str:
     match error:
         case socket.gaierror() | UnicodeError():
-            return f"it is not an address, and no host has that name ({error})"
+            return f"it is neither an address nor a known host name ({error})"
         case OverflowError():
             return "ports end at 65535"
         case OSError(errno=int(number)):

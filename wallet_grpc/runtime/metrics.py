@@ -1,7 +1,7 @@
-"""What the server counts for Prometheus, and the one page that tells it: ``/metrics``.
+"""The server's Prometheus metrics, and the page ``/metrics``.
 
-Several processes of a server count into files of one folder, each into its own, and the page adds them up. A file is
-named after the place of its process and not after its pid: whoever replaces a dead process counts on where that ended.
+The processes of a server write their metrics into files of one folder, and the page adds them up. A file is named after
+the number of its process and not after the pid: the replacement of a dead process continues its counters.
 """
 
 import os
@@ -21,62 +21,62 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own; it looks there when i
 
 _PROCESS = current_process().name  # a worker has its own before it imports this
 if _PROCESS == "MainProcess":
-    values.ValueClass = values.MutexValue  # whatever whoever runs us has set
+    values.ValueClass = values.MutexValue  # whatever the environment says
 elif _FOLDER in os.environ:  # noqa: TID251  # set by our supervisor
     values.ValueClass = values.MultiProcessValue(lambda: _PROCESS)  # type: ignore[no-untyped-call]  # the library
 
 _HANDLED = Counter(
     "grpc_server_handled_total",
-    "Calls that were answered, by their code.",
+    "Completed calls, by status code.",
     ["grpc_service", "grpc_method", "grpc_code"],
 )
-_REFUSED = Counter("wallet_refusals_total", "Calls that were refused, by their reason.", ["grpc_method", "reason"])
+_REFUSED = Counter("wallet_refusals_total", "Failed calls, by error reason.", ["grpc_method", "reason"])
 _SECONDS = Histogram(
     "grpc_server_handling_seconds",
-    "How long calls took on a thread of ours, without the wait for one.",
+    "Seconds that calls spent on a server thread, without queueing.",
     ["grpc_service", "grpc_method"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
-WAITING = Gauge("wallet_calls_waiting", "Calls that wait for a thread.", multiprocess_mode="livesum")
+QUEUED = Gauge("wallet_calls_queued", "Calls that wait for a thread.", multiprocess_mode="livesum")
 RECEIVING = Gauge("wallet_calls_receiving", "Calls whose request has not arrived.", multiprocess_mode="livesum")
 UNSENT_BYTES = Gauge(
-    "wallet_unsent_bytes", "Bytes of answers that callers have not taken yet.", multiprocess_mode="livesum"
+    "wallet_unsent_response_bytes", "Bytes of responses that clients have not read yet.", multiprocess_mode="livesum"
 )
-CUT_OFF = Counter(
-    "wallet_calls_cut_off_total",
-    "Calls that were ended because their request did not arrive or their answer was not taken.",
-    ["waited_for"],
+DROPPED = Counter(
+    "wallet_calls_dropped_total",
+    "Calls that were ended because the request did not arrive, or the response was not read, in time.",
+    ["stage"],
 )
 _BANK_STATEMENT_READ = Gauge(
     "wallet_bank_statement_read_timestamp_seconds",
-    "When the bank's ledger was last read to its end, Unix time; 0: never.",
+    "When the bank statement was last read to its end, in Unix time; 0: never.",
     multiprocess_mode="max",
 )
 _CLOCK_BEHIND = Gauge(
     "wallet_clock_behind_seconds",
-    "How far the database's clock is behind the last time of one of the service's own wallets.",
+    "How far the database's clock is behind the last transaction of a system wallet.",
     multiprocess_mode="max",
 )
-UNDER_WAY = Gauge("wallet_calls_under_way", "Calls that are worked on.", multiprocess_mode="livesum")
+IN_PROGRESS = Gauge("wallet_calls_in_progress", "Calls that are being processed.", multiprocess_mode="livesum")
 
 
-_LOOP_FAILED = Counter("wallet_loop_failures_total", "Attempts of the process's own loops that failed.", ["loop"])
+_LOOP_FAILED = Counter("wallet_loop_failures_total", "Failed runs of the process's background loops.", ["loop"])
 _LOOP_FAILING = Gauge(
     "wallet_loop_failing",
-    "Attempts of a loop that have failed in a row; 0: it works.",
+    "Consecutive failed runs of a background loop; 0: it works.",
     ["loop"],
     multiprocess_mode="max",
 )
 
 
-class NowhereToCount(Exception):
-    """Several processes count into files, and there is no place for them."""
+class MetricsFolderUnavailable(Exception):
+    """The folder for the metrics of several processes cannot be created."""
 
 
 def count(method: str, code: str, reason: str, seconds: float | None) -> None:
-    """Count a call that was answered; *method* is its whole path, *reason* is empty where it was not refused.
+    """Count a completed call; *method* is its full path, *reason* is empty where it succeeded.
 
-    One that no thread was spent on has taken no *seconds*.
+    A call that took no thread has no *seconds*.
     """
     service, _, name = method[1:].partition("/")
     _HANDLED.labels(service, name, code).inc()
@@ -95,8 +95,8 @@ def _count_loop(name: str, failed: int) -> None:
 Loop.on_change = staticmethod(_count_loop)
 
 
-def tell(vitals: Vitals) -> None:
-    """Show what was read last."""
+def set_vitals(vitals: Vitals) -> None:
+    """Publish the values that were read last."""
     read_at = vitals.bank_statement_read_time
     _BANK_STATEMENT_READ.set(read_at.timestamp() if read_at is not None else 0)
     _CLOCK_BEHIND.set(vitals.clock_behind.total_seconds())
@@ -104,7 +104,7 @@ def tell(vitals: Vitals) -> None:
 
 @contextmanager
 def metrics_page(host: str, port: int | None, folder: str | None = None) -> Iterator[None]:
-    """Serve the page, of this process or of all that count into *folder*; without a port there is none.
+    """Serve the page, for this process or for all that write into *folder*; without a port there is none.
 
     Raises ``CannotListen``.
     """
@@ -129,9 +129,9 @@ def metrics_page(host: str, port: int | None, folder: str | None = None) -> Iter
 
 @contextmanager
 def counted_together(port: int | None) -> Iterator[str | None]:
-    """Have the processes that are started from here count into one folder, and yield it; without a port there is none.
+    """Let processes that are started from here write into one folder, and yield it; without a port yield None.
 
-    Raises ``NowhereToCount``.
+    Raises ``MetricsFolderUnavailable``.
     """
     if port is None:
         yield None
@@ -139,9 +139,11 @@ def counted_together(port: int | None) -> Iterator[str | None]:
     try:
         temporary = tempfile.TemporaryDirectory(prefix="wallet-metrics-")
     except OSError as error:
-        raise NowhereToCount(f"no temporary folder for what several workers count: {error}") from None
+        raise MetricsFolderUnavailable(
+            f"the folder for the metrics of several workers cannot be created: {error}"
+        ) from None
     with temporary as folder:
-        os.environ[_FOLDER] = folder  # noqa: TID251  # the one way to tell them
+        os.environ[_FOLDER] = folder  # noqa: TID251  # the library reads it there
         try:
             yield folder
         finally:
@@ -149,6 +151,6 @@ def counted_together(port: int | None) -> Iterator[str | None]:
 
 
 def forget_process(folder: str | None, name: str) -> None:
-    """Count no more what a dead process had in hand; what it has done stays counted."""
+    """Remove a dead process from the gauges; its counters remain."""
     if folder is not None:
         mark_process_dead(name, folder)  # type: ignore[no-untyped-call]  # any name that a process counts under

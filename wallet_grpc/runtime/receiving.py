@@ -1,9 +1,9 @@
-"""Calls from their headers to the last byte of their answer, and the threads that they are worked on.
+"""Calls from their headers to the last byte of their response, and the threads that process them.
 
-A thread is spent on a call once its request has arrived, and is free once its answer is written, sent or not. So a
-caller that sends no request, or takes no answer, holds up nobody. What it holds is memory, and that is bounded: a call
-whose request does not arrive in time is ended, an answer that is not taken in time is dropped, and of too many the
-oldest go first. A call that was ended before its request arrived is never run.
+A call takes a thread once its request has arrived, until its response is written, whether or not it is sent. So a
+caller that sends no request, or reads no response, occupies only memory, which is bounded: a call whose request does
+not arrive in time is ended, a response that is not read in time is dropped, and beyond a limit the oldest are ended
+first. A call that was ended before its request arrived is never run.
 """
 
 import threading
@@ -18,20 +18,20 @@ import structlog
 
 from wallet_core.background import Loop
 from wallet_grpc.runtime.grpcio_private import GrpcioCall, check_grpcio, grpcio_call, instead_of
-from wallet_grpc.runtime.metrics import CUT_OFF, RECEIVING, UNSENT_BYTES, WAITING
+from wallet_grpc.runtime.metrics import DROPPED, QUEUED, RECEIVING, UNSENT_BYTES
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 _log = structlog.get_logger("wallet.calls")
 
 _LOOK_EVERY_S = 0.5
-# What ends a call is small: whoever does not take it in this time takes nothing.
+# The status of an ended call is small: a client that does not read it in this time reads nothing.
 _LAST_WORD_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallLimits:
-    """How long calls may take to arrive and to leave, and how much may be under way. Explained by the settings."""
+    """Limits of receiving requests and sending responses; ``settings.grpc`` explains them."""
 
     receive_timeout_s: float
     receiving_max: int
@@ -40,21 +40,21 @@ class CallLimits:
 
 
 class _Call:
-    """A call and what is known of it."""
+    """The state of a call."""
 
     __slots__ = ("done", "grpcio", "is_over", "unsent", "until")
 
     def __init__(self, grpcio: GrpcioCall, until: float) -> None:
         self.grpcio = grpcio
         self.done: Future[None] = Future()
-        """What grpcio is given: done once no thread works on the call, or will."""
+        """The future that grpcio gets: done once no thread processes the call, or will."""
         self.until = until
         self.unsent = 0
         self.is_over = False
 
 
 class Calls:
-    """All calls of one server. Its dictionaries have the oldest first."""
+    """All calls of one server. Its dictionaries are ordered by age, the oldest first."""
 
     def __init__(self, limits: CallLimits) -> None:
         check_grpcio()
@@ -63,32 +63,32 @@ class Calls:
         self._sending: dict[_Call, None] = {}
         self._unsent = 0
         self._counting = threading.Lock()
-        """Held for what is sent and its bytes."""
+        """Guards the calls that are being sent, and their bytes."""
         self._pools: list[CallPool] = []
         self._loop = Loop("calls", self._look_after, _LOOK_EVERY_S)
 
     def pool(self, name: str, threads: int, queue_max: int) -> "CallPool":
-        """Return threads for calls, of which *queue_max* may wait for one."""
+        """Return a pool of threads for calls, with a queue of at most *queue_max* calls."""
         self._pools.append(CallPool(self, name, threads, queue_max))
         return self._pools[-1]
 
     def start(self) -> None:
-        """End from now on what takes too long."""
+        """Start to end calls that take too long."""
         self._loop.start()
 
     def close(self) -> None:
-        """Take no more calls, and look after none."""
+        """Accept no more calls, and end none."""
         self._loop.stop()
         for pool in self._pools:
             pool.shutdown(wait=False)
 
     def begin(self, grpcio: GrpcioCall, take: Callable[[_Call, bytes], None]) -> Future[None]:
-        """Ask for the request of a call, and have it taken once it is there. On gRPC's own thread."""
+        """Receive the request of a call, then pass it to *take*. On the event-loop thread."""
         call = _Call(grpcio, monotonic() + self._limits.receive_timeout_s)
         self._receiving[call] = None
 
         def arrived(request: bytes | None) -> None:
-            if not _took_out(self._receiving, call):  # it was ended before
+            if not _took_out(self._receiving, call):  # it was ended before its request arrived
                 call.done.set_result(None)
             elif request is None:
                 grpcio.end(grpc.StatusCode.UNIMPLEMENTED, "the call needs exactly one request")
@@ -97,13 +97,13 @@ class Calls:
                 self._guarded(call, lambda: take(call, request))
 
         grpcio.when_over(lambda: self._over(call))
-        self._guarded(call, lambda: grpcio.ask_for_request(arrived))
+        self._guarded(call, lambda: grpcio.receive_request(arrived))
         if len(self._receiving) > self._limits.receiving_max:
             self._loop.wake()
         return call.done
 
     def run(self, call: _Call, request: bytes, instead: Behaviour | None = None) -> None:
-        """Run a call on this thread; look after its answer until it is sent."""
+        """Run a call on this thread; track its response until it is sent."""
         try:
             call.unsent = call.grpcio.run(request, instead)
         finally:
@@ -111,7 +111,7 @@ class Calls:
             call.done.set_result(None)
 
     def _guarded(self, call: _Call, step: Callable[[], None]) -> None:
-        """Do it on gRPC's own thread, which no error may end."""
+        """Run a step on the event-loop thread, which no exception may end."""
         try:
             step()
         except Exception:  # noqa: BLE001  # see above
@@ -148,9 +148,9 @@ class Calls:
         for place, call in enumerate(receiving):
             if call.until > now and place >= too_many:
                 return
-            if not _took_out(self._receiving, call):  # its request has arrived meanwhile
+            if not _took_out(self._receiving, call):  # its request has arrived in the meantime
                 continue
-            CUT_OFF.labels("request").inc()
+            DROPPED.labels("request").inc()
             code, text = _NOT_IN_TIME if call.until <= now else _TOO_MANY
             call.grpcio.end(code, text)
             self._sent_within(call, _LAST_WORD_S)
@@ -163,39 +163,39 @@ class Calls:
         for call in sending:
             if call.until <= now or (unsent > self._limits.unsent_max_bytes and call.unsent):
                 unsent -= call.unsent
-                CUT_OFF.labels("answer").inc()
-                call.until = now + _LAST_WORD_S  # asked once; it is taken out when it is over
+                DROPPED.labels("response").inc()
+                call.until = now + _LAST_WORD_S  # cancelled once; it is removed when it is over
                 call.grpcio.cancel()
 
 
 def _took_out(calls: dict[_Call, None], call: _Call) -> bool:
-    """Take a call out, and tell whether it was this thread that did: one alone decides what becomes of it."""
+    """Remove a call; return whether this thread removed it: only one thread decides what happens to it."""
     return calls.pop(call, _NOT_THERE) is not _NOT_THERE
 
 
 _NOT_THERE: Any = object()
 _NOT_IN_TIME = (
     grpc.StatusCode.DEADLINE_EXCEEDED,
-    "this attempt did nothing: its request did not arrive in time; ask again",
+    "this attempt did nothing: its request did not arrive in time; retry",
 )
 _TOO_MANY = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
-    "this attempt did nothing: too many calls wait for their requests; ask again later",
+    "this attempt did nothing: too many requests are being received; retry later",
 )
-_FULL = "this attempt did nothing: too many calls of its kind wait for a thread; ask again later"
+_FULL = "this attempt did nothing: the queue of its kind is full; retry later"
 
 
 class CallPool(ThreadPoolExecutor):
-    """Threads that calls are worked on, with a queue before them that is bounded.
+    """Threads that process calls, with a bounded queue.
 
-    Calls for which there is no room are refused on gRPC's own thread. It is a ``ThreadPoolExecutor`` because grpcio
-    takes nothing else as the pool of one method.
+    Calls beyond the queue are refused on the event-loop thread. It is a ``ThreadPoolExecutor`` because grpcio accepts
+    nothing else as the pool of a method.
     """
 
     def __init__(self, calls: Calls, name: str, threads: int, queue_max: int) -> None:
         super().__init__(threads, thread_name_prefix=name)
         self.refusal: Callable[[str], Behaviour] = lambda _: _refuse
-        """What answers a call of a method for which there is no room; it must not wait."""
+        """Returns the handler that refuses a call of a method when the queue is full; it must not block."""
         self._calls = calls
         self._queue_max = queue_max
         self._counting = threading.Lock()
@@ -203,11 +203,11 @@ class CallPool(ThreadPoolExecutor):
 
     @property
     def is_full(self) -> bool:
-        """Whether no more calls may wait."""
+        """Whether the queue is full."""
         return self._waiting >= self._queue_max
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401  # as its base
-        """Take a call from grpcio: into the queue once its request is there, at once where requests are a stream."""
+        """Accept a call from grpcio: it is queued once its request has arrived, a client stream at once."""
         grpcio = grpcio_call(fn, args)
         if grpcio is not None:
             return self._calls.begin(grpcio, self._take)
@@ -233,14 +233,14 @@ class CallPool(ThreadPoolExecutor):
 
         try:
             return super().submit(begin)
-        except RuntimeError:  # it shuts down
+        except RuntimeError:  # the pool is shut down
             self._count(-1)
             raise
 
     def _count(self, more: int) -> None:
         with self._counting:
             self._waiting += more
-        WAITING.inc(more)
+        QUEUED.inc(more)
 
 
 def _refuse(request: object, context: grpc.ServicerContext) -> None:

@@ -1,4 +1,4 @@
-"""Who may call what: the scopes, which of them each call takes, as the protos declare it, and who is calling."""
+"""Scopes, the scope that each call requires (from the protos), and the authenticated caller of a call."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from wallet_grpc.descriptors import CALLS, SCOPE_WORDS
 
 
 class Scope(StrEnum):
-    """What a caller may be allowed to do."""
+    """A permission of a caller."""
 
     WALLET_READ = "wallet.read"
     WALLET_WRITE = "wallet.write"
@@ -32,57 +32,57 @@ class Scope(StrEnum):
 SCOPES: Mapping[str, Scope | None] = MappingProxyType(
     {call.path: Scope(call.scope) if call.scope is not None else None for call in CALLS.values()}
 )
-"""The scope that each call takes, None where every known caller may make it. A call that is not here is nobody's."""
+"""The scope that each call requires; None: every authenticated caller. A call that is missing here is denied."""
 
 CONFINED = frozenset(scope for scope in Scope if not SCOPE_WORDS[scope])
-"""What counts for a caller that is confined to one owner. The rest is about everybody, or is decided about owners."""
+"""The scopes that are effective for a caller that is confined to one owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: a system by the name that the settings give it, and what it may do."""
+    """The authenticated caller: a system, by its name in the settings, with its scopes."""
 
     caller: str
     scopes: frozenset[Scope]
     owner: str | None = None
-    """Confines it to the wallets of this owner; None: all."""
+    """Confines it to the wallets of this owner; None: to none."""
     person: Person = NOBODY
 
     def __post_init__(self) -> None:
-        """Leave out what does not count for a caller that is confined to an owner."""
+        """Remove the scopes that have no effect for a caller that is confined to an owner."""
         if self.owner is not None:
             object.__setattr__(self, "scopes", self.scopes & CONFINED)
 
     @property
     def sees_everything(self) -> bool:
-        """Whether nothing has to be left out for it."""
+        """Whether no response has to be redacted for it."""
         return self.owner is None and self.scopes >= _ALL_TO_SEE
 
     @property
     def access(self) -> Access:
-        """What it may reach by the calls that it may make."""
+        """Its access to wallets, for the domain."""
         return Access(self.owner, frozenset(right for right in Right if right.value in self.scopes))
 
 
 _ALL_TO_SEE = {Scope.WALLET_READ, Scope.OPERATIONS}
 
-# Where nobody has to say who they are.
+# The caller where authentication is off.
 LOCAL = Principal("local", frozenset(Scope))
 
-# For as long as their calls are under way.
+# Kept while their calls are in progress.
 _principals: WeakKeyDictionary[grpc.ServicerContext, Principal] = WeakKeyDictionary()
 
 
 def remember(context: grpc.ServicerContext, principal: Principal) -> None:
-    """Keep who is calling, for those who ask later in the same call."""
+    """Store the authenticated caller of a call."""
     _principals[context] = principal
 
 
 def principal_of(context: grpc.ServicerContext) -> Principal:
-    """Return who is calling; a defect where nobody has looked."""
+    """Return the authenticated caller; a defect before authentication."""
     return _principals[context]
 
 
 def is_known(context: grpc.ServicerContext) -> bool:
-    """Tell whether it was found out who is calling."""
+    """Return whether the caller was authenticated."""
     return context in _principals

@@ -1,7 +1,7 @@
-"""The keys that tokens are signed with: a JWK set in a file or at a URL, read again as it changes.
+"""The keys that verify tokens: a JWK set in a file or at a URL, reloaded when it changes.
 
-A key that is not known is looked for at once, but not more often than every *retry_s*: made-up key ids must not make us
-ask the issuer for each. While the set cannot be read, the last one stays in force, for *keep_s* at the longest.
+An unknown key triggers a reload, but at most every *retry_s*: invented key ids must not cause a request to the issuer
+each. While the set cannot be read, the last one stays valid, for at most *keep_s*.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from wallet_core.deadline import run_alone
 
 _log = structlog.get_logger("wallet.keys")
 
-# Calls that wait for a key at once; more hear at once that it is not known.
+# Calls that wait for an unknown key at once; further calls are refused immediately.
 _QUEUE_MAX = 8
 
 
 class KeysUnreadable(Exception):
-    """The set of keys cannot be read; the message says where and why."""
+    """The set of keys cannot be read; the message has the source and the cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class KeySet:
         self._read_at = self._tried_at = monotonic()
 
     def find(self, key_id: str) -> PyJWK | None:
-        """Return a key, looking for it anew where it is time to; None where there is none of that id."""
+        """Return a key, reloading the set where necessary; None where there is no key of that id."""
         if key_id not in self._keys:
             self._look_for_unknown()
         elif monotonic() - self._read_at >= self.limits.refresh_s and self._reading.acquire(blocking=False):
@@ -68,7 +68,7 @@ class KeySet:
         return self._keys.get(key_id)
 
     def _look_for_unknown(self) -> None:
-        """Wait for a reading, one's own or another's; only so many wait, for who makes up keys must not hold us up."""
+        """Wait for a reload; the number of waiting calls is limited, because callers can invent key ids."""
         if not self._waiting.acquire(blocking=False):
             return
         try:
@@ -78,7 +78,7 @@ class KeySet:
             self._waiting.release()
 
     def _read_again(self) -> None:
-        """Read the set again, unless that has just been tried; the keys are held for reading, and let go of here."""
+        """Reload the set, unless that was just tried; the caller has acquired the lock, which is released here."""
         try:
             if monotonic() - self._tried_at < self.limits.retry_s:
                 return
@@ -93,7 +93,7 @@ class KeySet:
     def _read(self) -> dict[str, PyJWK]:
         try:
             found = dict(map(_key, filter(_is_public, json.loads(self._text())["keys"])))
-        except Exception as error:  # noqa: BLE001  # somebody else's words, which may be anything
+        except Exception as error:  # noqa: BLE001  # foreign data, which may be anything
             raise KeysUnreadable(f"{self.source}: {str(error) or type(error).__name__}") from None
         if not found:
             raise KeysUnreadable(f"{self.source}: has no public key with an id, of kind RSA, EC or OKP")
@@ -106,7 +106,7 @@ class KeySet:
 
     async def _fetch(self) -> bytes:
         async with (
-            asyncio.timeout(self.limits.timeout_s),  # the library's own is for each step, of which there may be many
+            asyncio.timeout(self.limits.timeout_s),  # the library's timeout is for each of many steps
             httpx.AsyncClient(timeout=self.limits.timeout_s, follow_redirects=False) as client,
             client.stream("GET", self.source) as answer,
         ):
@@ -115,12 +115,12 @@ class KeySet:
             async for chunk in answer.aiter_bytes():
                 body += chunk
                 if len(body) > self.limits.max_bytes:
-                    raise ValueError("the answer is too large")
+                    raise ValueError("the response is too large")
             return body
 
 
 def _is_public(told: object) -> bool:
-    """Tell whether a key may be used: one that everybody may see must not be one that signs."""
+    """Return whether a key may be used: a published key must not be one that can sign."""
     return (
         isinstance(told, dict)
         and isinstance(told.get("kid"), str)

@@ -1,4 +1,4 @@
-"""Who was kept out, and whence they came, for the log: what a token was found to say, and never the token."""
+"""Rejected callers, for the log: their identity and address, and never the token."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,12 +16,12 @@ _CODES = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 
 
 def is_rejected(told: object) -> bool:
-    """Tell whether a refusal is of who asks, not of what is asked."""
+    """Return whether an error rejects the caller rather than the request."""
     return isinstance(told, WalletError) and CATALOGUE[type(told)].code in _CODES
 
 
 def describe_rejection(context: grpc.ServicerContext, told: WalletError) -> dict[str, Any]:
-    """Return what helps to find out who it was: the other end, the owner, the person, and what was missing."""
+    """Return the log fields that identify a rejected caller: peer, owner, person, and the missing permission."""
     said = {"cause": cause_of(told), "peer": context.peer()}
     if isinstance(told, PermissionMissing):
         said["permission"] = told.permission
@@ -33,7 +33,7 @@ def describe_rejection(context: grpc.ServicerContext, told: WalletError) -> dict
 
 
 def log_items(context: grpc.ServicerContext, method: str, results: Iterable[object]) -> None:
-    """Log the items of a batch that were kept out, where the call itself was answered: how many, and the first."""
+    """Log the items of a batch that were rejected for their caller: their number, and the first one."""
     refused = [one for one in results if isinstance(one, WalletError) and is_rejected(one)]
     if refused:
         caller = principal_of(context).caller

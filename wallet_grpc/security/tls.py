@@ -1,4 +1,4 @@
-"""TLS: the server's certificate, and who signs its callers', read anew as the files change: without a restart."""
+"""TLS: the server's certificate and its clients' authority, reloaded without a restart when the files change."""
 
 import ssl
 import threading
@@ -21,26 +21,26 @@ from cryptography.x509 import (
 
 _log = structlog.get_logger("wallet.tls")
 
-# So many callers' certificates are known again; each was verified by gRPC when its connection was made.
+# Cached client certificates; gRPC has verified each when its connection was made.
 _CERTIFICATES_KNOWN = 1024
 
 
 class CertificateUnusable(Exception):
-    """The certificate files cannot be used; the message says which and why."""
+    """The certificate files cannot be used; the message has the files and the cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFiles:
-    """Where certificate chain and private key lie, and who signs callers' certificates, where callers must have one."""
+    """The files of the certificate chain, the private key, and the clients' authority where one is required."""
 
     certificate: Path
     key: Path
     client_ca: Path | None
 
     def read(self) -> grpc.ServerCertificateConfiguration:
-        """Read all of them; raise ``CertificateUnusable`` unless they fit together."""
+        """Read all files; raise ``CertificateUnusable`` unless they match."""
         try:
-            # gRPC takes what it is given and fails at every handshake: look at it before.
+            # gRPC accepts any content and then fails at every handshake: check it before.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.certificate, self.key, password="")
             _require_usual_key(self.certificate.read_bytes())
@@ -55,7 +55,7 @@ class CertificateFiles:
             raise CertificateUnusable(f"{files}: {error}") from None
 
     def stamp(self) -> tuple[tuple[int, int], ...]:
-        """Return what changes when a file does; raise ``OSError`` where one is not there."""
+        """Return a value that changes when a file does; raise ``OSError`` where one is missing."""
         return tuple((found.st_mtime_ns, found.st_ino) for found in (file.stat() for file in self._all()))
 
     def _all(self) -> tuple[Path, ...]:
@@ -66,21 +66,21 @@ def _require_usual_key(certificate: bytes) -> None:
     key = load_pem_x509_certificate(certificate).public_key()
     by_curve = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
     if not by_curve and not isinstance(key, RSAPublicKey):
-        raise ValueError("gRPC speaks TLS with keys of RSA, P-256 and P-384 only")
+        raise ValueError("gRPC supports TLS with keys of RSA, P-256 and P-384 only")
 
 
 def server_credentials(files: CertificateFiles) -> grpc.ServerCredentials:
-    """Return credentials that follow the files; raise ``CertificateUnusable`` where they cannot be used."""
-    follow = _following(files)  # before they are read, or what changes meanwhile would go unseen
+    """Return credentials that are reloaded with the files; raise ``CertificateUnusable``."""
+    follow = _following(files)  # before the files are read, or a change in between would be missed
     return grpc.dynamic_ssl_server_credentials(
         files.read(),
-        follow,  # type: ignore[arg-type]  # None is said to be taken, not typed so
+        follow,  # type: ignore[arg-type]  # None is documented, but not typed
         require_client_authentication=files.client_ca is not None,
     )
 
 
 def _following(files: CertificateFiles) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
-    """Return what gRPC asks at every handshake: a new configuration, or None where nothing has changed."""
+    """Return the function that gRPC calls at every handshake: a new configuration, or None if nothing changed."""
     try:
         seen = files.stamp()
     except OSError as error:
@@ -96,7 +96,7 @@ def _following(files: CertificateFiles) -> Callable[[], grpc.ServerCertificateCo
                     return None
                 changed = files.read()
             except (OSError, CertificateUnusable) as error:
-                # Half of a change, most likely: the last ones that fit together go on until the rest is there.
+                # Most likely only some files are replaced yet: the last matching ones stay in use.
                 _log.warning("certificate unusable", cause=str(error))
                 return None
             seen = now
@@ -108,10 +108,10 @@ def _following(files: CertificateFiles) -> Callable[[], grpc.ServerCertificateCo
 
 @lru_cache(maxsize=_CERTIFICATES_KNOWN)
 def names_in(certificate: bytes) -> frozenset[str]:
-    """Return the names by which a certificate (PEM) may say who calls: DNS names, and URIs with their scheme.
+    """Return the names by which a certificate (PEM) identifies a caller: DNS names, and URIs with their scheme.
 
-    No e-mail address and no IP address: whoever signs certificates of people may let them choose the former. Read from
-    the certificate itself, whole: a name is not cut where it has a NUL.
+    No e-mail address and no IP address: an authority may let people choose the former. Read from the certificate
+    itself: a name is not truncated at a NUL.
     """
     try:
         found = load_pem_x509_certificate(certificate).extensions.get_extension_for_class(SubjectAlternativeName).value

@@ -1,7 +1,7 @@
-"""Tokens: signed words of an issuer that we trust about who is calling and what they may do.
+"""Tokens (JWT): an issuer's signed statement of the caller and its scopes.
 
 A token is a JWT by RS256, ES256 or EdDSA, checked by the issuer's public keys; by HS256, checked by a shared secret,
-only where one is set for development. Which key may check which algorithm is never the token's choice.
+only where one is set for development. The key determines the algorithm, never the token.
 """
 
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ from wallet_grpc.security.claims import ABSENT, Claims, first, words
 from wallet_grpc.security.keys import KeySet
 
 DEVELOPMENT = "HS256"
-# Of tokens for development, unless another one is set.
+# The issuer of development tokens, unless another one is set.
 DEVELOPMENT_ISSUER = "walletctl"
 _BY_KEY = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}
 _NAME_MAX = 256
-# So many tokens are known again, as many as callers may have at a time; then all are forgotten.
+# Verified tokens in the cache; when it is full, it is cleared.
 _CHECKED_MAX = 1000
 _NEVER = 2**53
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """What a token was found to say, until when it holds, and what it was checked by."""
+    """A verified token: its content, its expiry, and the key that verified it."""
 
     principal: Principal
     header: Mapping[str, Any]
@@ -39,7 +39,7 @@ class _Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """Reads tokens of one issuer."""
+    """Verifies tokens of one issuer."""
 
     issuer: str
     audience: str
@@ -47,9 +47,9 @@ class Tokens:
     keys: KeySet | None
     secret: str | None
     clients: Mapping[str, str] | None
-    """The names of calling systems, by the id that the issuer gives each.
+    """The names of calling systems, by their client id.
 
-    None in a development that names nobody: whoever calls is called by that id.
+    None in development mode without callers: the client id is the caller's name.
     """
     claims: Claims
     size_max: int
@@ -58,10 +58,10 @@ class Tokens:
     _checked: dict[str, _Checked] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def principal(self, token: str) -> Principal:
-        """Return who a token stands for; raise ``CredentialsInvalid`` where it stands for nobody.
+        """Return the caller of a token; raise ``CredentialsInvalid``.
 
-        A signature is checked once, for that takes longer than all else here. While the token lasts, and its key is
-        still the issuer's, it is the same one.
+        A signature, the most expensive check, is verified once. The result is cached until the token expires or its
+        key is no longer the issuer's.
         """
         checked = self._checked.get(token)
         if checked is not None and time() < checked.until and self._key(checked.header)[0] is checked.key:
@@ -76,7 +76,7 @@ class Tokens:
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
         client = first(claims, self.claims.clients)
         if not _is_name(client) or (self.clients is not None and client not in self.clients):
-            raise CredentialsInvalid("the token's client is not known here")
+            raise CredentialsInvalid("the token's client is unknown")
         caller = client if self.clients is None else self.clients[client]
         said = words(first(claims, self.claims.scopes))
         scopes = frozenset(known for known in Scope if known in said)
@@ -88,7 +88,7 @@ class Tokens:
         return Principal(caller, scopes, owner, _person(claims))
 
     def _claims(self, token: str) -> tuple[Mapping[str, Any], object, Mapping[str, Any]]:
-        """Return a token's header, the key that it was checked by, and what it claims."""
+        """Return a token's header, the key that verified it, and its claims."""
         if len(token) > self.size_max:
             raise CredentialsInvalid("the token is too long")
         try:
@@ -103,31 +103,31 @@ class Tokens:
                 leeway=self.leeway_s,
                 options={"require": ["exp", "iss", "aud"]},
             )
-            return header, key, claims  # noqa: TRY300  # all of it is a stranger's
+            return header, key, claims  # noqa: TRY300  # all of it is foreign data
         except jwt.ExpiredSignatureError:
             raise CredentialsInvalid("the token has expired") from None
         except (jwt.InvalidAudienceError, jwt.InvalidIssuerError):
-            raise CredentialsInvalid("the token is another service's, or another issuer's") from None
+            raise CredentialsInvalid("the token is for another service, or from another issuer") from None
         except CredentialsInvalid:
             raise
-        except Exception:  # noqa: BLE001  # a stranger's words: whatever they do to a library, they let nobody in
+        except Exception:  # noqa: BLE001  # foreign data: any failure in a library denies access
             raise CredentialsInvalid("the token is not valid") from None
 
     def _key(self, header: Mapping[str, Any]) -> tuple[Any, str]:
-        """Return the key that a token is to be checked by, and the only algorithm that goes with it."""
+        """Return the key that verifies a token, and the only algorithm for that key."""
         if header.get("alg") == DEVELOPMENT and self.secret is not None:
             return self.secret, DEVELOPMENT
         key_id = header.get("kid")
         key = self.keys.find(key_id) if self.keys is not None and isinstance(key_id, str) else None
         if key is None:
-            raise CredentialsInvalid("the token's key is not known here")
+            raise CredentialsInvalid("the token's key is unknown")
         return key.key, _BY_KEY[str(key.key_type)]
 
 
 def _person(claims: Mapping[str, Any]) -> Person:
     said = [claims.get("sub", ""), claims.get("jti", "")]
     if not all(one == "" or _is_name(one) for one in said):
-        raise CredentialsInvalid("the token's subject or its own id is not a name")
+        raise CredentialsInvalid("the token's subject or id is not a name")
     return Person(*said)
 
 

@@ -1,6 +1,6 @@
-"""The admin port: channelz, which shows this process's channels, sockets and calls to whoever looks for a fault.
+"""The admin port: channelz, which shows this process's channels, sockets and calls, for troubleshooting.
 
-A server of its own, so that it answers when the other has too much to do, and listens where callers do not come.
+A separate server, so that it responds while the other is overloaded, on an address that clients cannot reach.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _CHANNELZ = "grpc.channelz.v1.Channelz"
 
 @contextmanager
 def admin_port(host: str, port: int | None) -> Iterator[None]:
-    """Answer there; without a port nobody does. Raises ``CannotListen``."""
+    """Serve channelz; without a port serve nothing. Raises ``CannotListen``."""
     if port is None:
         yield
         return
@@ -32,7 +32,7 @@ def admin_port(host: str, port: int | None) -> Iterator[None]:
         given = server.add_insecure_port(address(host, port))
     except RuntimeError:
         given = None
-    if given != port:  # a port that is none is another one to gRPC
+    if given != port:  # gRPC turns an invalid port into another one
         raise cannot_listen(host, port)
     server.start()
     try:

@@ -1,8 +1,8 @@
-"""Health: SERVING while the database answers that it can serve us, per service and as a whole.
+"""Health (grpc.health.v1): SERVING while the database is ready, per service and as a whole.
 
-The protocol is grpc.health.v1; the servicer is ours. The library's sends to watchers under a lock that gRPC's own
-thread wants when a watcher leaves, and then nothing moves any more. Here nothing is sent under a lock and leaving takes
-none: each watcher has a thread, which waits for changes, so one that takes nothing holds up itself alone.
+The servicer is our own. The library's sends to watchers under a lock that the event-loop thread needs when a watcher
+cancels, which can deadlock. Here nothing is sent under a lock, and cancelling takes none: each watcher has a thread
+that waits for changes, so a watcher that reads nothing blocks only itself.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -24,7 +24,7 @@ from wallet_core.background import Loop
 from wallet_core.domain.model.errors import DatabaseUnavailable, ServiceError, cause_of
 from wallet_grpc.runtime.receiving import Behaviour, CallPool, Calls
 
-# So many intervals without an answer mean that there will be none.
+# Intervals without a response after which the database counts as unavailable.
 _MISSED_MAX = 4
 _LONG_AGO_S = 1e9
 _CHECKING_THREADS = 2
@@ -38,7 +38,7 @@ _log = structlog.get_logger("wallet.health")
 
 
 class Health:
-    """Asks the database every *interval_s* and tells whoever asks or watches; *watchers_max* may watch at once."""
+    """Checks the database every *interval_s* and serves the result; *watchers_max* clients may watch at once."""
 
     def __init__(  # noqa: PLR0913  # the last three by name
         self,
@@ -46,7 +46,7 @@ class Health:
         ask: Callable[[], None],
         calls: Calls,
         *,
-        ailing: Callable[[], Collection[str]] = frozenset,
+        failing: Callable[[], Collection[str]] = frozenset,
         interval_s: float,
         watchers_max: int,
     ) -> None:
@@ -54,19 +54,19 @@ class Health:
         self._interval_s = interval_s
         self._servicer = HealthServicer(services, calls, watchers_max)
         self._services = services
-        self._ailing = ailing
+        self._failing = failing
         self._serving: frozenset[str] | None = None
         self._leaving = False
         self._answered_at = -_LONG_AGO_S
-        self._why = "the database was not asked yet"
-        # Two, because a database that hangs holds the one that asks it.
+        self._cause = "the database was not checked yet"
+        # Two loops, because a database that hangs blocks the one that checks it.
         self._loops = [
             Loop(name, work, interval_s, backoff_max_s=interval_s * _MISSED_MAX)
             for name, work in (("health-ask", self._ask), ("health-tell", self._tell))
         ]
 
     def start(self, server: grpc.Server) -> None:
-        """Answer on *server*, from the first moment with the truth."""
+        """Serve health on *server*, with a first result from the start."""
         self._ask()
         self._tell()
         servicer = cast("health_pb2_grpc.HealthServicer", self._servicer)
@@ -75,52 +75,52 @@ class Health:
             loop.start()
 
     def leave(self) -> None:
-        """Say NOT_SERVING from now on, whatever the database does."""
+        """Report NOT_SERVING from now on, whatever the database's state."""
         self._leaving = True
         for loop in self._loops:
             loop.stop(self._interval_s)
         self._servicer.tell(frozenset())
 
     def close(self) -> None:
-        """Stop answering."""
+        """End all watches."""
         self._servicer.close()
 
     def _ask(self) -> None:
         try:
             self._ask_database()
         except DatabaseUnavailable as error:
-            self._answered_at, self._why = -_LONG_AGO_S, cause_of(error)
+            self._answered_at, self._cause = -_LONG_AGO_S, cause_of(error)
         except ServiceError:
-            return  # we are busy, which says nothing of the database
+            return  # this process is busy, which says nothing about the database
         else:
-            self._answered_at, self._why = monotonic(), "the database does not answer"
+            self._answered_at, self._cause = monotonic(), "the database does not answer"
 
     def _tell(self) -> None:
-        """Say SERVING while the last answer is recent: a database that hangs gives none at all."""
+        """Report SERVING while the last response is recent: a database that hangs gives none."""
         is_answered = monotonic() - self._answered_at < self._interval_s * _MISSED_MAX
-        serving = frozenset({"", *self._services}) - frozenset(self._ailing()) if is_answered else frozenset()
+        serving = frozenset({"", *self._services}) - frozenset(self._failing()) if is_answered else frozenset()
         if self._leaving or serving == self._serving:
             return
-        why = {} if is_answered else {"why": self._why}
-        _log.info("health", serving=is_answered, ailing=sorted(self._ailing()), **why)
+        cause = {} if is_answered else {"cause": self._cause}
+        _log.info("health", serving=is_answered, failing=sorted(self._failing()), **cause)
         self._serving = serving
         self._servicer.tell(serving)
 
 
 class HealthServicer:
-    """Answers what it was told last, for the services that there are; watches only those and a bounded number of them.
+    """Serves the last reported status, to a bounded number of watchers.
 
-    A watch too many is answered with UNIMPLEMENTED: by that clients know to go on without watching.
+    A watch beyond the limit gets UNIMPLEMENTED: then clients continue without watching.
     """
 
     def __init__(self, services: Sequence[str], calls: Calls, watchers_max: int) -> None:
         self._services = frozenset({"", *services})
         self._serving: frozenset[str] = frozenset()
-        # Changed by single steps that need no lock. One that has just come is told the status, or the change, or both.
+        # Changed by atomic operations, without a lock. A new watcher gets the status, or the change, or both.
         self._watchers: dict[int, SimpleQueue[None]] = {}
         self._watchers_max = watchers_max
         self._closing = False
-        # A watch that is turned away needs a thread too, for a moment.
+        # A refused watch needs a thread for a moment, too.
         checking = calls.pool("health", _CHECKING_THREADS, _QUEUE_MAX)
         watching = calls.pool("health-watch", watchers_max + 1, _QUEUE_MAX)
         self.Check = _on(checking, self._check)
@@ -128,7 +128,7 @@ class HealthServicer:
         self.Watch = _on(watching, self._watch)
 
     def tell(self, serving: frozenset[str]) -> None:
-        """Say from now on which services are served, to watchers too; the empty name is all of them."""
+        """Set the services that are serving, and wake all watchers; the empty name is the server as a whole."""
         self._serving = serving
         self._wake_all()
 
@@ -143,7 +143,7 @@ class HealthServicer:
 
     def _check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
         if request.service not in self._services:
-            context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
+            context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         return HealthCheckResponse(status=self._status_of(request.service))
 
     def _list(self, request: HealthListRequest, context: grpc.ServicerContext) -> HealthListResponse:
@@ -153,9 +153,9 @@ class HealthServicer:
 
     def _watch(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> Iterator[HealthCheckResponse]:
         if len(self._watchers) >= self._watchers_max:
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, "too many watch already; ask with Check instead")
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "too many watches; use Check instead")
         changes: SimpleQueue[None] = SimpleQueue()
-        # gRPC's own thread calls this when the watcher leaves: it takes no lock of ours.
+        # The event-loop thread calls this when the watcher cancels: it must take no lock.
         if not context.add_callback(lambda: changes.put(None)):
             return
         self._watchers[id(changes)] = changes
@@ -177,7 +177,7 @@ class HealthServicer:
 
 
 def _last_of(changes: SimpleQueue[None]) -> None:
-    """Wait for a change; of several that have come meanwhile only the last counts."""
+    """Wait for a change; several changes count as one."""
     changes.get()
     try:
         while True:
@@ -187,7 +187,7 @@ def _last_of(changes: SimpleQueue[None]) -> None:
 
 
 def _on(pool: CallPool, behaviour: Behaviour) -> Behaviour:
-    """Return it, marked to run on *pool*: grpcio looks for the mark."""
+    """Return a handler that runs on *pool*: grpcio looks for the attribute."""
 
     def run(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  # a message, or several
         return behaviour(request, context)

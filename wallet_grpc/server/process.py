@@ -12,16 +12,16 @@ import grpc
 import structlog
 
 from wallet_core.bootstrap import open_app
-from wallet_core.domain.model.errors import ServiceError, cause_of
+from wallet_core.domain.model.errors import ServiceError
 from wallet_core.logs import set_up_logs
 from wallet_core.open_files import raise_open_files_limit
 from wallet_core.settings import Settings, SettingsError, read_settings
-from wallet_core.startup_checks import allow_unauthenticated, callers, database, require_production
+from wallet_core.startup_checks import allow_unauthenticated, callers, database, require_production, start_failure
 from wallet_core.stop_signals import stop_event
 from wallet_grpc.interceptors.authentication import Authentication
 from wallet_grpc.runtime.grpcio_private import GrpcioChanged
 from wallet_grpc.runtime.listening import CannotListen, bound
-from wallet_grpc.runtime.metrics import NowhereToCount, counted_together, forget_process, metrics_page
+from wallet_grpc.runtime.metrics import MetricsFolderUnavailable, counted_together, forget_process, metrics_page
 from wallet_grpc.security.access import Principal, Scope
 from wallet_grpc.security.claims import PROVIDERS, Claims
 from wallet_grpc.security.keys import KeyLimits, KeySet, KeysUnreadable
@@ -33,17 +33,17 @@ from wallet_grpc.server.supervisor import Supervisor, WorkerFailed, stop_with_pa
 
 _log = structlog.get_logger("wallet.server")
 
-# What ending takes beside draining.
+# Time for ending, beyond draining, in seconds.
 _ENDING_S = 5.0
 
 
 def main(arguments: Sequence[str], stopping: threading.Event) -> int:
-    """Serve until *stopping* is set; then drain and return 0. Return 1 where it cannot serve, having said why."""
+    """Serve until *stopping* is set; then drain and return 0. Return 1 after an error message where it cannot serve."""
     try:
         settings = _settings(arguments)
         require_production(settings, database, callers)
         for opened in allow_unauthenticated(settings):
-            sys.stderr.write(f"warning: {opened}\n")  # whatever the level of the logs
+            sys.stderr.write(f"warning: {opened}\n")  # regardless of the log level
         set_up_logs(settings.process.log_level)
         raise_open_files_limit()
         if settings.grpc.workers == 1:
@@ -59,13 +59,13 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
             supervisor.run(settings.drain.delay_s + settings.drain.grace_s + settings.drain.flush_s + _ENDING_S)
     except WorkerFailed:
         return 1
-    except (SettingsError, CannotListen, NowhereToCount) as error:
+    except (SettingsError, CannotListen, MetricsFolderUnavailable) as error:
         return _cannot_start(error)
     return 0
 
 
 def work(settings: Settings, number: int, port: int, begun: Connection) -> None:
-    """Serve as one of several processes on a port, until the supervisor says so or is gone."""
+    """Serve as one of several processes on a port, until the supervisor stops it or has ended."""
     stopping = stop_event()
     stop_with_parent(stopping)
     set_up_logs(settings.process.log_level)
@@ -101,12 +101,12 @@ def _settings(arguments: Sequence[str]) -> Settings:
 
 
 def _cannot_start(error: Exception) -> int:
-    sys.stderr.write(f"wallet-grpc cannot start: {cause_of(error)}\n")
+    sys.stderr.write(f"wallet-grpc cannot start: {start_failure(error)}\n")
     return 1
 
 
 def authentication(settings: Settings) -> Authentication:
-    """Return whom the settings let call; raise ``KeysUnreadable`` where the keys of tokens cannot be read."""
+    """Return the accepted credentials; raise ``KeysUnreadable`` where the keys of tokens cannot be read."""
     tokens = None
     if settings.auth.keys is not None or settings.auth.dev_secret is not None:
         clients = {client: name for name, caller in settings.access.callers.items() for client in caller.clients}
@@ -141,7 +141,7 @@ def _claims(settings: Settings) -> Claims:
 
 
 def credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    """Return the server's certificate; raise ``CertificateUnusable`` where it cannot be used."""
+    """Return the server's TLS credentials, None for plain text; raise ``CertificateUnusable``."""
     if settings.tls.certificate is None or settings.tls.key is None:
         return None
     return server_credentials(

@@ -1,7 +1,7 @@
-"""Reflection, so that grpcurl and buf can list and call: v1alpha, and the same under the name v1.
+"""Reflection, with which grpcurl and buf list and call services: v1alpha, and the same as v1.
 
-grpcio ships the v1alpha service only; v1 is the same on the wire. Its calls are streams of requests, and each holds a
-thread for as long as its caller stays: so they have a few threads of their own, and each stream has an end.
+grpcio has the v1alpha service only; v1 is the same on the wire. Its calls are client streams, and each occupies a
+thread until the client ends it: so they have a few threads of their own, and a time limit.
 """
 
 import threading
@@ -14,13 +14,13 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 
 SERVICE_NAME_V1 = "grpc.reflection.v1.ServerReflection"
 
-# Long enough for a tool that keeps its stream open while it makes a call; one that needs longer opens another.
+# Long enough for a tool that keeps its stream open during a call; a tool that needs longer opens another stream.
 _LASTS_MAX_S = 30.0
 
 
 def add_reflection(server: grpc.Server, services: Sequence[str], threads: ThreadPoolExecutor) -> None:
-    """Let callers look up *services* on *server*, on *threads*."""
-    # Not v1 itself: its descriptor is not there to be looked up, and buf gives up on a name that it cannot look up.
+    """Serve reflection for *services* on *server*, on *threads*."""
+    # Without v1 itself: its descriptor is missing, and buf fails for a name without a descriptor.
     names = [*services, reflection.SERVICE_NAME]
     servicer = reflection.ReflectionServicer(names)
 
@@ -35,7 +35,7 @@ def add_reflection(server: grpc.Server, services: Sequence[str], threads: Thread
         finally:
             ending.cancel()
 
-    # grpcio looks for this mark.
+    # grpcio looks for this attribute.
     look_up.experimental_thread_pool = threads  # type: ignore[attr-defined]
     handler = grpc.stream_stream_rpc_method_handler(
         look_up,

@@ -33,7 +33,7 @@ from wallet_grpc.interceptors.rates import Rates
 from wallet_grpc.interceptors.request_log import request_log_interceptor
 from wallet_grpc.interceptors.validation import ValidationInterceptor
 from wallet_grpc.runtime.listening import address, cannot_listen
-from wallet_grpc.runtime.metrics import tell
+from wallet_grpc.runtime.metrics import set_vitals
 from wallet_grpc.runtime.receiving import CallLimits, Calls
 from wallet_grpc.server.health import Health
 from wallet_grpc.server.reflection import add_reflection
@@ -94,7 +94,7 @@ def serving(
         _WATCH: calls.pool("watch", settings.streams.watchers_max + _WATCH_SPARE, _WATCH_SPARE),
         _RECEIPT: calls.pool("receipt", settings.receipts.concurrent, settings.receipts.queue_max),
     }
-    rates = Rates(settings.access.caller_calls_per_s, settings.access.owner_calls_per_s)
+    rates = (settings.access.caller_calls_per_s, settings.access.owner_calls_per_s)
     server = grpc.server(
         workers,
         interceptors=[
@@ -103,7 +103,7 @@ def serving(
             request_log_interceptor(),
             admission.interceptor(),
             (authentication or Authentication()).interceptor(),
-            *([rates] if rates.has_limits else []),
+            *([Rates(*rates)] if any(rates) else []),
             deadlines_interceptor(settings.calls.deadline_max_s),
             ValidationInterceptor(),
             ReadAuthorization(app),
@@ -161,7 +161,7 @@ def serving(
         SERVICES,
         app.ping,
         calls,
-        ailing=lambda: {_EVENTS} if feed.keeps_failing else frozenset(),
+        failing=lambda: {_EVENTS} if feed.keeps_failing else frozenset(),
         interval_s=settings.connections.health_interval_s,
         watchers_max=settings.streams.health_watchers_max,
     )
@@ -238,7 +238,7 @@ def _measuring_vitals(app: App, every_s: float) -> Iterator[None]:
 
     def measure() -> None:
         with suppress(ServiceError):  # health reports it
-            tell(app.vitals())
+            set_vitals(app.vitals())
 
     loop = Loop("vitals", measure, every_s)
     loop.start()

@@ -1,7 +1,7 @@
-"""Several server processes on one port, for one interpreter uses one processor. One that dies is replaced.
+"""Several server processes on one port, because one interpreter uses one processor. A dead one is replaced.
 
-They are spawned, never forked: neither gRPC nor the database's driver survives that. The kernel spreads connections
-over those that listen (SO_REUSEPORT); the supervisor holds the port, which so stays ours while one of them is away.
+They are spawned, never forked: neither gRPC nor the database's driver supports forking. The kernel distributes
+connections over the listeners (SO_REUSEPORT); the supervisor keeps the port bound while a worker is replaced.
 """
 
 import multiprocessing
@@ -18,8 +18,8 @@ from wallet_core.stop_signals import block_stop_signals
 
 _log = structlog.get_logger("wallet.supervisor")
 
-# What a worker process runs: told its place and the port, it serves until it is told to stop, and says on the pipe when
-# it has begun.
+# The function of a worker process: its number, the port, and a pipe on which it reports that it serves. It returns when
+# the worker is stopped.
 Work = Callable[[int, int, Connection], None]
 
 _LOOK_EVERY_S = 0.2
@@ -27,12 +27,12 @@ _RESTART_FIRST_S, _RESTART_MAX_S = 0.2, 10.0
 
 
 class WorkerFailed(Exception):
-    """A worker ended before it served; it has said why itself."""
+    """A worker ended before it served; it has reported the cause itself."""
 
 
 @dataclass
 class Worker:
-    """One place for a process, whichever is in it now."""
+    """A numbered worker, and its current process."""
 
     number: int
     process: BaseProcess
@@ -44,20 +44,20 @@ class Worker:
 
 @dataclass
 class Supervisor:
-    """Keeps *count* processes at work on a port."""
+    """Keeps *count* processes running on a port."""
 
     work: Work
     port: int
     count: int
     stopping: threading.Event
     lost: Callable[[str], None]
-    """Told the name of a process that has died."""
+    """Called with the name of a process that has died."""
     _workers: list[Worker] = field(default_factory=list)
 
     def run(self, longest_s: float) -> None:
-        """Start all, replace those that die, and end all once it is told to stop, within *longest_s*.
+        """Start all workers, replace dead ones, and end all within *longest_s* once *stopping* is set.
 
-        Raises ``WorkerFailed`` where one cannot serve to begin with.
+        Raises ``WorkerFailed`` where one cannot serve at the start.
         """
         try:
             self._workers = [self._start(number) for number in range(self.count)]
@@ -67,7 +67,7 @@ class Supervisor:
             while not self.stopping.is_set():
                 try:
                     self._replace_dead()
-                except Exception:  # noqa: BLE001  # e.g. no memory for another process: those that serve go on
+                except Exception:  # noqa: BLE001  # e.g. no memory for another process: the others go on
                     _log.error("cannot replace a worker", exc_info=True)  # structlog's own form
                     self.stopping.wait(_RESTART_FIRST_S)
                 wait([worker.process.sentinel for worker in self._workers if worker.again_at is None], _LOOK_EVERY_S)
@@ -79,7 +79,7 @@ class Supervisor:
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=self.work, args=(number, self.port, theirs), name=f"wallet-grpc-{number}")
         process.start()
-        block_stop_signals()  # again: the first start of a process unblocks them
+        block_stop_signals()  # again: starting the first process unblocks them
         theirs.close()
         _log.info("worker started", worker=number, pid=process.pid)
         return Worker(number, process, ours, monotonic())
@@ -90,12 +90,12 @@ class Supervisor:
                 worker.process.join()
                 if worker.process.exitcode != 0:
                     raise WorkerFailed
-                return  # it was stopped, perhaps before we hear of it, and is replaced if we are not
+                return  # it was stopped; it is replaced unless the supervisor is stopped, too
             if worker.serving.poll():
                 return
 
     def _replace_dead(self) -> None:
-        """Start dead ones again: at once the first time, later and later one that keeps dying."""
+        """Restart dead workers, with a growing delay for one that keeps dying."""
         for place, worker in enumerate(self._workers):
             if worker.again_at is None and not worker.process.is_alive():
                 steady = monotonic() - worker.started_at > _RESTART_MAX_S
@@ -109,7 +109,7 @@ class Supervisor:
                 self._workers[place].restarts = worker.restarts + 1
 
     def _end(self, longest_s: float) -> None:
-        """Have all drain, and kill what has not ended in time."""
+        """Let all workers drain, and kill those that have not ended in time."""
         for worker in self._workers:
             if worker.process.is_alive():
                 worker.process.terminate()
@@ -123,7 +123,7 @@ class Supervisor:
 
 
 def stop_with_parent(stopping: threading.Event) -> None:
-    """End this worker where its supervisor is gone, however it went."""
+    """Stop this worker when its supervisor has ended, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

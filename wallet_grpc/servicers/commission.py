@@ -15,7 +15,7 @@ from wallet_grpc.servicers.serving import Serving
 
 
 class CommissionServicer(CommissionServiceServicer):
-    """What the service takes of a transfer."""
+    """Commission rules and quotes."""
 
     def __init__(self, serving: Serving) -> None:
         self._app = serving.app
@@ -26,7 +26,7 @@ class CommissionServicer(CommissionServiceServicer):
     def CreateCommissionRule(
         self, request: pb.CreateCommissionRuleRequest, context: grpc.ServicerContext
     ) -> pb.CreateCommissionRuleResponse:
-        """Make a rule."""
+        """Create a rule."""
         made = change_rule(self._app, convert.create_command(request, principal_of(context)), self._deadline(context))
         validated_only = request.validate_only and not made.replayed
         return pb.CreateCommissionRuleResponse(
@@ -63,6 +63,6 @@ class CommissionServicer(CommissionServiceServicer):
     def QuoteCommission(
         self, request: pb.QuoteCommissionRequest, context: grpc.ServicerContext
     ) -> pb.QuoteCommissionResponse:
-        """Say what a transfer would be charged."""
+        """Quote the commission of a transfer."""
         del context
         return convert.quote_response(quote_commission(self._app, convert.quoted_terms(request)))

@@ -17,44 +17,44 @@ from wallet_grpc.security.access import Principal, Scope, principal_of
 from wallet_grpc.servicers.serving import Serving
 from wallet_grpc.servicers.watches import Watches
 
-# Events that are kept as they are told to more than one.
+# Cached event messages, which are the same for most watchers.
 _ALIKE_MAX = 2048
 
-# Wallets whose owner a confined watcher is known to be, or not to be.
+# Cached wallets of a watcher, each with whether it is its owner's.
 _REMEMBERED_MAX = 10_000
 
 
 class EventServicer(EventServiceServicer):
-    """What happens, as it happens."""
+    """Events as they happen."""
 
     def __init__(self, serving: Serving, watches: Watches) -> None:
         self._reads = serving.app.reads
         self._tokens = ResumeTokens(serving.page_tokens)
         self._watches = watches
-        # Most watchers are told the same of the same lines.
+        # Most watchers get the same messages.
         self._event = lru_cache(_ALIKE_MAX)(self._message)
 
     def WatchEvents(
         self, request: pb.WatchEventsRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchEventsResponse]:
-        """Tell events for as long as the caller stays."""
+        """Stream events until the client cancels."""
         wallet = wallet_id(request.wallet) if request.wallet else None
         if wallet is not None:
             self._reads.wallets([wallet])
-        told = _Told(self._reads, principal_of(context), wallet, convert.types_of(request))
+        matching = _Filter(self._reads, principal_of(context), wallet, convert.types_of(request))
         with self._watches.one(context) as watch:
             place = self._beginning(request)
             yield from watch.said(pb.WatchEventsResponse(resume_token=self._tokens.write_unlike(place)))
             while not watch.gone():
                 lines = watch.lines_after(place)
                 place = Place.after(lines[-1]) if lines else place
-                events = [self._event(line, wallets, told.counts) for line, wallets in told.of(lines)]
+                events = [self._event(line, wallets, matching.shows_numbers) for line, wallets in matching.of(lines)]
                 if events or watch.silent:
                     token = self._tokens.write_unlike(place)
                     yield from watch.said(pb.WatchEventsResponse(events=events, resume_token=token))
 
-    def _message(self, line: JournalRecord, wallets: tuple[WalletId, ...], counts: bool) -> pb.Event:  # noqa: FBT001  # of a cache's key
-        number = line.number if counts else 0
+    def _message(self, line: JournalRecord, wallets: tuple[WalletId, ...], shows_numbers: bool) -> pb.Event:  # noqa: FBT001  # of a cache's key
+        number = line.number if shows_numbers else 0
         return convert.event_message(line, number, wallets, self._tokens.write(Place.after(line)))
 
     def _beginning(self, request: pb.WatchEventsRequest) -> Place:
@@ -63,8 +63,8 @@ class EventServicer(EventServiceServicer):
         return Place() if request.from_start else Place.after(self._reads.journal_end())
 
 
-class _Told:
-    """What of the journal one watcher is told."""
+class _Filter:
+    """The records that one watcher receives."""
 
     def __init__(
         self, reads: Reads, principal: Principal, wallet: WalletId | None, types: frozenset[EventType]
@@ -74,15 +74,15 @@ class _Told:
         self._wallet = wallet
         self._types = types
         self._owned: dict[WalletId, bool] = {}
-        """Of wallets that have come up, whether they are the caller's: that never changes."""
+        """Cached wallets, each with whether it belongs to the watcher's owner, which never changes."""
 
     @property
-    def counts(self) -> bool:
-        """Whether it may know how many events of others there are between its own."""
+    def shows_numbers(self) -> bool:
+        """Whether the watcher may see event numbers, which reveal the activity of others."""
         return self._principal.owner is None
 
     def of(self, lines: Sequence[JournalRecord]) -> Iterator[tuple[JournalRecord, tuple[WalletId, ...]]]:
-        """Yield those that were asked for and may be seen, each with those of its wallets that may be named."""
+        """Yield the matching records that the watcher may read, each with the wallets that it may see."""
         wanted = [
             line
             for line in lines

@@ -16,7 +16,7 @@ from wallet_grpc.servicers.serving import Serving
 
 
 class HoldServicer(HoldServiceServicer):
-    """Money that is reserved."""
+    """Holds."""
 
     def __init__(self, serving: Serving) -> None:
         self._app = serving.app
@@ -25,7 +25,7 @@ class HoldServicer(HoldServiceServicer):
         self._page_max_bytes = serving.page_max_bytes
 
     def PlaceHold(self, request: pb.PlaceHoldRequest, context: grpc.ServicerContext) -> pb.PlaceHoldResponse:
-        """Reserve money in a wallet."""
+        """Place a hold."""
         placed = change_hold(self._app, convert.place_command(request, principal_of(context)), self._deadline(context))
         return pb.PlaceHoldResponse(
             hold=convert.hold_message(placed.hold, validated_only=request.validate_only and not placed.replayed),
@@ -34,7 +34,7 @@ class HoldServicer(HoldServiceServicer):
         )
 
     def CaptureHold(self, request: pb.CaptureHoldRequest, context: grpc.ServicerContext) -> pb.CaptureHoldResponse:
-        """Take money that was reserved."""
+        """Capture a hold."""
         captured = capture_hold(
             self._app, convert.capture_command(request, principal_of(context)), self._deadline(context)
         )
@@ -47,7 +47,7 @@ class HoldServicer(HoldServiceServicer):
         )
 
     def VoidHold(self, request: pb.VoidHoldRequest, context: grpc.ServicerContext) -> pb.VoidHoldResponse:
-        """Make reserved money available again."""
+        """Void a hold."""
         voided = change_hold(self._app, convert.void_command(request, principal_of(context)), self._deadline(context))
         return pb.VoidHoldResponse(hold=convert.hold_message(voided.hold), replayed=voided.replayed)
 

@@ -15,7 +15,7 @@ from wallet_grpc.servicers.serving import Serving
 
 
 class OperationsServicer(OperationsServiceServicer):
-    """What a person must look at, and how it is settled."""
+    """Cases that an operator must examine, and their resolution."""
 
     def __init__(self, serving: Serving) -> None:
         self._app = serving.app
@@ -26,7 +26,7 @@ class OperationsServicer(OperationsServiceServicer):
     def ListAttention(
         self, request: pb.ListAttentionRequest, context: grpc.ServicerContext
     ) -> pb.ListAttentionResponse:
-        """Return a page of what needs attention."""
+        """Return a page of attention items."""
         del context
         page = self._app.reads.list_attention(
             self._app.attention, size=page_size(request.page_size), after=self._tokens.time_and_name(request)
@@ -42,7 +42,7 @@ class OperationsServicer(OperationsServiceServicer):
     def ResolveWithdrawal(
         self, request: pb.ResolveWithdrawalRequest, context: grpc.ServicerContext
     ) -> pb.ResolveWithdrawalResponse:
-        """Settle a withdrawal by hand."""
+        """Resolve a withdrawal."""
         command = convert.resolve_withdrawal_command(request, principal_of(context))
         resolved = change_withdrawal(self._app, command, self._deadline(context))
         return pb.ResolveWithdrawalResponse(withdrawal=withdrawal_message(resolved.order), replayed=resolved.replayed)
@@ -50,7 +50,7 @@ class OperationsServicer(OperationsServiceServicer):
     def ResolveScheduledDeposit(
         self, request: pb.ResolveScheduledDepositRequest, context: grpc.ServicerContext
     ) -> pb.ResolveScheduledDepositResponse:
-        """Settle a scheduled deposit by hand."""
+        """Resolve a scheduled deposit."""
         command = convert.resolve_deposit_command(request, principal_of(context))
         resolved = change_scheduled_deposit(self._app, command, self._deadline(context))
         return pb.ResolveScheduledDepositResponse(
@@ -70,7 +70,7 @@ class OperationsServicer(OperationsServiceServicer):
     def AcceptBankStatement(
         self, request: pb.AcceptBankStatementRequest, context: grpc.ServicerContext
     ) -> pb.AcceptBankStatementResponse:
-        """Accept another ledger of the bank."""
+        """Accept another bank statement."""
         command = convert.accept_ledger_command(request, principal_of(context))
         accepted = accept_bank_statement(self._app, command, self._deadline(context))
         return pb.AcceptBankStatementResponse(

@@ -15,7 +15,7 @@ from wallet_grpc.servicers.serving import Serving
 
 
 class ScheduleServicer(ScheduleServiceServicer):
-    """Payouts and credits at a time."""
+    """Scheduled payouts and deposits."""
 
     def __init__(self, serving: Serving) -> None:
         self._app = serving.app
@@ -64,7 +64,7 @@ class ScheduleServicer(ScheduleServiceServicer):
     def CancelWithdrawal(
         self, request: pb.CancelWithdrawalRequest, context: grpc.ServicerContext
     ) -> pb.CancelWithdrawalResponse:
-        """Cancel a payout before its time."""
+        """Cancel a scheduled payout."""
         command = convert.cancel_withdrawal_command(request, principal_of(context))
         cancelled = change_withdrawal(self._app, command, self._deadline(context))
         return pb.CancelWithdrawalResponse(
@@ -74,7 +74,7 @@ class ScheduleServicer(ScheduleServiceServicer):
     def ScheduleDeposit(
         self, request: pb.ScheduleDepositRequest, context: grpc.ServicerContext
     ) -> pb.ScheduleDepositResponse:
-        """Schedule a credit."""
+        """Schedule a deposit."""
         command = convert.schedule_deposit_command(request, principal_of(context))
         scheduled = change_scheduled_deposit(self._app, command, self._deadline(context))
         return pb.ScheduleDepositResponse(
@@ -114,7 +114,7 @@ class ScheduleServicer(ScheduleServiceServicer):
     def CancelScheduledDeposit(
         self, request: pb.CancelScheduledDepositRequest, context: grpc.ServicerContext
     ) -> pb.CancelScheduledDepositResponse:
-        """Cancel a credit before its time."""
+        """Cancel a scheduled deposit."""
         command = convert.cancel_deposit_command(request, principal_of(context))
         cancelled = change_scheduled_deposit(self._app, command, self._deadline(context))
         return pb.CancelScheduledDepositResponse(

@@ -1,4 +1,4 @@
-"""What every servicer is handed."""
+"""What all servicers share."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from wallet_grpc.servicers.streams import Streams
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """The core, and the edge's own limits and secrets."""
+    """The core, and the edge's limits and page tokens."""
 
     app: App
     page_tokens: PageTokens
@@ -22,5 +22,5 @@ class Serving:
     page_max_bytes: int
 
     def deadline(self, context: grpc.ServicerContext) -> float:
-        """Return when the caller of a call will be gone, on the monotonic clock."""
+        """Return the deadline of a call, on the monotonic clock."""
         return deadline_of(context, self.deadline_max_s)

@@ -1,4 +1,4 @@
-"""Streams that last, exports and watches: how many at once, of one caller too, and how those end that nobody reads."""
+"""Long streams, exports and watches: their number in total and per caller, and the end of those that stall."""
 
 import threading
 from collections import Counter
@@ -15,7 +15,7 @@ from wallet_core.domain.model.errors import ServerOverloaded
 from wallet_grpc.errors.kinds import RateLimited
 from wallet_grpc.security.access import LOCAL, principal_of
 
-# How often streams are looked after, against the shortest time that one is given.
+# Checks per shortest timeout of a stream.
 _LOOKS_IN_SHORTEST = 4
 _LOOK_AT_LEAST_EVERY_S = 1.0
 
@@ -26,16 +26,16 @@ class StreamLimits:
 
     most: int
     share: float
-    """How much of them one caller, or one owner, may have at once."""
+    """The share of them that one caller, or one owner, may have at once."""
     stall_s: float
-    """A stream whose caller takes nothing for so long is cancelled."""
+    """A stream whose client reads nothing for this time is cancelled."""
     stopping_s: float
-    """The same, once the server drains."""
+    """The same while the server drains."""
     longest_s: float = float("inf")
 
 
 class Stream:
-    """One stream under way."""
+    """One stream in progress."""
 
     def __init__(self, context: grpc.ServicerContext) -> None:
         self._context = context
@@ -44,19 +44,19 @@ class Stream:
 
     @property
     def is_left(self) -> bool:
-        """Whether its caller has left."""
+        """Whether its client has cancelled it."""
         return not self._context.is_active()
 
     def sent(self, message: Any) -> Iterator[Any]:  # noqa: ANN401  # any message
-        """Send a message; goes on once it was taken."""
+        """Send a message; return once the client has read it."""
         self._sending_since = monotonic()
         yield message
         self._sending_since = None
 
     def cancel_if_stuck(self, stall_s: float, longest_s: float) -> None:
-        """Cancel it where a message has waited for longer than *stall_s* to be taken, or it has lasted too long.
+        """Cancel it where a message was not read within *stall_s*, or it has lasted longer than *longest_s*.
 
-        It ends without an error of ours, for its caller would take that no more than it takes the message.
+        It ends without an error of the catalogue, which the client would not read either.
         """
         since, now = self._sending_since, monotonic()
         if (since is not None and now - since > stall_s) or now - self._began_at > longest_s:
@@ -64,14 +64,14 @@ class Stream:
 
 
 class Streams:
-    """The streams of one kind that are under way."""
+    """The streams of one kind that are in progress."""
 
     def __init__(self, name: str, limits: StreamLimits) -> None:
         self._limits = limits
         self._each = max(1, int(limits.most * limits.share))
         self._under_way: set[Stream] = set()
         self._of: Counter[tuple[str, str]] = Counter()
-        """How many each caller has, and each owner."""
+        """The number of streams of each caller, and of each owner."""
         self._changing = threading.Lock()
         self._stall_s = limits.stall_s
         every_s = min(_LOOK_AT_LEAST_EVERY_S, min(limits.stall_s, limits.longest_s) / _LOOKS_IN_SHORTEST)
@@ -80,14 +80,14 @@ class Streams:
         """Whether the server drains."""
 
     def start(self) -> None:
-        """Look from now on after streams that are stuck."""
+        """Start to cancel stalled streams."""
         self._loop.start()
 
     @contextmanager
     def one(self, context: grpc.ServicerContext) -> Iterator[Stream]:
         """Begin one.
 
-        Raises ``ServerOverloaded`` where there are too many, ``RateLimited`` where too many are its caller's.
+        Raises ``ServerOverloaded`` where there are too many, ``RateLimited`` where its caller has too many.
         """
         stream, whose = Stream(context), _whose(context)
         with self._changing:
@@ -108,14 +108,14 @@ class Streams:
                         del self._of[who]
 
     def stop(self) -> None:
-        """Wait no longer for callers that take nothing: the server drains."""
+        """Shorten the timeout of stalled streams: the server drains."""
         self.is_stopping = True
         self._stall_s = self._limits.stopping_s
         self._loop.every_s = self._limits.stopping_s / 2
         self._loop.wake()
 
     def close(self) -> None:
-        """Look after none any more."""
+        """Cancel no more streams."""
         self._loop.stop()
 
     def _cancel_stuck(self) -> None:
@@ -126,7 +126,7 @@ class Streams:
 
 
 def _whose(context: grpc.ServicerContext) -> tuple[tuple[str, str], ...]:
-    """Return who has a stream; nobody where all callers are the same one, because none has to say who it is."""
+    """Return the caller and the owner that a stream counts for; none where authentication is off."""
     principal = principal_of(context)
     if principal is LOCAL:
         return ()

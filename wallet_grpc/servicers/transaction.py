@@ -25,7 +25,7 @@ from wallet_grpc.servicers.serving import Serving
 
 
 class TransactionServicer(TransactionServiceServicer):
-    """Money that moves and that has moved."""
+    """Transactions."""
 
     def __init__(self, serving: Serving) -> None:
         self._app = serving.app
@@ -33,11 +33,11 @@ class TransactionServicer(TransactionServiceServicer):
         self._deadline = serving.deadline
         self._page_max_bytes = serving.page_max_bytes
         self._exports = serving.exports
-        # A receipt never changes, and costs a tenth of a second to draw.
+        # A receipt never changes, and takes a tenth of a second to draw.
         self._receipt = lru_cache(serving.receipts_cached)(self._draw)
 
     def Deposit(self, request: pb.DepositRequest, context: grpc.ServicerContext) -> pb.DepositResponse:
-        """Put money into a wallet."""
+        """Credit a wallet with money from outside."""
         moved = move_money(self._app, convert.deposit_command(request, principal_of(context)), self._deadline(context))
         return pb.DepositResponse(
             transaction=convert.transaction_message(
@@ -62,7 +62,7 @@ class TransactionServicer(TransactionServiceServicer):
     def BatchTransfer(
         self, request: pb.BatchTransferRequest, context: grpc.ServicerContext
     ) -> pb.BatchTransferResponse:
-        """Move money between many pairs of wallets: all or none, or each by itself."""
+        """Move money between many pairs of wallets, atomically or each by itself."""
         if request.mode == pb.BATCH_MODE_ITEM:
             commands = convert.item_commands(request, principal_of(context))
             results = move_each(self._app, commands, self._deadline(context))
@@ -84,7 +84,7 @@ class TransactionServicer(TransactionServiceServicer):
     def ReverseTransaction(
         self, request: pb.ReverseTransactionRequest, context: grpc.ServicerContext
     ) -> pb.ReverseTransactionResponse:
-        """Give back what a transaction moved."""
+        """Reverse a transaction."""
         moved = move_money(self._app, convert.reverse_command(request, principal_of(context)), self._deadline(context))
         return pb.ReverseTransactionResponse(
             transaction=convert.transaction_message(
@@ -135,7 +135,7 @@ class TransactionServicer(TransactionServiceServicer):
     def ExportStatement(
         self, request: pb.ExportStatementRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.ExportStatementResponse]:
-        """Return a wallet's statement as CSV, part by part."""
+        """Stream a wallet's statement as CSV."""
         start, end = convert.interval(request)
         with self._exports.one(context) as stream:
             for part in export_statement(self._app, wallet_id(request.wallet), start, end):

@@ -25,13 +25,13 @@ class WalletServicer(WalletServiceServicer):
         self._page_max_bytes = serving.page_max_bytes
 
     def CreateWallet(self, request: pb.CreateWalletRequest, context: grpc.ServicerContext) -> pb.CreateWalletResponse:
-        """Open a wallet."""
+        """Create a wallet."""
         command = convert.create_command(request, principal_of(context))
         created = change_wallet(self._app, command, self._deadline(context))
         return pb.CreateWalletResponse(wallet=convert.wallet_message(created.wallet), replayed=created.replayed)
 
     def GetWallet(self, request: pb.GetWalletRequest, context: grpc.ServicerContext) -> pb.GetWalletResponse:
-        """Return a wallet, as it is or as it was."""
+        """Return a wallet, now or at an earlier time."""
         del context
         wallet, as_of = wallet_id(request.name), convert.as_of(request)
         if as_of is not None:
@@ -43,7 +43,7 @@ class WalletServicer(WalletServiceServicer):
     def BatchGetWallets(
         self, request: pb.BatchGetWalletsRequest, context: grpc.ServicerContext
     ) -> pb.BatchGetWalletsResponse:
-        """Return several wallets of one instant."""
+        """Return a consistent snapshot of several wallets."""
         del context
         wallets = self._app.reads.wallets([wallet_id(name) for name in request.names])
         return pb.BatchGetWalletsResponse(wallets=[convert.wallet_message(wallet) for wallet in wallets])
@@ -69,13 +69,13 @@ class WalletServicer(WalletServiceServicer):
         return pb.ListCurrenciesResponse(currencies=map(convert.currency_message, self._app.currencies.all()))
 
     def UpdateWallet(self, request: pb.UpdateWalletRequest, context: grpc.ServicerContext) -> pb.UpdateWalletResponse:
-        """Change name, labels or limit."""
+        """Change display name, labels or overdraft limit."""
         command = convert.update_command(request, principal_of(context))
         changed = change_wallet(self._app, command, self._deadline(context))
         return pb.UpdateWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)
 
     def FreezeWallet(self, request: pb.FreezeWalletRequest, context: grpc.ServicerContext) -> pb.FreezeWalletResponse:
-        """Let money come but not go."""
+        """Freeze a wallet."""
         command = convert.change_command(FreezeWallet, request, principal_of(context))
         changed = change_wallet(self._app, command, self._deadline(context))
         return pb.FreezeWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)
@@ -83,13 +83,13 @@ class WalletServicer(WalletServiceServicer):
     def UnfreezeWallet(
         self, request: pb.UnfreezeWalletRequest, context: grpc.ServicerContext
     ) -> pb.UnfreezeWalletResponse:
-        """Let money go again."""
+        """Unfreeze a wallet."""
         command = convert.change_command(UnfreezeWallet, request, principal_of(context))
         changed = change_wallet(self._app, command, self._deadline(context))
         return pb.UnfreezeWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)
 
     def CloseWallet(self, request: pb.CloseWalletRequest, context: grpc.ServicerContext) -> pb.CloseWalletResponse:
-        """End a wallet for good."""
+        """Close a wallet."""
         command = convert.change_command(CloseWallet, request, principal_of(context))
         changed = change_wallet(self._app, command, self._deadline(context))
         return pb.CloseWalletResponse(wallet=convert.wallet_message(changed.wallet), replayed=changed.replayed)

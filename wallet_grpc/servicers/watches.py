@@ -1,4 +1,4 @@
-"""The watches of a server, each on a thread of its own: what is sent to them, and when they end."""
+"""The watches of a server, each on its own thread: sending, heartbeats, and their end."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from wallet_grpc.servicers.streams import Stream, Streams
 
 
 class Watch:
-    """One watch under way."""
+    """One watch in progress."""
 
     def __init__(self, follower: Follower, stream: Stream, heartbeat_s: float, slow_s: float) -> None:
         self._follower = follower
@@ -25,11 +25,11 @@ class Watch:
         self._sent_at = monotonic()
 
     def gone(self) -> bool:
-        """Tell whether its caller has left."""
+        """Return whether its client has cancelled it."""
         return self._stream.is_left
 
     def said(self, response: pb.WatchEventsResponse) -> Iterator[pb.WatchEventsResponse]:
-        """Send a message; raise ``WatcherTooSlow`` where it was taken too late."""
+        """Send a message; raise ``WatcherTooSlow`` where it was read too late."""
         begun = monotonic()
         yield from self._stream.sent(response)
         self._sent_at = monotonic()
@@ -37,13 +37,13 @@ class Watch:
             raise WatcherTooSlow
 
     def lines_after(self, place: Place) -> Sequence[JournalRecord]:
-        """Return the records that follow; none where a message is due even if nothing has happened."""
+        """Wait for the next records; return none where a heartbeat is due."""
         wait_s = max(0.0, self._sent_at + self._heartbeat_s - monotonic())
         return self._follower.after(place.number, wait_s=wait_s, given_up=self.gone)
 
     @property
     def silent(self) -> bool:
-        """Whether nothing was sent for so long that a heartbeat is due."""
+        """Whether a heartbeat is due."""
         return monotonic() - self._sent_at >= self._heartbeat_s
 
 
@@ -57,23 +57,23 @@ class Watches:
         self._slow_s = slow_s
 
     def start(self) -> None:
-        """Follow the journal, and look after watchers that take nothing."""
+        """Start to read the journal, and to cancel stalled watches."""
         self._feed.start()
         self._streams.start()
 
     @contextmanager
     def one(self, context: grpc.ServicerContext) -> Iterator[Watch]:
-        """Begin one, or raise as ``Streams.one`` does."""
+        """Begin a watch, or raise like ``Streams.one``."""
         with self._feed.following() as follower, self._streams.one(context) as stream:
             context.add_callback(self._feed.wake)
             yield Watch(follower, stream, self._heartbeat_s, self._slow_s)
 
     def stop(self) -> None:
-        """End them all: the server drains."""
+        """End all watches: the server drains."""
         self._streams.stop()
         self._feed.stop()
 
     def close(self) -> None:
-        """Look after none any more."""
+        """Cancel no more streams."""
         self._streams.close()
         self._feed.close()
