@@ -218,7 +218,7 @@ def _detail(status: int, body: dict[str, object]) -> str:
 
 
 def _without_secrets(response: _Response, payment: Payment) -> dict[str, object]:
-    """Return what the bank said without account and token, which it may repeat: all of it may be kept and shown."""
+    """Return the body without account and token, which the bank may repeat: it is stored and shown."""
 
     def clean(value: object) -> object:
         match value:
@@ -251,14 +251,14 @@ def _reference(body: dict[str, object]) -> str:
 
 
 def _kept(text: object) -> str:
-    """Return the bank's words as the books can keep them: text, short, without what no database holds."""
+    """Return a text of the bank as it can be stored: short, without characters that PostgreSQL refuses."""
     if not isinstance(text, str):
         return ""
     return text.encode(errors="ignore").decode().replace("\x00", "")[:_REFERENCE_MAX]
 
 
 def _json_object(body: bytes) -> dict[str, object]:
-    """Return the body as an object; an empty one where it is anything else, so that nothing can be read into it."""
+    """Return the body if it is a JSON object, else an empty one."""
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
@@ -267,7 +267,7 @@ def _json_object(body: bytes) -> dict[str, object]:
 
 
 def _is_flat_enough(value: object) -> bool:
-    """Tell whether JSON is nested no deeper than any answer is: what can be read deeper cannot always be written."""
+    """Return whether JSON is nested no deeper than any answer is: deeper JSON can be read and not always written."""
     level = [value]
     for _ in range(_NESTED_MAX):
         level = [

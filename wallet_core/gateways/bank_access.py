@@ -22,11 +22,11 @@ Found = TypeVar("Found")
 
 
 class BankAccessUnusable(Exception):
-    """What the bank knows us by cannot be used; the message says which file and why, and has no secret in it."""
+    """The credentials for the bank cannot be used; the message says which file and why, without secrets."""
 
 
 class _Followed(Generic[Found]):
-    """What is made from files: made anew when they change, and while they cannot be used, what was made last."""
+    """A value made from files: made again when they change; while they cannot be used, the last one."""
 
     def __init__(self, files: Sequence[Path], make: Callable[[], Found]) -> None:
         self._files = files
@@ -36,10 +36,10 @@ class _Followed(Generic[Found]):
         self._logged = ""
 
     def now(self) -> Found:
-        """Return it; raise ``BankAccessUnusable`` where the files could never be used."""
+        """Return the value; raise ``BankAccessUnusable`` where the files were never usable."""
         with self._making:
             try:
-                # Before they are read, or what changes meanwhile would go unseen.
+                # Before they are read, so that a change during the read is detected.
                 stamp = tuple((f.st_mtime_ns, f.st_ino, f.st_size) for f in (file.stat() for file in self._files))
                 if self._made is None or self._made[0] != stamp:
                     self._made = (stamp, self._make())
@@ -48,7 +48,7 @@ class _Followed(Generic[Found]):
                 cause = f"{', '.join(map(str, self._files)) or 'the token that is set'}: {error}"
                 if self._made is None:
                     raise BankAccessUnusable(cause) from None
-                # Half of a change, most likely: the last ones go on until the rest is there.
+                # Probably half of a change: the last value is used until the change is complete.
                 if cause != self._logged:
                     _log.warning("bank access unusable", cause=cause)
                 self._logged = cause
@@ -57,14 +57,14 @@ class _Followed(Generic[Found]):
 
 @dataclass(frozen=True, slots=True)
 class BankAccess:
-    """What one call to the bank shows, and whom it believes."""
+    """The credentials of one call to the bank, and the authorities that it trusts."""
 
     token: str | None
     tls: ssl.SSLContext
 
 
 class BankCredentials:
-    """Where it is found: a token or a file that holds one; our certificate and key, and the bank's authority, PEM.
+    """The sources of credentials: a token or its file; our certificate and key, and the bank's authority, in PEM.
 
     Without *ca* the bank's certificate must be signed by an authority that this machine trusts.
     """
@@ -87,12 +87,12 @@ class BankCredentials:
         )
 
     def now(self) -> BankAccess:
-        """Return what is valid now; raise ``BankAccessUnusable`` where a file could never be used."""
+        """Return the present credentials; raise ``BankAccessUnusable`` where a file was never usable."""
         return BankAccess(self._token.now(), self._tls.now())
 
 
 def _token(text: str | None) -> str | None:
-    """Return the token that a text is, but for what surrounds it; raise ValueError, which does not repeat it."""
+    """Return the token in a text, without surrounding blanks; raise ValueError, which does not repeat it."""
     if text is None:
         return None
     token = text.strip()

@@ -1,6 +1,6 @@
 """The fingerprint of a request: 16 bytes that are stored with its id for ever.
 
-The hash covers names of its own, in the order of a form that stands beside each command: renaming or reordering fields
+The hash covers names of its own, in the order of the form that each command has: renaming or reordering fields
 in Python changes no fingerprint. A field that is added later is left out of the hash at the value that it has when a
 caller does not send it, so stored fingerprints stay right. Golden values: ``tests/unit/test_fingerprint.py``.
 """

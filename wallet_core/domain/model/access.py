@@ -1,4 +1,4 @@
-"""Who may do what to which wallet."""
+"""Authorization: owners, rights, and persons behind a calling system."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ from wallet_core.domain.model.errors import PermissionMissing, SystemWalletForbi
 from wallet_core.domain.model.wallet import Role, Wallet, WalletId, is_system, role_of, wallet_name
 
 OWNER = "owner"
-"""What is missing where a caller is confined to the wallets of one owner, and this is none of them, or none at all."""
+"""The missing permission of a caller that is confined to one owner, on any wallet that is not this owner's."""
 
 
 class Right(StrEnum):
-    """What some calls take beyond their own scope, seen only from the request or from the locked rows."""
+    """Rights that some calls need beyond their scope, depending on the request or on the locked rows."""
 
     DEPOSIT = "money.deposit"
-    """To take a deposit back."""
+    """To reverse a deposit."""
     CREDIT = "wallet.credit"
-    """To say how far below zero a wallet may go."""
+    """To set an overdraft limit."""
     LABEL = "wallet.label"
-    """To say which labels a wallet has: commission rules go by them."""
+    """To set labels, by which commission rules apply."""
     OPERATIONS = "operations"
-    """To take out what the service has earned, and to take money back from a frozen wallet."""
+    """To pay out earned commission, and to reverse a transaction out of a frozen wallet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a caller may reach by the calls that it may make."""
+    """What a caller may do with the calls in its scopes."""
 
     owner: str | None = None
     """Confines the caller to this owner's wallets; None: all."""
@@ -42,7 +42,7 @@ class Access:
             raise PermissionMissing(right.value)
 
     def require(self, wallets: Iterable[Wallet | None]) -> None:
-        """Raise ``PermissionMissing`` unless all of them may be changed; one that is not there is nobody's."""
+        """Raise ``PermissionMissing`` unless all of them may be changed; a wallet that does not exist may not."""
         for wallet in wallets:
             self.require_owner(wallet.owner if wallet is not None else None)
 
@@ -52,7 +52,7 @@ class Access:
             raise PermissionMissing(OWNER)
 
     def require_source(self, wallet: WalletId) -> None:
-        """Refuse to take money out of one of the service's own wallets, but for what it has earned, by operations."""
+        """Refuse to debit service wallets, except the commission wallet by operations."""
         if not (self.may(Right.OPERATIONS) and role_of(wallet) is Role.COMMISSION):
             refuse_system_wallets(wallet)
 
@@ -62,7 +62,7 @@ EVERYTHING = Access()
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who made a call, as its verified credentials say: behind the name of a system there may be many."""
+    """The person who made a call, by its verified credentials: many persons may use one calling system."""
 
     name: str = ""
     """A token's `sub`, or the certificate's name; empty where neither says."""
@@ -74,7 +74,7 @@ NOBODY = Person()
 
 
 def refuse_system_wallets(*wallets: WalletId) -> None:
-    """Refuse a call that would change one of the service's own wallets, whether or not it exists."""
+    """Refuse a call that would change a service wallet, whether or not it exists."""
     for wallet in wallets:
         if is_system(wallet):
             raise SystemWalletForbidden(wallet_name(wallet))

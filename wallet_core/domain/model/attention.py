@@ -1,4 +1,4 @@
-"""What a person must look at."""
+"""The attention list: what operators must look at."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,27 +8,27 @@ from wallet_core.domain.model.money import Money
 
 
 class AttentionKind(StrEnum):
-    """Why something is listed for a person."""
+    """Why an item is on the attention list."""
 
     IN_DOUBT = "IN_DOUBT"
-    """Nobody knows whether the bank did it, for long or for a reason that time will not mend."""
+    """It is unknown whether the bank executed it, for long or for a reason that does not go away by itself."""
     OVERDUE = "OVERDUE"
-    """Due for long, and nobody works on it."""
+    """Due for long, and no worker has claimed it."""
     UNAPPLIED_FUNDS = "UNAPPLIED_FUNDS"
-    """It has ended, but its money found no room and is still on its way."""
+    """It has ended, but its money could not be credited and is in transit."""
     DISCREPANCY = "DISCREPANCY"
-    """The bank's ledger says what ours does not."""
+    """The bank statement and our records differ."""
     RECONCILIATION_STALLED = "RECONCILIATION_STALLED"
-    """The bank's ledger cannot be followed."""
+    """The bank statement cannot be read."""
     MISSING_AT_BANK = "MISSING_AT_BANK"
-    """Done, as the bank or an operator said, and the bank's ledger has no line of it."""
+    """Executed, by the bank's answer or an operator's finding, and the bank statement has no line of it."""
     CLOCK_BEHIND = "CLOCK_BEHIND"
-    """The database's clock is so far behind the books that no money moves."""
+    """The database's clock is so far behind the last entries that no money moves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionPolicy:
-    """When something is listed for a person. Values come from the settings, which explain them."""
+    """When an item is listed. Values come from the settings, which explain them."""
 
     after: timedelta
     bank_provides_statement: bool
@@ -38,17 +38,17 @@ class AttentionPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
-    """What tells, beside whether the database answers, that something is wrong: read every moment, as metrics."""
+    """Measurements for metrics, read at intervals, that show that something is wrong."""
 
     bank_statement_read_time: datetime | None
-    """When the bank's ledger was last read to its end; None where it never was."""
+    """When the bank statement was last read to its end; None where it never was."""
     clock_behind: timedelta
-    """How far the database's clock is behind the last time of one of the service's own wallets."""
+    """How far the database's clock is behind the last time of a service wallet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionItem:
-    """Something that a person must look at."""
+    """An item of the attention list."""
 
     kind: AttentionKind
     name: str

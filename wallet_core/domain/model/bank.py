@@ -13,7 +13,7 @@ _SHOWN = 4
 
 
 def masked(account: str) -> str:
-    """Return the last characters of an account, enough to tell it from others of the same owner."""
+    """Return the last characters of an account, enough to distinguish it from others of the same owner."""
     return f"…{account[-_SHOWN:]}" if len(account) > 2 * _SHOWN else "…" if account else ""
 
 

@@ -1,7 +1,7 @@
-"""Commission: what the service takes of a transfer, by rules that are data.
+"""Commission: what the service charges on a transfer, by rules that are data.
 
-A rule never changes: a change is a new rule. Of all rules that apply one is taken: a wallet's own before a label's
-before the currency's, then the one with the later start, then the newer.
+A rule never changes: a change is a new rule. Of the rules that apply, one is used: a wallet's before a label's before
+the currency's, then the one with the later start, then the newer.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class Payer(StrEnum):
     SOURCE = "SOURCE"
     """The source, on top of the amount."""
     DESTINATION = "DESTINATION"
-    """The destination, which gets so much less."""
+    """The destination, out of the amount."""
 
     @property
     def other(self) -> "Payer":
@@ -46,7 +46,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One end of a transfer, as rules look at it."""
+    """One end of a transfer, as far as rules depend on it."""
 
     wallet: WalletId
     labels: Labels
@@ -54,7 +54,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommissionRule:
-    """How much is taken of whose transfers, from when to when. Amounts are in minor units."""
+    """What is charged on which transfers, and in which time. Amounts are in minor units."""
 
     id: UUID
     currency: str
@@ -66,9 +66,9 @@ class CommissionRule:
     maximum: int | None
     payer: Payer
     wallet: WalletId | None
-    """The only payer that it is for; None for more than one."""
+    """The only wallet that it charges; None for more than one."""
     label: Label | None
-    """What all payers that it is for have in common; None for one wallet, or for all of the currency."""
+    """The label of the wallets that it charges; None for one wallet, or for all in the currency."""
     start_time: datetime
     end_time: datetime | None
     create_time: datetime
@@ -83,7 +83,7 @@ class CommissionRule:
         return self.end_time is not None and self.end_time <= now
 
     def take_of(self, amount: int) -> int:
-        """Return what is taken of *amount*: fixed part and rate, rounded half up once, within minimum and maximum."""
+        """Return the commission on *amount*: fixed part and rate, rounded half up once, within minimum and maximum."""
         exact = amount * self.rate_millionths
         rounded = self.fixed + (2 * exact + MILLION) // (2 * MILLION)
         raised = max(rounded, self.minimum)
@@ -102,13 +102,13 @@ class CommissionRule:
 
     @property
     def precedence(self) -> tuple[bool, bool, datetime, datetime, UUID]:
-        """The rule with the highest one is taken."""
+        """Of the rules that apply, the one with the highest precedence is used."""
         return self.wallet is not None, self.label is not None, self.start_time, self.create_time, self.id
 
 
 @dataclass(frozen=True, slots=True)
 class Commission:
-    """What was taken of a transfer, by which rule; negative where a reversal gave it back."""
+    """The commission on a transfer, and its rule; negative where a reversal gives it back."""
 
     amount: Money
     rule: UUID
@@ -120,17 +120,17 @@ def commission_on(
 ) -> Commission | None:
     """Return what a transfer of *amount* is charged by the *rules* of its currency; None where none applies.
 
-    Raises ``LimitExceeded`` where the destination would pay more than it gets, and for more than can be counted.
+    Raises ``LimitExceeded`` where the destination would pay more than it gets, or an amount would leave 64 bits.
     """
     applying = [rule for rule in rules if rule.applies_to(amount.minor, source, destination, now)]
     if not applying:
         return None
     rule = max(applying, key=lambda one: one.precedence)
-    taken = rule.take_of(amount.minor)
-    most = amount.minor if rule.payer is Payer.DESTINATION else INT64_MAX - amount.minor
-    if taken > most:
-        raise LimitExceeded(rule.name, most)
-    return Commission(Money(amount.currency, taken), rule.id, rule.payer)
+    charged = rule.take_of(amount.minor)
+    limit = amount.minor if rule.payer is Payer.DESTINATION else INT64_MAX - amount.minor
+    if charged > limit:
+        raise LimitExceeded(rule.name, limit)
+    return Commission(Money(amount.currency, charged), rule.id, rule.payer)
 
 
 def share_of(commission: int, part: int, whole: int) -> int:

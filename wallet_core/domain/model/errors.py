@@ -1,12 +1,12 @@
-"""Everything the service can say no with.
+"""The errors of the service.
 
-A ``Refusal`` is said by *decide*: it is final and is recorded with its request, so that a repeat hears the same. The
-few that are not recorded say why.
+A ``Refusal`` is a decision: it is final and recorded with its request, so that a repeat gets the same. A comment says
+why, where one is not recorded.
 
-A ``ServiceError`` says that no decision was reached, or that it is not known which.
+A ``ServiceError`` means that no decision was made, or that it is not known which.
 
-Fields are text and integers, because a recorded refusal is stored and read back: in words of its own, which
-``stored_refusals`` keeps. The docstring is the default message.
+Fields are text and integers, because a recorded refusal is stored and read back, under names that ``stored_refusals``
+has. The docstring is the default message.
 """
 
 from dataclasses import dataclass, fields
@@ -15,12 +15,12 @@ from typing import ClassVar
 
 
 class WalletError(Exception):
-    """Anything that went otherwise than the caller wished."""
+    """Base of all errors that a caller may get."""
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name}={value}" for name, value in self.fields().items())
+        details = ", ".join(f"{name}={value}" for name, value in self.fields().items())
         first_line = (type(self).__doc__ or "").partition("\n")[0]
-        return f"{first_line} ({told})" if told else first_line
+        return f"{first_line} ({details})" if details else first_line
 
     def fields(self) -> dict[str, str | int]:
         """Return what the error is about, by field name."""
@@ -32,21 +32,21 @@ class Refusal(WalletError):
 
     recorded: ClassVar[bool] = True
     item: int | None = None
-    """In a call about many things, the place of the one refused, counted from 0."""
+    """In a batch, the index of the refused item, from 0."""
     replayed: bool = False
-    """Whether it was said before, to the same request."""
+    """Whether it repeats the recorded refusal of the same request."""
 
     def fields(self) -> dict[str, str | int]:
         """Return what the refusal is about, by field name."""
-        told = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # all are dataclasses
-        return told if self.item is None else told | {"item": self.item}
+        found = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # all are dataclasses
+        return found if self.item is None else found | {"item": self.item}
 
 
 @dataclass
 class InvalidField(Refusal):
     """A field of the request is invalid."""
 
-    recorded: ClassVar[bool] = False  # a repeat is as invalid as the first: time only makes a past time more past
+    recorded: ClassVar[bool] = False  # a repeat is as invalid as the first call
     field: str
     description: str
 
@@ -57,9 +57,9 @@ class FilterInvalid(Refusal):
 
     recorded: ClassVar[bool] = False  # only reads have filters
     position: int
-    """Where in the filter, counted in characters from 0."""
+    """The position in the filter, in characters from 0."""
     token: str
-    """What stands there; empty at its end."""
+    """The text there; empty at the end."""
     description: str
 
 
@@ -67,7 +67,7 @@ class FilterInvalid(Refusal):
 class SystemWalletForbidden(Refusal):
     """The service's own wallets are changed by nobody from outside."""
 
-    recorded: ClassVar[bool] = False  # said before any request is looked up
+    recorded: ClassVar[bool] = False  # refused before any record is looked up
     wallet: str
 
 
@@ -75,9 +75,9 @@ class SystemWalletForbidden(Refusal):
 class PermissionMissing(Refusal):
     """The caller may not do this."""
 
-    recorded: ClassVar[bool] = False  # who may do what changes, and what was asked for stays as it is
+    recorded: ClassVar[bool] = False  # rights change, and a request does not
     permission: str
-    """What it would take; ``none`` where nothing is enough."""
+    """The right that is missing; ``none`` where no right is enough."""
 
 
 @dataclass
@@ -128,7 +128,7 @@ class InsufficientFunds(Refusal):
     currency: str
     available: int | None
     required: int | None
-    """Both None where it is told to somebody who may not read the wallet."""
+    """Both None for a caller that may not read the wallet."""
 
 
 @dataclass
@@ -137,7 +137,7 @@ class LimitExceeded(Refusal):
 
     resource: str
     limit: int | None
-    """None where it is told to somebody who may not read the wallet."""
+    """None for a caller that may not read the wallet."""
 
 
 @dataclass
@@ -148,7 +148,7 @@ class ServiceWalletFull(LimitExceeded):
 
 
 class Because(StrEnum):
-    """What stands in the way of a change, where the state alone does not say it."""
+    """Why a change is not allowed, where the state alone does not show it."""
 
     NOT_SCHEDULED = "only what is still scheduled can be cancelled"
     NOT_UNDER_WAY = "only what is under way or in doubt can be resolved"
@@ -167,7 +167,7 @@ class Because(StrEnum):
     CLOSED = "the wallet is closed"
     BALANCE = "the balance is not zero"
     STILL_OPEN = "is still open"
-    """Said after the name of what is open."""
+    """Follows the name of the open order or hold."""
     RULE_ENDED = "the rule has ended"
     RULE_ENDS_SOONER = "the rule ends sooner, and its end may only be brought nearer"
 
@@ -192,7 +192,7 @@ class EtagMismatch(Refusal):
 class StaleClaim(Refusal):
     """The work was taken over by another worker, or is done."""
 
-    recorded: ClassVar[bool] = False  # said to a worker of ours, never to a caller
+    recorded: ClassVar[bool] = False  # raised to workers, never to callers
     resource: str
 
 
@@ -237,7 +237,7 @@ class DatabaseNotReady(DatabaseNotServing):
     """This release cannot serve from the database as it is: this attempt did nothing."""
 
     because: str
-    """For operators: what is wrong, and what to do."""
+    """For operators: what is wrong and what to do."""
 
     def __str__(self) -> str:
         return self.because
@@ -254,7 +254,7 @@ class LedgerBroken(ServiceError):
 
 
 def cause_of(error: Exception) -> str:
-    """Return an error with what caused it, if anything did, for operators: e.g. the driver's first line."""
+    """Return an error with its first cause, for operators: e.g. the first line of the driver's message."""
     cause = error.__cause__
     while cause is not None and cause.__cause__ is not None:
         cause = cause.__cause__

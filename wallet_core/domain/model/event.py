@@ -1,4 +1,4 @@
-"""Events: what others are told has happened. A event when it is committed, a line of the journal when it is told."""
+"""Events, and journal records: events in the one order in which they are published."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from wallet_core.domain.model.wallet import WalletId
 
 
 class EventType(StrEnum):
-    """What can happen. The protos explain each."""
+    """The types of events. The protos explain each."""
 
     TRANSACTION_POSTED = "transaction.posted"
     WALLET_CREATED = "wallet.created"
@@ -46,14 +46,14 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that others will be told once it is committed."""
+    """Something that has happened, published once it is committed."""
 
     type: str
-    """An ``EventType``; of a line that a later version has written, maybe one that is not known here."""
+    """An ``EventType``, or the type of an event that a later release has written."""
     subject: str
-    """The resource that it happened to."""
+    """The name of its resource."""
     wallets: tuple[WalletId, ...]
-    """The wallets that it concerns, callers' and the service's own; none where it concerns everybody."""
+    """The wallets that it concerns, service wallets too; none where it concerns all."""
     time: datetime
 
 
@@ -62,14 +62,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class JournalRecord:
-    """A event in its place in the one order of all. Its hash covers it and, by theirs, all lines before it."""
+    """An event at its place in the journal. Its hash covers it and, by the hash before it, all records before it."""
 
     number: int
     event: Event
     hash: bytes = b""
 
     def chained(self, before: bytes) -> "JournalRecord":
-        """Return the line with its hash; *before* is that of the line before, empty for the first."""
+        """Return the record with its hash; *before* is the hash of the record before, empty for the first."""
         microseconds = (self.event.time - _EPOCH) // timedelta(microseconds=1)
         fields = (self.number, self.event.type, self.event.subject, " ".join(self.event.wallets), microseconds)
         return replace(self, hash=hashlib.sha256(before + "\n".join(map(str, fields)).encode()).digest())

@@ -1,4 +1,4 @@
-"""Holds: money reserved in a wallet, still there but not available."""
+"""Holds: money reserved in a wallet, in its balance but not available."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,16 +10,16 @@ from wallet_core.domain.model.wallet import WalletId
 
 
 class HoldState(StrEnum):
-    """Where a hold is in its life. It begins once and ends once."""
+    """The state of a hold. All but ACTIVE are final."""
 
     ACTIVE = "ACTIVE"
-    """Reserving what has not been captured of it."""
+    """Reserves what is not captured of it."""
     CAPTURED = "CAPTURED"
-    """Ended by its last capture; what was left of it is available again."""
+    """Ended by its last capture; the rest is available again."""
     VOIDED = "VOIDED"
-    """Ended by its caller; what was left of it is available again."""
+    """Ended by its caller; the rest is available again."""
     EXPIRED = "EXPIRED"
-    """Ended by its time; what was left of it is available again."""
+    """Ended by its expire time; the rest is available again."""
 
 
 def hold_name(hold: UUID) -> str:
@@ -29,7 +29,7 @@ def hold_name(hold: UUID) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Money reserved until it is captured, voided or expires. It hangs on its wallet."""
+    """Money reserved until it is captured, voided or expires. Its wallet's lock protects it."""
 
     id: UUID
     wallet: WalletId
@@ -50,13 +50,13 @@ class Hold:
 
     @property
     def held(self) -> int:
-        """How many minor units of its wallet it reserves now."""
+        """What it reserves of its wallet now, in minor units."""
         return self.amount.minor - self.captured if self.state is HoldState.ACTIVE else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldClaim:
-    """The right to let one hold expire, proven by the fence."""
+    """The right to expire one hold, proved by the fence."""
 
     hold: UUID
     wallet: WalletId

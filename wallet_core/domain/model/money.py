@@ -17,7 +17,7 @@ _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """So many minor units of a currency; 10.05 USD is ``Money("USD", 1005)``."""
+    """An amount in minor units of a currency; 10.05 USD is ``Money("USD", 1005)``."""
 
     currency: str
     minor: int
@@ -27,7 +27,7 @@ class Money:
 class Currency:
     """A currency, and how many decimals its amounts have: 1005 minor units of ``Currency("USD", 2)`` are 10.05 USD.
 
-    Written down with the first wallet in it, and read from there for ever, whatever ISO 4217 says of it later.
+    Stored with the first wallet in it, and unchanged for ever, even where ISO 4217 changes it.
     """
 
     code: str
@@ -35,7 +35,7 @@ class Currency:
 
 
 def require_positive(amount: Money) -> None:
-    """Raise ``InvalidField`` for an amount that moves nothing, or the other way."""
+    """Raise ``InvalidField`` for an amount that is not positive."""
     if amount.minor <= 0:
         raise InvalidField("amount", "must be above zero")
 
@@ -44,7 +44,7 @@ def require_positive(amount: Money) -> None:
 def listed_currencies() -> Mapping[str, Currency]:
     """Return what ISO 4217 lists with minor units, by code, as this release knows it: not gold, not testing codes.
 
-    For new currencies only: what wallets are in already was written down with the first of them.
+    For new currencies only: those that wallets are in are stored.
     """
     from iso4217 import Currency as Listed  # noqa: PLC0415  # half of this module's load time, and rarely used
 
@@ -67,7 +67,7 @@ def parse_amount(text: str, currency: Currency) -> Money:
     """
     if not _DECIMAL.fullmatch(text):
         raise InvalidField("amount", f"{text!r} is not an amount; write it like 10.05")
-    # On the digits themselves: decimal arithmetic would round what a person typed.
+    # By the digits: decimal arithmetic could round the input.
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
     if len(fraction) > currency.exponent:

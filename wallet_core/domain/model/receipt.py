@@ -1,4 +1,4 @@
-"""Receipts: what is written down for people about one transaction."""
+"""Receipts: documents about one transaction, for people."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from wallet_core.domain.model.transaction import TransactionType
 
 
 class Language(StrEnum):
-    """What a receipt can be written in."""
+    """The languages of receipts."""
 
     ENGLISH = "en"
     PERSIAN = "fa"
@@ -18,7 +18,7 @@ class Language(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What a receipt says: only what never changes, so that it can be written anew at any time."""
+    """The content of a receipt: only what never changes, so that it can be made again at any time."""
 
     transaction: str
     """The transaction's resource name."""
@@ -26,18 +26,18 @@ class Receipt:
     time: datetime
     amount: Money
     exponent: int
-    """How many decimals all amounts here have, as was written down with their currency's first wallet."""
+    """The decimals of all amounts here, as stored with their currency."""
     source: str
-    """The wallet's id; the service's own wallets are told by theirs."""
+    """The wallet's id, a service wallet's too."""
     destination: str
     commission: Money | None
     source_debited: Money
-    """What left the source in all."""
+    """What the source was debited in all."""
     destination_credited: Money
-    """What reached the destination in all."""
+    """What the destination was credited in all."""
     description: str
     external_reference: str
     reverses: str
     """The resource name of the transaction that this one reverses; empty where it reverses none."""
     payer: Payer | None = None
-    """Who paid the commission, where the receipt is to say so."""
+    """The side that paid the commission, where the receipt shows it."""

@@ -1,4 +1,4 @@
-"""Wallets as *decide* sees them, and the service's own wallets."""
+"""Wallets, and the service wallets of each currency."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,37 +10,37 @@ from wallet_core.domain.model.money import INT64_MAX, INT64_MIN, Money
 
 WalletId = NewType("WalletId", str)
 
-# What callers have marked something with, for themselves and for rules.
+# Key-value pairs that callers set, for themselves and for commission rules.
 Labels = Mapping[str, str]
 
 
 class Role(StrEnum):
-    """What a wallet is for."""
+    """The role of a wallet."""
 
     ORDINARY = "ORDINARY"
-    """A caller's."""
+    """A caller's wallet."""
     EXTERNAL = "EXTERNAL"
-    """The world outside; the only wallet without a floor."""
+    """The money outside the service; the only wallet without a lower limit."""
     IN_TRANSIT = "IN_TRANSIT"
-    """Money on its way to the bank."""
+    """Money in transit between wallets and the bank."""
     COMMISSION = "COMMISSION"
-    """What the service has earned."""
+    """Earned commission."""
 
 
 class WalletState(StrEnum):
-    """What may happen to the money in a wallet."""
+    """The state of a wallet."""
 
     ACTIVE = "ACTIVE"
-    """Money may come and go."""
+    """Credits and debits are allowed."""
     FROZEN = "FROZEN"
-    """Money may come but not go."""
+    """Credits are allowed, debits are not."""
     CLOSED = "CLOSED"
-    """Empty for good; nothing may come or go."""
+    """Empty for good: no credits and no debits."""
 
 
 SYSTEM_ROLES = (Role.EXTERNAL, Role.IN_TRANSIT, Role.COMMISSION)
 
-# Above every key that the identity sequence will ever give, so that system wallets are locked last and shortest.
+# Above every key of the sequence, so that service wallets are locked last and for the shortest time.
 SYSTEM_KEYS_FROM = 2**62
 
 
@@ -50,17 +50,17 @@ def wallet_name(wallet: WalletId) -> str:
 
 
 def system_wallet(role: Role, currency: str) -> WalletId:
-    """Return the id of the service's wallet of a role in a currency: outside the grammar that callers may use."""
+    """Return the id of a service wallet, which no caller's wallet can have."""
     return WalletId(f"system:{role.lower()}:{currency}")
 
 
 def is_system(wallet: WalletId) -> bool:
-    """Tell by its name whether a wallet is the service's own."""
+    """Return whether an id is that of a service wallet."""
     return wallet.startswith("system:")
 
 
 def role_of(wallet: WalletId) -> Role | None:
-    """Tell by its name what a wallet is for, whether or not it exists; None where there is no such role."""
+    """Return the role of a wallet by its id, whether or not it exists; None where the id names no role."""
     if not is_system(wallet):
         return Role.ORDINARY
     name = wallet.split(":")[1].upper()
@@ -68,7 +68,7 @@ def role_of(wallet: WalletId) -> Role | None:
 
 
 def system_wallet_key(role: Role, currency: str) -> int:
-    """Return the key of a system wallet: the currency's letters as a number, then the role."""
+    """Return the key of a service wallet: the currency's letters as a number, then the role."""
     number = 0
     for letter in currency:
         number = number * 26 + ord(letter) - ord("A")
@@ -77,7 +77,7 @@ def system_wallet_key(role: Role, currency: str) -> int:
 
 @dataclass(slots=True, kw_only=True)
 class Wallet:
-    """A wallet's row while it is locked. ``LedgerState`` alone changes it."""
+    """A wallet's row while it is locked. ``apply`` alone changes it."""
 
     key: int
     id: WalletId
@@ -99,31 +99,31 @@ class Wallet:
 
     @property
     def available(self) -> int:
-        """What can be taken now, in minor units."""
+        """What may be debited now, in minor units."""
         return self.balance - self.held + self.overdraft_limit
 
     def can_take(self, amount: int) -> bool:
-        """Whether so many minor units more can still be counted, also once nothing is held any more."""
+        """Whether a credit of *amount* stays within 64 bits, also after all holds have ended."""
         return self.balance + self.overdraft_limit + amount <= INT64_MAX
 
     def can_give(self, amount: int) -> bool:
-        """Whether so many minor units fewer can still be counted; whether they are there is another question."""
+        """Whether a debit of *amount* stays within 64 bits, whatever is available."""
         return self.balance - amount >= INT64_MIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletDetails:
-    """What decides nothing about money, and is read only where it is shown or changed."""
+    """Details that decide nothing about money, read only where they are returned or changed."""
 
     display_name: str
     create_time: datetime
     revision: int = 1
-    """Counts the changes of anything but the balance."""
+    """Counts the changes of everything but the balance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletView:
-    """A wallet as it was read, for showing."""
+    """A wallet as it was read, for callers."""
 
     id: WalletId
     currency: str
@@ -144,12 +144,12 @@ class WalletView:
 
     @property
     def available(self) -> Money:
-        """What could be taken at that instant."""
+        """What could be debited at that instant."""
         return Money(self.currency, self.balance - self.held + self.overdraft_limit)
 
     @property
     def etag(self) -> str:
-        """Names this state of all but the balance."""
+        """Identifies the revision, which counts the changes of everything but the balance."""
         return etag_of(self.revision)
 
 
@@ -159,7 +159,7 @@ def etag_of(revision: int) -> str:
 
 
 def view_of(wallet: Wallet, details: WalletDetails) -> WalletView:
-    """Return a locked wallet for showing."""
+    """Return a locked wallet as callers read it."""
     return WalletView(
         id=wallet.id,
         currency=wallet.currency,

@@ -9,7 +9,7 @@ r"""Filters of lists: a small part of AIP-160, read into conditions for the stor
 Spaces may stand around an operator and must stand around AND. Quotes do not change what a value means: they only let
 it hold any character, and there a star is a star. AND, OR and NOT are values in quotes only.
 
-What else AIP-160 has is refused by name, so that nobody takes an unread part of a filter for an obeyed one.
+The rest of AIP-160 is refused by name, so that no part of a filter is ignored silently.
 """
 
 import re
@@ -167,7 +167,7 @@ _CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _TIME = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_CLOCK}:[0-5][0-9](?:\.[0-9]{{1,6}})?(?:[Zz]|[+-]{_CLOCK})")
 
 # Alternatives begin differently and repeat possessively, so the text is walked once, whatever it is. Only "unclosed"
-# begins as "quoted" does: it is what stands before the end, or before a wrong escape, and is the last token either way.
+# begins as "quoted" does: it ends at the end of the text or at a wrong escape, and is the last token either way.
 _TOKEN = re.compile(
     r"""
       (?P<blank>    [ \t\r\n]++ )

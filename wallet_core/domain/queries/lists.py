@@ -1,4 +1,4 @@
-"""Lists: their pages, and what they can be filtered by."""
+"""Lists: their pages, and the fields that they can be filtered by."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ Other = TypeVar("Other")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """A page, where each of its rows stands, and where the next one begins: after *next*; None on the last."""
+    """A page, the position of each row, and the position after which the next page begins; None on the last page."""
 
     items: list[Item]
     positions: list[tuple[Any, ...]]
     next: tuple[Any, ...] | None
 
     def showing(self, items: list[Other]) -> "Page[Other]":
-        """Return the same page with its rows as something else."""
+        """Return the same page with other items."""
         return Page(items, self.positions, self.next)
 
 
 def _words(prefix: str, words: Iterable[StrEnum]) -> Field:
-    """Let a word be written as it is shown, with its prefix, or as it is said, without."""
+    """Return a field of words that may be written with their prefix or without it."""
     return Field(Kind.WORD, words={written: word for word in words for written in (word.value, f"{prefix}_{word}")})
 
 

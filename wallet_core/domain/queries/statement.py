@@ -1,4 +1,4 @@
-"""Statements: what happened to a wallet between two instants."""
+"""Statements: the entries of a wallet between two instants."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +16,14 @@ class Span:
     wallet_key: int
     currency: str
     first: int
-    """The sequence of the first entry in it; as high as *after* where there is none."""
+    """The sequence of its first entry; equal to *after* where there is none."""
     after: int
     """One more than the sequence of its last entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementTotal:
-    """What all entries of one type amount to, in minor units."""
+    """The totals of all entries of one type, in minor units."""
 
     type: TransactionType
     count: int
@@ -33,7 +33,7 @@ class StatementTotal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementEntry:
-    """One entry, with what its transaction says of it. Amounts are in minor units."""
+    """One entry, with details of its transaction. Amounts are in minor units."""
 
     sequence: int
     transaction: UUID
@@ -48,7 +48,7 @@ class StatementEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A page of a statement; opening, closing and totals are of all of it."""
+    """A page of a statement; balances and totals are of the whole statement."""
 
     span: Span
     opening_balance: int
@@ -56,6 +56,6 @@ class Statement:
     totals: tuple[StatementTotal, ...]
     entries: tuple[StatementEntry, ...]
     provisional: bool
-    """Whether something may be under way that would still fall into it."""
+    """Whether a transaction in progress may still add an entry to it."""
     next: int | None
     """The sequence that the next page begins with; None on the last."""

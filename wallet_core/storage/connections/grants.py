@@ -1,6 +1,6 @@
-"""The role that server and scheduler act as, and what it may do: history can be added to, never rewritten.
+"""The role of server and scheduler, and its grants: it may add to history and never change it.
 
-Made at every ``migrate``: a role belongs to a cluster, so a dump that is restored into another one has lost it.
+Created by every ``migrate``: a role belongs to a cluster, so a dump that is restored into another cluster lacks it.
 """
 
 ROLE_AND_GRANTS = """
@@ -16,7 +16,7 @@ $$;
 
 DO $$
 BEGIN
-    -- From version 16 on whoever creates a role is its member but may not take it on.
+    -- From version 16 on, the creator of a role is a member of it but may not SET ROLE to it.
     IF current_setting('is_superuser') = 'on' OR NOT pg_has_role(
         current_user,
         'wallet_service',

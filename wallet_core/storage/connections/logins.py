@@ -1,7 +1,7 @@
 """Two logins: one migrates and owns, the other serves and owns nothing.
 
-Server and scheduler act as the service's role, but ``SET ROLE NONE`` leads back to the login. So what the login may do
-is what whoever takes a connection over may do.
+Server and scheduler act as the service's role, but ``SET ROLE NONE`` returns to the login: an attacker with a
+connection has the login's privileges.
 """
 
 from contextlib import suppress
@@ -12,8 +12,8 @@ from psycopg.errors import DuplicateObject, UniqueViolation
 from wallet_core.storage.connections.engine import SERVICE_ROLE, Engine, Tx, transaction
 from wallet_core.storage.errors import served
 
-# Of the login and of all roles that it is a member of, for it can take on each of them. Every owner but the cluster's
-# first superuser stands in pg_shdepend. Whoever owns the database or a schema can drop what is in it.
+# For the login and all roles that it is a member of, because it can act as each of them. pg_shdepend has every owner
+# but the cluster's first superuser. The owner of the database or of a schema can drop what is in it.
 _EXCESS = """
 SELECT session_user, rolname, rolsuper, rolcreaterole, owns
 FROM pg_roles AS role, LATERAL (
@@ -33,7 +33,7 @@ _MEMBER = "SELECT pg_has_role(oid, %s, 'MEMBER') FROM pg_roles WHERE rolname = %
 
 
 def excess_privileges_of(engine: Engine) -> str | None:
-    """Return, as a phrase, what the login of *engine* may do that one that serves must not; None where nothing.
+    """Return, as a phrase, which privileges of *engine*'s login are too many for serving; None where none are.
 
     Raises ``ServiceError``.
     """
@@ -52,9 +52,9 @@ def excess_privileges_of(engine: Engine) -> str | None:
 
 
 def make_login(tx: Tx, login: str, password: str | None) -> None:
-    """Make a login that is a member of the service's role and nothing else; one that is there becomes its member.
+    """Create a login that is a member of the service's role only; an existing login becomes a member.
 
-    The password of one that is there stays as it is.
+    The password of an existing login does not change.
     """
     known = tx.execute(_MEMBER, (SERVICE_ROLE, login)).fetchone()
     name, role = sql.Identifier(login), sql.Identifier(SERVICE_ROLE)

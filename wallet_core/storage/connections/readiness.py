@@ -17,7 +17,7 @@ from wallet_core.storage.errors import served
 
 VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 
-# For so long a server is believed that it could not store what it was given, unless it has stored something since.
+# For how long a server counts as unable to store, unless it has stored something since.
 _UNABLE_S = 5.0
 
 _TAKES_WRITES = text("SELECT current_setting('transaction_read_only') = 'off'")
@@ -29,29 +29,29 @@ _IS_PRE_RELEASE = text("SELECT to_regclass('bank_following') IS NOT NULL")
 
 @dataclass(frozen=True)
 class Readiness(Reader):
-    """Asks the database whether it can serve. Every method raises ``ServiceError`` where it cannot."""
+    """Checks whether the database can serve. Every method raises ``ServiceError`` where it cannot."""
 
     others: tuple[Engine, ...] = ()
-    """Further engines of the same database: what they are connected to cannot serve either."""
+    """Further engines of the same database, whose connections are closed too where it cannot serve."""
 
     def ping(self) -> None:
-        """Ask whether the database is there and takes writes, which a standby does not, nor a primary fenced off."""
+        """Check that the database answers and takes writes, which a standby or a fenced primary does not."""
         self._ask(_require_own, _require_writes)
 
     def check(self) -> None:
-        """Ask the same, and whether the schema is ours; raise ``DatabaseNotReady`` where it is not."""
+        """Check the same, and that it has this release's schema; raise ``DatabaseNotReady`` where it has not."""
         self._ask(_require_own, _require_writes, require_schema)
 
     def _ask(self, *questions: Callable[[Connection], None]) -> None:
         try:
             self.read(lambda tx: [question(tx) for question in questions])
         except DatabaseUnavailable:
-            # The next try, of whoever, is by a new connection, which may lead to another server.
+            # The next call uses a new connection, which may lead to another server.
             for engine in (self.engine, *self.others):
                 discard_connections(engine)
             raise
         if (why := recently_unable(self.engine, _UNABLE_S)) is not None:
-            raise DatabaseNotServing from _Because(f"it could not store what it was last given: {why}")
+            raise DatabaseNotServing from _Because(f"its last write could not be stored: {why}")
 
 
 def newest_version() -> str:
@@ -61,7 +61,7 @@ def newest_version() -> str:
 
 @cache
 def known_versions() -> frozenset[str]:
-    """Return all versions that this release knows how to come from; their files begin with them."""
+    """Return all versions that this release can migrate from: the beginnings of the files' names."""
     return frozenset(file.stem.partition("_")[0] for file in VERSIONS.glob("[0-9]*.py"))
 
 
@@ -94,7 +94,7 @@ def _require_known(tx: Connection, found: str | None) -> None:
 
 
 def _version(tx: Connection) -> str | None:
-    """Return the version of the schema; None where it was never migrated, or not for the role that we act as."""
+    """Return the version of the schema; None where it was never migrated, or the role may not read it."""
     if not tx.execute(_IS_MIGRATED).scalar_one():
         return None
     found: str | None = tx.execute(_VERSION).scalar_one_or_none()
@@ -102,7 +102,7 @@ def _version(tx: Connection) -> str | None:
 
 
 def require_sessions_of_their_own(*engines: Engine) -> None:
-    """Raise ``DatabaseNotReady`` where connections of several engines share a session, as some poolers have them do."""
+    """Raise ``DatabaseNotReady`` where connections of several engines share a session, as with some poolers."""
     with served(), ExitStack() as open_:
         for tx in [open_.enter_context(transaction(engine)) for engine in engines]:
             require_own(tx)
@@ -119,4 +119,4 @@ def _require_writes(tx: Connection) -> None:
 
 
 class _Because(Exception):
-    """Why a server cannot serve, where it has not said so at this moment."""
+    """Why a server cannot serve, where this follows from an earlier answer of it."""

@@ -1,8 +1,8 @@
-"""Sessions: what each is set to before it is used, asked back, and known by a mark of its own.
+"""Sessions: set before use, checked, and identified by a mark of their own.
 
-Set by statements once connected and not by startup options, which a pooler may drop without a word. A pooler that gives
-out sessions by the transaction or by the statement is found out: what was set, the mark above all, is then another's or
-nobody's. That is asked when connections are made, with each batch (``under_way.ENTER``), and each time health is asked.
+Settings are set by statements once connected, not by startup options, which a pooler may drop silently. A pooler that
+assigns sessions by transaction or by statement is detected: the mark is then another connection's, or missing. The mark
+is checked when connections are made, with each batch (``in_progress.ENTER``), and with each health check.
 """
 
 import re
@@ -16,11 +16,11 @@ import psycopg
 from wallet_core.domain.model.errors import DatabaseNotReady
 from wallet_core.storage.errors import Means, meaning
 
-# Settings of our own, which PostgreSQL keeps for whoever makes them up: whose session it is, and its longest statement.
+# Custom settings of a session: its mark, and its longest statement timeout.
 MARK = "wallet.session"
 LONGEST_MS = "wallet.statement_timeout"
 
-# Without it history is not guarded.
+# With another value, triggers do not protect history.
 _AS_IS = {"session_replication_role": "origin"}
 
 # From these versions on.
@@ -43,19 +43,19 @@ _SHARED = (
 
 
 def set_up(connection: psycopg.Connection, wanted: Mapping[str, str]) -> None:
-    """Set a new connection to what is wanted, and ask whether it is.
+    """Apply settings to a new connection, and check them.
 
-    Raises ``DatabaseNotReady`` where it is not, or the server refuses it, and ``psycopg.OperationalError`` where it is
-    lost.
+    Raises ``DatabaseNotReady`` where they do not hold or the server refuses them, and ``psycopg.OperationalError``
+    where the connection is lost.
     """
     mark = uuid4().hex
     version = connection.info.server_version
     settings = {name: value for name, value in wanted.items() if version >= _KNOWN_SINCE.get(name, 0)} | {MARK: mark}
-    # The role last: it may have fewer rights.
+    # The role last: it may not be allowed to set the others.
     names = sorted(settings, key=lambda name: name == "role")
     was_autocommit, connection.autocommit = connection.autocommit, True
     try:
-        # In a transaction of its own: a pooler may keep no more than that together.
+        # In a transaction of its own: a pooler may keep a session no longer than that.
         given: dict[str, str] = dict(connection.execute(_SET, [names, [settings[name] for name in names]]).fetchall())
         with connection.transaction():
             found: dict[str, str] = dict(connection.execute(_ASK, [[*given, *_AS_IS]]).fetchall())
@@ -72,30 +72,30 @@ def set_up(connection: psycopg.Connection, wanted: Mapping[str, str]) -> None:
 
 
 def is_own(connection: psycopg.Connection, mark: str | None) -> bool:
-    """Tell whether a mark that a session has is that of this connection; one that was never set up has none."""
+    """Return whether a session's mark is that of this connection; a connection that was not set up has none."""
     return _MARKS.get(connection) == (mark or None)
 
 
 def bounds_transactions(connection: psycopg.Connection) -> bool:
-    """Tell whether the server ends a transaction by itself that lasts too long, whatever it waits for."""
+    """Return whether the server itself ends transactions that last too long."""
     return connection.info.server_version >= _KNOWN_SINCE["transaction_timeout"]
 
 
 def require_own(connection: psycopg.Connection) -> None:
-    """Raise ``DatabaseNotReady`` where the session that answers is not the one that was set up for this connection."""
+    """Raise ``DatabaseNotReady`` where the session is not the one that was set up for this connection."""
     row = connection.execute(ASK_MARK).fetchone()
     require_mark(connection, row[0] if row is not None else None)
 
 
 def require_mark(connection: psycopg.Connection, mark: str | None) -> None:
-    """Raise ``DatabaseNotReady`` where a mark that a session has is not that of this connection."""
+    """Raise ``DatabaseNotReady`` where a session's mark is not that of this connection."""
     if not is_own(connection, mark):
         raise DatabaseNotReady(_SHARED)
 
 
 def _is_refusal(error: psycopg.Error) -> bool:
-    """Tell whether the server, or a pooler, says that it never does this; else it may do so later."""
-    if isinstance(error, psycopg.errors.ProtocolViolation):  # what PgBouncer says of transactions, by the statement
+    """Return whether the server or a pooler refuses for good; another error may go away."""
+    if isinstance(error, psycopg.errors.ProtocolViolation):  # PgBouncer's answer to a transaction in statement mode
         return True
     return error.sqlstate is not None and meaning(error.sqlstate) is Means.DEFECT
 
@@ -129,6 +129,6 @@ def options_in(text: str) -> Iterator[tuple[str, str]]:
 
 
 def close_quietly(connection: psycopg.Connection) -> None:
-    """Close a connection that is of no use."""
+    """Close a connection, whatever its state."""
     with suppress(psycopg.Error):
         connection.close()

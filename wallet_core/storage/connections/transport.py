@@ -1,4 +1,4 @@
-"""The way to the database: whether somebody on it could read what is sent, or answer in the database's place."""
+"""Transport security to the database: whether a third party could read the traffic or impersonate the server."""
 
 from itertools import zip_longest
 
@@ -9,7 +9,7 @@ from wallet_core.storage.connections.engine import parse_url
 
 
 def is_private(url: str) -> bool:
-    """Tell whether connections to *url* are TLS with a server that is verified, or do not leave this machine.
+    """Return whether connections to *url* are TLS with a verified server, or stay on this machine.
 
     As libpq sees it: what the URL leaves out comes from its variables, ``PGSSLMODE`` for one. Raises ValueError as
     ``parse_url`` does.
@@ -26,5 +26,5 @@ def is_private(url: str) -> bool:
 
 
 def _is_here(host: str) -> bool:
-    """Tell whether a host is this machine; a path is a socket, and none at all is the usual one."""
+    """Return whether a host is this machine; a path is a socket, and an empty host is the default socket."""
     return host == "" or host.startswith(("/", "@")) or is_loopback(host)

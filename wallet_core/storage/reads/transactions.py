@@ -101,7 +101,7 @@ class TransactionReads(Reader):
 
 
 class _ScanWindow:
-    """The part of a wallet's history that can match, as far as indexes tell."""
+    """The part of a wallet's history that can match, as far as indexes can narrow it."""
 
     def __init__(self, tx: Connection, wallet: int, before: int | None) -> None:
         self._tx = tx
