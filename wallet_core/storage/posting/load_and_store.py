@@ -100,6 +100,21 @@ class _Plan:
         kept = (wallets for wallets, is_kept in zip(self.wallets, self.kept, strict=True) if is_kept)
         return sorted(frozenset[WalletId]().union(*kept))
 
+    @property
+    def currencies(self) -> list[str]:
+        """Currencies whose commission rules may apply."""
+        return sorted({currency for one in self.lock_sets for currency in one.rules_of})
+
+    @property
+    def changes_rules(self) -> bool:
+        """Whether a command changes commission rules."""
+        return any(one.changes_rules for one in self.lock_sets)
+
+    @property
+    def new_wallets(self) -> int:
+        """How many wallets may be opened."""
+        return sum(one.new_wallets for one in self.lock_sets)
+
 
 def _plan(tx: Tx, commands: Sequence[Command], leave: AbstractSet[WalletId]) -> _Plan:
     lock_sets = [command.lock_set() for command in commands]
@@ -131,22 +146,20 @@ class _Reading:
 
 def _send(tx: Tx, plan: _Plan, *, skip_locked: bool) -> _Reading:
     """Send the statements, in an order that matters: see the comments."""
-    names = texts(plan.wallets_to_lock)
-    currencies = sorted({currency for one in plan.lock_sets for currency in one.rules_of})
+    names, currencies = texts(plan.wallets_to_lock), texts(plan.currencies)
     # Before the clock is read, and before the wait for any lock: readers take it for the earliest possible time.
     session = tx.execute(ENTER)
-    if any(one.changes_rules for one in plan.lock_sets):
+    if plan.changes_rules:
         tx.execute(LOCK_RULES_EXCLUSIVE)
-    elif currencies:
+    elif plan.currencies:
         tx.execute(LOCK_RULES_SHARED)
-    wallets = tx.execute(LOCK_WALLETS_SKIP_LOCKED if skip_locked else LOCK_WALLETS, [names, texts(currencies)])
+    wallets = tx.execute(LOCK_WALLETS_SKIP_LOCKED if skip_locked else LOCK_WALLETS, [names, currencies])
     existing = tx.execute(EXISTING_WALLETS, [names]) if skip_locked else None
     requests = [texts(one.caller for one in plan.requests), plain(one.id for one in plan.requests)]
     records = tx.execute(RECORDS, requests) if plan.requests else None
     dependents = read_dependent_rows(tx, plan.lock_sets)
-    live_rules = tx.execute(RULES_OF, [texts(currencies), names]) if currencies else None
-    new_wallets = sum(one.new_wallets for one in plan.lock_sets)
-    fresh_keys = tx.execute(FRESH_KEYS, [new_wallets]) if new_wallets else None
+    live_rules = tx.execute(RULES_OF, [currencies, names]) if plan.currencies else None
+    fresh_keys = tx.execute(FRESH_KEYS, [plan.new_wallets]) if plan.new_wallets else None
     return _Reading(session, wallets, existing, records, dependents, live_rules, fresh_keys, clock=tx.execute(NOW))
 
 
