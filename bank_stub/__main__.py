@@ -16,7 +16,7 @@ STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the bank until SIGTERM or SIGINT; one line on standard output says that it is ready."""
+    """Run the bank until SIGTERM or SIGINT; a line on standard output reports that it is ready."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if (options.certificate is None) is not (options.key is None):
@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{unauthenticated}; give --token-file or --client-ca, or --allow-unauthenticated if that is meant"
             )
         sys.stderr.write(f"warning: {unauthenticated}\n")
-    # Blocked here and waited for below, before any thread starts: the threads inherit it, so no signal is lost or
-    # lands amid something.
+    # Blocked before any thread starts, because threads inherit the mask, and waited for below: no signal is lost or
+    # interrupts other work.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         with running_bank(

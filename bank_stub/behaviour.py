@@ -1,7 +1,7 @@
 """The bank's rules: what it executes, what it remembers, and which ordered fault a call runs into.
 
-Pure of HTTP and of waiting. A call is first received (noted, and a fault chosen for it), then acted on; between the
-two, and between acting and answering, the caller waits as the plan says.
+Independent of HTTP and of waiting. A call is first received (recorded, and its fault chosen), then executed; before
+and after the execution the caller pauses as the plan says.
 """
 
 import math
@@ -44,7 +44,7 @@ MANNERS: Mapping[FaultName, Manner] = {
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A pause: so many seconds, or held until released."""
+    """A pause: a number of seconds, or until released."""
 
     delay_s: float = 0.0
     held: bool = False
@@ -52,7 +52,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be done about a call: the pauses around acting on it, and what it runs into."""
+    """The plan for a call: the pauses around executing it, and the fault that it meets."""
 
     call: Call
     terms: Terms | None = None  # of a POST that could be read
@@ -66,7 +66,7 @@ class Plan:
 
     @property
     def after(self) -> Wait:
-        """The pause between doing it and saying so."""
+        """The pause between executing and responding."""
         return Wait() if self.fault is None or self.fault.flag("before") else self._wait()
 
     def _wait(self) -> Wait:
@@ -77,20 +77,20 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What the bank offers at all: remembering keys, and answering what became of them."""
+    """The bank's features: idempotency keys, and a status per key."""
 
     idempotent: bool
     status: bool
 
     def as_json(self) -> dict[str, Json]:
-        """Show the mode as it is ordered."""
+        """Return the mode as JSON."""
         return {"idempotent": self.idempotent, "status": self.status}
 
 
 class Behaviour:
     """The bank at work on its book.
 
-    *fail_rate* is the share of new POSTs, from 0 to 1, that get a no for now; *seed* makes that and the faults'
+    *fail_rate* is the share of new POSTs, from 0 to 1, that are declined for now; *seed* makes that and the faults'
     probabilities repeatable for the same calls in the same order.
     """
 
@@ -98,16 +98,16 @@ class Behaviour:
         self.book = book
         self.faults = FaultList(book.connection)
         self._fail_rate = fail_rate
-        # Two streams, so that ordering a fault does not change which other calls fail.
+        # Two random streams, so that ordering a fault does not change which other calls fail.
         self._whims = _stream(seed, 0)
         self._chances = _stream(seed, 1)
         with book.transaction():
-            # A reference is never given twice, also not by a bank that starts again with an empty book.
+            # References are unique, also when a bank starts again with an empty book.
             prefix = f"{_stream(seed, 2).getrandbits(24):06x}"
             book.set_setting("reference_prefix", book.setting("reference_prefix", prefix))
 
     def receive(self, call: Call) -> Plan:
-        """Note that *call* came in and choose the fault it runs into, which thereby has fired once more."""
+        """Record *call* and choose its fault, whose count of firings is raised."""
         with self.book.transaction():
             if call.purpose.posts or call.purpose.asks:
                 self.book.note_call("POST" if call.purpose.posts else "GET", call.path, call.key, call.body)
@@ -122,7 +122,7 @@ class Behaviour:
             return Plan(call, terms, fault=self._choose_fault(call, terms))
 
     def act(self, plan: Plan) -> Verdict:
-        """Do what *plan* says; when this returns, everything that was done is in the file."""
+        """Execute *plan*; on return all its effects are in the file."""
         fault = plan.fault
         if plan.refusal is not None:
             return Verdict(plan.refusal)
@@ -143,14 +143,14 @@ class Behaviour:
         self.book.set_setting("status", str(int(mode.status)))
 
     def execute(self, kind: Kind, key: str | None, terms: Terms, *, settled: bool = False) -> Line:
-        """Move money whatever is remembered of *key*; use inside a transaction."""
+        """Move money regardless of what is stored for *key*; use inside a transaction."""
         line = self.book.append_line(kind, key, terms)
         if key is not None:
             self.book.remember(Record(kind, key, State.EXECUTED, terms, line.reference, settled=settled))
         return line
 
     def settle(self, record: Record, outcome: State) -> Record:
-        """End what was pending, or hidden as pending, with the bank's own word; use inside a transaction."""
+        """Settle a pending payment as executed or failed; use inside a transaction."""
         if record.state is State.PENDING and outcome is State.EXECUTED:
             self.execute(record.kind, record.key, record.terms, settled=True)
         elif record.state is State.PENDING or record.state is outcome:
@@ -173,7 +173,7 @@ class Behaviour:
         return None
 
     def _act_ugly(self, plan: Plan, fault: Fault) -> Verdict:
-        """Find the answer to be mangled on its way; without `execute` it is one that never reaches the bank."""
+        """Return the response that the fault distorts; without `execute` the call never reaches the bank."""
         executes = fault.name in {FaultName.EXECUTE_THEN_SILENCE, FaultName.ANSWER_TWICE} or fault.flag("execute")
         answer = self._answer(plan, surely=True) if executes or not plan.call.purpose.posts else FAILED_FOR_NOW
         if fault.name is FaultName.GARBAGE:
@@ -182,7 +182,7 @@ class Behaviour:
         return Verdict(answer, MANNERS[fault.name], fault.seconds(pace) if pace else 0.0)
 
     def _act_contrary(self, plan: Plan, fault: Fault) -> Answer:
-        """Find the answer of a fault that goes over the line in one piece."""
+        """Return the response of a fault that is sent undistorted."""
         answer: Answer
         match fault.name:
             case FaultName.DECLINED_RETRYABLE:
@@ -201,7 +201,7 @@ class Behaviour:
                 answer = Answer(429, {"data": "too many requests", "status": 429}, (retry_after,))
             case FaultName.HTTP_ERROR:
                 answer = self._http_error(plan, fault)
-            case _:  # delay and hold: an ordinary answer, only late, and a held one is held because it was executed
+            case _:  # delay and hold: an ordinary response, only late; a held one is held because it was executed
                 answer = self._answer(plan, surely=fault.name is FaultName.HOLD)
         return answer
 
@@ -214,7 +214,7 @@ class Behaviour:
         return Answer(status, {"data": "error", "status": status}, headers)
 
     def _answer(self, plan: Plan, *, surely: bool = False) -> Answer:
-        """Answer as the contract says; *surely* leaves out the failures at random."""
+        """Respond by the contract; *surely* disables the random failures."""
         call = plan.call
         if plan.terms is not None:
             return self._post(call, plan.terms, surely=surely)
@@ -224,7 +224,7 @@ class Behaviour:
         return Answer(200, {"lines": lines, "last": self.book.last_number()})
 
     def _post(self, call: Call, terms: Terms, *, surely: bool) -> Answer:
-        """Move money once per key, or repeat what was said of that key before."""
+        """Move money once per key, or repeat the key's first response."""
         record = None
         if call.key is not None and self.mode().idempotent:
             record = self.book.record(call.purpose.kind, call.key)
@@ -235,7 +235,7 @@ class Behaviour:
         return success(self.execute(call.purpose.kind, call.key, terms).reference)
 
     def _remember_new(self, plan: Plan, state: State, reason: str = "") -> None:
-        """Keep a word about a key the bank knew nothing of; a fault does not change what it knew."""
+        """Store a state for an unknown key; a fault does not change a known one."""
         call, terms = plan.call, plan.terms
         if terms is not None and call.key is not None and self.book.record(call.purpose.kind, call.key) is None:
             self.book.remember(Record(call.purpose.kind, call.key, state, terms, reason=reason))
@@ -254,7 +254,7 @@ class Behaviour:
 
 
 def status_json(record: Record) -> dict[str, Json]:
-    """Show what the bank says of a key it knows."""
+    """Return the status of a known key."""
     shown: dict[str, Json] = {
         "key": record.key,
         "state": record.state,
@@ -265,7 +265,7 @@ def status_json(record: Record) -> dict[str, Json]:
 
 
 def _repeat(record: Record) -> Answer:
-    """Say again what was said of a key when it was first decided."""
+    """Return the response that a key got when it was first decided."""
     if record.reference is not None:
         return success(record.reference)
     return PENDING if record.state is State.PENDING else rejected(record.reason)

@@ -1,7 +1,7 @@
 """The bank's book: one SQLite file that survives the bank being killed.
 
-Every method runs inside :meth:`Book.transaction`, which holds the one lock there is; what it wrote is in the file when
-the block ends, before any byte of an answer is sent.
+Every method runs inside :meth:`Book.transaction`, under the only lock; its writes are in the file when the block ends,
+before any byte of a response is sent.
 """
 
 import sqlite3
@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS faults (
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the bank remembers of a key. Settled: a person at the bank has spoken, so nothing pends any more."""
+    """What the bank stores for a key. Settled: by a person at the bank, so it is no longer pending."""
 
     kind: Kind
     key: str
@@ -73,7 +73,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the ledger: numbers run from 1 without gaps, in the order of execution."""
+    """One line of the statement: numbered from 1 without gaps, in the order of execution."""
 
     number: int
     kind: Kind
@@ -82,7 +82,7 @@ class Line:
     reference: str
 
     def as_json(self) -> dict[str, Json]:
-        """Show the line as the contract does."""
+        """Return the line as the contract has it."""
         return {
             "number": self.number,
             "kind": self.kind,
@@ -95,20 +95,20 @@ class Line:
 
 
 class Book:
-    """The file and the lock around it. *path* may be ``:memory:``, which dies with the bank."""
+    """The file and its lock. *path* may be ``:memory:``, which ends with the bank."""
 
     def __init__(self, path: str) -> None:
         self._lock = Lock()
         self.connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
         self.connection.execute("PRAGMA journal_mode = WAL")
-        # NORMAL: a killed process loses nothing, since the kernel has the bytes. Only a power cut could, and a stub
-        # need not outlive that.
+        # NORMAL: a killed process loses nothing, because the kernel has the bytes. A power cut could, which a stub need
+        # not survive.
         self.connection.execute("PRAGMA synchronous = NORMAL")
         self.connection.executescript(SCHEMA)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Hold the lock and keep everything written inside, or, should it fail, nothing."""
+        """Run a block under the lock as one transaction: all of it is stored, or, on an error, none."""
         with self._lock:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -119,12 +119,12 @@ class Book:
             self.connection.execute("COMMIT")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self.connection.close()
 
     def records(self, key: str) -> list[Record]:
-        """Read what is remembered of *key*: at most one payout and one collection."""
+        """Read the records of *key*: at most one payout and one collection."""
         rows = self.connection.execute(
             """
             SELECT kind, key, state, amount_minor, currency, account, reference, reason, settled
@@ -137,11 +137,11 @@ class Book:
         return [Record(Kind(r[0]), r[1], State(r[2]), Terms(*r[3:6]), r[6], r[7], bool(r[8])) for r in rows]
 
     def record(self, kind: Kind, key: str) -> Record | None:
-        """Read what is remembered of *key* as a payout or as a collection."""
+        """Read the record of *key* as a payout or as a collection."""
         return next((record for record in self.records(key) if record.kind == kind), None)
 
     def remember(self, record: Record) -> None:
-        """Keep *record* in place of what was remembered, except that a first execution is never overwritten."""
+        """Store *record*, replacing an earlier one; a first execution is never overwritten."""
         self.connection.execute(
             """
             INSERT INTO records (kind, key, state, amount_minor, currency, account, reference, reason, settled)
@@ -167,11 +167,11 @@ class Book:
         )
 
     def forget(self, key: str | None) -> int:
-        """Drop what is remembered of *key*, or of every key, and count it; the ledger stays."""
+        """Delete the records of *key*, or of every key, and return their number; the statement stays."""
         return self.connection.execute("DELETE FROM records WHERE ?1 IS NULL OR key = ?1", (key,)).rowcount
 
     def append_line(self, kind: Kind, key: str | None, terms: Terms, reference: str | None = None) -> Line:
-        """Write the next line of the ledger, with a reference of its own unless it follows up an earlier line."""
+        """Write the next line of the statement, with a new reference unless it refers to an earlier line."""
         number = self.last_number() + 1
         reference = reference or f"bank-{self.setting('reference_prefix', '000000')}-{number:08d}"
         self.connection.execute(
@@ -198,12 +198,12 @@ class Book:
         return [_line(row) for row in rows]
 
     def last_number(self) -> int:
-        """Read the highest number in the ledger, 0 when it is empty."""
+        """Read the highest line number, 0 if there is none."""
         with closing(self.connection.execute("SELECT COALESCE(MAX(number), 0) FROM ledger")) as cursor:
             return int(cursor.fetchone()[0])
 
     def first_unreturned(self, key: str) -> Line | None:
-        """Find the first execution of *key* that has not come back."""
+        """Return the first execution of *key* that was not returned."""
         rows = self.connection.execute(
             """
             SELECT number, kind, key, amount_minor, currency, account, reference
@@ -222,7 +222,7 @@ class Book:
         return _line(rows[0]) if rows else None
 
     def executions_by_key(self, after: int) -> dict[str, int]:
-        """Count what was executed after line *after*, by key; what had no key counts under the empty one."""
+        """Count executions after line *after*, by key; those without one under the empty key."""
         rows = self.connection.execute(
             """
             SELECT COALESCE(key, ''), COUNT(*)
@@ -237,14 +237,14 @@ class Book:
         return dict(rows.fetchall())
 
     def note_call(self, method: str, path: str, key: str | None, body: bytes) -> None:
-        """Keep a call as it came, whatever will become of it."""
+        """Store a call as it arrived, before it is decided."""
         self.connection.execute(
             "INSERT INTO calls (method, path, key, body) VALUES (?, ?, ?, ?)",
             (method, path, key or "", body.decode(errors="replace")),
         )
 
     def calls_by_key(self, method: str) -> dict[str, int]:
-        """Count the calls kept, by key; those without one count under the empty key."""
+        """Count the stored calls, by key; those without one under the empty key."""
         rows = self.connection.execute(
             "SELECT key, COUNT(*) FROM calls WHERE method = ? GROUP BY key ORDER BY key", (method,)
         )
@@ -258,7 +258,7 @@ class Book:
         return [row[0] for row in rows]
 
     def forget_calls(self) -> None:
-        """Drop the calls kept, so that counting starts anew."""
+        """Delete the stored calls; counting starts again."""
         self.connection.execute("DELETE FROM calls")
 
     def setting(self, name: str, default: str) -> str:
@@ -267,7 +267,7 @@ class Book:
         return default if row is None else str(row[0])
 
     def set_setting(self, name: str, value: str) -> None:
-        """Keep a setting of the bank."""
+        """Store a setting of the bank."""
         self.connection.execute("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", (name, value))
 
 

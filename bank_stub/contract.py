@@ -1,4 +1,4 @@
-"""The words of the bank's contract: what is asked of it, what it remembers and what it answers."""
+"""The bank's contract: requests, stored states, and responses."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ KEY_CHARACTERS_MAX = 255
 
 
 class Kind(StrEnum):
-    """What a line of the ledger is."""
+    """The kind of a statement line."""
 
     EXECUTION = "execution"  # money paid out
     RETURN = "return"  # money paid out (or collected) that came back later
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 class State(StrEnum):
-    """What the bank says of a key when asked."""
+    """The status of a key."""
 
     EXECUTED = "executed"  # final
     FAILED = "failed"  # final
@@ -30,7 +30,7 @@ class State(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What a call wants from the bank."""
+    """The purpose of a call."""
 
     PAY = "pay"
     COLLECT = "collect"
@@ -45,7 +45,7 @@ class Purpose(StrEnum):
 
     @property
     def asks(self) -> bool:
-        """Whether the call asks what became of a key."""
+        """Whether the call asks for the status of a key."""
         return self in {Purpose.ASK_PAYOUT, Purpose.ASK_COLLECTION}
 
     @property
@@ -56,7 +56,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a key is bound to: a repeat with other terms is a conflict. The amount is in minor units."""
+    """What a key is bound to: a repeat with other terms is a conflict. Amounts are minor units."""
 
     amount_minor: int
     currency: str
@@ -65,7 +65,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it came in, of any purpose; the body is what the caller sent, unread."""
+    """One call as it arrived; the body is unparsed."""
 
     purpose: Purpose
     path: str
@@ -77,19 +77,19 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the bank says, in HTTP's words; a body of bytes is sent as it is."""
+    """An HTTP response; a body of bytes is sent unchanged."""
 
     status: int
     body: Mapping[str, Json] | bytes
     headers: tuple[tuple[str, str], ...] = ()
 
     def body_bytes(self) -> bytes:
-        """Return the body as it goes over the line."""
+        """Return the body as bytes."""
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
 class Manner(StrEnum):
-    """How an answer goes over the line."""
+    """How a response is sent."""
 
     PLAIN = "plain"
     SILENT = "silent"  # never; the connection stays open
@@ -101,7 +101,7 @@ class Manner(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An answer, the manner of giving it, and that manner's pace (between bytes, or of staying silent)."""
+    """A response, how it is sent, and the seconds between bytes or of silence."""
 
     answer: Answer
     manner: Manner = Manner.PLAIN
@@ -116,22 +116,22 @@ UNKNOWN_PATH = Answer(404, {"data": "unknown path", "status": 404})
 
 
 def success(reference: str) -> Answer:
-    """Say that the money moved."""
+    """Return success."""
     return Answer(200, {"data": "success", "status": 200, "reference": reference})
 
 
 def rejected(reason: str) -> Answer:
-    """Say no for good: the failure stands in the body only."""
+    """Return a hard decline: only the body has it."""
     return Answer(200, {"data": "rejected", "status": 422, "reason": reason})
 
 
 def refused(status: int, reason: str) -> Answer:
-    """Refuse a call the bank will not even consider."""
+    """Return an error for an invalid call."""
     return Answer(status, {"data": "rejected", "status": status, "reason": reason})
 
 
 def parse_terms(body: bytes) -> Terms:
-    """Read the body of a POST; keys it does not know are nobody's business."""
+    """Parse the body of a POST; unknown fields are ignored."""
     fields = Fields.parse(body)
     return Terms(
         amount_minor=fields.integer("amount", at_least=1),

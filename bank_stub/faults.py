@@ -1,4 +1,4 @@
-"""Faults ordered from the bank: what each is called, what it takes, whom it hits, and how often it did."""
+"""Faults that tests order: their names, parameters, matching calls, and counts."""
 
 import json
 import sqlite3
@@ -19,7 +19,7 @@ STATUS_MIN, STATUS_MAX, NOT_MODIFIED = 300, 599, 304
 
 
 class FaultName(StrEnum):
-    """What can go wrong, in the words it is ordered with."""
+    """The name of a fault."""
 
     DECLINED_RETRYABLE = "declined_retryable"
     DECLINED = "declined"
@@ -37,7 +37,7 @@ class FaultName(StrEnum):
     WRONG_AMOUNT = "wrong_amount"
 
 
-# Each fault's parameters and their defaults; the type of the default is the type that is taken.
+# Each fault's parameters with their defaults; a value must have the default's type.
 PARAMETERS: Mapping[FaultName, Mapping[str, Parameter]] = {
     FaultName.DECLINED_RETRYABLE: {},
     FaultName.DECLINED: {"reason": "account closed"},
@@ -58,7 +58,7 @@ PARAMETERS: Mapping[FaultName, Mapping[str, Parameter]] = {
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Whom a fault hits: everything that is given must fit. Without a path it hits POSTs only."""
+    """Which calls a fault matches: every given condition must hold. Without a path it matches POSTs only."""
 
     key: str | None = None
     account: str | None = None
@@ -66,12 +66,12 @@ class Match:
     method: str | None = None
 
     def as_json(self) -> dict[str, Json]:
-        """Show what was given."""
+        """Return the given conditions."""
         given = {"key": self.key, "account": self.account, "path": self.path, "method": self.method}
         return {name: value for name, value in given.items() if value is not None}
 
     def fits(self, call: Call, account: str | None) -> bool:
-        """Tell whether *call*, about *account* as far as the bank knows, has all that was given."""
+        """Return whether *call*, concerning *account* if known, meets every condition."""
         method = "POST" if call.purpose.posts else "GET"
         return (
             self.key in {None, call.key}
@@ -83,7 +83,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One order for trouble. Times: how often it fires, None for ever. Fired: how often it did."""
+    """One ordered fault. Times: how often it fires, None: always. Fired: how often it has."""
 
     name: FaultName
     match: Match
@@ -94,21 +94,21 @@ class Fault:
     fired: int = 0
 
     def flag(self, name: str) -> bool:
-        """Read a parameter; one this fault does not have is false."""
+        """Return a parameter; one that this fault lacks is false."""
         return bool(self.parameters.get(name, False))
 
     def seconds(self, name: str) -> float:
-        """Read a parameter that is a time in seconds."""
+        """Return a parameter in seconds."""
         return float(self.parameters[name])
 
     def hits(self, call: Call, account: str | None, record: Record | None) -> bool:
-        """Tell whether this fault is for *call*, given what the bank remembers of its key."""
+        """Return whether this fault applies to *call*, given the records of its key."""
         if not self.match.fits(call, account):
             return False
         if self.name is FaultName.WRONG_AMOUNT:
             return call.purpose.asks and record is not None and record.state is State.EXECUTED
         if self.name is FaultName.PENDING:
-            # Once a person at the bank has settled a key nothing pends any more, whatever was ordered before.
+            # A key settled by a person at the bank is no longer pending, whatever was ordered before.
             if not (call.purpose.posts or call.purpose.asks) or (record is not None and record.settled):
                 return False
             named_and_known = self.match.key is not None and record is not None
@@ -116,7 +116,7 @@ class Fault:
         return call.purpose.posts or self.match.path is not None
 
     def as_json(self) -> dict[str, Json]:
-        """Show the order as it was given, its number, and how often it fired."""
+        """Return the fault as ordered, its number, and how often it fired."""
         return {
             "id": self.id,
             "fault": self.name,
@@ -129,7 +129,7 @@ class Fault:
 
 
 def parse_fault(fields: Fields) -> Fault:
-    """Read an order for trouble; anything unknown in it is refused."""
+    """Parse an ordered fault; unknown fields are refused."""
     try:
         name = FaultName(fields.text("fault"))
     except ValueError:
@@ -156,7 +156,7 @@ def parse_fault(fields: Fields) -> Fault:
 
 
 class FaultList:
-    """The faults ordered, oldest first, kept in the book; use inside its transaction."""
+    """The ordered faults, oldest first, stored in the book; use inside its transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -175,7 +175,7 @@ class FaultList:
             )
 
     def add(self, fault: Fault) -> int:
-        """Keep *fault* behind those ordered before it and return its number, which is never used again."""
+        """Store *fault* after earlier ones and return its number, which is never reused."""
         count = self._connection.execute("SELECT COUNT(*) FROM faults").fetchone()[0]
         if count >= FAULTS_MAX:
             raise RefusalError(409, f"there are {FAULTS_MAX} faults already")
@@ -199,12 +199,12 @@ class FaultList:
         self._connection.execute("UPDATE faults SET fired = fired + 1 WHERE id = ?", (fault.id,))
 
     def remove(self, number: int | None) -> int:
-        """Drop one fault, or all of them, and count what was dropped."""
+        """Delete one fault, or all, and return their number."""
         return self._connection.execute("DELETE FROM faults WHERE ?1 IS NULL OR id = ?1", (number,)).rowcount
 
 
 def _leads_to(path: str, called: str) -> bool:
-    """``/transfers`` leads to ``/transfers/wd-1`` too; ``/`` is the payout endpoint and nothing else."""
+    """``/transfers`` matches ``/transfers/wd-1`` too; ``/`` matches only the payout endpoint."""
     return called == path or (path != "/" and called.startswith(path.rstrip("/") + "/"))
 
 

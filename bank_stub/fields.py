@@ -1,4 +1,4 @@
-"""Reading JSON objects from strangers, with a reason for everything that is refused."""
+"""Parsing of JSON objects, with a reason for each refusal."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -8,7 +8,7 @@ TEXT_CHARACTERS_MAX = 4096
 
 
 class RefusalError(Exception):
-    """The bank will not do what it was asked: the HTTP status to say so with, and a reason for people."""
+    """The bank refuses a call: the HTTP status, and a reason for people."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -41,21 +41,21 @@ class Fields:
         return self._values.get(name) is not None
 
     def only(self, names: Collection[str]) -> None:
-        """Refuse any field that is not among *names*: an order with a slip of the pen must not half work."""
+        """Refuse fields that are not among *names*: a misspelt order must not work in part."""
         for name in self._values:
             if name not in names:
                 raise RefusalError(400, f"unknown field {name!r}")
 
     def text(self, name: str, default: str | None = None, *, at_least: int = 0, at_most: int | None = None) -> str:
-        """Read a string of so many characters."""
+        """Read a string with bounds on its length."""
         value = self._values.get(name, default)
         if not isinstance(value, str):
             raise RefusalError(400, f"{name} must be a string")
         if not at_least <= len(value) <= (at_most or TEXT_CHARACTERS_MAX):
             raise RefusalError(400, f"{name} has a length out of bounds")
         if not value.isprintable():
-            # JSON can spell half a surrogate pair, which no file can hold; control characters are no account either.
-            raise RefusalError(400, f"{name} has characters nobody can print")
+            # JSON can contain half a surrogate pair, which cannot be stored. Control characters are refused as well.
+            raise RefusalError(400, f"{name} has unprintable characters")
         return value
 
     def optional_text(self, name: str) -> str | None:
@@ -63,7 +63,7 @@ class Fields:
         return self.text(name) if name in self else None
 
     def integer(self, name: str, default: int | None = None, *, at_least: int = 0, at_most: int = INTEGER_MAX) -> int:
-        """Read a whole number; true and 1.0 are not numbers of minor units."""
+        """Read a whole number; true and 1.0 are refused."""
         value = self._values.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool):
             raise RefusalError(400, f"{name} must be an integer")

@@ -1,4 +1,4 @@
-"""HTTP as the bank speaks it: reads a call, has it decided, and gives the verdict over the line."""
+"""The bank's HTTP: reads a call, has it decided, and sends the response."""
 
 import logging
 import socket
@@ -33,7 +33,7 @@ Address: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Hall:
-    """What all connections of one bank share, also across a time of refused connections."""
+    """What all connections of one bank share, also while connections are refused."""
 
     behaviour: Behaviour
     orders: Orders
@@ -44,7 +44,7 @@ class Hall:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection: any number of calls, one after the other."""
+    """One connection with any number of consecutive calls."""
 
     protocol_version = "HTTP/1.1"
     timeout = SOCKET_TIMEOUT_S
@@ -52,19 +52,19 @@ class Handler(BaseHTTPRequestHandler):
     server: "Listener"
 
     def do_GET(self) -> None:
-        """Serve a question."""
+        """Serve a query."""
         self._serve()
 
     def do_POST(self) -> None:
-        """Serve a call for money to move, or an order."""
+        """Serve a payment, or an order of a test."""
         self._serve()
 
     def do_DELETE(self) -> None:
-        """Serve an order to undo."""
+        """Serve an order to remove something."""
         self._serve()
 
     def _serve(self) -> None:
-        """Serve one call; whatever happens, the client gets an answer in JSON or a closed connection."""
+        """Serve one call; the client gets a JSON response or a closed connection."""
         hall = self.server.hall
         path, _, query = self.path.partition("?")
         flight = hall.in_flight.board() if (self.command, path) == ("POST", "/") else None
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self._answer(path, query, flight)
         except OSError:
-            # The client is gone or will not take its answer. What was done is done, and is in the book.
+            # The client has gone or does not read its response. What was executed is in the book.
             self.close_connection = True
         finally:
             if flight is not None:
@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(verdict, flight)
 
     def _decide(self, path: str, query: str, body: bytes) -> Verdict | None:
-        """Find the verdict on a call, waiting where a fault says so; None when the bank stopped meanwhile."""
+        """Return the response to a call, after the pauses of its fault; None if the bank stopped meanwhile."""
         hall = self.server.hall
         if not hall.security.lets_in(self.headers.get("Authorization")):
             raise RefusalError(401, "send the bearer token")
@@ -130,14 +130,14 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def _key(self) -> str | None:
-        """Read the key; an empty one is none."""
+        """Read the key; an empty one means none."""
         key = (self.headers.get("Idempotency-Key") or "").strip()
         if len(key) > KEY_CHARACTERS_MAX or not (key.isascii() and key.isprintable()):
             raise RefusalError(400, f"Idempotency-Key must be up to {KEY_CHARACTERS_MAX} printable ASCII characters")
         return key or None
 
     def _read_body(self) -> bytes:
-        """Read the whole body, so that nothing of it is taken for the next call."""
+        """Read the whole body, so that no part of it is parsed as the next call."""
         if "Transfer-Encoding" in self.headers:
             self.close_connection = True
             raise RefusalError(411, "Content-Length is required")
@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusalError(400, "Content-Length is not a number")
         if length > BODY_BYTES_MAX:
             self.close_connection = True
-            # A client that is still sending would be reset, and lose the answer, unless somebody listens.
+            # Without reading on, a client that is still sending would be reset and lose the response.
             self._drain(min(length, DRAIN_BYTES_MAX))
             raise RefusalError(413, f"the body is over {BODY_BYTES_MAX} bytes")
         body = self.rfile.read(length)
@@ -171,16 +171,16 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = not wire.send(line, verdict)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002  # http.server's
-        """Refuse what was not even HTTP, in JSON like everything else."""
+        """Refuse invalid HTTP, in JSON as usual."""
         self.close_connection = True
         self._send(Verdict(refused(code, message or "not understood")), None)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's own name
-        """Keep quiet: standard output belongs to the one line that says the bank is ready."""
+        """Log nothing: standard output is for the line that reports readiness."""
 
 
 class Listener(ThreadingHTTPServer):
-    """One scan window of time in which connections are taken; a thread for each of them."""
+    """Accepts connections until it is closed; each has a thread."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -192,31 +192,31 @@ class Listener(ThreadingHTTPServer):
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
-        """Bind without asking the network for our own name, which may take seconds where there is none."""
+        """Bind without a reverse lookup of the host name, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.socket.getsockname()[:2]
 
     def get_request(self) -> tuple[socket.socket, Address]:
-        """Take a connection; hands are shaken on its own thread, or one silent caller would hold up all others."""
+        """Accept a connection; the TLS handshake runs on its thread, so that a silent caller delays no other."""
         connection, address = super().get_request()
         if self._tls is not None:
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Address) -> None:
-        """Note the connection before its thread starts, so that none is overlooked when all are hung up."""
+        """Register the connection before its thread starts, so that closing all connections includes it."""
         if isinstance(request, socket.socket):
             self.hall.connections.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-        """Close the connection and forget it."""
+        """Close the connection and remove it."""
         super().shutdown_request(request)
         if isinstance(request, socket.socket):
             self.hall.connections.remove(request)
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  # socketserver's
-        """Pass over clients that break off: to this bank they are the ordinary case."""
+        """Ignore clients that disconnect: for this bank that is usual."""
         error = sys.exception()
         level = logging.DEBUG if isinstance(error, OSError) else logging.ERROR
         log.log(level, "connection from %s broke off", client_address, exc_info=error)
@@ -231,10 +231,10 @@ def _query_number(query: str, name: str, *, default: int, at_least: int) -> int:
 
 
 def _whole_number(text: str) -> int | None:
-    """Read digits and nothing else, and not so many of them that no file could hold the number."""
+    """Parse digits only, within the range that can be stored."""
     digits = text.isascii() and text.isdecimal() and len(text) < len(str(INTEGER_MAX))
     return int(text) if digits else None
 
 
 def _nobody_counts() -> None:
-    """Land a call that is not a payout."""
+    """Do nothing: the call is not a payout in flight."""

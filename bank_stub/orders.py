@@ -1,4 +1,4 @@
-"""Orders to the bank, for tests and demos: what a person inside it, or the weather on the line, would do."""
+"""Orders to the bank, for tests and demos: faults, and actions of a person at the bank."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from bank_stub.traffic import InFlight
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order as it came in; the path is what follows ``/orders``."""
+    """One order; the path is what follows ``/orders``."""
 
     method: str
     path: str
@@ -22,14 +22,14 @@ class Order:
     body: bytes
 
     def fields(self, *names: str) -> Fields:
-        """Read the body, which may be empty and may hold *names* only."""
+        """Parse the body, which may be empty and may only contain *names*."""
         fields = Fields.parse(self.body or b"{}")
         fields.only(names)
         return fields
 
 
 class Orders:
-    """Carries out orders. *refuse* closes the bank's door for so many seconds."""
+    """Executes orders. *refuse* refuses connections for a number of seconds."""
 
     def __init__(
         self, behaviour: Behaviour, pauses: Pauses, in_flight: InFlight, refuse: Callable[[float], None]
@@ -57,7 +57,7 @@ class Orders:
         }
 
     def carry_out(self, order: Order) -> Answer:
-        """Do as ordered; raises :class:`RefusalError` for what cannot be done."""
+        """Execute an order; raises :class:`RefusalError` if that is impossible."""
         route = self._routes.get((order.method, order.path))
         if route is None and order.method == "DELETE" and order.path.startswith("/faults/"):
             route = self._remove_fault
@@ -97,7 +97,7 @@ class Orders:
             records = self._book.records(fields.text("key"))
             if not records:
                 raise RefusalError(404, "the bank knows nothing of the key")
-            # A payout and a collection may share a key; the one that pends is the one that is meant.
+            # A payout and a collection may share a key; the order concerns the pending one.
             record = next((record for record in records if record.state is State.PENDING), records[0])
             return status_json(self._behaviour.settle(record, State(outcome)))
 
@@ -132,7 +132,7 @@ class Orders:
             executed = self._book.first_unreturned(key)
             if executed is None:
                 raise RefusalError(404, "nothing executed for the key that has not come back already")
-            # The same reference, so that the line tells which execution came back.
+            # The same reference, so that the line names the returned execution.
             return self._book.append_line(Kind.RETURN, key, executed.terms, executed.reference).as_json()
 
     def _execute(self, order: Order) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""Everything the bank waits for: delays, holds, and the end of its day."""
+"""The bank's waits: delays, holds, and the shutdown."""
 
 from threading import Event, Lock
 
@@ -16,7 +16,7 @@ class Pauses:
         self._held: dict[Event, str | None] = {}
 
     def endure(self, wait: Wait, key: str | None) -> bool:
-        """Wait as told, for a call with *key*; False when the bank stopped meanwhile and nothing more may be done."""
+        """Wait, for a call with *key*; False if the bank stopped meanwhile, and nothing more may be done."""
         if wait.held:
             self._hold(key)
         if wait.delay_s:
@@ -24,11 +24,11 @@ class Pauses:
         return not self._stopping.is_set()
 
     def sleep(self, delay_s: float) -> bool:
-        """Wait so many seconds; False when the bank stopped meanwhile."""
+        """Wait a number of seconds; False if the bank stopped meanwhile."""
         return not self._stopping.wait(delay_s)
 
     def release(self, key: str | None) -> int:
-        """Let go of what is held for *key*, or of everything, and count it; nothing held is no error."""
+        """Release the calls held for *key*, or all, and return their number, which may be zero."""
         with self._lock:
             released = [event for event, held_key in self._held.items() if key in {None, held_key}]
             for event in released:
@@ -37,7 +37,7 @@ class Pauses:
         return len(released)
 
     def held(self) -> int:
-        """Count what is held now."""
+        """Return the number of held calls."""
         with self._lock:
             return len(self._held)
 

@@ -1,4 +1,4 @@
-"""Who may talk to the bank: TLS, its callers' certificates, and a bearer token. Without any of it, everybody may."""
+"""Authentication of callers: TLS, client certificates, and a bearer token. Without any, all callers are accepted."""
 
 import hmac
 import ssl
@@ -16,7 +16,7 @@ class Security:
     token_file: Path | None = None
 
     def tls(self) -> ssl.SSLContext | None:
-        """Return how TLS is spoken, None where it is not. Raises OSError where a file cannot be used."""
+        """Return the TLS context, None without TLS. Raises OSError if a file cannot be used."""
         if self.certificate is None:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -27,7 +27,7 @@ class Security:
         return context
 
     def lets_in(self, authorization: str | None) -> bool:
-        """Tell whether a call may be made; the token is read each time, so a new one holds at once."""
+        """Return whether a call is authenticated; the token is read each time, so a new one is valid immediately."""
         if self.token_file is None:
             return True
         wanted = f"Bearer {self.token_file.read_text().strip()}"

@@ -1,4 +1,4 @@
-"""The bank's door: opens it, shuts it for a while when ordered to, and closes it for good."""
+"""The bank's listener: opens, refuses connections for a while when ordered to, and closes."""
 
 import contextlib
 import time
@@ -20,7 +20,7 @@ STOP_PATIENCE_S = 5.0
 
 
 class BankServer:
-    """A bank at an address; takes connections from the moment it is made. Port 0 means any free one."""
+    """A bank at an address; accepts connections as soon as it is made. Port 0 means any free one."""
 
     def __init__(
         self, behaviour: Behaviour, *, host: str = "127.0.0.1", port: int = 0, security: Security | None = None
@@ -45,13 +45,14 @@ class BankServer:
 
     @property
     def url(self) -> str:
-        """Where to call, without a slash at the end."""
+        """The base address, without a slash at the end."""
         return f"{'http' if self._tls is None else 'https'}://{self.host}:{self.port}"
 
     def refuse(self, seconds: float) -> None:
-        """Close the door for *seconds*; from the moment this returns connections are refused.
+        """Refuse connections for *seconds*, from the return of this method on.
 
-        Idle connections are hung up, calls under way still get their answers. Repeated meanwhile, the later end counts.
+        Idle connections are closed, calls in progress still get their responses. Of overlapping times the later end
+        counts.
         """
         with self._lock:
             self._open_at_s = max(self._open_at_s, time.monotonic() + seconds)
@@ -63,7 +64,7 @@ class BankServer:
         Thread(target=self._reopen, name="bank-door", daemon=True).start()
 
     def stop(self) -> None:
-        """Close the door, hang up, and let go of the book. Stopping twice is stopping once."""
+        """Stop listening, close all connections and the book. A second call has no effect."""
         with self._lock:
             if self._stopped.is_set():
                 return
@@ -76,7 +77,7 @@ class BankServer:
         self._hall.behaviour.book.close()
 
     def _reopen(self) -> None:
-        """Open again on the same port, as soon as it is time and nobody else is on it."""
+        """Listen again on the same port when the time is over and the port is free."""
         while not self._stopped.wait(max(self._open_at_s - time.monotonic(), 0.0)):
             with self._lock:
                 if self._stopped.is_set():
@@ -110,7 +111,7 @@ def running_bank(  # noqa: PLR0913  # all but the first by name
 ) -> Iterator[BankServer]:
     """Run a bank in this process, on threads, for as long as the block lasts.
 
-    *state* is the path of its book, ``:memory:`` for one that nobody will miss.
+    *state* is the path of its book, ``:memory:`` for a temporary one.
     """
     book = Book(state)
     try:

@@ -1,4 +1,4 @@
-"""Counting what is going on: payouts in flight, and connections that may have to be hung up."""
+"""Counts payouts in flight, and tracks connections that may have to be closed."""
 
 import contextlib
 import socket
@@ -6,17 +6,17 @@ from threading import Condition, Lock
 
 
 class Flight:
-    """One payout on its way through the bank; landing twice is landing once."""
+    """One payout in flight; a second landing has no effect."""
 
     def __init__(self, in_flight: "InFlight") -> None:
         self._in_flight = in_flight
         self._landed = False
 
     def land(self) -> None:
-        """Count the payout as answered: just before its last bytes go out.
+        """Count the payout as answered, just before its last bytes are sent.
 
-        Not after: a caller that has its answer may send the next payout before this thread runs again, and would be
-        seen twice at once though it never was.
+        Not after: a caller that has its response may send the next payout before this thread runs again, and the two
+        would be counted as simultaneous.
         """
         if not self._landed:
             self._landed = True
@@ -39,7 +39,7 @@ class InFlight:
         return Flight(self)
 
     def leave(self) -> None:
-        """Count one payout less; only a flight calls this, once."""
+        """Count one payout fewer; a flight calls this once."""
         with self._lock:
             self._now -= 1
 
@@ -49,13 +49,13 @@ class InFlight:
             return self._now, self._most
 
     def reset(self) -> None:
-        """Start counting the most at once from what is in flight now."""
+        """Reset the maximum to the number in flight now."""
         with self._lock:
             self._most = self._now
 
 
 class Connections:
-    """The open connections, and which of them are amid a call."""
+    """The open connections, and which of them are in a call."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -63,29 +63,29 @@ class Connections:
         self._refusing = False
 
     def add(self, connection: socket.socket) -> None:
-        """Take note of a new connection, idle so far."""
+        """Register a new, idle connection."""
         with self._changed:
             self._busy[connection] = False
 
     def remove(self, connection: socket.socket) -> None:
-        """Forget a connection that was closed."""
+        """Remove a closed connection."""
         with self._changed:
             self._busy.pop(connection, None)
             self._changed.notify_all()
 
     def set_busy(self, connection: socket.socket, *, busy: bool) -> None:
-        """Tell that a call on *connection* began or ended."""
+        """Record that a call on *connection* began or ended."""
         with self._changed:
             self._busy[connection] = busy
 
     @property
     def refusing(self) -> bool:
-        """Whether a connection must be closed after the call it is amid."""
+        """Whether a connection must be closed after its current call."""
         with self._changed:
             return self._refusing
 
     def refuse(self) -> None:
-        """Hang up idle connections, for a bank that cannot be reached must not be reached by an old line either."""
+        """Close idle connections: an unreachable bank must not be reachable through an old connection."""
         with self._changed:
             self._refusing = True
             for connection, busy in self._busy.items():
@@ -93,12 +93,12 @@ class Connections:
                     _hang_up(connection)
 
     def welcome(self) -> None:
-        """End the refusing."""
+        """Accept connections again."""
         with self._changed:
             self._refusing = False
 
     def hang_up_all(self, *, patience_s: float) -> bool:
-        """End every connection and wait for the threads behind them; False when some did not end in time."""
+        """Close every connection and wait for its thread; False if some did not end in time."""
         with self._changed:
             self._refusing = True
             for connection in self._busy:

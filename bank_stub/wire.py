@@ -1,4 +1,4 @@
-"""Bytes on the line: an answer sent as it should be, or spoiled in the manner a verdict asks for."""
+"""Sends a response, correctly or distorted by a fault."""
 
 import socket
 import struct
@@ -13,9 +13,9 @@ from bank_stub.pauses import Pauses
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A connection that waits for one answer.
+    """A connection that waits for one response.
 
-    *landed* is called just before the bytes that end the call; *last* tells the client that no other call is welcome.
+    *landed* is called just before the bytes that end the call; *last* tells the client that the connection closes.
     """
 
     connection: socket.socket
@@ -25,9 +25,9 @@ class Line:
 
 
 def send(line: Line, verdict: Verdict) -> bool:
-    """Give the verdict and tell whether the connection can carry another call.
+    """Send the response and return whether the connection can carry another call.
 
-    Raises OSError when the client is gone, or does not take the bytes before the socket's timeout.
+    Raises OSError if the client has gone, or does not read the bytes before the socket's timeout.
     """
     head, body = _head(verdict.answer, last=line.last), verdict.answer.body_bytes()
     goes_on = False
@@ -65,7 +65,7 @@ def _head(answer: Answer, *, last: bool) -> bytes:
 
 
 def _trickle(line: Line, head: bytes, body: bytes, interval_s: float) -> bool:
-    """Send the head at once, so that the client believes in an answer, and then the body byte by byte."""
+    """Send the head immediately, so that the client expects a response, and then the body byte by byte."""
     line.connection.sendall(head)
     for position in range(len(body)):
         if not line.pauses.sleep(interval_s):
@@ -77,7 +77,7 @@ def _trickle(line: Line, head: bytes, body: bytes, interval_s: float) -> bool:
 
 
 def _wait_for_hang_up(connection: socket.socket, limit_s: float) -> None:
-    """Say nothing until the client goes away or the time is up; a bank that stops hangs up on itself."""
+    """Send nothing until the client disconnects or the time is over; a stopping bank closes the connection."""
     deadline = time.monotonic() + limit_s
     while (left_s := deadline - time.monotonic()) > 0:
         connection.settimeout(left_s)
@@ -89,6 +89,6 @@ def _wait_for_hang_up(connection: socket.socket, limit_s: float) -> None:
 
 
 def _reset(connection: socket.socket) -> None:
-    """Close with RST instead of FIN; detached, so that nobody says a polite goodbye before."""
+    """Close with RST instead of FIN; detached, so that no FIN is sent before."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     socket.close(connection.detach())
