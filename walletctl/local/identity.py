@@ -1,4 +1,4 @@
-"""Who PostgreSQL runs as: it refuses to be root, and refuses a user id that has no name."""
+"""The user that PostgreSQL runs as: it refuses root, and a user id without a name."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ from walletctl.local.errors import NoUnprivilegedUser
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a child becomes: *argument* tells the shim, *account* is whom its files must be given to, if anybody."""
+    """The user of a child: *argument* for the shim, *account* the owner that its files need, if another one."""
 
     argument: str
     account: tuple[int, int] | None = None
@@ -53,7 +53,7 @@ def _has_name(uid: int) -> bool:
 
 
 def _namespaces() -> list[Identity]:
-    """One that goes by a name PostgreSQL can look up; nothing else about that name matters."""
+    """Return a namespace whose user has a name that PostgreSQL can look up; any name will do."""
     named = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid != 0}
     if sys.platform != "linux" or not named:
         return []

@@ -1,7 +1,7 @@
-"""Ending what a dead owner's PostgreSQL left running, so that its data can be opened again.
+"""Ends processes that a killed PostgreSQL left running, so that its data can be opened again.
 
-A postmaster that was killed leaves busy children behind, which still write; and, where nobody reaps, a dead entry in
-the process table whose number makes PostgreSQL believe its lock file. Only who holds the owner's lock may call this.
+A killed postmaster leaves busy children, which still write, and, if its parent does not reap it, an entry in the
+process table whose number makes PostgreSQL believe its lock file. Only the holder of the owner's lock may call this.
 """
 
 import os
@@ -16,25 +16,25 @@ from pathlib import Path
 from walletctl.local.errors import StartFailed
 from walletctl.local.waiting import wait_until
 
-# Servers end at once when told to quit; one that is still there after a second or so is stuck.
+# Servers end immediately on SIGQUIT; one that still runs after a second or so is stuck.
 _PATIENCE = ((signal.SIGQUIT, 5.0), (signal.SIGKILL, 10.0))
 
 
 def end_left_overs(data: Path, sockets: Path) -> None:
-    """End every server process on *data*, wait until they are gone, and only then remove the files that bar a start."""
+    """End every server process on *data*, wait for their end, and only then remove the files that prevent a start."""
     for number, timeout_s in _PATIENCE:
         if wait_until(partial(_none_left_to_signal, data, number), timeout_s=timeout_s):
             break
     else:
         raise StartFailed(f"old server processes on {data} do not end: {sorted(_live_servers(data))}")
     if sys.platform == "linux":
-        # Elsewhere we may have missed one, and PostgreSQL's own judgement of its lock file is the better one.
+        # Elsewhere a process may have been missed, and PostgreSQL's own check of its lock file is better.
         for file in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
             file.unlink(missing_ok=True)
 
 
 def _none_left_to_signal(data: Path, number: int) -> bool:
-    """Send *number* to every live server on *data*; say whether there was none. The dead but unreaped do not count."""
+    """Signal every live server on *data*; return whether there was none. Zombies do not count."""
     found = list(_live_servers(data))
     for pid in found:
         with suppress(ProcessLookupError):
@@ -47,9 +47,9 @@ def _live_servers(data: Path) -> Iterator[int]:
 
 
 def servers_by_working_directory(data: Path) -> Iterator[int]:
-    """Every process of a server works in its data directory; so may a person's shell, which is left alone."""
+    """Yield the server processes that work in the data directory, but not other programs, e.g. a shell."""
     for process in Path("/proc").glob("[0-9]*"):
-        # Gone meanwhile, or somebody else's.
+        # Ended meanwhile, or another user's.
         with suppress(OSError):
             if (process / "cwd").readlink() == data:
                 name, _, rest = (process / "stat").read_text().partition("(")[2].rpartition(")")

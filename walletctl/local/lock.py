@@ -1,4 +1,4 @@
-"""One owner per directory, until it lets go or dies."""
+"""One owner per directory, until it releases the lock or dies."""
 
 import fcntl
 import os
@@ -9,14 +9,14 @@ from walletctl.local.errors import AlreadyRunning
 
 
 class OwnerLock:
-    """The kernel's lock on a file that also says who holds it; gone with its holder, however that ends."""
+    """The kernel's lock on a file that contains its holder's process id; released when the holder ends in any way."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
     @classmethod
     def take(cls, path: Path) -> Self:
-        """Own *path* and write our process id into it. Raises ``AlreadyRunning``, and never waits."""
+        """Lock *path* and write our process id into it. Raises ``AlreadyRunning``, and never waits."""
         file = path.open("a+", encoding="ascii")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,6 +31,6 @@ class OwnerLock:
         return cls(file)
 
     def release(self) -> None:
-        """Let the next one in. The file stays: removing it would let two owners lock two files of one name."""
+        """Release the lock. The file stays: removing it would let two owners lock two files of one name."""
         self._file.truncate(0)
         self._file.close()

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, on a directory, as a child of this process."""
+"""A PostgreSQL server on a directory, as a child of this process."""
 
 import signal
 import socket
@@ -35,7 +35,7 @@ __all__ = [
 
 DEFAULT_SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
-    # Compiling pays for reports, never for statements as short as ours.
+    # Compilation helps long queries, never statements as short as ours.
     "jit": "off",
     # Containers often have a /dev/shm of 64 MB, or none.
     "dynamic_shared_memory_type": "mmap",
@@ -46,7 +46,7 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
 
 _SOCKET_PORT = 5432
 _READY_LINE = 7
-# Fast (disconnect everybody, write a checkpoint), then immediate (recovery at the next start), then by force.
+# Fast (disconnect all clients, write a checkpoint), then immediate (recovery at the next start), then SIGKILL.
 _WAYS_TO_STOP = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, None))
 
 
@@ -103,7 +103,7 @@ class LocalPostgres:
         return self._url
 
     def stop(self) -> None:
-        """Shut the server down, wait until it is gone, and let the next owner in. Does nothing when not started."""
+        """Shut the server down, wait for its end, and release the directory. Without effect if not started."""
         process, self._process = self._process, None
         lock, self._lock = self._lock, None
         if lock is None:
@@ -167,7 +167,7 @@ class LocalPostgres:
 
 
 def _is_ready(data: Path, pid: int) -> bool:
-    """Say whether the server takes connections, from the file its own ``pg_ctl`` looks at."""
+    """Return whether the server accepts connections, from the file that ``pg_ctl`` reads."""
     try:
         lines = (data / "postmaster.pid").read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:

@@ -1,15 +1,15 @@
-"""Become another program, tied to the life of the process that asked for it.
+"""Becomes another program that ends with the process that started it.
 
-Between fork and exec only a few system calls are safe in a process that has threads, so nothing of ours runs there.
-Instead the child starts as this file, run by path in an interpreter without ``site`` (about 20 ms), prepares itself at
-leisure, and becomes the program it was meant to be, under the same process id:
+Between fork and exec only a few system calls are safe in a process that has threads, so no code of ours runs there.
+Instead the child starts as this file, by path in an interpreter without ``site`` (about 20 ms), prepares itself, and
+becomes the intended program, under the same process id:
 
     python -I -S shim.py PARENT_PID DEATH_SIGNAL STOP_SIGNALS IDENTITY DIRECTORY [PROGRAM ARGUMENT…]
 
 STOP_SIGNALS is ``blocked`` (SIGTERM and SIGINT stay pending until the program takes them) or ``open``; IDENTITY is
 ``same``, ``namespace:UID`` (a user namespace in which we are UID) or ``account:UID:GID``; an empty
 DIRECTORY is the current one; without a program it only tries the identity. Extra variables are read from standard
-input as NAME=VALUE, each ended by a zero byte, because arguments can be read by everybody. Standard library only.
+input as NAME=VALUE, each ended by a zero byte, because arguments are visible to all users. Standard library only.
 """
 
 import ctypes
@@ -70,7 +70,7 @@ def _advice(identity: str) -> str:
 
 
 def _restore_signals(blocked: frozenset[signal.Signals]) -> None:
-    """Undo what the interpreter and our parent did to signals: both would outlast the exec."""
+    """Undo what the interpreter and the parent did to signals: both survive the exec."""
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
@@ -97,7 +97,7 @@ def _become(identity: str) -> None:
 
 
 def _enter_namespace(uid: int) -> None:
-    """Show ourselves as *uid* from here on; files and permissions outside stay those of the user we are."""
+    """Appear as *uid* from here on; outside, files and permissions stay those of the real user."""
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWUSER) != 0:
@@ -111,7 +111,7 @@ def _enter_namespace(uid: int) -> None:
 def _die_with(parent: int, death_signal: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, death_signal)
-    # A parent that died before the line above sent no signal, and somebody else has adopted us since.
+    # A parent that died before the line above sent no signal; this process has another parent since.
     if os.getppid() != parent:
         sys.exit(1)
 

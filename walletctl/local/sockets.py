@@ -1,4 +1,4 @@
-"""The directory of a server's socket: short enough for the kernel, and nobody else's."""
+"""The directory of a server's socket: short enough for the kernel, and private."""
 
 import os
 import stat
@@ -22,9 +22,9 @@ def socket_directory(home: Path) -> Path:
 
 
 def make_private(directory: Path) -> None:
-    """Make *directory* for us alone, because whoever enters it is the database's superuser without a password.
+    """Make *directory* private, because a user who can enter it is the database's superuser without a password.
 
-    Raises ``CannotStart`` when somebody was there before us: in the temporary directory anybody could have been.
+    Raises ``CannotStart`` if another user made it first, which is possible in the temporary directory.
     """
     directory.mkdir(mode=0o700, exist_ok=True)
     found = directory.lstat()

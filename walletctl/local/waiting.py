@@ -1,4 +1,4 @@
-"""Waiting for something that announces itself to nobody, such as another process's file or its end."""
+"""Waiting for a condition that cannot be subscribed to, e.g. another process's file or its end."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def wait_until(condition: Callable[[], bool], *, timeout_s: float, poll_s: float = 0.01) -> bool:
-    """Ask *condition* every *poll_s* seconds until it holds; say whether it did within *timeout_s*."""
+    """Check *condition* every *poll_s* seconds; return whether it held within *timeout_s*."""
     pause = threading.Event()
     deadline = time.monotonic() + timeout_s
     while not condition():
