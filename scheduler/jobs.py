@@ -53,7 +53,7 @@ class Job(Protocol):
 
     @property
     def period(self) -> str:
-        """The setting that says how often it runs."""
+        """The setting of its period in seconds, as section and field."""
 
     @property
     def calls_bank(self) -> bool:
@@ -72,7 +72,7 @@ class ClaimingJob(Generic[Work]):
     """Which method of ``Claims`` it claims by."""
     work: Callable[[App, Work, timedelta], str]
     """Does one piece, and returns a word for its outcome."""
-    period: str = "payout_poll_s"
+    period: str = "payouts.poll_s"
     calls_bank: bool = False
     pauses_on: frozenset[str] = frozenset()
     """Outcomes after which it pauses, with backoff: the bank cannot be reached."""
@@ -149,7 +149,7 @@ def _write_journal(app: App) -> tuple[Counter[str], bool]:
     return Counter(WRITTEN=written) if written else Counter(), written == JOURNAL_STEP
 
 
-reconcile_bank_statement = SequentialJob("reconcile-bank-statement", _read_page, period="bank_statement_poll_s")
+reconcile_bank_statement = SequentialJob("reconcile-bank-statement", _read_page, period="bank.statement_poll_s")
 pay_due_withdrawals = ClaimingJob(
     "pay-due-withdrawals", lambda claims: claims.to_pay, _send, calls_bank=True, pauses_on=frozenset({NOT_SENT})
 )
@@ -164,7 +164,7 @@ reconcile_collections = ClaimingJob(
 )
 credit_due_deposits = ClaimingJob("credit-due-deposits", lambda claims: claims.to_credit, _credit)
 expire_holds = ClaimingJob("expire-holds", lambda claims: claims.to_expire, _expire)
-write_journal = SequentialJob("write-journal", _write_journal, period="journal_write_s")
+write_journal = SequentialJob("write-journal", _write_journal, period="journal.write_s")
 
 JOBS: tuple[Job, ...] = (
     reconcile_bank_statement,

@@ -7,6 +7,7 @@ import argparse
 import sys
 import threading
 from collections.abc import Sequence
+from operator import attrgetter
 from time import monotonic
 
 import structlog
@@ -114,7 +115,7 @@ def _run(app: App, jobs: Sequence[Job], gate: BankStatementGate, settings: Setti
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for job, worker in workers:
-        period_s: float = getattr(settings, job.period)
+        period_s: float = attrgetter(job.period)(settings)
         timer.add_job(_tick, "interval", args=(job, worker, gate, readiness), seconds=period_s, id=job.name)
     timer.start()
     # The first read runs at once, because payments wait for it; not by the timer, whose shutdown fails with a job that
