@@ -19,7 +19,7 @@ from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.errors import ServiceError, cause_of
 from wallet_core.logs import set_up_logs
 from wallet_core.settings import Settings, SettingsError, read_settings
-from wallet_core.startup_checks import bank, database, require_production
+from wallet_core.startup_checks import bank, database, require_production, start_failure
 from wallet_core.usecases.app import App
 
 _log = structlog.get_logger("wallet.scheduler")
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
     except (SettingsError, ServiceError) as error:
         if stopping.is_set():
             return 0
-        sys.stderr.write(f"scheduler cannot run: {cause_of(error)}\n")
+        sys.stderr.write(f"scheduler cannot start: {start_failure(error)}\n")
         return 1
     return 0
 

@@ -130,7 +130,7 @@ def test_declined_on_the_first_attempt_releases_the_money(service: PayoutService
 
     found = scene.payouts.now("account closed")
 
-    assert (found.state, found.failure_reason) == (OrderState.FAILED, FailureReason.BANK_REFUSED)
+    assert (found.state, found.failure_reason) == (OrderState.FAILED, FailureReason.BANK_DECLINED)
     assert (answers_to(found), service.bank.posts(found.id)) == ([DECLINED], 1)
     service.assert_books_agree()
 

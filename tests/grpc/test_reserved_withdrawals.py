@@ -273,8 +273,8 @@ def test_a_final_no_gives_the_money_back_and_leaves_nothing_held(
     """Released to the wallet, available, not held again; another one's hold is untouched."""
 
     noes = {
-        "declined": (pb.Withdrawal.FAILURE_REASON_BANK_REFUSED, 1),
-        "declined_retryable": (pb.Withdrawal.FAILURE_REASON_ATTEMPTS_USED_UP, 3),
+        "declined": (pb.Withdrawal.FAILURE_REASON_BANK_DECLINED, 1),
+        "declined_retryable": (pb.Withdrawal.FAILURE_REASON_ATTEMPTS_EXHAUSTED, 3),
     }
     other = schedule(asking, amount=money(50), execute_time=soon(asking)).name
     for fault in noes:

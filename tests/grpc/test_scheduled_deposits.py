@@ -580,8 +580,8 @@ def test_a_failed_deposit_says_why(asking: Asking, stub: CollectingBank, app: Ap
     stub.order("declined_retryable", match={"account": "busy"})
     asking.open("full", BIGGEST - 1000)
     made = {
-        pb.ScheduledDeposit.FAILURE_REASON_BANK_REFUSED: schedule(asking, collect=True, bank_account="refused").name,
-        pb.ScheduledDeposit.FAILURE_REASON_ATTEMPTS_USED_UP: schedule(asking, collect=True, bank_account="busy").name,
+        pb.ScheduledDeposit.FAILURE_REASON_BANK_DECLINED: schedule(asking, collect=True, bank_account="refused").name,
+        pb.ScheduledDeposit.FAILURE_REASON_ATTEMPTS_EXHAUSTED: schedule(asking, collect=True, bank_account="busy").name,
         pb.ScheduledDeposit.FAILURE_REASON_LIMIT_EXCEEDED: schedule(
             asking, wallet="wallets/full", amount=money(1001)
         ).name,

@@ -59,7 +59,7 @@ MISTAKES = (
             Change(
                 f"{PAYMENT}:SettlePayment.decide",
                 "self._wait(ledger, answered, OrderState.IN_DOUBT, wait, attempt)",
-                "self._release(ledger, answered, FailureReason.BANK_REFUSED, attempt)",
+                "self._release(ledger, answered, FailureReason.BANK_DECLINED, attempt)",
             ),
         ),
         f"{DECISIONS} {ONE_PAYOUT}",
@@ -88,7 +88,7 @@ MISTAKES = (
             Change(
                 f"{DOUBT}:SettleDoubt.decide",
                 "self._not_found(ledger, asked)",
-                "self._release(ledger, asked, FailureReason.BANK_REFUSED, None)",
+                "self._release(ledger, asked, FailureReason.BANK_DECLINED, None)",
             ),
         ),
         f"{DECISIONS} {ONE_PAYOUT}",

@@ -252,7 +252,7 @@ def test_declined_retryable_as_often_as_allowed_fails_and_has_moved_nothing(
     found = scheduled_deposit(app, id_)
     assert (found.state, found.failure_reason, found.credit) == (
         OrderState.FAILED,
-        FailureReason.ATTEMPTS_USED_UP,
+        FailureReason.ATTEMPTS_EXHAUSTED,
         None,
     )
     assert (found.next_attempt_time, found.bank_reference, found.attempts_counted) == (None, "", 3)
@@ -288,7 +288,7 @@ def test_final_refusal_fails_and_has_moved_nothing(app: App, stub: CollectingBan
     assert each(app, ids) == dict.fromkeys(noes, (OrderState.FAILED, 0))
     for id_ in ids.values():
         found = scheduled_deposit(app, id_)
-        assert (found.failure_reason, found.credit, found.attention) == (FailureReason.BANK_REFUSED, None, "")
+        assert (found.failure_reason, found.credit, found.attention) == (FailureReason.BANK_DECLINED, None, "")
         assert stub.asked(id_) == 1
     assert count(owner, "transactions") == 0
 
@@ -464,7 +464,7 @@ def test_what_pends_follows_the_banks_own_word(app: App, stub: CollectingBank) -
 
     assert each(app, ids) == {"executed": (OrderState.SUCCEEDED, 300), "failed": (OrderState.FAILED, 0)}
     ended = [scheduled_deposit(app, id_) for id_ in ids.values()]
-    assert [(one.failure_reason, one.attention) for one in ended] == [(None, ""), (FailureReason.BANK_REFUSED, "")]
+    assert [(one.failure_reason, one.attention) for one in ended] == [(None, ""), (FailureReason.BANK_DECLINED, "")]
 
 
 class BankWithoutReferences(KeepsNoLedger):
@@ -504,7 +504,7 @@ def test_a_bank_that_ignores_keys_is_asked_to_collect_once(app: App, stub: Colle
     for round_ in range(4):
         everything_due(careful, round_ * PAST_GRACE)
 
-    assert scheduled_deposit(app, refused).failure_reason is FailureReason.ATTEMPTS_USED_UP
+    assert scheduled_deposit(app, refused).failure_reason is FailureReason.ATTEMPTS_EXHAUSTED
     found = scheduled_deposit(app, lost)
     assert (found.state, "not sent again" in found.attention) == (OrderState.IN_DOUBT, True)
     assert (stub.asked(refused), stub.asked(lost), money(app)) == (1, 1, UNTOUCHED)

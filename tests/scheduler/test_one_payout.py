@@ -114,7 +114,7 @@ def test_declined_retryable_as_often_as_allowed_fails_and_releases_once(app: App
         pay(app, round_ * SOON)
 
     found = withdrawal(app, id_)
-    assert (found.state, found.failure_reason) == (OrderState.FAILED, FailureReason.ATTEMPTS_USED_UP)
+    assert (found.state, found.failure_reason) == (OrderState.FAILED, FailureReason.ATTEMPTS_EXHAUSTED)
     assert (balance_of(app, alice), stub.posts(id_), stub.executions(id_)) == (1000, 3, 0)
 
 
@@ -371,7 +371,7 @@ def test_final_refusal_fails_and_releases_once(app: App, stub: Bank, alice: Wall
     reconcile(app, PAST_GRACE)
 
     found = withdrawal(app, id_)
-    assert (found.state, found.failure_reason) == (OrderState.FAILED, FailureReason.BANK_REFUSED)
+    assert (found.state, found.failure_reason) == (OrderState.FAILED, FailureReason.BANK_DECLINED)
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT), stub.posts(id_)) == (1000, 0, 1)
 
 

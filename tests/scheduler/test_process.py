@@ -108,7 +108,7 @@ def test_the_process_of_a_scheduler_that_cannot_run_ends_with_1(tmp_path: Path) 
     with process(["-m", "scheduler"], env={}, log=log) as child:
         assert child.wait(30) == 1
 
-    assert log.read_text().startswith("scheduler cannot run: WALLET_DATABASE_URL is not set")
+    assert log.read_text().startswith("scheduler cannot start: WALLET_DATABASE_URL is not set")
 
 
 def test_zero_as_a_limit_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

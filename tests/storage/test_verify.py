@@ -356,7 +356,7 @@ DAMAGE: list[tuple[str, Damage]] = [
     (
         "withdrawals",
         run(
-            "UPDATE withdrawals SET state = 'FAILED', bank_reference = '', failure_reason = 'BANK_REFUSED'"
+            "UPDATE withdrawals SET state = 'FAILED', bank_reference = '', failure_reason = 'BANK_DECLINED'"
             " WHERE state = 'SUCCEEDED'"
         ),
     ),

@@ -144,9 +144,9 @@ def settle(  # noqa: PLR0913, PLR0917  # whose answer to what
     elif order.state == IN_DOUBT or not {None, "UNKNOWN"}.isdisjoint(one.answer for one in order.attempts):
         _wait(books, order, IN_DOUBT)
     elif answer == "DECLINED":
-        _not_paid(books, id_, "BANK_REFUSED", move)
+        _not_paid(books, id_, "BANK_DECLINED", move)
     elif answer == "DECLINED_RETRYABLE" and _counted(order) >= ATTEMPTS_MOST:
-        _not_paid(books, id_, "ATTEMPTS_USED_UP", move)
+        _not_paid(books, id_, "ATTEMPTS_EXHAUSTED", move)
     else:
         _wait(books, order, PROCESSING)
 
@@ -185,7 +185,7 @@ def hear(  # noqa: PLR0913  # whose word on what
         else:
             _wait(books, order, IN_DOUBT)  # it takes its word back: for a person
     elif word == "FAILED":
-        _not_paid(books, id_, "BANK_REFUSED", move)
+        _not_paid(books, id_, "BANK_DECLINED", move)
     elif word == "NOT_FOUND":
         return _not_found(books, id_, order, move)
     else:
@@ -198,10 +198,10 @@ def _not_found(books: LedgerState, id_: UUID, order: PaymentOrder, move: UUID | 
     given = [one.answer for one in order.attempts]
     if None not in given and "UNKNOWN" not in given:
         if "DECLINED" in given:
-            _not_paid(books, id_, "BANK_REFUSED", move)
+            _not_paid(books, id_, "BANK_DECLINED", move)
             return False
         if _counted(order) >= ATTEMPTS_MOST:
-            _not_paid(books, id_, "ATTEMPTS_USED_UP", move)
+            _not_paid(books, id_, "ATTEMPTS_EXHAUSTED", move)
             return False
     arrived_at = order.attempts[-1].hour + GRACE
     first = next((one for one in order.attempts if one.answer != "NOT_SENT"), order.attempts[0])

@@ -287,7 +287,7 @@ def test_not_found_that_must_not_be_sent_again_goes_to_a_person(deposit: Collect
 
 @pytest.mark.parametrize(
     ("answers", "reason"),
-    [((DECLINED,), FailureReason.BANK_REFUSED), ((DECLINED_RETRYABLE,) * 3, FailureReason.ATTEMPTS_USED_UP)],
+    [((DECLINED,), FailureReason.BANK_DECLINED), ((DECLINED_RETRYABLE,) * 3, FailureReason.ATTEMPTS_EXHAUSTED)],
 )
 def test_not_found_after_nothing_but_clear_noes_fails(answers: tuple[Answered, ...], reason: FailureReason) -> None:
     """Nothing is in doubt, and nothing was ever moved."""

@@ -112,7 +112,7 @@ def test_an_answer_means_what_the_attempts_before_it_allow(
 
 @pytest.mark.parametrize(
     ("answers", "reason"),
-    [((DECLINED,), FailureReason.BANK_REFUSED), ((DECLINED_RETRYABLE,) * 3, FailureReason.ATTEMPTS_USED_UP)],
+    [((DECLINED,), FailureReason.BANK_DECLINED), ((DECLINED_RETRYABLE,) * 3, FailureReason.ATTEMPTS_EXHAUSTED)],
 )
 def test_a_failed_payout_says_why(answers: tuple[AnswerKind, ...], reason: FailureReason) -> None:
     """And gives the money back in a transaction that names it."""

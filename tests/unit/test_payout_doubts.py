@@ -159,7 +159,8 @@ def test_a_silence_after_two_soft_declines_is_sent_again_until_the_bank_knows_it
 
     payout.hear(StatusKind.FAILED)
 
-    assert (payout.now.state, payout.now.failure_reason, payout.money) == (FAILED, FailureReason.BANK_REFUSED, RELEASED)
+    settled = (payout.now.state, payout.now.failure_reason, payout.money)
+    assert settled == (FAILED, FailureReason.BANK_DECLINED, RELEASED)
 
 
 def test_what_a_resend_comes_to_decides() -> None:

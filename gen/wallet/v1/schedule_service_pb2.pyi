@@ -141,9 +141,9 @@ class Withdrawal(message.Message):
         """The wallet was frozen or closed at the scheduled time. The bank was not
         asked.
         """
-        FAILURE_REASON_BANK_REFUSED: Withdrawal._FailureReason.ValueType  # 3
+        FAILURE_REASON_BANK_DECLINED: Withdrawal._FailureReason.ValueType  # 3
         """The bank declined finally."""
-        FAILURE_REASON_ATTEMPTS_USED_UP: Withdrawal._FailureReason.ValueType  # 4
+        FAILURE_REASON_ATTEMPTS_EXHAUSTED: Withdrawal._FailureReason.ValueType  # 4
         """The bank declined every attempt, each of them retryable."""
         FAILURE_REASON_RESOLVED: Withdrawal._FailureReason.ValueType  # 5
         """An operator resolved it: the bank did not pay."""
@@ -161,9 +161,9 @@ class Withdrawal(message.Message):
     """The wallet was frozen or closed at the scheduled time. The bank was not
     asked.
     """
-    FAILURE_REASON_BANK_REFUSED: Withdrawal.FailureReason.ValueType  # 3
+    FAILURE_REASON_BANK_DECLINED: Withdrawal.FailureReason.ValueType  # 3
     """The bank declined finally."""
-    FAILURE_REASON_ATTEMPTS_USED_UP: Withdrawal.FailureReason.ValueType  # 4
+    FAILURE_REASON_ATTEMPTS_EXHAUSTED: Withdrawal.FailureReason.ValueType  # 4
     """The bank declined every attempt, each of them retryable."""
     FAILURE_REASON_RESOLVED: Withdrawal.FailureReason.ValueType  # 5
     """An operator resolved it: the bank did not pay."""
@@ -327,9 +327,9 @@ class ScheduledDeposit(message.Message):
         DESCRIPTOR: descriptor.EnumDescriptor
         FAILURE_REASON_UNSPECIFIED: ScheduledDeposit._FailureReason.ValueType  # 0
         """It has not failed."""
-        FAILURE_REASON_BANK_REFUSED: ScheduledDeposit._FailureReason.ValueType  # 1
+        FAILURE_REASON_BANK_DECLINED: ScheduledDeposit._FailureReason.ValueType  # 1
         """The bank declined finally."""
-        FAILURE_REASON_ATTEMPTS_USED_UP: ScheduledDeposit._FailureReason.ValueType  # 2
+        FAILURE_REASON_ATTEMPTS_EXHAUSTED: ScheduledDeposit._FailureReason.ValueType  # 2
         """The bank declined every attempt, each of them retryable."""
         FAILURE_REASON_LIMIT_EXCEEDED: ScheduledDeposit._FailureReason.ValueType  # 3
         """The wallet would have exceeded the largest balance."""
@@ -341,9 +341,9 @@ class ScheduledDeposit(message.Message):
 
     FAILURE_REASON_UNSPECIFIED: ScheduledDeposit.FailureReason.ValueType  # 0
     """It has not failed."""
-    FAILURE_REASON_BANK_REFUSED: ScheduledDeposit.FailureReason.ValueType  # 1
+    FAILURE_REASON_BANK_DECLINED: ScheduledDeposit.FailureReason.ValueType  # 1
     """The bank declined finally."""
-    FAILURE_REASON_ATTEMPTS_USED_UP: ScheduledDeposit.FailureReason.ValueType  # 2
+    FAILURE_REASON_ATTEMPTS_EXHAUSTED: ScheduledDeposit.FailureReason.ValueType  # 2
     """The bank declined every attempt, each of them retryable."""
     FAILURE_REASON_LIMIT_EXCEEDED: ScheduledDeposit.FailureReason.ValueType  # 3
     """The wallet would have exceeded the largest balance."""

@@ -128,9 +128,9 @@ class SettlePayment(PaymentCommand):
             return self._wait(ledger, answered, state, self.policy.backoff(answered.inquiries, self.jitter), attempt)
         match self.answer.kind:
             case AnswerKind.DECLINED:
-                return self._release(ledger, answered, FailureReason.BANK_REFUSED, attempt)
+                return self._release(ledger, answered, FailureReason.BANK_DECLINED, attempt)
             case AnswerKind.DECLINED_RETRYABLE if answered.attempts_counted >= self.policy.attempts_max:
-                return self._release(ledger, answered, FailureReason.ATTEMPTS_USED_UP, attempt)
+                return self._release(ledger, answered, FailureReason.ATTEMPTS_EXHAUSTED, attempt)
             case AnswerKind.DECLINED_RETRYABLE if self.answer.retry_after_s is not None:
                 longest_s = self.policy.retry_after_max.total_seconds()
                 wait = timedelta(seconds=min(self.answer.retry_after_s, longest_s))

@@ -74,7 +74,7 @@ class SettleDoubt(PaymentCommand):
             case _ if (accepted := accepted_attempt(asked)) is not None:
                 return self._follow(ledger, asked, accepted)
             case StatusKind.FAILED:
-                return self._release(ledger, asked, FailureReason.BANK_REFUSED, None)
+                return self._release(ledger, asked, FailureReason.BANK_DECLINED, None)
             case StatusKind.NOT_FOUND if not ledger.bank_executed(asked):
                 return self._not_found(ledger, asked)
             case _:
@@ -99,9 +99,9 @@ class SettleDoubt(PaymentCommand):
         if not asked.may_have_paid:
             # The bank has declined every attempt and does not know the payment: nothing is in doubt.
             if any(attempt.answer is AnswerKind.DECLINED for attempt in asked.attempts):
-                return self._release(ledger, asked, FailureReason.BANK_REFUSED, None)
+                return self._release(ledger, asked, FailureReason.BANK_DECLINED, None)
             if asked.attempts_counted >= self.policy.attempts_max:
-                return self._release(ledger, asked, FailureReason.ATTEMPTS_USED_UP, None)
+                return self._release(ledger, asked, FailureReason.ATTEMPTS_EXHAUSTED, None)
         now = self._later(ledger)
         first = next((attempt for attempt in asked.attempts if attempt.counts), asked.attempts[0])
         in_flight = max(attempt.in_flight_until for attempt in asked.attempts) - now

@@ -279,8 +279,8 @@ CREATE TABLE withdrawals (
     inquiries         integer     NOT NULL,
     bank_reference    text        NOT NULL,
     failure_reason    text        CONSTRAINT withdrawals_failure_reason
-                                  CHECK (failure_reason IN ('INSUFFICIENT_FUNDS', 'WALLET_NOT_ACTIVE', 'BANK_REFUSED',
-                                                            'ATTEMPTS_USED_UP', 'RESOLVED')),
+                                  CHECK (failure_reason IN ('INSUFFICIENT_FUNDS', 'WALLET_NOT_ACTIVE', 'BANK_DECLINED',
+                                                            'ATTEMPTS_EXHAUSTED', 'RESOLVED')),
     attention         text        NOT NULL,
     unapplied         boolean     NOT NULL DEFAULT false,
     reconciled        boolean     NOT NULL DEFAULT false,
@@ -329,7 +329,7 @@ CREATE TABLE scheduled_deposits (
     inquiries          integer     NOT NULL,
     bank_reference     text        NOT NULL,
     failure_reason     text        CONSTRAINT scheduled_deposits_failure_reason
-                                   CHECK (failure_reason IN ('BANK_REFUSED', 'ATTEMPTS_USED_UP', 'LIMIT_EXCEEDED',
+                                   CHECK (failure_reason IN ('BANK_DECLINED', 'ATTEMPTS_EXHAUSTED', 'LIMIT_EXCEEDED',
                                                              'RESOLVED')),
     credit             uuid,
     attention          text        NOT NULL,
