@@ -109,7 +109,7 @@ def test_refusal_is_told_in_the_language_that_was_asked_for(funded: Walletctl) -
     silent = funded("transfer", "alice", "bob", "100.01")
 
     assert FA in asked.stderr
-    assert "less available" in asked.stderr  # for developers, all the same
+    assert "available balance is too low" in asked.stderr  # for developers, all the same
     assert FA not in silent.stderr
 
 

@@ -207,7 +207,7 @@ def test_a_scheduled_withdrawal_is_cancelled_once(client: WalletClient) -> None:
     for _ in range(2):
         refused = refusal(second)
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN")
-        because = "only what is still scheduled can be cancelled"
+        because = "only a scheduled order can be cancelled"
         assert refused.metadata == {"resourceName": name, "state": "CANCELLED", "explanation": because}
     again = cancel()
     assert (again.withdrawal, again.replayed) == (first.withdrawal, True)

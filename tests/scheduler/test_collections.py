@@ -448,7 +448,7 @@ def test_a_bank_that_does_not_say_is_neither_a_yes_nor_a_no_and_comes_to_attenti
 
     old = scheduled_deposit(app, id_)
     assert (old.state, money(app), stub.asked(id_)) == (OrderState.IN_DOUBT, UNTOUCHED, 1)
-    assert "in doubt for long" in old.attention
+    assert "in doubt for too long" in old.attention
 
 
 def test_what_pends_follows_the_banks_own_word(app: App, stub: CollectingBank) -> None:

@@ -150,7 +150,7 @@ def test_a_refused_batch_leaves_no_totals(app: App, owner: psycopg.Connection, a
     before = kept(owner)
     items = batch(1000).items
     app.ledger.post(replace(a_batch(*items), validate_only=True))
-    with pytest.raises(Exception, match="less available"):
+    with pytest.raises(Exception, match="available balance is too low"):
         app.ledger.post(a_batch(*items[:-1], an_item(alice, BOB, Money("USD", 10**9))))
 
     assert kept(owner) == before == []

@@ -375,7 +375,7 @@ def _reverse(books: LedgerState, command: ReverseTransaction) -> tuple[str, None
         why = "only transfers and deposits can be reversed"
         raise Refused("StateTransitionForbidden", resource=name, state=state, because=why)
     if not left:
-        why = "all of it has been given back"
+        why = "all of it was reversed already"
         raise Refused("StateTransitionForbidden", resource=name, state=state, because=why)
     amount = command.amount.minor if command.amount is not None else left
     if amount > left:
@@ -448,7 +448,7 @@ def _capture_hold(books: LedgerState, command: CaptureHold) -> tuple[str, None]:
     if hold.state != ACTIVE:
         raise Refused("StateTransitionForbidden", resource=name, state=hold.state, because="the hold has ended")
     if hold.overdue:
-        why = "the hold's time is over"
+        why = "the hold has expired"
         raise Refused("StateTransitionForbidden", resource=name, state="EXPIRED", because=why)
     amount = command.amount.minor if command.amount is not None else hold.left
     if amount > hold.left:
@@ -523,7 +523,7 @@ def _cancel(books: LedgerState, command: CancelOrder) -> tuple[str, None]:
     if order.wallet.startswith("system:") and not _by_operations(command):
         raise Refused("PermissionMissing", permission="operations")
     if order.state != SCHEDULED:
-        why = "only what is still scheduled can be cancelled"
+        why = "only a scheduled order can be cancelled"
         raise Refused("StateTransitionForbidden", resource=name, state=order.state, because=why)
     order.state, order.lease = "CANCELLED", None
     return name, None
@@ -581,7 +581,7 @@ def _end_rule(books: LedgerState, command: EndCommissionRule) -> tuple[str, None
         raise Refused("StateTransitionForbidden", resource=name, state="ENDED", because="the rule has ended")
     end = books.hour_of(command.end_time)
     if tariff.end is not None and end > tariff.end:
-        why = "the rule ends sooner, and its end may only be brought nearer"
+        why = "the rule ends earlier; its end can only be moved to an earlier time"
         raise Refused("StateTransitionForbidden", resource=name, state="ENDING", because=why)
     tariff.end = end
     tariff.over = command.end_time is None

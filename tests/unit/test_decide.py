@@ -285,5 +285,5 @@ def test_a_cancelled_withdrawal_is_cancelled_once() -> None:
     outcomes = decide(books, [scheduled, cancel, replace(cancel, request=a_request())])
 
     assert [isinstance(outcome, Done) for outcome in outcomes] == [True, True, False]
-    because = "only what is still scheduled can be cancelled"
+    because = "only a scheduled order can be cancelled"
     assert outcomes[2] == Refused(StateTransitionForbidden(f"withdrawals/{scheduled.id}", "CANCELLED", because))

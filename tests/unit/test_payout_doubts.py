@@ -110,7 +110,7 @@ def test_executed_with_another_amount_stays_in_doubt_for_a_person(amount: Money 
 
 
 def test_a_discrepancy_is_not_forgotten_when_the_bank_falls_silent() -> None:
-    """What a person must see is not covered up by "in doubt for long"."""
+    """What a person must see is not covered up by "in doubt for too long"."""
 
     payout = in_doubt()
     payout.hear(Status(kind=StatusKind.EXECUTED, amount=Money("USD", 11)))
@@ -287,7 +287,7 @@ def test_an_old_doubt_is_brought_to_attention(status: StatusKind) -> None:
 
     payout = in_doubt()
     payout.hear(status)
-    assert "in doubt for long" in payout.now.attention
+    assert "in doubt for too long" in payout.now.attention
 
     payout.hear(StatusKind.EXECUTED)
     assert (payout.now.state, payout.now.attention) == (SUCCEEDED, "")

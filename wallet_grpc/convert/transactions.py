@@ -257,9 +257,9 @@ def _result(
     if isinstance(result, WalletError):
         if to_public_error(result) is not result:
             raise result  # a defect fails the whole call, so that it is logged under the correlation id
-        told = status_of(result, read=False, accept_language=accept_language, exponent_of=exponent_of)
+        status = status_of(result, read=False, accept_language=accept_language, exponent_of=exponent_of)
         return pb.BatchTransferResult(
-            error=status_pb2.Status.FromString(told.SerializeToString()),
+            error=status_pb2.Status.FromString(status.SerializeToString()),
             replayed=isinstance(result, Refusal) and result.replayed,
         )
     return pb.BatchTransferResult(

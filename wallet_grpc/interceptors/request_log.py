@@ -33,11 +33,11 @@ def logged(method: str, context: grpc.ServicerContext) -> Iterator[None]:
         _log_done(method, "CANCELLED", context, monotonic() - started_at)
         raise
     except Exception as error:
-        told = to_public_error(error)
-        _log_refused(method, told, error, context, monotonic() - started_at)
-        if told is error:
+        public = to_public_error(error)
+        _log_refused(method, public, error, context, monotonic() - started_at)
+        if public is error:
             raise
-        raise told from error
+        raise public from error
     # A watch ends without an error only when its caller has cancelled it.
     code = "CANCELLED" if method in STREAMS and not context.is_active() else "OK"
     _log_done(method, code, context, monotonic() - started_at)
@@ -54,19 +54,19 @@ def _log_done(method: str, code: str, context: grpc.ServicerContext, seconds: fl
 
 
 def _log_refused(
-    method: str, told: WalletError, error: Exception, context: grpc.ServicerContext, seconds: float
+    method: str, public: WalletError, error: Exception, context: grpc.ServicerContext, seconds: float
 ) -> None:
-    spec = CATALOGUE[type(told)]
+    spec = CATALOGUE[type(public)]
     count(method, spec.code.name, spec.reason_name, seconds)
-    said = {"code": spec.code.name, "reason": spec.reason_name, **_about(context, seconds)}
-    if isinstance(told, Defect):
-        _log.error("call", method=method, correlation_id=told.correlation_id, exc_info=error, **said)
-    elif is_rejected(told):
-        _log.warning("call", method=method, **describe_rejection(context, told), **said)
-    elif isinstance(told, ServiceError):
-        _log.warning("call", method=method, cause=cause_of(told), **said)
+    fields = {"code": spec.code.name, "reason": spec.reason_name, **_about(context, seconds)}
+    if isinstance(public, Defect):
+        _log.error("call", method=method, correlation_id=public.correlation_id, exc_info=error, **fields)
+    elif is_rejected(public):
+        _log.warning("call", method=method, **describe_rejection(context, public), **fields)
+    elif isinstance(public, ServiceError):
+        _log.warning("call", method=method, cause=cause_of(public), **fields)
     else:
-        _log.info("call", method=method, **said)
+        _log.info("call", method=method, **fields)
 
 
 def _about(context: grpc.ServicerContext, seconds: float) -> dict[str, Any]:

@@ -119,16 +119,16 @@ class KeySet:
             return body
 
 
-def _is_public(told: object) -> bool:
+def _is_public(jwk: object) -> bool:
     """Return whether a key may be used: a published key must not be one that can sign."""
     return (
-        isinstance(told, dict)
-        and isinstance(told.get("kid"), str)
-        and told.get("kty") in {"RSA", "EC", "OKP"}
-        and told.get("use") in {None, "sig"}
-        and "d" not in told
+        isinstance(jwk, dict)
+        and isinstance(jwk.get("kid"), str)
+        and jwk.get("kty") in {"RSA", "EC", "OKP"}
+        and jwk.get("use") in {None, "sig"}
+        and "d" not in jwk
     )
 
 
-def _key(told: dict[str, Any]) -> tuple[str, PyJWK]:
-    return told["kid"], PyJWK(told)
+def _key(jwk: dict[str, Any]) -> tuple[str, PyJWK]:
+    return jwk["kid"], PyJWK(jwk)

@@ -15,21 +15,21 @@ _log = structlog.get_logger("wallet.requests")
 _CODES = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 
 
-def is_rejected(told: object) -> bool:
+def is_rejected(error: object) -> bool:
     """Return whether an error rejects the caller rather than the request."""
-    return isinstance(told, WalletError) and CATALOGUE[type(told)].code in _CODES
+    return isinstance(error, WalletError) and CATALOGUE[type(error)].code in _CODES
 
 
-def describe_rejection(context: grpc.ServicerContext, told: WalletError) -> dict[str, Any]:
+def describe_rejection(context: grpc.ServicerContext, error: WalletError) -> dict[str, Any]:
     """Return the log fields that identify a rejected caller: peer, owner, person, and the missing permission."""
-    said = {"cause": cause_of(told), "peer": context.peer()}
-    if isinstance(told, PermissionMissing):
-        said["permission"] = told.permission
+    fields = {"cause": cause_of(error), "peer": context.peer()}
+    if isinstance(error, PermissionMissing):
+        fields["permission"] = error.permission
     if is_known(context):
         principal = principal_of(context)
         who = {"owner": principal.owner, "person": principal.person.name, "token_id": principal.person.token_id}
-        said |= {key: value for key, value in who.items() if value}
-    return said
+        fields |= {key: value for key, value in who.items() if value}
+    return fields
 
 
 def log_items(context: grpc.ServicerContext, method: str, results: Iterable[object]) -> None:

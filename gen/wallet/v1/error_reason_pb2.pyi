@@ -50,7 +50,7 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Metadata: `resourceName`, e.g. `wallets/alice`.
     """
     ERROR_REASON_RESOURCE_EXISTS: _ErrorReason.ValueType  # 5
-    """A resource of this name exists already. Code: `ALREADY_EXISTS`.
+    """A resource with this name already exists. Code: `ALREADY_EXISTS`.
     Outcome: `NOT_DONE`. Metadata: `resourceName`.
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 6
@@ -71,12 +71,12 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Metadata: `resourceName`, `state`.
     """
     ERROR_REASON_CURRENCY_MISMATCH: _ErrorReason.ValueType  # 9
-    """The amount is in another currency than the wallet.
+    """The amount is not in the wallet's currency.
     Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
     Metadata: `resourceName`, `currency` (the wallet's).
     """
     ERROR_REASON_STATE_TRANSITION_FORBIDDEN: _ErrorReason.ValueType  # 10
-    """The resource is in a state that does not allow this.
+    """The state of the resource does not allow this.
     Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
     Metadata: `resourceName`, `state`, `explanation` (why the state does not
     allow it; empty where the state itself explains it).
@@ -204,7 +204,7 @@ ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 4
 Metadata: `resourceName`, e.g. `wallets/alice`.
 """
 ERROR_REASON_RESOURCE_EXISTS: ErrorReason.ValueType  # 5
-"""A resource of this name exists already. Code: `ALREADY_EXISTS`.
+"""A resource with this name already exists. Code: `ALREADY_EXISTS`.
 Outcome: `NOT_DONE`. Metadata: `resourceName`.
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 6
@@ -225,12 +225,12 @@ ERROR_REASON_WALLET_NOT_ACTIVE: ErrorReason.ValueType  # 8
 Metadata: `resourceName`, `state`.
 """
 ERROR_REASON_CURRENCY_MISMATCH: ErrorReason.ValueType  # 9
-"""The amount is in another currency than the wallet.
+"""The amount is not in the wallet's currency.
 Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
 Metadata: `resourceName`, `currency` (the wallet's).
 """
 ERROR_REASON_STATE_TRANSITION_FORBIDDEN: ErrorReason.ValueType  # 10
-"""The resource is in a state that does not allow this.
+"""The state of the resource does not allow this.
 Code: `FAILED_PRECONDITION`. Outcome: `NOT_DONE`.
 Metadata: `resourceName`, `state`, `explanation` (why the state does not
 allow it; empty where the state itself explains it).

@@ -86,7 +86,7 @@ class OperationsServiceServicer:
 
     def ListAttention(self, request, context):
         """Lists the cases that the service cannot resolve by itself, the oldest
-        first: payment orders that have been in doubt for long, overdue payment
+        first: payment orders that have been in doubt for too long, overdue payment
         orders, unapplied funds, discrepancies with the bank statement, and a
         stalled reconciliation. A resolved case leaves the list.
 

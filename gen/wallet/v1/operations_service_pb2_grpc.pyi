@@ -45,7 +45,7 @@ class OperationsServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OperationsServiceAsyncStub: ...
     ListAttention: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListAttentionRequest, _operations_service_pb2.ListAttentionResponse]
     """Lists the cases that the service cannot resolve by itself, the oldest
-    first: payment orders that have been in doubt for long, overdue payment
+    first: payment orders that have been in doubt for too long, overdue payment
     orders, unapplied funds, discrepancies with the bank statement, and a
     stalled reconciliation. A resolved case leaves the list.
 
@@ -130,7 +130,7 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAttention: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListAttentionRequest, _operations_service_pb2.ListAttentionResponse]  # type: ignore[assignment]
     """Lists the cases that the service cannot resolve by itself, the oldest
-    first: payment orders that have been in doubt for long, overdue payment
+    first: payment orders that have been in doubt for too long, overdue payment
     orders, unapplied funds, discrepancies with the bank statement, and a
     stalled reconciliation. A resolved case leaves the list.
 
@@ -218,7 +218,7 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.ListAttentionResponse, _abc.Awaitable[_operations_service_pb2.ListAttentionResponse]]:
         """Lists the cases that the service cannot resolve by itself, the oldest
-        first: payment orders that have been in doubt for long, overdue payment
+        first: payment orders that have been in doubt for too long, overdue payment
         orders, unapplied funds, discrepancies with the bank statement, and a
         stalled reconciliation. A resolved case leaves the list.
 

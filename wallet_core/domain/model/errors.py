@@ -53,7 +53,7 @@ class InvalidField(Refusal):
 
 @dataclass
 class FilterInvalid(Refusal):
-    """The filter cannot be understood."""
+    """The filter is not valid."""
 
     recorded: ClassVar[bool] = False  # only reads have filters
     position: int
@@ -65,7 +65,7 @@ class FilterInvalid(Refusal):
 
 @dataclass
 class SystemWalletForbidden(Refusal):
-    """The service's own wallets are changed by nobody from outside."""
+    """A caller must not change a wallet of the service itself."""
 
     recorded: ClassVar[bool] = False  # refused before any record is looked up
     wallet: str
@@ -73,7 +73,7 @@ class SystemWalletForbidden(Refusal):
 
 @dataclass
 class PermissionMissing(Refusal):
-    """The caller may not do this."""
+    """The caller lacks a permission."""
 
     recorded: ClassVar[bool] = False  # rights change, and a request does not
     permission: str
@@ -82,7 +82,7 @@ class PermissionMissing(Refusal):
 
 @dataclass
 class RequestIdReused(Refusal):
-    """The request id was used before, for something else."""
+    """The request id was used before, for another request."""
 
     recorded: ClassVar[bool] = False  # the id belongs to the first use
     request_id: str
@@ -99,14 +99,14 @@ class ResourceNotFound(Refusal):
 
 @dataclass
 class ResourceExists(Refusal):
-    """A resource of this name exists already."""
+    """A resource with this name already exists."""
 
     resource: str
 
 
 @dataclass
 class CurrencyMismatch(Refusal):
-    """The amount is in another currency than the wallet."""
+    """The amount is not in the wallet's currency."""
 
     resource: str
     currency: str
@@ -122,7 +122,7 @@ class WalletNotActive(Refusal):
 
 @dataclass
 class InsufficientFunds(Refusal):
-    """The wallet has less available than is to be taken."""
+    """The wallet's available balance is too low."""
 
     wallet: str
     currency: str
@@ -133,7 +133,7 @@ class InsufficientFunds(Refusal):
 
 @dataclass
 class LimitExceeded(Refusal):
-    """A limit would be passed."""
+    """A limit would be exceeded."""
 
     resource: str
     limit: int | None
@@ -150,18 +150,18 @@ class ServiceWalletFull(LimitExceeded):
 class Because(StrEnum):
     """Why a change is not allowed, where the state alone does not show it."""
 
-    NOT_SCHEDULED = "only what is still scheduled can be cancelled"
-    NOT_UNDER_WAY = "only what is under way or in doubt can be resolved"
-    CALL_UNDER_WAY = "a call to the bank may still be on its way"
-    NOT_UNAPPLIED_FUNDS = "none of its money waits for a wallet"
-    BANK_SAYS_EXECUTED = "the bank's own ledger says that it was executed"
-    NOTHING_TO_NOTE = "only an ending that the bank contradicts, or does not confirm, can be noted"
+    NOT_SCHEDULED = "only a scheduled order can be cancelled"
+    NOT_IN_PROGRESS = "only an order in progress or in doubt can be resolved"
+    CALL_IN_FLIGHT = "a call to the bank may still be in flight"
+    NO_UNAPPLIED_FUNDS = "it has no unapplied funds"
+    BANK_SAYS_EXECUTED = "the bank statement shows it as executed"
+    NOTHING_TO_ACKNOWLEDGE = "only an ended order that the bank statement does not confirm can be acknowledged"
     NO_DISCREPANCY = "only an open discrepancy can be resolved"
-    LEDGER_NOT_REPLACED = "the bank shows no other ledger in its place"
+    STATEMENT_NOT_REPLACED = "the bank provides no other statement in its place"
     HOLD_ENDED = "the hold has ended"
-    HOLD_TIME_OVER = "the hold's time is over"
+    HOLD_TIME_OVER = "the hold has expired"
     NOT_REVERSIBLE = "only transfers and deposits can be reversed"
-    NOTHING_LEFT = "all of it has been given back"
+    NOTHING_LEFT = "all of it was reversed already"
     NOT_ACTIVE = "only an active wallet can be frozen"
     NOT_FROZEN = "only a frozen wallet can be unfrozen"
     CLOSED = "the wallet is closed"
@@ -169,12 +169,12 @@ class Because(StrEnum):
     STILL_OPEN = "is still open"
     """Follows the name of the open order or hold."""
     RULE_ENDED = "the rule has ended"
-    RULE_ENDS_SOONER = "the rule ends sooner, and its end may only be brought nearer"
+    RULE_ENDS_EARLIER = "the rule ends earlier; its end can only be moved to an earlier time"
 
 
 @dataclass
 class StateTransitionForbidden(Refusal):
-    """The resource is in a state that does not allow this."""
+    """The state of the resource does not allow this."""
 
     resource: str
     state: str
@@ -201,27 +201,27 @@ class ServiceError(WalletError):
 
 
 class DeadlineTooShort(ServiceError):
-    """The deadline passed before work began: this attempt did nothing."""
+    """The deadline passed before the work began: this attempt did nothing."""
 
 
 class OutcomeUnknown(ServiceError):
-    """The deadline passed while the work was under way: it may yet be done."""
+    """The deadline passed while the work was in progress: it may still be done."""
 
 
 class ResultLost(ServiceError):
-    """The work was done, now or when it was first asked for, and then its result could not be shown."""
+    """The work was done, now or by an earlier call, but its result could not be returned."""
 
 
 class ServerOverloaded(ServiceError):
-    """The service has as much to do as it takes on: this attempt did nothing."""
+    """The server is at its limits: this attempt did nothing."""
 
 
 class ServerDraining(ServiceError):
-    """The service is shutting down; ask another one with the same request id."""
+    """The server is shutting down; retry with the same request id: another server answers."""
 
 
 class TransactionConflict(ServiceError):
-    """Other work on the same wallets got in the way: this attempt did nothing."""
+    """Other work on the same wallets interfered: this attempt did nothing."""
 
 
 class DatabaseUnavailable(ServiceError):

@@ -54,13 +54,13 @@ _KINDS = {form.code: kind for kind, form in _FORMS.items()}
 # The stored code of each reason.
 BECAUSE_CODES: Mapping[Because, str] = {
     Because.NOT_SCHEDULED: "NOT_SCHEDULED",
-    Because.NOT_UNDER_WAY: "NOT_UNDER_WAY",
-    Because.CALL_UNDER_WAY: "CALL_UNDER_WAY",
-    Because.NOT_UNAPPLIED_FUNDS: "NOT_UNAPPLIED_FUNDS",
+    Because.NOT_IN_PROGRESS: "NOT_IN_PROGRESS",
+    Because.CALL_IN_FLIGHT: "CALL_IN_FLIGHT",
+    Because.NO_UNAPPLIED_FUNDS: "NO_UNAPPLIED_FUNDS",
     Because.BANK_SAYS_EXECUTED: "BANK_SAYS_EXECUTED",
-    Because.NOTHING_TO_NOTE: "NOTHING_TO_NOTE",
+    Because.NOTHING_TO_ACKNOWLEDGE: "NOTHING_TO_ACKNOWLEDGE",
     Because.NO_DISCREPANCY: "NO_DISCREPANCY",
-    Because.LEDGER_NOT_REPLACED: "LEDGER_NOT_REPLACED",
+    Because.STATEMENT_NOT_REPLACED: "STATEMENT_NOT_REPLACED",
     Because.HOLD_ENDED: "HOLD_ENDED",
     Because.HOLD_TIME_OVER: "HOLD_TIME_OVER",
     Because.NOT_REVERSIBLE: "NOT_REVERSIBLE",
@@ -71,7 +71,7 @@ BECAUSE_CODES: Mapping[Because, str] = {
     Because.BALANCE: "BALANCE",
     Because.STILL_OPEN: "STILL_OPEN",
     Because.RULE_ENDED: "RULE_ENDED",
-    Because.RULE_ENDS_SOONER: "RULE_ENDS_SOONER",
+    Because.RULE_ENDS_EARLIER: "RULE_ENDS_EARLIER",
 }
 _BECAUSE_BY_CODE = {code: because for because, code in BECAUSE_CODES.items()}
 

@@ -26,18 +26,19 @@ SELECT
 FROM {table} AS o
 WHERE o.attention <> ''
 UNION ALL
-SELECT 'IN_DOUBT', '{collection}/' || o.id, 'in doubt for long', o.amount, o.wallet, '{prefix}-' || o.id, o.update_time
+SELECT 'IN_DOUBT', '{collection}/' || o.id, 'in doubt for too long', o.amount, o.wallet,
+    '{prefix}-' || o.id, o.update_time
 FROM {table} AS o
 WHERE {asked} o.state IN ('IN_DOUBT', 'PROCESSING') AND o.state = 'IN_DOUBT' AND o.attention = ''
     AND o.update_time < now() - :old
 UNION ALL
-SELECT 'OVERDUE', '{collection}/' || o.id, 'due for long, and nobody works on it', o.amount, o.wallet,
+SELECT 'OVERDUE', '{collection}/' || o.id, 'overdue, and no scheduler works on it', o.amount, o.wallet,
     '{prefix}-' || o.id, o.next_attempt_time
 FROM {table} AS o
 WHERE {asked} o.state IN ('SCHEDULED', 'PROCESSING') AND o.attention = ''
     AND o.next_attempt_time < now() - :old
 UNION ALL
-SELECT 'MISSING_AT_BANK', '{collection}/' || o.id, 'the bank''s ledger has no line of it', o.amount, o.wallet,
+SELECT 'MISSING_AT_BANK', '{collection}/' || o.id, 'the bank statement has no line for it', o.amount, o.wallet,
     '{prefix}-' || o.id, o.update_time
 FROM {table} AS o
 WHERE {asked} o.state IN ('SUCCEEDED', 'RETURNED') AND NOT o.reconciled AND o.attention = ''
@@ -49,7 +50,7 @@ _COLLECTIONS = _ORDERS.format(
     table="scheduled_deposits", collection="scheduledDeposits", prefix="sd", asked="o.collect AND"
 )
 _CREDITS = """
-SELECT 'OVERDUE', 'scheduledDeposits/' || o.id, 'due for long, and nobody works on it', o.amount, o.wallet, '',
+SELECT 'OVERDUE', 'scheduledDeposits/' || o.id, 'overdue, and no scheduler works on it', o.amount, o.wallet, '',
     o.next_attempt_time
 FROM scheduled_deposits AS o
 WHERE NOT o.collect AND o.state = 'SCHEDULED' AND o.next_attempt_time < now() - :old
@@ -68,7 +69,7 @@ FROM (
     FROM bank_statement_lines
     WHERE match_result = 'NOTHING' AND resolution = ''
     UNION ALL
-    SELECT 'DISCREPANCY', 'bankStatementLines/' || number, 'its order has ended, and it waits for long to be booked',
+    SELECT 'DISCREPANCY', 'bankStatementLines/' || number, 'its payment order has ended, and it has not been matched',
         amount, currency, '', key, time
     FROM bank_statement_lines AS lines
     WHERE match_result IS NULL AND time < now() - :old
@@ -83,13 +84,13 @@ FROM (
     FROM bank_statement_cursor
     WHERE error <> '' AND (error <> :unreadable OR error_since < now() - :old)
     UNION ALL
-    SELECT 'RECONCILIATION_STALLED', 'bankStatements/' || statement, 'it has not been read to its end for long', 0, '',
-        '', '', coalesce(read_to_end_at, error_since)
+    SELECT 'RECONCILIATION_STALLED', 'bankStatements/' || statement, 'it has not been read to its end for too long',
+        0, '', '', '', coalesce(read_to_end_at, error_since)
     FROM bank_statement_cursor
     WHERE :provides_statement AND error = '' AND coalesce(read_to_end_at, error_since) < now() - :old
     UNION ALL
-    SELECT 'CLOCK_BEHIND', 'wallets/' || id, 'its last time is ahead of the database''s clock: no money moves in it', 0,
-        currency, 'wallets/' || id, '', last_time
+    SELECT 'CLOCK_BEHIND', 'wallets/' || id, 'its last entry is later than the database''s clock: no money moves in it',
+        0, currency, 'wallets/' || id, '', last_time
     FROM wallets
     WHERE id >= 'system:' AND id < 'system;' AND last_time > clock_timestamp() + :clock_behind_max
 ) AS items

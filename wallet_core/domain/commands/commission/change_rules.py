@@ -136,5 +136,5 @@ class EndCommissionRule(Command):
         if rule.ended(ledger.now):
             raise StateTransitionForbidden(rule.name, "ENDED", Because.RULE_ENDED)
         if rule.end_time is not None and end > rule.end_time:
-            raise StateTransitionForbidden(rule.name, "ENDING", Because.RULE_ENDS_SOONER)
+            raise StateTransitionForbidden(rule.name, "ENDING", Because.RULE_ENDS_EARLIER)
         return Decision(subject=rule.name, rule=replace(rule, end_time=end), event=EventType.COMMISSION_RULE_ENDED)

@@ -153,7 +153,7 @@ class AcceptBankStatement(Command):
         """Refuse where the bank shows no other statement; the second of two operators finds it accepted."""
         found = ledger.followed_statement(self.statement)
         if not found.is_replaced:
-            raise StateTransitionForbidden(found.name, "FOLLOWED", Because.LEDGER_NOT_REPLACED)
+            raise StateTransitionForbidden(found.name, "FOLLOWED", Because.STATEMENT_NOT_REPLACED)
         operator = self.request.caller if self.request is not None else ""
         accepted = BankStatement(
             number=found.number + 1, reason=self.reason, accepted_by=operator, person=self.person, time=ledger.now

@@ -99,9 +99,9 @@ class ResolveOrder(Command):
 
     def _end(self, ledger: LedgerState, found: PaymentOrder) -> Ending | CreditRefused:
         if found.state not in {OrderState.PROCESSING, OrderState.IN_DOUBT}:
-            raise StateTransitionForbidden(found.name, found.state, Because.NOT_UNDER_WAY)
+            raise StateTransitionForbidden(found.name, found.state, Because.NOT_IN_PROGRESS)
         if any(ledger.now < attempt.in_flight_until for attempt in found.attempts):
-            raise StateTransitionForbidden(found.name, found.state, Because.CALL_UNDER_WAY)
+            raise StateTransitionForbidden(found.name, found.state, Because.CALL_IN_FLIGHT)
         if self.resolution is ResolutionKind.EXECUTED:
             return executed(ledger, self.id, found, self.bank_reference)
         if ledger.bank_executed(found):
@@ -110,7 +110,7 @@ class ResolveOrder(Command):
 
     def _place(self, ledger: LedgerState, found: PaymentOrder) -> Ending:
         if not found.unapplied or self.destination is None:
-            raise StateTransitionForbidden(found.name, found.state, Because.NOT_UNAPPLIED_FUNDS)
+            raise StateTransitionForbidden(found.name, found.state, Because.NO_UNAPPLIED_FUNDS)
         ledger.credit_wallet(self.destination, found.amount.currency)
         return applied_to_wallet(ledger, self.id, found, self.destination)
 
@@ -119,7 +119,7 @@ def _note(ledger: LedgerState, found: PaymentOrder) -> Ending:
     unlike_the_bank = found.attention or (found.asks_bank and not found.reconciled)
     late_yes = found.state is OrderState.FAILED and found.attention
     if not (late_yes or (found.state in DONE_STATES and unlike_the_bank and not found.unapplied)):
-        raise StateTransitionForbidden(found.name, found.state, Because.NOTHING_TO_NOTE)
+        raise StateTransitionForbidden(found.name, found.state, Because.NOTHING_TO_ACKNOWLEDGE)
     return acknowledged(ledger, found)
 
 

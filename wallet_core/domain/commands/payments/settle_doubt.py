@@ -78,7 +78,7 @@ class SettleDoubt(PaymentCommand):
             case StatusKind.NOT_FOUND if not ledger.bank_executed(asked):
                 return self._not_found(ledger, asked)
             case _:
-                attention = "in doubt for long; the bank says " + self.status.kind
+                attention = "in doubt for too long; the bank says " + self.status.kind
                 return self._ask_again(ledger, with_attention(asked, ledger.now, self.policy, attention))
 
     def _follow(self, ledger: LedgerState, asked: PaymentOrder, accepted: Attempt) -> Decision:
