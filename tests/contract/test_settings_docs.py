@@ -37,6 +37,12 @@ def read_in(*rooms: str) -> Iterator[str]:
                     yield PROPERTIES[name]
                 case ast.Attribute(value=ast.Attribute(value=ast.Name(id="settings"), attr=section), attr=name):
                     yield NAMES[section, name]
+                case (
+                    ast.keyword(arg="period", value=ast.Constant(value=str(path_)))
+                    | ast.AnnAssign(target=ast.Name(id="period"), value=ast.Constant(value=str(path_)))
+                ):  # of the scheduler's jobs, as section and field
+                    section, _, name = path_.partition(".")
+                    yield NAMES[section, name]
                 case ast.Attribute(value=ast.Name(id=section), attr=name):
                     if (found := (SECTIONS.get(section, ""), name)) in NAMES:
                         yield NAMES[found]
