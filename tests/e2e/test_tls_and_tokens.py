@@ -18,7 +18,7 @@ UP = "walletctl up &"
 # Free ports, and a service that ends with the shell.
 UP_HERE = "walletctl up --port 0 --bank-port 0 > up.txt 2>&1 & echo $! > up.pid"
 PROGRAM = "$ # the output of the program:"
-READY = "until grep -q 'Ctrl-C stops' up.txt; do kill -0 $(cat up.pid) || { cat up.txt; exit 1; }; sleep 0.1; done"
+READY = "until grep -qs 'Ctrl-C stops' up.txt; do kill -0 $(cat up.pid) || { cat up.txt; exit 1; }; sleep 0.1; done"
 
 
 def recipe() -> str:
