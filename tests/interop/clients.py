@@ -83,7 +83,11 @@ CLIENTS = {
             Tool(version=["javac", "-version"], at_least=[17], remedy="a JDK, from adoptium.net or your system"),
             Tool(version=["mvn", "-B", "-version"], at_least=[3, 8], remedy="Maven, from your system"),
         ],
-        build=[["mvn", "-q", "-B", "-ntp", "compile", "dependency:copy-dependencies"]],
+        # Messages of an earlier build would be compiled again, though no proto has them any more.
+        build=[
+            ["rm", "-rf", "target/generated-sources", "target/classes"],
+            ["mvn", "-q", "-B", "-ntp", "compile", "dependency:copy-dependencies"],
+        ],
         run=["java", "-cp", "target/classes:target/lib/*", "com.example.wallet.interop.Main"],
     ),
 }

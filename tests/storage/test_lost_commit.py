@@ -17,6 +17,7 @@ import pytest
 from tests.support.books import balance_of, open_wallet
 from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.ledger_pages import a_deposit
+from tests.support.missing_standby import require_standby, waiting_commits
 from tests.support.payouts import schedule
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
@@ -41,20 +42,15 @@ class Forgetful:
     owner: psycopg.Connection
 
     def speechless(self, *, on: bool) -> None:
-        """Let commits wait for a standby that is not there, or no longer."""
-        self.owner.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{'nobody' if on else ''}'".encode())
-        self.owner.execute("SELECT pg_reload_conf()")
+        """Let commits wait for a standby that does not exist, or no longer."""
+        require_standby(self.owner, required=on)
 
     def lose_the_answer(self) -> None:
         """Wait for a commit that waits for its standby, and end its connection; later ones commit as usual."""
-        assert wait_until(lambda: bool(self._speechless()), timeout_s=30)
-        for pid in self._speechless():
+        assert wait_until(lambda: bool(waiting_commits(self.owner)), timeout_s=30)
+        for pid in waiting_commits(self.owner):
             self.owner.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         self.speechless(on=False)
-
-    def _speechless(self) -> list[int]:
-        rows = self.owner.execute("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchall()
-        return [pid for (pid,) in rows]
 
 
 @pytest.fixture(scope="module")

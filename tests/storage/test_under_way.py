@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from tests.conftest import FAST
 from tests.support.books import deposit, open_wallet, transfer
 from tests.support.commands import a_deposit
+from tests.support.missing_standby import require_standby, waiting_commits
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.deciding.decide import decide
 from wallet_core.domain.model.money import Money
@@ -146,31 +147,21 @@ def test_a_commit_that_hangs_keeps_a_statement_provisional_however_long(tmp_path
         ):
             open_wallet(app, "alice", 1)
             began = clock(owner)
-            _name_standbys(owner, "'nobody'")
+            require_standby(owner, required=True)
             try:
-                dependents = pool.submit(deposit, app, ALICE, 5)
-                assert wait_until(lambda: _commits_that_hang(owner) == 1, timeout_s=30)
+                waiting = pool.submit(deposit, app, ALICE, 5)
+                assert wait_until(lambda: len(waiting_commits(owner)) == 1, timeout_s=30)
                 end = clock(owner)
                 assert told(app, end) == (True, 1)
                 assert wait_until(lambda: clock(owner) > end + 2 * SECOND, timeout_s=30)
                 assert [told(app, end), told(app, clock(owner))] == [(True, 1)] * 2
                 assert told(app, began - 2 * SECOND) == (False, 0)
-                assert not dependents.done()
+                assert not waiting.done()
             finally:
-                _name_standbys(owner, "''")
-            booked = dependents.result(30).transaction.time
+                require_standby(owner, required=False)
+            booked = waiting.result(30).transaction.time
 
             assert booked < end
             assert told(app, end) == (False, 6)
             assert [entry.amount for entry in statement(app, end).entries] == [1, 5]
         assert [check.name for check in verify(settings) if check.broken] == []
-
-
-def _name_standbys(owner: psycopg.Connection, names: str) -> None:
-    owner.execute(f"ALTER SYSTEM SET synchronous_standby_names = {names}")
-    owner.execute("SELECT pg_reload_conf()")
-
-
-def _commits_that_hang(owner: psycopg.Connection) -> int:
-    ((count,),) = owner.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").fetchall()
-    return int(count)
