@@ -31,7 +31,7 @@ def test_doubt_is_shown_and_settled(stub: Bank, funded: Walletctl, app: App, own
     listed = funded("attention")
     settled = funded.json("withdrawal", "resolve", name, "not-executed", "--reason", "asked by phone")
 
-    assert (early.exit_code, "may still be on its way" in early.stderr) == (1, True)
+    assert (early.exit_code, "may still be in flight" in early.stderr) == (1, True)
     assert all(word in listed.stdout for word in ("IN_DOUBT", "30.00 USD", "alice"))
     assert (settled["state"], settled["resolutions"][0]["reason"]) == ("STATE_FAILED", "asked by phone")
     assert (funded.json("attention"), funded.balance("alice")) == ([], 10_000)

@@ -120,7 +120,7 @@ def test_operator_ends_a_doubt_once_the_call_cannot_be_on_its_way_any_more(
 
     found = unkeyed.now(RESOLVED)
 
-    assert "may still be on its way" in answer_to_the_hasty
+    assert "may still be in flight" in answer_to_the_hasty
     assert (found.state, found.failure_reason) == (FAILED, FailureReason.RESOLVED)
     assert [(said.operator, said.reason) for said in found.resolutions] == [("tests", "asked by telephone")]
     unkeyed.service.assert_books_agree()

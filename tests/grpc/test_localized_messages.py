@@ -246,7 +246,7 @@ def test_messages_hold_what_the_error_adds() -> None:
     wrong = status_of(errors.FilterInvalid(4, "~", "expected an operator"), read=True)
     stuck = status_of(errors.StateTransitionForbidden("wallets/alice", "ACTIVE", "it holds money"), read=False)
 
-    assert "cannot be understood: position 4, token ~ (expected an operator)." in wrong.message
+    assert "is not valid: position 4, token ~ (expected an operator)." in wrong.message
     assert "does not allow this: resourceName wallets/alice, state ACTIVE (it holds money)." in stuck.message
 
 

@@ -121,7 +121,7 @@ def test_of_operators_at_once_one_accepts_it_and_a_repeat_is_told_the_same(
 
     paid(asking, whimsical, alice)
     reconcile_bank_statement.run_once(asking)
-    with pytest.raises(StateTransitionForbidden, match="shows no other ledger"):
+    with pytest.raises(StateTransitionForbidden, match="provides no other statement"):
         accept_bank_statement(asking, an_accepted_ledger(1))
     begun_anew(whimsical, a_line("stranger"))
     reconcile_bank_statement.run_once(asking)

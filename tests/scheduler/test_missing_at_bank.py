@@ -167,11 +167,11 @@ def test_clear_no_after_an_operator_said_yes_is_listed(hasty: App, alice: Wallet
     assert (found.state, found.unapplied) == (OrderState.SUCCEEDED, False)
     assert "said so only after it had been settled as done" in found.attention
     assert listed(hasty) == [(AttentionKind.DISCREPANCY, f"withdrawals/{id_}")]
-    with pytest.raises(StateTransitionForbidden, match="none of its money waits"):
+    with pytest.raises(StateTransitionForbidden, match="no unapplied funds"):
         settled(hasty, replace(noted(ResolveWithdrawal, id_, APPLIED_TO_WALLET), destination=alice))
     settled(hasty, noted(ResolveWithdrawal, id_))
     assert listed(hasty) == []
-    with pytest.raises(StateTransitionForbidden, match="can be noted"):
+    with pytest.raises(StateTransitionForbidden, match="can be acknowledged"):
         settled(hasty, noted(ResolveWithdrawal, id_))
 
 

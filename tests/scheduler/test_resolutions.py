@@ -142,7 +142,7 @@ def test_nothing_is_resolved_while_a_call_may_be_on_its_way(app: App, stub: Bank
     id_ = in_doubt(with_grace(app, timedelta(hours=1)), stub, alice)
     for command in (ask(id_, NOT_EXECUTED), ask(id_, EXECUTED)):
         for tried in (replace(command, validate_only=True), command):
-            with pytest.raises(StateTransitionForbidden, match="may still be on its way"):
+            with pytest.raises(StateTransitionForbidden, match="may still be in flight"):
                 settled(app, tried)
     assert withdrawal(app, id_).state is OrderState.IN_DOUBT
 
@@ -275,7 +275,7 @@ def test_nothing_is_given_back_that_the_banks_ledger_says_was_paid(app: App, stu
     pay_due_withdrawals.run_once(app)
     reconcile_bank_statement.run_once(app)
 
-    with pytest.raises(StateTransitionForbidden, match="ledger says that it was executed"):
+    with pytest.raises(StateTransitionForbidden, match="statement shows it as executed"):
         settled(app, ask(id_, NOT_EXECUTED))
     settled(app, ask(id_, EXECUTED))
     assert balance_of(app, alice) == 700

@@ -53,6 +53,7 @@ final class Story {
 
   /** So many calls are under way at once. */
   private static final int PARALLEL = 8;
+  private static final int ATTEMPTS_MAX = 5;
 
   private static final Duration STREAM_TIMEOUT = Duration.ofMinutes(1);
 
@@ -84,7 +85,7 @@ final class Story {
       callers.execute(() -> {
         while (!stopped.get()) {
           try {
-            transfer(1, newId());
+            transferOnce(newId());
             done.incrementAndGet();
           } catch (StatusRuntimeException error) {
             failed.add(error.getMessage());
@@ -97,6 +98,22 @@ final class Story {
     callers.shutdown();
     callers.awaitTermination(STREAM_TIMEOUT.toSeconds(), TimeUnit.SECONDS);
     return Map.of("done", done.get(), "failed", failed);
+  }
+
+  /** Transfers one minor unit, and repeats the call with its id if its connection broke. */
+  private void transferOnce(String requestId) {
+    for (int attempt = 1; ; attempt++) {
+      try {
+        transfer(1, requestId);
+        return;
+      } catch (StatusRuntimeException error) {
+        // grpc-java reports a TLS connection that broke as UNKNOWN, which the retry policy does not cover.
+        boolean broke = error.getStatus().getCode() == Status.Code.UNKNOWN;
+        if (!broke || attempt == ATTEMPTS_MAX) {
+          throw error;
+        }
+      }
+    }
   }
 
   /** Makes the main calls, each once. */
