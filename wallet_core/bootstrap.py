@@ -80,10 +80,10 @@ def open_app(
             _require_bank(settings, bank)
         elif settings.receipts.fonts:
             documents.require_fonts()
-        fitness = Readiness(posting, others=(reading, claiming))
+        readiness = Readiness(posting, others=(reading, claiming))
 
         def ask() -> None:
-            fitness.check()
+            readiness.check()
             require_sessions_of_their_own(posting, reading)
 
         _wait_for_database(ask, settings, stopping or threading.Event())
@@ -106,7 +106,7 @@ def open_app(
                 bank_statement_lines=BankStatementLines(posting),
                 journal=Journal(posting),
                 may_call_bank=partial(rate_limit.take_one, claiming),
-                ping=fitness.check,
+                ping=readiness.check,
                 vitals=Reads(posting).vitals,
                 bank=bank,
                 documents=documents,

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -96,7 +97,8 @@ class Settings(BaseModel):
     @classmethod
     def _of(cls, values: Mapping[str, object]) -> Self:
         """Return the settings with *values*, and all others from the environment; raise ``SettingsError``."""
-        wrong = [_unknown(name) for name in values if name not in {one.name for one in variables()}]
+        known = {one.name for one in variables()}
+        wrong = [_unknown(name) for name in values if name not in known]
         sections: dict[str, Section] = {}
         for section, kind in _sections():
             own = {v.field: values[v.name] for v in variables() if v.section == section and v.name in values}
@@ -144,11 +146,14 @@ class Variable(NamedTuple):
         return self.environment.removeprefix(_PREFIX).lower()
 
 
-def variables() -> Iterator[Variable]:
-    """Yield every setting, in order."""
-    for section, kind in _sections():
-        for field, info in kind.model_fields.items():
-            yield Variable(f"{kind.prefix()}{field.upper()}", section, field, info, kind)
+@cache
+def variables() -> tuple[Variable, ...]:
+    """Return every setting, in order."""
+    return tuple(
+        Variable(f"{kind.prefix()}{field.upper()}", section, field, info, kind)
+        for section, kind in _sections()
+        for field, info in kind.model_fields.items()
+    )
 
 
 def read_settings(**overrides: object) -> Settings:

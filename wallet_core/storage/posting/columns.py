@@ -6,6 +6,7 @@ A statement takes one array for each column, so its text depends on no number of
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +16,7 @@ from wallet_core.storage.posting.arrays import plain, texts, times
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column(Generic[Row]):
     """A column: its name, its type in PostgreSQL, and the value that a row has in it."""
 
@@ -24,9 +25,9 @@ class Column(Generic[Row]):
     value: str | Callable[[Row], Any]
     """A path of attributes, which costs no more than a loop by hand, or a function."""
 
-    @property
+    @cached_property
     def get(self) -> Callable[[Row], Any]:
-        """The value as a function."""
+        """The value as a function, made once: each batch calls it for each of its rows."""
         return attrgetter(self.value) if isinstance(self.value, str) else self.value
 
 

@@ -146,20 +146,21 @@ class _Reading:
 
 def _send(tx: Tx, plan: _Plan, *, skip_locked: bool) -> _Reading:
     """Send the statements, in an order that matters: see the comments."""
-    names, currencies = texts(plan.wallets_to_lock), texts(plan.currencies)
+    currencies, new_wallets = plan.currencies, plan.new_wallets
+    names, currency_codes = texts(plan.wallets_to_lock), texts(currencies)
     # Before the clock is read, and before the wait for any lock: readers take it for the earliest possible time.
     session = tx.execute(ENTER)
     if plan.changes_rules:
         tx.execute(LOCK_RULES_EXCLUSIVE)
-    elif plan.currencies:
+    elif currencies:
         tx.execute(LOCK_RULES_SHARED)
-    wallets = tx.execute(LOCK_WALLETS_SKIP_LOCKED if skip_locked else LOCK_WALLETS, [names, currencies])
+    wallets = tx.execute(LOCK_WALLETS_SKIP_LOCKED if skip_locked else LOCK_WALLETS, [names, currency_codes])
     existing = tx.execute(EXISTING_WALLETS, [names]) if skip_locked else None
     requests = [texts(one.caller for one in plan.requests), plain(one.id for one in plan.requests)]
     records = tx.execute(RECORDS, requests) if plan.requests else None
     dependents = read_dependent_rows(tx, plan.lock_sets)
-    live_rules = tx.execute(RULES_OF, [currencies, names]) if plan.currencies else None
-    fresh_keys = tx.execute(FRESH_KEYS, [plan.new_wallets]) if plan.new_wallets else None
+    live_rules = tx.execute(RULES_OF, [currency_codes, names]) if currencies else None
+    fresh_keys = tx.execute(FRESH_KEYS, [new_wallets]) if new_wallets else None
     return _Reading(session, wallets, existing, records, dependents, live_rules, fresh_keys, clock=tx.execute(NOW))
 
 

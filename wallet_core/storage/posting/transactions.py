@@ -101,13 +101,12 @@ INSERT_ENTRIES: Insert[_Leg] = Insert(
 
 def store_transactions(tx: Tx, ledger: LedgerState) -> None:
     """Write the transactions of a batch and their entries."""
-    transactions = ledger.pending.transactions
-    keys = {id_: wallet.key for id_, wallet in ledger.wallets.items()}
     rows = []
     legs = []
-    for transaction in transactions:
+    for transaction in ledger.pending.transactions:
         movement, time = transaction.movement, transaction.time
-        rows.append(_Posted(movement, movement.commission, time, keys[movement.source], keys[movement.destination]))
+        source, destination = ledger.wallets[movement.source], ledger.wallets[movement.destination]
+        rows.append(_Posted(movement, movement.commission, time, source.key, destination.key))
         legs += [_Leg(entry, movement, time) for entry in transaction.entries]
     INSERT_TRANSACTIONS.write(tx, rows)
     INSERT_ENTRIES.write(tx, legs)
