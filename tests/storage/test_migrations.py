@@ -29,6 +29,8 @@ from walletctl.local.waiting import wait_until
 # The advisory lock that lets one migration run at a time; other versions of the code hold the same one.
 MIGRATION_LOCK = 7_236_114_901
 
+NEWEST = readiness.newest_version()
+
 
 @pytest.fixture
 def empty(cluster: Cluster) -> Iterator[str]:
@@ -42,13 +44,13 @@ def empty(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Return a call that makes this a later release, whose second migration has this body."""
+    """Return a call that makes this a later release, whose further migration has this body."""
 
     def release(body: str) -> None:
         folder = tmp_path / "migrations"
         shutil.copytree(readiness.VERSIONS.parent, folder)
         versions = folder / "versions"
-        (versions / "0002_made_up.py").write_text(_SECOND.format(body=indent(body, "    ")))
+        (versions / "9999_made_up.py").write_text(_LATER.format(body=indent(body, "    "), newest=NEWEST))
         for module in (readiness, migrations):
             monkeypatch.setattr(module, "VERSIONS", versions)
         readiness.known_versions.cache_clear()
@@ -58,11 +60,11 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     readiness.known_versions.cache_clear()
 
 
-_SECOND = """
+_LATER = """
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{newest}"
 
 
 def upgrade() -> None:
@@ -163,7 +165,9 @@ def test_a_later_release_migrates_what_is_there(empty: str, later: Callable[[str
     with open_app(read_settings(database_url=empty, log_level="ERROR"), name="tests") as app:
         deposit(app, open_wallet(app, "alice"), 5)
     later('op.execute("ALTER TABLE wallets ADD COLUMN made_up text")')
-    with pytest.raises(DatabaseNotReady, match="has the schema 0001, and this release needs 0002: run `walletctl mig"):
+    with pytest.raises(
+        DatabaseNotReady, match=f"has the schema {NEWEST}, and this release needs 9999: run `walletctl mig"
+    ):
         verify(read_settings(database_url=empty))
     migration(empty)()
 

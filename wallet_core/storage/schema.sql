@@ -151,6 +151,24 @@ COMMENT ON TABLE bank_statements IS 'Statements of the bank that were or are rea
 
 COMMENT ON COLUMN bank_statements.person IS 'The operator, from the verified credentials of the call (a token''s sub, or a certificate''s name); empty where they have none. token_id is the token''s jti.';
 
+CREATE TABLE checkpoints (
+    number bigint NOT NULL,
+    statement text NOT NULL,
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    signature bytea NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    CONSTRAINT checkpoints_number CHECK ((number > 0)),
+    CONSTRAINT checkpoints_signature CHECK ((length(signature) = 64))
+);
+
+COMMENT ON TABLE checkpoints IS 'Signed states of the journal and of the money. Never changed.';
+
+COMMENT ON COLUMN checkpoints.number IS 'Of the last journal record that it covers.';
+
+COMMENT ON COLUMN checkpoints.statement IS 'What is signed, as JSON: number, hash, totals by currency, count of wallets, time.';
+
+COMMENT ON COLUMN checkpoints.key_id IS 'Which key signed it: the first bytes of the hash of its public half.';
+
 CREATE TABLE commission_rules (
     id uuid NOT NULL,
     currency text NOT NULL COLLATE pg_catalog."C",
@@ -242,10 +260,11 @@ COMMENT ON COLUMN holds.fence IS 'Raised with every claim by a scheduler: work u
 CREATE TABLE journal (
     number bigint NOT NULL,
     type text NOT NULL,
-    subject text NOT NULL,
+    subject text NOT NULL COLLATE pg_catalog."C",
     wallets text[] NOT NULL,
     "time" timestamp with time zone NOT NULL,
     hash bytea NOT NULL,
+    facts text,
     CONSTRAINT journal_hash CHECK ((length(hash) = 32)),
     CONSTRAINT journal_number CHECK ((number > 0))
 );
@@ -254,12 +273,15 @@ COMMENT ON TABLE journal IS 'Events in one order without gaps. Never changed.';
 
 COMMENT ON COLUMN journal.hash IS 'SHA-256 of the hash before it and of this record: one hash proves all records up to its own.';
 
+COMMENT ON COLUMN journal.facts IS 'What the event reports, as JSON, hashed as it is written here. NULL in records of release 0.2.';
+
 CREATE TABLE outbox (
     "position" bigint NOT NULL,
     type text NOT NULL,
-    subject text NOT NULL,
+    subject text NOT NULL COLLATE pg_catalog."C",
     wallets text[] NOT NULL,
-    "time" timestamp with time zone NOT NULL
+    "time" timestamp with time zone NOT NULL,
+    facts text
 );
 
 COMMENT ON TABLE outbox IS 'Events that are committed and not yet in the journal.';
@@ -501,6 +523,9 @@ ALTER TABLE ONLY bank_statement_lines
 ALTER TABLE ONLY bank_statements
     ADD CONSTRAINT bank_statements_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY checkpoints
+    ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY commission_rules
     ADD CONSTRAINT commission_rules_pkey PRIMARY KEY (id);
 
@@ -567,6 +592,10 @@ CREATE INDEX holds_open ON holds USING btree (wallet) WHERE (state = 'ACTIVE'::t
 
 CREATE INDEX holds_to_expire ON holds USING btree (expire_time, id) WHERE (state = 'ACTIVE'::text);
 
+CREATE INDEX journal_by_subject ON journal USING btree (subject, number);
+
+COMMENT ON INDEX journal_by_subject IS 'For verify, and for a resource''s history.';
+
 CREATE INDEX resolutions_by_subject ON resolutions USING btree (subject, "position");
 
 CREATE INDEX scheduled_deposits_attention ON scheduled_deposits USING btree (update_time, id) WHERE (attention <> ''::text);
@@ -614,6 +643,8 @@ CREATE INDEX withdrawals_to_reconcile ON withdrawals USING btree (next_attempt_t
 CREATE INDEX withdrawals_unreconciled ON withdrawals USING btree (update_time, id) WHERE ((state = ANY (ARRAY['SUCCEEDED'::text, 'RETURNED'::text])) AND (NOT reconciled));
 
 CREATE TRIGGER bank_statements_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON bank_statements FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
+
+CREATE TRIGGER checkpoints_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON checkpoints FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 
 CREATE TRIGGER currencies_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON currencies FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from uuid import UUID
 
+from wallet_core.domain.deciding import facts
 from wallet_core.domain.deciding.decision import ChangedWallet, Decision, Done, OpenedWallet
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.commission_rule import CommissionRule
@@ -37,8 +38,8 @@ def check(ledger: LedgerState, decision: Decision) -> None:
     _check_amounts(ledger, decision)
 
 
-def apply(ledger: LedgerState, decision: Decision) -> Done:
-    """Apply a checked decision."""
+def apply(ledger: LedgerState, decision: Decision, origin: facts.Origin | None) -> Done:
+    """Apply a checked decision; its events name the request that it follows from."""
     _apply_opening(ledger, decision.opens, decision.first_of)
     if decision.wallet is not None:
         _apply_wallet(ledger, decision.wallet)
@@ -53,13 +54,14 @@ def apply(ledger: LedgerState, decision: Decision) -> Done:
     if decision.rule is not None:
         _apply_rule(ledger, decision.rule)
     transactions = tuple(_post(ledger, movement) for movement in decision.movements)
-    _publish(ledger, decision, transactions)
-    return _done(ledger, decision, transactions)
+    done = _done(ledger, decision, transactions)
+    _publish(ledger, decision, done, origin)
+    return done
 
 
 def preview(ledger: LedgerState, decision: Decision) -> Done:
     """Return what ``apply`` would, and change nothing; *decision* has been checked."""
-    return apply(_copy_for(ledger, decision), decision)
+    return apply(_copy_for(ledger, decision), decision, origin=None)
 
 
 class Projection:
@@ -227,14 +229,17 @@ def _held_by_order(ledger: LedgerState, order: UUID) -> int:
     return before.held if before is not None else 0
 
 
-def _publish(ledger: LedgerState, decision: Decision, transactions: Iterable[Transaction]) -> None:
+def _publish(ledger: LedgerState, decision: Decision, done: Done, origin: facts.Origin | None) -> None:
     """Add the events of a decision: one for each transaction, then its own."""
-    for transaction in transactions:
-        ledger.pending.events.append(
-            Event(EventType.TRANSACTION_POSTED, transaction.name, transaction.wallets, transaction.time)
-        )
+    ledger.pending.events.extend(
+        Event(EventType.TRANSACTION_POSTED, one.name, one.wallets, one.time, facts.posted(one, origin))
+        for one in done.transactions
+    )
     if decision.event is not None:
-        ledger.pending.events.append(Event(decision.event, decision.subject, _wallets_of(decision), ledger.now))
+        # A capture is the subject of its request as a transaction, and its event is about the hold.
+        subject = decision.hold.name if decision.hold is not None else decision.subject
+        stated = facts.changed(decision, done.wallet, origin)
+        ledger.pending.events.append(Event(decision.event, subject, _wallets_of(decision), ledger.now, stated))
 
 
 def _wallets_of(decision: Decision) -> tuple[WalletId, ...]:

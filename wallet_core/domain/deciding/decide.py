@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from wallet_core.domain.deciding.apply import apply, check, preview
 from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.deciding.decision import Outcome, Refused
+from wallet_core.domain.deciding.facts import Origin
 from wallet_core.domain.deciding.fingerprint import fingerprint
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.deciding.records import record_of
@@ -34,11 +35,11 @@ def _decide_one(ledger: LedgerState, command: Command) -> Outcome:
     except Refusal as refusal:
         return Refused(refusal)
     if request is None:
-        return _outcome(ledger, command)
+        return _outcome(ledger, command, origin=None)
     hash_ = fingerprint(command.method, command)
     if earlier := ledger.records.get(request):
         return earlier.replay(command.method, hash_)
-    outcome = _outcome(ledger, command)
+    outcome = _outcome(ledger, command, Origin(request, hash_))
     record = None if command.validate_only else record_of(request, command.method, hash_, outcome)
     if record is not None:
         ledger.records[request] = record
@@ -46,10 +47,10 @@ def _decide_one(ledger: LedgerState, command: Command) -> Outcome:
     return outcome
 
 
-def _outcome(ledger: LedgerState, command: Command) -> Outcome:
+def _outcome(ledger: LedgerState, command: Command, origin: Origin | None) -> Outcome:
     try:
         decision = command.decide(ledger)
         check(ledger, decision)
     except (Refusal, ClockBehind) as refusal:
         return Refused(refusal)
-    return preview(ledger, decision) if command.validate_only else apply(ledger, decision)
+    return preview(ledger, decision) if command.validate_only else apply(ledger, decision, origin)

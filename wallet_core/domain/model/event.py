@@ -55,6 +55,8 @@ class Event:
     wallets: tuple[WalletId, ...]
     """The wallets that it concerns, service wallets too; none where it concerns all."""
     time: datetime
+    facts: str | None = None
+    """What it reports, as JSON; None for an event that release 0.2 has written."""
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,5 +73,7 @@ class JournalRecord:
     def chained(self, before: bytes) -> "JournalRecord":
         """Return the record with its hash; *before* is the hash of the record before, empty for the first."""
         microseconds = (self.event.time - _EPOCH) // timedelta(microseconds=1)
-        fields = (self.number, self.event.type, self.event.subject, " ".join(self.event.wallets), microseconds)
+        fields = [self.number, self.event.type, self.event.subject, " ".join(self.event.wallets), microseconds]
+        if self.event.facts is not None:
+            fields.append(self.event.facts)
         return replace(self, hash=hashlib.sha256(before + "\n".join(map(str, fields)).encode()).digest())

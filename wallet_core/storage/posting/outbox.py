@@ -19,14 +19,15 @@ EVENT_COLUMNS: tuple[Column[Event], ...] = (
     Column("subject", "text", "subject"),
     Column("wallets", "text[]", "wallets"),
     Column("time", "timestamptz", "time"),
+    Column("facts", "text", "facts"),
 )
 
 INSERT_OUTBOX_EVENTS = Insert("outbox", EVENT_COLUMNS)
 
 
-def event_of(type_: str, subject: str, wallets: Sequence[str], time: datetime) -> Event:
+def event_of(type_: str, subject: str, wallets: Sequence[str], time: datetime, facts: str | None) -> Event:
     """Return the event of a row."""
-    return Event(type_, subject, tuple(map(WalletId, wallets)), time)
+    return Event(type_, subject, tuple(map(WalletId, wallets)), time, facts)
 
 
 def store_events(tx: Tx, ledger: LedgerState) -> None:

@@ -6,7 +6,7 @@ from wallet_core.domain.model.event import JournalRecord
 from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.posting.outbox import event_of
 
-_COLUMNS = "SELECT number, hash, type, subject, wallets, time FROM journal"
+_COLUMNS = "SELECT number, hash, type, subject, wallets, time, facts FROM journal"
 
 
 class JournalReads(Reader):

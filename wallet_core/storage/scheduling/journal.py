@@ -20,7 +20,7 @@ LAST = "SELECT number, hash FROM journal ORDER BY number DESC LIMIT 1"
 TAKE_OUTBOX_EVENTS = """
 DELETE FROM outbox
 WHERE position = ANY(ARRAY(SELECT position FROM outbox ORDER BY position LIMIT %s))
-RETURNING position, type, subject, wallets, time
+RETURNING position, type, subject, wallets, time, facts
 """
 
 
@@ -56,9 +56,9 @@ class Journal:
             number, hash_ = next(iter(tx.execute(LAST)), (0, b""))
             events = sorted(tx.execute(TAKE_OUTBOX_EVENTS, [limit]).fetchall())
             records = []
-            for _, type_, subject, wallets, time in events:
+            for _, *event in events:
                 number += 1
-                record = JournalRecord(number, event_of(type_, subject, wallets, time)).chained(hash_)
+                record = JournalRecord(number, event_of(*event)).chained(hash_)
                 hash_ = record.hash
                 records.append(record)
             INSERT_JOURNAL_RECORDS.write(tx, records)

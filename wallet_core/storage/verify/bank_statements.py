@@ -1,32 +1,69 @@
 """Rules of bank statements and their lines."""
 
-from wallet_core.storage.verify.rules import Rules
+from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, filled
 
-BANK_STATEMENTS: Rules = {
-    "bank_statements": (
-        "the bank statement that is read is the last one accepted, and its lines come after all others",
-        """
-        SELECT (SELECT count(*) FROM bank_statement_cursor WHERE statement <> (SELECT max(number) FROM bank_statements))
-            + (SELECT count(*) FROM bank_statement_lines AS lines, bank_statement_cursor AS cursor
-                WHERE (lines.statement = cursor.statement) IS DISTINCT FROM (lines.number > cursor.line_offset))
-        """,
-    ),
-    "bank_statement_lines": (
-        "every bank statement line that matches an order has its amount, and the order its state",
-        """
-        SELECT count(*)
-        FROM bank_statement_lines
-        LEFT JOIN (
-            SELECT 'wd-' || withdrawals.id AS key, wallet, amount, state FROM withdrawals
-            UNION ALL
-            SELECT 'sd-' || scheduled_deposits.id, wallet, amount, state FROM scheduled_deposits
-        ) AS orders USING (key)
-        LEFT JOIN wallets ON wallets.key = orders.wallet
-        WHERE match_result = 'ORDER' AND (
-            (orders.amount, wallets.currency)
-                IS DISTINCT FROM (bank_statement_lines.amount, bank_statement_lines.currency)
-            OR orders.state <> 'RETURNED' AND (kind = 'RETURN' OR orders.state <> 'SUCCEEDED')
+_PERSON = {"person": filled("slice.person"), "token_id": filled("slice.token_id")}
+
+BANK_STATEMENTS = Walk(
+    table="bank_statements",
+    key=[("number", "integer")],
+    name="'bankStatements/' || number",
+    joined=f"""
+        SELECT slice.*, told.events, told.facts AS told, {
+        facts(reason="slice.reason", accepted_by="slice.accepted_by", **_PERSON)
+    } AS own_facts
+        FROM slice
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+    """,
+    rules={
+        "statement_events": Rule(
+            meaning="the event of every accepted bank statement states what an operator has accepted",
+            broken="number > 1 AND (events IS DISTINCT FROM 1 OR told <> own_facts)",
+        ),
+    },
+)
+
+BANK_STATEMENT_LINES = Walk(
+    table="bank_statement_lines",
+    key=[("number", "bigint")],
+    name="'bankStatementLines/' || number",
+    joined=f"""
+        SELECT slice.*, orders.amount AS order_amount, orders.state AS order_state, wallets.currency AS order_currency,
+            told.events, told.facts AS told, {
+        facts(
+            kind="slice.kind",
+            key=filled("slice.key"),
+            currency="slice.currency",
+            amount="slice.amount",
+            reference=filled("slice.reference"),
+            explanation="slice.explanation",
+            resolution="slice.resolution",
+            resolved_by=filled("slice.resolved_by"),
+            **_PERSON,
         )
-        """,
-    ),
-}
+    } AS own_facts
+        FROM slice
+        LEFT JOIN LATERAL (
+            SELECT wallet, amount, state FROM withdrawals WHERE id = slice.order_id AND slice.key = 'wd-' || id
+            UNION ALL
+            SELECT wallet, amount, state FROM scheduled_deposits WHERE id = slice.order_id AND slice.key = 'sd-' || id
+        ) AS orders ON true
+        LEFT JOIN wallets ON wallets.key = orders.wallet
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+    """,
+    rules={
+        "bank_statement_lines": Rule(
+            meaning="every bank statement line that matches an order has its amount, and the order its state",
+            broken="""
+                match_result = 'ORDER' AND (
+                    (order_amount, order_currency) IS DISTINCT FROM (amount, currency)
+                    OR order_state <> 'RETURNED' AND (kind = 'RETURN' OR order_state <> 'SUCCEEDED')
+                )
+            """,
+        ),
+        "line_events": Rule(
+            meaning="the event of every resolved discrepancy states what an operator has found",
+            broken="resolution <> '' AND (events IS DISTINCT FROM 1 OR told <> own_facts)",
+        ),
+    },
+)

@@ -1,136 +1,216 @@
-"""Rules of payment orders: what has moved for each, what is in transit, what was attempted."""
+"""Rules of payment orders: what has moved for each, what is in transit, what was attempted, what was resolved."""
 
-from wallet_core.storage.verify.rules import Rules
+from wallet_core.storage.verify.walks import EVENTS, LAST_EVENTS, Rule, Walk, facts, filled, microseconds
 
-PAYMENTS: Rules = {
-    "in_transit": (
-        "the in-transit wallets hold exactly the withdrawals in progress or in doubt, and unapplied funds",
-        """
-        SELECT count(*)
-        FROM wallets
-        LEFT JOIN (
-            SELECT owners.currency, sum(parts.amount) AS total
-            FROM (
-                SELECT wallet, amount FROM withdrawals WHERE state IN ('PROCESSING', 'IN_DOUBT')
-                UNION ALL
-                SELECT destination, amount
-                FROM transactions
-                JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
-                WHERE type IN ('COLLECTION', 'WITHDRAWAL_RETURN')
-                UNION ALL
-                SELECT source, -amount FROM transactions WHERE type IN ('RETURN_APPLICATION', 'COLLECTION_APPLICATION')
-            ) AS parts (wallet, amount)
-            JOIN wallets AS owners ON owners.key = parts.wallet
-            GROUP BY owners.currency
-        ) AS open ON open.currency = wallets.currency
-        WHERE wallets.role = 'IN_TRANSIT' AND wallets.balance <> coalesce(open.total, 0)
-        """,
-    ),
-    "withdrawals": (
-        "every withdrawal's money has moved as its state says: debited once, settled or released once, returned once",
-        """
-        SELECT count(*)
-        FROM withdrawals
-        FULL JOIN (
-            SELECT cause,
+_TOKEN_ID = {"token_id": "slice.token_id"}
+_OPEN = "('SCHEDULED', 'PROCESSING', 'IN_DOUBT')"
+_SHARED_FACTS = {
+    "wallet": "wallets.id",
+    "currency": "wallets.currency",
+    "amount": "slice.amount",
+    "state": "slice.state",
+    "bank_account": filled("slice.bank_account"),
+    "description": filled("slice.description"),
+    "execute_time": microseconds("slice.execute_time"),
+    "create_time": microseconds("slice.create_time"),
+    "bank_reference": filled("slice.bank_reference"),
+    "failure_reason": "slice.failure_reason",
+}
+# What an order's last event states beyond the row: it may change without an event, or is compared on its own.
+_NOT_COMPARED = "- 'update_time' - 'attention' - 'attempts' - 'resolution'"
+
+
+def _stored_attempts(prefix: str) -> str:
+    """Return the query of what the last event states of attempts and the table does not have."""
+    return f"""
+        SELECT count(*) FILTER (WHERE attempts.number IS NULL
+                OR attempts.is_resend <> (stated ->> 1)::boolean
+                OR stated ->> 2 <> '' AND (attempts.answer, attempts.reference)
+                    IS DISTINCT FROM (stated ->> 2, stated ->> 3)) AS missing,
+            count(*) AS stated,
+            (SELECT count(*) FROM bank_attempts WHERE key = '{prefix}' || slice.id) AS stored
+        FROM jsonb_array_elements(told.facts -> 'attempts') AS elements (stated)
+        LEFT JOIN bank_attempts AS attempts
+            ON attempts.key = '{prefix}' || slice.id AND attempts.number = (stated ->> 0)::integer
+    """
+
+
+# What an operator decides after an order's end has events of its own: the end itself is not always the last event.
+_ORDER_EVENTS = Rule(
+    meaning="the last event of every order states what the order is, and its end has one event",
+    broken=f"events IS NULL OR told <> own_facts OR state NOT IN {_OPEN} AND ends <> 1",
+)
+_ORDER_ATTEMPTS = Rule(
+    meaning="the attempts that an order's last event states are stored, and a final order has no others",
+    broken=f"attempts_missing > 0 OR told IS NOT NULL AND state NOT IN {_OPEN} AND attempts_stored <> attempts_stated",
+)
+
+WITHDRAWALS = Walk(
+    table="withdrawals",
+    key=[("id", "uuid")],
+    name="'withdrawals/' || id",
+    joined=f"""
+        SELECT slice.*, moved.*, told.events,
+            told.facts {_NOT_COMPARED} AS told, {facts(**_SHARED_FACTS, reserve="slice.reserve")} AS own_facts,
+            attempts.missing AS attempts_missing, attempts.stated AS attempts_stated,
+            attempts.stored AS attempts_stored,
+            cardinality(array_positions(told.types, 'withdrawal.' || lower(slice.state))) AS ends
+        FROM slice
+        LEFT JOIN wallets ON wallets.key = slice.wallet
+        LEFT JOIN LATERAL (
+            SELECT count(*) AS moves,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL') AS taken,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL_SETTLEMENT') AS settled,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL_RELEASE') AS released,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL_RETURN') AS returned,
-                count(DISTINCT amount) AS amounts,
-                min(amount) AS amount,
-                count(DISTINCT owners) AS wallets,
-                min(owners) AS wallet
-            FROM (
-                SELECT transactions.*,
-                    CASE type
-                        WHEN 'WITHDRAWAL' THEN source
-                        WHEN 'WITHDRAWAL_RELEASE' THEN destination
-                        WHEN 'WITHDRAWAL_RETURN' THEN CASE WHEN ways.key IS NULL THEN destination END
-                    END AS owners
-                FROM transactions
-                LEFT JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
-                WHERE type LIKE 'WITHDRAWAL%'
-            ) AS payouts
-            GROUP BY cause
-        ) AS moved ON moved.cause = withdrawals.id
-        WHERE withdrawals.id IS NULL OR CASE
-            WHEN withdrawals.state IN ('SCHEDULED', 'CANCELLED')
-                OR withdrawals.failure_reason IN ('INSUFFICIENT_FUNDS', 'WALLET_NOT_ACTIVE')
-                THEN moved.cause IS NOT NULL
-            ELSE (
-                moved.taken, moved.settled, moved.released, moved.returned, moved.amounts, moved.amount, moved.wallets,
-                moved.wallet
-            ) IS DISTINCT FROM (
-                1::bigint,
-                (withdrawals.state IN ('SUCCEEDED', 'RETURNED'))::int::bigint,
-                (withdrawals.state = 'FAILED')::int::bigint,
-                (withdrawals.state = 'RETURNED')::int::bigint,
-                1::bigint,
-                withdrawals.amount,
-                1::bigint,
-                withdrawals.wallet
-            )
-        END
-        """,
-    ),
-    "scheduled_deposits": (
-        "every scheduled deposit that has succeeded was credited once, and no other was",
-        """
-        SELECT count(*)
-        FROM scheduled_deposits
-        LEFT JOIN (
-            SELECT cause, count(*) AS times, max(id::text)::uuid AS id, min(amount) AS amount, max(type) AS type,
-                max(destination) AS destination
+                count(*) FILTER (WHERE type = 'WITHDRAWAL_RETURN' AND ways.key IS NOT NULL) AS returned_to_transit,
+                count(*) FILTER (WHERE type = 'RETURN_APPLICATION') AS applied,
+                count(*) FILTER (WHERE transactions.amount <> slice.amount) AS other_amounts,
+                count(*) FILTER (WHERE slice.wallet <> CASE type
+                    WHEN 'WITHDRAWAL' THEN source
+                    WHEN 'WITHDRAWAL_RELEASE' THEN destination
+                    WHEN 'WITHDRAWAL_RETURN' THEN CASE WHEN ways.key IS NULL THEN destination END
+                END) AS other_wallets
             FROM transactions
-            WHERE type IN ('DEPOSIT', 'COLLECTION') AND cause IS NOT NULL
-            GROUP BY cause
-        ) AS credited ON credited.cause = scheduled_deposits.id
-        WHERE CASE scheduled_deposits.state
-            WHEN 'SUCCEEDED' THEN (credited.times, credited.id, credited.amount, credited.type) IS DISTINCT FROM (
-                1::bigint,
-                scheduled_deposits.credit,
-                scheduled_deposits.amount,
-                CASE WHEN scheduled_deposits.collect THEN 'COLLECTION' ELSE 'DEPOSIT' END
-            )
-            ELSE credited.cause IS NOT NULL
-        END OR credited.destination <> scheduled_deposits.wallet AND NOT scheduled_deposits.unapplied AND NOT EXISTS (
-            SELECT FROM transactions WHERE type = 'COLLECTION_APPLICATION' AND cause = scheduled_deposits.id
+            LEFT JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
+            WHERE cause = slice.id AND (type LIKE 'WITHDRAWAL%%' OR type = 'RETURN_APPLICATION')
+        ) AS moved ON true
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+        LEFT JOIN LATERAL ({_stored_attempts("wd-")}) AS attempts ON true
+    """,
+    rules={
+        "withdrawals": Rule(
+            meaning="every withdrawal's money has moved as its state says: debited once, settled or released once, "
+            "returned once",
+            broken="""
+                CASE
+                    WHEN state IN ('SCHEDULED', 'CANCELLED')
+                        OR failure_reason IN ('INSUFFICIENT_FUNDS', 'WALLET_NOT_ACTIVE')
+                        THEN moves > 0
+                    ELSE (taken, settled, released, returned, other_amounts, other_wallets) IS DISTINCT FROM (
+                        1::bigint,
+                        (state IN ('SUCCEEDED', 'RETURNED'))::int::bigint,
+                        (state = 'FAILED')::int::bigint,
+                        (state = 'RETURNED')::int::bigint,
+                        0::bigint,
+                        0::bigint
+                    )
+                END
+            """,
+        ),
+        "returns": Rule(
+            meaning="returned money is unapplied, or was applied to a wallet once, where it is in transit",
+            broken="returned_to_transit <> applied + unapplied::int",
+        ),
+        "withdrawal_events": _ORDER_EVENTS,
+        "withdrawal_attempts": _ORDER_ATTEMPTS,
+    },
+)
+
+SCHEDULED_DEPOSITS = Walk(
+    table="scheduled_deposits",
+    key=[("id", "uuid")],
+    name="'scheduledDeposits/' || id",
+    joined=f"""
+        SELECT slice.*, credited.*, told.events,
+            told.facts {_NOT_COMPARED} AS told,
+            {
+        facts(
+            **_SHARED_FACTS,
+            collect="slice.collect",
+            external_reference=filled("slice.external_reference"),
+            credit="slice.credit",
         )
-        """,
-    ),
-    "placements": (
-        "unapplied funds were applied to another wallet once, in their amount",
-        """
-        SELECT count(*)
-        FROM (
-            SELECT cause, type, count(*) AS times, min(amount) AS amount
+    } AS own_facts,
+            attempts.missing AS attempts_missing, attempts.stated AS attempts_stated,
+            attempts.stored AS attempts_stored,
+            cardinality(array_positions(told.types, 'scheduled_deposit.' || lower(slice.state))) AS ends
+        FROM slice
+        LEFT JOIN wallets ON wallets.key = slice.wallet
+        LEFT JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE type <> 'COLLECTION_APPLICATION') AS credits,
+                count(*) FILTER (WHERE type = 'COLLECTION_APPLICATION') AS applied,
+                count(*) FILTER (WHERE type = 'COLLECTION' AND ways.key IS NOT NULL) AS to_transit,
+                count(*) FILTER (WHERE transactions.amount <> slice.amount) AS other_amounts,
+                count(*) FILTER (WHERE ways.key IS NULL AND type <> 'COLLECTION_APPLICATION'
+                    AND destination <> slice.wallet) AS other_wallets,
+                count(*) FILTER (WHERE transactions.id = slice.credit
+                    AND type = CASE WHEN slice.collect THEN 'COLLECTION' ELSE 'DEPOSIT' END) AS by_credit
             FROM transactions
-            WHERE type IN ('RETURN_APPLICATION', 'COLLECTION_APPLICATION')
-            GROUP BY cause, type
-        ) AS placed
-        LEFT JOIN transactions AS unapplied
-            ON unapplied.cause = placed.cause
-            AND unapplied.type = CASE placed.type
-                WHEN 'COLLECTION_APPLICATION' THEN 'COLLECTION' ELSE 'WITHDRAWAL_RETURN'
-            END
-        LEFT JOIN wallets AS ways ON ways.key = unapplied.destination AND ways.role = 'IN_TRANSIT'
-        WHERE placed.times <> 1 OR ways.key IS NULL OR unapplied.amount <> placed.amount
-        """,
-    ),
-    "attempts": (
-        "every attempt at the bank belongs to an order, and an order's attempts are numbered without gaps",
-        """
-        SELECT count(*)
-        FROM (
-            SELECT left(key, 3) AS prefix, substr(key, 4)::uuid AS id, count(*) AS times, max(number) AS last
-            FROM bank_attempts
-            GROUP BY key
-        ) AS tried
-        WHERE last <> times OR CASE prefix
-            WHEN 'wd-' THEN NOT EXISTS (SELECT FROM withdrawals WHERE withdrawals.id = tried.id)
-            ELSE NOT EXISTS (SELECT FROM scheduled_deposits WHERE scheduled_deposits.id = tried.id AND collect)
-        END
-        """,
-    ),
-}
+            LEFT JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
+            WHERE cause = slice.id AND type IN ('DEPOSIT', 'COLLECTION', 'COLLECTION_APPLICATION')
+        ) AS credited ON true
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+        LEFT JOIN LATERAL ({_stored_attempts("sd-")}) AS attempts ON true
+    """,
+    rules={
+        "scheduled_deposits": Rule(
+            meaning="every scheduled deposit that has succeeded was credited once, and no other was",
+            broken="""
+                (credits, by_credit) IS DISTINCT FROM (
+                    (state = 'SUCCEEDED')::int::bigint, (state = 'SUCCEEDED')::int::bigint
+                ) OR other_amounts > 0 OR other_wallets > 0
+            """,
+        ),
+        "collections": Rule(
+            meaning="collected money is unapplied, or was applied to a wallet once, where it is in transit",
+            broken="to_transit <> applied + unapplied::int",
+        ),
+        "scheduled_deposit_events": _ORDER_EVENTS,
+        "scheduled_deposit_attempts": _ORDER_ATTEMPTS,
+    },
+)
+
+ATTEMPTS = Walk(
+    table="bank_attempts",
+    key=[("key", "text"), ("number", "integer")],
+    name="'attempt ' || number || ' under the bank''s key ' || key",
+    chained=True,
+    joined="""
+        SELECT slice.*, lag(number) OVER (PARTITION BY key ORDER BY number) AS number_before
+        FROM slice
+    """,
+    rules={
+        "attempts": Rule(
+            meaning="every attempt at the bank belongs to an order, and an order's attempts are numbered without gaps",
+            broken="""
+                number <> coalesce(number_before, 0) + 1
+                OR CASE left(key, 3)
+                    WHEN 'wd-' THEN NOT EXISTS (SELECT FROM withdrawals WHERE id = substr(key, 4)::uuid)
+                    ELSE NOT EXISTS (SELECT FROM scheduled_deposits WHERE id = substr(key, 4)::uuid AND collect)
+                END
+            """,
+        ),
+    },
+)
+
+RESOLUTIONS = Walk(
+    table="resolutions",
+    key=[("position", "bigint")],
+    name="subject",
+    joined=f"""
+        SELECT slice.*, stated.position IS NOT NULL AS is_stated
+        FROM slice
+        LEFT JOIN LATERAL (
+            SELECT slice.position
+            FROM ({EVENTS}) AS events
+            WHERE events.subject = slice.subject AND (events.facts IS NULL OR events.facts -> 'resolution' = {
+        facts(
+            kind="slice.kind",
+            reason="slice.reason",
+            bank_evidence="slice.bank_evidence",
+            operator="slice.operator",
+            person="slice.person",
+            **_TOKEN_ID,
+        )
+    })
+            LIMIT 1
+        ) AS stated ON true
+    """,
+    rules={
+        "resolutions": Rule(
+            meaning="every resolution is stated by an event of its order",
+            broken="NOT is_stated",
+        ),
+    },
+)

@@ -1,63 +1,97 @@
-"""Rules of idempotency records, events and the journal."""
+"""Rules of the journal, of commission rules and of idempotency records."""
 
-from wallet_core.storage.verify.rules import Rules
+from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, microseconds
 
-RECORDS: Rules = {
-    "requests": (
-        "every resource that an idempotency record names exists",
-        """
-        SELECT count(*)
-        FROM (
-            SELECT split_part(subject, '/', 1) AS collection, split_part(subject, '/', 2) AS id
-            FROM requests
-            WHERE subject IS NOT NULL
-        ) AS answered
-        WHERE CASE collection
-            WHEN 'transactions' THEN NOT EXISTS (SELECT FROM transactions WHERE transactions.id = answered.id::uuid)
-            WHEN 'batches' THEN NOT EXISTS (SELECT FROM transactions WHERE batch = answered.id::uuid)
-            WHEN 'withdrawals' THEN NOT EXISTS (SELECT FROM withdrawals WHERE withdrawals.id = answered.id::uuid)
-            WHEN 'scheduledDeposits'
-                THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE scheduled_deposits.id = answered.id::uuid)
-            WHEN 'bankStatementLines'
-                THEN NOT EXISTS (SELECT FROM bank_statement_lines WHERE number = answered.id::bigint)
-            WHEN 'bankStatements' THEN NOT EXISTS (SELECT FROM bank_statements WHERE number = answered.id::integer)
-            WHEN 'holds' THEN NOT EXISTS (SELECT FROM holds WHERE holds.id = answered.id::uuid)
-            WHEN 'commissionRules'
-                THEN NOT EXISTS (SELECT FROM commission_rules WHERE commission_rules.id = answered.id::uuid)
-            ELSE NOT EXISTS (SELECT FROM wallets WHERE wallets.id = answered.id)
-        END
-        """,
-    ),
-    "events": (
-        "every transaction has one event, in the outbox or in the journal",
-        """
-        SELECT count(*)
-        FROM (SELECT 'transactions/' || id AS name FROM transactions) AS posted
-        FULL JOIN (
-            SELECT subject, count(*) AS times
-            FROM (SELECT type, subject FROM journal UNION ALL SELECT type, subject FROM outbox) AS events
-            WHERE type = 'transaction.posted'
-            GROUP BY subject
-        ) AS events ON events.subject = posted.name
-        WHERE posted.name IS NULL OR events.times IS DISTINCT FROM 1
-        """,
-    ),
-    "journal": (
-        "the journal is numbered without gaps, and each hash follows from its record and the hash before it",
-        r"""
-        SELECT count(*)
-        FROM (
-            SELECT *,
-                lag(number, 1, 0::bigint) OVER upwards AS number_before,
-                lag(hash, 1, ''::bytea) OVER upwards AS hash_before
-            FROM journal
-            WINDOW upwards AS (ORDER BY number)
-        ) AS chained
-        WHERE number <> number_before + 1
-            OR hash <> sha256(hash_before || convert_to(concat_ws(
-                chr(10), number, type, subject, array_to_string(wallets, ' '),
-                (extract(epoch FROM time) * 1000000)::bigint
-            ), 'UTF8'))
-        """,
-    ),
-}
+# Whether there is no resource of the name that ``_NAMED`` has taken apart.
+_NAMED = "split_part(subject, '/', 1) AS collection, split_part(subject, '/', 2) AS id"
+_MISSING = """
+    CASE collection
+        WHEN 'transactions' THEN NOT EXISTS (SELECT FROM transactions AS t WHERE t.id = joined.id::uuid)
+        WHEN 'batches' THEN NOT EXISTS (SELECT FROM transactions WHERE batch = joined.id::uuid)
+        WHEN 'wallets' THEN NOT EXISTS (SELECT FROM wallets AS w WHERE w.id = joined.id)
+        WHEN 'holds' THEN NOT EXISTS (SELECT FROM holds AS h WHERE h.id = joined.id::uuid)
+        WHEN 'withdrawals' THEN NOT EXISTS (SELECT FROM withdrawals AS o WHERE o.id = joined.id::uuid)
+        WHEN 'scheduledDeposits' THEN NOT EXISTS (SELECT FROM scheduled_deposits AS o WHERE o.id = joined.id::uuid)
+        WHEN 'commissionRules' THEN NOT EXISTS (SELECT FROM commission_rules AS r WHERE r.id = joined.id::uuid)
+        WHEN 'bankStatementLines'
+            THEN NOT EXISTS (SELECT FROM bank_statement_lines AS l WHERE l.number = joined.id::bigint)
+        WHEN 'bankStatements' THEN NOT EXISTS (SELECT FROM bank_statements AS s WHERE s.number = joined.id::integer)
+        ELSE subject IS NOT NULL
+    END
+"""
+
+JOURNAL = Walk(
+    table="journal",
+    key=[("number", "bigint")],
+    name="'journal record ' || number",
+    chained=True,
+    until=True,
+    joined=f"""
+        SELECT slice.*, {_NAMED},
+            lag(number) OVER upwards AS number_before,
+            lag(hash) OVER upwards AS hash_before
+        FROM slice
+        WINDOW upwards AS (ORDER BY number)
+    """,
+    rules={
+        "journal": Rule(
+            meaning="the journal has no gaps, and each hash follows from its record and the hash before it",
+            broken=rf"""
+                number <> coalesce(number_before, 0) + 1
+                OR hash <> sha256(coalesce(hash_before, ''::bytea) || convert_to(concat_ws(
+                    chr(10), number, type, subject, array_to_string(wallets, ' '), {microseconds("time")}, facts
+                ), 'UTF8'))
+            """,
+        ),
+        "subjects": Rule(
+            meaning="every resource that an event reports exists",
+            broken=_MISSING,
+        ),
+    },
+)
+
+COMMISSION_RULES = Walk(
+    table="commission_rules",
+    key=[("id", "uuid")],
+    name="'commissionRules/' || id",
+    joined=f"""
+        SELECT slice.*, told.events, told.facts AS told, {
+        facts(
+            currency="slice.currency",
+            threshold="slice.threshold",
+            rate_millionths="slice.rate_millionths",
+            fixed="slice.fixed",
+            minimum="slice.minimum",
+            maximum="slice.maximum",
+            payer="slice.payer",
+            wallet="wallets.id",
+            label="CASE WHEN label_key IS NOT NULL THEN jsonb_build_array(label_key, label_value) END",
+            start_time=microseconds("slice.start_time"),
+            end_time=microseconds("slice.end_time"),
+            create_time=microseconds("slice.create_time"),
+        )
+    } AS own_facts
+        FROM slice
+        LEFT JOIN wallets ON wallets.key = slice.wallet
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+    """,
+    rules={
+        "commission_rules": Rule(
+            meaning="the last event of every commission rule states what the rule is",
+            broken="events IS NULL OR told <> own_facts",
+        ),
+    },
+)
+
+REQUESTS = Walk(
+    table="requests",
+    key=[("caller", "text"), ("request_id", "uuid")],
+    name="'request ' || request_id || ' of ' || caller",
+    joined=f"SELECT slice.*, {_NAMED} FROM slice",
+    rules={
+        "requests": Rule(
+            meaning="every resource that an idempotency record names exists",
+            broken=_MISSING,
+        ),
+    },
+)

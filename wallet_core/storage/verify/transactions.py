@@ -1,90 +1,152 @@
-"""Rules of transactions: their amounts, reversals, causes and batches."""
+"""Rules of transactions: their entries, amounts, reversals, causes, batches, events and requests."""
 
-from wallet_core.storage.verify.rules import Rules
+from wallet_core.storage.verify.walks import EVENTS, Rule, Walk, facts, filled
 
-TRANSACTIONS: Rules = {
-    "transactions": (
-        "every entry belongs to a transaction of its type, and every transaction moved its amount and its commission",
-        """
-        SELECT count(*)
-        FROM (
-            SELECT *,
-                -amount - CASE commission_payer WHEN 'SOURCE' THEN commission ELSE 0 END AS to_source,
-                amount - CASE commission_payer WHEN 'DESTINATION' THEN commission ELSE 0 END AS to_destination
-            FROM transactions
-        ) AS stated
-        FULL JOIN (
-            SELECT entries.transaction, count(*) AS legs, min(entries.type) AS type, max(entries.type) AS last_type,
-                min(entries.time) AS time, max(entries.time) AS last_time,
-                sum(entries.amount) FILTER (WHERE wallets.role = 'COMMISSION') AS earned
+_FACTS = facts(
+    type="slice.type",
+    currency="giver.currency",
+    amount="slice.amount",
+    source="giver.id",
+    destination="getter.id",
+    entries="legs.entries",
+    commission="CASE WHEN slice.commission_rule IS NOT NULL THEN slice.commission END",
+    commission_rule="slice.commission_rule",
+    commission_payer="slice.commission_payer",
+    description=filled("slice.description"),
+    external_reference=filled("slice.external_reference"),
+    labels="nullif(slice.labels, '{}')",
+    cause="slice.cause",
+    batch="slice.batch",
+    batch_item="slice.batch_item",
+)
+
+TRANSACTIONS = Walk(
+    table="transactions",
+    key=[("id", "uuid")],
+    name="'transactions/' || id",
+    joined=f"""
+        SELECT slice.*, legs.*, giver.role AS giver_role, getter.role AS getter_role,
+            -slice.amount - CASE slice.commission_payer WHEN 'SOURCE' THEN slice.commission ELSE 0 END AS to_source,
+            slice.amount
+                - CASE slice.commission_payer WHEN 'DESTINATION' THEN slice.commission ELSE 0 END AS to_destination,
+            {_FACTS} AS own_facts, told.events, told.facts AS told, told.request,
+            original.id AS original_id, original.type AS original_type, original.source AS original_source,
+            original.destination AS original_destination, original.amount AS original_amount,
+            original.commission AS original_commission,
+            given_back.amount AS amount_back, given_back.commission AS commission_back,
+            items.count AS items, items.last AS last_item,
+            EXISTS (
+                SELECT FROM requests
+                WHERE caller = told.request ->> 0 AND request_id = (told.request ->> 1)::uuid
+                    AND encode(fingerprint, 'hex') = told.request ->> 2
+                    AND subject = CASE
+                        WHEN slice.batch IS NOT NULL THEN 'batches/' || slice.batch
+                        WHEN slice.type IN ('RETURN_APPLICATION', 'WITHDRAWAL_SETTLEMENT', 'WITHDRAWAL_RELEASE')
+                            THEN 'withdrawals/' || slice.cause
+                        WHEN slice.type IN ('COLLECTION', 'COLLECTION_APPLICATION')
+                            THEN 'scheduledDeposits/' || slice.cause
+                        ELSE slice.name
+                    END
+            ) AS is_requested
+        FROM slice
+        LEFT JOIN wallets AS giver ON giver.key = slice.source
+        LEFT JOIN wallets AS getter ON getter.key = slice.destination
+        LEFT JOIN LATERAL (
+            SELECT count(*) AS legs, min(entries.type) AS first_type, max(entries.type) AS last_type,
+                min(entries.time) AS first_time, max(entries.time) AS last_time,
+                sum(entries.amount) AS sum, count(DISTINCT wallets.currency) AS currencies,
+                sum(entries.amount) FILTER (WHERE wallets.role = 'COMMISSION') AS earned,
+                sum(entries.amount) FILTER (WHERE entries.wallet = slice.source) AS given,
+                sum(entries.amount) FILTER (WHERE entries.wallet = slice.destination) AS taken,
+                jsonb_object_agg(
+                    coalesce(wallets.id, '?'),
+                    jsonb_build_array(entries.sequence, entries.amount, entries.balance_after)
+                ) AS entries
             FROM entries
             LEFT JOIN wallets ON wallets.key = entries.wallet
-            GROUP BY entries.transaction
-        ) AS counted ON counted.transaction = stated.id
-        LEFT JOIN entries AS given ON given.transaction = stated.id AND given.wallet = stated.source
-        LEFT JOIN entries AS taken ON taken.transaction = stated.id AND taken.wallet = stated.destination
-        LEFT JOIN wallets AS giver ON giver.key = stated.source
-        LEFT JOIN wallets AS getter ON getter.key = stated.destination
-        WHERE stated.id IS NULL
-            OR counted.legs IS DISTINCT FROM
-                (stated.to_source <> 0)::int + (stated.to_destination <> 0)::int + (stated.commission <> 0)::int
-            OR coalesce(given.amount, 0) <> stated.to_source
-            OR coalesce(taken.amount, 0) <> stated.to_destination
-            OR coalesce(counted.earned, 0) <> stated.commission
-                + CASE giver.role WHEN 'COMMISSION' THEN stated.to_source ELSE 0 END
-                + CASE getter.role WHEN 'COMMISSION' THEN stated.to_destination ELSE 0 END
-            OR counted.type <> stated.type
-            OR counted.last_type <> stated.type
-            OR counted.time <> stated.time
-            OR counted.last_time <> stated.time
-        """,
-    ),
-    "reversals": (
-        "no transaction was reversed by more than its amount, and no more commission was given back than was charged",
-        """
-        SELECT count(*)
-        FROM transactions AS reversal
-        LEFT JOIN transactions AS original ON original.id = reversal.cause
-        CROSS JOIN LATERAL (
+            WHERE entries.transaction = slice.id
+        ) AS legs ON true
+        LEFT JOIN (
+            SELECT subject, count(*) AS events, (array_agg(facts - 'request'))[1] AS facts,
+                (array_agg(facts -> 'request'))[1] AS request
+            FROM ({EVENTS}) AS events
+            WHERE type = 'transaction.posted'
+            GROUP BY subject
+        ) AS told ON told.subject = slice.name
+        LEFT JOIN transactions AS original ON original.id = slice.cause AND slice.type = 'REVERSAL'
+        LEFT JOIN LATERAL (
             SELECT sum(amount) AS amount, sum(commission) AS commission
             FROM transactions
             WHERE cause = original.id AND type = 'REVERSAL'
-        ) AS given_back
-        WHERE reversal.type = 'REVERSAL' AND (
-            original.id IS NULL
-            OR original.type NOT IN ('TRANSFER', 'DEPOSIT')
-            OR (original.source, original.destination) <> (reversal.destination, reversal.source)
-            OR given_back.amount > original.amount
-            OR -given_back.commission > original.commission
-        )
-        """,
-    ),
-    "causes": (
-        "every order, hold, transaction and rule that a transaction names exists",
-        """
-        SELECT count(*)
-        FROM transactions
-        WHERE cause IS NOT NULL AND CASE
-            WHEN type LIKE 'WITHDRAWAL%' OR type = 'RETURN_APPLICATION'
-                THEN NOT EXISTS (SELECT FROM withdrawals WHERE id = cause)
-            WHEN type IN ('DEPOSIT', 'COLLECTION', 'COLLECTION_APPLICATION')
-                THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE id = cause)
-            WHEN type = 'HOLD_CAPTURE' THEN NOT EXISTS (SELECT FROM holds WHERE id = cause)
-            ELSE NOT EXISTS (SELECT FROM transactions AS original WHERE original.id = transactions.cause)
-        END OR NOT (commission_rule IS NULL OR EXISTS (SELECT FROM commission_rules WHERE id = commission_rule))
-        """,
-    ),
-    "batches": (
-        "every atomic batch is complete: its items are numbered without gaps",
-        """
-        SELECT count(*)
-        FROM (
-            SELECT count(*) AS items, min(batch_item) AS first, max(batch_item) AS last
-            FROM transactions
-            WHERE batch IS NOT NULL
-            GROUP BY batch
-        ) AS made
-        WHERE first <> 0 OR last <> items - 1
-        """,
-    ),
-}
+        ) AS given_back ON slice.type = 'REVERSAL'
+        LEFT JOIN LATERAL (
+            SELECT count(*) AS count, max(batch_item) AS last
+            FROM transactions AS item
+            WHERE item.batch = slice.batch
+        ) AS items ON slice.batch IS NOT NULL
+    """,
+    rules={
+        "zero_sum": Rule(
+            meaning="the entries of every transaction sum to zero, in one currency",
+            broken="legs > 0 AND (sum <> 0 OR currencies <> 1)",
+        ),
+        "transactions": Rule(
+            meaning="every transaction moved its amount and its commission, in entries of its type and time",
+            broken="""
+                legs <> (to_source <> 0)::int + (to_destination <> 0)::int + (commission <> 0)::int
+                OR coalesce(given, 0) <> to_source
+                OR coalesce(taken, 0) <> to_destination
+                OR coalesce(earned, 0) <> commission
+                    + CASE giver_role WHEN 'COMMISSION' THEN to_source ELSE 0 END
+                    + CASE getter_role WHEN 'COMMISSION' THEN to_destination ELSE 0 END
+                OR first_type <> type OR last_type <> type OR first_time <> time OR last_time <> time
+            """,
+        ),
+        "events": Rule(
+            meaning="every transaction has one event, in the outbox or in the journal, which states what was moved",
+            broken="events IS DISTINCT FROM 1 OR told <> own_facts",
+        ),
+        "requested": Rule(
+            meaning="every transaction of a caller is the outcome that its idempotency record names",
+            broken="""
+                CASE WHEN request IS NULL
+                    THEN told IS NOT NULL
+                        AND (type IN ('TRANSFER', 'REVERSAL', 'HOLD_CAPTURE') OR type = 'DEPOSIT' AND cause IS NULL)
+                    ELSE NOT is_requested
+                END
+            """,
+        ),
+        "reversals": Rule(
+            meaning="no transaction was reversed by more than its amount, and no more commission was given back than "
+            "was charged",
+            broken="""
+                type = 'REVERSAL' AND (
+                    original_id IS NULL
+                    OR original_type NOT IN ('TRANSFER', 'DEPOSIT')
+                    OR (original_source, original_destination) <> (destination, source)
+                    OR amount_back > original_amount
+                    OR -commission_back > original_commission
+                )
+            """,
+        ),
+        "causes": Rule(
+            meaning="every order, hold, transaction and rule that a transaction names exists",
+            broken="""
+                cause IS NOT NULL AND CASE
+                    WHEN type LIKE 'WITHDRAWAL%%' OR type = 'RETURN_APPLICATION'
+                        THEN NOT EXISTS (SELECT FROM withdrawals WHERE withdrawals.id = cause)
+                    WHEN type IN ('DEPOSIT', 'COLLECTION', 'COLLECTION_APPLICATION')
+                        THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE scheduled_deposits.id = cause)
+                    WHEN type = 'HOLD_CAPTURE' THEN NOT EXISTS (SELECT FROM holds WHERE holds.id = cause)
+                    ELSE original_id IS NULL
+                END
+                OR commission_rule IS NOT NULL
+                    AND NOT EXISTS (SELECT FROM commission_rules WHERE commission_rules.id = commission_rule)
+            """,
+        ),
+        "batches": Rule(
+            meaning="every atomic batch is complete: its items are numbered from 0 without gaps",
+            broken="batch IS NOT NULL AND last_item <> items - 1",
+        ),
+    },
+)

@@ -1,147 +1,145 @@
-"""Rules of wallets and their entries: balances, histories, totals, floors."""
+"""Rules of wallets and their entries: balances, histories, totals, floors, events."""
 
-from wallet_core.storage.verify.rules import Rules
+from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, filled, microseconds
 
-WALLETS: Rules = {
-    "balances": (
-        "every wallet's balance is the sum of its entries",
-        """
-        SELECT count(*)
-        FROM wallets
-        LEFT JOIN (SELECT wallet, sum(amount) AS total FROM entries GROUP BY wallet) AS summed
-            ON summed.wallet = wallets.key
-        WHERE wallets.balance <> coalesce(summed.total, 0)
-        """,
-    ),
-    "currencies": (
-        "every wallet's currency is stored with its decimals",
-        """
-        SELECT count(*) FROM wallets LEFT JOIN currencies ON currencies.code = wallets.currency WHERE code IS NULL
-        """,
-    ),
-    "zero_sum": (
-        "the entries of every transaction sum to zero in each currency",
-        """
-        SELECT count(*)
-        FROM (
-            SELECT entries.transaction
-            FROM entries
-            JOIN wallets ON wallets.key = entries.wallet
-            GROUP BY entries.transaction, wallets.currency
-            HAVING sum(entries.amount) <> 0
-        ) AS unbalanced
-        """,
-    ),
-    "nothing_invented": (
-        "the balances of all wallets of a currency, the external one among them, sum to zero",
-        """
-        SELECT count(*) FROM (SELECT FROM wallets GROUP BY currency HAVING sum(balance) <> 0) AS unbalanced
-        """,
-    ),
-    "histories": (
-        "a wallet's entries have no gaps, each follows from the one before, and the wallet equals the last",
-        """
-        SELECT count(*)
-        FROM (
-            SELECT wallet, sequence, balance_after, time, amount,
-                lag(sequence, 1, 0::bigint) OVER history AS sequence_before,
-                lag(balance_after, 1, 0::bigint) OVER history AS balance_before,
-                lag(time) OVER history AS time_before,
-                lead(sequence) OVER history IS NULL AS is_last
-            FROM entries
-            WINDOW history AS (PARTITION BY wallet ORDER BY sequence)
-        ) AS chained
-        FULL JOIN wallets ON wallets.key = chained.wallet
-        WHERE sequence_before + 1 <> chained.sequence
-            OR balance_before::numeric + amount <> balance_after
-            OR time_before > time
-            OR wallets.key IS NULL
-            OR (is_last AND (wallets.sequence, wallets.last_time) IS DISTINCT FROM (chained.sequence, chained.time))
-            OR (chained.wallet IS NULL AND wallets.sequence <> 0)
-        """,
-    ),
-    "clock": (
-        "no wallet's last time is ahead of the database's clock",
-        """
-        SELECT count(*) FROM wallets WHERE last_time > clock_timestamp() + interval '1 minute'
-        """,
-    ),
-    "totals": (
-        "the totals at every thousandth entry are those of the entries up to it",
-        """
-        SELECT count(*)
-        FROM (
-            SELECT wallet, sequence, type,
-                sum(count) OVER upwards AS count,
-                sum(credited) OVER upwards AS credited,
-                sum(debited) OVER upwards AS debited
+_WALLET_FACTS = facts(
+    currency="slice.currency",
+    owner=filled("slice.owner"),
+    display_name=filled("slice.display_name"),
+    labels="nullif(slice.labels, '{}')",
+    state="slice.state",
+    overdraft_limit="slice.overdraft_limit",
+    create_time=microseconds("slice.create_time"),
+    revision="slice.revision",
+)
+
+WALLETS = Walk(
+    table="wallets",
+    key=[("key", "bigint")],
+    name="'wallets/' || id",
+    joined=f"""
+        SELECT slice.*, last.sequence AS last_sequence, last.balance_after, last.time AS last_entry_time,
+            currencies.code, reserved.amount AS reserved, told.events, told.facts AS told,
+            {_WALLET_FACTS} AS own_facts,
+            EXISTS (SELECT FROM entry_totals WHERE wallet = slice.key AND entry_totals.sequence > slice.sequence)
+                AS has_totals_beyond,
+            slice.state = 'CLOSED' AND (
+                EXISTS (SELECT FROM holds WHERE wallet = slice.key AND state = 'ACTIVE')
+                OR EXISTS (SELECT FROM withdrawals
+                           WHERE wallet = slice.key AND state IN ('SCHEDULED', 'PROCESSING', 'IN_DOUBT'))
+                OR EXISTS (SELECT FROM scheduled_deposits
+                           WHERE wallet = slice.key AND state IN ('SCHEDULED', 'PROCESSING', 'IN_DOUBT'))
+            ) AS has_open_items
+        FROM slice
+        LEFT JOIN LATERAL (
+            SELECT sequence, balance_after, time FROM entries WHERE wallet = slice.key ORDER BY sequence DESC LIMIT 1
+        ) AS last ON true
+        LEFT JOIN currencies ON currencies.code = slice.currency
+        LEFT JOIN LATERAL (
+            SELECT sum(amount) AS amount
             FROM (
-                SELECT wallets.key AS wallet, marks.sequence, types.type
-                FROM wallets
-                CROSS JOIN LATERAL generate_series(1000, wallets.sequence, 1000) AS marks (sequence)
-                CROSS JOIN (SELECT DISTINCT type FROM transactions) AS types
-            ) AS wanted
-            LEFT JOIN (
-                SELECT wallet, (sequence + 999) / 1000 * 1000 AS sequence, type, count(*) AS count,
-                    sum(greatest(amount, 0)) AS credited, -sum(least(amount, 0)) AS debited
+                SELECT amount - captured AS amount FROM holds WHERE wallet = slice.key AND state = 'ACTIVE'
+                UNION ALL
+                SELECT amount FROM withdrawals WHERE wallet = slice.key AND state = 'SCHEDULED' AND reserve
+            ) AS parts
+        ) AS reserved ON true
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+    """,
+    rules={
+        "balances": Rule(
+            meaning="every wallet's balance, sequence and time are those of its last entry",
+            broken="(sequence, balance) IS DISTINCT FROM (coalesce(last_sequence, 0), coalesce(balance_after, 0))"
+            " OR last_sequence IS NOT NULL AND last_time <> last_entry_time",
+        ),
+        "currencies": Rule(
+            meaning="every wallet's currency is stored with its decimals",
+            broken="code IS NULL",
+        ),
+        "clock": Rule(
+            meaning="no wallet's last time is ahead of the database's clock",
+            broken="last_time > clock_timestamp() + interval '1 minute'",
+        ),
+        "floors": Rule(
+            meaning="no wallet but the external one is below its overdraft limit",
+            broken="role <> 'EXTERNAL' AND balance::numeric - held < -overdraft_limit::numeric",
+        ),
+        "held": Rule(
+            meaning="each wallet holds what its active holds and scheduled withdrawals reserve",
+            broken="held <> coalesce(reserved, 0)",
+        ),
+        "closed": Rule(meaning="no order and no hold is open in a closed wallet", broken="has_open_items"),
+        "totals_beyond": Rule(
+            meaning="no totals are stored beyond a wallet's last entry",
+            broken="has_totals_beyond",
+        ),
+        "wallet_events": Rule(
+            meaning="every wallet has one event for each of its revisions, and the last one states what the wallet is",
+            broken="role = 'ORDINARY' AND (events IS DISTINCT FROM revision OR told - 'balance' - 'held' <> own_facts)",
+        ),
+    },
+)
+
+ENTRIES = Walk(
+    table="entries",
+    key=[("wallet", "bigint"), ("sequence", "bigint")],
+    name="'entry ' || sequence || ' of ' || coalesce("
+    "(SELECT 'wallets/' || id FROM wallets WHERE key = wallet), 'a wallet that does not exist')",
+    chained=True,
+    joined="""
+        SELECT slice.*, wallets.key AS wallet_key, journal.number,
+            lag(slice.sequence) OVER history AS sequence_before,
+            lag(slice.balance_after) OVER history AS balance_before,
+            lag(slice.time) OVER history AS time_before,
+            lag(journal.number) OVER history AS number_before,
+            lag(slice.is_before) OVER history IS NULL AS begins,
+            totals.differ AS totals_differ
+        FROM slice
+        LEFT JOIN wallets ON wallets.key = slice.wallet
+        LEFT JOIN journal
+            ON journal.subject = ('transactions/' || slice.transaction) COLLATE "C"
+            AND journal.type = 'transaction.posted'
+        LEFT JOIN LATERAL (
+            SELECT true AS differ
+            FROM (
+                SELECT type, count(*) AS count, sum(greatest(amount, 0)) AS credited, -sum(least(amount, 0)) AS debited
                 FROM entries
-                GROUP BY 1, 2, 3
-            ) AS blocks USING (wallet, sequence, type)
-            WINDOW upwards AS (PARTITION BY wallet, type ORDER BY sequence)
-        ) AS summed
-        FULL JOIN entry_totals AS kept USING (wallet, sequence, type)
-        WHERE (coalesce(summed.count, 0), coalesce(summed.credited, 0), coalesce(summed.debited, 0))
-            IS DISTINCT FROM (coalesce(kept.count, 0), coalesce(kept.credited, 0), coalesce(kept.debited, 0))
-        """,
-    ),
-    "floors": (
-        "no wallet but the external one is below its overdraft limit",
-        "SELECT count(*) FROM wallets WHERE role <> 'EXTERNAL' AND balance::numeric - held < -overdraft_limit::numeric",
-    ),
-    "holds": (
-        "every hold was captured as its transactions say, and each wallet holds what is reserved in it",
-        """
-        SELECT (
-            SELECT count(*)
-            FROM holds
+                WHERE wallet = slice.wallet AND sequence > slice.sequence - 1000 AND sequence <= slice.sequence
+                GROUP BY type
+            ) AS block
             FULL JOIN (
-                SELECT cause, sum(amount) AS captured, min(source) AS wallet, max(source) AS last_wallet
-                FROM transactions
-                WHERE type = 'HOLD_CAPTURE'
-                GROUP BY cause
-            ) AS moved ON moved.cause = holds.id
-            WHERE holds.id IS NULL
-                OR holds.captured <> coalesce(moved.captured, 0)
-                OR holds.wallet <> moved.wallet
-                OR holds.wallet <> moved.last_wallet
-        ) + (
-            SELECT count(*)
-            FROM wallets
-            LEFT JOIN (
-                SELECT wallet, sum(amount) AS amount
-                FROM (
-                    SELECT wallet, amount - captured AS amount FROM holds WHERE state = 'ACTIVE'
-                    UNION ALL
-                    SELECT wallet, amount FROM withdrawals WHERE state = 'SCHEDULED' AND reserve
-                ) AS parts
-                GROUP BY wallet
-            ) AS reserved ON reserved.wallet = wallets.key
-            WHERE wallets.held <> coalesce(reserved.amount, 0)
-        )
-        """,
-    ),
-    "closed": (
-        "no order and no hold is open in a closed wallet",
-        """
-        SELECT count(*)
-        FROM wallets
-        WHERE state = 'CLOSED' AND (
-            EXISTS (SELECT FROM holds WHERE wallet = wallets.key AND state = 'ACTIVE')
-            OR EXISTS (SELECT FROM withdrawals
-                       WHERE wallet = wallets.key AND state IN ('SCHEDULED', 'PROCESSING', 'IN_DOUBT'))
-            OR EXISTS (SELECT FROM scheduled_deposits
-                       WHERE wallet = wallets.key AND state IN ('SCHEDULED', 'PROCESSING', 'IN_DOUBT'))
-        )
-        """,
-    ),
-}
+                SELECT type, until.count - coalesce(before.count, 0) AS count,
+                    until.credited - coalesce(before.credited, 0) AS credited,
+                    until.debited - coalesce(before.debited, 0) AS debited
+                FROM (SELECT * FROM entry_totals WHERE wallet = slice.wallet AND sequence = slice.sequence) AS until
+                FULL JOIN (
+                    SELECT * FROM entry_totals WHERE wallet = slice.wallet AND sequence = slice.sequence - 1000
+                ) AS before USING (type)
+            ) AS kept USING (type)
+            WHERE (coalesce(block.count, 0), coalesce(block.credited, 0), coalesce(block.debited, 0))
+                IS DISTINCT FROM (coalesce(kept.count, 0), coalesce(kept.credited, 0), coalesce(kept.debited, 0))
+            LIMIT 1
+        ) AS totals ON slice.sequence %% 1000 = 0
+        WINDOW history AS (PARTITION BY slice.wallet ORDER BY slice.sequence)
+    """,
+    rules={
+        "histories": Rule(
+            meaning="a wallet's entries have no gaps, and each balance follows from the one before it",
+            broken="wallet_key IS NULL OR CASE WHEN begins"
+            " THEN sequence <> 1 OR balance_after <> amount"
+            " ELSE sequence <> sequence_before + 1 OR balance_before::numeric + amount <> balance_after"
+            " OR time_before > time END",
+        ),
+        "posted": Rule(
+            meaning="every entry belongs to a transaction",
+            broken="number IS NULL AND NOT EXISTS (SELECT FROM transactions WHERE id = joined.transaction)",
+        ),
+        "totals": Rule(
+            meaning="the totals at every thousandth entry are those of the entries up to it",
+            broken="totals_differ",
+        ),
+        "order": Rule(
+            meaning="the entries of a wallet are in the journal in their order",
+            broken="number_before > number OR number_before IS NULL AND number IS NOT NULL AND NOT begins",
+        ),
+    },
+)

@@ -1,0 +1,131 @@
+"""The form of verify: tables are walked in slices of their primary key, and each slice is checked by rules.
+
+One slice is one statement, thus one short snapshot: it reads the rows of the slice, joins what the rules compare them
+with, and counts the rows that break each rule.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What must be true of every row of a walk."""
+
+    meaning: str
+    broken: str
+    """The condition of rows that break it, on the columns of the walk's *joined* rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Walk:
+    """A table that is walked in the order of its key, and the rules of its rows."""
+
+    table: str
+    key: Sequence[tuple[str, str]]
+    """The columns of the primary key, each with its type."""
+    name: str
+    """An expression that names a row to an operator."""
+    joined: str
+    """A query on ``slice`` that yields the columns that the rules read."""
+    rules: Mapping[str, Rule]
+    chained: bool = False
+    """Whether the row before the slice is read, too, for the rules that compare a row with the one before it. They do
+    not count it: its column ``is_before`` is true."""
+    until: bool = False
+    """Whether the walk ends at the journal number that was fixed at the start."""
+
+    @property
+    def _columns(self) -> str:
+        return ", ".join(name for name, _ in self.key)
+
+    def place(self, prefix: str) -> str:
+        """Return the placeholders of a key, as a row."""
+        return ", ".join(f"%({prefix}_{name})s::{type_}" for name, type_ in self.key)
+
+    def bound(self, *, after: bool) -> str:
+        """Return the statement that finds the last key of the next slice; no row where the slice is the last one."""
+        return (
+            f"SELECT {self._columns} FROM {self.table} WHERE {self._range(after=after, upto=False)} "
+            f"ORDER BY {self._columns} OFFSET %(rows)s - 1 LIMIT 1"
+        )
+
+    def statement(self, *, after: bool, upto: bool) -> str:
+        """Return the statement that checks a slice: for each broken rule its name, a count, and the first broken row.
+
+        The slice begins after a key, or with the table, and ends with a key, or with the table.
+        """
+        own = "NOT is_before AND " if self.chained else ""
+        is_before = ""
+        if self.chained:
+            mark = f"({self._columns}) = ({self.place('after')})" if after else "false"
+            is_before = f", {mark} AS is_before"
+        counts = "\nUNION ALL\n".join(
+            f"SELECT '{name}', count(*), min(name) FROM joined WHERE {own}({rule.broken}) HAVING count(*) > 0"
+            for name, rule in self.rules.items()
+        )
+        return (
+            f"WITH slice AS MATERIALIZED (\nSELECT *, {self.name} AS name{is_before}\nFROM {self.table}\n"
+            f"WHERE {self._range(after=after, upto=upto, inclusive=self.chained)}\n),\n"
+            f"joined AS MATERIALIZED (\n{self.joined}\n)\n{counts}"
+        )
+
+    def places(self, prefix: str, key: Sequence[Any]) -> dict[str, Any]:
+        """Return the parameters for a key."""
+        return {f"{prefix}_{name}": value for (name, _), value in zip(self.key, key, strict=True)}
+
+    def _range(self, *, after: bool, upto: bool, inclusive: bool = False) -> str:
+        bounds = []
+        if after:
+            bounds.append(f"({self._columns}) {'>=' if inclusive else '>'} ({self.place('after')})")
+        if upto:
+            bounds.append(f"({self._columns}) <= ({self.place('upto')})")
+        if self.until:
+            bounds.append("number <= %(journal_end)s")
+        return " AND ".join(bounds) or "true"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """A rule of a whole ledger: sums that no single row shows."""
+
+    meaning: str
+    query: str
+    """Yields the name of everything that breaks it."""
+
+
+# The events of the rows of a slice, in the journal or still in the outbox; ``last`` orders those of one subject.
+EVENTS = """
+    SELECT subject, type, number, facts::jsonb AS facts, number AS last
+    FROM journal
+    WHERE subject IN (SELECT name COLLATE "C" FROM slice)
+    UNION ALL
+    SELECT subject, type, NULL, facts::jsonb, position + 4611686018427387904
+    FROM outbox
+    WHERE subject IN (SELECT name COLLATE "C" FROM slice)
+"""
+
+# For each subject: its events, and the facts of the last one.
+LAST_EVENTS = f"""
+    SELECT subject, count(*) AS events, array_agg(type) AS types,
+        (array_agg(facts - 'request' ORDER BY last DESC))[1] AS facts
+    FROM ({EVENTS}) AS events
+    GROUP BY subject
+"""
+
+
+def microseconds(column: str) -> str:
+    """Return the expression of a time as facts have it."""
+    return f"(extract(epoch FROM {column}) * 1000000)::bigint"
+
+
+def facts(**values: str) -> str:
+    """Return the expression of a row's facts: each name with the SQL of its value; NULL leaves it out."""
+    pairs = ", ".join(f"'{name}', {value}" for name, value in values.items())
+    return f"jsonb_strip_nulls(jsonb_build_object({pairs}))"
+
+
+def filled(column: str) -> str:
+    """Return the expression of a text that facts leave out where it is empty."""
+    return f"nullif({column}, '')"
