@@ -149,6 +149,11 @@ def _write_journal(app: App) -> tuple[Counter[str], bool]:
     return Counter(WRITTEN=written) if written else Counter(), written == JOURNAL_STEP
 
 
+def _write_checkpoint(app: App) -> tuple[Counter[str], bool]:
+    """Sign one checkpoint at most: the next one is not due at once."""
+    return Counter(signed=int(app.checkpoints.write_if_due())), False
+
+
 reconcile_bank_statement = SequentialJob("reconcile-bank-statement", _read_page, period="bank.statement_poll_s")
 pay_due_withdrawals = ClaimingJob(
     "pay-due-withdrawals", lambda claims: claims.to_pay, _send, calls_bank=True, pauses_on=frozenset({NOT_SENT})
@@ -165,6 +170,7 @@ reconcile_collections = ClaimingJob(
 credit_due_deposits = ClaimingJob("credit-due-deposits", lambda claims: claims.to_credit, _credit)
 expire_holds = ClaimingJob("expire-holds", lambda claims: claims.to_expire, _expire)
 write_journal = SequentialJob("write-journal", _write_journal, period="journal.write_s")
+write_checkpoints = SequentialJob("write-checkpoints", _write_checkpoint, period="checkpoints.check_s")
 
 JOBS: tuple[Job, ...] = (
     reconcile_bank_statement,
@@ -175,4 +181,5 @@ JOBS: tuple[Job, ...] = (
     credit_due_deposits,
     expire_holds,
     write_journal,
+    write_checkpoints,
 )

@@ -23,9 +23,10 @@ from tests.support.kept import Kept
 from tests.support.start_up import StartUp
 from tests.support.surroundings import prepare, programs, service_url
 from wallet_client import WalletClient
+from wallet_core.gateways.checkpoint_keys import is_signed
 from wallet_core.logs import set_up_own_logs
 from wallet_core.settings import Settings, read_settings
-from wallet_core.storage.verify.checks import verify
+from wallet_core.storage.verify.checks import Audit, result, verify
 from wallet_core.usecases.app import App
 from walletctl.local.postgres import LocalPostgres
 
@@ -117,9 +118,10 @@ def audit(worker_database: Database) -> Iterator[Callable[[], list[str]]]:
         pool_size=1,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={"application_name": KEPT, "options": "-c jit=off -c enable_nestloop=off"},
+        connect_args={"application_name": KEPT, "options": "-c jit=off"},
     )
-    yield lambda: [check.name for check in verify(engine) if check.broken]
+    audit = Audit(is_signed=is_signed)
+    yield lambda: [check.name for check in result(verify(engine, audit)) if check.broken]
     engine.dispose()
 
 

@@ -24,6 +24,7 @@ from wallet_core.domain.model.payment_order import PaymentPolicy
 from wallet_core.domain.model.receipt import Language, Receipt
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.gateways.bank_access import BankAccessUnusable, BankCredentials
+from wallet_core.gateways.checkpoint_keys import CheckpointSigner, KeyUnusable, is_signed, read_public_keys
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.ports import Documents
 from wallet_core.settings import Settings, SettingsError
@@ -44,15 +45,17 @@ from wallet_core.storage.connections.engine import (
 from wallet_core.storage.connections.readiness import Readiness, require_schema, require_sessions_of_their_own
 from wallet_core.storage.posting.bank_statement import BankStatementLines
 from wallet_core.storage.reads.all import Reads
+from wallet_core.storage.scheduling.checkpoints import Checkpoints
 from wallet_core.storage.scheduling.claims import Claims
 from wallet_core.storage.scheduling.journal import Journal
 from wallet_core.storage.scheduling.rate_limit import BankRateLimit
-from wallet_core.storage.verify.checks import Check
-from wallet_core.storage.verify.checks import verify as verify_books
+from wallet_core.storage.verify.checks import Check, result
 from wallet_core.usecases.app import App, PayoutSettings
 from wallet_core.usecases.currencies import Currencies
+from wallet_core.usecases.verify_ledger import Auditor
+from wallet_core.usecases.write_checkpoint import Checkpointing
 
-__all__ = ["Check", "migrate", "open_app", "verify"]
+__all__ = ["Check", "migrate", "open_app", "open_auditor", "verify"]
 
 
 @contextmanager
@@ -75,6 +78,7 @@ def open_app(
         _engine(settings, name=name, pool_size=sizes.pool_size, use=READING) as reading,
         _engine(settings, name=name, pool_size=ledger_pool) as posting,
         _engine(settings, name=name, pool_size=sizes.claims_pool_size, use=CLAIMING) as claiming,
+        _engine(settings, name=name, use=AUDITING) as auditing,
     ):
         if calls_bank:
             _require_bank(settings, bank)
@@ -105,6 +109,8 @@ def open_app(
                 claims=Claims(claiming, rate_limit),
                 bank_statement_lines=BankStatementLines(posting),
                 journal=Journal(posting),
+                checkpoints=_checkpointing(settings, posting),
+                auditor=_auditor(settings, auditing),
                 may_call_bank=partial(rate_limit.take_one, claiming),
                 ping=readiness.check,
                 vitals=Reads(posting).vitals,
@@ -141,10 +147,38 @@ def migrate(settings: Settings, *, owner_url: str | None = None) -> None:
 
 
 def verify(settings: Settings) -> list[Check]:
-    """Verify the ledger. Raises ``DatabaseNotReady`` where the schema is not that of this release."""
-    with _engine(settings, name="wallet-verify", use=AUDITING) as engine:
+    """Verify the ledger in one snapshot. Raises ``DatabaseNotReady`` where the schema is not that of this release."""
+    with open_auditor(settings) as auditor:
+        return result(auditor.verify(one_snapshot=True))
+
+
+@contextmanager
+def open_auditor(settings: Settings, *, role: str | None = SERVICE_ROLE) -> Iterator[Auditor]:
+    """Yield what verifies the ledger, acting as *role*, or as the login itself: an auditor's may only read.
+
+    Raises ``DatabaseNotReady`` where the schema is not that of this release.
+    """
+    with _engine(settings, name="wallet-verify", use=AUDITING, role=role) as engine:
         Readiness(engine).read(require_schema)
-        return verify_books(engine)
+        yield _auditor(settings, engine)
+
+
+def _auditor(settings: Settings, engine: Engine) -> Auditor:
+    file = settings.checkpoints.trusted_keys
+    try:
+        return Auditor(engine, is_signed, read_public_keys(file) if file is not None else None)
+    except KeyUnusable as error:
+        raise SettingsError(f"WALLET_CHECKPOINTS_TRUSTED_KEYS: {error}") from None
+
+
+def _checkpointing(settings: Settings, engine: Engine) -> Checkpointing:
+    chosen = settings.checkpoints
+    return Checkpointing(
+        Checkpoints(engine),
+        CheckpointSigner(chosen.signing_key) if chosen.signing_key is not None else None,
+        every_records=chosen.every_records,
+        every_s=chosen.every_s,
+    )
 
 
 class _Documents:

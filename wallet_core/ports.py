@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from wallet_core.domain.model.bank import Answer, BankStatementPage, Payment, Status
+from wallet_core.domain.model.checkpoint import Checkpoint, Statement
 from wallet_core.domain.model.receipt import Language, Receipt
 
 
@@ -24,3 +25,13 @@ class Documents(Protocol):
 
     def receipt(self, receipt: Receipt, language: Language) -> bytes:
         """Return a receipt as PDF."""
+
+
+class Signer(Protocol):
+    """The key that signs checkpoints."""
+
+    def public_key(self) -> bytes:
+        """Return the public half of the key."""
+
+    def sign(self, statement: Statement) -> Checkpoint:
+        """Return a statement as a checkpoint."""

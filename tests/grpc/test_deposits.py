@@ -22,6 +22,7 @@ from tests.support.callers import (
     succeeded,
     usd,
 )
+from tests.support.rows import rewrite
 from tests.support.together import together
 from tests.support.wire import Wire
 from wallet_client import Amount, WalletClient
@@ -262,8 +263,8 @@ def test_a_frozen_wallet_takes_deposits_and_a_closed_one_does_not(
     """Credits pass a freeze; a closed wallet refuses for good."""
 
     open_funded(client, alice=0, bob=0)
-    owner.execute("UPDATE wallets SET state = 'FROZEN' WHERE id = 'alice'")
-    owner.execute("UPDATE wallets SET state = 'CLOSED' WHERE id = 'bob'")
+    rewrite(owner, "UPDATE wallets SET state = 'FROZEN' WHERE id = 'alice'")
+    rewrite(owner, "UPDATE wallets SET state = 'CLOSED' WHERE id = 'bob'")
 
     assert client.deposit("wallets/alice", usd(5)).available.minor_units == 5
     refused = refusal(lambda: client.deposit("wallets/bob", usd(5)))

@@ -23,6 +23,7 @@ from tests.support import books
 from tests.support.callers import everything, open_funded, refusal, usd
 from tests.support.database import Database
 from tests.support.gathering import waiting_backends
+from tests.support.rows import rewrite
 from tests.support.together import together
 from tests.support.wire import Wire
 from wallet_client import WalletClient
@@ -128,8 +129,8 @@ def test_of_two_faults_in_a_transfer_the_first_documented_is_told(
 
     open_funded(client, alice=10, bob=2**62, cold=10, full=0)
     client.create_wallet("eva", "EUR")
-    owner.execute("UPDATE wallets SET state = 'FROZEN' WHERE id = 'cold'")
-    owner.execute("UPDATE wallets SET state = 'CLOSED' WHERE id = 'full'")
+    rewrite(owner, "UPDATE wallets SET state = 'FROZEN' WHERE id = 'cold'")
+    rewrite(owner, "UPDATE wallets SET state = 'CLOSED' WHERE id = 'full'")
     used = transfer()
     wire.call(TRANSFER, used)
     reused = partial(pb.TransferRequest, request_id=used.request_id)

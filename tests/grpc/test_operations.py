@@ -18,6 +18,7 @@ from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement
 from tests.support.asking import Asking
 from tests.support.callers import balance, everything, open_funded, refusal, usd
 from tests.support.payouts import Bank
+from tests.support.rows import rewrite
 from wallet_client import WalletClient
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
@@ -46,8 +47,10 @@ def doubtful(client: WalletClient, app: App, stub: Bank) -> str:
 def old(doubtful: str, owner: psycopg.Connection) -> str:
     """Return the same, an hour later."""
     owner.execute("UPDATE bank_attempts SET in_flight_until = start_time")
-    owner.execute(
-        "UPDATE withdrawals SET update_time = update_time - interval '1 hour', execute_time = now() - interval '1 hour'"
+    rewrite(
+        owner,
+        "UPDATE withdrawals SET update_time = update_time - interval '1 hour',"
+        " execute_time = now() - interval '1 hour'",
     )
     return doubtful
 

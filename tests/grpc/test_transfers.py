@@ -20,6 +20,7 @@ from tests.support.callers import (
     usd,
 )
 from tests.support.database import Database
+from tests.support.rows import rewrite
 from tests.support.together import together
 from wallet_client import Amount, WalletClient
 from wallet_core.domain.model.errors import InvalidField
@@ -258,9 +259,9 @@ def test_a_wallet_that_is_not_active_refuses_by_its_state(client: WalletClient, 
     open_funded(client, alice=0, bob=100)
     there, back = (partial(client.transfer, *ends, usd(10)) for ends in ((BOB, ALICE), (ALICE, BOB)))
 
-    owner.execute("UPDATE wallets SET state = 'CLOSED' WHERE id = 'alice'")
+    rewrite(owner, "UPDATE wallets SET state = 'CLOSED' WHERE id = 'alice'")
     closed = [refusal(there), refusal(back)]
-    owner.execute("UPDATE wallets SET state = 'FROZEN' WHERE id = 'alice'")
+    rewrite(owner, "UPDATE wallets SET state = 'FROZEN' WHERE id = 'alice'")
     frozen = refusal(back)
 
     assert there().source_available.minor_units == 90

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from wallet.v1 import event_service_pb2 as pb
 
 from tests.support.asking import Asking
+from tests.support.books import open_wallet
 from tests.support.database import Cluster, cut_all_others
 from tests.support.idle import Idle
 from tests.support.issuer import Issuer, bearer, ending_in
@@ -375,11 +376,13 @@ def test_a_watch_ends_where_the_journal_becomes_another_one(asking: Asking, owne
 
 def tell_of(owner: psycopg.Connection, wallet: str, count: int, type_: str = "wallet.updated") -> None:
     """Have events of a wallet told, past the service."""
-    owner.execute(
-        "INSERT INTO outbox (type, subject, wallets, time)"
-        " SELECT %s, 'wallets/' || %s, ARRAY[%s], now() FROM generate_series(1, %s)",
-        [type_, wallet, wallet, count],
-    )
+    with owner.transaction():
+        owner.execute("UPDATE wallets SET revision = revision + %s WHERE id = %s", [count, wallet])
+        owner.execute(
+            "INSERT INTO outbox (type, subject, wallets, time)"
+            " SELECT %s, 'wallets/' || %s, ARRAY[%s], now() FROM generate_series(1, %s)",
+            [type_, wallet, wallet, count],
+        )
 
 
 def test_a_watch_ends_where_the_database_is_lost_and_goes_on_with_its_token(
@@ -520,6 +523,8 @@ def test_a_watch_ends_with_the_token_that_it_was_begun_with(
         return given[-1]
 
     with telling(app), serving(app, strict, authentication(strict)) as port:
+        open_wallet(app, "alice")
+        all_told(owner)
         target = f"127.0.0.1:{port}"
         with Asking(target, metadata=bearer(tokens[0])) as asking, watching(asking) as watcher:
             end = watcher.end()

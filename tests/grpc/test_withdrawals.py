@@ -13,6 +13,7 @@ from wallet.v1 import schedule_service_pb2 as pb
 from wallet.v1.money_pb2 import Money
 
 from tests.support.callers import aware, balance, count, everything, open_funded, refusal, usd
+from tests.support.rows import rewrite
 from tests.support.wire import Wire
 from wallet_client import Amount, WalletClient
 
@@ -245,7 +246,7 @@ def test_validating_a_withdrawal_answers_alike_and_stores_nothing(
     """Not even the request; the real call then says the same."""
 
     open_funded(client, alice=100, cold=100)
-    owner.execute("UPDATE wallets SET state = 'FROZEN' WHERE id = 'cold'")
+    rewrite(owner, "UPDATE wallets SET state = 'FROZEN' WHERE id = 'cold'")
     call: Callable[..., pb.ScheduleWithdrawalResponse] = partial(
         client.schedule_withdrawal, **{"wallet": ALICE, "amount": usd(50), "request_id": str(uuid4()), **change}
     )

@@ -41,6 +41,7 @@ from tests.support.database import Database
 from tests.support.each_anew import EACH_STORY_ANEW
 from tests.support.model_books import ACTIVE, MOST, WITHDRAWAL
 from tests.support.model_steps import CURRENCY_OF, Steps, nth_of, with_new_id
+from tests.support.rows import rewrite
 from tests.support.toolchain import often
 from tests.support.whimsical_bank import Nap, Whim
 from wallet_core.domain.commands.holds.end_hold import ExpireHold
@@ -642,17 +643,17 @@ class AllVerbs(Steps):
 
     def _a_holds_time_comes(self, ids: list[UUID]) -> None:
         for id_ in ids:
-            self.owner.execute("UPDATE holds SET expire_time = create_time + '1 us' WHERE id = %s", [id_])
+            rewrite(self.owner, "UPDATE holds SET expire_time = create_time + '1 us' WHERE id = %s", [id_])
             self.books.holds[id_].overdue = True
 
     def _a_rules_time_comes(self, id_: UUID) -> None:
         tariff = self.books.tariffs[id_]
         if tariff.started is None:
-            self.owner.execute("UPDATE commission_rules SET start_time = clock_timestamp() WHERE id = %s", [id_])
+            rewrite(self.owner, "UPDATE commission_rules SET start_time = clock_timestamp() WHERE id = %s", [id_])
             self.books.happened += 1
             tariff.started = self.books.happened
         else:
-            self.owner.execute("UPDATE commission_rules SET end_time = clock_timestamp() WHERE id = %s", [id_])
+            rewrite(self.owner, "UPDATE commission_rules SET end_time = clock_timestamp() WHERE id = %s", [id_])
             tariff.over = True
 
     @step(weight=8, rounds=st.lists(ROUND, min_size=1, max_size=4))

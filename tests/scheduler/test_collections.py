@@ -18,6 +18,7 @@ from tests.support.books import balance_of, deposit, open_wallet, transfer
 from tests.support.callers import BIGGEST, count
 from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.payouts import schedule
+from tests.support.rows import rewrite
 from tests.support.scheduled import (
     CollectingBank,
     cancel_deposit,
@@ -518,7 +519,7 @@ def test_a_frozen_wallet_still_gets_what_the_bank_has_collected(
     stub.order("reset", execute=True, times=1, match={"account": "late"})
     early = schedule_deposit(app, alice, 100, collect=True, bank_account="early")
     late = schedule_deposit(app, alice, 200, collect=True, bank_account="late")
-    owner.execute("UPDATE wallets SET state = 'FROZEN' WHERE id = 'alice'")
+    rewrite(owner, "UPDATE wallets SET state = 'FROZEN' WHERE id = 'alice'")
     collect(app)
     reconcile(app)
 
@@ -533,7 +534,7 @@ def test_collected_money_that_finds_its_wallet_full_waits_in_transit_for_a_perso
     """SUCCEEDED with attention: the bank has the money out of its account, so the books must have it somewhere."""
 
     alice, debtor = open_wallet(app, "alice"), open_wallet(app, "debtor")
-    owner.execute("UPDATE wallets SET overdraft_limit = 1000 WHERE id = 'debtor'")
+    rewrite(owner, "UPDATE wallets SET overdraft_limit = 1000 WHERE id = 'debtor'")
     transfer(app, debtor, alice, 1000)  # so that the world outside owes less than Alice has
     deposit(app, alice, BIGGEST - 1000 - 299)
     if in_doubt:

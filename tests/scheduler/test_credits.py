@@ -19,6 +19,7 @@ from tests.support.callers import BIGGEST, count
 from tests.support.database import Database
 from tests.support.gathering import waiting_backends
 from tests.support.payouts import schedule
+from tests.support.rows import rewrite
 from tests.support.scheduled import CollectingBank, cancel_deposit, schedule_deposit, scheduled_deposit
 from tests.support.together import together
 from wallet_core.bootstrap import open_app
@@ -263,7 +264,7 @@ def test_a_frozen_wallet_still_gets_its_credit(app: App, alice: WalletId, owner:
     """Money may come."""
 
     id_ = schedule_deposit(app, alice, 300, collect=False)
-    owner.execute("UPDATE wallets SET state = 'FROZEN' WHERE id = 'alice'")
+    rewrite(owner, "UPDATE wallets SET state = 'FROZEN' WHERE id = 'alice'")
     credit(app)
 
     assert (scheduled_deposit(app, id_).state, balance_of(app, alice)) == (OrderState.SUCCEEDED, 300)

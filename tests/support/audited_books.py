@@ -33,8 +33,9 @@ from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import ResolutionKind
 from wallet_core.domain.model.transaction import TransactionDetails
 from wallet_core.domain.model.wallet import WalletId
+from wallet_core.gateways.checkpoint_keys import is_signed
 from wallet_core.settings import read_settings
-from wallet_core.storage.verify.checks import Check, checks
+from wallet_core.storage.verify.checks import Audit, Check, result, verify_in
 from wallet_core.usecases.app import App, new_id
 from wallet_core.usecases.change_wallet import change_wallet
 from wallet_core.usecases.credit_deposit import credit_deposit
@@ -237,7 +238,7 @@ class Tampered:
 
     def checks(self) -> list[Check]:
         """Return every rule, with how it is broken."""
-        return checks(self.tx)
+        return result(verify_in(self.tx, Audit(is_signed=is_signed)))
 
     def broken(self) -> set[str]:
         """Return the names of the broken rules."""

@@ -38,6 +38,7 @@ from tests.support.commands import (
     an_update,
 )
 from tests.support.payouts import show_another_ledger
+from tests.support.rows import rewrite
 from tests.support.whimsical_bank import Whim, WhimsicalBank
 from wallet_core.domain.commands.payments.attempt_payment import SettlePayment, StartPayment
 from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
@@ -182,7 +183,7 @@ class Stage:
         self._over("overdue")
 
     def _over(self, hold: str) -> None:
-        self.owner.execute("UPDATE holds SET expire_time = create_time + '1 us' WHERE id = %s", [self[hold]])
+        rewrite(self.owner, "UPDATE holds SET expire_time = create_time + '1 us' WHERE id = %s", [self[hold]])
 
     def _place_orders(self, bank: WhimsicalBank) -> None:
         self._make(

@@ -65,8 +65,8 @@ def facts_told(owner: psycopg.Connection) -> Counter[tuple[str, str]]:
 def facts_due(books: LedgerState) -> dict[tuple[str, str], int]:
     """Return what others must have been told by now, of what has moved or come to its end."""
     due = {("transaction.posted", f"transactions/{id_}"): 1 for id_ in books.moves}
-    captures = (id_ for id_, move in books.moves.items() if move.kind == "HOLD_CAPTURE")
-    due |= {("hold.captured", f"transactions/{id_}"): 1 for id_ in captures}
+    captures = Counter(move.cause for move in books.moves.values() if move.kind == "HOLD_CAPTURE")
+    due |= {("hold.captured", f"holds/{id_}"): count for id_, count in captures.items()}
     for id_, order in books.orders.items():
         word = "withdrawal" if order.kind == WITHDRAWAL else "scheduled_deposit"
         due[f"{word}.scheduled", f"{order.kind}/{id_}"] = 1

@@ -19,6 +19,7 @@ from wallet_core.settings.access import AccessSettings, AuthSettings
 from wallet_core.settings.bank import BankSettings, PayoutSettings
 from wallet_core.settings.base import Section
 from wallet_core.settings.core import (
+    CheckpointSettings,
     ConnectionSettings,
     DatabaseSettings,
     JournalSettings,
@@ -69,6 +70,7 @@ class Settings(BaseModel):
     access: AccessSettings
     auth: AuthSettings
     journal: JournalSettings
+    checkpoints: CheckpointSettings
     bank: BankSettings
     payouts: PayoutSettings
 

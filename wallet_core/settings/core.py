@@ -1,5 +1,6 @@
 """Settings of every process: the database, the ledger, the journal."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, PositiveInt, SecretStr
@@ -99,3 +100,26 @@ class JournalSettings(Section):
     read_by = ("scheduler",)
 
     write_s: Seconds = Field(0.2, description="interval of moving events from the outbox to the journal")
+
+
+class CheckpointSettings(Section):
+    """Signed checkpoints of the journal."""
+
+    model_config = SettingsConfigDict(env_prefix="WALLET_CHECKPOINTS_")
+    title = "Checkpoints"
+    read_by = ("scheduler",)
+
+    signing_key: Path | None = Field(
+        None,
+        description="PEM file with an Ed25519 private key, read anew for each checkpoint; "
+        "none: no checkpoints are signed (`walletctl checkpoints new-key` makes one)",
+    )
+    every_records: PositiveInt = Field(10_000, description="journal records after which the next checkpoint is due")
+    every_s: Seconds = Field(300.0, description="time after which the next one is due, if there are new records")
+    check_s: Seconds = Field(5.0, description="interval of checking whether one is due")
+    trusted_keys: Path | None = Field(
+        None,
+        description="PEM file with the public keys that `walletctl verify` and VerifyLedger trust; "
+        "none: the keys that the database has, which its owner can change",
+        json_schema_extra=only("server", "walletctl"),
+    )

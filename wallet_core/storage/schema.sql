@@ -151,6 +151,15 @@ COMMENT ON TABLE bank_statements IS 'Statements of the bank that were or are rea
 
 COMMENT ON COLUMN bank_statements.person IS 'The operator, from the verified credentials of the call (a token''s sub, or a certificate''s name); empty where they have none. token_id is the token''s jti.';
 
+CREATE TABLE checkpoint_keys (
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    public_key bytea NOT NULL,
+    "time" timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT checkpoint_keys_public_key CHECK ((length(public_key) = 32))
+);
+
+COMMENT ON TABLE checkpoint_keys IS 'Public halves of the keys that have signed checkpoints. An auditor keeps a copy elsewhere. Never changed.';
+
 CREATE TABLE checkpoints (
     number bigint NOT NULL,
     statement text NOT NULL,
@@ -165,7 +174,7 @@ COMMENT ON TABLE checkpoints IS 'Signed states of the journal and of the money. 
 
 COMMENT ON COLUMN checkpoints.number IS 'Of the last journal record that it covers.';
 
-COMMENT ON COLUMN checkpoints.statement IS 'What is signed, as JSON: number, hash, totals by currency, count of wallets, time.';
+COMMENT ON COLUMN checkpoints.statement IS 'What is signed, as JSON: number, hash, time, wallets, totals by currency and role.';
 
 COMMENT ON COLUMN checkpoints.key_id IS 'Which key signed it: the first bytes of the hash of its public half.';
 
@@ -523,6 +532,9 @@ ALTER TABLE ONLY bank_statement_lines
 ALTER TABLE ONLY bank_statements
     ADD CONSTRAINT bank_statements_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY checkpoint_keys
+    ADD CONSTRAINT checkpoint_keys_pkey PRIMARY KEY (key_id);
+
 ALTER TABLE ONLY checkpoints
     ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (number);
 
@@ -592,9 +604,9 @@ CREATE INDEX holds_open ON holds USING btree (wallet) WHERE (state = 'ACTIVE'::t
 
 CREATE INDEX holds_to_expire ON holds USING btree (expire_time, id) WHERE (state = 'ACTIVE'::text);
 
-CREATE INDEX journal_by_subject ON journal USING btree (subject, number);
+CREATE INDEX journal_by_subject ON journal USING btree (subject, number) WHERE (type <> 'transaction.posted'::text);
 
-COMMENT ON INDEX journal_by_subject IS 'For verify, and for a resource''s history.';
+CREATE UNIQUE INDEX journal_posted_once ON journal USING btree (subject) WHERE (type = 'transaction.posted'::text);
 
 CREATE INDEX resolutions_by_subject ON resolutions USING btree (subject, "position");
 
@@ -643,6 +655,8 @@ CREATE INDEX withdrawals_to_reconcile ON withdrawals USING btree (next_attempt_t
 CREATE INDEX withdrawals_unreconciled ON withdrawals USING btree (update_time, id) WHERE ((state = ANY (ARRAY['SUCCEEDED'::text, 'RETURNED'::text])) AND (NOT reconciled));
 
 CREATE TRIGGER bank_statements_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON bank_statements FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
+
+CREATE TRIGGER checkpoint_keys_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON checkpoint_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 
 CREATE TRIGGER checkpoints_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON checkpoints FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 

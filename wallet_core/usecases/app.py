@@ -15,6 +15,8 @@ from wallet_core.storage.reads.all import Reads
 from wallet_core.storage.scheduling.claims import Claims
 from wallet_core.storage.scheduling.journal import Journal
 from wallet_core.usecases.currencies import Currencies
+from wallet_core.usecases.verify_ledger import Auditor
+from wallet_core.usecases.write_checkpoint import Checkpointing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class App:
     claims: Claims
     bank_statement_lines: BankStatementLines
     journal: Journal
+    checkpoints: Checkpointing
+    auditor: Auditor
     may_call_bank: Callable[[], bool]
     """Takes one call from the rate limit that all processes share; False where none is left."""
     ping: Callable[[], None]

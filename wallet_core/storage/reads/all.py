@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from wallet_core.storage.reads.access import AccessReads
 from wallet_core.storage.reads.attention import AttentionReads
+from wallet_core.storage.reads.checkpoints import CheckpointReads
 from wallet_core.storage.reads.currencies import CurrencyReads
 from wallet_core.storage.reads.holds import HoldReads
 from wallet_core.storage.reads.journal import JournalReads
@@ -30,6 +31,7 @@ class Reads(
     AttentionReads,
     AccessReads,
     JournalReads,
+    CheckpointReads,
 ):
     """Everything that can be read. Raises ``ResourceNotFound``, or ``ServiceError`` where the database fails."""
 

@@ -7,13 +7,14 @@ _PERSON = {"person": filled("slice.person"), "token_id": filled("slice.token_id"
 BANK_STATEMENTS = Walk(
     table="bank_statements",
     key=[("number", "integer")],
-    name="'bankStatements/' || number",
+    name="subject_name",
+    subject="'bankStatements/' || number",
     joined=f"""
         SELECT slice.*, told.events, told.facts AS told, {
         facts(reason="slice.reason", accepted_by="slice.accepted_by", **_PERSON)
     } AS own_facts
         FROM slice
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
     """,
     rules={
         "statement_events": Rule(
@@ -26,7 +27,8 @@ BANK_STATEMENTS = Walk(
 BANK_STATEMENT_LINES = Walk(
     table="bank_statement_lines",
     key=[("number", "bigint")],
-    name="'bankStatementLines/' || number",
+    name="subject_name",
+    subject="'bankStatementLines/' || number",
     joined=f"""
         SELECT slice.*, orders.amount AS order_amount, orders.state AS order_state, wallets.currency AS order_currency,
             told.events, told.facts AS told, {
@@ -49,7 +51,7 @@ BANK_STATEMENT_LINES = Walk(
             SELECT wallet, amount, state FROM scheduled_deposits WHERE id = slice.order_id AND slice.key = 'sd-' || id
         ) AS orders ON true
         LEFT JOIN wallets ON wallets.key = orders.wallet
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
     """,
     rules={
         "bank_statement_lines": Rule(

@@ -17,7 +17,8 @@ _FACTS = facts(
 HOLDS = Walk(
     table="holds",
     key=[("id", "uuid")],
-    name="'holds/' || id",
+    name="subject_name",
+    subject="'holds/' || id",
     joined=f"""
         SELECT slice.*, moved.amount AS moved, moved.wallets AS moved_of, moved.wallet AS moved_from,
             told.events, told.facts AS told, {_FACTS} AS own_facts, moved.times
@@ -28,7 +29,7 @@ HOLDS = Walk(
             FROM transactions
             WHERE cause = slice.id AND type = 'HOLD_CAPTURE'
         ) AS moved ON true
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
     """,
     rules={
         "holds": Rule(

@@ -48,7 +48,8 @@ _ORDER_ATTEMPTS = Rule(
 WITHDRAWALS = Walk(
     table="withdrawals",
     key=[("id", "uuid")],
-    name="'withdrawals/' || id",
+    name="subject_name",
+    subject="'withdrawals/' || id",
     joined=f"""
         SELECT slice.*, moved.*, told.events,
             told.facts {_NOT_COMPARED} AS told, {facts(**_SHARED_FACTS, reserve="slice.reserve")} AS own_facts,
@@ -75,7 +76,7 @@ WITHDRAWALS = Walk(
             LEFT JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
             WHERE cause = slice.id AND (type LIKE 'WITHDRAWAL%%' OR type = 'RETURN_APPLICATION')
         ) AS moved ON true
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
         LEFT JOIN LATERAL ({_stored_attempts("wd-")}) AS attempts ON true
     """,
     rules={
@@ -110,7 +111,8 @@ WITHDRAWALS = Walk(
 SCHEDULED_DEPOSITS = Walk(
     table="scheduled_deposits",
     key=[("id", "uuid")],
-    name="'scheduledDeposits/' || id",
+    name="subject_name",
+    subject="'scheduledDeposits/' || id",
     joined=f"""
         SELECT slice.*, credited.*, told.events,
             told.facts {_NOT_COMPARED} AS told,
@@ -140,7 +142,7 @@ SCHEDULED_DEPOSITS = Walk(
             LEFT JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
             WHERE cause = slice.id AND type IN ('DEPOSIT', 'COLLECTION', 'COLLECTION_APPLICATION')
         ) AS credited ON true
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
         LEFT JOIN LATERAL ({_stored_attempts("sd-")}) AS attempts ON true
     """,
     rules={
@@ -187,7 +189,8 @@ ATTEMPTS = Walk(
 RESOLUTIONS = Walk(
     table="resolutions",
     key=[("position", "bigint")],
-    name="subject",
+    name="subject_name",
+    subject="subject",
     joined=f"""
         SELECT slice.*, stated.position IS NOT NULL AS is_stated
         FROM slice

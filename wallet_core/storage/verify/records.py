@@ -20,6 +20,31 @@ _MISSING = """
     END
 """
 
+# Numbers of the records of a slice with an entry that does not follow, in the journal, the one before it in its wallet.
+# That one is in the slice, or in an earlier record.
+_MISPLACED = """
+    SELECT number
+    FROM (
+        SELECT number, wallet, sequence,
+            lag(sequence) OVER (PARTITION BY wallet ORDER BY number, sequence) AS sequence_before
+        FROM (
+            SELECT number, entry.key AS wallet, (entry.value ->> 0)::bigint AS sequence
+            FROM slice
+            CROSS JOIN LATERAL jsonb_each(facts::jsonb -> 'entries') AS entry
+            WHERE type = 'transaction.posted' AND NOT is_before
+        ) AS legs
+    ) AS placed
+    WHERE sequence <> sequence_before + 1 OR sequence_before IS NULL AND sequence <> 1 AND NOT EXISTS (
+        SELECT
+        FROM wallets
+        JOIN entries ON entries.wallet = wallets.key AND entries.sequence = placed.sequence - 1
+        JOIN journal
+            ON journal.subject = ('transactions/' || entries.transaction) COLLATE "C"
+            AND journal.type = 'transaction.posted'
+        WHERE wallets.id = placed.wallet AND journal.number < placed.number
+    )
+"""
+
 JOURNAL = Walk(
     table="journal",
     key=[("number", "bigint")],
@@ -29,7 +54,8 @@ JOURNAL = Walk(
     joined=f"""
         SELECT slice.*, {_NAMED},
             lag(number) OVER upwards AS number_before,
-            lag(hash) OVER upwards AS hash_before
+            lag(hash) OVER upwards AS hash_before,
+            number IN (SELECT number FROM ({_MISPLACED}) AS misplaced) AS is_misplaced
         FROM slice
         WINDOW upwards AS (ORDER BY number)
     """,
@@ -43,6 +69,10 @@ JOURNAL = Walk(
                 ), 'UTF8'))
             """,
         ),
+        "order": Rule(
+            meaning="the entries of a wallet are in the journal in their order, each once",
+            broken="is_misplaced",
+        ),
         "subjects": Rule(
             meaning="every resource that an event reports exists",
             broken=_MISSING,
@@ -53,7 +83,8 @@ JOURNAL = Walk(
 COMMISSION_RULES = Walk(
     table="commission_rules",
     key=[("id", "uuid")],
-    name="'commissionRules/' || id",
+    name="subject_name",
+    subject="'commissionRules/' || id",
     joined=f"""
         SELECT slice.*, told.events, told.facts AS told, {
         facts(
@@ -73,7 +104,7 @@ COMMISSION_RULES = Walk(
     } AS own_facts
         FROM slice
         LEFT JOIN wallets ON wallets.key = slice.wallet
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.name
+        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
     """,
     rules={
         "commission_rules": Rule(

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+ROWS = "rows"
+"""In place of a rule's name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -26,7 +29,9 @@ class Walk:
     key: Sequence[tuple[str, str]]
     """The columns of the primary key, each with its type."""
     name: str
-    """An expression that names a row to an operator."""
+    """An expression that names a row to an operator, on the columns of *joined*."""
+    subject: str = "NULL"
+    """An expression for the resource that events are about, on the table's columns: the column ``subject_name``."""
     joined: str
     """A query on ``slice`` that yields the columns that the rules read."""
     rules: Mapping[str, Rule]
@@ -54,21 +59,23 @@ class Walk:
     def statement(self, *, after: bool, upto: bool) -> str:
         """Return the statement that checks a slice: for each broken rule its name, a count, and the first broken row.
 
-        The slice begins after a key, or with the table, and ends with a key, or with the table.
+        One row more, ``ROWS``, counts the rows of the slice. The slice begins after a key, or with the table, and ends
+        with a key, or with the table.
         """
-        own = "NOT is_before AND " if self.chained else ""
-        is_before = ""
+        columns = f'*, ({self.subject}) COLLATE "C" AS subject_name'
         if self.chained:
-            mark = f"({self._columns}) = ({self.place('after')})" if after else "false"
-            is_before = f", {mark} AS is_before"
-        counts = "\nUNION ALL\n".join(
-            f"SELECT '{name}', count(*), min(name) FROM joined WHERE {own}({rule.broken}) HAVING count(*) > 0"
-            for name, rule in self.rules.items()
+            is_before = f"({self._columns}) = ({self.place('after')})" if after else "false"
+            columns += f", {is_before} AS is_before"
+        slice_ = (
+            f"SELECT {columns} FROM {self.table} WHERE {self._range(after=after, upto=upto, inclusive=self.chained)}"
         )
+        counts = [f"SELECT '{ROWS}', count(*), NULL FROM slice"]
+        for name, rule in self.rules.items():
+            broken = f"NOT is_before AND ({rule.broken})" if self.chained else rule.broken
+            counts.append(f"SELECT '{name}', count(*), min({self.name}) FROM joined WHERE {broken} HAVING count(*) > 0")
         return (
-            f"WITH slice AS MATERIALIZED (\nSELECT *, {self.name} AS name{is_before}\nFROM {self.table}\n"
-            f"WHERE {self._range(after=after, upto=upto, inclusive=self.chained)}\n),\n"
-            f"joined AS MATERIALIZED (\n{self.joined}\n)\n{counts}"
+            f"WITH slice AS MATERIALIZED (\n{slice_}\n),\njoined AS MATERIALIZED (\n{self.joined}\n)\n"
+            + "\nUNION ALL\n".join(counts)
         )
 
     def places(self, prefix: str, key: Sequence[Any]) -> dict[str, Any]:
@@ -95,21 +102,22 @@ class Total:
     """Yields the name of everything that breaks it."""
 
 
-# The events of the rows of a slice, in the journal or still in the outbox; ``last`` orders those of one subject.
+# The events about the rows of a slice, in the journal or still in the outbox; ``place`` orders those of one subject.
+# Transactions have one event each, which their walk looks up by itself.
 EVENTS = """
-    SELECT subject, type, number, facts::jsonb AS facts, number AS last
+    SELECT subject, type, facts::jsonb AS facts, number AS place
     FROM journal
-    WHERE subject IN (SELECT name COLLATE "C" FROM slice)
+    WHERE subject IN (SELECT subject_name FROM slice) AND type <> 'transaction.posted'
     UNION ALL
-    SELECT subject, type, NULL, facts::jsonb, position + 4611686018427387904
+    SELECT subject, type, facts::jsonb, position + 4611686018427387904
     FROM outbox
-    WHERE subject IN (SELECT name COLLATE "C" FROM slice)
+    WHERE subject IN (SELECT subject_name FROM slice) AND type <> 'transaction.posted'
 """
 
 # For each subject: its events, and the facts of the last one.
 LAST_EVENTS = f"""
     SELECT subject, count(*) AS events, array_agg(type) AS types,
-        (array_agg(facts - 'request' ORDER BY last DESC))[1] AS facts
+        (array_agg(facts - 'request' ORDER BY place DESC))[1] AS facts
     FROM ({EVENTS}) AS events
     GROUP BY subject
 """

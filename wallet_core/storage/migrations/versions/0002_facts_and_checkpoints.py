@@ -19,8 +19,8 @@ COMMENT ON COLUMN journal.facts IS
 
 ALTER TABLE outbox ALTER COLUMN subject TYPE text COLLATE "C";
 ALTER TABLE journal ALTER COLUMN subject TYPE text COLLATE "C";
-CREATE INDEX journal_by_subject ON journal (subject, number);
-COMMENT ON INDEX journal_by_subject IS 'For verify, and for a resource''s history.';
+CREATE UNIQUE INDEX journal_posted_once ON journal (subject) WHERE type = 'transaction.posted';
+CREATE INDEX journal_by_subject ON journal (subject, number) WHERE type <> 'transaction.posted';
 """
 
 CHECKPOINTS = """
@@ -35,10 +35,20 @@ CREATE TABLE checkpoints (
 COMMENT ON TABLE checkpoints IS 'Signed states of the journal and of the money. Never changed.';
 COMMENT ON COLUMN checkpoints.number IS 'Of the last journal record that it covers.';
 COMMENT ON COLUMN checkpoints.statement IS
-    'What is signed, as JSON: number, hash, totals by currency, count of wallets, time.';
+    'What is signed, as JSON: number, hash, time, wallets, totals by currency and role.';
 COMMENT ON COLUMN checkpoints.key_id IS 'Which key signed it: the first bytes of the hash of its public half.';
 
+CREATE TABLE checkpoint_keys (
+    key_id     text        NOT NULL COLLATE "C" CONSTRAINT checkpoint_keys_pkey PRIMARY KEY,
+    public_key bytea       NOT NULL CONSTRAINT checkpoint_keys_public_key CHECK (length(public_key) = 32),
+    time       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE checkpoint_keys IS
+    'Public halves of the keys that have signed checkpoints. An auditor keeps a copy elsewhere. Never changed.';
+
 CREATE TRIGGER checkpoints_guarded BEFORE UPDATE OR DELETE OR TRUNCATE ON checkpoints
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
+CREATE TRIGGER checkpoint_keys_guarded BEFORE UPDATE OR DELETE OR TRUNCATE ON checkpoint_keys
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 """
 

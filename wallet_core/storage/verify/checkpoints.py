@@ -1,0 +1,82 @@
+"""Rules of checkpoints: each is signed, and the journal is still what it states."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from wallet_core.domain.model.checkpoint import Checkpoint, Statement, statement_of
+from wallet_core.storage.connections.engine import Tx
+
+MEANINGS: Mapping[str, str] = {
+    "checkpoints": "every checkpoint is signed, and states hash and totals of the journal at its number",
+    "kept_checkpoints": "every checkpoint that was kept elsewhere is signed, and is stored here unchanged",
+}
+
+PAGE = "SELECT number, statement, key_id, signature FROM checkpoints WHERE number > %s ORDER BY number LIMIT 1"
+
+HASH = "SELECT hash FROM journal WHERE number = %s"
+
+# What the records between two checkpoints have moved, by currency and role; unknown where a record states no facts.
+MOVED = """
+SELECT currency, role, sum(amount)::numeric, bool_or(amount IS NULL)
+FROM (
+    SELECT facts::jsonb ->> 'currency' AS currency,
+        CASE WHEN entry.key LIKE 'system:%%' THEN split_part(entry.key, ':', 2) ELSE 'ordinary' END AS role,
+        (entry.value ->> 1)::numeric AS amount
+    FROM journal
+    LEFT JOIN LATERAL jsonb_each(facts::jsonb -> 'entries') AS entry ON true
+    WHERE number > %s AND number <= %s AND type = 'transaction.posted'
+) AS legs
+GROUP BY currency, role
+"""
+
+
+def checked(
+    tx: Tx, before: Checkpoint | None, is_signed: Callable[[Checkpoint], bool]
+) -> tuple[Checkpoint, bool] | None:
+    """Return the checkpoint after another one, and whether it is right; None after the last one."""
+    row = tx.execute(PAGE, [before.number if before is not None else 0]).fetchone()
+    if row is None:
+        return None
+    found = Checkpoint(*row)
+    return found, is_signed(found) and _states(tx, found) and _follows(tx, before, found)
+
+
+def missing(tx: Tx, kept: Iterable[Checkpoint], is_signed: Callable[[Checkpoint], bool]) -> Iterator[Checkpoint]:
+    """Yield the kept checkpoints that no key has signed, or that the database has not or otherwise."""
+    for one in kept:
+        stored = tx.execute(PAGE, [one.number - 1]).fetchone()
+        if not is_signed(one) or not _states(tx, one) or stored is None or Checkpoint(*stored) != one:
+            yield one
+
+
+def _stated(checkpoint: Checkpoint) -> Statement | None:
+    try:
+        return statement_of(checkpoint.statement)
+    except ValueError:
+        return None
+
+
+def _states(tx: Tx, checkpoint: Checkpoint) -> bool:
+    """Return whether the journal has the hash that a checkpoint states."""
+    stated = _stated(checkpoint)
+    rows: Sequence[tuple[bytes]] = tx.execute(HASH, [checkpoint.number]).fetchall()
+    return stated is not None and stated.number == checkpoint.number and rows == [(stated.hash,)]
+
+
+def _follows(tx: Tx, before: Checkpoint | None, checkpoint: Checkpoint) -> bool:
+    """Return whether the totals follow from those before and from what the records between them have moved."""
+    earlier = _stated(before) if before is not None else None
+    stated = _stated(checkpoint)
+    if stated is None or (before is not None and earlier is None):
+        return False
+    rows = tx.execute(MOVED, [before.number if before is not None else 0, checkpoint.number]).fetchall()
+    if any(unknown for *_, unknown in rows):
+        return True
+    moved = {(currency, role): int(amount) for currency, role, amount, _ in rows}
+    totals = _flat(stated)
+    begun = _flat(earlier) if earlier is not None else {}
+    places = totals.keys() | begun.keys() | moved.keys()
+    return all(totals.get(one, 0) - begun.get(one, 0) == moved.get(one, 0) for one in places)
+
+
+def _flat(statement: Statement) -> dict[tuple[str, str], int]:
+    return {(currency, role): total for currency, roles in statement.totals.items() for role, total in roles.items()}
