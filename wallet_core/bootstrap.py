@@ -172,12 +172,12 @@ def _auditor(settings: Settings, engine: Engine) -> Auditor:
 
 
 def _checkpointing(settings: Settings, engine: Engine) -> Checkpointing:
-    chosen = settings.checkpoints
+    key = settings.checkpoints.signing_key
     return Checkpointing(
         Checkpoints(engine),
-        CheckpointSigner(chosen.signing_key) if chosen.signing_key is not None else None,
-        every_records=chosen.every_records,
-        every_s=chosen.every_s,
+        CheckpointSigner(key) if key is not None else None,
+        every_records=settings.checkpoints.every_records,
+        every_s=settings.checkpoints.every_s,
     )
 
 

@@ -5,7 +5,7 @@ does not learn whether they exist. In every response, balances, labels, limits a
 caller may not read are cleared. The innermost interceptor but one.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -21,20 +21,7 @@ from wallet_grpc.descriptors import CALLS, OwnerAccess
 from wallet_grpc.interceptors.wrapping import Handler, Wrapping, rewrapped
 from wallet_grpc.runtime.receiving import Behaviour
 from wallet_grpc.security.access import Principal, Scope, principal_of
-from wallet_grpc.security.redaction import redact_for
-
-# The fields that reveal something of a wallet, by message: how to find the wallet, and the fields.
-_WALLET_FIELDS: Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]] = {
-    "Wallet": (lambda message: message.name, ("balance", "held", "available", "overdraft_limit", "labels")),
-    "Entry": (lambda message: message.wallet, ("balance_after", "sequence")),
-    "DepositResponse": (lambda message: message.transaction.destination, ("available",)),
-    "TransferResponse": (lambda message: message.transaction.source, ("source_available",)),
-    "BatchTransferResult": (lambda message: message.transaction.source, ("source_available",)),
-    "PlaceHoldResponse": (lambda message: message.hold.wallet, ("available",)),
-}
-
-# The fields that identify an operator, by message: for callers with the scope operations only.
-_OPERATOR_FIELDS = {"Resolution": ("person", "token_id")}
+from wallet_grpc.security.redaction import redact, redact_for
 
 
 class ReadAuthorization(Wrapping):
@@ -85,19 +72,11 @@ class ReadAuthorization(Wrapping):
 
     def _redacted(self, principal: Principal, response: Message) -> Message:
         """Clear the fields of a response that the caller may not read."""
-        messages = list(_redactable(response))
-        if Scope.OPERATIONS not in principal.scopes:
-            for message in messages:
-                for field in _OPERATOR_FIELDS.get(message.DESCRIPTOR.name, ()):
-                    message.ClearField(field)
-        found = [
-            (one, *_WALLET_FIELDS[one.DESCRIPTOR.name]) for one in messages if one.DESCRIPTOR.name in _WALLET_FIELDS
-        ]
-        readable = self._readable(principal, {wallet_id(wallet_of(message)) for message, wallet_of, _ in found})
-        for message, wallet_of, fields in found:
-            if wallet_id(wallet_of(message)) not in readable:
-                for field in fields:
-                    message.ClearField(field)
+        redact(
+            response,
+            readable=lambda wallets: self._readable(principal, wallets),
+            shows_operators=Scope.OPERATIONS in principal.scopes,
+        )
         return response
 
     def _readable(self, principal: Principal, wallets: set[WalletId]) -> frozenset[WalletId]:
@@ -110,14 +89,3 @@ class ReadAuthorization(Wrapping):
             # The response of a change has wallets that were not locked for it only in a replay.
             return owned | self._reads.owned(principal.owner, unknown) if unknown else owned
         return frozenset(one for one in wallets if Scope.OPERATIONS in principal.scopes or not is_system(one))
-
-
-def _redactable(message: Message) -> Iterator[Message]:
-    """Yield the messages within a message, itself included, that have fields to redact."""
-    if message.DESCRIPTOR.name in _WALLET_FIELDS or message.DESCRIPTOR.name in _OPERATOR_FIELDS:
-        yield message
-    for field, value in message.ListFields():
-        if field.message_type is None or field.message_type.GetOptions().map_entry:
-            continue
-        for one in value if field.is_repeated else (value,):
-            yield from _redactable(one)

@@ -1,10 +1,58 @@
-"""What of an error a caller may read: no amount or limit of a wallet that it may not read."""
+"""What of a response or an error a caller may read: no amount, label or limit of a wallet that it may not read."""
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
+
+from google.protobuf.message import Message
 
 from wallet_core.domain.model import errors
 from wallet_core.domain.model.wallet import WalletId, is_system
 from wallet_grpc.security.access import Principal, Scope
+
+# The fields that reveal something of a wallet, by message: how to find the wallet, and the fields.
+_WALLET_FIELDS: Mapping[str, tuple[Callable[[Any], str], tuple[str, ...]]] = {
+    "Wallet": (lambda message: message.name, ("balance", "held", "available", "overdraft_limit", "labels")),
+    "Entry": (lambda message: message.wallet, ("balance_after", "sequence")),
+    "DepositResponse": (lambda message: message.transaction.destination, ("available",)),
+    "TransferResponse": (lambda message: message.transaction.source, ("source_available",)),
+    "BatchTransferResult": (lambda message: message.transaction.source, ("source_available",)),
+    "PlaceHoldResponse": (lambda message: message.hold.wallet, ("available",)),
+}
+
+# The fields that identify an operator, by message: for callers with the scope operations only.
+_OPERATOR_FIELDS = {"Resolution": ("person", "token_id")}
+
+
+def redact(
+    message: Message, *, readable: Callable[[set[WalletId]], frozenset[WalletId]], shows_operators: bool
+) -> None:
+    """Clear the fields of a message, and of all within it, that its caller may not read.
+
+    *readable* returns those of the wallets that the caller may read.
+    """
+    messages = list(_redactable(message))
+    if not shows_operators:
+        for one in messages:
+            for field in _OPERATOR_FIELDS.get(one.DESCRIPTOR.name, ()):
+                one.ClearField(field)
+    found = [(one, *_WALLET_FIELDS[one.DESCRIPTOR.name]) for one in messages if one.DESCRIPTOR.name in _WALLET_FIELDS]
+    may_be_read = readable({WalletId(wallet_of(one).removeprefix("wallets/")) for one, wallet_of, _ in found})
+    for one, wallet_of, fields in found:
+        if WalletId(wallet_of(one).removeprefix("wallets/")) not in may_be_read:
+            for field in fields:
+                one.ClearField(field)
+
+
+def _redactable(message: Message) -> Iterator[Message]:
+    """Yield the messages within a message, itself included, that have fields to redact."""
+    if message.DESCRIPTOR.name in _WALLET_FIELDS or message.DESCRIPTOR.name in _OPERATOR_FIELDS:
+        yield message
+    for field, value in message.ListFields():
+        if field.message_type is None or field.message_type.GetOptions().map_entry:
+            continue
+        for one in value if field.is_repeated else (value,):
+            yield from _redactable(one)
 
 
 def redact_for(principal: Principal, error: errors.WalletError) -> errors.WalletError:

@@ -48,14 +48,28 @@ class EventServicer(EventServiceServicer):
             while not watch.gone():
                 lines = watch.lines_after(place)
                 place = Place.after(lines[-1]) if lines else place
-                events = [self._event(line, wallets, matching.shows_numbers) for line, wallets in matching.of(lines)]
+                events = [
+                    self._event(line, wallets, matching.shows_numbers, matching.shows_changes)
+                    for line, wallets in matching.of(lines)
+                ]
                 if events or watch.silent:
                     token = self._tokens.write_unlike(place)
                     yield from watch.said(pb.WatchEventsResponse(events=events, resume_token=token))
 
-    def _message(self, line: JournalRecord, wallets: tuple[WalletId, ...], shows_numbers: bool) -> pb.Event:  # noqa: FBT001  # of a cache's key
-        number = line.number if shows_numbers else 0
-        return convert.event_message(line, number, wallets, self._tokens.write(Place.after(line)))
+    def _message(
+        self,
+        line: JournalRecord,
+        wallets: tuple[WalletId, ...],
+        shows_numbers: bool,  # noqa: FBT001  # of a cache's key
+        shows_changes: bool,  # noqa: FBT001
+    ) -> pb.Event:
+        return convert.event_message(
+            line,
+            number=line.number if shows_numbers else 0,
+            wallets=wallets,
+            resume_token=self._tokens.write(Place.after(line)),
+            shows_change=shows_changes,
+        )
 
     def _beginning(self, request: pb.WatchEventsRequest) -> Place:
         if request.resume_token:
@@ -80,6 +94,11 @@ class _Filter:
     def shows_numbers(self) -> bool:
         """Whether the watcher may see event numbers, which reveal the activity of others."""
         return self._principal.owner is None
+
+    @property
+    def shows_changes(self) -> bool:
+        """Whether the watcher may see what has changed, amounts and balances among it."""
+        return Scope.WALLET_READ in self._principal.scopes
 
     def of(self, lines: Sequence[JournalRecord]) -> Iterator[tuple[JournalRecord, tuple[WalletId, ...]]]:
         """Yield the matching records that the watcher may read, each with the wallets that it may see."""

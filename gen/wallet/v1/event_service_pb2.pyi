@@ -9,6 +9,11 @@ from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from wallet.v1 import commission_service_pb2 as commission_service_pb2
+from wallet.v1 import hold_service_pb2 as hold_service_pb2
+from wallet.v1 import schedule_service_pb2 as schedule_service_pb2
+from wallet.v1 import transaction_service_pb2 as transaction_service_pb2
+from wallet.v1 import wallet_service_pb2 as wallet_service_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -22,8 +27,9 @@ DESCRIPTOR: descriptor.FileDescriptor
 
 @typing.final
 class Event(message.Message):
-    """Something that has happened. The current state of a resource is returned by
-    the call that reads it.
+    """Something that has happened, and the resource as it was right after it: who
+    adds up the entries of all transactions knows every balance. The current
+    state of a resource is returned by the call that reads it.
     """
 
     DESCRIPTOR: descriptor.Descriptor
@@ -53,7 +59,9 @@ class Event(message.Message):
         TYPE_HOLD_PLACED: Event._Type.ValueType  # 7
         """A hold was placed."""
         TYPE_HOLD_CAPTURED: Event._Type.ValueType  # 8
-        """A hold was captured, in full or in part."""
+        """A hold was captured, in full or in part: the event is about the hold, and
+        the one before it is about the transaction.
+        """
         TYPE_HOLD_VOIDED: Event._Type.ValueType  # 9
         """A hold was voided."""
         TYPE_HOLD_EXPIRED: Event._Type.ValueType  # 10
@@ -131,7 +139,9 @@ class Event(message.Message):
     TYPE_HOLD_PLACED: Event.Type.ValueType  # 7
     """A hold was placed."""
     TYPE_HOLD_CAPTURED: Event.Type.ValueType  # 8
-    """A hold was captured, in full or in part."""
+    """A hold was captured, in full or in part: the event is about the hold, and
+    the one before it is about the transaction.
+    """
     TYPE_HOLD_VOIDED: Event.Type.ValueType  # 9
     """A hold was voided."""
     TYPE_HOLD_EXPIRED: Event.Type.ValueType  # 10
@@ -193,6 +203,12 @@ class Event(message.Message):
     WALLETS_FIELD_NUMBER: builtins.int
     TIME_FIELD_NUMBER: builtins.int
     RESUME_TOKEN_FIELD_NUMBER: builtins.int
+    TRANSACTION_FIELD_NUMBER: builtins.int
+    WALLET_FIELD_NUMBER: builtins.int
+    HOLD_FIELD_NUMBER: builtins.int
+    WITHDRAWAL_FIELD_NUMBER: builtins.int
+    SCHEDULED_DEPOSIT_FIELD_NUMBER: builtins.int
+    COMMISSION_RULE_FIELD_NUMBER: builtins.int
     number: builtins.int
     """Its position in the journal: 1, 2, 3 … without gaps. An event has the same
     number whenever it is sent, so a client recognizes one that it has
@@ -221,6 +237,34 @@ class Event(message.Message):
         wallets need not be in the journal's order.
         """
 
+    @builtins.property
+    def transaction(self) -> transaction_service_pb2.Transaction:
+        """Of `TYPE_TRANSACTION_POSTED`: with the entries, each with its wallet's
+        sequence number and the balance after it; no reversals yet.
+        """
+
+    @builtins.property
+    def wallet(self) -> wallet_service_pb2.Wallet:
+        """Of `TYPE_WALLET_…`."""
+
+    @builtins.property
+    def hold(self) -> hold_service_pb2.Hold:
+        """Of `TYPE_HOLD_…`."""
+
+    @builtins.property
+    def withdrawal(self) -> schedule_service_pb2.Withdrawal:
+        """Of `TYPE_WITHDRAWAL_…`: without its bank attempts, which are counted, and
+        without resolutions.
+        """
+
+    @builtins.property
+    def scheduled_deposit(self) -> schedule_service_pb2.ScheduledDeposit:
+        """Of `TYPE_SCHEDULED_DEPOSIT_…`, likewise."""
+
+    @builtins.property
+    def commission_rule(self) -> commission_service_pb2.CommissionRule:
+        """Of `TYPE_COMMISSION_RULE_…`."""
+
     def __init__(
         self,
         *,
@@ -230,12 +274,20 @@ class Event(message.Message):
         wallets: abc.Iterable[builtins.str] | None = ...,
         time: timestamp_pb2.Timestamp | None = ...,
         resume_token: builtins.str = ...,
+        transaction: transaction_service_pb2.Transaction | None = ...,
+        wallet: wallet_service_pb2.Wallet | None = ...,
+        hold: hold_service_pb2.Hold | None = ...,
+        withdrawal: schedule_service_pb2.Withdrawal | None = ...,
+        scheduled_deposit: schedule_service_pb2.ScheduledDeposit | None = ...,
+        commission_rule: commission_service_pb2.CommissionRule | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["change", b"change", "commission_rule", b"commission_rule", "hold", b"hold", "scheduled_deposit", b"scheduled_deposit", "time", b"time", "transaction", b"transaction", "wallet", b"wallet", "withdrawal", b"withdrawal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["number", b"number", "resource", b"resource", "resume_token", b"resume_token", "time", b"time", "type", b"type", "wallets", b"wallets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["change", b"change", "commission_rule", b"commission_rule", "hold", b"hold", "number", b"number", "resource", b"resource", "resume_token", b"resume_token", "scheduled_deposit", b"scheduled_deposit", "time", b"time", "transaction", b"transaction", "type", b"type", "wallet", b"wallet", "wallets", b"wallets", "withdrawal", b"withdrawal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_change: _TypeAlias = typing.Literal["transaction", "wallet", "hold", "withdrawal", "scheduled_deposit", "commission_rule"]  # noqa: Y015
+    _WhichOneofArgType_change: _TypeAlias = typing.Literal["change", b"change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
 @typing.final
 class WatchEventsRequest(message.Message):

@@ -1,7 +1,7 @@
 """The facts of an event: what it reports, as JSON that is stored with it for ever.
 
 The journal's hash covers them, and verify compares them with the tables, so what they state cannot be changed
-unnoticed in either place. No name in Python is stored, so no rename makes stored facts unreadable; ``fact_reading``
+unnoticed in either place. No name in Python is stored, so no rename makes stored facts unreadable; ``stated``
 reads them. Empty fields are left out. Amounts are in minor units, times in microseconds since 1970.
 """
 
