@@ -1,6 +1,7 @@
 """Events carry what has changed: an outside reader rebuilds balances from the stream alone."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -11,7 +12,6 @@ from wallet.v1 import event_service_pb2 as pb
 from bank_stub.server import BankServer
 from tests.support.asking import Asking
 from tests.support.audited_books import write_books
-from tests.support.callers import serving
 from tests.support.issuer import Issuer, bearer
 from tests.support.watching import all_told, telling, watching
 from wallet_client import WalletClient
@@ -19,6 +19,7 @@ from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.security.access import Scope
 from wallet_grpc.server.process import authentication
+from wallet_grpc.server.serving import serving
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_balances_and_reserves_follow_from_the_stream_alone(client: WalletClient
 def test_an_event_states_what_the_read_call_returns(client: WalletClient, events: list[pb.Event]) -> None:
     """The last event of each resource: every field but those that only the resource itself has."""
 
-    reads = {
+    reads: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
         "transaction": (client.get_transaction, ("state", "reversals", "reversed_amount")),
         "wallet": (client.get_wallet, ("balance", "held", "available")),
         "hold": (client.get_hold, ()),
@@ -79,7 +80,7 @@ def test_an_event_states_what_the_read_call_returns(client: WalletClient, events
             assert event.type in {pb.Event.TYPE_DISCREPANCY_RESOLVED, pb.Event.TYPE_BANK_STATEMENT_ACCEPTED}
             continue
         read, own = reads[kind]
-        found: Any = read(name)
+        found = read(name)
         for field in own:
             found.ClearField(field)
             getattr(event, kind).ClearField(field)
