@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from wallet_core.storage.connections.readiness import VERSIONS
+
 ROOT = Path(__file__).parents[2]
 PROJECTS = {"wallet-client": ROOT / "packaging" / "wallet-client", "wallet-grpc": ROOT}
 DECLARED = {"googleapis-common-protos", "grpcio", "protobuf"}
@@ -93,6 +95,15 @@ def test_both_wheels_can_be_installed_side_by_side(wheels: dict[str, Path]) -> N
     version = project("wallet-client")["version"]
     assert project("wallet-grpc")["version"] == version
     assert f"wallet-client=={version}" in project("wallet-grpc")["dependencies"]  # type: ignore[operator]  # a list
+
+
+def test_the_server_has_the_statements_of_its_migrations(wheels: dict[str, Path]) -> None:
+    """Alembic finds them beside the migrations, not as modules."""
+
+    statements = {str(path.relative_to(ROOT)) for path in VERSIONS.rglob("*.sql")}
+
+    assert statements
+    assert statements <= files_in(wheels["wallet-grpc"])
 
 
 def test_the_client_requires_no_more_than_the_server_does() -> None:
