@@ -14,6 +14,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from tests.support import books, commands
 from tests.support.asking import Asking, several_servers
 from tests.support.callers import count, reasons, succeeded
+from tests.support.commission import COMMISSION_WALLET
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
 from tests.support.gathering import gathered
@@ -27,7 +28,6 @@ from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
 
-EARNED = "system:commission:USD"
 ROUNDS = 8
 
 
@@ -91,7 +91,7 @@ def test_many_parts_at_once_give_back_exactly_the_whole_and_its_commission(
     assert set(reasons(results)) <= {"STATE_TRANSITION_FORBIDDEN", "LIMIT_EXCEEDED"}
     found = left.transaction(paid)
     assert (found.state, found.reversed_amount.minor_units) == (pb.Transaction.STATE_REVERSED, 100)
-    assert left.balances("alice", "bob", EARNED) == [1000, 0, 0]
+    assert left.balances("alice", "bob", COMMISSION_WALLET) == [1000, 0, 0]
     places = {
         made.transaction.name: entry.sequence
         for made in succeeded(results)
@@ -174,7 +174,7 @@ def test_batches_over_the_same_wallets_in_any_order_never_deadlock(
         assert {result.WhichOneof("outcome") for answer in succeeded(results) for result in answer.results} == {
             "transaction"
         }
-        assert left.balances(EARNED) == [24 * 5]
+        assert left.balances(COMMISSION_WALLET) == [24 * 5]
         assert sum(left.balances(*names)) == 60_000 - 24 * 5
     assert database.broken_rules() == []
 

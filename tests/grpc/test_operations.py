@@ -1,6 +1,6 @@
 """What a person must look at, as callers see it, and how it is settled."""
 
-from datetime import UTC
+from datetime import UTC, timedelta
 from uuid import UUID
 
 import psycopg
@@ -13,23 +13,19 @@ from wallet.v1.schedule_service_pb2 import (
     Withdrawal,
 )
 
-from bank_stub.server import BankServer
-from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement
+from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement, reconcile_withdrawals
 from tests.support.asking import Asking
-from tests.support.callers import balance, everything, open_funded, refusal, usd
+from tests.support.callers import BIGGEST, balance, everything, open_funded, refusal, usd
 from tests.support.payouts import Bank
+from tests.support.requests import money
+from tests.support.reserved_withdrawals import run_jobs, schedule
+from tests.support.scheduled import CollectingBank
 from wallet_client import WalletClient
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
 ALICE = "wallets/alice"
 ACCOUNT = "DE89370400440532013000"
-
-
-@pytest.fixture
-def stub(bank: BankServer) -> Bank:
-    """Return the bank, to be ordered about."""
-    return Bank(bank.url)
 
 
 @pytest.fixture
@@ -202,3 +198,25 @@ def test_it_is_told_when_the_banks_ledger_was_last_read_to_its_end(server: str, 
         assert asking.ok(pb.ListAttentionRequest()).bank_statement_read_time.ToDatetime(UTC) == read_at
     metric = "wallet_bank_statement_read_timestamp_seconds"
     assert wait_until(lambda: REGISTRY.get_sample_value(metric) == read_at.timestamp(), timeout_s=30)
+
+
+@pytest.mark.usefixtures("alice_and_bob")
+def test_a_payout_that_overflows_the_external_wallet_needs_attention(
+    asking: Asking, app: App, stub: CollectingBank
+) -> None:
+    """The bank has paid more than the external wallet can count: listed, and settled once there is room."""
+
+    asking.open("rich", overdraft_limit=money(BIGGEST))
+    asking.open("poor", overdraft_limit=money(2000))
+    first = schedule(asking, wallet="wallets/rich", amount=money(BIGGEST)).name
+    run_jobs(app)
+    name = schedule(asking, wallet="wallets/poor", amount=money(1500)).name
+    jobs = (pay_due_withdrawals, reconcile_withdrawals)
+    rounds = [job.run_once(app, clock_offset=timedelta(seconds=10 * n)) for n in range(2) for job in jobs]
+
+    assert (asking.withdrawal(first).state, len(stub.ledger())) == (Withdrawal.STATE_SUCCEEDED, 2)
+    assert {word for counts in rounds for word in counts.outcomes} <= {"PROCESSING", "IN_DOUBT"}
+    assert asking.withdrawal(name).attention
+    asking.deposit("bob", 1000)
+    run_jobs(app, timedelta(seconds=30))
+    assert (asking.withdrawal(name).state, len(stub.ledger())) == (Withdrawal.STATE_SUCCEEDED, 2)

@@ -1,85 +1,39 @@
-"""Scheduled deposits as callers schedule, watch and cancel them."""
+"""Scheduled deposits: credited once at their time, or cancelled, or failed with a reason."""
 
-import itertools
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import schedule_service_pb2 as pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
-from wallet.v1.money_pb2 import Money
 
-from bank_stub.server import BankServer
-from scheduler.jobs import collect_due_deposits, credit_due_deposits, reconcile_collections
+from scheduler.jobs import collect_due_deposits
 from tests.support.asking import Asking
-from tests.support.callers import BIGGEST, aware, count, everything
+from tests.support.callers import BIGGEST, events_of, everything
+from tests.support.deposit_requests import (
+    ALICE,
+    CANCELLED,
+    FAILED,
+    HALF_AN_HOUR,
+    HOUR,
+    SCHEDULED,
+    SUCCEEDED,
+    cancel_request,
+    run_jobs,
+    schedule,
+    schedule_request,
+    time_after_opening,
+)
 from tests.support.requests import a_close, money, new_id
 from tests.support.scheduled import CollectingBank
 from wallet_core.usecases.app import App
-from walletctl.local.waiting import wait_until
 
-ALICE = "wallets/alice"
-SCHEDULED, SUCCEEDED = pb.ScheduledDeposit.STATE_SCHEDULED, pb.ScheduledDeposit.STATE_SUCCEEDED
-CANCELLED, FAILED = pb.ScheduledDeposit.STATE_CANCELLED, pb.ScheduledDeposit.STATE_FAILED
-JOBS = (credit_due_deposits, collect_due_deposits, reconcile_collections)
-HALF_AN_HOUR, HOUR = timedelta(minutes=30), timedelta(hours=1)
+pytestmark = pytest.mark.usefixtures("alice")
+
 
 BOTH = pytest.mark.parametrize("collect", [False, True], ids=["plain", "collected"])
-
-
-@pytest.fixture
-def asking(server: str) -> Iterator[Asking]:
-    """Return a asking who has opened a wallet for Alice with 1,000."""
-    with Asking(server) as asking:
-        asking.open("alice", 1000)
-        yield asking
-
-
-@pytest.fixture
-def stub(bank: BankServer) -> CollectingBank:
-    """Return the bank, to be asked what it was asked."""
-    return CollectingBank(bank.url)
-
-
-def wish(**fields: Any) -> pb.ScheduleDepositRequest:  # noqa: ANN401  # a request's fields
-    """Ask for a deposit of 300 into Alice's wallet, now and without the bank, but for these fields."""
-    asked = {"wallet": ALICE, "amount": money(300), "request_id": new_id(), **fields}
-    return pb.ScheduleDepositRequest(**asked)
-
-
-def schedule(asking: Asking, **fields: Any) -> pb.ScheduledDeposit:  # noqa: ANN401  # a request's fields
-    """Schedule such a deposit; return it."""
-    scheduled = asking.ok(wish(**fields)).scheduled_deposit
-    assert isinstance(scheduled, pb.ScheduledDeposit)
-    return scheduled
-
-
-def cancel(name: str, **fields: Any) -> pb.CancelScheduledDepositRequest:  # noqa: ANN401  # a request's fields
-    """Ask to cancel a scheduled deposit."""
-    return pb.CancelScheduledDepositRequest(name=name, **{"request_id": new_id(), **fields})
-
-
-def soon(asking: Asking, wait: timedelta = HALF_AN_HOUR) -> Timestamp:
-    """Return a time that is *wait* after Alice's wallet was made, by the database's clock."""
-    at = Timestamp()
-    at.FromDatetime(aware(asking.wallet("alice").create_time) + wait)
-    return at
-
-
-def run_jobs(app: App, clock_offset: timedelta = timedelta()) -> int:
-    """Run a round of every job that could touch a scheduled deposit; return how many pieces of work there were."""
-    return sum(job.run_once(app, clock_offset=clock_offset).claimed for job in JOBS)
-
-
-def kinds_told(owner: psycopg.Connection, name: str) -> list[str]:
-    """Return what others were told about a resource, in order."""
-    rows = owner.execute("SELECT type FROM outbox WHERE subject = %s ORDER BY position", [name]).fetchall()
-    return [kind for (kind,) in rows]
 
 
 @BOTH
@@ -88,10 +42,10 @@ def test_a_scheduled_deposit_waits_for_its_time_and_gives_nothing(
 ) -> None:
     """L1's first half: 300 in 30 minutes: SCHEDULED, as asked, the balance the same, before its time too."""
 
-    at = soon(asking)
+    at = time_after_opening(asking)
     words: dict[str, Any] = {"bank_account": "DE1", "description": "wages ✓", "external_reference": "standing-1"}
 
-    made = asking.ok(wish(execute_time=at, collect=collect, **words))
+    made = asking.ok(schedule_request(execute_time=at, collect=collect, **words))
 
     told = made.scheduled_deposit
     assert (made.replayed, told.state, told.wallet, told.amount, told.collect) == (
@@ -106,7 +60,7 @@ def test_a_scheduled_deposit_waits_for_its_time_and_gives_nothing(
     assert run_jobs(app, HALF_AN_HOUR - timedelta(minutes=1)) == 0
     assert asking.scheduled_deposit(told.name) == told
     assert (asking.funds("alice"), stub.stats()["posts"]) == ((1000, 0, 1000), {})
-    assert kinds_told(owner, told.name) == ["scheduled_deposit.scheduled"]
+    assert events_of(owner, told.name) == ["scheduled_deposit.scheduled"]
 
 
 @BOTH
@@ -116,7 +70,11 @@ def test_a_scheduled_deposit_is_credited_once_when_its_time_has_come(
     """L1: after its time the balance has grown once; it names its transaction, and that one names it."""
 
     made = schedule(
-        asking, execute_time=soon(asking), collect=collect, description="wages", external_reference="standing-1"
+        asking,
+        execute_time=time_after_opening(asking),
+        collect=collect,
+        description="wages",
+        external_reference="standing-1",
     )
     for minutes in (1, 2, 60):
         run_jobs(app, HALF_AN_HOUR + timedelta(minutes=minutes))
@@ -138,8 +96,8 @@ def test_a_scheduled_deposit_is_credited_once_when_its_time_has_come(
         "standing-1",
     )
     between = ["scheduled_deposit.processing"] if collect else []
-    assert kinds_told(owner, told.name) == ["scheduled_deposit.scheduled", *between, "scheduled_deposit.succeeded"]
-    assert kinds_told(owner, told.transaction) == ["transaction.posted"]
+    assert events_of(owner, told.name) == ["scheduled_deposit.scheduled", *between, "scheduled_deposit.succeeded"]
+    assert events_of(owner, told.transaction) == ["transaction.posted"]
     assert len(stub.ledger()) == int(collect)
 
 
@@ -158,8 +116,8 @@ def test_a_cancelled_deposit_stays_so_when_it_is_due_and_the_bank_is_not_asked(
 ) -> None:
     """S6: CANCELLED, nothing moved; a second cancel is refused, a repeat of the first is not."""
 
-    name = schedule(asking, execute_time=soon(asking), collect=collect).name
-    first = cancel(name)
+    name = schedule(asking, execute_time=time_after_opening(asking), collect=collect).name
+    first = cancel_request(name)
 
     answered = asking.ok(first)
 
@@ -170,12 +128,12 @@ def test_a_cancelled_deposit_stays_so_when_it_is_due_and_the_bank_is_not_asked(
     assert (asking.scheduled_deposit(name), asking.funds("alice"), stub.stats()["posts"]) == (told, (1000, 0, 1000), {})
     again = asking.ok(first)
     assert (again.scheduled_deposit, again.replayed) == (told, True)
-    second = cancel(name)
+    second = cancel_request(name)
     for _ in range(2):
         refused = asking.answer(second)
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN")
         assert (refused.metadata["resourceName"], refused.metadata["state"]) == (name, "CANCELLED")
-    assert kinds_told(owner, name) == ["scheduled_deposit.scheduled", "scheduled_deposit.cancelled"]
+    assert events_of(owner, name) == ["scheduled_deposit.scheduled", "scheduled_deposit.cancelled"]
 
 
 def test_a_time_that_is_past_or_none_is_refused(asking: Asking, owner: psycopg.Connection) -> None:
@@ -189,7 +147,7 @@ def test_a_time_that_is_past_or_none_is_refused(asking: Asking, owner: psycopg.C
     before = everything(owner)
 
     answers = {
-        (seconds, nanos): asking.answer(wish(execute_time=Timestamp(seconds=seconds, nanos=nanos)))
+        (seconds, nanos): asking.answer(schedule_request(execute_time=Timestamp(seconds=seconds, nanos=nanos)))
         for seconds, nanos in times
     }
 
@@ -223,7 +181,9 @@ def test_fields_beyond_their_bounds_are_refused_and_at_their_bounds_kept(
     before = everything(owner)
 
     answers = [
-        (name, asking.answer(wish(**{name: value})).violations) for name, values in wrong.items() for value in values
+        (name, asking.answer(schedule_request(**{name: value})).violations)
+        for name, values in wrong.items()
+        for value in values
     ]
 
     assert answers == [(name, (name,)) for name, values in wrong.items() for _ in values]
@@ -232,291 +192,6 @@ def test_fields_beyond_their_bounds_are_refused_and_at_their_bounds_kept(
     told = schedule(asking, amount=money(BIGGEST), **most)
     assert (told.amount.minor_units, {name: getattr(told, name) for name in most}) == (BIGGEST, most)
     assert asking.scheduled_deposit(told.name) == told
-
-
-def test_a_repeat_schedules_nothing_and_shows_it_as_it_is_now(
-    asking: Asking, app: App, owner: psycopg.Connection
-) -> None:
-    """The same id: scheduled, then credited; also once its time has passed, and as a validation."""
-
-    at = asking.ok(wish(validate_only=True)).scheduled_deposit.create_time
-    at.FromDatetime(aware(at) + timedelta(seconds=1))
-    asked = wish(execute_time=at)
-    first = asking.ok(asked).scheduled_deposit
-    assert (asking.ok(asked).scheduled_deposit, asking.ok(asked).replayed) == (first, True)
-    late = wish(execute_time=at, validate_only=True)
-    assert wait_until(lambda: asking.answer(late).reason == "INVALID_FIELDS", timeout_s=30)
-    run_jobs(app)
-
-    repeated = asking.ok(asked)
-
-    assert (repeated.scheduled_deposit.name, repeated.replayed) == (first.name, True)
-    assert repeated.scheduled_deposit.state == SUCCEEDED
-    assert repeated.scheduled_deposit == asking.scheduled_deposit(first.name)
-    asked.validate_only = True
-    assert asking.ok(asked) == repeated
-    assert (count(owner, "scheduled_deposits"), asking.funds("alice")[0]) == (1, 1300)
-
-
-def test_a_used_id_with_another_deposit_is_refused(asking: Asking, owner: psycopg.Connection) -> None:
-    """Other amount, time (none at all among them), collect flag, words, wallet or method: REQUEST_ID_REUSED."""
-
-    asking.open("bob")
-    first: dict[str, Any] = {"execute_time": soon(asking), "request_id": new_id()}
-    made = schedule(asking, **first)
-    changes: list[dict[str, Any]] = [
-        {"amount": money(301)},
-        {"amount": Money(currency_code="EUR", minor_units=300)},
-        {"execute_time": soon(asking, HOUR)},
-        {"execute_time": None},
-        {"execute_time": Timestamp(seconds=1)},
-        {"collect": True},
-        {"bank_account": "x"},
-        {"description": "x"},
-        {"external_reference": "x"},
-        {"wallet": "wallets/bob"},
-        {"wallet": "wallets/nobody"},
-    ]
-    others: list[Message] = [wish(**{**first, **change}) for change in changes]
-    others.append(pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(300), **first))
-    others.append(cancel(made.name, request_id=first["request_id"]))
-    before = everything(owner)
-
-    answers = [asking.answer(other) for other in others]
-
-    assert [(answer.code, answer.reason) for answer in answers] == [("ALREADY_EXISTS", "REQUEST_ID_REUSED")] * 13
-    told = {"requestId": first["request_id"], "method": "ScheduleDeposit", "resourceName": made.name}
-    assert [answer.metadata for answer in answers] == [told] * 13
-    assert everything(owner) == before
-
-
-def test_a_refusal_is_repeated_though_its_cause_has_gone(asking: Asking) -> None:
-    """Final: another try needs a new id."""
-
-    late = wish(wallet="wallets/late")
-    euros = wish(wallet="wallets/late", amount=Money(currency_code="EUR", minor_units=1))
-    first = asking.answer(late)
-    asking.open("late", currency="EUR")
-
-    assert (first.code, first.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
-    assert asking.answer(late) == first
-    assert asking.answer(euros).code == "OK"
-
-
-def test_validating_answers_as_the_real_call_does_and_stores_nothing(asking: Asking, owner: psycopg.Connection) -> None:
-    """Every refusal there is, and a yes: which names nothing, for there is nothing."""
-
-    asking.open("frozen")
-    asking.freeze("frozen")
-    asking.open("closed")
-    asking.close("closed")
-    used = new_id()
-    schedule(asking, request_id=used)
-    wishes: dict[str, dict[str, Any]] = {
-        "INVALID_FIELDS": {"amount": money(0)},
-        "INVALID_FIELDS past": {"execute_time": Timestamp(seconds=1)},
-        "PERMISSION_MISSING": {"wallet": "wallets/system:external:USD"},
-        "PERMISSION_MISSING in_transit": {"wallet": "wallets/system:in_transit:USD"},
-        "PERMISSION_MISSING nowhere": {"wallet": "wallets/system:external:XXX"},
-        "REQUEST_ID_REUSED": {"request_id": used, "collect": True},
-        "RESOURCE_NOT_FOUND": {"wallet": "wallets/nobody"},
-        "CURRENCY_MISMATCH": {"amount": Money(currency_code="EUR", minor_units=1)},
-        "WALLET_NOT_ACTIVE": {"wallet": "wallets/closed"},
-        "": {"execute_time": soon(asking), "collect": True},
-        " frozen": {"wallet": "wallets/frozen"},
-    }
-    asked = {what: wish(**fields) for what, fields in wishes.items()}
-    before = everything(owner)
-    for request in asked.values():
-        request.validate_only = True
-    tried = {what: asking.answer(request) for what, request in asked.items()}
-    untouched = everything(owner)
-    for request in asked.values():
-        request.validate_only = False
-    real = {what: asking.answer(request) for what, request in asked.items()}
-
-    assert untouched == before
-    assert {what: answer.reason for what, answer in tried.items()} == {what: what.split(" ")[0] for what in wishes}
-    for what, answer in tried.items():
-        shown = (answer.code, answer.reason, answer.metadata, answer.violations, answer.message)
-        other = real[what]
-        assert shown == (other.code, other.reason, other.metadata, other.violations, other.message), what
-    yes, made = (pb.ScheduleDepositResponse.FromString(answers[""].body) for answers in (tried, real))
-    assert (yes.scheduled_deposit.name, yes.scheduled_deposit.state, yes.replayed) == ("", SCHEDULED, False)
-    assert made.scheduled_deposit.name
-    for given in ("wallet", "amount", "execute_time", "collect", "next_attempt_time"):
-        assert getattr(yes.scheduled_deposit, given) == getattr(made.scheduled_deposit, given)
-
-
-def test_of_two_faults_the_one_that_is_listed_first_is_told(asking: Asking) -> None:
-    """The order of the errors at the call: fields, system wallet, used id, past time, not found, currency, closed."""
-
-    asking.open("closed")
-    asking.close("closed")
-    used = new_id()
-    schedule(asking, request_id=used)
-    past, euro = Timestamp(seconds=1), Money(currency_code="EUR", minor_units=1)
-    pairs: list[tuple[str, dict[str, Any]]] = [
-        ("INVALID_FIELDS", {"amount": money(0), "wallet": "wallets/system:external:USD"}),
-        ("PERMISSION_MISSING", {"wallet": "wallets/system:external:USD", "request_id": used}),
-        ("PERMISSION_MISSING", {"wallet": "wallets/system:external:USD", "execute_time": past}),
-        ("REQUEST_ID_REUSED", {"request_id": used, "execute_time": past}),
-        ("REQUEST_ID_REUSED", {"request_id": used, "wallet": "wallets/nobody"}),
-        ("INVALID_FIELDS", {"execute_time": past, "wallet": "wallets/nobody"}),
-        ("RESOURCE_NOT_FOUND", {"wallet": "wallets/nobody", "amount": euro}),
-        ("CURRENCY_MISMATCH", {"wallet": "wallets/closed", "amount": euro}),
-    ]
-
-    assert [asking.answer(wish(**fields)).reason for _, fields in pairs] == [reason for reason, _ in pairs]
-
-
-def test_validating_a_cancel_answers_as_the_real_one_does_and_stores_nothing(
-    asking: Asking, app: App, owner: psycopg.Connection
-) -> None:
-    """Cancelled, credited, unknown, a withdrawal's id, a used request id; and a yes."""
-
-    credited = schedule(asking).name
-    run_jobs(app)
-    gone, open_ = (schedule(asking, execute_time=soon(asking)).name for _ in range(2))
-    first = cancel(gone)
-    asking.ok(first)
-    payout = pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id())
-    payout_id = asking.ok(payout).withdrawal.name.partition("/")[2]
-    asked = {
-        "STATE_TRANSITION_FORBIDDEN": cancel(gone),
-        "STATE_TRANSITION_FORBIDDEN credited": cancel(credited),
-        "RESOURCE_NOT_FOUND": cancel(f"scheduledDeposits/{uuid4()}"),
-        "RESOURCE_NOT_FOUND payout": cancel(f"scheduledDeposits/{payout_id}"),
-        "REQUEST_ID_REUSED": cancel(open_, request_id=first.request_id),
-        "INVALID_FIELDS": cancel(f"withdrawals/{payout_id}"),
-        "": cancel(open_),
-    }
-    before = everything(owner)
-    for request in asked.values():
-        request.validate_only = True
-    tried = {what: asking.answer(request) for what, request in asked.items()}
-    untouched = everything(owner)
-    for request in asked.values():
-        request.validate_only = False
-    real = {what: asking.answer(request) for what, request in asked.items()}
-
-    assert untouched == before
-    assert {what: answer.reason for what, answer in tried.items()} == {what: what.split(" ")[0] for what in asked}
-    assert {what: (answer.code, answer.metadata) for what, answer in tried.items()} == {
-        what: (answer.code, answer.metadata) for what, answer in real.items()
-    }
-    shown = pb.CancelScheduledDepositResponse.FromString(tried[""].body).scheduled_deposit
-    assert (shown.name, shown.state) == (open_, CANCELLED)
-    assert asking.scheduled_deposit(open_).state == CANCELLED
-
-
-def test_a_deposits_id_is_not_a_withdrawals_nor_the_other_way_around(asking: Asking) -> None:
-    """To read and to cancel: NOT_FOUND, under the name that was asked for."""
-
-    deposit = schedule(asking, execute_time=soon(asking)).name.partition("/")[2]
-    payout = pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id())
-    withdrawal = asking.ok(payout).withdrawal.name.partition("/")[2]
-    no_deposit, no_withdrawal = f"scheduledDeposits/{withdrawal}", f"withdrawals/{deposit}"
-    asked: list[tuple[str, Message]] = [
-        (no_deposit, pb.GetScheduledDepositRequest(name=no_deposit)),
-        (no_deposit, cancel(no_deposit)),
-        (no_withdrawal, pb.GetWithdrawalRequest(name=no_withdrawal)),
-        (no_withdrawal, pb.CancelWithdrawalRequest(name=no_withdrawal, request_id=new_id())),
-    ]
-
-    for name, request in asked:
-        refused = asking.answer(request)
-        assert (refused.code, refused.reason, refused.metadata) == (
-            "NOT_FOUND",
-            "RESOURCE_NOT_FOUND",
-            {"resourceName": name},
-        )
-
-
-def pages(asking: Asking, sizes: list[int], **fields: Any) -> list[str]:  # noqa: ANN401  # a request's fields
-    """Return the names on all pages of a list, in order."""
-    names: list[str] = []
-    token = ""
-    for size in itertools.cycle(sizes):
-        request = pb.ListScheduledDepositsRequest(page_size=size, page_token=token, **fields)
-        response = asking.ok(request)
-        names += [one.name for one in response.scheduled_deposits]
-        token = response.next_page_token
-        if not token:
-            return names
-    raise AssertionError
-
-
-def test_lists_are_newest_first_of_one_wallet_or_of_all_on_pages_of_any_size(asking: Asking) -> None:
-    """Nothing missing, nothing twice, also where more are scheduled while somebody pages."""
-
-    asking.open("bob")
-    made = [
-        schedule(asking, wallet=wallet, collect=n % 2 == 1).name for n in range(3) for wallet in (ALICE, "wallets/bob")
-    ]
-    whole = pages(asking, [0])
-    assert whole == made[::-1]
-    assert pages(asking, [1, 2]) == whole == pages(asking, [5000])
-    assert pages(asking, [2], wallet=ALICE) == made[::2][::-1]
-    first = asking.ok(pb.ListScheduledDepositsRequest(page_size=2))
-    assert list(first.scheduled_deposits) == [asking.scheduled_deposit(name) for name in whole[:2]]
-    schedule(asking)
-    rest = asking.ok(pb.ListScheduledDepositsRequest(page_size=100, page_token=first.next_page_token))
-    assert [one.name for one in rest.scheduled_deposits] == whole[2:]
-
-
-def test_lists_are_filtered_by_state_amount_and_times(asking: Asking, app: App) -> None:
-    """With the words of the contract, joined by AND."""
-
-    credited = schedule(asking, amount=money(100)).name
-    run_jobs(app)
-    early, late = (schedule(asking, amount=money(n), execute_time=soon(asking, n * HOUR)).name for n in (1, 2))
-    asking.ok(cancel(late))
-    created = asking.scheduled_deposit(credited).create_time.ToJsonString()
-    between = (aware(asking.wallet("alice").create_time) + 1.5 * HOUR).isoformat()
-    wanted = {
-        "": [late, early, credited],
-        "state = SCHEDULED": [early],
-        "state = STATE_CANCELLED": [late],
-        "state != SCHEDULED": [late, credited],
-        "amount >= 2": [late, credited],
-        "amount < 2 AND state = SCHEDULED": [early],
-        "amount = 1 AND state = SUCCEEDED": [],
-        f'execute_time < "{between}"': [early, credited],
-        f'execute_time > "{between}" AND amount = 2': [late],
-        f'create_time <= "{created}"': [credited],
-        f'create_time > "{created}"': [late, early],
-    }
-
-    found = {text: pages(asking, [1], filter=text) for text in wanted}
-
-    assert found == wanted
-
-
-def test_a_list_that_makes_no_sense_is_refused(asking: Asking) -> None:
-    """Another list's token or another filter's, a field there is not, a wallet there is not, a size below zero."""
-
-    for _ in range(2):
-        schedule(asking)
-        asking.ok(pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id()))
-    token = asking.ok(pb.ListScheduledDepositsRequest(page_size=1)).next_page_token
-    others = asking.ok(pb.ListWithdrawalsRequest(page_size=1)).next_page_token
-    asked: list[tuple[str, dict[str, Any]]] = [
-        ("PAGE_TOKEN_INVALID", {"page_token": others}),
-        ("PAGE_TOKEN_INVALID", {"page_token": token, "filter": "amount = 300"}),
-        ("PAGE_TOKEN_INVALID", {"page_token": token, "wallet": ALICE}),
-        ("PAGE_TOKEN_INVALID", {"page_token": token[:-1]}),
-        ("FILTER_INVALID", {"filter": "collect = true"}),
-        ("FILTER_INVALID", {"filter": "state = POSTED"}),
-        ("FILTER_INVALID", {"filter": "state < SCHEDULED"}),
-        ("RESOURCE_NOT_FOUND", {"wallet": "wallets/nobody"}),
-        ("INVALID_FIELDS", {"page_size": -1}),
-        ("INVALID_FIELDS", {"wallet": "nobody"}),
-    ]
-
-    answers = [asking.answer(pb.ListScheduledDepositsRequest(**fields)).reason for _, fields in asked]
-
-    assert answers == [reason for reason, _ in asked]
 
 
 def test_a_wallet_with_an_open_scheduled_deposit_cannot_be_closed(
@@ -528,8 +203,8 @@ def test_a_wallet_with_an_open_scheduled_deposit_cannot_be_closed(
     stub.order("reset", match={"account": "doubted"})
     names = {}
     wishes: dict[str, dict[str, Any]] = {
-        "plain": {"execute_time": soon(asking)},
-        "later": {"execute_time": soon(asking), "collect": True},
+        "plain": {"execute_time": time_after_opening(asking)},
+        "later": {"execute_time": time_after_opening(asking), "collect": True},
         "asked": {"collect": True},
         "doubted": {"collect": True},
     }
@@ -545,7 +220,7 @@ def test_a_wallet_with_an_open_scheduled_deposit_cannot_be_closed(
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN")
         assert name in refused.metadata["explanation"]
     for wallet in ("plain", "later"):
-        asking.ok(cancel(names[wallet]))
+        asking.ok(cancel_request(names[wallet]))
         asking.close(wallet)
 
 

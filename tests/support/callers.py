@@ -68,6 +68,12 @@ def count(owner: psycopg.Connection, table: str) -> int:
     return int(row[0])
 
 
+def events_of(owner: psycopg.Connection, subject: str) -> list[str]:
+    """Return the types of the events of a resource that are in the outbox, in order."""
+    rows = owner.execute("SELECT type FROM outbox WHERE subject = %s ORDER BY position", [subject]).fetchall()
+    return [kind for (kind,) in rows]
+
+
 def everything(owner: psycopg.Connection) -> dict[str, str]:
     """Return a fingerprint of every table: two are equal exactly if nothing at all was changed in between."""
     tables = owner.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename").fetchall()

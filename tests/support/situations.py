@@ -30,6 +30,7 @@ from tests.support.commands import (
     by_no_operator,
     lacking,
 )
+from tests.support.commission import COMMISSION_WALLET
 from tests.support.stage import LATE, LATER, PAST, Stage, usd, yen
 from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
@@ -57,7 +58,6 @@ from wallet_core.domain.model.payment_order import ResolutionKind
 Asking = Callable[[Stage], Command]
 
 SYSTEM = "system:external:USD"
-EARNED = "system:commission:USD"
 NO_SUCH = uuid4()
 
 
@@ -232,10 +232,10 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("to a system wallet", lambda _: a_transfer("bob", SYSTEM, usd(1)), SystemWalletForbidden),
         Situation(
             "from what was earned by no operator",
-            lambda _: by_no_operator(a_transfer(EARNED, "bob", usd(1))),
+            lambda _: by_no_operator(a_transfer(COMMISSION_WALLET, "bob", usd(1))),
             SystemWalletForbidden,
         ),
-        Situation("to what was earned", lambda _: a_transfer("bob", EARNED, usd(1)), SystemWalletForbidden),
+        Situation("to what was earned", lambda _: a_transfer("bob", COMMISSION_WALLET, usd(1)), SystemWalletForbidden),
         *_reused(lambda _: a_transfer("alice", "bob", usd(1))),
         Situation("from no wallet", lambda _: a_transfer("nobody", "bob", usd(1)), ResourceNotFound),
         Situation("to no wallet", lambda _: a_transfer("alice", "nobody", usd(1)), ResourceNotFound),
@@ -258,8 +258,10 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("to a frozen wallet", lambda _: a_transfer("alice", "cold", usd(7))),
         Situation("with a commission on top", lambda _: a_transfer("payer", "bob", usd(7), max_commission=usd(5))),
         Situation("with all of it for the service", lambda _: a_transfer("bob", "shop", usd(100))),
-        Situation("from what was earned", lambda _: a_transfer(EARNED, "bob", usd(1), max_commission=usd(0))),
-        Situation("from what was earned to a shop", lambda _: a_transfer(EARNED, "shop", usd(1))),
+        Situation(
+            "from what was earned", lambda _: a_transfer(COMMISSION_WALLET, "bob", usd(1), max_commission=usd(0))
+        ),
+        Situation("from what was earned to a shop", lambda _: a_transfer(COMMISSION_WALLET, "shop", usd(1))),
         Situation("with a commission that is rounded", lambda _: a_transfer("icy", "bob", usd(5))),
         Situation("into the overdraft", lambda _: a_transfer("over", "bob", usd(20))),
     ],
@@ -270,7 +272,7 @@ SITUATIONS: dict[str, list[Situation]] = {
         ),
         Situation(
             "from what was earned by no operator",
-            lambda _: by_no_operator(a_batch(FINE, an_item(EARNED, "bob", usd(1)))),
+            lambda _: by_no_operator(a_batch(FINE, an_item(COMMISSION_WALLET, "bob", usd(1)))),
             SystemWalletForbidden,
         ),
         *_reused(lambda _: a_batch(FINE)),
@@ -287,7 +289,7 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("of one", lambda _: a_batch(FINE)),
         Situation(
             "of what the items before have earned",
-            lambda _: a_batch(an_item("payer", "bob", usd(1)), an_item(EARNED, "bob", usd(6))),
+            lambda _: a_batch(an_item("payer", "bob", usd(1)), an_item(COMMISSION_WALLET, "bob", usd(6))),
         ),
         Situation(
             "of what the items before have brought",
@@ -379,13 +381,13 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("from a closed wallet", lambda _: a_withdrawal("gone", usd(1)), WalletNotActive),
         Situation(
             "of what was earned by no operator",
-            lambda _: by_no_operator(a_withdrawal(EARNED, usd(1))),
+            lambda _: by_no_operator(a_withdrawal(COMMISSION_WALLET, usd(1))),
             SystemWalletForbidden,
         ),
         Situation("of too much to reserve", lambda _: a_withdrawal("poor", usd(6), reserve=True), InsufficientFunds),
         Situation("plain", lambda _: a_withdrawal("alice", usd(7), LATE)),
         Situation("of more than there is", lambda _: a_withdrawal("poor", usd(6))),
-        Situation("of what was earned", lambda _: a_withdrawal(EARNED, usd(1), reserve=True)),
+        Situation("of what was earned", lambda _: a_withdrawal(COMMISSION_WALLET, usd(1), reserve=True)),
         Situation("with its money reserved", lambda _: a_withdrawal("alice", usd(7), LATE, reserve=True)),
     ],
     "CancelWithdrawal": [
