@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement, reconcile_withdrawals
 from scheduler.process import BankStatementGate
-from tests.support.books import open_wallet, request
+from tests.support.books import request
 from tests.support.commands import an_accepted_ledger
 from tests.support.payouts import attention, bank_key, schedule, withdrawal
 from tests.support.together import together
@@ -24,12 +24,6 @@ from wallet_core.usecases.app import App
 from wallet_core.usecases.resolve_break import accept_bank_statement
 
 LONG_AFTER = timedelta(hours=1)
-
-
-@pytest.fixture
-def alice(app: App) -> WalletId:
-    """Return a wallet with 1,000."""
-    return open_wallet(app, "alice", 1000)
 
 
 @pytest.fixture

@@ -50,18 +50,6 @@ def settings(settings: Settings) -> Settings:
     return settings.replaced(**PATIENT)
 
 
-@pytest.fixture
-def stub(bank: BankServer) -> Bank:
-    """Return the bank, to be ordered about."""
-    return Bank(bank.url)
-
-
-@pytest.fixture
-def alice(app: App) -> WalletId:
-    """Return a wallet with 1,000."""
-    return open_wallet(app, ALICE, 1000)
-
-
 def pay(app: App, order: UUID) -> PaymentOrder:
     """Ask the bank to pay whatever is due, at a time when everything is."""
     pay_due_withdrawals.run_once(app, clock_offset=next(HOURS))

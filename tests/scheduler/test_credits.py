@@ -11,7 +11,6 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, credit_due_deposits, reconcile_collections
 from tests.conftest import PATIENT
 from tests.support.books import balance_of, deposit, open_wallet
@@ -35,12 +34,6 @@ LATER, PAST_LEASE = timedelta(seconds=1), timedelta(seconds=2)
 HALF_AN_HOUR = timedelta(minutes=30)
 
 EXTERNAL = system_wallet(Role.EXTERNAL, "USD")
-
-
-@pytest.fixture
-def stub(bank: BankServer) -> CollectingBank:
-    """Return the bank, to be asked what it was asked."""
-    return CollectingBank(bank.url)
 
 
 @pytest.fixture
@@ -76,7 +69,7 @@ def credits_of(owner: psycopg.Connection, id_: UUID) -> int:
 
 
 def test_due_deposit_is_credited_once_and_the_bank_is_never_asked(
-    app: App, stub: CollectingBank, alice: WalletId, owner: psycopg.Connection
+    app: App, collecting_bank: CollectingBank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
     """L1: external → wallet, type DEPOSIT, no bank reference; later rounds of every job find nothing to do."""
 
@@ -107,7 +100,7 @@ def test_due_deposit_is_credited_once_and_the_bank_is_never_asked(
         for job in (credit_due_deposits, collect_due_deposits, reconcile_collections):
             assert job.run_once(app, clock_offset=offset).claimed == 0
     assert (found, balance_of(app, alice), credits_of(owner, id_)) == (scheduled_deposit(app, id_), 300, 1)
-    assert stub.stats()["posts"] == stub.stats()["asks"] == {}
+    assert collecting_bank.stats()["posts"] == collecting_bank.stats()["asks"] == {}
 
 
 def test_deposit_is_untouched_until_its_time_and_credited_once_after_it(app: App, alice: WalletId) -> None:
@@ -154,7 +147,9 @@ def test_what_is_longest_due_is_credited_first(app: App, alice: WalletId) -> Non
     assert [scheduled_deposit(app, id_).state for id_ in (early, late)] == ["SUCCEEDED", "SCHEDULED"]
 
 
-def test_cancelled_deposit_is_not_credited_when_it_is_due(app: App, stub: CollectingBank, alice: WalletId) -> None:
+def test_cancelled_deposit_is_not_credited_when_it_is_due(
+    app: App, collecting_bank: CollectingBank, alice: WalletId
+) -> None:
     """S6: CANCELLED, nothing moved, the bank not asked, whether or not it would have been."""
 
     ids = [schedule_deposit(app, alice, 300, collect=collect) for collect in (False, True)]
@@ -164,7 +159,7 @@ def test_cancelled_deposit_is_not_credited_when_it_is_due(app: App, stub: Collec
         assert job.run_once(app, clock_offset=HALF_AN_HOUR).claimed == 0
 
     assert [scheduled_deposit(app, id_).state for id_ in ids] == [OrderState.CANCELLED] * 2
-    assert (balance_of(app, alice), stub.stats()["posts"]) == (0, {})
+    assert (balance_of(app, alice), collecting_bank.stats()["posts"]) == (0, {})
 
 
 def test_a_worker_that_wakes_up_after_the_cancel_credits_nothing(app: App, alice: WalletId) -> None:
@@ -301,7 +296,7 @@ def test_a_credit_that_the_world_outside_cannot_owe_fails_too(app: App, alice: W
 
 
 def test_four_schedulers_on_fifty_due_deposits_credit_each_one_once(
-    apps: list[App], stub: CollectingBank, owner: psycopg.Connection
+    apps: list[App], collecting_bank: CollectingBank, owner: psycopg.Connection
 ) -> None:
     """Half of them collected, half from outside by itself, five wallets: disjoint claims, one credit each."""
 
@@ -315,7 +310,9 @@ def test_four_schedulers_on_fifty_due_deposits_credit_each_one_once(
     assert sum((counts.outcomes for counts in counted), Counter[str]()) == {"SUCCEEDED": 50}
     assert sum(counts.claimed for counts in counted) == 50
     assert [credits_of(owner, id_) for id_ in ids] == [1] * 50
-    assert [(stub.asked(id_), stub.collected(id_)) for id_ in ids[:1] + ids[25:]] == [(0, 0)] + [(1, 1)] * 25
+    assert [(collecting_bank.asked(id_), collecting_bank.collected(id_)) for id_ in ids[:1] + ids[25:]] == [(0, 0)] + [
+        (1, 1)
+    ] * 25
     expected = [sum(1 + n for n in range(50) if n % 5 == wallet) for wallet in range(5)]
     assert [balance_of(apps[0], wallet) for wallet in wallets] == expected
 

@@ -33,18 +33,6 @@ def settings(settings: Settings) -> Settings:
     return settings.replaced(bank_call_deadline_s=2.0, payout_lease_s=6.0, payout_grace_s=10.0)
 
 
-@pytest.fixture
-def stub(bank: BankServer) -> Bank:
-    """Return the bank, to be ordered about."""
-    return Bank(bank.url)
-
-
-@pytest.fixture
-def alice(app: App) -> WalletId:
-    """Return a wallet with 1,000."""
-    return open_wallet(app, "alice", 1000)
-
-
 def paid(app: App, wallet: WalletId, amount: int = 300) -> UUID:
     """Pay a withdrawal out and return its id."""
     id_ = schedule(app, wallet, amount)

@@ -9,7 +9,6 @@ from functools import partial
 import psycopg
 import pytest
 
-from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.conftest import PATIENT
 from tests.support.books import balance_of, deposit, open_wallet, request
@@ -24,12 +23,6 @@ from wallet_core.usecases.change_payment_order import change_withdrawal
 from walletctl.local.waiting import wait_until
 
 LATER = timedelta(seconds=5)
-
-
-@pytest.fixture
-def stub(bank: BankServer) -> Bank:
-    """Return the bank, to be ordered about."""
-    return Bank(bank.url)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, pay_due_withdrawals, reconcile_bank_statement
-from tests.support.books import balance_of, open_wallet, request
+from tests.support.books import balance_of, request
 from tests.support.payouts import Bank, attention, schedule, settled, withdrawal
 from tests.support.scheduled import schedule_deposit
 from wallet_core.domain.commands.payments.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
@@ -69,12 +69,6 @@ def hasty(app: App, stub: Bank) -> App:
     policy = replace(app.payouts.policy, grace=timedelta(microseconds=1))
     due_at_once = replace(app.attention, bank_statement_line_due=timedelta())
     return replace(app, payouts=replace(app.payouts, policy=policy), attention=due_at_once)
-
-
-@pytest.fixture
-def alice(app: App) -> WalletId:
-    """Return a wallet with 1,000."""
-    return open_wallet(app, "alice", 1000)
 
 
 def listed(app: App) -> list[tuple[AttentionKind, str]]:

@@ -11,7 +11,7 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.conftest import PATIENT
-from tests.support.books import balance_of, deposit, open_wallet
+from tests.support.books import balance_of, deposit
 from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.payouts import Bank, bank_key, schedule, withdrawal
 from wallet_core.bootstrap import open_app
@@ -27,18 +27,6 @@ PAST_LEASE = timedelta(seconds=2)
 PAST_GRACE = timedelta(seconds=10)
 
 IN_TRANSIT = system_wallet(Role.IN_TRANSIT, "USD")
-
-
-@pytest.fixture
-def stub(bank: BankServer) -> Bank:
-    """Return the bank, to be ordered about."""
-    return Bank(bank.url)
-
-
-@pytest.fixture
-def alice(app: App) -> WalletId:
-    """Return a wallet with 1,000."""
-    return open_wallet(app, "alice", 1000)
 
 
 def pay(app: App, clock_offset: timedelta = timedelta()) -> None:

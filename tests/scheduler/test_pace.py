@@ -8,7 +8,6 @@ from time import monotonic
 import psycopg
 import pytest
 
-from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.conftest import PATIENT
 from tests.support.books import open_wallet
@@ -22,12 +21,6 @@ from wallet_core.storage.scheduling.rate_limit import TAKE_ONE
 from wallet_core.usecases.app import App
 
 PER_S = 20.0
-
-
-@pytest.fixture
-def stub(bank: BankServer) -> Bank:
-    """Return the bank, to be ordered about."""
-    return Bank(bank.url)
 
 
 @pytest.fixture

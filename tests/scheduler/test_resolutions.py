@@ -72,12 +72,6 @@ def stub(bank: BankServer) -> Iterator[Bank]:
     stub.forgive()
 
 
-@pytest.fixture
-def alice(app: App) -> WalletId:
-    """Return a wallet with 1,000."""
-    return open_wallet(app, "alice", 1000)
-
-
 def in_doubt(app: App, stub: Bank, wallet: WalletId, amount: int = 300) -> UUID:
     """Return a withdrawal of which nobody knows whether the bank paid it; it did not."""
     stub.order("reset", times=1)

@@ -16,6 +16,7 @@ from wallet_core.domain.deciding.decide import decide
 from wallet_core.domain.deciding.decision import Done, Refused
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.bank import Answer, AnswerKind, Status, StatusKind
+from wallet_core.domain.model.errors import StaleClaim
 from wallet_core.domain.model.payment_order import (
     Attempt,
     Claim,
@@ -27,6 +28,12 @@ from wallet_core.domain.model.payment_order import (
 from wallet_core.domain.model.transaction import Transaction
 
 DEPOSIT = UUID(int=9)
+ACCEPTED, DECLINED_RETRYABLE, DECLINED = AnswerKind.ACCEPTED, AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED
+NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
+SCHEDULED, PROCESSING, IN_DOUBT = OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT
+SUCCEEDED, FAILED, CANCELLED = OrderState.SUCCEEDED, OrderState.FAILED, OrderState.CANCELLED
+UNTOUCHED, CREDITED = (100, 0, -100), (110, 0, -110)
+STALE = Refused(StaleClaim(f"scheduledDeposits/{DEPOSIT}"))
 
 
 @dataclass(slots=True)
