@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from tests.model.refusal_ledger import LATE, usd
 from tests.support.books import balance_of, deposit, open_wallet, transfer
 from tests.support.commands import (
     a_cancelled_withdrawal,
@@ -20,7 +21,6 @@ from tests.support.commands import (
     a_void,
     a_withdrawal,
 )
-from tests.support.stage import LATE, usd
 from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.model.errors import ServiceError
 from wallet_core.domain.model.wallet import WalletId

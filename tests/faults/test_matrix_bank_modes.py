@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.befallen import Befallen, Fault
 from tests.support.books import request
 from tests.support.database import Cluster
+from tests.support.payout_faults import Befallen, Fault
 from tests.support.payout_service import PayoutService, end, new_payout_service
 from tests.support.payouts import bank_key
 from wallet_core.domain.commands.payments.resolve_order import ResolveWithdrawal

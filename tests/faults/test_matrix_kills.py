@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from scheduler.jobs import reconcile_withdrawals
-from tests.support.befallen import answers_to
 from tests.support.books import open_wallet
+from tests.support.payout_faults import answers_to
 from tests.support.payout_service import FOR_FIRST_CALLS, PAST_LEASE, PayoutService, end
 from tests.support.payouts import schedule
 from wallet_core.domain.model.bank import AnswerKind

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.befallen import Befallen, Fault, answers_to
 from tests.support.line import Line
+from tests.support.payout_faults import Befallen, Fault, answers_to
 from tests.support.payout_service import PayoutService, end
 from tests.support.payouts import bank_key
 from wallet_core.domain.model.bank import AnswerKind

@@ -10,8 +10,8 @@ from wallet.v1 import schedule_service_pb2 as schedule_pb
 from bank_stub.server import BankServer
 from tests.support.asking import Asking
 from tests.support.issuer import ISSUER, Issuer
-from tests.support.one_of_each import LATER
 from tests.support.requests import a_hold, money, new_id, stamp
+from tests.support.sample_ledger import LATER
 from tests.support.scheduled import CollectingBank
 from tests.support.world import World, a_world
 from wallet_core.settings import Settings

@@ -12,8 +12,8 @@ from wallet.v1 import wallet_service_pb2 as pb
 
 from tests.support.asking import Asking, meanwhile
 from tests.support.long_history import BEGAN, history, write_history
-from tests.support.one_of_each import LATER
 from tests.support.requests import money, stamp
+from tests.support.sample_ledger import LATER
 from tests.support.toolchain import often
 
 US = timedelta(microseconds=1)

@@ -23,7 +23,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from bank_stub.server import BankServer
 from tests.support.asking import Asking, all_pages, written
 from tests.support.long_history import BEGAN, STEP, write_history
-from tests.support.one_of_each import one_of_each
+from tests.support.sample_ledger import one_of_each
 from tests.support.toolchain import often
 from wallet_core.domain.queries import lists
 from wallet_core.storage.reads.pages import SCAN_WINDOW

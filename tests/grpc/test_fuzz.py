@@ -18,7 +18,7 @@ from tests.support.asking import Asking
 from tests.support.fuzz_trial import METHODS, Listening, Trial
 from tests.support.fuzzing import Chance, collection_of, is_control, message_of
 from tests.support.issuer import Issuer, bearer
-from tests.support.one_of_each import one_of_each
+from tests.support.sample_ledger import one_of_each
 from tests.support.toolchain import often
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App

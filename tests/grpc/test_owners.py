@@ -17,8 +17,8 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support.callers import everything
 from tests.support.issuer import Issuer
-from tests.support.one_of_each import LATER
 from tests.support.requests import money, new_id, stamp
+from tests.support.sample_ledger import LATER
 from tests.support.two_owners import ALL, LONG_AGO, THEN, TwoOwners, two_owners
 from tests.support.wire import all_methods, path_of
 from wallet_core.settings import Settings

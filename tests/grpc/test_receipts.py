@@ -11,7 +11,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from bank_stub.server import BankServer
 from tests.documents.samples import a_font_with, text_of
 from tests.support.asking import Asking
-from tests.support.one_of_each import one_of_each
+from tests.support.sample_ledger import one_of_each
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.receipt import Language
 from wallet_core.settings import Settings, SettingsError

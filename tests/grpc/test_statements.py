@@ -18,8 +18,8 @@ from tests.support.asking import Asking, all_pages, meanwhile
 from tests.support.database import Database
 from tests.support.gathering import waiting_backends
 from tests.support.long_history import BEGAN, Line, history, write_history
-from tests.support.one_of_each import one_of_each
 from tests.support.requests import changed, money, stamp
+from tests.support.sample_ledger import one_of_each
 from tests.support.toolchain import often
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until

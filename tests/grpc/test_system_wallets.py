@@ -25,8 +25,8 @@ from tests.support.callers import everything
 from tests.support.fuzz_trial import listed_reasons
 from tests.support.fuzzing import Chance, collection_of, is_map
 from tests.support.issuer import Issuer, bearer
-from tests.support.one_of_each import one_of_each
 from tests.support.requests import a_hold, a_reversal, changed, new_id
+from tests.support.sample_ledger import one_of_each
 from tests.support.wire import Answer, all_methods, path_of
 from wallet_core.domain.model.wallet import Role, system_wallet
 from wallet_core.settings import Settings

@@ -12,8 +12,8 @@ from scheduler.process import BankStatementGate
 from tests.support.books import request
 from tests.support.commands import an_accepted_ledger
 from tests.support.payouts import attention, bank_key, schedule, withdrawal
+from tests.support.scripted_bank import Whim, WhimsicalBank
 from tests.support.together import together
-from tests.support.whimsical_bank import Whim, WhimsicalBank
 from wallet_core.domain.model.attention import AttentionKind
 from wallet_core.domain.model.bank import AnswerKind, BankStatementLine, LineKind
 from wallet_core.domain.model.errors import StateTransitionForbidden

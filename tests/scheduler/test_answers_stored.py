@@ -11,7 +11,7 @@ import pytest
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.support.books import balance_of, open_wallet
 from tests.support.payouts import bank_key, schedule, withdrawal
-from tests.support.whimsical_bank import WhimsicalBank
+from tests.support.scripted_bank import WhimsicalBank
 from wallet_core.domain.model.bank import Answer, Payment
 from wallet_core.domain.model.payment_order import OrderState
 from wallet_core.settings import Settings

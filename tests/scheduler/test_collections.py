@@ -29,7 +29,7 @@ from tests.support.collections import (
     run_all_jobs,
     states_and_balances,
 )
-from tests.support.keeps_no_ledger import KeepsNoLedger
+from tests.support.no_statement import KeepsNoLedger
 from tests.support.payouts import schedule
 from tests.support.scheduled import CollectingBank, cancel_deposit, collection_key, schedule_deposit, scheduled_deposit
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind

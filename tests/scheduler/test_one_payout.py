@@ -12,7 +12,7 @@ from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.conftest import PATIENT
 from tests.support.books import balance_of, deposit
-from tests.support.keeps_no_ledger import KeepsNoLedger
+from tests.support.no_statement import KeepsNoLedger
 from tests.support.payouts import Bank, bank_key, schedule, withdrawal
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind

@@ -17,7 +17,7 @@ from scheduler.jobs import (
     reconcile_withdrawals,
 )
 from tests.support.books import balance_of, open_wallet, request
-from tests.support.keeps_no_ledger import KeepsNoLedger
+from tests.support.no_statement import KeepsNoLedger
 from tests.support.payouts import Bank, attention, bank_key, schedule, settled, withdrawal
 from tests.support.scheduled import schedule_deposit
 from tests.support.together import together

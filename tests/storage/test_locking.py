@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.books import balance_of, deposit, open_wallet, request
 from tests.support.gathering import gathered, locked, waiting_backends
-from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.ledger_pages import a_deposit
+from tests.support.no_statement import KeepsNoLedger
 from tests.support.payouts import schedule
 from tests.support.together import together
 from wallet_core.bootstrap import open_app

@@ -15,9 +15,9 @@ import psycopg
 import pytest
 
 from tests.support.books import balance_of, open_wallet
-from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.ledger_pages import a_deposit
 from tests.support.missing_standby import require_standby, waiting_commits
+from tests.support.no_statement import KeepsNoLedger
 from tests.support.payouts import schedule
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind

@@ -14,8 +14,8 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support.asking import Asking
 from tests.support.issuer import Issuer, bearer
-from tests.support.one_of_each import LATER
 from tests.support.requests import money, new_id, stamp
+from tests.support.sample_ledger import LATER
 from tests.support.wire import Answer
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App

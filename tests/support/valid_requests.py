@@ -19,8 +19,8 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support.callers import everything
 from tests.support.long_history import BEGAN
-from tests.support.one_of_each import LATER
 from tests.support.requests import money, stamp
+from tests.support.sample_ledger import LATER
 from tests.support.wire import Answer, all_methods, path_of
 
 

@@ -25,10 +25,10 @@ from tests.support.collection_pages import (
     Collection,
     a_deposit_order,
 )
+from tests.support.consistent_bank import TruthfulBank, Workers
 from tests.support.ledger_pages import NOW
 from tests.support.payout_pages import AMOUNT, POLICY, Answered, Payout
 from tests.support.toolchain import often
-from tests.support.truthful_bank import TruthfulBank, Workers
 from wallet_core.domain.model.bank import AnswerKind, Status, StatusKind
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import FailureReason, OrderState

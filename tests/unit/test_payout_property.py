@@ -7,9 +7,9 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.consistent_bank import TruthfulBank, Workers
 from tests.support.payout_pages import POLICY, a_payout
 from tests.support.toolchain import often
-from tests.support.truthful_bank import TruthfulBank, Workers
 from wallet_core.domain.model.bank import AnswerKind
 from wallet_core.domain.model.payment_order import OrderState
 

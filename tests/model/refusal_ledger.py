@@ -1,4 +1,4 @@
-"""A stage with something of everything that a call can be refused for: set up in a few batches, named by what it is."""
+"""A ledger with a resource for every refusal: set up in a few batches, each resource named by its state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -38,7 +38,7 @@ from tests.support.commands import (
     an_update,
 )
 from tests.support.payouts import show_another_ledger
-from tests.support.whimsical_bank import Whim, WhimsicalBank
+from tests.support.scripted_bank import Whim, WhimsicalBank
 from wallet_core.domain.commands.payments.attempt_payment import SettlePayment, StartPayment
 from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet
@@ -66,35 +66,35 @@ def yen(units: int) -> Money:
 
 
 @dataclass(slots=True)
-class Stage:
-    """What stands on it. ``things`` has the ids of all that is not a wallet, by name."""
+class RefusalLedger:
+    """The ledger. ``ids`` has the ids of everything but wallets, by name."""
 
     app: App
     owner: psycopg.Connection
-    things: dict[str, UUID] = field(default_factory=dict)
+    ids: dict[str, UUID] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
-    """Lines of the bank's ledger, by what they are."""
+    """Line numbers of the bank statement, by name."""
     used: Request = field(default_factory=request)
-    """A request that was answered with a yes."""
+    """A request that was done."""
     refused: Request = field(default_factory=request)
-    """One that was answered with a no, for good."""
+    """A request that was refused finally."""
 
     def __getitem__(self, name: str) -> UUID:
-        return self.things[name]
+        return self.ids[name]
 
     @classmethod
-    def set_up(cls, app: App, owner: psycopg.Connection) -> "Stage":
+    def set_up(cls, app: App, owner: psycopg.Connection) -> "RefusalLedger":
         """Set everything up."""
         bank = WhimsicalBank()
-        stage = cls(replace(app, bank=bank), owner)
-        stage._open_wallets()
-        stage._move_money()
-        stage._make_rules()
-        stage._place_holds()
-        stage._place_orders(bank)
-        stage._shut_wallets()
-        stage._follow(bank)
-        return stage
+        ledger = cls(replace(app, bank=bank), owner)
+        ledger._open_wallets()
+        ledger._move_money()
+        ledger._make_rules()
+        ledger._place_holds()
+        ledger._place_orders(bank)
+        ledger._close_wallets()
+        ledger._reconcile(bank)
+        return ledger
 
     def _open_wallets(self) -> None:
         in_dollars = [
@@ -148,8 +148,8 @@ class Stage:
             a_withdrawal("busy", usd(1), LATE),
             a_scheduled_deposit("keen", usd(1), LATE),
         )
-        (told,) = self.app.ledger.post_all([replace(a_transfer("poor", "bob", usd(6)), request=self.refused)])
-        assert not isinstance(told, Done)
+        (outcomes,) = self.app.ledger.post_all([replace(a_transfer("poor", "bob", usd(6)), request=self.refused)])
+        assert not isinstance(outcomes, Done)
 
     def _make_rules(self) -> None:
         self._make(
@@ -230,10 +230,10 @@ class Stage:
         collection = a_scheduled_deposit("alice", usd(20), collect=True)
         self._accept_late("debit_accepted_late", collection, ResolveScheduledDeposit)
         query = "SELECT id FROM transactions WHERE cause = %s AND type = 'WITHDRAWAL'"
-        ((self.things["payout"],),) = self.owner.execute(query, [self["paid"]]).fetchall()
+        ((self.ids["payout"],),) = self.owner.execute(query, [self["paid"]]).fetchall()
 
     def _accept_late(self, name: str, order: Command, verb: type[OrderResolution]) -> None:
-        """Let the bank say that it has done something once a person has said that it has not."""
+        """Let the bank accept a payment after an operator has resolved it as not executed."""
         self._make(**{name: order})
         claims, policy = self.app.claims, replace(self.app.payouts.policy, grace=timedelta())
         claim_due = claims.to_pay if verb is ResolveWithdrawal else claims.to_collect
@@ -245,11 +245,11 @@ class Stage:
             SettlePayment(id=new_id(), **step, attempt=1, answer=Answer(kind=AnswerKind.ACCEPTED)),
         )
 
-    def _shut_wallets(self) -> None:
+    def _close_wallets(self) -> None:
         self._do(a_change(FreezeWallet, "cold"), *[a_change(CloseWallet, name) for name in ("gone", "late", "shut")])
 
-    def _follow(self, bank: WhimsicalBank) -> None:
-        """Let the bank write what is in our books and what is not, and have one of these looked into."""
+    def _reconcile(self, bank: WhimsicalBank) -> None:
+        """Read a bank statement with lines that match and lines that do not, and resolve one of these."""
         bank.give_back(bank_key(OrderKind.WITHDRAWAL, self["returned"]), usd(20))
         for name in ("odd", "odd_too", "closed"):
             bank.give_back(name, usd(1))
@@ -263,13 +263,13 @@ class Stage:
         show_another_ledger(self.app)
 
     def _make(self, **commands: Command) -> None:
-        """Do what makes something, and keep it by its name."""
+        """Post commands that create something; keep each id by its name."""
         for name, subject in zip(commands, self._do(*commands.values()), strict=True):
-            self.things[name] = UUID(subject.partition("/")[2])
+            self.ids[name] = UUID(subject.partition("/")[2])
 
     def _do(self, *commands: Command) -> Sequence[str]:
-        """Do something that must succeed, in one batch; return what it was about."""
-        told = self.app.ledger.post_all(commands)
-        refused = [one for one in told if not isinstance(one, Done)]
+        """Post commands that must be done, in one batch; return their subjects."""
+        outcomes = self.app.ledger.post_all(commands)
+        refused = [one for one in outcomes if not isinstance(one, Done)]
         assert refused == []
-        return [one.subject for one in told if isinstance(one, Done)]
+        return [one.subject for one in outcomes if isinstance(one, Done)]

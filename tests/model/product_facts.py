@@ -2,7 +2,7 @@
 
 from functools import singledispatch
 
-from tests.support.model_books import Facts
+from tests.model.records import Facts
 from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
 from wallet_core.domain.commands.holds.capture_hold import CaptureHold
 from wallet_core.domain.commands.holds.end_hold import VoidHold

@@ -6,7 +6,8 @@ claim changes nothing. Backoff has no jitter here.
 
 from uuid import UUID
 
-from tests.support.model_books import (
+from tests.model.ledger import LedgerState, simple_legs
+from tests.model.records import (
     ACTIVE,
     IN_DOUBT,
     MOST,
@@ -16,11 +17,9 @@ from tests.support.model_books import (
     WITHDRAWAL,
     Attempt,
     Hold,
-    LedgerState,
     Move,
     PaymentOrder,
     Refused,
-    simple_legs,
 )
 
 # In whole hours: the product is given half an hour less, so that the seconds of a story never matter.

@@ -4,7 +4,8 @@ from collections import Counter
 
 import psycopg
 
-from tests.support.model_books import WITHDRAWAL, Facts, LedgerState
+from tests.model.ledger import LedgerState
+from tests.model.records import WITHDRAWAL, Facts
 
 _STORED = """
 SELECT 'wallets/' || id,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tests.support.truthful_bank import TruthfulBank
+from tests.support.consistent_bank import TruthfulBank
 from wallet_core.domain.model.bank import (
     Answer,
     AnswerKind,

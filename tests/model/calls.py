@@ -1,0 +1,256 @@
+"""Calls made to the model and to the product, alone or in a batch, with equal answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import psycopg
+from hypothesis.stateful import RuleBasedStateMachine
+
+from tests.model import payment_orders as orders
+from tests.model.answers import answer
+from tests.model.comparison import compare, same
+from tests.model.ledger import LedgerState, refuse_systems
+from tests.model.money_verbs import STILL_OPEN, open_item_in
+from tests.model.product_facts import asked, facts_of
+from tests.model.records import ACTIVE, SCHEDULED, SOURCE, Facts, Refused
+from tests.support.callers import everything
+from tests.support.database import Database
+from tests.support.scripted_bank import WhimsicalBank
+from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
+from wallet_core.domain.commands.payments.attempt_payment import SettlePayment
+from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.commands.transfers.transfer import Transfer
+from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.deciding.command import Command
+from wallet_core.domain.model.errors import Refusal
+from wallet_core.domain.model.money import Money
+from wallet_core.settings import Settings
+from wallet_core.usecases.app import App, PayoutSettings, new_id
+from wallet_core.usecases.commission import quote_commission
+
+CURRENCY_OF = {"alice": "USD", "bob": "USD", "carol": "USD", "dora": "EUR", "emil": "EUR", "fay": "USD"}
+HALF_AN_HOUR = timedelta(minutes=30)
+
+
+Work = Callable[[Any], None]
+
+
+Thing = TypeVar("Thing")
+
+
+REVERSIBLE = {"TRANSFER", "DEPOSIT"}
+
+
+_FIRST = (CreateCommissionRule, EndCommissionRule)
+
+
+class Calls(RuleBasedStateMachine):
+    """One run: the calls that were made, and the model that they are compared with."""
+
+    def __init__(self, app: App, database: Database, owner: psycopg.Connection, config: Settings) -> None:
+        super().__init__()
+        database.clean()
+        self.bank = WhimsicalBank()
+        self.app = replace(app, bank=self.bank, jitter=lambda: 0.0, payouts=_unhurried(app.payouts))
+        self.owner, self.config = owner, config
+        self.books = LedgerState(began=_now(owner))
+        self.commands: list[Command] = []
+        self.line: list[Command] = []
+        self.line_length = 0
+        self.before_line = self.books
+        self.coming: set[str] = set()
+        """The transactions that the calls in line will make."""
+        self.etags: dict[str, list[str]] = {}
+        self.kept: list[tuple[Work, Any]] = []
+        self.sleepers: list[SettlePayment] = []
+        self.ended: Facts = {}
+        self.resting = False
+        """Whether the last step did nothing."""
+
+    def ask(self, command: Command) -> None:
+        """Ask the model, then the product; or put it in line for the next batch. Every sixth is tried first."""
+        try_first = command.request is not None and len(self.commands) % 6 == 5
+        first = replace(command, validate_only=True)
+        if command.request is not None:
+            self.commands.append(command)
+        if self.line_length:
+            if try_first:
+                self._enter(first)
+            self._enter(command)
+            if len(self.line) >= self.line_length:
+                self.post_line()
+        elif try_first:
+            self._try_and_ask(first, command)
+        else:
+            foreseen = self.foreseen(command)
+            compare(asked(self.app, command), foreseen)
+
+    def _try_and_ask(self, first: Command, command: Command) -> None:
+        """Ask with ``validate_only``, which leaves nothing; the real call is told the same, and its no leaves none."""
+        before = everything(self.owner)
+        foreseen_first, foreseen = self.foreseen(first), self.foreseen(command)
+        tried = asked(self.app, first)
+        compare(tried, foreseen_first)
+        assert everything(self.owner) == before
+        told = asked(self.app, command)
+        compare(told, foreseen)
+        same(told, tried)
+        if "refused" in told:
+            after = everything(self.owner)
+            assert {table for table in before if after[table] != before[table]} <= {"requests"}
+
+    def foreseen(self, command: Command) -> Facts:
+        """Return what the model tells; where something is still open, what that may be."""
+        told = answer(self.books, command)
+        if told.get("because") == STILL_OPEN:
+            names = open_item_in(self.books, str(told["resource"])[8:], ever=bool(told["replayed"]))
+            told["because"] = {f"{name} is still open" for name in names}
+        return told
+
+    def gather(self, length: int) -> None:
+        """Post the next few calls in one batch."""
+        self.post_line()
+        self.line_length = length
+
+    def _enter(self, command: Command) -> None:
+        """Stand in line. What the model tells for now is what later calls of the batch are made from."""
+        if not self.line:
+            self.before_line = self.books.aside()
+        told = answer(self.books, command)
+        self.line.append(command)
+        self.coming |= {str(move["id"]) for move in told.get("moves", ())}
+
+    def post_line(self) -> None:
+        """Post what is in line, in one batch: told in order, but rules that begin or end do so before all else."""
+        line, self.line, self.line_length = self.line, [], 0
+        self.coming.clear()
+        if not line:
+            return
+        self.books = self.before_line
+        places = sorted(range(len(line)), key=lambda place: not isinstance(line[place], _FIRST))
+        foreseen = {place: self.foreseen(line[place]) for place in places}
+        for place, told in enumerate(self.app.ledger.post_all(line)):
+            compare(facts_of(told), foreseen[place])
+
+    def quote(self, transfer: Transfer) -> None:
+        """Ask what a transfer would cost now."""
+        told: Facts
+        try:
+            quoted = quote_commission(self.app, transfer)
+        except Refusal as refusal:
+            told = facts_of(refusal)
+        else:
+            told = {"debit": quoted.source_debit.minor, "credit": quoted.destination_credit.minor}
+        same(told, self._quoted(transfer.source, transfer.destination, transfer.amount))
+
+    def _quoted(self, source: str, destination: str, money: Money) -> Facts:
+        try:
+            refuse_systems(source, destination)
+            for name in (source, destination):
+                self.books.wallet_in(name, money.currency)
+            fee = self.books.fee(money.minor, source, destination)
+        except Refused as no:
+            return no.facts
+        taken = fee.amount if fee is not None else 0
+        by_source = fee is not None and fee.payer == SOURCE
+        return {"debit": money.minor + taken * by_source, "credit": money.minor - taken * (not by_source)}
+
+    def amount(self, drawn: int) -> int:
+        """Return the amount that a drawn number stands for."""
+        return drawn
+
+    def money(self, name: str, drawn: int, *, wrong: bool = False) -> Money:
+        """Return an amount in a wallet's currency, or in the wrong one."""
+        currency = CURRENCY_OF.get(name, "USD")
+        if wrong:
+            currency = "EUR" if currency == "USD" else "USD"
+        return Money(currency, self.amount(drawn))
+
+    def part(self, currency: str, drawn: int | None) -> Money | None:
+        """Return an amount that may be left out."""
+        return Money(currency, self.amount(drawn)) if drawn is not None else None
+
+    def partner(self, name: str, drawn: str) -> str:
+        """Return another wallet of the same currency for one that cannot be transferred to."""
+        if drawn in CURRENCY_OF and (drawn == name or CURRENCY_OF[drawn] != CURRENCY_OF.get(name, "USD")):
+            others = [one for one, currency in CURRENCY_OF.items() if currency == CURRENCY_OF.get(name, "USD")]
+            return next(one for one in others if one != name)
+        return drawn
+
+    def time(self, hours: int) -> datetime:
+        """Return the middle of an hour of the story; what it is good for comes with the next whole one."""
+        return self.books.began + timedelta(hours=hours) - HALF_AN_HOUR
+
+    def etag(self, name: str, which: str) -> str:
+        """Return the etag as it was last read, or the one before, or what was asked for."""
+        seen = self.etags.get(name, [])
+        if which == "now":
+            return seen[-1] if seen else ""
+        if which == "before":
+            return seen[-2] if len(seen) > 1 else '"none"'
+        return which
+
+    def currency_of_move(self, id_: UUID) -> str:
+        """Return what a transaction moved; of one that is not there, dollars."""
+        return self.books.wallets[self.books.moves[id_].source].currency if id_ in self.books.moves else "USD"
+
+    def currency_of_hold(self, id_: UUID) -> str:
+        """Return what a hold puts aside; of one that is not there, dollars."""
+        return self.books.wallets[self.books.holds[id_].wallet].currency if id_ in self.books.holds else "USD"
+
+    def moves(self) -> list[UUID]:
+        """Return the transactions that a caller can name: it learns of one from its answer, after the batch."""
+        known = {id_: one for id_, one in self.books.moves.items() if str(id_) not in self.coming}
+        return _latest_last(known, lambda one: one.kind in REVERSIBLE and one.returned < one.amount)
+
+    def holds(self) -> list[UUID]:
+        """Return all holds."""
+        return _latest_last(self.books.holds, lambda one: one.state == ACTIVE)
+
+    def orders(self) -> list[UUID]:
+        """Return all orders."""
+        return _latest_last(self.books.orders, lambda one: one.state == SCHEDULED)
+
+
+def nth_of(ids: Sequence[UUID], nth: int) -> UUID:
+    """Return one of some ids, the last ones rather than the first; now and then one that is not there."""
+    within = len(ids) if nth >= 20 else min(len(ids), 5)
+    return ids[-1 - nth % within] if ids and nth < 30 else uuid4()
+
+
+def _latest_last(things: Mapping[UUID, Thing], lives: Callable[[Thing], bool]) -> list[UUID]:
+    return sorted(things, key=lambda id_: lives(things[id_]))
+
+
+def with_new_id(command: Command) -> Command:
+    """Return a command as a repeat of its call makes it: ids that the service makes up are others."""
+    if isinstance(command, BatchTransfer):
+        items = tuple(replace(item, id=new_id()) for item in command.items)
+        return replace(command, id=new_id(), items=items)
+    if isinstance(command, CreateWallet) or "id" not in {field.name for field in fields(command)}:
+        return replace(command)
+    return replace(command, id=new_id())  # type: ignore[call-arg]  # it has one
+
+
+def _unhurried(payouts: PayoutSettings) -> PayoutSettings:
+    """Return a pace of whole hours, so that the seconds of a story never matter."""
+    policy = replace(
+        payouts.policy,
+        attempts_max=orders.ATTEMPTS_MOST,
+        resends_max=orders.RESENDS_MOST,
+        lease=timedelta(hours=orders.LEASE) - HALF_AN_HOUR,
+        grace=timedelta(hours=orders.GRACE) - HALF_AN_HOUR,
+        bank_key_retention=timedelta(hours=orders.KEPT) - HALF_AN_HOUR,
+        backoff_max=timedelta(hours=orders.A_WHILE) - HALF_AN_HOUR,
+    )
+    return replace(payouts, policy=policy, parallelism=1, send_window_s=3600.0)
+
+
+def _now(owner: psycopg.Connection) -> datetime:
+    row = owner.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    time: datetime = row[0]
+    return time

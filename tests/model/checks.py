@@ -1,0 +1,79 @@
+"""What must hold between any two steps: the product's ledger equals the model's."""
+
+from typing import Any
+
+from tests.model.comparison import same
+from tests.model.jobs import Jobs
+from tests.model.product_facts import hold_facts, move_facts, order_facts, rule_facts, wallet_facts
+from tests.model.records import ACTIVE, MOST, WITHDRAWAL
+from tests.model.stored_facts import expected, facts_due, facts_told, learn_names, stored
+from wallet_core.bootstrap import verify
+from wallet_core.domain.model.payment_order import OrderKind, bank_key
+from wallet_core.domain.model.wallet import WalletId
+
+
+class Checks(Jobs):
+    """Comparisons of all that is stored, read and published with the model."""
+
+    def look(self) -> None:
+        """See that what is stored is what the model says, and that what must always hold does, whoever says it."""
+        learn_names(self.owner, self.books)
+        found = stored(self.owner)
+        same(found, expected(self.books))
+        totals: dict[str, int] = {}
+        for name, facts in found.items():
+            if name.startswith("wallets/"):
+                currency, _, balance, held, available, *_ = facts
+                totals[currency] = totals.get(currency, 0) + balance
+                assert held >= 0
+                assert name.startswith("wallets/system:external") or 0 <= available <= MOST
+            if name.startswith("transactions/"):
+                _, amount, fee, returned = facts
+                assert 0 <= returned <= amount
+                assert returned == 0 or fee >= 0
+            if name.startswith("holds/") and facts[0] != ACTIVE:
+                assert facts == self.ended.setdefault(name, facts)
+        assert set(totals.values()) <= {0}
+
+    def look_at_etags(self) -> None:
+        """See that they change with what they name, and with nothing else."""
+        ours = [WalletId(name) for name in self.books.wallets if not name.startswith("system:")]
+        for view in self.app.reads.wallets(ours):
+            purse, seen = self.books.wallets[view.id], self.etags.setdefault(view.id, [])
+            if purse.etag is None:
+                assert view.etag not in seen
+                purse.etag = view.etag
+                seen.append(view.etag)
+            assert view.etag == purse.etag
+
+    def look_at_the_bank(self) -> None:
+        """See that nothing was done twice, told that was not done, or given back that was done or may be."""
+        for id_, order in self.books.orders.items():
+            key = bank_key(OrderKind(order.kind), id_)
+            assert self.bank.executed(key) <= 1
+            if order.state == "SUCCEEDED" and (order.kind == WITHDRAWAL or order.collect):
+                assert self.bank.executed(key) == 1
+            if order.state in {"FAILED", "CANCELLED", "SCHEDULED"}:
+                assert not self.bank.executed(key)
+                assert not self.bank.may_execute(key)
+
+    def read_everything(self) -> None:
+        """See that all that is listed, and all that others are told, is what the model says; and verify the books."""
+        books, reads = self.books, self.app.reads
+        page: dict[str, Any] = {"size": 1000, "before": None, "conditions": ()}
+        for view in reads.wallets([WalletId(name) for name in books.wallets]):
+            same(wallet_facts(view), books.wallet_facts(view.id))
+        for name in map(WalletId, ("alice", "bob", "dora", "system:external:USD")):
+            for moved in reads.list_transactions(name, **page).items:
+                same(move_facts(moved), books.move_facts(moved.id))
+        everywhere = {**page, "wallet": None}
+        for hold in reads.list_holds(**everywhere).items:
+            same(hold_facts(hold), books.hold_facts(hold.id))
+        for order in (*reads.list_withdrawals(**everywhere).items, *reads.list_scheduled_deposits(**everywhere).items):
+            same(order_facts(order), books.order_facts(order.id))
+        for rule in reads.list_rules(**page).items:
+            same(rule_facts(rule), books.rule_facts(rule.id))
+        told = facts_told(self.owner)
+        due = facts_due(books)
+        same({str(fact): told[fact] for fact in due}, {str(fact): count for fact, count in due.items()})
+        assert [check for check in verify(self.config) if check.broken] == []

@@ -1,0 +1,98 @@
+"""Steps in which time passes and jobs run."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant
+
+from tests.model.draws import NTH, ROUND, WHIM, Round, step
+from tests.model.records import ACTIVE
+from tests.model.single_steps import SingleSteps
+from tests.support.scripted_bank import Whim
+from wallet_core.domain.commands.holds.end_hold import ExpireHold
+from wallet_core.domain.commands.payments.credit_deposit import CreditDeposit
+from wallet_core.domain.model.payment_order import OrderKind
+from wallet_core.usecases.app import new_id
+
+
+class JobSteps(SingleSteps):
+    """Rounds of all jobs, late workers, and times that come before a job has run."""
+
+    @step(weight=1, nth=NTH)
+    def a_time_comes(self, nth: int) -> None:
+        """For everybody, by the database's clock: a hold is over, a rule begins or ends, and no job has looked."""
+        self.post_line()
+        rules = [
+            id_
+            for id_, one in self.books.tariffs.items()
+            if not one.over and (one.started is None or one.end is not None)
+        ]
+        holds = [id_ for id_, one in self.books.holds.items() if one.state == ACTIVE]
+        if rules and (nth % 2 or not holds):
+            self._a_rules_time_comes(rules[nth % len(rules)])
+        elif holds:
+            self._a_holds_time_comes([holds[nth % len(holds)]])
+
+    def _a_holds_time_comes(self, ids: list[UUID]) -> None:
+        for id_ in ids:
+            self.owner.execute("UPDATE holds SET expire_time = create_time + '1 us' WHERE id = %s", [id_])
+            self.books.holds[id_].overdue = True
+
+    def _a_rules_time_comes(self, id_: UUID) -> None:
+        tariff = self.books.tariffs[id_]
+        if tariff.started is None:
+            self.owner.execute("UPDATE commission_rules SET start_time = clock_timestamp() WHERE id = %s", [id_])
+            self.books.happened += 1
+            tariff.started = self.books.happened
+        else:
+            self.owner.execute("UPDATE commission_rules SET end_time = clock_timestamp() WHERE id = %s", [id_])
+            tariff.over = True
+
+    @step(weight=8, rounds=st.lists(ROUND, min_size=1, max_size=4))
+    def work(self, rounds: list[Round]) -> None:
+        """Let time pass for jobs and let all of them look, over and over, with a bank of changing moods."""
+        self.post_line()
+        for one in rounds:
+            # Orders come due, leases run out, grace is over, the bank forgets.
+            self.books.later += one.hours
+            self.bank.whim = one.whim
+            if one.decides is not None:
+                self.bank.decide(execute=one.decides)
+            for job in reversed(self.jobs()) if one.backwards else self.jobs():
+                job(abandon=one.abandon)
+            self.they_agree()
+
+    @step(weight=1, nth=NTH, whim=WHIM, among_calls=st.booleans())
+    def work_late(self, nth: int, whim: Whim, *, among_calls: bool) -> None:
+        """Work on a claim that was left alone, whoever has it now; where it can be, in a batch with calls."""
+        if not self.kept:
+            return
+        work, claim = self.kept[nth % len(self.kept)]
+        if among_calls and work == self.work_to_expire:
+            self.ask(ExpireHold(claim=claim, clock_offset=self.later))
+        elif among_calls and getattr(claim, "kind", None) is OrderKind.SCHEDULED_DEPOSIT:
+            self.ask(CreditDeposit(id=new_id(), claim=claim))
+        else:
+            self.post_line()
+            self.bank.whim = whim
+            work(claim)
+
+    @step(weight=1, nth=NTH, again=st.booleans())
+    def wake(self, nth: int, *, again: bool) -> None:
+        """Let a worker that fell asleep write down what it was told; it may not know that it has done so."""
+        if self.sleepers:
+            told = self.sleepers.pop(nth % len(self.sleepers))
+            self.ask(told)
+            if again:
+                self.ask(replace(told, id=new_id()))
+
+    @invariant()
+    def they_agree(self) -> None:
+        """Compare what is stored, the etags and the bank's own books, whenever nothing waits in line."""
+        if self.line or self.resting:
+            return
+        self.look()
+        self.look_at_the_bank()
+        if any(purse.etag is None for name, purse in self.books.wallets.items() if not name.startswith("system:")):
+            self.look_at_etags()
