@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.mutants.change import NoSuchPlace
-from tests.mutants.mistakes import MISTAKES, Mistake
+from tests.mutants.mistake import Mistake
+from tests.mutants.mistakes import MISTAKES
 
 ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 600
