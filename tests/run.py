@@ -40,13 +40,13 @@ class Tally:
 
     def lines(self, took_s: float) -> list[str]:
         """Return what a person is told at the end."""
-        told = [f"{count} skipped: {reason}" for reason, count in self.skipped.most_common()]
-        if told:
-            told.append("WALLET_REQUIRE_ALL=1 make test runs these too; it needs Go, Node.js, Java and Maven.")
+        results = [f"{count} skipped: {reason}" for reason, count in self.skipped.most_common()]
+        if results:
+            results.append("WALLET_REQUIRE_ALL=1 make test runs these too; it needs Go, Node.js, Java and Maven.")
         minutes, seconds = divmod(round(took_s), 60)
-        told.append(f"All tests took {minutes} min {seconds} s.")
+        results.append(f"All tests took {minutes} min {seconds} s.")
         counts = f"{self.passed} passed, {self.failed} failed"
-        return [*told, f"{counts}, {self.skipped.total()} skipped" if self.skipped else counts]
+        return [*results, f"{counts}, {self.skipped.total()} skipped" if self.skipped else counts]
 
 
 def rounds() -> Iterator[list[str]]:

@@ -169,10 +169,10 @@ def test_cancel_and_work_in_one_batch_are_decided_in_their_order(
             StartPayment(id=new_id(), claim=payout, policy=policy, jitter=1.0),
         ),
     ]
-    told = gathered(app, database.url, [one for pair in pairs for one in (pair if cancel_first else pair[::-1])])
+    outcomes = gathered(app, database.url, [one for pair in pairs for one in (pair if cancel_first else pair[::-1])])
 
-    assert [type(one) for one in told[::2]] == [Done] * 3
-    assert [type(one) for one in told[1::2]] == [StaleClaim if cancel_first else StateTransitionForbidden] * 3
+    assert [type(one) for one in outcomes[::2]] == [Done] * 3
+    assert [type(one) for one in outcomes[1::2]] == [StaleClaim if cancel_first else StateTransitionForbidden] * 3
     after: list[PaymentOrder] = [
         *(scheduled_deposit(app, id_) for id_ in (plain, collected)),
         withdrawal(app, reserved),
@@ -187,14 +187,14 @@ def test_of_many_cancels_one_wins_and_its_repeats_hear_the_same(apps: tuple[App,
 
     alice = open_wallet(apps[0], "alice")
     own, shared = (schedule_deposit(apps[0], alice, AMOUNT, collect=True) for _ in range(2))
-    told = together([partial(cancel_deposit, apps[n % 2], own) for n in range(8)])
+    outcomes = together([partial(cancel_deposit, apps[n % 2], own) for n in range(8)])
     same = a_cancelled_deposit(shared)
     again: list[Callable[[], OrderChanged[ScheduledDeposit]]] = [
         partial(change_scheduled_deposit, apps[n % 2], same) for n in range(8)
     ]
     repeated = together(again)
 
-    kinds = Counter(type(one).__name__ for one in told)
+    kinds = Counter(type(one).__name__ for one in outcomes)
     assert kinds == {"ScheduledDeposit": 1, "StateTransitionForbidden": 7}
     assert not [one for one in repeated if isinstance(one, Exception)]
     assert Counter(one.replayed for one in repeated if not isinstance(one, Exception)) == {False: 1, True: 7}
@@ -204,14 +204,14 @@ def test_one_request_sent_many_times_reserves_once(apps: tuple[App, App]) -> Non
     """Eight at once through two servers: one withdrawal, held once, and seven repeats of it."""
 
     alice = open_wallet(apps[0], "alice", 1000)
-    asked = request()
+    requested = request()
 
     def again(app: App) -> OrderChanged[Withdrawal]:
-        return change_withdrawal(app, a_withdrawal(alice, Money("USD", 300), reserve=True, request=asked))
+        return change_withdrawal(app, a_withdrawal(alice, Money("USD", 300), reserve=True, request=requested))
 
-    told = together([partial(again, apps[n % 2]) for n in range(8)])
+    outcomes = together([partial(again, apps[n % 2]) for n in range(8)])
 
-    made = [one for one in told if not isinstance(one, Exception)]
+    made = [one for one in outcomes if not isinstance(one, Exception)]
     assert Counter(one.replayed for one in made) == {False: 1, True: 7}
     assert (len({one.order.id for one in made}), held_in(apps[0], alice)) == (1, 300)
 
@@ -222,11 +222,11 @@ def test_reservations_at_once_never_exceed_what_is_there(apps: tuple[App, App]) 
     alice, bob = open_wallet(apps[0], "alice", 1000), open_wallet(apps[0], "bob")
     calls: list[Callable[[], object]] = [partial(reserve, apps[n % 2], alice, 100) for n in range(16)]
     calls += [partial(transfer, apps[n % 2], alice, bob, 100) for n in range(8)]
-    told = together(calls)
+    outcomes = together(calls)
 
-    refused = [one for one in told if isinstance(one, Exception)]
+    refused = [one for one in outcomes if isinstance(one, Exception)]
     assert [type(one) for one in refused] == [InsufficientFunds] * 14
-    reserved = sum(isinstance(one, UUID) for one in told)
+    reserved = sum(isinstance(one, UUID) for one in outcomes)
     assert (held_in(apps[0], alice), balance_of(apps[0], alice)) == (100 * reserved, 1000 - balance_of(apps[0], bob))
     assert 100 * reserved + balance_of(apps[0], bob) == 1000
 

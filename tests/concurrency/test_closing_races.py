@@ -104,11 +104,11 @@ def test_against_a_closing_exactly_one_comes_first(
 
         answers = [cast("Answer", answer) for answer in together(calls)]
 
-    told = [(closing.reason, other.reason) for closing, other in zip(answers[::2], answers[1::2], strict=True)]
-    assert set(told) <= {("", "WALLET_NOT_ACTIVE"), ("STATE_TRANSITION_FORBIDDEN", "")}
+    results = [(closing.reason, other.reason) for closing, other in zip(answers[::2], answers[1::2], strict=True)]
+    assert set(results) <= {("", "WALLET_NOT_ACTIVE"), ("STATE_TRANSITION_FORBIDDEN", "")}
     assert closed_with_something(owner) == []
     states = owner.execute("SELECT state FROM wallets WHERE id LIKE 'w%' ORDER BY key").fetchall()
-    assert [state for (state,) in states] == ["ACTIVE" if closing else "CLOSED" for closing, _ in told]
+    assert [state for (state,) in states] == ["ACTIVE" if closing else "CLOSED" for closing, _ in results]
     assert database.broken_rules() == []
 
 
@@ -166,12 +166,14 @@ def test_of_many_closings_freezings_and_changes_each_meets_a_wallet_in_one_state
         answers = together([partial(servers[n // 4 % 2].insist, request) for n, request in enumerate(requests)])
         wallet = servers[1].wallet("alice")
 
-    told = [cast("Answer", answer) for answer in answers]
-    assert sorted(answer.reason for answer in told[::4]) == ["", *["STATE_TRANSITION_FORBIDDEN"] * 7]
-    assert [answer.reason for answer in told[1::4]].count("") <= 1
-    assert {answer.reason for answer in told[1::4]} <= {"", "STATE_TRANSITION_FORBIDDEN"}
-    assert {answer.reason for answer in [*told[2::4], *told[3::4]]} <= {"", "WALLET_NOT_ACTIVE"}
-    etags = [wallet_pb.UpdateWalletResponse.FromString(answer.body).wallet.etag for answer in told if not answer.reason]
+    outcomes = [cast("Answer", answer) for answer in answers]
+    assert sorted(answer.reason for answer in outcomes[::4]) == ["", *["STATE_TRANSITION_FORBIDDEN"] * 7]
+    assert [answer.reason for answer in outcomes[1::4]].count("") <= 1
+    assert {answer.reason for answer in outcomes[1::4]} <= {"", "STATE_TRANSITION_FORBIDDEN"}
+    assert {answer.reason for answer in [*outcomes[2::4], *outcomes[3::4]]} <= {"", "WALLET_NOT_ACTIVE"}
+    etags = [
+        wallet_pb.UpdateWalletResponse.FromString(answer.body).wallet.etag for answer in outcomes if not answer.reason
+    ]
     assert len(set(etags)) == len(etags)
     assert (wallet.state, wallet.etag in etags) == (wallet_pb.Wallet.STATE_CLOSED, True)
     assert database.broken_rules() == []
@@ -188,9 +190,9 @@ def test_one_closing_sent_through_two_servers_is_made_once(
         answers = together([partial(one.insist, request) for one in servers * 10])
         wallet = servers[0].wallet("alice")
 
-    told = [wallet_pb.CloseWalletResponse.FromString(cast("Answer", answer).body) for answer in answers]
-    assert [answer.replayed for answer in told].count(False) == 1
-    assert [answer.wallet for answer in told] == [wallet] * 20
+    outcomes = [wallet_pb.CloseWalletResponse.FromString(cast("Answer", answer).body) for answer in answers]
+    assert [answer.replayed for answer in outcomes].count(False) == 1
+    assert [answer.wallet for answer in outcomes] == [wallet] * 20
     assert owner.execute("SELECT count(*) FROM outbox WHERE type = 'wallet.closed'").fetchone() == (1,)
     assert database.broken_rules() == []
 
@@ -212,8 +214,8 @@ def test_a_limit_lowered_while_it_is_being_used_is_never_below_its_use(
 
         answers = [cast("Answer", answer) for answer in together(calls)]
 
-    told = {(lowering.reason, using.reason) for lowering, using in zip(answers[::2], answers[1::2], strict=True)}
-    assert told <= {("", "INSUFFICIENT_FUNDS"), ("LIMIT_EXCEEDED", "")}
+    found = {(lowering.reason, using.reason) for lowering, using in zip(answers[::2], answers[1::2], strict=True)}
+    assert found <= {("", "INSUFFICIENT_FUNDS"), ("LIMIT_EXCEEDED", "")}
     assert database.broken_rules() == []
 
 
@@ -276,12 +278,12 @@ def test_in_one_batch_each_change_sees_those_before_it(app: App, database: Datab
         ),
     ]
     books.open_wallet(app, GATE)
-    for number, (asked, told, balances) in enumerate(stories, start=1):
+    for number, (request, result, balances) in enumerate(stories, start=1):
         names = [books.open_wallet(app, f"{side}{number}", 5) for side in "ab"]
 
-        outcomes = gathered(app, database.url, asked)
+        outcomes = gathered(app, database.url, request)
 
-        assert [type(outcome) for outcome in outcomes] == told
+        assert [type(outcome) for outcome in outcomes] == result
         assert [books.balance_of(app, name) for name in names] == balances
 
 
@@ -313,7 +315,7 @@ def test_in_one_batch_a_closing_sees_what_others_open_and_end(app: App, database
 
     outcomes = gathered(app, database.url, [command for command, _ in stories])
 
-    assert [type(outcome) for outcome in outcomes] == [told for _, told in stories]
+    assert [type(outcome) for outcome in outcomes] == [result for _, result in stories]
 
 
 def test_a_closing_that_loses_is_refused_for_good_and_leaves_nothing(

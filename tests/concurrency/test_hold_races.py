@@ -128,8 +128,8 @@ def test_jobs_that_claim_while_callers_end_the_holds_leave_each_ended_once(
     assert pb.Hold.STATE_ACTIVE not in {hold.state for hold in found}
     captured = 4 * sum(hold.state == pb.Hold.STATE_CAPTURED for hold in found)
     assert [left.funds("alice"), left.funds("bob")] == [(600 - captured, 0, 600 - captured), (captured, 0, captured)]
-    told = owner.execute("SELECT count(*) FROM outbox WHERE type IN ('hold.captured', 'hold.voided', 'hold.expired')")
-    assert told.fetchone() == (40,)
+    result = owner.execute("SELECT count(*) FROM outbox WHERE type IN ('hold.captured', 'hold.voided', 'hold.expired')")
+    assert result.fetchone() == (40,)
 
 
 def test_parts_captured_at_once_are_never_more_than_was_held(servers: list[Asking]) -> None:
@@ -250,7 +250,7 @@ def test_of_one_commit_each_call_on_a_hold_sees_what_those_before_it_did(app: Ap
     app.ledger.post(placing)
     (claim,) = app.claims.to_expire(limit=1, lease=timedelta(seconds=1), clock_offset=TO_2126)
     capturing = commands.a_capture(hold, "bob", Money("USD", 25))
-    asked = [
+    requests = [
         capturing,
         commands.a_capture(hold, "bob", Money("USD", 25), final=True, validate_only=True),
         commands.a_capture(hold, "bob", Money("USD", 36)),
@@ -260,11 +260,11 @@ def test_of_one_commit_each_call_on_a_hold_sees_what_those_before_it_did(app: Ap
         commands.a_capture(hold, "bob"),
     ]
 
-    told = gathered(app, database.url, asked)
+    outcomes = gathered(app, database.url, requests)
 
     assert [
         type(one).__name__ if isinstance(one, Exception) else (one.replayed, one.hold.state if one.hold else None)
-        for one in told
+        for one in outcomes
     ] == [
         (False, HoldState.ACTIVE),
         (False, HoldState.CAPTURED),

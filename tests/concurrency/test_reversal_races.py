@@ -206,9 +206,9 @@ def test_the_last_of_the_money_is_given_out_by_as_many_batches_as_it_allows(
     """An atomic batch takes all of its items' money or none."""
 
     left, _ = people
-    asked = [an_item("alice", "bob", 40), an_item("alice", "carol", 60)]
+    requests = [an_item("alice", "bob", 40), an_item("alice", "carol", 60)]
 
-    results = together([partial(people[number % 2].ok, atomic(asked)) for number in range(16)])
+    results = together([partial(people[number % 2].ok, atomic(requests)) for number in range(16)])
 
     assert (len(succeeded(results)), reasons(results)) == (10, ["INSUFFICIENT_FUNDS"] * 6)
     assert left.balances("alice", "bob", "carol") == [0, 400, 600]
@@ -223,14 +223,14 @@ def test_however_many_reversals_there_are_all_count_and_the_first_hundred_are_na
         books.open_wallet(app, name, balance)
     books.deposit(app, WalletId("bob"), 1000)
     paid = books.transfer(app, WalletId("alice"), WalletId("bob"), 130).transaction.id
-    asked = [commands.a_reversal(paid, Money("USD", 1)) for _ in range(132)]
+    requests = [commands.a_reversal(paid, Money("USD", 1)) for _ in range(132)]
 
-    told = [*app.ledger.post_all(asked[:101]), *app.ledger.post_all(asked[101:])]
+    outcomes = [*app.ledger.post_all(requests[:101]), *app.ledger.post_all(requests[101:])]
 
-    assert [type(one) for one in told] == [Done] * 130 + [StateTransitionForbidden] * 2
+    assert [type(one) for one in outcomes] == [Done] * 130 + [StateTransitionForbidden] * 2
     found = app.reads.transaction(paid)
     assert (found.state, found.reversals.amount) == (TransactionState.REVERSED, 130)
-    assert found.reversals.ids == tuple(command.id for command in asked[:100])
+    assert found.reversals.ids == tuple(command.id for command in requests[:100])
     assert database.broken_rules() == []
 
 
@@ -242,9 +242,9 @@ def test_reversals_of_one_commit_see_each_other_and_are_told_in_their_order(app:
     paid = books.transfer(app, WalletId("alice"), WalletId("bob"), 100).transaction.id
     older, newer = new_id(), new_id()
     parts = ((newer, Money("USD", 30)), (older, None), (new_id(), None))
-    asked = [commands.a_reversal(paid, amount, id=id_) for id_, amount in parts]
+    requests = [commands.a_reversal(paid, amount, id=id_) for id_, amount in parts]
 
-    first, second, third = gathered(app, database.url, asked)
+    first, second, third = gathered(app, database.url, requests)
 
     assert isinstance(third, StateTransitionForbidden)
     assert [done.transactions[0].movement.amount.minor for done in (first, second) if isinstance(done, Done)] == [

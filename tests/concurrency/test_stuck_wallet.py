@@ -34,7 +34,7 @@ STUCK, ALICE, BOB = WalletId("stuck"), WalletId("alice"), WalletId("bob")
 TRANSFERS = 30
 
 # What its callers keep asking; an order and a hold bring their wallet along, which the call itself does not name.
-KEPT_ASKING: dict[str, Callable[[UUID, UUID], Command]] = {
+KEPT_CALLS: dict[str, Callable[[UUID, UUID], Command]] = {
     "a_deposit": lambda _order, _hold: a_deposit("stuck", usd(1)),
     "a_transfer": lambda _order, _hold: a_transfer("stuck", "alice", usd(1)),
     "a_rule_for_it": lambda _order, _hold: a_rule(wallet=STUCK, fixed=1),
@@ -43,9 +43,9 @@ KEPT_ASKING: dict[str, Callable[[UUID, UUID], Command]] = {
 }
 
 
-@pytest.mark.parametrize("asked", KEPT_ASKING)
+@pytest.mark.parametrize("kept_call", KEPT_CALLS)
 def test_callers_that_keep_at_a_stuck_wallet_do_not_hold_up_the_others(
-    app: App, settings: Settings, owner: psycopg.Connection, asked: str
+    app: App, settings: Settings, owner: psycopg.Connection, kept_call: str
 ) -> None:
     """The first batch that meets it waits once; from then on its calls go to a worker of their own.
 
@@ -59,7 +59,7 @@ def test_callers_that_keep_at_a_stuck_wallet_do_not_hold_up_the_others(
     assert order is not None
     assert hold is not None
 
-    with held(owner, STUCK), kept_at(app, lambda: KEPT_ASKING[asked](order.id, hold.id)):
+    with held(owner, STUCK), kept_at(app, lambda: KEPT_CALLS[kept_call](order.id, hold.id)):
         transfer(app, ALICE, BOB, 1)  # meets the lock with the others, or finds them already in their worker
         started_at = monotonic()
         for _ in range(TRANSFERS):

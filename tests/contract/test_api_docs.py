@@ -106,10 +106,10 @@ def test_every_call_is_told_with_all_its_fields(method: MethodDescriptor) -> Non
 def test_every_scope_is_told_with_all_its_calls() -> None:
     """And whether it counts for a caller that is confined to an owner."""
 
-    told = re.findall(r"^\| `([\w.]+)` \| .+ \| (.+) \| (yes|no) \|$", SECTIONS["Scopes"], re.MULTILINE)
-    calls = {word: re.findall(r"\[(\w+)\]", listed) for word, listed, _ in told}
+    output = re.findall(r"^\| `([\w.]+)` \| .+ \| (.+) \| (yes|no) \|$", SECTIONS["Scopes"], re.MULTILINE)
+    calls = {word: re.findall(r"\[(\w+)\]", listed) for word, listed, _ in output}
 
-    assert {word: unconfined == "no" for word, _, unconfined in told} == SCOPE_WORDS
+    assert {word: unconfined == "no" for word, _, unconfined in output} == SCOPE_WORDS
     assert {word: sorted(listed) for word, listed in calls.items()} == {
         word: sorted(path.rpartition("/")[2] for path, call in CALLS.items() if call.scope == word) for word in calls
     }
@@ -118,14 +118,14 @@ def test_every_scope_is_told_with_all_its_calls() -> None:
 def test_every_message_and_enum_is_told_once_with_all_its_parts() -> None:
     """All but requests and responses, which stand at their calls, and the reasons, which have a page of their own."""
 
-    told = {
+    found = {
         one.full_name.removeprefix("wallet.v1."): names_in(one)
         for one in types()
         if one.full_name not in ENDS and one.name != "ErrorReason"
     }
 
-    assert {name: rows(SECTIONS[name]) for name in told} == told
-    assert sorted(name for name in headings(PAGE) if name in told) == sorted(told)
+    assert {name: rows(SECTIONS[name]) for name in found} == found
+    assert sorted(name for name in headings(PAGE) if name in found) == sorted(found)
 
 
 def test_error_reasons_stand_on_the_page_of_errors() -> None:

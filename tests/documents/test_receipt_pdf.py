@@ -54,21 +54,21 @@ def test_receipt_made_by_another_process_has_the_same_bytes(machine: dict[str, s
 
     here = [hashlib.sha256(DOCUMENTS.receipt(RECEIPT, language)).hexdigest() for language in Language]
 
-    said = subprocess.run([sys.executable, "-c", DIGEST], cwd=ROOT, env=machine, capture_output=True, check=True)
+    message = subprocess.run([sys.executable, "-c", DIGEST], cwd=ROOT, env=machine, capture_output=True, check=True)
 
-    assert here == said.stdout.decode().split()
+    assert here == message.stdout.decode().split()
 
 
 def test_receipts_made_at_once_do_not_meddle_with_each_other() -> None:
     """One object serves all threads."""
 
     alone = {language: DOCUMENTS.receipt(RECEIPT, language) for language in Language}
-    asked = LANGUAGES * 6
+    languages = LANGUAGES * 6
 
     with ThreadPoolExecutor(4) as threads:
-        together = list(threads.map(lambda language: DOCUMENTS.receipt(RECEIPT, language), asked))
+        together = list(threads.map(lambda language: DOCUMENTS.receipt(RECEIPT, language), languages))
 
-    assert [alone[language] for language in asked] == together
+    assert [alone[language] for language in languages] == together
 
 
 def test_time_told_in_another_zone_gives_the_same_bytes() -> None:
@@ -243,9 +243,9 @@ def test_text_that_no_page_could_hold_ends_in_an_ellipsis() -> None:
 def test_text_of_the_kind_that_the_writer_replaces_is_left_alone() -> None:
     """What means a number of pages or bold type elsewhere is a caller's word here."""
 
-    said = "{nb} **bold** [link](page) (a\\b)"
+    text = "{nb} **bold** [link](page) (a\\b)"
 
-    assert said in text_of(DOCUMENTS.receipt(replace(RECEIPT, description=said), Language.ENGLISH))
+    assert text in text_of(DOCUMENTS.receipt(replace(RECEIPT, description=text), Language.ENGLISH))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -262,11 +262,11 @@ def test_persian_description_is_found_in_the_text(language: Language) -> None:
 def test_words_of_many_scripts_are_shown_and_found(language: Language) -> None:
     """In the file they are text, in the order that the eye sees them; no box stands for any of them."""
 
-    said = "Zażółć Ελλάς Оплата ґава ქართული Հայերեն ₽"
+    text = "Zażółć Ελλάς Оплата ґава ქართული Հայերեն ₽"
 
-    pdf = DOCUMENTS.receipt(replace(RECEIPT, description=said, external_reference="שלום עולם"), language)
+    pdf = DOCUMENTS.receipt(replace(RECEIPT, description=text, external_reference="שלום עולם"), language)
 
-    assert said in " ".join(text_of(pdf).split())
+    assert text in " ".join(text_of(pdf).split())
     assert "שלום"[::-1] in seen_on(pdf)
     assert fonts_in(pdf) == {"Vazirmatn", "VazirmatnBold", "DejaVuSansBook"}
 
@@ -298,9 +298,9 @@ def test_a_further_font_shows_what_the_others_have_not(tmp_path: Path) -> None:
 def test_no_word_of_a_caller_turns_a_receipt_around() -> None:
     """An amount in a description is read as it was written."""
 
-    said = "\u202e00.001 USD\u202c \u2067x\u2069"
+    text = "\u202e00.001 USD\u202c \u2067x\u2069"
 
-    assert "00.001USDx" in seen_on(DOCUMENTS.receipt(replace(RECEIPT, description=said), Language.ENGLISH))
+    assert "00.001USDx" in seen_on(DOCUMENTS.receipt(replace(RECEIPT, description=text), Language.ENGLISH))
 
 
 @settings(max_examples=often(15), deadline=None)

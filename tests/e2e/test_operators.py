@@ -149,7 +149,7 @@ def test_channelz_shows_the_servers_calls_and_sockets(server: str) -> None:
         # Of all servers of this process those that listen, but for the one that is asked.
         listening = {one["ref"]["server_id"]: one["listen_socket"] for one in servers if "listen_socket" in one}
         others = [id_ for id_, (socket, *_) in listening.items() if not socket["name"].endswith(f":{port}")]
-        asked = [json.dumps({"server_id": id_}) for id_ in others]
-        told = [curl("-d", one, at, "grpc.channelz.v1.Channelz/GetServerSockets").stdout for one in asked]
+        requests = [json.dumps({"server_id": id_}) for id_ in others]
+        output = [curl("-d", one, at, "grpc.channelz.v1.Channelz/GetServerSockets").stdout for one in requests]
 
-    assert any("socket_ref" in json.loads(sockets) for sockets in told)
+    assert any("socket_ref" in json.loads(sockets) for sockets in output)

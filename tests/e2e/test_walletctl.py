@@ -47,7 +47,7 @@ ID = "01a1fcc4-a7e4-75e1-bf54-b75e0271a7b7"
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "text"),
     [
         ("deposit alice 1 XXX", "currency: 'XXX' is unknown to the service"),
         ("wallet create carol --label gold", "'gold' is not a label; write it like tier=gold"),
@@ -82,14 +82,14 @@ ID = "01a1fcc4-a7e4-75e1-bf54-b75e0271a7b7"
         ("batch /no/such/file.csv", "No such file or directory"),
     ],
 )
-def test_what_cannot_be_read_is_said_with_how_to_write_it(funded: Walletctl, command: str, said: str) -> None:
+def test_what_cannot_be_read_is_said_with_how_to_write_it(funded: Walletctl, command: str, text: str) -> None:
     """Exit code 2, and nothing is sent."""
 
     refused = funded(*command.split())
 
     # Typer puts its own errors into a box that breaks lines.
-    told = " ".join(refused.stderr.replace("│", " ").split())
-    assert (refused.exit_code, said in told) == (2, True), refused.output
+    output = " ".join(refused.stderr.replace("│", " ").split())
+    assert (refused.exit_code, text in output) == (2, True), refused.output
 
 
 def test_refusal_is_told_with_its_reason_and_request_id(funded: Walletctl) -> None:
@@ -105,11 +105,11 @@ def test_refusal_is_told_with_its_reason_and_request_id(funded: Walletctl) -> No
 def test_refusal_is_told_in_the_language_that_was_asked_for(funded: Walletctl) -> None:
     """And in English to whom asks for none."""
 
-    asked = funded("--language", "fa", "transfer", "alice", "bob", "100.01")
+    request = funded("--language", "fa", "transfer", "alice", "bob", "100.01")
     silent = funded("transfer", "alice", "bob", "100.01")
 
-    assert FA in asked.stderr
-    assert "available balance is too low" in asked.stderr  # for developers, all the same
+    assert FA in request.stderr
+    assert "available balance is too low" in request.stderr  # for developers, all the same
     assert FA not in silent.stderr
 
 

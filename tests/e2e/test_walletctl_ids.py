@@ -88,10 +88,10 @@ def test_every_change_tells_its_id_before_it_is_sent(walletctl: Walletctl, owner
     for name, arguments in CHANGES.items():
         for given in ([], ["--request-id", str(uuid4())]):
             done = walletctl(*name.split(), *arguments, *given, typed="source,destination,amount\ncarol,dave,1\n")
-            told = TOLD.findall(done.stderr)
-            assert (done.exit_code in {0, 1}, len(told)) == (True, 1), (name, done.output)
-            assert told == given[1:] or not given, name
-            sent.add(sent_under(owner, told[0]))
+            output = TOLD.findall(done.stderr)
+            assert (done.exit_code in {0, 1}, len(output)) == (True, 1), (name, done.output)
+            assert output == given[1:] or not given, name
+            sent.add(sent_under(owner, output[0]))
 
     assert take_one == set(CHANGES)
     assert sent == {path.rpartition("/")[2] for path in CALLS.keys() - READS}

@@ -103,8 +103,8 @@ def test_commission_rule_is_created_exactly_as_typed(walletctl: Walletctl) -> No
     assert (rule["payer"], rule["label"]) == ("COMMISSION_PAYER_DESTINATION", {"key": "tier", "value": "gold"})
     assert (rule["start_time"], rule["end_time"]) == ("2098-01-01T00:00:00Z", "2098-12-31T23:00:00Z")
     shown = walletctl("commission", "get", rule["name"]).stdout
-    for said in ("1.2345% + 0.30 USD", "at least", "at most 50.00", "destination", "tier=gold"):
-        assert said in shown
+    for text in ("1.2345% + 0.30 USD", "at least", "at most 50.00", "destination", "tier=gold"):
+        assert text in shown
 
 
 def test_commission_rule_is_quoted_taken_and_ended(funded: Walletctl) -> None:

@@ -78,8 +78,8 @@ def test_transaction_is_shown_with_all_it_has(rich: Walletctl) -> None:
 
     shown = rich("transaction", "get", name).stdout
 
-    for said in ("-2,200.00 USD", "+2,000.00 USD", "rent", "r-1", "labels: city=bonn order=7", "PARTIALLY_REVERSED"):
-        assert said in shown
+    for text in ("-2,200.00 USD", "+2,000.00 USD", "rent", "r-1", "labels: city=bonn order=7", "PARTIALLY_REVERSED"):
+        assert text in shown
     assert "reversed so far: 500.00 USD" in shown
     assert rich.json("transaction", "get", name)["labels"] == {"order": "7", "city": "bonn"}
 
@@ -195,7 +195,7 @@ def test_batch_from_json_has_all_that_a_transfer_has(rich: Walletctl) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "text"),
     [
         ("", "the file has no transfer"),
         (HEADER, "the file has no transfer"),
@@ -218,12 +218,12 @@ def test_batch_from_json_has_all_that_a_transfer_has(rich: Walletctl) -> None:
         ),
     ],
 )
-def test_batch_that_cannot_be_read_says_where(rich: Walletctl, typed: str, said: str) -> None:
+def test_batch_that_cannot_be_read_says_where(rich: Walletctl, typed: str, text: str) -> None:
     """Exit code 2, and nothing is sent."""
 
     refused = rich("batch", "-", typed=typed)
 
-    assert (refused.exit_code, said in refused.stderr) == (2, True), refused.output
+    assert (refused.exit_code, text in refused.stderr) == (2, True), refused.output
 
 
 def test_batch_that_is_too_large_is_not_sent(rich: Walletctl) -> None:
@@ -252,8 +252,8 @@ def test_statement_is_one_that_a_person_can_read(rich: Walletctl) -> None:
     shown = rich("statement", "alice").stdout
     not_over = rich("statement", "alice", "--from", "2020-03-01", "--to", "2999-01-01").stdout
 
-    for said in ("alice, ", "opening balance  0.00 USD", "closing balance  2,800.00 USD", "DEPOSIT", "credited"):
-        assert said in shown
+    for text in ("alice, ", "opening balance  0.00 USD", "closing balance  2,800.00 USD", "DEPOSIT", "credited"):
+        assert text in shown
     assert "-2,200.00 USD │ 2,800.00 USD │ rent" in shown
     assert "+5,000.00 USD │ 5,000.00 USD │" in shown
     assert "provisional" not in shown

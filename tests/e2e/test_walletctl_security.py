@@ -50,9 +50,9 @@ def test_a_token_opens_what_its_scopes_say(app: App, settings: Settings) -> None
 def test_a_token_is_said_to_belong_into_the_environment() -> None:
     """All users of a machine can see the arguments of its processes."""
 
-    told, options = run("token", "--help").output, run("--help").output
+    output, options = run("token", "--help").output, run("--help").output
 
-    assert "export WALLETCTL_TOKEN=$(walletctl token shop)" in told
+    assert "export WALLETCTL_TOKEN=$(walletctl token shop)" in output
     assert "all users of a machine can see arguments" in " ".join(options.replace("│", " ").split())
 
 

@@ -113,7 +113,7 @@ def test_killed_scheduler_leaves_one_credit(  # noqa: PLR0913, PLR0917  # the fi
 
 
 @pytest.mark.parametrize(
-    ("moment", "point", "state", "asked"),
+    ("moment", "point", "state", "calls"),
     [
         ("before", "wallet_core.storage.posting.load_and_store:store", SCHEDULED, 0),
         ("before", "wallet_core.gateways.bank:HttpBank.pay", PROCESSING, 0),
@@ -139,20 +139,20 @@ def test_killed_scheduler_leaves_one_collection_and_one_credit(  # noqa: PLR0913
     moment: str,
     point: str,
     state: OrderState,
-    asked: int,
+    calls: int,
 ) -> None:
     """L2 with the bank: another worker takes over after the lease, asks first, and collects at most once in all."""
 
     id_ = schedule_deposit(app, open_wallet(app, ALICE), 300, collect=True)
     killed_scheduler(database, bank, tmp_path, moment, point)
     left = scheduled_deposit(app, id_)
-    assert (left.state, stub.asked(id_), stub.collected(id_)) == (state, asked, asked)
+    assert (left.state, stub.asked(id_), stub.collected(id_)) == (state, calls, calls)
     assert balance_of(app, ALICE) == (300 if state is SUCCEEDED else 0)
 
     # While the lease runs, nobody touches it.
     rounds(app, timedelta())
-    assert (left, asked) == (scheduled_deposit(app, id_), stub.asked(id_))
-    if (state, asked) == (PROCESSING, 0):
+    assert (left, calls) == (scheduled_deposit(app, id_), stub.asked(id_))
+    if (state, calls) == (PROCESSING, 0):
         # The bank does not know it, but the dead worker's call could still be on its way.
         rounds(app, PAST_LEASE)
         assert (scheduled_deposit(app, id_).state, stub.asked(id_)) == (IN_DOUBT, 0)

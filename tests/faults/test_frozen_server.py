@@ -92,7 +92,7 @@ def freeze_and_go_on(url: str, folder: Path, point: tuple[str, str], limits: Map
         open_funded(client, alice=1000, bob=1000, carol=1000)
         client.create_commission_rule("USD", Payer.SOURCE, fixed_minor_units=1)
         child.until_said('"event": "serving"')
-        asked = pool.submit(late.transfer, ALICE, BOB, usd(10), request_id=frozen_id)
+        pending = pool.submit(late.transfer, ALICE, BOB, usd(10), request_id=frozen_id)
         child.until_stopped()
         frozen_at = monotonic()
         assert holds_locks(owner)
@@ -104,7 +104,7 @@ def freeze_and_go_on(url: str, folder: Path, point: tuple[str, str], limits: Map
         made = client.transfer(ALICE, BOB, usd(10), request_id=frozen_id)
         server.send_signal(signal.SIGCONT)
         with suppress(CallError):  # of a caller who waited for longer than the call had time
-            assert asked.result(30).transaction == made.transaction
+            assert pending.result(30).transaction == made.transaction
         assert late.transfer(ALICE, BOB, usd(10), request_id=frozen_id).transaction == made.transaction
         assert [balance(client, name) for name in ("alice", "bob", "carol")] == [978, 1030, 989]
     assert [check.name for check in verify(other) if check.broken] == []

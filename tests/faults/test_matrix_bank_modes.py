@@ -76,7 +76,9 @@ def answer_to_the_hasty(unkeyed: Befallen, unkept: Befallen) -> str:
     bank.forget(unkept.ids[FORGOTTEN])
 
     unkept.service.until(lambda: all(unkept.now(name).attention for name in UNKEPT))
-    unkeyed.service.until(lambda: all(unkeyed.now(name).attention == told for name, (_, _, told) in UNKEYED.items()))
+    unkeyed.service.until(
+        lambda: all(unkeyed.now(name).attention == result for name, (_, _, result) in UNKEYED.items())
+    )
     unkeyed.service.until(lambda: not answer_to_resolve(unkeyed))
     end(*schedulers)
     bank.forgive()
@@ -86,7 +88,7 @@ def answer_to_the_hasty(unkeyed: Befallen, unkept: Befallen) -> str:
 def answer_to_resolve(payouts: Befallen) -> str:
     """Say, as an operator who has asked the bank by telephone, that it did not pay; return why that is refused."""
     app = payouts.service.app
-    said = ResolveWithdrawal(
+    message = ResolveWithdrawal(
         request=request(),
         id=new_id(),
         order=payouts.ids[RESOLVED],
@@ -95,7 +97,7 @@ def answer_to_resolve(payouts: Befallen) -> str:
         bank_evidence="no such payment",
     )
     try:
-        change_withdrawal(app, said)
+        change_withdrawal(app, message)
     except StateTransitionForbidden as refusal:
         return str(refusal)
     return ""
@@ -122,7 +124,7 @@ def test_operator_ends_a_doubt_once_the_call_cannot_be_on_its_way_any_more(
 
     assert "may still be in flight" in answer_to_the_hasty
     assert (found.state, found.failure_reason) == (FAILED, FailureReason.RESOLVED)
-    assert [(said.operator, said.reason) for said in found.resolutions] == [("tests", "asked by telephone")]
+    assert [(text.operator, text.reason) for text in found.resolutions] == [("tests", "asked by telephone")]
     unkeyed.service.assert_books_agree()
 
 

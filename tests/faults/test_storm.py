@@ -93,9 +93,9 @@ def test_comparison_sees_a_fault_in_the_books(report: Report, tamper: Tampering,
 def test_what_was_done_and_told_to_nobody_is_seen(report: Report) -> None:
     """Half of the callers forgotten: what they did is in the books all the same."""
 
-    told = list(findings(report.journals[::2], report.books))
+    result = list(findings(report.journals[::2], report.books))
 
-    assert any("was told to nobody" in finding for finding in told)
+    assert any("was told to nobody" in finding for finding in result)
 
 
 def test_a_seed_plans_the_same_storm_every_time() -> None:

@@ -95,8 +95,8 @@ def test_a_refusal_tells_its_reason_and_what_it_is_about(server: str) -> None:
         )
         items = [TransferItem(source=ALICE, destination=to, amount=usd(1)) for to in (BOB, "wallets/nobody")]
         done = await client.batch_transfer(items, atomic=False)
-        told = [item_failed(result, item.request_id) for result, item in zip(done.results, items, strict=True)]
-        assert [one.reason if one else None for one in told] == [None, "RESOURCE_NOT_FOUND"]
+        results = [item_failed(result, item.request_id) for result, item in zip(done.results, items, strict=True)]
+        assert [one.reason if one else None for one in results] == [None, "RESOURCE_NOT_FOUND"]
 
     run(server, story)
 
@@ -226,10 +226,10 @@ def test_a_token_is_asked_for_at_every_call_and_certificates_are_checked(
         "tls_key": tmp_path / "server-key.pem",
     }
     mine = settings.replaced(**changed)
-    asked: list[str] = []
+    requests: list[str] = []
 
     async def token() -> str:
-        asked.append("again")
+        requests.append("again")
         return by_secret(iss=DEVELOPMENT_ISSUER)
 
     async def told(target: str) -> None:
@@ -245,4 +245,4 @@ def test_a_token_is_asked_for_at_every_call_and_certificates_are_checked(
 
     with serving(app, mine, authentication(mine), credentials(mine)) as port:
         asyncio.run(told(f"localhost:{port}"))
-    assert len(asked) == 2
+    assert len(requests) == 2

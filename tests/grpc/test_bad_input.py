@@ -45,8 +45,8 @@ def test_every_method_has_a_valid_request_here(populated: Asking) -> None:
 
     answers = {path: populated.call(path, request) for path, request in valid_requests().items()}
 
-    told = {path: answer.reason for path, answer in answers.items() if answer.reason not in {"", "RESOURCE_NOT_FOUND"}}
-    assert told == {"WalletService/CreateWallet": "RESOURCE_EXISTS"}
+    found = {path: answer.reason for path, answer in answers.items() if answer.reason not in {"", "RESOURCE_NOT_FOUND"}}
+    assert found == {"WalletService/CreateWallet": "RESOURCE_EXISTS"}
 
 
 def passed_by(method: MethodDescriptor) -> set[str]:
@@ -70,8 +70,8 @@ def test_bytes_that_are_no_message_are_invalid_everywhere(populated: Asking, own
         if kind not in passed_by(method)
     }
 
-    told = {what: (answer.code, answer.reason, answer.violations) for what, answer in answers.items()}
-    assert told == dict.fromkeys(told, ("INVALID_ARGUMENT", "INVALID_FIELDS", ("request",)))
+    found = {what: (answer.code, answer.reason, answer.violations) for what, answer in answers.items()}
+    assert found == dict.fromkeys(found, ("INVALID_ARGUMENT", "INVALID_FIELDS", ("request",)))
     assert everything(owner) == before
 
 

@@ -35,21 +35,21 @@ def texts_of(kind: Descriptor) -> Iterator[tuple[str, ...]]:
 
 def with_text(request: Any, way: Sequence[str], text: str) -> Any:  # noqa: ANN401  # any message
     """Return the request with this text there, in the first one of many."""
-    asked = type(request)()
-    asked.CopyFrom(request)
-    at = asked
+    requested = type(request)()
+    requested.CopyFrom(request)
+    at = requested
     for step in way[:-1]:
         at = getattr(at, step)
         if step == "labels":
             at[text if way[-1] == "key" else "a"] = "v" if way[-1] == "key" else text
-            return asked
+            return requested
         if not isinstance(at, Message):
             at = at[0]
     if isinstance(getattr(at, way[-1]), str):
         setattr(at, way[-1], text)
     else:
         getattr(at, way[-1])[:] = [text]
-    return asked
+    return requested
 
 
 def all_texts() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -130,17 +130,17 @@ def test_an_id_with_as_few_digits_as_those_is_taken(populated: Asking) -> None:
 def test_a_text_may_have_lines_and_be_in_any_language(populated: Asking) -> None:
     """What forms or directs writing is no control character; what was said is told again, to the letter."""
 
-    said = "\u200fسلم\u200cت\u200e e\u0301 \u00a0\u202b\U0001f469\u200d\U0001f680"
+    text = "\u200fسلم\u200cت\u200e e\u0301 \u00a0\u202b\U0001f469\u200d\U0001f680"
     deposit = transaction_pb.DepositRequest(
         wallet="wallets/alice",
         amount=money(1),
-        description=f"{said}\n\n{said}\n",
-        external_reference=said,
-        labels={"k": said},
+        description=f"{text}\n\n{text}\n",
+        external_reference=text,
+        labels={"k": text},
         request_id=str(uuid4()),
     )
     made = populated.ok(deposit).transaction
-    renamed = populated.update("alice", display_name=said)
+    renamed = populated.update("alice", display_name=text)
 
-    assert (made.description, made.external_reference) == (deposit.description, said)
-    assert (made.labels["k"], renamed.display_name) == (said, said)
+    assert (made.description, made.external_reference) == (deposit.description, text)
+    assert (made.labels["k"], renamed.display_name) == (text, text)

@@ -22,7 +22,7 @@ def test_each_item_has_an_outcome_of_its_own_as_transfer_would_have_answered(ask
     """A refused one harms no other; its error is a status with the ErrorInfo that Transfer sends."""
 
     asking.open("eva", currency="EUR")
-    asked = each(
+    request = each(
         [
             an_item("alice", "bob", 60),
             an_item("alice", "carol", 60),
@@ -33,7 +33,7 @@ def test_each_item_has_an_outcome_of_its_own_as_transfer_would_have_answered(ask
         ]
     )
 
-    made = asking.ok(asked)
+    made = asking.ok(request)
 
     assert outcomes(made) == [
         "MADE",
@@ -47,16 +47,16 @@ def test_each_item_has_an_outcome_of_its_own_as_transfer_would_have_answered(ask
     assert [result.HasField("source_available") for result in made.results] == [True, False, False, False, True, True]
     assert {result.transaction.batch for result in made.results} == {""}
     assert asking.balances("alice", "bob", "carol") == [0, 0, 100]
-    for its, result in zip(asked.items, made.results, strict=True):
+    for its, result in zip(request.items, made.results, strict=True):
         alone = transfer_of(its)
         if result.WhichOneof("outcome") == "transaction":
             again = asking.ok(alone)
             assert (again.transaction, again.source_available) == (result.transaction, result.source_available)
             assert again.replayed
         else:
-            told, info = asking.refused(alone), info_of(result)
-            assert (NUMBER_OF[told.code], told.message) == (result.error.code, result.error.message)
-            assert (told.reason, {**told.metadata, "outcome": told.outcome}, info.domain) == (
+            answer, info = asking.refused(alone), info_of(result)
+            assert (NUMBER_OF[answer.code], answer.message) == (result.error.code, result.error.message)
+            assert (answer.reason, {**answer.metadata, "outcome": answer.outcome}, info.domain) == (
                 info.reason,
                 dict(info.metadata),
                 "wallet.example.com",
@@ -78,7 +78,7 @@ def test_an_item_of_an_id_that_transfer_has_used_replays_that_transfer(
 
     done, no = a_transfer("alice", "bob", 10, description="d"), a_transfer("bob", "carol", 999)
     first = asking.ok(done)
-    told = asking.refused(no)
+    refusal = asking.refused(no)
     asking.deposit("bob", 5000)
     same = an_item("alice", "bob", 10, description="d", request_id=done.request_id)
     other = an_item("alice", "bob", 11, description="d", request_id=done.request_id)
@@ -99,7 +99,7 @@ def test_an_item_of_an_id_that_transfer_has_used_replays_that_transfer(
         "resourceName": first.transaction.name,
         "outcome": "NOT_DONE_RETRY",
     }
-    assert dict(info_of(made.results[2]).metadata) == {**told.metadata, "outcome": told.outcome}
+    assert dict(info_of(made.results[2]).metadata) == {**refusal.metadata, "outcome": refusal.outcome}
 
 
 def test_one_id_twice_in_a_batch_moves_money_once(asking: Asking) -> None:
@@ -107,7 +107,7 @@ def test_one_id_twice_in_a_batch_moves_money_once(asking: Asking) -> None:
 
     one, other = new_id(), new_id()
     twice = an_item("alice", "bob", 10, request_id=one)
-    asked = each(
+    request = each(
         [
             twice,
             twice,
@@ -117,7 +117,7 @@ def test_one_id_twice_in_a_batch_moves_money_once(asking: Asking) -> None:
         ]
     )
 
-    made = asking.ok(asked)
+    made = asking.ok(request)
 
     assert outcomes(made) == ["MADE", "REPLAYED", "MADE", "REQUEST_ID_REUSED", "REPLAYED"]
     assert made.results[0].transaction == made.results[1].transaction == made.results[4].transaction
@@ -142,11 +142,11 @@ def test_items_that_were_made_are_replayed_each_and_new_ones_are_made(asking: As
 def test_an_item_that_was_refused_before_is_marked_replayed(asking: Asking) -> None:
     """``replayed`` says whether an earlier call had made or refused it."""
 
-    asked = each([an_item("alice", "bob", 999)])
-    first = asking.ok(asked)
+    request = each([an_item("alice", "bob", 999)])
+    first = asking.ok(request)
     asking.deposit("alice", 5000)
 
-    again = asking.ok(asked)
+    again = asking.ok(request)
 
     assert outcomes(first) == outcomes(again) == ["INSUFFICIENT_FUNDS"]
     assert first.results[0].error == again.results[0].error
@@ -158,45 +158,45 @@ def test_an_item_that_is_only_validated_is_refused_as_it_would_be_and_leaves_not
 ) -> None:
     """Not even its id."""
 
-    asked = each([an_item("alice", "bob", 101), an_item("alice", "nobody", 1), an_item("alice", "bob", 100)])
+    request = each([an_item("alice", "bob", 101), an_item("alice", "nobody", 1), an_item("alice", "bob", 100)])
     before = everything(owner)
 
-    tried = asking.ok(changed(asked, validate_only=True))
+    tried = asking.ok(changed(request, validate_only=True))
 
     assert everything(owner) == before
     assert outcomes(tried) == ["INSUFFICIENT_FUNDS", "RESOURCE_NOT_FOUND", "MADE"]
     asking.deposit("alice", 1)
-    assert outcomes(asking.ok(asked)) == ["MADE", "RESOURCE_NOT_FOUND", "INSUFFICIENT_FUNDS"]
+    assert outcomes(asking.ok(request)) == ["MADE", "RESOURCE_NOT_FOUND", "INSUFFICIENT_FUNDS"]
 
 
 def test_validating_items_checks_each_by_itself_on_what_is_there_now(asking: Asking) -> None:
     """As so many validated transfers would be: none of them leaves anything behind for the next."""
 
-    asked = each([an_item("alice", "bob", 60), an_item("alice", "carol", 60), an_item("bob", "carol", 60)])
+    request = each([an_item("alice", "bob", 60), an_item("alice", "carol", 60), an_item("bob", "carol", 60)])
 
-    tried = asking.ok(changed(asked, validate_only=True))
+    tried = asking.ok(changed(request, validate_only=True))
 
     assert outcomes(tried) == ["MADE", "MADE", "INSUFFICIENT_FUNDS"]
-    assert outcomes(asking.ok(asked)) == ["MADE", "INSUFFICIENT_FUNDS", "MADE"]
+    assert outcomes(asking.ok(request)) == ["MADE", "INSUFFICIENT_FUNDS", "MADE"]
 
 
 def test_a_stuck_wallet_holds_up_its_own_items_only(asking: Asking, owner: psycopg.Connection) -> None:
     """TRANSACTION_CONFLICT in its result, to be asked again with the same id; an atomic batch is refused whole."""
 
     asking.open("dora", 10)
-    asked = each([an_item("alice", "bob", 1), an_item("dora", "carol", 1)])
+    request = each([an_item("alice", "bob", 1), an_item("dora", "carol", 1)])
     together = atomic([an_item("dora", "carol", 1), an_item("alice", "bob", 1)])
     with owner.transaction():
         owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
         with ThreadPoolExecutor(1) as pool:
             whole = pool.submit(asking.ok, together)
-            single = asking.ok(asked)
+            single = asking.ok(request)
             error = whole.exception()
 
     assert outcomes(single) == ["TRANSACTION_CONFLICT", "MADE"]
     assert isinstance(error, Refused)
     assert (error.answer.reason, error.answer.metadata) == ("TRANSACTION_CONFLICT", {})
     assert asking.balances("alice", "bob", "carol", "dora") == [100, 0, 1, 9]
-    assert outcomes(asking.ok(asked)) == ["MADE", "REPLAYED"]
+    assert outcomes(asking.ok(request)) == ["MADE", "REPLAYED"]
     asking.ok(together)
     assert asking.balances("alice", "bob", "carol", "dora") == [98, 2, 2, 8]

@@ -40,20 +40,20 @@ def bare(response: pb.BatchTransferResponse) -> Sequence[Any]:
 def test_an_atomic_batch_is_made_in_order_and_its_transactions_know_each_other(asking: Asking) -> None:
     """Each item is a transfer like any other, with the batch that it was made in."""
 
-    asked = [
+    requests = [
         an_item("alice", "bob", 10, description="d", external_reference="r", labels={"k": "v"}),
         an_item("alice", "carol", 20),
         an_item("alice", "bob", 10, description="d", external_reference="r", labels={"k": "v"}),
     ]
 
-    made = asking.ok(atomic(asked))
+    made = asking.ok(atomic(requests))
 
     assert [result.WhichOneof("outcome") for result in made.results] == ["transaction"] * 3
     assert not made.replayed
     first, second, third = (result.transaction for result in made.results)
     assert len({first.name, second.name, third.name}) == 3
     assert first.batch == second.batch == third.batch != ""
-    for one, its in zip((first, second, third), asked, strict=True):
+    for one, its in zip((first, second, third), requests, strict=True):
         assert (one.source, one.destination, one.amount) == (its.source, its.destination, its.amount)
         assert (one.description, one.external_reference, dict(one.labels)) == (
             its.description,
@@ -79,8 +79,8 @@ def test_an_items_money_is_there_for_the_items_after_it_and_not_before(
 
     there, on = an_item("alice", "bob", 100), an_item("bob", "carol", 100)
 
-    told = refused(asking, owner, atomic([on, there]))
-    assert told.metadata == {
+    refusal = refused(asking, owner, atomic([on, there]))
+    assert refusal.metadata == {
         "wallet": "wallets/bob",
         "currencyCode": "USD",
         "available": "0",
@@ -101,10 +101,10 @@ def test_a_full_wallet_may_give_before_it_receives(asking: Asking, owner: psycop
     asking.deposit("full", 1)
     asking.transfer("bob", "full", 9)
 
-    told = refused(asking, owner, atomic([an_item("bob", "full", 1), an_item("full", "bob", 1)]))
+    refusal = refused(asking, owner, atomic([an_item("bob", "full", 1), an_item("full", "bob", 1)]))
     asking.ok(atomic([an_item("full", "bob", 1), an_item("bob", "full", 1)]))
 
-    assert told.metadata == {"resourceName": "wallets/full", "limit": str(BIGGEST), "item": "0"}
+    assert refusal.metadata == {"resourceName": "wallets/full", "limit": str(BIGGEST), "item": "0"}
     assert asking.balances("full", "bob") == [BIGGEST, 1]
 
 
@@ -132,25 +132,25 @@ def test_the_first_item_that_is_refused_refuses_the_batch_with_its_place(
     ]
 
     for bad, reason, about in cases:
-        told = refused(asking, owner, atomic([good, good, bad, an_item("nobody-else", "bob", 1)]))
-        assert (told.reason, told.metadata["item"]) == (reason, "2")
-        assert about in {told.metadata.get("resourceName"), told.metadata.get("wallet")}
+        refusal = refused(asking, owner, atomic([good, good, bad, an_item("nobody-else", "bob", 1)]))
+        assert (refusal.reason, refusal.metadata["item"]) == (reason, "2")
+        assert about in {refusal.metadata.get("resourceName"), refusal.metadata.get("wallet")}
     assert asking.balances("alice", "bob") == [100, 0]
 
 
 def test_a_refusal_of_a_batch_is_final_though_its_cause_is_gone(asking: Asking) -> None:
     """The same item is named again; another try needs a new id."""
 
-    asked = atomic([an_item("alice", "bob", 60), an_item("alice", "carol", 60)])
-    first = asking.refused(asked)
+    request = atomic([an_item("alice", "bob", 60), an_item("alice", "carol", 60)])
+    first = asking.refused(request)
     asking.deposit("alice", 1000)
 
-    again = asking.refused(asked)
+    again = asking.refused(request)
 
     assert again == first
     assert (first.reason, first.metadata["item"], first.metadata["available"]) == ("INSUFFICIENT_FUNDS", "1", "40")
     assert asking.balances("alice", "bob", "carol") == [1100, 0, 0]
-    asking.ok(changed(asked, request_id=new_id()))
+    asking.ok(changed(request, request_id=new_id()))
     assert asking.balances("alice", "bob", "carol") == [980, 60, 60]
 
 
@@ -159,10 +159,10 @@ def test_system_wallets_in_an_item_are_refused(asking: Asking, owner: psycopg.Co
 
     good, bad = an_item("alice", "bob", 10), an_item("alice", "system:external:USD", 1)
 
-    told = refused(asking, owner, atomic([good, bad]))
+    refusal = refused(asking, owner, atomic([good, bad]))
     made = asking.ok(each([good, bad]))
 
-    assert (told.code, told.reason, told.metadata) == (
+    assert (refusal.code, refusal.reason, refusal.metadata) == (
         "PERMISSION_DENIED",
         "PERMISSION_MISSING",
         {"permission": "none", "item": "1"},
@@ -205,9 +205,9 @@ def test_batches_out_of_shape_are_refused_whole_and_nothing_is_done(asking: Aski
     before = everything(owner)
 
     for request, field in cases:
-        told = asking.refused(request)
-        assert told.reason == "INVALID_FIELDS", request
-        assert field in {None, *told.violations}, (told.violations, field)
+        refusal = asking.refused(request)
+        assert refusal.reason == "INVALID_FIELDS", request
+        assert field in {None, *refusal.violations}, (refusal.violations, field)
     assert everything(owner) == before
 
 
@@ -215,11 +215,11 @@ def test_batches_out_of_shape_are_refused_whole_and_nothing_is_done(asking: Aski
 def test_a_thousand_transfers_fit_into_one_call(asking: Asking, owner: psycopg.Connection, mode: Any) -> None:  # noqa: ANN401  # a function
     """There and back, each on what the one before left; a repeat of them all moves nothing."""
 
-    asked = mode([an_item("alice", "bob", 100), an_item("bob", "alice", 100)] * 500)
+    request = mode([an_item("alice", "bob", 100), an_item("bob", "alice", 100)] * 500)
     transactions = count(owner, "transactions")
 
-    made = asking.ok(asked)
-    again = asking.ok(asked)
+    made = asking.ok(request)
+    again = asking.ok(request)
 
     assert outcomes(made) == ["MADE"] * 1000
     assert count(owner, "transactions") == transactions + 1000
@@ -235,8 +235,8 @@ def test_commission_is_charged_on_every_item_and_kept_to_each_items_most(
     asking.charge(payer=SOURCE, fixed_minor_units=3)
     enough, too_little = (an_item("alice", "bob", 10, max_commission=money(most)) for most in (3, 2))
 
-    told = refused(asking, owner, atomic([enough, too_little]))
-    assert (told.reason, told.metadata["item"], told.metadata["limit"]) == ("LIMIT_EXCEEDED", "1", "2")
+    refusal = refused(asking, owner, atomic([enough, too_little]))
+    assert (refusal.reason, refusal.metadata["item"], refusal.metadata["limit"]) == ("LIMIT_EXCEEDED", "1", "2")
     made = asking.ok(atomic([enough, an_item("alice", "carol", 10)]))
     assert [result.transaction.commission.amount for result in made.results] == [money(3)] * 2
     assert asking.balances("alice", "bob", "carol", COMMISSION_WALLET) == [74, 10, 10, 6]
@@ -254,36 +254,36 @@ def test_money_that_goes_for_commission_is_not_there_for_the_next_item(
 
     asking.charge(payer=SOURCE, fixed_minor_units=1)
 
-    told = refused(asking, owner, atomic([an_item("alice", "bob", 49), an_item("alice", "bob", 50)]))
+    refusal = refused(asking, owner, atomic([an_item("alice", "bob", 49), an_item("alice", "bob", 50)]))
     asking.ok(atomic([an_item("alice", "bob", 49), an_item("alice", "bob", 49)]))
 
-    assert (told.metadata["available"], told.metadata["required"], told.metadata["item"]) == ("50", "51", "1")
+    assert (refusal.metadata["available"], refusal.metadata["required"], refusal.metadata["item"]) == ("50", "51", "1")
     assert asking.balances("alice", "bob", COMMISSION_WALLET) == [0, 98, 2]
 
 
 def test_a_repeat_of_an_atomic_batch_returns_its_transactions(asking: Asking, owner: psycopg.Connection) -> None:
     """In order; the same items in another order, or one of them alone, are something else."""
 
-    asked = atomic([an_item("alice", "bob", 10), an_item("alice", "carol", 20)])
-    made = asking.ok(asked)
+    requested = atomic([an_item("alice", "bob", 10), an_item("alice", "carol", 20)])
+    made = asking.ok(requested)
     asking.transfer("bob", "carol", 10)
     before = everything(owner)
 
-    again = asking.ok(asked)
+    again = asking.ok(requested)
 
     assert (again.replayed, list(again.results)) == (True, list(made.results))
-    assert asking.ok(changed(asked, validate_only=True)) == again
+    assert asking.ok(changed(requested, validate_only=True)) == again
     assert everything(owner) == before
     others: list[Any] = [
-        changed(asked, items=list(asked.items)[::-1]),
-        changed(asked, items=list(asked.items)[:1]),
-        changed(asked, items=[*asked.items, asked.items[0]]),
-        changed(a_transfer("alice", "bob", 10), request_id=asked.request_id),
+        changed(requested, items=list(requested.items)[::-1]),
+        changed(requested, items=list(requested.items)[:1]),
+        changed(requested, items=[*requested.items, requested.items[0]]),
+        changed(a_transfer("alice", "bob", 10), request_id=requested.request_id),
     ]
     for request in others:
-        told = refused(asking, owner, request)
-        assert (told.reason, told.metadata["method"]) == ("REQUEST_ID_REUSED", "BatchTransfer")
-        assert told.metadata["requestId"] == asked.request_id
+        refusal = refused(asking, owner, request)
+        assert (refusal.reason, refusal.metadata["method"]) == ("REQUEST_ID_REUSED", "BatchTransfer")
+        assert refusal.metadata["requestId"] == requested.request_id
 
 
 @pytest.mark.parametrize("mode", [atomic, each])
@@ -297,14 +297,14 @@ def test_validating_a_batch_answers_alike_and_stores_nothing(
     if mode is atomic:
         asking.charge(payer=SOURCE, rate_millionths=100_000)
     asking.open("dora", 10)
-    asked = mode([an_item("alice", "bob", 10, labels={"a": "b"}), an_item("dora", "carol", 5)])
+    request = mode([an_item("alice", "bob", 10, labels={"a": "b"}), an_item("dora", "carol", 5)])
     before = everything(owner)
 
-    tried = asking.ok(changed(asked, validate_only=True))
+    tried = asking.ok(changed(request, validate_only=True))
 
     assert everything(owner) == before
     assert {(result.transaction.name, result.transaction.batch) for result in tried.results} == {("", "")}
-    made = asking.ok(asked)
+    made = asking.ok(request)
     assert bare(tried) == bare(made)
     assert tried.replayed is made.replayed is False
 
@@ -329,5 +329,5 @@ def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
     ]
 
     for request, reason, its_place in cases:
-        told = asking.refused(request)
-        assert (told.reason, told.metadata.get("item")) == (reason, its_place), request
+        refusal = asking.refused(request)
+        assert (refusal.reason, refusal.metadata.get("item")) == (reason, its_place), request

@@ -366,7 +366,7 @@ def test_no_call_changes_the_commission_wallet(asking: Asking, owner: psycopg.Co
         hold_pb.PlaceHoldRequest(wallet="wallets/a", amount=money(5), expire_time=LATE, request_id=new_id())
     ).hold
     name = f"wallets/{COMMISSION_WALLET}"
-    asked: dict[str, Any] = {"wallet": name, "amount": money(1), "request_id": new_id()}
+    fields: dict[str, Any] = {"wallet": name, "amount": money(1), "request_id": new_id()}
     named: dict[str, Any] = {"name": name, "request_id": new_id()}
     calls = [
         a_deposit(COMMISSION_WALLET, 1),
@@ -375,9 +375,9 @@ def test_no_call_changes_the_commission_wallet(asking: Asking, owner: psycopg.Co
         an_update(COMMISSION_WALLET, display_name="mine"),
         an_update(COMMISSION_WALLET, overdraft_limit=money(1)),
         batch_of(pb.BATCH_MODE_ATOMIC, a_transfer("a", "b", 1), a_transfer("a", COMMISSION_WALLET, 1)),
-        hold_pb.PlaceHoldRequest(**asked, expire_time=LATE),
+        hold_pb.PlaceHoldRequest(**fields, expire_time=LATE),
         hold_pb.CaptureHoldRequest(name=hold.name, destination=name, request_id=new_id()),
-        order_pb.ScheduleDepositRequest(**asked),
+        order_pb.ScheduleDepositRequest(**fields),
         wallet_pb.FreezeWalletRequest(**named),
         wallet_pb.UnfreezeWalletRequest(**named),
         wallet_pb.CloseWalletRequest(**named),
@@ -385,9 +385,9 @@ def test_no_call_changes_the_commission_wallet(asking: Asking, owner: psycopg.Co
     before = everything(owner)
 
     for request in calls:
-        told = asking.refused(request)
-        assert (told.code, told.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING"), request
-        assert "permission" in told.metadata
+        refusal = asking.refused(request)
+        assert (refusal.code, refusal.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING"), request
+        assert "permission" in refusal.metadata
     taken = wallet_pb.CreateWalletRequest(
         wallet_id=COMMISSION_WALLET, wallet=wallet_pb.Wallet(currency_code="USD"), request_id=new_id()
     )

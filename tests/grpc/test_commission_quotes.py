@@ -55,16 +55,16 @@ def test_a_quote_is_what_a_transfer_then_takes(asking: Asking, terms: dict[str, 
     applies = amount > terms["threshold_minor_units"]
     request = a_transfer(a, b, amount, max_commission=money(max(0, due + spare)))
 
-    asked = asking.answer(a_quote(a, b, amount))
+    requested = asking.answer(a_quote(a, b, amount))
     tried, made = asking.answer(changed(request, validate_only=True)), asking.answer(request)
 
     if applies and not on_top and due > amount:
-        assert {one.reason for one in (asked, tried, made)} == {"LIMIT_EXCEEDED"}
-        assert asked.metadata == {"resourceName": rule.name, "limit": str(amount)}
+        assert {one.reason for one in (requested, tried, made)} == {"LIMIT_EXCEEDED"}
+        assert requested.metadata == {"resourceName": rule.name, "limit": str(amount)}
         return
-    quote = rule_pb.QuoteCommissionResponse.FromString(asked.body)
+    quote = rule_pb.QuoteCommissionResponse.FromString(requested.body)
     taken = due if applies else 0
-    assert asked.code == "OK"
+    assert requested.code == "OK"
     assert quote.HasField("commission") is applies
     assert (quote.source_debit, quote.destination_credit) == (
         money(amount + (taken if on_top else 0)),
@@ -135,10 +135,10 @@ def test_of_two_faults_in_a_quote_the_first_documented_is_told(asking: Asking) -
     ]
 
     for request, reason, resource in cases:
-        told = asking.refused(request)
-        assert told.reason == reason, request
+        refusal = asking.refused(request)
+        assert refusal.reason == reason, request
         if resource is not None:
-            assert told.metadata.get("resourceName", "") == resource, request
+            assert refusal.metadata.get("resourceName", "") == resource, request
 
 
 def test_a_quote_tells_of_a_source_in_another_currency_before_a_missing_destination(asking: Asking) -> None:
@@ -146,10 +146,10 @@ def test_a_quote_tells_of_a_source_in_another_currency_before_a_missing_destinat
 
     asking.open("eva", currency="EUR")
 
-    told = [asking.refused(ask("eva", "nobody", 1)) for ask in (a_transfer, a_quote)]
+    refusals = [asking.refused(ask("eva", "nobody", 1)) for ask in (a_transfer, a_quote)]
 
-    assert [one.reason for one in told] == ["CURRENCY_MISMATCH"] * 2
-    assert told[0].metadata == told[1].metadata == {"resourceName": "wallets/eva", "currency": "EUR"}
+    assert [one.reason for one in refusals] == ["CURRENCY_MISMATCH"] * 2
+    assert refusals[0].metadata == refusals[1].metadata == {"resourceName": "wallets/eva", "currency": "EUR"}
 
 
 def test_an_atomic_batch_is_charged_item_by_item(asking: Asking, owner: psycopg.Connection) -> None:
@@ -168,9 +168,9 @@ def test_an_atomic_batch_is_charged_item_by_item(asking: Asking, owner: psycopg.
     before = everything(owner)
 
     for request, reason, metadata in refusals:
-        told = asking.refused(changed(request, validate_only=True))
-        assert (told.reason, told.metadata["item"]) == (reason, "1")
-        assert metadata.items() <= told.metadata.items()
+        refusal = asking.refused(changed(request, validate_only=True))
+        assert (refusal.reason, refusal.metadata["item"]) == (reason, "1")
+        assert metadata.items() <= refusal.metadata.items()
     tried = asking.ok(changed(atomic(there, on), validate_only=True))
     assert everything(owner) == before
     request = atomic(there, on)
@@ -203,8 +203,10 @@ def test_items_of_a_batch_are_charged_each_on_its_own(asking: Asking) -> None:
 
     made = asking.ok(batch_of(pb.BATCH_MODE_ITEM, *items))
 
-    told = [result.error.details[0] if result.HasField("error") else fee(result.transaction) for result in made.results]
-    assert (told[0], told[3]) == ((rule.name, 50, SOURCE), (rule.name, 40, SOURCE))
+    outcomes = [
+        result.error.details[0] if result.HasField("error") else fee(result.transaction) for result in made.results
+    ]
+    assert (outcomes[0], outcomes[3]) == ((rule.name, 50, SOURCE), (rule.name, 40, SOURCE))
     refused = [asking.refused(item).reason for item in items[1:3]]
     assert refused == ["LIMIT_EXCEEDED", "INSUFFICIENT_FUNDS"]
     assert [result.HasField("error") for result in made.results] == [False, True, True, False]
@@ -261,8 +263,8 @@ def test_one_charged_transfer_sent_by_many_is_charged_once(asking: Asking) -> No
 
     answers = together([partial(asking.ok, request)] * 20)
 
-    told = [answer for answer in answers if isinstance(answer, pb.TransferResponse)]
-    assert len(told) == 20
-    assert len({answer.transaction.name for answer in told}) == 1
-    assert sum(not answer.replayed for answer in told) == 1
+    outcomes = [answer for answer in answers if isinstance(answer, pb.TransferResponse)]
+    assert len(outcomes) == 20
+    assert len({answer.transaction.name for answer in outcomes}) == 1
+    assert sum(not answer.replayed for answer in outcomes) == 1
     assert asking.balances("a", "b", COMMISSION_WALLET) == [9890, 100, 10]

@@ -69,9 +69,9 @@ def test_a_rule_that_is_ended_applies_no_more_and_stays_ended(
     assert (again.rule, again.replayed, ended.replayed) == (ended.rule, True, False)
     assert asking.cost(*funded_pair, 100) == ("", 0)
     assert events_of(owner, rule.name) == ["commission_rule.created", "commission_rule.ended"]
-    for told in all_refused(asking, owner, [an_end(rule.name), an_end(rule.name, LATE)]):
-        assert (told.reason, told.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", rule.name)
-        assert told.metadata.keys() == {"resourceName", "state", "explanation"}
+    for refusal in all_refused(asking, owner, [an_end(rule.name), an_end(rule.name, LATE)]):
+        assert (refusal.reason, refusal.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", rule.name)
+        assert refusal.metadata.keys() == {"resourceName", "state", "explanation"}
     assert asking.rule(rule.name) == ended.rule
 
 

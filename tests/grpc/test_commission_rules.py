@@ -51,7 +51,7 @@ def test_a_rule_is_what_was_asked_for_from_now_on(asking: Asking, owner: psycopg
         {"label": pb.Label(key="a" + "-" * 62, value="é" * 63)},
     ]
     for scope in scopes:
-        asked = {
+        fields = {
             "currency_code": "USD",
             "threshold_minor_units": 5,
             "rate_millionths": 1_000_000,
@@ -62,10 +62,10 @@ def test_a_rule_is_what_was_asked_for_from_now_on(asking: Asking, owner: psycopg
             "end_time": LATE,
             **scope,
         }
-        made = asking.ok(a_rule(**asked))
+        made = asking.ok(a_rule(**fields))
         rule = made.rule
         assert rule == pb.CommissionRule(
-            **asked, name=rule.name, start_time=rule.create_time, create_time=rule.create_time
+            **fields, name=rule.name, start_time=rule.create_time, create_time=rule.create_time
         )
         assert rule.name.startswith("commissionRules/")
         assert not made.replayed
@@ -105,9 +105,9 @@ def test_a_rule_that_makes_no_sense_is_refused_by_its_fields(asking: Asking, own
     before = everything(owner)
 
     for fields, violation in cases:
-        told = asking.refused(with_rule(**fields))
-        assert (told.code, told.reason) == ("INVALID_ARGUMENT", "INVALID_FIELDS"), fields
-        assert violation in told.violations, fields
+        refusal = asking.refused(with_rule(**fields))
+        assert (refusal.code, refusal.reason) == ("INVALID_ARGUMENT", "INVALID_FIELDS"), fields
+        assert violation in refusal.violations, fields
     for request in (
         pb.CreateCommissionRuleRequest(request_id=new_id()),
         changed(with_rule(), request_id=""),
@@ -173,8 +173,8 @@ def test_of_two_faults_in_a_rule_the_first_documented_is_told(asking: Asking, ow
     ]
 
     answers = all_refused(asking, owner, [request for request, _, _ in cases])
-    assert [told.reason for told in answers] == [reason for _, reason, _ in cases]
-    assert [told.metadata for told in answers[-2:]] == [metadata for _, _, metadata in cases[-2:]]
+    assert [answer.reason for answer in answers] == [reason for _, reason, _ in cases]
+    assert [answer.metadata for answer in answers[-2:]] == [metadata for _, _, metadata in cases[-2:]]
     unknown = cases[-2][0]
     asking.open("nobody", currency="EUR")
     assert asking.refused(unknown).reason == "RESOURCE_NOT_FOUND"
@@ -187,8 +187,8 @@ def test_a_start_in_the_past_is_refused_by_the_databases_clock(asking: Asking, f
     now = asking.transfer(*funded_pair, 1).execute_time
 
     for fields in ({"start_time": now}, {"end_time": now}):
-        told = asking.refused(with_rule(**fields))
-        assert (told.reason, len(told.violations)) == ("INVALID_FIELDS", 1)
+        refusal = asking.refused(with_rule(**fields))
+        assert (refusal.reason, len(refusal.violations)) == ("INVALID_FIELDS", 1)
     late = with_rule(start_time=now)
     assert asking.refused(late).reason == "INVALID_FIELDS"
     assert asking.ok(changed(with_rule(), request_id=late.request_id)).replayed is False
@@ -215,9 +215,9 @@ def test_an_end_later_than_the_one_it_has_is_forbidden(asking: Asking, owner: ps
 
     rule = asking.charge(end_time=LATE)
 
-    (told,) = all_refused(asking, owner, [an_end(rule.name, later(LATE, 1))])
+    (refusals,) = all_refused(asking, owner, [an_end(rule.name, later(LATE, 1))])
 
-    assert (told.reason, told.metadata.get("resourceName")) == ("STATE_TRANSITION_FORBIDDEN", rule.name)
+    assert (refusals.reason, refusals.metadata.get("resourceName")) == ("STATE_TRANSITION_FORBIDDEN", rule.name)
     assert asking.rule(rule.name).end_time == LATE
 
 
@@ -238,17 +238,17 @@ def test_of_two_faults_in_an_end_the_first_documented_is_told(asking: Asking, ow
         (an_end(nobody), "RESOURCE_NOT_FOUND"),
     ]
 
-    told = all_refused(asking, owner, [request for request, _ in cases])
-    assert [answer.reason for answer in told] == [reason for _, reason in cases]
+    refusals = all_refused(asking, owner, [request for request, _ in cases])
+    assert [answer.reason for answer in refusals] == [reason for _, reason in cases]
     assert asking.refused(pb.GetCommissionRuleRequest(name=nobody)).metadata == {"resourceName": nobody}
 
 
 def test_an_end_in_the_past_is_told_before_a_rule_that_is_not_there(asking: Asking) -> None:
     """`INVALID_FIELDS` (an end in the past) stands before `RESOURCE_NOT_FOUND`: so nothing is kept with the id."""
 
-    told = asking.refused(an_end(f"commissionRules/{uuid4()}", EARLY))
+    refusal = asking.refused(an_end(f"commissionRules/{uuid4()}", EARLY))
 
-    assert (told.reason, told.violations) == ("INVALID_FIELDS", ("end_time",))
+    assert (refusal.reason, refusal.violations) == ("INVALID_FIELDS", ("end_time",))
 
 
 def test_a_rule_that_is_only_tried_is_answered_and_not_made(
@@ -322,9 +322,9 @@ def test_a_repeat_returns_the_rule_as_it_is_now(asking: Asking, owner: psycopg.C
 
     assert (again.rule, again.replayed) == (now, True)
     for other in reused:
-        told = asking.refused(other)
-        assert (told.code, told.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED"), other
-        assert told.metadata == {
+        refusal = asking.refused(other)
+        assert (refusal.code, refusal.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED"), other
+        assert refusal.metadata == {
             "requestId": request.request_id,
             "method": "CreateCommissionRule",
             "resourceName": made.name,
@@ -342,9 +342,9 @@ def test_one_rule_sent_by_many_is_made_and_ended_once(asking: Asking, owner: psy
     end = an_end(name)
     ended = together([partial(asking.ok, end)] * 20)
 
-    told = [[getattr(answer, "replayed", answer) for answer in answers] for answers in (made, ended)]
-    assert [answers.count(False) for answers in told] == [1, 1]
-    assert [answers.count(True) for answers in told] == [19, 19]
+    outcomes = [[getattr(answer, "replayed", answer) for answer in answers] for answers in (made, ended)]
+    assert [answers.count(False) for answers in outcomes] == [1, 1]
+    assert [answers.count(True) for answers in outcomes] == [19, 19]
     assert count(owner, "commission_rules") == 1
     assert events_of(owner, name) == ["commission_rule.created", "commission_rule.ended"]
 

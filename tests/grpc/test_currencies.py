@@ -37,8 +37,8 @@ FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 def open_before(app: App, wallet: str, listed: Currency, request: Request | None = None) -> None:
     """Open a wallet as a release does whose ISO 4217 says this of its currency."""
-    asked = {"listed": listed} if request is None else {"listed": listed, "request": request}
-    change_wallet(app, commands.a_new_wallet(wallet, listed.code, **asked))
+    fields = {"listed": listed} if request is None else {"listed": listed, "request": request}
+    change_wallet(app, commands.a_new_wallet(wallet, listed.code, **fields))
 
 
 @pytest.fixture
@@ -133,8 +133,8 @@ def test_a_changed_exponent_never_scales_what_is_there_anew(
     assert "0.05 JPY" in text_of(receipt.pdf)
     refused = speaking.refused(a_transfer("yui", "jun", 99999, "JPY"))
     assert "123.40 JPY" in refused.localized
-    told = {one.code: one for one in asking.ok(pb.ListCurrenciesRequest()).currencies}
-    assert (told["JPY"].exponent, told["JPY"].open_to_new_wallets) == (2, True)
+    found = {one.code: one for one in asking.ok(pb.ListCurrenciesRequest()).currencies}
+    assert (found["JPY"].exponent, found["JPY"].open_to_new_wallets) == (2, True)
 
 
 def test_servers_of_two_releases_that_open_the_first_wallet_at_once_agree(
@@ -177,9 +177,9 @@ def test_a_currency_is_written_down_with_a_wallet_and_not_before(
 ) -> None:
     """Not by a validation, nor by a refusal; by a rule, which brings the service's own wallets."""
 
-    asked = a_wallet("alice", "USD")
-    asked.validate_only = True
-    asking.ok(asked)
+    request = a_wallet("alice", "USD")
+    request.validate_only = True
+    asking.ok(request)
     with pytest.raises(InvalidField):
         change_wallet(app, commands.a_new_wallet("anna", "BGN", listed=None))
     assert written_down(owner) == {}
@@ -194,12 +194,12 @@ def test_all_currencies_are_listed(asking: Asking, app: App) -> None:
 
     open_before(app, "anna", LEV)
     listed = asking.ok(pb.ListCurrenciesRequest()).currencies
-    told = {one.code: (one.exponent, one.open_to_new_wallets) for one in listed}
+    found = {one.code: (one.exponent, one.open_to_new_wallets) for one in listed}
 
-    assert [one.code for one in listed] == sorted(told)
-    assert told["BGN"] == (2, False)
-    assert (told["USD"], told["JPY"], told["KWD"], told["CLF"]) == ((2, True), (0, True), (3, True), (4, True))
-    assert told.keys().isdisjoint({"XAU", "XXX", "QQQ", "HRK"})
+    assert [one.code for one in listed] == sorted(found)
+    assert found["BGN"] == (2, False)
+    assert (found["USD"], found["JPY"], found["KWD"], found["CLF"]) == ((2, True), (0, True), (3, True), (4, True))
+    assert found.keys().isdisjoint({"XAU", "XXX", "QQQ", "HRK"})
 
 
 def test_every_known_caller_is_told_the_currencies_and_nobody_else(app: App, guarded: Settings, issuer: Issuer) -> None:
@@ -207,8 +207,8 @@ def test_every_known_caller_is_told_the_currencies_and_nobody_else(app: App, gua
 
     def answer(*metadata: tuple[str, str]) -> str:
         with Asking(f"127.0.0.1:{port}", metadata=metadata) as asking:
-            told = asking.call("WalletService/ListCurrencies", pb.ListCurrenciesRequest())
-            return told.reason or told.code
+            refusal = asking.call("WalletService/ListCurrencies", pb.ListCurrenciesRequest())
+            return refusal.reason or refusal.code
 
     with serving(app, guarded, authentication(guarded)) as port:
         assert answer(*bearer(issuer.token("events.read"))) == "OK"

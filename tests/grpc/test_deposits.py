@@ -57,16 +57,18 @@ def test_a_deposit_is_told_in_full(client: WalletClient) -> None:
 
     made = client.deposit("wallets/alice", usd(250), description="wages", external_reference="card-7")
 
-    told = made.transaction
+    transaction = made.transaction
     assert (made.available.minor_units, made.replayed) == (1250, False)
-    assert (told.type, told.state) == (pb.Transaction.TYPE_DEPOSIT, pb.Transaction.STATE_POSTED)
-    assert (told.source, told.destination) == ("wallets/system:external:USD", "wallets/alice")
-    assert (told.description, told.external_reference, told.withdrawal) == ("wages", "card-7", "")
-    assert aware(told.execute_time) >= aware(client.get_wallet("wallets/alice").create_time)
-    entries = [(entry.wallet, entry.amount.minor_units, entry.balance_after.minor_units) for entry in told.entries]
+    assert (transaction.type, transaction.state) == (pb.Transaction.TYPE_DEPOSIT, pb.Transaction.STATE_POSTED)
+    assert (transaction.source, transaction.destination) == ("wallets/system:external:USD", "wallets/alice")
+    assert (transaction.description, transaction.external_reference, transaction.withdrawal) == ("wages", "card-7", "")
+    assert aware(transaction.execute_time) >= aware(client.get_wallet("wallets/alice").create_time)
+    entries = [
+        (entry.wallet, entry.amount.minor_units, entry.balance_after.minor_units) for entry in transaction.entries
+    ]
     assert sorted(entries) == [("wallets/alice", 250, 1250), ("wallets/system:external:USD", -250, -1250)]
     assert balance(client, "alice") == 1250
-    assert client.get_transaction(told.name) == told
+    assert client.get_transaction(transaction.name) == transaction
 
 
 def test_two_deposits_are_two_entries(client: WalletClient) -> None:

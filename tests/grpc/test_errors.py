@@ -322,9 +322,9 @@ def test_a_full_line_is_told_as_overloaded(settings: Settings, owner: psycopg.Co
             with owner.transaction():
                 owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
                 answers = together([partial(wire.call, TRANSFER, transfer()) for _ in range(12)])
-            told = [cast("Any", answer) for answer in answers]
-            full = [answer for answer in told if answer.reason == "SERVER_OVERLOADED"]
-            done = [answer for answer in told if answer.code == "OK"]
+            outcomes = [cast("Any", answer) for answer in answers]
+            full = [answer for answer in outcomes if answer.reason == "SERVER_OVERLOADED"]
+            done = [answer for answer in outcomes if answer.code == "OK"]
             assert full != []
             assert {(answer.code, answer.retry_ms is None) for answer in full} == {("RESOURCE_EXHAUSTED", False)}
             assert client.get_wallet("wallets/bob").balance.minor_units == len(done)
@@ -356,7 +356,7 @@ def test_a_creation_told_as_overloaded_was_not_made(settings: Settings, owner: p
             for _ in range(4):
                 pool.submit(keep_the_connection)
             waiting.wait(3)
-        told = {name: creation.exception() for name, creation in creations.items()}
+        found = {name: creation.exception() for name, creation in creations.items()}
 
     made = {name for (name,) in owner.execute("SELECT id FROM wallets").fetchall()}
-    assert {name for name in made if isinstance(told.get(name), errors.ServerOverloaded)} == set()
+    assert {name for name in made if isinstance(found.get(name), errors.ServerOverloaded)} == set()

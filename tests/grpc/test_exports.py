@@ -276,25 +276,25 @@ def test_an_export_that_takes_too_long_is_cut_off(app: App, settings: Settings, 
 def test_the_server_reads_no_further_than_its_caller(app: App, settings: Settings, owner: psycopg.Connection) -> None:
     """Of a long history no more than two parts are in memory: the next is read once the one before it has left."""
 
-    asked: list[object] = []
-    event.listen(app.reads.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    requests: list[object] = []
+    event.listen(app.reads.engine, "before_cursor_execute", lambda *result: requests.append(result[2]))
     with served(app, settings) as asking:
         asking.open_all("alice", "bob")
         write_history(owner, 6000, description=WIDE)
-        asked.clear()
+        requests.clear()
         stream = begun(asking, export())
-        assert wait_until(lambda: len(reads(asked)) > 0, timeout_s=10)
-        assert not wait_until(lambda: len(reads(asked)) > 2, timeout_s=0.2)
+        assert wait_until(lambda: len(reads(requests)) > 0, timeout_s=10)
+        assert not wait_until(lambda: len(reads(requests)) > 2, timeout_s=0.2)
         sizes = [len(part.data) for part in stream]
 
     assert len(sizes) == 6
     assert max(sizes) < 1_000_000
-    assert len(reads(asked)) == 7
+    assert len(reads(requests)) == 7
 
 
-def reads(asked: list[object]) -> list[str]:
+def reads(request: list[object]) -> list[str]:
     """Return those of some statements that read a part."""
-    return [statement for statement in map(str, asked) if "external_reference" in statement]
+    return [statement for statement in map(str, request) if "external_reference" in statement]
 
 
 def test_an_export_goes_on_where_its_connections_are_cut(
@@ -319,11 +319,11 @@ def test_an_export_is_whole_while_transfers_go_on(asking: Asking) -> None:
     asking.deposit("alice", 10_000)
     with meanwhile(lambda: asking.transfer("alice", "bob", 1)):
         files = at_once([lambda: b"".join(parts(asking, export()))] * 8)
-    told = {entry.sequence: line(entry) for entry in entries(asking)}
+    found = {entry.sequence: line(entry) for entry in entries(asking)}
 
     for file in files:
         rows = read(file)
-        assert rows == [told[number] for number in range(1, len(rows) + 1)]
+        assert rows == [found[number] for number in range(1, len(rows) + 1)]
 
 
 def test_a_server_that_stops_ends_its_exports_and_begins_none(

@@ -216,18 +216,18 @@ def test_a_final_refusal_never_turns_into_a_write(
     assert first.reason == final.reason
     before = everything(owner)
 
-    told: list[Answer] = []
+    results: list[Answer] = []
     with cutting(database, OFTEN_S) as cuts:
 
         def is_enough() -> bool:
-            told.extend(at_once([partial(people.answer, request)] * 24, threads=8))
-            return cuts.count >= CUTS and sum(answer.code == first.code for answer in told) >= 24
+            results.extend(at_once([partial(people.answer, request)] * 24, threads=8))
+            return cuts.count >= CUTS and sum(answer.code == first.code for answer in results) >= 24
 
-        assert wait_until(is_enough, timeout_s=LONGEST_S), Counter(answer.reason for answer in told)
-    told.extend(at_once([partial(people.answer, request)] * 8))
+        assert wait_until(is_enough, timeout_s=LONGEST_S), Counter(answer.reason for answer in results)
+    results.extend(at_once([partial(people.answer, request)] * 8))
 
-    assert [answer for answer in told if answer != first and answer.reason not in NOT_YET] == []
-    assert told[-8:] == [first] * 8
+    assert [answer for answer in results if answer != first and answer.reason not in NOT_YET] == []
+    assert results[-8:] == [first] * 8
     assert everything(owner) == before
     if final.mend is not None:
         possible = people.answer(changed(request, request_id=new_id(), validate_only=True))
@@ -239,7 +239,7 @@ def test_a_call_that_races_what_makes_it_possible_is_answered_in_one_way_for_eve
 ) -> None:
     """Whichever came first: all that ask hear the same, and it was done, or it was not."""
 
-    said: Counter[str] = Counter()
+    message: Counter[str] = Counter()
     with cutting(database, AT_TIMES_S) as cuts:
         for number in range(12):
             payer, payee = f"payer-{number}", f"payee-{number}"
@@ -248,15 +248,15 @@ def test_a_call_that_races_what_makes_it_possible_is_answered_in_one_way_for_eve
             calls = [transfer, deposit, transfer, transfer, deposit, transfer]
             order = calls if number % 2 else calls[::-1]
             answers = at_once([partial(decided, people, request) for request in order])
-            told = {answer.reason for request, answer in zip(order, answers, strict=True) if request is transfer}
-            assert len(told) == 1, told
-            said[told.pop()] += 1
+            found = {answer.reason for request, answer in zip(order, answers, strict=True) if request is transfer}
+            assert len(found) == 1, found
+            message[found.pop()] += 1
             again = decided(people, transfer)
             want = [0, 5] if again.code == "OK" else [5, 0]
             assert {answer.reason for answer in answers} <= {"", again.reason}
             assert balances(people, payer, payee) == want
         assert cuts.count > 12
-    assert said.keys() <= {"", "INSUFFICIENT_FUNDS"}
+    assert message.keys() <= {"", "INSUFFICIENT_FUNDS"}
 
 
 def balances(asking: Asking, *wallets: str) -> list[int]:
@@ -282,17 +282,19 @@ def test_an_ok_that_was_heard_is_found_again(people: Asking, database: Database)
     requests = [makes[number % len(makes)](number) for number in range(10 * len(makes))]
 
     with cutting(database, AT_TIMES_S) as cuts:
-        asked = [request for request in requests for _ in range(3)]
-        answers = at_once([partial(decided, people, request) for request in asked], threads=24)
+        commands = [request for request in requests for _ in range(3)]
+        answers = at_once([partial(decided, people, request) for request in commands], threads=24)
     assert cuts.count > 10
-    heard = [answers[at : at + 3] for at in range(0, len(answers), 3)]
+    received = [answers[at : at + 3] for at in range(0, len(answers), 3)]
 
-    for request, together in zip(requests, heard, strict=True):
+    for request, together in zip(requests, received, strict=True):
         assert {answer.code for answer in together} == {"OK"}, (request, together)
         again = people.ok(request)
         assert again.replayed
         assert {named_in(request, answer.body) for answer in together} == {name_of(again)}
-    assert len({named_in(request, one.body) for request, (one, *_) in zip(requests, heard, strict=True)}) == 10 * 7 + 1
+    assert (
+        len({named_in(request, one.body) for request, (one, *_) in zip(requests, received, strict=True)}) == 10 * 7 + 1
+    )
     assert people.balances("rich", "poor") == [1000 - 10, 10 + 20]
     assert people.funds("rich")[1] == 10 * 3 + 10 * 5
 

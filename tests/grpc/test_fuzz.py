@@ -151,29 +151,29 @@ def test_a_caller_with_one_owner_is_answered_as_well(confined: Trial, chance: Ch
 def first_page(trial: Trial, chance: Chance, path: str) -> Any:  # noqa: ANN401  # any list request
     """Return a request for a list of which there is a second page, with its token."""
     for _ in range(100):
-        asked = chance.valid(LISTS[path].input_type)
-        asked.page_size = 1
-        answer = trial.send(path, asked.SerializeToString())
+        request = chance.valid(LISTS[path].input_type)
+        request.page_size = 1
+        answer = trial.send(path, request.SerializeToString())
         if answer.code == "OK":
             response: Any = message_of(LISTS[path].output_type).FromString(answer.body)
             if response.next_page_token:
-                asked.page_token = response.next_page_token
-                return asked
+                request.page_token = response.next_page_token
+                return request
     raise AssertionError(path)
 
 
-def otherwise(asked: Any) -> Iterator[Any]:  # noqa: ANN401  # any list request
+def otherwise(request: Any) -> Iterator[Any]:  # noqa: ANN401  # any list request
     """Yield the same list's request with other arguments, but for the size of a page."""
-    for one in asked.DESCRIPTOR.fields:
+    for one in request.DESCRIPTOR.fields:
         if one.name in {"page_size", "page_token"}:
             continue
-        other = type(asked)()
-        other.CopyFrom(asked)
+        other = type(request)()
+        other.CopyFrom(request)
         match one.name:
             case "filter":
                 other.filter += " "
             case "wallet":
-                other.wallet = next(name for name in ("wallets/alice", "wallets/bob") if name != asked.wallet)
+                other.wallet = next(name for name in ("wallets/alice", "wallets/bob") if name != request.wallet)
             case _:
                 getattr(other, one.name).seconds += 1
         yield other
@@ -187,29 +187,29 @@ def test_a_page_token_is_good_for_its_own_list_and_nothing_else_is_one(
 
     pages = {path: first_page(trial, chance, path) for path in LISTS}
     alphabet = [*"AZaz09-_.=", "\x00", "é", "💥", "..", " "]
-    said: Counter[str] = Counter()
+    message: Counter[str] = Counter()
 
-    for path, asked in pages.items():
-        real = trial.send(path, asked.SerializeToString())
+    for path, request in pages.items():
+        real = trial.send(path, request.SerializeToString())
         assert real.code == "OK"
-        forged = [chance.mutated_text(asked.page_token, alphabet) for _ in range(24 * rounds)]
+        forged = [chance.mutated_text(request.page_token, alphabet) for _ in range(24 * rounds)]
         forged += [chance.text() for _ in range(12 * rounds)]
-        forged += [other.page_token for other in pages.values() if other is not asked]
-        for token in set(forged) - {"", asked.page_token}:
-            other = type(asked)()
-            other.CopyFrom(asked)
+        forged += [other.page_token for other in pages.values() if other is not request]
+        for token in set(forged) - {"", request.page_token}:
+            other = type(request)()
+            other.CopyFrom(request)
             other.page_token = token.replace("~not-utf8~", "")
             if not other.page_token:
                 continue
             answer = trial.send(path, other.SerializeToString())
             too_long = len(token) > 2048
             assert answer.reason == ("INVALID_FIELDS" if too_long else "PAGE_TOKEN_INVALID") or answer == real, token
-            said[path] += answer.code != "OK"
-        for other in otherwise(asked):
+            message[path] += answer.code != "OK"
+        for other in otherwise(request):
             assert trial.send(path, other.SerializeToString()).reason == "PAGE_TOKEN_INVALID", other
 
     trial.read_nothing_into()
-    assert min(said[path] for path in LISTS) > 20 * rounds
+    assert min(message[path] for path in LISTS) > 20 * rounds
 
 
 NAMES = (
@@ -263,12 +263,12 @@ def a_filter(chance: Chance) -> str:
 def test_a_filter_is_obeyed_or_refused_where_it_is_wrong(trial: Trial, chance: Chance, rounds: int) -> None:
     """Comparisons of any field with any value, those with pieces changed, and pieces in any order."""
 
-    said: Counter[tuple[str, str]] = Counter()
+    message: Counter[tuple[str, str]] = Counter()
 
     def ask(path: str, method: MethodDescriptor, text: str) -> None:
-        asked: Message = message_of(method.input_type)(**wallet_of(method), filter=text)
-        answer = trial.send(path, asked.SerializeToString())
-        said[path, answer.reason] += 1
+        request: Message = message_of(method.input_type)(**wallet_of(method), filter=text)
+        answer = trial.send(path, request.SerializeToString())
+        message[path, answer.reason] += 1
         if answer.reason == "FILTER_INVALID":
             position, token = int(answer.metadata["position"]), answer.metadata["token"]
             assert text.startswith(token, position), (text, answer.metadata)
@@ -289,8 +289,8 @@ def test_a_filter_is_obeyed_or_refused_where_it_is_wrong(trial: Trial, chance: C
                 ask(path, method, "".join(chance.among(ALPHABET) for _ in range(chance.among([1, 3, 9, 30, 300]))))
 
     trial.read_nothing_into()
-    assert [path for path in FILTERED if said[path, "FILTER_INVALID"] < 30 * rounds] == []
-    assert [path for path in FILTERED if said[path, ""] < 2] == []
+    assert [path for path in FILTERED if message[path, "FILTER_INVALID"] < 30 * rounds] == []
+    assert [path for path in FILTERED if message[path, ""] < 2] == []
 
 
 def wallet_of(method: MethodDescriptor) -> dict[str, str]:

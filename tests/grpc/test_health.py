@@ -101,8 +101,8 @@ def test_changes_are_told_to_all_who_watch(app: App, settings: Settings) -> None
 
 def _read_on(watch: Any, into: list[int]) -> None:  # noqa: ANN401  # the library's call
     try:
-        for told in watch:
-            into.append(told.status)  # noqa: PERF401  # kept also where it ends with an error
+        for event in watch:
+            into.append(event.status)  # noqa: PERF401  # kept also where it ends with an error
     except grpc.RpcError:
         return
 

@@ -58,10 +58,10 @@ def test_a_capture_of_more_than_remains_is_refused(asking: Asking, owner: psycop
     hold = place_hold(asking, "alice", 50)
     asking.ok(a_capture(hold, "bob", 20))
 
-    told = refused(asking, owner, a_capture(hold, "bob", 31, final=True))
+    refusal = refused(asking, owner, a_capture(hold, "bob", 31, final=True))
 
-    assert (told.code, told.reason) == ("FAILED_PRECONDITION", "LIMIT_EXCEEDED")
-    assert told.metadata == {"resourceName": hold, "limit": "30"}
+    assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "LIMIT_EXCEEDED")
+    assert refusal.metadata == {"resourceName": hold, "limit": "30"}
     assert hold_summary(asking, hold) == (ACTIVE, 20, 30)
 
 
@@ -108,8 +108,8 @@ def test_a_hold_whose_time_is_over_cannot_be_captured_though_no_job_has_run(
     over, given_up = (overdue_hold(asking, owner, "alice", 40) for _ in range(2))
 
     for request in (a_capture(over, "bob"), a_capture(over, "bob", 1), a_capture(over, "bob", 41, final=True)):
-        told = refused(asking, owner, request)
-        assert (told.reason, told.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", over)
+        refusal = refused(asking, owner, request)
+        assert (refusal.reason, refusal.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", over)
     assert (hold_summary(asking, over), asking.funds("alice")) == ((ACTIVE, 0, 40), (100, 80, 20))
 
     assert asking.ok(a_void(given_up)).hold.state == VOIDED
@@ -142,10 +142,10 @@ def test_a_capture_goes_to_a_frozen_wallet_but_not_to_a_closed_one(asking: Askin
     asking.close("gone")
     hold = place_hold(asking, "alice", 40)
 
-    told = refused(asking, owner, a_capture(hold, "gone", 10))
+    refusal = refused(asking, owner, a_capture(hold, "gone", 10))
     asking.ok(a_capture(hold, "cold", 10))
 
-    assert (told.reason, told.metadata) == (
+    assert (refusal.reason, refusal.metadata) == (
         "WALLET_NOT_ACTIVE",
         {"resourceName": "wallets/gone", "state": "CLOSED"},
     )
@@ -162,9 +162,9 @@ def test_a_capture_to_the_wallet_itself_is_refused_and_its_id_stays_free(
     hold = place_hold(asking, "alice", 40)
     wrong = a_capture(hold, "alice", 10)
 
-    told = refused(asking, owner, wrong)
+    refusal = refused(asking, owner, wrong)
 
-    assert (told.reason, told.violations) == ("INVALID_FIELDS", ("destination",))
+    assert (refusal.reason, refusal.violations) == ("INVALID_FIELDS", ("destination",))
     assert asking.ok(changed(wrong, destination="wallets/bob")).replayed is False
 
 
@@ -177,10 +177,10 @@ def test_a_capture_into_a_full_wallet_is_refused_and_the_hold_stays(asking: Aski
     asking.deposit("alice", 1)
     hold = place_hold(asking, "alice", 11)
 
-    told = refused(asking, owner, a_capture(hold, "bob"))
+    refusal = refused(asking, owner, a_capture(hold, "bob"))
     asking.ok(a_capture(hold, "bob", 10))
 
-    assert (told.reason, told.metadata) == (
+    assert (refusal.reason, refusal.metadata) == (
         "LIMIT_EXCEEDED",
         {"resourceName": "wallets/bob", "limit": str(BIGGEST)},
     )

@@ -20,9 +20,9 @@ def test_a_time_that_is_over_is_refused_and_its_id_stays_free(asking: Asking, ow
     asking.open("alice", 100)
     late = a_hold("alice", 40, until=time_in(owner, 0))
 
-    told = refused(asking, owner, late)
+    refusal = refused(asking, owner, late)
 
-    assert (told.reason, told.violations) == ("INVALID_FIELDS", ("expire_time",))
+    assert (refusal.reason, refusal.violations) == ("INVALID_FIELDS", ("expire_time",))
     assert asking.ok(changed(late, expire_time=LATE)).replayed is False
 
 
@@ -44,8 +44,11 @@ def test_other_currencies_are_refused_and_the_wallet_that_does_not_fit_is_named(
     ]
 
     for request, wallet, currency in cases:
-        told = refused(asking, owner, request)
-        assert (told.reason, told.metadata) == ("CURRENCY_MISMATCH", {"resourceName": wallet, "currency": currency})
+        refusal = refused(asking, owner, request)
+        assert (refusal.reason, refusal.metadata) == (
+            "CURRENCY_MISMATCH",
+            {"resourceName": wallet, "currency": currency},
+        )
 
 
 def test_system_wallets_and_what_is_not_there_are_refused(asking: Asking, owner: psycopg.Connection) -> None:
@@ -56,8 +59,8 @@ def test_system_wallets_and_what_is_not_there_are_refused(asking: Asking, owner:
 
     for role in ("external", "in_transit", "commission"):
         for request in (a_hold(f"system:{role}:USD", 1), a_capture(hold, f"system:{role}:USD", 1)):
-            told = refused(asking, owner, request)
-            assert (told.code, told.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
+            refusal = refused(asking, owner, request)
+            assert (refusal.code, refusal.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
     missing: list[tuple[Any, str]] = [
         (a_hold("nobody", 1), "wallets/nobody"),
         (a_capture(NO_HOLD, "nobody"), NO_HOLD),
@@ -65,8 +68,12 @@ def test_system_wallets_and_what_is_not_there_are_refused(asking: Asking, owner:
         (a_void(NO_HOLD), NO_HOLD),
     ]
     for request, name in missing:
-        told = refused(asking, owner, request)
-        assert (told.code, told.reason, told.metadata) == ("NOT_FOUND", "RESOURCE_NOT_FOUND", {"resourceName": name})
+        refusal = refused(asking, owner, request)
+        assert (refusal.code, refusal.reason, refusal.metadata) == (
+            "NOT_FOUND",
+            "RESOURCE_NOT_FOUND",
+            {"resourceName": name},
+        )
     assert asking.refused(pb.GetHoldRequest(name=NO_HOLD)).metadata == {"resourceName": NO_HOLD}
 
 
@@ -98,8 +105,8 @@ def test_fields_out_of_shape_are_refused_by_name(asking: Asking, owner: psycopg.
     ]
 
     for request, field in cases:
-        told = asking.refused(request)
-        assert (told.reason, told.violations[0]) == ("INVALID_FIELDS", field), request
+        refusal = asking.refused(request)
+        assert (refusal.reason, refusal.violations[0]) == ("INVALID_FIELDS", field), request
     assert everything(owner) == before
 
 
@@ -154,9 +161,9 @@ def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
     ]
 
     for request, reason, about in cases:
-        told = asking.refused(request)
-        assert told.reason == reason, request
-        assert about in {None, told.metadata.get("resourceName"), *told.violations}, request
+        refusal = asking.refused(request)
+        assert refusal.reason == reason, request
+        assert about in {None, refusal.metadata.get("resourceName"), *refusal.violations}, request
 
 
 def test_a_frozen_source_is_told_before_the_destinations_currency(asking: Asking) -> None:
@@ -167,9 +174,9 @@ def test_a_frozen_source_is_told_before_the_destinations_currency(asking: Asking
     hold = place_hold(asking, "cold", 10)
     asking.freeze("cold")
 
-    told = asking.refused(a_capture(hold, "eva"))
+    refusal = asking.refused(a_capture(hold, "eva"))
 
-    assert (told.reason, told.metadata.get("resourceName")) == ("WALLET_NOT_ACTIVE", "wallets/cold")
+    assert (refusal.reason, refusal.metadata.get("resourceName")) == ("WALLET_NOT_ACTIVE", "wallets/cold")
 
 
 def test_repeats_of_each_call_return_the_first_answer_with_the_hold_as_it_is_now(
@@ -234,10 +241,10 @@ def test_an_id_that_was_used_for_something_else_is_refused(asking: Asking, owner
     ]
 
     for request in cases:
-        told = refused(asking, owner, request)
+        refusal = refused(asking, owner, request)
         method, name = first_uses[request.request_id]
-        assert (told.code, told.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
-        assert told.metadata == {"requestId": request.request_id, "method": method, "resourceName": name}
+        assert (refusal.code, refusal.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+        assert refusal.metadata == {"requestId": request.request_id, "method": method, "resourceName": name}
 
 
 def test_a_refusal_is_repeated_though_its_cause_is_gone(asking: Asking) -> None:
@@ -253,7 +260,7 @@ def test_a_refusal_is_repeated_though_its_cause_is_gone(asking: Asking) -> None:
     again = [asking.refused(request) for request in (too_much, to_nobody, too_late)]
 
     assert first == again
-    assert [told.reason for told in first] == [
+    assert [result.reason for result in first] == [
         "INSUFFICIENT_FUNDS",
         "RESOURCE_NOT_FOUND",
         "STATE_TRANSITION_FORBIDDEN",

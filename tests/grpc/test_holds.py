@@ -32,9 +32,9 @@ def test_a_placed_hold_is_told_and_its_money_is_there_but_not_available(asking: 
     """No money moves; what the wallet, the answer and GetHold say agrees."""
 
     asking.open("alice", 100)
-    asked = a_hold("alice", 30, description="a room for the night")
+    request = a_hold("alice", 30, description="a room for the night")
 
-    placed = asking.ok(asked)
+    placed = asking.ok(request)
 
     hold = placed.hold
     assert (hold.wallet, hold.amount, hold.description) == ("wallets/alice", money(30), "a room for the night")
@@ -54,10 +54,10 @@ def test_a_hold_takes_all_that_is_available_overdraft_included_and_not_one_more(
     asking.open("bob")
     place_hold(asking, "alice", 90)
 
-    told = refused(asking, owner, a_hold("alice", 61))
+    refusal = refused(asking, owner, a_hold("alice", 61))
 
-    assert told.reason == "INSUFFICIENT_FUNDS"
-    assert told.metadata == {"wallet": "wallets/alice", "currencyCode": "USD", "available": "60", "required": "61"}
+    assert refusal.reason == "INSUFFICIENT_FUNDS"
+    assert refusal.metadata == {"wallet": "wallets/alice", "currencyCode": "USD", "available": "60", "required": "61"}
     assert asking.ok(a_hold("alice", 60)).available == money(0)
     assert asking.funds("alice") == (100, 150, 0)
     for request in (a_hold("alice", 1), a_transfer("alice", "bob", 1)):
@@ -92,9 +92,9 @@ def test_a_frozen_wallet_lets_nothing_be_held_or_captured_but_voided_and_expired
     asking.freeze("alice")
 
     for request in (a_hold("alice", 1), a_capture(first, "bob"), a_capture(first, "bob", 1)):
-        told = refused(asking, owner, request)
-        assert told.reason == "WALLET_NOT_ACTIVE"
-        assert told.metadata == {"resourceName": "wallets/alice", "state": "FROZEN"}
+        refusal = refused(asking, owner, request)
+        assert refusal.reason == "WALLET_NOT_ACTIVE"
+        assert refusal.metadata == {"resourceName": "wallets/alice", "state": "FROZEN"}
     asking.ok(a_void(first))
     assert dict(expire_holds.run_once(app, clock_offset=TO_2126).outcomes) == {"EXPIRED": 1}
 
@@ -119,9 +119,9 @@ def test_a_hold_that_has_ended_never_moves_again(app: App, asking: Asking, owner
             a_capture(hold, "bob", 15, final=True),
             a_void(hold),
         ):
-            told = refused(asking, owner, request)
-            assert (told.reason, told.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", hold)
-            assert told.metadata["state"] == state
+            refusal = refused(asking, owner, request)
+            assert (refusal.reason, refusal.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", hold)
+            assert refusal.metadata["state"] == state
     before = everything(owner)
     assert expire_holds.run_once(app, clock_offset=2 * TO_2126).claimed == 0
     assert everything(owner) == before
@@ -200,12 +200,12 @@ def test_a_wallet_with_a_hold_is_closed_only_once_it_has_ended(asking: Asking) -
     asking.open("alice", overdraft_limit=money(100))
     hold = place_hold(asking, "alice", 60)
 
-    told = asking.refused(a_close("alice"))
+    refusal = asking.refused(a_close("alice"))
     asking.ok(a_void(hold))
     asking.close("alice")
 
-    assert told.reason == "STATE_TRANSITION_FORBIDDEN"
-    assert hold in told.metadata["explanation"]
+    assert refusal.reason == "STATE_TRANSITION_FORBIDDEN"
+    assert hold in refusal.metadata["explanation"]
     assert asking.refused(a_hold("alice", 1)).metadata["state"] == "CLOSED"
 
 
@@ -223,8 +223,8 @@ def test_holds_are_listed_newest_first_by_wallet_and_by_state(asking: Asking) ->
     assert pages(asking, wallet="wallets/alice", page_size=1) == [names[3], names[2], names[0]]
     assert pages(asking, filter="state = VOIDED") == [names[2]]
     assert pages(asking, wallet="wallets/alice", filter="state != VOIDED AND amount >= 4") == [names[3]]
-    told = asking.refused(pb.ListHoldsRequest(wallet="wallets/nobody"))
-    assert told.metadata == {"resourceName": "wallets/nobody"}
+    refusal = asking.refused(pb.ListHoldsRequest(wallet="wallets/nobody"))
+    assert refusal.metadata == {"resourceName": "wallets/nobody"}
 
 
 def pages(asking: Asking, **fields: object) -> list[str]:

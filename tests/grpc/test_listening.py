@@ -94,7 +94,7 @@ def test_a_port_that_another_process_listens_on_says_so(app: App, settings: Sett
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "text"),
     [
         (PermissionError(errno.EACCES, "Permission denied"), "ports below 1024 need a privilege"),
         (OSError(errno.EAFNOSUPPORT, "Address family not supported"), "IPv6"),
@@ -102,7 +102,7 @@ def test_a_port_that_another_process_listens_on_says_so(app: App, settings: Sett
         (None, "gRPC failed without a cause"),
     ],
 )
-def test_other_causes_are_said_too(error: OSError | None, said: str) -> None:
+def test_other_causes_are_said_too(error: OSError | None, text: str) -> None:
     """What this machine permits, speaks and has left differs from machine to machine."""
 
-    assert said in str(CannotListen("::", 80, error))
+    assert text in str(CannotListen("::", 80, error))

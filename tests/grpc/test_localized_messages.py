@@ -39,8 +39,8 @@ def example(kind: type[errors.WalletError], text: str = "x", number: int = 7) ->
     if issubclass(kind, InvalidFields):
         return InvalidFields([errors.InvalidField(f"{place}{text}", text) for place in range(12)])
     named = {"currency": "USD"}
-    told = fields(cast("Any", kind)) if hasattr(kind, "__dataclass_fields__") else ()
-    return kind(**{one.name: number if one.type in {int, int | None} else named.get(one.name, text) for one in told})
+    result = fields(cast("Any", kind)) if hasattr(kind, "__dataclass_fields__") else ()
+    return kind(**{one.name: number if one.type in {int, int | None} else named.get(one.name, text) for one in result})
 
 
 def metadata_keys() -> dict[str, set[str]]:
@@ -158,8 +158,8 @@ def test_what_stands_in_the_way_has_persian_words() -> None:
     assert set(TEXTS["fa"].words["explanation"]) == set(errors.Because)
 
     blocked = errors.StateTransitionForbidden("wallets/a", "ACTIVE", f"holds/1 {errors.Because.STILL_OPEN}")
-    _, said = localized(status_of(blocked, read=False, accept_language="fa", exponent_of=exponent_of)) or ("", "")
-    assert "holds/1\N{POP DIRECTIONAL ISOLATE} هنوز باز است" in said
+    _, message = localized(status_of(blocked, read=False, accept_language="fa", exponent_of=exponent_of)) or ("", "")
+    assert "holds/1\N{POP DIRECTIONAL ISOLATE} هنوز باز است" in message
 
 
 def test_states_have_persian_words() -> None:

@@ -121,25 +121,27 @@ def told() -> Iterator[dict[tuple[str, str], Told]]:
             "two": (f"ipv4:127.0.0.1:{other[0]},127.0.0.1:{closed}", trusting),
         }
         pool = stack.enter_context(ThreadPoolExecutor(len(targets) * len(CLIENTS)))
-        asked = {(case, kind): pool.submit(call, *targets[case]) for case in CASES for kind, call in CLIENTS.items()}
-        yield {key: future.result() for key, future in asked.items()}
+        pending = {(case, kind): pool.submit(call, *targets[case]) for case in CASES for kind, call in CLIENTS.items()}
+        yield {key: future.result() for key, future in pending.items()}
         assert [calls.came for _, calls in (plain, right, other, mutual, ill)] == [[]] * 5
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", CASES)
-def test_a_client_that_reaches_no_server_says_why(case: str, client: str, told: Mapping[tuple[str, str], Told]) -> None:
+def test_a_client_that_reaches_no_server_says_why(
+    case: str, client: str, result: Mapping[tuple[str, str], Told]
+) -> None:
     """Soon, in plain words, with what to do; nothing was sent. Of two addresses the one that tells more counts."""
 
     cause, words = CASES[case]
-    error = told[case, client].error
+    error = result[case, client].error
 
     assert (type(error), getattr(error, "cause", None)) == (NotConnected, cause), error.message
     assert words in error.message
     assert "Nothing was sent." in error.message
     assert (error.outcome, error.code) == ("NOT_DONE_RETRY", "UNAVAILABLE")
     assert error.request_id is not None
-    assert told[case, client].after_s < SOON_S
+    assert result[case, client].after_s < SOON_S
 
 
 @dataclass
@@ -251,11 +253,11 @@ def test_a_call_whose_first_attempt_had_left_is_unknown_though_the_last_one_had_
         port, calls = server.enter_context(recording())
         client = stack.enter_context(WalletClient(f"127.0.0.1:{port}", timeout_s=2.0))
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        asked = pool.submit(refusal, partial(client.deposit, ALICE, usd(1)))
+        pending = pool.submit(refusal, partial(client.deposit, ALICE, usd(1)))
         assert wait_until(lambda: calls.came != [], timeout_s=SOON_S)
         server.close()
 
-        assert type(asked.result(PATIENCE_S)) is OutcomeUnknown
+        assert type(pending.result(PATIENCE_S)) is OutcomeUnknown
 
 
 def test_a_cause_that_waiting_does_not_mend_is_told_soon_by_a_client_that_was_connected() -> None:

@@ -76,9 +76,13 @@ def test_a_doubt_is_listed_once_it_is_old_and_leaves_the_list_once_it_is_settled
     resolved = client.resolve_withdrawal(
         old, "EXECUTED", reason="asked by phone", bank_evidence="ticket 7", bank_reference="R-9"
     )
-    told = resolved.withdrawal
-    assert (told.state, told.bank_reference, resolved.replayed) == (Withdrawal.STATE_SUCCEEDED, "R-9", False)
-    (kept,) = told.resolutions
+    withdrawal = resolved.withdrawal
+    assert (withdrawal.state, withdrawal.bank_reference, resolved.replayed) == (
+        Withdrawal.STATE_SUCCEEDED,
+        "R-9",
+        False,
+    )
+    (kept,) = withdrawal.resolutions
     assert (kept.kind, kept.reason, kept.bank_evidence, kept.operator) == (
         RESOLUTION_KIND_EXECUTED,
         "asked by phone",
@@ -86,7 +90,7 @@ def test_a_doubt_is_listed_once_it_is_old_and_leaves_the_list_once_it_is_settled
         "local",
     )
     assert list(client.list_attention()) == []
-    assert client.get_withdrawal(old) == told
+    assert client.get_withdrawal(old) == withdrawal
 
 
 def test_a_young_doubt_is_neither_listed_nor_resolved(
@@ -108,10 +112,10 @@ def test_validating_a_resolution_changes_nothing(client: WalletClient, old: str,
     """It says what would come of it."""
 
     before = everything(owner)
-    told = client.resolve_withdrawal(old, "NOT_EXECUTED", reason="x", validate_only=True).withdrawal
+    withdrawal = client.resolve_withdrawal(old, "NOT_EXECUTED", reason="x", validate_only=True).withdrawal
 
-    assert told.state == Withdrawal.STATE_FAILED
-    assert told.failure_reason == Withdrawal.FAILURE_REASON_RESOLVED
+    assert withdrawal.state == Withdrawal.STATE_FAILED
+    assert withdrawal.failure_reason == Withdrawal.FAILURE_REASON_RESOLVED
     assert everything(owner) == before
 
 

@@ -54,7 +54,7 @@ def callers(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Callers]:
     }
     with ExitStack() as stack:
         target = f"127.0.0.1:{stack.enter_context(serving(app, guarded, authentication(guarded)))}"
-        callers = {who: stack.enter_context(Asking(target, metadata=bearer(said))) for who, said in tokens.items()}
+        callers = {who: stack.enter_context(Asking(target, metadata=bearer(text))) for who, text in tokens.items()}
         operator = callers["operator"]
         operator.open("alice", 1110, owner="anna")
         operator.open("bob", owner="anna")
@@ -65,8 +65,8 @@ def callers(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Callers]:
 
 def a_payout(units: int, **fields: Any) -> pb.ScheduleWithdrawalRequest:  # noqa: ANN401  # any field's value
     """Return a payout of what was earned."""
-    asked = {"wallet": f"wallets/{COMMISSION_WALLET}", "amount": money(units), "request_id": new_id(), **fields}
-    return pb.ScheduleWithdrawalRequest(**asked)
+    requests = {"wallet": f"wallets/{COMMISSION_WALLET}", "amount": money(units), "request_id": new_id(), **fields}
+    return pb.ScheduleWithdrawalRequest(**requests)
 
 
 def a_cancel(name: str) -> pb.CancelWithdrawalRequest:
@@ -131,11 +131,11 @@ def test_nobody_else_takes_it(callers: Callers, owner: psycopg.Connection) -> No
     ]
     before = everything(owner)
 
-    told = [*all_refused(callers["clerk"], owner, takes), *all_refused(callers["anna"], owner, takes)]
-    told += [callers["operator"].refused(request) for request in gives]
+    refusals = [*all_refused(callers["clerk"], owner, takes), *all_refused(callers["anna"], owner, takes)]
+    refusals += [callers["operator"].refused(request) for request in gives]
     items = callers["clerk"].ok(each([an_item(COMMISSION_WALLET, "bob", 1)])).results
 
-    assert {(no.reason, no.metadata["permission"], no.outcome) for no in told} == {
+    assert {(no.reason, no.metadata["permission"], no.outcome) for no in refusals} == {
         ("PERMISSION_MISSING", "none", "NOT_DONE_RETRY")
     }
     assert [result.HasField("error") for result in items] == [True]
@@ -146,10 +146,14 @@ def test_nobody_else_takes_it(callers: Callers, owner: psycopg.Connection) -> No
 def test_no_other_system_wallet_is_a_source(callers: Callers, owner: psycopg.Connection, wallet: str) -> None:
     """For operations neither."""
 
-    asked = [a_transfer(wallet, "bob", 1), a_payout(1, wallet=f"wallets/{wallet}"), atomic([an_item(wallet, "bob", 1)])]
-    told = all_refused(callers["operator"], owner, asked)
+    requests = [
+        a_transfer(wallet, "bob", 1),
+        a_payout(1, wallet=f"wallets/{wallet}"),
+        atomic([an_item(wallet, "bob", 1)]),
+    ]
+    refusals = all_refused(callers["operator"], owner, requests)
 
-    assert [(no.reason, no.metadata["permission"]) for no in told] == [("PERMISSION_MISSING", "none")] * 3
+    assert [(no.reason, no.metadata["permission"]) for no in refusals] == [("PERMISSION_MISSING", "none")] * 3
 
 
 def test_of_a_currency_that_has_earned_nothing_there_is_nothing(callers: Callers, owner: psycopg.Connection) -> None:

@@ -67,9 +67,9 @@ def ask(wire: Wire, request: Message) -> Answer:
 
 def fill_up(pool: ThreadPoolExecutor, wire: Wire) -> tuple[list[Future[Answer]], list[Answer]]:
     """Ask at once for more than the server takes; return what will be answered, and how the rest was turned away."""
-    asked = [pool.submit(ask, wire, a_deposit()) for _ in range(ASKED)]
-    assert wait_until(lambda: sum(one.done() for one in asked) == ASKED - TAKEN, timeout_s=30)
-    return [one for one in asked if not one.done()], [one.result() for one in asked if one.done()]
+    requests = [pool.submit(ask, wire, a_deposit()) for _ in range(ASKED)]
+    assert wait_until(lambda: sum(one.done() for one in requests) == ASKED - TAKEN, timeout_s=30)
+    return [one for one in requests if not one.done()], [one.result() for one in requests if one.done()]
 
 
 def ask_for_nothing(wire: Wire, timeout_s: float = AT_ONCE_S) -> Answer:
@@ -109,11 +109,11 @@ def test_the_more_are_turned_away_the_longer_each_is_told_to_wait() -> None:
     pace = RefusalBackoff(lambda: clock[0])
 
     def waits(seconds: int, per_s: int) -> list[int]:
-        told = []
+        results = []
         for _ in range(seconds * per_s):
             clock[0] += 1 / per_s
-            told.append(pace.delay_ms())
-        return told[-per_s // 2 :]
+            results.append(pace.delay_ms())
+        return results[-per_s // 2 :]
 
     few, many, too_many = waits(5, 100), waits(3, 1000), waits(20, 4000)
     assert (min(few), max(few)) == (100, 300)

@@ -240,8 +240,8 @@ def test_money_may_be_given_to_anybody_and_what_they_have_is_not_told(owners: Tw
     assert not again.HasField("available")
     assert moved.source_available.minor_units == 1000 - 10 - 7
     shown = [first.transaction, again.transaction, moved.transaction, read.transaction, *page.transactions]
-    told = {entry.wallet for one in shown for entry in one.entries if entry.HasField("balance_after")}
-    assert told == {"wallets/annas"} == {entry.wallet for one in shown for entry in one.entries if entry.sequence}
+    found = {entry.wallet for one in shown for entry in one.entries if entry.HasField("balance_after")}
+    assert found == {"wallets/annas"} == {entry.wallet for one in shown for entry in one.entries if entry.sequence}
     assert {"wallets/annas", "wallets/berts"} <= {entry.wallet for one in shown for entry in one.entries}
 
 
@@ -273,16 +273,16 @@ def test_a_caller_that_reads_no_wallet_is_told_no_balance(owners: TwoOwners) -> 
 
     moved = owners.get(transfer(1), pb.TransferResponse, scope="money.transfer")
     refused = owners.ask(transfer(5000), "money.transfer")
-    told = owners.ask(transfer(5000), "money.transfer wallet.read")
+    answer = owners.ask(transfer(5000), "money.transfer wallet.read")
     frozen = wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=new_id())
     wallet = owners.get(frozen, wallet_pb.FreezeWalletResponse, scope="wallet.freeze").wallet
 
     assert not moved.HasField("source_available")
     assert not any(entry.HasField("balance_after") for entry in moved.transaction.entries)
-    assert refused.reason == told.reason == "INSUFFICIENT_FUNDS"
+    assert refused.reason == answer.reason == "INSUFFICIENT_FUNDS"
     assert (refused.metadata["available"], refused.metadata["required"]) == ("", "")
     assert "989" not in refused.message
-    assert told.metadata["available"] == "989"
+    assert answer.metadata["available"] == "989"
     assert (wallet.state, wallet.owner) == (wallet_pb.Wallet.STATE_FROZEN, "anna")
     assert not any(wallet.HasField(field) for field in ("balance", "held", "available", "overdraft_limit"))
     assert dict(wallet.labels) == {}
@@ -333,14 +333,14 @@ def test_the_services_own_wallets_are_read_by_operators_only(owners: TwoOwners, 
     external = owners.ask(wallet_pb.GetWalletRequest(name="wallets/system:external:USD"), scope)
     deposit = pb.GetTransactionRequest(name=owners.names["anna deposit"])
     entries = owners.get(deposit, pb.GetTransactionResponse, scope=scope).transaction.entries
-    told = {entry.wallet for entry in entries if entry.HasField("balance_after")}
+    found = {entry.wallet for entry in entries if entry.HasField("balance_after")}
 
     if scope == ALL:
         assert external.code == "OK"
-        assert told == {"wallets/annas", "wallets/system:external:USD"}
+        assert found == {"wallets/annas", "wallets/system:external:USD"}
     else:
         assert external.metadata == {"permission": "operations"}
-        assert told == {"wallets/annas"}
+        assert found == {"wallets/annas"}
 
 
 def test_a_deposit_is_taken_back_only_by_who_may_deposit(owners: TwoOwners) -> None:

@@ -55,15 +55,15 @@ def test_an_operators_decision_is_kept_with_the_person_who_made_it(
 ) -> None:
     """As its token says; a repeat by somebody else decides nothing, and what was only tried is nobody's."""
 
-    select, told = DECISIONS[call]
+    select, result = DECISIONS[call]
     request = changed(bases(world.names)[f"OperationsService/{call}"], request_id=new_id())
     tried = changed(request, request_id=new_id(), validate_only=True)
     with by(world, issuer, sub="ada@bank", jti="t-1") as ada, by(world, issuer, sub="bob@bank") as bob:
-        assert persons_in(getattr(bob.ok(tried), told))[-1:] == [("bob@bank", "")]
+        assert persons_in(getattr(bob.ok(tried), result))[-1:] == [("bob@bank", "")]
         first, again = ada.ok(request), bob.ok(request)
 
     assert (first.replayed, again.replayed) == (False, True)
-    assert persons_in(getattr(first, told)) == persons_in(getattr(again, told)) == [("ada@bank", "t-1")]
+    assert persons_in(getattr(first, result)) == persons_in(getattr(again, result)) == [("ada@bank", "t-1")]
     assert owner.execute(cast("Any", select)).fetchall() == [("ada@bank", "t-1")]
 
 

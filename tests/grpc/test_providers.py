@@ -65,20 +65,20 @@ TOLD: list[tuple[str, dict[str, Any], set[Scope]]] = [
 ]
 
 
-def principal(settings: Settings, said: dict[str, Any], **changes: object) -> Principal:
+def principal(settings: Settings, claims: dict[str, Any], **changes: object) -> Principal:
     """Return who a token that says this stands for."""
     callers = {"shop": {"clients": [CLIENT]}}
     tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER, callers=callers, **changes)
-    return tokens.principal(jwt.encode({**standard(), **said}, SECRET, algorithm="HS256"))
+    return tokens.principal(jwt.encode({**standard(), **claims}, SECRET, algorithm="HS256"))
 
 
-@pytest.mark.parametrize(("provider", "said", "scopes"), TOLD)
+@pytest.mark.parametrize(("provider", "claims", "scopes"), TOLD)
 def test_a_providers_token_says_who_calls_and_what_they_may_do(
-    settings: Settings, provider: str, said: dict[str, Any], scopes: set[Scope]
+    settings: Settings, provider: str, claims: dict[str, Any], scopes: set[Scope]
 ) -> None:
     """The client's name is the one in the settings; a right stands only where the provider puts it."""
 
-    found = principal(settings, said, auth_provider=provider)
+    found = principal(settings, claims, auth_provider=provider)
 
     assert (found.caller, set(found.scopes), found.owner) == ("shop", scopes, None)
 
@@ -92,7 +92,7 @@ def test_every_provider_that_can_be_set_is_known_and_tried() -> None:
 def test_claims_of_ones_own_stand_in_place_of_the_providers(settings: Settings) -> None:
     """Names with any characters in them, and ways into a claim; those that are not set stay the provider's."""
 
-    said = {
+    claims = {
         "app": {"id": CLIENT},
         "realm_access": {"roles": ["operations"]},
         "scp": ["wallet.read"],
@@ -100,16 +100,16 @@ def test_claims_of_ones_own_stand_in_place_of_the_providers(settings: Settings) 
         "owner": "bob",
     }
     own: dict[str, Any] = {"auth_provider": "okta", "auth_client_claims": ["client", ["app", "id"]]}
-    confined = principal(settings, said, **own, auth_owner_claims=["https://wallet.example/owner"])
+    confined = principal(settings, claims, **own, auth_owner_claims=["https://wallet.example/owner"])
     own |= {"auth_owner_claims": ["nobody"], "auth_scope_claims": [["realm_access", "roles"]]}
-    operator = principal(settings, said, **own)
+    operator = principal(settings, claims, **own)
 
     assert (confined.caller, set(confined.scopes), confined.owner) == ("shop", {READ}, "ada")
     assert (set(operator.scopes), operator.owner) == ({Scope.OPERATIONS}, None)
 
 
 @pytest.mark.parametrize(
-    ("provider", "said"),
+    ("provider", "claims"),
     [
         ("okta", {"client_id": CLIENT, "scp": ["wallet.read"]}),
         ("keycloak", {"azp": {"id": CLIENT}}),
@@ -119,12 +119,12 @@ def test_claims_of_ones_own_stand_in_place_of_the_providers(settings: Settings) 
     ],
 )
 def test_a_token_that_does_not_say_it_where_it_should_is_refused(
-    settings: Settings, provider: str, said: dict[str, Any]
+    settings: Settings, provider: str, claims: dict[str, Any]
 ) -> None:
     """The first claim that is there decides; an owner that is no name confines to nobody."""
 
     with pytest.raises(CredentialsInvalid):
-        principal(settings, said, auth_provider=provider)
+        principal(settings, claims, auth_provider=provider)
 
 
 @pytest.mark.parametrize("claims", ["[]", '["scope", []]', '[""]', '"scope"', '{"scope": 1}'])

@@ -44,13 +44,13 @@ def test_every_type_of_transaction_has_a_receipt_in_both_languages(asking: Askin
         amount = f"{whole:,}.{cents:02}"
         # Persian of every fourth: each is a tenth of a second's work, and the words are tested elsewhere.
         for language, shown in [("en", amount), ("fa", amount.translate(PERSIAN))][: 1 if number % 4 else 2]:
-            told = receipt(asking, one.name, language)
-            assert told.pdf.startswith(b"%PDF-"), (type_, language)
-            text = text_of(told.pdf)
+            result = receipt(asking, one.name, language)
+            assert result.pdf.startswith(b"%PDF-"), (type_, language)
+            text = text_of(result.pdf)
             assert one.name in text, (type_, language)
             assert shown in text, (type_, language)
-            assert told.filename.endswith(".pdf")
-            assert not set(told.filename) & set("/\\: ")
+            assert result.filename.endswith(".pdf")
+            assert not set(result.filename) & set("/\\: ")
 
 
 # Digits, and what stands between them.
@@ -82,9 +82,9 @@ def test_a_further_font_is_one_of_the_settings(app: App, asking: Asking, setting
     changed = settings.replaced(receipts_fonts=(a_font_with("中", tmp_path / "chinese.ttf"),))
 
     with open_app(changed, name="tests") as other:
-        told = write_receipt(other, UUID(moved.name.partition("/")[2]), Language.ENGLISH)
+        result = write_receipt(other, UUID(moved.name.partition("/")[2]), Language.ENGLISH)
 
-    assert "pay 中 now" in text_of(told)
+    assert "pay 中 now" in text_of(result)
     assert "pay 中 now" not in text_of(write_receipt(app, UUID(moved.name.partition("/")[2]), Language.ENGLISH))
 
 
@@ -106,7 +106,7 @@ def test_a_receipt_is_the_same_bytes_whatever_has_happened_since(asking: Asking)
         asking.ok(wallet_pb.FreezeWalletRequest(name=f"wallets/{wallet}", request_id=str(uuid4())))
 
     assert {"en": receipt(asking, moved.name), "fa": receipt(asking, moved.name, "fa")} == before
-    assert all(said in text_of(before["en"].pdf) for said in (moved.name, "9.99", "alice", "bob", "Rent", "r-1"))
+    assert all(text in text_of(before["en"].pdf) for text in (moved.name, "9.99", "alice", "bob", "Rent", "r-1"))
 
 
 def test_a_receipt_of_nothing_or_in_no_language_is_refused(asking: Asking) -> None:

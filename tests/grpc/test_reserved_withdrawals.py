@@ -47,10 +47,10 @@ def test_a_withdrawal_without_a_time_is_due_now(asking: Asking, stub: Collecting
 
     names = []
     for reserve in (False, True):
-        told = schedule(asking, reserve=reserve)
-        assert told.execute_time == told.create_time == told.next_attempt_time
-        assert (told.state, told.reserve) == (SCHEDULED, reserve)
-        names.append(told.name)
+        scheduled = schedule(asking, reserve=reserve)
+        assert scheduled.execute_time == scheduled.create_time == scheduled.next_attempt_time
+        assert (scheduled.state, scheduled.reserve) == (SCHEDULED, reserve)
+        names.append(scheduled.name)
     run_jobs(app)
 
     assert [asking.withdrawal(name).state for name in names] == [SUCCEEDED] * 2
@@ -62,12 +62,12 @@ def test_what_is_reserved_is_held_at_once_and_still_there(asking: Asking, app: A
 
     posted = everything(owner)["transactions"]
 
-    told = schedule(asking, execute_time=time_after_opening(asking))
+    scheduled = schedule(asking, execute_time=time_after_opening(asking))
 
-    assert (told.state, told.reserve, asking.withdrawal(told.name)) == (SCHEDULED, True, told)
+    assert (scheduled.state, scheduled.reserve, asking.withdrawal(scheduled.name)) == (SCHEDULED, True, scheduled)
     assert asking.funds("alice") == (1000, 300, 700)
     run_jobs(app, HALF_AN_HOUR - timedelta(minutes=1))
-    assert (asking.withdrawal(told.name), asking.funds("alice")) == (told, (1000, 300, 700))
+    assert (asking.withdrawal(scheduled.name), asking.funds("alice")) == (scheduled, (1000, 300, 700))
     assert everything(owner)["transactions"] == posted
 
 
@@ -109,17 +109,17 @@ def test_more_than_is_available_cannot_be_reserved(asking: Asking, owner: psycop
     """INSUFFICIENT_FUNDS when it is scheduled, final: the same again though money has come since; no row, no hold."""
 
     first = schedule(asking, execute_time=time_after_opening(asking))
-    asked = schedule_request(amount=money(701), execute_time=time_after_opening(asking))
+    request = schedule_request(amount=money(701), execute_time=time_after_opening(asking))
     withdrawals = everything(owner)["withdrawals"]
 
-    refused = asking.answer(asked)
+    refused = asking.answer(request)
 
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "INSUFFICIENT_FUNDS")
-    told = {"wallet": ALICE, "currencyCode": "USD", "available": "700", "required": "701"}
-    assert (refused.metadata, asking.funds("alice")) == (told, (1000, 300, 700))
+    found = {"wallet": ALICE, "currencyCode": "USD", "available": "700", "required": "701"}
+    assert (refused.metadata, asking.funds("alice")) == (found, (1000, 300, 700))
     assert everything(owner)["withdrawals"] == withdrawals
     asking.ok(cancel_request(first.name))
-    assert asking.answer(asked) == refused
+    assert asking.answer(request) == refused
     assert schedule(asking, amount=money(1000)).state == SCHEDULED
     assert asking.funds("alice") == (1000, 1000, 0)
 
@@ -137,8 +137,8 @@ def test_reserved_money_is_nobody_elses(asking: Asking, app: App, stub: Collecti
     assert asking.answer(hold).reason == "INSUFFICIENT_FUNDS"
     assert asking.answer(schedule_request(amount=money(401))).reason == "INSUFFICIENT_FUNDS"
     run_jobs(app)
-    told = asking.withdrawal(loose)
-    assert (told.state, told.failure_reason) == (FAILED, pb.Withdrawal.FAILURE_REASON_INSUFFICIENT_FUNDS)
+    withdrawal = asking.withdrawal(loose)
+    assert (withdrawal.state, withdrawal.failure_reason) == (FAILED, pb.Withdrawal.FAILURE_REASON_INSUFFICIENT_FUNDS)
     assert (stub.ledger(), asking.answer(a_transfer("alice", "bob", 400)).code) == ([], "OK")
     assert asking.funds("alice") == (600, 600, 0)
 
@@ -190,16 +190,16 @@ def test_cancelling_makes_it_available_again(
 
     name = schedule(asking, execute_time=time_after_opening(asking)).name
     other = schedule(asking, amount=money(100), execute_time=time_after_opening(asking)).name
-    asked = cancel_request(name, validate_only=True)
+    request = cancel_request(name, validate_only=True)
     before = everything(owner)
-    shown = asking.ok(asked).withdrawal
+    shown = asking.ok(request).withdrawal
     assert (shown.state, everything(owner), asking.funds("alice")) == (CANCELLED, before, (1000, 400, 600))
-    asked.validate_only = False
+    request.validate_only = False
 
-    told = asking.ok(asked).withdrawal
+    withdrawal = asking.ok(request).withdrawal
 
-    assert (told.state, told.reserve, asking.funds("alice")) == (CANCELLED, True, (1000, 100, 900))
-    assert (asking.ok(asked).replayed, asking.answer(cancel_request(name)).reason) == (
+    assert (withdrawal.state, withdrawal.reserve, asking.funds("alice")) == (CANCELLED, True, (1000, 100, 900))
+    assert (asking.ok(request).replayed, asking.answer(cancel_request(name)).reason) == (
         True,
         "STATE_TRANSITION_FORBIDDEN",
     )
@@ -220,8 +220,8 @@ def test_a_wallet_frozen_when_the_time_comes_fails_it_and_frees_it(
 
     run_jobs(app, HOUR)
 
-    told = asking.withdrawal(name)
-    assert (told.state, told.failure_reason, told.attempts) == (
+    withdrawal = asking.withdrawal(name)
+    assert (withdrawal.state, withdrawal.failure_reason, withdrawal.attempts) == (
         *(FAILED, pb.Withdrawal.FAILURE_REASON_WALLET_NOT_ACTIVE),
         0,
     )
@@ -244,9 +244,9 @@ def test_a_final_no_gives_the_money_back_and_leaves_nothing_held(
     for seconds in range(5):
         run_jobs(app, timedelta(seconds=seconds))
 
-    told = {fault: asking.withdrawal(name) for fault, name in names.items()}
-    assert {fault: (one.failure_reason, one.attempts) for fault, one in told.items()} == noes
-    assert [one.state for one in told.values()] == [FAILED] * 2
+    found = {fault: asking.withdrawal(name) for fault, name in names.items()}
+    assert {fault: (one.failure_reason, one.attempts) for fault, one in found.items()} == noes
+    assert [one.state for one in found.values()] == [FAILED] * 2
     assert (asking.funds("alice"), asking.withdrawal(other).state) == ((1000, 50, 950), SCHEDULED)
     listed = asking.ok(transaction_pb.ListTransactionsRequest(wallet=ALICE)).transactions
     for name in names.values():
@@ -305,13 +305,13 @@ def test_the_reserve_flag_is_part_of_what_is_asked(asking: Asking, owner: psycop
 
     at = time_after_opening(asking)
     for reserve in (False, True):
-        asked = schedule_request(execute_time=at, reserve=reserve)
-        made = asking.ok(asked).withdrawal
+        request = schedule_request(execute_time=at, reserve=reserve)
+        made = asking.ok(request).withdrawal
         before = everything(owner)
-        asked.reserve = not reserve
-        assert asking.answer(asked).reason == "REQUEST_ID_REUSED"
-        asked.reserve = reserve
-        again = asking.ok(asked)
+        request.reserve = not reserve
+        assert asking.answer(request).reason == "REQUEST_ID_REUSED"
+        request.reserve = reserve
+        again = asking.ok(request)
         assert (again.withdrawal, again.replayed, everything(owner)) == (made, True, before)
     assert asking.funds("alice") == (1000, 300, 700)
 
@@ -339,15 +339,15 @@ def test_validating_a_reservation_answers_as_the_real_call_does_and_holds_nothin
         "INSUFFICIENT_FUNDS": {"amount": much},
         "": {"amount": money(999), "execute_time": time_after_opening(asking)},
     }
-    asked = {what: schedule_request(**fields) for what, fields in wishes.items()}
+    requests = {what: schedule_request(**fields) for what, fields in wishes.items()}
     before = everything(owner)
-    for request in asked.values():
+    for request in requests.values():
         request.validate_only = True
-    tried = {what: asking.answer(request) for what, request in asked.items()}
+    tried = {what: asking.answer(request) for what, request in requests.items()}
     untouched = everything(owner)
-    for request in asked.values():
+    for request in requests.values():
         request.validate_only = False
-    real = {what: asking.answer(request) for what, request in asked.items()}
+    real = {what: asking.answer(request) for what, request in requests.items()}
 
     assert untouched == before
     assert {what: answer.reason for what, answer in tried.items()} == {what: what.split(" ")[0] for what in wishes}

@@ -54,7 +54,7 @@ class Watchers:
 
     def heard(self, transactions: AbstractSet[str]) -> bool:
         """Tell whether both were told of these transactions."""
-        return all(transactions <= {event.resource for event in tuple(told)} for told in self.told.values())
+        return all(transactions <= {event.resource for event in tuple(received)} for received in self.told.values())
 
     def _watch(self, client: WalletClient) -> None:
         for event in client.watch_events(from_start=True):
@@ -87,8 +87,8 @@ def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair
         client.create_wallet("empty", "USD")
         client.close_wallet("wallets/empty")
         assert wait_until(lambda: watchers.heard({*load.paid.values(), "wallets/empty"}), timeout_s=30)
-    for told in watchers.told.values():
-        assert [event.number for event in told] == list(range(1, len(told) + 1))
+    for received in watchers.told.values():
+        assert [event.number for event in received] == list(range(1, len(received) + 1))
 
 
 def test_a_call_that_takes_its_time_lets_the_others_turn_elsewhere(pair: Pair) -> None:

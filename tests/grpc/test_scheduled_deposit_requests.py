@@ -40,20 +40,20 @@ def test_a_repeat_schedules_nothing_and_shows_it_as_it_is_now(
 
     at = asking.ok(schedule_request(validate_only=True)).scheduled_deposit.create_time
     at.FromDatetime(aware(at) + timedelta(seconds=1))
-    asked = schedule_request(execute_time=at)
-    first = asking.ok(asked).scheduled_deposit
-    assert (asking.ok(asked).scheduled_deposit, asking.ok(asked).replayed) == (first, True)
+    request = schedule_request(execute_time=at)
+    first = asking.ok(request).scheduled_deposit
+    assert (asking.ok(request).scheduled_deposit, asking.ok(request).replayed) == (first, True)
     late = schedule_request(execute_time=at, validate_only=True)
     assert wait_until(lambda: asking.answer(late).reason == "INVALID_FIELDS", timeout_s=30)
     run_jobs(app)
 
-    repeated = asking.ok(asked)
+    repeated = asking.ok(request)
 
     assert (repeated.scheduled_deposit.name, repeated.replayed) == (first.name, True)
     assert repeated.scheduled_deposit.state == SUCCEEDED
     assert repeated.scheduled_deposit == asking.scheduled_deposit(first.name)
-    asked.validate_only = True
-    assert asking.ok(asked) == repeated
+    request.validate_only = True
+    assert asking.ok(request) == repeated
     assert (count(owner, "scheduled_deposits"), asking.funds("alice")[0]) == (1, 1300)
 
 
@@ -84,8 +84,8 @@ def test_a_used_id_with_another_deposit_is_refused(asking: Asking, owner: psycop
     answers = [asking.answer(other) for other in others]
 
     assert [(answer.code, answer.reason) for answer in answers] == [("ALREADY_EXISTS", "REQUEST_ID_REUSED")] * 13
-    told = {"requestId": first["request_id"], "method": "ScheduleDeposit", "resourceName": made.name}
-    assert [answer.metadata for answer in answers] == [told] * 13
+    found = {"requestId": first["request_id"], "method": "ScheduleDeposit", "resourceName": made.name}
+    assert [answer.metadata for answer in answers] == [found] * 13
     assert everything(owner) == before
 
 
@@ -124,15 +124,15 @@ def test_validating_answers_as_the_real_call_does_and_stores_nothing(asking: Ask
         "": {"execute_time": time_after_opening(asking), "collect": True},
         " frozen": {"wallet": "wallets/frozen"},
     }
-    asked = {what: schedule_request(**fields) for what, fields in wishes.items()}
+    requests = {what: schedule_request(**fields) for what, fields in wishes.items()}
     before = everything(owner)
-    for request in asked.values():
+    for request in requests.values():
         request.validate_only = True
-    tried = {what: asking.answer(request) for what, request in asked.items()}
+    tried = {what: asking.answer(request) for what, request in requests.items()}
     untouched = everything(owner)
-    for request in asked.values():
+    for request in requests.values():
         request.validate_only = False
-    real = {what: asking.answer(request) for what, request in asked.items()}
+    real = {what: asking.answer(request) for what, request in requests.items()}
 
     assert untouched == before
     assert {what: answer.reason for what, answer in tried.items()} == {what: what.split(" ")[0] for what in wishes}
@@ -181,7 +181,7 @@ def test_validating_a_cancel_answers_as_the_real_one_does_and_stores_nothing(
     asking.ok(first)
     payout = pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id())
     payout_id = asking.ok(payout).withdrawal.name.partition("/")[2]
-    asked = {
+    fields = {
         "STATE_TRANSITION_FORBIDDEN": cancel_request(gone),
         "STATE_TRANSITION_FORBIDDEN credited": cancel_request(credited),
         "RESOURCE_NOT_FOUND": cancel_request(f"scheduledDeposits/{uuid4()}"),
@@ -191,16 +191,16 @@ def test_validating_a_cancel_answers_as_the_real_one_does_and_stores_nothing(
         "": cancel_request(open_),
     }
     before = everything(owner)
-    for request in asked.values():
+    for request in fields.values():
         request.validate_only = True
-    tried = {what: asking.answer(request) for what, request in asked.items()}
+    tried = {what: asking.answer(request) for what, request in fields.items()}
     untouched = everything(owner)
-    for request in asked.values():
+    for request in fields.values():
         request.validate_only = False
-    real = {what: asking.answer(request) for what, request in asked.items()}
+    real = {what: asking.answer(request) for what, request in fields.items()}
 
     assert untouched == before
-    assert {what: answer.reason for what, answer in tried.items()} == {what: what.split(" ")[0] for what in asked}
+    assert {what: answer.reason for what, answer in tried.items()} == {what: what.split(" ")[0] for what in fields}
     assert {what: (answer.code, answer.metadata) for what, answer in tried.items()} == {
         what: (answer.code, answer.metadata) for what, answer in real.items()
     }
@@ -216,14 +216,14 @@ def test_a_deposits_id_is_not_a_withdrawals_nor_the_other_way_around(asking: Ask
     payout = pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id())
     withdrawal = asking.ok(payout).withdrawal.name.partition("/")[2]
     no_deposit, no_withdrawal = f"scheduledDeposits/{withdrawal}", f"withdrawals/{deposit}"
-    asked: list[tuple[str, Message]] = [
+    requests: list[tuple[str, Message]] = [
         (no_deposit, pb.GetScheduledDepositRequest(name=no_deposit)),
         (no_deposit, cancel_request(no_deposit)),
         (no_withdrawal, pb.GetWithdrawalRequest(name=no_withdrawal)),
         (no_withdrawal, pb.CancelWithdrawalRequest(name=no_withdrawal, request_id=new_id())),
     ]
 
-    for name, request in asked:
+    for name, request in requests:
         refused = asking.answer(request)
         assert (refused.code, refused.reason, refused.metadata) == (
             "NOT_FOUND",
@@ -302,7 +302,7 @@ def test_a_list_that_makes_no_sense_is_refused(asking: Asking) -> None:
         asking.ok(pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id()))
     token = asking.ok(pb.ListScheduledDepositsRequest(page_size=1)).next_page_token
     others = asking.ok(pb.ListWithdrawalsRequest(page_size=1)).next_page_token
-    asked: list[tuple[str, dict[str, Any]]] = [
+    requests: list[tuple[str, dict[str, Any]]] = [
         ("PAGE_TOKEN_INVALID", {"page_token": others}),
         ("PAGE_TOKEN_INVALID", {"page_token": token, "filter": "amount = 300"}),
         ("PAGE_TOKEN_INVALID", {"page_token": token, "wallet": ALICE}),
@@ -315,6 +315,6 @@ def test_a_list_that_makes_no_sense_is_refused(asking: Asking) -> None:
         ("INVALID_FIELDS", {"wallet": "nobody"}),
     ]
 
-    answers = [asking.answer(pb.ListScheduledDepositsRequest(**fields)).reason for _, fields in asked]
+    answers = [asking.answer(pb.ListScheduledDepositsRequest(**fields)).reason for _, fields in requests]
 
-    assert answers == [reason for reason, _ in asked]
+    assert answers == [reason for reason, _ in requests]

@@ -47,20 +47,24 @@ def test_a_scheduled_deposit_waits_for_its_time_and_gives_nothing(
 
     made = asking.ok(schedule_request(execute_time=at, collect=collect, **words))
 
-    told = made.scheduled_deposit
-    assert (made.replayed, told.state, told.wallet, told.amount, told.collect) == (
+    deposit = made.scheduled_deposit
+    assert (made.replayed, deposit.state, deposit.wallet, deposit.amount, deposit.collect) == (
         *(False, SCHEDULED, ALICE, money(300)),
         collect,
     )
-    assert (told.bank_account, told.description, told.external_reference) == tuple(words.values())
-    assert (told.execute_time, told.next_attempt_time, told.create_time) == (at, at, told.update_time)
-    assert (told.attempts, told.bank_reference, told.failure_reason, told.attention, told.transaction) == (
-        *(0, "", 0, "", ""),
-    )
+    assert (deposit.bank_account, deposit.description, deposit.external_reference) == tuple(words.values())
+    assert (deposit.execute_time, deposit.next_attempt_time, deposit.create_time) == (at, at, deposit.update_time)
+    assert (
+        deposit.attempts,
+        deposit.bank_reference,
+        deposit.failure_reason,
+        deposit.attention,
+        deposit.transaction,
+    ) == (*(0, "", 0, "", ""),)
     assert run_jobs(app, HALF_AN_HOUR - timedelta(minutes=1)) == 0
-    assert asking.scheduled_deposit(told.name) == told
+    assert asking.scheduled_deposit(deposit.name) == deposit
     assert (asking.funds("alice"), stub.stats()["posts"]) == ((1000, 0, 1000), {})
-    assert events_of(owner, told.name) == ["scheduled_deposit.scheduled"]
+    assert events_of(owner, deposit.name) == ["scheduled_deposit.scheduled"]
 
 
 @BOTH
@@ -79,16 +83,21 @@ def test_a_scheduled_deposit_is_credited_once_when_its_time_has_come(
     for minutes in (1, 2, 60):
         run_jobs(app, HALF_AN_HOUR + timedelta(minutes=minutes))
 
-    told = asking.scheduled_deposit(made.name)
+    deposit = asking.scheduled_deposit(made.name)
     reference = stub.ledger()[0]["reference"] if collect else ""
-    assert (told.state, told.attempts, told.bank_reference, told.attention) == (SUCCEEDED, int(collect), reference, "")
-    assert not told.HasField("next_attempt_time")
+    assert (deposit.state, deposit.attempts, deposit.bank_reference, deposit.attention) == (
+        SUCCEEDED,
+        int(collect),
+        reference,
+        "",
+    )
+    assert not deposit.HasField("next_attempt_time")
     assert asking.funds("alice") == (1300, 0, 1300)
-    moved = asking.ok(transaction_pb.GetTransactionRequest(name=told.transaction)).transaction
+    moved = asking.ok(transaction_pb.GetTransactionRequest(name=deposit.transaction)).transaction
     type_ = transaction_pb.Transaction.TYPE_COLLECTION if collect else transaction_pb.Transaction.TYPE_DEPOSIT
     assert (moved.type, moved.amount, moved.destination, moved.scheduled_deposit) == (
         *(type_, money(300), ALICE),
-        told.name,
+        deposit.name,
     )
     assert (moved.source, moved.description, moved.external_reference) == (
         "wallets/system:external:USD",
@@ -96,8 +105,8 @@ def test_a_scheduled_deposit_is_credited_once_when_its_time_has_come(
         "standing-1",
     )
     between = ["scheduled_deposit.processing"] if collect else []
-    assert events_of(owner, told.name) == ["scheduled_deposit.scheduled", *between, "scheduled_deposit.succeeded"]
-    assert events_of(owner, told.transaction) == ["transaction.posted"]
+    assert events_of(owner, deposit.name) == ["scheduled_deposit.scheduled", *between, "scheduled_deposit.succeeded"]
+    assert events_of(owner, deposit.transaction) == ["transaction.posted"]
     assert len(stub.ledger()) == int(collect)
 
 
@@ -105,9 +114,9 @@ def test_a_scheduled_deposit_without_a_time_is_due_now(asking: Asking) -> None:
     """No time at all means now."""
 
     for collect in (False, True):
-        told = schedule(asking, collect=collect)
-        assert told.execute_time == told.create_time == told.next_attempt_time
-        assert told.state == SCHEDULED
+        scheduled = schedule(asking, collect=collect)
+        assert scheduled.execute_time == scheduled.create_time == scheduled.next_attempt_time
+        assert scheduled.state == SCHEDULED
 
 
 @BOTH
@@ -121,13 +130,17 @@ def test_a_cancelled_deposit_stays_so_when_it_is_due_and_the_bank_is_not_asked(
 
     answered = asking.ok(first)
 
-    told = answered.scheduled_deposit
-    assert (told.name, told.state, answered.replayed) == (name, CANCELLED, False)
-    assert not told.HasField("next_attempt_time")
+    deposit = answered.scheduled_deposit
+    assert (deposit.name, deposit.state, answered.replayed) == (name, CANCELLED, False)
+    assert not deposit.HasField("next_attempt_time")
     assert run_jobs(app, HOUR) == 0
-    assert (asking.scheduled_deposit(name), asking.funds("alice"), stub.stats()["posts"]) == (told, (1000, 0, 1000), {})
+    assert (asking.scheduled_deposit(name), asking.funds("alice"), stub.stats()["posts"]) == (
+        deposit,
+        (1000, 0, 1000),
+        {},
+    )
     again = asking.ok(first)
-    assert (again.scheduled_deposit, again.replayed) == (told, True)
+    assert (again.scheduled_deposit, again.replayed) == (deposit, True)
     second = cancel_request(name)
     for _ in range(2):
         refused = asking.answer(second)
@@ -151,8 +164,8 @@ def test_a_time_that_is_past_or_none_is_refused(asking: Asking, owner: psycopg.C
         for seconds, nanos in times
     }
 
-    told = {time: (answer.code, answer.reason, answer.violations) for time, answer in answers.items()}
-    assert told == dict.fromkeys(times, ("INVALID_ARGUMENT", "INVALID_FIELDS", ("execute_time",)))
+    found = {time: (answer.code, answer.reason, answer.violations) for time, answer in answers.items()}
+    assert found == dict.fromkeys(times, ("INVALID_ARGUMENT", "INVALID_FIELDS", ("execute_time",)))
     assert everything(owner) == before
 
 
@@ -160,9 +173,9 @@ def test_a_time_up_to_the_end_of_9999_is_kept_to_the_microsecond(asking: Asking)
     """The last second there is."""
 
     for nanos in (1, 999, 1000, 999_999_999):
-        told = schedule(asking, execute_time=Timestamp(seconds=253_402_300_799, nanos=nanos))
-        assert (told.execute_time.seconds, told.execute_time.nanos) == (253_402_300_799, nanos // 1000 * 1000)
-        assert asking.scheduled_deposit(told.name) == told
+        scheduled = schedule(asking, execute_time=Timestamp(seconds=253_402_300_799, nanos=nanos))
+        assert (scheduled.execute_time.seconds, scheduled.execute_time.nanos) == (253_402_300_799, nanos // 1000 * 1000)
+        assert asking.scheduled_deposit(scheduled.name) == scheduled
 
 
 def test_fields_beyond_their_bounds_are_refused_and_at_their_bounds_kept(
@@ -189,9 +202,9 @@ def test_fields_beyond_their_bounds_are_refused_and_at_their_bounds_kept(
     assert answers == [(name, (name,)) for name, values in wrong.items() for _ in values]
     assert everything(owner) == before
     most = {"bank_account": "x" * 64, "description": "é" * 256, "external_reference": "é" * 128}
-    told = schedule(asking, amount=money(BIGGEST), **most)
-    assert (told.amount.minor_units, {name: getattr(told, name) for name in most}) == (BIGGEST, most)
-    assert asking.scheduled_deposit(told.name) == told
+    scheduled = schedule(asking, amount=money(BIGGEST), **most)
+    assert (scheduled.amount.minor_units, {name: getattr(scheduled, name) for name in most}) == (BIGGEST, most)
+    assert asking.scheduled_deposit(scheduled.name) == scheduled
 
 
 def test_a_wallet_with_an_open_scheduled_deposit_cannot_be_closed(
@@ -264,9 +277,9 @@ def test_a_failed_deposit_says_why(asking: Asking, stub: CollectingBank, app: Ap
     for seconds in range(4):
         run_jobs(app, timedelta(seconds=seconds))
 
-    told = {reason: asking.scheduled_deposit(name) for reason, name in made.items()}
-    assert {reason: one.failure_reason for reason, one in told.items()} == {reason: reason for reason in told}
-    assert [one.attempts for one in told.values()] == [1, 3, 0]
-    for one in told.values():
+    found = {reason: asking.scheduled_deposit(name) for reason, name in made.items()}
+    assert {reason: one.failure_reason for reason, one in found.items()} == {reason: reason for reason in found}
+    assert [one.attempts for one in found.values()] == [1, 3, 0]
+    for one in found.values():
         assert (one.state, one.transaction, one.bank_reference) == (FAILED, "", "")
     assert (asking.funds("alice")[0], asking.funds("full")[0]) == (1000, BIGGEST - 1000)

@@ -190,8 +190,8 @@ def test_a_call_past_its_deadline_does_at_most_what_its_id_says(
         owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
         for id_, timeout_s in zip(ids, (0.0, 0.001, 0.01, 0.05, 0.1, 0.35), strict=True):
             with WalletClient(server, timeout_s=timeout_s) as hasty:
-                told = refusal(partial(hasty.deposit, ALICE, usd(1), request_id=id_))
-            assert told.code in {"DEADLINE_EXCEEDED", "ABORTED"} or type(told) is NotConnected
+                error = refusal(partial(hasty.deposit, ALICE, usd(1), request_id=id_))
+            assert error.code in {"DEADLINE_EXCEEDED", "ABORTED"} or type(error) is NotConnected
 
     for id_ in ids:
         client.deposit(ALICE, usd(1), request_id=id_)
@@ -243,7 +243,7 @@ def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Data
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "text"),
     [
         ({}, "WALLET_DATABASE_URL is not set"),
         ({"database_url": "nonsense"}, "WALLET_DATABASE_URL"),
@@ -252,14 +252,14 @@ def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Data
     ],
     ids=["no_url", "no_such_url", "no_database", "no_number"],
 )
-def test_a_server_that_cannot_start_says_why(start_up: StartUp, settings: dict[str, object], said: str) -> None:
+def test_a_server_that_cannot_start_says_why(start_up: StartUp, settings: dict[str, object], text: str) -> None:
     """O2: exit code 1, a line that names what to mend, no traceback, no password."""
 
     ended = start_up(main, **settings)
 
     assert ended.code == 1
     assert ended.error_output.startswith("wallet-grpc cannot start: ")
-    assert said in ended.error_output
+    assert text in ended.error_output
     assert "Traceback" not in ended.error_output
     assert "attempt" not in ended.error_output  # a start is no call, which has an outcome
     assert "hidden" not in ended.error_output
@@ -281,9 +281,9 @@ def test_a_server_whose_port_is_taken_says_so(server: str, own_database: Databas
     ended = start_up(main, database_url=own_database.url, grpc_port=port)
 
     assert ended.code == 1
-    (told,) = ended.error_output.splitlines()
-    assert "wallet-grpc cannot start: " in told
-    assert port in told
+    (output,) = ended.error_output.splitlines()
+    assert "wallet-grpc cannot start: " in output
+    assert port in output
 
 
 def test_a_server_waiting_for_its_database_stops_when_told(tmp_path: Path) -> None:

@@ -109,13 +109,13 @@ def test_a_statement_says_what_a_replay_of_the_entries_says(asking: Asking, owne
         request = statement(start, end, f"wallets/{wallet}", page_size=size)
         pages = all_pages(asking, request) if len(within) <= 8 * size else [asking.ok(request)]
 
-        told = {
+        actual = {
             (page.opening_balance.minor_units, page.closing_balance.minor_units, tuple(sorted(totals_of(page).items())))
             for page in pages
         }
         opening = before[-1].balance_after if before else 0
         closing = opening + sum(line.amount for line in within)
-        assert told == {(opening, closing, tuple(sorted(summed(within).items())))}
+        assert actual == {(opening, closing, tuple(sorted(summed(within).items())))}
         found = [entry for page in pages for entry in entries_of(page)]
         assert found == within[: len(found)]
         assert len(found) == (len(within) if len(within) <= 8 * size else size)

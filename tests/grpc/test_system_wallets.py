@@ -68,15 +68,15 @@ class Place:
 
     def put(self, request: Any, wallet: str) -> Any:  # noqa: ANN401  # any request
         """Return the request with this wallet there: in each item that stands for itself, or in the last of all."""
-        asked = changed(request)
-        inside = [asked]
+        requested = changed(request)
+        inside = [requested]
         for step in self.way[:-1]:
             found = getattr(inside[0], step)
             several = isinstance(found, Sequence)
-            inside = list(found if asked.mode == pb.BATCH_MODE_ITEM else found[-1:]) if several else [found]
+            inside = list(found if requested.mode == pb.BATCH_MODE_ITEM else found[-1:]) if several else [found]
         for one in inside:
             setattr(one, self.way[-1], wallet)
-        return asked
+        return requested
 
 
 def ways(kind: Descriptor) -> Iterator[Way]:
@@ -166,11 +166,11 @@ def test_no_call_that_changes_something_takes_a_system_wallet(
         forbidden = [wallet for wallet in SYSTEM if not (place.takes_what_was_earned and wallet in EARNED)]
         for wallet, validate_only in product(forbidden, (False, True)):
             answer = call(changed(place.put(request, wallet), validate_only=validate_only))
-            told = [(info.reason, dict(info.metadata)) for info in refusals(answer)]
+            results = [(info.reason, dict(info.metadata)) for info in refusals(answer)]
             atomic = getattr(request, "mode", 0) == pb.BATCH_MODE_ATOMIC
             item = {"item": str(len(request.items) - 1)} if atomic else {}
             about = {"permission": "none", "outcome": "NOT_DONE_RETRY", **item}
-            assert told == [("PERMISSION_MISSING", about)] * max(len(told), 1), wallet
+            assert results == [("PERMISSION_MISSING", about)] * max(len(results), 1), wallet
         after = everything(owner)
         otherwise = call(changed(request, validate_only=True))
 
@@ -209,15 +209,15 @@ def test_nobody_changes_a_system_wallet_by_what_hangs_on_it(
         """
     ).fetchall()
     before = everything(owner)
-    told = {
+    found = {
         (kind, asking.refused(a_reversal(f"transactions/{id_}", units)).reason)
         for id_, kind in legs
         for units in (None, 1)
     }
     after = everything(owner)
 
-    assert {kind for kind, _ in told} >= {"WITHDRAWAL", "WITHDRAWAL_SETTLEMENT", "WITHDRAWAL_RELEASE", "COLLECTION"}
-    assert {reason for _, reason in told} <= {"STATE_TRANSITION_FORBIDDEN", "WALLET_NOT_ACTIVE"}
+    assert {kind for kind, _ in found} >= {"WITHDRAWAL", "WITHDRAWAL_SETTLEMENT", "WITHDRAWAL_RELEASE", "COLLECTION"}
+    assert {reason for _, reason in found} <= {"STATE_TRANSITION_FORBIDDEN", "WALLET_NOT_ACTIVE"}
     assert {table for table in before if before[table] != after[table]} == {"requests"}
 
 

@@ -47,21 +47,29 @@ def test_a_transfer_is_one_transaction_and_told_once(client: WalletClient, owner
 
     made = client.transfer(ALICE, BOB, usd(100), description="rent")
 
-    told = made.transaction
+    transaction = made.transaction
     assert balances(client) == (900, 100)
-    assert (made.source_available.minor_units, told.type, told.source, told.destination, told.description) == (
+    assert (
+        made.source_available.minor_units,
+        transaction.type,
+        transaction.source,
+        transaction.destination,
+        transaction.description,
+    ) == (
         900,
         pb.Transaction.TYPE_TRANSFER,
         ALICE,
         BOB,
         "rent",
     )
-    entries = {entry.wallet: (entry.amount.minor_units, entry.balance_after.minor_units) for entry in told.entries}
+    entries = {
+        entry.wallet: (entry.amount.minor_units, entry.balance_after.minor_units) for entry in transaction.entries
+    }
     assert entries == {ALICE: (-100, 900), BOB: (100, 100)}
-    assert client.get_transaction(told.name) == told
+    assert client.get_transaction(transaction.name) == transaction
     assert count(owner, "transactions") == transactions + 1
     assert count(owner, "outbox") == facts + 1
-    assert told_of(owner, told.name) == ["transaction.posted"]
+    assert told_of(owner, transaction.name) == ["transaction.posted"]
 
 
 def test_a_transfer_beyond_the_balance_is_refused_for_good(client: WalletClient, owner: psycopg.Connection) -> None:
@@ -222,7 +230,7 @@ def test_a_repeat_after_a_restart_is_the_first_transfer(settings: Settings, data
     with served(settings) as client:
         open_funded(client, alice=100, bob=0)
         made = client.transfer(ALICE, BOB, usd(40), request_id=paid)
-        said = refusal(lambda: client.transfer(ALICE, BOB, usd(61), request_id=refused))
+        error = refusal(lambda: client.transfer(ALICE, BOB, usd(61), request_id=refused))
     with served(settings) as client:
         client.deposit(ALICE, usd(500))
         again = client.transfer(ALICE, BOB, usd(40), request_id=paid)
@@ -232,7 +240,7 @@ def test_a_repeat_after_a_restart_is_the_first_transfer(settings: Settings, data
             made.source_available,
             True,
         )
-        assert (said_again.reason, said_again.metadata) == (said.reason, said.metadata)
+        assert (said_again.reason, said_again.metadata) == (error.reason, error.metadata)
         assert balances(client) == (560, 40)
     assert database.broken_rules() == []
 
@@ -264,12 +272,12 @@ def test_a_wallet_that_is_not_active_refuses_by_its_state(client: WalletClient, 
     frozen = refusal(back)
 
     assert there().source_available.minor_units == 90
-    assert [(told.reason, told.metadata["state"]) for told in [*closed, frozen]] == [
+    assert [(result.reason, result.metadata["state"]) for result in [*closed, frozen]] == [
         ("WALLET_NOT_ACTIVE", "CLOSED"),
         ("WALLET_NOT_ACTIVE", "CLOSED"),
         ("WALLET_NOT_ACTIVE", "FROZEN"),
     ]
-    assert {told.metadata["resourceName"] for told in [*closed, frozen]} == {ALICE}
+    assert {result.metadata["resourceName"] for result in [*closed, frozen]} == {ALICE}
     assert balances(client) == (10, 90)
 
 

@@ -62,8 +62,8 @@ def _with_unknown_in(message: Any, field: str) -> Any:  # noqa: ANN401  # any me
 def test_a_read_ignores_what_it_does_not_know(world: World) -> None:
     """As gRPC does: an older server answers a newer client."""
 
-    asked = {"WalletService/GetWallet": "wallets/alice", "HoldService/GetHold": world.names["held"]}
-    for path, name in asked.items():
+    fields = {"WalletService/GetWallet": "wallets/alice", "HoldService/GetHold": world.names["held"]}
+    for path, name in fields.items():
         assert path not in WRITES
         request = f"\n{chr(len(name))}{name}".encode() + UNKNOWN
         assert world.callers["operator"].call(path, request).code == "OK", METHODS[path].name

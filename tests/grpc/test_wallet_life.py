@@ -77,9 +77,9 @@ def test_a_frozen_wallet_gives_nothing_and_takes_everything(
         an_update("alice", display_name="cold"),
     ]
 
-    for request, told in zip(debits, all_refused(asking, owner, debits), strict=True):
-        assert (told.code, told.reason) == ("FAILED_PRECONDITION", "WALLET_NOT_ACTIVE"), request
-        assert {"resourceName": "wallets/alice", "state": "FROZEN"}.items() <= told.metadata.items()
+    for request, refusal in zip(debits, all_refused(asking, owner, debits), strict=True):
+        assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "WALLET_NOT_ACTIVE"), request
+        assert {"resourceName": "wallets/alice", "state": "FROZEN"}.items() <= refusal.metadata.items()
     for request in passing:
         assert asking.answer(request).code == "OK", request
     credit_due_deposits.run_once(app)
@@ -109,10 +109,10 @@ def test_each_state_lets_the_changes_of_its_own_through(asking: Asking, owner: p
     ]
 
     answers = all_refused(asking, owner, [request for request, _ in forbidden])
-    for (request, state), told in zip(forbidden, answers, strict=True):
-        assert (told.code, told.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN"), request
-        assert (told.metadata["resourceName"], told.metadata["state"]) == (request.name, state)
-        assert "explanation" in told.metadata
+    for (request, state), answer in zip(forbidden, answers, strict=True):
+        assert (answer.code, answer.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN"), request
+        assert (answer.metadata["resourceName"], answer.metadata["state"]) == (request.name, state)
+        assert "explanation" in answer.metadata
     assert change(asking, a_close("cold")).wallet.state == CLOSED
     assert ids_matching(asking, "state = CLOSED") == ["gone", "cold"]
 
@@ -126,9 +126,9 @@ def test_a_wallet_that_is_not_empty_is_not_closed(asking: Asking, owner: psycopg
     asking.transfer("poor", "bob", 5)
 
     for name in ("rich", "poor"):
-        told = refused(asking, owner, a_close(name))
-        assert (told.reason, told.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", f"wallets/{name}")
-        assert (told.metadata["state"], told.metadata["explanation"] != "") == ("ACTIVE", True)
+        refusal = refused(asking, owner, a_close(name))
+        assert (refusal.reason, refusal.metadata["resourceName"]) == ("STATE_TRANSITION_FORBIDDEN", f"wallets/{name}")
+        assert (refusal.metadata["state"], refusal.metadata["explanation"] != "") == ("ACTIVE", True)
     asking.transfer("rich", "poor", 5)
     assert {change(asking, a_close(name)).wallet.state for name in ("rich", "poor")} == {CLOSED}
 
@@ -153,9 +153,9 @@ def test_a_wallet_with_something_open_is_not_closed_and_hears_what(asking: Askin
     names = {name for name, _ in opened}
 
     for _ in range(len(opened)):
-        told = refused(asking, owner, a_close("alice"))
-        assert (told.reason, told.metadata["state"]) == ("STATE_TRANSITION_FORBIDDEN", "ACTIVE")
-        (found,) = (name for name in names if name in told.metadata["explanation"])
+        refusal = refused(asking, owner, a_close("alice"))
+        assert (refusal.reason, refusal.metadata["state"]) == ("STATE_TRANSITION_FORBIDDEN", "ACTIVE")
+        (found,) = (name for name in names if name in refusal.metadata["explanation"])
         names.remove(found)
         assert asking.answer(dict(opened)[found]()).code == "OK"
     assert change(asking, a_close("alice")).wallet.state == CLOSED
@@ -171,11 +171,11 @@ def test_a_payout_under_way_or_in_doubt_keeps_its_wallet_open(asking: Asking, ap
     pay_due_withdrawals.run_once(app)
     found = asking.ok(order_pb.GetWithdrawalRequest(name=order.name)).withdrawal
 
-    told = asking.refused(a_close("alice"))
+    refusal = asking.refused(a_close("alice"))
 
     assert found.state == order_pb.Withdrawal.STATE_IN_DOUBT
     assert asking.balances("alice") == [0]
-    assert (told.reason, order.name in told.metadata["explanation"]) == ("STATE_TRANSITION_FORBIDDEN", True)
+    assert (refusal.reason, order.name in refusal.metadata["explanation"]) == ("STATE_TRANSITION_FORBIDDEN", True)
 
 
 def test_a_closed_wallet_is_closed_for_good(asking: Asking, owner: psycopg.Connection) -> None:
@@ -200,8 +200,8 @@ def test_a_closed_wallet_is_closed_for_good(asking: Asking, owner: psycopg.Conne
         an_update("alice", overdraft_limit=money(1, "EUR")),
     ]
 
-    for request, told in zip(wanted, all_refused(asking, owner, wanted), strict=True):
-        assert (told.reason, told.metadata) == (
+    for request, refusal in zip(wanted, all_refused(asking, owner, wanted), strict=True):
+        assert (refusal.reason, refusal.metadata) == (
             "WALLET_NOT_ACTIVE",
             {"resourceName": "wallets/alice", "state": "CLOSED"},
         ), request
@@ -264,9 +264,9 @@ def test_an_id_used_with_other_words_or_by_another_call_is_refused(asking: Askin
     before = everything(owner)
 
     for request, method, resource, id_ in reused:
-        told = asking.refused(request)
-        assert (told.code, told.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED"), request
-        assert told.metadata == {"requestId": id_, "method": method, "resourceName": resource}, request
+        refusal = asking.refused(request)
+        assert (refusal.code, refusal.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED"), request
+        assert refusal.metadata == {"requestId": id_, "method": method, "resourceName": resource}, request
     assert everything(owner) == before
 
 
@@ -305,8 +305,8 @@ def test_no_call_changes_what_a_system_wallet_is_like(asking: Asking, owner: psy
             a_freeze(wallet, etag='"1"'),
         ]
         for request in requests:
-            told = asking.refused(request)
-            assert (told.code, told.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING"), request
+            refusal = asking.refused(request)
+            assert (refusal.code, refusal.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING"), request
     assert everything(owner) == before
 
 
@@ -348,8 +348,8 @@ def test_of_two_faults_in_a_change_the_first_documented_is_told(asking: Asking, 
     ]
     cases += [(a_close("alice", etag=bad), "ETAG_MISMATCH"), (an_unfreeze("alice", etag=bad), "ETAG_MISMATCH")]
 
-    told = all_refused(asking, owner, [request for request, _ in cases])
-    assert [answer.reason for answer in told] == [reason for _, reason in cases]
+    refusals = all_refused(asking, owner, [request for request, _ in cases])
+    assert [answer.reason for answer in refusals] == [reason for _, reason in cases]
     missing = cases[4][0]
     asking.open("nobody")
     assert asking.refused(missing).metadata == {"resourceName": "wallets/nobody"}

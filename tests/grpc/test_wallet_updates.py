@@ -73,8 +73,10 @@ def test_labels_keep_to_their_grammar(asking: Asking, owner: psycopg.Connection)
                 )
             ),
         ]
-        assert {told.reason for told in refusals} == {"INVALID_FIELDS"}, labels
-        assert {violation.partition("[")[0] for told in refusals for violation in told.violations} == {"wallet.labels"}
+        assert {refusal.reason for refusal in refusals} == {"INVALID_FIELDS"}, labels
+        assert {violation.partition("[")[0] for refusal in refusals for violation in refusal.violations} == {
+            "wallet.labels"
+        }
     assert everything(owner) == before
 
 
@@ -95,9 +97,9 @@ def test_an_overdraft_limit_lets_money_go_below_zero_and_no_further(asking: Aski
     assert (over.reason, over.metadata["available"], over.metadata["required"]) == ("INSUFFICIENT_FUNDS", "50", "51")
 
     for request in (an_update("alice", overdraft_limit=money(49)), an_update("alice", "overdraft_limit")):
-        told = refused(asking, owner, request)
-        assert (told.code, told.reason) == ("FAILED_PRECONDITION", "LIMIT_EXCEEDED")
-        assert told.metadata == {"resourceName": "wallets/alice", "limit": "50"}
+        refusal = refused(asking, owner, request)
+        assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "LIMIT_EXCEEDED")
+        assert refusal.metadata == {"resourceName": "wallets/alice", "limit": "50"}
     assert asking.update("alice", overdraft_limit=money(50)).available == money(0)
     asking.ok(hold_pb.VoidHoldRequest(name=mine, request_id=new_id()))
     assert asking.update("alice", overdraft_limit=money(30)).available == money(0)
@@ -120,13 +122,13 @@ def test_an_overdraft_limit_is_in_the_wallets_currency_and_not_negative(
         {"resourceName": "wallets/alice", "currency": "USD"},
     )
     for limit in (money(-1), money(1, "EUR")):
-        asked = pb.Wallet(currency_code="USD", overdraft_limit=limit)
-        told = asking.refused(pb.CreateWalletRequest(wallet_id="x", wallet=asked, request_id=new_id()))
-        assert told.reason == "INVALID_FIELDS"
+        wallet_fields = pb.Wallet(currency_code="USD", overdraft_limit=limit)
+        refusal = asking.refused(pb.CreateWalletRequest(wallet_id="x", wallet=wallet_fields, request_id=new_id()))
+        assert refusal.reason == "INVALID_FIELDS"
 
     assert asking.update("alice", overdraft_limit=money(BIGGEST - 10)).available == money(BIGGEST)
-    told = refused(asking, owner, an_update("alice", overdraft_limit=money(BIGGEST - 9)))
-    assert told.reason == "LIMIT_EXCEEDED"
+    refusal = refused(asking, owner, an_update("alice", overdraft_limit=money(BIGGEST - 9)))
+    assert refusal.reason == "LIMIT_EXCEEDED"
     assert asking.refused(a_deposit("alice", 1)).reason == "LIMIT_EXCEEDED"
     asking.open("deep", overdraft_limit=money(BIGGEST))
     asking.update("alice", "overdraft_limit")
@@ -176,15 +178,15 @@ def test_an_etag_that_is_not_the_last_one_is_refused_for_good(asking: Asking, ow
         an_update("alice", display_name="mine", etag=now + "x"),
     ]
 
-    for request, told in zip(requests, all_refused(asking, owner, requests), strict=True):
-        assert (told.code, told.reason) == ("ABORTED", "ETAG_MISMATCH"), request
-        assert told.metadata == {"resourceName": "wallets/alice"}
+    for request, refusal in zip(requests, all_refused(asking, owner, requests), strict=True):
+        assert (refusal.code, refusal.reason) == ("ABORTED", "ETAG_MISMATCH"), request
+        assert refusal.metadata == {"resourceName": "wallets/alice"}
     rename = an_update("alice", display_name="next")
     early = a_freeze("alice", etag=change(asking, changed(rename, validate_only=True)).wallet.etag)
-    told = asking.refused(early)
+    refusal = asking.refused(early)
     etag = change(asking, rename).wallet.etag
-    assert (etag, told.reason) == (early.etag, "ETAG_MISMATCH")
-    assert asking.refused(early) == told
+    assert (etag, refusal.reason) == (early.etag, "ETAG_MISMATCH")
+    assert asking.refused(early) == refusal
     for kind in (a_freeze, an_unfreeze, a_freeze, a_close):
         etag = change(asking, kind("alice", etag=etag)).wallet.etag
     assert asking.wallet("alice").state == CLOSED
@@ -200,9 +202,9 @@ def test_of_many_who_saw_the_same_wallet_one_changes_it(asking: Asking) -> None:
 
     answers = together([partial(asking.answer, request) for request in requests])
 
-    told = [answer.reason for answer in answers if isinstance(answer, Answer)]
-    assert sorted(told) == ["", *["ETAG_MISMATCH"] * 19]
-    assert asking.wallet("alice").display_name == f"n{told.index('')}"
+    outcomes = [answer.reason for answer in answers if isinstance(answer, Answer)]
+    assert sorted(outcomes) == ["", *["ETAG_MISMATCH"] * 19]
+    assert asking.wallet("alice").display_name == f"n{outcomes.index('')}"
 
 
 def test_only_what_the_mask_names_is_changed(asking: Asking, owner: psycopg.Connection) -> None:
@@ -240,8 +242,8 @@ def test_only_what_the_mask_names_is_changed(asking: Asking, owner: psycopg.Conn
         *((bad,) for bad in ("", "*", "owner", "state", "etag", "balance", "currency_code", "displayName", "labels.a")),
         ("display_name", "owner"),
     ):
-        told = asking.refused(masked(*paths))
-        assert (told.reason, told.violations) == ("INVALID_FIELDS", ("update_mask",)), paths
+        refusal = asking.refused(masked(*paths))
+        assert (refusal.reason, refusal.violations) == ("INVALID_FIELDS", ("update_mask",)), paths
     for request in (
         changed(masked("labels"), update_mask=None),
         changed(masked("labels"), wallet=None),
@@ -264,6 +266,6 @@ def test_a_display_name_has_up_to_128_characters(asking: Asking, owner: psycopg.
         assert asking.wallet("alice").display_name == name
     before = everything(owner)
     for name in ("x" * 129, "\U0001f600" * 129, "a\0b", "a\n"):
-        told = asking.refused(an_update("alice", display_name=name))
-        assert (told.reason, told.violations) == ("INVALID_FIELDS", ("wallet.display_name",))
+        refusal = asking.refused(an_update("alice", display_name=name))
+        assert (refusal.reason, refusal.violations) == ("INVALID_FIELDS", ("wallet.display_name",))
     assert everything(owner) == before

@@ -193,9 +193,9 @@ def test_one_name_asked_for_by_many_is_given_once(client: WalletClient) -> None:
 
     first, again = together(calls), together(calls)
 
-    told = [getattr(result, "reason", "OK") for result in first]
-    assert sorted(told) == ["OK"] + ["RESOURCE_EXISTS"] * 29
-    assert [getattr(result, "reason", "OK") for result in again] == told
+    outcomes = [getattr(result, "reason", "OK") for result in first]
+    assert sorted(outcomes) == ["OK"] + ["RESOURCE_EXISTS"] * 29
+    assert [getattr(result, "reason", "OK") for result in again] == outcomes
 
 
 def test_one_creation_sent_by_many_makes_one_wallet(client: WalletClient, owner: psycopg.Connection) -> None:

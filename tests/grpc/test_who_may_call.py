@@ -244,7 +244,7 @@ def test_health_is_open_to_everybody(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "claims",
     [
         {"owner": "a\0b"},
         {"owner": "\ud800"},
@@ -254,12 +254,12 @@ def test_health_is_open_to_everybody(target: str) -> None:
         {"jti": "x" * 300},
     ],
 )
-def test_names_that_are_none_are_refused(settings: Settings, said: dict[str, str]) -> None:
+def test_names_that_are_none_are_refused(settings: Settings, claims: dict[str, str]) -> None:
     """The database could not even be asked for them."""
 
     tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER)
     with pytest.raises(CredentialsInvalid):
-        tokens.principal(by_secret(**said))
+        tokens.principal(by_secret(**claims))
 
 
 def test_the_log_says_why_credentials_were_refused() -> None:

@@ -95,20 +95,20 @@ class Calls(RuleBasedStateMachine):
         tried = asked(self.app, first)
         compare(tried, foreseen_first)
         assert everything(self.owner) == before
-        told = asked(self.app, command)
-        compare(told, foreseen)
-        same(told, tried)
-        if "refused" in told:
+        result = asked(self.app, command)
+        compare(result, foreseen)
+        same(result, tried)
+        if "refused" in result:
             after = everything(self.owner)
             assert {table for table in before if after[table] != before[table]} <= {"requests"}
 
     def foreseen(self, command: Command) -> Facts:
         """Return what the model tells; where something is still open, what that may be."""
-        told = answer(self.books, command)
-        if told.get("because") == STILL_OPEN:
-            names = open_item_in(self.books, str(told["resource"])[8:], ever=bool(told["replayed"]))
-            told["because"] = {f"{name} is still open" for name in names}
-        return told
+        result = answer(self.books, command)
+        if result.get("because") == STILL_OPEN:
+            names = open_item_in(self.books, str(result["resource"])[8:], ever=bool(result["replayed"]))
+            result["because"] = {f"{name} is still open" for name in names}
+        return result
 
     def gather(self, length: int) -> None:
         """Post the next few calls in one batch."""
@@ -119,9 +119,9 @@ class Calls(RuleBasedStateMachine):
         """Stand in line. What the model tells for now is what later calls of the batch are made from."""
         if not self.line:
             self.before_line = self.books.aside()
-        told = answer(self.books, command)
+        result = answer(self.books, command)
         self.line.append(command)
-        self.coming |= {str(move["id"]) for move in told.get("moves", ())}
+        self.coming |= {str(move["id"]) for move in result.get("moves", ())}
 
     def post_line(self) -> None:
         """Post what is in line, in one batch: told in order, but rules that begin or end do so before all else."""
@@ -132,19 +132,19 @@ class Calls(RuleBasedStateMachine):
         self.books = self.before_line
         places = sorted(range(len(line)), key=lambda place: not isinstance(line[place], _FIRST))
         foreseen = {place: self.foreseen(line[place]) for place in places}
-        for place, told in enumerate(self.app.ledger.post_all(line)):
-            compare(facts_of(told), foreseen[place])
+        for place, result in enumerate(self.app.ledger.post_all(line)):
+            compare(facts_of(result), foreseen[place])
 
     def quote(self, transfer: Transfer) -> None:
         """Ask what a transfer would cost now."""
-        told: Facts
+        result: Facts
         try:
             quoted = quote_commission(self.app, transfer)
         except Refusal as refusal:
-            told = facts_of(refusal)
+            result = facts_of(refusal)
         else:
-            told = {"debit": quoted.source_debit.minor, "credit": quoted.destination_credit.minor}
-        same(told, self._quoted(transfer.source, transfer.destination, transfer.amount))
+            result = {"debit": quoted.source_debit.minor, "credit": quoted.destination_credit.minor}
+        same(result, self._quoted(transfer.source, transfer.destination, transfer.amount))
 
     def _quoted(self, source: str, destination: str, money: Money) -> Facts:
         try:

@@ -73,7 +73,7 @@ class Checks(Jobs):
             same(order_facts(order), books.order_facts(order.id))
         for rule in reads.list_rules(**page).items:
             same(rule_facts(rule), books.rule_facts(rule.id))
-        told = facts_told(self.owner)
+        result = facts_told(self.owner)
         due = facts_due(books)
-        same({str(fact): told[fact] for fact in due}, {str(fact): count for fact, count in due.items()})
+        same({str(fact): result[fact] for fact in due}, {str(fact): count for fact, count in due.items()})
         assert [check for check in verify(self.config) if check.broken] == []

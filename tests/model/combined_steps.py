@@ -72,18 +72,18 @@ class CombinedSteps(JobSteps):
     def take_what_was_earned(self, name: str, amount: int, how: int, *, by_operations: bool) -> None:
         """Take out what the service has earned: by a transfer, one of a batch, or a payout, which may be called off."""
         earned, money = f"system:commission:{CURRENCY_OF[name]}", self.money(name, amount)
-        asked: Command
+        request: Command
         if how == 0:
-            asked = a_transfer(earned, name, money)
+            request = a_transfer(earned, name, money)
         elif how == 1:
-            asked = a_batch(an_item(self.partner(name, name), name, money), an_item(earned, name, money))
+            request = a_batch(an_item(self.partner(name, name), name, money), an_item(earned, name, money))
         else:
-            asked = a_withdrawal(earned, money, reserve=how == 2)  # one of the ways
-        self.ask(asked if by_operations else by_no_operator(asked))
-        if isinstance(asked, ScheduleWithdrawal) and asked.id in self.books.orders:
-            self.ask(by_no_operator(a_cancelled_withdrawal(asked.id)))
+            request = a_withdrawal(earned, money, reserve=how == 2)  # one of the ways
+        self.ask(request if by_operations else by_no_operator(request))
+        if isinstance(request, ScheduleWithdrawal) and request.id in self.books.orders:
+            self.ask(by_no_operator(a_cancelled_withdrawal(request.id)))
             if amount % 2:
-                self.ask(a_cancelled_withdrawal(asked.id))
+                self.ask(a_cancelled_withdrawal(request.id))
 
     @step(
         weight=2,

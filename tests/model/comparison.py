@@ -3,15 +3,15 @@
 from tests.model.records import Facts
 
 
-def compare(told: Facts, foreseen: Facts) -> None:
+def compare(facts: Facts, foreseen: Facts) -> None:
     """Hold what the product told to what the model foresaw; a replay in a batch carries only its subject."""
     because = foreseen.get("because")
-    if isinstance(because, set) and told.get("because") in because:
-        foreseen = {**foreseen, "because": told["because"]}
-    if "refused" in told or "refused" in foreseen:
-        same(told, foreseen)
+    if isinstance(because, set) and facts.get("because") in because:
+        foreseen = {**foreseen, "because": facts["because"]}
+    if "refused" in facts or "refused" in foreseen:
+        same(facts, foreseen)
     else:
-        same(told, {key: foreseen.get(key) for key in told})
+        same(facts, {key: foreseen.get(key) for key in facts})
 
 
 def same(found: Facts, expected: Facts) -> None:

@@ -82,10 +82,10 @@ class JobSteps(SingleSteps):
     def wake(self, nth: int, *, again: bool) -> None:
         """Let a worker that fell asleep write down what it was told; it may not know that it has done so."""
         if self.sleepers:
-            told = self.sleepers.pop(nth % len(self.sleepers))
-            self.ask(told)
+            result = self.sleepers.pop(nth % len(self.sleepers))
+            self.ask(result)
             if again:
-                self.ask(replace(told, id=new_id()))
+                self.ask(replace(result, id=new_id()))
 
     @invariant()
     def they_agree(self) -> None:

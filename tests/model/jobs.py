@@ -91,14 +91,14 @@ class Jobs(Calls):
     def work_to_expire(self, claim: HoldClaim) -> None:
         """Let one hold expire."""
         foreseen = answer(self.books, ExpireHold(claim=claim))
-        told = expire_hold(self.app, claim, clock_offset=self.later)
-        assert (told is None) == ("refused" in foreseen)
+        result = expire_hold(self.app, claim, clock_offset=self.later)
+        assert (result is None) == ("refused" in foreseen)
 
     def work_to_credit(self, claim: Claim) -> None:
         """Credit one deposit."""
         foreseen = answer(self.books, CreditDeposit(id=UUID(int=len(self.books.moves)), claim=claim))
-        told = credit_deposit(self.app, claim)
-        assert (told is None) == ("refused" in foreseen)
+        result = credit_deposit(self.app, claim)
+        assert (result is None) == ("refused" in foreseen)
 
     def work_to_pay(self, claim: Claim) -> None:
         """Pay or collect one order, to the end of one attempt."""

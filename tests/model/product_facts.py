@@ -77,83 +77,83 @@ def by_its_use_case(app: App, command: Command) -> object:  # noqa: C901, PLR091
 
 
 @singledispatch
-def facts_of(told: object) -> Facts:
+def facts_of(value: object) -> Facts:
     """Return what is told as plain values."""
-    raise TypeError(told)
+    raise TypeError(value)
 
 
 @facts_of.register
-def _refusal(told: WalletError) -> Facts:
+def _refusal(error: WalletError) -> Facts:
     """Leave out what is written for people: the documents do not say how it is put."""
-    about = told.fields() if not isinstance(told, InvalidField) else {"field": told.field}
-    return {"refused": type(told).__name__, "replayed": isinstance(told, Refusal) and told.replayed, **about}
+    about = error.fields() if not isinstance(error, InvalidField) else {"field": error.field}
+    return {"refused": type(error).__name__, "replayed": isinstance(error, Refusal) and error.replayed, **about}
 
 
 @facts_of.register
-def _done(told: Done) -> Facts:
+def _done(result: Done) -> Facts:
     """Leave out the service's own wallets that a rule may open."""
-    facts: Facts = {"subject": told.subject, "available": told.available, "replayed": told.replayed}
-    if told.transactions and told.order is None:
-        facts["moves"] = [move_facts(moved) for moved in told.transactions]
-    if told.wallet is not None and told.rule is None:
-        facts["wallet"] = wallet_facts(told.wallet)
-    if told.hold is not None:
-        facts["hold"] = hold_facts(told.hold)
-    if told.order is not None:
-        facts["order"] = order_facts(told.order)
-    if told.line is not None:
-        facts["line"] = line_facts(told.line)
-    if told.rule is not None:
-        facts["rule"] = rule_facts(told.rule)
+    facts: Facts = {"subject": result.subject, "available": result.available, "replayed": result.replayed}
+    if result.transactions and result.order is None:
+        facts["moves"] = [move_facts(moved) for moved in result.transactions]
+    if result.wallet is not None and result.rule is None:
+        facts["wallet"] = wallet_facts(result.wallet)
+    if result.hold is not None:
+        facts["hold"] = hold_facts(result.hold)
+    if result.order is not None:
+        facts["order"] = order_facts(result.order)
+    if result.line is not None:
+        facts["line"] = line_facts(result.line)
+    if result.rule is not None:
+        facts["rule"] = rule_facts(result.rule)
     return facts
 
 
 @facts_of.register
-def _moved(told: MoneyMoved) -> Facts:
-    available = told.available.minor if told.available is not None else None
-    return {"available": available, "replayed": told.replayed, "moves": [move_facts(told.transaction)]}
+def _moved(result: MoneyMoved) -> Facts:
+    available = result.available.minor if result.available is not None else None
+    return {"available": available, "replayed": result.replayed, "moves": [move_facts(result.transaction)]}
 
 
 @facts_of.register
-def _batch_moved(told: BatchMoved) -> Facts:
-    return {"replayed": told.replayed, "moves": [move_facts(moved) for moved in told.transactions]}
+def _batch_moved(result: BatchMoved) -> Facts:
+    return {"replayed": result.replayed, "moves": [move_facts(moved) for moved in result.transactions]}
 
 
 @facts_of.register
-def _wallet_changed(told: WalletChanged) -> Facts:
-    return {"replayed": told.replayed, "wallet": wallet_facts(told.wallet)}
+def _wallet_changed(result: WalletChanged) -> Facts:
+    return {"replayed": result.replayed, "wallet": wallet_facts(result.wallet)}
 
 
 @facts_of.register
-def _hold_changed(told: HoldChanged) -> Facts:
-    available = told.available.minor if told.available is not None else None
-    return {"available": available, "replayed": told.replayed, "hold": hold_facts(told.hold)}
+def _hold_changed(result: HoldChanged) -> Facts:
+    available = result.available.minor if result.available is not None else None
+    return {"available": available, "replayed": result.replayed, "hold": hold_facts(result.hold)}
 
 
 @facts_of.register
-def _hold_captured(told: HoldCaptured) -> Facts:
-    return {"replayed": told.replayed, "hold": hold_facts(told.hold), "moves": [move_facts(told.transaction)]}
+def _hold_captured(result: HoldCaptured) -> Facts:
+    return {"replayed": result.replayed, "hold": hold_facts(result.hold), "moves": [move_facts(result.transaction)]}
 
 
 @facts_of.register
-def _order_changed(told: OrderChanged) -> Facts:  # type: ignore[type-arg]  # of either kind
-    return {"replayed": told.replayed, "order": order_facts(told.order)}
+def _order_changed(result: OrderChanged) -> Facts:  # type: ignore[type-arg]  # of either kind
+    return {"replayed": result.replayed, "order": order_facts(result.order)}
 
 
 @facts_of.register
-def _discrepancy_resolved(told: DiscrepancyResolved) -> Facts:
-    return {"replayed": told.replayed, "line": line_facts(told.line)}
+def _discrepancy_resolved(result: DiscrepancyResolved) -> Facts:
+    return {"replayed": result.replayed, "line": line_facts(result.line)}
 
 
 @facts_of.register
-def _bank_statement_accepted(told: BankStatementAccepted) -> Facts:
-    found = told.bank_statement
-    return {"replayed": told.replayed, "ledger": (found.number, found.reason, found.accepted_by)}
+def _bank_statement_accepted(result: BankStatementAccepted) -> Facts:
+    found = result.bank_statement
+    return {"replayed": result.replayed, "ledger": (found.number, found.reason, found.accepted_by)}
 
 
 @facts_of.register
-def _rule_changed(told: RuleChanged) -> Facts:
-    return {"replayed": told.replayed, "rule": rule_facts(told.rule)}
+def _rule_changed(result: RuleChanged) -> Facts:
+    return {"replayed": result.replayed, "rule": rule_facts(result.rule)}
 
 
 # What is told of each thing, as ``LedgerState`` tells it.

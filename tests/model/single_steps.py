@@ -99,10 +99,10 @@ class SingleSteps(Checks):
         for source, drawn, amount, most in many:
             destination = drawn if wrong else self.partner(source, drawn)
             money = self.money(source, amount)
-            asked = a_transfer(source, destination, money, max_commission=self.part(money.currency, most))
+            command = a_transfer(source, destination, money, max_commission=self.part(money.currency, most))
             if source != destination and amount > 0 and not self.line_length and most is None:
-                self.quote(asked)
-            self.ask(asked)
+                self.quote(command)
+            self.ask(command)
 
     @step(weight=2, ends=st.lists(st.tuples(ANYBODY, ANYBODY, AMOUNT), min_size=1, max_size=5), wrong=SELDOM)
     def transfer_all(self, ends: list[tuple[str, str, int]], *, wrong: bool) -> None:
@@ -141,8 +141,8 @@ class SingleSteps(Checks):
         if wrong:
             currency = "EUR" if currency == "USD" else "USD"
         for drawn, keep in parts:
-            asked = a_reversal(id_, self.part(currency, drawn), keep_commission=keep)
-            self.ask(asked if by_operations else by_no_operator(asked))
+            command = a_reversal(id_, self.part(currency, drawn), keep_commission=keep)
+            self.ask(command if by_operations else by_no_operator(command))
 
     @step(weight=2, name=SOMEBODY, amount=AMOUNT, hours=st.sampled_from([1, 3, 50, 50, -24]), wrong=SELDOM)
     def place_hold(self, name: str, amount: int, hours: int, *, wrong: bool = False) -> None:

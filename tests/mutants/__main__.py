@@ -94,8 +94,8 @@ def _run(copy: Path, tests: str) -> tuple[int, str]:
         check=False,
     )
     # One whose books are found to be wrong at its end is told as an error.
-    told = [line for line in ran.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    red = [line.partition(" ")[2].partition(" - ")[0] for line in told]
+    output = [line for line in ran.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    red = [line.partition(" ")[2].partition(" - ")[0] for line in output]
     return ran.returncode, red[0].rpartition("::")[2] if red else ""
 
 

@@ -120,10 +120,12 @@ def test_of_operators_at_once_one_accepts_it_and_a_repeat_is_told_the_same(
     begun_anew(whimsical, a_line("stranger"))
     reconcile_bank_statement.run_once(asking)
     commands = [an_accepted_ledger(1) for _ in range(6)]
-    told = together([lambda one=one: accept_bank_statement(asking, one) for one in commands])  # type: ignore[misc]  # one each
+    outcomes = together([lambda one=one: accept_bank_statement(asking, one) for one in commands])  # type: ignore[misc]  # one each
 
-    assert sorted(type(one).__name__ for one in told) == ["BankStatementAccepted"] + ["StateTransitionForbidden"] * 5
-    (winner,) = (command for command, one in zip(commands, told, strict=True) if not isinstance(one, Exception))
+    assert (
+        sorted(type(one).__name__ for one in outcomes) == ["BankStatementAccepted"] + ["StateTransitionForbidden"] * 5
+    )
+    (winner,) = (command for command, one in zip(commands, outcomes, strict=True) if not isinstance(one, Exception))
     again = accept_bank_statement(asking, winner)
     assert (again.replayed, again.bank_statement) == (True, asking.reads.bank_statement(2))
 

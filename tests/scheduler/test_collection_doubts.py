@@ -83,8 +83,8 @@ def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(app: App, collectin
     assert {account: collecting_bank.collected(id_) for account, id_ in ids.items()} == dict.fromkeys(UNCLEAR, 1)
     assert balance_of(app, EXTERNAL) == -300 * len(UNCLEAR)
     executed_first = {"503-executed", "504-executed", "garbage", "half_body", "trickle", "reset-executed"}
-    asked = {account: collecting_bank.asked(id_) for account, id_ in ids.items()}
-    assert asked == {account: 1 if account in executed_first else 2 for account in UNCLEAR}
+    calls = {account: collecting_bank.asked(id_) for account, id_ in ids.items()}
+    assert calls == {account: 1 if account in executed_first else 2 for account in UNCLEAR}
 
 
 def test_unknown_collection_is_sent_again_only_after_the_grace_time(

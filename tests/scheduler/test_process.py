@@ -84,20 +84,20 @@ def test_scheduler_outlives_the_database(app: App, env: dict[str, str], database
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "text"),
     [
         ({}, "WALLET_DATABASE_URL is not set"),
         ({"database_url": "nonsense"}, "WALLET_DATABASE_URL is not a PostgreSQL URL"),
         ({"payout_grace_s": "1"}, "WALLET_PAYOUT_GRACE_S must be more than"),
     ],
 )
-def test_scheduler_that_cannot_run_says_why(start_up: StartUp, settings: dict[str, object], said: str) -> None:
+def test_scheduler_that_cannot_run_says_why(start_up: StartUp, settings: dict[str, object], text: str) -> None:
     """A sentence and exit code 1, no traceback."""
 
     ended = start_up(main, **settings)
 
     assert ended.code == 1
-    assert said in ended.error_output
+    assert text in ended.error_output
     assert "Traceback" not in ended.error_output
 
 

@@ -147,11 +147,11 @@ def test_of_operators_at_once_one_settles_and_the_others_hear_that_it_has_ended(
     """Exactly one effect, whatever each of them has found out."""
 
     id_ = in_doubt(app, stub, alice)
-    asked = [ask(id_, EXECUTED if number % 2 else NOT_EXECUTED) for number in range(8)]
+    requests = [ask(id_, EXECUTED if number % 2 else NOT_EXECUTED) for number in range(8)]
 
-    told = together([lambda one=one: settled(app, one) for one in asked])  # type: ignore[misc]  # one each
+    outcomes = together([lambda one=one: settled(app, one) for one in requests])  # type: ignore[misc]  # one each
 
-    assert sorted(type(one).__name__ for one in told) == ["StateTransitionForbidden"] * 7 + ["Withdrawal"]
+    assert sorted(type(one).__name__ for one in outcomes) == ["StateTransitionForbidden"] * 7 + ["Withdrawal"]
     assert len(withdrawal(app, id_).resolutions) == 1
     assert balance_of(app, IN_TRANSIT) == 0
 
@@ -181,9 +181,9 @@ def test_worker_that_was_asking_meanwhile_changes_nothing_more(app: App, stub: B
     (claim,) = app.claims.to_reconcile(limit=1, lease=app.payouts.policy.lease, clock_offset=far)
     settled(app, ask(id_, NOT_EXECUTED))
 
-    told = reconcile(app, claim, clock_offset=far)
+    result = reconcile(app, claim, clock_offset=far)
 
-    assert told is None
+    assert result is None
     assert (withdrawal(app, id_).state, stub.executions(id_), balance_of(app, alice)) == (OrderState.FAILED, 0, 1000)
 
 
@@ -200,8 +200,8 @@ def test_bank_that_had_paid_what_an_operator_released_is_a_discrepancy(app: App,
     assert (item.name, item.bank_key, item.amount.minor) == (line_name(1), bank_key(id_), 300)
     close = ResolveDiscrepancy(request=request(), line=1, reason="the customer paid it back")
     others = [replace(close, request=request()) for _ in range(4)]
-    told = together([lambda one=one: resolve_discrepancy(app, one) for one in (close, *others)])  # type: ignore[misc]
-    assert sorted(type(one).__name__ for one in told) == ["DiscrepancyResolved"] + ["StateTransitionForbidden"] * 4
+    outcomes = together([lambda one=one: resolve_discrepancy(app, one) for one in (close, *others)])  # type: ignore[misc]
+    assert sorted(type(one).__name__ for one in outcomes) == ["DiscrepancyResolved"] + ["StateTransitionForbidden"] * 4
     assert attention(app) == []
     assert app.reads.bank_statement_line(1).resolution == "the customer paid it back"
 
@@ -221,9 +221,9 @@ def test_what_makes_no_sense_is_refused_and_moves_nothing(
 ) -> None:
     """A destination where there is none, none where there is one, the service's own, nothing that waits."""
 
-    asked: dict[str, object] = {"order": in_doubt(app, stub, alice), "resolution": EXECUTED, **changes}
+    fields: dict[str, object] = {"order": in_doubt(app, stub, alice), "resolution": EXECUTED, **changes}
     with pytest.raises(refused):
-        settled(app, ask(**asked))  # type: ignore[arg-type]  # as the cases say
+        settled(app, ask(**fields))  # type: ignore[arg-type]  # as the cases say
 
 
 @pytest.mark.parametrize("state", ["scheduled", "succeeded", "cancelled"])
@@ -253,9 +253,9 @@ def test_money_of_a_closed_wallet_is_placed_once_where_the_operator_says(app: Ap
         settled(app, ask(id_, APPLIED_TO_WALLET, to=alice))
     with pytest.raises(CurrencyMismatch):
         settled(app, ask(id_, APPLIED_TO_WALLET, to=euro))
-    told = together([lambda: settled(app, ask(id_, APPLIED_TO_WALLET, to=bob))] * 3)
+    outcomes = together([lambda: settled(app, ask(id_, APPLIED_TO_WALLET, to=bob))] * 3)
 
-    assert sorted(type(one).__name__ for one in told) == ["StateTransitionForbidden"] * 2 + ["Withdrawal"]
+    assert sorted(type(one).__name__ for one in outcomes) == ["StateTransitionForbidden"] * 2 + ["Withdrawal"]
     assert (balance_of(app, bob), balance_of(app, IN_TRANSIT)) == (1000, 0)
     assert (withdrawal(app, id_).state, withdrawal(app, id_).unapplied) == (OrderState.RETURNED, False)
     assert attention(app) == []
@@ -331,9 +331,9 @@ def test_a_collection_in_doubt_is_settled_likewise(  # noqa: PLR0913, PLR0917  #
     reconcile_collections.run_once(app, clock_offset=app.payouts.policy.backoff_max)
     assert app.reads.scheduled_deposit(id_).state is OrderState.IN_DOUBT
 
-    asked = ask(id_, resolution)
+    command = ask(id_, resolution)
     fields = {
-        name: getattr(asked, name) for name in ("request", "id", "order", "resolution", "reason", "bank_evidence")
+        name: getattr(command, name) for name in ("request", "id", "order", "resolution", "reason", "bank_evidence")
     }
     found = settled(app, ResolveScheduledDeposit(**fields))
 

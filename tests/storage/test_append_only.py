@@ -131,10 +131,10 @@ def test_what_the_service_has_to_do_it_may(service: psycopg.Connection, statemen
     """Told facts are removed, wallets locked and moved: nothing objects."""
 
     with service.transaction(force_rollback=True):
-        told = service.execute(statement).statusmessage
+        result = service.execute(statement).statusmessage
 
-    assert told is not None
-    assert told.startswith(statement.split()[0])
+    assert result is not None
+    assert result.startswith(statement.split()[0])
 
 
 def test_the_app_acts_as_the_role_under_read_committed(settings: Settings) -> None:

@@ -149,9 +149,9 @@ def test_a_locked_withdrawal_delays_only_calls_on_it(settings: Settings, url: st
         withdrawal = schedule(app, ALICE, 5)
         with psycopg.connect(url) as dependents:
             dependents.execute("SELECT FROM withdrawals WHERE id = %s FOR NO KEY UPDATE", [withdrawal])
-            told = gathered(app, url, [a_deposit(1, BOB), cancel(withdrawal), a_deposit(2, BOB)])
+            outcomes = gathered(app, url, [a_deposit(1, BOB), cancel(withdrawal), a_deposit(2, BOB)])
 
-        assert [type(outcome) for outcome in told] == [Done, TransactionConflict, Done]
+        assert [type(outcome) for outcome in outcomes] == [Done, TransactionConflict, Done]
         assert balance_of(app, BOB) == 103
 
 
@@ -227,12 +227,12 @@ def test_many_claimers_get_disjoint_withdrawals(app: App, settings: Settings) ->
         calls = [
             partial(a.claims.to_pay, limit=4, lease=LEASE, clock_offset=NO_OFFSET) for a in (app, other) for _ in "abc"
         ]
-        told = together(calls)
-    claimed = [c.order for claims in told if isinstance(claims, list) for c in claims]
+        outcomes = together(calls)
+    claimed = [c.order for claims in outcomes if isinstance(claims, list) for c in claims]
 
     assert len(claimed) == len(set(claimed)) == 20
     assert set(claimed) == due
-    assert max(len(claims) for claims in told if isinstance(claims, list)) == 4
+    assert max(len(claims) for claims in outcomes if isinstance(claims, list)) == 4
 
 
 @pytest.mark.alone
@@ -275,15 +275,15 @@ def test_connections_that_are_killed_again_and_again_lose_and_double_nothing(
 
     killing = pool.submit(kill)
     calls = [partial(_deposit_all, app, ids[start::6]) for start in range(6)]
-    told = [outcome for outcomes in together(calls) if isinstance(outcomes, list) for outcome in outcomes]
+    results = [outcome for outcomes in together(calls) if isinstance(outcomes, list) for outcome in outcomes]
     over.set()
     assert killing.result(30) > 0
     afterwards = [deposit(app, ALICE, 1, id_=id_) for id_ in ids]
 
-    assert len(told) == 60
-    assert {type(outcome) for outcome in told} <= KILLED
+    assert len(results) == 60
+    assert {type(outcome) for outcome in results} <= KILLED
     assert len({moved.transaction.id for moved in afterwards}) == 60
-    assert sum(isinstance(outcome, MoneyMoved) for outcome in told) <= sum(moved.replayed for moved in afterwards)
+    assert sum(isinstance(outcome, MoneyMoved) for outcome in results) <= sum(moved.replayed for moved in afterwards)
     assert balance_of(app, ALICE) == 60
 
 
@@ -291,10 +291,10 @@ KILLED = {MoneyMoved, DatabaseUnavailable, DatabaseNotServing, TransactionConfli
 
 
 def _deposit_all(app: App, ids: list[UUID]) -> list[MoneyMoved | ServiceError]:
-    told: list[MoneyMoved | ServiceError] = []
+    results: list[MoneyMoved | ServiceError] = []
     for id_ in ids:
         try:
-            told.append(deposit(app, ALICE, 1, id_=id_))
+            results.append(deposit(app, ALICE, 1, id_=id_))
         except ServiceError as error:
-            told.append(error)
-    return told
+            results.append(error)
+    return results

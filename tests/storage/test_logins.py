@@ -236,11 +236,11 @@ def test_a_production_refuses_a_login_that_may_do_more_than_serve(
     ended = start_up(main, **{**FAST, **PRODUCTION, "database_url": refused.url(login)})
 
     assert ended.code == 1
-    (told,) = ended.error_output.splitlines()
-    assert f"WALLET_MODE is production, but the database login {REFUSED[login][1]}" in f"{told}:"
-    assert "CREATE ROLE wallet_app LOGIN PASSWORD '…' IN ROLE wallet_service" in told
-    assert "WALLET_DATABASE_OWNER_URL" in told
-    assert "secret" not in told
+    (output,) = ended.error_output.splitlines()
+    assert f"WALLET_MODE is production, but the database login {REFUSED[login][1]}" in f"{output}:"
+    assert "CREATE ROLE wallet_app LOGIN PASSWORD '…' IN ROLE wallet_service" in output
+    assert "WALLET_DATABASE_OWNER_URL" in output
+    assert "secret" not in output
 
 
 @pytest.mark.parametrize("command", [("wallet_grpc",), ("wallet_grpc", "--workers", "2"), ("scheduler",)], ids=" ".join)
@@ -332,10 +332,10 @@ def test_walletctl_migrates_by_the_owners_url(logins: Logins) -> None:
     up_to_date = (0, "the database has this release's schema\n")
     assert migrated(database_owner_url=owner) == up_to_date
     assert migrated(database_owner_url=owner, database_url=app) == up_to_date
-    code, said = migrated(database_owner_url="nonsense", database_url=app)
-    assert (code, "WALLET_DATABASE_OWNER_URL is not a PostgreSQL URL" in said) == (1, True)
-    code, said = migrated(database_owner_url=owner, database_url="nonsense")
-    assert (code, "WALLET_DATABASE_URL is not a PostgreSQL URL" in said) == (1, True)
+    code, message = migrated(database_owner_url="nonsense", database_url=app)
+    assert (code, "WALLET_DATABASE_OWNER_URL is not a PostgreSQL URL" in message) == (1, True)
+    code, message = migrated(database_owner_url=owner, database_url="nonsense")
+    assert (code, "WALLET_DATABASE_URL is not a PostgreSQL URL" in message) == (1, True)
 
 
 def test_a_database_that_must_be_verified_and_cannot_be_is_not_spoken_to(logins: Logins) -> None:

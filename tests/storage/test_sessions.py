@@ -82,8 +82,8 @@ def shown(url: str, *names: str, use: Use = ANYTHING) -> dict[str, str]:
     engine = opened(url, use)
     try:
         with transaction(engine) as tx:
-            asked = "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS asked (name)"
-            return dict(tx.execute(asked, [list(names)]).fetchall())
+            request = "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS asked (name)"
+            return dict(tx.execute(request, [list(names)]).fetchall())
     finally:
         engine.dispose()
 

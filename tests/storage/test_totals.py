@@ -119,9 +119,9 @@ def test_one_commit_that_completes_several_thousands_keeps_all_of_them(
 
     wide = settings.replaced(commit_batch_max=5000)
     with open_app(wide, name="wide") as gathering:
-        told = gathered(gathering, database.url, [batch(900), batch(900, BOB, alice), batch(900), batch(900)])
+        outcomes = gathered(gathering, database.url, [batch(900), batch(900, BOB, alice), batch(900), batch(900)])
 
-    assert [type(one) for one in told] == [Done, Done, Done, Done]
+    assert [type(one) for one in outcomes] == [Done, Done, Done, Done]
     ((transactions, instants),) = owner.execute(
         "SELECT count(*), count(DISTINCT xmin::text) FROM transactions WHERE batch_item = 899"
     ).fetchall()
@@ -176,10 +176,10 @@ def test_statements_around_every_thousand_are_right(app: App, owner: psycopg.Con
         for end in (*ends, LAST):
             if start < end:
                 within = [(type_, amount) for time, type_, amount in rows if start <= time < end]
-                told = {
+                found = {
                     one.type: (one.count, one.credited, one.debited) for one in statement(app, ALICE, start, end).totals
                 }
-                assert told == {
+                assert found == {
                     kind: (
                         sum(type_ == kind for type_, _ in within),
                         sum(max(amount, 0) for type_, amount in within if type_ == kind),

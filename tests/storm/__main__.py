@@ -21,8 +21,8 @@ _SEEDS = 1_000_000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one storm; return 1 where any two books disagree."""
-    asked = _parser().parse_args(arguments)
-    report = run(secrets.randbelow(_SEEDS) if asked.seed is None else asked.seed, asked.seconds)
+    request = _parser().parse_args(arguments)
+    report = run(secrets.randbelow(_SEEDS) if request.seed is None else request.seed, request.seconds)
     return 1 if report.findings else 0
 
 

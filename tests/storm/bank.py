@@ -86,8 +86,8 @@ class StormyBank(Bank):
         answer = httpx.get(f"{self._url}/{path}/{key}", trust_env=False, verify=False)
         if answer.status_code != _NOT_FOUND:
             answer.raise_for_status()
-        told: dict[str, Any] = answer.json()
-        return str(told["state"])
+        result: dict[str, Any] = answer.json()
+        return str(result["state"])
 
     def make_up_its_mind(self, key: str, *, execute: bool) -> None:
         """Decide on what pends, as a person at the bank does."""

@@ -67,9 +67,9 @@ def _moved_by_orders(books: LedgerState) -> Iterator[tuple[str, int, str]]:
 
 def _told_and_there(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     """Yield what was acknowledged and is lost, or changed, or told to two calls."""
-    told: Counter[str] = Counter()
+    result: Counter[str] = Counter()
     for call, done in all_done(journals, *_MOVING, *_SCHEDULING, Verb.PLACE_HOLD):
-        told[done.name] += 1
+        result[done.name] += 1
         found = books.transactions.get(done.name) or books.holds.get(done.name) or books.orders.get(done.name)
         if found is None:
             yield f"{call} was done, and {done.name} is lost"
@@ -79,7 +79,7 @@ def _told_and_there(journals: list[Journal], books: LedgerState) -> Iterator[str
             yield from _as_told(call, done, found)
         elif found.wallet != call.wallet:
             yield f"{call} was for {call.wallet}, and {done.name} is for {found.wallet}"
-    yield from (f"{name} was told to {times} calls" for name, times in told.items() if times > 1)
+    yield from (f"{name} was told to {times} calls" for name, times in result.items() if times > 1)
 
 
 def _as_told(call: Call, done: Done, found: Transaction) -> Iterator[str]:
@@ -93,12 +93,12 @@ def _as_told(call: Call, done: Done, found: Transaction) -> Iterator[str]:
 
 def _there_and_told(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     """Yield what is in the books though no caller was told of it and no order brought it about."""
-    told = {done.name for _, done in all_done(journals)}
+    found = {done.name for _, done in all_done(journals)}
     for name, transaction in books.transactions.items():
-        if name not in told and not (transaction.withdrawal or transaction.scheduled_deposit):
+        if name not in found and not (transaction.withdrawal or transaction.scheduled_deposit):
             yield f"{name}, a {Transaction.Type.Name(transaction.type)}, is in the books and was told to nobody"
     for name in [*books.holds, *books.orders]:
-        if name not in told:
+        if name not in found:
             yield f"{name} is in the books and was told to nobody"
 
 
@@ -121,8 +121,8 @@ def _holds(journals: list[Journal], books: LedgerState) -> Iterator[str]:
             over = hold.expire_time.seconds < typed.now().timestamp()
             state = Hold.STATE_EXPIRED if over else Hold.STATE_ACTIVE
         if (hold.state, hold.captured_amount.minor_units) != (state, captured[name]):
-            told = f"{Hold.State.Name(state)}, captured {captured[name]}"
-            yield f"{name} should be {told}, and is {Hold.State.Name(hold.state)} {hold.captured_amount.minor_units}"
+            wanted = f"{Hold.State.Name(state)}, captured {captured[name]}"
+            yield f"{name} should be {wanted}, and is {Hold.State.Name(hold.state)} {hold.captured_amount.minor_units}"
 
 
 def _orders(journals: list[Journal], books: LedgerState) -> Iterator[str]:

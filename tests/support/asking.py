@@ -135,9 +135,9 @@ class Asking(Wire):
 
     def open(self, wallet: str, units: int = 0, currency: str = "USD", **fields: Fields) -> wallet_pb.Wallet:
         """Open a wallet with these *fields* and deposit so much."""
-        asked = wallet_pb.Wallet(currency_code=currency, **fields)
+        wallet_fields = wallet_pb.Wallet(currency_code=currency, **fields)
         made: wallet_pb.Wallet = self.ok(
-            wallet_pb.CreateWalletRequest(wallet_id=wallet, wallet=asked, request_id=new_id())
+            wallet_pb.CreateWalletRequest(wallet_id=wallet, wallet=wallet_fields, request_id=new_id())
         ).wallet
         if units:
             self.deposit(wallet, units, currency)
@@ -177,8 +177,8 @@ class Asking(Wire):
 
     def balances(self, *wallets: str) -> list[int]:
         """Return what some wallets have at one instant."""
-        asked = wallet_pb.BatchGetWalletsRequest(names=[f"wallets/{wallet}" for wallet in wallets])
-        return [found.balance.minor_units for found in self.ok(asked).wallets]
+        request = wallet_pb.BatchGetWalletsRequest(names=[f"wallets/{wallet}" for wallet in wallets])
+        return [found.balance.minor_units for found in self.ok(request).wallets]
 
     # Money.
 
@@ -268,14 +268,14 @@ def all_refused(asking: Asking, owner: psycopg.Connection, requests: Sequence[Me
     before = everything(owner)
     tried = [asking.refused(changed(request, validate_only=True)) for request in requests]
     assert everything(owner) == before
-    told = [asking.refused(request) for request in requests]
+    refusals = [asking.refused(request) for request in requests]
     after = everything(owner)
     assert {table for table in before if after[table] != before[table]} <= {"requests"}
     again = [asking.refused(request) for request in requests]
     assert everything(owner) == after
-    for request, *answers in zip(requests, tried, told, again, strict=True):
+    for request, *answers in zip(requests, tried, refusals, again, strict=True):
         assert answers == answers[:1] * 3, request
-    return told
+    return refusals
 
 
 def written(time: datetime) -> str:
@@ -290,12 +290,12 @@ def many_transfers(source: str, destination: str, count: int) -> transaction_pb.
 
 def all_pages(asking: Asking, request: Any) -> list[Any]:  # noqa: ANN401  # any list request
     """Return all pages of a list, in order."""
-    asked = changed(request)
+    requested = changed(request)
     pages = []
     while True:
-        pages.append(asking.ok(asked))
-        asked.page_token = pages[-1].next_page_token
-        if not asked.page_token:
+        pages.append(asking.ok(requested))
+        requested.page_token = pages[-1].next_page_token
+        if not requested.page_token:
             return pages
 
 

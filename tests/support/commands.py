@@ -43,9 +43,9 @@ def request(id_: UUID | None = None, caller: str = "tests") -> Request:
 
 def lacking(right: Right, command: Asked) -> Asked:
     """Return a command as asked by somebody who has every right but this one."""
-    asked = command.request or request()
-    access = Access(asked.access.owner, asked.access.rights - {right})
-    return replace(command, request=Request(asked.caller, asked.id, access))
+    requested = command.request or request()
+    access = Access(requested.access.owner, requested.access.rights - {right})
+    return replace(command, request=Request(requested.caller, requested.id, access))
 
 
 def by_no_operator(command: Asked) -> Asked:

@@ -21,8 +21,8 @@ HALF_AN_HOUR, HOUR = timedelta(minutes=30), timedelta(hours=1)
 
 def schedule_request(**fields: Any) -> pb.ScheduleDepositRequest:  # noqa: ANN401  # a request's fields
     """Ask for a deposit of 300 into Alice's wallet, now and without the bank, but for these fields."""
-    asked = {"wallet": ALICE, "amount": money(300), "request_id": new_id(), **fields}
-    return pb.ScheduleDepositRequest(**asked)
+    requests = {"wallet": ALICE, "amount": money(300), "request_id": new_id(), **fields}
+    return pb.ScheduleDepositRequest(**requests)
 
 
 def schedule(asking: Asking, **fields: Any) -> pb.ScheduledDeposit:  # noqa: ANN401  # a request's fields

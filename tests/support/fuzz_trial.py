@@ -79,8 +79,8 @@ class Listening(Asking):
             return Answer(code="OK", body=answered if isinstance(answered, bytes) else b"".join(answered)), ""
         except grpc.RpcError as error:
             ended: Any = error  # which is the call too
-            told = [value for pair in ended.trailing_metadata() or () for value in pair]
-            texts = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in told]
+            results = [value for pair in ended.trailing_metadata() or () for value in pair]
+            texts = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in results]
             return answer_of(error), "\n".join([error.details() or "", *texts])
 
 
@@ -104,20 +104,20 @@ class Trial:
         """Send bytes to a method; see that the answer is as it must be, and that a refusal has changed nothing."""
         if not self.tried[path]:
             self.before = self.fingerprint()
-        answer, told = self.listening.hear(path, sent)
+        answer, text = self.listening.hear(path, sent)
         self.tried[path] += 1
         self.refused[path] += answer.code != "OK"
         self.decided[path] += answer.reason not in {"INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID"}
         try:
-            self._judge(path, answer, told)
+            self._judge(path, answer, text)
             if path in WRITES:
                 self._compare(path, sent, answer)
         except AssertionError as error:
-            error.add_note(f"seed {self.seed}, {path}, {sent[:3000].hex()}\n{answer}\n{told[:3000]}")
+            error.add_note(f"seed {self.seed}, {path}, {sent[:3000].hex()}\n{answer}\n{text[:3000]}")
             raise
         return answer
 
-    def _judge(self, path: str, answer: Answer, told: str) -> None:
+    def _judge(self, path: str, answer: Answer, message: str) -> None:
         if answer.code == "OK":
             for result in results_of(path, answer):
                 if result.HasField("error"):
@@ -128,7 +128,7 @@ class Trial:
         self._judge_reason(path, answer.reason, answer.metadata)
         assert answer.code in documented()[answer.reason].codes
         assert (answer.reason == "INVALID_FIELDS") == bool(answer.violations)
-        assert not LEAKS.search(told)
+        assert not LEAKS.search(message)
 
     def _judge_item(self, error: Any) -> None:  # noqa: ANN401  # google.rpc has no types
         (info,) = (one for one in error.details if one.Is(error_details_pb2.ErrorInfo.DESCRIPTOR))

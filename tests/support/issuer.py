@@ -70,8 +70,8 @@ class Issuer:
     def _public(self, name: str) -> dict[str, Any]:
         algorithm, private = self.keys[name]
         kinds: Mapping[str, Any] = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm}
-        told = kinds.get(algorithm, OKPAlgorithm).to_jwk(private.public_key(), as_dict=True)
-        return {**told, "kid": name, "use": "sig", "alg": algorithm}
+        result = kinds.get(algorithm, OKPAlgorithm).to_jwk(private.public_key(), as_dict=True)
+        return {**result, "kid": name, "use": "sig", "alg": algorithm}
 
 
 def standard() -> dict[str, Any]:

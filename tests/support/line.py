@@ -117,12 +117,12 @@ class Line:
     def _pass_on(self, source: socket.socket, sink: socket.socket, lost_in: Weather | None) -> None:
         """Carry one way until the source has no more to say; nothing of it in the weather that it is *lost_in*."""
         with suppress(OSError):
-            while said := source.recv(CHUNK):
+            while message := source.recv(CHUNK):
                 with self._changed:
                     self._changed.wait_for(lambda: self._weather is not Weather.STILL)
                     lost = self._weather is lost_in
                 if not lost:
-                    sink.sendall(said)
+                    sink.sendall(message)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 

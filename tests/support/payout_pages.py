@@ -93,14 +93,14 @@ class Payout:
 
     def hear(self, status: StatusKind | Status, claim: Claim | None = None) -> Done | Refused:
         """Decide on SettleDoubt; a bank that executed did so with the right amount unless told otherwise."""
-        heard = status if isinstance(status, Status) else Status(kind=status, amount=AMOUNT, reference="ref")
+        reported = status if isinstance(status, Status) else Status(kind=status, amount=AMOUNT, reference="ref")
         return self._decide(
             SettleDoubt(
                 id=uuid4(),
                 claim=claim or self.claim(),
                 policy=self.policy,
                 jitter=JITTER,
-                status=heard,
+                status=reported,
                 resends=self.resends,
             )
         )

@@ -107,8 +107,8 @@ class Bank:
     def execute(self, *, key: str | None, amount: int, kind: str = "execution") -> None:
         """Move money that nobody has asked for."""
         named = {"key": key} if key is not None else {}
-        asked = {"amount": amount, "currency": "USD", "account": "", "owner": "x"}
-        self._post("/orders/execute", {**named, **asked, "kind": kind})
+        fields = {"amount": amount, "currency": "USD", "account": "", "owner": "x"}
+        self._post("/orders/execute", {**named, **fields, "kind": kind})
 
     def posts(self, id_: UUID) -> int:
         """Return how often the bank was asked to pay a withdrawal."""

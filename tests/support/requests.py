@@ -71,11 +71,11 @@ def later(time: Timestamp, microseconds: int) -> Timestamp:
 
 def an_update(wallet: str, *paths: str, **fields: Fields) -> wallet_pb.UpdateWalletRequest:
     """Return a change of these *fields*, and of those that are only named; ``etag`` is sent along."""
-    asked = wallet_pb.UpdateWalletRequest(
+    wallet_fields = wallet_pb.UpdateWalletRequest(
         wallet=wallet_pb.Wallet(name=f"wallets/{wallet}", **fields), request_id=new_id()
     )
-    asked.update_mask.paths.extend([*paths, *(name for name in fields if name != "etag")])
-    return asked
+    wallet_fields.update_mask.paths.extend([*paths, *(name for name in fields if name != "etag")])
+    return wallet_fields
 
 
 def a_freeze(wallet: str, etag: str = "") -> wallet_pb.FreezeWalletRequest:

@@ -16,8 +16,8 @@ ALICE, BOB = "wallets/alice", "wallets/bob"
 
 def schedule_request(**fields: Any) -> pb.ScheduleWithdrawalRequest:  # noqa: ANN401  # a request's fields
     """Ask for a payout of 300 from Alice's wallet, now and reserved, but for these fields."""
-    asked = {"wallet": ALICE, "amount": money(300), "request_id": new_id(), "reserve": True, **fields}
-    return pb.ScheduleWithdrawalRequest(**asked)
+    requests = {"wallet": ALICE, "amount": money(300), "request_id": new_id(), "reserve": True, **fields}
+    return pb.ScheduleWithdrawalRequest(**requests)
 
 
 def schedule(asking: Asking, **fields: Any) -> pb.Withdrawal:  # noqa: ANN401  # a request's fields

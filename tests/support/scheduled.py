@@ -25,8 +25,8 @@ def schedule_deposit(  # noqa: PLR0913  # a scheduled deposit's fields
 ) -> UUID:
     """Schedule a deposit in USD, due now unless a time is given; return its id."""
     words = {"bank_account": bank_account, "external_reference": external_reference}
-    asked = a_scheduled_deposit(wallet, Money("USD", amount), execute_time, collect=collect, **words)
-    return change_scheduled_deposit(app, asked).order.id
+    command = a_scheduled_deposit(wallet, Money("USD", amount), execute_time, collect=collect, **words)
+    return change_scheduled_deposit(app, command).order.id
 
 
 def reserve(app: App, wallet: WalletId, amount: int) -> UUID:

@@ -83,9 +83,9 @@ class WhimsicalBank:
         """Say the truth, but for the amount."""
         if self.whim.silent:
             return Status(kind=StatusKind.SILENT)
-        said = self.accounts.get(payment.key, TruthfulBank()).status()
+        message = self.accounts.get(payment.key, TruthfulBank()).status()
         more = Money(payment.amount.currency, payment.amount.minor + 1)
-        return Status(kind=said, amount=more if self.whim.miscounts else payment.amount)
+        return Status(kind=message, amount=more if self.whim.miscounts else payment.amount)
 
     def decide(self, *, execute: bool) -> None:
         """Make up its mind on all that it has been thinking about."""

@@ -89,9 +89,9 @@ def assert_three_books_agree(database: Database, bank: Bank, *, but_for: Collect
         assert tuple(line["kind"] for line in executed) in AT_THE_BANK[state], (key, state, executed)
         assert {(line["amount"], line["currency"]) for line in executed} <= {(amount, "USD")}, (key, executed)
         assert state != "SUCCEEDED" or reference == executed[0]["reference"], (key, reference, executed)
-        asked = posts.pop(key, 0)
-        assert asked <= attempts, key
-        assert asked <= 1 or len(set(bank.bodies(id_))) == 1, key
+        request = posts.pop(key, 0)
+        assert request <= attempts, key
+        assert request <= 1 or len(set(bank.bodies(id_))) == 1, key
         expected[wallet] -= amount
         expected[AWAY.get(state, wallet)] += amount
 

@@ -38,8 +38,8 @@ class Answer:
     @property
     def metadata(self) -> dict[str, str]:
         """What the reason is about."""
-        said = dict(self.infos[0].metadata) if self.infos else {}
-        return {key: value for key, value in said.items() if key != "outcome"}
+        message = dict(self.infos[0].metadata) if self.infos else {}
+        return {key: value for key, value in message.items() if key != "outcome"}
 
     @property
     def outcome(self) -> str:
@@ -108,10 +108,10 @@ def answer_of(error: grpc.RpcError) -> Answer:
     infos = [_unpacked(detail, error_details_pb2.ErrorInfo()) for detail in details]
     bad = [_unpacked(detail, error_details_pb2.BadRequest()) for detail in details]
     retry = [_unpacked(detail, error_details_pb2.RetryInfo()) for detail in details]
-    said = [_unpacked(detail, error_details_pb2.LocalizedMessage()) for detail in details]
+    messages = [_unpacked(detail, error_details_pb2.LocalizedMessage()) for detail in details]
     delays = [found.retry_delay.ToMilliseconds() for found in retry if found is not None]
     return Answer(
-        localized="".join(found.message for found in said if found is not None),
+        localized="".join(found.message for found in messages if found is not None),
         code=error.code().name,
         message=error.details() or "",
         infos=tuple(info for info in infos if info is not None),

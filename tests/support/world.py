@@ -59,17 +59,17 @@ class World:
         """Return who asks, and a request with these faults under a new id, or the one that a fault says."""
         values = {way: value for fault in faults for way, value in fault.values.items()}
         by = values.pop("by", "operator")
-        asked = changed(base)
-        if "request_id" in asked.DESCRIPTOR.fields_by_name:
-            asked.request_id = new_id()  # type: ignore[attr-defined]  # every call that changes something has one
+        requested = changed(base)
+        if "request_id" in requested.DESCRIPTOR.fields_by_name:
+            requested.request_id = new_id()  # type: ignore[attr-defined]  # every call that changes something has one
         for way, value in values.items():
-            put(asked, way.split("."), self.names.get(value, value) if isinstance(value, str) else value)
-        return by, asked
+            put(requested, way.split("."), self.names.get(value, value) if isinstance(value, str) else value)
+        return by, requested
 
     def tell(self, path: str, base: Message, *faults: Fault) -> list[Answer]:
         """Ask it once to be validated and once in earnest."""
-        by, asked = self.request(base, *faults)
-        return [self.callers[by].call(path, changed(asked, validate_only=only)) for only in (True, False)]
+        by, request = self.request(base, *faults)
+        return [self.callers[by].call(path, changed(request, validate_only=only)) for only in (True, False)]
 
 
 def put(message: Any, way: list[str], value: Any) -> None:  # noqa: ANN401  # any field's
@@ -145,8 +145,8 @@ def hang_on_them(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
     operator.ok(a_void(names["voided"]))
     later: dict[str, Any] = {"wallet": "wallets/alice", "amount": money(10), "execute_time": LATE}
     for withdrawal in ("withdrawal", "cancelled withdrawals"):
-        asked = order_pb.ScheduleWithdrawalRequest(**later, request_id=new_id())
-        names[withdrawal] = operator.ok(asked).withdrawal.name
+        request = order_pb.ScheduleWithdrawalRequest(**later, request_id=new_id())
+        names[withdrawal] = operator.ok(request).withdrawal.name
     earned = order_pb.ScheduleWithdrawalRequest(
         wallet="wallets/system:commission:USD", amount=money(1), execute_time=LATE, request_id=new_id()
     )
@@ -202,7 +202,7 @@ def a_world(app: App, settings: Settings, issuer: Issuer, bank: BankServer) -> I
             "reader": bearer(issuer.token(others)),
             "stranger": (),
         }
-        callers = {who_: stack.enter_context(Asking(target, metadata=said)) for who_, said in metadata.items()}
+        callers = {who_: stack.enter_context(Asking(target, metadata=text)) for who_, text in metadata.items()}
         operator = callers["operator"]
         open_wallets(operator)
         yield World(callers, hang_on_them(operator, app, Bank(bank.url)))

@@ -164,8 +164,8 @@ def test_a_file_for_tls_that_cannot_be_used_is_named(files: Files, wrong: str, h
 def test_a_token_that_the_bank_repeats_is_not_kept() -> None:
     """What the bank said is stored with the attempt, and shown to operators."""
 
-    said = f'{{"data": "rejected", "status": 422, "reason": "no rights: {TOKEN}", "{TOKEN}": ["{TOKEN}"]}}'
-    with answering(http_200(said.encode())) as url:
+    text = f'{{"data": "rejected", "status": 422, "reason": "no rights: {TOKEN}", "{TOKEN}": ["{TOKEN}"]}}'
+    with answering(http_200(text.encode())) as url:
         known = HttpBank(url=url, deadline_s=10.0, answer_max_bytes=65536, credentials=BankCredentials(token=TOKEN))
         details = [known.pay(PAYMENT).detail, known.status(PAYMENT).detail]
 
@@ -182,7 +182,7 @@ def test_a_caller_that_shakes_no_hands_holds_up_no_other(bank: BankServer, files
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (["--certificate", "a"], "--certificate and --key go together"),
         (["--client-ca", "a"], "--client-ca needs --certificate and --key"),
@@ -195,7 +195,7 @@ def test_a_caller_that_shakes_no_hands_holds_up_no_other(bank: BankServer, files
     ],
 )
 def test_a_stub_that_would_be_open_or_half_secured_does_not_start(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says what to give."""
 
@@ -206,4 +206,4 @@ def test_a_stub_that_would_be_open_or_half_secured_does_not_start(
         code = ended.code
 
     assert code in {1, 2}
-    assert said in capsys.readouterr().err
+    assert text in capsys.readouterr().err

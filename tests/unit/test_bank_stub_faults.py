@@ -340,9 +340,9 @@ def test_a_fault_with_a_probability_fires_some_of_the_time(bank_client: httpx.Cl
     """By a chance that the seed makes repeatable."""
 
     order_fault(bank_client, "declined_retryable", probability=0.5)
-    said = [pay(bank_client, f"wd-{n}").json()["data"] for n in range(30)]
+    message = [pay(bank_client, f"wd-{n}").json()["data"] for n in range(30)]
 
-    assert 5 < said.count("failed") < 25
+    assert 5 < message.count("failed") < 25
 
 
 def test_faults_survive_a_restart(tmp_path: Path) -> None:

@@ -135,10 +135,10 @@ def test_collected_money_goes_into_its_wallet_or_where_a_person_sees_it(*, in_do
     wallets = deposit.books.wallets
     wallets[ALICE].balance = INT64_MAX - room
     wallets[EXTERNAL].balance = -1000  # others owe the rest
-    told = deposit.hear(StatusKind.EXECUTED) if in_doubt else deposit.answer(ACCEPTED)
+    result = deposit.hear(StatusKind.EXECUTED) if in_doubt else deposit.answer(ACCEPTED)
     fits = room >= 10
 
-    assert isinstance(told, Done)
+    assert isinstance(result, Done)
     assert (deposit.now.state, bool(deposit.now.attention)) == (SUCCEEDED, not fits)
     assert deposit.money == (INT64_MAX if fits else INT64_MAX - room, 0 if fits else 10, -1010)
     assert [(one.id, one.movement.destination) for one in deposit.moved] == [
@@ -152,9 +152,9 @@ def test_what_the_world_outside_has_no_room_for_is_not_lost_sight_of(*, in_doubt
 
     deposit = a_deposit_order(IN_DOUBT if in_doubt else PROCESSING, (UNKNOWN if in_doubt else None,))
     deposit.books.wallets[EXTERNAL].balance = -(2**63) + 9
-    told = deposit.hear(StatusKind.EXECUTED) if in_doubt else deposit.answer(ACCEPTED)
+    result = deposit.hear(StatusKind.EXECUTED) if in_doubt else deposit.answer(ACCEPTED)
 
-    assert isinstance(told, Done)
+    assert isinstance(result, Done)
     assert (deposit.now.state, bool(deposit.now.attention), deposit.moved) == (IN_DOUBT, True, [])
     assert (deposit.now.bank_reference, deposit.now.credit) == ("", None)  # what only a success has
     deposit.books.wallets[EXTERNAL].balance += 1
@@ -168,9 +168,9 @@ def test_collected_money_for_which_there_is_room_nowhere_is_not_lost_sight_of() 
     deposit = a_deposit_order()
     wallets = deposit.books.wallets
     wallets[ALICE].balance = wallets[IN_TRANSIT].balance = INT64_MAX - 9
-    told = deposit.answer(ACCEPTED)
+    result = deposit.answer(ACCEPTED)
 
-    assert isinstance(told, Done)
+    assert isinstance(result, Done)
     assert (deposit.now.state, bool(deposit.now.attention), deposit.moved) == (IN_DOUBT, True, [])
     wallets[IN_TRANSIT].balance -= 1
     deposit.hear(StatusKind.EXECUTED)
@@ -216,8 +216,8 @@ def test_a_final_deposit_keeps_a_late_answer_and_is_never_credited(state: OrderS
     assert deposit.now.attempts[0].answer is kind
     assert (replace(deposit.now, attempts=before.attempts, attention=""), deposit.money) == (before, UNTOUCHED)
     assert (deposit.now.attention != "") == ((state, kind) == (FAILED, ACCEPTED))
-    told = [deposit.start(), deposit.take_over(), deposit.hear(StatusKind.EXECUTED), deposit.credit()]
-    assert told == [STALE] * 4
+    results = [deposit.start(), deposit.take_over(), deposit.hear(StatusKind.EXECUTED), deposit.credit()]
+    assert results == [STALE] * 4
     assert isinstance(deposit.cancel(), Refused)
 
 

@@ -99,7 +99,7 @@ def test_a_held_amount_cannot_be_transferred() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "error",
     [
         ResourceNotFound("wallets/alice"),
         ResourceExists("wallets/alice"),
@@ -112,12 +112,12 @@ def test_a_held_amount_cannot_be_transferred() -> None:
         EtagMismatch("wallets/alice"),
     ],
 )
-def test_a_recorded_refusal_comes_back_as_it_was(told: Refusal) -> None:
+def test_a_recorded_refusal_comes_back_as_it_was(error: Refusal) -> None:
     """By its code and fields, through JSON, as the database keeps them."""
 
-    code, about = to_record(told)
+    code, about = to_record(error)
 
-    assert from_record(code, json.loads(json.dumps(about))) == told
+    assert from_record(code, json.loads(json.dumps(about))) == error
 
 
 def test_every_recorded_refusal_is_tried_above() -> None:
@@ -145,7 +145,7 @@ def test_a_new_wallet_is_told_as_it_was_opened_whatever_comes_behind_it() -> Non
     books = alice_and_bob()
     books.wallets[ALICE].last_time = NOW + timedelta(hours=1)
     opened, _ = decide(books, [a_new_wallet(), a_transfer(5, ALICE, CAROL)])
-    told = done(opened).wallet
+    found = done(opened).wallet
 
-    assert told is not None
-    assert (told.balance, told.create_time) == (0, NOW)
+    assert found is not None
+    assert (found.balance, found.create_time) == (0, NOW)

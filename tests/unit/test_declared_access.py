@@ -29,9 +29,9 @@ def a_call(*, reads: bool = True, **access: Any) -> MethodDescriptor:  # noqa: A
     """Return a call that declares so much; its request has a text ``name`` and a number ``size``."""
     kinds = {"name": FieldDescriptorProto.TYPE_STRING, "size": FieldDescriptorProto.TYPE_INT32}
     file = descriptor_pb2.FileDescriptorProto(name=f"{uuid4()}.proto", package="wallet.v9")
-    asked = file.message_type.add(name="LookRequest")
+    request = file.message_type.add(name="LookRequest")
     for number, (name, kind) in enumerate(kinds.items(), 1):
-        asked.field.add(name=name, number=number, type=kind, label=FieldDescriptorProto.LABEL_OPTIONAL)
+        request.field.add(name=name, number=number, type=kind, label=FieldDescriptorProto.LABEL_OPTIONAL)
     method = file.service.add(name="NewService").method.add(name="Look")
     method.input_type = method.output_type = ".wallet.v9.LookRequest"
     if reads:
@@ -79,8 +79,8 @@ def test_a_read_says_what_it_is_about(owner_access: "access_pb2.OwnerAccess.Valu
 
     assert (call.path, call.scope, call.reads) == ("/wallet.v9.NewService/Look", "wallet.read", True)
     assert call.owner_access == OwnerAccess(access_pb2.OwnerAccess.Name(owner_access).removeprefix("OWNER_ACCESS_"))
-    asked = descriptor_pb2.FileDescriptorProto
-    assert [call.named(asked(name=name)) for name in ("a", "")] == [("a",), ()]
+    request = descriptor_pb2.FileDescriptorProto
+    assert [call.named(request(name=name)) for name in ("a", "")] == [("a",), ()]
 
 
 def test_a_call_for_every_known_caller_takes_no_scope_but_credentials() -> None:

@@ -94,9 +94,9 @@ CHANGED = [
 def test_another_value_in_any_field_is_another_request(pair: tuple[Command, Command]) -> None:
     """Each field counts, and an unset one is not its default."""
 
-    asked, changed = pair
+    request, changed = pair
 
-    assert fingerprint(asked) != fingerprint(changed)
+    assert fingerprint(request) != fingerprint(changed)
 
 
 @pytest.mark.parametrize("command", [TRANSFER, DEPOSIT, CREATE, SCHEDULE, CANCEL])
@@ -208,8 +208,8 @@ def test_every_field_that_is_asked_by_is_in_the_form(command: Command) -> None:
     """A field that is added to a command must be added to its form, or two different requests would be one."""
 
     ours = {"request", "validate_only", "id", "listed"}
-    asked = {field.name for field in fields(command)} - ours
+    requests = {field.name for field in fields(command)} - ours
 
-    assert {kept.attribute for kept in command.form} == asked
+    assert {kept.attribute for kept in command.form} == requests
     left_out = [kept for kept in command.form if getattr(command, kept.attribute) == kept.left_out]
     assert left_out == []

@@ -308,14 +308,14 @@ def test_many_threads_each_hear_of_all_their_own_items_once(lines: Callable[...,
     """64 callers, 100 items each, none lost, doubled or mixed up."""
 
     line = lines(commit_batch_max=50, commit_queue_max=1000)
-    heard = together(
+    received = together(
         [
             lambda caller=caller: [line.group.submit(caller * 100 + nth) for nth in range(100)]  # type: ignore[misc]
             for caller in range(64)
         ]
     )
 
-    assert heard == [[f"done {caller * 100 + nth}" for nth in range(100)] for caller in range(64)]
+    assert received == [[f"done {caller * 100 + nth}" for nth in range(100)] for caller in range(64)]
     committed = [item for batch in line.gate.batches for item in batch]
     assert sorted(committed) == list(range(6400))
     assert max(len(batch) for batch in line.gate.batches) <= 50
@@ -327,21 +327,21 @@ def test_callers_with_deadlines_hear_the_truth_about_every_item(lines: Callable[
     line = lines(commit_batch_max=8, commit_queue_max=1000)
 
     def call(caller: int) -> list[tuple[int, str]]:
-        told = []
+        event = []
         for nth in range(50):
             item = caller * 50 + nth
             try:
-                told.append((item, line.group.submit(item, monotonic() + (item % 7) * 0.0002)))
+                event.append((item, line.group.submit(item, monotonic() + (item % 7) * 0.0002)))
             except (DeadlineTooShort, OutcomeUnknown) as error:
-                told.append((item, type(error).__name__))
-        return told
+                event.append((item, type(error).__name__))
+        return event
 
-    heard = together([lambda caller=caller: call(caller) for caller in range(16)])  # type: ignore[misc]
+    received = together([lambda caller=caller: call(caller) for caller in range(16)])  # type: ignore[misc]
     line.group.close()
     committed = {item for batch in line.gate.batches for item in batch}
 
-    for told in heard:
-        assert isinstance(told, list)
-        for item, word in told:
+    for event in received:
+        assert isinstance(event, list)
+        for item, word in event:
             assert (item in committed) or word == "DeadlineTooShort"
             assert (item not in committed) or word != "DeadlineTooShort"

@@ -29,9 +29,9 @@ ALLOWED = {
 @pytest.fixture
 def changes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Return what is heard of failing loops."""
-    heard: list[tuple[str, int]] = []
-    monkeypatch.setattr(Loop, "on_change", staticmethod(lambda name, failed: heard.append((name, failed))))
-    return heard
+    received: list[tuple[str, int]] = []
+    monkeypatch.setattr(Loop, "on_change", staticmethod(lambda name, failed: received.append((name, failed))))
+    return received
 
 
 def test_loop_goes_on_after_any_error_and_tells_that_it_fails(changes: list[tuple[str, int]]) -> None:

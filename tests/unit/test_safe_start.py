@@ -88,10 +88,10 @@ def test_a_production_does_not_start_without_what_it_needs(changes: dict[str, An
     """What is missing, or must not be there, is named with what to set; no secret is repeated."""
 
     assert lacking() == ""
-    told = lacking(**changes)
-    assert told.startswith("WALLET_MODE is production, but ")
-    assert named in told
-    assert "secret-of-a" not in told
+    result = lacking(**changes)
+    assert result.startswith("WALLET_MODE is production, but ")
+    assert named in result
+    assert "secret-of-a" not in result
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_each_process_names_at_once_all_that_it_lacks_itself(
     ended = start_up(main, mode="production")
 
     assert ended.code == 1
-    (told,) = ended.error_output.splitlines()
-    assert [name for name in named if f"WALLET_{name}" not in told] == []
-    assert [name for name in others if name in told] == []
+    (output,) = ended.error_output.splitlines()
+    assert [name for name in named if f"WALLET_{name}" not in output] == []
+    assert [name for name in others if name in output] == []
 
 
 @pytest.mark.parametrize("command", ["migrate", "verify"])
@@ -195,7 +195,7 @@ def test_walletctl_goes_to_the_database_of_a_production_by_a_verified_way_alone(
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "text"),
     [
         ({}, "WALLET_BANK_URL is not set: set it, or run `make up`"),
         ({"bank_url": "https://bank.example", "bank_token_file": "/no/such"}, "/no/such"),
@@ -204,16 +204,16 @@ def test_walletctl_goes_to_the_database_of_a_production_by_a_verified_way_alone(
     ],
 )
 def test_a_scheduler_starts_by_no_bank_that_it_cannot_call(
-    start_up: StartUp, settings: dict[str, object], said: str
+    start_up: StartUp, settings: dict[str, object], text: str
 ) -> None:
     """In a development too, and before it asks for its database."""
 
     ended = start_up(scheduler, database_url="postgresql://a@127.0.0.1:1/c", **settings)
 
     assert ended.code == 1
-    (told,) = ended.error_output.splitlines()
-    assert said in told
-    assert "two words" not in told
+    (output,) = ended.error_output.splitlines()
+    assert text in output
+    assert "two words" not in output
 
 
 OPEN: tuple[dict[str, Any], ...] = (
@@ -244,8 +244,8 @@ def test_what_would_be_allow_unauthenticated_does_not_start_unless_that_is_asked
 
     with pytest.raises(SettingsError, match=r"every client that reaches it .*WALLET_ALLOW_UNAUTHENTICATED=true"):
         allow_unauthenticated(read_settings(**settings))
-    (told,) = allow_unauthenticated(read_settings(**settings, allow_unauthenticated=True))
-    assert "every client that reaches it" in told
+    (result,) = allow_unauthenticated(read_settings(**settings, allow_unauthenticated=True))
+    assert "every client that reaches it" in result
 
 
 @pytest.mark.parametrize("settings", CLOSED)

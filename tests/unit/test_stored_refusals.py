@@ -70,8 +70,8 @@ def test_a_reason_is_stored_as_a_code(because: Because) -> None:
     """Alone and after a name."""
 
     code = BECAUSE_CODES[because]
-    for said, kept in ((str(because), code), (f"holds/1 {because}", f"holds/1 {code}")):
-        refusal = replace(STATE, because=said)
+    for text, kept in ((str(because), code), (f"holds/1 {because}", f"holds/1 {code}")):
+        refusal = replace(STATE, because=text)
         assert to_record(refusal)[1]["because"] == kept
         assert from_record(*to_record(refusal)) == refusal
     assert len(set(BECAUSE_CODES.values())) == len(Because)
