@@ -18,8 +18,8 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 from bank_stub.server import BankServer, running_bank
-from tests.support.database import KEPT, Cluster, Database, close_kept
-from tests.support.kept import Kept
+from tests.support.database import SHARED_NAME, Cluster, Database, close_idle_connection
+from tests.support.shared_app import SharedApp
 from tests.support.start_up import StartUp
 from tests.support.surroundings import prepare, programs, service_url
 from wallet_client import WalletClient
@@ -105,7 +105,7 @@ def worker_database(cluster: Cluster) -> Iterator[Database]:
     """Return this worker's database."""
     with cluster.clone(f"worker_{uuid4().hex[:8]}") as database:
         yield database
-        close_kept(database.url)
+        close_idle_connection(database.url)
 
 
 @pytest.fixture(scope="session")
@@ -117,26 +117,26 @@ def audit(worker_database: Database) -> Iterator[Callable[[], list[str]]]:
         pool_size=1,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={"application_name": KEPT, "options": "-c jit=off -c enable_nestloop=off"},
+        connect_args={"application_name": SHARED_NAME, "options": "-c jit=off -c enable_nestloop=off"},
     )
     yield lambda: [check.name for check in verify(engine) if check.broken]
     engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def kept(worker_database: Database) -> Iterator[Kept]:
+def shared_app(worker_database: Database) -> Iterator[SharedApp]:
     """Return the core and the server that stay open from test to test."""
     del worker_database  # which is there for longer
-    kept = Kept()
-    yield kept
-    kept.close()
+    shared_app = SharedApp()
+    yield shared_app
+    shared_app.close()
 
 
 @pytest.fixture
-def database(worker_database: Database, kept: Kept, request: pytest.FixtureRequest) -> Database:
+def database(worker_database: Database, shared_app: SharedApp, request: pytest.FixtureRequest) -> Database:
     """Return an empty database that is migrated; other tests of this worker use it after this one."""
     if "app" not in request.fixturenames or request.node.get_closest_marker("own_app"):
-        kept.close()  # nobody else has a connection to it
+        shared_app.close()  # nobody else has a connection to it
     worker_database.clean()
     return worker_database
 
@@ -185,19 +185,19 @@ def _settings(database_url: str, bank_url: str | None) -> Settings:
 
 @pytest.fixture
 def app(
-    kept: Kept, settings: Settings, audit: Callable[[], list[str]], request: pytest.FixtureRequest
+    shared_app: SharedApp, settings: Settings, audit: Callable[[], list[str]], request: pytest.FixtureRequest
 ) -> Iterator[App]:
     """Return the core on the worker's database; the books are verified at the end."""
-    yield kept.app(request.module.__name__, settings)
-    kept.settle()
+    yield shared_app.app(request.module.__name__, settings)
+    shared_app.settle()
     assert audit() == []
 
 
 @pytest.fixture
-def server(app: App, settings: Settings, kept: Kept) -> str:
+def server(app: App, settings: Settings, shared_app: SharedApp) -> str:
     """Serve ``app`` in this process; return its address."""
     del app
-    return kept.server(settings)
+    return shared_app.server(settings)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, credit_due_deposits, pay_due_withdrawals
 from tests.conftest import PATIENT
+from tests.support.batching import GATE, post_as_one_batch
 from tests.support.books import balance_of, open_wallet, request, transfer
 from tests.support.commands import a_cancelled_deposit, a_cancelled_withdrawal, a_withdrawal
 from tests.support.database import Database
-from tests.support.gathering import GATE, gathered
 from tests.support.payouts import schedule, withdrawal
 from tests.support.scheduled import (
     CollectingBank,
@@ -169,7 +169,9 @@ def test_cancel_and_work_in_one_batch_are_decided_in_their_order(
             StartPayment(id=new_id(), claim=payout, policy=policy, jitter=1.0),
         ),
     ]
-    outcomes = gathered(app, database.url, [one for pair in pairs for one in (pair if cancel_first else pair[::-1])])
+    outcomes = post_as_one_batch(
+        app, database.url, [one for pair in pairs for one in (pair if cancel_first else pair[::-1])]
+    )
 
     assert [type(one) for one in outcomes[::2]] == [Done] * 3
     assert [type(one) for one in outcomes[1::2]] == [StaleClaim if cancel_first else StateTransitionForbidden] * 3

@@ -13,11 +13,11 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
 from tests.support.asking import several_servers
+from tests.support.batching import GATE, post_as_one_batch
 from tests.support.callers import aware, everything
 from tests.support.commands import a_change
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
-from tests.support.gathering import GATE, gathered
 from tests.support.requests import LATE, a_deposit, a_transfer, an_update, money, new_id
 from tests.support.together import together
 from tests.support.wire import Answer
@@ -281,7 +281,7 @@ def test_in_one_batch_each_change_sees_those_before_it(app: App, database: Datab
     for number, (request, result, balances) in enumerate(stories, start=1):
         names = [books.open_wallet(app, f"{side}{number}", 5) for side in "ab"]
 
-        outcomes = gathered(app, database.url, request)
+        outcomes = post_as_one_batch(app, database.url, request)
 
         assert [type(outcome) for outcome in outcomes] == result
         assert [books.balance_of(app, name) for name in names] == balances
@@ -313,7 +313,7 @@ def test_in_one_batch_a_closing_sees_what_others_open_and_end(app: App, database
         (crediting("d"), WalletNotActive),
     ]
 
-    outcomes = gathered(app, database.url, [command for command, _ in stories])
+    outcomes = post_as_one_batch(app, database.url, [command for command, _ in stories])
 
     assert [type(outcome) for outcome in outcomes] == [result for _, result in stories]
 

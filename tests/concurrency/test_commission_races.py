@@ -18,10 +18,10 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
 from tests.support.asking import Asking, several_servers
+from tests.support.batching import GATE, post_as_one_batch
 from tests.support.callers import aware
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
-from tests.support.gathering import GATE, gathered
 from tests.support.requests import DESTINATION, SOURCE, a_rule, a_transfer, an_end, later, new_id
 from tests.support.together import together
 from wallet_core.domain.deciding.command import Command
@@ -147,7 +147,7 @@ def in_one_batch(app: App, database: Database, kinds: Sequence[str], rule: UUID 
     """Have these commands decided in one batch, in this order."""
     for name in (GATE, ALICE, BOB):
         books.open_wallet(app, name, 100_000)
-    outcomes = gathered(app, database.url, [a_command(kind, rule) for kind in kinds])
+    outcomes = post_as_one_batch(app, database.url, [a_command(kind, rule) for kind in kinds])
     assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
     return cast("list[Done]", outcomes)
 

@@ -15,10 +15,10 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from scheduler.jobs import expire_holds
 from tests.support import books, commands
 from tests.support.asking import Asking, several_servers
+from tests.support.batching import post_as_one_batch
 from tests.support.callers import reasons, succeeded
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
-from tests.support.gathering import gathered
 from tests.support.requests import (
     a_capture,
     a_deposit,
@@ -260,7 +260,7 @@ def test_of_one_commit_each_call_on_a_hold_sees_what_those_before_it_did(app: Ap
         commands.a_capture(hold, "bob"),
     ]
 
-    outcomes = gathered(app, database.url, requests)
+    outcomes = post_as_one_batch(app, database.url, requests)
 
     assert [
         type(one).__name__ if isinstance(one, Exception) else (one.replayed, one.hold.state if one.hold else None)

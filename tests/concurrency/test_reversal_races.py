@@ -13,11 +13,11 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
 from tests.support.asking import Asking, several_servers
+from tests.support.batching import post_as_one_batch
 from tests.support.callers import count, reasons, succeeded
 from tests.support.commission import COMMISSION_WALLET
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
-from tests.support.gathering import gathered
 from tests.support.requests import SOURCE, a_reversal, a_transfer, an_item, atomic, each
 from tests.support.together import together
 from wallet_core.domain.deciding.decision import Done
@@ -244,7 +244,7 @@ def test_reversals_of_one_commit_see_each_other_and_are_told_in_their_order(app:
     parts = ((newer, Money("USD", 30)), (older, None), (new_id(), None))
     requests = [commands.a_reversal(paid, amount, id=id_) for id_, amount in parts]
 
-    first, second, third = gathered(app, database.url, requests)
+    first, second, third = post_as_one_batch(app, database.url, requests)
 
     assert isinstance(third, StateTransitionForbidden)
     assert [done.transactions[0].movement.amount.minor for done in (first, second) if isinstance(done, Done)] == [

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.books import request
 from tests.support.database import Cluster
-from tests.support.payout_faults import Befallen, Fault
+from tests.support.payout_faults import Fault, FaultyPayouts
 from tests.support.payout_service import PayoutService, end, new_payout_service
 from tests.support.payouts import bank_key
 from wallet_core.domain.commands.payments.resolve_order import ResolveWithdrawal
@@ -38,21 +38,21 @@ UNKEPT: dict[str, tuple[Fault, bool]] = {
 
 
 @pytest.fixture(scope="module")
-def unkeyed(service: PayoutService) -> Befallen:
+def unkeyed(service: PayoutService) -> FaultyPayouts:
     """Return payouts of a service whose bank ignores keys."""
     service.bank.mode(idempotent=False)
-    return Befallen(service)
+    return FaultyPayouts(service)
 
 
 @pytest.fixture(scope="module")
-def unkept(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Befallen]:
+def unkept(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyPayouts]:
     """Return payouts of a service whose bank keeps keys for a second."""
     with new_payout_service(cluster, tmp_path_factory.mktemp("forgetful"), bank_key_retention_s=1.0) as service:
-        yield Befallen(service)
+        yield FaultyPayouts(service)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def answer_to_the_hasty(unkeyed: Befallen, unkept: Befallen) -> str:
+def answer_to_the_hasty(unkeyed: FaultyPayouts, unkept: FaultyPayouts) -> str:
     """Let a scheduler of each service go as far as it may, then a person; return what one too early was told."""
     schedulers = [payouts.service.start("scheduler") for payouts in (unkeyed, unkept)]
     unkeyed.warm_up()
@@ -85,7 +85,7 @@ def answer_to_the_hasty(unkeyed: Befallen, unkept: Befallen) -> str:
     return answer
 
 
-def answer_to_resolve(payouts: Befallen) -> str:
+def answer_to_resolve(payouts: FaultyPayouts) -> str:
     """Say, as an operator who has asked the bank by telephone, that it did not pay; return why that is refused."""
     app = payouts.service.app
     message = ResolveWithdrawal(
@@ -104,7 +104,7 @@ def answer_to_resolve(payouts: Befallen) -> str:
 
 
 @pytest.mark.parametrize("name", UNKEYED, ids=lambda name: f"row 15 / E17: {name}")
-def test_bank_that_ignores_keys_is_asked_to_pay_once(unkeyed: Befallen, name: str) -> None:
+def test_bank_that_ignores_keys_is_asked_to_pay_once(unkeyed: FaultyPayouts, name: str) -> None:
     """Row 15: whatever comes of the one call; what the bank does not clear up is for a person."""
 
     _, ended, attention = UNKEYED[name]
@@ -116,7 +116,7 @@ def test_bank_that_ignores_keys_is_asked_to_pay_once(unkeyed: Befallen, name: st
 
 
 def test_operator_ends_a_doubt_once_the_call_cannot_be_on_its_way_any_more(
-    unkeyed: Befallen, answer_to_the_hasty: str
+    unkeyed: FaultyPayouts, answer_to_the_hasty: str
 ) -> None:
     """Row 15 / R5: refused before the grace time is over; then the money is released, and it is kept who said so."""
 
@@ -129,7 +129,7 @@ def test_operator_ends_a_doubt_once_the_call_cannot_be_on_its_way_any_more(
 
 
 @pytest.mark.parametrize("name", UNKEPT, ids=lambda name: f"row 19 / R4: {name}")
-def test_doubt_that_outlasts_the_banks_memory_is_never_sent_again(unkept: Befallen, name: str) -> None:
+def test_doubt_that_outlasts_the_banks_memory_is_never_sent_again(unkept: FaultyPayouts, name: str) -> None:
     """Row 19: "not found" may then mean that it was paid and is forgotten; a person must ask."""
 
     _, paid = UNKEPT[name]

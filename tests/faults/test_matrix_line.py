@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.line import Line
-from tests.support.payout_faults import Befallen, Fault, answers_to
+from tests.support.payout_faults import Fault, FaultyPayouts, answers_to
 from tests.support.payout_service import PayoutService, end
 from tests.support.payouts import bank_key
+from tests.support.tcp_proxy import TcpProxy
 from wallet_core.domain.model.bank import AnswerKind
 from wallet_core.domain.model.payment_order import FailureReason, OrderState, Withdrawal
 
@@ -48,43 +48,43 @@ UNREACHABLE = ("unreachable", "unreachable too")
 class Scene:
     """The payouts, and as some of them were found meanwhile."""
 
-    payouts: Befallen
+    payouts: FaultyPayouts
     meanwhile: dict[str, Withdrawal] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
-def line(service: PayoutService) -> Iterator[Line]:
+def proxy(service: PayoutService) -> Iterator[TcpProxy]:
     """Return the line between the scheduler and the bank."""
-    with Line(("127.0.0.1", service.bank_port)) as line:
-        yield line
+    with TcpProxy(("127.0.0.1", service.bank_port)) as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="module")
-def scene(service: PayoutService, line: Line) -> Scene:
+def scene(service: PayoutService, proxy: TcpProxy) -> Scene:
     """Have a scheduler pay while the bank cannot be reached, then while the line is bad, then while the bank is."""
-    payouts = Befallen(service)
+    payouts = FaultyPayouts(service)
     scene = Scene(payouts)
 
-    scheduler = service.start("scheduler", bank_url=f"http://127.0.0.1:{line.port}")
+    scheduler = service.start("scheduler", bank_url=f"http://127.0.0.1:{proxy.port}")
     payouts.warm_up()
-    line.refuse()
+    proxy.refuse()
     for name in UNREACHABLE:
         payouts.schedule(name)
     service.until(lambda: any(len(payouts.now(name).attempts) > ATTEMPTS_MAX for name in UNREACHABLE))
     scene.meanwhile |= {name: payouts.now(name) for name in UNREACHABLE}
-    line.mend()
+    proxy.restore()
     payouts.until_all_final()
 
-    line.drop_answers()
+    proxy.drop_answers()
     payouts.schedule(LOST)
     payouts.until(LOST, UNKNOWN)
-    line.hold()
+    proxy.hold()
     payouts.schedule(LATE)
     payouts.until(LATE, UNKNOWN)
-    line.mend()
+    proxy.restore()
     cut = payouts.schedule(CUT, {"fault": "hold"})
     service.until(lambda: service.bank.executions(cut) == 1)
-    line.cut()
+    proxy.cut()
 
     payouts.schedule("an hour", {"fault": "too_many", "seconds": 3600})
     scene.meanwhile["an hour"] = payouts.until("an hour", DECLINED_RETRYABLE)

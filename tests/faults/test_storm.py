@@ -15,7 +15,7 @@ from tests.storm.books import LedgerState
 from tests.storm.comparison import findings
 from tests.storm.plan import steps
 from tests.storm.storm import Report
-from tests.storm.weather import blows
+from tests.storm.timetable import injections
 from tests.support.toolchain import required
 
 pytestmark = pytest.mark.timeout(240)
@@ -102,7 +102,7 @@ def test_a_seed_plans_the_same_storm_every_time() -> None:
     """A seed that failed would otherwise not be replayed; another one is another storm."""
 
     def plan(seed: int) -> object:
-        return list(blows(seed, 600)), [list(islice(steps(seed, caller), 500)) for caller in range(3)]
+        return list(injections(seed, 600)), [list(islice(steps(seed, caller), 500)) for caller in range(3)]
 
     assert plan(7) == plan(7)
     assert plan(7) != plan(8)

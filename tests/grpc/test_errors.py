@@ -20,9 +20,9 @@ from wallet.v1.error_reason_pb2 import ErrorReason
 from wallet.v1.money_pb2 import Money
 
 from tests.support import books
+from tests.support.batching import waiting_backends
 from tests.support.callers import everything, open_funded, refusal, usd
 from tests.support.database import Database
-from tests.support.gathering import waiting_backends
 from tests.support.together import together
 from tests.support.wire import Wire
 from wallet_client import WalletClient

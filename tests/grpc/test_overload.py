@@ -14,8 +14,8 @@ from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support.asking import Asking
+from tests.support.batching import locked
 from tests.support.callers import balance, open_funded, usd
-from tests.support.gathering import locked
 from tests.support.issuer import SECRET, bearer, by_secret
 from tests.support.requests import money
 from tests.support.wire import Answer, Wire

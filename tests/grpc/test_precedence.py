@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.asking import Asking
 from tests.support.callers import everything
-from tests.support.faults_in_order import AMOUNT_MAX, FAULTS, all_faults
+from tests.support.documented_faults import AMOUNT_MAX, FAULTS, all_faults
 from tests.support.fuzz_trial import METHODS, WRITES, listed_reasons
 from tests.support.issuer import Issuer, bearer
 from tests.support.requests import (

@@ -15,8 +15,8 @@ from wallet.v1 import transaction_service_pb2 as pb
 
 from bank_stub.server import BankServer
 from tests.support.asking import Asking, all_pages, meanwhile
+from tests.support.batching import waiting_backends
 from tests.support.database import Database
-from tests.support.gathering import waiting_backends
 from tests.support.long_history import BEGAN, Line, history, write_history
 from tests.support.requests import changed, money, stamp
 from tests.support.sample_ledger import one_of_each

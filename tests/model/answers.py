@@ -55,7 +55,7 @@ class Yes:
     facts: Facts
 
     @property
-    def told(self) -> Facts:
+    def facts_with_outcome(self) -> Facts:
         """All of it."""
         return {"subject": self.subject, "available": self.available, "replayed": self.replayed, **self.facts}
 
@@ -64,7 +64,7 @@ def answer(books: LedgerState, command: Command) -> Facts:
     """Do what is asked, or not; return what is told."""
     try:
         validate(command)
-        return _answered(books, command).told
+        return _answered(books, command).facts_with_outcome
     except Refused as no:
         return no.facts
 
@@ -74,26 +74,26 @@ def _answered(books: LedgerState, command: Command) -> Yes:
     if command.request is not None and record is not None:
         return _again(books, command, record)
     if command.validate_only:
-        return _done(books.aside(), command)
+        return _done(books.copy_of_all(), command)
     try:
         yes = _done(books, command)
     except Refused as no:
         if command.request is not None and no.reason in _FINAL:
-            books.records[command.request] = Record(method=command.method, asked=content(command), refused=no)
+            books.records[command.request] = Record(method=command.method, call_product=content(command), refused=no)
         raise
     if command.request is not None:
         books.records[command.request] = Record(
-            method=command.method, asked=content(command), subject=yes.subject, available=yes.available
+            method=command.method, call_product=content(command), subject=yes.subject, available=yes.available
         )
     return yes
 
 
 def _again(books: LedgerState, command: Command, record: Record) -> Yes:
-    if record.asked != content(command):
+    if record.call_product != content(command):
         about = {"request_id": str(command.request.id if command.request else ""), "method": record.method}
         raise Refused("RequestIdReused", **about, resource=record.subject)
     if record.refused is not None:
-        raise record.refused.again()
+        raise record.refused.copied()
     facts = books.facts_of(record.subject)
     return Yes(subject=record.subject, available=record.available, replayed=True, facts=facts)
 

@@ -14,11 +14,11 @@ from tests.model.answers import answer
 from tests.model.comparison import compare, same
 from tests.model.ledger import LedgerState, refuse_systems
 from tests.model.money_verbs import STILL_OPEN, open_item_in
-from tests.model.product_facts import asked, facts_of
+from tests.model.product_facts import call_product, facts_of
 from tests.model.records import ACTIVE, SCHEDULED, SOURCE, Facts, Refused
 from tests.support.callers import everything
 from tests.support.database import Database
-from tests.support.scripted_bank import WhimsicalBank
+from tests.support.scripted_bank import ScriptedBank
 from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
 from wallet_core.domain.commands.payments.attempt_payment import SettlePayment
 from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
@@ -38,7 +38,7 @@ HALF_AN_HOUR = timedelta(minutes=30)
 Work = Callable[[Any], None]
 
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
 
 REVERSIBLE = {"TRANSFER", "DEPOSIT"}
@@ -53,49 +53,49 @@ class Calls(RuleBasedStateMachine):
     def __init__(self, app: App, database: Database, owner: psycopg.Connection, config: Settings) -> None:
         super().__init__()
         database.clean()
-        self.bank = WhimsicalBank()
+        self.bank = ScriptedBank()
         self.app = replace(app, bank=self.bank, jitter=lambda: 0.0, payouts=_unhurried(app.payouts))
         self.owner, self.config = owner, config
         self.books = LedgerState(began=_now(owner))
         self.commands: list[Command] = []
         self.line: list[Command] = []
-        self.line_length = 0
-        self.before_line = self.books
+        self.batch_size = 0
+        self.before_batch = self.books
         self.coming: set[str] = set()
         """The transactions that the calls in line will make."""
         self.etags: dict[str, list[str]] = {}
         self.kept: list[tuple[Work, Any]] = []
-        self.sleepers: list[SettlePayment] = []
+        self.paused: list[SettlePayment] = []
         self.ended: Facts = {}
         self.resting = False
         """Whether the last step did nothing."""
 
-    def ask(self, command: Command) -> None:
+    def call(self, command: Command) -> None:
         """Ask the model, then the product; or put it in line for the next batch. Every sixth is tried first."""
         try_first = command.request is not None and len(self.commands) % 6 == 5
         first = replace(command, validate_only=True)
         if command.request is not None:
             self.commands.append(command)
-        if self.line_length:
+        if self.batch_size:
             if try_first:
-                self._enter(first)
-            self._enter(command)
-            if len(self.line) >= self.line_length:
-                self.post_line()
+                self._add_to_batch(first)
+            self._add_to_batch(command)
+            if len(self.line) >= self.batch_size:
+                self.post_batch()
         elif try_first:
-            self._try_and_ask(first, command)
+            self._validate_and_call(first, command)
         else:
             foreseen = self.foreseen(command)
-            compare(asked(self.app, command), foreseen)
+            compare(call_product(self.app, command), foreseen)
 
-    def _try_and_ask(self, first: Command, command: Command) -> None:
+    def _validate_and_call(self, first: Command, command: Command) -> None:
         """Ask with ``validate_only``, which leaves nothing; the real call is told the same, and its no leaves none."""
         before = everything(self.owner)
         foreseen_first, foreseen = self.foreseen(first), self.foreseen(command)
-        tried = asked(self.app, first)
+        tried = call_product(self.app, first)
         compare(tried, foreseen_first)
         assert everything(self.owner) == before
-        result = asked(self.app, command)
+        result = call_product(self.app, command)
         compare(result, foreseen)
         same(result, tried)
         if "refused" in result:
@@ -110,26 +110,26 @@ class Calls(RuleBasedStateMachine):
             result["because"] = {f"{name} is still open" for name in names}
         return result
 
-    def gather(self, length: int) -> None:
+    def begin_batch(self, length: int) -> None:
         """Post the next few calls in one batch."""
-        self.post_line()
-        self.line_length = length
+        self.post_batch()
+        self.batch_size = length
 
-    def _enter(self, command: Command) -> None:
+    def _add_to_batch(self, command: Command) -> None:
         """Stand in line. What the model tells for now is what later calls of the batch are made from."""
         if not self.line:
-            self.before_line = self.books.aside()
+            self.before_batch = self.books.copy_of_all()
         result = answer(self.books, command)
         self.line.append(command)
         self.coming |= {str(move["id"]) for move in result.get("moves", ())}
 
-    def post_line(self) -> None:
+    def post_batch(self) -> None:
         """Post what is in line, in one batch: told in order, but rules that begin or end do so before all else."""
-        line, self.line, self.line_length = self.line, [], 0
+        line, self.line, self.batch_size = self.line, [], 0
         self.coming.clear()
         if not line:
             return
-        self.books = self.before_line
+        self.books = self.before_batch
         places = sorted(range(len(line)), key=lambda place: not isinstance(line[place], _FIRST))
         foreseen = {place: self.foreseen(line[place]) for place in places}
         for place, result in enumerate(self.app.ledger.post_all(line)):
@@ -193,17 +193,21 @@ class Calls(RuleBasedStateMachine):
             return seen[-2] if len(seen) > 1 else '"none"'
         return which
 
-    def currency_of_move(self, id_: UUID) -> str:
+    def currency_of_transaction(self, id_: UUID) -> str:
         """Return what a transaction moved; of one that is not there, dollars."""
-        return self.books.wallets[self.books.moves[id_].source].currency if id_ in self.books.moves else "USD"
+        return (
+            self.books.wallets[self.books.transactions[id_].source].currency
+            if id_ in self.books.transactions
+            else "USD"
+        )
 
     def currency_of_hold(self, id_: UUID) -> str:
         """Return what a hold puts aside; of one that is not there, dollars."""
         return self.books.wallets[self.books.holds[id_].wallet].currency if id_ in self.books.holds else "USD"
 
-    def moves(self) -> list[UUID]:
+    def transactions(self) -> list[UUID]:
         """Return the transactions that a caller can name: it learns of one from its answer, after the batch."""
-        known = {id_: one for id_, one in self.books.moves.items() if str(id_) not in self.coming}
+        known = {id_: one for id_, one in self.books.transactions.items() if str(id_) not in self.coming}
         return _latest_last(known, lambda one: one.kind in REVERSIBLE and one.returned < one.amount)
 
     def holds(self) -> list[UUID]:
@@ -221,7 +225,7 @@ def nth_of(ids: Sequence[UUID], nth: int) -> UUID:
     return ids[-1 - nth % within] if ids and nth < 30 else uuid4()
 
 
-def _latest_last(things: Mapping[UUID, Thing], lives: Callable[[Thing], bool]) -> list[UUID]:
+def _latest_last(things: Mapping[UUID, Item], lives: Callable[[Item], bool]) -> list[UUID]:
     return sorted(things, key=lambda id_: lives(things[id_]))
 
 

@@ -35,10 +35,10 @@ def reused(command: MakeCommand) -> list[Case]:
     ]
 
 
-def ended(ask: Callable[[UUID], Command], *resources: str) -> list[Case]:
+def ended(call: Callable[[UUID], Command], *resources: str) -> list[Case]:
     """Return a case for each of some resources that have ended."""
 
     def of(resource: str) -> MakeCommand:
-        return lambda ledger: ask(ledger[resource])
+        return lambda ledger: call(ledger[resource])
 
     return [Case(f"of what is {resource}", of(resource), StateTransitionForbidden) for resource in resources]

@@ -4,9 +4,9 @@ from typing import Any
 
 from tests.model.comparison import same
 from tests.model.jobs import Jobs
-from tests.model.product_facts import hold_facts, move_facts, order_facts, rule_facts, wallet_facts
+from tests.model.product_facts import hold_facts, order_facts, rule_facts, transaction_facts, wallet_facts
 from tests.model.records import ACTIVE, MOST, WITHDRAWAL
-from tests.model.stored_facts import expected, facts_due, facts_told, learn_names, stored
+from tests.model.stored_facts import expected, expected_publications, learn_names, published_facts, stored
 from wallet_core.bootstrap import verify
 from wallet_core.domain.model.payment_order import OrderKind, bank_key
 from wallet_core.domain.model.wallet import WalletId
@@ -39,12 +39,12 @@ class Checks(Jobs):
         """See that they change with what they name, and with nothing else."""
         ours = [WalletId(name) for name in self.books.wallets if not name.startswith("system:")]
         for view in self.app.reads.wallets(ours):
-            purse, seen = self.books.wallets[view.id], self.etags.setdefault(view.id, [])
-            if purse.etag is None:
+            wallet_record, seen = self.books.wallets[view.id], self.etags.setdefault(view.id, [])
+            if wallet_record.etag is None:
                 assert view.etag not in seen
-                purse.etag = view.etag
+                wallet_record.etag = view.etag
                 seen.append(view.etag)
-            assert view.etag == purse.etag
+            assert view.etag == wallet_record.etag
 
     def look_at_the_bank(self) -> None:
         """See that nothing was done twice, told that was not done, or given back that was done or may be."""
@@ -65,7 +65,7 @@ class Checks(Jobs):
             same(wallet_facts(view), books.wallet_facts(view.id))
         for name in map(WalletId, ("alice", "bob", "dora", "system:external:USD")):
             for moved in reads.list_transactions(name, **page).items:
-                same(move_facts(moved), books.move_facts(moved.id))
+                same(transaction_facts(moved), books.transaction_facts(moved.id))
         everywhere = {**page, "wallet": None}
         for hold in reads.list_holds(**everywhere).items:
             same(hold_facts(hold), books.hold_facts(hold.id))
@@ -73,7 +73,7 @@ class Checks(Jobs):
             same(order_facts(order), books.order_facts(order.id))
         for rule in reads.list_rules(**page).items:
             same(rule_facts(rule), books.rule_facts(rule.id))
-        result = facts_told(self.owner)
-        due = facts_due(books)
+        result = published_facts(self.owner)
+        due = expected_publications(books)
         same({str(fact): result[fact] for fact in due}, {str(fact): count for fact, count in due.items()})
         assert [check for check in verify(self.config) if check.broken] == []

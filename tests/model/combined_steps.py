@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from tests.model.calls import CURRENCY_OF, nth_of
-from tests.model.draws import ANYBODY, DOUBTS, PART, ROUND, SELDOM, Round, step
+from tests.model.draws import DOUBTS, EXISTING, PART, RARELY, ROUND, Round, step
 from tests.model.job_steps import JobSteps
 from tests.support.commands import (
     a_batch,
@@ -16,7 +16,7 @@ from tests.support.commands import (
     an_item,
     by_no_operator,
 )
-from tests.support.scripted_bank import Whim
+from tests.support.scripted_bank import BankBehaviour
 from wallet_core.domain.commands.payments.schedule_withdrawal import ScheduleWithdrawal
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
 from wallet_core.domain.deciding.command import Command
@@ -32,11 +32,11 @@ class CombinedSteps(JobSteps):
         opened=st.sampled_from([None, None, "withdrawal", "deposit"]),
         ended=st.booleans(),
         together=st.booleans(),
-        early=SELDOM,
+        early=RARELY,
     )
     def empty_and_close(self, name: str, opened: str | None, *, ended: bool, together: bool, early: bool) -> None:
         """Give all that a wallet has to another and close it, in whatever order; it may have something open."""
-        self.gather(4) if together else self.post_line()
+        self.begin_batch(4) if together else self.post_batch()
         if early:
             self.change_state(name, CloseWallet)
         if opened == "withdrawal":
@@ -47,28 +47,28 @@ class CombinedSteps(JobSteps):
             self.cancel(0, other=False)
         has = self.books.wallets[name].balance if name in self.books.wallets else 1
         if has:
-            self.ask(a_transfer(name, self.partner(name, name), Money(CURRENCY_OF[name], has)))
+            self.call(a_transfer(name, self.partner(name, name), Money(CURRENCY_OF[name], has)))
         self.change_state(name, CloseWallet)
 
-    @step(weight=1, name=ANYBODY, limit=st.sampled_from([7, 30]))
+    @step(weight=1, name=EXISTING, limit=st.sampled_from([7, 30]))
     def raise_limit_and_use_it(self, name: str, limit: int) -> None:
         """Take what only the new limit allows, then lower it below its use, in one batch."""
-        self.gather(3)
+        self.begin_batch(3)
         self.update_wallet(name, limit=limit)
         has = self.books.available(name) if name in self.books.wallets else 1
-        self.ask(a_transfer(name, self.partner(name, name), Money(CURRENCY_OF[name], has)))
+        self.call(a_transfer(name, self.partner(name, name), Money(CURRENCY_OF[name], has)))
         self.update_wallet(name, clear=True)
 
-    @step(weight=2, source=ANYBODY, drawn=ANYBODY, amount=st.integers(1, 20), by_operations=st.booleans())
+    @step(weight=2, source=EXISTING, drawn=EXISTING, amount=st.integers(1, 20), by_operations=st.booleans())
     def take_back_from_a_frozen_wallet(self, source: str, drawn: str, amount: int, *, by_operations: bool) -> None:
         """Transfer, freeze the wallet that got it, take it back, and let the wallet go again."""
         destination = self.partner(source, drawn)
         self.transfer([(source, destination, amount, None)])
-        self.ask(a_change(FreezeWallet, destination))
+        self.call(a_change(FreezeWallet, destination))
         self.reverse(0, [(None, False)], together=False, by_operations=by_operations)
-        self.ask(a_change(UnfreezeWallet, destination))
+        self.call(a_change(UnfreezeWallet, destination))
 
-    @step(weight=2, name=ANYBODY, amount=st.integers(1, 9), how=st.integers(0, 3), by_operations=st.booleans())
+    @step(weight=2, name=EXISTING, amount=st.integers(1, 9), how=st.integers(0, 3), by_operations=st.booleans())
     def take_what_was_earned(self, name: str, amount: int, how: int, *, by_operations: bool) -> None:
         """Take out what the service has earned: by a transfer, one of a batch, or a payout, which may be called off."""
         earned, money = f"system:commission:{CURRENCY_OF[name]}", self.money(name, amount)
@@ -79,41 +79,41 @@ class CombinedSteps(JobSteps):
             request = a_batch(an_item(self.partner(name, name), name, money), an_item(earned, name, money))
         else:
             request = a_withdrawal(earned, money, reserve=how == 2)  # one of the ways
-        self.ask(request if by_operations else by_no_operator(request))
+        self.call(request if by_operations else by_no_operator(request))
         if isinstance(request, ScheduleWithdrawal) and request.id in self.books.orders:
-            self.ask(by_no_operator(a_cancelled_withdrawal(request.id)))
+            self.call(by_no_operator(a_cancelled_withdrawal(request.id)))
             if amount % 2:
-                self.ask(a_cancelled_withdrawal(request.id))
+                self.call(a_cancelled_withdrawal(request.id))
 
     @step(
         weight=2,
-        name=ANYBODY,
-        to=ANYBODY,
+        name=EXISTING,
+        to=EXISTING,
         amount=st.integers(1, 40),
-        parts=st.lists(st.tuples(st.one_of(st.none(), st.integers(1, 12)), SELDOM), min_size=1, max_size=3),
+        parts=st.lists(st.tuples(st.one_of(st.none(), st.integers(1, 12)), RARELY), min_size=1, max_size=3),
         together=st.booleans(),
     )
     def hold_and_capture(
         self, name: str, to: str, amount: int, parts: list[tuple[int | None, bool]], *, together: bool
     ) -> None:
         """Put money aside, take it in parts, and give up what is left."""
-        self.gather(len(parts) + 2) if together else self.post_line()
+        self.begin_batch(len(parts) + 2) if together else self.post_batch()
         self.place_hold(name, amount, 50)
         for part, final in parts:
             self.capture_hold(0, to, part, final=final)
         self.void_hold(0)
 
-    @step(weight=1, name=ANYBODY, amount=st.integers(1, 20), part=PART)
+    @step(weight=1, name=EXISTING, amount=st.integers(1, 20), part=PART)
     def hold_for_too_long(self, name: str, amount: int, part: int | None) -> None:
         """Try to take what is put aside when its time is over and no job has looked."""
-        self.post_line()
+        self.post_batch()
         self.place_hold(name, amount, 50)
         self._a_holds_time_comes(self.holds()[-1:])
         self.capture_hold(0, self.partner(name, name), part, final=True)
 
     @step(
         weight=1,
-        name=ANYBODY,
+        name=EXISTING,
         amount=st.integers(1, 20),
         meanwhile=st.sampled_from(["captured", "voided", "claimed"]),
         among_calls=st.booleans(),
@@ -130,23 +130,23 @@ class CombinedSteps(JobSteps):
         else:
             self.work([Round(hours=2, abandon=True)])
         if mine:
-            self.work_late(mine[-1], Whim(), among_calls=among_calls)
+            self.work_late(mine[-1], BankBehaviour(), among_calls=among_calls)
 
-    @step(weight=2, name=ANYBODY, amount=st.integers(1, 30), collects=st.booleans(), together=st.booleans())
+    @step(weight=2, name=EXISTING, amount=st.integers(1, 30), collects=st.booleans(), together=st.booleans())
     def schedule_and_cancel(self, name: str, amount: int, *, collects: bool, together: bool) -> None:
         """Call off what has just been scheduled, and take what was put aside for it."""
-        self.gather(5) if together else self.post_line()
+        self.begin_batch(5) if together else self.post_batch()
         self.schedule_withdrawal(name, amount, 3, reserve=True)
         self.schedule_deposit(name, amount, 3, collect=collects)
         if self.books.orders:
             self.cancel(1, other=False)
             self.cancel(0, other=False)
         if name in self.books.wallets:
-            self.ask(a_transfer(name, self.partner(name, name), Money(CURRENCY_OF[name], self.books.available(name))))
+            self.call(a_transfer(name, self.partner(name, name), Money(CURRENCY_OF[name], self.books.available(name))))
 
     @step(
         weight=1,
-        name=ANYBODY,
+        name=EXISTING,
         amount=st.integers(1, 20),
         kind=st.sampled_from(["withdrawal", "deposit", "collection"]),
         among_calls=st.booleans(),
@@ -162,11 +162,11 @@ class CombinedSteps(JobSteps):
         self.cancel(0, other=False)
         mine = [place for place, (_, claim) in enumerate(self.kept) if getattr(claim, "order", None) == order]
         if mine:
-            self.work_late(mine[-1], Whim(), among_calls=among_calls)
+            self.work_late(mine[-1], BankBehaviour(), among_calls=among_calls)
 
     @step(
         weight=4,
-        name=ANYBODY,
+        name=EXISTING,
         amount=st.integers(1, 20),
         collect=st.booleans(),
         reserve=st.booleans(),
@@ -174,11 +174,11 @@ class CombinedSteps(JobSteps):
         then=st.lists(ROUND, min_size=1, max_size=3),
         wakes=st.sampled_from([None, 0, 1]),
     )
-    def doubt(  # noqa: PLR0913  # a story of its own
+    def lose_an_answer(  # noqa: PLR0913  # a story of its own
         self,
         name: str,
         amount: int,
-        first: Whim,
+        first: BankBehaviour,
         then: list[Round],
         *,
         collect: bool,
@@ -190,14 +190,14 @@ class CombinedSteps(JobSteps):
             self.schedule_deposit(name, amount, None, collect=True)
         else:
             self.schedule_withdrawal(name, amount, None, reserve=reserve)
-        self.work([Round(whim=first)])
+        self.work([Round(behaviour=first)])
         for place, one in enumerate(then):
             self.work([replace(one, hours=4)])
             if wakes == place:
-                self.wake(0, again=place == 1)
+                self.wake(0, copied=place == 1)
 
-    @step(weight=1, name=ANYBODY, amount=st.integers(1, 30), reserve=st.booleans(), collect=st.booleans())
-    def come_due_in_a_frozen_wallet(self, name: str, amount: int, *, reserve: bool, collect: bool) -> None:
+    @step(weight=1, name=EXISTING, amount=st.integers(1, 30), reserve=st.booleans(), collect=st.booleans())
+    def execute_in_a_frozen_wallet(self, name: str, amount: int, *, reserve: bool, collect: bool) -> None:
         """Freeze a wallet with a withdrawal and a deposit due in it, let the jobs look, and let it go again."""
         self.schedule_withdrawal(name, amount, None, reserve=reserve)
         self.schedule_deposit(name, amount, None, collect=collect)

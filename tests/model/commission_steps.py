@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.model.calls import CURRENCY_OF
 from tests.model.combined_steps import CombinedSteps
-from tests.model.draws import ANYBODY, step
+from tests.model.draws import EXISTING, step
 from tests.support.commands import (
     a_rule,
     an_end,
@@ -20,8 +20,8 @@ class CommissionSteps(CombinedSteps):
 
     @step(
         weight=1,
-        source=ANYBODY,
-        drawn=ANYBODY,
+        source=EXISTING,
+        drawn=EXISTING,
         amount=st.integers(1, 40),
         below=st.sampled_from([0, 1, 5]),
         payer=st.sampled_from(Payer),
@@ -31,7 +31,7 @@ class CommissionSteps(CombinedSteps):
         self, source: str, drawn: str, amount: int, below: int, payer: Payer, *, end: bool
     ) -> None:
         """Transfer, make a rule, transfer again, and perhaps end the rule, in one batch."""
-        self.gather(4)
+        self.begin_batch(4)
         destination = self.partner(source, drawn)
         self.transfer([(source, destination, amount, None)])
         threshold = max(0, amount - below)
@@ -42,7 +42,7 @@ class CommissionSteps(CombinedSteps):
 
     @step(
         weight=2,
-        source=ANYBODY,
+        source=EXISTING,
         amount=st.integers(3, 40),
         rate=st.sampled_from([125_000, 333_333, 500_000, 1_000_000]),
         payer=st.sampled_from(Payer),
@@ -60,7 +60,7 @@ class CommissionSteps(CombinedSteps):
         together: bool,
     ) -> None:
         """Transfer with a commission, and take that back in parts of which some keep theirs."""
-        self.post_line()
+        self.post_batch()
         destination = self.partner(source, source)
         self.create_rule(source if payer is Payer.SOURCE else destination, payer, rate, amounts=(0, 0, 0))
         self.transfer([(source, destination, amount, None)])
@@ -68,21 +68,21 @@ class CommissionSteps(CombinedSteps):
 
     @step(
         weight=1,
-        source=ANYBODY,
+        source=EXISTING,
         amount=st.integers(1, 40),
         payer=st.sampled_from(Payer),
         ends=st.permutations([0, 1, 2]),
     )
     def charge_by_one_of_many(self, source: str, amount: int, payer: Payer, ends: list[int]) -> None:
         """Make rules for a wallet, for its label and for all, transfer, and again as one after the other ends."""
-        self.post_line()
+        self.post_batch()
         destination = self.partner(source, source)
         charged = source if payer is Payer.SOURCE else destination
         self.update_wallet(charged, labels={"tier": "gold"})
         scopes: list[dict[str, Any]] = [{}, {"label": Label("tier", "gold")}, {"wallet": WalletId(charged)}]
         made = [a_rule(CURRENCY_OF[charged], payer=payer, fixed=1 + place, **scopes[place]) for place in ends]
         for one in made:
-            self.ask(one)
+            self.call(one)
         for place in reversed(ends):
             self.transfer([(source, destination, amount, None)])
-            self.ask(an_end(made[place].id))
+            self.call(an_end(made[place].id))

@@ -6,32 +6,32 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.support.scripted_bank import Nap, Whim
+from tests.support.scripted_bank import BankBehaviour, Pause
 from wallet_core.domain.model.bank import AnswerKind
 from wallet_core.domain.model.wallet import Labels
 
 # Few and small, so that things collide; now and then something that is not there, or makes no sense.
-ANYBODY = st.sampled_from(["alice"] * 8 + ["bob"] * 8 + ["carol"] * 4 + ["dora"] * 5 + ["emil"] * 4)
-SOMEBODY = st.sampled_from(
+EXISTING = st.sampled_from(["alice"] * 8 + ["bob"] * 8 + ["carol"] * 4 + ["dora"] * 5 + ["emil"] * 4)
+ANY_WALLET = st.sampled_from(
     ["alice"] * 8 + ["bob"] * 8 + ["carol"] * 4 + ["dora"] * 5 + ["emil"] * 4 + ["nobody", "system:external:USD"]
 )
 AMOUNT = st.integers(-1, 60)
-SELDOM = st.sampled_from([False] * 9 + [True])
+RARELY = st.sampled_from([False] * 9 + [True])
 PART = st.one_of(st.none(), st.integers(0, 30))
 LIMIT = st.sampled_from([0, 7, 30, 30, -1])
 NTH = st.integers(0, 30)
 SCHEDULE = st.sampled_from([None, None, 1, 3, -24])
 LABELS: st.SearchStrategy[Labels] = st.sampled_from([{}, {"tier": "gold"}, {"tier": "", "kind": "shop"}])
 ETAG = st.sampled_from(["", "", "", "now", "before", '"none"'])
-NAP = st.sampled_from([Nap.NEVER] * 6 + [Nap.BEFORE, Nap.AFTER])
-WHIM = st.builds(
-    Whim,
+PAUSE = st.sampled_from([Pause.NEVER] * 6 + [Pause.BEFORE, Pause.AFTER])
+BEHAVIOUR = st.builds(
+    BankBehaviour,
     answer=st.sampled_from([AnswerKind.ACCEPTED, *AnswerKind]),
     arrives=st.booleans(),
-    thinks=SELDOM,
-    silent=st.sampled_from([False] * 3 + [True]),
-    miscounts=SELDOM,
-    nap=NAP,
+    pends=RARELY,
+    unreachable=st.sampled_from([False] * 3 + [True]),
+    wrong_amount=RARELY,
+    pause=PAUSE,
 )
 
 
@@ -41,7 +41,7 @@ class Round:
 
     hours: int = 0
     """How much time passes for jobs before it."""
-    whim: Whim = field(default_factory=Whim)
+    behaviour: BankBehaviour = field(default_factory=BankBehaviour)
     decides: bool | None = None
     """How the bank makes up its mind on what it has been thinking about, if it does."""
     abandon: bool = False
@@ -53,21 +53,21 @@ class Round:
 ROUND = st.builds(
     Round,
     hours=st.sampled_from([0, 0, 1, 2, 4, 13]),
-    whim=WHIM,
+    behaviour=BEHAVIOUR,
     decides=st.sampled_from([None, True, False]),
-    abandon=SELDOM,
+    abandon=RARELY,
     backwards=st.booleans(),
 )
 
 # Calls of which nobody knows what became of them.
 DOUBTS = [
-    Whim(answer=AnswerKind.UNKNOWN, arrives=False),
-    Whim(answer=AnswerKind.UNKNOWN, arrives=True),
-    Whim(nap=Nap.BEFORE),
-    Whim(nap=Nap.AFTER),
-    Whim(nap=Nap.AFTER, answer=AnswerKind.DECLINED),
-    Whim(nap=Nap.AFTER, answer=AnswerKind.DECLINED_RETRYABLE),
-    Whim(thinks=True),
+    BankBehaviour(answer=AnswerKind.UNKNOWN, arrives=False),
+    BankBehaviour(answer=AnswerKind.UNKNOWN, arrives=True),
+    BankBehaviour(pause=Pause.BEFORE),
+    BankBehaviour(pause=Pause.AFTER),
+    BankBehaviour(pause=Pause.AFTER, answer=AnswerKind.DECLINED),
+    BankBehaviour(pause=Pause.AFTER, answer=AnswerKind.DECLINED_RETRYABLE),
+    BankBehaviour(pends=True),
 ]
 
 DRAWN: dict[str, st.SearchStrategy[dict[str, Any]]] = {}

@@ -6,10 +6,10 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant
 
-from tests.model.draws import NTH, ROUND, WHIM, Round, step
+from tests.model.draws import BEHAVIOUR, NTH, ROUND, Round, step
 from tests.model.records import ACTIVE
 from tests.model.single_steps import SingleSteps
-from tests.support.scripted_bank import Whim
+from tests.support.scripted_bank import BankBehaviour
 from wallet_core.domain.commands.holds.end_hold import ExpireHold
 from wallet_core.domain.commands.payments.credit_deposit import CreditDeposit
 from wallet_core.domain.model.payment_order import OrderKind
@@ -22,10 +22,10 @@ class JobSteps(SingleSteps):
     @step(weight=1, nth=NTH)
     def a_time_comes(self, nth: int) -> None:
         """For everybody, by the database's clock: a hold is over, a rule begins or ends, and no job has looked."""
-        self.post_line()
+        self.post_batch()
         rules = [
             id_
-            for id_, one in self.books.tariffs.items()
+            for id_, one in self.books.rules.items()
             if not one.over and (one.started is None or one.end is not None)
         ]
         holds = [id_ for id_, one in self.books.holds.items() if one.state == ACTIVE]
@@ -40,52 +40,52 @@ class JobSteps(SingleSteps):
             self.books.holds[id_].overdue = True
 
     def _a_rules_time_comes(self, id_: UUID) -> None:
-        tariff = self.books.tariffs[id_]
-        if tariff.started is None:
+        rule_record = self.books.rules[id_]
+        if rule_record.started is None:
             self.owner.execute("UPDATE commission_rules SET start_time = clock_timestamp() WHERE id = %s", [id_])
             self.books.happened += 1
-            tariff.started = self.books.happened
+            rule_record.started = self.books.happened
         else:
             self.owner.execute("UPDATE commission_rules SET end_time = clock_timestamp() WHERE id = %s", [id_])
-            tariff.over = True
+            rule_record.over = True
 
     @step(weight=8, rounds=st.lists(ROUND, min_size=1, max_size=4))
     def work(self, rounds: list[Round]) -> None:
         """Let time pass for jobs and let all of them look, over and over, with a bank of changing moods."""
-        self.post_line()
+        self.post_batch()
         for one in rounds:
             # Orders come due, leases run out, grace is over, the bank forgets.
             self.books.later += one.hours
-            self.bank.whim = one.whim
+            self.bank.behaviour = one.behaviour
             if one.decides is not None:
                 self.bank.decide(execute=one.decides)
             for job in reversed(self.jobs()) if one.backwards else self.jobs():
                 job(abandon=one.abandon)
             self.they_agree()
 
-    @step(weight=1, nth=NTH, whim=WHIM, among_calls=st.booleans())
-    def work_late(self, nth: int, whim: Whim, *, among_calls: bool) -> None:
+    @step(weight=1, nth=NTH, behaviour=BEHAVIOUR, among_calls=st.booleans())
+    def work_late(self, nth: int, behaviour: BankBehaviour, *, among_calls: bool) -> None:
         """Work on a claim that was left alone, whoever has it now; where it can be, in a batch with calls."""
         if not self.kept:
             return
         work, claim = self.kept[nth % len(self.kept)]
         if among_calls and work == self.work_to_expire:
-            self.ask(ExpireHold(claim=claim, clock_offset=self.later))
+            self.call(ExpireHold(claim=claim, clock_offset=self.later))
         elif among_calls and getattr(claim, "kind", None) is OrderKind.SCHEDULED_DEPOSIT:
-            self.ask(CreditDeposit(id=new_id(), claim=claim))
+            self.call(CreditDeposit(id=new_id(), claim=claim))
         else:
-            self.post_line()
-            self.bank.whim = whim
+            self.post_batch()
+            self.bank.behaviour = behaviour
             work(claim)
 
-    @step(weight=1, nth=NTH, again=st.booleans())
-    def wake(self, nth: int, *, again: bool) -> None:
+    @step(weight=1, nth=NTH, copied=st.booleans())
+    def wake(self, nth: int, *, copied: bool) -> None:
         """Let a worker that fell asleep write down what it was told; it may not know that it has done so."""
-        if self.sleepers:
-            result = self.sleepers.pop(nth % len(self.sleepers))
-            self.ask(result)
-            if again:
-                self.ask(replace(result, id=new_id()))
+        if self.paused:
+            result = self.paused.pop(nth % len(self.paused))
+            self.call(result)
+            if copied:
+                self.call(replace(result, id=new_id()))
 
     @invariant()
     def they_agree(self) -> None:
@@ -94,5 +94,9 @@ class JobSteps(SingleSteps):
             return
         self.look()
         self.look_at_the_bank()
-        if any(purse.etag is None for name, purse in self.books.wallets.items() if not name.startswith("system:")):
+        if any(
+            wallet_record.etag is None
+            for name, wallet_record in self.books.wallets.items()
+            if not name.startswith("system:")
+        ):
             self.look_at_etags()

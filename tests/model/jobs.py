@@ -11,7 +11,7 @@ from tests.model import payment_orders as orders
 from tests.model.answers import answer
 from tests.model.calls import Calls, Work
 from tests.model.records import ACTIVE, OPEN, SCHEDULED_DEPOSIT, Refused
-from tests.support.scripted_bank import FellAsleep
+from tests.support.scripted_bank import WorkerPaused
 from wallet_core.domain.commands.holds.end_hold import ExpireHold
 from wallet_core.domain.commands.payments.attempt_payment import SettlePayment
 from wallet_core.domain.commands.payments.credit_deposit import CreditDeposit
@@ -68,7 +68,7 @@ class Jobs(Calls):
             assert counts.claimed == len(due)
             for id_ in sorted(due, key=lambda one: (self.books.orders[one].next, one)):  # the longest due first
                 self.books.orders[id_].fence += 1
-                orders.credit(self.books, id_, self.books.orders[id_].fence, UUID(int=len(self.books.moves)))
+                orders.credit(self.books, id_, self.books.orders[id_].fence, UUID(int=len(self.books.transactions)))
             return
         claims = self.app.claims.to_credit(limit=100, lease=self._lease, clock_offset=self.later)
         self._work_on(claims, due, self.work_to_credit, abandon=abandon)
@@ -96,7 +96,7 @@ class Jobs(Calls):
 
     def work_to_credit(self, claim: Claim) -> None:
         """Credit one deposit."""
-        foreseen = answer(self.books, CreditDeposit(id=UUID(int=len(self.books.moves)), claim=claim))
+        foreseen = answer(self.books, CreditDeposit(id=UUID(int=len(self.books.transactions)), claim=claim))
         result = credit_deposit(self.app, claim)
         assert (result is None) == ("refused" in foreseen)
 
@@ -105,7 +105,7 @@ class Jobs(Calls):
         sent = False
         with suppress(Refused):
             sent = orders.begin(self.books, claim.order, claim.fence)
-        self._listen(claim, lambda: pay_out(self.app, claim, clock_offset=self.later), sent=sent)
+        self._run_and_settle(claim, lambda: pay_out(self.app, claim, clock_offset=self.later), sent=sent)
 
     def work_to_reconcile(self, claim: Claim) -> None:
         """Ask what has become of one order, and send it once more where that is right."""
@@ -114,9 +114,9 @@ class Jobs(Calls):
         with suppress(Refused):
             doubtful = claim.state != "PROCESSING" or orders.take_over(self.books, claim.order, claim.fence)
             if doubtful:
-                fits = not self.bank.whim.miscounts
-                sent = orders.hear(self.books, claim.order, claim.fence, word.kind, amount_fits=fits)
-        self._listen(claim, lambda: reconcile(self.app, claim, clock_offset=self.later), sent=sent)
+                fits = not self.bank.behaviour.wrong_amount
+                sent = orders.apply_status(self.books, claim.order, claim.fence, word.kind, amount_fits=fits)
+        self._run_and_settle(claim, lambda: reconcile(self.app, claim, clock_offset=self.later), sent=sent)
 
     @property
     def _lease(self) -> timedelta:
@@ -134,15 +134,15 @@ class Jobs(Calls):
             else:
                 work(claim)
 
-    def _listen(self, claim: Claim, work: Callable[[], object], *, sent: bool) -> None:
+    def _run_and_settle(self, claim: Claim, work: Callable[[], object], *, sent: bool) -> None:
         """Do the work; the bank is asked exactly if the model says so, and its answer is settled in both."""
         self.bank.answers.clear()
         number = len(self.books.orders[claim.order].attempts)
         try:
             work()
-        except FellAsleep as asleep:
+        except WorkerPaused as paused_worker:
             assert sent
-            self.sleepers.append(self._settlement(claim, number, asleep.answer))
+            self.paused.append(self._settlement(claim, number, paused_worker.answer))
             return
         assert len(self.bank.answers) == sent
         if sent:

@@ -22,12 +22,12 @@ from tests.model.records import (
     Facts,
     Fee,
     Hold,
-    Move,
     PaymentOrder,
-    Purse,
     Record,
     Refused,
-    Tariff,
+    RuleRecord,
+    TransactionRecord,
+    WalletRecord,
 )
 
 
@@ -38,30 +38,30 @@ class LedgerState:
     began: datetime
     later: int = 0
     """How many hours the jobs' clock is ahead."""
-    wallets: dict[str, Purse] = field(default_factory=dict)
+    wallets: dict[str, WalletRecord] = field(default_factory=dict)
     holds: dict[UUID, Hold] = field(default_factory=dict)
     orders: dict[UUID, PaymentOrder] = field(default_factory=dict)
-    moves: dict[UUID, Move] = field(default_factory=dict)
+    transactions: dict[UUID, TransactionRecord] = field(default_factory=dict)
     batches: dict[UUID, list[UUID]] = field(default_factory=dict)
-    tariffs: dict[UUID, Tariff] = field(default_factory=dict)
+    rules: dict[UUID, RuleRecord] = field(default_factory=dict)
     records: dict[object, Record] = field(default_factory=dict)
     happened: int = 0
     """How many rules began so far."""
 
-    def aside(self) -> "LedgerState":
+    def copy_of_all(self) -> "LedgerState":
         """Return a copy to try things on: what happens to it happens to nothing else."""
-        wallets = {name: copy(purse) for name, purse in self.wallets.items()}
+        wallets = {name: copy(wallet_record) for name, wallet_record in self.wallets.items()}
         holds = {id_: copy(hold) for id_, hold in self.holds.items()}
-        moves = {id_: copy(move) for id_, move in self.moves.items()}
-        tariffs = {id_: copy(tariff) for id_, tariff in self.tariffs.items()}
+        transactions = {id_: copy(move) for id_, move in self.transactions.items()}
+        rules = {id_: copy(rule_record) for id_, rule_record in self.rules.items()}
         orders = {id_: replace(order, attempts=[*map(copy, order.attempts)]) for id_, order in self.orders.items()}
         batches, records = dict(self.batches), dict(self.records)
         return replace(
             self,
             wallets=wallets,
             holds=holds,
-            moves=moves,
-            tariffs=tariffs,
+            transactions=transactions,
+            rules=rules,
             orders=orders,
             batches=batches,
             records=records,
@@ -79,7 +79,7 @@ class LedgerState:
 
     # Wallets.
 
-    def wallet(self, name: str) -> Purse:
+    def wallet(self, name: str) -> WalletRecord:
         """Return a wallet that must be there."""
         if name not in self.wallets:
             raise Refused("ResourceNotFound", resource=f"wallets/{name}")
@@ -92,38 +92,38 @@ class LedgerState:
 
     def available(self, name: str) -> int:
         """Return what can be taken from a wallet now."""
-        purse = self.wallets[name]
-        return purse.balance - self.held(name) + purse.limit
+        wallet_record = self.wallets[name]
+        return wallet_record.balance - self.held(name) + wallet_record.limit
 
     def room(self, name: str, amount: int) -> bool:
         """Tell whether so much more can be counted in a wallet, also once nothing is put aside any more."""
         return self.wallets[name].balance + self.wallets[name].limit + amount <= MOST
 
-    def giver(self, name: str, currency: str, *states: str) -> Purse:
+    def debit_wallet(self, name: str, currency: str, *states: str) -> WalletRecord:
         """Return a wallet that money may be taken from: an active one, or in one of these states too."""
-        purse = self.wallet_in(name, currency)
-        if purse.state not in {ACTIVE, *states}:
-            raise Refused("WalletNotActive", resource=f"wallets/{name}", state=purse.state)
-        return purse
+        wallet_record = self.wallet_in(name, currency)
+        if wallet_record.state not in {ACTIVE, *states}:
+            raise Refused("WalletNotActive", resource=f"wallets/{name}", state=wallet_record.state)
+        return wallet_record
 
-    def taker(self, name: str, currency: str) -> Purse:
+    def credit_wallet(self, name: str, currency: str) -> WalletRecord:
         """Return a wallet that money may be given to."""
-        purse = self.wallet_in(name, currency)
-        if purse.state == CLOSED:
-            raise Refused("WalletNotActive", resource=f"wallets/{name}", state=purse.state)
-        return purse
+        wallet_record = self.wallet_in(name, currency)
+        if wallet_record.state == CLOSED:
+            raise Refused("WalletNotActive", resource=f"wallets/{name}", state=wallet_record.state)
+        return wallet_record
 
-    def wallet_in(self, name: str, currency: str) -> Purse:
+    def wallet_in(self, name: str, currency: str) -> WalletRecord:
         """Return a wallet that must be there and hold this currency."""
-        purse = self.wallet(name)
-        if purse.currency != currency:
-            raise Refused("CurrencyMismatch", resource=f"wallets/{name}", currency=purse.currency)
-        return purse
+        wallet_record = self.wallet(name)
+        if wallet_record.currency != currency:
+            raise Refused("CurrencyMismatch", resource=f"wallets/{name}", currency=wallet_record.currency)
+        return wallet_record
 
     def open_systems(self, currency: str) -> None:
         """Open the service's own wallets in a currency."""
         for role in ("external", "in_transit", "commission"):
-            self.wallets.setdefault(f"system:{role}:{currency}", Purse(currency=currency))
+            self.wallets.setdefault(f"system:{role}:{currency}", WalletRecord(currency=currency))
 
     # Money.
 
@@ -134,7 +134,7 @@ class LedgerState:
             about = {"wallet": f"wallets/{name}", "currency": currency}
             raise Refused("InsufficientFunds", **about, available=self.available(name), required=amount)
 
-    def post(self, move: Move) -> None:
+    def post(self, move: TransactionRecord) -> None:
         """Move money, if all of it is there and can be counted."""
         legs = {name: part for name, part in move.legs.items() if part}
         if sum(legs.values()) != 0:
@@ -153,7 +153,7 @@ class LedgerState:
             self.wallets[name].balance += part
             move.after[name] = self.wallets[name].balance
         move.legs = legs
-        self.moves[move.id] = move
+        self.transactions[move.id] = move
 
     def fee(self, amount: int, source: str, destination: str) -> Fee | None:
         """Return what a transfer costs now; what the service itself gives costs nothing."""
@@ -161,36 +161,36 @@ class LedgerState:
             return None
         ends = {SOURCE: source, DESTINATION: destination}
         fitting = [
-            (rank, tariff.started, id_)
-            for id_, tariff in self.tariffs.items()
-            if tariff.currency == self.wallets[source].currency
-            and tariff.started is not None
-            and not tariff.over
-            and amount > tariff.threshold
-            and (rank := self._rank(tariff, ends[tariff.payer]))
+            (rank, rule_record.started, id_)
+            for id_, rule_record in self.rules.items()
+            if rule_record.currency == self.wallets[source].currency
+            and rule_record.started is not None
+            and not rule_record.over
+            and amount > rule_record.threshold
+            and (rank := self._rank(rule_record, ends[rule_record.payer]))
         ]
         if not fitting:
             return None
         id_ = max(fitting)[-1]
-        tariff = self.tariffs[id_]
+        rule_record = self.rules[id_]
         with localcontext() as context:
             context.prec = 80
-            exact = tariff.fixed + Decimal(amount) * tariff.rate / 1_000_000
+            exact = rule_record.fixed + Decimal(amount) * rule_record.rate / 1_000_000
             taken = int(exact.quantize(Decimal(1), ROUND_HALF_UP))
-        taken = max(taken, tariff.least)
-        if tariff.most is not None and taken > tariff.most:
-            taken = tariff.most
-        largest = amount if tariff.payer == DESTINATION else MOST - amount
+        taken = max(taken, rule_record.least)
+        if rule_record.most is not None and taken > rule_record.most:
+            taken = rule_record.most
+        largest = amount if rule_record.payer == DESTINATION else MOST - amount
         if taken > largest:
             raise Refused("LimitExceeded", resource=f"commissionRules/{id_}", limit=largest)
-        return Fee(amount=taken, payer=tariff.payer, rule=id_)
+        return Fee(amount=taken, payer=rule_record.payer, rule=id_)
 
-    def _rank(self, tariff: Tariff, payer: str) -> int:
+    def _rank(self, rule_record: RuleRecord, payer: str) -> int:
         """Return how closely a rule fits who would pay; zero where it does not fit."""
-        if tariff.wallet is not None:
-            return 3 if tariff.wallet == payer else 0
-        if tariff.label is not None:
-            key, value = tariff.label
+        if rule_record.wallet is not None:
+            return 3 if rule_record.wallet == payer else 0
+        if rule_record.label is not None:
+            key, value = rule_record.label
             return 2 if self.wallets[payer].labels.get(key) == value else 0
         return 1
 
@@ -208,26 +208,26 @@ class LedgerState:
             case "commissionRules":
                 return {"rule": self.rule_facts(id_)}
             case "batches":
-                return {"moves": [self.move_facts(one) for one in self.batches[id_]]}
+                return {"moves": [self.transaction_facts(one) for one in self.batches[id_]]}
             case "transactions":
-                cause = self.moves[id_].cause
+                cause = self.transactions[id_].cause
                 held = {"hold": self.hold_facts(cause)} if cause in self.holds else {}
-                return {"moves": [self.move_facts(id_)]} | held
+                return {"moves": [self.transaction_facts(id_)]} | held
             case _:
                 return {"order": self.order_facts(id_)}
 
     def wallet_facts(self, name: str) -> Facts:
         """Return what is told of a wallet."""
-        purse = self.wallets[name]
+        wallet_record = self.wallets[name]
         return {
             "wallet": name,
-            "currency": purse.currency,
-            "state": purse.state,
-            "balance": purse.balance,
+            "currency": wallet_record.currency,
+            "state": wallet_record.state,
+            "balance": wallet_record.balance,
             "held": self.held(name),
-            "limit": purse.limit,
-            "labels": purse.labels,
-            "title": purse.title,
+            "limit": wallet_record.limit,
+            "labels": wallet_record.labels,
+            "title": wallet_record.title,
         }
 
     def hold_facts(self, id_: UUID) -> Facts:
@@ -245,9 +245,9 @@ class LedgerState:
         answers = [attempt.answer for attempt in order.attempts]
         return {"id": str(id_), **about, "credit": order.credit, "answers": answers}
 
-    def move_facts(self, id_: UUID) -> Facts:
+    def transaction_facts(self, id_: UUID) -> Facts:
         """Return what is told of a transaction."""
-        move = self.moves[id_]
+        move = self.transactions[id_]
         fee = (move.fee.amount, move.fee.payer, move.fee.rule) if move.fee is not None else None
         about = {"kind": move.kind, "source": move.source, "destination": move.destination, "amount": move.amount}
         legs = {name: (part, move.after[name]) for name, part in move.legs.items()}
@@ -255,7 +255,7 @@ class LedgerState:
 
     def rule_facts(self, id_: UUID) -> Facts:
         """Return what is told of a rule."""
-        rule = self.tariffs[id_]
+        rule = self.rules[id_]
         about = {"currency": rule.currency, "threshold": rule.threshold, "rate": rule.rate, "fixed": rule.fixed}
         about |= {"least": rule.least, "most": rule.most, "payer": rule.payer}
         return {"id": str(id_), **about, "wallet": rule.wallet, "label": rule.label, "ends": rule.end is not None}

@@ -5,7 +5,19 @@ from math import floor
 from uuid import UUID
 
 from tests.model.ledger import LedgerState, labels_of, simple_legs
-from tests.model.records import ACTIVE, CLOSED, DESTINATION, FROZEN, MOST, OPEN, SOURCE, Fee, Move, Purse, Refused
+from tests.model.records import (
+    ACTIVE,
+    CLOSED,
+    DESTINATION,
+    FROZEN,
+    MOST,
+    OPEN,
+    SOURCE,
+    Fee,
+    Refused,
+    TransactionRecord,
+    WalletRecord,
+)
 from tests.model.validation import by_operations
 from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
 from wallet_core.domain.commands.transfers.deposit import Deposit
@@ -32,7 +44,7 @@ def create_wallet(books: LedgerState, command: CreateWallet) -> tuple[str, None]
     if command.id in books.wallets:
         raise Refused("ResourceExists", resource=f"wallets/{command.id}")
     books.open_systems(command.currency)
-    books.wallets[command.id] = Purse(
+    books.wallets[command.id] = WalletRecord(
         currency=command.currency,
         limit=command.overdraft_limit,
         labels=labels_of(command.labels),
@@ -44,60 +56,66 @@ def create_wallet(books: LedgerState, command: CreateWallet) -> tuple[str, None]
 def change_wallet(books: LedgerState, command: ChangeWallet) -> tuple[str, None]:
     """Update, freeze, unfreeze or close a wallet."""
     name = command.wallet
-    purse = books.wallet(name)
-    if command.etag and command.etag != purse.etag:
+    wallet_record = books.wallet(name)
+    if command.etag and command.etag != wallet_record.etag:
         raise Refused("EtagMismatch", resource=f"wallets/{name}")
     match command:
         case UpdateWallet():
-            _update_wallet(books, command, purse)
+            _update_wallet(books, command, wallet_record)
         case FreezeWallet():
-            _change_state(name, purse, before=ACTIVE, after=FROZEN, because="only an active wallet can be frozen")
+            _change_state(
+                name, wallet_record, before=ACTIVE, after=FROZEN, because="only an active wallet can be frozen"
+            )
         case UnfreezeWallet():
-            _change_state(name, purse, before=FROZEN, after=ACTIVE, because="only a frozen wallet can be unfrozen")
+            _change_state(
+                name, wallet_record, before=FROZEN, after=ACTIVE, because="only a frozen wallet can be unfrozen"
+            )
         case CloseWallet():
-            _close_wallet(books, name, purse)
-    purse.etag = None
+            _close_wallet(books, name, wallet_record)
+    wallet_record.etag = None
     return f"wallets/{name}", None
 
 
-def _update_wallet(books: LedgerState, command: UpdateWallet, purse: Purse) -> None:
+def _update_wallet(books: LedgerState, command: UpdateWallet, wallet_record: WalletRecord) -> None:
     name = command.wallet
-    if purse.state == CLOSED:
-        raise Refused("WalletNotActive", resource=f"wallets/{name}", state=purse.state)
-    limit = 0 if command.clear_overdraft_limit else purse.limit
+    if wallet_record.state == CLOSED:
+        raise Refused("WalletNotActive", resource=f"wallets/{name}", state=wallet_record.state)
+    limit = 0 if command.clear_overdraft_limit else wallet_record.limit
     if command.overdraft_limit is not None:
-        if command.overdraft_limit.currency != purse.currency:
-            raise Refused("CurrencyMismatch", resource=f"wallets/{name}", currency=purse.currency)
+        if command.overdraft_limit.currency != wallet_record.currency:
+            raise Refused("CurrencyMismatch", resource=f"wallets/{name}", currency=wallet_record.currency)
         limit = command.overdraft_limit.minor
-    used = books.held(name) - purse.balance
+    used = books.held(name) - wallet_record.balance
     if limit < used:
         raise Refused("LimitExceeded", resource=f"wallets/{name}", limit=used)
-    if limit + purse.balance > MOST:
+    if limit + wallet_record.balance > MOST:
         raise Refused("LimitExceeded", resource=f"wallets/{name}", limit=MOST)
-    purse.limit = limit
+    wallet_record.limit = limit
     if command.labels is not None:
-        purse.labels = labels_of(command.labels)
+        wallet_record.labels = labels_of(command.labels)
     if command.display_name is not None:
-        purse.title = command.display_name
+        wallet_record.title = command.display_name
 
 
-def _change_state(name: str, purse: Purse, *, before: str, after: str, because: str) -> None:
-    if purse.state != before:
-        raise Refused("StateTransitionForbidden", resource=f"wallets/{name}", state=purse.state, because=because)
-    purse.state = after
+def _change_state(name: str, wallet_record: WalletRecord, *, before: str, after: str, because: str) -> None:
+    if wallet_record.state != before:
+        raise Refused(
+            "StateTransitionForbidden", resource=f"wallets/{name}", state=wallet_record.state, because=because
+        )
+    wallet_record.state = after
 
 
-def _close_wallet(books: LedgerState, name: str, purse: Purse) -> None:
+def _close_wallet(books: LedgerState, name: str, wallet_record: WalletRecord) -> None:
     why = ""
-    if purse.state == CLOSED:
+    if wallet_record.state == CLOSED:
         why = "the wallet is closed"
-    elif purse.balance:
+    elif wallet_record.balance:
         why = "the balance is not zero"
     elif open_item_in(books, name):
         why = STILL_OPEN
     if why:
-        raise Refused("StateTransitionForbidden", resource=f"wallets/{name}", state=purse.state, because=why)
-    purse.state = CLOSED
+        raise Refused("StateTransitionForbidden", resource=f"wallets/{name}", state=wallet_record.state, because=why)
+    wallet_record.state = CLOSED
 
 
 def open_item_in(books: LedgerState, name: str, *, ever: bool = False) -> set[str]:
@@ -112,7 +130,7 @@ def open_item_in(books: LedgerState, name: str, *, ever: bool = False) -> set[st
 
 def deposit(books: LedgerState, command: Deposit) -> tuple[str, str]:
     """Deposit into a wallet."""
-    books.taker(command.wallet, command.amount.currency)
+    books.credit_wallet(command.wallet, command.amount.currency)
     outside = f"system:external:{command.amount.currency}"
     post(books, command.id, "DEPOSIT", outside, command.wallet, command.amount.minor)
     return f"transactions/{command.id}", command.wallet
@@ -123,7 +141,11 @@ def post(  # noqa: PLR0913, PLR0917  # what a movement is made of
 ) -> None:
     """Post a transaction without commission."""
     legs = simple_legs(source, destination, amount)
-    books.post(Move(id=id_, kind=kind, source=source, destination=destination, amount=amount, legs=legs, cause=cause))
+    books.post(
+        TransactionRecord(
+            id=id_, kind=kind, source=source, destination=destination, amount=amount, legs=legs, cause=cause
+        )
+    )
 
 
 def transfer(books: LedgerState, command: Transfer) -> tuple[str, str]:
@@ -134,8 +156,8 @@ def transfer(books: LedgerState, command: Transfer) -> tuple[str, str]:
 
 def _transfer_between(books: LedgerState, terms: TransferTerms) -> None:
     source, destination, amount = terms.source, terms.destination, terms.amount.minor
-    books.giver(source, terms.amount.currency)
-    books.taker(destination, terms.amount.currency)
+    books.debit_wallet(source, terms.amount.currency)
+    books.credit_wallet(destination, terms.amount.currency)
     fee = books.fee(amount, source, destination)
     if fee is not None and terms.max_commission is not None and fee.amount > terms.max_commission.minor:
         raise Refused("LimitExceeded", resource=f"commissionRules/{fee.rule}", limit=terms.max_commission.minor)
@@ -144,13 +166,15 @@ def _transfer_between(books: LedgerState, terms: TransferTerms) -> None:
         legs[source if fee.payer == SOURCE else destination] -= fee.amount
         legs[f"system:commission:{terms.amount.currency}"] = fee.amount
     books.post(
-        Move(id=terms.id, kind="TRANSFER", source=source, destination=destination, amount=amount, fee=fee, legs=legs)
+        TransactionRecord(
+            id=terms.id, kind="TRANSFER", source=source, destination=destination, amount=amount, fee=fee, legs=legs
+        )
     )
 
 
 def batch_transfer(books: LedgerState, command: BatchTransfer) -> tuple[str, None]:
     """Transfer between pairs of wallets, all or none."""
-    before = {name: purse.balance for name, purse in books.wallets.items()}
+    before = {name: wallet_record.balance for name, wallet_record in books.wallets.items()}
     for place, item in enumerate(command.items):
         try:
             _transfer_between(books, item)
@@ -158,7 +182,7 @@ def batch_transfer(books: LedgerState, command: BatchTransfer) -> tuple[str, Non
             for name, balance in before.items():
                 books.wallets[name].balance = balance
             for done in command.items[:place]:
-                del books.moves[done.id]
+                del books.transactions[done.id]
             raise Refused(no.reason, **no.about, item=place) from None
     books.batches[command.id] = [item.id for item in command.items]
     return f"batches/{command.id}", None
@@ -168,12 +192,12 @@ def reverse(books: LedgerState, command: ReverseTransaction) -> tuple[str, None]
     """Reverse a transaction, whole or in part."""
     id_ = command.transaction
     name = f"transactions/{id_}"
-    if id_ not in books.moves:
+    if id_ not in books.transactions:
         raise Refused("ResourceNotFound", resource=name)
-    first = books.moves[id_]
+    first = books.transactions[id_]
     currency = command.amount.currency if command.amount is not None else books.wallets[first.source].currency
-    books.giver(first.destination, currency, *([FROZEN] if by_operations(command) else []))
-    books.taker(first.source, currency)
+    books.debit_wallet(first.destination, currency, *([FROZEN] if by_operations(command) else []))
+    books.credit_wallet(first.source, currency)
     left = first.amount - first.returned
     state = "POSTED" if not first.returned else "PARTIALLY_REVERSED" if left else "REVERSED"
     if first.kind not in {"TRANSFER", "DEPOSIT"}:
@@ -189,7 +213,7 @@ def reverse(books: LedgerState, command: ReverseTransaction) -> tuple[str, None]
     return f"transactions/{command.id}", None
 
 
-def _reverse_amount(books: LedgerState, command: ReverseTransaction, first: Move, amount: int) -> None:
+def _reverse_amount(books: LedgerState, command: ReverseTransaction, first: TransactionRecord, amount: int) -> None:
     legs = simple_legs(first.destination, first.source, amount)
     fee, share = None, 0
     if first.fee is not None:
@@ -202,7 +226,7 @@ def _reverse_amount(books: LedgerState, command: ReverseTransaction, first: Move
             other = DESTINATION if first.fee.payer == SOURCE else SOURCE
             fee = Fee(amount=-share, payer=other, rule=first.fee.rule)
     books.post(
-        Move(
+        TransactionRecord(
             id=command.id,
             kind="REVERSAL",
             source=first.destination,

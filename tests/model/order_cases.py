@@ -34,31 +34,31 @@ def _resolved(verb: type[OrderResolution], things: dict[str, str], *, to: str, f
     """Return the situations of an order that is settled by hand; *things* are those of its kind, *to* their wallet."""
     executed, not_executed, placed, noted = ResolutionKind
 
-    def ask(thing: str, found: ResolutionKind, to: str | None = None, **fields: Fields) -> MakeCommand:
+    def call(thing: str, found: ResolutionKind, to: str | None = None, **fields: Fields) -> MakeCommand:
         return lambda ledger: a_resolution(verb, ledger[things.get(thing, thing)], found, to, **fields)
 
     return [
-        Case("as done, for a wallet", ask("unclear", executed, to), InvalidField),
-        Case("as placed, for no wallet", ask("unapplied", placed), InvalidField),
-        Case("as not done, by a reference", ask("unclear", not_executed, bank_reference="r"), InvalidField),
-        Case("for a system wallet", ask("unapplied", placed, SYSTEM), SystemWalletForbidden),
-        *reused(ask("unclear", not_executed)),
+        Case("as done, for a wallet", call("unclear", executed, to), InvalidField),
+        Case("as placed, for no wallet", call("unapplied", placed), InvalidField),
+        Case("as not done, by a reference", call("unclear", not_executed, bank_reference="r"), InvalidField),
+        Case("for a system wallet", call("unapplied", placed, SYSTEM), SystemWalletForbidden),
+        *reused(call("unclear", not_executed)),
         Case("of none", lambda _: a_resolution(verb, NO_SUCH, executed), ResourceNotFound),
-        Case("of the other kind", ask("of the other kind", executed), ResourceNotFound),
-        Case("for a wallet that is not there", ask("unapplied", placed, "nobody"), ResourceNotFound),
-        Case("before it has begun", ask("scheduled", executed), StateTransitionForbidden),
-        Case("after it has ended", ask("ended", not_executed), StateTransitionForbidden),
-        Case("too soon", ask("in flight", not_executed), StateTransitionForbidden),
-        Case("against the bank's word", ask("doubtful", not_executed), StateTransitionForbidden),
-        Case("where no money waits", ask("ended", placed, to), StateTransitionForbidden),
-        Case("where nothing is to be noted", ask("unclear", noted), StateTransitionForbidden),
-        Case("for another currency", ask("unapplied", placed, "euro"), CurrencyMismatch),
-        Case("for a closed wallet", ask("unapplied", placed, things["closed"]), WalletNotActive),
+        Case("of the other kind", call("of the other kind", executed), ResourceNotFound),
+        Case("for a wallet that is not there", call("unapplied", placed, "nobody"), ResourceNotFound),
+        Case("before it has begun", call("scheduled", executed), StateTransitionForbidden),
+        Case("after it has ended", call("ended", not_executed), StateTransitionForbidden),
+        Case("too soon", call("in flight", not_executed), StateTransitionForbidden),
+        Case("against the bank's word", call("doubtful", not_executed), StateTransitionForbidden),
+        Case("where no money waits", call("ended", placed, to), StateTransitionForbidden),
+        Case("where nothing is to be noted", call("unclear", noted), StateTransitionForbidden),
+        Case("for another currency", call("unapplied", placed, "euro"), CurrencyMismatch),
+        Case("for a closed wallet", call("unapplied", placed, things["closed"]), WalletNotActive),
         Case("into a full wallet", full, LimitExceeded),
-        Case("as done", ask("unclear", executed, bank_reference="r", bank_evidence="it did")),
-        Case("as not done", ask("unclear too", not_executed)),
-        Case("as placed", ask("unapplied", placed, to)),
-        Case("as noted", ask("accepted late", noted)),
+        Case("as done", call("unclear", executed, bank_reference="r", bank_evidence="it did")),
+        Case("as not done", call("unclear too", not_executed)),
+        Case("as placed", call("unapplied", placed, to)),
+        Case("as noted", call("accepted late", noted)),
     ]
 
 

@@ -5,7 +5,16 @@ from uuid import UUID
 from tests.model import payment_orders as orders
 from tests.model.ledger import LedgerState
 from tests.model.money_verbs import post
-from tests.model.records import ACTIVE, SCHEDULED, SCHEDULED_DEPOSIT, WITHDRAWAL, Hold, PaymentOrder, Refused, Tariff
+from tests.model.records import (
+    ACTIVE,
+    SCHEDULED,
+    SCHEDULED_DEPOSIT,
+    WITHDRAWAL,
+    Hold,
+    PaymentOrder,
+    Refused,
+    RuleRecord,
+)
 from tests.model.validation import by_operations
 from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
 from wallet_core.domain.commands.holds.capture_hold import CaptureHold
@@ -24,7 +33,7 @@ def place_hold(books: LedgerState, command: PlaceHold) -> tuple[str, str]:
     """Reserve money in a wallet."""
     if books.past(command.expire_time):
         raise Refused("InvalidField", field="expire_time")
-    books.giver(command.wallet, command.amount.currency)
+    books.debit_wallet(command.wallet, command.amount.currency)
     books.require(command.wallet, command.amount.minor)
     books.holds[command.id] = Hold(
         wallet=command.wallet, amount=command.amount.minor, expires=books.hour_of(command.expire_time)
@@ -47,8 +56,8 @@ def capture_hold(books: LedgerState, command: CaptureHold) -> tuple[str, None]:
     name, currency = f"holds/{command.hold}", books.wallets[hold.wallet].currency
     if command.amount is not None:
         currency = command.amount.currency
-    books.giver(hold.wallet, currency)
-    books.taker(destination, currency)
+    books.debit_wallet(hold.wallet, currency)
+    books.credit_wallet(destination, currency)
     if hold.state != ACTIVE:
         raise Refused("StateTransitionForbidden", resource=name, state=hold.state, because="the hold has ended")
     if hold.overdue:
@@ -95,7 +104,7 @@ def schedule_withdrawal(books: LedgerState, command: ScheduleWithdrawal) -> tupl
     """Schedule a withdrawal."""
     if books.past(command.execute_time):
         raise Refused("InvalidField", field="execute_time")
-    books.giver(command.wallet, command.amount.currency)
+    books.debit_wallet(command.wallet, command.amount.currency)
     if command.reserve:
         books.require(command.wallet, command.amount.minor)
     books.orders[command.id] = PaymentOrder(
@@ -112,7 +121,7 @@ def schedule_deposit(books: LedgerState, command: ScheduleDeposit) -> tuple[str,
     """Schedule a deposit."""
     if books.past(command.execute_time):
         raise Refused("InvalidField", field="execute_time")
-    books.taker(command.wallet, command.amount.currency)
+    books.credit_wallet(command.wallet, command.amount.currency)
     books.orders[command.id] = PaymentOrder(
         kind=SCHEDULED_DEPOSIT,
         wallet=command.wallet,
@@ -166,7 +175,7 @@ def create_rule(books: LedgerState, command: CreateCommissionRule) -> tuple[str,
         raise Refused("CurrencyMismatch", resource=f"wallets/{command.wallet}", currency=currency)
     books.open_systems(command.currency)
     books.happened += 1
-    books.tariffs[command.id] = Tariff(
+    books.rules[command.id] = RuleRecord(
         currency=command.currency,
         threshold=command.threshold,
         rate=command.rate_millionths,
@@ -187,15 +196,15 @@ def end_rule(books: LedgerState, command: EndCommissionRule) -> tuple[str, None]
     name = f"commissionRules/{command.rule}"
     if books.past(command.end_time):
         raise Refused("InvalidField", field="end_time")
-    if command.rule not in books.tariffs:
+    if command.rule not in books.rules:
         raise Refused("ResourceNotFound", resource=name)
-    tariff = books.tariffs[command.rule]
-    if tariff.over:
+    rule_record = books.rules[command.rule]
+    if rule_record.over:
         raise Refused("StateTransitionForbidden", resource=name, state="ENDED", because="the rule has ended")
     end = books.hour_of(command.end_time)
-    if tariff.end is not None and end > tariff.end:
+    if rule_record.end is not None and end > rule_record.end:
         why = "the rule ends earlier; its end can only be moved to an earlier time"
         raise Refused("StateTransitionForbidden", resource=name, state="ENDING", because=why)
-    tariff.end = end
-    tariff.over = command.end_time is None
+    rule_record.end = end
+    rule_record.over = command.end_time is None
     return name, None

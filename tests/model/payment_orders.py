@@ -17,9 +17,9 @@ from tests.model.records import (
     WITHDRAWAL,
     Attempt,
     Hold,
-    Move,
     PaymentOrder,
     Refused,
+    TransactionRecord,
 )
 
 # In whole hours: the product is given half an hour less, so that the seconds of a story never matter.
@@ -32,14 +32,14 @@ ATTEMPTS_MOST, RESENDS_MOST = 3, 2
 
 def to_pay(books: LedgerState, *, kind: str) -> set[UUID]:
     """Return the orders that a worker may begin, or go on with after a clear no."""
-    return {id_ for id_, one in _asking(books, kind) if _due(books, one) and (_fresh(books, one) or _waiting(one))}
+    return {id_ for id_, one in _status_call(books, kind) if _due(books, one) and (_fresh(books, one) or _waiting(one))}
 
 
 def to_reconcile(books: LedgerState, *, kind: str) -> set[UUID]:
     """Return the orders in doubt, and those that a worker has left behind."""
     return {
         id_
-        for id_, one in _asking(books, kind)
+        for id_, one in _status_call(books, kind)
         if _due(books, one)
         and (_lapsed(books, one.lease) if one.state == PROCESSING else one.state == IN_DOUBT and _free(books, one))
     }
@@ -66,7 +66,7 @@ def claimed(books: LedgerState, thing: PaymentOrder | Hold) -> None:
     thing.lease = books.later + LEASE
 
 
-def _asking(books: LedgerState, kind: str) -> list[tuple[UUID, PaymentOrder]]:
+def _status_call(books: LedgerState, kind: str) -> list[tuple[UUID, PaymentOrder]]:
     return [(id_, one) for id_, one in books.orders.items() if one.kind == kind and (kind == WITHDRAWAL or one.collect)]
 
 
@@ -165,7 +165,7 @@ def take_over(books: LedgerState, id_: UUID, fence: int, move: UUID | None = Non
     return False
 
 
-def hear(  # noqa: PLR0913  # whose word on what
+def apply_status(  # noqa: PLR0913  # whose word on what
     books: LedgerState, id_: UUID, fence: int, word: str, *, amount_fits: bool, move: UUID | None = None
 ) -> bool:
     """Go by what the bank says has become of it; tell whether it is sent once more."""
@@ -246,10 +246,14 @@ def _move(  # noqa: PLR0913, PLR0917  # what a movement is made of
     books: LedgerState, move: UUID | None, id_: UUID, kind: str, source: str, destination: str
 ) -> UUID:
     """Move an order's money. The model makes a name up where the product's is not known yet."""
-    made = move or UUID(int=len(books.moves))
+    made = move or UUID(int=len(books.transactions))
     amount = books.orders[id_].amount
     legs = simple_legs(source, destination, amount)
-    books.post(Move(id=made, kind=kind, source=source, destination=destination, amount=amount, legs=legs, cause=id_))
+    books.post(
+        TransactionRecord(
+            id=made, kind=kind, source=source, destination=destination, amount=amount, legs=legs, cause=id_
+        )
+    )
     return made
 
 

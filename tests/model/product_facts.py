@@ -41,7 +41,7 @@ from wallet_core.usecases.resolve_break import (
 )
 
 
-def asked(app: App, command: Command) -> Facts:
+def call_product(app: App, command: Command) -> Facts:
     """Ask by the use case of a command; return what is told, yes or no."""
     try:
         return facts_of(by_its_use_case(app, command))
@@ -94,7 +94,7 @@ def _done(result: Done) -> Facts:
     """Leave out the service's own wallets that a rule may open."""
     facts: Facts = {"subject": result.subject, "available": result.available, "replayed": result.replayed}
     if result.transactions and result.order is None:
-        facts["moves"] = [move_facts(moved) for moved in result.transactions]
+        facts["moves"] = [transaction_facts(moved) for moved in result.transactions]
     if result.wallet is not None and result.rule is None:
         facts["wallet"] = wallet_facts(result.wallet)
     if result.hold is not None:
@@ -111,12 +111,12 @@ def _done(result: Done) -> Facts:
 @facts_of.register
 def _moved(result: MoneyMoved) -> Facts:
     available = result.available.minor if result.available is not None else None
-    return {"available": available, "replayed": result.replayed, "moves": [move_facts(result.transaction)]}
+    return {"available": available, "replayed": result.replayed, "moves": [transaction_facts(result.transaction)]}
 
 
 @facts_of.register
 def _batch_moved(result: BatchMoved) -> Facts:
-    return {"replayed": result.replayed, "moves": [move_facts(moved) for moved in result.transactions]}
+    return {"replayed": result.replayed, "moves": [transaction_facts(moved) for moved in result.transactions]}
 
 
 @facts_of.register
@@ -132,7 +132,11 @@ def _hold_changed(result: HoldChanged) -> Facts:
 
 @facts_of.register
 def _hold_captured(result: HoldCaptured) -> Facts:
-    return {"replayed": result.replayed, "hold": hold_facts(result.hold), "moves": [move_facts(result.transaction)]}
+    return {
+        "replayed": result.replayed,
+        "hold": hold_facts(result.hold),
+        "moves": [transaction_facts(result.transaction)],
+    }
 
 
 @facts_of.register
@@ -191,7 +195,7 @@ def order_facts(order: PaymentOrder) -> Facts:
     return {"id": str(order.id), **about, "credit": credit, "answers": [one.answer for one in order.attempts]}
 
 
-def move_facts(moved: Transaction) -> Facts:
+def transaction_facts(moved: Transaction) -> Facts:
     """Return what is told of a transaction."""
     what = moved.movement
     fee = what.commission

@@ -24,7 +24,7 @@ class Refused(Exception):
         self.about = about
         self.replayed = False
 
-    def again(self) -> "Refused":
+    def copied(self) -> "Refused":
         """Say the same to a repeat."""
         repeated = Refused(self.reason, **self.about)
         repeated.replayed = True
@@ -37,7 +37,7 @@ class Refused(Exception):
 
 
 @dataclass(slots=True, kw_only=True)
-class Purse:
+class WalletRecord:
     """A wallet."""
 
     currency: str
@@ -81,7 +81,7 @@ class Fee:
 
 
 @dataclass(slots=True, kw_only=True)
-class Move:
+class TransactionRecord:
     """A transaction."""
 
     id: UUID
@@ -101,7 +101,7 @@ class Move:
 
 
 @dataclass(slots=True, kw_only=True)
-class Tariff:
+class RuleRecord:
     """A commission rule."""
 
     currency: str
@@ -164,7 +164,7 @@ class Record:
     """What was asked under a request id, and what was told."""
 
     method: str
-    asked: object
+    call_product: object
     subject: str = ""
     available: int | None = None
     refused: Refused | None = None

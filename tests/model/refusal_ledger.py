@@ -38,7 +38,7 @@ from tests.support.commands import (
     an_update,
 )
 from tests.support.payouts import show_another_ledger
-from tests.support.scripted_bank import Whim, WhimsicalBank
+from tests.support.scripted_bank import BankBehaviour, ScriptedBank
 from wallet_core.domain.commands.payments.attempt_payment import SettlePayment, StartPayment
 from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet
@@ -85,7 +85,7 @@ class RefusalLedger:
     @classmethod
     def set_up(cls, app: App, owner: psycopg.Connection) -> "RefusalLedger":
         """Set everything up."""
-        bank = WhimsicalBank()
+        bank = ScriptedBank()
         ledger = cls(replace(app, bank=bank), owner)
         ledger._open_wallets()
         ledger._move_money()
@@ -184,7 +184,7 @@ class RefusalLedger:
     def _over(self, hold: str) -> None:
         self.owner.execute("UPDATE holds SET expire_time = create_time + '1 us' WHERE id = %s", [self[hold]])
 
-    def _place_orders(self, bank: WhimsicalBank) -> None:
+    def _place_orders(self, bank: ScriptedBank) -> None:
         self._make(
             scheduled=a_withdrawal("alice", usd(20), LATE),
             reserved=a_withdrawal("alice", usd(20), LATE, reserve=True),
@@ -198,28 +198,31 @@ class RefusalLedger:
         )
         self._do(a_cancelled_withdrawal(self["called_off"]), a_cancelled_deposit(self["not_expected"]))
         credit_due_deposits.run_once(self.app)
-        lost = Whim(answer=AnswerKind.UNKNOWN, arrives=False)
+        lost = BankBehaviour(answer=AnswerKind.UNKNOWN, arrives=False)
         ends = {
-            "paid": (Whim(), a_withdrawal("alice", usd(20))),
-            "unpaid": (Whim(answer=AnswerKind.DECLINED), a_withdrawal("alice", usd(20))),
-            "doubtful": (Whim(answer=AnswerKind.UNKNOWN), a_withdrawal("alice", usd(20))),
+            "paid": (BankBehaviour(), a_withdrawal("alice", usd(20))),
+            "unpaid": (BankBehaviour(answer=AnswerKind.DECLINED), a_withdrawal("alice", usd(20))),
+            "doubtful": (BankBehaviour(answer=AnswerKind.UNKNOWN), a_withdrawal("alice", usd(20))),
             "unclear_payout": (lost, a_withdrawal("alice", usd(20))),
             "unclear_payout_too": (lost, a_withdrawal("alice", usd(20))),
             "payout_in_flight": (lost, a_withdrawal("alice", usd(20))),
             "payout_of_the_full": (lost, a_withdrawal("full", yen(20))),
-            "returned": (Whim(), a_withdrawal("late", usd(20))),
-            "doubtful_debit": (Whim(answer=AnswerKind.UNKNOWN), a_scheduled_deposit("alice", usd(20), collect=True)),
+            "returned": (BankBehaviour(), a_withdrawal("late", usd(20))),
+            "doubtful_debit": (
+                BankBehaviour(answer=AnswerKind.UNKNOWN),
+                a_scheduled_deposit("alice", usd(20), collect=True),
+            ),
             "unclear_debit": (lost, a_scheduled_deposit("alice", usd(20), collect=True)),
             "debit_in_flight": (lost, a_scheduled_deposit("alice", usd(20), collect=True)),
             "unclear_debit_too": (lost, a_scheduled_deposit("alice", usd(20), collect=True)),
         }
-        for name, (whim, order) in ends.items():
+        for name, (behaviour, order) in ends.items():
             self._make(**{name: order})
-            bank.whim = whim
+            bank.behaviour = behaviour
             pay_due_withdrawals.run_once(self.app)
             collect_due_deposits.run_once(self.app)
         self._do(an_update("full", overdraft_limit=yen(INT64_MAX - 90)))
-        bank.whim = Whim()
+        bank.behaviour = BankBehaviour()
         self._make(collected=a_scheduled_deposit("full", yen(20), collect=True))
         collect_due_deposits.run_once(self.app)
         self.owner.execute("UPDATE bank_attempts SET in_flight_until = start_time")
@@ -248,7 +251,7 @@ class RefusalLedger:
     def _close_wallets(self) -> None:
         self._do(a_change(FreezeWallet, "cold"), *[a_change(CloseWallet, name) for name in ("gone", "late", "shut")])
 
-    def _reconcile(self, bank: WhimsicalBank) -> None:
+    def _reconcile(self, bank: ScriptedBank) -> None:
         """Read a bank statement with lines that match and lines that do not, and resolve one of these."""
         bank.give_back(bank_key(OrderKind.WITHDRAWAL, self["returned"]), usd(20))
         for name in ("odd", "odd_too", "closed"):

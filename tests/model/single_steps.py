@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.model.calls import CURRENCY_OF, nth_of, with_new_id
 from tests.model.checks import Checks
-from tests.model.draws import AMOUNT, ANYBODY, ETAG, LABELS, LIMIT, NTH, PART, SCHEDULE, SELDOM, SOMEBODY, step
+from tests.model.draws import AMOUNT, ANY_WALLET, ETAG, EXISTING, LABELS, LIMIT, NTH, PART, RARELY, SCHEDULE, step
 from tests.model.records import MOST, WITHDRAWAL
 from tests.support.commands import (
     StateChange,
@@ -49,17 +49,17 @@ class SingleSteps(Checks):
     @step(weight=1, name=st.sampled_from(list(CURRENCY_OF)), limit=LIMIT, labels=LABELS)
     def create_wallet(self, name: str, limit: int, labels: Labels) -> None:
         """Open a wallet, unless there is one of that name."""
-        self.ask(a_new_wallet(name, CURRENCY_OF[name], labels=labels, overdraft_limit=self.amount(limit)))
+        self.call(a_new_wallet(name, CURRENCY_OF[name], labels=labels, overdraft_limit=self.amount(limit)))
 
     @step(
         weight=2,
-        name=SOMEBODY,
+        name=ANY_WALLET,
         title=st.sampled_from([None, "a", "b"]),
         labels=st.one_of(st.none(), LABELS),
         limit=st.one_of(st.none(), LIMIT),
         etag=ETAG,
-        clear=SELDOM,
-        wrong=SELDOM,
+        clear=RARELY,
+        wrong=RARELY,
     )
     def update_wallet(  # noqa: PLR0913  # a wallet's fields
         self,
@@ -75,39 +75,41 @@ class SingleSteps(Checks):
         """Change name, labels, and how far below zero it may go."""
         money = self.money(name, limit, wrong=wrong) if limit is not None and not clear else None
         fields = {"overdraft_limit": money, "clear_overdraft_limit": clear}
-        self.ask(an_update(name, etag=self.etag(name, etag), display_name=title, labels=labels, **fields))
+        self.call(an_update(name, etag=self.etag(name, etag), display_name=title, labels=labels, **fields))
 
     @step(
         weight=2,
-        name=SOMEBODY,
+        name=ANY_WALLET,
         verb=st.sampled_from([FreezeWallet, UnfreezeWallet, UnfreezeWallet, CloseWallet]),
         etag=ETAG,
     )
     def change_state(self, name: str, verb: type[StateChange], etag: str = "") -> None:
         """Freeze, unfreeze or close a wallet."""
-        self.ask(a_change(verb, name, self.etag(name, etag)))
+        self.call(a_change(verb, name, self.etag(name, etag)))
 
-    @step(weight=2, many=st.lists(st.tuples(SOMEBODY, AMOUNT), min_size=1, max_size=3), wrong=SELDOM)
+    @step(weight=2, many=st.lists(st.tuples(ANY_WALLET, AMOUNT), min_size=1, max_size=3), wrong=RARELY)
     def deposit(self, many: list[tuple[str, int]], *, wrong: bool = False) -> None:
         """Put money into wallets."""
         for name, amount in many:
-            self.ask(a_deposit(name, self.money(name, amount, wrong=wrong)))
+            self.call(a_deposit(name, self.money(name, amount, wrong=wrong)))
 
-    @step(weight=4, many=st.lists(st.tuples(SOMEBODY, SOMEBODY, AMOUNT, PART), min_size=1, max_size=4), wrong=SELDOM)
+    @step(
+        weight=4, many=st.lists(st.tuples(ANY_WALLET, ANY_WALLET, AMOUNT, PART), min_size=1, max_size=4), wrong=RARELY
+    )
     def transfer(self, many: list[tuple[str, str, int, int | None]], *, wrong: bool = False) -> None:
         """Move money from one wallet to another, and ask before what it would cost."""
         for source, drawn, amount, most in many:
             destination = drawn if wrong else self.partner(source, drawn)
             money = self.money(source, amount)
             command = a_transfer(source, destination, money, max_commission=self.part(money.currency, most))
-            if source != destination and amount > 0 and not self.line_length and most is None:
+            if source != destination and amount > 0 and not self.batch_size and most is None:
                 self.quote(command)
-            self.ask(command)
+            self.call(command)
 
-    @step(weight=2, ends=st.lists(st.tuples(ANYBODY, ANYBODY, AMOUNT), min_size=1, max_size=5), wrong=SELDOM)
+    @step(weight=2, ends=st.lists(st.tuples(EXISTING, EXISTING, AMOUNT), min_size=1, max_size=5), wrong=RARELY)
     def transfer_all(self, ends: list[tuple[str, str, int]], *, wrong: bool) -> None:
         """Move money between many pairs of wallets, all or none."""
-        self.ask(
+        self.call(
             a_batch(
                 *(
                     an_item(source, drawn if wrong else self.partner(source, drawn), self.money(source, amount))
@@ -122,7 +124,7 @@ class SingleSteps(Checks):
         parts=st.lists(st.tuples(PART, st.booleans()), min_size=1, max_size=3),
         together=st.booleans(),
         by_operations=st.booleans(),
-        wrong=SELDOM,
+        wrong=RARELY,
     )
     def reverse(  # a reversal's fields
         self,
@@ -135,21 +137,21 @@ class SingleSteps(Checks):
     ) -> None:
         """Take a transaction back, all or in parts, each with its commission or without."""
         if together:
-            self.gather(len(parts))
-        id_ = nth_of(self.moves(), nth)
-        currency = self.currency_of_move(id_)
+            self.begin_batch(len(parts))
+        id_ = nth_of(self.transactions(), nth)
+        currency = self.currency_of_transaction(id_)
         if wrong:
             currency = "EUR" if currency == "USD" else "USD"
         for drawn, keep in parts:
             command = a_reversal(id_, self.part(currency, drawn), keep_commission=keep)
-            self.ask(command if by_operations else by_no_operator(command))
+            self.call(command if by_operations else by_no_operator(command))
 
-    @step(weight=2, name=SOMEBODY, amount=AMOUNT, hours=st.sampled_from([1, 3, 50, 50, -24]), wrong=SELDOM)
+    @step(weight=2, name=ANY_WALLET, amount=AMOUNT, hours=st.sampled_from([1, 3, 50, 50, -24]), wrong=RARELY)
     def place_hold(self, name: str, amount: int, hours: int, *, wrong: bool = False) -> None:
         """Put money aside until a time."""
-        self.ask(a_hold(name, self.money(name, amount, wrong=wrong), self.time(hours)))
+        self.call(a_hold(name, self.money(name, amount, wrong=wrong), self.time(hours)))
 
-    @step(weight=3, nth=NTH, drawn=SOMEBODY, part=PART, final=st.booleans(), wrong=SELDOM)
+    @step(weight=3, nth=NTH, drawn=ANY_WALLET, part=PART, final=st.booleans(), wrong=RARELY)
     def capture_hold(self, nth: int, drawn: str, part: int | None, *, final: bool, wrong: bool = False) -> None:
         """Take what is put aside, all that is left or a part."""
         if not self.books.holds:
@@ -157,35 +159,35 @@ class SingleSteps(Checks):
         id_ = nth_of(self.holds(), nth)
         holder = self.books.holds[id_].wallet if id_ in self.books.holds else "alice"
         destination = drawn if wrong else self.partner(holder, drawn)
-        self.ask(a_capture(id_, destination, self.part(self.currency_of_hold(id_), part), final=final))
+        self.call(a_capture(id_, destination, self.part(self.currency_of_hold(id_), part), final=final))
 
     @step(weight=1, nth=NTH)
     def void_hold(self, nth: int) -> None:
         """Give a hold up."""
-        self.ask(a_void(nth_of(self.holds(), nth)))
+        self.call(a_void(nth_of(self.holds(), nth)))
 
-    @step(weight=2, name=SOMEBODY, amount=AMOUNT, hours=SCHEDULE, reserve=st.booleans(), wrong=SELDOM)
+    @step(weight=2, name=ANY_WALLET, amount=AMOUNT, hours=SCHEDULE, reserve=st.booleans(), wrong=RARELY)
     def schedule_withdrawal(
         self, name: str, amount: int, hours: int | None, *, reserve: bool, wrong: bool = False
     ) -> None:
         """Promise to pay out, with the money put aside or not."""
         due = self.time(hours) if hours is not None else None
-        self.ask(a_withdrawal(name, self.money(name, amount, wrong=wrong), due, reserve=reserve))
+        self.call(a_withdrawal(name, self.money(name, amount, wrong=wrong), due, reserve=reserve))
 
-    @step(weight=2, name=SOMEBODY, amount=AMOUNT, hours=SCHEDULE, collect=st.booleans(), wrong=SELDOM)
+    @step(weight=2, name=ANY_WALLET, amount=AMOUNT, hours=SCHEDULE, collect=st.booleans(), wrong=RARELY)
     def schedule_deposit(
         self, name: str, amount: int, hours: int | None, *, collect: bool, wrong: bool = False
     ) -> None:
         """Promise to credit, collected from the bank or not."""
         due = self.time(hours) if hours is not None else None
-        self.ask(a_scheduled_deposit(name, self.money(name, amount, wrong=wrong), due, collect=collect))
+        self.call(a_scheduled_deposit(name, self.money(name, amount, wrong=wrong), due, collect=collect))
 
-    @step(weight=1, nth=NTH, other=SELDOM)
+    @step(weight=1, nth=NTH, other=RARELY)
     def cancel(self, nth: int, *, other: bool) -> None:
         """Call an order off, now and then by the name of the other kind."""
         id_ = nth_of(self.orders(), nth)
         paying_out = id_ in self.books.orders and self.books.orders[id_].kind == WITHDRAWAL
-        self.ask(a_cancelled_withdrawal(id_) if paying_out != other else a_cancelled_deposit(id_))
+        self.call(a_cancelled_withdrawal(id_) if paying_out != other else a_cancelled_deposit(id_))
 
     @step(
         weight=3,
@@ -196,7 +198,7 @@ class SingleSteps(Checks):
         amounts=st.tuples(*[st.sampled_from([0, 0, 1, 5])] * 3),
         most=st.sampled_from([None, None, 2, 9]),
         hours=st.sampled_from([(None, None)] * 8 + [(None, 5), (None, 5), (3, None), (3, 5), (-24, None), (5, 3)]),
-        wrong=SELDOM,
+        wrong=RARELY,
     )
     def create_rule(  # noqa: PLR0913  # a rule's fields
         self,
@@ -216,27 +218,27 @@ class SingleSteps(Checks):
         scope = {"wallet": WalletId(name) if name is not None else None, "label": label if name is None else None}
         currency = self.money(name or "alice", 0, wrong=wrong).currency
         fields: dict[str, Any] = {"rate_millionths": rate, "maximum": most, "payer": payer, **numbers, **scope}
-        self.ask(a_rule(currency, start_time=start, end_time=end, **fields))
+        self.call(a_rule(currency, start_time=start, end_time=end, **fields))
 
     @step(weight=1, nth=NTH, hours=st.sampled_from([None, None, 2, 4, 7, -24]))
     def end_rule(self, nth: int, hours: int | None) -> None:
         """Charge nothing more by a rule, from now on or from a time to come."""
         end = self.time(hours) if hours is not None else None
-        self.ask(an_end(nth_of(list(self.books.tariffs), nth), end))
+        self.call(an_end(nth_of(list(self.books.rules), nth), end))
 
     @step(weight=3, nth=NTH, reuse=st.booleans())
     def repeat(self, nth: int, *, reuse: bool) -> None:
         """Ask again for what was asked before; or for something else under its request id."""
         before = self.commands[-1 - nth % len(self.commands)]
         if not reuse:
-            self.ask(with_new_id(before))
+            self.call(with_new_id(before))
         elif isinstance(before, (Deposit, PlaceHold)):
             more = Money(before.amount.currency, before.amount.minor + (1 if before.amount.minor < MOST else -1))
-            self.ask(replace(before, id=new_id(), amount=more))
+            self.call(replace(before, id=new_id(), amount=more))
         else:
-            self.ask(replace(a_transfer("alice", "bob", Money("USD", 1000)), request=before.request))
+            self.call(replace(a_transfer("alice", "bob", Money("USD", 1000)), request=before.request))
 
     @step(weight=3, length=st.integers(2, 6))
     def together(self, length: int) -> None:
         """Post the next few calls in one batch."""
-        self.gather(length)
+        self.begin_batch(length)

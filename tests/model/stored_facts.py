@@ -44,29 +44,35 @@ def stored(owner: psycopg.Connection) -> Facts:
 def expected(books: LedgerState) -> Facts:
     """Return what the model has."""
     found: Facts = {}
-    for name, purse in books.wallets.items():
-        counts = purse.balance, books.held(name), books.available(name)
-        found[f"wallets/{name}"] = (purse.currency, purse.state, *counts, purse.labels, purse.title)
+    for name, wallet_record in books.wallets.items():
+        counts = wallet_record.balance, books.held(name), books.available(name)
+        found[f"wallets/{name}"] = (
+            wallet_record.currency,
+            wallet_record.state,
+            *counts,
+            wallet_record.labels,
+            wallet_record.title,
+        )
     found |= {f"holds/{id_}": (hold.state, hold.captured) for id_, hold in books.holds.items()}
     for id_, order in books.orders.items():
         answers = [attempt.answer for attempt in order.attempts]
         found[f"{order.kind}/{id_}"] = (order.state, order.reason, answers)
-    for id_, move in books.moves.items():
+    for id_, move in books.transactions.items():
         fee = move.fee.amount if move.fee is not None else 0
         found[f"transactions/{id_}"] = (move.kind, move.amount, fee, move.returned)
-    found |= {f"commissionRules/{id_}": (rule.currency,) for id_, rule in books.tariffs.items()}
+    found |= {f"commissionRules/{id_}": (rule.currency,) for id_, rule in books.rules.items()}
     return found | {"requests": (len(books.records),)}
 
 
-def facts_told(owner: psycopg.Connection) -> Counter[tuple[str, str]]:
+def published_facts(owner: psycopg.Connection) -> Counter[tuple[str, str]]:
     """Return how often others are told what of what."""
     return Counter((kind, subject) for kind, subject in owner.execute("SELECT type, subject FROM outbox"))
 
 
-def facts_due(books: LedgerState) -> dict[tuple[str, str], int]:
+def expected_publications(books: LedgerState) -> dict[tuple[str, str], int]:
     """Return what others must have been told by now, of what has moved or come to its end."""
-    due = {("transaction.posted", f"transactions/{id_}"): 1 for id_ in books.moves}
-    captures = (id_ for id_, move in books.moves.items() if move.kind == "HOLD_CAPTURE")
+    due = {("transaction.posted", f"transactions/{id_}"): 1 for id_ in books.transactions}
+    captures = (id_ for id_, move in books.transactions.items() if move.kind == "HOLD_CAPTURE")
     due |= {("hold.captured", f"transactions/{id_}"): 1 for id_ in captures}
     for id_, order in books.orders.items():
         word = "withdrawal" if order.kind == WITHDRAWAL else "scheduled_deposit"
@@ -77,16 +83,16 @@ def facts_due(books: LedgerState) -> dict[tuple[str, str], int]:
         for state in ("VOIDED", "EXPIRED"):
             due[f"hold.{state.lower()}", f"holds/{id_}"] = int(hold.state == state)
     due |= {("wallet.created", f"wallets/{name}"): 1 for name in books.wallets if not name.startswith("system:")}
-    return due | {("commission_rule.created", f"commissionRules/{id_}"): 1 for id_ in books.tariffs}
+    return due | {("commission_rule.created", f"commissionRules/{id_}"): 1 for id_ in books.rules}
 
 
 def learn_names(owner: psycopg.Connection, books: LedgerState) -> None:
     """Give the transactions that a job has made the names that the product has given them."""
-    made_up = [(id_, move) for id_, move in books.moves.items() if id_.version is None]
+    made_up = [(id_, move) for id_, move in books.transactions.items() if id_.version is None]
     for id_, move in made_up:
         ((name,),) = owner.execute(_MADE_FOR, [move.cause, move.kind]).fetchall()
         move.id = name
-        books.moves[name] = books.moves.pop(id_)
+        books.transactions[name] = books.transactions.pop(id_)
         order = books.orders[move.cause] if move.cause is not None else None
         if order is not None and order.credit == id_:
             order.credit = name

@@ -30,7 +30,7 @@ class AllVerbs(CommissionSteps):
     @initialize(amounts=st.tuples(*[st.integers(30, 60)] * 4))
     def begin(self, amounts: tuple[int, ...]) -> None:
         """Open some wallets with something in them, all in one batch."""
-        self.gather(9)
+        self.begin_batch(9)
         self.create_wallet("carol", 7, {})
         for name, amount in zip(("alice", "bob", "dora", "emil"), amounts, strict=True):
             self.create_wallet(name, 0, {"tier": "gold"} if name == "alice" else {})
@@ -46,7 +46,7 @@ class AllVerbs(CommissionSteps):
     def teardown(self) -> None:
         """Read everything once more, and prove that the books are right."""
         self.resting = False
-        self.post_line()
+        self.post_batch()
         self.they_agree()
         self.look_at_etags()
         self.read_everything()
@@ -73,7 +73,7 @@ def parts(app: App, database: Database, owner: psycopg.Connection, settings: Set
 def test_every_verb_does_what_the_model_says(parts: Parts) -> None:
     """Alone and in batches, valid and not, repeated, with jobs between them and a bank of every mood."""
 
-    _tell(AllVerbs, parts, stories=often(24), always_the_same=True)
+    _run(AllVerbs, parts, runs=often(24), always_the_same=True)
 
 
 @pytest.mark.long
@@ -81,7 +81,7 @@ def test_every_verb_does_what_the_model_says(parts: Parts) -> None:
 def test_every_verb_does_what_the_model_says_for_long(parts: Parts) -> None:
     """Other stories each time, and many more."""
 
-    _tell(AllVerbs, parts, stories=1500)
+    _run(AllVerbs, parts, runs=1500)
 
 
 @pytest.mark.long
@@ -89,14 +89,14 @@ def test_every_verb_does_what_the_model_says_for_long(parts: Parts) -> None:
 def test_every_verb_does_what_the_model_says_at_the_brim(parts: Parts) -> None:
     """With wallets so full that no more can be counted."""
 
-    _tell(Brimful, parts, stories=800)
+    _run(Brimful, parts, runs=800)
 
 
-def _tell(machine: type[AllVerbs], parts: Parts, *, stories: int, always_the_same: bool = False) -> None:
+def _run(machine: type[AllVerbs], parts: Parts, *, runs: int, always_the_same: bool = False) -> None:
     run_state_machine_as_test(
         lambda: machine(*parts),  # type: ignore[arg-type]  # anything that makes a machine will do
         settings=hypothesis_settings(
-            max_examples=stories,
+            max_examples=runs,
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -82,12 +82,12 @@ def _refused_alike(ledger: RefusalLedger, case: Case) -> None:
     assert everything(ledger.owner) == before, name
     real = _refusal(ledger, command)
     after = everything(ledger.owner)
-    again = _refusal(ledger, command)
+    copied = _refusal(ledger, command)
     tried_again = _refusal(ledger, replace(command, validate_only=True))
 
     assert type(real) is case.refused, name
-    assert [type(one) for one in (tried, again, tried_again)] == [type(real)] * 3, name
-    assert [one.fields() for one in (tried, again, tried_again)] == [real.fields()] * 3, name
+    assert [type(one) for one in (tried, copied, tried_again)] == [type(real)] * 3, name
+    assert [one.fields() for one in (tried, copied, tried_again)] == [real.fields()] * 3, name
     final = CATALOGUE[type(real)].outcome is Outcome.NOT_DONE
     assert {name for name in after if after[name] != before[name]} == ({"requests"} if final else set()), name
     assert everything(ledger.owner) == after, name

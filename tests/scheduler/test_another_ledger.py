@@ -12,7 +12,7 @@ from scheduler.process import BankStatementGate
 from tests.support.books import request
 from tests.support.commands import an_accepted_ledger
 from tests.support.payouts import attention, bank_key, schedule, withdrawal
-from tests.support.scripted_bank import Whim, WhimsicalBank
+from tests.support.scripted_bank import BankBehaviour, ScriptedBank
 from tests.support.together import together
 from wallet_core.domain.model.attention import AttentionKind
 from wallet_core.domain.model.bank import AnswerKind, BankStatementLine, LineKind
@@ -27,30 +27,30 @@ LONG_AFTER = timedelta(hours=1)
 
 
 @pytest.fixture
-def whimsical() -> WhimsicalBank:
+def scripted_bank() -> ScriptedBank:
     """Return the bank."""
-    return WhimsicalBank()
+    return ScriptedBank()
 
 
 @pytest.fixture
-def asking(app: App, whimsical: WhimsicalBank) -> App:
+def asking(app: App, scripted_bank: ScriptedBank) -> App:
     """Return the core with that bank."""
-    return replace(app, bank=whimsical)
+    return replace(app, bank=scripted_bank)
 
 
-def paid(asking: App, whimsical: WhimsicalBank, wallet: WalletId, *, arrives: bool = True) -> UUID:
+def paid(asking: App, scripted_bank: ScriptedBank, wallet: WalletId, *, arrives: bool = True) -> UUID:
     """Return a withdrawal that the bank has paid, or has never heard of."""
-    whimsical.whim = Whim() if arrives else Whim(answer=AnswerKind.UNKNOWN, arrives=False)
+    scripted_bank.behaviour = BankBehaviour() if arrives else BankBehaviour(answer=AnswerKind.UNKNOWN, arrives=False)
     id_ = schedule(asking, wallet, 100)
     pay_due_withdrawals.run_once(asking)
-    whimsical.whim = Whim()
+    scripted_bank.behaviour = BankBehaviour()
     return id_
 
 
-def begun_anew(whimsical: WhimsicalBank, *before: BankStatementLine) -> None:
+def begun_anew(scripted_bank: ScriptedBank, *before: BankStatementLine) -> None:
     """Let the bank begin another ledger: lines of others first, then what it tells again."""
-    lines = (*before, *whimsical.lines)
-    whimsical.lines = [replace(line, number=number) for number, line in enumerate(lines, start=1)]
+    lines = (*before, *scripted_bank.lines)
+    scripted_bank.lines = [replace(line, number=number) for number, line in enumerate(lines, start=1)]
 
 
 def a_line(key: str, reference: str = "other") -> BankStatementLine:
@@ -64,13 +64,13 @@ def kinds(app: App) -> list[tuple[AttentionKind, str]]:
 
 
 def test_nothing_is_sent_again_until_the_other_ledger_was_accepted_and_read(
-    asking: App, whimsical: WhimsicalBank, alice: WalletId
+    asking: App, scripted_bank: ScriptedBank, alice: WalletId
 ) -> None:
     """Its lines are numbered on; a repeated line matches its order again, and counts once."""
 
-    first, lost = paid(asking, whimsical, alice), paid(asking, whimsical, alice, arrives=False)
+    first, lost = paid(asking, scripted_bank, alice), paid(asking, scripted_bank, alice, arrives=False)
     reconcile_bank_statement.run_once(asking)
-    begun_anew(whimsical, a_line("stranger"))
+    begun_anew(scripted_bank, a_line("stranger"))
     reconcile_bank_statement.run_once(asking)
     assert kinds(asking) == [(AttentionKind.RECONCILIATION_STALLED, "bankStatements/1")]
     reconcile_withdrawals.run_once(asking, clock_offset=LONG_AFTER)
@@ -88,18 +88,18 @@ def test_nothing_is_sent_again_until_the_other_ledger_was_accepted_and_read(
     reconcile_bank_statement.run_once(asking)
 
     assert [withdrawal(asking, id_).state for id_ in (first, lost)] == [OrderState.SUCCEEDED] * 2
-    assert [whimsical.executed(bank_key(id_)) for id_ in (first, lost)] == [1, 1]
+    assert [scripted_bank.executed(bank_key(id_)) for id_ in (first, lost)] == [1, 1]
     assert kinds(asking) == [(AttentionKind.DISCREPANCY, "bankStatementLines/2")]
 
 
 def test_second_payment_in_another_ledger_is_a_discrepancy(
-    asking: App, whimsical: WhimsicalBank, alice: WalletId
+    asking: App, scripted_bank: ScriptedBank, alice: WalletId
 ) -> None:
     """Told under another reference it is another payment; both lines of the new ledger are then one too many."""
 
-    id_ = paid(asking, whimsical, alice)
+    id_ = paid(asking, scripted_bank, alice)
     reconcile_bank_statement.run_once(asking)
-    begun_anew(whimsical, a_line(bank_key(id_)))
+    begun_anew(scripted_bank, a_line(bank_key(id_)))
     reconcile_bank_statement.run_once(asking)
     accept_bank_statement(asking, an_accepted_ledger(1))
     reconcile_bank_statement.run_once(asking)
@@ -109,15 +109,15 @@ def test_second_payment_in_another_ledger_is_a_discrepancy(
 
 
 def test_of_operators_at_once_one_accepts_it_and_a_repeat_is_told_the_same(
-    asking: App, whimsical: WhimsicalBank, alice: WalletId
+    asking: App, scripted_bank: ScriptedBank, alice: WalletId
 ) -> None:
     """The others find it accepted; nothing more is accepted where nothing was replaced."""
 
-    paid(asking, whimsical, alice)
+    paid(asking, scripted_bank, alice)
     reconcile_bank_statement.run_once(asking)
     with pytest.raises(StateTransitionForbidden, match="provides no other statement"):
         accept_bank_statement(asking, an_accepted_ledger(1))
-    begun_anew(whimsical, a_line("stranger"))
+    begun_anew(scripted_bank, a_line("stranger"))
     reconcile_bank_statement.run_once(asking)
     commands = [an_accepted_ledger(1) for _ in range(6)]
     outcomes = together([lambda one=one: accept_bank_statement(asking, one) for one in commands])  # type: ignore[misc]  # one each
@@ -131,14 +131,14 @@ def test_of_operators_at_once_one_accepts_it_and_a_repeat_is_told_the_same(
 
 
 def test_who_was_reading_the_old_ledger_meanwhile_writes_nothing_more(
-    asking: App, whimsical: WhimsicalBank, alice: WalletId, owner: psycopg.Connection
+    asking: App, scripted_bank: ScriptedBank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
     """Its lines would take the numbers of the new one's, and its end is not the new one's end."""
 
-    paid(asking, whimsical, alice)
+    paid(asking, scripted_bank, alice)
     reconcile_bank_statement.run_once(asking)
     place = asking.bank_statement_lines.place()
-    begun_anew(whimsical, a_line("stranger"))
+    begun_anew(scripted_bank, a_line("stranger"))
     reconcile_bank_statement.run_once(asking)
     accept_bank_statement(asking, an_accepted_ledger(1))
     asking.bank_statement_lines.keep(place, [replace(a_line("late"), number=2)])
@@ -155,13 +155,13 @@ def test_who_was_reading_the_old_ledger_meanwhile_writes_nothing_more(
 
 
 def test_scheduler_that_starts_pays_nothing_until_the_other_ledger_was_accepted_and_read(
-    asking: App, whimsical: WhimsicalBank, alice: WalletId
+    asking: App, scripted_bank: ScriptedBank, alice: WalletId
 ) -> None:
     """As after every start."""
 
-    paid(asking, whimsical, alice)
+    paid(asking, scripted_bank, alice)
     reconcile_bank_statement.run_once(asking)
-    begun_anew(whimsical, a_line("stranger"))
+    begun_anew(scripted_bank, a_line("stranger"))
     gate = BankStatementGate(asking, provides_statement=True)
     reconcile_bank_statement.run_once(asking)
     assert not gate.is_open()

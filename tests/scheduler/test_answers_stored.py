@@ -11,14 +11,14 @@ import pytest
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.support.books import balance_of, open_wallet
 from tests.support.payouts import bank_key, schedule, withdrawal
-from tests.support.scripted_bank import WhimsicalBank
+from tests.support.scripted_bank import ScriptedBank
 from wallet_core.domain.model.bank import Answer, Payment
 from wallet_core.domain.model.payment_order import OrderState
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 
 
-class BankBesideALock(WhimsicalBank):
+class BankBesideALock(ScriptedBank):
     """Pays, and somebody locks the wallet for a while before its answer can be written down."""
 
     def __init__(self, locking: psycopg.Connection, longest_s: float) -> None:

@@ -29,9 +29,9 @@ from tests.support.collections import (
     run_all_jobs,
     states_and_balances,
 )
-from tests.support.no_statement import KeepsNoLedger
 from tests.support.payouts import schedule
 from tests.support.scheduled import CollectingBank, cancel_deposit, collection_key, schedule_deposit, scheduled_deposit
+from tests.support.unreadable_statement import UnreadableStatement
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
 from wallet_core.domain.model.errors import StateTransitionForbidden
 from wallet_core.domain.model.payment_order import FailureReason, OrderState
@@ -262,7 +262,7 @@ def test_bank_that_does_not_let_us_in_uses_no_attempt(app: App, collecting_bank:
     assert [scheduled_deposit(app, id_).attempts_counted for id_ in ids.values()] == [1, 1]
 
 
-class BankWithoutReferences(KeepsNoLedger):
+class BankWithoutReferences(UnreadableStatement):
     """A bank that says yes and no more."""
 
     def pay(self, payment: Payment) -> Answer:

@@ -13,10 +13,10 @@ import pytest
 
 from scheduler.jobs import collect_due_deposits, credit_due_deposits, reconcile_collections
 from tests.conftest import PATIENT
+from tests.support.batching import waiting_backends
 from tests.support.books import balance_of, deposit, open_wallet
 from tests.support.callers import BIGGEST, count
 from tests.support.database import Database
-from tests.support.gathering import waiting_backends
 from tests.support.payouts import schedule
 from tests.support.scheduled import CollectingBank, cancel_deposit, schedule_deposit, scheduled_deposit
 from tests.support.together import together

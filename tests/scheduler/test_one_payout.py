@@ -12,8 +12,8 @@ from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.conftest import PATIENT
 from tests.support.books import balance_of, deposit
-from tests.support.no_statement import KeepsNoLedger
 from tests.support.payouts import Bank, bank_key, schedule, withdrawal
+from tests.support.unreadable_statement import UnreadableStatement
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
 from wallet_core.domain.model.payment_order import FailureReason, OrderState, Withdrawal
@@ -325,7 +325,7 @@ def test_while_the_bank_cannot_be_reached_one_payout_at_a_time_is_tried(
         assert wait_until(paid, timeout_s=30)
 
 
-class BankWithoutReferences(KeepsNoLedger):
+class BankWithoutReferences(UnreadableStatement):
     """A bank that says yes and no more."""
 
     def pay(self, payment: Payment) -> Answer:

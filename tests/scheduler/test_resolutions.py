@@ -17,10 +17,10 @@ from scheduler.jobs import (
     reconcile_withdrawals,
 )
 from tests.support.books import balance_of, open_wallet, request
-from tests.support.no_statement import KeepsNoLedger
 from tests.support.payouts import Bank, attention, bank_key, schedule, settled, withdrawal
 from tests.support.scheduled import schedule_deposit
 from tests.support.together import together
+from tests.support.unreadable_statement import UnreadableStatement
 from wallet_core.domain.commands.payments.match_statement import ResolveDiscrepancy
 from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet
@@ -276,7 +276,7 @@ def test_nothing_is_given_back_that_the_banks_ledger_says_was_paid(app: App, stu
 
 
 @dataclass(frozen=True)
-class BankWhoseAnswerIsLate(KeepsNoLedger):
+class BankWhoseAnswerIsLate(UnreadableStatement):
     """Pays, and lets something else happen before anybody hears of it."""
 
     bank: BankGateway

@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from tests.support.batching import locked, post_as_one_batch, waiting_backends
 from tests.support.books import balance_of, deposit, open_wallet, request
-from tests.support.gathering import gathered, locked, waiting_backends
 from tests.support.ledger_pages import a_deposit
-from tests.support.no_statement import KeepsNoLedger
 from tests.support.payouts import schedule
 from tests.support.together import together
+from tests.support.unreadable_statement import UnreadableStatement
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.commands.payments.cancel_order import CancelWithdrawal
 from wallet_core.domain.deciding.decision import Done
@@ -45,7 +45,7 @@ ALICE, BOB = WalletId("alice"), WalletId("bob")
 NO_OFFSET, LEASE = timedelta(), timedelta(seconds=30)
 
 
-class YesBank(KeepsNoLedger):
+class YesBank(UnreadableStatement):
     """A bank that pays and counts."""
 
     def __init__(self) -> None:
@@ -149,7 +149,7 @@ def test_a_locked_withdrawal_delays_only_calls_on_it(settings: Settings, url: st
         withdrawal = schedule(app, ALICE, 5)
         with psycopg.connect(url) as dependents:
             dependents.execute("SELECT FROM withdrawals WHERE id = %s FOR NO KEY UPDATE", [withdrawal])
-            outcomes = gathered(app, url, [a_deposit(1, BOB), cancel(withdrawal), a_deposit(2, BOB)])
+            outcomes = post_as_one_batch(app, url, [a_deposit(1, BOB), cancel(withdrawal), a_deposit(2, BOB)])
 
         assert [type(outcome) for outcome in outcomes] == [Done, TransactionConflict, Done]
         assert balance_of(app, BOB) == 103

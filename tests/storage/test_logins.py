@@ -21,9 +21,9 @@ from typer.testing import CliRunner
 from bank_stub.server import BankServer
 from scheduler.process import main as scheduler
 from tests.conftest import FAST
+from tests.support.batching import waiting_backends
 from tests.support.books import balance_of, deposit, open_wallet, transfer
 from tests.support.callers import balance, open_funded
-from tests.support.gathering import waiting_backends
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.loaded_server import server_process
 from tests.support.processes import environment, process

@@ -17,8 +17,8 @@ import pytest
 from tests.support.books import balance_of, open_wallet
 from tests.support.ledger_pages import a_deposit
 from tests.support.missing_standby import require_standby, waiting_commits
-from tests.support.no_statement import KeepsNoLedger
 from tests.support.payouts import schedule
+from tests.support.unreadable_statement import UnreadableStatement
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
 from wallet_core.domain.model.payment_order import OrderState
@@ -67,7 +67,7 @@ def forgetful() -> Iterator[Forgetful]:
             postgres.stop()
 
 
-class CountingBank(KeepsNoLedger):
+class CountingBank(UnreadableStatement):
     """A bank that pays, and knows nothing when asked."""
 
     def __init__(self) -> None:

@@ -10,9 +10,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from tests.support.batching import post_as_one_batch
 from tests.support.books import balance_of, deposit, open_wallet, transfer
 from tests.support.commands import a_withdrawal
-from tests.support.gathering import gathered
 from tests.support.ledger_pages import a_deposit, a_new_wallet, a_transfer
 from tests.support.raw_bank import answering, http_200
 from tests.support.rows import without_triggers
@@ -75,7 +75,7 @@ def test_commands_that_were_in_line_together_are_one_database_transaction(
     """All rows of a batch were written by the same transaction, and those before it by others."""
 
     commands = [a_transfer(1), a_deposit(5, BOB), a_transfer(2, BOB, ALICE), a_new_wallet(), a_transfer(1000)]
-    outcomes = gathered(patient, settings.required_database_url(), commands)
+    outcomes = post_as_one_batch(patient, settings.required_database_url(), commands)
 
     assert [type(outcome) for outcome in outcomes] == [Done, Done, Done, Done, InsufficientFunds]
     of_batch = [outcome.transaction.id for outcome in outcomes if isinstance(outcome, Done) and outcome.transaction]
@@ -97,7 +97,7 @@ def test_a_command_that_breaks_fails_alone(patient: App, settings: Settings, err
     """Its neighbours in the batch are served."""
 
     commands = [a_transfer(1), Broken(error=error), a_transfer(2)]
-    outcomes = gathered(patient, settings.required_database_url(), commands)
+    outcomes = post_as_one_batch(patient, settings.required_database_url(), commands)
 
     assert [isinstance(outcome, Done) for outcome in outcomes] == [True, False, True]
     assert balance_of(patient, ALICE) == 97
@@ -116,7 +116,7 @@ def test_a_command_that_breaks_fails_alone(patient: App, settings: Settings, err
 def test_a_command_that_cannot_be_stored_fails_alone(patient: App, settings: Settings, command: Command) -> None:
     """The batch is halved until it stands alone; the database has the last word."""
 
-    outcomes = gathered(
+    outcomes = post_as_one_batch(
         patient, settings.required_database_url(), [a_transfer(1), a_transfer(2), command, a_transfer(3)]
     )
 
@@ -129,7 +129,7 @@ def test_twins_in_one_batch_are_one_transaction(patient: App, settings: Settings
     """And so they are again when they come a third time."""
 
     twin = a_transfer(1)
-    outcomes = gathered(patient, settings.required_database_url(), [twin, replace(twin, id=new_id())])
+    outcomes = post_as_one_batch(patient, settings.required_database_url(), [twin, replace(twin, id=new_id())])
     again = patient.ledger.post(replace(twin, id=new_id()))
 
     assert [outcome.replayed for outcome in outcomes if isinstance(outcome, Done)] == [False, True]

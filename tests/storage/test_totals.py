@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from tests.support.batching import GATE, post_as_one_batch
 from tests.support.books import open_wallet, transfer
 from tests.support.commands import a_batch, a_deposit, a_rule, an_item
 from tests.support.database import Database
-from tests.support.gathering import GATE, gathered
 from tests.support.long_history import write_history
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
@@ -119,7 +119,9 @@ def test_one_commit_that_completes_several_thousands_keeps_all_of_them(
 
     wide = settings.replaced(commit_batch_max=5000)
     with open_app(wide, name="wide") as gathering:
-        outcomes = gathered(gathering, database.url, [batch(900), batch(900, BOB, alice), batch(900), batch(900)])
+        outcomes = post_as_one_batch(
+            gathering, database.url, [batch(900), batch(900, BOB, alice), batch(900), batch(900)]
+        )
 
     assert [type(one) for one in outcomes] == [Done, Done, Done, Done]
     ((transactions, instants),) = owner.execute(

@@ -8,7 +8,7 @@ import httpx
 from tests.support.payouts import Bank
 
 # Each with its probability at every call; the first that strikes is the one. Together about every second payment.
-_PAYING: tuple[tuple[float, str, dict[str, Any]], ...] = (
+_PAYMENT: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (0.07, "declined_retryable", {}),
     (0.09, "declined", {}),
     (0.06, "execute_then_silence", {}),
@@ -28,7 +28,7 @@ _PAYING: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (0.02, "answer_twice", {}),
     (0.03, "pending", {}),
 )
-_ASKING: tuple[tuple[float, str, dict[str, Any]], ...] = (
+_STATUS: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (0.06, "http_error", {"status": 500}),
     (0.05, "pending", {}),
     (0.04, "garbage", {}),
@@ -54,12 +54,12 @@ class Line:
 class StormyBank(Bank):
     """The bank stub by its URL."""
 
-    def rage(self) -> None:
+    def inject(self) -> None:
         """Order all faults."""
-        for probability, fault, parameters in _PAYING:
+        for probability, fault, parameters in _PAYMENT:
             self.order(fault, probability=probability, **parameters)
         for path in _STATUS_PATHS:
-            for probability, fault, parameters in _ASKING:
+            for probability, fault, parameters in _STATUS:
                 self.order(fault, probability=probability, match={"path": path, "method": "GET"}, **parameters)
 
     def faults(self) -> dict[str, int]:
@@ -89,7 +89,7 @@ class StormyBank(Bank):
         result: dict[str, Any] = answer.json()
         return str(result["state"])
 
-    def make_up_its_mind(self, key: str, *, execute: bool) -> None:
+    def decide(self, key: str, *, execute: bool) -> None:
         """Decide on what pends, as a person at the bank does."""
         self._post("/orders/settle", {"key": key, "outcome": "executed" if execute else "failed"})
 

@@ -13,7 +13,7 @@ from wallet.v1.wallet_service_pb2 import Wallet
 from tests.storm.bank import Line, StormyBank
 from tests.storm.orders import PaymentOrder
 from tests.storm.plan import WALLETS
-from tests.storm.stand import Stand
+from tests.storm.system import System
 from tests.support.database import Database
 from wallet_client import WalletClient
 
@@ -58,9 +58,9 @@ class LedgerState:
         return [order for order in self.orders.values() if isinstance(order, ScheduledDeposit)]
 
 
-def read_books(stand: Stand, bank: StormyBank) -> LedgerState:
+def read_books(system: System, bank: StormyBank) -> LedgerState:
     """Read everything; all must be calm."""
-    with WalletClient(stand.target) as client, psycopg.connect(stand.database_url) as database:
+    with WalletClient(system.target) as client, psycopg.connect(system.database_url) as database:
         currencies = sorted(set(WALLETS.values()))
         ours = [f"wallets/{wallet}" for wallet in WALLETS]
         systems = [f"wallets/system:{role}:{currency}" for role in _SYSTEM_ROLES for currency in currencies]
@@ -81,5 +81,5 @@ def read_books(stand: Stand, bank: StormyBank) -> LedgerState:
             doubted_withdrawals=doubted[0],
             doubted_collections=doubted[1],
             answers=Counter(dict(database.execute(_ANSWERS).fetchall())),
-            broken_rules=Database(stand.database_url).broken_rules(),
+            broken_rules=Database(system.database_url).broken_rules(),
         )

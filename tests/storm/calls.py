@@ -33,7 +33,7 @@ def _whole(time: datetime) -> datetime:
     return (time + timedelta(seconds=1)).replace(microsecond=0)
 
 
-def ask(client: WalletClient, call: Call) -> Done:
+def call_service(client: WalletClient, call: Call) -> Done:
     """Make a call with its own request id; raise ``CallError``."""
     answer = _VERBS[call.verb](client, call)
     made = next(getattr(answer, field) for field in _RESOURCES if field in answer.DESCRIPTOR.fields_by_name)

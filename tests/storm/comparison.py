@@ -34,8 +34,8 @@ def findings(journals: list[Journal], books: LedgerState) -> Iterator[str]:
         yield from journal.wrong
         yield from (f"{call} has no definite outcome" for call in journal.open())
     yield from (f"the rule {rule!r} of the books is broken" for rule in books.broken_rules)
-    yield from _told_and_there(journals, books)
-    yield from _there_and_told(journals, books)
+    yield from _acknowledged_and_stored(journals, books)
+    yield from _stored_and_acknowledged(journals, books)
     yield from _holds(journals, books)
     yield from _orders(journals, books)
     yield from _bank(books)
@@ -65,7 +65,7 @@ def _moved_by_orders(books: LedgerState) -> Iterator[tuple[str, int, str]]:
             yield deposit.wallet, deposit.amount.minor_units, deposit.amount.currency_code
 
 
-def _told_and_there(journals: list[Journal], books: LedgerState) -> Iterator[str]:
+def _acknowledged_and_stored(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     """Yield what was acknowledged and is lost, or changed, or told to two calls."""
     result: Counter[str] = Counter()
     for call, done in all_done(journals, *_MOVING, *_SCHEDULING, Verb.PLACE_HOLD):
@@ -76,13 +76,13 @@ def _told_and_there(journals: list[Journal], books: LedgerState) -> Iterator[str
         elif found.amount.minor_units != done.amount:
             yield f"{call} was done with {done.amount}, and {done.name} has {found.amount.minor_units}"
         elif isinstance(found, Transaction):
-            yield from _as_told(call, done, found)
+            yield from _as_acknowledged(call, done, found)
         elif found.wallet != call.wallet:
             yield f"{call} was for {call.wallet}, and {done.name} is for {found.wallet}"
     yield from (f"{name} was told to {times} calls" for name, times in result.items() if times > 1)
 
 
-def _as_told(call: Call, done: Done, found: Transaction) -> Iterator[str]:
+def _as_acknowledged(call: Call, done: Done, found: Transaction) -> Iterator[str]:
     legs = tuple((entry.wallet, entry.amount.minor_units) for entry in found.entries)
     if found.type != _TYPES[call.verb] or legs != done.legs:
         yield f"{call} was told {done.legs}, and {done.name} says {Transaction.Type.Name(found.type)} {legs}"
@@ -91,7 +91,7 @@ def _as_told(call: Call, done: Done, found: Transaction) -> Iterator[str]:
         yield f"{call} was about {call.about}, and {done.name} is about {about}"
 
 
-def _there_and_told(journals: list[Journal], books: LedgerState) -> Iterator[str]:
+def _stored_and_acknowledged(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     """Yield what is in the books though no caller was told of it and no order brought it about."""
     found = {done.name for _, done in all_done(journals)}
     for name, transaction in books.transactions.items():

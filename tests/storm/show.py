@@ -45,9 +45,9 @@ class Screen:
 
     def watcher(self) -> Watcher:
         """Return whom the storm tells."""
-        return Watcher(tell=self._tell, tick=self._tick, phase=self._phase)
+        return Watcher(tell=self._log, tick=self._tick, phase=self._phase)
 
-    def _tell(self, at_s: float, what: str) -> None:
+    def _log(self, at_s: float, what: str) -> None:
         self._bar.console.print(f"[dim]{at_s:6.1f} s[/]  {what}")
 
     def _tick(self, at_s: float, load: Load) -> None:
@@ -85,7 +85,7 @@ def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]]
 
 
 def _blows(report: Report) -> Table:
-    rows = [(victim, how, times) for (victim, how), times in sorted(report.toll.blows.items())]
+    rows = [(component, how, times) for (component, how), times in sorted(report.injected.injections.items())]
     return _table(f"The storm of seed {report.seed}", ("process", "", "times"), rows)
 
 
@@ -123,7 +123,7 @@ def _orders(report: Report) -> Table:
     ]
     title = (
         f"Orders; in doubt were {books.doubted_withdrawals} withdrawals and {books.doubted_collections} collections; "
-        f"a person at the bank decided on {report.calm.decided} and did {report.calm.by_hand} that never came"
+        f"a person at the bank decided on {report.quiet.decided} and did {report.quiet.by_hand} that never came"
     )
     return _table(title, ("orders", *map(state, states)), rows)
 

@@ -14,7 +14,7 @@ SEND_WINDOW = timedelta(seconds=8)  # the call's own deadline included
 
 
 @dataclass(slots=True)
-class TruthfulBank:
+class ConsistentBank:
     """What the bank did; *honours_keys* says whether a repeat is the same payment."""
 
     honours_keys: bool = True
@@ -22,26 +22,26 @@ class TruthfulBank:
     rejected: bool = False
     pending: bool = False
 
-    def pay(self, whim: AnswerKind, *, arrives: bool) -> AnswerKind:
+    def pay(self, behaviour: AnswerKind, *, arrives: bool) -> AnswerKind:
         """Act on a payment; UNKNOWN loses the answer, of a call that arrived or of one that did not."""
-        if whim is AnswerKind.NOT_SENT or (whim is AnswerKind.UNKNOWN and not arrives):
-            return whim
+        if behaviour is AnswerKind.NOT_SENT or (behaviour is AnswerKind.UNKNOWN and not arrives):
+            return behaviour
         if self.honours_keys and (self.executions or self.rejected or self.pending):
             remembered = AnswerKind.ACCEPTED if self.executions else AnswerKind.DECLINED
-            return AnswerKind.UNKNOWN if self.pending or whim is AnswerKind.UNKNOWN else remembered
-        if whim in {AnswerKind.ACCEPTED, AnswerKind.UNKNOWN}:
+            return AnswerKind.UNKNOWN if self.pending or behaviour is AnswerKind.UNKNOWN else remembered
+        if behaviour in {AnswerKind.ACCEPTED, AnswerKind.UNKNOWN}:
             self.executions += 1
-        if whim is AnswerKind.DECLINED:
+        if behaviour is AnswerKind.DECLINED:
             self.rejected = True
-        return whim
+        return behaviour
 
-    def take_and_think(self) -> AnswerKind:
+    def leave_pending(self) -> AnswerKind:
         """Take a payment without deciding on it yet."""
         if not (self.executions or self.rejected):
             self.pending = True
         return AnswerKind.UNKNOWN
 
-    def make_up_its_mind(self, *, execute: bool) -> None:
+    def decide_pending(self, *, execute: bool) -> None:
         """Decide on what is pending."""
         if self.pending:
             self.pending = False
@@ -71,7 +71,7 @@ class Workers:
     """Everybody who works on the payout: claims held, calls under way."""
 
     payout: Payout
-    bank: TruthfulBank
+    bank: ConsistentBank
     claims: list[tuple[Claim, bool]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
@@ -104,7 +104,7 @@ class Workers:
         if len(self.payout.now.attempts) > before:
             self.calls.append(Call(claim, before + 1))
 
-    def send(self, nth: int, whim: AnswerKind, *, arrives: bool) -> None:
+    def send(self, nth: int, behaviour: AnswerKind, *, arrives: bool) -> None:
         """Send a call that was not sent, within its window; else record that it was not."""
         unsent = [call for call in self.calls if call.answer is None]
         if not unsent:
@@ -115,9 +115,9 @@ class Workers:
         if late:
             call.answer = AnswerKind.NOT_SENT
         elif nth % 5 == 4:
-            call.answer = self.bank.take_and_think()
+            call.answer = self.bank.leave_pending()
         else:
-            call.answer = self.bank.pay(whim, arrives=arrives)
+            call.answer = self.bank.pay(behaviour, arrives=arrives)
 
     def settle(self, nth: int) -> None:
         """Settle the answer of a call that was sent, however late."""

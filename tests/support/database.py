@@ -15,7 +15,7 @@ from wallet_core.settings import read_settings
 _TEMPLATE = "wallet_template"
 
 # What connections call themselves that are kept from test to test.
-KEPT = "tests-kept"
+SHARED_NAME = "tests-kept"
 
 # In this order, because most of them hang on wallets.
 _TABLES = (
@@ -43,7 +43,7 @@ class Database:
 
     def clean(self) -> None:
         """Delete every row, as the owner: the service itself may delete nothing."""
-        with _kept(self.url).transaction() as begun:
+        with _idle_connection(self.url).transaction() as begun:
             connection = begun.connection
             connection.execute("SET LOCAL session_replication_role = replica")  # history is guarded from its owner too
             for table in _TABLES:
@@ -70,10 +70,10 @@ def cut_all_others(owner: psycopg.Connection) -> None:
 
 @cache
 def _connection(url: str) -> psycopg.Connection:
-    return psycopg.connect(url, autocommit=True, application_name=KEPT)
+    return psycopg.connect(url, autocommit=True, application_name=SHARED_NAME)
 
 
-def _kept(url: str) -> psycopg.Connection:
+def _idle_connection(url: str) -> psycopg.Connection:
     """Return a connection that is kept from test to test; another one where a test has cut it."""
     try:
         _connection(url).execute("SELECT")
@@ -82,7 +82,7 @@ def _kept(url: str) -> psycopg.Connection:
     return _connection(url)
 
 
-def close_kept(url: str) -> None:
+def close_idle_connection(url: str) -> None:
     """Close the connection that was kept."""
     _connection(url).close()
     _connection.cache_clear()

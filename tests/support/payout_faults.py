@@ -14,7 +14,7 @@ Fault = Mapping[str, Any]
 """A fault of the bank's and its parameters, as it is ordered."""
 
 
-class Befallen:
+class FaultyPayouts:
     """Payouts out of one wallet of a service."""
 
     def __init__(self, service: PayoutService) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tests.support.consistent_bank import TruthfulBank
+from tests.support.consistent_bank import ConsistentBank
 from wallet_core.domain.model.bank import (
     Answer,
     AnswerKind,
@@ -17,7 +17,7 @@ from wallet_core.domain.model.bank import (
 from wallet_core.domain.model.money import Money
 
 
-class Nap(StrEnum):
+class Pause(StrEnum):
     """When the worker that calls falls asleep."""
 
     NEVER = "never"
@@ -25,7 +25,7 @@ class Nap(StrEnum):
     AFTER = "after the call"
 
 
-class FellAsleep(Exception):
+class WorkerPaused(Exception):
     """The worker is gone for now, or for good; what it would have written down when it wakes up."""
 
     def __init__(self, answer: AnswerKind) -> None:
@@ -34,27 +34,27 @@ class FellAsleep(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whim:
+class BankBehaviour:
     """What the bank is like for a while."""
 
     answer: AnswerKind = AnswerKind.ACCEPTED
     arrives: bool = True
     """Whether a call whose answer is lost has arrived."""
-    thinks: bool = False
+    pends: bool = False
     """Whether it takes its time with what is new to it."""
-    silent: bool = False
+    unreachable: bool = False
     """Whether it cannot be asked."""
-    miscounts: bool = False
+    wrong_amount: bool = False
     """Whether it names another amount when asked."""
-    nap: Nap = Nap.NEVER
+    pause: Pause = Pause.NEVER
 
 
 @dataclass(slots=True)
-class WhimsicalBank:
+class ScriptedBank:
     """Pays and collects."""
 
-    whim: Whim = field(default_factory=Whim)
-    accounts: dict[str, TruthfulBank] = field(default_factory=dict)
+    behaviour: BankBehaviour = field(default_factory=BankBehaviour)
+    accounts: dict[str, ConsistentBank] = field(default_factory=dict)
     """What it did, by key."""
     asked: dict[str, Payment] = field(default_factory=dict)
     """What it was asked, by key."""
@@ -65,38 +65,40 @@ class WhimsicalBank:
 
     def pay(self, payment: Payment) -> Answer:
         """Pay or not, and tell or not."""
-        if self.whim.nap is Nap.BEFORE:
-            raise FellAsleep(AnswerKind.NOT_SENT)  # woken up, it finds that the window has passed
+        if self.behaviour.pause is Pause.BEFORE:
+            raise WorkerPaused(AnswerKind.NOT_SENT)  # woken up, it finds that the window has passed
         self.asked[payment.key] = payment
-        account = self.accounts.setdefault(payment.key, TruthfulBank())
-        if self.whim.thinks:
-            answer = account.take_and_think()
+        account = self.accounts.setdefault(payment.key, ConsistentBank())
+        if self.behaviour.pends:
+            answer = account.leave_pending()
         else:
-            answer = account.pay(self.whim.answer, arrives=self.whim.arrives)
+            answer = account.pay(self.behaviour.answer, arrives=self.behaviour.arrives)
         self._write_down()
-        if self.whim.nap is Nap.AFTER:
-            raise FellAsleep(answer)
+        if self.behaviour.pause is Pause.AFTER:
+            raise WorkerPaused(answer)
         self.answers.append(answer)
         return Answer(kind=answer, reference="r", retry_after_s=0.0)
 
     def status(self, payment: Payment) -> Status:
         """Say the truth, but for the amount."""
-        if self.whim.silent:
+        if self.behaviour.unreachable:
             return Status(kind=StatusKind.SILENT)
-        message = self.accounts.get(payment.key, TruthfulBank()).status()
+        message = self.accounts.get(payment.key, ConsistentBank()).status()
         more = Money(payment.amount.currency, payment.amount.minor + 1)
-        return Status(kind=message, amount=more if self.whim.miscounts else payment.amount)
+        return Status(kind=message, amount=more if self.behaviour.wrong_amount else payment.amount)
 
     def decide(self, *, execute: bool) -> None:
         """Make up its mind on all that it has been thinking about."""
         for account in self.accounts.values():
-            account.make_up_its_mind(execute=execute)
+            account.decide_pending(execute=execute)
         self._write_down()
 
     def ledger(self, *, after: int, limit: int) -> BankStatementPage | None:
         """Show what it has written down, unless it cannot be asked."""
         return (
-            None if self.whim.silent else BankStatementPage(tuple(self.lines[after : after + limit]), len(self.lines))
+            None
+            if self.behaviour.unreachable
+            else BankStatementPage(tuple(self.lines[after : after + limit]), len(self.lines))
         )
 
     def give_back(self, key: str, amount: Money) -> None:
@@ -117,8 +119,8 @@ class WhimsicalBank:
 
     def executed(self, key: str) -> int:
         """Return how often it did what a key asked for."""
-        return self.accounts.get(key, TruthfulBank()).executions
+        return self.accounts.get(key, ConsistentBank()).executions
 
     def may_execute(self, key: str) -> bool:
         """Tell whether it may still do what a key asks for."""
-        return self.accounts.get(key, TruthfulBank()).pending
+        return self.accounts.get(key, ConsistentBank()).pending

@@ -15,7 +15,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, pay_due_withdrawals, reconcile_bank_statement
 from tests.support.asking import Asking
-from tests.support.faults_in_order import Fault
+from tests.support.documented_faults import Fault
 from tests.support.fuzz_trial import METHODS, WRITES
 from tests.support.issuer import Issuer, bearer
 from tests.support.payouts import Bank, show_another_ledger

@@ -25,7 +25,7 @@ from tests.support.collection_pages import (
     Collection,
     a_deposit_order,
 )
-from tests.support.consistent_bank import TruthfulBank, Workers
+from tests.support.consistent_bank import ConsistentBank, Workers
 from tests.support.ledger_pages import NOW
 from tests.support.payout_pages import AMOUNT, POLICY, Answered, Payout
 from tests.support.toolchain import often
@@ -211,19 +211,19 @@ def test_a_wallet_is_credited_with_what_the_bank_collected_whoever_pauses_where(
     deposit.books.orders[DEPOSIT] = replace(deposit.now, lease_until=None)
     deposit.resends = honours_keys
     deposit.policy = POLICY if honours_keys else replace(POLICY, attempts_max=1)
-    workers = Collectors(cast("Payout", deposit), TruthfulBank(honours_keys))
+    workers = Collectors(cast("Payout", deposit), ConsistentBank(honours_keys))
     for step in (*first, *later):
         match step:
             case "claim", bool(to_pay):
                 workers.claim(to_pay=to_pay)
             case "work", int(nth):
                 workers.work(nth)
-            case "send", int(nth), AnswerKind() as whim, bool(arrives):
-                workers.send(nth, whim, arrives=arrives)
+            case "send", int(nth), AnswerKind() as behaviour, bool(arrives):
+                workers.send(nth, behaviour, arrives=arrives)
             case "settle", int(nth):
                 workers.settle(nth)
             case "decide", bool(execute):
-                workers.bank.make_up_its_mind(execute=execute)
+                workers.bank.decide_pending(execute=execute)
             case "wait", int(seconds):
                 deposit.books.now += timedelta(seconds=seconds)
         workers.check()

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.consistent_bank import TruthfulBank, Workers
+from tests.support.consistent_bank import ConsistentBank, Workers
 from tests.support.payout_pages import POLICY, a_payout
 from tests.support.toolchain import often
 from wallet_core.domain.model.bank import AnswerKind
@@ -37,19 +37,19 @@ def run(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
     payout.books.orders[payout.now.id] = replace(payout.now, lease_until=None)
     payout.resends = honours_keys
     payout.policy = POLICY if honours_keys else replace(POLICY, attempts_max=1)
-    workers = Workers(payout, TruthfulBank(honours_keys))
+    workers = Workers(payout, ConsistentBank(honours_keys))
     for step in steps:
         match step:
             case "claim", bool(to_pay):
                 workers.claim(to_pay=to_pay)
             case "work", int(nth):
                 workers.work(nth)
-            case "send", int(nth), AnswerKind() as whim, bool(arrives):
-                workers.send(nth, whim, arrives=arrives)
+            case "send", int(nth), AnswerKind() as behaviour, bool(arrives):
+                workers.send(nth, behaviour, arrives=arrives)
             case "settle", int(nth):
                 workers.settle(nth)
             case "decide", bool(execute):
-                workers.bank.make_up_its_mind(execute=execute)
+                workers.bank.decide_pending(execute=execute)
             case "wait", int(seconds):
                 payout.books.now += timedelta(seconds=seconds)
         workers.check()

@@ -21,7 +21,7 @@ _SETTLES_WITHIN_S = 30.0
 _NOTHING = a_deposit("nobody-at-all", Money("USD", 1), validate_only=True)
 
 
-class Kept:
+class SharedApp:
     """What is open at present, if anything."""
 
     def __init__(self) -> None:

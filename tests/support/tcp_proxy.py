@@ -12,32 +12,32 @@ CHUNK = 65536
 RESET = struct.pack("ii", 1, 0)
 
 
-class Weather(Enum):
+class Mode(Enum):
     """What becomes of what is said."""
 
-    FAIR = auto()
+    FORWARD = auto()
     """All of it arrives."""
-    DEAF = auto()
+    DROP_ANSWERS = auto()
     """What is asked arrives, what is answered is lost."""
-    STILL = auto()
+    HOLD = auto()
     """Nothing arrives, either way, for now."""
 
 
-class Line:
+class TcpProxy:
     """A TCP port of 127.0.0.1 that leads to *far_end*: a host and a port, or the path of a socket.
 
     It can be spoiled at any time, for those who talk over it now and those who come later, until it is mended.
     """
 
-    def __init__(self, far_end: tuple[str, int] | str) -> None:
-        self._far_end = far_end
+    def __init__(self, upstream: tuple[str, int] | str) -> None:
+        self._upstream = upstream
         self._changed = threading.Condition()
-        self._weather = Weather.FAIR
+        self._mode = Mode.FORWARD
         self._ends: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._door: socket.socket | None = None
+        self._listener: socket.socket | None = None
         self.port = 0
-        self.mend()
+        self.restore()
 
     def __enter__(self) -> Self:
         return self
@@ -46,25 +46,25 @@ class Line:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.refuse()
-        self._change(Weather.FAIR)
+        self._change(Mode.FORWARD)
         for thread in self._threads:
             thread.join(10)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Carry everything, what was held back too, and let callers in again."""
-        self._change(Weather.FAIR)
-        if self._door is None:
-            self._door = socket.create_server(("127.0.0.1", self.port), backlog=128)
-            self.port = self._door.getsockname()[1]
-            self._run(self._let_in, self._door)
+        self._change(Mode.FORWARD)
+        if self._listener is None:
+            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+            self.port = self._listener.getsockname()[1]
+            self._run(self._accept, self._listener)
 
     def drop_answers(self) -> None:
         """Lose what the far end answers; it hears everything."""
-        self._change(Weather.DEAF)
+        self._change(Mode.DROP_ANSWERS)
 
     def hold(self) -> None:
         """Carry nothing for now."""
-        self._change(Weather.STILL)
+        self._change(Mode.HOLD)
 
     def cut(self) -> None:
         """Hang up on everybody who talks now; what was on its way is lost."""
@@ -76,51 +76,51 @@ class Line:
 
     def refuse(self) -> None:
         """Cut the line, and let nobody in: who tries to connect is refused."""
-        door, self._door = self._door, None
-        if door is not None:
-            door.shutdown(socket.SHUT_RDWR)
-            door.close()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
         self.cut()
 
-    def _change(self, weather: Weather) -> None:
+    def _change(self, mode: Mode) -> None:
         with self._changed:
-            self._weather = weather
+            self._mode = mode
             self._changed.notify_all()
 
-    def _let_in(self, door: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):  # the door is shut
             while True:
-                near, _ = door.accept()
-                self._run(self._carry, near)
+                near, _ = listener.accept()
+                self._run(self._relay, near)
 
-    def _carry(self, near: socket.socket) -> None:
-        with near, suppress(OSError), self._reached() as far:
+    def _relay(self, near: socket.socket) -> None:
+        with near, suppress(OSError), self._connect() as far:
             with self._changed:
                 self._ends |= {near, far}
-            answers = self._run(self._pass_on, far, near, Weather.DEAF)
-            self._pass_on(near, far, None)
+            answers = self._run(self._forward, far, near, Mode.DROP_ANSWERS)
+            self._forward(near, far, None)
             answers.join()
             with self._changed:
                 self._ends -= {near, far}
 
-    def _reached(self) -> socket.socket:
-        if isinstance(self._far_end, tuple):
-            return socket.create_connection(self._far_end)
+    def _connect(self) -> socket.socket:
+        if isinstance(self._upstream, tuple):
+            return socket.create_connection(self._upstream)
         far = socket.socket(socket.AF_UNIX)
         try:
-            far.connect(self._far_end)
+            far.connect(self._upstream)
         except OSError:
             far.close()
             raise
         return far
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, lost_in: Weather | None) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket, dropped_in: Mode | None) -> None:
         """Carry one way until the source has no more to say; nothing of it in the weather that it is *lost_in*."""
         with suppress(OSError):
             while message := source.recv(CHUNK):
                 with self._changed:
-                    self._changed.wait_for(lambda: self._weather is not Weather.STILL)
-                    lost = self._weather is lost_in
+                    self._changed.wait_for(lambda: self._mode is not Mode.HOLD)
+                    lost = self._mode is dropped_in
                 if not lost:
                     sink.sendall(message)
         with suppress(OSError):

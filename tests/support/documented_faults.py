@@ -64,7 +64,7 @@ def of(reason: str, way: str, wallet: str) -> Fault:
 INVALID, MISSING, CURRENCY, INACTIVE = "INVALID_FIELDS", "RESOURCE_NOT_FOUND", "CURRENCY_MISMATCH", "WALLET_NOT_ACTIVE"
 RIGHT = "PERMISSION_MISSING"
 STATE, LIMIT, FUNDS, ETAG = "STATE_TRANSITION_FORBIDDEN", "LIMIT_EXCEEDED", "INSUFFICIENT_FUNDS", "ETAG_MISMATCH"
-SAID = Fault(INVALID, {"description": "\0"})
+BAD_TEXT = Fault(INVALID, {"description": "\0"})
 NO_ID = Fault(INVALID, {"request_id": "x"})
 USED = Fault("REQUEST_ID_REUSED", {"request_id": "used"})
 EUROS = Fault(CURRENCY, {"amount.currency_code": "EUR"}, {"currency": "USD"})
@@ -125,7 +125,7 @@ def _changed(state_of: str) -> list[Fault]:
 
 def _paid(*, wallet: list[Fault], times: str = "") -> list[Fault]:
     late = [Fault(INVALID, {times: PAST})] if times else []
-    return [SAID, *system("wallet"), USED, *late, of(MISSING, "wallet", "nobody"), EUROS, *wallet]
+    return [BAD_TEXT, *system("wallet"), USED, *late, of(MISSING, "wallet", "nobody"), EUROS, *wallet]
 
 
 # In the order of each call's comment in the protos, but for who asks.
@@ -153,7 +153,7 @@ FAULTS: dict[str, list[Fault]] = {
     "WalletService/CloseWallet": _changed("alice"),
     "TransactionService/Deposit": _paid(wallet=[of(INACTIVE, "wallet", "gone"), of(LIMIT, "wallet", "full")]),
     "TransactionService/Transfer": [
-        SAID,
+        BAD_TEXT,
         Fault(INVALID, {"source": "wallets/bob", "destination": "wallets/bob"}),
         *system("source", "destination"),
         USED,
@@ -167,7 +167,7 @@ FAULTS: dict[str, list[Fault]] = {
         *transfer_faults("items.1."),
     ],
     "TransactionService/ReverseTransaction": [
-        SAID,
+        BAD_TEXT,
         USED,
         Fault(MISSING, {"name": f"transactions/{NOTHING}"}),
         EUROS,
@@ -191,7 +191,7 @@ FAULTS: dict[str, list[Fault]] = {
     "ScheduleService/CancelScheduledDeposit": _order("scheduledDeposits"),
     "HoldService/PlaceHold": _paid(times="expire_time", wallet=[of(INACTIVE, "wallet", "cold"), TOO_MUCH]),
     "HoldService/CaptureHold": [
-        SAID,
+        BAD_TEXT,
         *system("destination"),
         USED,
         Fault(MISSING, {"name": f"holds/{NOTHING}"}),

@@ -66,7 +66,7 @@ class Secrets:
 
 
 @dataclass(slots=True)
-class Stand:
+class Production:
     """The processes, and the variables that they are started with."""
 
     secrets: Secrets
@@ -151,12 +151,12 @@ class Stand:
 
 
 @contextmanager
-def a_stand(folder: Path, owner_url: str, without: str | None) -> Iterator[Stand]:
+def running_production(folder: Path, owner_url: str, without: str | None) -> Iterator[Production]:
     """Make all secrets; at the end nothing is left running."""
     made = Secrets(folder)
     made.write()
-    stand = Stand(made, owner_url, without)
+    production = Production(made, owner_url, without)
     try:
-        yield stand
+        yield production
     finally:
-        stand.kill()
+        production.kill()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.storm.weather import Blow, Manner, Victim
+from tests.storm.timetable import Component, FaultKind, Injection
 from tests.support.ports import free_ports
 from tests.support.processes import environment
 from wallet_core.bootstrap import migrate
@@ -59,10 +59,10 @@ class Part(Protocol):
     def up(self) -> bool:
         """Say whether it has come so far as to do its work."""
 
-    def hit(self, blow: Blow) -> None:
+    def hit(self, injection: Injection) -> None:
         """Hit it."""
 
-    def fell(self) -> str | None:
+    def crash(self) -> str | None:
         """Say how it ended, if it did so by itself, and start it again."""
 
     def stop(self) -> None:
@@ -101,14 +101,14 @@ class Process:
             log.seek(self._said_before)
             return self._ready in log.read()
 
-    def hit(self, blow: Blow) -> None:
+    def hit(self, injection: Injection) -> None:
         """Kill or pause it."""
-        if self._child is not None and blow.manner is Manner.PAUSED:
+        if self._child is not None and injection.kind_of_fault is FaultKind.PAUSED:
             self._child.send_signal(signal.SIGSTOP)
         else:
             self.stop()
 
-    def fell(self) -> str | None:
+    def crash(self) -> str | None:
         """Say how it ended, if it did so by itself, and start it again."""
         if self._child is None or self._child.poll() is None:
             return None
@@ -144,23 +144,23 @@ class Database:
         """Say that it is: to start it is to wait for it."""
         return True
 
-    def hit(self, blow: Blow) -> None:
+    def hit(self, injection: Injection) -> None:
         """Kill the postmaster, it and all its children, or one child."""
         postmaster = self._postgres.pid
         children = sorted(set(servers_by_working_directory(self._postgres.data)) - {postmaster})
-        self._down = blow.manner is not Manner.BACKEND
+        self._down = injection.kind_of_fault is not FaultKind.BACKEND
         killed = {
-            Manner.POSTMASTER: [postmaster],
-            Manner.FAMILY: [postmaster, *children],
-            Manner.BACKEND: children[int(blow.lot * len(children)) :][:1],
-        }[blow.manner]
+            FaultKind.POSTMASTER: [postmaster],
+            FaultKind.FAMILY: [postmaster, *children],
+            FaultKind.BACKEND: children[int(injection.chance * len(children)) :][:1],
+        }[injection.kind_of_fault]
         for pid in killed:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         # A process dies a moment after it is killed; until then it would be taken for alive, and not started again.
         wait_until(lambda: not any(map(_lives, killed)), timeout_s=_DIES_IN_S)
 
-    def fell(self) -> str | None:
+    def crash(self) -> str | None:
         """Say whether it ended by itself, and start it again."""
         if self._down or _lives(self._postgres.pid):
             return None
@@ -179,10 +179,10 @@ def _lives(pid: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
+class System:
     """The service and its bank, all of it running."""
 
-    parts: Mapping[Victim, Part]
+    parts: Mapping[Component, Part]
     target: str
     bank_url: str
     database_url: str
@@ -209,7 +209,7 @@ def _first_lines(text: str) -> Iterator[str]:
 
 
 @contextmanager
-def a_stand(root: Path, seed: int) -> Iterator[Stand]:
+def running_system(root: Path, seed: int) -> Iterator[System]:
     """Start everything in a directory; at the end stop it. Call it from the main thread: the processes die with it."""
     logs = root / "logs"
     logs.mkdir()
@@ -227,16 +227,16 @@ def a_stand(root: Path, seed: int) -> Iterator[Stand]:
             state = str(root / "bank.sqlite")
             return ["bank_stub", "--port", str(bank), "--state", state, "--fail-rate", "0", "--seed", f"{seed}{starts}"]
 
-        commands: dict[Victim, tuple[Callable[[int], Sequence[str]], str]] = {
-            Victim.BANK: (bank_arguments, "listening on"),
-            Victim.SERVER: (lambda _: ["wallet_grpc"], '"event": "serving"'),
-            Victim.SCHEDULER_1: (lambda _: ["scheduler"], '"event": "running"'),
-            Victim.SCHEDULER_2: (lambda _: ["scheduler"], '"event": "running"'),
+        commands: dict[Component, tuple[Callable[[int], Sequence[str]], str]] = {
+            Component.BANK: (bank_arguments, "listening on"),
+            Component.SERVER: (lambda _: ["wallet_grpc"], '"event": "serving"'),
+            Component.SCHEDULER_1: (lambda _: ["scheduler"], '"event": "running"'),
+            Component.SCHEDULER_2: (lambda _: ["scheduler"], '"event": "running"'),
         }
-        parts: dict[Victim, Part] = {Victim.POSTGRES: database}
-        for victim, (arguments, ready) in commands.items():
-            part = Process(arguments, ready, env=env, log=logs / f"{victim}.log")
+        parts: dict[Component, Part] = {Component.POSTGRES: database}
+        for component, (arguments, ready) in commands.items():
+            part = Process(arguments, ready, env=env, log=logs / f"{component}.log")
             stack.callback(part.stop)
             part.start()
-            parts[victim] = part
-        yield Stand(parts, f"127.0.0.1:{server}", bank_url, url, logs)
+            parts[component] = part
+        yield System(parts, f"127.0.0.1:{server}", bank_url, url, logs)

@@ -8,14 +8,14 @@ from time import monotonic
 
 from tests.storm.bank import StormyBank
 from tests.storm.orders import PaymentOrder, order_key, state_of
-from tests.storm.stand import Stand
+from tests.storm.system import System
 from wallet_client import WalletClient
 from walletctl import typed
 from walletctl.local.waiting import wait_until
 
 _READY_LONGEST_S = 30.0
 _OPEN_LONGEST_S = 60.0
-_ASK_EVERY_S = 0.2
+_POLL_S = 0.2
 # Schedules of the load are due within seconds or in an hour; a minute tells them apart.
 _DUE = timedelta(minutes=1)
 # What is said of an order that every attempt was used up on and that the bank has never heard of.
@@ -23,7 +23,7 @@ _FOR_A_PERSON = "the bank does not know it; not sent again"
 
 
 @dataclass(slots=True)
-class Calm:
+class Quiescence:
     """How the calm was reached."""
 
     decided: int = 0
@@ -34,32 +34,32 @@ class Calm:
     """What is open and due all the same."""
 
 
-def wait_for_service(stand: Stand, bank: StormyBank) -> bool:
+def wait_for_service(system: System, bank: StormyBank) -> bool:
     """Wait until the server serves and the bank answers."""
-    with WalletClient(stand.target) as client:
+    with WalletClient(system.target) as client:
         return wait_until(
-            lambda: client.is_serving() and bank.is_listening(), timeout_s=_READY_LONGEST_S, poll_s=_ASK_EVERY_S
+            lambda: client.is_serving() and bank.is_listening(), timeout_s=_READY_LONGEST_S, poll_s=_POLL_S
         )
 
 
-def wait_for_orders(stand: Stand, bank: StormyBank, seed: int) -> Calm:
+def wait_for_orders(system: System, bank: StormyBank, seed: int) -> Quiescence:
     """Wait until every order that is due has ended and every hold that is over has expired."""
-    calm = Calm()
+    quiet = Quiescence()
     chance = random.Random(f"{seed}/bank")  # noqa: S311  # weather, not secrets
     deadline = monotonic() + _OPEN_LONGEST_S
     pause = threading.Event()
-    with WalletClient(stand.target) as client:
+    with WalletClient(system.target) as client:
         while True:
             orders, holds = _open_orders(client), _open_holds(client)
-            calm.left = (*(f"{order.name} is {_shown(order)}" for order in orders), *holds)
-            if not calm.left or monotonic() >= deadline:
-                return calm
+            quiet.left = (*(f"{order.name} is {_shown(order)}" for order in orders), *holds)
+            if not quiet.left or monotonic() >= deadline:
+                return quiet
             for order in orders:
-                _see_to(bank, order, chance, calm)
-            pause.wait(_ASK_EVERY_S)
+                _see_to(bank, order, chance, quiet)
+            pause.wait(_POLL_S)
 
 
-def _see_to(bank: StormyBank, order: PaymentOrder, chance: random.Random, calm: Calm) -> None:
+def _see_to(bank: StormyBank, order: PaymentOrder, chance: random.Random, quiet: Quiescence) -> None:
     """Do what people at the bank do about an order in doubt: nothing, unless it waits for a person."""
     if state_of(order) != "IN_DOUBT":
         return
@@ -67,10 +67,10 @@ def _see_to(bank: StormyBank, order: PaymentOrder, chance: random.Random, calm: 
     known = bank.state(key)
     if known == "not_found" and order.attention == _FOR_A_PERSON:
         bank.execute_by_hand(key, order.amount.minor_units, order.amount.currency_code)
-        calm.by_hand += 1
+        quiet.by_hand += 1
     elif known == "pending":
-        bank.make_up_its_mind(key, execute=chance.random() < 0.5)
-        calm.decided += 1
+        bank.decide(key, execute=chance.random() < 0.5)
+        quiet.decided += 1
 
 
 def _open_orders(client: WalletClient) -> list[PaymentOrder]:

@@ -13,10 +13,10 @@ BETWEEN_S = (0.5, 1.9)
 
 # A victim that is back is let alone for a moment, so that the load gets something done.
 _RESPITE_S = 1.0
-_CALM_AT_THE_END_S = 2.0
+_QUIET_AT_THE_END_S = 2.0
 
 
-class Victim(StrEnum):
+class Component(StrEnum):
     """A part of the service, or its bank."""
 
     SERVER = "server"
@@ -26,7 +26,7 @@ class Victim(StrEnum):
     BANK = "bank"
 
 
-class Manner(StrEnum):
+class FaultKind(StrEnum):
     """How a victim is hit. All that is killed is killed by SIGKILL."""
 
     KILLED = "killed"
@@ -39,40 +39,40 @@ class Manner(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Blow:
+class Injection:
     """One blow of the storm."""
 
     at_s: float
-    victim: Victim
-    manner: Manner
+    component: Component
+    kind_of_fault: FaultKind
     back_after_s: float
-    lot: float
+    chance: float
     """Between 0 and 1; decides which child is hit, and whether one that is still starting is spared."""
 
 
-_DATABASE = (Manner.POSTMASTER, Manner.FAMILY, Manner.BACKEND)
+_DATABASE = (FaultKind.POSTMASTER, FaultKind.FAMILY, FaultKind.BACKEND)
 _ROUND = (
-    *((victim, Manner.KILLED) for victim in Victim if victim is not Victim.POSTGRES),
-    *((victim, Manner.PAUSED) for victim in (Victim.SCHEDULER_1, Victim.SCHEDULER_2)),
+    *((component, FaultKind.KILLED) for component in Component if component is not Component.POSTGRES),
+    *((component, FaultKind.PAUSED) for component in (Component.SCHEDULER_1, Component.SCHEDULER_2)),
 )
 
 
-def blows(seed: int, seconds: float) -> Iterator[Blow]:
+def injections(seed: int, seconds: float) -> Iterator[Injection]:
     """Yield the blows of a storm in order: every victim once a round, the rounds shuffled."""
     chance = random.Random(f"{seed}/blows")  # noqa: S311  # weather, not secrets
     database = cycle(chance.sample(_DATABASE, k=len(_DATABASE)))
-    free_at = dict.fromkeys(Victim, 0.0)
-    waiting: list[tuple[Victim, Manner]] = []
+    free_at = dict.fromkeys(Component, 0.0)
+    waiting: list[tuple[Component, FaultKind]] = []
     at_s = chance.uniform(*BETWEEN_S)
-    while at_s < seconds - _CALM_AT_THE_END_S:
+    while at_s < seconds - _QUIET_AT_THE_END_S:
         if not waiting:
-            waiting = [*_ROUND, (Victim.POSTGRES, next(database))]
+            waiting = [*_ROUND, (Component.POSTGRES, next(database))]
             chance.shuffle(waiting)
         hit = next((one for one in waiting if free_at[one[0]] <= at_s), None)
         if hit is not None:
             waiting.remove(hit)
-            victim, manner = hit
-            back_after_s = chance.uniform(*(PAUSE_S if manner is Manner.PAUSED else DOWN_S))
-            free_at[victim] = at_s + back_after_s + _RESPITE_S
-            yield Blow(at_s, victim, manner, back_after_s, chance.random())
+            component, kind_of_fault = hit
+            back_after_s = chance.uniform(*(PAUSE_S if kind_of_fault is FaultKind.PAUSED else DOWN_S))
+            free_at[component] = at_s + back_after_s + _RESPITE_S
+            yield Injection(at_s, component, kind_of_fault, back_after_s, chance.random())
         at_s += chance.uniform(*BETWEEN_S)

@@ -1,7 +1,7 @@
 """What banks that are classes of a test have in common."""
 
 
-class KeepsNoLedger:
+class UnreadableStatement:
     """A bank whose ledger cannot be read."""
 
     def ledger(self, *, after: int, limit: int) -> None:

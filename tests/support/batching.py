@@ -39,7 +39,7 @@ def waiting_backends(url: str) -> list[int]:
     return [pid for (pid,) in rows]
 
 
-def gathered(app: App, url: str, commands: Sequence[Command]) -> list[Done | Exception]:
+def post_as_one_batch(app: App, url: str, commands: Sequence[Command]) -> list[Done | Exception]:
     """Post *commands* so that they are one batch, in this order; return their outcomes. Needs a wallet ``gate``."""
     with ThreadPoolExecutor(len(commands) + 1) as pool:
         with locked(url, GATE):
