@@ -184,7 +184,7 @@ def test_cancel_and_work_in_one_batch_are_decided_in_their_order(
     assert (balance_of(app, alice), held_in(app, alice)) == (AMOUNT, 0)
 
 
-def test_of_many_cancels_one_wins_and_its_repeats_hear_the_same(apps: tuple[App, App]) -> None:
+def test_of_many_cancels_one_wins_and_its_repeats_get_the_same(apps: tuple[App, App]) -> None:
     """Through two servers: eight callers with ids of their own, and one id sent eight times."""
 
     alice = open_wallet(apps[0], "alice")

@@ -234,7 +234,7 @@ def test_however_many_reversals_there_are_all_count_and_the_first_hundred_are_na
     assert database.broken_rules() == []
 
 
-def test_reversals_of_one_commit_see_each_other_and_are_told_in_their_order(app: App, database: Database) -> None:
+def test_reversals_of_one_commit_see_each_other_and_are_published_in_order(app: App, database: Database) -> None:
     """The one that was decided first stands first, whichever got its id first; the third finds nothing left."""
 
     for name, balance in (("gate", 0), ("alice", 100), ("bob", 0)):

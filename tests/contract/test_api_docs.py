@@ -85,7 +85,7 @@ ENDS = {end.full_name for method in METHODS for end in (method.input_type, metho
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method.name))
-def test_every_call_is_told_with_all_its_fields(method: MethodDescriptor) -> None:
+def test_every_call_is_documented_with_all_its_fields(method: MethodDescriptor) -> None:
     """Its full name, scope and kind; the fields of its request and response, in the protos' order."""
 
     section = SECTIONS[method.name]
@@ -103,7 +103,7 @@ def test_every_call_is_told_with_all_its_fields(method: MethodDescriptor) -> Non
     assert rows(response) == names_in(method.output_type)
 
 
-def test_every_scope_is_told_with_all_its_calls() -> None:
+def test_every_scope_is_documented_with_all_its_calls() -> None:
     """And whether it counts for a caller that is confined to an owner."""
 
     output = re.findall(r"^\| `([\w.]+)` \| .+ \| (.+) \| (yes|no) \|$", SECTIONS["Scopes"], re.MULTILINE)
@@ -115,7 +115,7 @@ def test_every_scope_is_told_with_all_its_calls() -> None:
     }
 
 
-def test_every_message_and_enum_is_told_once_with_all_its_parts() -> None:
+def test_every_message_and_enum_is_documented_once_with_all_its_parts() -> None:
     """All but requests and responses, which stand at their calls, and the reasons, which have a page of their own."""
 
     found = {
@@ -128,7 +128,7 @@ def test_every_message_and_enum_is_told_once_with_all_its_parts() -> None:
     assert sorted(name for name in headings(PAGE) if name in found) == sorted(found)
 
 
-def test_error_reasons_stand_on_the_page_of_errors() -> None:
+def test_error_reasons_are_on_the_page_of_errors() -> None:
     """The reference leads there, and does not say the same a second time."""
 
     errors = rows(sections((DOCS / "errors.md").read_text())["Reasons"])

@@ -49,7 +49,7 @@ def read_in(*rooms: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("process", ROOMS)
-def test_who_reads_a_setting_is_said_of_it(process: str) -> None:
+def test_each_setting_is_documented_with_the_processes_that_read_it(process: str) -> None:
     """Whatever a process's own code reads has its name."""
 
     read = set(read_in(*ROOMS[process]))
@@ -64,7 +64,7 @@ def test_every_setting_is_read_somewhere() -> None:
     assert set(read_in("wallet_core", "wallet_grpc", "scheduler", "walletctl")) == set(DECLARED)
 
 
-def test_every_setting_is_told_with_what_it_means() -> None:
+def test_every_setting_is_documented_with_its_meaning() -> None:
     """In order, each once, in both files; who reads it and what it means are never empty."""
 
     assert list(DECLARED) == [one.environment for one in variables()]

@@ -37,7 +37,7 @@ print(*(hashlib.sha256(PdfDocuments().receipt(RECEIPT, language)).hexdigest() fo
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_receipt_asked_for_again_has_the_same_bytes(language: Language) -> None:
+def test_receipt_requested_again_has_the_same_bytes(language: Language) -> None:
     """Nothing in the file comes from a clock or from chance."""
 
     first = DOCUMENTS.receipt(RECEIPT, language)
@@ -71,7 +71,7 @@ def test_receipts_made_at_once_do_not_meddle_with_each_other() -> None:
     assert [alone[language] for language in languages] == together
 
 
-def test_time_told_in_another_zone_gives_the_same_bytes() -> None:
+def test_time_given_in_another_zone_gives_the_same_bytes() -> None:
     """An instant is an instant, however it is written."""
 
     elsewhere = replace(RECEIPT, time=RECEIPT.time.astimezone(timezone(timedelta(hours=3, minutes=30))))
@@ -89,7 +89,7 @@ def test_document_is_dated_as_its_transaction() -> None:
     assert described["Title"] == f"Receipt {RECEIPT.transaction}"
 
 
-def test_english_receipt_says_every_fact() -> None:
+def test_english_receipt_has_every_fact() -> None:
     """Who, to whom, how much, when, why, and which transaction."""
 
     text = text_of(DOCUMENTS.receipt(RECEIPT, Language.ENGLISH))
@@ -101,7 +101,7 @@ def test_english_receipt_says_every_fact() -> None:
         assert fact in text
 
 
-def test_persian_receipt_says_every_fact() -> None:
+def test_persian_receipt_has_every_fact() -> None:
     """In Persian words, digits and dates; ids stay as they are."""
 
     text = text_of(DOCUMENTS.receipt(RECEIPT, Language.PERSIAN))
@@ -145,7 +145,7 @@ def test_what_a_transaction_does_not_have_is_left_out() -> None:
         ("system:in_transit:USD", Language.PERSIAN, "در راه بانک"),
     ],
 )
-def test_system_wallet_is_told_in_words(wallet: str, language: Language, named: str) -> None:
+def test_system_wallet_is_shown_by_its_name(wallet: str, language: Language, named: str) -> None:
     """People know the bank, not our names for it."""
 
     text = text_of(DOCUMENTS.receipt(replace(RECEIPT, destination=wallet), language))
@@ -181,7 +181,7 @@ def test_latin_text_on_a_persian_page_runs_from_left_to_right(external_reference
     assert external_reference.replace(" ", "") in seen_on(pdf)
 
 
-def test_persian_amount_stands_to_the_right_of_its_currency() -> None:
+def test_persian_amount_is_to_the_right_of_its_currency() -> None:
     """Read from the right, the number comes first; its own digits run from the left."""
 
     assert "USD۱٬۲۳۴٫۵۶" in seen_on(DOCUMENTS.receipt(RECEIPT, Language.PERSIAN))
@@ -259,7 +259,7 @@ def test_persian_description_is_found_in_the_text(language: Language) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_words_of_many_scripts_are_shown_and_found(language: Language) -> None:
+def test_texts_of_many_scripts_are_shown_and_found(language: Language) -> None:
     """In the file they are text, in the order that the eye sees them; no box stands for any of them."""
 
     text = "Zażółć Ελλάς Оплата ґава ქართული Հայերեն ₽"
@@ -295,7 +295,7 @@ def test_a_further_font_shows_what_the_others_have_not(tmp_path: Path) -> None:
     assert pdf == PdfDocuments([elsewhere]).receipt(chinese, Language.ENGLISH)
 
 
-def test_no_word_of_a_caller_turns_a_receipt_around() -> None:
+def test_no_text_of_a_caller_reorders_a_receipt() -> None:
     """An amount in a description is read as it was written."""
 
     text = "\u202e00.001 USD\u202c \u2067x\u2069"

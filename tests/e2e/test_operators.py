@@ -83,7 +83,7 @@ def secured(app: App, settings: Settings, tmp_path: Path) -> Iterator[Secured]:
         yield Secured(f"localhost:{port}", str(tmp_path / "ca.pem"), by_secret(iss=DEVELOPMENT_ISSUER))
 
 
-def test_grpcurl_lists_describes_and_asks_for_health(server: str) -> None:
+def test_grpcurl_lists_describes_and_checks_health(server: str) -> None:
     """Without any file of ours."""
 
     curl = Tool([grpcurl(), "-plaintext"])

@@ -78,7 +78,7 @@ def sent_under(owner: psycopg.Connection, id_: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def test_every_change_tells_its_id_before_it_is_sent(walletctl: Walletctl, owner: psycopg.Connection) -> None:
+def test_every_change_prints_its_id_before_it_is_sent(walletctl: Walletctl, owner: psycopg.Connection) -> None:
     """The id that it is sent under, made up or given; and every call that changes something has its command."""
 
     take_one = {
@@ -130,7 +130,7 @@ def runs(target: str, command: str, log: Path, *, out: Any = subprocess.DEVNULL,
             child.kill()
 
 
-def test_a_change_that_is_stopped_has_told_its_id(funded: Walletctl, owner: psycopg.Connection, tmp_path: Path) -> None:
+def test_a_stopped_change_has_printed_its_id(funded: Walletctl, owner: psycopg.Connection, tmp_path: Path) -> None:
     """Ctrl-C says that it may have been done (4); SIGTERM ends it. With the id it is found out, and done once."""
 
     ends = {signal.SIGINT: 4, signal.SIGTERM: -signal.SIGTERM}
@@ -152,7 +152,7 @@ def test_a_change_that_is_stopped_has_told_its_id(funded: Walletctl, owner: psyc
     assert funded.balance("bob") == 200
 
 
-def test_a_change_that_nobody_has_answered_in_time_says_how_to_find_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_change_without_an_answer_in_time_prints_how_to_find_out(capsys: pytest.CaptureFixture[str]) -> None:
     """A bare deadline says nothing of what was done."""
 
     unanswered = OutcomeUnknown(
@@ -165,7 +165,7 @@ def test_a_change_that_nobody_has_answered_in_time_says_how_to_find_out(capsys: 
     assert f"may have been done; to find out, add --request-id {NOTHING}" in capsys.readouterr().err
 
 
-def test_a_change_whose_answer_cannot_be_written_says_that_it_was_done(
+def test_a_change_whose_answer_cannot_be_written_is_reported_as_done(
     funded: Walletctl, owner: psycopg.Connection, tmp_path: Path
 ) -> None:
     """A full disk or a reader that has left: exit code 5. Characters that the output has not are written otherwise."""

@@ -173,7 +173,7 @@ def test_deposit_is_scheduled_listed_and_cancelled(funded: Walletctl) -> None:
     ("group", "schedule"),
     [("withdrawal", ["withdraw", "alice"]), ("scheduled-deposit", ["scheduled-deposit", "schedule", "alice"])],
 )
-def test_watch_tells_what_changes_until_it_is_interrupted(
+def test_watch_prints_changes_until_it_is_interrupted(
     funded: Walletctl, tmp_path: Path, group: str, schedule: list[str]
 ) -> None:
     """Each of what is watched was scheduled at one look and cancelled at the next."""

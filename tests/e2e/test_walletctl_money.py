@@ -84,7 +84,7 @@ def test_transaction_is_shown_with_all_it_has(rich: Walletctl) -> None:
     assert rich.json("transaction", "get", name)["labels"] == {"order": "7", "city": "bonn"}
 
 
-def test_words_of_callers_do_not_command_the_terminal(rich: Walletctl) -> None:
+def test_texts_of_callers_do_not_control_the_terminal(rich: Walletctl) -> None:
     """Neither rich's marks nor lines; the server takes nothing that a terminal itself obeys."""
 
     name = rich.json("transfer", "alice", "bob", "1", "--description", "[red]\n[2Jboo")["name"]
@@ -134,7 +134,7 @@ def test_batch_is_all_or_none(rich: Walletctl) -> None:
     assert rich.balance("bob") == 75
 
 
-def test_batch_of_each_by_itself_does_what_it_can_and_once(rich: Walletctl, tmp_path: Path) -> None:
+def test_batch_by_item_does_what_it_can_and_once(rich: Walletctl, tmp_path: Path) -> None:
     """Exit code 1 for the one that was refused; the same file with the same request id moves nothing."""
 
     file = tmp_path / "batch.csv"
@@ -218,7 +218,7 @@ def test_batch_from_json_has_all_that_a_transfer_has(rich: Walletctl) -> None:
         ),
     ],
 )
-def test_batch_that_cannot_be_read_says_where(rich: Walletctl, typed: str, text: str) -> None:
+def test_batch_that_cannot_be_read_is_reported_with_the_place(rich: Walletctl, typed: str, text: str) -> None:
     """Exit code 2, and nothing is sent."""
 
     refused = rich("batch", "-", typed=typed)
@@ -244,7 +244,7 @@ def test_batch_with_no_uuid_for_a_request_id_is_refused(rich: Walletctl) -> None
     assert (refused.exit_code, "'mine' is not a UUID" in refused.stderr) == (2, True)
 
 
-def test_statement_is_one_that_a_person_can_read(rich: Walletctl) -> None:
+def test_statement_is_readable_by_a_person(rich: Walletctl) -> None:
     """Wallet, range, balances at its ends, totals, entries with running balance; provisional where it is not over."""
 
     rich("transfer", "alice", "bob", "2000", "--description", "rent")
@@ -289,7 +289,7 @@ def test_statement_is_the_same_as_json_and_as_csv(rich: Walletctl, tmp_path: Pat
     assert file.read_bytes() == printed.stdout_bytes
 
 
-def test_receipt_is_written_in_the_language_that_was_asked_for(
+def test_receipt_is_written_in_the_requested_language(
     rich: Walletctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under its own name, under a given one, or to standard output."""

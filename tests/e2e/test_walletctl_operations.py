@@ -49,7 +49,7 @@ def test_discrepancy_is_shown_and_closed(stub: Bank, funded: Walletctl, app: App
     assert funded.json("attention") == []
 
 
-def test_unknown_resolution_is_said_with_those_there_are(funded: Walletctl) -> None:
+def test_unknown_resolution_is_reported_with_the_known_ones(funded: Walletctl) -> None:
     """Before anybody is asked."""
 
     refused = funded("withdrawal", "resolve", "x", "perhaps", "--reason", "x")

@@ -162,7 +162,7 @@ def test_killed_scheduler_leaves_one_collection_and_one_credit(  # noqa: PLR0913
     assert (stub.asked(id_), stub.collected(id_)) == (1, 1)
 
 
-def test_scheduler_killed_while_it_asks_what_became_of_a_collection_credits_nothing_twice(  # noqa: PLR0913, PLR0917  # the fixtures of a whole service
+def test_scheduler_killed_during_a_status_call_of_a_collection_credits_nothing_twice(  # noqa: PLR0913, PLR0917  # the fixtures of a whole service
     app: App, database: Database, bank: BankServer, stub: CollectingBank, owner: psycopg.Connection, tmp_path: Path
 ) -> None:
     """It has heard "executed" and dies before the commit: the next one asks again."""

@@ -53,7 +53,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         yield url
 
 
-def test_a_frozen_server_lets_go_of_what_it_has_locked(database_url: str, tmp_path: Path) -> None:
+def test_a_frozen_server_releases_its_locks(database_url: str, tmp_path: Path) -> None:
     """With short limits; woken up it makes its transfer, once."""
 
     freeze_and_go_on(database_url, tmp_path, LOADED, SHORT)
@@ -61,7 +61,7 @@ def test_a_frozen_server_lets_go_of_what_it_has_locked(database_url: str, tmp_pa
 
 @pytest.mark.long
 @pytest.mark.parametrize("point", [LOADING, LOADED, STORED], ids=["loading", "loaded", "stored"])
-def test_a_frozen_server_lets_go_within_the_default_limits(
+def test_a_frozen_server_releases_its_locks_within_the_default_limits(
     database_url: str, tmp_path: Path, point: tuple[str, str]
 ) -> None:
     """Nothing is set but where the database is."""

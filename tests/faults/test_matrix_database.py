@@ -62,7 +62,7 @@ def kill_with_children(parent: int) -> None:
 
 
 @pytest.mark.parametrize("lost", ["cut off", "killed"], ids=lambda lost: f"row 13 / E14: {lost}")
-def test_database_that_was_away_hears_from_the_bank_what_it_has_missed(
+def test_database_that_was_away_gets_the_missed_status_from_the_bank(
     service: PayoutService, postgres: LocalPostgres, proxy: TcpProxy, alice: WalletId, lost: str
 ) -> None:
     """Row 13: a scheduler has the bank's yes and nobody to tell; when the database is back, the next one asks."""

@@ -76,7 +76,7 @@ def test_payout_that_is_returned_comes_back_as_a_transaction_of_its_own(service:
     service.assert_books_agree(but_for=[bank_key(scene.refused_and_paid)])
 
 
-def test_payout_that_is_returned_to_a_closed_wallet_waits_for_a_person(service: PayoutService, scene: Scene) -> None:
+def test_payout_that_is_returned_to_a_closed_wallet_waits_for_an_operator(service: PayoutService, scene: Scene) -> None:
     """Row 11: RETURNED, external → in transit, and listed."""
 
     found = service.now(scene.given_back_to_a_closed_wallet)

@@ -127,7 +127,7 @@ def test_hundred_due_payouts_are_sent_once_each_ten_at_a_time_by_each_scheduler(
     service.assert_books_agree()
 
 
-def test_clocks_of_the_schedulers_are_wrong_and_nobody_cares(service: PayoutService, scene: Scene) -> None:
+def test_wrong_clocks_of_schedulers_change_nothing(service: PayoutService, scene: Scene) -> None:
     """Row 9: one claim each; no lease is taken while it lasts and nothing is due early, by the database's clock."""
 
     ahead, behind, *_ = (clock_of(child) for child in scene.schedulers)

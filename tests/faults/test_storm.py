@@ -34,7 +34,7 @@ def report() -> Report:
     return run(SEED, SECONDS)
 
 
-def test_all_books_agree_after_a_storm(report: Report) -> None:
+def test_all_ledgers_agree_after_a_storm(report: Report) -> None:
     """Nothing told is lost or done twice, nothing due stays open, and the bank's ledger says what our books say."""
 
     assert report.findings == []
@@ -84,13 +84,13 @@ def without_a_hold(books: LedgerState) -> LedgerState:
         (without_a_hold, "is lost"),
     ],
 )
-def test_comparison_sees_a_fault_in_the_books(report: Report, tamper: Tampering, seen: str) -> None:
+def test_comparison_finds_a_fault_in_the_ledgers(report: Report, tamper: Tampering, seen: str) -> None:
     """A comparison that sees nothing would let every storm pass."""
 
     assert any(seen in finding for finding in findings(report.journals, tamper(report.books)))
 
 
-def test_what_was_done_and_told_to_nobody_is_seen(report: Report) -> None:
+def test_a_change_that_no_caller_was_told_of_is_found(report: Report) -> None:
     """Half of the callers forgotten: what they did is in the books all the same."""
 
     result = list(findings(report.journals[::2], report.books))

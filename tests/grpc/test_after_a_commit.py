@@ -76,9 +76,7 @@ def replayed(caller: Asking, path: str, request: Message) -> bool:
     return bool(caller.ok(request).replayed)
 
 
-def test_a_batch_with_a_repeated_item_says_nothing_of_a_new_one_that_is_not_so(
-    world: World, app: App, settings: Settings
-) -> None:
+def test_a_repeated_item_of_a_batch_gives_no_outcome_to_a_new_one(world: World, app: App, settings: Settings) -> None:
     """The result of the repeated item cannot be read: then nobody knows, also of the one that was done just now."""
 
     operator = world.callers["operator"]

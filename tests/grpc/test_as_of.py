@@ -43,7 +43,7 @@ def test_a_balance_of_the_past_is_a_replay_of_the_entries(asking: Asking, owner:
     is_the_sum()
 
 
-def test_all_but_the_balance_is_as_it_is_now_and_what_is_held_is_not_told(asking: Asking) -> None:
+def test_all_but_the_balance_is_current_and_held_money_is_not_shown(asking: Asking) -> None:
     """Held and available are known of now only; before the wallet existed there was nothing in it."""
 
     asking.open_all("alice", "bob", labels={"k": "v"})
@@ -87,7 +87,7 @@ def test_the_future_is_refused_and_so_is_a_time_that_is_none(asking: Asking, own
     assert asking.ok(pb.GetWalletRequest(name="wallets/alice", as_of=Timestamp())).wallet.balance == money(0)
 
 
-def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
+def test_of_two_faults_the_first_documented_is_reported(asking: Asking) -> None:
     """A time in the future comes before a wallet that there is not: INVALID_FIELDS stands above RESOURCE_NOT_FOUND."""
 
     past = asking.refused(pb.GetWalletRequest(name="wallets/nobody", as_of=stamp(BEGAN)))

@@ -83,7 +83,7 @@ def test_many_calls_at_once_are_each_done_once(server: str) -> None:
     run(server, story)
 
 
-def test_a_refusal_tells_its_reason_and_what_it_is_about(server: str) -> None:
+def test_a_refusal_has_its_reason_and_resource(server: str) -> None:
     """Also of one item of a batch."""
 
     async def story(client: AsyncWalletClient) -> None:
@@ -162,7 +162,7 @@ def test_a_call_that_got_no_token_was_not_made(server: str) -> None:
     asyncio.run(told())
 
 
-def test_a_client_in_another_event_loop_says_so(server: str) -> None:
+def test_a_client_in_another_event_loop_raises_an_error(server: str) -> None:
     """Whatever is called, at once, and nothing is sent: gRPC's own channel would wait there for ever."""
 
     async def in_another(client: AsyncWalletClient) -> None:
@@ -214,7 +214,7 @@ def test_lists_turn_their_pages_and_streams_come_to_their_end(server: str) -> No
     run(server, story)
 
 
-def test_a_token_is_asked_for_at_every_call_and_certificates_are_checked(
+def test_a_token_is_required_at_every_call_and_certificates_are_checked(
     app: App, settings: Settings, tmp_path: Path
 ) -> None:
     """As tokens end, and clients go on."""

@@ -94,7 +94,7 @@ def under_attack(caller: Bystander, until: Callable[[], bool]) -> None:
     caller.assert_not_held_up()
 
 
-def test_calls_without_request_hold_up_nobody(own_database: Database, tmp_path: Path) -> None:
+def test_calls_without_request_block_no_others(own_database: Database, tmp_path: Path) -> None:
     """100 on each of seven connections, of every kind of call, begun anew as they end: each ends by itself."""
 
     with (
@@ -111,7 +111,7 @@ def test_calls_without_request_hold_up_nobody(own_database: Database, tmp_path: 
         under_attack(caller, lambda: all(len(raw.ended) == 100 for raw in ended))
 
 
-def test_answers_that_nobody_takes_are_dropped(own_database: Database, tmp_path: Path) -> None:
+def test_answers_without_a_reader_are_dropped(own_database: Database, tmp_path: Path) -> None:
     """40 pages to connections with a window of 0: beyond the bound the oldest go at once, all of them in time."""
 
     (metrics,) = free_ports(1)
@@ -136,7 +136,7 @@ def test_answers_that_nobody_takes_are_dropped(own_database: Database, tmp_path:
     assert 0 < max(seen) < 3 * UNSENT_MAX
 
 
-def test_watchers_that_come_and_go_stop_nobody(own_database: Database, tmp_path: Path) -> None:
+def test_watchers_that_connect_and_leave_block_no_others(own_database: Database, tmp_path: Path) -> None:
     """Transfers are made and probes are answered all the while, in time; SIGTERM during it ends the process."""
 
     with ExitStack() as outlasting, server(own_database, tmp_path / "log") as target, bystander(target) as caller:

@@ -260,7 +260,7 @@ def test_unknown_fields_of_reads_are_passed_by(populated: Asking) -> None:
     ] == []
 
 
-def test_nobody_is_quoted_a_commission_of_a_system_wallet(populated: Asking) -> None:
+def test_no_caller_is_quoted_a_commission_of_a_system_wallet(populated: Asking) -> None:
     """A transfer from or to it would be refused, and so is its quote."""
 
     path = "CommissionService/QuoteCommission"

@@ -88,9 +88,7 @@ NOT_CHOSEN = (
 )
 
 
-def test_an_id_that_nobody_chose_is_refused_wherever_one_is_chosen(
-    populated: Asking, owner: psycopg.Connection
-) -> None:
+def test_a_placeholder_id_is_refused_wherever_an_id_is_chosen(populated: Asking, owner: psycopg.Connection) -> None:
     """The nil and the max UUID are what programs send that forgot: each would be taken for a repeat of another's."""
 
     before = all_but_requests(owner)

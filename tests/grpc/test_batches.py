@@ -309,7 +309,7 @@ def test_validating_a_batch_answers_alike_and_stores_nothing(
     assert tried.replayed is made.replayed is False
 
 
-def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
+def test_of_two_faults_the_first_documented_is_reported(asking: Asking) -> None:
     """Shape of any item, system wallets of any, the batch's id, then item by item."""
 
     used = new_id()

@@ -99,7 +99,7 @@ def deposit(client: WalletClient, request_id: str | None = None) -> Any:  # noqa
     return client.deposit(ALICE, usd(5), request_id=request_id)
 
 
-def test_a_refusal_after_the_channel_has_asked_before_leaves_the_outcome_unknown(
+def test_a_refusal_after_the_channels_own_retry_leaves_the_outcome_unknown(
     client: WalletClient, trouble: Trouble
 ) -> None:
     """The first attempt had done it, its answer was lost, the repeat was turned away: it is found when asked again."""
@@ -116,7 +116,9 @@ def test_a_refusal_after_the_channel_has_asked_before_leaves_the_outcome_unknown
 
 
 @pytest.mark.parametrize("error", [TransactionConflict(), DatabaseUnavailable()])
-def test_what_the_channel_asks_again_is_done_once(client: WalletClient, trouble: Trouble, error: WalletError) -> None:
+def test_a_call_that_the_channel_retries_is_done_once(
+    client: WalletClient, trouble: Trouble, error: WalletError
+) -> None:
     """Under the same id: the caller hears of neither the loss nor the repeat."""
 
     trouble.done_but = [error]
@@ -127,7 +129,7 @@ def test_what_the_channel_asks_again_is_done_once(client: WalletClient, trouble:
     assert balance(client, "alice") == 1010
 
 
-def test_a_refusal_of_the_only_attempt_says_that_nothing_was_done(client: WalletClient, trouble: Trouble) -> None:
+def test_a_refusal_of_the_only_attempt_reports_that_nothing_was_done(client: WalletClient, trouble: Trouble) -> None:
     """Nothing is left open, and nothing is remembered."""
 
     trouble.instead = [CredentialsInvalid("none"), CredentialsInvalid("none")]
@@ -155,7 +157,7 @@ def test_a_refusal_after_the_callers_own_attempt_leaves_the_outcome_unknown(
     assert type(failed(lambda: deposit(client, first.request_id))) is CallFailed
 
 
-def test_a_final_refusal_is_final_whatever_came_before(client: WalletClient, trouble: Trouble) -> None:
+def test_a_final_refusal_is_final_after_any_attempts(client: WalletClient, trouble: Trouble) -> None:
     """What was decided once is what every attempt came to."""
 
     request_id = str(uuid4())
@@ -166,13 +168,13 @@ def test_a_final_refusal_is_final_whatever_came_before(client: WalletClient, tro
     assert len(trouble.asked_at) == 2
 
 
-def test_who_reads_has_no_outcome_to_find_out(client: WalletClient) -> None:
+def test_a_read_has_no_outcome_to_find_out(client: WalletClient) -> None:
     """A read changes nothing."""
 
     assert type(failed(lambda: client.get_wallet("wallets/nobody"))) is CallFailed
 
 
-def test_what_is_final_is_not_asked_again_by_the_channel(client: WalletClient, trouble: Trouble) -> None:
+def test_a_final_refusal_is_not_retried_by_the_channel(client: WalletClient, trouble: Trouble) -> None:
     """Though ABORTED is a code that is: the decision stands, and asking costs the caller's time."""
 
     trouble.instead = [EtagMismatch(ALICE), EtagMismatch(ALICE)]
@@ -181,7 +183,7 @@ def test_what_is_final_is_not_asked_again_by_the_channel(client: WalletClient, t
     assert (error.reason, error.code, len(trouble.asked_at)) == ("ETAG_MISMATCH", "ABORTED", 1)
 
 
-def test_a_server_with_too_much_to_do_is_not_asked_again_at_once(client: WalletClient, trouble: Trouble) -> None:
+def test_an_overloaded_server_is_not_retried_at_once(client: WalletClient, trouble: Trouble) -> None:
     """It says how long to wait, and the channel does."""
 
     trouble.instead = [ServerOverloaded(), ServerOverloaded()]
@@ -202,9 +204,7 @@ def test_what_is_not_done_and_what_is_unknown_are_caught_apart() -> None:
     assert issubclass(OutcomeUnknown, CallError)
 
 
-def test_an_id_that_was_used_says_nothing_of_an_attempt_that_may_have_used_it(
-    client: WalletClient, trouble: Trouble
-) -> None:
+def test_a_used_id_gives_no_outcome_to_an_attempt_that_may_have_used_it(client: WalletClient, trouble: Trouble) -> None:
     """REQUEST_ID_REUSED after an unknown attempt: the first one was done, so the id is not free, and not settled."""
 
     trouble.done_but = [CommitUnknown()]
@@ -255,7 +255,7 @@ def test_a_reason_that_is_new_is_understood_by_its_outcome(
     assert (error.reason, error.request_id) == ("REASON_OF_TOMORROW", "id")
 
 
-def test_an_item_whose_outcome_is_unknown_is_told_apart_and_remembered(app: App, settings: Settings) -> None:
+def test_an_item_of_unknown_outcome_is_distinguished_and_remembered(app: App, settings: Settings) -> None:
     """By the same rule as a call: asked again under its id it is found; until then no refusal settles it."""
 
     class Losing:
@@ -310,7 +310,7 @@ def test_a_change_hands_its_request_id_over_before_it_is_sent(server: str) -> No
     assert len(set(kept)) == 2
 
 
-def test_a_call_that_is_interrupted_tells_its_request_id(client: WalletClient, trouble: Trouble) -> None:
+def test_an_interrupted_call_prints_its_request_id(client: WalletClient, trouble: Trouble) -> None:
     """Ctrl-C: what is raised is what interrupted it, and among its causes is what is open, with the id."""
 
     class Interrupts:

@@ -118,7 +118,7 @@ def test_a_source_that_cannot_pay_the_commission_too_transfers_nothing(
     assert asking.balances("a", "b", COMMISSION_WALLET) == [0, 200_000, 20_000]
 
 
-def test_whatever_is_charged_the_total_stays(asking: Asking, owner: psycopg.Connection) -> None:
+def test_the_total_is_constant_under_any_commission(asking: Asking, owner: psycopg.Connection) -> None:
     """T6: over all wallets, the service's own among them, to the last unit; whoever pays, however odd the amount."""
 
     asking.open("a", 10_000_000)
@@ -196,7 +196,7 @@ def test_a_destination_that_pays_gets_so_much_less(asking: Asking, owner: psycop
     assert asking.balances("a", "b", COMMISSION_WALLET) == [840, 40, 120]
 
 
-def test_a_rule_that_takes_nothing_is_told_with_nothing(asking: Asking) -> None:
+def test_a_rule_that_charges_nothing_is_returned_with_nothing(asking: Asking) -> None:
     """Zero, not unset: a rule applied. The same from the call, from a repeat and from a read."""
 
     asking.open("a", 10_000)
@@ -214,7 +214,7 @@ def test_a_rule_that_takes_nothing_is_told_with_nothing(asking: Asking) -> None:
 
 
 @pytest.mark.parametrize("payer", [SOURCE, DESTINATION])
-def test_a_transfer_takes_no_more_commission_than_it_says(asking: Asking, payer: Any) -> None:  # noqa: ANN401  # an enum
+def test_a_transfer_charges_no_more_than_its_max_commission(asking: Asking, payer: Any) -> None:  # noqa: ANN401  # an enum
     """max_commission: what is due goes through, a unit less is refused; whoever pays."""
 
     asking.open("a", 1000)
@@ -233,7 +233,7 @@ def test_a_transfer_takes_no_more_commission_than_it_says(asking: Asking, payer:
         assert asking.refused(guarded(max_commission=wrong)).reason == "INVALID_FIELDS", wrong
 
 
-def test_of_two_faults_in_a_charged_transfer_the_first_documented_is_told(asking: Asking) -> None:
+def test_of_two_faults_in_a_charged_transfer_the_first_documented_is_reported(asking: Asking) -> None:
     """States of both ends, then the commission's limits, then the money, then the largest balance."""
 
     asking.open("a", 1000)

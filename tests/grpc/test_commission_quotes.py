@@ -107,7 +107,7 @@ def test_a_quote_looks_at_neither_balances_nor_states_and_changes_nothing(
     assert everything(owner) == before
 
 
-def test_of_two_faults_in_a_quote_the_first_documented_is_told(asking: Asking) -> None:
+def test_of_two_faults_in_a_quote_the_first_documented_is_reported(asking: Asking) -> None:
     """All of the source before all of the destination, as in a transfer; then the limit."""
 
     asking.open("alice")
@@ -141,7 +141,7 @@ def test_of_two_faults_in_a_quote_the_first_documented_is_told(asking: Asking) -
             assert refusal.metadata.get("resourceName", "") == resource, request
 
 
-def test_a_quote_tells_of_a_source_in_another_currency_before_a_missing_destination(asking: Asking) -> None:
+def test_a_quote_reports_a_source_in_another_currency_before_a_missing_destination(asking: Asking) -> None:
     """As a transfer does: `RESOURCE_NOT_FOUND` and `CURRENCY_MISMATCH` of the source, then of the destination."""
 
     asking.open("eva", currency="EUR")
@@ -213,9 +213,7 @@ def test_items_of_a_batch_are_charged_each_on_its_own(asking: Asking) -> None:
     assert asking.balances("a", "b", COMMISSION_WALLET) == [10, 900, 90]
 
 
-def test_a_repeat_is_the_first_transfer_whatever_the_rules_are_by_then(
-    asking: Asking, owner: psycopg.Connection
-) -> None:
+def test_a_repeat_is_the_first_transfer_under_any_later_rules(asking: Asking, owner: psycopg.Connection) -> None:
     """Fee and refusal are of the first call; another guard under its id is another request."""
 
     asking.open("a", 10_000)
@@ -239,7 +237,7 @@ def test_a_repeat_is_the_first_transfer_whatever_the_rules_are_by_then(
 
 
 @pytest.mark.parametrize("payer", [SOURCE, DESTINATION])
-def test_a_charged_transfer_is_told_alike_by_the_call_by_a_repeat_and_by_a_read(asking: Asking, payer: Any) -> None:  # noqa: ANN401  # an enum
+def test_a_charged_transfer_is_alike_in_the_call_in_a_repeat_and_in_a_read(asking: Asking, payer: Any) -> None:  # noqa: ANN401  # an enum
     """To the order of its entries."""
 
     asking.open("a", 10_000)

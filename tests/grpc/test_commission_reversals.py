@@ -18,7 +18,7 @@ PARTS = st.lists(st.integers(min_value=1, max_value=60), min_size=1, max_size=5)
 
 
 @pytest.mark.parametrize("payer", [SOURCE, DESTINATION], ids=["source", "destination"])
-def test_the_commission_goes_back_to_who_paid_it(asking: Asking, payer: Any) -> None:  # noqa: ANN401  # an enum's value
+def test_the_commission_goes_back_to_its_payer(asking: Asking, payer: Any) -> None:  # noqa: ANN401  # an enum's value
     """Whole: everybody has what they had. In part: the part of it, rounded down."""
 
     asking.open("alice", 1000)

@@ -207,7 +207,7 @@ def test_rules_of_one_currency_charge_no_other(asking: Asking) -> None:
     assert asking.balances("system:commission:USD", "system:commission:EUR") == [0, 2]
 
 
-def test_a_frozen_or_closed_wallet_does_not_stand_in_a_rules_way(asking: Asking) -> None:
+def test_a_frozen_or_closed_wallet_does_not_prevent_a_rule(asking: Asking) -> None:
     """A rule names a wallet; what may happen to the wallet's money is another thing."""
 
     for name in ("cold", "gone", "b"):

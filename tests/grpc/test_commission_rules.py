@@ -40,7 +40,7 @@ def list_rules(asking: Asking, **fields: Any) -> list[pb.CommissionRule]:  # noq
         request.page_token = page.next_page_token
 
 
-def test_a_rule_is_what_was_asked_for_from_now_on(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_rule_is_what_was_requested_from_now_on(asking: Asking, owner: psycopg.Connection) -> None:
     """Every field; named, timed by the database, told once, and the same when read."""
 
     asking.open("alice")
@@ -145,7 +145,7 @@ def test_a_time_that_is_none_is_refused_and_never_a_defect(asking: Asking, owner
     ]
 
 
-def test_of_two_faults_in_a_rule_the_first_documented_is_told(asking: Asking, owner: psycopg.Connection) -> None:
+def test_of_two_faults_in_a_rule_the_first_documented_is_reported(asking: Asking, owner: psycopg.Connection) -> None:
     """Shape, permission, used id, then currency and times, then the wallet and its currency; final ones are kept."""
 
     asking.open("alice")
@@ -221,7 +221,7 @@ def test_an_end_later_than_the_one_it_has_is_forbidden(asking: Asking, owner: ps
     assert asking.rule(rule.name).end_time == LATE
 
 
-def test_of_two_faults_in_an_end_the_first_documented_is_told(asking: Asking, owner: psycopg.Connection) -> None:
+def test_of_two_faults_in_an_end_the_first_documented_is_reported(asking: Asking, owner: psycopg.Connection) -> None:
     """Used id before the time, the time before the state."""
 
     used = an_end(asking.charge().name)
@@ -243,7 +243,7 @@ def test_of_two_faults_in_an_end_the_first_documented_is_told(asking: Asking, ow
     assert asking.refused(pb.GetCommissionRuleRequest(name=nobody)).metadata == {"resourceName": nobody}
 
 
-def test_an_end_in_the_past_is_told_before_a_rule_that_is_not_there(asking: Asking) -> None:
+def test_an_end_in_the_past_is_reported_before_a_missing_rule(asking: Asking) -> None:
     """`INVALID_FIELDS` (an end in the past) stands before `RESOURCE_NOT_FOUND`: so nothing is kept with the id."""
 
     refusal = asking.refused(an_end(f"commissionRules/{uuid4()}", EARLY))

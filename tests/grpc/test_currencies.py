@@ -202,7 +202,7 @@ def test_all_currencies_are_listed(asking: Asking, app: App) -> None:
     assert found.keys().isdisjoint({"XAU", "XXX", "QQQ", "HRK"})
 
 
-def test_every_known_caller_is_told_the_currencies_and_nobody_else(app: App, guarded: Settings, issuer: Issuer) -> None:
+def test_every_known_caller_lists_the_currencies_and_no_one_else(app: App, guarded: Settings, issuer: Issuer) -> None:
     """Amounts are shown to callers with any scope, or confined to an owner."""
 
     def answer(*metadata: tuple[str, str]) -> str:
@@ -235,7 +235,7 @@ def test_what_was_written_down_is_read_once() -> None:
         currencies.exponent_of("QQQ")
 
 
-def test_an_error_is_told_though_the_decimals_cannot_be_read() -> None:
+def test_an_error_is_returned_though_the_decimals_cannot_be_read() -> None:
     """Without its amounts, then; nothing that is asked after a commit may fail."""
 
     def fail() -> dict[str, Currency]:

@@ -50,7 +50,7 @@ def with_varint(varint: bytes) -> bytes:
     return deposit_request().SerializeToString() + b"\x12" + bytes([len(money)]) + money
 
 
-def test_a_deposit_is_told_in_full(client: WalletClient) -> None:
+def test_a_deposit_is_returned_in_full(client: WalletClient) -> None:
     """D1: 1000 and 250 are 1250; type, state, entries and time."""
 
     open_funded(client, alice=1000)

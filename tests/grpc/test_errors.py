@@ -98,7 +98,7 @@ def test_every_reason_is_some_errors() -> None:
     assert {face.reason for face in CATALOGUE.values()} == set(ErrorReason.values()) - {0}
 
 
-def test_a_defect_tells_its_number_and_nothing_else(app: App, settings: Settings) -> None:
+def test_a_defect_reports_its_number_and_nothing_else(app: App, settings: Settings) -> None:
     """The operators find the rest under that number in the log."""
 
     class Broken(Reads):
@@ -121,7 +121,7 @@ def test_a_defect_tells_its_number_and_nothing_else(app: App, settings: Settings
     assert "secret dsn" in repr(entry["exc_info"])
 
 
-def test_of_two_faults_in_a_transfer_the_first_documented_is_told(
+def test_of_two_faults_in_a_transfer_the_first_documented_is_reported(
     client: WalletClient, wire: Wire, owner: psycopg.Connection
 ) -> None:
     """Shape, permission, used id, then all of the source before all of the destination, then funds, then limits."""
@@ -177,7 +177,7 @@ def test_of_two_faults_in_a_transfer_the_first_documented_is_told(
     ],
     ids=["system_wallet", "used_id", "unknown_wallet"],
 )
-def test_a_past_time_is_told_after_the_request_id(
+def test_a_past_time_is_reported_after_the_request_id(
     client: WalletClient, wire: Wire, fields: dict[str, str], reason: str
 ) -> None:
     """A repeat is answered however late it comes, so the id is looked at before the time."""
@@ -311,7 +311,9 @@ def test_a_deadline_that_passes_in_line_leaves_nothing(
     assert not app.ledger.post(command).replayed
 
 
-def test_a_full_line_is_told_as_overloaded(settings: Settings, owner: psycopg.Connection, database: Database) -> None:
+def test_a_full_queue_is_reported_as_overloaded(
+    settings: Settings, owner: psycopg.Connection, database: Database
+) -> None:
     """SERVER_OVERLOADED with RetryInfo: this attempt did nothing."""
 
     small = settings.replaced(commit_queue_max=1, commit_batch_max=1)
@@ -331,7 +333,7 @@ def test_a_full_line_is_told_as_overloaded(settings: Settings, owner: psycopg.Co
     assert database.broken_rules() == []
 
 
-def test_a_creation_told_as_overloaded_was_not_made(settings: Settings, owner: psycopg.Connection) -> None:
+def test_a_creation_rejected_as_overloaded_was_not_made(settings: Settings, owner: psycopg.Connection) -> None:
     """SERVER_OVERLOADED says that this attempt did nothing: so it may not be said of what has been committed."""
 
     small = settings.replaced(pool_size=1, pool_timeout_s=0.2, lock_timeout_s=5.0)

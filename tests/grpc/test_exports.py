@@ -147,7 +147,7 @@ def flat(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def test_any_words_come_through_in_any_currency(asking: Asking) -> None:
+def test_any_text_is_shown_in_any_currency(asking: Asking) -> None:
     """Commas, quotes, ends of lines, Persian, formulas; no decimals, two, three; amounts that fill 64 bits."""
 
     for wallet, currency, exponent in (("alice", "USD", 2), ("jun", "JPY", 0), ("bahar", "BHD", 3)):
@@ -164,7 +164,7 @@ def test_any_words_come_through_in_any_currency(asking: Asking) -> None:
         assert rows[0]["amount"] == {0: "-1", 2: "-0.01", 3: "-0.001"}[exponent]
 
 
-def test_words_of_an_export_turn_nothing_around(asking: Asking) -> None:
+def test_texts_of_an_export_reorder_nothing(asking: Asking) -> None:
     """What would show 10.00 as 00.01, or the cells after it backwards; marks and joiners of languages stay."""
 
     asking.open_all("alice")
@@ -183,7 +183,7 @@ def test_words_of_an_export_turn_nothing_around(asking: Asking) -> None:
     assert entries(asking)[0].description.startswith("a\u202e")
 
 
-def test_a_spreadsheet_runs_nothing_of_an_export_and_a_program_gets_every_word_back(asking: Asking) -> None:
+def test_a_spreadsheet_runs_nothing_of_an_export_and_a_program_gets_every_text_back(asking: Asking) -> None:
     """One apostrophe before what would be run, or would look as if it had one; amounts stay numbers."""
 
     formulas = ["=cmd()", "+49 1", "-1", "@x", "＝1", "'quoted", "it's", " =1", "a=b"]  # noqa: RUF001  # wide forms are meant
@@ -209,7 +209,7 @@ def test_an_export_of_nothing_is_a_header(asking: Asking) -> None:
         assert b"".join(parts(asking, request)) == HEADER.encode()
 
 
-def test_a_refused_export_is_told_like_any_other_call(asking: Asking) -> None:
+def test_a_refused_export_is_answered_like_any_other_call(asking: Asking) -> None:
     """Though it is a stream: code, reason, metadata, violations; not one byte of a file comes before."""
 
     refused = asking.refused(export(wallet="nobody"))

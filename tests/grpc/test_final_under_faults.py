@@ -266,7 +266,7 @@ def balances(asking: Asking, *wallets: str) -> list[int]:
     return [wallet.balance.minor_units for wallet in found.wallets]
 
 
-def test_an_ok_that_was_heard_is_found_again(people: Asking, database: Database) -> None:
+def test_an_ok_that_was_received_is_found_again(people: Asking, database: Database) -> None:
     """Calls of many kinds, each id asked by several at once: one result each, and the same one whenever it is asked."""
 
     makes: list[Callable[[int], Message]] = [

@@ -62,7 +62,7 @@ def outlasting() -> Iterator[ExitStack]:
         yield stack
 
 
-def test_watcher_that_takes_nothing_holds_up_nobody(outlasting: ExitStack, target: str) -> None:
+def test_watcher_that_reads_nothing_blocks_no_others(outlasting: ExitStack, target: str) -> None:
     """A window of 0: what it is told waits for it alone, and SIGTERM, which comes meanwhile, for nobody."""
 
     for _ in range(3):
@@ -76,7 +76,7 @@ def test_watcher_that_takes_nothing_holds_up_nobody(outlasting: ExitStack, targe
     assert all(is_serving(target) for _ in range(10))
 
 
-def test_changes_are_told_to_all_who_watch(app: App, settings: Settings) -> None:
+def test_changes_are_published_to_all_watchers(app: App, settings: Settings) -> None:
     """Once each; of a service that is not there it is said that it is not."""
 
     strict = settings.replaced(drain_delay_s=0.5)
@@ -107,7 +107,7 @@ def _read_on(watch: Any, into: list[int]) -> None:  # noqa: ANN401  # the librar
         return
 
 
-def test_watches_are_bounded_and_one_too_many_is_told_to_do_without(app: App, settings: Settings) -> None:
+def test_watches_are_bounded_and_one_too_many_is_rejected(app: App, settings: Settings) -> None:
     """UNIMPLEMENTED: a client that checks health itself then goes on without; a place that is left is free again."""
 
     few = settings.replaced(health_watchers_max=3)
@@ -132,7 +132,7 @@ def test_watches_are_bounded_and_one_too_many_is_told_to_do_without(app: App, se
         assert wait_until(is_let_in, timeout_s=30)
 
 
-def test_health_outlives_an_error_that_nobody_thought_of(app: App, settings: Settings) -> None:
+def test_health_continues_after_an_unexpected_error(app: App, settings: Settings) -> None:
     """While the database cannot be asked it is NOT_SERVING; once it can it is SERVING again, without a restart."""
 
     broken = threading.Event()
@@ -152,7 +152,7 @@ def test_health_outlives_an_error_that_nobody_thought_of(app: App, settings: Set
         assert wait_until(lambda: is_serving(target), timeout_s=30)
 
 
-def test_watches_that_cannot_be_served_are_said_to_be_so_alone(app: App, settings: Settings) -> None:
+def test_watches_that_cannot_be_served_are_reported_by_themselves(app: App, settings: Settings) -> None:
     """The reader of the journal keeps failing: EventService is NOT_SERVING, all else goes on; then it is SERVING."""
 
     broken = threading.Event()

@@ -110,7 +110,7 @@ def test_fields_out_of_shape_are_refused_by_name(asking: Asking, owner: psycopg.
     assert everything(owner) == before
 
 
-def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
+def test_of_two_faults_the_first_documented_is_reported(asking: Asking) -> None:
     """In the order in which the protos list them."""
 
     asking.open("alice", 100)
@@ -166,7 +166,7 @@ def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
         assert about in {None, refusal.metadata.get("resourceName"), *refusal.violations}, request
 
 
-def test_a_frozen_source_is_told_before_the_destinations_currency(asking: Asking) -> None:
+def test_a_frozen_source_is_reported_before_the_destinations_currency(asking: Asking) -> None:
     """CaptureHold looks at the wallet that the hold is on first, then at the destination."""
 
     asking.open("cold", 100)

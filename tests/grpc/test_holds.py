@@ -28,7 +28,7 @@ from wallet_core.usecases.app import App
 from wallet_core.usecases.expire_hold import expire_hold
 
 
-def test_a_placed_hold_is_told_and_its_money_is_there_but_not_available(asking: Asking) -> None:
+def test_a_placed_hold_is_returned_and_its_money_is_in_the_balance_but_not_available(asking: Asking) -> None:
     """No money moves; what the wallet, the answer and GetHold say agrees."""
 
     asking.open("alice", 100)
@@ -81,7 +81,7 @@ def test_a_hold_and_a_reserved_withdrawal_share_what_is_available(asking: Asking
     assert asking.funds("alice") == (100, 40, 60)
 
 
-def test_a_frozen_wallet_lets_nothing_be_held_or_captured_but_voided_and_expired(
+def test_in_a_frozen_wallet_holds_are_voided_and_expire_but_none_is_placed_or_captured(
     app: App, asking: Asking, owner: psycopg.Connection
 ) -> None:
     """What was held becomes available again, though not to be taken."""

@@ -64,7 +64,9 @@ def test_a_server_listens_on_either_kind_of_address(app: App, settings: Settings
 
 
 @pytest.mark.parametrize("host", REFUSED)
-def test_an_address_that_cannot_be_listened_on_says_why(app: App, settings: Settings, host: str) -> None:
+def test_an_address_that_cannot_be_listened_on_is_reported_with_the_cause(
+    app: App, settings: Settings, host: str
+) -> None:
     """Whatever was to listen there: a server, its supervisor, the pages for operators."""
 
     wrong = settings.replaced(grpc_host=host, admin_host=host)
@@ -80,7 +82,7 @@ def test_an_address_that_cannot_be_listened_on_says_why(app: App, settings: Sett
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::"])
-def test_a_port_that_another_process_listens_on_says_so(app: App, settings: Settings, host: str) -> None:
+def test_a_port_that_another_process_listens_on_is_reported(app: App, settings: Settings, host: str) -> None:
     """The one thing that an operator can end."""
 
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
@@ -102,7 +104,7 @@ def test_a_port_that_another_process_listens_on_says_so(app: App, settings: Sett
         (None, "gRPC failed without a cause"),
     ],
 )
-def test_other_causes_are_said_too(error: OSError | None, text: str) -> None:
+def test_other_causes_are_reported_too(error: OSError | None, text: str) -> None:
     """What this machine permits, speaks and has left differs from machine to machine."""
 
     assert text in str(CannotListen("::", 80, error))

@@ -152,7 +152,7 @@ def test_both_messages_end_with_the_same_next_step() -> None:
             assert [status.message.endswith(step) for step in steps] == [True], kind
 
 
-def test_what_stands_in_the_way_has_persian_words() -> None:
+def test_open_items_have_persian_names() -> None:
     """All of it, also what is said after the name of what is open."""
 
     assert set(TEXTS["fa"].words["explanation"]) == set(errors.Because)
@@ -162,7 +162,7 @@ def test_what_stands_in_the_way_has_persian_words() -> None:
     assert "holds/1\N{POP DIRECTIONAL ISOLATE} هنوز باز است" in message
 
 
-def test_states_have_persian_words() -> None:
+def test_states_have_persian_names() -> None:
     """A reader of Persian is not shown the names that programs use."""
 
     modules = (wallet_service_pb2, transaction_service_pb2, schedule_service_pb2, hold_service_pb2)
@@ -179,7 +179,7 @@ def test_states_have_persian_words() -> None:
 
 
 @each_language
-def test_every_error_is_told_whole(language: str) -> None:
+def test_every_error_is_documented_whole(language: str) -> None:
     """Nothing is left to fill in, nothing is empty, and it ends with what to do."""
 
     for kind, face in CATALOGUE.items():
@@ -225,7 +225,7 @@ def test_large_amounts_are_not_rounded() -> None:
     assert "92,233,720,368,547,758.07 USD" in said(short)
 
 
-def test_what_there_is_nothing_to_say_of_is_left_out() -> None:
+def test_empty_fields_are_left_out() -> None:
     """A use that was refused made nothing; a state may say it all; a filter may end too early."""
 
     used = errors.RequestIdReused("id", "Transfer", "transactions/1")
@@ -302,7 +302,7 @@ def test_language_is_chosen_by_accept_language(header: str, language: str) -> No
     assert preferred(header) == language
 
 
-def test_who_does_not_ask_is_told_nothing_more() -> None:
+def test_a_caller_without_the_request_gets_nothing_more() -> None:
     """The other details stay as they are."""
 
     error = errors.ResourceNotFound("wallets/alice")
@@ -334,7 +334,7 @@ def test_the_largest_error_fits_in_headers(language: str) -> None:
     assert max(sizes) < 7 * 1024, sizes[max(sizes)]
 
 
-def test_callers_hear_their_language_over_the_wire() -> None:
+def test_callers_get_their_language_over_the_wire() -> None:
     """Nothing without the header, in whatever form it is sent; a repeated header is one list."""
 
     with raising(errors.ResourceNotFound("wallets/alice")) as channel:
@@ -363,7 +363,7 @@ def test_the_largest_error_arrives() -> None:
     assert (localized(status) or "")[0] == "fa"
 
 
-def test_a_defect_is_told_by_its_number_in_every_language() -> None:
+def test_a_defect_is_reported_by_its_number_in_every_language() -> None:
     """Its own words stay inside."""
 
     with raising(RuntimeError("secret dsn")) as channel:
@@ -374,7 +374,7 @@ def test_a_defect_is_told_by_its_number_in_every_language() -> None:
     assert b"secret" not in status.SerializeToString()
 
 
-def test_a_call_that_succeeds_is_not_asked_for_its_language() -> None:
+def test_a_call_that_succeeds_does_not_resolve_its_language() -> None:
     """Choosing one costs failing calls only."""
 
     class Unread:

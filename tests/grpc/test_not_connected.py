@@ -128,7 +128,7 @@ def told() -> Iterator[dict[tuple[str, str], Told]]:
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", CASES)
-def test_a_client_that_reaches_no_server_says_why(
+def test_a_client_that_reaches_no_server_reports_why(
     case: str, client: str, result: Mapping[tuple[str, str], Told]
 ) -> None:
     """Soon, in plain words, with what to do; nothing was sent. Of two addresses the one that tells more counts."""
@@ -260,7 +260,7 @@ def test_a_call_whose_first_attempt_had_left_is_unknown_though_the_last_one_had_
         assert type(pending.result(PATIENCE_S)) is OutcomeUnknown
 
 
-def test_a_cause_that_waiting_does_not_mend_is_told_soon_by_a_client_that_was_connected() -> None:
+def test_a_permanent_connection_error_is_reported_soon_by_a_client_that_was_connected() -> None:
     """The server comes back with a certificate of somebody else: not after the whole time that the call has."""
 
     ours, (port,) = trustme.CA(), free_ports(1)
@@ -276,7 +276,7 @@ def test_a_cause_that_waiting_does_not_mend_is_told_soon_by_a_client_that_was_co
     assert monotonic() - began < SOON_S
 
 
-def test_a_watch_that_reaches_no_server_says_why_too() -> None:
+def test_a_watch_that_reaches_no_server_reports_why_too() -> None:
     """It does not try for ever in silence."""
 
     (closed,) = free_ports(1)
@@ -284,7 +284,7 @@ def test_a_watch_that_reaches_no_server_says_why_too() -> None:
         next(iter(client.watch_events()))
 
 
-def test_walletctl_says_why_it_reaches_no_server() -> None:
+def test_walletctl_reports_why_it_reaches_no_server() -> None:
     """By an exit code of its own and the cause; what to do stands beside it."""
 
     (closed,) = free_ports(1)

@@ -48,7 +48,7 @@ def old(doubtful: str, owner: psycopg.Connection) -> str:
     return doubtful
 
 
-def test_a_withdrawal_shows_what_the_bank_was_asked_and_said_without_the_account(
+def test_a_withdrawal_shows_the_banks_requests_and_answers_without_the_account(
     client: WalletClient, doubtful: str
 ) -> None:
     """Every attempt; of the account only its end."""
@@ -160,7 +160,7 @@ def test_what_is_due_and_left_alone_is_listed(client: WalletClient, owner: psyco
     assert [item.since.ToNanoseconds() for item in listed] == sorted(item.since.ToNanoseconds() for item in listed)
 
 
-def test_a_discrepancy_is_listed_until_somebody_has_looked_into_it(client: WalletClient, app: App, stub: Bank) -> None:
+def test_a_discrepancy_is_listed_until_an_operator_resolves_it(client: WalletClient, app: App, stub: Bank) -> None:
     """By page; closing it moves nothing and is done once."""
 
     for number in range(3):
@@ -190,7 +190,7 @@ def test_a_discrepancy_is_listed_until_somebody_has_looked_into_it(client: Walle
     )
 
 
-def test_it_is_told_when_the_banks_ledger_was_last_read_to_its_end(server: str, app: App, stub: Bank) -> None:
+def test_attention_shows_when_the_bank_statement_was_last_read_to_its_end(server: str, app: App, stub: Bank) -> None:
     """In the list, and as a metric."""
 
     del stub

@@ -120,7 +120,7 @@ def test_a_batch_takes_it_too_all_or_none_and_each_by_itself(callers: Callers) -
     assert operator.balances(COMMISSION_WALLET) == [0]
 
 
-def test_nobody_else_takes_it(callers: Callers, owner: psycopg.Connection) -> None:
+def test_no_other_worker_takes_it(callers: Callers, owner: psycopg.Connection) -> None:
     """Not with every other scope, not for an owner whatever the token says; and nobody gives to it."""
 
     takes = [a_transfer(COMMISSION_WALLET, "bob", 1), atomic([an_item(COMMISSION_WALLET, "bob", 1)]), a_payout(1)]
@@ -246,7 +246,7 @@ def test_what_was_taken_out_cannot_be_given_back(callers: Callers, owner: psycop
     assert operator.balances("bob", COMMISSION_WALLET) == [10, 50]
 
 
-def test_who_may_not_read_wallets_is_not_told_what_is_left(callers: Callers) -> None:
+def test_a_caller_that_may_not_read_wallets_gets_no_available_amount(callers: Callers) -> None:
     """Operations without ``wallet.read`` move it and see no balance."""
 
     made = callers["writer"].ok(a_transfer(COMMISSION_WALLET, "bob", 60))

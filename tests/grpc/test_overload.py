@@ -102,7 +102,7 @@ def test_what_would_wait_too_long_is_turned_away_at_once_and_the_rest_is_done(ta
     assert left == TAKEN + 1
 
 
-def test_the_more_are_turned_away_the_longer_each_is_told_to_wait() -> None:
+def test_the_more_calls_are_rejected_the_longer_the_advised_wait() -> None:
     """So that those who ask again take no more time than there is; once they are few, the wait is short again."""
 
     clock = [0.0]
@@ -131,7 +131,7 @@ class Far(RefusalBackoff):
         return 60_000
 
 
-def test_who_would_be_gone_before_its_wait_is_over_hears_at_once() -> None:
+def test_a_caller_whose_deadline_is_before_the_wait_is_rejected_at_once() -> None:
     """Its channel would wait all the same, and then say nothing but that time is up."""
 
     calls = Calls(CallLimits(receive_timeout_s=3.0, receiving_max=9, send_timeout_s=3.0, unsent_max_bytes=1000))

@@ -184,7 +184,7 @@ def test_an_owners_caller_is_let_at_its_own_wallets_only(
 
 
 @pytest.mark.parametrize("method", EVERYBODYS)
-def test_what_is_about_everybody_is_not_an_owners(owners: TwoOwners, method: str) -> None:
+def test_calls_about_all_owners_are_not_an_owners(owners: TwoOwners, method: str) -> None:
     """Whatever scopes its token names."""
 
     answer = owners.as_anna(EVERYBODYS[method])
@@ -202,7 +202,7 @@ def test_a_list_of_all_wallets_is_not_an_owners(owners: TwoOwners, request_: Mes
     assert owners.as_anna(request_).metadata == {"permission": "owner"}
 
 
-def test_the_list_of_wallets_has_its_own_only_whatever_the_filter(owners: TwoOwners) -> None:
+def test_the_list_of_wallets_has_its_own_only_under_any_filter(owners: TwoOwners) -> None:
     """Also one that asks for somebody else's."""
 
     def listed(filter_: str) -> list[str]:
@@ -215,7 +215,7 @@ def test_the_list_of_wallets_has_its_own_only_whatever_the_filter(owners: TwoOwn
     assert listed('labels.plan = "gold"') == ["wallets/annas"]
 
 
-def test_a_wallet_cannot_be_opened_for_somebody_else(owners: TwoOwners) -> None:
+def test_a_wallet_cannot_be_opened_for_another_owner(owners: TwoOwners) -> None:
     """Nor for nobody: it would be out of reach at once."""
 
     for whose in ("bert", ""):
@@ -224,7 +224,7 @@ def test_a_wallet_cannot_be_opened_for_somebody_else(owners: TwoOwners) -> None:
         assert owners.as_anna(request).metadata == {"permission": "owner"}
 
 
-def test_money_may_be_given_to_anybody_and_what_they_have_is_not_told(owners: TwoOwners) -> None:
+def test_money_may_be_given_to_any_wallet_and_its_balance_is_not_shown(owners: TwoOwners) -> None:
     """Neither balances nor places in another's history: not of the call, a repeat, a transaction or a list of them."""
 
     deposit = pb.DepositRequest(wallet="wallets/berts", amount=money(5), request_id=new_id())
@@ -263,7 +263,7 @@ def test_each_item_of_a_batch_is_looked_at_by_itself(owners: TwoOwners) -> None:
     assert results[0].source_available.minor_units == 989
 
 
-def test_a_caller_that_reads_no_wallet_is_told_no_balance(owners: TwoOwners) -> None:
+def test_a_caller_that_reads_no_wallet_gets_no_balance(owners: TwoOwners) -> None:
     """Its scope lets it move money, not look: no available, no balance after, no numbers in a refusal."""
 
     def transfer(units: int) -> Message:
@@ -288,7 +288,7 @@ def test_a_caller_that_reads_no_wallet_is_told_no_balance(owners: TwoOwners) -> 
     assert dict(wallet.labels) == {}
 
 
-def test_a_limit_tells_nothing_of_a_wallet_that_may_not_be_read(owners: TwoOwners) -> None:
+def test_a_limit_reveals_nothing_of_a_wallet_that_may_not_be_read(owners: TwoOwners) -> None:
     """Neither what is owed, to who may only write, nor how full another's wallet is."""
 
     def limit(units: int) -> Message:
@@ -312,7 +312,7 @@ def test_a_limit_tells_nothing_of_a_wallet_that_may_not_be_read(owners: TwoOwner
     assert "87" not in blind.message
 
 
-def test_an_id_that_somebody_else_has_used_does_not_tell_for_what(owners: TwoOwners) -> None:
+def test_another_callers_used_id_does_not_reveal_its_request(owners: TwoOwners) -> None:
     """A system may act for many owners under its one name."""
 
     used = new_id()
@@ -343,7 +343,7 @@ def test_the_services_own_wallets_are_read_by_operators_only(owners: TwoOwners, 
         assert found == {"wallets/annas"}
 
 
-def test_a_deposit_is_taken_back_only_by_who_may_deposit(owners: TwoOwners) -> None:
+def test_a_deposit_is_reversed_only_by_callers_that_may_deposit(owners: TwoOwners) -> None:
     """A transfer's scope is enough for a transfer."""
 
     request = pb.ReverseTransactionRequest(name=owners.names["anna deposit"], amount=money(5), request_id=new_id())
@@ -362,7 +362,7 @@ def test_an_owner_that_is_no_name_is_no_owner(owners: TwoOwners, owner: object) 
     assert owners.ask(request, owner=owner).reason == "CREDENTIALS_INVALID"
 
 
-def test_every_field_that_tells_of_a_wallet_is_known() -> None:
+def test_every_field_that_has_data_of_a_wallet_is_known() -> None:
     """A balance in a new answer would otherwise be shown to all."""
 
     known = {"balance_after", "available", "source_available", "balance", "held", "overdraft_limit", "sequence"}

@@ -34,7 +34,7 @@ def settings(settings: Settings) -> Settings:
     return settings.replaced(amount_max=AMOUNT_MAX)
 
 
-def test_the_faults_here_stand_in_the_order_of_the_protos() -> None:
+def test_the_faults_here_are_in_the_order_of_the_protos() -> None:
     """Reasons follow each other as the call's own comment lists them, and none is left out."""
 
     listed = listed_reasons()
@@ -50,7 +50,7 @@ def test_the_faults_here_stand_in_the_order_of_the_protos() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_of_two_faults_in_a_call_the_first_documented_is_told(
+def test_of_two_faults_in_a_call_the_first_documented_is_reported(
     world: World, owner: psycopg.Connection, service: str
 ) -> None:
     """Every two that one request can have, and each by itself; nothing is done, and without any it would be."""
@@ -74,7 +74,7 @@ def test_of_two_faults_in_a_call_the_first_documented_is_told(
     assert {table for table in before if after[table] != before[table]} <= {"requests"}
 
 
-def test_before_a_request_is_read_the_server_looks_at_itself_then_at_who_calls(
+def test_before_a_request_is_read_the_server_checks_itself_then_the_caller(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection
 ) -> None:
     """Room, time, credentials, scope, rate, then the request, on every call; each is told while all after it lack."""

@@ -73,7 +73,7 @@ def principal(settings: Settings, claims: dict[str, Any], **changes: object) -> 
 
 
 @pytest.mark.parametrize(("provider", "claims", "scopes"), TOLD)
-def test_a_providers_token_says_who_calls_and_what_they_may_do(
+def test_a_providers_token_names_the_caller_and_its_rights(
     settings: Settings, provider: str, claims: dict[str, Any], scopes: set[Scope]
 ) -> None:
     """The client's name is the one in the settings; a right stands only where the provider puts it."""
@@ -89,7 +89,7 @@ def test_every_provider_that_can_be_set_is_known_and_tried() -> None:
     assert set(get_args(Provider)) == set(PROVIDERS) == {provider for provider, _, _ in TOLD}
 
 
-def test_claims_of_ones_own_stand_in_place_of_the_providers(settings: Settings) -> None:
+def test_own_claims_replace_the_providers(settings: Settings) -> None:
     """Names with any characters in them, and ways into a claim; those that are not set stay the provider's."""
 
     claims = {
@@ -118,7 +118,7 @@ def test_claims_of_ones_own_stand_in_place_of_the_providers(settings: Settings) 
         ("auth0", {**AUTH0, "owner": None}),
     ],
 )
-def test_a_token_that_does_not_say_it_where_it_should_is_refused(
+def test_a_token_without_the_claim_in_its_place_is_refused(
     settings: Settings, provider: str, claims: dict[str, Any]
 ) -> None:
     """The first claim that is there decides; an owner that is no name confines to nobody."""

@@ -88,7 +88,7 @@ def test_a_further_font_is_one_of_the_settings(app: App, asking: Asking, setting
     assert "pay 中 now" not in text_of(write_receipt(app, UUID(moved.name.partition("/")[2]), Language.ENGLISH))
 
 
-def test_a_receipt_is_the_same_bytes_whatever_has_happened_since(asking: Asking) -> None:
+def test_a_receipt_is_the_same_bytes_after_later_changes(asking: Asking) -> None:
     """Reversed, its wallets renamed, labelled, frozen; empty means English."""
 
     asking.open_all("alice", "bob", display_name="Before")
@@ -131,7 +131,7 @@ def flat(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def test_any_words_that_a_transaction_may_have_fit_on_its_receipt(asking: Asking) -> None:
+def test_any_text_that_a_transaction_may_have_fits_on_its_receipt(asking: Asking) -> None:
     """Lines, private and missing characters, other directions, no words at all: a PDF, never an error."""
 
     asking.open("alice")

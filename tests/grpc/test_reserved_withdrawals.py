@@ -124,7 +124,7 @@ def test_more_than_is_available_cannot_be_reserved(asking: Asking, owner: psycop
     assert asking.funds("alice") == (1000, 1000, 0)
 
 
-def test_reserved_money_is_nobody_elses(asking: Asking, app: App, stub: CollectingBank) -> None:
+def test_reserved_money_is_available_to_no_other_use(asking: Asking, app: App, stub: CollectingBank) -> None:
     """Not a transfer's, not a hold's, not another payout's; the part that is not reserved is."""
 
     schedule(asking, amount=money(600), execute_time=time_after_opening(asking))
@@ -300,7 +300,7 @@ def test_reservations_are_not_the_holds_that_expire(asking: Asking, app: App) ->
     assert (asking.withdrawal(name).state, asking.funds("alice")) == (SCHEDULED, (1000, 300, 700))
 
 
-def test_the_reserve_flag_is_part_of_what_is_asked(asking: Asking, owner: psycopg.Connection) -> None:
+def test_the_reserve_flag_is_part_of_the_request(asking: Asking, owner: psycopg.Connection) -> None:
     """A used id with the other flag is refused, either way; with the same one it is a repeat that holds no more."""
 
     at = time_after_opening(asking)

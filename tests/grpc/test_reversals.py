@@ -290,7 +290,7 @@ def test_validating_a_reversal_answers_alike_and_stores_nothing(asking: Asking, 
 
 
 @pytest.mark.usefixtures("rent")
-def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
+def test_of_two_faults_the_first_documented_is_reported(asking: Asking) -> None:
     """Shape, used id, existence, currency, states, what kind it is and what is left, funds, the largest balance."""
 
     asking.open("shut", 10)

@@ -91,7 +91,7 @@ def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair
         assert [event.number for event in received] == list(range(1, len(received) + 1))
 
 
-def test_a_call_that_takes_its_time_lets_the_others_turn_elsewhere(pair: Pair) -> None:
+def test_a_slow_call_lets_other_callers_use_another_server(pair: Pair) -> None:
     """A wallet is locked while its caller's server drains: that call ends well, and no other waits for it."""
 
     first, _ = HOSTS

@@ -147,7 +147,7 @@ def test_validating_answers_as_the_real_call_does_and_stores_nothing(asking: Ask
         assert getattr(yes.scheduled_deposit, given) == getattr(made.scheduled_deposit, given)
 
 
-def test_of_two_faults_the_one_that_is_listed_first_is_told(asking: Asking) -> None:
+def test_of_two_faults_the_one_listed_first_is_reported(asking: Asking) -> None:
     """The order of the errors at the call: fields, system wallet, used id, past time, not found, currency, closed."""
 
     asking.open("closed")

@@ -120,7 +120,7 @@ def test_a_scheduled_deposit_without_a_time_is_due_now(asking: Asking) -> None:
 
 
 @BOTH
-def test_a_cancelled_deposit_stays_so_when_it_is_due_and_the_bank_is_not_asked(
+def test_a_cancelled_deposit_stays_cancelled_when_due_and_the_bank_is_not_called(
     asking: Asking, stub: CollectingBank, app: App, owner: psycopg.Connection, *, collect: bool
 ) -> None:
     """S6: CANCELLED, nothing moved; a second cancel is refused, a repeat of the first is not."""
@@ -261,7 +261,7 @@ def test_each_currency_is_collected_in_its_own(asking: Asking, stub: CollectingB
     assert asking.funds("system:external:USD")[0] == -1000
 
 
-def test_a_failed_deposit_says_why(asking: Asking, stub: CollectingBank, app: App) -> None:
+def test_a_failed_deposit_has_a_reason(asking: Asking, stub: CollectingBank, app: App) -> None:
     """By its reason, with no transaction and no reference; its wallet has what it had."""
 
     stub.order("declined", match={"account": "refused"})

@@ -78,7 +78,7 @@ def test_health_is_serving_for_each_service_and_as_a_whole(server: str) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_a_database_that_shuts_its_doors_is_told_and_mended(
+def test_a_database_that_refuses_connections_is_reported_and_recovers(
     cluster: Cluster, own_database: Database, settings: Settings
 ) -> None:
     """O3: NOT_SERVING everywhere and DATABASE_UNAVAILABLE with RetryInfo; SERVING and as before once it is back."""
@@ -179,7 +179,7 @@ def test_buf_lists_all_services(server: str) -> None:
     assert set(listed.stdout.split()) >= ALL_SERVICES
 
 
-def test_a_call_past_its_deadline_does_at_most_what_its_id_says(
+def test_a_call_past_its_deadline_does_at_most_what_its_id_records(
     client: WalletClient, server: str, owner: psycopg.Connection
 ) -> None:
     """Passed before it is sent, or while the wallet is stuck: asked again with the same id it is done once."""
@@ -199,7 +199,7 @@ def test_a_call_past_its_deadline_does_at_most_what_its_id_says(
 
 
 @pytest.mark.alone
-def test_a_server_told_to_stop_under_load_finishes_what_it_began(own_database: Database, tmp_path: Path) -> None:
+def test_a_server_stopped_under_load_finishes_what_it_began(own_database: Database, tmp_path: Path) -> None:
     """SIGTERM: exit code 0, every OK is in the books, whatever was done was answered, and nobody was cut off."""
 
     with server_process(tmp_path / "log", own_database.url) as server:
@@ -252,7 +252,7 @@ def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Data
     ],
     ids=["no_url", "no_such_url", "no_database", "no_number"],
 )
-def test_a_server_that_cannot_start_says_why(start_up: StartUp, settings: dict[str, object], text: str) -> None:
+def test_a_server_that_cannot_start_reports_why(start_up: StartUp, settings: dict[str, object], text: str) -> None:
     """O2: exit code 1, a line that names what to mend, no traceback, no password."""
 
     ended = start_up(main, **settings)
@@ -274,7 +274,7 @@ def test_the_process_of_a_server_that_cannot_start_ends_with_1(tmp_path: Path) -
     assert (tmp_path / "log").read_text().startswith("wallet-grpc cannot start: WALLET_DATABASE_URL is not set")
 
 
-def test_a_server_whose_port_is_taken_says_so(server: str, own_database: Database, start_up: StartUp) -> None:
+def test_a_server_whose_port_is_taken_reports_it(server: str, own_database: Database, start_up: StartUp) -> None:
     """Two servers on one port must be asked for: the second one ends with a line that names the port."""
 
     port = server.rpartition(":")[2]
@@ -286,7 +286,7 @@ def test_a_server_whose_port_is_taken_says_so(server: str, own_database: Databas
     assert port in output
 
 
-def test_a_server_waiting_for_its_database_stops_when_told(tmp_path: Path) -> None:
+def test_a_server_waiting_for_its_database_stops_on_sigterm(tmp_path: Path) -> None:
     """SIGTERM while the database is not there yet: nobody waits out the half minute that a start may take."""
 
     url = "postgresql://u@127.0.0.1:1/x"

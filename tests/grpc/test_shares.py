@@ -88,7 +88,7 @@ def test_one_caller_or_owner_never_has_all_exports(app: App, settings: Settings,
         assert wait_until(lambda: free() == ("OK", ""), timeout_s=30)
 
 
-def test_one_owner_has_no_more_than_its_share_whoever_calls_for_it(app: App, settings: Settings) -> None:
+def test_one_owner_has_one_share_for_all_its_callers(app: App, settings: Settings) -> None:
     """Watches of different callers for one owner count together."""
 
     with served(app, settings, watchers_max=4) as target, ExitStack() as open_:

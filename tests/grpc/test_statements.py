@@ -89,7 +89,7 @@ def check_page(page: pb.GetStatementResponse) -> None:
         assert before.execute_time.ToNanoseconds() <= after.execute_time.ToNanoseconds()
 
 
-def test_a_statement_says_what_a_replay_of_the_entries_says(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_statement_equals_a_replay_of_the_entries(asking: Asking, owner: psycopg.Connection) -> None:
     """Any range over 3,200 entries, three at each instant: opening, closing, totals by type, entries in pages."""
 
     asking.open_all("alice", "bob")
@@ -235,7 +235,7 @@ def test_a_range_that_is_none_is_refused(asking: Asking) -> None:
             assert answer.violations == fields if fields else len(answer.violations) == 1
 
 
-def test_of_several_faults_the_first_documented_is_told(asking: Asking) -> None:
+def test_of_several_faults_the_first_documented_is_reported(asking: Asking) -> None:
     """Fields, then the token, which is bound to wallet and range, then the wallet."""
 
     asking.open_all("alice", "bob")
@@ -288,7 +288,7 @@ def test_a_range_is_provisional_while_something_may_still_fall_into_it(
     assert not long_over.provisional
 
 
-def test_what_is_said_to_be_final_never_changes(asking: Asking, owner: psycopg.Connection) -> None:
+def test_an_outcome_reported_as_final_never_changes(asking: Asking, owner: psycopg.Connection) -> None:
     """While transfers go on, of statements that have just ended: one that is not provisional stays as it is."""
 
     asking.open_all("alice", "bob")

@@ -140,7 +140,7 @@ def unpacked(detail: Any) -> Any:  # noqa: ANN401  # google.rpc has no types
     return error_details_pb2.ErrorInfo.FromString(detail.value)
 
 
-def test_the_calls_that_name_wallets_are_those_that_say_so() -> None:
+def test_the_calls_that_name_wallets_are_those_that_declare_it() -> None:
     """A call that can be refused for it lists PERMISSION_MISSING."""
 
     listed = listed_reasons()
@@ -195,7 +195,7 @@ def test_no_wallet_is_opened_under_the_name_of_a_system_wallet(asking: Asking, o
     assert made.wallet.name == "wallets/new"
 
 
-def test_nobody_changes_a_system_wallet_by_what_hangs_on_it(
+def test_no_dependent_row_of_a_system_wallet_is_changed_by_a_caller(
     asking: Asking, app: App, bank: BankServer, owner: psycopg.Connection
 ) -> None:
     """What moved money between the wallets of the service and others is not reversible, deposits apart."""
@@ -221,7 +221,7 @@ def test_nobody_changes_a_system_wallet_by_what_hangs_on_it(
     assert {table for table in before if before[table] != after[table]} == {"requests"}
 
 
-def test_no_scope_and_no_owner_lets_anybody_change_a_system_wallet(
+def test_without_scope_and_owner_no_caller_changes_a_system_wallet(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection, chance: Chance
 ) -> None:
     """Operators are told so whatever their scopes, a caller with an owner is, and one who is no operator.

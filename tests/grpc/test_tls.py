@@ -84,7 +84,7 @@ def is_reached(target: str, tls: Tls | None, timeout_s: float = 2.0) -> bool:
         return client.is_serving(timeout_s)
 
 
-def test_only_who_speaks_tls_and_trusts_the_certificate_comes_through(target: str, files: Files) -> None:
+def test_only_callers_with_tls_that_trust_the_certificate_connect(target: str, files: Files) -> None:
     """Nothing is said in the clear, nor to a server that somebody else vouches for."""
 
     assert is_reached(target, files.tls())
@@ -131,7 +131,7 @@ def test_files_that_cannot_be_used_are_named_at_start(app: App, settings: Settin
         pass
 
 
-def test_a_certificate_says_who_calls_and_the_settings_what_they_may(
+def test_a_certificate_names_the_caller_and_the_settings_its_rights(
     app: App, settings: Settings, files: Files, owner: psycopg.Connection
 ) -> None:
     """By its name in it; whoever is not named may nothing, whoever has none does not even connect."""
@@ -151,7 +151,7 @@ def test_a_certificate_says_who_calls_and_the_settings_what_they_may(
     assert owner.execute("SELECT DISTINCT caller FROM requests").fetchall() == [("shop",)]
 
 
-def test_a_token_says_more_than_a_certificate_and_both_name_one_caller(
+def test_a_token_takes_precedence_over_a_certificate_and_both_name_one_caller(
     app: App, settings: Settings, files: Files, tmp_path: Path
 ) -> None:
     """Where a token is sent it decides what may be done; a bad one is not made good by the certificate."""
@@ -178,7 +178,7 @@ def test_a_token_says_more_than_a_certificate_and_both_name_one_caller(
     assert refused.value.reason == "CREDENTIALS_INVALID"
 
 
-def test_who_signs_callers_certificates_can_change_without_a_restart(
+def test_the_issuer_of_callers_certificates_can_change_without_a_restart(
     app: App, settings: Settings, files: Files
 ) -> None:
     """The authority of yesterday vouches for nobody who comes today."""

@@ -79,7 +79,7 @@ def taken_three_times(tokens: Tokens, issuer: Issuer) -> str:
     raise AssertionError("no token was taken before its end")
 
 
-def test_tokens_are_told_apart_however_many_come(settings: Settings) -> None:
+def test_tokens_are_distinguished_however_many_are_sent(settings: Settings) -> None:
     """Each is what it says, also where more come than are known again; one with another signature is none."""
 
     tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER)
@@ -105,7 +105,7 @@ def eventually_refused(tokens: Tokens, token: str) -> bool:
     return wait_until(refused, timeout_s=90)
 
 
-def test_made_up_keys_do_not_make_us_ask_the_issuer_for_each(guarded: Settings, published: Published) -> None:
+def test_invented_keys_do_not_cause_a_fetch_each(guarded: Settings, published: Published) -> None:
     """Not more often than the settings say, however many tokens come."""
 
     tokens = tokens_of(guarded, auth_keys=published.url, auth_keys_retry_s=60.0)
@@ -141,7 +141,9 @@ ODD_SETS = [
 
 
 @pytest.mark.parametrize("text", [*ODD_SETS, None, "{}", "no json"])
-def test_keys_that_cannot_be_read_are_told_at_start(guarded: Settings, published: Published, text: str | None) -> None:
+def test_keys_that_cannot_be_read_are_reported_at_start(
+    guarded: Settings, published: Published, text: str | None
+) -> None:
     """A server does not start without a lock, nor with a shared secret in a set that everybody may see."""
 
     published.text = text
@@ -177,7 +179,7 @@ def test_a_private_key_in_the_set_is_not_used(guarded: Settings, issuer: Issuer,
     assert tokens.principal(issuer.token(ALL)).caller == "shop"
 
 
-def test_all_who_bring_a_new_key_wait_for_it_together(guarded: Settings, published: Published) -> None:
+def test_calls_with_a_new_key_wait_for_one_fetch_together(guarded: Settings, published: Published) -> None:
     """It is read once; nobody is refused because somebody else was first."""
 
     tokens = tokens_of(guarded, auth_keys=published.url, auth_keys_retry_s=0.3)
@@ -193,7 +195,7 @@ def test_all_who_bring_a_new_key_wait_for_it_together(guarded: Settings, publish
     assert published.reads == 2
 
 
-def test_an_address_that_never_comes_to_an_end_holds_nobody_up_for_long(
+def test_an_address_without_an_end_is_given_up_within_the_limit(
     guarded: Settings, issuer: Issuer, published: Published
 ) -> None:
     """A reading ends in time however slowly bytes come; known keys do not wait for it at all."""

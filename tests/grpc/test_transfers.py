@@ -39,7 +39,7 @@ def told_of(owner: psycopg.Connection, subject: str) -> list[str]:
     return [kind for (kind,) in owner.execute("SELECT type FROM outbox WHERE subject = %s", [subject]).fetchall()]
 
 
-def test_a_transfer_is_one_transaction_and_told_once(client: WalletClient, owner: psycopg.Connection) -> None:
+def test_a_transfer_is_one_transaction_and_published_once(client: WalletClient, owner: psycopg.Connection) -> None:
     """T1: 1000 and 0 are 900 and 100, one transaction, one notification."""
 
     open_funded(client, alice=1000, bob=0)
@@ -104,7 +104,7 @@ def test_a_transfer_to_oneself_is_refused(client: WalletClient, owner: psycopg.C
     assert everything(owner) == before
 
 
-def test_a_transfer_to_nobody_is_refused_for_good(client: WalletClient) -> None:
+def test_a_transfer_to_a_missing_wallet_is_refused_finally(client: WalletClient) -> None:
     """T8: NOT_FOUND, and still so with that id once the wallet is there."""
 
     open_funded(client, alice=100)

@@ -59,7 +59,7 @@ def _with_unknown_in(message: Any, field: str) -> Any:  # noqa: ANN401  # any me
     return message
 
 
-def test_a_read_ignores_what_it_does_not_know(world: World) -> None:
+def test_a_read_ignores_unknown_fields(world: World) -> None:
     """As gRPC does: an older server answers a newer client."""
 
     fields = {"WalletService/GetWallet": "wallets/alice", "HoldService/GetHold": world.names["held"]}

@@ -93,7 +93,7 @@ def test_a_frozen_wallet_gives_nothing_and_takes_everything(
     assert asking.balances("alice", "bob") == [0, 1000 - 30 - 7 + 1051]
 
 
-def test_each_state_lets_the_changes_of_its_own_through(asking: Asking, owner: psycopg.Connection) -> None:
+def test_each_state_permits_its_own_changes(asking: Asking, owner: psycopg.Connection) -> None:
     """Active may be frozen, frozen unfrozen, both closed; closed is for good. All else names wallet and state."""
 
     for name in ("hot", "cold", "gone"):
@@ -133,7 +133,9 @@ def test_a_wallet_that_is_not_empty_is_not_closed(asking: Asking, owner: psycopg
     assert {change(asking, a_close(name)).wallet.state for name in ("rich", "poor")} == {CLOSED}
 
 
-def test_a_wallet_with_something_open_is_not_closed_and_hears_what(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_wallet_with_an_open_item_is_not_closed_and_the_item_is_named(
+    asking: Asking, owner: psycopg.Connection
+) -> None:
     """A hold, a withdrawal with or without reserve, a scheduled deposit: named in `explanation` until it is final."""
 
     asking.open("alice", overdraft_limit=money(100))
@@ -235,7 +237,9 @@ def test_a_repeat_returns_the_wallet_as_it_is_now(asking: Asking, owner: psycopg
     assert everything(owner) == before
 
 
-def test_an_id_used_with_other_words_or_by_another_call_is_refused(asking: Asking, owner: psycopg.Connection) -> None:
+def test_an_id_reused_with_other_fields_or_by_another_call_is_refused(
+    asking: Asking, owner: psycopg.Connection
+) -> None:
     """Naming the first use; where that was refused there is no resource."""
 
     for name in ("alice", "bob"):
@@ -310,7 +314,7 @@ def test_no_call_changes_what_a_system_wallet_is_like(asking: Asking, owner: psy
     assert everything(owner) == before
 
 
-def test_of_two_faults_in_a_change_the_first_documented_is_told(asking: Asking, owner: psycopg.Connection) -> None:
+def test_of_two_faults_in_a_change_the_first_documented_is_reported(asking: Asking, owner: psycopg.Connection) -> None:
     """Shape, permission, used id, the wallet, its etag, its state, then currency and limit."""
 
     asking.open("alice", overdraft_limit=money(10))
@@ -355,7 +359,7 @@ def test_of_two_faults_in_a_change_the_first_documented_is_told(asking: Asking, 
     assert asking.refused(missing).metadata == {"resourceName": "wallets/nobody"}
 
 
-def test_every_change_is_told_once(asking: Asking, owner: psycopg.Connection) -> None:
+def test_every_change_is_published_once(asking: Asking, owner: psycopg.Connection) -> None:
     """A fact each, by its kind; a refused or repeated one tells nothing."""
 
     asking.open("alice")

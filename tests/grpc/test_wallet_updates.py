@@ -80,7 +80,7 @@ def test_labels_keep_to_their_grammar(asking: Asking, owner: psycopg.Connection)
     assert everything(owner) == before
 
 
-def test_an_overdraft_limit_lets_money_go_below_zero_and_no_further(asking: Asking, owner: psycopg.Connection) -> None:
+def test_an_overdraft_limit_permits_a_negative_balance_and_no_lower(asking: Asking, owner: psycopg.Connection) -> None:
     """Raised, used, and never lowered below what is in use of it, held money too; unset clears it."""
 
     asking.open("alice", 10)
@@ -194,7 +194,7 @@ def test_an_etag_that_is_not_the_last_one_is_refused_for_good(asking: Asking, ow
         assert asking.refused(a_freeze("alice", etag=bad)).reason == "INVALID_FIELDS"
 
 
-def test_of_many_who_saw_the_same_wallet_one_changes_it(asking: Asking) -> None:
+def test_of_many_with_the_same_etag_one_changes_the_wallet(asking: Asking) -> None:
     """Twenty at once with the etag that they read: the others hear that it has changed."""
 
     etag = asking.open("alice").etag

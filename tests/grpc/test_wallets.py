@@ -28,7 +28,7 @@ def test_a_new_wallet_is_empty_and_active(client: WalletClient) -> None:
     assert client.get_wallet("wallets/alice") == wallet
 
 
-def test_wallets_without_an_asked_id_get_different_ones(client: WalletClient) -> None:
+def test_wallets_without_a_chosen_id_get_different_ones(client: WalletClient) -> None:
     """W1: ids differ."""
 
     names = {client.create_wallet("", "USD").wallet.name for _ in range(5)}
@@ -84,7 +84,7 @@ def test_a_balance_below_zero_is_refused_by_the_database(client: WalletClient, o
     assert caught.value.diag.constraint_name == "wallets_floor"
 
 
-def test_several_wallets_come_in_the_order_asked_for(client: WalletClient) -> None:
+def test_several_wallets_are_returned_in_the_requested_order(client: WalletClient) -> None:
     """Twice asked, twice told; system wallets among them."""
 
     open_funded(client, alice=1, bob=2, carol=3)
@@ -140,7 +140,7 @@ def test_a_repeated_creation_returns_the_wallet_as_it_is_now(client: WalletClien
 @pytest.mark.parametrize(
     "change", [{"currency_code": "EUR"}, {"owner": "x"}, {"display_name": "x"}, {"wallet_id": "other"}]
 )
-def test_a_creation_with_a_used_id_and_other_words_is_refused(client: WalletClient, change: dict[str, Any]) -> None:
+def test_a_creation_with_a_used_id_and_other_fields_is_refused(client: WalletClient, change: dict[str, Any]) -> None:
     """The metadata names the first use."""
 
     id_ = str(uuid4())
@@ -185,7 +185,7 @@ def test_an_unknown_currency_is_refused(client: WalletClient, owner: psycopg.Con
     assert count(owner, "wallets") == 0
 
 
-def test_one_name_asked_for_by_many_is_given_once(client: WalletClient) -> None:
+def test_one_name_requested_by_many_is_given_once(client: WalletClient) -> None:
     """30 at once: one gets it, 29 hear RESOURCE_EXISTS, and each hears the same again."""
 
     ids = [str(uuid4()) for _ in range(30)]

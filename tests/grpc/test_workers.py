@@ -173,7 +173,7 @@ def test_one_that_is_killed_is_replaced_and_counted_and_none_outlives_a_supervis
 
 
 @pytest.mark.parametrize("name", ["metrics_port", "channelz_port"])
-def test_a_taken_port_for_operators_is_told(own_database: Database, start_up: StartUp, name: str) -> None:
+def test_a_taken_port_for_operators_is_reported(own_database: Database, start_up: StartUp, name: str) -> None:
     """It does not start without what it was told to show."""
 
     with socket.socket() as taken:
@@ -185,14 +185,14 @@ def test_a_taken_port_for_operators_is_told(own_database: Database, start_up: St
     assert f"cannot listen on 127.0.0.1:{port}" in ended.error_output
 
 
-def test_a_port_beyond_the_last_is_told() -> None:
+def test_a_port_beyond_the_last_is_reported() -> None:
     """A worker's own would be another one than was asked for."""
 
     with pytest.raises(CannotListen, match=r"127\.0\.0\.1:65536"), admin_port("127.0.0.1", 65536):
         pass
 
 
-def test_one_process_counts_by_itself_whatever_it_is_started_with(own_database: Database, tmp_path: Path) -> None:
+def test_one_process_counts_by_itself_however_it_is_started(own_database: Database, tmp_path: Path) -> None:
     """The folder for several is its supervisor's to name."""
 
     log = tmp_path / "log"
@@ -217,7 +217,7 @@ def test_a_worker_that_cannot_serve_ends_the_start(own_database: Database, tmp_p
     assert "Traceback" not in log.read_text()
 
 
-def test_a_port_that_is_taken_is_told(own_database: Database, start_up: StartUp) -> None:
+def test_a_taken_port_is_reported(own_database: Database, start_up: StartUp) -> None:
     """A single server does not join several: that must be asked for."""
 
     with bound("127.0.0.1", 0, shared=True) as port:

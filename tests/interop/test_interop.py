@@ -25,7 +25,7 @@ LARGE = 2**53 + 1
 DOMAIN = "wallet.example.com"
 
 
-def test_the_main_calls_do_what_they_say(seen: Seen) -> None:
+def test_the_main_calls_behave_as_documented(seen: Seen) -> None:
     """Deposit, transfer, hold and capture, a withdrawal scheduled and cancelled: and what is in the wallets then."""
 
     assert seen["calls"] == {
@@ -65,7 +65,7 @@ def test_fields_that_are_invalid_are_named(seen: Seen) -> None:
     assert {**invalid, "fields": []} == refusal("INVALID_ARGUMENT", "INVALID_FIELDS")
 
 
-def test_a_caller_without_a_token_is_told_so(seen: Seen) -> None:
+def test_a_caller_without_a_token_gets_credentials_missing(seen: Seen) -> None:
     """By a reason, like any other refusal."""
 
     assert seen["refusals"]["noToken"] == refusal("UNAUTHENTICATED", "CREDENTIALS_INVALID")

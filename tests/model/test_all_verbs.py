@@ -70,7 +70,7 @@ def parts(app: App, database: Database, owner: psycopg.Connection, settings: Set
 
 
 @pytest.mark.timeout(420)  # a difference takes up to five minutes to be told in its shortest story
-def test_every_verb_does_what_the_model_says(parts: Parts) -> None:
+def test_every_verb_agrees_with_the_model(parts: Parts) -> None:
     """Alone and in batches, valid and not, repeated, with jobs between them and a bank of every mood."""
 
     _run(AllVerbs, parts, runs=often(24), always_the_same=True)
@@ -78,7 +78,7 @@ def test_every_verb_does_what_the_model_says(parts: Parts) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_every_verb_does_what_the_model_says_for_long(parts: Parts) -> None:
+def test_every_verb_agrees_with_the_model_in_a_long_run(parts: Parts) -> None:
     """Other stories each time, and many more."""
 
     _run(AllVerbs, parts, runs=1500)
@@ -86,7 +86,7 @@ def test_every_verb_does_what_the_model_says_for_long(parts: Parts) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_every_verb_does_what_the_model_says_at_the_brim(parts: Parts) -> None:
+def test_every_verb_agrees_with_the_model_near_64_bits(parts: Parts) -> None:
     """With wallets so full that no more can be counted."""
 
     _run(Brimful, parts, runs=800)

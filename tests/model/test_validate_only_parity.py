@@ -35,7 +35,7 @@ def ledger(app: App, owner: psycopg.Connection) -> RefusalLedger:
     return RefusalLedger.set_up(app, owner)
 
 
-def test_who_only_validates_is_refused_as_the_real_call_is(ledger: RefusalLedger) -> None:
+def test_validation_is_refused_as_the_real_call_is(ledger: RefusalLedger) -> None:
     """The same class and fields; the one leaves nothing at all, the other its record where the refusal is final."""
 
     for verb, cases in CASES.items():
@@ -45,7 +45,7 @@ def test_who_only_validates_is_refused_as_the_real_call_is(ledger: RefusalLedger
 
 
 @pytest.mark.parametrize("verb", CASES)
-def test_who_only_validates_is_told_what_the_real_call_is_told(ledger: RefusalLedger, verb: str) -> None:
+def test_validation_returns_what_the_real_call_returns(ledger: RefusalLedger, verb: str) -> None:
     """The same numbers, and nothing changes, the request id is not spent; once it is, both are told of the first."""
 
     for case in CASES[verb]:

@@ -46,7 +46,7 @@ def test_every_mistake_has_its_place_and_its_tests(mistake: Mistake) -> None:
         ("a.py:LOCK", "FROM wallets FOR UPDATE", "FROM wallets", "SELECT key\nFROM wallets\n"),
     ],
 )
-def test_a_change_is_found_whatever_the_text_is_formatted_like(where: str, old: str, new: str, seen: str) -> None:
+def test_a_change_is_found_independent_of_the_texts_formatting(where: str, old: str, new: str, seen: str) -> None:
     """By what the code says, not by how it is broken into lines."""
 
     changed = Change(where, old, new).applied(SOURCE)

@@ -108,7 +108,7 @@ def test_unknown_collection_is_sent_again_only_after_the_grace_time(
     assert balances(app) == CREDITED
 
 
-def test_a_no_after_an_unknown_is_still_a_doubt(app: App, collecting_bank: CollectingBank) -> None:
+def test_a_decline_after_an_unknown_is_still_a_doubt(app: App, collecting_bank: CollectingBank) -> None:
     """Nobody knows whether the first attempt was executed: neither FAILED nor credited."""
 
     ids = collection_per_fault(
@@ -124,7 +124,7 @@ def test_a_no_after_an_unknown_is_still_a_doubt(app: App, collecting_bank: Colle
 
 
 @pytest.mark.parametrize("silence", ["status", "pending"])
-def test_a_bank_that_does_not_say_is_neither_a_yes_nor_a_no_and_comes_to_attention_when_old(
+def test_a_bank_without_status_leaves_the_order_in_doubt_and_needs_attention_when_old(
     app: App, collecting_bank: CollectingBank, alice: WalletId, silence: str
 ) -> None:
     """The status endpoint off, or "pending" for ever: in doubt for ever, not credited, not sent again."""
@@ -150,7 +150,7 @@ def test_a_bank_that_does_not_say_is_neither_a_yes_nor_a_no_and_comes_to_attenti
     assert "in doubt for too long" in old.attention
 
 
-def test_what_pends_follows_the_banks_own_word(app: App, collecting_bank: CollectingBank) -> None:
+def test_a_pending_payment_follows_the_banks_status(app: App, collecting_bank: CollectingBank) -> None:
     """202 and "pending", until a person at the bank decides."""
 
     ids = collection_per_fault(
@@ -187,7 +187,7 @@ def test_a_worker_that_dies_between_claim_and_attempt_leaves_it_to_the_next(
     )
 
 
-def test_a_worker_that_wakes_up_after_the_cancel_asks_nobody(
+def test_a_worker_that_resumes_after_the_cancel_does_not_call_the_bank(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
     """S6: claimed, then cancelled, then begun: the bank is not asked."""
@@ -227,7 +227,7 @@ def test_a_slow_worker_and_the_one_that_takes_over_credit_once(
     assert (answers(found), balances(app), collecting_bank.collected(id_)) == ([AnswerKind.ACCEPTED], CREDITED, 1)
 
 
-def test_an_answer_that_cannot_be_stored_is_asked_for_again(
+def test_an_answer_that_cannot_be_stored_is_queried_again(
     app: App, settings: Settings, collecting_bank: CollectingBank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
     """The wallet is locked by somebody else while the bank says yes: taken over after the lease, credited once."""
@@ -287,7 +287,7 @@ def test_a_key_that_the_bank_has_used_for_something_else_credits_nothing(
     assert "another amount" in found.attention
 
 
-def test_a_bank_that_ignores_keys_is_asked_to_collect_once(
+def test_a_bank_that_ignores_keys_is_called_to_collect_once(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
     """One attempt ever: a no for now is final, and what it does not know is not sent again but shown to a person."""

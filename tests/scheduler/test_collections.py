@@ -50,7 +50,7 @@ def ghost() -> Iterator[str]:
         yield f"http://127.0.0.1:{door.getsockname()[1]}"
 
 
-def test_due_collection_is_asked_for_once_and_credited_with_what_the_bank_says(
+def test_due_collection_is_requested_once_and_credited_as_the_bank_answers(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
     """One POST to the collections; then external → wallet, type COLLECTION, with the bank's reference."""
@@ -124,7 +124,7 @@ def test_credit_and_success_are_one_transaction(
     assert len(stamps) == 1
 
 
-def test_final_collection_is_not_asked_for_again(app: App, collecting_bank: CollectingBank, alice: WalletId) -> None:
+def test_final_collection_is_not_requested_again(app: App, collecting_bank: CollectingBank, alice: WalletId) -> None:
     """Later rounds of every job find nothing to do."""
 
     id_ = schedule_deposit(app, alice, 300, collect=True)
@@ -136,7 +136,7 @@ def test_final_collection_is_not_asked_for_again(app: App, collecting_bank: Coll
     assert (found, 1, CREDITED) == (scheduled_deposit(app, id_), collecting_bank.asked(id_), balances(app))
 
 
-def test_declined_retryable_is_asked_again_with_the_same_key_until_the_bank_collects(
+def test_declined_retryable_is_retried_with_the_same_key_until_the_bank_collects(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
     """Two refusals, then a yes: nothing is posted in between."""
@@ -227,7 +227,7 @@ def test_final_refusal_fails_and_has_moved_nothing(
     assert count(owner, "transactions") == 0
 
 
-def test_bank_that_refuses_connections_uses_no_attempt_and_is_asked_when_it_is_back(
+def test_bank_that_refuses_connections_uses_no_attempt_and_is_called_when_it_is_back(
     app: App, collecting_bank: CollectingBank, alice: WalletId, ghost: str
 ) -> None:
     """Not sent: nothing failed, nothing posted, no attempt counted, however often."""
@@ -303,7 +303,7 @@ def test_a_frozen_wallet_still_gets_what_the_bank_has_collected(
 
 
 @pytest.mark.parametrize("in_doubt", [False, True])
-def test_collected_money_that_finds_its_wallet_full_waits_in_transit_for_a_person(
+def test_collected_money_for_a_full_wallet_waits_in_transit_for_an_operator(
     app: App, collecting_bank: CollectingBank, owner: psycopg.Connection, *, in_doubt: bool
 ) -> None:
     """SUCCEEDED with attention: the bank has the money out of its account, so the books must have it somewhere."""
@@ -349,7 +349,7 @@ def test_a_collection_that_just_fits_is_credited(app: App, collecting_bank: Coll
     assert (balance_of(app, IN_TRANSIT), len(collecting_bank.ledger())) == (1, 2)
 
 
-def test_a_collection_that_the_books_have_no_room_for_outside_comes_to_a_persons_attention(
+def test_a_collection_that_overflows_the_external_wallet_needs_attention(
     app: App, collecting_bank: CollectingBank
 ) -> None:
     """One wallet holds all that the world outside can owe: somebody is told, and it is credited once there is room."""

@@ -68,7 +68,7 @@ def credits_of(owner: psycopg.Connection, id_: UUID) -> int:
     return int(row[0])
 
 
-def test_due_deposit_is_credited_once_and_the_bank_is_never_asked(
+def test_due_deposit_is_credited_once_and_the_bank_is_never_called(
     app: App, collecting_bank: CollectingBank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
     """L1: external → wallet, type DEPOSIT, no bank reference; later rounds of every job find nothing to do."""
@@ -239,7 +239,7 @@ def test_deposit_whose_wallet_is_locked_is_credited_when_it_is_free(
     assert (scheduled_deposit(app, locked).state, balance_of(app, alice)) == (OrderState.SUCCEEDED, 300)
 
 
-def test_a_claim_passes_by_a_deposit_that_somebody_else_has_in_hand(
+def test_a_claim_skips_a_deposit_that_another_worker_has_locked(
     app: App, alice: WalletId, owner: psycopg.Connection
 ) -> None:
     """It waits for no lock, and takes what it passed by as soon as that is free."""
@@ -283,7 +283,7 @@ def test_a_wallet_that_is_too_full_fails_it_for_good(app: App, alice: WalletId, 
     assert (balance_of(app, alice), count(owner, "transactions")) == (BIGGEST, posted + 1)
 
 
-def test_a_credit_that_the_world_outside_cannot_owe_fails_too(app: App, alice: WalletId) -> None:
+def test_a_credit_that_overflows_the_external_wallet_fails_too(app: App, alice: WalletId) -> None:
     """All wallets of a currency together can hold so much; it must not be tried for ever."""
 
     open_wallet(app, "bob", BIGGEST)

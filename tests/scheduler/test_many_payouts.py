@@ -100,7 +100,9 @@ def test_payout_whose_wallet_is_locked_is_done_when_it_is_free(app: App, stub: B
     assert (withdrawal(app, locked).state, stub.posts(locked)) == (OrderState.SUCCEEDED, 1)
 
 
-def test_a_claim_passes_by_what_somebody_else_has_in_hand(app: App, stub: Bank, owner: psycopg.Connection) -> None:
+def test_a_claim_skips_a_withdrawal_that_another_worker_has_locked(
+    app: App, stub: Bank, owner: psycopg.Connection
+) -> None:
     """It waits for no lock, and takes what it passed by as soon as that is free."""
 
     alice = open_wallet(app, "alice", 1000)
@@ -113,7 +115,7 @@ def test_a_claim_passes_by_what_somebody_else_has_in_hand(app: App, stub: Bank, 
     assert [(withdrawal(app, id_).fence, stub.posts(id_)) for id_ in (in_hand, free)] == [(1, 1)] * 2
 
 
-def test_many_payouts_of_a_locked_wallet_hold_up_nobody_elses(app: App, stub: Bank, owner: psycopg.Connection) -> None:
+def test_many_payouts_of_a_locked_wallet_block_no_others(app: App, stub: Bank, owner: psycopg.Connection) -> None:
     """More of them than there are slots, and due first: the others are paid while the lock is held, then they are.
 
     One whose wallet is let go of at its last moment may be left to be asked about, so both workers go on.

@@ -82,7 +82,7 @@ def noted(verb: type[ResolveOrder], id_: UUID, kind: ResolutionKind = ACKNOWLEDG
     return verb(request=request(), id=new_id(), order=id_, resolution=kind, reason="found out", bank_evidence="")
 
 
-def test_what_the_bank_says_it_did_and_did_not_is_found(hasty: App, alice: WalletId, stub: Bank) -> None:
+def test_each_confirmed_and_contradicted_bank_record_is_found(hasty: App, alice: WalletId, stub: Bank) -> None:
     """A payout and a collection, each until a person has looked into it; what it did do is not listed."""
 
     honest = schedule(hasty, alice, 50)
@@ -150,7 +150,7 @@ def test_line_of_another_amount_reconciles_nothing(hasty: App, alice: WalletId, 
     ]
 
 
-def test_clear_no_after_an_operator_said_yes_is_listed(hasty: App, alice: WalletId) -> None:
+def test_clear_decline_after_an_operator_resolved_it_as_executed_is_listed(hasty: App, alice: WalletId) -> None:
     """The mirror of a yes after an operator said no; noted once, and no money waits to be placed for it."""
 
     id_ = schedule(hasty, alice, 100)

@@ -59,7 +59,7 @@ def test_due_withdrawal_is_paid_once_with_key_owner_and_amount(app: App, stub: B
     assert json.loads(body) == {"amount": 300, "currency": "USD", "account": "acct-7", "owner": "alice"}
 
 
-def test_withdrawal_beyond_the_balance_fails_for_good_and_the_bank_is_not_asked(
+def test_withdrawal_beyond_the_balance_fails_finally_and_the_bank_is_not_called(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
     """E2: it stays FAILED though money comes later."""
@@ -74,7 +74,7 @@ def test_withdrawal_beyond_the_balance_fails_for_good_and_the_bank_is_not_asked(
     assert (balance_of(app, alice), stub.posts(id_)) == (6000, 0)
 
 
-def test_declined_retryable_is_asked_again_with_the_same_key_until_the_bank_pays(
+def test_declined_retryable_is_retried_with_the_same_key_until_the_bank_pays(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
     """E3: two refusals in the body of a 200, then a yes."""
@@ -106,7 +106,7 @@ def test_declined_retryable_as_often_as_allowed_fails_and_releases_once(app: App
     assert (balance_of(app, alice), stub.posts(id_), stub.executions(id_)) == (1000, 3, 0)
 
 
-def test_declined_retryable_is_not_asked_again_before_its_backoff(app: App, stub: Bank, alice: WalletId) -> None:
+def test_declined_retryable_is_not_retried_before_its_backoff(app: App, stub: Bank, alice: WalletId) -> None:
     """E3: a round right after a refusal with Retry-After sends nothing."""
 
     stub.order("too_many", seconds=20, times=1)
@@ -166,7 +166,7 @@ def test_bank_that_pays_and_never_answers_leaves_a_doubt_and_no_refund(app: App,
 
 
 @pytest.mark.parametrize("later", ["declined_retryable", "declined", "too_many"])
-def test_a_no_after_an_unknown_is_still_a_doubt(app: App, stub: Bank, alice: WalletId, later: str) -> None:
+def test_a_decline_after_an_unknown_is_still_a_doubt(app: App, stub: Bank, alice: WalletId, later: str) -> None:
     """E9: paid without an answer, then a No on the resend: never FAILED by itself, never released."""
 
     stub.order("execute_then_silence", times=1)
@@ -363,7 +363,7 @@ def test_final_refusal_fails_and_releases_once(app: App, stub: Bank, alice: Wall
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT), stub.posts(id_)) == (1000, 0, 1)
 
 
-def test_bank_without_status_is_never_taken_for_a_no(app: App, stub: Bank, alice: WalletId) -> None:
+def test_bank_without_status_does_not_count_as_a_decline(app: App, stub: Bank, alice: WalletId) -> None:
     """E8 with a bank that cannot be asked: it stays in doubt, and the money stays where it is."""
 
     stub.mode(idempotent=True, status=False)

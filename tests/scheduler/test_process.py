@@ -45,7 +45,7 @@ def test_one_round_with_a_limit_does_so_much_and_ends(
     assert len(Bank(bank.url).ledger()) == 2
 
 
-def test_two_schedulers_pay_what_becomes_due_and_stop_when_told(
+def test_two_schedulers_pay_what_is_due_and_stop_on_sigterm(
     app: App, bank: BankServer, env: dict[str, str], tmp_path: Path
 ) -> None:
     """Each withdrawal is paid once; SIGTERM ends both with 0."""
@@ -91,7 +91,7 @@ def test_scheduler_outlives_the_database(app: App, env: dict[str, str], database
         ({"payout_grace_s": "1"}, "WALLET_PAYOUT_GRACE_S must be more than"),
     ],
 )
-def test_scheduler_that_cannot_run_says_why(start_up: StartUp, settings: dict[str, object], text: str) -> None:
+def test_scheduler_that_cannot_run_reports_why(start_up: StartUp, settings: dict[str, object], text: str) -> None:
     """A sentence and exit code 1, no traceback."""
 
     ended = start_up(main, **settings)

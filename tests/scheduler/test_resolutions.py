@@ -101,7 +101,7 @@ def ask(order: UUID, resolution: ResolutionKind, *, to: str | None = None) -> Re
         (NOT_EXECUTED, OrderState.FAILED, FailureReason.RESOLVED, 1000),
     ],
 )
-def test_operator_ends_a_doubt_that_the_bank_cannot_be_asked_about(  # noqa: PLR0913, PLR0917  # each its end
+def test_operator_ends_a_doubt_when_the_bank_has_no_status(  # noqa: PLR0913, PLR0917  # each its end
     app: App,
     stub: Bank,
     alice: WalletId,
@@ -141,7 +141,7 @@ def test_nothing_is_resolved_while_a_call_may_be_on_its_way(app: App, stub: Bank
     assert withdrawal(app, id_).state is OrderState.IN_DOUBT
 
 
-def test_of_operators_at_once_one_settles_and_the_others_hear_that_it_has_ended(
+def test_of_concurrent_operators_one_resolves_and_the_others_learn_that_it_has_ended(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
     """Exactly one effect, whatever each of them has found out."""
@@ -239,7 +239,9 @@ def test_what_is_not_under_way_cannot_be_resolved(app: App, stub: Bank, alice: W
             settled(app, ask(id_, resolution))
 
 
-def test_money_of_a_closed_wallet_is_placed_once_where_the_operator_says(app: App, stub: Bank, alice: WalletId) -> None:
+def test_money_of_a_closed_wallet_is_applied_once_where_the_operator_directs(
+    app: App, stub: Bank, alice: WalletId
+) -> None:
     """Of what the bank gave back; not into a closed wallet, nor one of another currency."""
 
     bob, euro = open_wallet(app, "bob"), open_wallet(app, "euro", currency="EUR")
@@ -261,7 +263,7 @@ def test_money_of_a_closed_wallet_is_placed_once_where_the_operator_says(app: Ap
     assert attention(app) == []
 
 
-def test_nothing_is_given_back_that_the_banks_ledger_says_was_paid(app: App, stub: Bank, alice: WalletId) -> None:
+def test_no_payment_that_the_statement_shows_is_released(app: App, stub: Bank, alice: WalletId) -> None:
     """Whatever the operator was told."""
 
     stub.order("execute_then_silence", times=1)
@@ -293,7 +295,7 @@ class BankWhoseAnswerIsLate(UnreadableStatement):
         return self.bank.status(payment)
 
 
-def test_yes_that_comes_after_an_operator_has_given_the_money_back_is_listed_until_it_is_noted(
+def test_acceptance_after_an_operator_has_released_the_money_is_listed_until_acknowledged(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
     """A worker that slept with the bank's yes in hand; a bank without a ledger would never tell."""

@@ -157,7 +157,7 @@ def test_errors_of_the_driver_alone_are_a_lost_connection_or_a_defect() -> None:
     assert {type(batch_error(kind("…")).error).__name__ for kind in defects} == {"LedgerBroken"}
 
 
-def test_a_full_disk_is_told_by_health_until_something_is_stored_again(
+def test_health_reports_a_full_disk_until_a_write_succeeds(
     funded: WalletClient, server: str, owner: psycopg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Reads still work, so the question whether the database is there does not show it. No call leaves a traceback."""

@@ -84,7 +84,7 @@ REFUSED_ENTRIES: list[tuple[str, list[Leg], dict[int, dict[str, object]]]] = [
 
 
 @pytest.mark.parametrize(("constraint", "legs", "rows"), REFUSED_ENTRIES)
-def test_entries_that_break_the_books_are_refused(
+def test_entries_that_violate_the_ledgers_rules_are_refused(
     owner: psycopg.Connection, constraint: str, legs: list[Leg], rows: dict[int, dict[str, object]]
 ) -> None:
     """Even from the owner, and even where the wallets' rows were made to fit."""

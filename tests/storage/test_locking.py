@@ -111,7 +111,7 @@ def test_a_locked_wallet_delays_only_calls_on_it(app: App, url: str, pool: Threa
 
 
 @pytest.mark.alone
-def test_a_wallet_that_stays_locked_is_a_conflict_and_can_be_asked_again(app: App, url: str) -> None:
+def test_a_wallet_that_stays_locked_is_a_conflict_and_can_be_retried(app: App, url: str) -> None:
     """Nothing was done, so the same request id does it later."""
 
     open_wallet(app, "alice", 100)

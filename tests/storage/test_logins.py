@@ -163,7 +163,7 @@ def history(logins: Logins) -> Logins:
 
 @pytest.mark.parametrize("leave", ["RESET ROLE", "SET ROLE NONE", "RESET ALL", "SET SESSION AUTHORIZATION DEFAULT"])
 @pytest.mark.parametrize("table", HISTORY)
-def test_who_leaves_the_role_can_undo_no_history(history: Logins, table: str, leave: LiteralString) -> None:
+def test_a_session_that_leaves_the_role_can_undo_no_history(history: Logins, table: str, leave: LiteralString) -> None:
     """The login has no more rights than the role, and no way to the owner's."""
 
     tried: list[LiteralString] = [
@@ -283,7 +283,7 @@ def test_migrating_makes_the_login_that_serves(logins: Logins) -> None:
     assert ('CREATE ROLE "fresh_app" LOGIN PASSWORD' in log, "wanted-" in log) == (True, False)
 
 
-def test_migrating_lets_a_login_serve_that_is_there(logins: Logins) -> None:
+def test_migrating_grants_an_existing_login_the_serving_role(logins: Logins) -> None:
     """It becomes a member of the role, and is nothing else."""
 
     logins.run("CREATE ROLE bare LOGIN PASSWORD '…'")
@@ -311,7 +311,7 @@ def test_a_login_that_is_made_twice_at_once_is_made_once(logins: Logins) -> None
         app.ping()
 
 
-def test_an_owner_that_may_make_no_login_says_so(logins: Logins) -> None:
+def test_an_owner_that_may_make_no_login_is_reported(logins: Logins) -> None:
     """The login is then made by whoever may."""
 
     settings = read_settings(**dict(FAST, database_url=logins.url("nobody_yet")))

@@ -109,7 +109,7 @@ def test_a_commit_whose_answer_was_lost_is_replayed_and_not_done_again(forgetful
     assert [check for check in verify(forgetful.settings) if check.broken] == []
 
 
-def test_a_payout_whose_start_was_committed_unheard_is_not_sent_but_asked_about(forgetful: Forgetful) -> None:
+def test_a_payout_whose_start_was_committed_without_an_answer_is_queried_and_not_sent(forgetful: Forgetful) -> None:
     """The attempt row says that the bank may have heard; only after grace it is sent, once."""
 
     bank = CountingBank()

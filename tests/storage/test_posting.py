@@ -162,7 +162,7 @@ def test_time_never_runs_backward_within_a_wallet(app: App, owner: psycopg.Conne
         )
 
 
-def test_a_replay_tells_what_the_first_call_told(app: App) -> None:
+def test_a_replay_returns_what_the_first_call_returned(app: App) -> None:
     """The transaction as it was, the balance as it was, whatever has happened since."""
 
     alice, bob = open_wallet(app, "alice", 100), open_wallet(app, "bob")
@@ -250,7 +250,7 @@ def test_transfers_to_and_fro_through_two_servers_neither_block_nor_lose(apps: t
     assert sum(balance_of(apps[0], wallet) for wallet in wallets) == 4000
 
 
-def test_a_yes_is_stored_whatever_the_bank_wrote_into_it(app: App) -> None:
+def test_an_acceptance_is_stored_with_any_text_from_the_bank(app: App) -> None:
     """Money that was paid must not stay on its way for ever over a zero byte in a text."""
 
     open_wallet(app, "alice", 100)

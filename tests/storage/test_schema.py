@@ -49,7 +49,7 @@ from wallet_core.domain.model.wallet import Role, WalletState
         ("holds_state", set(HoldState)),
     ],
 )
-def test_words_of_the_domain_are_those_that_the_database_takes(
+def test_values_of_the_domain_are_those_that_the_database_accepts(
     owner: psycopg.Connection, constraint: str, words: set[str]
 ) -> None:
     """A new word without a migration would fail in production only."""
@@ -99,7 +99,7 @@ def test_a_wallet_that_must_not_be_is_refused(
     assert refused_by(lambda: insert_wallet(owner, key, **changes)) == constraint
 
 
-def test_the_world_outside_alone_has_no_floor(owner: psycopg.Connection) -> None:
+def test_only_the_external_wallet_has_no_floor(owner: psycopg.Connection) -> None:
     """And an overdraft lowers the others'."""
 
     insert_wallet(owner, SYSTEM_KEY, id="system:external:USD", role="EXTERNAL", balance=-(2**63))

@@ -98,7 +98,7 @@ def url(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> I
             yield url
 
 
-def test_a_session_is_as_asked_for_whatever_the_defaults_are(url: str, owner: psycopg.Connection) -> None:
+def test_a_session_is_as_configured_under_any_defaults(url: str, owner: psycopg.Connection) -> None:
     """Those of the database here; those of a login and of a server count for less."""
 
     name = sql.Identifier(owner.info.dbname)
@@ -159,7 +159,7 @@ def test_a_batch_that_meets_anothers_session_is_not_decided_in_it(app: App) -> N
     assert balance_of(app, alice) == 115
 
 
-def test_health_asks_whose_session_it_is(app: App) -> None:
+def test_health_checks_whose_session_it_is(app: App) -> None:
     """A server on which no money moves finds it out too; and is well again on a new connection."""
 
     app.ping()
@@ -170,7 +170,7 @@ def test_health_asks_whose_session_it_is(app: App) -> None:
     app.ping()
 
 
-def test_a_role_that_cannot_be_taken_on_says_what_to_do(database: Database) -> None:
+def test_a_role_that_cannot_be_assumed_is_reported_with_what_to_do(database: Database) -> None:
     """It is made by migrating."""
 
     engine = opened(database.url, role="no_such_role")
@@ -197,7 +197,7 @@ def test_options_of_the_url_and_of_the_environment_are_kept(url: str, monkeypatc
     assert shown(url, "work_mem") == {"work_mem": "6MB"}
 
 
-def test_what_the_url_says_comes_before_our_own(database: Database) -> None:
+def test_the_urls_options_take_precedence_over_our_own(database: Database) -> None:
     """How long to wait for a connection, and by which name."""
 
     assert shown(f"{database.url}&application_name=theirs", "application_name") == {"application_name": "theirs"}

@@ -132,7 +132,7 @@ def test_one_commit_that_completes_several_thousands_keeps_all_of_them(
     assert kept(owner) == counted(owner)
 
 
-def test_the_world_outside_has_totals_too(app: App, owner: psycopg.Connection, alice: WalletId) -> None:
+def test_the_external_wallet_has_totals_too(app: App, owner: psycopg.Connection, alice: WalletId) -> None:
     """2,001 deposits in commits of any size: every one of them is an entry of the external wallet."""
 
     deposits = [a_deposit(alice, Money("USD", number % 7 + 1)) for number in range(2001)]

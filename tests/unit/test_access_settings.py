@@ -22,7 +22,7 @@ from wallet_grpc.server.process import authentication
         {"callers": {"a": {"unknown": ["x"]}}},
     ],
 )
-def test_half_a_way_to_tell_who_calls_is_refused_at_start(changes: dict[str, Any]) -> None:
+def test_partly_configured_authentication_is_refused_at_start(changes: dict[str, Any]) -> None:
     """What contradicts itself would let in the wrong ones."""
 
     with pytest.raises(SettingsError, match=r"WALLET_"):

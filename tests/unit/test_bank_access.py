@@ -68,7 +68,7 @@ def gateway(bank: BankServer, credentials: BankCredentials) -> HttpBank:
     return HttpBank(url=bank.url, deadline_s=10.0, answer_max_bytes=65536, credentials=credentials)
 
 
-def test_a_bank_by_https_that_wants_a_token_is_paid_asked_and_followed(bank: BankServer, files: Files) -> None:
+def test_a_bank_that_requires_https_and_a_token_is_paid_queried_and_reconciled(bank: BankServer, files: Files) -> None:
     """Every call brings it."""
 
     known = gateway(bank, BankCredentials(token_file=files.token, ca=files.ca))
@@ -94,7 +94,7 @@ def test_without_the_right_token_nothing_is_paid(bank: BankServer, files: Files,
     assert gateway(bank, BankCredentials(token=TOKEN, ca=files.ca)).status(PAYMENT).kind is StatusKind.NOT_FOUND
 
 
-def test_a_bank_that_nobody_vouches_for_is_told_nothing(bank: BankServer, files: Files, tmp_path: Path) -> None:
+def test_a_bank_with_an_untrusted_certificate_receives_nothing(bank: BankServer, files: Files, tmp_path: Path) -> None:
     """Neither by another authority nor, without one, by those that this machine trusts."""
 
     other = tmp_path / "other.pem"

@@ -41,7 +41,7 @@ def posts(bank: BankServer) -> int:
     return sum(Bank(bank.url).stats()["posts"].values())
 
 
-def test_a_bank_that_pays_says_so_and_what_it_paid(bank: BankServer) -> None:
+def test_an_acceptance_of_the_bank_has_the_amount_it_paid(bank: BankServer) -> None:
     """The contract, from end to end: what was asked for is what the bank knows."""
 
     answer = gateway(bank.url).pay(PAYMENT)
@@ -77,7 +77,7 @@ def test_a_bank_that_pays_says_so_and_what_it_paid(bank: BankServer) -> None:
         *[("http_error", {"status": status}, NOT_SENT) for status in (401, 403)],
     ],
 )
-def test_a_fault_on_the_wire_is_read_as_the_table_says(
+def test_a_fault_on_the_wire_is_read_as_in_the_table(
     bank: BankServer, fault: str, parameters: dict[str, object], kind: AnswerKind
 ) -> None:
     """The bank is asked once: no library repeats the call behind our back."""

@@ -189,7 +189,7 @@ def test_what_is_not_http_is_refused_in_json(bank: BankServer) -> None:
     assert body.startswith(b'{"data": "rejected", "status": 400')
 
 
-def test_status_tells_executed_and_not_found(bank_client: httpx.Client) -> None:
+def test_status_distinguishes_executed_and_not_found(bank_client: httpx.Client) -> None:
     """The bank's own word about a key, which may have any character a path must quote."""
 
     reference = pay(bank_client, "wd 1/ä".encode().hex()).json()["reference"]
@@ -281,7 +281,7 @@ def test_a_bank_without_idempotency_executes_every_post(bank_client: httpx.Clien
     assert bank_client.get("/orders/stats").json()["executions"] == {"wd-1": 2}
 
 
-def test_a_bank_without_status_says_so(bank_client: httpx.Client) -> None:
+def test_a_bank_without_status_answers_so(bank_client: httpx.Client) -> None:
     """Such a bank cannot be asked at all."""
 
     bank_client.post("/orders/mode", json={"status": False})

@@ -127,7 +127,7 @@ def test_hold_before_executes_on_release_only(bank_client: httpx.Client, pool: T
     wait_until(lambda: ledger_keys(bank_client) == ["wd-1", "wd-2"])
 
 
-def test_a_stopping_bank_lets_go_of_everything(pool: ThreadPoolExecutor) -> None:
+def test_a_stopping_bank_releases_everything(pool: ThreadPoolExecutor) -> None:
     """Held, delayed, silent and trickling calls end with the bank, and what was not executed never is."""
 
     def call(url: str, key: str) -> str:

@@ -49,13 +49,13 @@ def certificate(*names: x509.GeneralName) -> bytes:
         ([x509.DNSName("shop.internal\0.evil.example")], {"shop.internal\0.evil.example"}),
     ],
 )
-def test_only_dns_names_and_whole_uris_say_who_calls(names: list[x509.GeneralName], known_by: set[str]) -> None:
+def test_only_dns_names_and_whole_uris_name_a_caller(names: list[x509.GeneralName], known_by: set[str]) -> None:
     """Each as it stands in the certificate."""
 
     assert names_in(certificate(*names)) == known_by
 
 
-def test_what_is_no_certificate_names_nobody() -> None:
+def test_an_invalid_certificate_names_no_caller() -> None:
     """GRPC has looked at it before; still nothing is made of it."""
 
     assert names_in(b"nonsense") == frozenset()

@@ -102,7 +102,7 @@ def test_an_answer_means_what_the_attempts_before_it_allow(
 
 
 @pytest.mark.parametrize("reference", ["ref", ""])
-def test_the_credit_tells_where_it_comes_from(reference: str) -> None:
+def test_the_credit_names_its_deposit(reference: str) -> None:
     """External → wallet, COLLECTION, with the words of the order; the bank's reference, or the key."""
 
     deposit = a_deposit_order()
@@ -128,7 +128,7 @@ def test_the_credit_tells_where_it_comes_from(reference: str) -> None:
 
 @pytest.mark.parametrize("in_doubt", [False, True])
 @pytest.mark.parametrize("room", [0, 9, 10])
-def test_collected_money_goes_into_its_wallet_or_where_a_person_sees_it(*, in_doubt: bool, room: int) -> None:
+def test_collected_money_is_credited_or_listed_for_an_operator(*, in_doubt: bool, room: int) -> None:
     """Never lost, never half: what does not fit as a whole is in transit as a whole, with attention."""
 
     deposit = a_deposit_order(IN_DOUBT if in_doubt else PROCESSING, (UNKNOWN if in_doubt else None,))
@@ -147,7 +147,7 @@ def test_collected_money_goes_into_its_wallet_or_where_a_person_sees_it(*, in_do
 
 
 @pytest.mark.parametrize("in_doubt", [False, True])
-def test_what_the_world_outside_has_no_room_for_is_not_lost_sight_of(*, in_doubt: bool) -> None:
+def test_money_that_overflows_the_external_wallet_is_listed(*, in_doubt: bool) -> None:
     """Nothing is posted, and a person is told, in a row that the database takes; credited once there is room."""
 
     deposit = a_deposit_order(IN_DOUBT if in_doubt else PROCESSING, (UNKNOWN if in_doubt else None,))
@@ -178,7 +178,7 @@ def test_collected_money_for_which_there_is_room_nowhere_is_not_lost_sight_of() 
 
 
 @pytest.mark.parametrize("room", [9, 10])
-def test_a_plain_deposit_that_the_world_outside_has_no_room_for_fails(room: int) -> None:
+def test_a_plain_deposit_that_overflows_the_external_wallet_fails(room: int) -> None:
     """As a Deposit would be refused: LIMIT_EXCEEDED, and over."""
 
     deposit = a_deposit_order(SCHEDULED, (), collect=False)

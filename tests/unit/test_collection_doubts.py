@@ -53,9 +53,7 @@ def in_doubt_for(*answers: Answered, after: timedelta = HOUR, resends: bool = Tr
         (StatusKind.SILENT, IN_DOUBT),
     ],
 )
-def test_a_doubt_follows_the_banks_own_word(
-    answers: tuple[Answered, ...], status: StatusKind, state: OrderState
-) -> None:
+def test_a_doubt_follows_the_banks_status(answers: tuple[Answered, ...], status: StatusKind, state: OrderState) -> None:
     """And nothing else: silence credits nothing, and fails nothing."""
 
     deposit = in_doubt_for(*answers)
@@ -67,7 +65,7 @@ def test_a_doubt_follows_the_banks_own_word(
 
 
 @pytest.mark.parametrize("amount", [Money("USD", 11), Money("USD", 1), Money("EUR", 10), None])
-def test_executed_with_another_amount_credits_nothing_and_is_for_a_person(amount: Money | None) -> None:
+def test_executed_with_another_amount_credits_nothing_and_needs_an_operator(amount: Money | None) -> None:
     """Also after silence and once more; then the right word still ends it."""
 
     deposit = in_doubt_for()
@@ -125,7 +123,7 @@ def resent_for(times: int) -> Collection:
         (in_doubt_for(ACCEPTED), "the bank accepted it and now says"),
     ],
 )
-def test_not_found_that_must_not_be_sent_again_goes_to_a_person(deposit: Collection, attention: str) -> None:
+def test_not_found_that_must_not_be_resent_needs_an_operator(deposit: Collection, attention: str) -> None:
     """Sent again too often, a bank that ignores keys or has forgotten them, or one that had said yes: no credit."""
 
     attempts = deposit.now.attempts
@@ -139,7 +137,7 @@ def test_not_found_that_must_not_be_sent_again_goes_to_a_person(deposit: Collect
     ("answers", "reason"),
     [((DECLINED,), FailureReason.BANK_DECLINED), ((DECLINED_RETRYABLE,) * 3, FailureReason.ATTEMPTS_EXHAUSTED)],
 )
-def test_not_found_after_nothing_but_clear_noes_fails(answers: tuple[Answered, ...], reason: FailureReason) -> None:
+def test_not_found_after_clear_declines_only_fails(answers: tuple[Answered, ...], reason: FailureReason) -> None:
     """Nothing is in doubt, and nothing was ever moved."""
 
     deposit = in_doubt_for(*answers)
@@ -148,7 +146,7 @@ def test_not_found_after_nothing_but_clear_noes_fails(answers: tuple[Answered, .
     assert (deposit.now.state, deposit.now.failure_reason, deposit.money) == (FAILED, reason, UNTOUCHED)
 
 
-def test_a_takeover_asks_and_follows_a_yes_that_came_too_late_for_its_worker() -> None:
+def test_a_takeover_queries_the_bank_and_accepts_an_acceptance_too_late_for_its_worker() -> None:
     """The late yes is kept with its attempt; the one who takes over credits, the late one cannot any more."""
 
     deposit = a_deposit_order()
@@ -202,7 +200,7 @@ FIRST_CALL = st.tuples(
 @pytest.mark.parametrize("honours_keys", [True, False])
 @given(first=FIRST_CALL, later=st.lists(STEPS, min_size=10, max_size=60))
 @settings(max_examples=often(80), deadline=None)
-def test_a_wallet_is_credited_with_what_the_bank_collected_whoever_pauses_where(
+def test_a_wallet_is_credited_with_what_the_bank_collected_under_any_pauses(
     first: tuple[tuple[object, ...], ...], later: list[tuple[object, ...]], *, honours_keys: bool
 ) -> None:
     """Any pace, any whim, any number of workers: never without the bank's execution, never twice."""

@@ -115,7 +115,7 @@ def test_a_refused_command_leaves_nothing_but_its_record(command: Command, kind:
     "command",
     [a_transfer(100), a_transfer(100, ALICE, WalletId("full")), a_deposit(7), a_withdrawal()],
 )
-def test_validate_only_changes_nothing_and_tells_the_real_outcome(command: Command) -> None:
+def test_validate_only_changes_nothing_and_returns_the_real_outcome(command: Command) -> None:
     """A caller may ask first: what it hears is what it would have got, and the books are as they were."""
 
     books = busy_books()
@@ -255,7 +255,7 @@ def test_a_request_id_used_for_something_else_is_refused_and_names_the_first_use
     assert balances(books) == [97, 3]
 
 
-def test_a_replayed_schedule_is_not_told_that_its_time_has_passed() -> None:
+def test_a_replayed_schedule_is_not_refused_for_its_past_time() -> None:
     """The record is looked up before anything that depends on time."""
 
     books = alice_and_bob()

@@ -54,7 +54,7 @@ def test_a_wallet_can_be_filled_to_the_last_unit_and_no_further() -> None:
     assert books.wallets[ALICE].balance == INT64_MAX
 
 
-def test_the_world_outside_owes_no_more_than_64_bits_hold() -> None:
+def test_the_external_wallet_owes_no_more_than_64_bits_hold() -> None:
     """Its balance is as far below zero as all others are above."""
 
     books = alice_and_bob(alice=0)
@@ -139,7 +139,7 @@ def test_what_is_never_recorded_cannot_be_brought_back(name: str) -> None:
         from_record(name, {})
 
 
-def test_a_new_wallet_is_told_as_it_was_opened_whatever_comes_behind_it() -> None:
+def test_a_new_wallet_is_returned_as_opened_despite_later_changes() -> None:
     """Money that arrives in the same batch, from a wallet whose time is ahead, does not change when it was opened."""
 
     books = alice_and_bob()

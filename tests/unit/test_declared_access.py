@@ -61,7 +61,7 @@ def a_call(*, reads: bool = True, **access: Any) -> MethodDescriptor:  # noqa: A
         (a_call(scope=READ, owner_access=NAMED_WALLETS, field="size"), "its request has no string field size"),
     ],
 )
-def test_a_call_that_does_not_declare_what_it_takes_is_not_served(call: MethodDescriptor, because: str) -> None:
+def test_a_call_without_declared_access_is_not_served(call: MethodDescriptor, because: str) -> None:
     """The table of all calls is made where the server's modules are loaded, and the call is named."""
 
     with pytest.raises(Undeclared) as refused:
@@ -72,7 +72,7 @@ def test_a_call_that_does_not_declare_what_it_takes_is_not_served(call: MethodDe
 
 
 @pytest.mark.parametrize("owner_access", [NAMED_WALLETS, FILTERED, RELATED_RESOURCE])
-def test_a_read_says_what_it_is_about(owner_access: "access_pb2.OwnerAccess.ValueType") -> None:
+def test_a_reads_log_has_its_resource(owner_access: "access_pb2.OwnerAccess.ValueType") -> None:
     """And what a request names there is found."""
 
     call = declared(a_call(scope=READ, owner_access=owner_access, field="name"))

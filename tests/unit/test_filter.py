@@ -99,21 +99,21 @@ def test_what_has_no_order_is_compared_for_equality_only(field: str, op: Op) -> 
         ('"سلام\n🙂"', "سلام\n🙂"),
     ],
 )
-def test_text_is_a_bare_word_or_anything_in_quotes(written: str, value: str) -> None:
+def test_text_is_a_bare_value_or_anything_in_quotes(written: str, value: str) -> None:
     """In quotes nothing has a meaning but the two escapes."""
 
     assert value_of(f"owner={written}") == value
 
 
 @pytest.mark.parametrize("written", ["STATE_ACTIVE", "ACTIVE", '"ACTIVE"'])
-def test_a_word_becomes_what_the_storage_compares_with(written: str) -> None:
+def test_a_value_is_converted_for_the_storages_comparison(written: str) -> None:
     """However it may be written, with quotes or without."""
 
     assert value_of(f"state = {written}") == "ACTIVE"
 
 
 @pytest.mark.parametrize("written", ["FROZEN", "active", "STATE_CLOSED", '""', '" ACTIVE"', "1"])
-def test_a_word_that_the_field_does_not_have_is_refused_with_those_it_has(written: str) -> None:
+def test_an_unknown_value_of_a_field_is_refused_with_the_known_ones(written: str) -> None:
     """Only the spellings declared."""
 
     refusal = refused(f"state = {written}")

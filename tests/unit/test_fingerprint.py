@@ -100,7 +100,7 @@ def test_another_value_in_any_field_is_another_request(pair: tuple[Command, Comm
 
 
 @pytest.mark.parametrize("command", [TRANSFER, DEPOSIT, CREATE, SCHEDULE, CANCEL])
-def test_the_same_ask_under_another_request_is_the_same(command: Command) -> None:
+def test_the_same_content_under_another_request_is_equal(command: Command) -> None:
     """Who asks, under which id, and whether for good is not part of what is asked."""
 
     again = replace(command, request=Request("somebody", TWO), validate_only=True)
@@ -124,7 +124,7 @@ def test_an_instant_is_the_same_in_every_timezone() -> None:
     assert fingerprint(SCHEDULE) == fingerprint(replace(SCHEDULE, execute_time=elsewhere))
 
 
-def test_two_kinds_of_command_never_ask_for_the_same() -> None:
+def test_two_kinds_of_command_are_never_equal() -> None:
     """The method is part of the fingerprint, even where the fields would agree."""
 
     commands = [TRANSFER, DEPOSIT, CREATE, SCHEDULE, CANCEL]
@@ -196,7 +196,7 @@ def test_no_rename_and_no_new_order_changes_what_is_stored(command: Command) -> 
     assert fingerprint(command).hex() == STORED[command.method]
 
 
-def test_words_that_are_hashed_are_those_that_were() -> None:
+def test_hashed_names_are_unchanged() -> None:
     """Renamed, they need a kept word each, as fields have a kept name."""
 
     assert set(ResolutionKind) == {"EXECUTED", "NOT_EXECUTED", "APPLIED_TO_WALLET", "ACKNOWLEDGED"}
@@ -204,7 +204,7 @@ def test_words_that_are_hashed_are_those_that_were() -> None:
 
 
 @pytest.mark.parametrize("command", EXAMPLES, ids=lambda command: command.method)
-def test_every_field_that_is_asked_by_is_in_the_form(command: Command) -> None:
+def test_every_field_of_a_command_is_in_its_form(command: Command) -> None:
     """A field that is added to a command must be added to its form, or two different requests would be one."""
 
     ours = {"request", "validate_only", "id", "listed"}

@@ -197,7 +197,7 @@ def test_a_deadline_that_passes_during_the_commit_leaves_the_outcome_open(lines:
     assert line.gate.batches == [[1]]
 
 
-def test_an_answer_that_is_there_is_told_even_after_the_deadline(lines: Callable[..., Line]) -> None:
+def test_a_ready_answer_is_returned_even_after_the_deadline(lines: Callable[..., Line]) -> None:
     """Known is better than unknown."""
 
     line = lines()
@@ -222,7 +222,7 @@ def test_a_full_line_refuses_newcomers_and_serves_the_others(lines: Callable[...
     assert line.gate.batches == [[0], [1, 2], [4]]
 
 
-def test_those_who_left_do_not_keep_a_full_line_full(lines: Callable[..., Line]) -> None:
+def test_callers_that_left_do_not_keep_the_queue_full(lines: Callable[..., Line]) -> None:
     """During a long commit callers come, give up, and come again."""
 
     line = lines(commit_queue_max=2)
@@ -304,7 +304,7 @@ def test_an_idle_line_closes_at_once_and_twice() -> None:
         group.submit(1)
 
 
-def test_many_threads_each_hear_of_all_their_own_items_once(lines: Callable[..., Line]) -> None:
+def test_many_threads_each_get_all_their_own_items_once(lines: Callable[..., Line]) -> None:
     """64 callers, 100 items each, none lost, doubled or mixed up."""
 
     line = lines(commit_batch_max=50, commit_queue_max=1000)
@@ -321,7 +321,7 @@ def test_many_threads_each_hear_of_all_their_own_items_once(lines: Callable[...,
     assert max(len(batch) for batch in line.gate.batches) <= 50
 
 
-def test_callers_with_deadlines_hear_the_truth_about_every_item(lines: Callable[..., Line]) -> None:
+def test_callers_with_deadlines_get_the_true_outcome_of_every_item(lines: Callable[..., Line]) -> None:
     """Answered means committed, too short means never committed, whatever the timing."""
 
     line = lines(commit_batch_max=8, commit_queue_max=1000)

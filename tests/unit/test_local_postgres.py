@@ -99,7 +99,7 @@ def test_stop_leaves_nothing_and_may_be_repeated(server: LocalPostgres) -> None:
         _ = server.pid
 
 
-def test_second_owner_is_refused_and_told_who(root: Path, server: LocalPostgres) -> None:
+def test_second_owner_is_refused_and_told_the_first(root: Path, server: LocalPostgres) -> None:
     """Two owners would end each other's servers; neither may attach, for the first may stop at any time."""
 
     server.start()
@@ -238,7 +238,7 @@ def test_left_over_is_found_by_command_line_too(server: LocalPostgres) -> None:
     assert list(servers_by_command_line(server.data / "elsewhere")) == []
 
 
-def test_server_that_ends_at_start_says_why(root: Path) -> None:
+def test_server_that_ends_at_start_reports_why(root: Path) -> None:
     """The reason is in a log nobody would think of reading."""
 
     wrong = LocalPostgres(root, settings={"shared_buffers": "many"})

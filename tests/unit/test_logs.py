@@ -51,7 +51,7 @@ Left()
 """
 
 
-def test_what_libraries_say_comes_in_lines_like_our_own() -> None:
+def test_libraries_log_in_lines_like_our_own() -> None:
     """Their logs and warnings, and what ends a thread or is raised where nobody can catch it."""
 
     done = subprocess.run([sys.executable, "-c", _LIBRARIES], capture_output=True, text=True, check=True)

@@ -34,7 +34,7 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return received
 
 
-def test_loop_goes_on_after_any_error_and_tells_that_it_fails(changes: list[tuple[str, int]]) -> None:
+def test_loop_continues_after_any_error_and_reports_that_it_fails(changes: list[tuple[str, int]]) -> None:
     """Logged each time, counted in a row, and forgotten once it works again."""
 
     attempts: list[int] = []

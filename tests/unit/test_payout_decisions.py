@@ -114,7 +114,7 @@ def test_an_answer_means_what_the_attempts_before_it_allow(
     ("answers", "reason"),
     [((DECLINED,), FailureReason.BANK_DECLINED), ((DECLINED_RETRYABLE,) * 3, FailureReason.ATTEMPTS_EXHAUSTED)],
 )
-def test_a_failed_payout_says_why(answers: tuple[AnswerKind, ...], reason: FailureReason) -> None:
+def test_a_failed_payout_has_a_reason(answers: tuple[AnswerKind, ...], reason: FailureReason) -> None:
     """And gives the money back in a transaction that names it."""
 
     payout = a_payout(PROCESSING, (*answers[:-1], None))
@@ -238,7 +238,7 @@ def test_a_stale_claim_starts_takes_over_and_settles_nothing(state: OrderState) 
     assert [payout.start(stale), payout.take_over(stale), payout.hear(StatusKind.FAILED, stale)] == [STALE] * 3
 
 
-def test_a_payout_is_started_while_the_answer_to_another_attempt_is_still_out_by_nobody() -> None:
+def test_a_payout_is_not_started_while_another_attempt_awaits_its_answer() -> None:
     """One open attempt at a time, doubt aside."""
 
     payout = a_payout(PROCESSING, (None,))

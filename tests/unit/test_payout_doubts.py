@@ -56,7 +56,7 @@ def test_a_stale_answer_before_the_takeover_does_not_put_the_payout_back_in_line
     assert payout.now.state is not PROCESSING
 
 
-def test_a_stale_last_no_before_the_takeover_does_not_ask_once_more_than_allowed() -> None:
+def test_a_stale_last_decline_before_the_takeover_does_not_exceed_the_attempts() -> None:
     """Attempts are counted whoever made them."""
 
     payout = a_payout(PROCESSING, (DECLINED_RETRYABLE, DECLINED_RETRYABLE, None))
@@ -86,7 +86,7 @@ def in_doubt(*answers: Answered, after: timedelta = HOUR, resends: bool = True) 
         (StatusKind.SILENT, IN_DOUBT, IN_TRANSIT),
     ],
 )
-def test_a_doubt_follows_the_banks_own_word(
+def test_a_doubt_follows_the_banks_status(
     answers: tuple[Answered, ...], status: StatusKind, state: OrderState, money: tuple[int, int]
 ) -> None:
     """And nothing else: silence changes nothing."""
@@ -99,7 +99,7 @@ def test_a_doubt_follows_the_banks_own_word(
 
 
 @pytest.mark.parametrize("amount", [Money("USD", 11), Money("USD", 1), Money("EUR", 10), None])
-def test_executed_with_another_amount_stays_in_doubt_for_a_person(amount: Money | None) -> None:
+def test_executed_with_another_amount_stays_in_doubt_for_an_operator(amount: Money | None) -> None:
     """A discrepancy is never a success, nor a release."""
 
     payout = in_doubt()
@@ -206,7 +206,7 @@ def test_grace_counts_from_the_latest_attempt() -> None:
         (in_doubt(ACCEPTED), ""),
     ],
 )
-def test_not_found_that_must_not_be_sent_again_goes_to_a_person(payout: Payout, attention: str) -> None:
+def test_not_found_that_must_not_be_resent_needs_an_operator(payout: Payout, attention: str) -> None:
     """Sent again too often, a bank that ignores keys or has forgotten them, or one that had said yes."""
 
     attempts = payout.now.attempts
@@ -226,7 +226,7 @@ def test_resends_that_were_not_sent_use_no_attempt() -> None:
     assert len(payout.now.attempts) == 4
 
 
-def test_a_bank_that_fails_what_it_had_accepted_releases_nothing() -> None:
+def test_a_bank_that_fails_an_accepted_payment_releases_nothing() -> None:
     """Accepted is always final; a bank that takes it back is a discrepancy for a person."""
 
     payout = in_doubt(ACCEPTED)
@@ -236,7 +236,7 @@ def test_a_bank_that_fails_what_it_had_accepted_releases_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", [StatusKind.SILENT, StatusKind.PENDING, StatusKind.EXECUTED])
-def test_a_yes_that_came_too_late_for_its_worker_is_followed(status: StatusKind) -> None:
+def test_an_acceptance_too_late_for_its_worker_is_accepted(status: StatusKind) -> None:
     """Accepted is always final, also where the bank cannot be asked."""
 
     payout = in_doubt(ACCEPTED)
@@ -245,7 +245,7 @@ def test_a_yes_that_came_too_late_for_its_worker_is_followed(status: StatusKind)
     assert (payout.now.state, payout.money) == (SUCCEEDED, PAID)
 
 
-def test_a_takeover_follows_a_yes_that_came_too_late_for_its_worker() -> None:
+def test_a_takeover_accepts_an_acceptance_too_late_for_its_worker() -> None:
     """Without asking: the bank has said it."""
 
     payout = a_payout()
@@ -258,7 +258,7 @@ def test_a_takeover_follows_a_yes_that_came_too_late_for_its_worker() -> None:
 
 
 @pytest.mark.parametrize("answers", [(DECLINED,), (DECLINED_RETRYABLE, DECLINED_RETRYABLE, DECLINED_RETRYABLE)])
-def test_not_found_after_nothing_but_clear_noes_releases(answers: tuple[Answered, ...]) -> None:
+def test_not_found_after_clear_declines_only_releases(answers: tuple[Answered, ...]) -> None:
     """Nothing is in doubt: every attempt has the bank's own no, and it knows of no payment."""
 
     payout = in_doubt(*answers)
@@ -267,7 +267,7 @@ def test_not_found_after_nothing_but_clear_noes_releases(answers: tuple[Answered
     assert (payout.now.state, payout.money) == (FAILED, RELEASED)
 
 
-def test_a_doubt_is_asked_about_less_and_less_often() -> None:
+def test_a_doubt_is_queried_at_growing_intervals() -> None:
     """With attention once it is old."""
 
     payout = in_doubt(after=timedelta())

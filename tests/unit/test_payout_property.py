@@ -66,7 +66,7 @@ def test_nothing_is_released_that_the_bank_paid_or_will_pay(steps: list[tuple[ob
 
 @given(steps=STORIES)
 @settings(max_examples=often(400), deadline=None)
-def test_a_bank_that_ignores_keys_is_asked_to_pay_once(steps: list[tuple[object, ...]]) -> None:
+def test_a_bank_that_ignores_keys_is_called_to_pay_once(steps: list[tuple[object, ...]]) -> None:
     """With one attempt at the most there is nothing it could pay twice."""
 
     run(steps, honours_keys=False)

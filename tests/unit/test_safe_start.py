@@ -84,7 +84,7 @@ def lacking(**changes: object) -> str:
         ),
     ],
 )
-def test_a_production_does_not_start_without_what_it_needs(changes: dict[str, Any], named: str) -> None:
+def test_a_production_with_a_missing_setting_does_not_start(changes: dict[str, Any], named: str) -> None:
     """What is missing, or must not be there, is named with what to set; no secret is repeated."""
 
     assert lacking() == ""
@@ -239,7 +239,7 @@ CLOSED: tuple[dict[str, Any], ...] = (
 
 
 @pytest.mark.parametrize("settings", OPEN)
-def test_what_would_be_allow_unauthenticated_does_not_start_unless_that_is_asked_for(settings: dict[str, Any]) -> None:
+def test_allowing_unauthenticated_calls_must_be_configured(settings: dict[str, Any]) -> None:
     """Then it is returned, for a warning."""
 
     with pytest.raises(SettingsError, match=r"every client that reaches it .*WALLET_ALLOW_UNAUTHENTICATED=true"):
@@ -255,7 +255,7 @@ def test_what_is_not_open_starts_and_warns_of_nothing(settings: dict[str, Any]) 
     assert allow_unauthenticated(read_settings(**settings)) == []
 
 
-def test_a_server_says_so_at_every_start(start_up: StartUp) -> None:
+def test_a_server_logs_it_at_every_start(start_up: StartUp) -> None:
     """Without being asked for it ends; else it warns, and goes on to what comes next, here: no database."""
 
     refused = start_up(server, grpc_host=EVERYWHERE)
@@ -274,7 +274,7 @@ def test_a_server_says_so_at_every_start(start_up: StartUp) -> None:
         ({"mode": "production", "grpc_reflection": True}, True),
     ],
 )
-def test_a_production_shows_nothing_by_reflection_unless_asked_for(settings: dict[str, Any], *, reflects: bool) -> None:
+def test_a_production_serves_reflection_only_if_configured(settings: dict[str, Any], *, reflects: bool) -> None:
     """A development does."""
 
     assert read_settings(**settings).reflection is reflects

@@ -12,7 +12,7 @@ SEAL = Seal("secret")
 
 
 @pytest.mark.parametrize("payload", [b"", b"1", b"0123456789abcdef", b'["a", 1]', "é\n".encode()])
-def test_what_was_sealed_is_opened_by_those_who_have_the_secret(payload: bytes) -> None:
+def test_a_sealed_value_is_opened_with_the_secret(payload: bytes) -> None:
     """And by nobody else, nor for anything else."""
 
     token = SEAL.closed(payload, "a list")
@@ -23,7 +23,7 @@ def test_what_was_sealed_is_opened_by_those_who_have_the_secret(payload: bytes) 
             seal.opened(token, bound_to)
 
 
-def test_a_token_tells_neither_a_number_nor_how_many_digits_it_has() -> None:
+def test_a_token_reveals_neither_a_number_nor_its_number_of_digits() -> None:
     """Two numbers have nothing in common, and the same one is the same again."""
 
     one, other = SEAL.closed(b"12345", "x"), SEAL.closed(b"1234567890", "x")

@@ -19,7 +19,7 @@ def test_defaults_are_consistent() -> None:
     )
 
 
-def test_missing_database_url_says_how_to_get_one() -> None:
+def test_missing_database_url_is_reported_with_how_to_get_one() -> None:
     """Only `make up` brings a database of its own."""
 
     with pytest.raises(SettingsError, match="WALLET_DATABASE_URL is not set: set it, or run `make up`"):

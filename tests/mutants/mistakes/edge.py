@@ -75,7 +75,7 @@ EDGE = (
                 "{'require': ['exp', 'iss', 'aud'], 'verify_aud': False}",
             ),
         ),
-        "tests/grpc/test_who_may_call.py",
+        "tests/grpc/test_authentication.py",
     ),
     Mistake(
         "a page token of one list is accepted by another",

@@ -49,7 +49,7 @@ LEDGER = (
                 "pass",
             ),
         ),
-        "tests/grpc/test_rights.py",
+        "tests/grpc/test_separate_rights.py",
     ),
     Mistake(
         "a confined caller moves money of other owners",

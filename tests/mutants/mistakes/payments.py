@@ -5,8 +5,8 @@ from tests.mutants.mistake import Mistake
 
 ONE_PAYOUT = "tests/scheduler/test_one_payout.py"
 DECISIONS = "tests/unit/test_payout_decisions.py tests/unit/test_payout_doubts.py"
-FOLLOW_UP = "tests/scheduler/test_follow_up.py"
-LEDGER_WINS = "tests/scheduler/test_bank_ledger_wins.py"
+FOLLOW_UP = "tests/scheduler/test_bank_statement.py"
+LEDGER_WINS = "tests/scheduler/test_statement_prevails.py"
 PAYMENT = "wallet_core/domain/commands/payments/attempt_payment.py"
 ORDER_COMMAND = "wallet_core/domain/commands/payments/order_command.py"
 DOUBT = "wallet_core/domain/commands/payments/settle_doubt.py"
@@ -186,7 +186,7 @@ PAYMENTS = (
                 "FROM bank_statement_cursor WHERE %s > 0",
             ),
         ),
-        "tests/scheduler/test_another_ledger.py",
+        "tests/scheduler/test_replaced_statement.py",
     ),
     Mistake(
         "a line of another amount reconciles an order",
@@ -218,7 +218,7 @@ PAYMENTS = (
                 "WHERE bucket.is_ahead",
             ),
         ),
-        "tests/scheduler/test_pace.py",
+        "tests/scheduler/test_bank_rate_limit.py",
     ),
     Mistake(
         "a changed token file is not read again",

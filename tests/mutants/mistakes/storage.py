@@ -17,7 +17,7 @@ STORAGE = (
     Mistake(
         "a change made without the lock is overwritten",
         (Change(f"{WALLETS}:UPDATE_WALLETS", "AND wallets.sequence = moved.seen", ""),),
-        "tests/storage/test_guards.py",
+        "tests/storage/test_write_guards.py",
     ),
     Mistake(
         "a statement is final while a commit hangs",
@@ -28,7 +28,7 @@ STORAGE = (
                 "tx.execute(\"SELECT current_setting('wallet.session', true), 1\")",
             ),
         ),
-        "tests/storage/test_under_way.py",
+        "tests/storage/test_provisional_statements.py",
     ),
     Mistake(
         "a batch is decided in another session",
@@ -70,7 +70,7 @@ STORAGE = (
                 "return _of_one_instant(tx, lambda tx: read(tx, look(tx)))",
             ),
         ),
-        "tests/storage/test_under_way.py",
+        "tests/storage/test_provisional_statements.py",
     ),
     Mistake(
         "one local database host of two counts as both",

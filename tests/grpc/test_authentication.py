@@ -69,7 +69,7 @@ def test_every_scope_is_taken_by_a_call_and_no_scope_is_for_a_call_that_is_not_t
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_nobody_calls_anything_without_credentials(target: str, owner: psycopg.Connection, method: str) -> None:
+def test_no_call_succeeds_without_credentials(target: str, owner: psycopg.Connection, method: str) -> None:
     """D4: UNAUTHENTICATED, before the request is read, and nothing has changed."""
 
     before = everything(owner)
@@ -155,7 +155,7 @@ WRONG: dict[str, tuple[Callable[[Issuer], str], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_token_that_is_wrong_is_refused_and_tells_nothing_of_itself(target: str, issuer: Issuer, name: str) -> None:
+def test_a_wrong_token_is_refused_and_nothing_of_it_revealed(target: str, issuer: Issuer, name: str) -> None:
     """Whatever is wrong with it, nobody is let in, and no part of it comes back."""
 
     make, because = WRONG[name]
@@ -197,7 +197,7 @@ def test_no_scope_in_a_token_is_nothing_at_all(target: str, issuer: Issuer) -> N
         assert answer.reason == "PERMISSION_MISSING"
 
 
-def test_request_ids_belong_to_the_system_that_calls_whatever_its_token(
+def test_request_ids_belong_to_the_calling_system_under_any_token(
     target: str, issuer: Issuer, owner: psycopg.Connection
 ) -> None:
     """Two clients of one system share them; another system's are its own."""
@@ -236,7 +236,7 @@ def test_our_client_sends_the_token_that_is_valid_now(target: str, issuer: Issue
     assert refused.value.reason == "CREDENTIALS_INVALID"
 
 
-def test_health_is_open_to_everybody(target: str) -> None:
+def test_health_is_open_to_all_callers(target: str) -> None:
     """Balancers have no token."""
 
     with WalletClient(target) as client:
@@ -262,7 +262,7 @@ def test_names_that_are_none_are_refused(settings: Settings, claims: dict[str, s
         tokens.principal(by_secret(**claims))
 
 
-def test_the_log_says_why_credentials_were_refused() -> None:
+def test_the_log_has_the_cause_why_credentials_were_refused() -> None:
     """For the operators, as for the caller."""
 
     assert "the token has expired" in cause_of(CredentialsInvalid("the token has expired"))

@@ -88,7 +88,7 @@ def test_no_process_starts_on_another_schema(
     assert "Traceback" not in ended.error_output
 
 
-def test_a_database_that_was_never_migrated_is_told_from_one_that_is_away(empty: str, database: Database) -> None:
+def test_a_database_never_migrated_is_distinguished_from_one_unavailable(empty: str, database: Database) -> None:
     """It has not even the table that says what it has."""
 
     del database  # its cluster has the role that is taken on
@@ -99,7 +99,7 @@ def test_a_database_that_was_never_migrated_is_told_from_one_that_is_away(empty:
         pass
 
 
-def test_the_books_are_not_verified_by_the_rules_of_another_schema(database: Database) -> None:
+def test_the_ledger_is_not_verified_by_the_rules_of_another_schema(database: Database) -> None:
     """They would be found broken, or right, by chance."""
 
     with schema(database, AFTER), pytest.raises(DatabaseNotReady, match="run the newer one"):
@@ -131,7 +131,7 @@ def test_a_schema_that_changes_under_a_server_is_not_served_from(
     fit.require()
 
 
-def test_the_log_says_why_a_server_does_not_serve(own_database: Database, tmp_path: Path) -> None:
+def test_the_log_has_the_cause_why_a_server_does_not_serve(own_database: Database, tmp_path: Path) -> None:
     """Probes see no more than that it does not."""
 
     settings = environment({**FAST, "log_level": "INFO"})
@@ -144,7 +144,7 @@ def test_the_log_says_why_a_server_does_not_serve(own_database: Database, tmp_pa
         assert "this release is older than the database" in str(why())
 
 
-def test_a_database_that_is_asked_once_in_a_while_is_not_asked_each_time(app: App, database: Database) -> None:
+def test_a_recently_checked_database_is_not_checked_on_each_call(app: App, database: Database) -> None:
     """Jobs run several times a second."""
 
     fit = DatabaseReadiness(app, every_s=3600)

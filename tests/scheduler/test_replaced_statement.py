@@ -108,7 +108,7 @@ def test_second_payment_in_another_ledger_is_a_discrepancy(
     assert all("the bank did it 2 times" in item.explanation for item in attention(asking))
 
 
-def test_of_operators_at_once_one_accepts_it_and_a_repeat_is_told_the_same(
+def test_of_concurrent_operators_one_accepts_the_statement_and_a_repeat_returns_the_same(
     asking: App, scripted_bank: ScriptedBank, alice: WalletId
 ) -> None:
     """The others find it accepted; nothing more is accepted where nothing was replaced."""
@@ -130,7 +130,7 @@ def test_of_operators_at_once_one_accepts_it_and_a_repeat_is_told_the_same(
     assert (again.replayed, again.bank_statement) == (True, asking.reads.bank_statement(2))
 
 
-def test_who_was_reading_the_old_ledger_meanwhile_writes_nothing_more(
+def test_a_reader_of_the_replaced_statement_writes_nothing_more(
     asking: App, scripted_bank: ScriptedBank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
     """Its lines would take the numbers of the new one's, and its end is not the new one's end."""

@@ -83,7 +83,7 @@ def test_a_right_is_refused_by_its_name_and_then_nothing_is_done_nor_recorded(
 
 
 @pytest.mark.parametrize("name", [name for name, (_, call, _) in TAKING.items() if call])
-def test_what_was_done_is_replayed_to_one_who_has_lost_the_right(ask: Ask, name: str) -> None:
+def test_a_done_request_is_replayed_to_a_caller_that_has_lost_the_right(ask: Ask, name: str) -> None:
     """Its repeat asks for nothing new; the same under a new id does."""
 
     request, call, right = TAKING[name]
@@ -95,7 +95,7 @@ def test_what_was_done_is_replayed_to_one_who_has_lost_the_right(ask: Ask, name:
     assert pb.UpdateWalletResponse.FromString(again.body).replayed
 
 
-def test_a_wallet_is_changed_without_more_rights_where_none_are_asked_for(ask: Ask) -> None:
+def test_a_wallet_is_changed_without_further_rights_where_none_are_required(ask: Ask) -> None:
     """An empty limit or no labels at the start are nothing, and a name is only a name."""
 
     plain = a_wallet("plain", overdraft_limit=money(0), display_name="Anna's")
@@ -114,7 +114,7 @@ def test_a_confined_caller_learns_of_another_owners_wallet_nothing_by_lacking_a_
     assert answers[0].metadata == {"permission": "owner"}
 
 
-def test_a_confined_caller_spends_no_money_that_nobody_paid_in(ask: Ask) -> None:
+def test_a_confined_caller_spends_no_money_that_was_not_paid_in(ask: Ask) -> None:
     """It opens a wallet with credit for itself, and moves what it does not have."""
 
     assert ask(a_wallet("lent", overdraft_limit=money(10**6)), owner="anna").metadata == {"permission": "wallet.credit"}

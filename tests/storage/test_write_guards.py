@@ -103,7 +103,7 @@ def ahead(app: App, owner: psycopg.Connection) -> Iterator[WalletId]:
             owner.execute(statement)
 
 
-def test_a_clock_that_is_far_behind_the_books_dates_nothing_into_the_future(app: App, ahead: WalletId) -> None:
+def test_a_clock_far_behind_the_last_entry_dates_nothing_into_the_future(app: App, ahead: WalletId) -> None:
     """It is refused for now and recorded as nothing; once the clock is right the same request is done."""
 
     again = request()
@@ -133,7 +133,7 @@ def test_one_deposit_cannot_put_a_currency_out_of_service(app: App, settings: Se
         deposit(limited, alice, 10**15)
 
 
-def test_a_full_wallet_of_the_services_own_refuses_nobody_for_good(app: App) -> None:
+def test_a_full_system_wallet_refuses_no_request_finally(app: App) -> None:
     """The world outside cannot be counted further: the request is not recorded, and is done once there is room."""
 
     alice, bob = open_wallet(app, "alice"), open_wallet(app, "bob")

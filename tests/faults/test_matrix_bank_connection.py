@@ -110,9 +110,7 @@ def pause_between(found: Withdrawal) -> timedelta:
 
 
 @pytest.mark.parametrize("name", [*UNCLEAR, LOST, LATE, CUT], ids=lambda name: f"row 5 / E8, E10, R1, R4: {name}")
-def test_unclear_answer_is_a_doubt_until_the_bank_has_been_asked(
-    service: PayoutService, scene: Scene, name: str
-) -> None:
+def test_unclear_answer_is_a_doubt_until_the_bank_was_queried(service: PayoutService, scene: Scene, name: str) -> None:
     """Row 5: asked; sent again, with the same key, only where the bank does not know it and after the grace time."""
 
     found = scene.payouts.now(name)
@@ -136,7 +134,7 @@ def test_declined_on_the_first_attempt_releases_the_money(service: PayoutService
 
 
 @pytest.mark.parametrize("name", NO_AFTER_UNKNOWN, ids=lambda name: f"row 7 / E9, R1: {name}")
-def test_no_after_an_unknown_is_still_a_doubt(service: PayoutService, scene: Scene, name: str) -> None:
+def test_decline_after_an_unknown_is_still_a_doubt(service: PayoutService, scene: Scene, name: str) -> None:
     """Row 7: the bank acts on the first call only after it has refused the second, and is asked again."""
 
     _, no = NO_AFTER_UNKNOWN[name]
@@ -147,7 +145,7 @@ def test_no_after_an_unknown_is_still_a_doubt(service: PayoutService, scene: Sce
     service.assert_books_agree()
 
 
-def test_no_after_an_unknown_fails_once_the_bank_says_so_of_the_payout(service: PayoutService, scene: Scene) -> None:
+def test_decline_after_an_unknown_fails_once_the_banks_status_confirms_it(service: PayoutService, scene: Scene) -> None:
     """Row 7 / R2: asked once more after the No, and released on the bank's word about the whole."""
 
     found = scene.payouts.now(REFUSED)

@@ -44,7 +44,7 @@ def until(done: Callable[[], bool], step: Callable[[], object]) -> None:
         step()
 
 
-def test_four_schedulers_together_keep_to_one_pace(
+def test_four_schedulers_together_keep_one_rate_limit(
     app: App, paced: Settings, stub: Bank, owner: psycopg.Connection
 ) -> None:
     """Forty payouts at twenty a second take two seconds, however many ask; none that waits holds a lease."""
@@ -85,7 +85,7 @@ def test_a_quiet_time_saves_up_no_more_than_a_seconds_worth(
     assert monotonic() - started >= (len(ids) - 1) / PER_S - 1
 
 
-def test_asking_what_became_of_a_payout_keeps_to_the_same_pace(
+def test_status_calls_share_the_same_rate_limit(
     app: App, paced: Settings, stub: Bank, owner: psycopg.Connection
 ) -> None:
     """Each may be sent once more, so it takes two calls; what is saved up is gone for those who pay."""
@@ -107,7 +107,7 @@ def test_asking_what_became_of_a_payout_keeps_to_the_same_pace(
     assert monotonic() - started >= (2 * len(ids) - 1) / PER_S
 
 
-def test_a_pace_of_less_than_a_call_a_second_is_kept_too(app: App, paced: Settings, owner: psycopg.Connection) -> None:
+def test_a_rate_limit_below_one_call_a_second_is_kept_too(app: App, paced: Settings, owner: psycopg.Connection) -> None:
     """A round that may not call ends instead of waiting for ever."""
 
     alice = open_wallet(app, "alice", 1000)
@@ -152,7 +152,7 @@ def test_a_clock_that_was_set_back_stops_nothing(app: App, paced: Settings, owne
         until(lambda: pay_due_withdrawals.run_once(one).claimed == 1, lambda: None)
 
 
-def test_who_freezes_while_taking_calls_holds_up_nobody(paced: Settings, owner: psycopg.Connection) -> None:
+def test_a_server_frozen_while_accepting_calls_blocks_no_others(paced: Settings, owner: psycopg.Connection) -> None:
     """A process that is stopped before it hears the answer has neither a transaction open nor a lock."""
 
     with open_app(paced, name="tests-paced") as one:

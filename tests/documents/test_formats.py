@@ -71,7 +71,7 @@ def test_currency_has_its_name_in_the_language() -> None:
     assert currency_name("IRR", Language.PERSIAN) == "ریال ایران"
 
 
-def test_languages_have_words_for_the_same_things() -> None:
+def test_languages_have_texts_for_the_same_keys() -> None:
     """What one can say the other can."""
 
     english, persian = WORDS[Language.ENGLISH], WORDS[Language.PERSIAN]

@@ -60,9 +60,7 @@ def test_answer_is_stored_once_the_wallet_is_free(app: App, locking: psycopg.Con
     assert (withdrawal(app, id_).state, bank.executed(bank_key(id_))) == (OrderState.SUCCEEDED, 1)
 
 
-def test_answer_that_cannot_be_stored_is_counted_and_the_bank_is_asked_again(
-    app: App, locking: psycopg.Connection
-) -> None:
+def test_answer_that_cannot_be_stored_is_counted_and_the_bank_is_queried(app: App, locking: psycopg.Connection) -> None:
     """Whoever takes over follows its word; nothing is sent again."""
 
     short = replace(

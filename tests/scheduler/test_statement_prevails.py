@@ -85,7 +85,7 @@ def settle_doubts(app: App) -> None:
     ],
     ids=["attempts_used_up", "declined"],
 )
-def test_a_payout_that_the_ledger_says_was_paid_is_not_released(
+def test_a_payout_that_the_statement_shows_as_paid_is_not_released(
     app: App, stub: Bank, alice: WalletId, answers: tuple[str, ...], asks: int
 ) -> None:
     """Row 21: the bank refuses, and its ledger says otherwise: no further call is made, and the money stays out."""
@@ -132,7 +132,7 @@ def test_a_refusal_that_comes_after_the_ledger_was_read_is_not_believed(app: App
     assert (withdrawal(app, id_).state, balance_of(app, alice)) == (OrderState.SUCCEEDED, 900)
 
 
-def test_a_collection_that_the_ledger_says_was_made_is_not_given_up(app: App, stub: Bank, alice: WalletId) -> None:
+def test_a_collection_that_the_statement_shows_is_not_failed(app: App, stub: Bank, alice: WalletId) -> None:
     """The same rule: it is credited once."""
 
     id_ = schedule_deposit(app, alice, 70, collect=True)
@@ -160,7 +160,7 @@ def test_what_was_paid_before_it_began_is_taken_from_the_wallet_and_not_sent(
     assert withdrawal(app, id_).state is OrderState.SUCCEEDED
 
 
-def test_what_was_paid_and_the_wallet_cannot_is_left_to_a_person(app: App, stub: Bank) -> None:
+def test_a_payment_that_the_wallet_cannot_cover_is_left_to_an_operator(app: App, stub: Bank) -> None:
     """It is neither failed nor sent; once the money is there it goes on."""
 
     poor = open_wallet(app, "poor", 40)

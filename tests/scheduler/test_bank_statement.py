@@ -86,7 +86,7 @@ def test_returned_payout_comes_back_as_a_transaction_of_its_own(app: App, stub: 
     assert discrepancies(app) == []
 
 
-def test_returned_payout_of_a_closed_wallet_waits_for_a_person(app: App, stub: Bank, alice: WalletId) -> None:
+def test_returned_payout_of_a_closed_wallet_waits_for_an_operator(app: App, stub: Bank, alice: WalletId) -> None:
     """Row 11: external → in transit, and listed."""
 
     id_ = paid(app, alice, 1000)
@@ -134,7 +134,7 @@ def test_bank_that_pays_what_had_failed_is_a_discrepancy_within_one_round(
     assert follow(app) == {}
 
 
-def test_whatever_the_bank_did_that_is_none_of_ours_is_a_discrepancy(app: App, stub: Bank, alice: WalletId) -> None:
+def test_anything_unknown_that_the_bank_did_is_a_discrepancy(app: App, stub: Bank, alice: WalletId) -> None:
     """Unknown keys, no key at all, keys that look like ours, and one of ours that is not the bank's to do yet."""
 
     later = schedule(app, alice, 300, execute_time=app.reads.wallets([alice])[0].create_time.replace(year=2099))
@@ -281,7 +281,7 @@ def test_another_ledger_than_the_one_that_was_read_is_not_followed(
     assert withdrawal(app, id_).state is OrderState.RETURNED
 
 
-def test_ledger_that_cannot_be_read_for_long_is_told_to_a_person(
+def test_a_statement_unreadable_for_long_is_listed_for_an_operator(
     app: App, stub: Bank, bank: BankServer, owner: psycopg.Connection
 ) -> None:
     """A moment is nothing; once it can be read again it leaves the list."""

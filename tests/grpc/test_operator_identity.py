@@ -50,7 +50,7 @@ def persons_in(answer: Any) -> list[tuple[str, str]]:  # noqa: ANN401  # an orde
 
 
 @pytest.mark.parametrize("call", DECISIONS)
-def test_an_operators_decision_is_kept_with_the_person_who_made_it(
+def test_an_operators_decision_is_stored_with_the_person(
     world: World, issuer: Issuer, owner: psycopg.Connection, call: str
 ) -> None:
     """As its token says; a repeat by somebody else decides nothing, and what was only tried is nobody's."""
@@ -67,7 +67,7 @@ def test_an_operators_decision_is_kept_with_the_person_who_made_it(
     assert owner.execute(cast("Any", select)).fetchall() == [("ada@bank", "t-1")]
 
 
-def test_who_decided_is_told_to_operators_alone(world: World, issuer: Issuer) -> None:
+def test_the_deciding_person_is_shown_to_operators_only(world: World, issuer: Issuer) -> None:
     """An order's owner reads what was decided, and why, not by whom of the staff."""
 
     request = changed(bases(world.names)["OperationsService/ResolveWithdrawal"], request_id=new_id())
@@ -84,7 +84,7 @@ def test_who_decided_is_told_to_operators_alone(world: World, issuer: Issuer) ->
     assert {found.resolutions[0].reason for found in seen.values()} == {"r"}
 
 
-def test_a_decision_by_credentials_that_name_nobody_is_the_systems(world: World, owner: psycopg.Connection) -> None:
+def test_a_decision_by_credentials_without_a_person_is_the_systems(world: World, owner: psycopg.Connection) -> None:
     """Empty, and never taken from anything else."""
 
     request = changed(bases(world.names)["OperationsService/AcceptBankStatement"], request_id=new_id())
@@ -99,7 +99,7 @@ def refusals(logged: list[Any]) -> list[Mapping[str, Any]]:
     return [entry for entry in logged if entry["log_level"] == "warning"]
 
 
-def test_whoever_is_kept_out_is_logged_with_whence_and_who_and_never_with_the_token(
+def test_a_rejected_caller_is_logged_with_address_and_name_and_without_the_token(
     world: World, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without credentials, with wrong ones, without the scope, and at another owner's wallet."""
@@ -133,7 +133,7 @@ def test_whoever_is_kept_out_is_logged_with_whence_and_who_and_never_with_the_to
     assert "eyJ" not in repr(logged)
 
 
-def test_the_name_in_a_certificate_is_the_person_where_no_token_says_more() -> None:
+def test_the_name_in_a_certificate_is_the_person_where_no_token_names_one() -> None:
     """Of several that are the same system's, all."""
 
     authority = trustme.CA()
