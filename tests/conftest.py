@@ -1,7 +1,7 @@
 """One PostgreSQL cluster per run, one migrated template, one database per worker cleaned before each test.
 
 Tests that start processes take a database of their own (``own_database``). Every test that touches a database ends with
-``verify``: the books must be right whatever the test did.
+``verify``: the ledger must be right whatever the test did.
 """
 
 import gc
@@ -89,7 +89,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: object) -> None:
-    """Tell each xdist worker where the cluster is."""
+    """Pass each xdist worker the cluster's URL."""
     node.workerinput["cluster"] = node.config.stash[_cluster].start()  # type: ignore[attr-defined]  # xdist's own object
 
 
@@ -136,7 +136,7 @@ def shared_app(worker_database: Database) -> Iterator[SharedApp]:
 def database(worker_database: Database, shared_app: SharedApp, request: pytest.FixtureRequest) -> Database:
     """Return an empty database that is migrated; other tests of this worker use it after this one."""
     if "app" not in request.fixturenames or request.node.get_closest_marker("own_app"):
-        shared_app.close()  # nobody else has a connection to it
+        shared_app.close()  # no other connection to it is left
     worker_database.clean()
     return worker_database
 
@@ -158,7 +158,7 @@ def owner(database: Database) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def bank() -> Iterator[BankServer]:
-    """Return a bank that says yes until told otherwise."""
+    """Return a bank stub that accepts everything until a fault is ordered."""
     with running_bank(state=":memory:", port=0, fail_rate=0.0, seed=1) as bank:
         yield bank
 
@@ -187,7 +187,7 @@ def _settings(database_url: str, bank_url: str | None) -> Settings:
 def app(
     shared_app: SharedApp, settings: Settings, audit: Callable[[], list[str]], request: pytest.FixtureRequest
 ) -> Iterator[App]:
-    """Return the core on the worker's database; the books are verified at the end."""
+    """Return the core on the worker's database; the ledger is verified at the end."""
     yield shared_app.app(request.module.__name__, settings)
     shared_app.settle()
     assert audit() == []

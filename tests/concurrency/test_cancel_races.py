@@ -1,4 +1,4 @@
-"""Cancel against claim, many rounds: exactly one wins, and the money says the same as the state."""
+"""Cancel against claim, many rounds: exactly one wins, and the money agrees with the state."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +49,7 @@ NOW = timedelta()
 
 @pytest.fixture
 def stub(bank: BankServer) -> CollectingBank:
-    """Return the bank, to be asked for its side of the truth."""
+    """Return the bank stub, for reading its own records."""
     return CollectingBank(bank.url)
 
 
@@ -69,7 +69,7 @@ def held_in(app: App, wallet: WalletId) -> int:
 
 
 def race(cancel: Callable[[], PaymentOrder], work: Callable[[], object], look: Callable[[], PaymentOrder]) -> str:
-    """Let a cancel meet the work on an order; return who won, and raise where that is nobody or both."""
+    """Run a cancel against the work on an order; return the winner, and raise where none or both win."""
     calls: list[Callable[[], object]] = [cancel, work]
     cancelled, worked = together(calls)
     assert not isinstance(worked, Exception), worked
@@ -123,7 +123,7 @@ def test_cancel_and_collection_never_both_happen(apps: tuple[App, App], stub: Co
 
 
 def test_cancel_and_payout_of_reserved_money_never_both_happen(apps: tuple[App, App], stub: CollectingBank) -> None:
-    """One winner a round; nothing stays held, nothing on its way, and what left the wallet is what the bank paid."""
+    """One winner a round; nothing stays held or in transit, and what left the wallet is what the bank paid."""
 
     server, scheduler = apps
     alice = open_wallet(server, "alice", ROUNDS * AMOUNT)
@@ -253,7 +253,7 @@ def test_reserved_payouts_and_spenders_at_once_leave_no_payout_short(
 
 
 def test_a_wallet_is_closed_or_scheduled_into_and_never_both(apps: tuple[App, App]) -> None:
-    """Close against ScheduleDeposit through two servers: whoever comes second is refused."""
+    """Close against ScheduleDeposit through two servers: the second one is refused."""
 
     outcomes: Counter[str] = Counter()
     for round_ in range(ROUNDS // 2):

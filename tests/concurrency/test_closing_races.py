@@ -1,4 +1,4 @@
-"""A wallet that is being closed while somebody wants something of it: one comes first, and a closed wallet is empty."""
+"""A wallet that is closed while other calls use it: one of them comes first, and a closed wallet is empty."""
 
 from collections.abc import Callable
 from functools import partial
@@ -40,7 +40,7 @@ Work = Callable[[str], Message]
 
 
 def at(wallet: str, units: int = 1) -> dict[str, Any]:
-    """Return what all scheduled and held things say."""
+    """Return the states of all payment orders and holds."""
     return {"wallet": f"wallets/{wallet}", "amount": money(units), "request_id": new_id()}
 
 
@@ -182,7 +182,7 @@ def test_of_many_closings_freezings_and_changes_each_meets_a_wallet_in_one_state
 def test_one_closing_sent_through_two_servers_is_made_once(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """The same request id: one that is not a repeat, all told the closed wallet."""
+    """The same request id: one that is not a repeat, and all get the closed wallet."""
 
     with no_deadlock(owner), several_servers(settings) as servers:
         servers[0].open("alice")
@@ -248,7 +248,7 @@ def limiting(wallet: str, units: int) -> UpdateWallet:
 
 
 def test_in_one_batch_each_change_sees_those_before_it(app: App, database: Database) -> None:
-    """Money and state together, whatever the order; what is stored is what was told."""
+    """Money and state together, in any order; what is stored is what was returned."""
 
     stories: list[tuple[list[Command], list[type], list[int]]] = [
         (
@@ -321,7 +321,7 @@ def test_in_one_batch_a_closing_sees_what_others_open_and_end(app: App, database
 def test_a_closing_that_loses_is_refused_for_good_and_leaves_nothing(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """Its repeat hears the same though the wallet is empty by then; another id closes it."""
+    """A repeat returns the same though the wallet is empty by then; another id closes it."""
 
     with several_servers(settings) as (left, right):
         left.open("alice", 5)

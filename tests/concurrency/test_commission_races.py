@@ -1,4 +1,4 @@
-"""Rules that change while everybody transfers: every transaction carries the rule that was live when money moved."""
+"""Rules that change during transfers: every transaction carries the rule that was live when money moved."""
 
 import threading
 from collections import Counter
@@ -179,7 +179,10 @@ def test_a_transfer_in_one_batch_with_a_new_rule_is_not_free_from_its_start_on(
 def test_rules_created_and_ended_at_once_leave_each_with_one_life(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """Through two servers, each ended by many: one ends it, the others hear that it has ended; no deadlock."""
+    """Through two servers, each ended by many: one ends it, the others are refused because it has ended.
+
+    No deadlock.
+    """
 
     with no_deadlock(owner), several_servers(settings) as servers:
         servers[0].open("alice", 1_000_000)
@@ -203,7 +206,10 @@ def test_rules_created_and_ended_at_once_leave_each_with_one_life(
 def test_one_rule_and_its_end_sent_through_two_servers_are_made_once(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """The same request ids: one rule, one end, told alike; also where the currency's own wallets are yet to be made."""
+    """The same request ids: one rule, one end, equal answers.
+
+    Also where the currency's system wallets do not exist yet.
+    """
 
     create = a_rule(rate_millionths=5, currency_code="KWD", payer=DESTINATION)
     with no_deadlock(owner), several_servers(settings) as servers:
@@ -247,7 +253,7 @@ def test_first_wallets_and_first_rules_of_a_currency_made_at_once_are_all_made(
 def test_commissions_of_many_transfers_both_ways_add_up(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """A wallet of the service that everybody's money passes through: nothing lost, nothing doubled, no deadlock."""
+    """A system wallet that all transfers use: nothing lost, nothing doubled, no deadlock."""
 
     with no_deadlock(owner), several_servers(settings) as servers:
         for name in ("alice", "bob"):

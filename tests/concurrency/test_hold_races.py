@@ -45,7 +45,7 @@ ROUNDS = 25
 
 @pytest.fixture
 def servers(settings: Settings, database: Database) -> Iterator[list[Asking]]:
-    """Return channels to two servers on one database; the books are verified at the end."""
+    """Return channels to two servers on one database; the ledger is verified at the end."""
     with several_servers(settings) as servers:
         yield servers
     assert database.broken_rules() == []
@@ -70,7 +70,7 @@ def claimed_expiry(app: App) -> Callable[[], object]:
 
 
 def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(servers: list[Asking], app: App) -> None:
-    """Round after round: one winner, its state stays, and the money is where that state says."""
+    """Round after round: one winner, its state stays, and the money is where that state requires."""
 
     left, right = servers
     most = 20 * ROUNDS  # by then two have won, however busy the machine is
@@ -107,7 +107,7 @@ def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(ser
 def test_jobs_that_claim_while_callers_end_the_holds_leave_each_ended_once(
     servers: list[Asking], app: App, owner: psycopg.Connection
 ) -> None:
-    """Claims move the fence under the callers' feet: nobody hears a defect, and every hold ends."""
+    """Claims raise the fence during the calls: no caller gets a defect, and every hold ends."""
 
     left, right = servers
     left.open("alice", 600)

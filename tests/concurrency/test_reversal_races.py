@@ -33,7 +33,7 @@ ROUNDS = 8
 
 @pytest.fixture
 def servers(settings: Settings, database: Database) -> Iterator[list[Asking]]:
-    """Return channels to two servers on one database; the books are verified at the end."""
+    """Return channels to two servers on one database; the ledger is verified at the end."""
     with several_servers(settings) as servers:
         yield servers
     assert database.broken_rules() == []
@@ -79,7 +79,7 @@ def test_of_two_reversals_at_once_that_do_not_both_fit_one_is_made(people: list[
 def test_many_parts_at_once_give_back_exactly_the_whole_and_its_commission(
     people: list[Asking],
 ) -> None:
-    """Ten of thirty pass; they are told in the order in which they were made."""
+    """Ten of thirty pass; they are listed in the order in which they were made."""
 
     left, _ = people
     left.charge(payer=SOURCE, fixed_minor_units=7)
@@ -102,7 +102,7 @@ def test_many_parts_at_once_give_back_exactly_the_whole_and_its_commission(
 
 
 def test_one_reversal_sent_through_two_servers_is_made_once(people: list[Asking]) -> None:
-    """Of "all that is left": every repeat is told the first one."""
+    """Of "all that is left": every repeat returns the first one."""
 
     left, _ = people
     paid = moved(left, "alice", "bob", 100)
@@ -235,7 +235,7 @@ def test_however_many_reversals_there_are_all_count_and_the_first_hundred_are_na
 
 
 def test_reversals_of_one_commit_see_each_other_and_are_published_in_order(app: App, database: Database) -> None:
-    """The one that was decided first stands first, whichever got its id first; the third finds nothing left."""
+    """The one that was decided first is listed first, whichever got its id first; the third finds nothing left."""
 
     for name, balance in (("gate", 0), ("alice", 100), ("bob", 0)):
         books.open_wallet(app, name, balance)

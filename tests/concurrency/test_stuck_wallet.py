@@ -1,4 +1,4 @@
-"""A wallet that somebody holds for long: its own callers wait, the others do not."""
+"""A wallet that is locked for long: its own callers wait, the others do not."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.alone
 STUCK, ALICE, BOB = WalletId("stuck"), WalletId("alice"), WalletId("bob")
 TRANSFERS = 30
 
-# What its callers keep asking; an order and a hold bring their wallet along, which the call itself does not name.
+# What its callers keep requesting; an order and a hold lock their wallet, which the call itself does not name.
 KEPT_CALLS: dict[str, Callable[[UUID, UUID], Command]] = {
     "a_deposit": lambda _order, _hold: a_deposit("stuck", usd(1)),
     "a_transfer": lambda _order, _hold: a_transfer("stuck", "alice", usd(1)),
@@ -83,7 +83,7 @@ def held(owner: psycopg.Connection, wallet: WalletId) -> Iterator[None]:
 
 @contextmanager
 def kept_at(app: App, ask: Callable[[], Command]) -> Iterator[None]:
-    """Let four callers ask over and over, each time for no longer than a moment."""
+    """Run four callers that repeat a call, each time with a short deadline."""
     done = threading.Event()
 
     def keep_at_it() -> None:

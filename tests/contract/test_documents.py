@@ -1,4 +1,4 @@
-"""Documents that say what the code says: errors, states, paths, and what a read is."""
+"""Documents that agree with the code: errors, states, paths, and which calls are reads."""
 
 import re
 from pathlib import Path
@@ -118,7 +118,7 @@ def test_documented_states_are_those_of_the_code() -> None:
 
 
 def test_reads_are_declared_as_reads() -> None:
-    """What only looks changes nothing and says so in the proto; nothing else does."""
+    """A read changes nothing and is declared so in the proto; no other call is."""
 
     by_name = {path for path in CALLS if path.rpartition("/")[2].startswith(LOOKS)}
 

@@ -59,7 +59,7 @@ def test_each_setting_is_documented_with_the_processes_that_read_it(process: str
 
 
 def test_every_setting_is_read_somewhere() -> None:
-    """One that nobody reads would be set in vain."""
+    """A setting that no process reads would be set in vain."""
 
     assert set(read_in("wallet_core", "wallet_grpc", "scheduler", "walletctl")) == set(DECLARED)
 
@@ -84,7 +84,7 @@ def test_the_example_sets_what_is_the_default(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_pages_are_what_the_settings_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The check says so, writes nothing, and says what to run where one is not."""
+    """The check fails, writes nothing, and prints the command to run where one is not."""
 
     page, example = tmp_path / "settings.md", tmp_path / "example"
     page.write_text(PAGE.read_text())

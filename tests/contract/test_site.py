@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning, and a browser that opens it asks no other host."""
+"""The documentation site: it builds without a warning, and a browser that opens it contacts no other host."""
 
 import os
 import re

@@ -65,14 +65,14 @@ def test_time_is_written_in_utc_by_the_calendar_of_the_language(time: datetime, 
 
 
 def test_currency_has_its_name_in_the_language() -> None:
-    """The code stands beside the number; the name is for people."""
+    """The code is beside the number; the name is for people."""
 
     assert currency_name("IRR", Language.ENGLISH) == "Iranian Rial"
     assert currency_name("IRR", Language.PERSIAN) == "ریال ایران"
 
 
 def test_languages_have_texts_for_the_same_keys() -> None:
-    """What one can say the other can."""
+    """Every message exists in every language."""
 
     english, persian = WORDS[Language.ENGLISH], WORDS[Language.PERSIAN]
 

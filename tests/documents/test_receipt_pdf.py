@@ -1,4 +1,4 @@
-"""A receipt is one page, says what the transaction says, and is the same bytes every time."""
+"""A receipt is one page, has the transaction's facts, and is the same bytes every time."""
 
 import hashlib
 import subprocess
@@ -80,7 +80,7 @@ def test_time_given_in_another_zone_gives_the_same_bytes() -> None:
 
 
 def test_document_is_dated_as_its_transaction() -> None:
-    """The file says when the money moved, not when somebody asked."""
+    """The file's date is when the money moved, not when the receipt was requested."""
 
     with opened(DOCUMENTS.receipt(RECEIPT, Language.ENGLISH)) as document:
         described = document.get_metadata_dict()
@@ -189,7 +189,7 @@ def test_persian_amount_is_to_the_right_of_its_currency() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_persian_sentence_is_seen_from_right_to_left(language: Language) -> None:
-    """Its full stop stands at its left, its brackets around what they were around."""
+    """Its full stop is at its left, its brackets around what they were around."""
 
     pdf = DOCUMENTS.receipt(replace(RECEIPT, description="مهر (۴۲ روز)."), language)
 
@@ -250,7 +250,7 @@ def test_text_of_the_kind_that_the_writer_replaces_is_left_alone() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_persian_description_is_found_in_the_text(language: Language) -> None:
-    """It can be searched and copied, in whichever receipt it stands."""
+    """It can be searched and copied, in either receipt."""
 
     text = text_of(DOCUMENTS.receipt(replace(RECEIPT, description=PERSIAN), language))
 
@@ -260,7 +260,7 @@ def test_persian_description_is_found_in_the_text(language: Language) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_texts_of_many_scripts_are_shown_and_found(language: Language) -> None:
-    """In the file they are text, in the order that the eye sees them; no box stands for any of them."""
+    """In the file they are text, in displayed order; no box replaces any of them."""
 
     text = "Zażółć Ελλάς Оплата ґава ქართული Հայերեն ₽"
 
@@ -276,7 +276,7 @@ def test_what_no_font_has_is_a_box_with_its_code_point() -> None:
 
     seen = seen_on(DOCUMENTS.receipt(replace(RECEIPT, description="a中b\N{PARTY POPPER}c"), Language.ENGLISH))
 
-    # Two rows of digits, a little above and below of where the letters stand.
+    # Two rows of digits, a little above and below the letters' baseline.
     assert {"4E01F", "2D389", "abc"} <= set(seen.splitlines())
 
 
@@ -312,7 +312,7 @@ def test_no_text_of_a_caller_reorders_a_receipt() -> None:
     language=st.sampled_from(Language),
 )
 def test_any_text_gives_one_page(description: str, external_reference: str, language: Language) -> None:
-    """Whatever a caller wrote, somebody can still have a receipt; and always the same."""
+    """Any text of a caller gives a receipt; and always the same."""
 
     receipt = replace(RECEIPT, description=description, external_reference=external_reference)
 

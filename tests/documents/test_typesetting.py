@@ -1,4 +1,4 @@
-"""Text in two directions stands in the right order, its letters joined, and breaks where it may."""
+"""Text in two directions is in the right order, its letters joined, and breaks where it may."""
 
 import unicodedata
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_part_of_a_paragraph_keeps_the_directions_of_the_whole() -> None:
     [("بب", "بَب"), ("ببب", "ببَّب"), ("سسس", "سِسُس")],
 )
 def test_vowel_sign_does_not_part_the_letters(canvas: Canvas, bare: str, signed: str) -> None:
-    """A letter that joins is narrower than one that stands alone; a sign above it takes no room."""
+    """A joining letter is narrower than an isolated one; a sign above it takes no room."""
 
     joined = canvas.width_of(Paragraph(bare).line(), FACE)
 

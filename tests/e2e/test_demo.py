@@ -21,7 +21,7 @@ from walletctl.local.waiting import wait_until
 pytestmark = pytest.mark.timeout(180)
 
 
-# The proportions of production, ten times as fast, so that a payout that was cut off is asked about within the test.
+# The proportions of production, ten times as fast, so that a payout that was cut off is queried within the test.
 FASTER = environment(
     {
         "bank_call_deadline_s": 1,
@@ -71,7 +71,7 @@ def run_demo(state: Path) -> None:
 
 @pytest.mark.long
 def test_demo_twice_in_a_row_ends_well_both_times(tmp_path: Path) -> None:
-    """The books still balance on what the first one left."""
+    """The ledger still balance on what the first one left."""
 
     for _ in range(2):
         run_demo(tmp_path / "state")
@@ -87,9 +87,9 @@ def test_demo_twice_in_a_row_ends_well_both_times(tmp_path: Path) -> None:
     ],
 )
 def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: str, moment: str) -> None:
-    """After ``up`` the books verify, all that is due ends, and the bank's ledger says the same as ours.
+    """After ``up`` the ledger verifies, all that is due ends, and the bank statement agrees with our ledger.
 
-    The demo then runs to its end on the books that are there.
+    The demo then runs to its end on the ledger that are there.
     """
 
     state = tmp_path / "state"
@@ -114,7 +114,7 @@ def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: s
 
 
 def broken(state: Path) -> int:
-    """Return how often a rule of the books is broken."""
+    """Return how often a rule of the ledger is broken."""
     return sum(check["broken"] for check in answer(state, "verify"))
 
 
@@ -130,7 +130,7 @@ def not_final(state: Path) -> list[str]:
 
 
 def asked_the_bank(order: Mapping[str, Any]) -> bool:
-    """Tell whether the bank has executed an order, by our own account."""
+    """Return whether the bank has executed an order, by our own account."""
     return order["state"] == "STATE_SUCCEEDED" and bool(order.get("collect", True))
 
 

@@ -17,7 +17,7 @@ def test_a_production_moves_and_pays_out_money_over_tls(capsys: pytest.CaptureFi
 
 
 def test_the_check_fails_where_a_production_lacks_something(capsys: pytest.CaptureFixture[str]) -> None:
-    """A server that lets nobody in does not start, and is named."""
+    """A server without authentication does not start, and is named."""
 
     code = main(["--without", "WALLET_CALLERS"])
     output = capsys.readouterr().out

@@ -93,7 +93,7 @@ def test_what_cannot_be_read_is_reported_with_how_to_write_it(funded: Walletctl,
 
 
 def test_refusal_is_printed_with_its_reason_and_request_id(funded: Walletctl) -> None:
-    """Exit code 1; the id is there to ask again with."""
+    """Exit code 1; the id is there to retry with."""
 
     refused = funded("transfer", "alice", "bob", "100.01")
 
@@ -103,7 +103,7 @@ def test_refusal_is_printed_with_its_reason_and_request_id(funded: Walletctl) ->
 
 
 def test_refusal_is_printed_in_the_requested_language(funded: Walletctl) -> None:
-    """And in English to whom asks for none."""
+    """And in English without a requested language."""
 
     request = funded("--language", "fa", "transfer", "alice", "bob", "100.01")
     silent = funded("transfer", "alice", "bob", "100.01")
@@ -114,7 +114,7 @@ def test_refusal_is_printed_in_the_requested_language(funded: Walletctl) -> None
 
 
 def test_repeat_with_the_same_request_id_moves_nothing(funded: Walletctl) -> None:
-    """And says so."""
+    """And prints that it is missing."""
 
     id_ = str(uuid4())
     first = funded("transfer", "alice", "bob", "10.00", "--request-id", id_)

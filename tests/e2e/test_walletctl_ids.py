@@ -1,4 +1,4 @@
-"""A person has the id of every change before it is sent, and hears that it was done where no answer can be shown."""
+"""A person has the id of every change before it is sent, and learns that it was done where no answer can be shown."""
 
 import os
 import re
@@ -106,11 +106,11 @@ class Run:
 
     @property
     def said(self) -> str:
-        """What it has said on standard error."""
+        """What it has printed on standard error."""
         return self.log.read_text()
 
     def told(self) -> list[str]:
-        """Return the request ids that it has told."""
+        """Return the request ids that it has printed."""
         return TOLD.findall(self.said)
 
     def ends(self) -> int:
@@ -131,7 +131,10 @@ def runs(target: str, command: str, log: Path, *, out: Any = subprocess.DEVNULL,
 
 
 def test_a_stopped_change_has_printed_its_id(funded: Walletctl, owner: psycopg.Connection, tmp_path: Path) -> None:
-    """Ctrl-C says that it may have been done (4); SIGTERM ends it. With the id it is found out, and done once."""
+    """Ctrl-C prints that it may have been done (4); SIGTERM ends it.
+
+    A repeat with the id finds it out, and it is done once.
+    """
 
     ends = {signal.SIGINT: 4, signal.SIGTERM: -signal.SIGTERM}
     stopped: dict[signal.Signals, Run] = {}
@@ -153,7 +156,7 @@ def test_a_stopped_change_has_printed_its_id(funded: Walletctl, owner: psycopg.C
 
 
 def test_a_change_without_an_answer_in_time_prints_how_to_find_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """A bare deadline says nothing of what was done."""
+    """A bare deadline leaves the outcome unknown."""
 
     unanswered = OutcomeUnknown(
         code=grpc.StatusCode.DEADLINE_EXCEEDED, reason="", message="Deadline Exceeded", request_id=NOTHING
@@ -191,5 +194,5 @@ def test_a_change_whose_answer_cannot_be_written_is_reported_as_done(
         assert f"add --request-id {id_}" in one.said
         assert sent_under(owner, id_) == "Transfer"
     assert [one.said.split(":")[-1].strip() for one in listed] == ["No space left on device", ""]
-    # The one whose id could not be told was not sent.
+    # The one whose id could not be printed was not sent.
     assert funded.balance("bob") == 300

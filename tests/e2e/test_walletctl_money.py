@@ -155,7 +155,7 @@ FA = "موجودی"
 
 
 def test_batch_repeated_with_a_corrected_row_does_that_row_and_no_other_again(rich: Walletctl, tmp_path: Path) -> None:
-    """An item's id follows from the batch's and from what the row says; the batch's is printed before the call."""
+    """An item's id follows from the batch's and from the row's content; the batch's is printed before the call."""
 
     file = tmp_path / "payroll.csv"
     file.write_text(f"{HEADER}alice,bob,1.00\nalice,bob,1.00\nalice,nobody,2.00\n")
@@ -171,7 +171,7 @@ def test_batch_repeated_with_a_corrected_row_does_that_row_and_no_other_again(ri
 
 
 def test_batch_from_json_has_all_that_a_transfer_has(rich: Walletctl) -> None:
-    """Labels, references, limits, request ids and numbers as they stand, not as they round."""
+    """Labels, references, limits, request ids and numbers exactly as given, not rounded."""
 
     items = [
         {
@@ -227,7 +227,7 @@ def test_batch_that_cannot_be_read_is_reported_with_the_place(rich: Walletctl, t
 
 
 def test_batch_that_is_too_large_is_not_sent(rich: Walletctl) -> None:
-    """Asked wrongly (2), and said with its size."""
+    """A usage error (2), reported with its size."""
 
     row = f"alice,bob,0.01,{chr(0x1F4A9) * 256}\n"
     done = rich("batch", "-", typed="source,destination,amount,description\n" + row * 1000)

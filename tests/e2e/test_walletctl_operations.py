@@ -50,7 +50,7 @@ def test_discrepancy_is_shown_and_closed(stub: Bank, funded: Walletctl, app: App
 
 
 def test_unknown_resolution_is_reported_with_the_known_ones(funded: Walletctl) -> None:
-    """Before anybody is asked."""
+    """Before any call is made."""
 
     refused = funded("withdrawal", "resolve", "x", "perhaps", "--reason", "x")
 

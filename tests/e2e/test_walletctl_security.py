@@ -31,7 +31,10 @@ def a_token(*arguments: str) -> str:
 
 
 def test_a_token_permits_what_its_scopes_grant(app: App, settings: Settings) -> None:
-    """Given in the environment, or as an option; without one, or with too little in it, the refusal says what to do."""
+    """Given in the environment, or as an option.
+
+    Without one, or with too little in it, the refusal explains what to do.
+    """
 
     guarded = settings.replaced(auth_dev_secret=SECRET)
     with serving(app, guarded, authentication(guarded)) as port:

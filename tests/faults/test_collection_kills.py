@@ -48,7 +48,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def stub(bank: BankServer) -> CollectingBank:
-    """Return the bank, to be asked for its side of the truth."""
+    """Return the bank stub, for reading its own records."""
     return CollectingBank(bank.url)
 
 
@@ -103,7 +103,7 @@ def test_killed_scheduler_leaves_one_credit(  # noqa: PLR0913, PLR0917  # the fi
     left = scheduled_deposit(app, id_)
     assert (left.state, balance_of(app, ALICE)) == (state, 300 if state is SUCCEEDED else 0)
 
-    # While the lease runs, nobody touches it.
+    # While the lease runs, no other worker touches it.
     rounds(app, timedelta())
     assert left == scheduled_deposit(app, id_)
     rounds(app, PAST_LEASE, PAST_GRACE)
@@ -141,7 +141,7 @@ def test_killed_scheduler_leaves_one_collection_and_one_credit(  # noqa: PLR0913
     state: OrderState,
     calls: int,
 ) -> None:
-    """L2 with the bank: another worker takes over after the lease, asks first, and collects at most once in all."""
+    """L2 with the bank: another worker takes over after the lease, queries first, and collects at most once in all."""
 
     id_ = schedule_deposit(app, open_wallet(app, ALICE), 300, collect=True)
     killed_scheduler(database, bank, tmp_path, moment, point)
@@ -149,11 +149,11 @@ def test_killed_scheduler_leaves_one_collection_and_one_credit(  # noqa: PLR0913
     assert (left.state, stub.asked(id_), stub.collected(id_)) == (state, calls, calls)
     assert balance_of(app, ALICE) == (300 if state is SUCCEEDED else 0)
 
-    # While the lease runs, nobody touches it.
+    # While the lease runs, no other worker touches it.
     rounds(app, timedelta())
     assert (left, calls) == (scheduled_deposit(app, id_), stub.asked(id_))
     if (state, calls) == (PROCESSING, 0):
-        # The bank does not know it, but the dead worker's call could still be on its way.
+        # The bank does not know it, but the dead worker's call could still be in flight.
         rounds(app, PAST_LEASE)
         assert (scheduled_deposit(app, id_).state, stub.asked(id_)) == (IN_DOUBT, 0)
     rounds(app, PAST_LEASE, 2 * PAST_LEASE, PAST_GRACE, 2 * PAST_GRACE)
@@ -165,11 +165,11 @@ def test_killed_scheduler_leaves_one_collection_and_one_credit(  # noqa: PLR0913
 def test_scheduler_killed_during_a_status_call_of_a_collection_credits_nothing_twice(  # noqa: PLR0913, PLR0917  # the fixtures of a whole service
     app: App, database: Database, bank: BankServer, stub: CollectingBank, owner: psycopg.Connection, tmp_path: Path
 ) -> None:
-    """It has heard "executed" and dies before the commit: the next one asks again."""
+    """It received "executed" and dies before the commit: the next one queries again."""
 
     stub.order("reset", execute=True, times=1)
     id_ = schedule_deposit(app, open_wallet(app, ALICE), 300, collect=True)
-    collect_due_deposits.run_once(app)  # and no more: with little backoff a reconciler would already hear the truth
+    collect_due_deposits.run_once(app)  # and no more: with little backoff a reconciler would already get the status
     killed_scheduler(database, bank, tmp_path, "after", "wallet_core.gateways.bank:HttpBank.status")
     assert (scheduled_deposit(app, id_).state, balance_of(app, ALICE)) == (IN_DOUBT, 0)
     rounds(app, PAST_LEASE, PAST_GRACE)

@@ -1,4 +1,4 @@
-"""A server that is frozen within a batch, by SIGSTOP, holds nobody up for longer than a bound; then it finds out."""
+"""A server that is frozen within a batch, by SIGSTOP, blocks others no longer than a bound; then it finds out."""
 
 import signal
 from collections.abc import Iterator, Mapping
@@ -96,11 +96,11 @@ def freeze_and_go_on(url: str, folder: Path, point: tuple[str, str], limits: Map
         child.until_stopped()
         frozen_at = monotonic()
         assert holds_locks(owner)
-        # Its own wallet, and another one's: the commission wallet is everybody's.
+        # Its own wallet, and another one's: all transfers use the commission wallet.
         for source in (ALICE, "wallets/carol"):
             assert wait_until(partial(transfers, client, source), timeout_s=BOUND_S)
         assert monotonic() - frozen_at < BOUND_S
-        # Its caller asks the other one. Woken up, it finds its transaction gone, and what became of its request.
+        # Its caller calls the other one. Resumed, it finds its transaction ended, and the outcome of its request.
         made = client.transfer(ALICE, BOB, usd(10), request_id=frozen_id)
         server.send_signal(signal.SIGCONT)
         with suppress(CallError):  # of a caller who waited for longer than the call had time
@@ -111,13 +111,13 @@ def freeze_and_go_on(url: str, folder: Path, point: tuple[str, str], limits: Map
 
 
 def holds_locks(owner: psycopg.Connection) -> bool:
-    """Tell whether the frozen server, or rather its connection, is in a transaction."""
+    """Return whether the frozen server, or rather its connection, is in a transaction."""
     begun = "SELECT FROM pg_stat_activity WHERE application_name = 'wallet-grpc' AND xact_start IS NOT NULL"
     return owner.execute(begun).rowcount == 1
 
 
 def transfers(client: WalletClient, source: str) -> bool:
-    """Try to move money; tell whether it was moved."""
+    """Try to move money; return whether it was moved."""
     try:
         client.transfer(source, BOB, usd(10), request_id=str(uuid4()))
     except CallError:

@@ -1,4 +1,4 @@
-"""Fault matrix: what a bank on a bad line says, or does not say, to one scheduler with a payout for each trouble."""
+"""Fault matrix: answers that are lost, late, malformed or contradictory, to one scheduler with a payout for each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ UNCLEAR: dict[str, tuple[Fault, bool]] = {
 }
 LOST, LATE, CUT = "answer lost on the line", "call late on the line", "line cut amid the call"
 
-# What the bank says to a second call while the first one is still on its way.
+# The bank's answer to a second call while the first one is still in flight.
 NO_AFTER_UNKNOWN: dict[str, tuple[Fault, AnswerKind]] = {
     "failed for now": ({"fault": "declined_retryable"}, DECLINED_RETRYABLE),
     "429": ({"fault": "too_many"}, DECLINED_RETRYABLE),
@@ -111,7 +111,7 @@ def pause_between(found: Withdrawal) -> timedelta:
 
 @pytest.mark.parametrize("name", [*UNCLEAR, LOST, LATE, CUT], ids=lambda name: f"row 5 / E8, E10, R1, R4: {name}")
 def test_unclear_answer_is_a_doubt_until_the_bank_was_queried(service: PayoutService, scene: Scene, name: str) -> None:
-    """Row 5: asked; sent again, with the same key, only where the bank does not know it and after the grace time."""
+    """Row 5: queried; resent, with the same key, only where the bank does not know it and after the grace time."""
 
     found = scene.payouts.now(name)
     _, paid_at_once = UNCLEAR.get(name, ({}, True))
@@ -135,7 +135,7 @@ def test_declined_on_the_first_attempt_releases_the_money(service: PayoutService
 
 @pytest.mark.parametrize("name", NO_AFTER_UNKNOWN, ids=lambda name: f"row 7 / E9, R1: {name}")
 def test_decline_after_an_unknown_is_still_a_doubt(service: PayoutService, scene: Scene, name: str) -> None:
-    """Row 7: the bank acts on the first call only after it has refused the second, and is asked again."""
+    """Row 7: the bank executes the first call only after it has declined the second, and is queried again."""
 
     _, no = NO_AFTER_UNKNOWN[name]
     doubted, found = scene.meanwhile[name], scene.payouts.now(name)
@@ -146,7 +146,7 @@ def test_decline_after_an_unknown_is_still_a_doubt(service: PayoutService, scene
 
 
 def test_decline_after_an_unknown_fails_once_the_banks_status_confirms_it(service: PayoutService, scene: Scene) -> None:
-    """Row 7 / R2: asked once more after the No, and released on the bank's word about the whole."""
+    """Row 7 / R2: queried once more after the decline, and released on the bank's status of the whole payout."""
 
     found = scene.payouts.now(REFUSED)
 
@@ -156,7 +156,7 @@ def test_decline_after_an_unknown_fails_once_the_banks_status_confirms_it(servic
 
 
 def test_answer_that_comes_twice_counts_once(service: PayoutService, scene: Scene) -> None:
-    """Row 12: the bank says yes, and says it again."""
+    """Row 12: the bank accepts, and repeats its acceptance."""
 
     found = scene.payouts.now("answered twice")
 
@@ -165,7 +165,7 @@ def test_answer_that_comes_twice_counts_once(service: PayoutService, scene: Scen
 
 
 def test_retry_after_an_hour_is_honoured_up_to_the_cap_and_holds_no_lease(service: PayoutService, scene: Scene) -> None:
-    """Row 17 / E11: in line again, nobody's, until the longest wait that is honoured is over."""
+    """Row 17 / E11: queued again, unclaimed, until the longest permitted wait is over."""
 
     waiting, found = scene.meanwhile["an hour"], scene.payouts.now("an hour")
 
@@ -180,7 +180,7 @@ def test_retry_after_an_hour_is_honoured_up_to_the_cap_and_holds_no_lease(servic
 def test_bank_that_cannot_be_reached_costs_no_attempt_and_all_is_paid_once_it_is_back(
     service: PayoutService, scene: Scene
 ) -> None:
-    """Row 18 / E10b: tried more often than a bank is ever asked, and none of it counts."""
+    """Row 18 / E10b: tried more often than the bank may be called, and none of it counts."""
 
     before = [scene.meanwhile[name] for name in UNREACHABLE]
     after = [scene.payouts.now(name) for name in UNREACHABLE]

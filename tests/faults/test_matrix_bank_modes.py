@@ -53,7 +53,7 @@ def unkept(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module", autouse=True)
 def answer_to_the_hasty(unkeyed: FaultyPayouts, unkept: FaultyPayouts) -> str:
-    """Let a scheduler of each service go as far as it may, then a person; return what one too early was told."""
+    """Run a scheduler of each service, then resolve by an operator; return how the premature resolution was refused."""
     schedulers = [payouts.service.start("scheduler") for payouts in (unkeyed, unkept)]
     unkeyed.warm_up()
     for name, (faults, _, _) in UNKEYED.items():
@@ -67,7 +67,7 @@ def answer_to_the_hasty(unkeyed: FaultyPayouts, unkept: FaultyPayouts) -> str:
 
     bank = unkept.service.bank
     unkept.warm_up()
-    # For as long as the bank knows of it, it does not say what has become of it; and its ledger cannot be read.
+    # For as long as the bank knows of it, it gives no status; and its statement cannot be read.
     bank.order("pending", match={"account": FORGOTTEN, "path": "/transfers"})
     bank.order("http_error", status=501, match={"path": "/ledger"})
     for name, (fault, _) in UNKEPT.items():
@@ -86,7 +86,7 @@ def answer_to_the_hasty(unkeyed: FaultyPayouts, unkept: FaultyPayouts) -> str:
 
 
 def answer_to_resolve(payouts: FaultyPayouts) -> str:
-    """Say, as an operator who has asked the bank by telephone, that it did not pay; return why that is refused."""
+    """Resolve, as an operator who has phoned the bank, that it did not pay; return why that is refused."""
     app = payouts.service.app
     message = ResolveWithdrawal(
         request=request(),
@@ -118,7 +118,7 @@ def test_bank_that_ignores_keys_is_called_to_pay_once(unkeyed: FaultyPayouts, na
 def test_operator_ends_a_doubt_once_the_call_cannot_be_on_its_way_any_more(
     unkeyed: FaultyPayouts, answer_to_the_hasty: str
 ) -> None:
-    """Row 15 / R5: refused before the grace time is over; then the money is released, and it is kept who said so."""
+    """Row 15 / R5: refused before the grace time is over; then the money is released, and the operator is stored."""
 
     found = unkeyed.now(RESOLVED)
 
@@ -130,7 +130,7 @@ def test_operator_ends_a_doubt_once_the_call_cannot_be_on_its_way_any_more(
 
 @pytest.mark.parametrize("name", UNKEPT, ids=lambda name: f"row 19 / R4: {name}")
 def test_doubt_that_outlasts_the_banks_memory_is_never_sent_again(unkept: FaultyPayouts, name: str) -> None:
-    """Row 19: "not found" may then mean that it was paid and is forgotten; a person must ask."""
+    """Row 19: "not found" may then mean that it was paid and is forgotten; an operator must find out."""
 
     _, paid = UNKEPT[name]
     found = unkept.now(name)

@@ -65,7 +65,10 @@ def kill_with_children(parent: int) -> None:
 def test_database_that_was_away_gets_the_missed_status_from_the_bank(
     service: PayoutService, postgres: LocalPostgres, proxy: TcpProxy, alice: WalletId, lost: str
 ) -> None:
-    """Row 13: a scheduler has the bank's yes and nobody to tell; when the database is back, the next one asks."""
+    """Row 13: a scheduler has the bank's acceptance and cannot store it.
+
+    When the database is back, the next one queries.
+    """
 
     id_ = schedule(service.app, alice, 300)
     through_line = f"postgresql://wallet@127.0.0.1:{proxy.port}/postgres"

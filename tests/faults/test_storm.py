@@ -20,7 +20,7 @@ from tests.support.toolchain import required
 
 pytestmark = pytest.mark.timeout(240)
 
-# Always the same plan, so that a failure tells of the code and not of the day; `make storm` takes a new one each time.
+# Always the same plan, so that a failure is one of the code and not of chance; `make storm` takes a new one each time.
 SEED = 1
 # It rages for so long; its calm and its comparison come after.
 SECONDS = 60.0 if required() else SECONDS_MIN
@@ -35,40 +35,40 @@ def report() -> Report:
 
 
 def test_all_ledgers_agree_after_a_storm(report: Report) -> None:
-    """Nothing told is lost or done twice, nothing due stays open, and the bank's ledger says what our books say."""
+    """No acknowledged change is lost or doubled, no due order stays open, and the statement agrees with our ledger."""
 
     assert report.findings == []
 
 
 def without_a_transaction(books: LedgerState) -> LedgerState:
-    """Return the books as if one transaction had been lost."""
+    """Return the ledger as if one transaction had been lost."""
     lost = next(name for name, one in books.transactions.items() if not one.withdrawal and not one.scheduled_deposit)
     return replace(books, transactions={name: one for name, one in books.transactions.items() if name != lost})
 
 
 def with_a_payment_made_twice(books: LedgerState) -> LedgerState:
-    """Return the books as if the bank had done one thing twice."""
+    """Return the ledgers as if the bank had executed one payment twice."""
     return replace(books, lines=[*books.lines, replace(books.lines[0], number=len(books.lines) + 1)])
 
 
 def without_a_payment(books: LedgerState) -> LedgerState:
-    """Return the books as if the bank had not done what we believe it did."""
+    """Return the ledger as if the bank had not done what we believe it did."""
     return replace(books, lines=books.lines[1:])
 
 
 def with_an_unknown_payment(books: LedgerState) -> LedgerState:
-    """Return the books as if the bank had done what nobody asked for."""
+    """Return the ledgers as if the bank had executed a payment that was never requested."""
     return replace(books, lines=[*books.lines, replace(books.lines[0], key="wd-of-somebody-else")])
 
 
 def with_another_amount(books: LedgerState) -> LedgerState:
-    """Return the books as if the bank had done one thing with one minor unit more."""
+    """Return the ledgers as if the bank had executed one payment with one minor unit more."""
     first = books.lines[0]
     return replace(books, lines=[replace(first, amount=first.amount + 1), *books.lines[1:]])
 
 
 def without_a_hold(books: LedgerState) -> LedgerState:
-    """Return the books as if one hold had been lost."""
+    """Return the ledger as if one hold had been lost."""
     return replace(books, holds=dict(islice(books.holds.items(), 1, None)))
 
 
@@ -90,8 +90,8 @@ def test_comparison_finds_a_fault_in_the_ledgers(report: Report, tamper: Tamperi
     assert any(seen in finding for finding in findings(report.journals, tamper(report.books)))
 
 
-def test_a_change_that_no_caller_was_told_of_is_found(report: Report) -> None:
-    """Half of the callers forgotten: what they did is in the books all the same."""
+def test_a_change_without_an_acknowledgement_is_found(report: Report) -> None:
+    """Half of the callers forgotten: what they did is in the ledger all the same."""
 
     result = list(findings(report.journals[::2], report.books))
 

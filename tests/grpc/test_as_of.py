@@ -88,7 +88,7 @@ def test_the_future_is_refused_and_so_is_a_time_that_is_none(asking: Asking, own
 
 
 def test_of_two_faults_the_first_documented_is_reported(asking: Asking) -> None:
-    """A time in the future comes before a wallet that there is not: INVALID_FIELDS stands above RESOURCE_NOT_FOUND."""
+    """A time in the future is reported before a missing wallet: INVALID_FIELDS precedes RESOURCE_NOT_FOUND."""
 
     past = asking.refused(pb.GetWalletRequest(name="wallets/nobody", as_of=stamp(BEGAN)))
     future = asking.refused(pb.GetWalletRequest(name="wallets/nobody", as_of=stamp(LATER)))
@@ -98,7 +98,7 @@ def test_of_two_faults_the_first_documented_is_reported(asking: Asking) -> None:
 
 
 def test_an_instant_between_two_microseconds_is_not_moved(asking: Asking) -> None:
-    """Protos tell nanoseconds: an entry a nanosecond before the instant is earlier."""
+    """Protos have nanoseconds: an entry a nanosecond before the instant is earlier."""
 
     asking.open("alice")
     time = asking.deposit("alice", 5).execute_time
@@ -108,7 +108,7 @@ def test_an_instant_between_two_microseconds_is_not_moved(asking: Asking) -> Non
 
 
 def test_the_past_does_not_change_while_money_moves(asking: Asking) -> None:
-    """What was told of an instant is told again, and two wallets that share their money had all of it between them."""
+    """A past instant is answered the same again, and two wallets that share their money had all of it between them."""
 
     asking.open_all("alice", "bob")
     asking.deposit("alice", 1000)

@@ -102,7 +102,7 @@ def test_a_refusal_has_its_reason_and_resource(server: str) -> None:
 
 
 def test_a_call_whose_answer_is_late_is_found_out_by_its_id(server: str, owner: psycopg.Connection) -> None:
-    """OutcomeUnknown has the id; asked again it was done once."""
+    """OutcomeUnknown has the id; repeated it was done once."""
 
     async def story(client: AsyncWalletClient) -> None:
         async with AsyncWalletClient(server, timeout_s=0.2) as hasty:
@@ -117,7 +117,7 @@ def test_a_call_whose_answer_is_late_is_found_out_by_its_id(server: str, owner: 
 
 
 def test_a_call_that_is_cancelled_may_have_been_done(server: str, owner: psycopg.Connection) -> None:
-    """So what is refused later under its id leaves the outcome unknown, until it is asked again as it was."""
+    """So a later refusal under its id leaves the outcome unknown, until it is repeated unchanged."""
 
     async def story(client: AsyncWalletClient) -> None:
         id_ = str(uuid4())

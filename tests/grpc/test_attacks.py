@@ -1,6 +1,6 @@
 """What a stranger with a connection can do, and what a well-behaved caller feels of it: next to nothing.
 
-One server process of its own for each attack, none of which brings a token. The books are verified at the end.
+One server process of its own for each attack, none of which brings a token. The ledger is verified at the end.
 """
 
 import re
@@ -63,7 +63,7 @@ runpy.run_module("wallet_grpc", run_name="__main__")
 
 @contextmanager
 def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **changes: object) -> Iterator[str]:
-    """Run a server process; see that SIGTERM ends it in time, whatever it has to do."""
+    """Run a server process; check that SIGTERM ends it in time, whatever it has to do."""
     (port,) = free_ports(1)
     settings = {
         **FAST,
@@ -84,7 +84,7 @@ def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **ch
 
 
 def under_attack(caller: Bystander, until: Callable[[], bool]) -> None:
-    """Go on as ever, for a while and until the attack is over; then see that it was not felt."""
+    """Go on as ever, for a while and until the attack is over; then check that it was not felt."""
     ends_at = monotonic() + SECONDS
     is_over = False
     while monotonic() < ends_at or not is_over:
@@ -95,7 +95,7 @@ def under_attack(caller: Bystander, until: Callable[[], bool]) -> None:
 
 
 def test_calls_without_request_block_no_others(own_database: Database, tmp_path: Path) -> None:
-    """100 on each of seven connections, of every kind of call, begun anew as they end: each ends by itself."""
+    """100 on each of seven connections, of every kind of call, opened again as they end: each ends by itself."""
 
     with (
         server(own_database, tmp_path / "log", grpc_receive_timeout_s=1.0) as target,
@@ -149,7 +149,10 @@ def test_watchers_that_connect_and_leave_block_no_others(own_database: Database,
 
 
 def test_silent_connections_leave_descriptors_for_all_else(own_database: Database, tmp_path: Path) -> None:
-    """More of them than the process may have files: callers go on, new ones come in, the database is reached anew."""
+    """More of them than the process may have files.
+
+    Callers continue, new ones connect, the database is reachable again.
+    """
 
     wrapped = ("-c", LIMITED.format(OPEN_FILES))
     with (
@@ -174,7 +177,7 @@ def test_silent_connections_leave_descriptors_for_all_else(own_database: Databas
 
 
 def test_receipts_leave_room_for_others(own_database: Database, tmp_path: Path) -> None:
-    """40 callers who ask for receipts, each for another one, as fast as they are drawn."""
+    """40 callers that request receipts, each for another one, as fast as they are drawn."""
 
     with server(own_database, tmp_path / "log") as target, ExitStack() as open_:
         with_history(own_database, target)
@@ -207,7 +210,7 @@ def with_history(database: Database, target: str) -> None:
 
 
 def unsent_bytes(port: int) -> float:
-    """Return what the metric says."""
+    """Return the metric's value."""
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:  # ours
         found = re.search(r"^wallet_unsent_response_bytes (\S+)$", page.read().decode(), re.MULTILINE)
     assert found is not None

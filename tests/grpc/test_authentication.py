@@ -52,16 +52,16 @@ def target(app: App, guarded: Settings) -> Iterator[str]:
 
 
 def ask(target: str, method: str, request: Any = b"", metadata: Any = ()) -> Answer:  # noqa: ANN401  # bytes or any message
-    """Call a method, as whoever the metadata says."""
+    """Call a method with this metadata."""
     with Asking(target, metadata=metadata) as asking:
         return asking.call(method, request)
 
 
 def test_every_scope_is_taken_by_a_call_and_no_scope_is_for_a_call_that_is_not_there() -> None:
-    """A scope stands in the protos and here alike, and is some call's, or beside others'."""
+    """A scope is both in the protos and here, and is some call's, or beside others'."""
 
     assert set(SCOPES) == {f"/wallet.v1.{method}" for method in METHODS}
-    # Beside the call's own scope, by what is asked.
+    # Beside the call's own scope, by the request.
     besides = {Scope.WALLET_CREDIT, Scope.WALLET_LABEL}
     assert {SCOPES[f"/wallet.v1.{method}"] for method in SCOPED} == set(Scope) - besides
     assert {right.value for right in Right} <= set(Scope)
@@ -118,7 +118,7 @@ def forged(issuer: Issuer) -> str:
 
 
 def unsigned() -> str:
-    """Return a token that nobody has signed."""
+    """Return an unsigned token."""
     claims = {"client_id": "shop-client", "scope": ALL, **standard()}
     return jwt.encode(claims, "", algorithm="none", headers={"kid": "key-RS256"})
 
@@ -156,7 +156,7 @@ WRONG: dict[str, tuple[Callable[[Issuer], str], str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_token_is_refused_and_nothing_of_it_revealed(target: str, issuer: Issuer, name: str) -> None:
-    """Whatever is wrong with it, nobody is let in, and no part of it comes back."""
+    """With any defect in it, no call is let in, and no part of it comes back."""
 
     make, because = WRONG[name]
     token = make(issuer)
@@ -225,7 +225,7 @@ def a_wallet() -> wallet_pb.CreateWalletRequest:
 
 
 def test_our_client_sends_the_token_that_is_valid_now(target: str, issuer: Issuer) -> None:
-    """What returns one is asked at every call."""
+    """A call that returns one is checked every time."""
 
     tokens = iter([issuer.token(ALL, exp=in_an_hour(-1)), issuer.token(ALL)])
     with WalletClient(target, token=lambda: next(tokens)) as client:
@@ -255,7 +255,7 @@ def test_health_is_open_to_all_callers(target: str) -> None:
     ],
 )
 def test_names_that_are_none_are_refused(settings: Settings, claims: dict[str, str]) -> None:
-    """The database could not even be asked for them."""
+    """The database cannot even be queried for them."""
 
     tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER)
     with pytest.raises(CredentialsInvalid):
@@ -269,7 +269,7 @@ def test_the_log_has_the_cause_why_credentials_were_refused() -> None:
 
 
 def test_a_secret_signs_tokens_for_development_only(settings: Settings) -> None:
-    """Where one is set, and nobody named, whoever calls is called as the token says."""
+    """Where one is set and no client is named, the caller has the token's name."""
 
     tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER)
 

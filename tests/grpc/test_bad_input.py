@@ -41,7 +41,7 @@ NO_MESSAGES = {
 
 
 def test_every_method_has_a_valid_request_here(populated: Asking) -> None:
-    """A new method must be tried, too; what stands here is refused for nothing but what is not there."""
+    """A new method must be tried, too; each request here is refused only because its resource is missing."""
 
     answers = {path: populated.call(path, request) for path, request in valid_requests().items()}
 
@@ -66,7 +66,7 @@ def test_bytes_that_are_no_message_are_invalid_everywhere(populated: Asking, own
         (path_of(method), kind): populated.call(path_of(method), sent)
         for method in all_methods()
         for kind, sent in NO_MESSAGES.items()
-        # Text where a number is, or no field at all, is an unknown field, which is nobody's fault in a read.
+        # Text where a number is, or no field at all, is an unknown field, which a read ignores.
         if kind not in passed_by(method)
     }
 
@@ -109,7 +109,7 @@ BAD_TIMES = (
 BAD_CURRENCIES = ("usd", "US", "USD\n")
 NO_CURRENCIES = ("ABC", "XXX", "XAU")
 """Of the right shape: refused by the wallet, whose currency is another, where nothing before that is."""
-# Of these any text is one of somebody's.
+# Any text is valid in these.
 FREE = {
     *("description", "external_reference", "bank_account", "display_name", "owner", "etag", "value"),
     *("reason", "bank_evidence", "bank_reference"),

@@ -126,7 +126,7 @@ def test_an_id_with_as_few_digits_as_those_is_taken(populated: Asking) -> None:
 
 
 def test_a_text_may_have_lines_and_be_in_any_language(populated: Asking) -> None:
-    """What forms or directs writing is no control character; what was said is told again, to the letter."""
+    """What forms or directs writing is no control character; the text is returned unchanged."""
 
     text = "\u200fسلم\u200cت\u200e e\u0301 \u00a0\u202b\U0001f469\u200d\U0001f680"
     deposit = transaction_pb.DepositRequest(

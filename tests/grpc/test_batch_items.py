@@ -103,7 +103,7 @@ def test_an_item_of_an_id_that_transfer_has_used_replays_that_transfer(
 
 
 def test_one_id_twice_in_a_batch_moves_money_once(asking: Asking) -> None:
-    """The second is a repeat of the first; or refused, where it asks for something else."""
+    """The second is a repeat of the first; or refused, where its content differs."""
 
     one, other = new_id(), new_id()
     twice = an_item("alice", "bob", 10, request_id=one)
@@ -140,7 +140,7 @@ def test_items_that_were_made_are_replayed_each_and_new_ones_are_made(asking: As
 
 
 def test_an_item_that_was_refused_before_is_marked_replayed(asking: Asking) -> None:
-    """``replayed`` says whether an earlier call had made or refused it."""
+    """``replayed`` is whether an earlier call had made or refused it."""
 
     request = each([an_item("alice", "bob", 999)])
     first = asking.ok(request)
@@ -170,7 +170,7 @@ def test_an_item_that_is_only_validated_is_refused_as_it_would_be_and_leaves_not
 
 
 def test_validating_items_checks_each_by_itself_on_what_is_there_now(asking: Asking) -> None:
-    """As so many validated transfers would be: none of them leaves anything behind for the next."""
+    """As separate validated transfers would be: none of them leaves anything behind for the next."""
 
     request = each([an_item("alice", "bob", 60), an_item("alice", "carol", 60), an_item("bob", "carol", 60)])
 
@@ -181,7 +181,7 @@ def test_validating_items_checks_each_by_itself_on_what_is_there_now(asking: Ask
 
 
 def test_a_stuck_wallet_holds_up_its_own_items_only(asking: Asking, owner: psycopg.Connection) -> None:
-    """TRANSACTION_CONFLICT in its result, to be asked again with the same id; an atomic batch is refused whole."""
+    """TRANSACTION_CONFLICT in its result, to be repeated with the same id; an atomic batch is refused whole."""
 
     asking.open("dora", 10)
     request = each([an_item("alice", "bob", 1), an_item("dora", "carol", 1)])

@@ -1,4 +1,4 @@
-"""What our client makes of refusals: nothing was done, or it is not known; and what its channel asks again."""
+"""How the client classifies refusals: not done, or unknown; and what its channel retries."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -45,17 +45,17 @@ ALICE = "wallets/alice"
 
 @dataclass
 class Trouble:
-    """A ledger that does its work and then says something else, as often as it is told to."""
+    """A ledger that does its work and then raises, a given number of times."""
 
     ledger: Ledger
     done_but: list[WalletError] = field(default_factory=list)
-    """Said after the work was done."""
+    """Raised after the work was done."""
     instead: list[WalletError] = field(default_factory=list)
-    """Said instead of doing it, once nothing is left of the other."""
+    """Raised instead of doing it, once nothing is left of the other."""
     asked_at: list[float] = field(default_factory=list)
 
     def post(self, *arguments: Any) -> Any:  # noqa: ANN401  # as the ledger's
-        """Do it, or say so."""
+        """Do it, or raise."""
         self.asked_at.append(monotonic())
         if self.done_but:
             self.ledger.post(*arguments)
@@ -102,7 +102,7 @@ def deposit(client: WalletClient, request_id: str | None = None) -> Any:  # noqa
 def test_a_refusal_after_the_channels_own_retry_leaves_the_outcome_unknown(
     client: WalletClient, trouble: Trouble
 ) -> None:
-    """The first attempt had done it, its answer was lost, the repeat was turned away: it is found when asked again."""
+    """The first attempt had done it, its answer was lost, the repeat was rejected: a further repeat finds it."""
 
     trouble.done_but = [DatabaseUnavailable()]
     trouble.instead = [CredentialsInvalid("expired just now")]
@@ -119,7 +119,7 @@ def test_a_refusal_after_the_channels_own_retry_leaves_the_outcome_unknown(
 def test_a_call_that_the_channel_retries_is_done_once(
     client: WalletClient, trouble: Trouble, error: WalletError
 ) -> None:
-    """Under the same id: the caller hears of neither the loss nor the repeat."""
+    """Under the same id: the caller sees neither the loss nor the retry."""
 
     trouble.done_but = [error]
     assert deposit(client).replayed
@@ -175,7 +175,7 @@ def test_a_read_has_no_outcome_to_find_out(client: WalletClient) -> None:
 
 
 def test_a_final_refusal_is_not_retried_by_the_channel(client: WalletClient, trouble: Trouble) -> None:
-    """Though ABORTED is a code that is: the decision stands, and asking costs the caller's time."""
+    """Though ABORTED is a retryable code: the decision stands, and a retry costs the caller's time."""
 
     trouble.instead = [EtagMismatch(ALICE), EtagMismatch(ALICE)]
     error = failed(lambda: deposit(client))
@@ -184,7 +184,7 @@ def test_a_final_refusal_is_not_retried_by_the_channel(client: WalletClient, tro
 
 
 def test_an_overloaded_server_is_not_retried_at_once(client: WalletClient, trouble: Trouble) -> None:
-    """It says how long to wait, and the channel does."""
+    """It names the time to wait, and the channel waits."""
 
     trouble.instead = [ServerOverloaded(), ServerOverloaded()]
     deposit(client)
@@ -196,7 +196,7 @@ def test_an_overloaded_server_is_not_retried_at_once(client: WalletClient, troub
 
 
 def test_what_is_not_done_and_what_is_unknown_are_caught_apart() -> None:
-    """Whoever handles refusals must not swallow what may have been done."""
+    """A caller that handles refusals must not swallow what may have been done."""
 
     assert not issubclass(OutcomeUnknown, CallFailed)
     assert not issubclass(CallFailed, OutcomeUnknown)
@@ -256,10 +256,10 @@ def test_a_reason_that_is_new_is_understood_by_its_outcome(
 
 
 def test_an_item_of_unknown_outcome_is_distinguished_and_remembered(app: App, settings: Settings) -> None:
-    """By the same rule as a call: asked again under its id it is found; until then no refusal settles it."""
+    """By the same rule as a call: repeated under its id it is found; until then no refusal settles it."""
 
     class Losing:
-        """A ledger whose answers to batches are lost, as often as it is told to."""
+        """A ledger whose answers to batches are lost, a given number of times."""
 
         def __init__(self) -> None:
             self.times = 1

@@ -49,7 +49,7 @@ def read(asking: Asking, moved: pb.Transaction) -> pb.Transaction:
 
 
 def test_more_than_a_thousand_costs_the_source_ten_percent_on_top(asking: Asking, owner: psycopg.Connection) -> None:
-    """T3: A has 5000, transfers 2000: A 2800, B 2000, commission 200. The transaction says so for ever."""
+    """T3: A has 5000, transfers 2000: A 2800, B 2000, commission 200. The transaction keeps that."""
 
     asking.open("a", 500_000)
     asking.open("b")
@@ -119,7 +119,7 @@ def test_a_source_that_cannot_pay_the_commission_too_transfers_nothing(
 
 
 def test_the_total_is_constant_under_any_commission(asking: Asking, owner: psycopg.Connection) -> None:
-    """T6: over all wallets, the service's own among them, to the last unit; whoever pays, however odd the amount."""
+    """T6: over all wallets, the system wallets among them, to the last unit; with either payer, for any amount."""
 
     asking.open("a", 10_000_000)
     asking.open("b")
@@ -215,7 +215,7 @@ def test_a_rule_that_charges_nothing_is_returned_with_nothing(asking: Asking) ->
 
 @pytest.mark.parametrize("payer", [SOURCE, DESTINATION])
 def test_a_transfer_charges_no_more_than_its_max_commission(asking: Asking, payer: Any) -> None:  # noqa: ANN401  # an enum
-    """max_commission: what is due goes through, a unit less is refused; whoever pays."""
+    """max_commission: what is due passes, a unit less is refused; with either payer."""
 
     asking.open("a", 1000)
     asking.open("b")

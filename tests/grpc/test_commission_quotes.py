@@ -189,7 +189,7 @@ def test_an_atomic_batch_is_charged_item_by_item(asking: Asking, owner: psycopg.
 
 
 def test_items_of_a_batch_are_charged_each_on_its_own(asking: Asking) -> None:
-    """One that cannot pay its commission, or may not cost so much, harms no neighbour."""
+    """One that cannot pay its commission, or exceeds its max_commission, affects no other item."""
 
     asking.open("a", 1000)
     asking.open("b")

@@ -19,7 +19,7 @@ PARTS = st.lists(st.integers(min_value=1, max_value=60), min_size=1, max_size=5)
 
 @pytest.mark.parametrize("payer", [SOURCE, DESTINATION], ids=["source", "destination"])
 def test_the_commission_goes_back_to_its_payer(asking: Asking, payer: Any) -> None:  # noqa: ANN401  # an enum's value
-    """Whole: everybody has what they had. In part: the part of it, rounded down."""
+    """Whole: all wallets have what they had. In part: the part of it, rounded down."""
 
     asking.open("alice", 1000)
     asking.open("bob")
@@ -56,7 +56,7 @@ def test_the_commission_goes_back_to_its_payer(asking: Asking, payer: Any) -> No
 def test_however_it_is_split_what_went_back_of_the_commission_is_its_share_so_far(
     asking: Asking, parts: Sequence[int], left: int, charged: int, *, source_pays: bool
 ) -> None:
-    """Rounded down to a whole unit each time; in the end it is all of it, and everybody has what they had."""
+    """Rounded down to a whole unit each time; in the end it is all of it, and all wallets have what they had."""
 
     amount = sum(parts) + left
     source, destination = f"alice-{uuid4()}", f"bob-{uuid4()}"
@@ -132,7 +132,7 @@ def test_a_transfer_that_was_all_commission_goes_back_without_the_destination(as
 
 
 def test_a_reversal_shows_no_negative_amount_but_in_its_entries(asking: Asking) -> None:
-    """As Money says of itself: negative only in balances that use an overdraft and in entries."""
+    """As Money documents: negative only in balances that use an overdraft and in entries."""
 
     asking.open("alice", 1000)
     asking.open("bob")

@@ -148,7 +148,7 @@ def test_a_label_that_comes_and_goes_brings_its_rule_and_takes_it_along(asking: 
 
 
 def test_a_rule_for_one_wallet_is_for_the_side_that_pays(asking: Asking) -> None:
-    """Nobody else's transfers, and not the other way round."""
+    """Not those of others, and not in the other direction."""
 
     for name in ("a", "b", "c"):
         asking.open(name, 1000)
@@ -208,7 +208,7 @@ def test_rules_of_one_currency_charge_no_other(asking: Asking) -> None:
 
 
 def test_a_frozen_or_closed_wallet_does_not_prevent_a_rule(asking: Asking) -> None:
-    """A rule names a wallet; what may happen to the wallet's money is another thing."""
+    """A rule names a wallet; the wallet's state does not matter to it."""
 
     for name in ("cold", "gone", "b"):
         asking.open(name)

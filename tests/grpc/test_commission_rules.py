@@ -41,7 +41,7 @@ def list_rules(asking: Asking, **fields: Any) -> list[pb.CommissionRule]:  # noq
 
 
 def test_a_rule_is_what_was_requested_from_now_on(asking: Asking, owner: psycopg.Connection) -> None:
-    """Every field; named, timed by the database, told once, and the same when read."""
+    """Every field; named, timed by the database, published once, and the same when read."""
 
     asking.open("alice")
     scopes: list[dict[str, Any]] = [
@@ -244,7 +244,7 @@ def test_of_two_faults_in_an_end_the_first_documented_is_reported(asking: Asking
 
 
 def test_an_end_in_the_past_is_reported_before_a_missing_rule(asking: Asking) -> None:
-    """`INVALID_FIELDS` (an end in the past) stands before `RESOURCE_NOT_FOUND`: so nothing is kept with the id."""
+    """`INVALID_FIELDS` (an end in the past) precedes `RESOURCE_NOT_FOUND`: so nothing is stored with the id."""
 
     refusal = asking.refused(an_end(f"commissionRules/{uuid4()}", EARLY))
 
@@ -254,7 +254,7 @@ def test_an_end_in_the_past_is_reported_before_a_missing_rule(asking: Asking) ->
 def test_a_rule_that_is_only_tried_is_answered_and_not_made(
     asking: Asking, owner: psycopg.Connection, funded_pair: tuple[str, str]
 ) -> None:
-    """Neither created nor ended; the id stays free, and a repeat of a real call is told as such."""
+    """Neither created nor ended; the id stays free, and a repeat of a real call is marked as one."""
 
     create = with_rule(end_time=LATE)
     before = everything(owner)

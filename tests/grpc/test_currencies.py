@@ -1,4 +1,4 @@
-"""Currencies: their decimals are what was written down with the first wallet, whatever ISO 4217 says of them later."""
+"""Currencies: their decimals are what was recorded with the first wallet, even if ISO 4217 changes later."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -36,20 +36,20 @@ FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def open_before(app: App, wallet: str, listed: Currency, request: Request | None = None) -> None:
-    """Open a wallet as a release does whose ISO 4217 says this of its currency."""
+    """Open a wallet as a release does whose ISO 4217 has these decimals for its currency."""
     fields = {"listed": listed} if request is None else {"listed": listed, "request": request}
     change_wallet(app, commands.a_new_wallet(wallet, listed.code, **fields))
 
 
 @pytest.fixture
 def speaking(server: str) -> Iterator[Asking]:
-    """Return a channel whose caller is told in English."""
+    """Return a channel whose caller gets English messages."""
     with Asking(server, metadata=(("accept-language", "en"),)) as speaking:
         yield speaking
 
 
 def written_down(owner: psycopg.Connection) -> dict[str, int]:
-    """Return what is written down."""
+    """Return what is recorded."""
     return dict(owner.execute("SELECT code, exponent FROM currencies").fetchall())
 
 
@@ -77,7 +77,7 @@ def a_rule(currency: str) -> commission_service_pb.CreateCommissionRuleRequest:
 def test_a_currency_that_was_withdrawn_goes_on_for_the_wallets_that_are_in_it(
     asking: Asking, speaking: Asking, app: App
 ) -> None:
-    """Deposits, commission, transfers, lists, exports, receipts, refusals, and repeats of what was asked before."""
+    """Deposits, commission, transfers, lists, exports, receipts, refusals, and repeats of earlier requests."""
 
     before = Request("local", uuid4())
     open_before(app, "anna", LEV, before)
@@ -106,7 +106,7 @@ def test_a_currency_that_was_withdrawn_goes_on_for_the_wallets_that_are_in_it(
 def test_nothing_new_begins_in_a_currency_that_is_not_listed(
     asking: Asking, app: App, owner: psycopg.Connection
 ) -> None:
-    """Withdrawn or never heard of; a rule is nothing new where wallets are. The refusal is not kept for ever."""
+    """Withdrawn or never defined; a rule is no exception where wallets exist. The refusal is not stored."""
 
     open_before(app, "anna", LEV)
     before = everything(owner)
@@ -190,7 +190,7 @@ def test_a_currency_is_written_down_with_a_wallet_and_not_before(
 
 
 def test_all_currencies_are_listed(asking: Asking, app: App) -> None:
-    """What wallets are in as written down, the rest as ISO 4217 has it; what was withdrawn is closed to new wallets."""
+    """What wallets are in as recorded, the rest as ISO 4217 has it; what was withdrawn is closed to new wallets."""
 
     open_before(app, "anna", LEV)
     listed = asking.ok(pb.ListCurrenciesRequest()).currencies
@@ -236,7 +236,7 @@ def test_what_was_written_down_is_read_once() -> None:
 
 
 def test_an_error_is_returned_though_the_decimals_cannot_be_read() -> None:
-    """Without its amounts, then; nothing that is asked after a commit may fail."""
+    """Without its amounts, then; no read after a commit may fail."""
 
     def fail() -> dict[str, Currency]:
         raise DatabaseUnavailable

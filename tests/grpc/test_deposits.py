@@ -124,7 +124,7 @@ def test_an_amount_that_is_none_is_refused(
 
 @pytest.mark.parametrize("units", [2**63, "1.5", "abc", "NaN", "Infinity", "1e400", -(2**63) - 1, True])
 def test_json_of_an_amount_that_is_none_is_refused_before_it_is_sent(units: object) -> None:
-    """D3: protobuf's JSON has no such integers."""
+    """D3: protobuf's JSON has no integers of that size."""
 
     with pytest.raises(json_format.ParseError):
         json_format.ParseDict({"amount": {"currency_code": "USD", "minor_units": units}}, pb.DepositRequest())
@@ -231,7 +231,7 @@ def test_validating_a_deposit_stores_nothing(client: WalletClient, owner: psycop
 
 @pytest.mark.parametrize("validate_only", [False, True])
 def test_another_currency_is_refused(client: WalletClient, owner: psycopg.Connection, *, validate_only: bool) -> None:
-    """CURRENCY_MISMATCH tells the wallet's; validating tells the same and records nothing."""
+    """CURRENCY_MISMATCH names the wallet's; validating returns the same and records nothing."""
 
     open_funded(client, alice=0)
     before = everything(owner)

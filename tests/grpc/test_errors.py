@@ -1,4 +1,4 @@
-"""The errors as a whole: complete, in order, told in the documented form, and never more than that."""
+"""The errors as a whole: complete, in order, in the documented form, and never more than that."""
 
 import threading
 from collections.abc import Iterator
@@ -93,7 +93,7 @@ def test_every_error_has_a_public_face_or_is_ours_alone() -> None:
 
 
 def test_every_reason_is_some_errors() -> None:
-    """A published reason that nobody can meet would be a promise without meaning."""
+    """A published reason that can never occur would be a promise without meaning."""
 
     assert {face.reason for face in CATALOGUE.values()} == set(ErrorReason.values()) - {0}
 
@@ -305,7 +305,7 @@ def test_a_deadline_that_passes_in_line_leaves_nothing(
         owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
         with pytest.raises((errors.DeadlineTooShort, errors.OutcomeUnknown)):
             app.ledger.post(command, monotonic() + 0.1)
-    app.ledger.post(replace(command, request=books.request(), validate_only=True))  # in line after it, so it is done
+    app.ledger.post(replace(command, request=books.request(), validate_only=True))  # queued after it, so it is done
 
     assert everything(owner) == before
     assert not app.ledger.post(command).replayed
@@ -334,7 +334,7 @@ def test_a_full_queue_is_reported_as_overloaded(
 
 
 def test_a_creation_rejected_as_overloaded_was_not_made(settings: Settings, owner: psycopg.Connection) -> None:
-    """SERVER_OVERLOADED says that this attempt did nothing: so it may not be said of what has been committed."""
+    """SERVER_OVERLOADED means that this attempt did nothing: so it may not be answered after a commit."""
 
     small = settings.replaced(pool_size=1, pool_timeout_s=0.2, lock_timeout_s=5.0)
     names = [f"late-{number}" for number in range(12)]

@@ -1,4 +1,4 @@
-"""Exports: the statement as a CSV file, part by part, so many at once, and never half of it without saying so."""
+"""Exports: the statement as a CSV file, part by part, a limited number at once, and never silently incomplete."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 HEADER = (
     "sequence,time,transaction,type,counterparty,amount,balance_after,currency_code,description,external_reference\r\n"
 )
-# What a gRPC client takes unless it is told otherwise.
+# A gRPC client's default limit.
 MESSAGE_MAX = 4 * 1024 * 1024
 # So wide that a part of an export is more than what a connection takes from a server whose caller does not read.
 WIDE = "\U0001f4a5" * 100
@@ -62,7 +62,7 @@ def served(app: App, settings: Settings, **changes: object) -> Iterator[Idle]:
 
 
 def export(start: datetime = FIRST, end: datetime = LAST, wallet: str = "alice") -> pb.ExportStatementRequest:
-    """Return a request for an export, of all times unless said otherwise."""
+    """Return a request for an export, of all times by default."""
     return pb.ExportStatementRequest(wallet=f"wallets/{wallet}", start_time=stamp(start), end_time=stamp(end))
 
 
@@ -113,7 +113,7 @@ def inert(words: str) -> str:
 
 
 def is_free(asking: Asking, request: pb.ExportStatementRequest) -> bool:
-    """Tell whether there is room for one more export."""
+    """Return whether there is room for one more export."""
     answer = asking.call(EXPORT, request)
     assert answer.code in {"OK", "RESOURCE_EXHAUSTED"}, answer
     return answer.code == "OK"
@@ -227,7 +227,7 @@ def test_a_refused_export_is_answered_like_any_other_call(asking: Asking) -> Non
 def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_ends(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
-    """The next hears SERVER_OVERLOADED; read to its end, refused, cancelled, cut off, past its deadline: it is free."""
+    """The next gets SERVER_OVERLOADED; read to its end, refused, cancelled, cut off, past its deadline: it is free."""
 
     with served(app, settings, exports_max=2) as asking:
         asking.open_all("alice", "bob")
@@ -236,7 +236,7 @@ def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_
         first, second = begun(asking, request), begun(asking, request)
         full = asking.refused(export(wallet="nobody"))
         assert (full.code, full.reason, full.retry_ms is None) == ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED", False)
-        assert entries(asking)[-1].sequence == 2100  # nobody else has to wait
+        assert entries(asking)[-1].sequence == 2100  # no other caller has to wait
 
         assert sum(part.data.count(b"\n") for part in first) == 2100
         assert wait_until(partial(is_free, asking, request), timeout_s=10)
@@ -300,7 +300,7 @@ def reads(request: list[object]) -> list[str]:
 def test_an_export_goes_on_where_its_connections_are_cut(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
-    """A database that was restarted in between costs nobody the file."""
+    """A database that was restarted in between loses no caller the file."""
 
     with served(app, settings, health_interval_s=60.0) as asking:
         asking.open_all("alice", "bob")
@@ -329,7 +329,7 @@ def test_an_export_is_whole_while_transfers_go_on(asking: Asking) -> None:
 def test_a_server_that_stops_ends_its_exports_and_begins_none(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
-    """What is read comes whole or ends with SERVER_DRAINING, none is begun, and what nobody reads ends as well."""
+    """A begun export is complete or ends with SERVER_DRAINING, none is begun, and one that is not read ends as well."""
 
     got: list[bytes] = []
     with served(app, settings) as asking:
@@ -360,7 +360,7 @@ def test_a_server_that_stops_ends_its_exports_and_begins_none(
 
 
 def is_begun(asking: Asking, request: pb.ExportStatementRequest) -> bool:
-    """Tell whether a server begins an export; one that stops says so, or lets the channel wait for another server.
+    """Return whether a server begins an export; one that stops refuses, or lets the channel wait for another server.
 
     Or its connection ends before it has looked at the call.
     """

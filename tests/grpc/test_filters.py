@@ -65,7 +65,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A list: how it is asked for, where its rows stand, what its fields are, and those that the service declares."""
+    """A list: its request, where its rows are, what its fields are, and those that the service declares."""
 
     request: Callable[..., Any]
     rows: str
@@ -266,7 +266,7 @@ HOSTILE = [
 
 
 def test_a_value_that_looks_like_something_else_is_a_value(asking: Asking, owner: psycopg.Connection) -> None:
-    """SQL, placeholders, escapes, wildcards: found as they are, by who has them and by nobody else."""
+    """SQL, placeholders, escapes, wildcards: found literally, by those that have them and by no others."""
 
     for number, value in enumerate(HOSTILE):
         asking.open_all(f"w-{number}", display_name=value, labels={"k": value})
@@ -390,7 +390,7 @@ def test_a_filter_that_is_not_understood_names_where_and_what(asking: Asking) ->
             assert answer.metadata == {"position": str(position), "token": token}, (what, filter_)
         too_long = asking.refused(known.request(filter="x" * 1025, page_token="not a token"))
         assert (too_long.reason, too_long.violations) == ("INVALID_FIELDS", ("filter",)), what
-    for character in ("\U0001f4a5", "(", '"', "\\", "\n", "a", "\u202e"):  # what is told of it must fit into a header
+    for character in ("\U0001f4a5", "(", '"', "\\", "\n", "a", "\u202e"):  # the message about it must fit into a header
         answer = asking.call("WalletService/ListWallets", wallet_pb.ListWalletsRequest(filter=character * 1024))
         assert answer.reason == ("INVALID_FIELDS" if character == "\n" else "FILTER_INVALID"), character
     longest = f'owner = "{uuid4()}" AND ' * 9 + f'owner = "{"x" * 500}"'

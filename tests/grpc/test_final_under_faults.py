@@ -1,4 +1,4 @@
-"""What a caller has heard stays so, while the database's connections are cut again and again.
+"""What a caller has received stays true, while the database's connections are cut again and again.
 
 A final refusal never turns into a write, also once the call has become possible; an OK is found again by its id.
 """
@@ -44,12 +44,12 @@ from tests.support.toolchain import required
 from tests.support.wire import Answer, all_methods
 from walletctl.local.waiting import wait_until
 
-# What says nothing definite of the work: the same id is asked again.
+# An answer without a definite outcome: the same id is retried.
 NOT_YET = {"DATABASE_UNAVAILABLE", "OUTCOME_UNKNOWN", "TRANSACTION_CONFLICT", "SERVER_OVERLOADED", "DEADLINE_TOO_SHORT"}
 # How often connections are cut: as often as anything gets through at all, and so that most of what is done does. Each
 # pause is longer than the one before: what a machine gets done between two cuts depends on how busy it is.
 OFTEN_S, AT_TIMES_S, SLOWER = 0.02, 0.06, 1.03
-# So often they are cut under each refusal that is asked for again.
+# How often they are cut under each refusal that is retried.
 CUTS = 20 if required() else 8
 LONGEST_S = 40.0
 
@@ -80,7 +80,7 @@ def cutting(database: Database, every_s: float) -> Iterator[Cuts]:
 
 
 def decided(asking: Asking, request: Message) -> Answer:
-    """Ask until something definite is said: an OK or a final refusal."""
+    """Call until the outcome is definite: an OK or a final refusal."""
     until = monotonic() + LONGEST_S
     while monotonic() < until:
         answer = asking.answer(request)
@@ -90,7 +90,7 @@ def decided(asking: Asking, request: Message) -> Answer:
 
 
 def all_done(asking: Asking, requests: Sequence[Message]) -> None:
-    """See that requests are done in order, however often they have to be asked."""
+    """Check that requests are done in order, with any number of retries."""
     assert [decided(asking, request).code for request in requests] == ["OK"] * len(requests)
 
 
@@ -205,7 +205,7 @@ def people(asking: Asking) -> Asking:
 def test_a_final_refusal_never_turns_into_a_write(
     people: Asking, database: Database, owner: psycopg.Connection, final: Final
 ) -> None:
-    """Refused, then made possible, then asked again by many at once: word for word the same, and nothing has moved."""
+    """Refused, then made possible, then repeated by many at once: word for word the same, and nothing has moved."""
 
     request = final.ask(people)
     assert type(request).__name__ == f"{final.call}Request"
@@ -237,7 +237,7 @@ def test_a_final_refusal_never_turns_into_a_write(
 def test_a_call_that_races_what_makes_it_possible_is_answered_in_one_way_for_ever(
     people: Asking, database: Database
 ) -> None:
-    """Whichever came first: all that ask hear the same, and it was done, or it was not."""
+    """With either one first: all callers get the same, and it was done, or it was not."""
 
     message: Counter[str] = Counter()
     with cutting(database, AT_TIMES_S) as cuts:
@@ -260,14 +260,14 @@ def test_a_call_that_races_what_makes_it_possible_is_answered_in_one_way_for_eve
 
 
 def balances(asking: Asking, *wallets: str) -> list[int]:
-    """Return what wallets have, however often it has to be asked."""
+    """Return the wallets' balances, with any number of retries."""
     request = wallet_pb.BatchGetWalletsRequest(names=[f"wallets/{wallet}" for wallet in wallets])
     found = wallet_pb.BatchGetWalletsResponse.FromString(decided(asking, request).body)
     return [wallet.balance.minor_units for wallet in found.wallets]
 
 
 def test_an_ok_that_was_received_is_found_again(people: Asking, database: Database) -> None:
-    """Calls of many kinds, each id asked by several at once: one result each, and the same one whenever it is asked."""
+    """Calls of many kinds, each id sent by several at once: one result each, and the same on every repeat."""
 
     makes: list[Callable[[int], Message]] = [
         lambda _: a_transfer("rich", "poor", 1),
@@ -309,7 +309,7 @@ def named_in(request: Message, body: bytes) -> str:
 
 
 def name_of(response: Any) -> str:  # noqa: ANN401  # any response
-    """Return the names of what a call made: all that stand before anything else in its answer."""
+    """Return the names of what a call made: all that come before anything else in its answer."""
     made = getattr(response, response.DESCRIPTOR.fields[0].name)
     several = made if isinstance(made, Sequence) else [made]
     names = [one.name if hasattr(one, "name") else one.transaction.name for one in several]

@@ -1,6 +1,6 @@
-"""Garbage never harms: whatever is sent, it is done or refused by name; a refusal tells nothing of ours, moves nothing.
+"""Fuzzing: any request is done or refused with a documented reason; a refusal reveals no internals, moves nothing.
 
-Requests are made up by chance from a seed, for every method of every service; the seed is told where a test fails.
+Requests are generated from a seed, for every method of every service; the seed is shown where a test fails.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ from wallet_grpc.server.serving import serving
 LISTS = {path: one for path, one in METHODS.items() if "page_token" in one.input_type.fields_by_name}
 FILTERED = {path: one for path, one in LISTS.items() if "filter" in one.input_type.fields_by_name}
 
-# How often everything is tried: the same once, or other things many times.
+# How often everything is tried: the same once, or other requests many times.
 OFTEN = pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 
 
@@ -83,7 +83,7 @@ def chance(owner: psycopg.Connection, seed: str, trial: Trial) -> Chance:
 
 
 def enough(trial: Trial, tried: int) -> None:
-    """See that every method was tried so often, and was refused, so that nothing passes by trying nothing."""
+    """Check that every method was tried so often, and was refused, so that nothing passes by trying nothing."""
     assert set(trial.tried) == set(METHODS)
     assert min(trial.tried.values()) >= tried
     assert [path for path in METHODS if METHODS[path].input_type.fields and not trial.refused[path]] == []
@@ -106,7 +106,7 @@ def test_bytes_are_refused_by_name_or_are_a_request(trial: Trial, chance: Chance
 
 @OFTEN
 def test_fields_of_any_value_are_refused_by_name_or_obeyed(trial: Trial, chance: Chance, rounds: int) -> None:
-    """Valid requests, such with one field of any value, and such of which nothing is as it should be."""
+    """Valid requests, valid ones with one field of any value, and requests of random fields."""
 
     for path, method in METHODS.items():
         for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""Health: whoever watches it, and however, stops nobody else."""
+"""Health: no watcher, in any manner, blocks another."""
 
 import signal
 import threading
@@ -36,7 +36,7 @@ ANSWERS_WITHIN_S = 5.0
 
 
 def is_serving(target: str) -> bool:
-    """Ask, as a probe does."""
+    """Check health, as a probe does."""
     with health(target) as stub:
         status = stub.Check(health_pb2.HealthCheckRequest(), timeout=ANSWERS_WITHIN_S).status
     return bool(status == SERVING)
@@ -44,7 +44,7 @@ def is_serving(target: str) -> bool:
 
 @pytest.fixture
 def target(own_database: Database, tmp_path: Path) -> Iterator[str]:
-    """Start a server process, and see that SIGTERM ends it in time, whoever is still there."""
+    """Start a server process, and check that SIGTERM ends it in time, with watchers still connected."""
     log = tmp_path / "log"
     (port,) = free_ports(1)
     settings = {**FAST, "database_url": own_database.url, "log_level": "INFO", "drain_grace_s": 2.0, "grpc_port": port}
@@ -57,13 +57,13 @@ def target(own_database: Database, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def outlasting() -> Iterator[ExitStack]:
-    """Return what is left once a server that was asked for after it has ended."""
+    """Return what is left once a server that was stopped has ended."""
     with ExitStack() as stack:
         yield stack
 
 
 def test_watcher_that_reads_nothing_blocks_no_others(outlasting: ExitStack, target: str) -> None:
-    """A window of 0: what it is told waits for it alone, and SIGTERM, which comes meanwhile, for nobody."""
+    """A window of 0: responses queue for it alone, and SIGTERM, which comes meanwhile, waits for no watcher."""
 
     for _ in range(3):
         raw = outlasting.enter_context(RawHttp2(target))
@@ -77,7 +77,7 @@ def test_watcher_that_reads_nothing_blocks_no_others(outlasting: ExitStack, targ
 
 
 def test_changes_are_published_to_all_watchers(app: App, settings: Settings) -> None:
-    """Once each; of a service that is not there it is said that it is not."""
+    """Once each; an unknown service is reported as unknown."""
 
     strict = settings.replaced(drain_delay_s=0.5)
     with ExitStack() as open_:
@@ -133,7 +133,7 @@ def test_watches_are_bounded_and_one_too_many_is_rejected(app: App, settings: Se
 
 
 def test_health_continues_after_an_unexpected_error(app: App, settings: Settings) -> None:
-    """While the database cannot be asked it is NOT_SERVING; once it can it is SERVING again, without a restart."""
+    """While the database is unreachable it is NOT_SERVING; then it is SERVING again, without a restart."""
 
     broken = threading.Event()
 

@@ -36,7 +36,7 @@ def test_a_hold_is_captured_in_parts_to_several_wallets_and_the_last_releases_th
 
 
 def test_a_capture_of_all_that_remains_ends_the_hold(asking: Asking) -> None:
-    """Without an amount, or with just what remains; ``final`` need not be said."""
+    """Without an amount, or with just what remains; ``final`` is not needed."""
 
     asking.open("alice", 160)
     asking.open("bob")
@@ -51,7 +51,7 @@ def test_a_capture_of_all_that_remains_ends_the_hold(asking: Asking) -> None:
 
 
 def test_a_capture_of_more_than_remains_is_refused(asking: Asking, owner: psycopg.Connection) -> None:
-    """Not even where the wallet has the money; the limit told is what remains."""
+    """Not even where the wallet has the money; the limit in the error is what remains."""
 
     asking.open("alice", 100)
     asking.open("bob")
@@ -66,7 +66,7 @@ def test_a_capture_of_more_than_remains_is_refused(asking: Asking, owner: psycop
 
 
 def test_a_capture_is_a_transaction_without_commission_that_names_its_hold(asking: Asking) -> None:
-    """Commission is charged on transfers only, whatever the rules say."""
+    """Commission is charged on transfers only, under any rules."""
 
     asking.open("alice", 100)
     asking.open("bob")
@@ -88,7 +88,7 @@ def test_a_capture_is_a_transaction_without_commission_that_names_its_hold(askin
 
 
 def test_held_money_of_an_overdraft_is_captured_below_zero(asking: Asking) -> None:
-    """The balance may go as far below zero as the limit says, and by a capture too."""
+    """The balance may go as far below zero as the limit permits, and by a capture too."""
 
     asking.open("alice", 10, overdraft_limit=money(100))
     asking.open("bob")
@@ -101,7 +101,7 @@ def test_held_money_of_an_overdraft_is_captured_below_zero(asking: Asking) -> No
 def test_a_hold_whose_time_is_over_cannot_be_captured_though_no_job_has_run(
     app: App, asking: Asking, owner: psycopg.Connection
 ) -> None:
-    """It still holds its money until the job expires it or somebody gives it up."""
+    """It still holds its money until the job expires it or a caller voids it."""
 
     asking.open("alice", 100)
     asking.open("bob")
@@ -119,7 +119,7 @@ def test_a_hold_whose_time_is_over_cannot_be_captured_though_no_job_has_run(
 
 
 def test_what_was_captured_before_its_time_stays_captured_when_a_hold_expires(app: App, asking: Asking) -> None:
-    """Expiry releases what remains, and says how much was captured."""
+    """Expiry releases what remains, and keeps how much was captured."""
 
     asking.open("alice", 100)
     asking.open("bob")
@@ -155,7 +155,7 @@ def test_a_capture_goes_to_a_frozen_wallet_but_not_to_a_closed_one(asking: Askin
 def test_a_capture_to_the_wallet_itself_is_refused_and_its_id_stays_free(
     asking: Asking, owner: psycopg.Connection
 ) -> None:
-    """INVALID_FIELDS says nothing for good: the same id may name another destination."""
+    """INVALID_FIELDS is not final: the same id may name another destination."""
 
     asking.open("alice", 100)
     asking.open("bob")
@@ -188,7 +188,7 @@ def test_a_capture_into_a_full_wallet_is_refused_and_the_hold_stays(asking: Aski
 
 
 def test_a_hold_to_the_end_of_time_is_placed_shown_and_captured(asking: Asking) -> None:
-    """The last instant that a timestamp can say; beyond microseconds it is cut off."""
+    """The last instant of a timestamp; beyond microseconds it is cut off."""
 
     asking.open("alice", 100)
     asking.open("bob")

@@ -52,7 +52,7 @@ def test_other_currencies_are_refused_and_the_wallet_that_does_not_fit_is_named(
 
 
 def test_system_wallets_and_what_is_not_there_are_refused(asking: Asking, owner: psycopg.Connection) -> None:
-    """Nobody holds the service's own money, nor captures into it."""
+    """No caller holds money of a system wallet, nor captures into one."""
 
     asking.open("alice", 100)
     hold = place_hold(asking, "alice", 10)

@@ -29,7 +29,7 @@ from wallet_core.usecases.expire_hold import expire_hold
 
 
 def test_a_placed_hold_is_returned_and_its_money_is_in_the_balance_but_not_available(asking: Asking) -> None:
-    """No money moves; what the wallet, the answer and GetHold say agrees."""
+    """No money moves; the wallet, the answer and GetHold agree."""
 
     asking.open("alice", 100)
     request = a_hold("alice", 30, description="a room for the night")
@@ -183,7 +183,7 @@ def test_a_hold_that_was_claimed_and_left_is_expired_once_the_lease_is_over(app:
 
 
 def test_a_claimed_hold_can_still_be_given_up_and_the_claim_then_does_nothing(app: App, asking: Asking) -> None:
-    """A claim is no state: until the hold has ended, whoever comes first ends it."""
+    """A claim is no state: until the hold has ended, the first one to end it wins."""
 
     asking.open("alice", 100)
     hold = place_hold(asking, "alice", 60)
@@ -195,7 +195,7 @@ def test_a_claimed_hold_can_still_be_given_up_and_the_claim_then_does_nothing(ap
 
 
 def test_a_wallet_with_a_hold_is_closed_only_once_it_has_ended(asking: Asking) -> None:
-    """A hold on the overdraft of an empty wallet stands in the way like any other."""
+    """A hold on the overdraft of an empty wallet prevents closing like any other."""
 
     asking.open("alice", overdraft_limit=money(100))
     hold = place_hold(asking, "alice", 60)
@@ -240,7 +240,7 @@ def pages(asking: Asking, **fields: object) -> list[str]:
 
 
 def test_wallets_can_be_read_after_holds_on_their_overdraft_were_released(app: App, asking: Asking) -> None:
-    """Voided, expired or captured in part: with a limit as large as can be said, what is available can be told."""
+    """Voided, expired or captured in part: with the largest limit, what is available can still be read."""
 
     for currency in ("USD", "EUR", "JPY"):
         name = currency.lower()

@@ -1,4 +1,4 @@
-"""What a server listens on: IPv4 and IPv6, by name or address; where it cannot, it says why."""
+"""What a server listens on: IPv4 and IPv6, by name or address; where it cannot, it reports why."""
 
 import errno
 import socket
@@ -37,11 +37,11 @@ REFUSED = {
     "": "it is neither an address",
     "x" * 64: "it is neither an address",
 }
-"""Hosts that cannot be listened on, and what is said of each."""
+"""Hosts that cannot be listened on, and the message for each."""
 
 
 def answers(target: str) -> bool:
-    """Tell whether a server is there."""
+    """Return whether a server is there."""
     with grpc.insecure_channel(target) as channel:
         request = health_pb2.HealthCheckRequest()
         stub: Any = health_pb2_grpc.HealthStub(channel)
@@ -83,7 +83,7 @@ def test_an_address_that_cannot_be_listened_on_is_reported_with_the_cause(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::"])
 def test_a_port_that_another_process_listens_on_is_reported(app: App, settings: Settings, host: str) -> None:
-    """The one thing that an operator can end."""
+    """The one cause that an operator can end."""
 
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
         taken.bind((host, 0))

@@ -35,7 +35,7 @@ each_language = pytest.mark.parametrize("language", LANGUAGES)
 
 
 def example(kind: type[errors.WalletError], text: str = "x", number: int = 7) -> errors.WalletError:
-    """Return an error of a class, about things of these names and numbers."""
+    """Return an error of a class, with these names and numbers."""
     if issubclass(kind, InvalidFields):
         return InvalidFields([errors.InvalidField(f"{place}{text}", text) for place in range(12)])
     named = {"currency": "USD"}
@@ -49,7 +49,7 @@ def metadata_keys() -> dict[str, set[str]]:
 
 
 def placeholders(*sentences: str) -> set[str]:
-    """Return the names that texts want to be told."""
+    """Return the names of the values that texts need."""
     return {name for sentence in sentences for _, name, _, _ in Formatter().parse(sentence) if name is not None}
 
 
@@ -70,7 +70,7 @@ def localized(status: status_pb2.Status) -> tuple[str, str] | None:
 
 
 def said(error: errors.WalletError, accept_language: str = "en", *, read: bool = False) -> str:
-    """Return what a person is told of an error, without the marks that keep names in order in Persian."""
+    """Return the message of an error, without the marks that keep names in order in Persian."""
     found = localized(status_of(error, read=read, accept_language=accept_language, exponent_of=exponent_of))
     assert found is not None
     return found[1].replace("\N{FIRST STRONG ISOLATE}", "").replace("\N{POP DIRECTIONAL ISOLATE}", "")
@@ -114,7 +114,7 @@ def answer(channel: grpc.Channel, *metadata: tuple[str, str]) -> status_pb2.Stat
 
 @each_language
 def test_every_reason_has_a_text(language: str) -> None:
-    """And none is there for a reason that nobody can meet."""
+    """And none is there for a reason that cannot occur."""
 
     assert set(TEXTS[language].happened) == REASONS
 
@@ -153,7 +153,7 @@ def test_both_messages_end_with_the_same_next_step() -> None:
 
 
 def test_open_items_have_persian_names() -> None:
-    """All of it, also what is said after the name of what is open."""
+    """All of it, also the text after the name of the open item."""
 
     assert set(TEXTS["fa"].words["explanation"]) == set(errors.Because)
 
@@ -173,7 +173,7 @@ def test_states_have_persian_names() -> None:
     assert set(TEXTS["fa"].words["state"]) == states - {"UNSPECIFIED"} | {
         "ENDED",
         "ENDING",  # of rules, which have no states
-        *LineState,  # of lines of the bank's ledger
+        *LineState,  # of lines of the bank statement
     }
     assert "وضعیت آن: مسدود." in said(errors.WalletNotActive("wallets/alice", "FROZEN"), "fa")
 
@@ -226,7 +226,7 @@ def test_large_amounts_are_not_rounded() -> None:
 
 
 def test_empty_fields_are_left_out() -> None:
-    """A use that was refused made nothing; a state may say it all; a filter may end too early."""
+    """A used id of a refused request has no resource; a state may be enough; a filter may end too early."""
 
     used = errors.RequestIdReused("id", "Transfer", "transactions/1")
     stuck = errors.StateTransitionForbidden("wallets/alice", "ACTIVE", "it holds money")
@@ -302,7 +302,7 @@ def test_language_is_chosen_by_accept_language(header: str, language: str) -> No
     assert preferred(header) == language
 
 
-def test_a_caller_without_the_request_gets_nothing_more() -> None:
+def test_without_a_requested_language_no_message_is_localized() -> None:
     """The other details stay as they are."""
 
     error = errors.ResourceNotFound("wallets/alice")

@@ -1,4 +1,4 @@
-"""A client that reaches no server says why, soon, and that nothing was sent; what may have been sent is unknown."""
+"""A client that reaches no server reports soon why, and that nothing was sent; what may have been sent is unknown."""
 
 import asyncio
 import socket
@@ -41,7 +41,7 @@ SOON_S, PATIENCE_S = 5.0, 20.0
 
 @contextmanager
 def listening() -> Iterator[int]:
-    """Listen, and say nothing to those who connect."""
+    """Listen, and send nothing to those who connect."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -92,7 +92,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def told() -> Iterator[dict[tuple[str, str], Told]]:
-    """Return what each client says in each case: all at once, for most are as long as a client tries."""
+    """Return each client's error in each case: all at once, for most take as long as a client tries."""
     ours = trustme.CA()
     trusting, doubting = Tls(ca=ours.cert_pem.bytes()), Tls(ca=trustme.CA().cert_pem.bytes())
     with ExitStack() as stack:
@@ -131,7 +131,7 @@ def told() -> Iterator[dict[tuple[str, str], Told]]:
 def test_a_client_that_reaches_no_server_reports_why(
     case: str, client: str, result: Mapping[tuple[str, str], Told]
 ) -> None:
-    """Soon, in plain words, with what to do; nothing was sent. Of two addresses the one that tells more counts."""
+    """Soon, in plain words, with what to do; nothing was sent. Of two addresses the more specific error counts."""
 
     cause, words = CASES[case]
     error = result[case, client].error
@@ -227,7 +227,7 @@ def test_a_client_for_asyncio_that_was_connected_waits_as_well(service: Stopped)
 
 
 def test_an_id_that_an_earlier_attempt_may_have_used_stays_unknown_though_nothing_was_sent_now() -> None:
-    """That the last attempt did not leave says nothing of the one before."""
+    """That the last attempt was not sent reveals nothing of the one before."""
 
     id_ = new_request_id()
     with ExitStack() as stack:
@@ -246,7 +246,7 @@ def test_an_id_that_an_earlier_attempt_may_have_used_stays_unknown_though_nothin
 
 
 def test_a_call_whose_first_attempt_had_left_is_unknown_though_the_last_one_had_not() -> None:
-    """The server takes it and dies; the channel asks again and finds nobody, which is the last that gRPC says."""
+    """The server takes it and dies; the channel retries and reaches no server, which is gRPC's last error."""
 
     with ExitStack() as stack:
         server = stack.enter_context(ExitStack())
@@ -261,7 +261,7 @@ def test_a_call_whose_first_attempt_had_left_is_unknown_though_the_last_one_had_
 
 
 def test_a_permanent_connection_error_is_reported_soon_by_a_client_that_was_connected() -> None:
-    """The server comes back with a certificate of somebody else: not after the whole time that the call has."""
+    """The server comes back with another issuer's certificate: not after the whole time that the call has."""
 
     ours, (port,) = trustme.CA(), free_ports(1)
     with WalletClient(f"127.0.0.1:{port}", tls=Tls(ca=ours.cert_pem.bytes()), timeout_s=PATIENCE_S) as client:
@@ -285,7 +285,7 @@ def test_a_watch_that_reaches_no_server_reports_why_too() -> None:
 
 
 def test_walletctl_reports_why_it_reaches_no_server() -> None:
-    """By an exit code of its own and the cause; what to do stands beside it."""
+    """By an exit code of its own and the cause, with what to do."""
 
     (closed,) = free_ports(1)
     began = monotonic()

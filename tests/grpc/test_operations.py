@@ -96,7 +96,7 @@ def test_a_doubt_is_listed_once_it_is_old_and_leaves_the_list_once_it_is_settled
 def test_a_young_doubt_is_neither_listed_nor_resolved(
     client: WalletClient, doubtful: str, owner: psycopg.Connection
 ) -> None:
-    """A call to the bank may still be on its way; nothing changes but the request's record."""
+    """A call to the bank may still be in flight; nothing changes but the request's record."""
 
     before = everything(owner)
     assert list(client.list_attention()) == []
@@ -109,7 +109,7 @@ def test_a_young_doubt_is_neither_listed_nor_resolved(
 
 
 def test_validating_a_resolution_changes_nothing(client: WalletClient, old: str, owner: psycopg.Connection) -> None:
-    """It says what would come of it."""
+    """It returns what would result."""
 
     before = everything(owner)
     withdrawal = client.resolve_withdrawal(old, "NOT_EXECUTED", reason="x", validate_only=True).withdrawal
@@ -137,7 +137,7 @@ def test_a_reason_is_required(client: WalletClient, old: str, reason: str) -> No
 
 
 def test_what_is_due_and_left_alone_is_listed(client: WalletClient, owner: psycopg.Connection) -> None:
-    """So that somebody asks whether a scheduler runs."""
+    """So that an operator checks whether a scheduler runs."""
 
     open_funded(client, alice=10_000)
     withdrawal = client.schedule_withdrawal(ALICE, usd(10)).withdrawal.name

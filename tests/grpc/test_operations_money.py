@@ -1,4 +1,4 @@
-"""Operations take out what the service has earned, and money back from frozen wallets; nobody else does."""
+"""Operations take from the commission wallet, and money back from frozen wallets; no other caller does."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -85,7 +85,7 @@ def state(operator: Asking, name: str) -> str:
 
 
 def test_operations_transfer_it_and_are_charged_nothing(callers: Callers, owner: psycopg.Connection) -> None:
-    """Though a rule would charge anybody; validated alike, repeated, and taken back like any transfer."""
+    """Though a rule would charge any caller; validated alike, repeated, and reversed like any transfer."""
 
     operator = callers["operator"]
     request = a_transfer(COMMISSION_WALLET, "bob", 60, max_commission=money(0))
@@ -121,7 +121,7 @@ def test_a_batch_takes_it_too_all_or_none_and_each_by_itself(callers: Callers) -
 
 
 def test_no_other_worker_takes_it(callers: Callers, owner: psycopg.Connection) -> None:
-    """Not with every other scope, not for an owner whatever the token says; and nobody gives to it."""
+    """Not with every other scope, not for an owner with any token; and no caller transfers to it."""
 
     takes = [a_transfer(COMMISSION_WALLET, "bob", 1), atomic([an_item(COMMISSION_WALLET, "bob", 1)]), a_payout(1)]
     gives = [
@@ -209,7 +209,10 @@ def test_a_doubtful_payout_of_it_is_settled_by_hand(
 
 
 def test_only_operations_call_a_payout_of_it_off(callers: Callers, owner: psycopg.Connection) -> None:
-    """The clerk is told the scope, and nothing is recorded; Anna learns nothing. What was done is repeated."""
+    """The clerk gets the scope's name, and nothing is recorded; Anna learns nothing.
+
+    A repeat of what was done is replayed.
+    """
 
     operator, clerk = callers["operator"], callers["clerk"]
     name = payout(operator, 70, execute_time=LATE, reserve=True)
@@ -227,7 +230,10 @@ def test_only_operations_call_a_payout_of_it_off(callers: Callers, owner: psycop
 
 
 def test_what_was_taken_out_cannot_be_given_back(callers: Callers, owner: psycopg.Connection) -> None:
-    """INSUFFICIENT_FUNDS for the commission, whose wallet not everybody is told of; the rest goes back without it."""
+    """INSUFFICIENT_FUNDS for the commission, without the wallet where it may not be read.
+
+    The rest goes back without it.
+    """
 
     operator, clerk = callers["operator"], callers["clerk"]
     paid = operator.transfer("alice", "bob", 10)
@@ -256,7 +262,7 @@ def test_a_caller_that_may_not_read_wallets_gets_no_available_amount(callers: Ca
 
 
 def test_a_frozen_wallets_money_is_taken_back_by_operations_alone(callers: Callers, owner: psycopg.Connection) -> None:
-    """It stays frozen; the first answer is repeated to whoever has its id; of a closed one nothing comes."""
+    """It stays frozen; a repeat with its id gets the first answer; from a closed one nothing is taken."""
 
     operator, clerk = callers["operator"], callers["clerk"]
     operator.open("cold", 5, owner="anna")

@@ -1,4 +1,4 @@
-"""Who it was: beside an operator's decision stands the person, for ever; and whoever is kept out is written down."""
+"""Operators' identity: an operator's decision is stored with the person; and a rejected caller is logged."""
 
 import logging
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from wallet_grpc.security.access import Principal, Scope, principal_of
 
 ALL = " ".join(Scope)
 
-# Where a decision is kept, and in which field of the answer it is told.
+# Where a decision is stored, and in which field of the answer it is returned.
 DECISIONS = {
     "ResolveWithdrawal": ("SELECT person, token_id FROM resolutions WHERE subject LIKE 'withdrawals/%'", "withdrawal"),
     "ResolveScheduledDeposit": (
@@ -39,12 +39,12 @@ DECISIONS = {
 
 
 def by(world: World, issuer: Issuer, scope: str = ALL, **claims: Any) -> Asking:  # noqa: ANN401  # any claim
-    """Return a channel of somebody's."""
+    """Return a channel of a caller with this token."""
     return Asking(world.callers["operator"].target, metadata=bearer(issuer.token(scope, **claims)))
 
 
 def persons_in(answer: Any) -> list[tuple[str, str]]:  # noqa: ANN401  # an order, a line or a ledger
-    """Return who decided, as it is told."""
+    """Return who decided, as it is returned."""
     decisions = answer.resolutions if hasattr(answer, "resolutions") else [answer]
     return [(one.person, one.token_id) for one in decisions]
 
@@ -53,7 +53,10 @@ def persons_in(answer: Any) -> list[tuple[str, str]]:  # noqa: ANN401  # an orde
 def test_an_operators_decision_is_stored_with_the_person(
     world: World, issuer: Issuer, owner: psycopg.Connection, call: str
 ) -> None:
-    """As its token says; a repeat by somebody else decides nothing, and what was only tried is nobody's."""
+    """As its token names them.
+
+    A repeat by another operator decides nothing, and a validated call is attributed to no one.
+    """
 
     select, result = DECISIONS[call]
     request = changed(bases(world.names)[f"OperationsService/{call}"], request_id=new_id())

@@ -1,4 +1,7 @@
-"""LoadShedding: no more calls wait than the settings say; the others hear so at once, and health goes on answering."""
+"""LoadShedding: no more calls wait than the settings permit.
+
+The others are rejected at once, and health still answers.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -66,7 +69,7 @@ def ask(wire: Wire, request: Message) -> Answer:
 
 
 def fill_up(pool: ThreadPoolExecutor, wire: Wire) -> tuple[list[Future[Answer]], list[Answer]]:
-    """Ask at once for more than the server takes; return what will be answered, and how the rest was turned away."""
+    """Send more at once than the server takes; return those that will be answered, and how the rest was rejected."""
     requests = [pool.submit(ask, wire, a_deposit()) for _ in range(ASKED)]
     assert wait_until(lambda: sum(one.done() for one in requests) == ASKED - TAKEN, timeout_s=30)
     return [one for one in requests if not one.done()], [one.result() for one in requests if one.done()]
@@ -78,7 +81,7 @@ def ask_for_nothing(wire: Wire, timeout_s: float = AT_ONCE_S) -> Answer:
 
 
 def test_what_would_wait_too_long_is_turned_away_at_once_and_the_rest_is_done(target: str, settings: Settings) -> None:
-    """SERVER_OVERLOADED with RetryInfo, on every method, streams too; asked again with its id, it is done once."""
+    """SERVER_OVERLOADED with RetryInfo, on every method, streams too; repeated with its id, it is done once."""
 
     with Asking(target) as asking, ThreadPoolExecutor(ASKED) as pool, WalletClient(target) as client:
         with locked(settings.required_database_url(), WalletId("alice")):
@@ -103,7 +106,7 @@ def test_what_would_wait_too_long_is_turned_away_at_once_and_the_rest_is_done(ta
 
 
 def test_the_more_calls_are_rejected_the_longer_the_advised_wait() -> None:
-    """So that those who ask again take no more time than there is; once they are few, the wait is short again."""
+    """So that the retries take no more time than there is; once they are few, the wait is short again."""
 
     clock = [0.0]
     pace = RefusalBackoff(lambda: clock[0])
@@ -124,7 +127,7 @@ def test_the_more_calls_are_rejected_the_longer_the_advised_wait() -> None:
 
 
 class Far(RefusalBackoff):
-    """Tells everybody to wait for long."""
+    """Advises every caller to wait for long."""
 
     def delay_ms(self) -> int:
         """Return a minute."""
@@ -132,7 +135,7 @@ class Far(RefusalBackoff):
 
 
 def test_a_caller_whose_deadline_is_before_the_wait_is_rejected_at_once() -> None:
-    """Its channel would wait all the same, and then say nothing but that time is up."""
+    """Its channel would wait regardless, and then report only that the deadline has passed."""
 
     calls = Calls(CallLimits(receive_timeout_s=3.0, receiving_max=9, send_timeout_s=3.0, unsent_max_bytes=1000))
     workers = calls.pool("grpc", 1, 0)
@@ -153,7 +156,7 @@ def test_a_caller_whose_deadline_is_before_the_wait_is_rejected_at_once() -> Non
 
 
 def test_our_client_comes_through_once_there_is_room(target: str, settings: Settings) -> None:
-    """It waits as it is told and asks again: its caller hears of nothing but an answer."""
+    """It waits as advised and retries: its caller gets only an answer."""
 
     with Asking(target) as asking, ThreadPoolExecutor(ASKED + 1) as pool, WalletClient(target) as client:
         with locked(settings.required_database_url(), WalletId("alice")):
@@ -185,7 +188,7 @@ def test_callers_that_leave_make_room_for_others(target: str, settings: Settings
 def test_a_caller_that_runs_wild_is_held_back_and_the_others_are_not(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
-    """RATE_LIMITED with RetryInfo before anything is done; our client waits as it is told, and all is done once."""
+    """RATE_LIMITED with RetryInfo before anything is done; our client waits as advised, and all is done once."""
 
     guarded = settings.replaced(auth_dev_secret=SECRET, caller_calls_per_s=5)
 

@@ -125,11 +125,11 @@ REQUESTS: dict[str, Make] = {
         source=f"wallets/{owner}s", destination="wallets/berts" if owner == "anna" else "wallets/annas", amount=money(1)
     ),
 }
-# What only gains may be anybody's.
+# Calls that only credit may be made for any wallet.
 GAINS = {"TransactionService/Deposit", "ScheduleService/ScheduleDeposit"}
 # Filtered by the owner, in the servicer. Written out: a new one needs a test of its own that it really filters.
 FILTERED = {"WalletService/ListWallets", "WalletService/ListCurrencies", "EventService/WatchEvents"}
-# About everybody, or decided about an owner and not by one: nobody who is confined.
+# About all owners, or decided about an owner and not by one: for no confined caller.
 EVERYBODYS: dict[str, Message] = {
     "WalletService/FreezeWallet": wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=new_id()),
     "WalletService/UnfreezeWallet": wallet_pb.UnfreezeWalletRequest(name="wallets/annas", request_id=new_id()),
@@ -151,7 +151,7 @@ EVERYBODYS: dict[str, Message] = {
 
 
 def test_every_call_is_looked_at_here() -> None:
-    """A new one must be said to be one kind or another."""
+    """A new one must be classified as one kind or another."""
 
     known = [set(REQUESTS), GAINS, FILTERED, set(EVERYBODYS)]
     assert set().union(*known) == {path_of(method) for method in all_methods()}
@@ -203,7 +203,7 @@ def test_a_list_of_all_wallets_is_not_an_owners(owners: TwoOwners, request_: Mes
 
 
 def test_the_list_of_wallets_has_its_own_only_under_any_filter(owners: TwoOwners) -> None:
-    """Also one that asks for somebody else's."""
+    """Also with a filter for another owner."""
 
     def listed(filter_: str) -> list[str]:
         request = wallet_pb.ListWalletsRequest(filter=filter_)
@@ -216,7 +216,7 @@ def test_the_list_of_wallets_has_its_own_only_under_any_filter(owners: TwoOwners
 
 
 def test_a_wallet_cannot_be_opened_for_another_owner(owners: TwoOwners) -> None:
-    """Nor for nobody: it would be out of reach at once."""
+    """Nor without an owner: it would be out of reach at once."""
 
     for whose in ("bert", ""):
         wallet = wallet_pb.Wallet(currency_code="USD", owner=whose)
@@ -246,7 +246,7 @@ def test_money_may_be_given_to_any_wallet_and_its_balance_is_not_shown(owners: T
 
 
 def test_each_item_of_a_batch_is_looked_at_by_itself(owners: TwoOwners) -> None:
-    """One's own is done, another's refused; what the refused wallet has is not told."""
+    """One's own is done, another's refused; the refused wallet's balance is not shown."""
 
     items = [
         pb.TransferItem(source=f"wallets/{source}", destination="wallets/berts", amount=money(1), request_id=new_id())
@@ -366,7 +366,7 @@ def test_every_field_that_has_data_of_a_wallet_is_known() -> None:
     """A balance in a new answer would otherwise be shown to all."""
 
     known = {"balance_after", "available", "source_available", "balance", "held", "overdraft_limit", "sequence"}
-    # Of the wallet that was asked for, which is the caller's own.
+    # Of the requested wallet, which is the caller's own.
     asked_for = {("GetStatementResponse", "opening_balance"), ("GetStatementResponse", "closing_balance")}
     asked_for |= {("StatementEntry", "balance_after"), ("StatementEntry", "sequence")}
     found = {

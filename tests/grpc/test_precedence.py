@@ -1,6 +1,6 @@
-"""Of two faults at once the one that the documents list first is told: on every call that changes something.
+"""Of two faults at once the one that the documents list first is reported: on every call that changes something.
 
-Each call's faults stand here in the order of its comment in the protos; every two of them that one request can have
+Each call's faults are here in the order of its comment in the protos; every two of them that one request can have
 are tried together, in earnest and only to be validated.
 """
 
@@ -77,7 +77,10 @@ def test_of_two_faults_in_a_call_the_first_documented_is_reported(
 def test_before_a_request_is_read_the_server_checks_itself_then_the_caller(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection
 ) -> None:
-    """Room, time, credentials, scope, rate, then the request, on every call; each is told while all after it lack."""
+    """Room, time, credentials, scope, rate, then the request, on every call.
+
+    Each is reported while all after it lack.
+    """
 
     before = everything(owner)
     slow = guarded.replaced(deadline_min_s=30.0, caller_calls_per_s=1)
@@ -98,14 +101,14 @@ def test_before_a_request_is_read_the_server_checks_itself_then_the_caller(
         without = {path: reasons(path, set(Scope) - takes(path)) for path in METHODS if takes(path)}
         assert without == {path: {"PERMISSION_MISSING"} for path in without}
         assert set(METHODS) - without.keys() == {"WalletService/ListCurrencies"}
-        for path in METHODS:  # one a second is let through, and hears that it is no request
+        for path in METHODS:  # one a second is admitted, and rejected as no request
             assert wait_until(lambda path=path: reasons(path, takes(path), 4) >= {"RATE_LIMITED"}, timeout_s=30), path  # type: ignore[misc]  # bound
             assert reasons(path, takes(path), 4) <= {"RATE_LIMITED", "INVALID_FIELDS"}, path
     assert everything(owner) == before
 
 
 def each(reason: str) -> dict[str, set[str]]:
-    """Return that every call is told this and nothing else."""
+    """Check that every call gets this and nothing else."""
     return {path: {reason} for path in METHODS}
 
 

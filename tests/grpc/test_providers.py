@@ -1,4 +1,4 @@
-"""Tokens of the identity providers that are known here: which claims say who calls, and what they may do."""
+"""Tokens of the identity providers that are known here: which claims name the caller, and what it may do."""
 
 import asyncio
 from typing import Any, get_args
@@ -66,7 +66,7 @@ TOLD: list[tuple[str, dict[str, Any], set[Scope]]] = [
 
 
 def principal(settings: Settings, claims: dict[str, Any], **changes: object) -> Principal:
-    """Return who a token that says this stands for."""
+    """Return the principal of a token with these claims."""
     callers = {"shop": {"clients": [CLIENT]}}
     tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER, callers=callers, **changes)
     return tokens.principal(jwt.encode({**standard(), **claims}, SECRET, algorithm="HS256"))
@@ -76,7 +76,7 @@ def principal(settings: Settings, claims: dict[str, Any], **changes: object) -> 
 def test_a_providers_token_names_the_caller_and_its_rights(
     settings: Settings, provider: str, claims: dict[str, Any], scopes: set[Scope]
 ) -> None:
-    """The client's name is the one in the settings; a right stands only where the provider puts it."""
+    """The client's name is the one in the settings; a right counts only where the provider puts it."""
 
     found = principal(settings, claims, auth_provider=provider)
 
@@ -121,7 +121,7 @@ def test_own_claims_replace_the_providers(settings: Settings) -> None:
 def test_a_token_without_the_claim_in_its_place_is_refused(
     settings: Settings, provider: str, claims: dict[str, Any]
 ) -> None:
-    """The first claim that is there decides; an owner that is no name confines to nobody."""
+    """The first claim that is there decides; an owner that is no valid name is no owner."""
 
     with pytest.raises(CredentialsInvalid):
         principal(settings, claims, auth_provider=provider)
@@ -139,7 +139,10 @@ def test_claims_that_name_nothing_stop_the_start(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_long_token_is_taken_every_time(app: App, guarded: Settings, issuer: Issuer) -> None:
-    """One of 16 KiB, by any client; gRPC itself would refuse half of those above 8 KiB. A longer one is said to be."""
+    """One of 16 KiB, by any client; gRPC itself would refuse half of those above 8 KiB.
+
+    A longer one is reported as too long.
+    """
 
     def of_size(size: int) -> str:
         bare = issuer.token("wallet.read", groups="")

@@ -28,7 +28,7 @@ def receipt(asking: Asking, name: str, language: str = "") -> pb.GetReceiptRespo
 
 
 def test_every_type_of_transaction_has_a_receipt_in_both_languages(asking: Asking, app: App, bank: BankServer) -> None:
-    """A PDF that says id and amount, and a file name without a folder."""
+    """A PDF with id and amount, and a file name without a folder."""
 
     one_of_each(asking, app, bank)
     listed = [
@@ -53,7 +53,7 @@ def test_every_type_of_transaction_has_a_receipt_in_both_languages(asking: Askin
             assert not set(result.filename) & set("/\\: ")
 
 
-# Digits, and what stands between them.
+# Digits, and what is between them.
 PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹\u066c\u066b")
 
 
@@ -61,7 +61,7 @@ PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹\u066c\u066b")
 def test_a_server_does_not_start_with_a_font_that_cannot_be_used(
     settings: Settings, tmp_path: Path, written: bytes | None
 ) -> None:
-    """It says which file, and begins nothing; a scheduler draws nothing, and does not mind."""
+    """It names the file, and starts nothing; a scheduler draws nothing, and starts without it."""
 
     font = tmp_path / "chinese.ttf"
     if written is not None:

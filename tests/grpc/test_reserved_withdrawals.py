@@ -72,7 +72,7 @@ def test_what_is_reserved_is_held_at_once_and_still_there(asking: Asking, app: A
 
 
 def test_execution_debits_and_frees_the_hold_in_one_step(asking: Asking, stub: CollectingBank, app: App) -> None:
-    """Seen while the bank holds its answer back: the money is on its way and nothing is held; then it is paid."""
+    """Read while the bank holds its answer back: the money is in transit and nothing is held; then it is paid."""
 
     stub.order("hold", times=1)
     name = schedule(asking).name
@@ -186,7 +186,7 @@ def test_an_overdraft_can_be_reserved_and_is_kept_for_it(asking: Asking, app: Ap
 def test_cancelling_makes_it_available_again(
     asking: Asking, app: App, stub: CollectingBank, owner: psycopg.Connection
 ) -> None:
-    """S6: freed with the answer, once; its time passes, and the bank is not asked."""
+    """S6: freed with the answer, once; its time passes, and the bank is not called."""
 
     name = schedule(asking, execute_time=time_after_opening(asking)).name
     other = schedule(asking, amount=money(100), execute_time=time_after_opening(asking)).name
@@ -211,7 +211,7 @@ def test_cancelling_makes_it_available_again(
 def test_a_wallet_frozen_when_the_time_comes_fails_it_and_frees_it(
     asking: Asking, app: App, stub: CollectingBank
 ) -> None:
-    """WALLET_NOT_ACTIVE, the bank not asked, nothing held; a cancel before that would have worked too."""
+    """WALLET_NOT_ACTIVE, the bank not called, nothing held; a cancel before that would have worked too."""
 
     name, cancelled = (schedule(asking, execute_time=time_after_opening(asking)).name for _ in range(2))
     asking.freeze("alice")
@@ -255,7 +255,7 @@ def test_a_final_no_gives_the_money_back_and_leaves_nothing_held(
 
 
 def test_in_doubt_nothing_is_held_and_nothing_is_back(asking: Asking, app: App, stub: CollectingBank) -> None:
-    """The bank may have paid: the money stays on its way until the bank says that it did."""
+    """The bank may have paid: the money stays in transit until the bank's status confirms it."""
 
     stub.order("reset", execute=True, times=1)
     name = schedule(asking).name
@@ -319,7 +319,7 @@ def test_the_reserve_flag_is_part_of_the_request(asking: Asking, owner: psycopg.
 def test_validating_a_reservation_answers_as_the_real_call_does_and_holds_nothing(
     asking: Asking, owner: psycopg.Connection
 ) -> None:
-    """Every refusal there is, in its order, and a yes."""
+    """Every refusal there is, in its order, and a success."""
 
     for name, ended in (("frozen", asking.freeze), ("closed", asking.close)):
         asking.open(name)
@@ -361,7 +361,7 @@ def test_validating_a_reservation_answers_as_the_real_call_does_and_holds_nothin
 
 
 def test_a_wallet_with_a_reservation_cannot_be_closed(asking: Asking) -> None:
-    """Also where the balance is zero because an overdraft was reserved; cancelled, it is in nobody's way."""
+    """Also where the balance is zero because an overdraft was reserved; cancelled, it prevents nothing."""
 
     asking.open("credit", overdraft_limit=money(100))
     name = schedule(asking, wallet="wallets/credit", amount=money(100)).name
@@ -375,7 +375,7 @@ def test_a_wallet_with_a_reservation_cannot_be_closed(asking: Asking) -> None:
 
 @pytest.mark.parametrize("ended_by", ["cancel", "void"])
 def test_what_was_held_can_be_freed_in_a_wallet_filled_meanwhile(asking: Asking, ended_by: str) -> None:
-    """An overdraft was held and the wallet then filled to the brim: freed, what is available can still be told."""
+    """An overdraft was held and the wallet then filled to the maximum: freed, what is available can still be read."""
 
     full = asking.open("full", overdraft_limit=money(100)).name
     if ended_by == "cancel":

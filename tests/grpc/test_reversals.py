@@ -43,7 +43,7 @@ def rent(asking: Asking) -> str:
 
 
 def test_a_transfer_goes_back_whole_and_both_name_each_other(asking: Asking, rent: str) -> None:
-    """One transaction of its own; of the first nothing changes but what is said of its reversals."""
+    """One transaction of its own; of the first nothing changes but its reversals."""
 
     before = asking.transaction(rent)
     assert (before.state, before.reversed_amount, before.reverses) == (POSTED, money(0), "")
@@ -68,7 +68,7 @@ def test_a_transfer_goes_back_whole_and_both_name_each_other(asking: Asking, ren
 def test_a_transfer_goes_back_in_parts_and_not_a_unit_more(
     asking: Asking, owner: psycopg.Connection, rent: str
 ) -> None:
-    """POSTED, PARTIALLY_REVERSED, REVERSED; the limit told is what is left, and in the end nothing is."""
+    """POSTED, PARTIALLY_REVERSED, REVERSED; the limit in the error is what is left, and in the end nothing is."""
 
     asking.deposit("bob", 500)
     first = asking.ok(a_reversal(rent, 30)).transaction.name
@@ -158,7 +158,7 @@ def every_other_transaction(app: App, bank: BankServer, asking: Asking, owner: p
 
 
 def test_the_wallet_that_got_the_money_must_have_it(asking: Asking, owner: psycopg.Connection, rent: str) -> None:
-    """What it holds for somebody is not there; its overdraft is."""
+    """Held money does not count; its overdraft does."""
 
     asking.open("carol")
     asking.ok(a_hold("bob", 30))

@@ -31,13 +31,13 @@ def pair(own_database: Database, tmp_path: Path) -> Iterator[Pair]:
 
 
 def until_paid(load: Load, calls: int) -> None:
-    """Wait until so many calls were answered OK, or one was not."""
+    """Wait until this many calls were answered OK, or one was not."""
     assert wait_until(lambda: len(load.paid) >= calls or bool(load.told), timeout_s=60)
 
 
 @dataclass
 class Watchers:
-    """One with each of our clients, on threads of their own: what each was told."""
+    """One with each of our clients, on threads of their own: the events that each received."""
 
     pair: Pair
     told: dict[str, list[pb.Event]] = field(default_factory=lambda: {"threads": [], "asyncio": []})
@@ -53,7 +53,7 @@ class Watchers:
             future.result()
 
     def heard(self, transactions: AbstractSet[str]) -> bool:
-        """Tell whether both were told of these transactions."""
+        """Return whether both received these transactions."""
         return all(transactions <= {event.resource for event in tuple(received)} for received in self.told.values())
 
     def _watch(self, client: WalletClient) -> None:
@@ -69,7 +69,7 @@ class Watchers:
 
 
 def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair: Pair) -> None:
-    """Every call is answered OK, and every one is in the books once; watchers are told each once, and in order."""
+    """Every call is answered OK, and every one is in the ledger once; watchers receive each once, and in order."""
 
     with ExitStack() as stack:
         client = stack.enter_context(WalletClient(pair.target, tls=pair.tls))
@@ -115,7 +115,7 @@ def test_a_slow_call_lets_other_callers_use_another_server(pair: Pair) -> None:
 
 
 def test_servers_that_are_killed_under_load_fail_no_call(pair: Pair) -> None:
-    """Calls are shared among both; what a dead one did not answer is asked of the other, and done once."""
+    """Calls are shared among both; what a dead one did not answer is sent to the other, and done once."""
 
     with WalletClient(pair.target, tls=pair.tls) as client:
         open_funded(client, alice=1_000_000, bob=0)

@@ -103,7 +103,7 @@ def test_a_refusal_is_repeated_though_its_cause_has_gone(asking: Asking) -> None
 
 
 def test_validating_answers_as_the_real_call_does_and_stores_nothing(asking: Asking, owner: psycopg.Connection) -> None:
-    """Every refusal there is, and a yes: which names nothing, for there is nothing."""
+    """Every refusal there is, and a success: which names nothing, for there is nothing."""
 
     asking.open("frozen")
     asking.freeze("frozen")
@@ -172,7 +172,7 @@ def test_of_two_faults_the_one_listed_first_is_reported(asking: Asking) -> None:
 def test_validating_a_cancel_answers_as_the_real_one_does_and_stores_nothing(
     asking: Asking, app: App, owner: psycopg.Connection
 ) -> None:
-    """Cancelled, credited, unknown, a withdrawal's id, a used request id; and a yes."""
+    """Cancelled, credited, unknown, a withdrawal's id, a used request id; and a success."""
 
     credited = schedule(asking).name
     run_jobs(app)
@@ -210,7 +210,7 @@ def test_validating_a_cancel_answers_as_the_real_one_does_and_stores_nothing(
 
 
 def test_a_deposits_id_is_not_a_withdrawals_nor_the_other_way_around(asking: Asking) -> None:
-    """To read and to cancel: NOT_FOUND, under the name that was asked for."""
+    """To read and to cancel: NOT_FOUND, under the requested name."""
 
     deposit = schedule(asking, execute_time=time_after_opening(asking)).name.partition("/")[2]
     payout = pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id())
@@ -247,7 +247,7 @@ def pages(asking: Asking, sizes: list[int], **fields: Any) -> list[str]:  # noqa
 
 
 def test_lists_are_newest_first_of_one_wallet_or_of_all_on_pages_of_any_size(asking: Asking) -> None:
-    """Nothing missing, nothing twice, also where more are scheduled while somebody pages."""
+    """Nothing missing, nothing twice, also where more are scheduled between pages."""
 
     asking.open("bob")
     made = [

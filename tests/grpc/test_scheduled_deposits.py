@@ -40,7 +40,7 @@ BOTH = pytest.mark.parametrize("collect", [False, True], ids=["plain", "collecte
 def test_a_scheduled_deposit_waits_for_its_time_and_gives_nothing(
     asking: Asking, stub: CollectingBank, app: App, owner: psycopg.Connection, *, collect: bool
 ) -> None:
-    """L1's first half: 300 in 30 minutes: SCHEDULED, as asked, the balance the same, before its time too."""
+    """L1's first half: 300 in 30 minutes: SCHEDULED, as requested, the balance the same, before its time too."""
 
     at = time_after_opening(asking)
     words: dict[str, Any] = {"bank_account": "DE1", "description": "wages ✓", "external_reference": "standing-1"}
@@ -210,7 +210,7 @@ def test_fields_beyond_their_bounds_are_refused_and_at_their_bounds_kept(
 def test_a_wallet_with_an_open_scheduled_deposit_cannot_be_closed(
     asking: Asking, stub: CollectingBank, app: App
 ) -> None:
-    """Scheduled, being collected, in doubt: whichever it is, named; ended, it is in nobody's way."""
+    """Scheduled, being collected, in doubt: in each state it is named; ended, it prevents nothing."""
 
     stub.order("declined_retryable", match={"account": "asked"})
     stub.order("reset", match={"account": "doubted"})
@@ -249,7 +249,7 @@ def test_a_frozen_wallet_is_scheduled_into_and_credited(asking: Asking, stub: Co
 
 
 def test_each_currency_is_collected_in_its_own(asking: Asking, stub: CollectingBank, app: App) -> None:
-    """Yen from the yen outside: the bank is told which, and the dollars stay as they were."""
+    """Yen from the external wallet in yen: the bank gets the currency, and the dollars are unchanged."""
 
     asking.open("yen", currency="JPY")
     name = schedule(asking, wallet="wallets/yen", amount=money(7, "JPY"), collect=True).name

@@ -26,7 +26,7 @@ Ask = Callable[..., Answer]
 
 @pytest.fixture
 def ask(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Ask]:
-    """Return what asks with a token of some scopes; there is a wallet of anna's, and one of hers is frozen."""
+    """Return calls with a token of some scopes; there is a wallet of anna's, and one of hers is frozen."""
     with serving(app, guarded, authentication(guarded)) as port:
 
         def ask_with(request: Message, scope: str = ALL, **claims: Any) -> Answer:  # noqa: ANN401  # any claim
@@ -84,7 +84,7 @@ def test_a_right_is_refused_by_its_name_and_then_nothing_is_done_nor_recorded(
 
 @pytest.mark.parametrize("name", [name for name, (_, call, _) in TAKING.items() if call])
 def test_a_done_request_is_replayed_to_a_caller_that_has_lost_the_right(ask: Ask, name: str) -> None:
-    """Its repeat asks for nothing new; the same under a new id does."""
+    """Its repeat needs no new right; the same under a new id does."""
 
     request, call, right = TAKING[name]
     first, again = ask(request, f"{call} {right}"), ask(request, call)

@@ -47,7 +47,7 @@ def channel_to(target: str) -> Iterator[grpc.Channel]:
 
 
 def health_of(target: str, service: str = "") -> int:
-    """Ask for the health of a service, or of all."""
+    """Check the health of a service, or of all."""
     with channel_to(target) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         return int(stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5).status)
@@ -182,7 +182,7 @@ def test_buf_lists_all_services(server: str) -> None:
 def test_a_call_past_its_deadline_does_at_most_what_its_id_records(
     client: WalletClient, server: str, owner: psycopg.Connection
 ) -> None:
-    """Passed before it is sent, or while the wallet is stuck: asked again with the same id it is done once."""
+    """Passed before it is sent, or while the wallet is stuck: repeated with the same id it is done once."""
 
     open_funded(client, alice=10)
     ids = [str(uuid4()) for _ in range(6)]
@@ -200,7 +200,7 @@ def test_a_call_past_its_deadline_does_at_most_what_its_id_records(
 
 @pytest.mark.alone
 def test_a_server_stopped_under_load_finishes_what_it_began(own_database: Database, tmp_path: Path) -> None:
-    """SIGTERM: exit code 0, every OK is in the books, whatever was done was answered, and nobody was cut off."""
+    """SIGTERM: exit code 0, every OK is in the ledger, everything done was answered, and no call was cut off."""
 
     with server_process(tmp_path / "log", own_database.url) as server:
         with WalletClient(server.target) as client:
@@ -221,7 +221,7 @@ def test_a_server_stopped_under_load_finishes_what_it_began(own_database: Databa
 
 @pytest.mark.alone
 def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Database, tmp_path: Path) -> None:
-    """Kill -9: every acknowledged transfer is there; every id, asked again of a new process, is one transaction."""
+    """Kill -9: every acknowledged transfer is there; every id, repeated at a new process, is one transaction."""
 
     with server_process(tmp_path / "first", own_database.url) as server:
         with WalletClient(server.target) as client:
@@ -266,7 +266,7 @@ def test_a_server_that_cannot_start_reports_why(start_up: StartUp, settings: dic
 
 
 def test_the_process_of_a_server_that_cannot_start_ends_with_1(tmp_path: Path) -> None:
-    """What its main function says and returns is what the process says and ends with."""
+    """What its main function prints and returns is what the process prints and ends with."""
 
     process = start(tmp_path / "log", {})
 
@@ -275,7 +275,7 @@ def test_the_process_of_a_server_that_cannot_start_ends_with_1(tmp_path: Path) -
 
 
 def test_a_server_whose_port_is_taken_reports_it(server: str, own_database: Database, start_up: StartUp) -> None:
-    """Two servers on one port must be asked for: the second one ends with a line that names the port."""
+    """Two servers on one port must be configured: the second one ends with a line that names the port."""
 
     port = server.rpartition(":")[2]
     ended = start_up(main, database_url=own_database.url, grpc_port=port)
@@ -287,7 +287,10 @@ def test_a_server_whose_port_is_taken_reports_it(server: str, own_database: Data
 
 
 def test_a_server_waiting_for_its_database_stops_on_sigterm(tmp_path: Path) -> None:
-    """SIGTERM while the database is not there yet: nobody waits out the half minute that a start may take."""
+    """SIGTERM while the database is not there yet.
+
+    The process does not wait out the half minute that a start may take.
+    """
 
     url = "postgresql://u@127.0.0.1:1/x"
     process = start(tmp_path / "log", {"WALLET_DATABASE_URL": url, "WALLET_DATABASE_WAIT_S": "60"})

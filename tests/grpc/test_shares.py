@@ -1,4 +1,4 @@
-"""One caller, or one owner, takes no more than its share: of exports, of watches, of what can be asked each second."""
+"""One caller, or one owner, gets no more than its share: of exports, of watches, of calls each second."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,7 +38,7 @@ OVERLOADED = ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")
 
 @contextmanager
 def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
-    """Serve callers that say who they are."""
+    """Serve callers with tokens."""
     guarded = settings.replaced(**{"auth_dev_secret": SECRET, **changes})
     with serving(app, guarded, authentication(guarded)) as port:
         yield f"127.0.0.1:{port}"
@@ -62,7 +62,7 @@ def told(asking: Asking, method: str, request: Message) -> tuple[str, str]:
 
 
 def test_one_caller_or_owner_never_has_all_exports(app: App, settings: Settings, owner: psycopg.Connection) -> None:
-    """Half of four: a third is refused to it, while somebody else's begins. As nobody reads, all of them end."""
+    """Half of four: a third is refused to it, while another caller's begins. As none is read, all of them end."""
 
     with served(app, settings, exports_max=4, stream_stall_s=3.0) as target, ExitStack() as open_:
         admin = open_.enter_context(as_(target, "admin"))
@@ -145,7 +145,7 @@ def test_what_each_call_costs() -> None:
 
 
 def test_receipt_is_drawn_once(app: App, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It never changes: asked for again it is the same bytes, without drawing; another language is another one."""
+    """It never changes: requested again it is the same bytes, without drawing; another language is another one."""
 
     drawn: list[object] = []
     draw = PdfDocuments.receipt

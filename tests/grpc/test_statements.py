@@ -1,4 +1,4 @@
-"""Statements: what a replay of the entries says, exact to the microsecond, page by page, also while money moves."""
+"""Statements: equal to a replay of the entries, exact to the microsecond, page by page, also while money moves."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -36,12 +36,12 @@ Totals = dict[str, tuple[int, int, int]]
 
 
 def statement(start: datetime = FIRST, end: datetime = LAST, wallet: str = ALICE, **fields: Any) -> Any:  # noqa: ANN401  # a request
-    """Return a request for a statement, of all times unless said otherwise."""
+    """Return a request for a statement, of all times by default."""
     return pb.GetStatementRequest(wallet=wallet, start_time=stamp(start), end_time=stamp(end), **fields)
 
 
 def totals_of(page: pb.GetStatementResponse) -> Totals:
-    """Return the totals that a page tells."""
+    """Return the totals of a page."""
     return {
         pb.Transaction.Type.Name(one.type).removeprefix("TYPE_"): (
             one.count,
@@ -159,7 +159,7 @@ def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(asking: Asking) -
 
 
 def test_an_end_between_two_microseconds_is_not_moved(asking: Asking) -> None:
-    """Protos tell nanoseconds: an entry is before an end a nanosecond later, and is not after such a start."""
+    """Protos have nanoseconds: an entry is before an end a nanosecond later, and is not after such a start."""
 
     asking.open("alice")
     time = asking.deposit("alice", 5).execute_time
@@ -172,7 +172,7 @@ def test_an_end_between_two_microseconds_is_not_moved(asking: Asking) -> None:
 
 
 def test_any_range_whose_start_is_before_its_end_is_one(asking: Asking) -> None:
-    """From the first nanosecond that protos can tell to the last; of less than a microsecond, which holds nothing."""
+    """From the first nanosecond of the protos to the last; of less than a microsecond, which holds nothing."""
 
     asking.open("alice")
     time = asking.deposit("alice", 5).execute_time
@@ -332,7 +332,7 @@ def test_every_page_sums_up_while_transfers_go_on(asking: Asking) -> None:
 def test_statements_of_all_wallets_of_a_currency_sum_to_nothing(
     asking: Asking, app: App, bank: BankServer, owner: psycopg.Connection
 ) -> None:
-    """Also the service's own: outside, on its way to the bank, commission; every type of transaction is in them."""
+    """Also the service's own: external, in transit, commission; every type of transaction is in them."""
 
     one_of_each(asking, app, bank)
     types: set[str] = set()
@@ -367,7 +367,7 @@ def test_a_statement_whose_totals_no_number_holds_is_refused_with_a_documented_r
 
 
 def test_a_statement_of_a_part_can_be_had_where_the_totals_of_all_are_too_large(asking: Asking) -> None:
-    """Whoever is refused can still ask for less."""
+    """A refused caller can still request less."""
 
     asking.open_all("alice", "bob")
     asking.deposit("alice", 2**63 - 1)

@@ -1,4 +1,4 @@
-"""The service's own wallets are changed by nobody: not by any call, in any field that names a wallet, by any caller.
+"""System wallets are changed by no caller: not by any call, in any field that names a wallet, with any rights.
 
 But for what the service has earned, which operations may take out: ``test_operations_money.py``.
 Calls and fields are those of the descriptors, so a new one is tried as well.
@@ -67,7 +67,7 @@ class Place:
         return self.way[-1] == "source" or (self.method.name, self.way) == ("ScheduleWithdrawal", ("wallet",))
 
     def put(self, request: Any, wallet: str) -> Any:  # noqa: ANN401  # any request
-        """Return the request with this wallet there: in each item that stands for itself, or in the last of all."""
+        """Return the request with this wallet there: in each item by itself, or in the last of all."""
         requested = changed(request)
         inside = [requested]
         for step in self.way[:-1]:
@@ -88,7 +88,7 @@ def ways(kind: Descriptor) -> Iterator[Way]:
             yield from ((field.name, *way) for way in ways(field.message_type))
 
 
-# Said in the protos not to be read.
+# Documented in the protos as not read.
 NOT_READ = ("CreateWallet", ("wallet", "name"))
 PLACES = [
     Place(method, way)
@@ -136,7 +136,7 @@ def refusals(answer: Answer) -> list[Any]:
 
 
 def unpacked(detail: Any) -> Any:  # noqa: ANN401  # google.rpc has no types
-    """Return an ``ErrorInfo`` as such."""
+    """Return an unpacked ``ErrorInfo``."""
     return error_details_pb2.ErrorInfo.FromString(detail.value)
 
 
@@ -179,7 +179,7 @@ def test_no_call_that_changes_something_takes_a_system_wallet(
 
 
 def test_no_wallet_is_opened_under_the_name_of_a_system_wallet(asking: Asking, owner: psycopg.Connection) -> None:
-    """Its id is none that may be asked for; and what is said in ``name`` is not read."""
+    """Its id is reserved; and ``name`` is not read."""
 
     asking.open("alice", currency="USD")
     before = everything(owner)
@@ -224,7 +224,7 @@ def test_no_dependent_row_of_a_system_wallet_is_changed_by_a_caller(
 def test_without_scope_and_owner_no_caller_changes_a_system_wallet(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection, chance: Chance
 ) -> None:
-    """Operators are told so whatever their scopes, a caller with an owner is, and one who is no operator.
+    """Operators are refused with any scopes, a caller with an owner is, and one who is no operator.
 
     These two of what the service has earned as well.
     """

@@ -73,7 +73,7 @@ def test_a_transfer_is_one_transaction_and_published_once(client: WalletClient, 
 
 
 def test_a_transfer_beyond_the_balance_is_refused_for_good(client: WalletClient, owner: psycopg.Connection) -> None:
-    """T2: nothing moved, nobody told; frozen with its id even when the money is there later."""
+    """T2: nothing moved, nothing published; refused with its id even when the money is there later."""
 
     open_funded(client, alice=100, bob=0)
     rows = {table: count(owner, table) for table in ("transactions", "entries", "outbox")}

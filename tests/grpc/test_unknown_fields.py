@@ -17,7 +17,7 @@ UNKNOWN = b"\xf8\x7c\x07"
 
 
 def with_unknown(message: Message) -> Any:  # noqa: ANN401  # a message of the same kind
-    """Return a copy of a message that has a field which nobody here knows."""
+    """Return a copy of a message that has a field which this server does not know."""
     return type(message).FromString(message.SerializeToString() + UNKNOWN)
 
 

@@ -164,7 +164,7 @@ def test_a_wallet_with_an_open_item_is_not_closed_and_the_item_is_named(
 
 
 def test_a_payout_under_way_or_in_doubt_keeps_its_wallet_open(asking: Asking, app: App, bank: BankServer) -> None:
-    """The money may come back: nobody may close the wallet that it would come back to."""
+    """The money may come back: the wallet that it would come back to may not be closed."""
 
     asking.open("alice", 100)
     Bank(bank.url).order("garbage")
@@ -360,7 +360,7 @@ def test_of_two_faults_in_a_change_the_first_documented_is_reported(asking: Aski
 
 
 def test_every_change_is_published_once(asking: Asking, owner: psycopg.Connection) -> None:
-    """A fact each, by its kind; a refused or repeated one tells nothing."""
+    """An event each, by its type; a refused or repeated change publishes nothing."""
 
     asking.open("alice")
     for request in (an_update("alice", display_name="A"), a_freeze("alice"), an_unfreeze("alice"), a_close("alice")):

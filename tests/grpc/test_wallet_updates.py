@@ -195,7 +195,7 @@ def test_an_etag_that_is_not_the_last_one_is_refused_for_good(asking: Asking, ow
 
 
 def test_of_many_with_the_same_etag_one_changes_the_wallet(asking: Asking) -> None:
-    """Twenty at once with the etag that they read: the others hear that it has changed."""
+    """Twenty at once with the etag that they read: the others get ETAG_MISMATCH."""
 
     etag = asking.open("alice").etag
     requests = [an_update("alice", display_name=f"n{number}", etag=etag) for number in range(20)]

@@ -254,7 +254,7 @@ def test_an_unknown_withdrawal_is_not_found(client: WalletClient, call: str) -> 
 def test_validating_a_withdrawal_answers_alike_and_stores_nothing(
     client: WalletClient, owner: psycopg.Connection, change: dict[str, Any], reason: str
 ) -> None:
-    """Not even the request; the real call then says the same."""
+    """Not even the request; the real call then returns the same."""
 
     open_funded(client, alice=100, cold=100)
     owner.execute("UPDATE wallets SET state = 'FROZEN' WHERE id = 'cold'")

@@ -43,12 +43,12 @@ class Server:
     host: str = "127.0.0.1"
 
     def told(self, event: str) -> list[dict[str, Any]]:
-        """Return the lines that tell of this."""
+        """Return the lines with this event."""
         lines = (line for line in self.log.read_text().splitlines() if line.startswith("{"))
         return [line for line in map(json.loads, lines) if line["event"] == event]
 
     def until_told(self, event: str, times: int = 1) -> list[dict[str, Any]]:
-        """Wait until this was told so often; return the lines."""
+        """Wait until this was logged this often; return the lines."""
         assert wait_until(lambda: len(self.told(event)) >= times, timeout_s=90), self.log.read_text()
         return self.told(event)
 
@@ -89,7 +89,7 @@ def server(own_database: Database, tmp_path: Path) -> Iterator[Server]:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process is there and no mere entry."""
+    """Return whether a process is there and no mere entry."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -146,7 +146,7 @@ def test_connections_are_spread_one_page_counts_all_and_sigterm_ends_all(server:
 def test_one_that_is_killed_is_replaced_and_counted_and_none_outlives_a_supervisor_that_is_killed(
     server: Server,
 ) -> None:
-    """Our client asks again; what it was told is in the books, once, and so is the page, also of dead processes."""
+    """Our client retries; what it got is in the ledger, once, and so is the page, also of dead processes."""
 
     with WalletClient(server.target) as client:
         open_funded(client, alice=0)
@@ -168,13 +168,13 @@ def test_one_that_is_killed_is_replaced_and_counted_and_none_outlives_a_supervis
     server.process.kill()
     server.process.wait()
 
-    # They see that it is gone, and drain.
+    # They check that it is gone, and drain.
     assert wait_until(lambda: not any(map(is_alive, pids)), timeout_s=30)
 
 
 @pytest.mark.parametrize("name", ["metrics_port", "channelz_port"])
 def test_a_taken_port_for_operators_is_reported(own_database: Database, start_up: StartUp, name: str) -> None:
-    """It does not start without what it was told to show."""
+    """It does not start without the file that it is configured to show."""
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -186,7 +186,7 @@ def test_a_taken_port_for_operators_is_reported(own_database: Database, start_up
 
 
 def test_a_port_beyond_the_last_is_reported() -> None:
-    """A worker's own would be another one than was asked for."""
+    """A worker's own would differ from the configured one."""
 
     with pytest.raises(CannotListen, match=r"127\.0\.0\.1:65536"), admin_port("127.0.0.1", 65536):
         pass
@@ -218,7 +218,7 @@ def test_a_worker_that_cannot_serve_ends_the_start(own_database: Database, tmp_p
 
 
 def test_a_taken_port_is_reported(own_database: Database, start_up: StartUp) -> None:
-    """A single server does not join several: that must be asked for."""
+    """A single server does not join several: that must be configured."""
 
     with bound("127.0.0.1", 0, shared=True) as port:
         ended = start_up(main, **{**FAST, "database_url": own_database.url, "grpc_port": port})

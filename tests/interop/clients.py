@@ -59,7 +59,7 @@ CLIENTS = {
     "go": Client(
         tools=[Tool(version=["go", "version"], at_least=[1, 26], remedy="see go.dev")],
         build=[
-            # A tool is built when it is first asked for something: one at a time, or both build what they share.
+            # A tool is built when it is first needed: one at a time, or both build what they share.
             ["go", "tool", "protoc-gen-go", "--version"],
             ["go", "tool", "protoc-gen-go-grpc", "--version"],
             ["buf", "generate"],

@@ -1,4 +1,4 @@
-"""The model's answer to a command: replayed, refused or done, as the protos' comments say it."""
+"""The model's answer to a command: replayed, refused or done, as the protos document it."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -47,7 +47,7 @@ _FINAL = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yes:
-    """What a caller is told of what was done."""
+    """The answer to a command that was done."""
 
     subject: str
     available: int | None = None
@@ -61,7 +61,7 @@ class Yes:
 
 
 def answer(books: LedgerState, command: Command) -> Facts:
-    """Do what is asked, or not; return what is told."""
+    """Execute a command, or refuse it; return the answer."""
     try:
         validate(command)
         return _answered(books, command).facts_with_outcome
@@ -99,7 +99,7 @@ def _again(books: LedgerState, command: Command, record: Record) -> Yes:
 
 
 def content(command: Command) -> object:
-    """Return what is asked for: all but who asks, how, and the ids that the service makes up."""
+    """Return a command's content: all but its caller, its options, and the ids that the service generates."""
     return type(command).__name__, _plain(asdict(command))
 
 

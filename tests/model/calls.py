@@ -62,7 +62,7 @@ class Calls(RuleBasedStateMachine):
         self.batch_size = 0
         self.before_batch = self.books
         self.coming: set[str] = set()
-        """The transactions that the calls in line will make."""
+        """The transactions that the calls of the batch will make."""
         self.etags: dict[str, list[str]] = {}
         self.kept: list[tuple[Work, Any]] = []
         self.paused: list[SettlePayment] = []
@@ -71,7 +71,7 @@ class Calls(RuleBasedStateMachine):
         """Whether the last step did nothing."""
 
     def call(self, command: Command) -> None:
-        """Ask the model, then the product; or put it in line for the next batch. Every sixth is tried first."""
+        """Call the model, then the product; or add to the next batch. Every sixth call is validated first."""
         try_first = command.request is not None and len(self.commands) % 6 == 5
         first = replace(command, validate_only=True)
         if command.request is not None:
@@ -89,7 +89,10 @@ class Calls(RuleBasedStateMachine):
             compare(call_product(self.app, command), foreseen)
 
     def _validate_and_call(self, first: Command, command: Command) -> None:
-        """Ask with ``validate_only``, which leaves nothing; the real call is told the same, and its no leaves none."""
+        """Call with ``validate_only``, which leaves nothing.
+
+        The real call is answered alike, and its refusal leaves nothing.
+        """
         before = everything(self.owner)
         foreseen_first, foreseen = self.foreseen(first), self.foreseen(command)
         tried = call_product(self.app, first)
@@ -103,7 +106,7 @@ class Calls(RuleBasedStateMachine):
             assert {table for table in before if after[table] != before[table]} <= {"requests"}
 
     def foreseen(self, command: Command) -> Facts:
-        """Return what the model tells; where something is still open, what that may be."""
+        """Return the model's answer; where an item is still open, the items that may be named."""
         result = answer(self.books, command)
         if result.get("because") == STILL_OPEN:
             names = open_item_in(self.books, str(result["resource"])[8:], ever=bool(result["replayed"]))
@@ -116,7 +119,7 @@ class Calls(RuleBasedStateMachine):
         self.batch_size = length
 
     def _add_to_batch(self, command: Command) -> None:
-        """Stand in line. What the model tells for now is what later calls of the batch are made from."""
+        """Add to the batch. The model's answer so far is what later calls of the batch are made from."""
         if not self.line:
             self.before_batch = self.books.copy_of_all()
         result = answer(self.books, command)
@@ -124,7 +127,7 @@ class Calls(RuleBasedStateMachine):
         self.coming |= {str(move["id"]) for move in result.get("moves", ())}
 
     def post_batch(self) -> None:
-        """Post what is in line, in one batch: told in order, but rules that begin or end do so before all else."""
+        """Post the batch: answered in order, but rules that begin or end do so before all else."""
         line, self.line, self.batch_size = self.line, [], 0
         self.coming.clear()
         if not line:
@@ -136,7 +139,7 @@ class Calls(RuleBasedStateMachine):
             compare(facts_of(result), foreseen[place])
 
     def quote(self, transfer: Transfer) -> None:
-        """Ask what a transfer would cost now."""
+        """Quote what a transfer would cost now."""
         result: Facts
         try:
             quoted = quote_commission(self.app, transfer)
@@ -159,7 +162,7 @@ class Calls(RuleBasedStateMachine):
         return {"debit": money.minor + taken * by_source, "credit": money.minor - taken * (not by_source)}
 
     def amount(self, drawn: int) -> int:
-        """Return the amount that a drawn number stands for."""
+        """Return the amount for a drawn number."""
         return drawn
 
     def money(self, name: str, drawn: int, *, wrong: bool = False) -> Money:
@@ -185,7 +188,7 @@ class Calls(RuleBasedStateMachine):
         return self.books.began + timedelta(hours=hours) - HALF_AN_HOUR
 
     def etag(self, name: str, which: str) -> str:
-        """Return the etag as it was last read, or the one before, or what was asked for."""
+        """Return the etag as it was last read, or the one before, or the given one."""
         seen = self.etags.get(name, [])
         if which == "now":
             return seen[-1] if seen else ""
@@ -240,7 +243,7 @@ def with_new_id(command: Command) -> Command:
 
 
 def _unhurried(payouts: PayoutSettings) -> PayoutSettings:
-    """Return a pace of whole hours, so that the seconds of a story never matter."""
+    """Return settings in whole hours, so that the seconds of a run never matter."""
     policy = replace(
         payouts.policy,
         attempts_max=orders.ATTEMPTS_MOST,

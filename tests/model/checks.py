@@ -16,7 +16,7 @@ class Checks(Jobs):
     """Comparisons of all that is stored, read and published with the model."""
 
     def look(self) -> None:
-        """See that what is stored is what the model says, and that what must always hold does, whoever says it."""
+        """Check that what is stored equals the model, and that the invariants hold, independent of the model."""
         learn_names(self.owner, self.books)
         found = stored(self.owner)
         same(found, expected(self.books))
@@ -36,7 +36,7 @@ class Checks(Jobs):
         assert set(totals.values()) <= {0}
 
     def look_at_etags(self) -> None:
-        """See that they change with what they name, and with nothing else."""
+        """Check that they change with what they name, and with nothing else."""
         ours = [WalletId(name) for name in self.books.wallets if not name.startswith("system:")]
         for view in self.app.reads.wallets(ours):
             wallet_record, seen = self.books.wallets[view.id], self.etags.setdefault(view.id, [])
@@ -47,7 +47,7 @@ class Checks(Jobs):
             assert view.etag == wallet_record.etag
 
     def look_at_the_bank(self) -> None:
-        """See that nothing was done twice, told that was not done, or given back that was done or may be."""
+        """Check that nothing was paid twice, reported though not done, or released though done or possibly done."""
         for id_, order in self.books.orders.items():
             key = bank_key(OrderKind(order.kind), id_)
             assert self.bank.executed(key) <= 1
@@ -58,7 +58,7 @@ class Checks(Jobs):
                 assert not self.bank.may_execute(key)
 
     def read_everything(self) -> None:
-        """See that all that is listed, and all that others are told, is what the model says; and verify the books."""
+        """Check that all that is listed, and all that is published, equals the model; and verify the ledger."""
         books, reads = self.books, self.app.reads
         page: dict[str, Any] = {"size": 1000, "before": None, "conditions": ()}
         for view in reads.wallets([WalletId(name) for name in books.wallets]):

@@ -119,7 +119,7 @@ class CombinedSteps(JobSteps):
         among_calls=st.booleans(),
     )
     def expire_late(self, name: str, amount: int, meanwhile: str, *, among_calls: bool) -> None:
-        """Claim a hold whose time is over, do nothing, and come back when it has ended or somebody else has it."""
+        """Claim a hold whose time is over, do nothing, and come back when it has ended or has another claim."""
         self.place_hold(name, amount, 1)
         self.work([Round(hours=1, abandon=True)])
         mine = [place for place, (work, _) in enumerate(self.kept) if work == self.work_to_expire]

@@ -4,7 +4,7 @@ from tests.model.records import Facts
 
 
 def compare(facts: Facts, foreseen: Facts) -> None:
-    """Hold what the product told to what the model foresaw; a replay in a batch carries only its subject."""
+    """Compare the product's answer with the model's; a replay in a batch has only its subject."""
     because = foreseen.get("because")
     if isinstance(because, set) and facts.get("because") in because:
         foreseen = {**foreseen, "because": facts["because"]}
@@ -15,7 +15,7 @@ def compare(facts: Facts, foreseen: Facts) -> None:
 
 
 def same(found: Facts, expected: Facts) -> None:
-    """Hold two tellings of the same to each other; tell only where they differ."""
+    """Compare two sets of facts; report only where they differ."""
     differing = {key: (found.get(key), expected.get(key)) for key in found | expected}
     differing = {key: (one, other) for key, (one, other) in differing.items() if one != other}
     assert differing == {}, f"(product, model): {differing}"

@@ -10,7 +10,7 @@ from tests.support.scripted_bank import BankBehaviour, Pause
 from wallet_core.domain.model.bank import AnswerKind
 from wallet_core.domain.model.wallet import Labels
 
-# Few and small, so that things collide; now and then something that is not there, or makes no sense.
+# Few and small, so that they collide; now and then one that is missing or invalid.
 EXISTING = st.sampled_from(["alice"] * 8 + ["bob"] * 8 + ["carol"] * 4 + ["dora"] * 5 + ["emil"] * 4)
 ANY_WALLET = st.sampled_from(
     ["alice"] * 8 + ["bob"] * 8 + ["carol"] * 4 + ["dora"] * 5 + ["emil"] * 4 + ["nobody", "system:external:USD"]
@@ -59,7 +59,7 @@ ROUND = st.builds(
     backwards=st.booleans(),
 )
 
-# Calls of which nobody knows what became of them.
+# Calls of which the outcome is unknown.
 DOUBTS = [
     BankBehaviour(answer=AnswerKind.UNKNOWN, arrives=False),
     BankBehaviour(answer=AnswerKind.UNKNOWN, arrives=True),

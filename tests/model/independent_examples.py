@@ -1,4 +1,4 @@
-"""Stories that are each drawn anew: by itself Hypothesis makes most of a short run's by varying a few."""
+"""Stories that are each drawn independently: by itself Hypothesis makes most of a short run's by varying a few."""
 
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
@@ -6,7 +6,7 @@ EACH_STORY_ANEW = "each-story-anew"
 
 
 class EachAnew(HypothesisProvider):
-    """Draws by the run's seed alone, not also from what stands as a number or a text in the modules that are loaded."""
+    """Draws by the run's seed alone, not also from the numbers and texts in the loaded modules."""
 
     def _maybe_draw_constant(self, *_: object, **__: object) -> None:
         """Draw none."""

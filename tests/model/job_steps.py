@@ -21,7 +21,7 @@ class JobSteps(SingleSteps):
 
     @step(weight=1, nth=NTH)
     def a_time_comes(self, nth: int) -> None:
-        """For everybody, by the database's clock: a hold is over, a rule begins or ends, and no job has looked."""
+        """For all callers, by the database's clock: a hold is over, a rule begins or ends, and no job has run."""
         self.post_batch()
         rules = [
             id_
@@ -51,7 +51,7 @@ class JobSteps(SingleSteps):
 
     @step(weight=8, rounds=st.lists(ROUND, min_size=1, max_size=4))
     def work(self, rounds: list[Round]) -> None:
-        """Let time pass for jobs and let all of them look, over and over, with a bank of changing moods."""
+        """Let time pass for jobs and run all of them, several rounds, with a bank of changing behaviour."""
         self.post_batch()
         for one in rounds:
             # Orders come due, leases run out, grace is over, the bank forgets.
@@ -65,7 +65,7 @@ class JobSteps(SingleSteps):
 
     @step(weight=1, nth=NTH, behaviour=BEHAVIOUR, among_calls=st.booleans())
     def work_late(self, nth: int, behaviour: BankBehaviour, *, among_calls: bool) -> None:
-        """Work on a claim that was left alone, whoever has it now; where it can be, in a batch with calls."""
+        """Work on a claim that was abandoned, also if it was taken over; where it can be, in a batch with calls."""
         if not self.kept:
             return
         work, claim = self.kept[nth % len(self.kept)]
@@ -80,7 +80,7 @@ class JobSteps(SingleSteps):
 
     @step(weight=1, nth=NTH, copied=st.booleans())
     def wake(self, nth: int, *, copied: bool) -> None:
-        """Let a worker that fell asleep write down what it was told; it may not know that it has done so."""
+        """Let a paused worker record the answer that it received; it may not know that it has done so."""
         if self.paused:
             result = self.paused.pop(nth % len(self.paused))
             self.call(result)
@@ -89,7 +89,7 @@ class JobSteps(SingleSteps):
 
     @invariant()
     def they_agree(self) -> None:
-        """Compare what is stored, the etags and the bank's own books, whenever nothing waits in line."""
+        """Compare what is stored, the etags and the bank's own records, whenever no call waits in a batch."""
         if self.line or self.resting:
             return
         self.look()

@@ -81,7 +81,7 @@ class Jobs(Calls):
         self._work_on(claims, due, self.work_to_pay, abandon=abandon)
 
     def let_reconcile(self, kind: OrderKind, *, abandon: bool) -> None:
-        """Ask about what is in doubt or was left behind, or claim it and do nothing."""
+        """Query what is in doubt or was abandoned, or claim it and do nothing."""
         claims = self.app.claims
         claiming = claims.to_reconcile if kind is OrderKind.WITHDRAWAL else claims.to_reconcile_collections
         due = orders.to_reconcile(self.books, kind=kind)
@@ -108,7 +108,7 @@ class Jobs(Calls):
         self._run_and_settle(claim, lambda: pay_out(self.app, claim, clock_offset=self.later), sent=sent)
 
     def work_to_reconcile(self, claim: Claim) -> None:
-        """Ask what has become of one order, and send it once more where that is right."""
+        """Query one order's status, and resend it where that is right."""
         sent = False
         word = self.bank.status(claim.payment)
         with suppress(Refused):
@@ -123,7 +123,7 @@ class Jobs(Calls):
         return self.app.payouts.policy.lease
 
     def _work_on(self, claims: Sequence[Claim], due: set[UUID], work: Work, *, abandon: bool) -> None:
-        """See that exactly what is due was claimed, and work on it or leave it alone."""
+        """Check that exactly what is due was claimed, and work on it or leave it alone."""
         assert {claim.order for claim in claims} == due
         for claim in claims:
             orders.claimed(self.books, self.books.orders[claim.order])
@@ -135,7 +135,7 @@ class Jobs(Calls):
                 work(claim)
 
     def _run_and_settle(self, claim: Claim, work: Callable[[], object], *, sent: bool) -> None:
-        """Do the work; the bank is asked exactly if the model says so, and its answer is settled in both."""
+        """Do the work; the bank is called exactly if the model expects it, and its answer is settled in both."""
         self.bank.answers.clear()
         number = len(self.books.orders[claim.order].attempts)
         try:
@@ -149,7 +149,7 @@ class Jobs(Calls):
             orders.settle(self.books, claim.order, claim.fence, number, self.bank.answers[0])
 
     def _settlement(self, claim: Claim, attempt: int, kind: AnswerKind) -> SettlePayment:
-        """Return what a worker that fell asleep writes down when it wakes up."""
+        """Return what a worker that fell asleep records when it wakes up."""
         return SettlePayment(
             id=new_id(),
             claim=claim,

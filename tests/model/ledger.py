@@ -33,7 +33,7 @@ from tests.model.records import (
 
 @dataclass(slots=True, kw_only=True)
 class LedgerState:
-    """Everything, and the questions that all verbs ask."""
+    """Everything, and the checks that all verbs share."""
 
     began: datetime
     later: int = 0
@@ -49,7 +49,7 @@ class LedgerState:
     """How many rules began so far."""
 
     def copy_of_all(self) -> "LedgerState":
-        """Return a copy to try things on: what happens to it happens to nothing else."""
+        """Return a copy to try changes on."""
         wallets = {name: copy(wallet_record) for name, wallet_record in self.wallets.items()}
         holds = {id_: copy(hold) for id_, hold in self.holds.items()}
         transactions = {id_: copy(move) for id_, move in self.transactions.items()}
@@ -74,7 +74,7 @@ class LedgerState:
         return ceil((time - self.began) / timedelta(hours=1)) if time is not None else 0
 
     def past(self, time: datetime | None) -> bool:
-        """Tell whether a time is over; times in these stories are hours away from now."""
+        """Return whether a time is over; times in these stories are hours away from now."""
         return time is not None and time < self.began
 
     # Wallets.
@@ -96,7 +96,7 @@ class LedgerState:
         return wallet_record.balance - self.held(name) + wallet_record.limit
 
     def room(self, name: str, amount: int) -> bool:
-        """Tell whether so much more can be counted in a wallet, also once nothing is put aside any more."""
+        """Return whether an amount more fits into a wallet, also once nothing is held any more."""
         return self.wallets[name].balance + self.wallets[name].limit + amount <= MOST
 
     def debit_wallet(self, name: str, currency: str, *states: str) -> WalletRecord:
@@ -142,7 +142,7 @@ class LedgerState:
         for name, part in legs.items():
             if part < 0 and not name.startswith("system:external"):
                 self.require(name, -part)
-        # A caller's own wallet first; that one of the service's is full is no final answer to anybody.
+        # A caller's own wallet first; a full system wallet is no final refusal.
         for name, part in sorted(legs.items(), key=lambda leg: leg[0].startswith("system:")):
             kind = "ServiceWalletFull" if name.startswith("system:") else "LimitExceeded"
             if part > 0 and not self.room(name, part):
@@ -194,10 +194,10 @@ class LedgerState:
             return 2 if self.wallets[payer].labels.get(key) == value else 0
         return 1
 
-    # What is told.
+    # Facts of resources.
 
     def facts_of(self, subject: str) -> Facts:
-        """Return what is told of something as it is now."""
+        """Return a resource's facts as it is now."""
         collection, _, name = subject.partition("/")
         if collection == "wallets":
             return {"wallet": self.wallet_facts(name)}
@@ -217,7 +217,7 @@ class LedgerState:
                 return {"order": self.order_facts(id_)}
 
     def wallet_facts(self, name: str) -> Facts:
-        """Return what is told of a wallet."""
+        """Return a wallet's facts."""
         wallet_record = self.wallets[name]
         return {
             "wallet": name,
@@ -231,13 +231,13 @@ class LedgerState:
         }
 
     def hold_facts(self, id_: UUID) -> Facts:
-        """Return what is told of a hold."""
+        """Return a hold's facts."""
         hold = self.holds[id_]
         about = {"wallet": hold.wallet, "amount": hold.amount, "captured": hold.captured}
         return {"id": str(id_), **about, "state": hold.state, "left": hold.left}
 
     def order_facts(self, id_: UUID) -> Facts:
-        """Return what is told of an order."""
+        """Return an order's facts."""
         order = self.orders[id_]
         about = {"kind": order.kind, "wallet": order.wallet, "amount": order.amount, "state": order.state}
         about |= {"reserve": order.reserve, "collect": order.collect, "reason": order.reason}
@@ -246,7 +246,7 @@ class LedgerState:
         return {"id": str(id_), **about, "credit": order.credit, "answers": answers}
 
     def transaction_facts(self, id_: UUID) -> Facts:
-        """Return what is told of a transaction."""
+        """Return a transaction's facts."""
         move = self.transactions[id_]
         fee = (move.fee.amount, move.fee.payer, move.fee.rule) if move.fee is not None else None
         about = {"kind": move.kind, "source": move.source, "destination": move.destination, "amount": move.amount}
@@ -254,7 +254,7 @@ class LedgerState:
         return {"id": str(id_), **about, "fee": fee, "legs": legs, "cause": move.cause, "returned": move.returned}
 
     def rule_facts(self, id_: UUID) -> Facts:
-        """Return what is told of a rule."""
+        """Return a rule's facts."""
         rule = self.rules[id_]
         about = {"currency": rule.currency, "threshold": rule.threshold, "rate": rule.rate, "fixed": rule.fixed}
         about |= {"least": rule.least, "most": rule.most, "payer": rule.payer}

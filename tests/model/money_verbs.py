@@ -32,7 +32,7 @@ from wallet_core.domain.commands.wallets.change_wallet import (
 )
 from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
 
-# What is still open in a wallet stands here for its name: the documents do not say which is told of several.
+# The placeholder of an open item's name: the documents do not define which of several is named.
 STILL_OPEN = "… is still open"
 
 
@@ -217,7 +217,7 @@ def _reverse_amount(books: LedgerState, command: ReverseTransaction, first: Tran
     legs = simple_legs(first.destination, first.source, amount)
     fee, share = None, 0
     if first.fee is not None:
-        # Of the whole commission so much belongs to what will have gone back, rounded down.
+        # This much of the whole commission belongs to what will have gone back, rounded down.
         due = floor(Fraction(first.fee.amount * (first.returned + amount), first.amount))
         share = due - first.fee_returned - first.fee_kept
         if not command.keep_commission:

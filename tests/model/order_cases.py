@@ -31,7 +31,10 @@ from wallet_core.domain.model.payment_order import ResolutionKind
 
 
 def _resolved(verb: type[OrderResolution], things: dict[str, str], *, to: str, full: MakeCommand) -> list[Case]:
-    """Return the situations of an order that is settled by hand; *things* are those of its kind, *to* their wallet."""
+    """Return the cases of an order that is resolved by an operator.
+
+    *things* are those of its kind, *to* their wallet.
+    """
     executed, not_executed, placed, noted = ResolutionKind
 
     def call(thing: str, found: ResolutionKind, to: str | None = None, **fields: Fields) -> MakeCommand:

@@ -1,7 +1,7 @@
-"""The life of orders in the model's books: credits, and payments that the bank is asked for.
+"""The life of orders in the model: credits, and payments that the bank executes.
 
-As in docs/concepts/payouts.md: silence never moves money, a decline of one attempt says nothing of another, and a stale
-claim changes nothing. Backoff has no jitter here.
+As in docs/concepts/payouts.md: silence never moves money, a decline of one attempt proves nothing of another, and a
+stale claim changes nothing. Backoff has no jitter here.
 """
 
 from uuid import UUID
@@ -46,7 +46,7 @@ def to_reconcile(books: LedgerState, *, kind: str) -> set[UUID]:
 
 
 def to_credit(books: LedgerState) -> set[UUID]:
-    """Return the scheduled deposits that nobody has to be asked for."""
+    """Return the scheduled deposits that are credited without the bank."""
     ready = ((id_, one) for id_, one in books.orders.items() if one.kind != WITHDRAWAL and not one.collect)
     return {id_ for id_, one in ready if _due(books, one) and _fresh(books, one)}
 
@@ -94,7 +94,7 @@ def _lapsed(books: LedgerState, lease: int | None) -> bool:
 
 
 def credit(books: LedgerState, id_: UUID, fence: int, move: UUID) -> None:
-    """Credit a deposit that nobody is asked for; one that finds no room has failed."""
+    """Credit a deposit without the bank; one that does not fit has failed."""
     order = _mine(books, id_, fence)
     if order.kind == WITHDRAWAL or order.collect:
         raise _stale(books, id_)
@@ -107,7 +107,7 @@ def credit(books: LedgerState, id_: UUID, fence: int, move: UUID) -> None:
 
 
 def begin(books: LedgerState, id_: UUID, fence: int, move: UUID | None = None) -> bool:
-    """Take the money and write the attempt down; tell whether the bank is asked."""
+    """Take the money and store the attempt; return whether the bank is called."""
     order = _mine(books, id_, fence)
     if order.state == SCHEDULED and order.kind == WITHDRAWAL:
         if books.wallets[order.wallet].state != ACTIVE:
@@ -151,7 +151,7 @@ def settle(  # noqa: PLR0913, PLR0917  # whose answer to what
 
 
 def take_over(books: LedgerState, id_: UUID, fence: int, move: UUID | None = None) -> bool:
-    """Take over what was left behind; tell whether the bank is asked about it."""
+    """Take over an abandoned order; return whether the bank is queried about it."""
     order = _mine(books, id_, fence)
     if order.state != PROCESSING:
         raise _stale(books, id_)
@@ -168,7 +168,7 @@ def take_over(books: LedgerState, id_: UUID, fence: int, move: UUID | None = Non
 def apply_status(  # noqa: PLR0913  # whose word on what
     books: LedgerState, id_: UUID, fence: int, word: str, *, amount_fits: bool, move: UUID | None = None
 ) -> bool:
-    """Go by what the bank says has become of it; tell whether it is sent once more."""
+    """Apply the bank's status; return whether it is resent."""
     order = _mine(books, id_, fence)
     if order.state != IN_DOUBT:
         raise _stale(books, id_)
@@ -193,7 +193,7 @@ def apply_status(  # noqa: PLR0913  # whose word on what
 
 
 def _not_found(books: LedgerState, id_: UUID, order: PaymentOrder, move: UUID | None) -> bool:
-    """Send again, unless a call may still be on its way, it was sent again often, or the bank forgets keys."""
+    """Resend, unless a call may still be in flight, it was resent often, or the bank forgets keys."""
     given = [one.answer for one in order.attempts]
     if None not in given and "UNKNOWN" not in given:
         if "DECLINED" in given:
@@ -280,7 +280,7 @@ def _fail(order: PaymentOrder, reason: str) -> None:
 
 
 def _counted(order: PaymentOrder) -> int:
-    """Return how often the bank may have heard of it."""
+    """Return how many calls the bank may have received."""
     return sum(one.answer != "NOT_SENT" for one in order.attempts)
 
 
@@ -289,7 +289,7 @@ def _resends(order: PaymentOrder) -> int:
 
 
 def _may_go_on(order: PaymentOrder) -> bool:
-    """Tell whether the bank surely has not paid, and may be asked once more."""
+    """Return whether the bank surely has not paid, and may be called once more."""
     return (
         all(one.answer in {"DECLINED_RETRYABLE", "NOT_SENT"} for one in order.attempts)
         and _counted(order) < ATTEMPTS_MOST

@@ -1,4 +1,4 @@
-"""What the product tells, brought into the model's form: plain values, to be compared as they are."""
+"""The product's answers in the model's form: plain values, to be compared as they are."""
 
 from functools import singledispatch
 
@@ -42,7 +42,7 @@ from wallet_core.usecases.resolve_break import (
 
 
 def call_product(app: App, command: Command) -> Facts:
-    """Ask by the use case of a command; return what is told, yes or no."""
+    """Call the use case of a command; return the answer, done or refused."""
     try:
         return facts_of(by_its_use_case(app, command))
     except Refusal as refusal:
@@ -50,7 +50,7 @@ def call_product(app: App, command: Command) -> Facts:
 
 
 def by_its_use_case(app: App, command: Command) -> object:  # noqa: C901, PLR0911  # a case a use case
-    """Ask by the use case of a command; raises its refusal."""
+    """Call the use case of a command; raises its refusal."""
     match command:
         case Deposit() | Transfer() | ReverseTransaction():
             return move_money(app, command)
@@ -78,13 +78,13 @@ def by_its_use_case(app: App, command: Command) -> object:  # noqa: C901, PLR091
 
 @singledispatch
 def facts_of(value: object) -> Facts:
-    """Return what is told as plain values."""
+    """Return an answer as plain values."""
     raise TypeError(value)
 
 
 @facts_of.register
 def _refusal(error: WalletError) -> Facts:
-    """Leave out what is written for people: the documents do not say how it is put."""
+    """Leave out texts for people: the documents do not define their wording."""
     about = error.fields() if not isinstance(error, InvalidField) else {"field": error.field}
     return {"refused": type(error).__name__, "replayed": isinstance(error, Refusal) and error.replayed, **about}
 
@@ -160,11 +160,11 @@ def _rule_changed(result: RuleChanged) -> Facts:
     return {"replayed": result.replayed, "rule": rule_facts(result.rule)}
 
 
-# What is told of each thing, as ``LedgerState`` tells it.
+# The facts of each resource, as ``LedgerState`` has them.
 
 
 def wallet_facts(view: WalletView) -> Facts:
-    """Return what is told of a wallet."""
+    """Return a wallet's facts."""
     about = {"currency": view.currency, "state": view.state, "balance": view.balance, "held": view.held}
     return {
         "wallet": view.id,
@@ -176,13 +176,13 @@ def wallet_facts(view: WalletView) -> Facts:
 
 
 def hold_facts(hold: Hold) -> Facts:
-    """Return what is told of a hold."""
+    """Return a hold's facts."""
     about = {"wallet": hold.wallet, "amount": hold.amount.minor, "captured": hold.captured}
     return {"id": str(hold.id), **about, "state": hold.state, "left": hold.held}
 
 
 def order_facts(order: PaymentOrder) -> Facts:
-    """Return what is told of an order."""
+    """Return an order's facts."""
     about = {"kind": order.kind, "wallet": order.wallet, "amount": order.amount.minor, "state": order.state}
     about |= {
         "reserve": isinstance(order, Withdrawal) and order.reserve,
@@ -196,7 +196,7 @@ def order_facts(order: PaymentOrder) -> Facts:
 
 
 def transaction_facts(moved: Transaction) -> Facts:
-    """Return what is told of a transaction."""
+    """Return a transaction's facts."""
     what = moved.movement
     fee = what.commission
     about = {
@@ -213,12 +213,12 @@ def transaction_facts(moved: Transaction) -> Facts:
 
 
 def line_facts(line: BankStatementLine) -> Facts:
-    """Return what is told of a line of the bank's ledger."""
+    """Return the facts of a line of the bank statement."""
     return {"number": line.number, "kind": line.kind, "key": line.key, "amount": line.amount.minor, "state": line.state}
 
 
 def rule_facts(rule: CommissionRule) -> Facts:
-    """Return what is told of a rule."""
+    """Return a rule's facts."""
     about = {"currency": rule.currency, "threshold": rule.threshold, "rate": rule.rate_millionths}
     about |= {"fixed": rule.fixed, "least": rule.minimum, "most": rule.maximum, "payer": rule.payer}
     label = (rule.label.key, rule.label.value) if rule.label is not None else None

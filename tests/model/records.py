@@ -12,11 +12,11 @@ SCHEDULED, PROCESSING, IN_DOUBT = "SCHEDULED", "PROCESSING", "IN_DOUBT"
 OPEN = {SCHEDULED, PROCESSING, IN_DOUBT}
 
 Facts = dict[str, Any]
-"""What is told of something, as plain values: the product's answers are brought into the same form."""
+"""A resource's facts as plain values: the product's answers are brought into the same form."""
 
 
 class Refused(Exception):
-    """The books say no, and about what."""
+    """A refusal of the ledger, with what it is about."""
 
     def __init__(self, reason: str, **about: str | int) -> None:
         super().__init__(reason, about)
@@ -25,14 +25,14 @@ class Refused(Exception):
         self.replayed = False
 
     def copied(self) -> "Refused":
-        """Say the same to a repeat."""
+        """Return the same refusal for a repeat."""
         repeated = Refused(self.reason, **self.about)
         repeated.replayed = True
         return repeated
 
     @property
     def facts(self) -> Facts:
-        """What the caller is told."""
+        """The answer to the caller."""
         return {"refused": self.reason, "replayed": self.replayed, **self.about}
 
 
@@ -114,9 +114,9 @@ class RuleRecord:
     wallet: str | None
     label: tuple[str, str] | None
     started: int | None
-    """The how-manieth thing that happened to rules its start was; None while that is yet to come."""
+    """The position of its start among all rule changes; None while that is yet to come."""
     end: int | None
-    """The hour of its end, if it has one; whether that has come is said by ``over``."""
+    """The hour of its end, if it has one; ``over`` is whether that has come."""
     over: bool = False
 
 
@@ -149,9 +149,9 @@ class PaymentOrder:
     unapplied: bool = False
     """Whether the bank gave money for it that found no room."""
     noted: bool = True
-    """Whether nothing that the bank said after it had failed waits to be looked into."""
+    """Whether no later execution by the bank of a failed order waits for an operator."""
     found_out: list[str] = field(default_factory=list)
-    """What people have said became of it."""
+    """The operators' resolutions."""
 
     @property
     def held(self) -> int:
@@ -161,7 +161,7 @@ class PaymentOrder:
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """What was asked under a request id, and what was told."""
+    """A request id's content and its outcome."""
 
     method: str
     call_product: object

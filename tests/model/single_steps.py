@@ -44,7 +44,7 @@ class SingleSteps(Checks):
 
     @step(weight=1)
     def rest(self) -> None:
-        """Do nothing: the simplest step, of which Hypothesis makes a whole story before it tells any other."""
+        """Do nothing: the simplest step, which Hypothesis repeats for a whole run before it draws any other."""
 
     @step(weight=1, name=st.sampled_from(list(CURRENCY_OF)), limit=LIMIT, labels=LABELS)
     def create_wallet(self, name: str, limit: int, labels: Labels) -> None:
@@ -97,7 +97,7 @@ class SingleSteps(Checks):
         weight=4, many=st.lists(st.tuples(ANY_WALLET, ANY_WALLET, AMOUNT, PART), min_size=1, max_size=4), wrong=RARELY
     )
     def transfer(self, many: list[tuple[str, str, int, int | None]], *, wrong: bool = False) -> None:
-        """Move money from one wallet to another, and ask before what it would cost."""
+        """Move money from one wallet to another, and quote the cost before."""
         for source, drawn, amount, most in many:
             destination = drawn if wrong else self.partner(source, drawn)
             money = self.money(source, amount)
@@ -228,7 +228,7 @@ class SingleSteps(Checks):
 
     @step(weight=3, nth=NTH, reuse=st.booleans())
     def repeat(self, nth: int, *, reuse: bool) -> None:
-        """Ask again for what was asked before; or for something else under its request id."""
+        """Repeat an earlier call; or make another one under its request id."""
         before = self.commands[-1 - nth % len(self.commands)]
         if not reuse:
             self.call(with_new_id(before))

@@ -1,4 +1,4 @@
-"""All that is stored, as plain values by name, in one look: what the model says of the same is beside it."""
+"""All that is stored, as plain values by name, in one query; beside it what the model expects."""
 
 from collections import Counter
 
@@ -65,12 +65,12 @@ def expected(books: LedgerState) -> Facts:
 
 
 def published_facts(owner: psycopg.Connection) -> Counter[tuple[str, str]]:
-    """Return how often others are told what of what."""
+    """Return how often each event of each resource was published."""
     return Counter((kind, subject) for kind, subject in owner.execute("SELECT type, subject FROM outbox"))
 
 
 def expected_publications(books: LedgerState) -> dict[tuple[str, str], int]:
-    """Return what others must have been told by now, of what has moved or come to its end."""
+    """Return the events that must be published by now, of what has moved or ended."""
     due = {("transaction.posted", f"transactions/{id_}"): 1 for id_ in books.transactions}
     captures = (id_ for id_, move in books.transactions.items() if move.kind == "HOLD_CAPTURE")
     due |= {("hold.captured", f"transactions/{id_}"): 1 for id_ in captures}

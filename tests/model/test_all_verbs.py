@@ -25,7 +25,7 @@ from wallet_core.usecases.app import App
 
 
 class AllVerbs(CommissionSteps):
-    """Calls and jobs, each answered and stored as the model says."""
+    """Calls and jobs, each answered and stored as in the model."""
 
     @initialize(amounts=st.tuples(*[st.integers(30, 60)] * 4))
     def begin(self, amounts: tuple[int, ...]) -> None:
@@ -44,7 +44,7 @@ class AllVerbs(CommissionSteps):
         getattr(self, name)(**drawn)
 
     def teardown(self) -> None:
-        """Read everything once more, and prove that the books are right."""
+        """Read everything once more, and prove that the ledger is right."""
         self.resting = False
         self.post_batch()
         self.they_agree()
@@ -69,9 +69,9 @@ def parts(app: App, database: Database, owner: psycopg.Connection, settings: Set
     return app, database, owner, settings
 
 
-@pytest.mark.timeout(420)  # a difference takes up to five minutes to be told in its shortest story
+@pytest.mark.timeout(420)  # shrinking a difference takes up to five minutes
 def test_every_verb_agrees_with_the_model(parts: Parts) -> None:
-    """Alone and in batches, valid and not, repeated, with jobs between them and a bank of every mood."""
+    """Alone and in batches, valid and not, repeated, with jobs between them and a bank of every behaviour."""
 
     _run(AllVerbs, parts, runs=often(24), always_the_same=True)
 

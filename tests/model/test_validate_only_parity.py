@@ -1,4 +1,4 @@
-"""``validate_only`` is told what the real call would be told, to the last number, and leaves nothing: verb by verb."""
+"""``validate_only`` returns what the real call would return, to the last number, and leaves nothing: verb by verb."""
 
 import re
 from dataclasses import replace
@@ -46,7 +46,10 @@ def test_validation_is_refused_as_the_real_call_is(ledger: RefusalLedger) -> Non
 
 @pytest.mark.parametrize("verb", CASES)
 def test_validation_returns_what_the_real_call_returns(ledger: RefusalLedger, verb: str) -> None:
-    """The same numbers, and nothing changes, the request id is not spent; once it is, both are told of the first."""
+    """The same numbers, and nothing changes, the request id stays free.
+
+    Once it is used, both return the first result.
+    """
 
     for case in CASES[verb]:
         if case.refused is None:
@@ -55,7 +58,10 @@ def test_validation_returns_what_the_real_call_returns(ledger: RefusalLedger, ve
 
 @pytest.mark.parametrize("verb", CASES)
 def test_every_refusal_that_a_verb_documents_is_among_the_cases(verb: str) -> None:
-    """As listed at the call; of fields, those that only the wire can get wrong are refused before the core is asked."""
+    """As listed at the call.
+
+    Of fields, those that only the wire can get wrong are refused before the core is called.
+    """
 
     documented = _documented(verb)
     covered = {CATALOGUE[one.refused].reason_name for one in CASES[verb] if one.refused is not None}

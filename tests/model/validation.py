@@ -63,7 +63,7 @@ def _validate_wallet(command: Deposit | PlaceHold | ScheduleWithdrawal | Schedul
 
 
 def validate_source(name: str, command: Command) -> None:
-    """Let nobody take from the service's own wallets, but operations from what the service has earned."""
+    """Permit nothing to be taken from system wallets, but by operations from the commission wallet."""
     if not (by_operations(command) and name.startswith("system:commission:")):
         refuse_systems(name)
 

@@ -1,4 +1,4 @@
-"""``python -m tests.mutants``: put each mistake into a copy of the product, and see that a test goes red.
+"""``python -m tests.mutants``: put each mistake into a copy of the product, and check that a test goes red.
 
 The product itself is never touched: what is changed is a copy, which is thrown away.
 """
@@ -93,7 +93,7 @@ def _run(copy: Path, tests: str) -> tuple[int, str]:
         env={**os.environ, "PYTHONPATH": str(copy)},  # noqa: TID251  # handed on
         check=False,
     )
-    # One whose books are found to be wrong at its end is told as an error.
+    # A test whose ledger is found broken at its end is reported as an error.
     output = [line for line in ran.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     red = [line.partition(" ")[2].partition(" - ")[0] for line in output]
     return ran.returncode, red[0].rpartition("::")[2] if red else ""

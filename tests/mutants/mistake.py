@@ -7,7 +7,7 @@ from tests.mutants.change import Change
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Changes that somebody could make, and the tests that find them."""
+    """Changes that a developer could make, and the tests that find them."""
 
     name: str
     changes: tuple[Change, ...]

@@ -1,9 +1,9 @@
 """The check of a production: ``python -m tests.prod_check``, or ``make prod-check``.
 
 Starts everything in production mode on this machine, with certificates, keys and tokens of its own and a database login
-that owns nothing; moves money over TLS and pays out by https; verifies the books; ends everything by SIGTERM. Exit code
-1 where anything is not as it should be. The database is reached on this machine by a password: the PostgreSQL that is
-brought along speaks no TLS.
+that owns nothing; moves money over TLS and pays out by https; verifies the ledger; ends everything by SIGTERM. Exit
+code 1 where anything is not as it should be. The database is reached on this machine by a password: the PostgreSQL that
+is brought along speaks no TLS.
 """
 
 import argparse

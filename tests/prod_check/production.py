@@ -29,7 +29,7 @@ _STOP_S = 30.0
 
 
 class CheckFailed(Exception):
-    """The production is not what it should be; the message says in what."""
+    """The production is not as it should be; the message has the difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,10 @@ class Production:
             raise CheckFailed(f"{name} ended with {process.returncode}:\n{log_tail(log)}")
 
     def start(self, name: str, *arguments: str, ready: str, **more: object) -> str:
-        """Start a process that goes on; return what stands in the line by which it says that it is ready."""
+        """Start a process that keeps running.
+
+        Return the text after *ready* in the line that reports that it is ready.
+        """
         process, log = self._spawn(name, *arguments, **more)
 
         def said() -> re.Match[str] | None:
@@ -111,7 +114,7 @@ class Production:
         return codes
 
     def kill(self) -> None:
-        """See that nothing is left."""
+        """Check that nothing is left."""
         for process in self._running.values():
             process.kill()
             process.wait()

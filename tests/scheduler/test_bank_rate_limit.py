@@ -1,4 +1,4 @@
-"""The pace at which the bank is called: one for all schedulers, and nobody holds a lease who waits for it."""
+"""The rate limit of calls to the bank: one for all schedulers, and no scheduler holds a lease while it waits."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -47,7 +47,7 @@ def until(done: Callable[[], bool], step: Callable[[], object]) -> None:
 def test_four_schedulers_together_keep_one_rate_limit(
     app: App, paced: Settings, stub: Bank, owner: psycopg.Connection
 ) -> None:
-    """Forty payouts at twenty a second take two seconds, however many ask; none that waits holds a lease."""
+    """Forty payouts at twenty a second take two seconds, by any number of schedulers; none that waits holds a lease."""
 
     alice = open_wallet(app, "alice", 1000)
     ids = [schedule(app, alice, 10) for _ in range(40)]
@@ -153,7 +153,7 @@ def test_a_clock_that_was_set_back_stops_nothing(app: App, paced: Settings, owne
 
 
 def test_a_server_frozen_while_accepting_calls_blocks_no_others(paced: Settings, owner: psycopg.Connection) -> None:
-    """A process that is stopped before it hears the answer has neither a transaction open nor a lock."""
+    """A process that is stopped before it gets the answer has neither a transaction open nor a lock."""
 
     with open_app(paced, name="tests-paced") as one:
         owner.execute("UPDATE bank_rate_limit SET calls = 2, filled_at = clock_timestamp()")

@@ -1,4 +1,4 @@
-"""The bank's own ledger, followed: what it gives back comes back, and what does not meet our books is listed."""
+"""The bank's own records, followed: what it gives back comes back, and what does not meet our ledger is listed."""
 
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -29,7 +29,7 @@ IN_TRANSIT = system_wallet(Role.IN_TRANSIT, "USD")
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Return settings with time for a busy machine: here the bank is to say yes."""
+    """Return settings with time for a busy machine: here the bank is to accept."""
     return settings.replaced(bank_call_deadline_s=2.0, payout_lease_s=6.0, payout_grace_s=10.0)
 
 
@@ -42,7 +42,7 @@ def paid(app: App, wallet: WalletId, amount: int = 300) -> UUID:
 
 
 def follow(app: App) -> dict[str, int]:
-    """Follow the bank's ledger for one round."""
+    """Follow the bank statement for one round."""
     return dict(reconcile_bank_statement.run_once(app).outcomes)
 
 
@@ -103,7 +103,7 @@ def test_returned_payout_of_a_closed_wallet_waits_for_an_operator(app: App, stub
 
 
 def test_many_followers_book_a_return_once(app: App, stub: Bank, alice: WalletId) -> None:
-    """Whoever reads the ledger at the same moment."""
+    """With concurrent readers of the statement."""
 
     ids = [paid(app, alice, 10) for _ in range(5)]
     for id_ in ids:
@@ -171,7 +171,7 @@ def test_another_amount_and_a_second_payment_are_discrepancies(app: App, stub: B
 def test_what_the_bank_did_for_an_order_in_doubt_is_judged_when_that_has_ended(
     app: App, stub: Bank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
-    """While it is under way nothing can be said; the end is then held to what the bank did."""
+    """While it is in progress no match is decided; its end is then compared with what the bank did."""
 
     stub.order("http_error", times=1, status=502, execute=True)
     id_ = schedule(app, alice, 300)
@@ -233,7 +233,7 @@ def test_line_that_was_written_and_not_judged_is_judged_later(
 def test_key_that_the_bank_has_forgotten_but_has_written_down_is_not_sent_again(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
-    """A "not found" is not believed against the bank's own ledger."""
+    """A "not found" is not believed against the bank's own records."""
 
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
@@ -263,7 +263,7 @@ def test_one_payment_too_many_that_comes_back_is_not_the_wallets(app: App, stub:
 def test_another_ledger_than_the_one_that_was_read_is_not_followed(
     app: App, stub: Bank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
-    """A bank that begins to count anew is told to a person, and nothing is read past it."""
+    """A statement that is numbered from the start again is listed for an operator, and nothing is read past it."""
 
     id_ = paid(app, alice)
     follow(app)
@@ -331,7 +331,7 @@ def test_attention_kinds_are_those_of_the_protos() -> None:
 def test_a_return_that_cannot_be_booked_holds_up_no_other(
     app: App, stub: Bank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
-    """Alice's wallet is locked by somebody else: Bob's return, and what is none of ours, are dealt with at once."""
+    """Alice's wallet is locked by another session: Bob's return, and unknown lines, are processed at once."""
 
     bob = open_wallet(app, "bob", 1000)
     hers, his = paid(app, alice), paid(app, bob)

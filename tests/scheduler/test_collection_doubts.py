@@ -35,7 +35,7 @@ from wallet_core.usecases.app import App
 from wallet_core.usecases.pay_out import pay_out
 from walletctl.local.waiting import wait_until
 
-# What an answer can be that says neither yes nor no; with its own account each, so that one round meets them all.
+# Answers that neither accept nor decline; with an account each, so that one round meets them all.
 UNCLEAR: dict[str, dict[str, object]] = {
     "500": {"fault": "http_error", "status": 500},
     "503-executed": {"fault": "http_error", "status": 503, "execute": True},
@@ -53,7 +53,7 @@ UNCLEAR: dict[str, dict[str, object]] = {
 def test_bank_that_collects_and_never_answers_leaves_a_doubt_and_no_credit(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
-    """IN_DOUBT, nothing credited; then the bank is asked, says that it executed, and the wallet is credited once."""
+    """IN_DOUBT, nothing credited; then the bank is queried, reports the execution, and the wallet is credited once."""
 
     collecting_bank.order("execute_then_silence", times=1)
     id_ = schedule_deposit(app, alice, 300, collect=True)
@@ -71,7 +71,7 @@ def test_bank_that_collects_and_never_answers_leaves_a_doubt_and_no_credit(
 
 
 def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(app: App, collecting_bank: CollectingBank) -> None:
-    """5xx, garbage, a reset: IN_DOUBT; asked, sent again only where the bank does not know it, credited once."""
+    """5xx, garbage, a reset: IN_DOUBT; queried, resent only where the bank does not know it, credited once."""
 
     ids = collection_per_fault(app, collecting_bank, UNCLEAR)
     collect(with_short_deadline(app))
@@ -90,7 +90,7 @@ def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(app: App, collectin
 def test_unknown_collection_is_sent_again_only_after_the_grace_time(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
-    """The bank does not know it: with the same key, once the first call cannot be on its way any more."""
+    """The bank does not know it: with the same key, once the first call cannot be in flight any more."""
 
     collecting_bank.order("reset", times=1)
     id_ = schedule_deposit(app, alice, 300, collect=True)
@@ -109,7 +109,7 @@ def test_unknown_collection_is_sent_again_only_after_the_grace_time(
 
 
 def test_a_decline_after_an_unknown_is_still_a_doubt(app: App, collecting_bank: CollectingBank) -> None:
-    """Nobody knows whether the first attempt was executed: neither FAILED nor credited."""
+    """It is unknown whether the first attempt was executed: neither FAILED nor credited."""
 
     ids = collection_per_fault(
         app, collecting_bank, {no: {"fault": "reset"} for no in ("declined_retryable", "declined", "too_many")}
@@ -171,7 +171,7 @@ def test_a_pending_payment_follows_the_banks_status(app: App, collecting_bank: C
 def test_a_worker_that_dies_between_claim_and_attempt_leaves_it_to_the_next(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
-    """A claim alone changes nothing: claimed again once its lease has run out, asked for once."""
+    """A claim alone changes nothing: claimed again once its lease has run out, requested once."""
 
     id_ = schedule_deposit(app, alice, 300, collect=True)
     (stale,) = app.claims.to_collect(limit=10, lease=app.payouts.policy.lease, clock_offset=timedelta())
@@ -190,7 +190,7 @@ def test_a_worker_that_dies_between_claim_and_attempt_leaves_it_to_the_next(
 def test_a_worker_that_resumes_after_the_cancel_does_not_call_the_bank(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
-    """S6: claimed, then cancelled, then begun: the bank is not asked."""
+    """S6: claimed, then cancelled, then begun: the bank is not called."""
 
     id_ = schedule_deposit(app, alice, 300, collect=True)
     (claim,) = app.claims.to_collect(limit=10, lease=app.payouts.policy.lease, clock_offset=timedelta())
@@ -208,7 +208,10 @@ def test_a_worker_that_resumes_after_the_cancel_does_not_call_the_bank(
 def test_a_slow_worker_and_the_one_that_takes_over_credit_once(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
-    """The first one's answer is held back beyond its lease; the second asks the bank, hears "executed", and credits."""
+    """The first one's answer is held back beyond its lease.
+
+    The second queries the bank, gets "executed", and credits.
+    """
 
     assert isinstance(app.bank, HttpBank)
     patient = replace(app, bank=replace(app.bank, deadline_s=20.0))
@@ -230,7 +233,7 @@ def test_a_slow_worker_and_the_one_that_takes_over_credit_once(
 def test_an_answer_that_cannot_be_stored_is_queried_again(
     app: App, settings: Settings, collecting_bank: CollectingBank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
-    """The wallet is locked by somebody else while the bank says yes: taken over after the lease, credited once."""
+    """The wallet is locked by another session while the bank accepts: taken over after the lease, credited once."""
 
     impatient = settings.replaced(lock_timeout_s=0.05, payout_send_window_s=0.2)
     collecting_bank.order("hold", times=1)
@@ -257,7 +260,7 @@ def test_an_answer_that_cannot_be_stored_is_queried_again(
 def test_collection_of_another_amount_is_a_discrepancy_not_a_success(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
-    """The bank says it executed, but not what was asked: nothing is credited, a person must look."""
+    """The bank executed it, with another amount: nothing is credited, an operator must look."""
 
     collecting_bank.order("reset", execute=True, times=1)
     collecting_bank.order("wrong_amount")
@@ -275,7 +278,7 @@ def test_collection_of_another_amount_is_a_discrepancy_not_a_success(
 def test_a_key_that_the_bank_has_used_for_something_else_credits_nothing(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
-    """409 on the first call: in doubt; asked, the bank names another amount: attention, and not credited."""
+    """409 on the first call: in doubt; queried, the bank reports another amount: attention, and not credited."""
 
     id_ = schedule_deposit(app, alice, 300, collect=True)
     collecting_bank.take_key(id_, 299)
@@ -290,7 +293,10 @@ def test_a_key_that_the_bank_has_used_for_something_else_credits_nothing(
 def test_a_bank_that_ignores_keys_is_called_to_collect_once(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
-    """One attempt ever: a no for now is final, and what it does not know is not sent again but shown to a person."""
+    """One attempt at most.
+
+    A soft decline is final, and what it does not know is not resent but listed for an operator.
+    """
 
     once = replace(app.payouts, policy=replace(app.payouts.policy, attempts_max=1), resends=False)
     careful = replace(app, payouts=once)

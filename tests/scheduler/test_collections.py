@@ -44,7 +44,7 @@ from walletctl.local.waiting import wait_until
 
 @pytest.fixture
 def ghost() -> Iterator[str]:
-    """Return an address at which nobody listens, now or later."""
+    """Return an address without a listener, now or later."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{door.getsockname()[1]}"
@@ -139,7 +139,7 @@ def test_final_collection_is_not_requested_again(app: App, collecting_bank: Coll
 def test_declined_retryable_is_retried_with_the_same_key_until_the_bank_collects(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
-    """Two refusals, then a yes: nothing is posted in between."""
+    """Two declines, then an acceptance: nothing is posted in between."""
 
     collecting_bank.order("declined_retryable", times=2)
     id_ = schedule_deposit(app, alice, 300, collect=True)
@@ -163,7 +163,7 @@ def test_declined_retryable_is_retried_with_the_same_key_until_the_bank_collects
 def test_declined_retryable_as_often_as_allowed_fails_and_has_moved_nothing(
     app: App, collecting_bank: CollectingBank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
-    """Asked three times, with backoff; then FAILED, and never asked again."""
+    """Requested three times, with backoff; then FAILED, and never again."""
 
     collecting_bank.order("declined_retryable")
     id_ = schedule_deposit(app, alice, 300, collect=True)
@@ -249,7 +249,7 @@ def test_bank_that_refuses_connections_uses_no_attempt_and_is_called_when_it_is_
 
 
 def test_bank_that_does_not_let_us_in_uses_no_attempt(app: App, collecting_bank: CollectingBank) -> None:
-    """It has not heard of the collection: the fault is ours, and no reason to give up on it."""
+    """The bank has not received the collection: the fault is ours, and no reason to fail it."""
 
     shut: dict[str, dict[str, object]] = {
         str(status): {"fault": "http_error", "status": status, "times": 4} for status in (401, 403)
@@ -263,15 +263,15 @@ def test_bank_that_does_not_let_us_in_uses_no_attempt(app: App, collecting_bank:
 
 
 class BankWithoutReferences(UnreadableStatement):
-    """A bank that says yes and no more."""
+    """A bank that accepts and gives no reference."""
 
     def pay(self, payment: Payment) -> Answer:
-        """Say yes."""
+        """Accept."""
         del payment
         return Answer(kind=AnswerKind.ACCEPTED)
 
     def status(self, payment: Payment) -> Status:
-        """Say nothing."""
+        """Report nothing."""
         del payment
         return Status(kind=StatusKind.SILENT)
 
@@ -306,11 +306,11 @@ def test_a_frozen_wallet_still_gets_what_the_bank_has_collected(
 def test_collected_money_for_a_full_wallet_waits_in_transit_for_an_operator(
     app: App, collecting_bank: CollectingBank, owner: psycopg.Connection, *, in_doubt: bool
 ) -> None:
-    """SUCCEEDED with attention: the bank has the money out of its account, so the books must have it somewhere."""
+    """SUCCEEDED with attention: the bank has the money out of its account, so the ledger must have it somewhere."""
 
     alice, debtor = open_wallet(app, "alice"), open_wallet(app, "debtor")
     owner.execute("UPDATE wallets SET overdraft_limit = 1000 WHERE id = 'debtor'")
-    transfer(app, debtor, alice, 1000)  # so that the world outside owes less than Alice has
+    transfer(app, debtor, alice, 1000)  # so that the external wallet owes less than Alice has
     deposit(app, alice, BIGGEST - 1000 - 299)
     if in_doubt:
         collecting_bank.order("reset", execute=True, times=1)
@@ -352,7 +352,10 @@ def test_a_collection_that_just_fits_is_credited(app: App, collecting_bank: Coll
 def test_a_collection_that_overflows_the_external_wallet_needs_attention(
     app: App, collecting_bank: CollectingBank
 ) -> None:
-    """One wallet holds all that the world outside can owe: somebody is told, and it is credited once there is room."""
+    """One wallet holds all that the external wallet can owe.
+
+    It is listed for an operator, and credited once there is room.
+    """
 
     alice = open_wallet(app, "alice", BIGGEST)
     id_ = schedule_deposit(app, alice, 300, collect=True)
@@ -368,7 +371,7 @@ def test_a_collection_that_overflows_the_external_wallet_needs_attention(
 
 
 def test_a_collection_that_has_begun_cannot_be_cancelled(app: App, collecting_bank: CollectingBank) -> None:
-    """PROCESSING or IN_DOUBT: the bank has been asked, and may yet say yes."""
+    """PROCESSING or IN_DOUBT: the bank was called, and may yet accept."""
 
     ids = collection_per_fault(
         app, collecting_bank, {fault: {"fault": fault} for fault in ("declined_retryable", "reset")}

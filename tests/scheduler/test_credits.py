@@ -1,4 +1,4 @@
-"""Scheduled deposits that nobody is asked for: credited once, at their time, whoever works and whatever stands by."""
+"""Scheduled deposits without collection: credited once, at their time, by any worker and beside any other call."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def alice(app: App) -> WalletId:
 @pytest.fixture
 def apps(app: App, settings: Settings) -> Iterator[list[App]]:
     """Return four cores on one database, as four schedulers have them; patient, for all share one interpreter here."""
-    del app  # it verifies the books at the end
+    del app  # it verifies the ledger at the end
     patient = settings.replaced(**PATIENT)
     with ExitStack() as stack:
         yield [stack.enter_context(open_app(patient, name=f"scheduler-{n}")) for n in range(4)]
@@ -135,7 +135,7 @@ def test_credit_and_success_are_one_transaction(app: App, alice: WalletId, owner
 
 
 def test_what_is_longest_due_is_credited_first(app: App, alice: WalletId) -> None:
-    """And no more than was asked for."""
+    """And no more than was requested."""
 
     now = datetime.now(UTC)  # noqa: TID251  # a caller's clock
     late, early = (
@@ -150,7 +150,7 @@ def test_what_is_longest_due_is_credited_first(app: App, alice: WalletId) -> Non
 def test_cancelled_deposit_is_not_credited_when_it_is_due(
     app: App, collecting_bank: CollectingBank, alice: WalletId
 ) -> None:
-    """S6: CANCELLED, nothing moved, the bank not asked, whether or not it would have been."""
+    """S6: CANCELLED, nothing moved, the bank not called, whether or not it would have been."""
 
     ids = [schedule_deposit(app, alice, 300, collect=collect) for collect in (False, True)]
     for id_ in ids:
@@ -205,7 +205,7 @@ def test_two_workers_with_a_claim_on_the_same_deposit_credit_it_once(
 def test_a_claim_in_the_middle_of_a_credit_stops_it(
     app: App, database: Database, alice: WalletId, owner: psycopg.Connection
 ) -> None:
-    """The slow worker has read its fence and is about to write when another claims: nothing of it may stand."""
+    """The slow worker has read its fence and is about to write when another claims: nothing of it may be stored."""
 
     id_ = schedule_deposit(app, alice, 300, collect=False)
     (stale,) = claims(app)
@@ -284,7 +284,7 @@ def test_a_wallet_that_is_too_full_fails_it_for_good(app: App, alice: WalletId, 
 
 
 def test_a_credit_that_overflows_the_external_wallet_fails_too(app: App, alice: WalletId) -> None:
-    """All wallets of a currency together can hold so much; it must not be tried for ever."""
+    """All wallets of a currency together have a maximum; a deposit beyond it must not be retried without end."""
 
     open_wallet(app, "bob", BIGGEST)
     id_ = schedule_deposit(app, alice, 300, collect=False)
@@ -318,7 +318,7 @@ def test_four_schedulers_on_fifty_due_deposits_credit_each_one_once(
 
 
 def test_claims_of_four_schedulers_at_once_are_disjoint(apps: list[App]) -> None:
-    """Whoever asks for fifty at the same moment gets what nobody else has got; together they have all."""
+    """Each of the concurrent claims of fifty gets rows of its own; together they have all."""
 
     alice = open_wallet(apps[0], "alice")
     plain = {schedule_deposit(apps[0], alice, 1, collect=False) for _ in range(50)}

@@ -28,7 +28,7 @@ LATER = timedelta(seconds=5)
 @pytest.fixture
 def apps(app: App, settings: Settings) -> Iterator[list[App]]:
     """Return four cores on one database, as four schedulers have them; patient, for all share one interpreter here."""
-    del app  # it verifies the books at the end
+    del app  # it verifies the ledger at the end
     patient = settings.replaced(**PATIENT)
     with ExitStack() as stack:
         yield [stack.enter_context(open_app(patient, name=f"scheduler-{n}")) for n in range(4)]
@@ -118,7 +118,7 @@ def test_a_claim_skips_a_withdrawal_that_another_worker_has_locked(
 def test_many_payouts_of_a_locked_wallet_block_no_others(app: App, stub: Bank, owner: psycopg.Connection) -> None:
     """More of them than there are slots, and due first: the others are paid while the lock is held, then they are.
 
-    One whose wallet is let go of at its last moment may be left to be asked about, so both workers go on.
+    One whose wallet is unlocked at its last moment may be left for a status call, so both workers continue.
     """
 
     stuck, free = open_wallet(app, "stuck", 1000), open_wallet(app, "free", 1000)

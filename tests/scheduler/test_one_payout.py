@@ -40,7 +40,7 @@ def reconcile(app: App, clock_offset: timedelta = SOON) -> None:
 
 
 def answers(found: Withdrawal) -> list[AnswerKind | None]:
-    """Return what the bank said on each attempt."""
+    """Return the bank's answer to each attempt."""
     return [attempt.answer for attempt in found.attempts]
 
 
@@ -77,7 +77,7 @@ def test_withdrawal_beyond_the_balance_fails_finally_and_the_bank_is_not_called(
 def test_declined_retryable_is_retried_with_the_same_key_until_the_bank_pays(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
-    """E3: two refusals in the body of a 200, then a yes."""
+    """E3: two declines in the body of a 200, then an acceptance."""
 
     stub.order("declined_retryable", times=2)
     id_ = schedule(app, alice, 300)
@@ -145,7 +145,7 @@ def test_final_withdrawal_is_not_sent_again(app: App, stub: Bank, alice: WalletI
 
 
 def test_bank_that_pays_and_never_answers_leaves_a_doubt_and_no_refund(app: App, stub: Bank, alice: WalletId) -> None:
-    """E8: IN_DOUBT, the debit kept; then the bank is asked, and says that it paid."""
+    """E8: IN_DOUBT, the debit kept; then the bank is queried, and reports that it paid."""
 
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
@@ -167,12 +167,12 @@ def test_bank_that_pays_and_never_answers_leaves_a_doubt_and_no_refund(app: App,
 
 @pytest.mark.parametrize("later", ["declined_retryable", "declined", "too_many"])
 def test_a_decline_after_an_unknown_is_still_a_doubt(app: App, stub: Bank, alice: WalletId, later: str) -> None:
-    """E9: paid without an answer, then a No on the resend: never FAILED by itself, never released."""
+    """E9: paid without an answer, then a decline of the resend: never FAILED by itself, never released."""
 
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
     pay(app)
-    stub.forget(id_)  # so that the status says "not found" and the payout is sent again
+    stub.forget(id_)  # so that the status is "not found" and the payout is resent
     stub.order(later, times=1, **({"seconds": 1} if later == "too_many" else {}))
     reconcile(app, PAST_GRACE)
 
@@ -233,7 +233,7 @@ def test_a_silence_after_two_soft_declines_is_sent_again_and_the_bank_decides(
 def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(
     app: App, stub: Bank, alice: WalletId, fault: str, parameters: dict[str, object]
 ) -> None:
-    """E10: 5xx, garbage, a reset: IN_DOUBT; asked, and sent again only where the bank does not know it."""
+    """E10: 5xx, garbage, a reset: IN_DOUBT; queried, and resent only where the bank does not know it."""
 
     stub.order(fault, times=1, **parameters)
     id_ = schedule(app, alice, 300)
@@ -250,7 +250,7 @@ def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(
 def test_payment_that_pends_stays_a_doubt_until_the_bank_has_decided(
     app: App, stub: Bank, alice: WalletId, outcome: str
 ) -> None:
-    """R3, R2: pending is neither a yes nor a no, however old; then the bank's own word counts, once."""
+    """R3, R2: pending is neither success nor failure, however old; then the bank's final status counts, once."""
 
     stub.order("pending", times=None)
     id_ = schedule(app, alice, 300)
@@ -268,7 +268,7 @@ def test_payment_that_pends_stays_a_doubt_until_the_bank_has_decided(
 
 
 def test_unknown_payment_is_sent_again_only_after_the_grace_time(app: App, stub: Bank, alice: WalletId) -> None:
-    """R4: the bank does not know it; a resend at once could cross the first one on its way."""
+    """R4: the bank does not know it; a resend at once could cross the first one in flight."""
 
     stub.order("reset", times=1)
     id_ = schedule(app, alice, 300)
@@ -284,7 +284,7 @@ def test_unknown_payment_is_sent_again_only_after_the_grace_time(app: App, stub:
 def test_bank_that_refuses_connections_uses_no_attempt_and_is_paid_when_it_is_back(
     app: App, stub: Bank, bank: BankServer, alice: WalletId
 ) -> None:
-    """E10b: not sent, nothing failed, the money on its way until the bank is back."""
+    """E10b: not sent, nothing failed, the money in transit until the bank is back."""
 
     bank.refuse(1.5)
     id_ = schedule(app, alice, 300)
@@ -326,15 +326,15 @@ def test_while_the_bank_cannot_be_reached_one_payout_at_a_time_is_tried(
 
 
 class BankWithoutReferences(UnreadableStatement):
-    """A bank that says yes and no more."""
+    """A bank that accepts and gives no reference."""
 
     def pay(self, payment: Payment) -> Answer:
-        """Say yes."""
+        """Accept."""
         del payment
         return Answer(kind=AnswerKind.ACCEPTED)
 
     def status(self, payment: Payment) -> Status:
-        """Say nothing."""
+        """Report nothing."""
         del payment
         return Status(kind=StatusKind.SILENT)
 
@@ -364,7 +364,7 @@ def test_final_refusal_fails_and_releases_once(app: App, stub: Bank, alice: Wall
 
 
 def test_bank_without_status_does_not_count_as_a_decline(app: App, stub: Bank, alice: WalletId) -> None:
-    """E8 with a bank that cannot be asked: it stays in doubt, and the money stays where it is."""
+    """E8 with a bank without status: it stays in doubt, and the money stays in transit."""
 
     stub.mode(idempotent=True, status=False)
     stub.order("execute_then_silence", times=1)
@@ -378,7 +378,7 @@ def test_bank_without_status_does_not_count_as_a_decline(app: App, stub: Bank, a
 
 
 def test_payment_of_another_amount_is_a_discrepancy_not_a_success(app: App, stub: Bank, alice: WalletId) -> None:
-    """The bank says it paid, but not what was asked: a person must look."""
+    """The bank paid, with another amount: an operator must look."""
 
     stub.order("execute_then_silence", times=1)
     stub.order("wrong_amount")

@@ -1,4 +1,4 @@
-"""The scheduler as a process: one round by hand, a daemon that pays and stops when told."""
+"""The scheduler as a process: one round by hand, a daemon that pays and stops on SIGTERM."""
 
 import signal
 import threading
@@ -31,7 +31,7 @@ def env(database: Database, bank: BankServer) -> dict[str, str]:
 def test_one_round_with_a_limit_does_so_much_and_ends(
     app: App, bank: BankServer, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """``--once --limit 2`` of three due pays two, and says so."""
+    """``--once --limit 2`` of three due pays two, and prints so."""
 
     alice = open_wallet(app, "alice", 1000)
     ids = [schedule(app, alice, 100) for _ in range(3)]
@@ -102,7 +102,7 @@ def test_scheduler_that_cannot_run_reports_why(start_up: StartUp, settings: dict
 
 
 def test_the_process_of_a_scheduler_that_cannot_run_ends_with_1(tmp_path: Path) -> None:
-    """What its main function says and returns is what the process says and ends with."""
+    """What its main function prints and returns is what the process prints and ends with."""
 
     log = tmp_path / "out"
     with process(["-m", "scheduler"], env={}, log=log) as child:

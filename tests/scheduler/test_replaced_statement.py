@@ -39,7 +39,7 @@ def asking(app: App, scripted_bank: ScriptedBank) -> App:
 
 
 def paid(asking: App, scripted_bank: ScriptedBank, wallet: WalletId, *, arrives: bool = True) -> UUID:
-    """Return a withdrawal that the bank has paid, or has never heard of."""
+    """Return a withdrawal that the bank has paid, or has never received."""
     scripted_bank.behaviour = BankBehaviour() if arrives else BankBehaviour(answer=AnswerKind.UNKNOWN, arrives=False)
     id_ = schedule(asking, wallet, 100)
     pay_due_withdrawals.run_once(asking)
@@ -48,7 +48,7 @@ def paid(asking: App, scripted_bank: ScriptedBank, wallet: WalletId, *, arrives:
 
 
 def begun_anew(scripted_bank: ScriptedBank, *before: BankStatementLine) -> None:
-    """Let the bank begin another ledger: lines of others first, then what it tells again."""
+    """Let the bank begin another statement: other lines first, then repeated ones."""
     lines = (*before, *scripted_bank.lines)
     scripted_bank.lines = [replace(line, number=number) for number, line in enumerate(lines, start=1)]
 
@@ -95,7 +95,7 @@ def test_nothing_is_sent_again_until_the_other_ledger_was_accepted_and_read(
 def test_second_payment_in_another_ledger_is_a_discrepancy(
     asking: App, scripted_bank: ScriptedBank, alice: WalletId
 ) -> None:
-    """Told under another reference it is another payment; both lines of the new ledger are then one too many."""
+    """Under another reference it is another payment; both lines of the new statement are then one too many."""
 
     id_ = paid(asking, scripted_bank, alice)
     reconcile_bank_statement.run_once(asking)

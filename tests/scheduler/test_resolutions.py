@@ -1,4 +1,4 @@
-"""What an operator settles by hand: refused while a call may be on its way, done once, kept with its reason."""
+"""What an operator resolves: refused while a call may be in flight, done once, stored with its reason."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -65,7 +65,7 @@ def with_grace(app: App, grace: timedelta) -> App:
 
 @pytest.fixture
 def stub(bank: BankServer) -> Iterator[Bank]:
-    """Return a bank that pays or not and never says so, and cannot be asked."""
+    """Return a bank that pays or not, never answers, and has no status."""
     stub = Bank(bank.url)
     stub.mode(status=False)
     yield stub
@@ -73,7 +73,7 @@ def stub(bank: BankServer) -> Iterator[Bank]:
 
 
 def in_doubt(app: App, stub: Bank, wallet: WalletId, amount: int = 300) -> UUID:
-    """Return a withdrawal of which nobody knows whether the bank paid it; it did not."""
+    """Return a withdrawal of which it is unknown whether the bank paid it; it did not."""
     stub.order("reset", times=1)
     id_ = schedule(app, wallet, amount)
     pay_due_withdrawals.run_once(app)
@@ -82,7 +82,7 @@ def in_doubt(app: App, stub: Bank, wallet: WalletId, amount: int = 300) -> UUID:
 
 
 def ask(order: UUID, resolution: ResolutionKind, *, to: str | None = None) -> ResolveWithdrawal:
-    """Return what an operator asks."""
+    """Return an operator's resolution."""
     return ResolveWithdrawal(
         request=request(),
         id=new_id(),
@@ -110,7 +110,7 @@ def test_operator_ends_a_doubt_when_the_bank_has_no_status(  # noqa: PLR0913, PL
     reason: FailureReason | None,
     left: int,
 ) -> None:
-    """R5: pending until a person says what it came to; audited with reason, the bank's word and who said it."""
+    """R5: pending until an operator resolves it; audited with reason, the bank's evidence and the operator."""
 
     id_ = in_doubt(app, stub, alice)
     reconcile_withdrawals.run_once(app, clock_offset=app.payouts.policy.backoff_max)
@@ -131,7 +131,7 @@ def test_operator_ends_a_doubt_when_the_bank_has_no_status(  # noqa: PLR0913, PL
 
 
 def test_nothing_is_resolved_while_a_call_may_be_on_its_way(app: App, stub: Bank, alice: WalletId) -> None:
-    """By who makes it, whatever whoever resolves it is set to; validated only, it is refused alike."""
+    """By the settings of the process that calls, not of the one that resolves; validated only, it is refused alike."""
 
     id_ = in_doubt(with_grace(app, timedelta(hours=1)), stub, alice)
     for command in (ask(id_, NOT_EXECUTED), ask(id_, EXECUTED)):
@@ -188,7 +188,10 @@ def test_worker_that_was_asking_meanwhile_changes_nothing_more(app: App, stub: B
 
 
 def test_bank_that_had_paid_what_an_operator_released_is_a_discrepancy(app: App, stub: Bank, alice: WalletId) -> None:
-    """A person can err; the bank's ledger tells. The discrepancy is closed once, by whoever looked into it."""
+    """An operator can err; the bank statement reveals it.
+
+    The discrepancy is closed once, by the operator who resolved it.
+    """
 
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
@@ -223,7 +226,7 @@ def test_what_makes_no_sense_is_refused_and_moves_nothing(
 
     fields: dict[str, object] = {"order": in_doubt(app, stub, alice), "resolution": EXECUTED, **changes}
     with pytest.raises(refused):
-        settled(app, ask(**fields))  # type: ignore[arg-type]  # as the cases say
+        settled(app, ask(**fields))  # type: ignore[arg-type]  # as in the cases
 
 
 @pytest.mark.parametrize("state", ["scheduled", "succeeded", "cancelled"])
@@ -264,7 +267,7 @@ def test_money_of_a_closed_wallet_is_applied_once_where_the_operator_directs(
 
 
 def test_no_payment_that_the_statement_shows_is_released(app: App, stub: Bank, alice: WalletId) -> None:
-    """Whatever the operator was told."""
+    """With any information of the operator."""
 
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
@@ -279,7 +282,7 @@ def test_no_payment_that_the_statement_shows_is_released(app: App, stub: Bank, a
 
 @dataclass(frozen=True)
 class BankWhoseAnswerIsLate(UnreadableStatement):
-    """Pays, and lets something else happen before anybody hears of it."""
+    """Pays, and runs something else before the answer is returned."""
 
     bank: BankGateway
     meanwhile: Callable[[], object]
@@ -291,14 +294,14 @@ class BankWhoseAnswerIsLate(UnreadableStatement):
         return answer
 
     def status(self, payment: Payment) -> Status:
-        """Ask."""
+        """Query."""
         return self.bank.status(payment)
 
 
 def test_acceptance_after_an_operator_has_released_the_money_is_listed_until_acknowledged(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
-    """A worker that slept with the bank's yes in hand; a bank without a ledger would never tell."""
+    """A worker that paused with the bank's acceptance; a bank without a statement would never reveal it."""
 
     del stub
     id_ = schedule(app, alice, 300)

@@ -1,4 +1,4 @@
-"""What the bank's own ledger says was executed is never released, failed, cancelled or sent, whatever else is said."""
+"""A payment that the bank statement shows is never released, failed, cancelled or sent, with any other answer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,19 +51,19 @@ def settings(settings: Settings) -> Settings:
 
 
 def pay(app: App, order: UUID) -> PaymentOrder:
-    """Ask the bank to pay whatever is due, at a time when everything is."""
+    """Pay out what is due, at a time when everything is."""
     pay_due_withdrawals.run_once(app, clock_offset=next(HOURS))
     return withdrawal(app, order)
 
 
 def collect(app: App, order: UUID) -> PaymentOrder:
-    """Ask the bank to collect whatever is due, at a time when everything is."""
+    """Collect what is due, at a time when everything is."""
     collect_due_deposits.run_once(app, clock_offset=next(HOURS))
     return scheduled_deposit(app, order)
 
 
 def settle_doubts(app: App) -> None:
-    """Ask the bank about all that is in doubt, at a time when all of it is due."""
+    """Query all that is in doubt, at a time when all of it is due."""
     reconcile_withdrawals.run_once(app, clock_offset=next(HOURS))
     reconcile_collections.run_once(app, clock_offset=next(HOURS))
 
@@ -88,7 +88,10 @@ def settle_doubts(app: App) -> None:
 def test_a_payout_that_the_statement_shows_as_paid_is_not_released(
     app: App, stub: Bank, alice: WalletId, answers: tuple[str, ...], asks: int
 ) -> None:
-    """Row 21: the bank refuses, and its ledger says otherwise: no further call is made, and the money stays out."""
+    """Row 21: the bank declines, and its statement shows the payment.
+
+    No further call is made, and the money stays out.
+    """
 
     id_ = schedule(app, alice, 100)
     for answer in answers:
@@ -107,7 +110,7 @@ def test_a_payout_that_the_statement_shows_as_paid_is_not_released(
 
 
 def test_a_refusal_that_comes_after_the_ledger_was_read_is_not_believed(app: App, stub: Bank, alice: WalletId) -> None:
-    """The ledger is read while the bank is being asked: the No is kept with its attempt, and settles nothing."""
+    """The statement is read during the bank call: the decline is stored with its attempt, and settles nothing."""
 
     id_ = schedule(app, alice, 100)
     pay_no = partial(app.bank.pay)
@@ -148,7 +151,7 @@ def test_a_collection_that_the_statement_shows_is_not_failed(app: App, stub: Ban
 def test_what_was_paid_before_it_began_is_taken_from_the_wallet_and_not_sent(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
-    """As after a restore: the wallet is debited, the bank is not asked to pay, and its ledger ends it."""
+    """As after a restore: the wallet is debited, the bank is not called to pay, and its statement ends it."""
 
     id_ = schedule(app, alice, 100)
     stub.execute(key=bank_key(id_), amount=100)
@@ -177,7 +180,7 @@ def test_a_payment_that_the_wallet_cannot_cover_is_left_to_an_operator(app: App,
 
 
 def test_what_was_paid_is_not_cancelled(app: App, stub: Bank, alice: WalletId) -> None:
-    """The caller is told what stands in the way."""
+    """The caller gets the reason."""
 
     id_ = schedule(app, alice, 100, execute_time=LATER)
     stub.execute(key=bank_key(id_), amount=100)
@@ -190,7 +193,7 @@ def test_what_was_paid_is_not_cancelled(app: App, stub: Bank, alice: WalletId) -
 
 @contextmanager
 def copy_of(cluster: Cluster, database: Database) -> Iterator[Database]:
-    """Return a copy of a database as it is now, as a restore brings it back; nobody may be connected to it."""
+    """Return a copy of a database as it is now, as a restore brings it back; it may have no connections."""
     name = urlsplit(database.url).path.removeprefix("/")
     with cluster.clone(f"restored_{uuid4().hex[:8]}", template=name) as restored:
         yield restored
@@ -199,7 +202,7 @@ def copy_of(cluster: Cluster, database: Database) -> Iterator[Database]:
 def test_an_order_that_a_restore_forgot_reaches_the_bank_with_the_same_key(
     cluster: Cluster, own_database: Database, bank: BankServer
 ) -> None:
-    """Its caller, who never heard the answer, asks again: the same order by name, and one payment at the bank."""
+    """Its caller, who never got the answer, repeats: the same order by name, and one payment at the bank."""
 
     stub, id_ = Bank(bank.url), uuid4()
 

@@ -1,4 +1,4 @@
-"""The bank's answer is written down as soon as the database lets us, while the lease lasts; what is lost is counted."""
+"""The bank's answer is recorded as soon as the database lets us, while the lease lasts; what is lost is counted."""
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from wallet_core.usecases.app import App
 
 
 class BankBesideALock(ScriptedBank):
-    """Pays, and somebody locks the wallet for a while before its answer can be written down."""
+    """Pays, and another session locks the wallet for a while before its answer can be recorded."""
 
     def __init__(self, locking: psycopg.Connection, longest_s: float) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class BankBesideALock(ScriptedBank):
 
 @pytest.fixture
 def locking(settings: Settings) -> Iterator[psycopg.Connection]:
-    """Return a connection of somebody else's."""
+    """Return a connection of another session."""
     with psycopg.connect(settings.required_database_url()) as connection:
         yield connection
 
@@ -61,7 +61,7 @@ def test_answer_is_stored_once_the_wallet_is_free(app: App, locking: psycopg.Con
 
 
 def test_answer_that_cannot_be_stored_is_counted_and_the_bank_is_queried(app: App, locking: psycopg.Connection) -> None:
-    """Whoever takes over follows its word; nothing is sent again."""
+    """The worker that takes over follows the bank's status; nothing is resent."""
 
     short = replace(
         app, payouts=replace(app.payouts, policy=replace(app.payouts.policy, lease=timedelta(milliseconds=200)))

@@ -37,7 +37,7 @@ def service(app: App, database: Database) -> Iterator[psycopg.Connection]:
 def test_history_can_be_neither_changed_nor_removed(
     service: psycopg.Connection, table: str, statement: LiteralString
 ) -> None:
-    """Not by a defect of ours, not by whoever gets hold of our connection pool."""
+    """Not by a defect of ours, not by an intruder in our connection pool."""
 
     with pytest.raises(InsufficientPrivilege):
         service.execute(statement.format(table=table))
@@ -128,7 +128,7 @@ def test_the_rules_cannot_be_got_around(service: psycopg.Connection, statement: 
     ],
 )
 def test_what_the_service_has_to_do_it_may(service: psycopg.Connection, statement: LiteralString) -> None:
-    """Told facts are removed, wallets locked and moved: nothing objects."""
+    """Published events are removed, wallets locked and moved: nothing objects."""
 
     with service.transaction(force_rollback=True):
         result = service.execute(statement).statusmessage

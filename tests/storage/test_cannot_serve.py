@@ -1,4 +1,4 @@
-"""A database that is there and cannot serve: callers hear so, and whether anything was done; it mends by itself."""
+"""A database that is there and cannot serve: callers learn it, and whether anything was done; it recovers by itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,7 +87,7 @@ def failing(owner: psycopg.Connection, sqlstate: str, when: str = AT_ONCE) -> It
 
 
 def told(app: App) -> ServiceError:
-    """Return what a deposit is told that the database fails."""
+    """Return the error of a deposit whose database call fails."""
     with pytest.raises(ServiceError) as caught:
         app.ledger.post(a_deposit("alice", Money("USD", 5)))
     return caught.value
@@ -121,7 +121,7 @@ def test_a_server_that_cannot_serve_has_done_nothing(
 def test_a_server_that_cannot_serve_at_commit_may_have_done_it(
     app: App, funded: WalletClient, owner: psycopg.Connection, sqlstate: str
 ) -> None:
-    """COMMIT was sent: only a repeat tells."""
+    """COMMIT was sent: only a repeat finds the outcome."""
 
     with failing(owner, sqlstate, AT_COMMIT):
         assert type(told(app)) is DatabaseUnavailable
@@ -132,7 +132,7 @@ def test_a_server_that_cannot_serve_at_commit_may_have_done_it(
 def test_a_race_that_is_lost_again_is_a_conflict(
     app: App, funded: WalletClient, owner: psycopg.Connection, sqlstate: str
 ) -> None:
-    """Nothing was done, and it is nobody's defect."""
+    """Nothing was done, and it is not reported as a defect."""
 
     del funded
     with failing(owner, sqlstate):
@@ -162,7 +162,7 @@ def test_health_reports_a_full_disk_until_a_write_succeeds(
 ) -> None:
     """Reads still work, so the question whether the database is there does not show it. No call leaves a traceback."""
 
-    # By a bare channel: our clients send a server nothing while its health says NOT_SERVING.
+    # By a bare channel: our clients send a server nothing while its health is NOT_SERVING.
     with Asking(server) as asking, failing(owner, "53100"):
         assert refused(asking) == NOT_STORED
         assert wait_until(lambda: not funded.is_serving(), timeout_s=30)

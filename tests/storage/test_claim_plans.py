@@ -36,7 +36,7 @@ CLAIMS = {
 }
 TABLES = ("withdrawals", "scheduled_deposits", "holds")
 LIMIT = 10
-# No claim is kept from anything by the pace.
+# No claim is delayed by the rate limit.
 ASKED = {
     "limit": LIMIT,
     "lease": timedelta(seconds=30),
@@ -45,7 +45,7 @@ ASKED = {
     "most": 1000.0,
     "per_s": 1000.0,
 }
-# After five times a connection decides whether to keep a plan for whatever is asked.
+# After five executions a connection decides whether to keep a generic plan.
 OFTEN = 6
 
 _WALLETS = """
@@ -57,7 +57,7 @@ FROM generate_series(1, 1000) AS n
 """
 
 # Of a hundred that are open one is due to be done, one is in doubt, one was left behind; the others wait, of deposits
-# that nobody is asked for all but those due.
+# that only those due are queried.
 _ORDERS = """
 SELECT gen_random_uuid() AS id, 1 + mod(n * 7919, %(wallets)s) AS wallet, 1 AS amount, '' AS bank_account,
     '' AS description, at AS execute_time, now() AS create_time, now() AS update_time, state,
@@ -102,7 +102,7 @@ FROM generate_series(1::bigint, %(holds)s::bigint) AS n
 def owner(own_database: Database) -> Iterator[psycopg.Connection]:
     """Return the owner of a database with a thousand wallets; all rows are gone at the end.
 
-    It is the test that says when the tables are looked at, and nobody else.
+    The test alone decides when the tables are analysed.
     """
     with psycopg.connect(own_database.url, autocommit=True) as connection:
         for table in TABLES:
@@ -131,7 +131,7 @@ def write_all(owner: psycopg.Connection, *, ended: bool, wallets: int = 1000) ->
 
 
 def plan_claims(claimer: psycopg.Connection) -> None:
-    """Have every claim planned anew, as often as it takes to settle on a plan."""
+    """Have every claim planned again, as often as it takes to settle on a plan."""
     claimer.execute("DEALLOCATE ALL")
     for index, claim in CLAIMS.items():
         numbered = claim % {name: f"${number}" for number, name in enumerate(ASKED, start=1)}
@@ -161,7 +161,7 @@ def check(claimer: psycopg.Connection, when: str) -> None:
             if node.get("Relation Name") in TABLES and node["Node Type"].endswith("Scan"):
                 paths.add(node.get("Index Name", node["Node Type"]).removesuffix("_pkey"))
                 looked_at = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-                # What is under way or was left behind stands between those that are due.
+                # Orders in progress or abandoned are between those that are due.
                 assert looked_at <= 2 * LIMIT, (when, index, node)
             if node["Node Type"].endswith("Sort"):
                 assert node["Actual Rows"] <= LIMIT, (when, index, node)

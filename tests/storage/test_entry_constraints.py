@@ -10,7 +10,7 @@ from tests.support.rows import NOON, SYSTEM_KEY, Leg, insert, insert_entries, in
 
 @pytest.mark.parametrize("sequence", [0, 1, 999, 1001])
 def test_totals_are_kept_at_every_thousandth_entry_only(owner: psycopg.Connection, sequence: int) -> None:
-    """Elsewhere nobody would look for them."""
+    """Elsewhere they would not be read."""
 
     values = {"wallet": 1, "sequence": sequence, "type": "DEPOSIT", "count": 1, "credited": 1, "debited": 0}
 

@@ -57,7 +57,7 @@ class YesBank(UnreadableStatement):
         return Answer(kind=AnswerKind.ACCEPTED, reference="r")
 
     def status(self, payment: Payment) -> Status:
-        """Say nothing."""
+        """Report nothing."""
         del payment
         return Status(kind=StatusKind.SILENT)
 
@@ -158,7 +158,7 @@ def test_a_locked_withdrawal_delays_only_calls_on_it(settings: Settings, url: st
 def test_a_claim_that_moves_the_fence_amid_a_cancel_does_not_save_the_withdrawal(
     patient: App, url: str, pool: ThreadPoolExecutor
 ) -> None:
-    """The cancel decides again on what is now: a claim alone does not stand in its way."""
+    """The cancel decides again on the present state: a claim alone does not prevent it."""
 
     withdrawal = schedule(patient, ALICE, 5)
     with psycopg.connect(url) as scheduler:
@@ -173,7 +173,7 @@ def test_a_claim_that_moves_the_fence_amid_a_cancel_does_not_save_the_withdrawal
 
 
 def test_a_claim_that_moves_the_fence_amid_a_payout_stops_it(patient: App, url: str, pool: ThreadPoolExecutor) -> None:
-    """Its work was taken over: no money moves, no bank is asked."""
+    """Its work was taken over: no money moves, no bank is called."""
 
     withdrawal = schedule(patient, ALICE, 5)
     claimed, bank = claim(patient), YesBank()
@@ -219,7 +219,7 @@ def test_cancel_against_payout_has_one_winner(app: App, settings: Settings) -> N
 
 
 def test_many_claimers_get_disjoint_withdrawals(app: App, settings: Settings) -> None:
-    """Each one once, and no more than asked for."""
+    """Each one once, and no more than requested."""
 
     open_wallet(app, "alice", 1000)
     due = {schedule(app, ALICE, 1) for _ in range(20)}
@@ -258,7 +258,7 @@ def test_a_connection_that_is_killed_while_waiting_loses_nothing(
 def test_connections_that_are_killed_again_and_again_lose_and_double_nothing(
     app: App, url: str, pool: ThreadPoolExecutor
 ) -> None:
-    """Whatever each call was told, the same request id afterwards gives exactly one transaction."""
+    """After any answer of each call, the same request id gives exactly one transaction."""
 
     open_wallet(app, "alice")
     ids, over = [uuid4() for _ in range(60)], threading.Event()

@@ -1,4 +1,4 @@
-"""Two logins: one migrates and owns, the other serves, and whoever takes its connections over can undo no history."""
+"""Two logins: one migrates and owns, the other serves, and an intruder in its connections can undo no history."""
 
 import json
 import re
@@ -43,7 +43,7 @@ DEPLOY = Path(__file__).parents[2] / "docs" / "how-to" / "deploy.md"
 PASSWORD = "it's a 100% secret"  # of a cluster that ends with the tests
 HISTORY = ("entries", "entry_totals", "transactions", "requests", "journal", "resolutions")
 
-# A production as far as settings go; no file of it is read before the database has been asked.
+# A production by its settings; none of its files is read before the database was contacted.
 PRODUCTION: Mapping[str, object] = {
     "mode": "production",
     "tls_certificate": "nowhere",
@@ -58,7 +58,7 @@ PRODUCTION: Mapping[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class Logins:
-    """A cluster of these tests' own, where a password is asked for, with a database as it is documented."""
+    """A cluster of these tests' own, which requires passwords, with a database as it is documented."""
 
     superuser: str
     log: Path
@@ -82,7 +82,7 @@ class Logins:
 
 @pytest.fixture(scope="module")
 def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logins]:
-    """Make logins and database by the statements that the documentation shows, and migrate as it says."""
+    """Make logins and database by the statements of the documentation, and migrate as documented."""
     shown = re.search(r"```sql\n(.*?)```", DEPLOY.read_text(), re.DOTALL)
     assert shown is not None
     root = tmp_path_factory.mktemp("logins")
@@ -312,7 +312,7 @@ def test_a_login_that_is_made_twice_at_once_is_made_once(logins: Logins) -> None
 
 
 def test_an_owner_that_may_make_no_login_is_reported(logins: Logins) -> None:
-    """The login is then made by whoever may."""
+    """The login is then made by a role that may."""
 
     settings = read_settings(**dict(FAST, database_url=logins.url("nobody_yet")))
     with pytest.raises(DatabaseUnavailable) as refused:
@@ -339,7 +339,7 @@ def test_walletctl_migrates_by_the_owners_url(logins: Logins) -> None:
 
 
 def test_a_database_that_must_be_verified_and_cannot_be_is_not_spoken_to(logins: Logins) -> None:
-    """What the URL says of TLS is what connections are made by: this cluster speaks none."""
+    """The URL's TLS options are those of the connections: this cluster has none."""
 
     url = f"{logins.url('wallet_app')}?sslmode=verify-full&sslrootcert=system"
     verified = read_settings(**dict(FAST, database_url=url, database_wait_s=0.1))
@@ -349,7 +349,7 @@ def test_a_database_that_must_be_verified_and_cannot_be_is_not_spoken_to(logins:
 
 
 def test_the_server_too_notices_a_host_that_vanished(logins: Logins) -> None:
-    """By TCP, which this cluster is reached by: sockets have no such settings."""
+    """By TCP, which this cluster is reached by: sockets have no TLS settings."""
 
     names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
     with open_app(read_settings(**dict(FAST, database_url=logins.url("wallet_app"))), name="tests") as app:

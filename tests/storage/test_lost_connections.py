@@ -72,7 +72,7 @@ def test_a_connection_in_use_elsewhere_is_closed_on_its_next_checkout(
 
 
 def test_the_next_caller_meets_none_of_the_other_cut_connections(engine: Engine, owner: psycopg.Connection) -> None:
-    """A restart cuts them all: one call hears of it, and no other."""
+    """A restart cuts them all: one call fails by it, and no other."""
 
     with transaction(engine), transaction(engine), transaction(engine):
         pass

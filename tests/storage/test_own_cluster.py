@@ -34,7 +34,7 @@ def postgres(tmp_path: Path) -> Iterator[LocalPostgres]:
 
 
 def test_owner_that_is_no_superuser_can_migrate_and_serve(postgres: LocalPostgres) -> None:
-    """From version 16 on whoever creates a role must be granted the right to take it on."""
+    """From version 16 on the creator of a role must be granted the right to assume it."""
 
     url = postgres.start()
     with psycopg.connect(url, autocommit=True) as superuser:
@@ -79,7 +79,7 @@ def test_a_dump_restored_into_another_cluster_serves_once_it_is_migrated(
 def test_a_base_backup_taken_while_money_moves_replays_what_it_holds_and_makes_the_rest(
     postgres: LocalPostgres, tmp_path: Path
 ) -> None:
-    """It ends at one place in the order of commits. All that was asked is asked again of it: none is made twice."""
+    """It ends at one point in the order of commits. All requests are repeated at it: none is made twice."""
 
     url = postgres.start()
     settings = read_settings(**dict(FAST, database_url=url))
@@ -115,7 +115,7 @@ def test_a_base_backup_taken_while_money_moves_replays_what_it_holds_and_makes_t
             replayed = [app.ledger.post(command).replayed for command in requests]
             assert balance_of(app, bob) == len(requests)
         assert [check.name for check in verify(restored) if check.broken] == []
-    # One caller asked for one after the other, so the first of them are in the backup, the last ones are not.
+    # One caller sent one after the other, so the first of them are in the backup, the last ones are not.
     assert replayed == [True] * held + [False] * (len(requests) - held)
     assert begun < held < len(requests)
 
@@ -141,7 +141,7 @@ def test_database_that_hangs_is_not_serving_until_it_answers_again(postgres: Loc
 
 
 def test_database_that_goes_away_while_a_server_starts_is_waited_for(postgres: LocalPostgres) -> None:
-    """The server is there, says that it cannot serve, and serves once the database is back."""
+    """The server is there, reports NOT_SERVING, and serves once the database is back."""
 
     settings = read_settings(**dict(FAST, database_url=postgres.start()))
     migrate(settings)

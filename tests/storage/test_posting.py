@@ -1,4 +1,4 @@
-"""Posting: one database transaction for whoever is in line, and nobody pays for a neighbour."""
+"""Posting: one database transaction for all queued commands, and no command fails by a neighbour."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -114,7 +114,7 @@ def test_a_command_that_breaks_fails_alone(patient: App, settings: Settings, err
     ],
 )
 def test_a_command_that_cannot_be_stored_fails_alone(patient: App, settings: Settings, command: Command) -> None:
-    """The batch is halved until it stands alone; the database has the last word."""
+    """The batch is halved until the command is alone; the database decides."""
 
     outcomes = post_as_one_batch(
         patient, settings.required_database_url(), [a_transfer(1), a_transfer(2), command, a_transfer(3)]
@@ -176,7 +176,7 @@ def test_a_replay_returns_what_the_first_call_returned(app: App) -> None:
 
 
 def test_validate_only_stores_nothing(app: App, owner: psycopg.Connection) -> None:
-    """Not even that it was asked."""
+    """Not even the request's record."""
 
     open_wallet(app, "alice", 100)
     open_wallet(app, "bob")
@@ -211,7 +211,7 @@ def test_twins_through_two_servers_move_money_once(apps: tuple[App, App]) -> Non
 
 
 def test_one_name_wanted_through_two_servers_is_given_once(apps: tuple[App, App]) -> None:
-    """The others hear that it exists, and nobody that the ledger is broken."""
+    """The others learn that it exists, and none that the ledger is broken."""
 
     for nth in range(10):
         name, currency = WalletId(f"wallet-{nth}"), ("EUR", "GBP", "JPY", "CHF", "SEK")[nth % 5]
@@ -222,7 +222,7 @@ def test_one_name_wanted_through_two_servers_is_given_once(apps: tuple[App, App]
 
 
 def test_first_wallets_of_a_currency_through_two_servers_are_all_opened(apps: tuple[App, App]) -> None:
-    """They race for the currency's system wallets, and nobody loses."""
+    """They race for the currency's system wallets, and none loses."""
 
     for nth, currency in enumerate(("EUR", "GBP", "JPY", "CHF", "SEK", "NOK")):
         commands = [a_new_wallet(WalletId(f"w-{nth}-{place}"), currency) for place in range(4)]
@@ -251,7 +251,7 @@ def test_transfers_to_and_fro_through_two_servers_neither_block_nor_lose(apps: t
 
 
 def test_an_acceptance_is_stored_with_any_text_from_the_bank(app: App) -> None:
-    """Money that was paid must not stay on its way for ever over a zero byte in a text."""
+    """Money that was paid must not stay in transit because of a zero byte in a text."""
 
     open_wallet(app, "alice", 100)
     command = a_withdrawal("alice", Money("USD", 5))

@@ -82,7 +82,10 @@ def test_a_quiet_wallets_statement_is_final_at_once(app: App, owner: psycopg.Con
 def test_a_transaction_that_is_not_committed_keeps_a_statement_provisional_however_long(
     app: App, owner: psycopg.Connection, *, commits: bool
 ) -> None:
-    """Of any wallet, for nobody knows whose entries it will have; what ended before it began is final all the time."""
+    """Of any wallet, for it is unknown which wallets its entries will have.
+
+    What ended before it began is final all the time.
+    """
 
     open_wallet(app, "alice", 1)
     open_wallet(app, "bob", 2)

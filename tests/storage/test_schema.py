@@ -130,7 +130,7 @@ def test_only_the_external_wallet_has_no_floor(owner: psycopg.Connection) -> Non
 def test_a_withdrawal_that_must_not_be_is_refused(
     owner: psycopg.Connection, constraint: str, changes: dict[str, object]
 ) -> None:
-    """A final one has no next attempt and no lease, and says how it ended."""
+    """A final one has no next attempt and no lease, and has its outcome."""
 
     insert_wallet(owner, 1)
 
@@ -235,7 +235,7 @@ def test_a_commission_rule_that_must_not_be_is_refused(
 def test_an_attempt_that_must_not_be_is_refused(
     owner: psycopg.Connection, constraint: str, changes: dict[str, object]
 ) -> None:
-    """Its key tells what it was for."""
+    """Its key names what it was for."""
 
     values = {"key": f"sd-{uuid4()}", "number": 1, "start_time": NOON, "in_flight_until": NOON, "is_resend": False}
     values |= {"reference": "", "detail": ""}
@@ -284,7 +284,7 @@ def test_a_transaction_that_must_not_be_is_refused(
     ],
 )
 def test_a_request_has_one_outcome(owner: psycopg.Connection, constraint: str, changes: dict[str, object]) -> None:
-    """A subject, or a refusal with what was told."""
+    """A subject, or a refusal with its details."""
 
     values: dict[str, object] = {
         "caller": "c",

@@ -35,7 +35,7 @@ AFTER = "9999"
 
 @contextmanager
 def schema(database: Database, version: str | None) -> Iterator[None]:
-    """Have the database say that it has another schema; None: none at all."""
+    """Set the database's schema version to another one; None: none at all."""
     with psycopg.connect(database.url, autocommit=True) as owner:
         ((was,),) = owner.execute("SELECT version_num FROM alembic_version").fetchall()
         if version is None:
@@ -89,7 +89,7 @@ def test_no_process_starts_on_another_schema(
 
 
 def test_a_database_never_migrated_is_distinguished_from_one_unavailable(empty: str, database: Database) -> None:
-    """It has not even the table that says what it has."""
+    """It has not even the table with its version."""
 
     del database  # its cluster has the role that is taken on
     with (
@@ -107,7 +107,7 @@ def test_the_ledger_is_not_verified_by_the_rules_of_another_schema(database: Dat
 
 
 def test_a_newer_database_is_not_migrated(database: Database) -> None:
-    """Nothing is touched, and the command says why."""
+    """Nothing is touched, and the command prints why."""
 
     with schema(database, AFTER):
         done = CliRunner().invoke(cli, ["migrate"], env=environment({"database_url": database.url}))
@@ -118,7 +118,7 @@ def test_a_newer_database_is_not_migrated(database: Database) -> None:
 def test_a_schema_that_changes_under_a_server_is_not_served_from(
     app: App, client: WalletClient, database: Database
 ) -> None:
-    """Health says so until it is ours again; so does whoever asks before it claims."""
+    """Health reports it until it is ours again; so does each claim."""
 
     open_wallet(app, "alice", 5)
     fit = DatabaseReadiness(app, every_s=1e-9)

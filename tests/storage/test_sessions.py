@@ -1,4 +1,4 @@
-"""A session is what was asked for, or it is not used; whatever stands between, and whatever the defaults are."""
+"""A session is as configured, or it is not used; with anything between, and under any defaults."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,7 +117,10 @@ def test_a_session_is_as_configured_under_any_defaults(url: str, owner: psycopg.
 
 
 def test_the_service_serves_by_a_pooler_of_sessions(own_database: Database, settings: Settings, tmp_path: Path) -> None:
-    """Money moves, a migration and an audit run; a session that goes back is another connection's, set anew."""
+    """Money moves, a migration and an audit run.
+
+    A session that is returned is another connection's, configured again.
+    """
 
     with pooled(own_database, tmp_path / "pooler", "session") as url:
         mine = settings.replaced(database_url=SecretStr(url))
@@ -244,7 +247,7 @@ def test_a_setting_that_a_session_cannot_have_is_refused(database: Database) -> 
 
 
 def test_options_are_read_as_the_server_reads_them() -> None:
-    """Words end at spaces, unless a backslash stands before them."""
+    """Words end at spaces, unless escaped by a backslash."""
 
     text = r"-c a=1  -cb=x\ y --work-mem=3 -c c=a=b\\"
 

@@ -37,7 +37,7 @@ def alice(app: App) -> WalletId:
 
 
 def batch(count: int, source: WalletId = ALICE, destination: WalletId = BOB) -> BatchTransfer:
-    """Return an atomic batch of so many transfers of one, two, three … cents."""
+    """Return an atomic batch of this many transfers of one, two, three … cents."""
     amounts = (Money("USD", number % 9 + 1) for number in range(count))
     return a_batch(*(an_item(source, destination, amount) for amount in amounts))
 

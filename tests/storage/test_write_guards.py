@@ -1,4 +1,4 @@
-"""What stands in the way of slips: of the owner's, of a wrong clock, of an amount that would fill the world outside."""
+"""Guards against slips: of the owner, of a wrong clock, of an amount that would fill the external wallet."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -39,7 +39,7 @@ def filled(app: App, owner: psycopg.Connection) -> psycopg.Connection:
 @pytest.mark.parametrize("table", HISTORY)
 @pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
 def test_history_is_guarded_from_its_owner(filled: psycopg.Connection, table: str, statement: LiteralString) -> None:
-    """A WHERE that was forgotten changes nothing, whoever forgot it."""
+    """A WHERE that was forgotten changes nothing, for any role."""
 
     others = {"resolutions": "reason", "requests": "method", "journal": "subject", "entry_totals": "count"}
     column = {**others, "currencies": "exponent"}.get(table, "time")
@@ -119,7 +119,7 @@ def test_a_clock_far_behind_the_last_entry_dates_nothing_into_the_future(app: Ap
 
 
 def test_one_deposit_cannot_put_a_currency_out_of_service(app: App, settings: Settings) -> None:
-    """More than one transaction may be is refused and told; what comes after it is done."""
+    """More than one transaction may be is refused and logged; what comes after it is done."""
 
     alice = open_wallet(app, "alice")
     with open_app(settings.replaced(amount_max=10**15), name="limited") as limited:
@@ -134,7 +134,7 @@ def test_one_deposit_cannot_put_a_currency_out_of_service(app: App, settings: Se
 
 
 def test_a_full_system_wallet_refuses_no_request_finally(app: App) -> None:
-    """The world outside cannot be counted further: the request is not recorded, and is done once there is room."""
+    """The external wallet cannot be counted further: the request is not recorded, and is done once there is room."""
 
     alice, bob = open_wallet(app, "alice"), open_wallet(app, "bob")
     deposit(app, alice, INT64_MAX)
@@ -145,7 +145,7 @@ def test_a_full_system_wallet_refuses_no_request_finally(app: App) -> None:
 
 
 def test_what_was_written_past_the_lock_is_not_written_over(app: App) -> None:
-    """Between load and store a wallet moves on, as only somebody who takes no lock could do: nothing is stored."""
+    """Between load and store a wallet changes, as only a writer without the lock could do: nothing is stored."""
 
     alice = open_wallet(app, "alice", 100)
     command = a_deposit(alice, Money("USD", 5))

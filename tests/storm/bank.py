@@ -1,4 +1,4 @@
-"""The bank in the storm: which faults it is ordered, what its own ledger says, and the person who works there."""
+"""The bank in the storm: the faults that are ordered, its own records, and the operator who works there."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +41,7 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the bank's ledger."""
+    """One line of the bank statement."""
 
     number: int
     kind: str
@@ -77,11 +77,11 @@ class StormyBank(Bank):
         ]
 
     def asked(self) -> dict[str, int]:
-        """Return how often it was asked to pay or to collect, by key."""
+        """Return the number of calls to pay or to collect, by key."""
         return self.stats()["posts"]
 
     def state(self, key: str) -> str:
-        """Return what it says of a key."""
+        """Return its status of a key."""
         path = "collections" if key.startswith("sd-") else "transfers"
         answer = httpx.get(f"{self._url}/{path}/{key}", trust_env=False, verify=False)
         if answer.status_code != _NOT_FOUND:

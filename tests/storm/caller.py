@@ -1,4 +1,4 @@
-"""One caller: a client of its own, and a journal of all that it has asked and heard."""
+"""One caller: a client of its own, and a journal of all its requests and answers."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 class Caller:
-    """Makes calls, keeps what it hears, and notes whatever it should never have heard."""
+    """Makes calls, keeps the answers, and notes every answer that must not be."""
 
     def __init__(self, target: str) -> None:
         self.journal = Journal()
@@ -31,7 +31,10 @@ class Caller:
         self._client.close()
 
     def make(self, call: Call, over: threading.Event) -> None:
-        """Make a new call, a few times where nothing definite is heard; what is open then is left for the calm."""
+        """Make a new call, a few times without a definite outcome.
+
+        What is open then is left until the storm is over.
+        """
         self.journal.add(call)
         while call.outcome is None and call.tries < _TRIES and not over.is_set():
             self._try(call, quiet=False)
@@ -41,7 +44,7 @@ class Caller:
             self._look(call, call.done)
 
     def settle(self) -> None:
-        """Ask again whatever has no definite answer, until it has one; all must be calm."""
+        """Repeat every call without a definite outcome, until it has one; the storm must be over."""
         deadline = monotonic() + _QUIET_LONGEST_S
         for call in self.journal.open():
             self._try(call, quiet=True)
@@ -50,7 +53,7 @@ class Caller:
                 self._try(call, quiet=True)
 
     def repeat(self, call: Call) -> None:
-        """Make a call again that has its outcome: it must hear the same."""
+        """Repeat a call that has its outcome: it must get the same."""
         before = call.outcome
         try:
             again = self._call(lambda client: call_service(client, call))
@@ -62,7 +65,7 @@ class Caller:
             self.journal.wrong.append(f"{call} was answered with {before}, and repeated with {again}")
 
     def _try(self, call: Call, *, quiet: bool) -> None:
-        """Make a call once and keep what it hears, where that is definite."""
+        """Make a call once and keep its outcome, where that is definite."""
         call.tries += 1
         try:
             done = self._call(lambda client: call_service(client, call))
@@ -87,7 +90,7 @@ class Caller:
                 self.journal.wrong.append(f"{call} was done, and {done.name} read back with {failed.reason}")
 
     def _call(self, asking: Callable[[WalletClient], Answer]) -> Answer:
-        """Ask; where nobody answers connect anew, for a channel waits ever longer before it tries again by itself."""
+        """Call; without an answer connect again, for a channel waits ever longer before it retries by itself."""
         try:
             return asking(self._client)
         except CallError as failed:
@@ -98,7 +101,7 @@ class Caller:
 
 
 def _faults(call: Call, done: Done) -> Iterator[str]:
-    """Say what is wrong with a yes, by itself."""
+    """Return what is wrong with a result, by itself."""
     if call.step.amount is not None and call.about == "" and done.amount != call.step.amount:
         yield f"was done with {done.amount} instead of {call.step.amount}"
     if sum(minor for _, minor in done.legs) != 0:

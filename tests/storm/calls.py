@@ -16,7 +16,7 @@ _RESOURCES = ("transaction", "withdrawal", "scheduled_deposit", "hold")
 def call_of(caller: int, step: Step, about: str) -> Call:
     """Return a step as a call. Its time counts from now, and stays as it is however often it is repeated.
 
-    Times are whole seconds, so that many things are due at once.
+    Times are whole seconds, so that many orders are due at once.
     """
     delay_s = step.delay_s
     if step.verb is Verb.PLACE_HOLD and delay_s is None:

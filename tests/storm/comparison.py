@@ -1,4 +1,4 @@
-"""Compares the books: what callers were told, what our books say, and what the bank's say. Every finding is a fault."""
+"""Compares the ledgers: the callers' answers, ours, and the bank's. Every finding is a fault."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ _ATTEMPTS_MAX: int = sum(PayoutSettings.model_fields[f"{name}_max"].default for 
 
 
 def findings(journals: list[Journal], books: LedgerState) -> Iterator[str]:
-    """Yield everything in which the books disagree."""
+    """Yield everything in which the ledger disagree."""
     for journal in journals:
         yield from journal.wrong
         yield from (f"{call} has no definite outcome" for call in journal.open())
@@ -43,7 +43,7 @@ def findings(journals: list[Journal], books: LedgerState) -> Iterator[str]:
 
 
 def expected_balances(journals: list[Journal], books: LedgerState) -> Mapping[str, int]:
-    """Return each wallet's balance as it follows from what callers were told and what the bank did; by its name."""
+    """Return each wallet's balance as it follows from the callers' answers and from what the bank did; by its name."""
     balances: defaultdict[str, int] = defaultdict(int)
     for _, done in all_done(journals, *_MOVING):
         for wallet, minor in done.legs:
@@ -55,7 +55,7 @@ def expected_balances(journals: list[Journal], books: LedgerState) -> Mapping[st
 
 
 def _moved_by_orders(books: LedgerState) -> Iterator[tuple[str, int, str]]:
-    """Yield what orders brought a wallet, or took from it: by the bank's own ledger, where the bank is asked."""
+    """Yield what orders brought a wallet, or took from it: by the bank's own records, where the bank is called."""
     by_key = {order_key(order): order for order in books.orders.values()}
     for line in books.lines:
         if line.key in by_key:
@@ -66,7 +66,7 @@ def _moved_by_orders(books: LedgerState) -> Iterator[tuple[str, int, str]]:
 
 
 def _acknowledged_and_stored(journals: list[Journal], books: LedgerState) -> Iterator[str]:
-    """Yield what was acknowledged and is lost, or changed, or told to two calls."""
+    """Yield what was acknowledged and is lost, or changed, or returned to two calls."""
     result: Counter[str] = Counter()
     for call, done in all_done(journals, *_MOVING, *_SCHEDULING, Verb.PLACE_HOLD):
         result[done.name] += 1
@@ -92,7 +92,7 @@ def _as_acknowledged(call: Call, done: Done, found: Transaction) -> Iterator[str
 
 
 def _stored_and_acknowledged(journals: list[Journal], books: LedgerState) -> Iterator[str]:
-    """Yield what is in the books though no caller was told of it and no order brought it about."""
+    """Yield what is in the ledger without an acknowledgement and without an order that caused it."""
     found = {done.name for _, done in all_done(journals)}
     for name, transaction in books.transactions.items():
         if name not in found and not (transaction.withdrawal or transaction.scheduled_deposit):
@@ -103,7 +103,7 @@ def _stored_and_acknowledged(journals: list[Journal], books: LedgerState) -> Ite
 
 
 def _holds(journals: list[Journal], books: LedgerState) -> Iterator[str]:
-    """Yield holds that are not captured as told, or not in the state that their calls and their time brought about."""
+    """Yield holds that are not captured as acknowledged, or not in the state that their calls and their time cause."""
     captured: defaultdict[str, int] = defaultdict(int)
     ended: dict[str, Hold.State.ValueType] = {}
     for call, done in all_done(journals, Verb.CAPTURE_HOLD, Verb.VOID_HOLD):
@@ -131,7 +131,7 @@ def _orders(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     for call, done in all_done(journals, *_SCHEDULING):
         order = books.orders.get(done.name)
         if order is None:
-            continue  # told by another check
+            continue  # reported by another check
         shown = f"{call}: {order.name} is {state_of(order)}"
         if (state_of(order) == "CANCELLED") != (order.name in cancelled):
             yield f"{shown}, and its cancelling was {'' if order.name in cancelled else 'never '}acknowledged"
@@ -144,7 +144,7 @@ def _orders(journals: list[Journal], books: LedgerState) -> Iterator[str]:
 
 
 def _bank(books: LedgerState) -> Iterator[str]:
-    """Yield what the bank executed twice, or otherwise than our books say, or without being asked."""
+    """Yield what the bank executed twice, or otherwise than our ledger has it, or without a call."""
     executed: defaultdict[str, list[Line]] = defaultdict(list)
     for line in books.lines:
         executed[line.key].append(line)
@@ -172,7 +172,7 @@ def _bank(books: LedgerState) -> Iterator[str]:
 
 
 def _balances(journals: list[Journal], books: LedgerState) -> Iterator[str]:
-    """Yield wallets, the system's own too, that have not what follows from what was told; sums must be zero."""
+    """Yield wallets, system wallets too, whose balance does not follow from the answers; sums must be zero."""
     expected = expected_balances(journals, books)
     sums: Counter[str] = Counter()
     held: Counter[str] = Counter()

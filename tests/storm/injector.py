@@ -29,7 +29,7 @@ class InjectionLog:
 def inject(
     system: System, injections: Iterable[Injection], seconds: float, *, tell: Log, tick: Callable[[float], None]
 ) -> InjectionLog:
-    """Strike as planned for so many seconds, in this thread; then mend everything.
+    """Inject faults as planned for this many seconds, in this thread; then start everything again.
 
     Blows that come due while another is being dealt with come a little late; most on a process that is still starting
     are left out.
@@ -50,7 +50,7 @@ def inject(
         wait_until(at_s)
         part = system.parts[injection.component]
         if injects:
-            # Asked first, so that a fall just before is not taken for our doing.
+            # Checked first, so that a crash just before is not taken for an injected one.
             _record_crashes(system, injected, monotonic() - begun, tell)
             if injection.chance > _SHARE_HIT_AT_BIRTH and not part.up():
                 tell(monotonic() - begun, f"{injection.component} is still starting, and spared")

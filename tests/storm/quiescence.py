@@ -16,9 +16,9 @@ from walletctl.local.waiting import wait_until
 _READY_LONGEST_S = 30.0
 _OPEN_LONGEST_S = 60.0
 _POLL_S = 0.2
-# Schedules of the load are due within seconds or in an hour; a minute tells them apart.
+# Schedules of the load are due within seconds or in an hour; a minute separates them.
 _DUE = timedelta(minutes=1)
-# What is said of an order that every attempt was used up on and that the bank has never heard of.
+# The attention of an order whose attempts are used up and that the bank has never received.
 _FOR_A_PERSON = "the bank does not know it; not sent again"
 
 
@@ -45,7 +45,7 @@ def wait_for_service(system: System, bank: StormyBank) -> bool:
 def wait_for_orders(system: System, bank: StormyBank, seed: int) -> Quiescence:
     """Wait until every order that is due has ended and every hold that is over has expired."""
     quiet = Quiescence()
-    chance = random.Random(f"{seed}/bank")  # noqa: S311  # weather, not secrets
+    chance = random.Random(f"{seed}/bank")  # noqa: S311  # fault injection, not secrets
     deadline = monotonic() + _OPEN_LONGEST_S
     pause = threading.Event()
     with WalletClient(system.target) as client:

@@ -1,4 +1,4 @@
-"""What a storm looks like: a bar while it rages, a line a blow, and the tables of the books at the end."""
+"""What a storm looks like: a bar while it rages, a line a blow, and the tables of the ledger at the end."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ class Screen:
         self._bar.stop()
 
     def watcher(self) -> Watcher:
-        """Return whom the storm tells."""
+        """Return the function that prints the storm's events."""
         return Watcher(tell=self._log, tick=self._tick, phase=self._phase)
 
     def _log(self, at_s: float, what: str) -> None:

@@ -33,10 +33,10 @@ _NO_ONE = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watcher:
-    """Who is told how the storm goes."""
+    """Observes the storm's progress."""
 
     tell: Callable[[float, str], None]
-    """Something happened, so many seconds into the storm."""
+    """An event, by seconds since the storm's begin."""
     tick: Callable[[float, Load], None]
     """Called several times a second."""
     phase: Callable[[str], None]
@@ -62,7 +62,10 @@ class Report:
 
 
 def storm(seed: int, seconds: float, watcher: Watcher) -> Report:
-    """Let it rage for so many seconds, then heal, wait, and compare all books. Call it from the main thread."""
+    """Inject faults for this many seconds, then recover, wait, and compare all ledgers.
+
+    Call it from the main thread.
+    """
     root = Path(tempfile.mkdtemp(prefix="wallet-storm-"))
     try:
         with running_system(root, seed) as system:

@@ -1,6 +1,6 @@
 """What the storm rages on: every process of the service and its bank, to be killed, paused and started again.
 
-Each keeps its address and its data however often it dies, so the others find it again without being told.
+Each keeps its address and its data however often it dies, so the others find it again without new settings.
 """
 
 import os
@@ -23,9 +23,9 @@ from walletctl.local.leftovers import servers_by_working_directory
 from walletctl.local.postgres import LocalPostgres
 from walletctl.local.waiting import wait_until
 
-# The proportions of production, in seconds instead of minutes. How often the bank is asked is production's own.
+# The proportions of production, in seconds instead of minutes. The rate of calls to the bank is production's own.
 SETTINGS: Mapping[str, object] = {
-    # INFO, because the lines by which processes say that they are ready are waited for.
+    # INFO, because the lines that report readiness are waited for.
     "log_level": "INFO",
     "health_interval_s": 0.5,
     "lock_timeout_s": 0.3,
@@ -45,7 +45,7 @@ _DURABLE = {"fsync": "on", "synchronous_commit": "on"}
 
 _DIES_IN_S = 10.0
 
-# What nobody caught begins like this. The driver and its pool also print, of connections that their server has left.
+# An uncaught error begins like this. The driver and its pool also print, of connections that their server has left.
 _UNCAUGHT = ("Traceback", "Exception in thread", "Exception calling application", "Exception ignored", "Fatal")
 _LINE_MAX = 2000
 
@@ -57,20 +57,20 @@ class Part(Protocol):
         """Start it, or start it again, where it was; nothing happens if it lives."""
 
     def up(self) -> bool:
-        """Say whether it has come so far as to do its work."""
+        """Return whether it has come so far as to do its work."""
 
     def hit(self, injection: Injection) -> None:
         """Hit it."""
 
     def crash(self) -> str | None:
-        """Say how it ended, if it did so by itself, and start it again."""
+        """Return how it ended, if it did so by itself, and start it again."""
 
     def stop(self) -> None:
         """End it for good."""
 
 
 class Process:
-    """A Python process of ours, which says *ready*; *arguments* are told how often it was started before."""
+    """A Python process of ours, which prints *ready*; *arguments* get the number of earlier starts."""
 
     def __init__(
         self, arguments: Callable[[int], Sequence[str]], ready: str, *, env: Mapping[str, str], log: Path
@@ -96,7 +96,7 @@ class Process:
             self._child.send_signal(signal.SIGCONT)
 
     def up(self) -> bool:
-        """Say whether it has said that it is ready, in its present life."""
+        """Return whether it has reported readiness since its last start."""
         with self._log.open("rb") as log:
             log.seek(self._said_before)
             return self._ready in log.read()
@@ -109,7 +109,7 @@ class Process:
             self.stop()
 
     def crash(self) -> str | None:
-        """Say how it ended, if it did so by itself, and start it again."""
+        """Return how it ended, if it did so by itself, and start it again."""
         if self._child is None or self._child.poll() is None:
             return None
         code, self._child = self._child.returncode, None
@@ -141,7 +141,7 @@ class Database:
         self._down = False
 
     def up(self) -> bool:
-        """Say that it is: to start it is to wait for it."""
+        """Return True: to start it is to wait for it."""
         return True
 
     def hit(self, injection: Injection) -> None:
@@ -161,7 +161,7 @@ class Database:
         wait_until(lambda: not any(map(_lives, killed)), timeout_s=_DIES_IN_S)
 
     def crash(self) -> str | None:
-        """Say whether it ended by itself, and start it again."""
+        """Return whether it ended by itself, and start it again."""
         if self._down or _lives(self._postgres.pid):
             return None
         self.start()
@@ -189,7 +189,7 @@ class System:
     logs: Path
 
     def errors(self) -> list[str]:
-        """Return what the processes have logged as an error: each is a defect, whatever the weather."""
+        """Return the errors that the processes have logged: each is a defect, under any faults."""
         return [
             f"{log.stem} logged {line[:_LINE_MAX]}"
             for log in sorted(self.logs.glob("*.log"))
@@ -199,7 +199,7 @@ class System:
 
 
 def _first_lines(text: str) -> Iterator[str]:
-    """Yield what our processes say, a JSON object a line; of what others print, e.g. a traceback, the first line."""
+    """Yield what our processes log, a JSON object a line; of other output, e.g. a traceback, the first line."""
     of_others = False
     for line in text.splitlines():
         ours = line.startswith("{")

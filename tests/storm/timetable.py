@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import cycle
 
-# Longer than a lease, and at its longest longer than the grace time too; both stand in ``stand.SETTINGS``.
+# Longer than a lease, and at its longest longer than the grace time too; both are in ``system.SETTINGS``.
 PAUSE_S = (1.8, 4.5)
 DOWN_S = (0.0, 1.5)
 BETWEEN_S = (0.5, 1.9)
@@ -59,7 +59,7 @@ _ROUND = (
 
 def injections(seed: int, seconds: float) -> Iterator[Injection]:
     """Yield the blows of a storm in order: every victim once a round, the rounds shuffled."""
-    chance = random.Random(f"{seed}/blows")  # noqa: S311  # weather, not secrets
+    chance = random.Random(f"{seed}/blows")  # noqa: S311  # fault injection, not secrets
     database = cycle(chance.sample(_DATABASE, k=len(_DATABASE)))
     free_at = dict.fromkeys(Component, 0.0)
     waiting: list[tuple[Component, FaultKind]] = []

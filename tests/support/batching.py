@@ -1,4 +1,4 @@
-"""Commands that meet in one batch: the ledger is held up by a locked wallet while they get in line."""
+"""Commands that meet in one batch: the ledger is blocked by a locked wallet while they are queued."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ GATE = WalletId("gate")
 
 @contextmanager
 def locked(url: str, wallet: WalletId) -> Iterator[psycopg.Connection]:
-    """Hold a wallet's row lock in a transaction of somebody else's."""
+    """Hold a wallet's row lock in a transaction of another session."""
     with psycopg.connect(url) as other:
         other.execute("SELECT FROM wallets WHERE id = %s FOR UPDATE", [wallet])
         yield other
@@ -54,11 +54,11 @@ def post_as_one_batch(app: App, url: str, commands: Sequence[Command]) -> list[D
 
 
 def _in_line(app: App, number: int) -> bool:
-    return len(app.ledger._queue._queue) == number  # noqa: SLF001  # a line tells nobody how long it is
+    return len(app.ledger._queue._queue) == number  # noqa: SLF001  # its length is not public
 
 
 def _told(app: App, command: Command) -> Done | Exception:
     try:
         return app.ledger.post(command)
-    except Exception as error:  # noqa: BLE001  # what a call raises is what it was told
+    except Exception as error:  # noqa: BLE001  # what a call raises is its outcome
         return error

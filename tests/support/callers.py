@@ -1,4 +1,4 @@
-"""What callers do in many tests: open funded wallets, hear refusals, and compare the books before and after."""
+"""What callers do in many tests: open funded wallets, get refusals, and compare the ledger before and after."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

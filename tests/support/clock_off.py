@@ -1,6 +1,6 @@
-"""Run one of our processes with its clock so many seconds off: ``python -m tests.support.clock_off -300 scheduler``.
+"""Run one of our processes with its clock off by some seconds: ``python -m tests.support.clock_off -300 scheduler``.
 
-What tells the time is replaced before anything is imported that asks for it. Clocks that measure durations stay.
+The sources of time are replaced before anything is imported that uses them. Clocks that measure durations stay.
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ _Datetime = dt.datetime
 
 
 class _Kind(type):
-    """Times that were made elsewhere, by the database's driver say, are datetimes like any other."""
+    """Times that were made elsewhere, e.g. by the database's driver, are datetimes like any other."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, _Datetime)

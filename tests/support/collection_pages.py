@@ -38,7 +38,7 @@ STALE = Refused(StaleClaim(f"scheduledDeposits/{DEPOSIT}"))
 
 @dataclass(slots=True)
 class Collection:
-    """One deposit of ten units into a wallet that has a hundred, on books in memory."""
+    """One deposit of ten units into a wallet that has a hundred, on a ledger in memory."""
 
     books: LedgerState
     policy: PaymentPolicy = POLICY
@@ -53,7 +53,7 @@ class Collection:
 
     @property
     def money(self) -> tuple[int, int, int]:
-        """What is in the wallet, on its way, and outside."""
+        """What is in the wallet, in transit, and external."""
         alice, way, outside = (self.books.wallets[id_].balance for id_ in (ALICE, IN_TRANSIT, EXTERNAL))
         return alice, way, outside
 
@@ -63,7 +63,7 @@ class Collection:
         return self.books.pending.transactions
 
     def claim(self, fence: int | None = None) -> Claim:
-        """Return the claim of whoever holds *fence*, by default the latest."""
+        """Return a claim with *fence*, by default the latest."""
         return Claim(
             kind=OrderKind.SCHEDULED_DEPOSIT,
             order=DEPOSIT,
@@ -88,7 +88,7 @@ class Collection:
         return self._decide(CancelScheduledDeposit(request=a_request(), order=DEPOSIT))
 
     def answer(self, answer: AnswerKind | Answer, attempt: int = 0, claim: Claim | None = None) -> Done | Refused:
-        """Decide on SettlePayment, of the latest attempt unless told otherwise."""
+        """Decide on SettlePayment, by default of the latest attempt."""
         return self._decide(
             SettlePayment(
                 id=uuid4(),
@@ -105,7 +105,7 @@ class Collection:
         return self._decide(TakeOver(id=uuid4(), claim=claim or self.claim(), policy=self.policy, jitter=JITTER))
 
     def hear(self, status: StatusKind | Status, claim: Claim | None = None) -> Done | Refused:
-        """Decide on SettleDoubt; a bank that executed did so with the right amount unless told otherwise."""
+        """Decide on SettleDoubt; a bank that executed did so by default with the right amount."""
         reported = status if isinstance(status, Status) else Status(kind=status, amount=AMOUNT, reference="ref")
         return self._decide(
             SettleDoubt(

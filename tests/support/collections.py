@@ -46,12 +46,12 @@ def run_all_jobs(app: App, clock_offset: timedelta) -> None:
 
 
 def answers(found: ScheduledDeposit) -> list[AnswerKind | None]:
-    """Return what the bank said on each attempt."""
+    """Return the bank's answer to each attempt."""
     return [attempt.answer for attempt in found.attempts]
 
 
 def balances(app: App) -> tuple[int, int, int]:
-    """Return what is in Alice's wallet, on its way, and outside."""
+    """Return what is in Alice's wallet, in transit, and external."""
     return balance_of(app, WalletId("alice")), balance_of(app, IN_TRANSIT), balance_of(app, EXTERNAL)
 
 

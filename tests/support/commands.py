@@ -42,14 +42,14 @@ def request(id_: UUID | None = None, caller: str = "tests") -> Request:
 
 
 def lacking(right: Right, command: Asked) -> Asked:
-    """Return a command as asked by somebody who has every right but this one."""
+    """Return a command of a caller that has every right but this one."""
     requested = command.request or request()
     access = Access(requested.access.owner, requested.access.rights - {right})
     return replace(command, request=Request(requested.caller, requested.id, access))
 
 
 def by_no_operator(command: Asked) -> Asked:
-    """Return a command as asked by somebody who may not do what only those may who run the service."""
+    """Return a command of a caller without the right of operations."""
     return lacking(Right.OPERATIONS, command)
 
 
@@ -127,7 +127,7 @@ def a_withdrawal(wallet: str, amount: Money, due: datetime | None = None, **fiel
 
 
 def a_scheduled_deposit(wallet: str, amount: Money, due: datetime | None = None, **fields: Fields) -> ScheduleDeposit:
-    """Return a scheduled deposit, due now and not collected unless said otherwise."""
+    """Return a scheduled deposit, by default due now and not collected."""
     usual: dict[str, Fields] = {"request": request(), "description": "", "execute_time": due, "bank_account": ""}
     usual |= {"external_reference": "", "collect": False}
     return ScheduleDeposit(wallet=WalletId(wallet), amount=amount, **{**usual, **fields})
@@ -156,12 +156,12 @@ def a_resolution(
 
 
 def a_closed_discrepancy(line: int) -> ResolveDiscrepancy:
-    """Return what a person has found out about a line of the bank's ledger."""
+    """Return what a person has found out about a line of the bank statement."""
     return ResolveDiscrepancy(request=request(), line=line, reason="looked into")
 
 
 def an_accepted_ledger(ledger: int) -> AcceptBankStatement:
-    """Return the accepting of the bank's ledger that it shows in place of this one."""
+    """Return the accepting of the bank statement that it shows in place of this one."""
     return AcceptBankStatement(request=request(), statement=ledger, reason="begun anew")
 
 

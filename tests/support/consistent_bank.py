@@ -1,4 +1,4 @@
-"""Payouts against a bank that answers as it likes but, asked, says the truth: in memory, at any pace, by many workers.
+"""Payouts against a bank with any answers and a true status: in memory, with any pauses, by many workers.
 
 Claims follow the rules of the claiming statements; workers pause wherever they like, and send within their window only.
 """
@@ -15,7 +15,7 @@ SEND_WINDOW = timedelta(seconds=8)  # the call's own deadline included
 
 @dataclass(slots=True)
 class ConsistentBank:
-    """What the bank did; *honours_keys* says whether a repeat is the same payment."""
+    """What the bank did; *honours_keys* is whether a repeat is the same payment."""
 
     honours_keys: bool = True
     executions: int = 0
@@ -49,7 +49,7 @@ class ConsistentBank:
             self.rejected = not execute
 
     def status(self) -> StatusKind:
-        """Say the truth."""
+        """Return the true status."""
         if self.executions:
             return StatusKind.EXECUTED
         if self.pending:
@@ -68,7 +68,7 @@ class Call:
 
 @dataclass(slots=True)
 class Workers:
-    """Everybody who works on the payout: claims held, calls under way."""
+    """All workers on the payout: claims held, calls in flight."""
 
     payout: Payout
     bank: ConsistentBank
@@ -128,7 +128,7 @@ class Workers:
             self.payout.answer(call.answer or AnswerKind.UNKNOWN, attempt=call.attempt, claim=call.claim)
 
     def check(self) -> None:
-        """Raise unless the books are right and nothing was released that was or will be paid."""
+        """Raise unless the ledger is right and nothing was released that was or will be paid."""
         w, bank, (_, in_transit) = self.payout.now, self.bank, self.payout.money
         under_way = w.state in {OrderState.PROCESSING, OrderState.IN_DOUBT}
         assert in_transit == (AMOUNT.minor if under_way else 0)

@@ -56,7 +56,7 @@ class Database:
             )
 
     def broken_rules(self) -> list[str]:
-        """Return the rules of the books that are broken."""
+        """Return the rules of the ledger that are broken."""
         return [check.name for check in verify(read_settings(database_url=self.url)) if check.broken]
 
 

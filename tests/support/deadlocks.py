@@ -27,7 +27,7 @@ def no_deadlock(owner: psycopg.Connection) -> Iterator[None]:
         """
         return owner.execute(query, [SHARED_NAME]).fetchone() == (0,)
 
-    # Connections tell their deadlocks when they end, at the latest.
+    # Connections report their deadlocks when they end, at the latest.
     assert wait_until(alone, timeout_s=30)
     before = reported()
     yield

@@ -20,20 +20,20 @@ HALF_AN_HOUR, HOUR = timedelta(minutes=30), timedelta(hours=1)
 
 
 def schedule_request(**fields: Any) -> pb.ScheduleDepositRequest:  # noqa: ANN401  # a request's fields
-    """Ask for a deposit of 300 into Alice's wallet, now and without the bank, but for these fields."""
+    """Return a deposit of 300 into Alice's wallet, now and without the bank, but for these fields."""
     requests = {"wallet": ALICE, "amount": money(300), "request_id": new_id(), **fields}
     return pb.ScheduleDepositRequest(**requests)
 
 
 def schedule(asking: Asking, **fields: Any) -> pb.ScheduledDeposit:  # noqa: ANN401  # a request's fields
-    """Schedule such a deposit; return it."""
+    """Schedule this deposit; return it."""
     scheduled = asking.ok(schedule_request(**fields)).scheduled_deposit
     assert isinstance(scheduled, pb.ScheduledDeposit)
     return scheduled
 
 
 def cancel_request(name: str, **fields: Any) -> pb.CancelScheduledDepositRequest:  # noqa: ANN401  # a request's fields
-    """Ask to cancel a scheduled deposit."""
+    """Return the cancellation of a scheduled deposit."""
     return pb.CancelScheduledDepositRequest(name=name, **{"request_id": new_id(), **fields})
 
 

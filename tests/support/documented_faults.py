@@ -1,4 +1,4 @@
-"""What can be wrong with each call that changes something, in the order in which the documents promise to tell it."""
+"""Faults of each call that changes something, in the order in which the documents promise to report them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ MUCH = 10**6
 AMOUNT_MAX = 10**5
 
 Values = Mapping[str, Any]
-"""What is put into a request, by way: ``amount.currency_code``, ``items.0.source``. ``by`` says who asks."""
+"""What is put into a request, by path: ``amount.currency_code``, ``items.0.source``. ``by`` is the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a request, and how that is told."""
+    """What is wrong with a request, and how that is reported."""
 
     reason: str
     values: Values
@@ -30,7 +30,7 @@ class Fault:
     """Some of the reason's metadata."""
 
     def meets(self, other: "Fault") -> bool:
-        """Tell whether one request can have both."""
+        """Return whether one request can have both."""
         return not any(
             mine == others or mine.startswith(f"{others}.") or others.startswith(f"{mine}.")
             for mine in self.values
@@ -39,7 +39,7 @@ class Fault:
 
 
 def who(path: str) -> tuple[list[Fault], list[Fault]]:
-    """Return the faults that are of who asks: before anything is read, and of whose wallet it is."""
+    """Return the faults of the caller: before anything is read, and of whose wallet it is."""
     scope = SCOPES[f"/wallet.v1.{path}"]
     before = [
         Fault("CREDENTIALS_INVALID", {"by": "stranger"}),
@@ -72,7 +72,10 @@ TOO_MUCH = Fault(FUNDS, {"amount.minor_units": MUCH})
 
 
 def transfer_faults(at: str = "") -> list[Fault]:
-    """Return what *decide* says of a transfer, in order: all of the source, all of the destination, then the money."""
+    """Return the refusals of *decide* for a transfer, in order.
+
+    All of the source, all of the destination, then the money.
+    """
     return [
         of(MISSING, f"{at}source", "nobody"),
         Fault(CURRENCY, {f"{at}amount.currency_code": "EUR"}, {"currency": "USD"}),
@@ -128,7 +131,7 @@ def _paid(*, wallet: list[Fault], times: str = "") -> list[Fault]:
     return [BAD_TEXT, *system("wallet"), USED, *late, of(MISSING, "wallet", "nobody"), EUROS, *wallet]
 
 
-# In the order of each call's comment in the protos, but for who asks.
+# In the order of each call's comment in the protos, but for the caller.
 FAULTS: dict[str, list[Fault]] = {
     "WalletService/CreateWallet": [
         Fault(INVALID, {"wallet.display_name": "\0"}),
@@ -246,7 +249,7 @@ FAULTS: dict[str, list[Fault]] = {
 
 
 def all_faults(path: str) -> list[Fault]:
-    """Return what can be wrong with a call, in order, who asks included."""
+    """Return the faults of a call, in order, those of the caller included."""
     before, owner = who(path)
     faults = FAULTS[path]
     at = faults.index(USED)

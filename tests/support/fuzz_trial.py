@@ -24,7 +24,7 @@ WRITES = [path for path in METHODS if f"/wallet.v1.{path}" not in READS]
 
 _ROOT = Path(__file__).parents[2]
 
-# What stands in texts of ours and of the database that no caller is to see.
+# Internal texts of ours and of the database that no caller is to see.
 LEAKS = re.compile(
     r"Traceback|File \"|\.py\b|psycopg|sqlalchemy|protovalidate|site-packages|/(home|tmp|usr|var)/|object at 0x"
     r"|SELECT |INSERT |UPDATE |DELETE |violates|constraint|relation |column |pg_|DETAIL|Exception|\w+Error\b"
@@ -64,7 +64,7 @@ def listed_reasons() -> Mapping[str, Sequence[str]]:
 
 
 class Listening(Asking):
-    """A channel on which everything is heard that is said of a refusal."""
+    """A channel that keeps all text that comes with a refusal."""
 
     def hear(self, path: str, sent: bytes) -> tuple[Answer, str]:
         """Call a method; return its answer, and all text that came with it if it is a refusal."""
@@ -92,7 +92,7 @@ class Trial:
     owner: psycopg.Connection
     seed: str
     also: frozenset[str] = frozenset()
-    """Reasons that this caller may hear of any call."""
+    """Reasons that this caller may get from any call."""
     tried: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     decided: Counter[str] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ class Trial:
     before: dict[str, str] = field(default_factory=dict)
 
     def send(self, path: str, sent: bytes) -> Answer:
-        """Send bytes to a method; see that the answer is as it must be, and that a refusal has changed nothing."""
+        """Send bytes to a method; check that the answer is as it must be, and that a refusal has changed nothing."""
         if not self.tried[path]:
             self.before = self.fingerprint()
         answer, text = self.listening.hear(path, sent)
@@ -139,12 +139,12 @@ class Trial:
         assert not LEAKS.search(error.message)
 
     def _judge_reason(self, path: str, reason: str, metadata: Mapping[str, str]) -> None:
-        """See that it is a reason that the call lists: so never INTERNAL, and nothing that only time would mend."""
+        """Check that it is a reason that the call lists: so never INTERNAL, and nothing that only time would mend."""
         assert reason in {*listed_reasons()[METHODS[path].name], *self.also}
         assert metadata.keys() - {"item", "outcome"} == documented()[reason].keys
 
     def _compare(self, path: str, sent: bytes, answer: Answer) -> None:
-        """See that nothing has changed but the record of what is final, and nothing by what is only validated."""
+        """Check that nothing has changed but the record of what is final, and nothing by what is only validated."""
         before, self.before = self.before, self.fingerprint()
         changed = {table for table in before if before[table] != self.before[table]}
         if answer.code != "OK":
@@ -159,11 +159,11 @@ class Trial:
             assert changed <= {"requests"}
 
     def read_nothing_into(self) -> None:
-        """See that nothing at all has changed since the last call that may change something."""
+        """Check that nothing at all has changed since the last call that may change something."""
         assert self.fingerprint() == self.before
 
     def fingerprint(self) -> dict[str, str]:
-        """Return what differs for two states of a table if any row is another, or was so much as written anew."""
+        """Return fingerprints that differ for two states of a table if any row differs, or was only rewritten."""
         if self.query is None:
             names = self.owner.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
             one = "SELECT {}, count(*) || '/' || bit_xor(hashtextextended(ctid::text || xmin::text, 0)) FROM {}"

@@ -27,7 +27,7 @@ Names = Mapping[str, Sequence[str]]
 
 _RULES = "buf.validate.field"
 
-# Stands for bytes that are no UTF-8, which no message can be given: they are put in its place once it is serialized.
+# A placeholder for bytes that are no UTF-8, which no message can be given: they replace it once it is serialized.
 _NOT_UTF8 = ("~not-utf8~", b"\xc3\x28\xed\xa0\x80\xff\xfe\xc0\x80\xf5")
 
 _TEXTS = (
@@ -86,7 +86,7 @@ def collection_of(field: Field) -> str | None:
     if field.type != FieldDescriptor.TYPE_STRING:
         return None
     if (field.containing_type.name, field.name) == ("Wallet", "name"):
-        return "wallets"  # the rule for it stands where a wallet is to be changed
+        return "wallets"  # the rule for it applies where a wallet is to be changed
     rules = next((value for option, value in field.GetOptions().ListFields() if option.full_name == _RULES), None)
     if rules is None:
         return None
@@ -96,22 +96,22 @@ def collection_of(field: Field) -> str | None:
 
 
 def is_required(field: Field) -> bool:
-    """Tell whether a field must be set."""
+    """Return whether a field must be set."""
     return field_behavior_pb2.REQUIRED in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
 
 
 def is_told_only(field: Field) -> bool:
-    """Tell whether a field is in answers only."""
+    """Return whether a field is in answers only."""
     return field_behavior_pb2.OUTPUT_ONLY in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
 
 
 def is_map(field: Field) -> bool:
-    """Tell whether a field is a map."""
+    """Return whether a field is a map."""
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def is_control(character: str) -> bool:
-    """Tell whether it is a control character, which no text may have but for newlines in some."""
+    """Return whether it is a control character, which no text may have but for newlines in some."""
     return unicodedata.category(character) == "Cc"
 
 
@@ -292,10 +292,10 @@ class Chance:
             case FieldDescriptor.TYPE_INT64:
                 return self._random.choice([0, -1, 1, 2**31, 2**53 + 1, 2**62, 2**63 - 1, -(2**63), -(2**63) + 1])
             case _:
-                raise TypeError(field.full_name)  # a new kind of field: say what is odd of it
+                raise TypeError(field.full_name)  # a new kind of field: define its odd values
 
     def text(self) -> str:
-        """Return a text that somebody may choke on; sometimes the name of something that is there."""
+        """Return a text that a parser may fail on; sometimes the name of an existing resource."""
         if self._happens(0.3):
             return self._random.choice(self._names[self._random.choice(sorted(self._names))])
         return self._random.choice(_TEXTS)
@@ -303,7 +303,7 @@ class Chance:
     # Bytes.
 
     def wire(self, made: Message) -> bytes:
-        """Return a message's bytes; sometimes with texts that are none, or with fields that nobody knows."""
+        """Return a message's bytes; sometimes with invalid texts, or with unknown fields."""
         sent = made.SerializeToString().replace(_NOT_UTF8[0].encode(), _NOT_UTF8[1])
         return sent + (self._random.choice(_UNKNOWN) if self._happens(0.1) else b"")
 

@@ -22,7 +22,7 @@ NO_HOLD = f"holds/{uuid4()}"
 
 
 def after_late(seconds: int) -> Timestamp:
-    """Return a time so many seconds after LATE."""
+    """Return the time this many seconds after LATE."""
     return Timestamp(seconds=LATE.seconds + seconds)
 
 
@@ -38,7 +38,7 @@ def place_hold(asking: Asking, wallet: str, units: int) -> str:
 
 
 def time_in(owner: psycopg.Connection, ms: int) -> Timestamp:
-    """Return a time so many milliseconds from now, by the database's clock."""
+    """Return the time this many milliseconds from now, by the database's clock."""
     row = owner.execute("SELECT clock_timestamp() + %s * interval '1 ms'", [ms]).fetchone()
     assert row is not None
     return stamp(row[0])

@@ -56,7 +56,7 @@ class Load:
     target: str
     callers: int = 16
     aio_callers: int = 0
-    """So many more, with the client for asyncio."""
+    """Further callers, with the client for asyncio."""
     timeout_s: float = 1.0
     tls: Tls | None = None
     asked: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Load:
 
     @contextmanager
     def running(self) -> Iterator["Load"]:
-        """Call until the end of the block, and until each caller has heard of its last call."""
+        """Call until the end of the block, and until each caller's last call is answered."""
         threads = [threading.Thread(target=self._call) for _ in range(self.callers)]
         threads += [threading.Thread(target=self._call_by_asyncio) for _ in range(self.aio_callers)]
         for thread in threads:

@@ -69,7 +69,7 @@ class Pair:
         self.servers[host] = self.stack.enter_context(server_process(log, self.database_url, **environment(settings)))
 
     def restart(self, host: str) -> None:
-        """End a server as an orchestrator does, and start it anew once it has gone."""
+        """End a server as an orchestrator does, and start it again once it has ended."""
         process = self.servers[host].process
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

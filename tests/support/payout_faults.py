@@ -1,4 +1,4 @@
-"""Payouts by the name of what befalls them: the account that they go to, so that a fault can be ordered for each."""
+"""Payouts named by their fault: the name is the account that they go to, so that a fault can be ordered for each."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -49,5 +49,5 @@ class FaultyPayouts:
 
 
 def answers_to(found: Withdrawal) -> list[AnswerKind | None]:
-    """Return what the bank said to each attempt, as far as that is known."""
+    """Return the bank's answer to each attempt, as far as that is known."""
     return [attempt.answer for attempt in found.attempts]

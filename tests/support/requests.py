@@ -1,4 +1,4 @@
-"""Requests as callers make them: each with an id of its own, for US dollars unless said otherwise."""
+"""Requests as callers make them: each with an id of its own, by default for US dollars."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -60,7 +60,7 @@ def stamp(time: datetime) -> Timestamp:
 
 
 def later(time: Timestamp, microseconds: int) -> Timestamp:
-    """Return a time so much later."""
+    """Return the time this many microseconds later."""
     moved = Timestamp()
     moved.FromMicroseconds(time.ToMicroseconds() + microseconds)
     return moved
@@ -121,7 +121,7 @@ def atomic(items: Sequence[pb.TransferItem], **fields: Fields) -> pb.BatchTransf
 
 
 def each(items: Sequence[pb.TransferItem], **fields: Fields) -> pb.BatchTransferRequest:
-    """Return a batch of which each item stands for itself, under a new id where it has none."""
+    """Return a batch by item, each under a new id where it has none."""
     named = [changed(one, request_id=one.request_id or new_id()) for one in items]
     return pb.BatchTransferRequest(mode=pb.BATCH_MODE_ITEM, items=named, **fields)
 
@@ -162,7 +162,7 @@ def a_void(hold: str, **fields: Fields) -> hold_pb.VoidHoldRequest:
 
 
 def a_rule(**fields: Fields) -> rule_pb.CreateCommissionRuleRequest:
-    """Return a rule to be created: paid by the source unless said otherwise."""
+    """Return a rule to be created: by default paid by the source."""
     values: dict[str, Fields] = {"currency_code": "USD", "payer": SOURCE, **fields}
     return rule_pb.CreateCommissionRuleRequest(rule=rule_pb.CommissionRule(**values), request_id=new_id())
 

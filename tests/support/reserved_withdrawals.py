@@ -15,20 +15,20 @@ ALICE, BOB = "wallets/alice", "wallets/bob"
 
 
 def schedule_request(**fields: Any) -> pb.ScheduleWithdrawalRequest:  # noqa: ANN401  # a request's fields
-    """Ask for a payout of 300 from Alice's wallet, now and reserved, but for these fields."""
+    """Return a payout of 300 from Alice's wallet, now and reserved, but for these fields."""
     requests = {"wallet": ALICE, "amount": money(300), "request_id": new_id(), "reserve": True, **fields}
     return pb.ScheduleWithdrawalRequest(**requests)
 
 
 def schedule(asking: Asking, **fields: Any) -> pb.Withdrawal:  # noqa: ANN401  # a request's fields
-    """Schedule such a payout; return it."""
+    """Schedule this payout; return it."""
     scheduled = asking.ok(schedule_request(**fields)).withdrawal
     assert isinstance(scheduled, pb.Withdrawal)
     return scheduled
 
 
 def cancel_request(name: str, **fields: Any) -> pb.CancelWithdrawalRequest:  # noqa: ANN401  # a request's fields
-    """Ask to cancel a withdrawal."""
+    """Return the cancellation of a withdrawal."""
     return pb.CancelWithdrawalRequest(name=name, **{"request_id": new_id(), **fields})
 
 

@@ -1,4 +1,4 @@
-"""A bank that answers as it is told, says what it did when asked, and writes it down; and workers that fall asleep."""
+"""A bank with a set behaviour and true status, which records its statement; and workers that pause."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,7 +26,7 @@ class Pause(StrEnum):
 
 
 class WorkerPaused(Exception):
-    """The worker is gone for now, or for good; what it would have written down when it wakes up."""
+    """The worker is gone for now, or for good; what it would have recorded when it wakes up."""
 
     def __init__(self, answer: AnswerKind) -> None:
         super().__init__(answer)
@@ -43,9 +43,9 @@ class BankBehaviour:
     pends: bool = False
     """Whether it takes its time with what is new to it."""
     unreachable: bool = False
-    """Whether it cannot be asked."""
+    """Whether its status cannot be queried."""
     wrong_amount: bool = False
-    """Whether it names another amount when asked."""
+    """Whether its status has another amount."""
     pause: Pause = Pause.NEVER
 
 
@@ -57,14 +57,14 @@ class ScriptedBank:
     accounts: dict[str, ConsistentBank] = field(default_factory=dict)
     """What it did, by key."""
     asked: dict[str, Payment] = field(default_factory=dict)
-    """What it was asked, by key."""
+    """The payments that it received, by key."""
     lines: list[BankStatementLine] = field(default_factory=list)
     """Its ledger."""
     answers: list[AnswerKind] = field(default_factory=list)
-    """What it has said to those who asked it to pay."""
+    """Its answers to calls to pay."""
 
     def pay(self, payment: Payment) -> Answer:
-        """Pay or not, and tell or not."""
+        """Pay or not, and answer or not."""
         if self.behaviour.pause is Pause.BEFORE:
             raise WorkerPaused(AnswerKind.NOT_SENT)  # woken up, it finds that the window has passed
         self.asked[payment.key] = payment
@@ -80,7 +80,7 @@ class ScriptedBank:
         return Answer(kind=answer, reference="r", retry_after_s=0.0)
 
     def status(self, payment: Payment) -> Status:
-        """Say the truth, but for the amount."""
+        """Return the true status, but for the amount."""
         if self.behaviour.unreachable:
             return Status(kind=StatusKind.SILENT)
         message = self.accounts.get(payment.key, ConsistentBank()).status()
@@ -94,7 +94,7 @@ class ScriptedBank:
         self._write_down()
 
     def ledger(self, *, after: int, limit: int) -> BankStatementPage | None:
-        """Show what it has written down, unless it cannot be asked."""
+        """Return its statement, unless it is unreachable."""
         return (
             None
             if self.behaviour.unreachable
@@ -118,9 +118,9 @@ class ScriptedBank:
         )
 
     def executed(self, key: str) -> int:
-        """Return how often it did what a key asked for."""
+        """Return the number of executions of a key."""
         return self.accounts.get(key, ConsistentBank()).executions
 
     def may_execute(self, key: str) -> bool:
-        """Tell whether it may still do what a key asks for."""
+        """Return whether it may still execute a key."""
         return self.accounts.get(key, ConsistentBank()).pending

@@ -1,7 +1,7 @@
 """One core and one server in this process, kept from test to test of a module for as long as the settings are the same.
 
-To start and to stop them for each test costs as much as most tests. Each test still begins with empty books and ends
-with ``verify``; between two tests nothing may be under way, and no wallet may be remembered as stuck.
+To start and to stop them for each test costs as much as most tests. Each test still begins with an empty ledger and
+ends with ``verify``; between two tests nothing may be under way, and no wallet may be remembered as stuck.
 """
 
 from contextlib import ExitStack

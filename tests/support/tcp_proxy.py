@@ -1,4 +1,4 @@
-"""A line of our own between two processes: it carries what they say, until it is told to fail them."""
+"""A TCP proxy between two processes, which forwards until it is set to fail."""
 
 import socket
 import struct
@@ -13,12 +13,12 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Mode(Enum):
-    """What becomes of what is said."""
+    """What happens to the bytes."""
 
     FORWARD = auto()
     """All of it arrives."""
     DROP_ANSWERS = auto()
-    """What is asked arrives, what is answered is lost."""
+    """Requests arrive, answers are lost."""
     HOLD = auto()
     """Nothing arrives, either way, for now."""
 
@@ -59,7 +59,7 @@ class TcpProxy:
             self._run(self._accept, self._listener)
 
     def drop_answers(self) -> None:
-        """Lose what the far end answers; it hears everything."""
+        """Lose the upstream's answers; it receives everything."""
         self._change(Mode.DROP_ANSWERS)
 
     def hold(self) -> None:
@@ -67,7 +67,7 @@ class TcpProxy:
         self._change(Mode.HOLD)
 
     def cut(self) -> None:
-        """Hang up on everybody who talks now; what was on its way is lost."""
+        """Reset all open connections; what was in flight is lost."""
         with self._changed:
             for end in self._ends:
                 with suppress(OSError):
@@ -75,7 +75,7 @@ class TcpProxy:
                     end.shutdown(socket.SHUT_RDWR)
 
     def refuse(self) -> None:
-        """Cut the line, and let nobody in: who tries to connect is refused."""
+        """Reset all connections, and refuse new ones."""
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.shutdown(socket.SHUT_RDWR)
@@ -115,7 +115,7 @@ class TcpProxy:
         return far
 
     def _forward(self, source: socket.socket, sink: socket.socket, dropped_in: Mode | None) -> None:
-        """Carry one way until the source has no more to say; nothing of it in the weather that it is *lost_in*."""
+        """Forward one direction until the source closes; nothing in the mode that it is *dropped_in*."""
         with suppress(OSError):
             while message := source.recv(CHUNK):
                 with self._changed:

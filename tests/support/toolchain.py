@@ -17,7 +17,7 @@ _GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
 
 
 def required() -> bool:
-    """Tell whether a missing tool fails the run: ``WALLET_REQUIRE_ALL=1``."""
+    """Return whether a missing tool fails the run: ``WALLET_REQUIRE_ALL=1``."""
     return os.environ.get("WALLET_REQUIRE_ALL") == "1"  # noqa: TID251  # the test run's own switch
 
 

@@ -5,5 +5,5 @@ class UnreadableStatement:
     """A bank whose ledger cannot be read."""
 
     def ledger(self, *, after: int, limit: int) -> None:
-        """Say nothing."""
+        """Report nothing."""
         del after, limit

@@ -25,7 +25,7 @@ from tests.support.wire import Answer, all_methods, path_of
 
 
 def valid_requests() -> dict[str, Any]:
-    """Return one well-formed request a method; what would change something names what is not there, or only asks."""
+    """Return one valid request of each method; those that change something name missing resources, or only validate."""
     nothing = uuid4()
     amount, zoe, yves = money(5), "wallets/zoe", "wallets/yves"
     transfer: dict[str, Any] = {
@@ -164,7 +164,7 @@ def all_but_requests(owner: psycopg.Connection) -> dict[str, str]:
 
 
 def value_at(message: Message, path: Sequence[str | int]) -> Any:  # noqa: ANN401  # any field's
-    """Return what stands at a place in a message."""
+    """Return the value at a place in a message."""
     value: Any = message
     for step in path:
         value = value[step] if isinstance(step, int) else getattr(value, step)

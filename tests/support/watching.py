@@ -1,4 +1,4 @@
-"""Watchers on threads: they write down what they are told, until they are stopped or their stream ends."""
+"""Watchers on threads: they record what they are told, until they are stopped or their stream ends."""
 
 import threading
 from collections.abc import Callable, Iterator

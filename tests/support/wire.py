@@ -27,7 +27,7 @@ class Answer:
     violations: tuple[str, ...] = ()
     """The fields that are invalid."""
     localized: str = ""
-    """What a person is told, where the call asked for a language."""
+    """The localized message, where the call requested a language."""
     retry_ms: int | None = None
 
     @property
@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def outcome(self) -> str:
-        """What the error says of the work."""
+        """The outcome that the error reports."""
         return str(self.infos[0].metadata["outcome"]) if self.infos else ""
 
 
@@ -102,7 +102,7 @@ def answer_of(error: grpc.RpcError) -> Answer:
     """Return what a call was answered with that did not end well."""
     try:
         status = rpc_status.from_call(error)  # type: ignore[arg-type]  # what a call raises is the call too
-    except ValueError:  # the code is not the one that the server packed: somebody on the way has spoken
+    except ValueError:  # the code is not the one that the server packed: a proxy between has answered
         status = None
     details: Sequence[Any] = status.details if status is not None else ()
     infos = [_unpacked(detail, error_details_pb2.ErrorInfo()) for detail in details]

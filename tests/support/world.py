@@ -1,4 +1,4 @@
-"""A service with wallets in every state and one of each thing that hangs on them, and callers of every kind."""
+"""A service with wallets in every state, open items of each kind in them, and callers of every kind."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -56,7 +56,7 @@ class World:
     names: Mapping[str, str]
 
     def request(self, base: Message, *faults: Fault) -> tuple[str, Any]:
-        """Return who asks, and a request with these faults under a new id, or the one that a fault says."""
+        """Return the caller, and a request with these faults under a new id, or the one of a fault."""
         values = {way: value for fault in faults for way, value in fault.values.items()}
         by = values.pop("by", "operator")
         requested = changed(base)
@@ -67,7 +67,7 @@ class World:
         return by, requested
 
     def tell(self, path: str, base: Message, *faults: Fault) -> list[Answer]:
-        """Ask it once to be validated and once in earnest."""
+        """Send it once to be validated and once to be done."""
         by, request = self.request(base, *faults)
         return [self.callers[by].call(path, changed(request, validate_only=only)) for only in (True, False)]
 

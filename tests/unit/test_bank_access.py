@@ -34,7 +34,7 @@ class Files:
         self.token.write_text(f"{TOKEN}\n")
 
     def renew(self, authority: trustme.CA | None = None) -> None:
-        """Write certificates anew, by another authority where one is given."""
+        """Write new certificates, by another authority where one is given."""
         self.authority = authority or self.authority
         self.authority.cert_pem.write_to_path(self.ca)
         for issued, certificate, key in (
@@ -83,7 +83,7 @@ def test_a_bank_that_requires_https_and_a_token_is_paid_queried_and_reconciled(b
 
 @pytest.mark.parametrize("token", [None, "another"])
 def test_without_the_right_token_nothing_is_paid(bank: BankServer, files: Files, token: str | None) -> None:
-    """The bank's 401 is a call that it did not take; of what it says nothing is believed."""
+    """The bank's 401 is a call that it did not take; its body is ignored."""
 
     stranger = gateway(bank, BankCredentials(token=token, ca=files.ca))
 
@@ -162,7 +162,7 @@ def test_a_file_for_tls_that_cannot_be_used_is_named(files: Files, wrong: str, h
 
 
 def test_a_token_that_the_bank_repeats_is_not_kept() -> None:
-    """What the bank said is stored with the attempt, and shown to operators."""
+    """The bank's text is stored with the attempt, and shown to operators."""
 
     text = f'{{"data": "rejected", "status": 422, "reason": "no rights: {TOKEN}", "{TOKEN}": ["{TOKEN}"]}}'
     with answering(http_200(text.encode())) as url:
@@ -197,7 +197,7 @@ def test_a_caller_that_shakes_no_hands_holds_up_no_other(bank: BankServer, files
 def test_a_stub_that_would_be_open_or_half_secured_does_not_start(
     arguments: list[str], text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says what to give."""
+    """It names what to provide."""
 
     monkeypatch.setattr("signal.pthread_sigmask", lambda *_: None)
     try:

@@ -1,4 +1,4 @@
-"""What the bank says, and what it means: whatever is not surely a yes or a no is unknown."""
+"""The bank's answers and their meaning: what is not surely an acceptance or a decline is unknown."""
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_a_reference_that_cannot_be_stored_does_not_reach_the_ledger(reference: 
         read_answer(200, SUCCESS | {"reference": reference}, None).reference,
         read_status(200, {"state": "executed", "amount": 1, "currency": "USD", "reference": reference}).reference,
     ):
-        # Told by yes and no only: a failure that quoted it could not be reported.
+        # Distinguished by bool only: a failure that quoted it could not be reported.
         is_storable = "\x00" not in read and read == read.encode(errors="ignore").decode()
         is_short = len(read) < 1000
         assert (is_storable, is_short) == (True, True)
@@ -119,7 +119,7 @@ def test_the_detail_of_an_answer_is_short_and_printable() -> None:
         (200, {"state": "failed"}, StatusKind.FAILED),
         (200, {"state": "pending"}, StatusKind.PENDING),
         (404, {"state": "not_found"}, StatusKind.NOT_FOUND),
-        # A 404 of a proxy, or of a bank that was told another path, says nothing about the payment.
+        # A 404 of a proxy, or of a bank with another path, proves nothing about the payment.
         (404, {}, StatusKind.SILENT),
         (404, {"data": "unknown path", "status": 404}, StatusKind.SILENT),
         (404, {"state": "failed"}, StatusKind.SILENT),
@@ -238,7 +238,7 @@ def test_a_ledger_that_is_not_numbered_without_gaps_is_not_read_at_all(body: dic
     [("DE89370400440532013000", "…3000"), ("12345678", "…"), ("123456789", "…6789"), ("x", "…"), ("", "")],
 )
 def test_of_an_account_no_more_is_kept_than_distinguishes_it(account: str, kept: str) -> None:
-    """Neither of what was asked, nor of what was answered."""
+    """Neither of the request, nor of the answer."""
 
     payment = Payment(key="wd-1", amount=Money("USD", 1005), account=account, owner="Ada")
 

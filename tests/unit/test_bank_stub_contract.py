@@ -84,7 +84,7 @@ def test_requests_without_a_key_execute_every_time(bank_client: httpx.Client) ->
 
 
 def test_simultaneous_posts_with_one_key_execute_once(bank_client: httpx.Client) -> None:
-    """Whoever comes second is told what became of the first."""
+    """The second caller gets the first one's outcome."""
 
     barrier = Barrier(8)
 
@@ -103,7 +103,7 @@ def test_simultaneous_posts_with_one_key_execute_once(bank_client: httpx.Client)
 
 
 def test_a_fail_rate_fails_some_and_forgets_it() -> None:
-    """A no for now stands in the body only and is not remembered; the seed makes it repeatable."""
+    """A soft decline is in the body only and is not remembered; the seed makes it repeatable."""
 
     def answers() -> list[str]:
         with running_bank(fail_rate=0.5, seed=7) as bank, httpx.Client(base_url=bank.url) as bank_client:
@@ -117,12 +117,12 @@ def test_a_fail_rate_fails_some_and_forgets_it() -> None:
 
     first = answers()
     assert first == answers()
-    # Once it has said yes to a key it never says no to it again.
+    # Once it has accepted a key it never declines it.
     assert first == ["failed"] * first.count("failed") + ["success"] * first.count("success")
 
 
 def test_a_bank_that_always_fails_executes_nothing() -> None:
-    """The exact answer of a no for now."""
+    """The exact answer of a soft decline."""
 
     with running_bank(fail_rate=1.0) as bank, httpx.Client(base_url=bank.url) as bank_client:
         assert pay(bank_client, "wd-1").json() == {"data": "failed", "status": 503}
@@ -147,7 +147,7 @@ def test_a_bank_that_always_fails_executes_nothing() -> None:
     ],
 )
 def test_a_malformed_body_is_rejected_with_a_reason(bank_client: httpx.Client, body: bytes) -> None:
-    """What cannot be read is refused as such, and never with a stack trace."""
+    """What cannot be read is refused with a reason, and never with a stack trace."""
 
     answer = bank_client.post("/", content=body)
 
@@ -282,7 +282,7 @@ def test_a_bank_without_idempotency_executes_every_post(bank_client: httpx.Clien
 
 
 def test_a_bank_without_status_answers_so(bank_client: httpx.Client) -> None:
-    """Such a bank cannot be asked at all."""
+    """This bank has no status call at all."""
 
     bank_client.post("/orders/mode", json={"status": False})
 
@@ -305,7 +305,7 @@ def test_the_bank_executes_on_its_own(bank_client: httpx.Client) -> None:
 
 
 def test_stats_count_and_can_be_reset(bank_client: httpx.Client) -> None:
-    """What a test asks after the fact; bodies are kept as they came, extra keys and all."""
+    """What a test reads after the fact; bodies are kept as they came, extra keys and all."""
 
     pay(bank_client, "wd-1", note="for the cat")
     pay(bank_client, "wd-1")

@@ -1,4 +1,4 @@
-"""The bank stub's faults: each does what its name says, on the wire and in the bank's ledger."""
+"""The bank stub's faults: each does what its name promises, on the wire and in the bank's records."""
 
 import http.client
 import json
@@ -50,7 +50,7 @@ def test_declined_is_remembered(bank_client: httpx.Client) -> None:
 
 
 def test_declined_after_an_execution_lies_but_changes_nothing(bank_client: httpx.Client) -> None:
-    """A no can come from before the bank's memory; asked, the bank still knows what it did."""
+    """A decline can come without the bank's memory; its status still has what it did."""
 
     reference = pay(bank_client, "wd-1").json()["reference"]
     order_fault(bank_client, "declined", times=1)
@@ -73,7 +73,7 @@ def test_delay_answers_late(bank_client: httpx.Client, *, before: bool) -> None:
 
 
 def test_silence_executes_and_never_answers(bank_client: httpx.Client) -> None:
-    """The client gives up; the bank counts the call until it does, and says the truth when asked."""
+    """The client gives up; the bank counts the call until it does, and its status is true."""
 
     order_fault(bank_client, "execute_then_silence", match={"key": "wd-1"})
     with pytest.raises(httpx.ReadTimeout):
@@ -112,7 +112,7 @@ def test_hold_keeps_the_answers_until_released(bank_client: httpx.Client, pool: 
 
 
 def test_hold_before_executes_on_release_only(bank_client: httpx.Client, pool: ThreadPoolExecutor) -> None:
-    """A payout that lingers on its way executes late, also when its sender has long gone away."""
+    """A payout that is delayed executes late, also when its sender has long gone away."""
 
     order_fault(bank_client, "hold", before=True, times=2)
     lingering = pool.submit(pay, bank_client, "wd-1")
@@ -195,7 +195,7 @@ def test_too_many_answers_429_and_executes_nothing(bank_client: httpx.Client) ->
 @pytest.mark.parametrize("status", [302, 401, 403, 404, 500, 502, 504])
 @pytest.mark.parametrize("execute", [False, True])
 def test_http_error_answers_the_status(bank_client: httpx.Client, status: int, *, execute: bool) -> None:
-    """Whether it executed before is ordered, and cannot be told from the answer."""
+    """Whether it executed before is ordered, and cannot be seen in the answer."""
 
     order_fault(bank_client, "http_error", status=status, execute=execute, location="/collections")
     answer = pay(bank_client, "wd-1")
@@ -206,7 +206,7 @@ def test_http_error_answers_the_status(bank_client: httpx.Client, status: int, *
 
 
 def test_garbage_is_not_json(bank_client: httpx.Client) -> None:
-    """Status 200 says nothing."""
+    """Status 200 proves nothing."""
 
     order_fault(bank_client, "garbage")
     answer = pay(bank_client, "wd-1")

@@ -41,7 +41,7 @@ from wallet_core.domain.model.wallet import WalletState
 
 
 def test_starting_a_collection_takes_nothing_and_opens_an_attempt() -> None:
-    """Under the key that tells the bank's books what it is for; a frozen wallet does not stand in the way."""
+    """Under the key that tells the bank what it is for; a frozen wallet does not prevent it."""
 
     deposit = a_deposit_order(SCHEDULED, ())
     deposit.books.wallets[ALICE].state = WalletState.FROZEN
@@ -87,7 +87,7 @@ def test_starting_a_collection_takes_nothing_and_opens_an_attempt() -> None:
 def test_an_answer_means_what_the_attempts_before_it_allow(
     before: tuple[Answered, ...], answer: AnswerKind, state: OrderState, begun_in: OrderState
 ) -> None:
-    """One in doubt stays so on any No; whatever it comes to, only a yes has moved anything."""
+    """One in doubt stays so on any decline; with any outcome, only an acceptance has moved anything."""
 
     deposit = a_deposit_order(begun_in, (*before, None))
     deposit.answer(answer)
@@ -148,7 +148,10 @@ def test_collected_money_is_credited_or_listed_for_an_operator(*, in_doubt: bool
 
 @pytest.mark.parametrize("in_doubt", [False, True])
 def test_money_that_overflows_the_external_wallet_is_listed(*, in_doubt: bool) -> None:
-    """Nothing is posted, and a person is told, in a row that the database takes; credited once there is room."""
+    """Nothing is posted, and it is listed for an operator, in a row that the database accepts.
+
+    Credited once there is room.
+    """
 
     deposit = a_deposit_order(IN_DOUBT if in_doubt else PROCESSING, (UNKNOWN if in_doubt else None,))
     deposit.books.wallets[EXTERNAL].balance = -(2**63) + 9
@@ -163,7 +166,7 @@ def test_money_that_overflows_the_external_wallet_is_listed(*, in_doubt: bool) -
 
 
 def test_collected_money_for_which_there_is_room_nowhere_is_not_lost_sight_of() -> None:
-    """The wallet is full and so is the way to the bank: nothing is posted, and a person is told."""
+    """The wallet is full and so is the transit wallet: nothing is posted, and it is listed for an operator."""
 
     deposit = a_deposit_order()
     wallets = deposit.books.wallets
@@ -207,7 +210,7 @@ def test_a_stale_worker_keeps_its_answer_and_credits_nothing(kind: AnswerKind) -
 @pytest.mark.parametrize("state", [SUCCEEDED, FAILED, CANCELLED])
 @pytest.mark.parametrize("kind", AnswerKind)
 def test_a_final_deposit_keeps_a_late_answer_and_is_never_credited(state: OrderState, kind: AnswerKind) -> None:
-    """Not even with the right fence, by no command; a yes to what had failed is told to a person."""
+    """Not even with the right fence, by no command; an acceptance of what had failed is listed for an operator."""
 
     deposit = a_deposit_order(state, (None,))
     before = deposit.now
@@ -261,7 +264,7 @@ def test_a_plain_deposit_that_does_not_fit_fails(room: int) -> None:
 
 @pytest.mark.parametrize("collect", [False, True])
 def test_cancelling_ends_what_is_scheduled_and_nothing_else(*, collect: bool) -> None:
-    """A claim alone does not stand in the way, and whoever holds it finds it gone."""
+    """A claim alone does not prevent it, and its worker finds it ended."""
 
     deposit = a_deposit_order(SCHEDULED, (), collect=collect)
     assert isinstance(deposit.cancel(), Done)

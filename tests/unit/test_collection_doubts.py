@@ -81,7 +81,7 @@ def test_executed_with_another_amount_credits_nothing_and_needs_an_operator(amou
 
 @pytest.mark.parametrize("after", [timedelta(), POLICY.grace - SECOND])
 def test_not_found_before_grace_is_not_believed(after: timedelta) -> None:
-    """The call may still be on its way: looked at again when the grace time is over."""
+    """The call may still be in flight: queried again when the grace time is over."""
 
     deposit = in_doubt_for(after=after)
     deposit.hear(StatusKind.NOT_FOUND)
@@ -124,7 +124,7 @@ def resent_for(times: int) -> Collection:
     ],
 )
 def test_not_found_that_must_not_be_resent_needs_an_operator(deposit: Collection, attention: str) -> None:
-    """Sent again too often, a bank that ignores keys or has forgotten them, or one that had said yes: no credit."""
+    """Resent too often, a bank that ignores keys or has forgotten them, or one that had accepted: no credit."""
 
     attempts = deposit.now.attempts
     deposit.hear(StatusKind.NOT_FOUND)
@@ -164,7 +164,7 @@ def test_a_takeover_queries_the_bank_and_accepts_an_acceptance_too_late_for_its_
 
 @dataclass(slots=True)
 class Collectors(Workers):
-    """Everybody who works on the collection."""
+    """All workers on the collection."""
 
     def check(self) -> None:
         """Raise unless the wallet has exactly what the bank's yes has brought, once."""
@@ -203,7 +203,7 @@ FIRST_CALL = st.tuples(
 def test_a_wallet_is_credited_with_what_the_bank_collected_under_any_pauses(
     first: tuple[tuple[object, ...], ...], later: list[tuple[object, ...]], *, honours_keys: bool
 ) -> None:
-    """Any pace, any whim, any number of workers: never without the bank's execution, never twice."""
+    """Any pauses, any behaviour, any number of workers: never without the bank's execution, never twice."""
 
     deposit = a_deposit_order(SCHEDULED, ())
     deposit.books.orders[DEPOSIT] = replace(deposit.now, lease_until=None)

@@ -86,7 +86,7 @@ def terms(draw: st.DrawFn) -> CommissionRule:
 
 
 def due(rule: CommissionRule, amount: int) -> int:
-    """Return what the contract says is taken, in fractions."""
+    """Return the commission by the contract, in fractions."""
     exact = rule.fixed + Fraction(amount * rule.rate_millionths, 1_000_000)
     rounded = int(exact + Fraction(1, 2))
     raised = max(rounded, rule.minimum)
@@ -96,7 +96,7 @@ def due(rule: CommissionRule, amount: int) -> int:
 def charged(
     rules: Sequence[CommissionRule], amount: int = 1000, source: Side | None = None, destination: Side | None = None
 ) -> Commission | None:
-    """Return what a transfer from Alice to Bob is charged now, both without labels unless said otherwise."""
+    """Return what a transfer from Alice to Bob is charged now, by default both without labels."""
     sides = source or Side(ALICE, {}), destination or Side(BOB, {})
     return commission_on(Money("USD", amount), *sides, rules, NOW)
 
@@ -153,7 +153,7 @@ def test_a_larger_amount_is_never_charged_less(rule: CommissionRule, amounts: tu
 
 @given(rule=terms(), amount=AMOUNTS)
 def test_the_legs_sum_to_zero_and_the_parts_to_the_whole(rule: CommissionRule, amount: int) -> None:
-    """Whoever pays; no leg is empty, and no number is beyond 64 bits."""
+    """With either payer; no leg is empty, and no number is beyond 64 bits."""
 
     most = amount if rule.payer is Payer.DESTINATION else INT64_MAX - amount
     if due(rule, amount) > most:
@@ -291,7 +291,7 @@ def test_wallet_goes_before_label_before_currency_then_the_later_start_then_the_
 
 
 def test_of_two_rules_that_begin_alike_the_one_created_later_by_the_databases_clock_applies() -> None:
-    """Ids are made by each process's own clock, and before the line: they tell nothing of which rule is newer."""
+    """Ids are made by each process's own clock, and before the queue: they do not order rules by age."""
 
     start = NOW - SECOND
     older = a_rule(2, start_time=start, create_time=NOW - 60 * SECOND)
@@ -323,7 +323,7 @@ def test_the_shares_of_a_commission_sum_to_the_whole(taken: int, parts: list[int
     ids=lambda module: module.__name__.rpartition(".")[2],
 )
 def test_no_amount_is_ever_a_float(module: ModuleType) -> None:
-    """Neither written, nor divided, nor asked for."""
+    """Neither written, nor divided, nor requested."""
 
     tree = ast.parse(inspect.getsource(module))
 

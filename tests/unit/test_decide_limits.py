@@ -65,7 +65,7 @@ def test_the_external_wallet_owes_no_more_than_64_bits_hold() -> None:
 
 
 def test_an_overdraft_near_the_limit_does_not_push_available_past_64_bits() -> None:
-    """What is told as available has to fit as well."""
+    """The available amount in the answer has to fit as well."""
 
     books = books_of(wallet(ALICE, INT64_MAX - 10))
     books.wallets[ALICE].overdraft_limit = 8

@@ -1,4 +1,4 @@
-"""What a call takes of its caller stands beside it in the protos; one that does not say it starts no server."""
+"""A call's access is declared in the protos; one that declares none starts no server."""
 
 from typing import Any, cast
 from uuid import uuid4
@@ -26,7 +26,7 @@ LOCKED_WALLETS, DENIED = access_pb2.OWNER_ACCESS_LOCKED_WALLETS, access_pb2.OWNE
 
 
 def a_call(*, reads: bool = True, **access: Any) -> MethodDescriptor:  # noqa: ANN401  # any of the option's fields
-    """Return a call that declares so much; its request has a text ``name`` and a number ``size``."""
+    """Return a call with this declaration; its request has a text ``name`` and a number ``size``."""
     kinds = {"name": FieldDescriptorProto.TYPE_STRING, "size": FieldDescriptorProto.TYPE_INT32}
     file = descriptor_pb2.FileDescriptorProto(name=f"{uuid4()}.proto", package="wallet.v9")
     request = file.message_type.add(name="LookRequest")
@@ -84,7 +84,7 @@ def test_a_reads_log_has_its_resource(owner_access: "access_pb2.OwnerAccess.Valu
 
 
 def test_a_call_for_every_known_caller_takes_no_scope_but_credentials() -> None:
-    """Declared so, it is let through whatever the caller's scopes; one that is not declared is nobody's."""
+    """Declared as public, it is permitted with any scopes; one that is not declared is permitted to no caller."""
 
     call = declared(a_call(any_authenticated_caller=True, owner_access=FILTERED))
     assert call.scope is None

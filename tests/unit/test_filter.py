@@ -204,14 +204,14 @@ def test_what_is_no_time_of_rfc_3339_is_refused(written: str) -> None:
 
 
 def test_a_time_below_microseconds_is_refused_and_not_cut() -> None:
-    """Nobody's border is moved, however little."""
+    """No boundary is moved, however little."""
 
     assert "microseconds" in refused("create_time < 2026-01-31T23:59:59.1234567Z").description
 
 
 @pytest.mark.parametrize("field", ["balance", "Owner", "owner.name", "state.", "labelss.team", "1", "amount.labels"])
 def test_an_unknown_field_is_refused_with_those_there_are(field: str) -> None:
-    """Nobody has to guess twice."""
+    """The message is exact."""
 
     refusal = refused(f"amount = 1 AND {field} = 1")
 
@@ -252,7 +252,7 @@ def test_a_label_key_that_cannot_be_is_refused(field: str) -> None:
     ],
 )
 def test_what_else_aip_160_has_is_refused_by_name(text: str, position: int, token: str, description: str) -> None:
-    """Who knows the larger language hears which part of it is missing here."""
+    """A caller that knows the larger language learns which part of it is missing here."""
 
     refusal = refused(text)
 
@@ -302,7 +302,7 @@ def test_what_else_aip_160_has_is_refused_by_name(text: str, position: int, toke
 def test_what_is_missing_or_too_much_is_refused_where_it_is(
     text: str, position: int, token: str, description: str
 ) -> None:
-    """The place is counted in characters, and what was expected there is said."""
+    """The place is counted in characters, and the message has what was expected there."""
 
     refusal = refused(text)
 
@@ -335,7 +335,7 @@ def test_a_filter_as_long_as_allowed_is_read_and_one_character_more_refused() ->
 
 
 def test_as_many_comparisons_as_allowed_are_read_and_one_more_refused() -> None:
-    """The place is the AND that asks for one too many."""
+    """The place is the AND that has one condition too many."""
 
     most = " AND ".join(["amount = 1"] * MAX_COMPARISONS)
     refusal = refused(f"{most} AND amount = 1")

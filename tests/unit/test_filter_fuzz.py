@@ -119,7 +119,7 @@ def outcome_of(text: str) -> tuple[Condition, ...] | FilterInvalid:
 @given(text=st.text(max_size=MAX_FILTER_LENGTH + 10) | spoiled_filters() | SOUPS | MISMATCHES)
 @settings(max_examples=often(400), deadline=None)
 def test_any_filter_is_read_or_refused_with_its_place(text: str) -> None:
-    """Nothing but a refusal is ever raised, and its token stands at its place in the text."""
+    """Nothing but a refusal is ever raised, and its token is at its place in the text."""
 
     match outcome_of(text):
         case FilterInvalid() as refusal:

@@ -1,4 +1,4 @@
-"""The fingerprint: equal exactly for two commands that ask for the same thing, for ever."""
+"""The fingerprint: equal exactly for two commands with the same content, in every release."""
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -101,7 +101,7 @@ def test_another_value_in_any_field_is_another_request(pair: tuple[Command, Comm
 
 @pytest.mark.parametrize("command", [TRANSFER, DEPOSIT, CREATE, SCHEDULE, CANCEL])
 def test_the_same_content_under_another_request_is_equal(command: Command) -> None:
-    """Who asks, under which id, and whether for good is not part of what is asked."""
+    """The caller, the id, and whether it is only validated are not part of the content."""
 
     again = replace(command, request=Request("somebody", TWO), validate_only=True)
 

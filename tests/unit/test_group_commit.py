@@ -1,4 +1,7 @@
-"""Group commit: while one batch is being committed the next one gathers, and every caller hears of its own item."""
+"""Group commit.
+
+While one batch is being committed the next one gathers, and every caller gets its own item's outcome.
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +63,7 @@ class Line:
         return self.pool.submit(self.group.submit, item, deadline)
 
     def enter(self, item: int, deadline: float | None = None) -> Ticket[int, str]:
-        """Put an item in line; its order is the order of these calls."""
+        """Put an item into the queue; its order is the order of these calls."""
         ticket: Ticket[int, str] = Ticket(item, deadline)
         self.group.enter(ticket)
         return ticket
@@ -269,7 +272,7 @@ def test_a_commit_that_raises_fails_those_it_left_unanswered() -> None:
 
 
 def test_closing_finishes_the_line_and_refuses_newcomers(lines: Callable[..., Line]) -> None:
-    """Whoever was let in is served."""
+    """Every admitted item is served."""
 
     line = lines(commit_batch_max=2)
     line.shut()

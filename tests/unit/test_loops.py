@@ -13,7 +13,7 @@ from walletctl.local.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("wallet_core", "wallet_grpc", "scheduler", "bank_stub")
-# Threads that are no loops: each waits for one thing and ends, or takes care itself that nothing ends it.
+# Threads that are no loops: each waits for one event and ends, or handles its own errors.
 ALLOWED = {
     "wallet_core/background.py": 1,  # the loops'
     "wallet_core/ledger/group_commit.py": 1,  # what a commit raises goes to its callers
@@ -28,7 +28,7 @@ ALLOWED = {
 
 @pytest.fixture
 def changes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Return what is heard of failing loops."""
+    """Return what is reported of failing loops."""
     received: list[tuple[str, int]] = []
     monkeypatch.setattr(Loop, "on_change", staticmethod(lambda name, failed: received.append((name, failed))))
     return received
@@ -118,7 +118,7 @@ def test_supervisor_goes_on_where_it_cannot_start_a_process() -> None:
 
 
 def test_every_thread_of_ours_that_lasts_is_a_loop() -> None:
-    """Whoever starts another one says here why nothing can end it silently."""
+    """A new thread is listed here with why nothing can end it silently."""
 
     found = {
         str(path.relative_to(ROOT)): count

@@ -24,7 +24,7 @@ SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 
 
 def test_starting_takes_the_money_and_opens_an_attempt_together() -> None:
-    """One commit, before the bank hears of anything."""
+    """One commit, before the bank is called."""
 
     payout = a_payout(SCHEDULED, ())
     payout.start()
@@ -97,7 +97,7 @@ def test_a_wallet_that_cannot_pay_when_the_time_comes_fails_it_once_and_for_all(
 def test_an_answer_means_what_the_attempts_before_it_allow(
     before: tuple[Answered, ...], answer: AnswerKind, state: OrderState, money: tuple[int, int], begun_in: object
 ) -> None:
-    """A payout that is in doubt stays so on any No: only the bank, asked, can end it."""
+    """A payout that is in doubt stays so on any decline: only the bank's status can end it."""
 
     payout = a_payout(OrderState(str(begun_in)), (*before, None))
     payout.answer(answer)
@@ -125,7 +125,7 @@ def test_a_failed_payout_has_a_reason(answers: tuple[AnswerKind, ...], reason: F
 
 
 def test_a_payout_without_a_reference_is_referred_to_by_its_key() -> None:
-    """The bank gave none, so the key is what to ask it about."""
+    """The bank gave none, so the key is what to inquire by."""
 
     payout = a_payout()
     payout.answer(Answer(kind=ACCEPTED))
@@ -205,7 +205,7 @@ def test_a_stale_worker_keeps_its_answer_and_moves_nothing(kind: AnswerKind) -> 
 @pytest.mark.parametrize("state", [SUCCEEDED, FAILED, CANCELLED])
 @pytest.mark.parametrize("kind", AnswerKind)
 def test_a_final_payout_keeps_a_late_answer_and_never_moves(state: OrderState, kind: AnswerKind) -> None:
-    """Not even with the right fence; a yes to what had failed is told to a person."""
+    """Not even with the right fence; an acceptance of what had failed is listed for an operator."""
 
     payout = a_payout(state, (None,))
     before, money = payout.now, payout.money

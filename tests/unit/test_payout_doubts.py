@@ -22,7 +22,7 @@ SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 
 
 def test_a_payout_that_was_left_amid_an_attempt_is_doubted() -> None:
-    """A takeover never sends: it only asks."""
+    """A takeover never sends: it only queries."""
 
     payout = a_payout()
     payout.take_over()
@@ -43,7 +43,7 @@ def test_a_payout_that_was_left_between_attempts_goes_back_in_line(answers: tupl
 
 @pytest.mark.parametrize("kind", [ACCEPTED, DECLINED, UNKNOWN])
 def test_a_stale_answer_before_the_takeover_does_not_put_the_payout_back_in_line(kind: AnswerKind) -> None:
-    """Nothing of a takeover may be sent: the late worker's answer says that the bank did hear of it."""
+    """Nothing of a takeover may be sent: the late worker's answer proves that the bank did receive it."""
 
     payout = a_payout()
     stale = payout.claim()
@@ -57,7 +57,7 @@ def test_a_stale_answer_before_the_takeover_does_not_put_the_payout_back_in_line
 
 
 def test_a_stale_last_decline_before_the_takeover_does_not_exceed_the_attempts() -> None:
-    """Attempts are counted whoever made them."""
+    """Attempts are counted for all workers."""
 
     payout = a_payout(PROCESSING, (DECLINED_RETRYABLE, DECLINED_RETRYABLE, None))
     stale = payout.claim()
@@ -121,7 +121,7 @@ def test_a_discrepancy_is_not_forgotten_when_the_bank_falls_silent() -> None:
 
 @pytest.mark.parametrize("after", [timedelta(), POLICY.grace - SECOND])
 def test_not_found_before_grace_is_not_believed(after: timedelta) -> None:
-    """The call may still be on its way."""
+    """The call may still be in flight."""
 
     payout = in_doubt(after=after)
     payout.hear(StatusKind.NOT_FOUND)
@@ -146,7 +146,7 @@ def sent_again(times: int) -> Payout:
 
 @pytest.mark.parametrize("answer", [DECLINED_RETRYABLE, DECLINED, NOT_SENT, UNKNOWN])
 def test_a_silence_after_two_soft_declines_is_sent_again_until_the_bank_knows_it(answer: AnswerKind) -> None:
-    """Whatever it says to the resend: a silent attempt may have been paid and forgotten, so nothing is released."""
+    """With any answer to the resend: an unanswered attempt may have been paid and forgotten, so nothing is released."""
 
     payout = in_doubt(DECLINED_RETRYABLE, DECLINED_RETRYABLE, UNKNOWN)
     payout.hear(StatusKind.NOT_FOUND)
@@ -164,7 +164,7 @@ def test_a_silence_after_two_soft_declines_is_sent_again_until_the_bank_knows_it
 
 
 def test_what_a_resend_comes_to_decides() -> None:
-    """A yes pays it, however many silences there were before."""
+    """An acceptance pays it, after any number of unanswered attempts."""
 
     payout = sent_again(3)
     payout.hear(StatusKind.NOT_FOUND)
@@ -187,7 +187,7 @@ def test_not_found_after_grace_is_sent_again_with_the_same_key(after: timedelta)
 
 
 def test_grace_counts_from_the_latest_attempt() -> None:
-    """An answer "not found" says nothing of a call that was just made."""
+    """An answer "not found" proves nothing of a call that was just made."""
 
     payout = in_doubt()
     payout.hear(StatusKind.NOT_FOUND)
@@ -207,7 +207,7 @@ def test_grace_counts_from_the_latest_attempt() -> None:
     ],
 )
 def test_not_found_that_must_not_be_resent_needs_an_operator(payout: Payout, attention: str) -> None:
-    """Sent again too often, a bank that ignores keys or has forgotten them, or one that had said yes."""
+    """Resent too often, a bank that ignores keys or has forgotten them, or one that had accepted."""
 
     attempts = payout.now.attempts
     payout.hear(StatusKind.NOT_FOUND)
@@ -237,7 +237,7 @@ def test_a_bank_that_fails_an_accepted_payment_releases_nothing() -> None:
 
 @pytest.mark.parametrize("status", [StatusKind.SILENT, StatusKind.PENDING, StatusKind.EXECUTED])
 def test_an_acceptance_too_late_for_its_worker_is_accepted(status: StatusKind) -> None:
-    """Accepted is always final, also where the bank cannot be asked."""
+    """Accepted is always final, also where the bank has no status."""
 
     payout = in_doubt(ACCEPTED)
     payout.hear(status)
@@ -246,7 +246,7 @@ def test_an_acceptance_too_late_for_its_worker_is_accepted(status: StatusKind) -
 
 
 def test_a_takeover_accepts_an_acceptance_too_late_for_its_worker() -> None:
-    """Without asking: the bank has said it."""
+    """Without a status call: the bank has answered."""
 
     payout = a_payout()
     stale = payout.claim()
@@ -283,7 +283,7 @@ def test_a_doubt_is_queried_at_growing_intervals() -> None:
 
 @pytest.mark.parametrize("status", [StatusKind.PENDING, StatusKind.SILENT])
 def test_an_old_doubt_is_brought_to_attention(status: StatusKind) -> None:
-    """And the next thing the bank says can still end it."""
+    """And the bank's next status can still end it."""
 
     payout = in_doubt()
     payout.hear(status)

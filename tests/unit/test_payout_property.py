@@ -1,4 +1,7 @@
-"""Whatever the bank answers, whoever pauses where: what was paid is never released, and nothing is paid twice."""
+"""With any answers of the bank and any pauses of workers.
+
+What was paid is never released, and nothing is paid twice.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +35,7 @@ STORIES = st.builds(lambda first, later: [*first, *later], FIRST_CALL, st.lists(
 
 
 def run(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
-    """Take the steps, checking the books and the bank after each."""
+    """Take the steps, checking the ledger and the bank after each."""
     payout = a_payout(OrderState.SCHEDULED, ())
     payout.books.orders[payout.now.id] = replace(payout.now, lease_until=None)
     payout.resends = honours_keys
@@ -59,7 +62,7 @@ def run(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
 @given(steps=STORIES)
 @settings(max_examples=often(400), deadline=None)
 def test_nothing_is_released_that_the_bank_paid_or_will_pay(steps: list[tuple[object, ...]]) -> None:
-    """A bank that honours keys executes once however often it is asked."""
+    """A bank that honours keys executes once however often it is called."""
 
     run(steps, honours_keys=True)
 
@@ -86,7 +89,7 @@ def test_a_worker_that_wakes_up_before_the_takeover_does_not_make_a_second_payme
 
 
 def test_every_step_is_possible() -> None:
-    """A straight run through the simulation: sent, lost, asked about, sent again, paid."""
+    """A straight run through the simulation: sent, lost, queried, resent, paid."""
 
     workers = run(
         [

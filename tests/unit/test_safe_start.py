@@ -114,7 +114,7 @@ def test_a_production_with_a_missing_setting_does_not_start(changes: dict[str, A
     ],
 )
 def test_a_production_starts_with_all_that_is_right(changes: dict[str, Any]) -> None:
-    """On this machine nobody listens on the way; and no page is open on a port that is not set."""
+    """On this machine the path is private; and no page is open on a port that is not set."""
 
     assert lacking(**changes) == ""
 
@@ -206,7 +206,7 @@ def test_walletctl_goes_to_the_database_of_a_production_by_a_verified_way_alone(
 def test_a_scheduler_starts_by_no_bank_that_it_cannot_call(
     start_up: StartUp, settings: dict[str, object], text: str
 ) -> None:
-    """In a development too, and before it asks for its database."""
+    """In a development too, and before it connects to its database."""
 
     ended = start_up(scheduler, database_url="postgresql://a@127.0.0.1:1/c", **settings)
 
@@ -256,7 +256,7 @@ def test_what_is_not_open_starts_and_warns_of_nothing(settings: dict[str, Any]) 
 
 
 def test_a_server_logs_it_at_every_start(start_up: StartUp) -> None:
-    """Without being asked for it ends; else it warns, and goes on to what comes next, here: no database."""
+    """Without the setting it ends; else it warns, and continues to the next step, here: no database."""
 
     refused = start_up(server, grpc_host=EVERYWHERE)
     assert (refused.code, "WALLET_ALLOW_UNAUTHENTICATED=true" in refused.error_output) == (1, True)

@@ -13,7 +13,7 @@ SEAL = Seal("secret")
 
 @pytest.mark.parametrize("payload", [b"", b"1", b"0123456789abcdef", b'["a", 1]', "é\n".encode()])
 def test_a_sealed_value_is_opened_with_the_secret(payload: bytes) -> None:
-    """And by nobody else, nor for anything else."""
+    """And by no other secret, nor for any other purpose."""
 
     token = SEAL.closed(payload, "a list")
 

@@ -76,7 +76,7 @@ def test_a_grace_just_longer_than_any_call_is_taken() -> None:
 def test_a_value_out_of_bounds_is_refused_by_the_name_of_its_variable(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever reads the message knows the variable, not our field."""
+    """The reader of the message knows the variable, not our field."""
 
     monkeypatch.setenv(f"WALLET_{name}", value)
 

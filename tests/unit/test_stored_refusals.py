@@ -55,7 +55,7 @@ def test_every_refusal_that_is_recorded_has_a_golden_value() -> None:
 
 
 @pytest.mark.parametrize(("refusal", "code", "stored"), GOLDEN)
-def test_a_refusal_is_stored_under_its_stored_name(refusal: Refusal, code: str, stored: StoredDetails) -> None:
+def test_a_refusal_is_stored_by_a_code_and_names_of_its_own(refusal: Refusal, code: str, stored: StoredDetails) -> None:
     """By a code and stored names; read back it is the same."""
 
     refusal.item = 3

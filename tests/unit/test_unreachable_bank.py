@@ -1,4 +1,4 @@
-"""Workers: how long nobody is asked who cannot be reached."""
+"""Workers: for how long an unreachable bank is not called."""
 
 import threading
 
