@@ -1,7 +1,7 @@
 """One PostgreSQL cluster per run, one migrated template, one database per worker cleaned before each test.
 
 Tests that start processes take a database of their own (``own_database``). Every test that touches a database ends with
-``verify``: the ledger must be right whatever the test did.
+``verify``: the ledger must be right after every test.
 """
 
 import gc
@@ -151,7 +151,7 @@ def own_database(cluster: Cluster) -> Iterator[Database]:
 
 @pytest.fixture
 def owner(database: Database) -> Iterator[psycopg.Connection]:
-    """Return a connection as the database's owner, who may look at and break everything."""
+    """Return a connection as the database's owner, which may read and break everything."""
     with psycopg.connect(database.url, autocommit=True) as connection:
         yield connection
 

@@ -1,6 +1,6 @@
 """``python -m tests.surroundings [NAME…]``: the money suite once in each of the surroundings that services really have.
 
-PostgreSQL 14 to 16 in place of 18, PgBouncer in session mode, a login with odd settings of its own, and a terminal that
+PostgreSQL 14 to 16 in place of 18, PgBouncer in session mode, a login with unusual settings, and a terminal that
 is not UTF-8. All tests of money that reach the database by the service's own connections run unchanged.
 """
 

@@ -213,7 +213,7 @@ def test_a_wallet_is_closed_or_has_a_hold_but_not_both(servers: list[Asking]) ->
 def test_captures_transfers_reversals_and_batches_both_ways_never_deadlock(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """Wallets are locked in one order, whether they are named or hang on something."""
+    """Wallets are locked in one order, both those that are named and those of dependent rows."""
 
     with no_deadlock(owner), several_servers(settings) as (left, right):
         for name in ("alice", "bob", "carol"):
@@ -242,7 +242,7 @@ def test_captures_transfers_reversals_and_batches_both_ways_never_deadlock(
 
 
 def test_of_one_commit_each_call_on_a_hold_sees_what_those_before_it_did(app: App, database: Database) -> None:
-    """A part, a part that is only tried, too much, the rest given up, and then there is nothing to end any more."""
+    """A part, a validated part, too much, the rest voided, and then there is nothing left to end."""
 
     alice, *_ = (books.open_wallet(app, name, 100 if name == "alice" else 0) for name in ("alice", "bob", "gate"))
     hold = new_id()

@@ -79,7 +79,7 @@ def test_transfers_both_ways_with_little_money_end_well(
 def test_two_servers_transferring_both_ways_never_deadlock(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """Lock order: wallets by key, whatever the order in which a caller or a batch names them."""
+    """Lock order: wallets by key, in any order in which a caller or a batch names them."""
 
     names = [WalletId(f"w{number}") for number in range(6)]
     with no_deadlock(owner), open_app(settings, name="left") as left, open_app(settings, name="right") as right:

@@ -180,7 +180,7 @@ def test_batches_over_the_same_wallets_in_any_order_never_deadlock(
 
 
 def test_one_batch_sent_through_two_servers_is_made_once(people: list[Asking], owner: psycopg.Connection) -> None:
-    """Atomic by its id; otherwise by the ids of its items, in whatever order they come."""
+    """Atomic by its id; otherwise by the ids of its items, in any order."""
 
     items = [an_item("alice", "bob", 1), an_item("alice", "carol", 2), an_item("alice", "bob", 3)]
     whole, single = atomic(items), each(items)
@@ -217,7 +217,7 @@ def test_the_last_of_the_money_is_given_out_by_as_many_batches_as_it_allows(
 def test_however_many_reversals_there_are_all_count_and_the_first_hundred_are_named(
     app: App, database: Database
 ) -> None:
-    """Of 130 units one by one, and then there is nothing left."""
+    """Of 130 units one at a time, and then there is nothing left."""
 
     for name, balance in (("alice", 130), ("bob", 0)):
         books.open_wallet(app, name, balance)

@@ -49,7 +49,7 @@ def test_callers_that_keep_at_a_stuck_wallet_do_not_hold_up_the_others(
 ) -> None:
     """The first batch that meets it waits once; from then on its calls go to a worker of their own.
 
-    They wait there without the rules in hand: others are charged by them, and change them, as if nothing were stuck.
+    They wait there without the rules' lock: others are charged by them, and change them, as if nothing were stuck.
     """
     open_wallet(app, STUCK, 100)
     open_wallet(app, ALICE, 100)

@@ -50,7 +50,7 @@ def read_in(*rooms: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("process", ROOMS)
 def test_each_setting_is_documented_with_the_processes_that_read_it(process: str) -> None:
-    """Whatever a process's own code reads has its name."""
+    """A setting that a process's own code reads has its name."""
 
     read = set(read_in(*ROOMS[process]))
 
@@ -65,7 +65,7 @@ def test_every_setting_is_read_somewhere() -> None:
 
 
 def test_every_setting_is_documented_with_its_meaning() -> None:
-    """In order, each once, in both files; who reads it and what it means are never empty."""
+    """In order, each once, in both files; the processes that read it and its meaning are never empty."""
 
     assert list(DECLARED) == [one.environment for one in variables()]
     assert re.findall(r"^\| `(WALLET_\w+)`", PAGE.read_text(), re.MULTILINE) == list(DECLARED)

@@ -24,7 +24,7 @@ from wallet_core.domain.model.receipt import Language
     ],
 )
 def test_amount_is_written_by_locale_with_the_decimals_of_iso_4217(money: Money, english: str, persian: str) -> None:
-    """Not with those that are customary: a rial has two, whatever shops do."""
+    """Not with the customary ones: a rial has two, even where shops use none."""
 
     exponent = listed_currencies()[money.currency].exponent
 

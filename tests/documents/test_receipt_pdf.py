@@ -232,7 +232,7 @@ def test_longest_texts_are_shown_in_full_on_one_page(wide: str, language: Langua
 
 
 def test_text_that_no_page_could_hold_ends_in_an_ellipsis() -> None:
-    """A receipt has one page whatever it is given."""
+    """A receipt has one page with any content."""
 
     text = text_of(DOCUMENTS.receipt(replace(RECEIPT, description="word " * 1000), Language.ENGLISH))
 

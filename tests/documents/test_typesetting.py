@@ -129,7 +129,7 @@ def test_sign_stays_with_its_letter_where_a_word_is_broken(canvas: Canvas) -> No
 
 
 def test_lines_above_the_most_end_in_an_ellipsis(canvas: Canvas) -> None:
-    """What was left out is seen to be left out."""
+    """A cut is visible."""
 
     lines = canvas.wrap(Paragraph("word " * 60), FACE, width=40, most=2)
 

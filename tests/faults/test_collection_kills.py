@@ -1,4 +1,4 @@
-"""The scheduler killed by SIGKILL amid a scheduled deposit, with and without the bank: credited exactly once (L2)."""
+"""The scheduler killed by SIGKILL within a scheduled deposit, with and without the bank: credited exactly once (L2)."""
 
 import signal
 from datetime import timedelta

@@ -31,7 +31,7 @@ SHORT: dict[str, object] = {
     "health_interval_s": 0.5,
 }
 
-# With what is locked in hand, by their places in the code: between the two halves of a batch, in the middle of the
+# While it holds locks, by their places in the code: between the two halves of a batch, in the middle of the
 # first, and before COMMIT.
 LOADED = ("after", "wallet_core.storage.posting.load_and_store:load")
 LOADING = ("after", "wallet_core.storage.posting.load_and_store:read_dependent_rows")
@@ -103,7 +103,7 @@ def freeze_and_go_on(url: str, folder: Path, point: tuple[str, str], limits: Map
         # Its caller calls the other one. Resumed, it finds its transaction ended, and the outcome of its request.
         made = client.transfer(ALICE, BOB, usd(10), request_id=frozen_id)
         server.send_signal(signal.SIGCONT)
-        with suppress(CallError):  # of a caller who waited for longer than the call had time
+        with suppress(CallError):  # of a caller whose deadline was shorter than its wait
             assert pending.result(30).transaction == made.transaction
         assert late.transfer(ALICE, BOB, usd(10), request_id=frozen_id).transaction == made.transaction
         assert [balance(client, name) for name in ("alice", "bob", "carol")] == [978, 1030, 989]

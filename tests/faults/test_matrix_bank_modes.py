@@ -105,7 +105,7 @@ def answer_to_resolve(payouts: FaultyPayouts) -> str:
 
 @pytest.mark.parametrize("name", UNKEYED, ids=lambda name: f"row 15 / E17: {name}")
 def test_bank_that_ignores_keys_is_called_to_pay_once(unkeyed: FaultyPayouts, name: str) -> None:
-    """Row 15: whatever comes of the one call; what the bank does not clear up is for a person."""
+    """Row 15: with any outcome of the one call; what the bank leaves unknown is for an operator."""
 
     _, ended, attention = UNKEYED[name]
     found = unkeyed.now(name)

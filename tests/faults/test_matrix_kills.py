@@ -55,7 +55,7 @@ KILLS = (
 
 @dataclass(frozen=True)
 class Scene:
-    """The withdrawals that those who died or were stopped had in hand, as they left them and as they are now."""
+    """The withdrawals of the killed and stopped schedulers, as they left them and as they are now."""
 
     killed: dict[Kill, UUID]
     left: dict[UUID, tuple[OrderState, int]]
@@ -67,9 +67,9 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(service: PayoutService) -> Scene:
-    """Stop two schedulers and kill four, each amid a payout of its own, and let another one finish their work.
+    """Stop two schedulers and kill four, each within a payout of its own, and let another one finish their work.
 
-    When it has, those who were stopped wake up and go on with what they had in hand.
+    When it has, the stopped ones resume with their old claims.
     """
     alice = open_wallet(service.app, "alice", 1000)
     unsent = schedule(service.app, alice, 10)

@@ -1,4 +1,4 @@
-"""Fault matrix: four schedulers, two of them with wrong clocks, and callers who cancel and deposit meanwhile."""
+"""Fault matrix: four schedulers, two of them with wrong clocks, and callers that cancel and deposit meanwhile."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,6 +1,6 @@
 """A short crash storm, longer where everything is required, and whether its comparison sees a fault.
 
-``make storm`` lets it rage for as long as one likes.
+``make storm`` runs it for a chosen time.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(240)
 
 # Always the same plan, so that a failure is one of the code and not of chance; `make storm` takes a new one each time.
 SEED = 1
-# It rages for so long; its calm and its comparison come after.
+# Faults are injected for this long; recovery and comparison come after.
 SECONDS = 60.0 if required() else SECONDS_MIN
 
 Tampering: TypeAlias = Callable[[LedgerState], LedgerState]

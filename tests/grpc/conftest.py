@@ -95,6 +95,6 @@ def guarded(settings: Settings, issuer: Issuer, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def world(app: App, guarded: Settings, issuer: Issuer, bank: BankServer) -> Iterator[World]:
-    """Return a service with something of everything, and who calls it."""
+    """Return a service with resources of every kind, and its callers."""
     with a_world(app, guarded, issuer, bank) as world:
         yield world

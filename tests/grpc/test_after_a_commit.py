@@ -22,7 +22,7 @@ LAST = ("WalletService/FreezeWallet", "WalletService/CloseWallet")
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Return settings by which reads are few and soon give up; money has connections of its own."""
+    """Return settings with few reads that give up soon; commands have connections of their own."""
     return settings.replaced(pool_size=2, pool_timeout_s=0.05)
 
 

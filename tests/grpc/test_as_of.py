@@ -1,4 +1,4 @@
-"""A wallet as it was: the sum of the entries before an instant, whatever the instant."""
+"""A wallet as it was: the sum of the entries before any instant."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4

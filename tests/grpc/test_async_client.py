@@ -36,7 +36,7 @@ EVER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def run(target: str, story: Callable[[AsyncWalletClient], Awaitable[None]]) -> None:
-    """Run a story that begins with two wallets, alice's with 1000 in it."""
+    """Run a coroutine that begins with two wallets, alice's with 1000 in it."""
 
     async def told() -> None:
         async with AsyncWalletClient(target) as client:
@@ -163,7 +163,7 @@ def test_a_call_that_got_no_token_was_not_made(server: str) -> None:
 
 
 def test_a_client_in_another_event_loop_raises_an_error(server: str) -> None:
-    """Whatever is called, at once, and nothing is sent: gRPC's own channel would wait there for ever."""
+    """Any call, at once, and nothing is sent: gRPC's own channel would wait without a limit."""
 
     async def in_another(client: AsyncWalletClient) -> None:
         uses: list[Awaitable[object]] = [
@@ -196,7 +196,7 @@ def test_a_client_that_no_event_loop_runs_for_is_not_made(server: str) -> None:
 
 
 def test_lists_turn_their_pages_and_streams_come_to_their_end(server: str) -> None:
-    """Each is seen once; who leaves early leaves nothing behind."""
+    """Each is returned once; a caller that leaves early leaves nothing behind."""
 
     async def story(client: AsyncWalletClient) -> None:
         for _ in range(10):
@@ -217,7 +217,7 @@ def test_lists_turn_their_pages_and_streams_come_to_their_end(server: str) -> No
 def test_a_token_is_required_at_every_call_and_certificates_are_checked(
     app: App, settings: Settings, tmp_path: Path
 ) -> None:
-    """As tokens end, and clients go on."""
+    """As tokens end, and clients continue."""
 
     certs(tmp_path, None, None)
     changed = {

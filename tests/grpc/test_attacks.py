@@ -1,4 +1,4 @@
-"""What a stranger with a connection can do, and what a well-behaved caller feels of it: next to nothing.
+"""What an unauthenticated client with a connection can do, and how little of it a well-behaved caller notices.
 
 One server process of its own for each attack, none of which brings a token. The ledger is verified at the end.
 """
@@ -63,7 +63,7 @@ runpy.run_module("wallet_grpc", run_name="__main__")
 
 @contextmanager
 def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **changes: object) -> Iterator[str]:
-    """Run a server process; check that SIGTERM ends it in time, whatever it has to do."""
+    """Run a server process; check that SIGTERM ends it in time, under any load."""
     (port,) = free_ports(1)
     settings = {
         **FAST,
@@ -84,7 +84,7 @@ def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **ch
 
 
 def under_attack(caller: Bystander, until: Callable[[], bool]) -> None:
-    """Go on as ever, for a while and until the attack is over; then check that it was not felt."""
+    """Continue for a while and until the attack is over; then check that it had no effect."""
     ends_at = monotonic() + SECONDS
     is_over = False
     while monotonic() < ends_at or not is_over:

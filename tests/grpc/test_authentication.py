@@ -1,4 +1,4 @@
-"""Who may call: tokens, what they allow, and by which name their callers are known. Nothing passes without."""
+"""Authentication: tokens, what they permit, and by which name their callers are known. No call passes without."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -182,7 +182,7 @@ def test_only_one_bearer_token_is_taken(target: str, metadata: tuple[tuple[str, 
 
 
 def test_a_token_that_never_ends_is_not_even_read(guarded: Settings) -> None:
-    """Whatever gRPC lets through."""
+    """Any value that gRPC accepts."""
 
     with pytest.raises(CredentialsInvalid) as refused:
         tokens_of(guarded).principal("a." * 10_000)
@@ -190,7 +190,7 @@ def test_a_token_that_never_ends_is_not_even_read(guarded: Settings) -> None:
 
 
 def test_no_scope_in_a_token_is_nothing_at_all(target: str, issuer: Issuer) -> None:
-    """Default is deny, whatever form the claim has."""
+    """Default is deny, with any form of the claim."""
 
     for scope in (None, "", [], [ALL], 7, dict.fromkeys(Scope, True), "wallet.reader WALLET.READ *"):
         answer = ask(target, "WalletService/ListWallets", b"", bearer(issuer.token(scope=scope)))  # type: ignore[arg-type]  # wrong on purpose

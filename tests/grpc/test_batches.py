@@ -111,7 +111,7 @@ def test_a_full_wallet_may_give_before_it_receives(asking: Asking, owner: psycop
 def test_the_first_item_that_is_refused_refuses_the_batch_with_its_place(
     asking: Asking, owner: psycopg.Connection
 ) -> None:
-    """Whatever the reason; items before it are undone, those after it are not looked at."""
+    """With any reason; items before it are undone, those after it are not decided."""
 
     asking.open("eva", 100, currency="EUR")
     asking.open("cold", 100)

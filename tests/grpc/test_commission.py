@@ -91,7 +91,7 @@ def test_a_thousand_is_free_and_a_cent_more_is_not(asking: Asking) -> None:
 def test_a_source_that_cannot_pay_the_commission_too_transfers_nothing(
     asking: Asking, owner: psycopg.Connection
 ) -> None:
-    """T5: A has 2100; 2000 needs 2200. Refused for good, and everything is as it was."""
+    """T5: A has 2100; 2000 needs 2200. Refused finally, and nothing has changed."""
 
     asking.open("a", 210_000)
     asking.open("b")

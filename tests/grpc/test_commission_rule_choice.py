@@ -54,7 +54,7 @@ def test_a_rule_applies_from_its_start_until_its_end_and_not_a_transfer_longer(
 def test_a_rule_that_is_ended_applies_no_more_and_stays_ended(
     asking: Asking, owner: psycopg.Connection, funded_pair: tuple[str, str]
 ) -> None:
-    """Now, by the database's clock; every further end is refused for good, later or nearer."""
+    """Now, by the database's clock; every further end is refused finally, later or nearer."""
 
     rule = asking.charge(rate_millionths=10_000)
     assert asking.cost(*funded_pair, 100) == (rule.name, 1)

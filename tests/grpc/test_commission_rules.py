@@ -195,7 +195,7 @@ def test_a_start_in_the_past_is_refused_by_the_databases_clock(asking: Asking, f
 
 
 def test_an_end_may_only_come_nearer(asking: Asking) -> None:
-    """From never to late, from late to earlier, to now; as it is now is what repeats return."""
+    """From never to late, from late to earlier, to now; repeats return its present state."""
 
     rule = asking.charge()
     first = an_end(rule.name, LATE)

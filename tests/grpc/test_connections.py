@@ -1,4 +1,4 @@
-"""Connections: what one may have and how long it lasts, whatever its caller does."""
+"""Connections: how many calls one may have and how long it lasts, with any caller."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

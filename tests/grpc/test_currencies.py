@@ -161,7 +161,7 @@ def test_servers_of_two_releases_that_open_the_first_wallet_at_once_agree(
 
 
 def test_what_is_written_down_before_the_first_wallet_holds_for_it(asking: Asking, owner: psycopg.Connection) -> None:
-    """By an owner who knows better than the library: the wallet is opened all the same."""
+    """By an owner whose list is newer than the library: the wallet is opened."""
 
     owner.execute("INSERT INTO currencies VALUES ('ISK', 2)")
 

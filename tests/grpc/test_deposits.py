@@ -261,7 +261,7 @@ def test_a_full_wallet_takes_no_more(client: WalletClient) -> None:
 def test_a_frozen_wallet_takes_deposits_and_a_closed_one_does_not(
     client: WalletClient, owner: psycopg.Connection
 ) -> None:
-    """Credits pass a freeze; a closed wallet refuses for good."""
+    """Credits pass a freeze; a closed wallet refuses finally."""
 
     open_funded(client, alice=0, bob=0)
     owner.execute("UPDATE wallets SET state = 'FROZEN' WHERE id = 'alice'")

@@ -262,7 +262,7 @@ def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_
 
 
 def test_an_export_that_takes_too_long_is_cut_off(app: App, settings: Settings, owner: psycopg.Connection) -> None:
-    """A caller that neither reads on nor leaves keeps no place for ever: CANCELLED, not as if it were whole."""
+    """A caller that neither reads on nor leaves does not keep its place: CANCELLED, not as if it were whole."""
 
     with served(app, settings, exports_max=1, export_longest_s=0.4) as asking:
         asking.open_all("alice", "bob")

@@ -293,7 +293,7 @@ def test_a_value_that_looks_like_something_else_is_a_value(asking: Asking, owner
 def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(
     asking: Asking, owner: psycopg.Connection
 ) -> None:
-    """Pages are short or empty on the way, their tokens go on; nothing is found twice, and the last token is empty."""
+    """Pages may be short or empty, their tokens continue; nothing is found twice, and the last token is empty."""
 
     count = 2 * SCAN_WINDOW + 101
     asking.open_all("alice", "bob")

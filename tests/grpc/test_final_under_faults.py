@@ -99,7 +99,7 @@ Requests = Callable[[Asking], Sequence[Message]]
 
 @dataclass(frozen=True)
 class Final:
-    """A call that is refused for good, and what would have made it possible if it had come before."""
+    """A call that is refused finally, and what would have made it possible if it had come before."""
 
     reason: str
     call: str

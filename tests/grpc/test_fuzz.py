@@ -135,7 +135,7 @@ def confined(trial: Trial, app: App, guarded: Settings, issuer: Issuer) -> Itera
 
 @OFTEN
 def test_a_caller_with_one_owner_is_answered_as_well(confined: Trial, chance: Chance, rounds: int) -> None:
-    """What is left out for it, and refused to it, is done so whatever it sends."""
+    """What its lists leave out, and what it is refused, does not depend on the request."""
 
     for path, method in METHODS.items():
         for _ in range(rounds):

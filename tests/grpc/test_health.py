@@ -108,7 +108,7 @@ def _read_on(watch: Any, into: list[int]) -> None:  # noqa: ANN401  # the librar
 
 
 def test_watches_are_bounded_and_one_too_many_is_rejected(app: App, settings: Settings) -> None:
-    """UNIMPLEMENTED: a client that checks health itself then goes on without; a place that is left is free again."""
+    """UNIMPLEMENTED: a client that checks health itself then continues without; a place that is left is free again."""
 
     few = settings.replaced(health_watchers_max=3)
     with serving(app, few) as port, health(f"127.0.0.1:{port}") as stub:
@@ -153,7 +153,7 @@ def test_health_continues_after_an_unexpected_error(app: App, settings: Settings
 
 
 def test_watches_that_cannot_be_served_are_reported_by_themselves(app: App, settings: Settings) -> None:
-    """The reader of the journal keeps failing: EventService is NOT_SERVING, all else goes on; then it is SERVING."""
+    """The reader of the journal keeps failing: EventService is NOT_SERVING, all else continues; then it is SERVING."""
 
     broken = threading.Event()
     broken.set()

@@ -269,7 +269,7 @@ def test_a_refusal_is_repeated_though_its_cause_is_gone(asking: Asking) -> None:
 
 
 def held_and_voided(asking: Asking) -> str:
-    """Return a hold on a wallet of its own that was given up."""
+    """Return a voided hold on a wallet of its own."""
     asking.open("victor", 10)
     hold = place_hold(asking, "victor", 10)
     asking.ok(a_void(hold))
@@ -277,7 +277,7 @@ def held_and_voided(asking: Asking) -> str:
 
 
 def test_validating_answers_as_the_real_call_does_and_stores_nothing(asking: Asking, owner: psycopg.Connection) -> None:
-    """Place, capture in part, capture for good, void: all but names and times is the same."""
+    """Place, capture in part, capture finally, void: all but names and times is the same."""
 
     asking.open("alice", 100)
     asking.open("bob", 5)

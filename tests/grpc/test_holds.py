@@ -65,7 +65,7 @@ def test_a_hold_takes_all_that_is_available_overdraft_included_and_not_one_more(
 
 
 def test_a_hold_and_a_reserved_withdrawal_share_what_is_available(asking: Asking) -> None:
-    """What the one has put aside is not there for the other."""
+    """What one has reserved is not available to the other."""
 
     asking.open("alice", 100)
     asking.ok(

@@ -67,7 +67,7 @@ def test_a_server_listens_on_either_kind_of_address(app: App, settings: Settings
 def test_an_address_that_cannot_be_listened_on_is_reported_with_the_cause(
     app: App, settings: Settings, host: str
 ) -> None:
-    """Whatever was to listen there: a server, its supervisor, the pages for operators."""
+    """With any listener there: a server, its supervisor, the pages for operators."""
 
     wrong = settings.replaced(grpc_host=host, admin_host=host)
     for listening in (

@@ -335,7 +335,7 @@ def test_the_largest_error_fits_in_headers(language: str) -> None:
 
 
 def test_callers_get_their_language_over_the_wire() -> None:
-    """Nothing without the header, in whatever form it is sent; a repeated header is one list."""
+    """Nothing without the header, in any form; a repeated header is one list."""
 
     with raising(errors.ResourceNotFound("wallets/alice")) as channel:
         plain = answer(channel)

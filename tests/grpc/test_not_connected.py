@@ -277,7 +277,7 @@ def test_a_permanent_connection_error_is_reported_soon_by_a_client_that_was_conn
 
 
 def test_a_watch_that_reaches_no_server_reports_why_too() -> None:
-    """It does not try for ever in silence."""
+    """It does not retry without a limit and without a message."""
 
     (closed,) = free_ports(1)
     with WalletClient(f"127.0.0.1:{closed}") as client, pytest.raises(NotConnected, match="refuses the connection"):

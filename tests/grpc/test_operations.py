@@ -131,7 +131,7 @@ def test_a_repeat_is_answered_as_the_first_was(client: WalletClient, old: str) -
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 1025])
 def test_a_reason_is_required(client: WalletClient, old: str, reason: str) -> None:
-    """In words, for those who come after."""
+    """In words, for later readers."""
 
     assert refusal(lambda: client.resolve_withdrawal(old, "EXECUTED", reason=reason)).reason == "INVALID_FIELDS"
 

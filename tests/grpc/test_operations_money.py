@@ -41,7 +41,7 @@ Callers = Mapping[str, Asking]
 
 @pytest.fixture
 def callers(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Callers]:
-    """Serve an operator, a clerk who may do all but operations, a writer who may not read, and Anna for herself.
+    """Serve an operator, a clerk with all rights but operations, a writer without reads, and Anna for herself.
 
     Alice has 1000 and pays 10 on each transfer; 100 was earned.
     """

@@ -44,7 +44,7 @@ def by(world: World, issuer: Issuer, scope: str = ALL, **claims: Any) -> Asking:
 
 
 def persons_in(answer: Any) -> list[tuple[str, str]]:  # noqa: ANN401  # an order, a line or a ledger
-    """Return who decided, as it is returned."""
+    """Return the deciding person, from the answer."""
     decisions = answer.resolutions if hasattr(answer, "resolutions") else [answer]
     return [(one.person, one.token_id) for one in decisions]
 

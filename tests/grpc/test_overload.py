@@ -169,7 +169,7 @@ def test_our_client_comes_through_once_there_is_room(target: str, settings: Sett
 
 
 def test_callers_that_leave_make_room_for_others(target: str, settings: Settings) -> None:
-    """A call whose caller is gone while it waits is not counted for ever."""
+    """A call whose caller has left while it waits is not counted any more."""
 
     with Asking(target) as asking, ThreadPoolExecutor(TAKEN) as pool:
         with locked(settings.required_database_url(), WalletId("alice")):

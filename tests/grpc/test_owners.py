@@ -38,7 +38,7 @@ def owners(app: App, guarded: Settings, issuer: Issuer) -> Iterator[TwoOwners]:
 
 Make = Callable[[TwoOwners, str], Message]
 
-# One request a method, by the owner whose wallet is meant, or what hangs on it.
+# One request a method, by the owner whose wallet or dependent resource it names.
 REQUESTS: dict[str, Make] = {
     "WalletService/CreateWallet": lambda _, owner: wallet_pb.CreateWalletRequest(
         wallet_id=f"{owner}s-second", wallet=wallet_pb.Wallet(currency_code="USD", owner=owner), request_id=new_id()
@@ -185,7 +185,7 @@ def test_an_owners_caller_is_let_at_its_own_wallets_only(
 
 @pytest.mark.parametrize("method", EVERYBODYS)
 def test_calls_about_all_owners_are_not_an_owners(owners: TwoOwners, method: str) -> None:
-    """Whatever scopes its token names."""
+    """With any scopes in its token."""
 
     answer = owners.as_anna(EVERYBODYS[method])
 
@@ -289,7 +289,7 @@ def test_a_caller_that_reads_no_wallet_gets_no_balance(owners: TwoOwners) -> Non
 
 
 def test_a_limit_reveals_nothing_of_a_wallet_that_may_not_be_read(owners: TwoOwners) -> None:
-    """Neither what is owed, to who may only write, nor how full another's wallet is."""
+    """Neither the balance, to a caller that may only write, nor how full another's wallet is."""
 
     def limit(units: int) -> Message:
         wallet = wallet_pb.Wallet(name="wallets/annas", overdraft_limit=money(units))

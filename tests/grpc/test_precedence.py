@@ -1,7 +1,7 @@
 """Of two faults at once the one that the documents list first is reported: on every call that changes something.
 
 Each call's faults are here in the order of its comment in the protos; every two of them that one request can have
-are tried together, in earnest and only to be validated.
+are tried together, done and only validated.
 """
 
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""Receipts over the wire: of every type of transaction, in both languages, the same bytes for ever."""
+"""Receipts over the wire: of every type of transaction, in both languages, always the same bytes."""
 
 from pathlib import Path
 from uuid import UUID, uuid4

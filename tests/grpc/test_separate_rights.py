@@ -66,7 +66,7 @@ TAKING: dict[str, tuple[Message, str, str]] = {
 def test_a_right_is_refused_by_its_name_and_then_nothing_is_done_nor_recorded(
     ask: Ask, owner: psycopg.Connection, name: str
 ) -> None:
-    """All other scopes do not make up for it, nor does any at all for one who is confined to an owner."""
+    """All other scopes do not replace it, nor does any at all for a caller that is confined to an owner."""
 
     request, call, right = TAKING[name]
     others = " ".join(set(Scope) - {right})

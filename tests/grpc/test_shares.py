@@ -129,7 +129,7 @@ def test_costly_calls_count_for_what_they_cost(app: App, settings: Settings) -> 
 
 
 def test_what_each_call_costs() -> None:
-    """A read is one; large requests count by their size, whatever they hold."""
+    """A read is one; large requests count by their size, with any content."""
 
     batch = pb.BatchTransferRequest(request_id=new_id())
     for _ in range(1000):

@@ -289,7 +289,7 @@ def test_a_range_is_provisional_while_something_may_still_fall_into_it(
 
 
 def test_an_outcome_reported_as_final_never_changes(asking: Asking, owner: psycopg.Connection) -> None:
-    """While transfers go on, of statements that have just ended: one that is not provisional stays as it is."""
+    """During transfers, of statements that have just ended: one that is not provisional stays unchanged."""
 
     asking.open_all("alice", "bob")
     asking.deposit("alice", 1000)

@@ -100,7 +100,7 @@ PLACES = [
 
 @pytest.fixture
 def chance(asking: Asking) -> Chance:
-    """Return what makes valid requests up, by which two wallets with money move it, and change what hangs on one."""
+    """Return a generator of valid requests that move money between two wallets and change one's dependent rows."""
     for wallet in ("alice", "bob", "carol"):
         asking.open(wallet, 1000)
     nothing = "01900000-0000-7000-8000-000000000000"
@@ -155,7 +155,7 @@ def test_the_calls_that_name_wallets_are_those_that_declare_it() -> None:
 def test_no_call_that_changes_something_takes_a_system_wallet(
     asking: Asking, owner: psycopg.Connection, chance: Chance, place: Place
 ) -> None:
-    """PERMISSION_MISSING of every role, there or not, in earnest or not; nothing is kept, so the id is free."""
+    """PERMISSION_MISSING of every role, existing or not, done or validated; nothing is stored, so the id is free."""
 
     rows = owner.execute("SELECT DISTINCT role FROM wallets").fetchall()
     assert {role for (role,) in rows} == set(Role)

@@ -1,4 +1,4 @@
-"""TLS: who the server is, who its callers are by their certificates, and new certificates without a restart."""
+"""TLS: the server's identity, its callers' by their certificates, and new certificates without a restart."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ class Files:
             issued.private_key_pem.write_to_path(self.key)
 
     def tls(self, name: str | None = None, authority: trustme.CA | None = None) -> Tls:
-        """Return how a client of that name speaks TLS, one that trusts who signed the server's certificate."""
+        """Return how a client of that name uses TLS, one that trusts the issuer of the server's certificate."""
         ca = self.authority.cert_pem.bytes()
         if name is None:
             return Tls(ca=ca)

@@ -149,7 +149,7 @@ def test_a_transfer_to_a_missing_wallet_is_refused_finally(client: WalletClient)
     ],
 )
 def test_a_text_that_is_no_amount_is_refused_by_the_tools(text: str) -> None:
-    """T9: the wire has integers only; who types decimals may type no sub-unit, however small, and nothing clever."""
+    """T9: the wire has integers only; typed decimals may have no sub-unit, however small, and no other notation."""
 
     with pytest.raises(InvalidField):
         parse_amount(text, listed_currencies()["USD"])

@@ -46,7 +46,7 @@ def credit(wallet: str, units: int = 1) -> order_pb.ScheduleDepositRequest:
 def test_a_frozen_wallet_gives_nothing_and_takes_everything(
     asking: Asking, owner: psycopg.Connection, app: App
 ) -> None:
-    """Debits, holds and captures are refused by its state; credits pass, and whatever makes money available again."""
+    """Debits, holds and captures are refused by its state; credits pass, and all that makes money available again."""
 
     asking.open("alice", 1000)
     asking.open("bob", 1000)
@@ -94,7 +94,7 @@ def test_a_frozen_wallet_gives_nothing_and_takes_everything(
 
 
 def test_each_state_permits_its_own_changes(asking: Asking, owner: psycopg.Connection) -> None:
-    """Active may be frozen, frozen unfrozen, both closed; closed is for good. All else names wallet and state."""
+    """Active may be frozen, frozen unfrozen, both closed; closed is final. All else names wallet and state."""
 
     for name in ("hot", "cold", "gone"):
         asking.open(name)

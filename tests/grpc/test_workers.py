@@ -97,7 +97,7 @@ def is_alive(pid: int) -> bool:
 
 
 def call_from_many(target: str, calls: int) -> None:
-    """Deposit one by one, each over a connection of its own, so that the kernel chooses who answers."""
+    """Deposit one at a time, each over a connection of its own, so that the kernel chooses the worker."""
     for _ in range(calls):
         with WalletClient(target) as client:
             client.deposit("wallets/alice", usd(1))

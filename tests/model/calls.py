@@ -184,7 +184,7 @@ class Calls(RuleBasedStateMachine):
         return drawn
 
     def time(self, hours: int) -> datetime:
-        """Return the middle of an hour of the story; what it is good for comes with the next whole one."""
+        """Return the middle of an hour of the run; its effect begins with the next whole hour."""
         return self.books.began + timedelta(hours=hours) - HALF_AN_HOUR
 
     def etag(self, name: str, which: str) -> str:
@@ -205,7 +205,7 @@ class Calls(RuleBasedStateMachine):
         )
 
     def currency_of_hold(self, id_: UUID) -> str:
-        """Return what a hold puts aside; of one that is not there, dollars."""
+        """Return a hold's currency; of a missing one, dollars."""
         return self.books.wallets[self.books.holds[id_].wallet].currency if id_ in self.books.holds else "USD"
 
     def transactions(self) -> list[UUID]:

@@ -35,7 +35,7 @@ class CombinedSteps(JobSteps):
         early=RARELY,
     )
     def empty_and_close(self, name: str, opened: str | None, *, ended: bool, together: bool, early: bool) -> None:
-        """Give all that a wallet has to another and close it, in whatever order; it may have something open."""
+        """Transfer a wallet's whole balance to another and close it, in any order; it may have an open item."""
         self.begin_batch(4) if together else self.post_batch()
         if early:
             self.change_state(name, CloseWallet)
@@ -96,7 +96,7 @@ class CombinedSteps(JobSteps):
     def hold_and_capture(
         self, name: str, to: str, amount: int, parts: list[tuple[int | None, bool]], *, together: bool
     ) -> None:
-        """Put money aside, take it in parts, and give up what is left."""
+        """Place a hold, capture it in parts, and void what is left."""
         self.begin_batch(len(parts) + 2) if together else self.post_batch()
         self.place_hold(name, amount, 50)
         for part, final in parts:
@@ -105,7 +105,7 @@ class CombinedSteps(JobSteps):
 
     @step(weight=1, name=EXISTING, amount=st.integers(1, 20), part=PART)
     def hold_for_too_long(self, name: str, amount: int, part: int | None) -> None:
-        """Try to take what is put aside when its time is over and no job has looked."""
+        """Try to capture a hold whose time is over when no job has run."""
         self.post_batch()
         self.place_hold(name, amount, 50)
         self._a_holds_time_comes(self.holds()[-1:])
@@ -134,7 +134,7 @@ class CombinedSteps(JobSteps):
 
     @step(weight=2, name=EXISTING, amount=st.integers(1, 30), collects=st.booleans(), together=st.booleans())
     def schedule_and_cancel(self, name: str, amount: int, *, collects: bool, together: bool) -> None:
-        """Call off what has just been scheduled, and take what was put aside for it."""
+        """Cancel what has just been scheduled, and transfer what was reserved for it."""
         self.begin_batch(5) if together else self.post_batch()
         self.schedule_withdrawal(name, amount, 3, reserve=True)
         self.schedule_deposit(name, amount, 3, collect=collects)
@@ -174,7 +174,7 @@ class CombinedSteps(JobSteps):
         then=st.lists(ROUND, min_size=1, max_size=3),
         wakes=st.sampled_from([None, 0, 1]),
     )
-    def lose_an_answer(  # noqa: PLR0913  # a story of its own
+    def lose_an_answer(  # noqa: PLR0913  # the step's parameters
         self,
         name: str,
         amount: int,
@@ -185,7 +185,7 @@ class CombinedSteps(JobSteps):
         reserve: bool,
         wakes: int | None,
     ) -> None:
-        """Pay or collect with a call that gets lost, come back later, and let who made it wake up in between."""
+        """Pay or collect with a call that gets lost, come back later, and resume its worker in between."""
         if collect:
             self.schedule_deposit(name, amount, None, collect=True)
         else:

@@ -27,7 +27,7 @@ class CommissionSteps(CombinedSteps):
         payer=st.sampled_from(Payer),
         end=st.booleans(),
     )
-    def charge_and_transfer(  # noqa: PLR0913  # a story of its own
+    def charge_and_transfer(  # noqa: PLR0913  # the step's parameters
         self, source: str, drawn: str, amount: int, below: int, payer: Payer, *, end: bool
     ) -> None:
         """Transfer, make a rule, transfer again, and perhaps end the rule, in one batch."""
@@ -49,7 +49,7 @@ class CommissionSteps(CombinedSteps):
         parts=st.lists(st.tuples(st.one_of(st.none(), st.integers(1, 12)), st.booleans()), min_size=2, max_size=4),
         together=st.booleans(),
     )
-    def charge_and_give_back(  # noqa: PLR0913  # a story of its own
+    def charge_and_give_back(  # noqa: PLR0913  # the step's parameters
         self,
         source: str,
         amount: int,

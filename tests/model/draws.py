@@ -77,9 +77,9 @@ Method = TypeVar("Method", bound=Callable[..., None])
 
 
 def step(*, weight: int, **drawn: st.SearchStrategy[Any]) -> Callable[[Method], Method]:
-    """Make a method a step of the stories, taken so often as its weight among all weights.
+    """Make a method a step of the runs, drawn by its weight among all weights.
 
-    Not a rule of its own: Hypothesis leaves rules out of stories at random, and short runs would hardly move money.
+    Not a rule of its own: Hypothesis leaves rules out of runs at random, and short runs would hardly move money.
     """
 
     def register(method: Method) -> Method:

@@ -1,4 +1,4 @@
-"""Stories that are each drawn independently: by itself Hypothesis makes most of a short run's by varying a few."""
+"""Examples that are each drawn independently: by itself Hypothesis makes most of a short run's by varying a few."""
 
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 

@@ -74,7 +74,7 @@ class LedgerState:
         return ceil((time - self.began) / timedelta(hours=1)) if time is not None else 0
 
     def past(self, time: datetime | None) -> bool:
-        """Return whether a time is over; times in these stories are hours away from now."""
+        """Return whether a time is over; times in these runs are hours away from now."""
         return time is not None and time < self.began
 
     # Wallets.
@@ -86,7 +86,7 @@ class LedgerState:
         return self.wallets[name]
 
     def held(self, name: str) -> int:
-        """Return what is put aside in a wallet."""
+        """Return what is held in a wallet."""
         holds = sum(hold.left for hold in self.holds.values() if hold.wallet == name)
         return holds + sum(order.held for order in self.orders.values() if order.wallet == name)
 
@@ -186,7 +186,7 @@ class LedgerState:
         return Fee(amount=taken, payer=rule_record.payer, rule=id_)
 
     def _rank(self, rule_record: RuleRecord, payer: str) -> int:
-        """Return how closely a rule fits who would pay; zero where it does not fit."""
+        """Return how closely a rule's scope fits the paying wallet; zero where it does not fit."""
         if rule_record.wallet is not None:
             return 3 if rule_record.wallet == payer else 0
         if rule_record.label is not None:
@@ -197,7 +197,7 @@ class LedgerState:
     # Facts of resources.
 
     def facts_of(self, subject: str) -> Facts:
-        """Return a resource's facts as it is now."""
+        """Return a resource's present facts."""
         collection, _, name = subject.partition("/")
         if collection == "wallets":
             return {"wallet": self.wallet_facts(name)}

@@ -22,7 +22,7 @@ from tests.model.records import (
     TransactionRecord,
 )
 
-# In whole hours: the product is given half an hour less, so that the seconds of a story never matter.
+# In whole hours: the product is given half an hour less, so that the seconds of a run never matter.
 LEASE, GRACE, KEPT, A_WHILE = 2, 4, 13, 1
 ATTEMPTS_MOST, RESENDS_MOST = 3, 2
 
@@ -31,7 +31,7 @@ ATTEMPTS_MOST, RESENDS_MOST = 3, 2
 
 
 def to_pay(books: LedgerState, *, kind: str) -> set[UUID]:
-    """Return the orders that a worker may begin, or go on with after a clear no."""
+    """Return the orders that a worker may begin, or continue after a clear decline."""
     return {id_ for id_, one in _status_call(books, kind) if _due(books, one) and (_fresh(books, one) or _waiting(one))}
 
 
@@ -116,7 +116,7 @@ def begin(books: LedgerState, id_: UUID, fence: int, move: UUID | None = None) -
         if books.available(order.wallet) + order.held < order.amount:
             _fail(order, "INSUFFICIENT_FUNDS")
             return False
-        order.state = PROCESSING  # what was put aside for it is what is taken
+        order.state = PROCESSING  # what was held for it is what is taken
         _move(books, move, id_, "WITHDRAWAL", order.wallet, _system(books, order, "in_transit"))
     elif order.state == PROCESSING:
         if not _may_go_on(order):

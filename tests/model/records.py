@@ -52,7 +52,7 @@ class WalletRecord:
 
 @dataclass(slots=True, kw_only=True)
 class Hold:
-    """Money put aside."""
+    """Reserved money."""
 
     wallet: str
     amount: int
@@ -67,7 +67,7 @@ class Hold:
 
     @property
     def left(self) -> int:
-        """What it still puts aside."""
+        """What it still holds."""
         return self.amount - self.captured if self.state == ACTIVE else 0
 
 
@@ -155,7 +155,7 @@ class PaymentOrder:
 
     @property
     def held(self) -> int:
-        """What is put aside for it."""
+        """What is held for it."""
         return self.amount if self.reserve and self.state == SCHEDULED else 0
 
 

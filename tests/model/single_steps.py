@@ -153,7 +153,7 @@ class SingleSteps(Checks):
 
     @step(weight=3, nth=NTH, drawn=ANY_WALLET, part=PART, final=st.booleans(), wrong=RARELY)
     def capture_hold(self, nth: int, drawn: str, part: int | None, *, final: bool, wrong: bool = False) -> None:
-        """Take what is put aside, all that is left or a part."""
+        """Capture a hold, all that is left or a part."""
         if not self.books.holds:
             self.place_hold("alice", 9, 50)
         id_ = nth_of(self.holds(), nth)
@@ -170,7 +170,7 @@ class SingleSteps(Checks):
     def schedule_withdrawal(
         self, name: str, amount: int, hours: int | None, *, reserve: bool, wrong: bool = False
     ) -> None:
-        """Promise to pay out, with the money put aside or not."""
+        """Schedule a payout, with a reserve or without."""
         due = self.time(hours) if hours is not None else None
         self.call(a_withdrawal(name, self.money(name, amount, wrong=wrong), due, reserve=reserve))
 

@@ -65,7 +65,7 @@ Parts = tuple[App, Database, psycopg.Connection, Settings]
 
 @pytest.fixture
 def parts(app: App, database: Database, owner: psycopg.Connection, settings: Settings) -> Parts:
-    """Return what a story needs."""
+    """Return what a run needs."""
     return app, database, owner, settings
 
 
@@ -79,7 +79,7 @@ def test_every_verb_agrees_with_the_model(parts: Parts) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_every_verb_agrees_with_the_model_in_a_long_run(parts: Parts) -> None:
-    """Other stories each time, and many more."""
+    """Other runs each time, and many more."""
 
     _run(AllVerbs, parts, runs=1500)
 

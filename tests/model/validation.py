@@ -21,7 +21,7 @@ from wallet_core.domain.model.money import Money
 
 
 def validate(command: Command) -> None:
-    """Refuse a command that is invalid whatever the ledger holds."""
+    """Refuse a command that is invalid with any ledger."""
     match command:
         case Deposit() | PlaceHold() | ScheduleWithdrawal() | ScheduleDeposit():
             _validate_wallet(command)

@@ -53,7 +53,7 @@ def main() -> int:
 def _copy_to(folder: Path) -> None:
     """Copy all that is in the repository, as it lies here."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # whatever git there is
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # independent of git's configuration
         cwd=ROOT,
         check=True,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""A change of the product for a mutant: within one named function or constant, whatever its text is formatted like."""
+"""A change of the product for a mutant: within one named function or constant, independent of its formatting."""
 
 import ast
 import copy

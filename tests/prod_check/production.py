@@ -105,7 +105,7 @@ class Production:
         return found[1]
 
     def stop(self) -> dict[str, int]:
-        """End what goes on by SIGTERM, the last first; return the exit codes."""
+        """End running processes by SIGTERM, the last first; return the exit codes."""
         codes = {}
         for name, process in reversed(self._running.items()):
             if process.poll() is None:

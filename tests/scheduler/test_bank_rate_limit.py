@@ -37,7 +37,7 @@ def fill_up(owner: psycopg.Connection) -> None:
 
 
 def until(done: Callable[[], bool], step: Callable[[], object]) -> None:
-    """Go on with a step until something is done."""
+    """Repeat a step until a condition holds."""
     deadline = monotonic() + 30
     while not done():
         assert monotonic() < deadline
@@ -88,7 +88,7 @@ def test_a_quiet_time_saves_up_no_more_than_a_seconds_worth(
 def test_status_calls_share_the_same_rate_limit(
     app: App, paced: Settings, stub: Bank, owner: psycopg.Connection
 ) -> None:
-    """Each may be sent once more, so it takes two calls; what is saved up is gone for those who pay."""
+    """Each may be sent once more, so it takes two calls; the saved-up tokens are used by those who pay."""
 
     alice = open_wallet(app, "alice", 1000)
     stub.order("http_error", status=502, execute=True)
@@ -108,7 +108,7 @@ def test_status_calls_share_the_same_rate_limit(
 
 
 def test_a_rate_limit_below_one_call_a_second_is_kept_too(app: App, paced: Settings, owner: psycopg.Connection) -> None:
-    """A round that may not call ends instead of waiting for ever."""
+    """A round that may not call ends instead of waiting without a limit."""
 
     alice = open_wallet(app, "alice", 1000)
     schedule(app, alice, 10)

@@ -204,7 +204,7 @@ def test_ledger_of_a_bank_without_status_ends_a_doubt(app: App, stub: Bank, alic
 
 
 def test_bank_that_cannot_be_read_loses_nothing(app: App, stub: Bank, alice: WalletId) -> None:
-    """The next round goes on from the same line."""
+    """The next round continues from the same line."""
 
     paid(app, alice)
     stub.refuse(0.2)

@@ -127,7 +127,7 @@ def test_a_decline_after_an_unknown_is_still_a_doubt(app: App, collecting_bank: 
 def test_a_bank_without_status_leaves_the_order_in_doubt_and_needs_attention_when_old(
     app: App, collecting_bank: CollectingBank, alice: WalletId, silence: str
 ) -> None:
-    """The status endpoint off, or "pending" for ever: in doubt for ever, not credited, not sent again."""
+    """The status endpoint off, or "pending" always: in doubt, not credited, not resent."""
 
     if silence == "status":
         collecting_bank.mode(idempotent=True, status=False)

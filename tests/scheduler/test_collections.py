@@ -208,7 +208,7 @@ def test_retry_after_is_waited_for(app: App, collecting_bank: CollectingBank, al
 def test_final_refusal_fails_and_has_moved_nothing(
     app: App, collecting_bank: CollectingBank, owner: psycopg.Connection
 ) -> None:
-    """No for good: in the body of a 200, or in the status line."""
+    """A hard decline: in the body of a 200, or in the status line."""
 
     noes: dict[str, dict[str, object]] = {
         "rejected": {"fault": "declined", "reason": "account closed"},

@@ -350,7 +350,7 @@ def test_payment_without_a_reference_gets_the_key_as_its_reference(app: App, ali
 
 
 def test_final_refusal_fails_and_releases_once(app: App, stub: Bank, alice: WalletId) -> None:
-    """Row 6 of the faults: the first attempt is refused for good."""
+    """Row 6 of the faults: the first attempt is declined."""
 
     stub.order("declined", reason="account closed", times=1)
     id_ = schedule(app, alice, 300)

@@ -66,7 +66,7 @@ def test_two_schedulers_pay_what_is_due_and_stop_on_sigterm(
 
 
 def test_scheduler_outlives_the_database(app: App, env: dict[str, str], database: Database, tmp_path: Path) -> None:
-    """All its connections are cut; it goes on claiming on new ones."""
+    """All its connections are cut; it continues claiming on new ones."""
 
     alice = open_wallet(app, "alice", 1000)
     log = tmp_path / "log"

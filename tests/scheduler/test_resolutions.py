@@ -144,7 +144,7 @@ def test_nothing_is_resolved_while_a_call_may_be_on_its_way(app: App, stub: Bank
 def test_of_concurrent_operators_one_resolves_and_the_others_learn_that_it_has_ended(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
-    """Exactly one effect, whatever each of them has found out."""
+    """Exactly one effect, with any findings of each."""
 
     id_ = in_doubt(app, stub, alice)
     requests = [ask(id_, EXECUTED if number % 2 else NOT_EXECUTED) for number in range(8)]

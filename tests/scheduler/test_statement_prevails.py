@@ -39,7 +39,7 @@ from wallet_core.usecases.app import App
 from wallet_core.usecases.change_payment_order import change_withdrawal
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
-# Each round runs an hour after the one before, so that whatever waits is due.
+# Each round runs an hour after the one before, so that all that waits is due.
 HOURS = (timedelta(hours=number) for number in count(1))
 ALICE = WalletId("alice")
 
@@ -164,7 +164,7 @@ def test_what_was_paid_before_it_began_is_taken_from_the_wallet_and_not_sent(
 
 
 def test_a_payment_that_the_wallet_cannot_cover_is_left_to_an_operator(app: App, stub: Bank) -> None:
-    """It is neither failed nor sent; once the money is there it goes on."""
+    """It is neither failed nor sent; once the money is there it continues."""
 
     poor = open_wallet(app, "poor", 40)
     id_ = schedule(app, poor, 100)

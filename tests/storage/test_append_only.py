@@ -1,4 +1,4 @@
-"""Append-only: whatever login the service uses, it acts as a role that cannot rewrite history."""
+"""Append-only: with any login the service acts as a role that cannot rewrite history."""
 
 from collections.abc import Iterator
 from typing import LiteralString
@@ -88,7 +88,7 @@ def test_what_a_row_is_cannot_be_changed(service: psycopg.Connection, column: st
 )
 @pytest.mark.parametrize("statement", ["DELETE FROM {table}", "TRUNCATE {table} CASCADE"])
 def test_a_row_cannot_be_removed(service: psycopg.Connection, table: str, statement: LiteralString) -> None:
-    """Neither one by one nor all at once."""
+    """Neither one at a time nor all at once."""
 
     with pytest.raises(InsufficientPrivilege):
         service.execute(statement.format(table=table))

@@ -140,7 +140,7 @@ def test_a_race_that_is_lost_again_is_a_conflict(
 
 
 def test_what_no_table_knows_stays_internal(funded: WalletClient, owner: psycopg.Connection) -> None:
-    """A defect of ours must not look like bad luck."""
+    """A defect of ours must not look like a transient error."""
 
     with failing(owner, "22012"), pytest.raises(CallError) as refused:
         funded.deposit("wallets/alice", usd(5))

@@ -1,4 +1,4 @@
-"""The check of new entries looks each of them up, whatever the planner has been made to believe of the tables."""
+"""The check of new entries looks each of them up, with any statistics of the planner."""
 
 import json
 from collections.abc import Iterator

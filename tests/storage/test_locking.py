@@ -131,7 +131,7 @@ def test_a_deadline_that_passes_while_a_lock_is_waited_for_leaves_at_the_deadlin
         deadline = monotonic() + 0.5
         with pytest.raises((OutcomeUnknown, DeadlineTooShort)):
             patient.ledger.post(command, deadline)
-        # Far sooner than the lock is given up.
+        # Far sooner than the lock timeout.
         assert monotonic() < deadline + 5
     deposit(patient, ALICE, 10)
 
@@ -141,7 +141,7 @@ def test_a_deadline_that_passes_while_a_lock_is_waited_for_leaves_at_the_deadlin
 
 @pytest.mark.alone
 def test_a_locked_withdrawal_delays_only_calls_on_it(settings: Settings, url: str) -> None:
-    """A scheduler that hangs amid a claim holds no wallet: the neighbours of a cancel are served."""
+    """A scheduler that hangs within a claim holds no wallet: the neighbours of a cancel are served."""
 
     with open_app(settings.replaced(lock_timeout_s=0.5), name="tests") as app:
         for name in ("gate", "alice", "bob"):

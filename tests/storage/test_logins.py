@@ -294,7 +294,7 @@ def test_migrating_grants_an_existing_login_the_serving_role(logins: Logins) -> 
 
 
 def test_a_login_that_is_made_twice_at_once_is_made_once(logins: Logins) -> None:
-    """Logins belong to the cluster, and another database of it may be migrated: who comes second finds it made."""
+    """Logins belong to the cluster, and another database of it may be migrated: the second one finds it made."""
 
     with (
         psycopg.connect(logins.superuser) as first,

@@ -163,7 +163,7 @@ def test_time_never_runs_backward_within_a_wallet(app: App, owner: psycopg.Conne
 
 
 def test_a_replay_returns_what_the_first_call_returned(app: App) -> None:
-    """The transaction as it was, the balance as it was, whatever has happened since."""
+    """The transaction as it was, the balance as it was, after any later changes."""
 
     alice, bob = open_wallet(app, "alice", 100), open_wallet(app, "bob")
     id_ = uuid4()
@@ -233,7 +233,7 @@ def test_first_wallets_of_a_currency_through_two_servers_are_all_opened(apps: tu
 
 
 def test_transfers_to_and_fro_through_two_servers_neither_block_nor_lose(apps: tuple[App, App]) -> None:
-    """Locks are taken in one order whatever the direction."""
+    """Locks are taken in one order for both directions."""
 
     wallets = [open_wallet(apps[0], name, 1000) for name in ("alice", "bob", "carol", "dave")]
 

@@ -113,7 +113,7 @@ def test_what_is_committed_after_the_look_is_in_the_statement(app: App) -> None:
     def look(tx: Connection) -> tuple[datetime, datetime]:
         return over_until(tx), deposit(app, ALICE, 5).transaction.time
 
-    def read(tx: Connection, seen: tuple[datetime, datetime]) -> Any:  # noqa: ANN401  # a row of whatever columns
+    def read(tx: Connection, seen: tuple[datetime, datetime]) -> Any:  # noqa: ANN401  # a row of any columns
         return seen, tx.exec_driver_sql("SELECT balance, clock_timestamp() FROM wallets WHERE id = 'alice'").one()
 
     (over, booked), (balance, now) = app.reads.read_after(look, read)

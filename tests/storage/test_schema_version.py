@@ -1,4 +1,4 @@
-"""Schema and code fit, or nothing starts; and nothing goes on where the schema changes under it."""
+"""Schema and code fit, or nothing starts; and nothing continues where the schema changes under it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -96,7 +96,7 @@ def statement(app: App, wallet: WalletId, start: datetime = FIRST, end: datetime
 def test_totals_are_kept_when_a_thousand_is_complete_and_not_before(
     app: App, owner: psycopg.Connection, alice: WalletId
 ) -> None:
-    """Across 999, 1000, 1001, 1999, 2000, 2001 entries, in batches and one by one."""
+    """Across 999, 1000, 1001, 1999, 2000, 2001 entries, in batches and one at a time."""
 
     for count, reached, thousands in ((998, 999, 0), (1, 1000, 1), (1, 1001, 1), (998, 1999, 1), (1, 2000, 2)):
         app.ledger.post(batch(count))

@@ -76,7 +76,7 @@ def test_temporary_tables_do_not_shadow_what_entries_are_checked_by(
 
 
 def test_commits_are_acknowledged_when_they_are_on_disk(app: App) -> None:
-    """Whatever the server's or the login's default is."""
+    """With any default of the server or the login."""
 
     with transaction(app.bank_statement_lines.engine) as tx:
         assert tx.execute("SHOW synchronous_commit").fetchone() == ("on",)

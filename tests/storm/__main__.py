@@ -1,6 +1,6 @@
 """The crash storm: ``python -m tests.storm --seed N --seconds S``, or ``make storm SEED=N SECONDS=S``.
 
-Calls of every kind, while every process is killed and started again at random; then all is healed, and all books are
+Calls of every kind, while every process is killed and started again at random; then all is started, and all ledgers are
 compared. The seed decides what every caller requests and what is killed when. How far the callers come, and what meets
 what, is the machine's: a seed that has failed replays the same plan, and may need a few rounds to fail again.
 """

@@ -94,6 +94,6 @@ class StormyBank(Bank):
         self._post("/orders/settle", {"key": key, "outcome": "executed" if execute else "failed"})
 
     def execute_by_hand(self, key: str, amount: int, currency: str) -> None:
-        """Do under its key what never arrived, as a person at the bank does who was called up about it."""
+        """Execute under its key what never arrived, as an operator of the bank after a phone call."""
         kind = "collection" if key.startswith("sd-") else "execution"
         self._post("/orders/execute", {"key": key, "amount": amount, "currency": currency, "kind": kind})

@@ -27,7 +27,7 @@ class Caller:
         self._client = WalletClient(target, timeout_s=_TIMEOUT_S)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the client."""
         self._client.close()
 
     def make(self, call: Call, over: threading.Event) -> None:

@@ -19,7 +19,7 @@ Log = Callable[[float, str], None]
 
 @dataclass(slots=True)
 class InjectionLog:
-    """What the storm did to whom."""
+    """The faults that the storm injected."""
 
     injections: Counter[tuple[Component, FaultKind]] = field(default_factory=Counter)
     crashed: list[str] = field(default_factory=list)
@@ -31,7 +31,7 @@ def inject(
 ) -> InjectionLog:
     """Inject faults as planned for this many seconds, in this thread; then start everything again.
 
-    Blows that come due while another is being dealt with come a little late; most on a process that is still starting
+    Injections that come due while another is in progress come a little late; most on a process that is still starting
     are left out.
     """
     injected = InjectionLog()

@@ -57,7 +57,7 @@ class Load:
         return len(chosen)
 
     def close(self) -> None:
-        """End the threads and hang up."""
+        """End the threads and close the clients."""
         self._over.set()
         self._pool.shutdown()
         for caller in self._callers:

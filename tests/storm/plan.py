@@ -1,4 +1,4 @@
-"""What the seed has in store for the service: each caller's calls, one after the other, whatever is answered."""
+"""The seed's plan for the service: each caller's calls, one after the other, with any answers."""
 
 import random
 from collections import deque

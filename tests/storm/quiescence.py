@@ -1,4 +1,4 @@
-"""After the storm: wait until nothing is open that is due, with the bank's people at their desks again."""
+"""After the storm: wait until nothing is open that is due, with the bank's operators at work again."""
 
 import random
 import threading
@@ -60,7 +60,7 @@ def wait_for_orders(system: System, bank: StormyBank, seed: int) -> Quiescence:
 
 
 def _see_to(bank: StormyBank, order: PaymentOrder, chance: random.Random, quiet: Quiescence) -> None:
-    """Do what people at the bank do about an order in doubt: nothing, unless it waits for a person."""
+    """Do what the bank's operators do about an order in doubt: nothing, unless it waits for one."""
     if state_of(order) != "IN_DOUBT":
         return
     key = order_key(order)

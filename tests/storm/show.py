@@ -1,4 +1,4 @@
-"""What a storm looks like: a bar while it rages, a line a blow, and the tables of the ledger at the end."""
+"""The storm's display: a bar while it runs, a line an injection, and the tables of the ledgers at the end."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ _FINDINGS_SHOWN = 40
 
 
 class Screen:
-    """The terminal while the storm rages; a file gets the lines alone."""
+    """The terminal while the storm runs; a file gets the lines alone."""
 
     def __init__(self, seconds: float) -> None:
         self._bar = Progress(

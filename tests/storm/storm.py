@@ -27,7 +27,7 @@ from wallet_client import Payer, WalletClient
 _CHARGED = "EUR"
 _RATE_MILLIONTHS = 10_000
 
-# Who makes the calls before the storm.
+# The callers before the storm.
 _NO_ONE = -1
 
 

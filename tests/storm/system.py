@@ -1,4 +1,4 @@
-"""What the storm rages on: every process of the service and its bank, to be killed, paused and started again.
+"""The system under the storm: every process of the service and its bank, to be killed, paused and started again.
 
 Each keeps its address and its data however often it dies, so the others find it again without new settings.
 """
@@ -66,7 +66,7 @@ class Part(Protocol):
         """Return how it ended, if it did so by itself, and start it again."""
 
     def stop(self) -> None:
-        """End it for good."""
+        """End it without a restart."""
 
 
 class Process:

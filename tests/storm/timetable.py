@@ -1,4 +1,4 @@
-"""What the seed has in store for the processes: who is hit when, how, and for how long."""
+"""The seed's plan for the processes: which is hit when, how, and for how long."""
 
 import random
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class FaultKind(StrEnum):
 
     KILLED = "killed"
     PAUSED = "paused"
-    """By SIGSTOP, for longer than a lease; it goes on where it was."""
+    """By SIGSTOP, for longer than a lease; it then continues where it was."""
     POSTMASTER = "killed, its children left to notice"
     FAMILY = "killed with all its children"
     BACKEND = "one of its children killed"
@@ -40,7 +40,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """One blow of the storm."""
+    """One injection of the storm."""
 
     at_s: float
     component: Component
@@ -58,7 +58,7 @@ _ROUND = (
 
 
 def injections(seed: int, seconds: float) -> Iterator[Injection]:
-    """Yield the blows of a storm in order: every victim once a round, the rounds shuffled."""
+    """Yield the injections of a storm in order: every component once a round, the rounds shuffled."""
     chance = random.Random(f"{seed}/blows")  # noqa: S311  # fault injection, not secrets
     database = cycle(chance.sample(_DATABASE, k=len(_DATABASE)))
     free_at = dict.fromkeys(Component, 0.0)

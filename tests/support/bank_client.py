@@ -44,7 +44,7 @@ def wait_until(true: Callable[[], bool], within_s: float = 5.0) -> None:
 
 
 def raw_payout(bank: BankServer, key: str) -> bytes:
-    """Send a payout over a socket of its own and read until the bank hangs up."""
+    """Send a payout over a socket of its own and read until the bank closes it."""
     body = json.dumps(BODY).encode()
     head = f"POST / HTTP/1.1\r\nHost: bank\r\nIdempotency-Key: {key}\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((bank.host, bank.port), timeout=5) as line, line.makefile("rb") as answer:

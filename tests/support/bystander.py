@@ -28,7 +28,7 @@ class Bystander:
     transfers_s: list[float] = field(default_factory=list)
     probes_s: list[float] = field(default_factory=list)
     quiet: tuple[float, float] = (0.0, 0.0)
-    """95th percentiles of transfers and probes while nothing else goes on."""
+    """95th percentiles of transfers and probes without other load."""
 
     def once(self) -> Self:
         """Make one transfer and check health."""

@@ -1,4 +1,4 @@
-"""A scheduled deposit in memory: in whatever state, with or without the bank, and the commands that move it on."""
+"""A scheduled deposit in memory: in any state, with or without the bank, and the commands that move it on."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime

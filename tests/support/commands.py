@@ -1,4 +1,4 @@
-"""Commands as callers make them: each with a request and an id of its own, and with what most stories do not mind."""
+"""Commands as callers make them: each with a request and an id of its own, and with defaults for most tests."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -37,7 +37,7 @@ Fields = Any
 
 
 def request(id_: UUID | None = None, caller: str = "tests") -> Request:
-    """Return a request of the tests' caller, who may do everything; new unless an id is given."""
+    """Return a request of the tests' caller, which has all rights; new unless an id is given."""
     return Request(caller, id_ or uuid4())
 
 
@@ -166,7 +166,7 @@ def an_accepted_ledger(ledger: int) -> AcceptBankStatement:
 
 
 def a_rule(currency: str = "USD", **fields: Fields) -> CreateCommissionRule:
-    """Return a rule that takes nothing, of every source, from now on and for ever."""
+    """Return a rule that charges nothing, of every source, from now on without an end."""
     terms: dict[str, Fields] = {"threshold": 0, "rate_millionths": 0, "fixed": 0, "minimum": 0, "maximum": None}
     scope = {"payer": Payer.SOURCE, "wallet": None, "label": None, "start_time": None, "end_time": None}
     terms |= {"listed": listed_currencies().get(currency)}

@@ -17,7 +17,7 @@ _TEMPLATE = "wallet_template"
 # What connections call themselves that are kept from test to test.
 SHARED_NAME = "tests-kept"
 
-# In this order, because most of them hang on wallets.
+# In this order, because most of them depend on wallets.
 _TABLES = (
     *(
         "bank_statement_lines",

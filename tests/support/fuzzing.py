@@ -1,6 +1,6 @@
-"""Requests made up by chance, from the descriptors so that no method and no field is forgotten: valid, odd, and bytes.
+"""Requests generated from the descriptors, so that no method and no field is forgotten: valid, odd, and bytes.
 
-A seed makes up the same requests every time, whatever is answered.
+A seed generates the same requests every time, with any answers.
 """
 
 import random
@@ -20,7 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 Field = Any
 """A field's descriptor."""
 Made = Any
-"""A message of whatever type."""
+"""A message of any type."""
 
 Names = Mapping[str, Sequence[str]]
 """Names of what is there, by collection: ``wallets``, ``holds`` and so on."""

@@ -76,7 +76,7 @@ class Pair:
         self.start(host)
 
     def kill(self, host: str) -> None:
-        """End a server at once, whatever it does."""
+        """End a server at once, in any state."""
         self.servers[host].process.kill()
         self.servers[host].process.wait()
 

@@ -1,4 +1,4 @@
-"""A payout in memory: one withdrawal in whatever state, and the commands that move it on."""
+"""A payout in memory: one withdrawal in any state, and the commands that move it on."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

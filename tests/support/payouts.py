@@ -89,7 +89,7 @@ class Bank:
         self._post("/orders/mode", modes)
 
     def release(self) -> None:
-        """Let go of all answers that are held back."""
+        """Release all answers that are held back."""
         self._post("/orders/release", {})
 
     def forget(self, id_: UUID) -> None:

@@ -154,7 +154,7 @@ def a_capture(
 
 
 def a_void(hold: str, **fields: Fields) -> hold_pb.VoidHoldRequest:
-    """Return a hold to be given up."""
+    """Return a hold's voiding."""
     return hold_pb.VoidHoldRequest(name=hold, **{"request_id": new_id(), **fields})
 
 

@@ -26,7 +26,7 @@ class Pause(StrEnum):
 
 
 class WorkerPaused(Exception):
-    """The worker is gone for now, or for good; what it would have recorded when it wakes up."""
+    """The worker has paused, or died; what it would have recorded when it resumes."""
 
     def __init__(self, answer: AnswerKind) -> None:
         super().__init__(answer)

@@ -26,7 +26,7 @@ class Mode(Enum):
 class TcpProxy:
     """A TCP port of 127.0.0.1 that leads to *far_end*: a host and a port, or the path of a socket.
 
-    It can be spoiled at any time, for those who talk over it now and those who come later, until it is mended.
+    It can be set to fail at any time, for open connections and new ones, until it is restored.
     """
 
     def __init__(self, upstream: tuple[str, int] | str) -> None:

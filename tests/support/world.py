@@ -50,7 +50,7 @@ APPLIED_TO_WALLET = order_pb.RESOLUTION_KIND_APPLIED_TO_WALLET
 
 @dataclass(frozen=True)
 class World:
-    """Wallets in every state, what hangs on them, and callers of every kind."""
+    """Wallets in every state, their dependent resources, and callers of every kind."""
 
     callers: Mapping[str, Asking]
     names: Mapping[str, str]
@@ -131,7 +131,7 @@ def open_wallets(operator: Asking) -> None:
 
 
 def hang_on_them(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
-    """Hang one of each on them, and return their names; what is held in cold, and given to it, was before it froze."""
+    """Open one of each in them, and return their names; what is held in cold, and given to it, was before it froze."""
     names = {"given": operator.transfer("alice", "bob", 20).name}
     for name, wallet in (("given to cold and back", "cold"), ("given and back", "bob")):
         given = operator.transfer("alice", wallet, 10)
@@ -169,7 +169,7 @@ def hang_on_them(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
 
 
 def strand(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
-    """Let the bank give back what it paid to a closed wallet, collect for a full one, and pay for a stranger."""
+    """Let the bank return what it paid to a closed wallet, collect for a full one, and execute an unknown payment."""
     operator.open("late", 41, owner="anna")
     now: dict[str, Any] = {"amount": money(41), "request_id": new_id()}
     paid = operator.ok(order_pb.ScheduleWithdrawalRequest(wallet="wallets/late", **now)).withdrawal.name

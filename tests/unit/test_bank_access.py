@@ -105,7 +105,7 @@ def test_a_bank_with_an_untrusted_certificate_receives_nothing(bank: BankServer,
 
 
 def test_a_new_token_is_sent_from_the_next_call_on(bank: BankServer, files: Files, tmp_path: Path) -> None:
-    """While the file is not there, or holds none, the last one goes on."""
+    """While the file is not there, or holds none, the last one is used."""
 
     ours = tmp_path / "our-token"
     ours.write_text(TOKEN)

@@ -51,7 +51,7 @@ def test_a_payout_without_account_and_owner_is_executed(bank_client: httpx.Clien
 
 
 def test_a_repeated_key_is_executed_once_and_answered_alike(bank_client: httpx.Client) -> None:
-    """A key remembers its execution for good."""
+    """A key remembers its execution always."""
 
     first, second = pay(bank_client, "wd-1"), pay(bank_client, "wd-1", owner="somebody else")
 
@@ -178,7 +178,7 @@ def test_an_unknown_path_is_not_found(bank_client: httpx.Client) -> None:
 
 
 def test_what_is_not_http_is_refused_in_json(bank: BankServer) -> None:
-    """No page of HTML, and no trace, whatever comes in."""
+    """No page of HTML, and no trace, with any input."""
 
     with socket.create_connection((bank.host, bank.port), timeout=5) as line:
         line.sendall(b"HELLO\r\n\r\n")
@@ -256,7 +256,7 @@ def test_a_return_needs_an_execution_and_happens_once(bank_client: httpx.Client)
 
 
 def test_a_forgotten_key_is_unknown_and_executes_again(bank_client: httpx.Client) -> None:
-    """A bank keeps keys for a time; its ledger it keeps for good."""
+    """A bank keeps keys for a time; its ledger it keeps always."""
 
     pay(bank_client, "wd-1")
     pay(bank_client, "wd-2")

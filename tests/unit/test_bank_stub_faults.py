@@ -35,7 +35,7 @@ def test_declined_retryable_answers_503_in_the_body_and_is_forgotten(bank_client
 
 
 def test_declined_is_remembered(bank_client: httpx.Client) -> None:
-    """A final rejection is repeated for good, and the key is bound to its terms all the same."""
+    """A hard decline is repeated always, and the key is bound to its terms."""
 
     order_fault(bank_client, "declined", times=1, reason="no such account")
     answers = [pay(bank_client, "wd-1"), pay(bank_client, "wd-1")]
@@ -85,7 +85,7 @@ def test_silence_executes_and_never_answers(bank_client: httpx.Client) -> None:
 
 
 def test_silence_ends_by_hanging_up(bank: BankServer, bank_client: httpx.Client) -> None:
-    """A bank does not keep a dead line for ever."""
+    """A bank does not keep a dead connection open without a limit."""
 
     order_fault(bank_client, "execute_then_silence", seconds=0.05)
 

@@ -147,7 +147,10 @@ def test_not_found_after_clear_declines_only_fails(answers: tuple[Answered, ...]
 
 
 def test_a_takeover_queries_the_bank_and_accepts_an_acceptance_too_late_for_its_worker() -> None:
-    """The late yes is kept with its attempt; the one who takes over credits, the late one cannot any more."""
+    """The late acceptance is stored with its attempt.
+
+    The worker that takes over credits, the late one cannot any more.
+    """
 
     deposit = a_deposit_order()
     stale = deposit.claim()
@@ -189,7 +192,7 @@ STEPS = st.one_of(
     st.tuples(st.just("decide"), st.booleans()),
     st.tuples(st.just("wait"), st.sampled_from([5, 31, 61, 3600])),
 )
-# Most of the story lies behind the first call, so that each one begins with it.
+# Most of the run lies behind the first call, so that each one begins with it.
 FIRST_CALL = st.tuples(
     st.just(("claim", True)),
     st.just(("work", 0)),

@@ -1,4 +1,7 @@
-"""Commission by its rules: what is taken, of whom, and by which rule; held to plain arithmetic and to the contract."""
+"""Commission by its rules: how much is charged, whom, and by which rule.
+
+Compared with plain arithmetic and the contract.
+"""
 
 import ast
 import inspect
@@ -144,7 +147,7 @@ def test_the_rate_is_rounded_before_minimum_and_maximum_and_the_maximum_goes_las
 @given(rule=terms(), amounts=st.tuples(AMOUNTS, AMOUNTS))
 @few
 def test_a_larger_amount_is_never_charged_less(rule: CommissionRule, amounts: tuple[int, int]) -> None:
-    """Whatever the minimum and the maximum."""
+    """With any minimum and maximum."""
 
     less, more = sorted(amounts)
 
@@ -281,7 +284,7 @@ def competing(draw: st.DrawFn) -> list[CommissionRule]:
 def test_wallet_goes_before_label_before_currency_then_the_later_start_then_the_newer(
     rules: list[CommissionRule],
 ) -> None:
-    """Whatever the order in which they are looked at."""
+    """In any order."""
 
     def rank(rule: CommissionRule) -> tuple[int, object, object]:
         scope = 2 if rule.wallet is not None else 1 if rule.label is not None else 0
@@ -306,7 +309,7 @@ def test_of_two_rules_that_begin_alike_the_one_created_later_by_the_databases_cl
 )
 @few
 def test_the_shares_of_a_commission_sum_to_the_whole(taken: int, parts: list[int]) -> None:
-    """However the amount is cut, and never below zero on the way."""
+    """However the amount is cut, and never below zero in between."""
 
     whole, before, shares = sum(parts), 0, []
     for part in parts:

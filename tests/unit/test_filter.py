@@ -317,7 +317,7 @@ def test_the_place_is_counted_in_characters_and_not_in_bytes() -> None:
 
 
 def test_a_long_token_is_cut_in_the_refusal() -> None:
-    """The refusal stays short, whatever was sent."""
+    """The refusal stays short, with any text."""
 
     assert refused(f"{'x' * 500} = 1").token == "x" * 64
 

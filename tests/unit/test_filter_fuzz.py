@@ -1,4 +1,4 @@
-"""Whatever is sent as a filter is read or refused, soon; and what was meant is what is read."""
+"""Any text as a filter is read or refused, soon; and what was meant is what is read."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from time import process_time

@@ -144,7 +144,7 @@ def test_two_kinds_of_command_are_never_equal() -> None:
     ],
 )
 def test_the_canonical_form_has_not_changed(command: Command, stored: str) -> None:
-    """Stored fingerprints are kept for ever: a new form needs a new version and must still read the old one."""
+    """Stored fingerprints are kept: a new form needs a new version and must still read the old one."""
 
     assert len(fingerprint(command)) == 16
     assert fingerprint(command).hex() == stored

@@ -240,7 +240,7 @@ def test_callers_that_left_do_not_keep_the_queue_full(lines: Callable[..., Line]
 
 
 def test_a_commit_that_raises_fails_those_it_left_unanswered() -> None:
-    """And only those; the line goes on."""
+    """And only those; the queue continues."""
 
     def commit(tickets: Tickets) -> None:
         tickets[0].answer("answered")
@@ -325,7 +325,7 @@ def test_many_threads_each_get_all_their_own_items_once(lines: Callable[..., Lin
 
 
 def test_callers_with_deadlines_get_the_true_outcome_of_every_item(lines: Callable[..., Line]) -> None:
-    """Answered means committed, too short means never committed, whatever the timing."""
+    """Answered means committed, too short means never committed, with any timing."""
 
     line = lines(commit_batch_max=8, commit_queue_max=1000)
 

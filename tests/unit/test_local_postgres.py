@@ -218,7 +218,7 @@ def _owner(root: Path) -> subprocess.Popen[bytes]:
 
 @ON_LINUX
 def test_shell_in_the_data_directory_survives_a_take_over(server: LocalPostgres) -> None:
-    """Only servers are left-overs; a person who went there to look is not."""
+    """Only servers are left-overs; a shell in that directory is not."""
 
     with subprocess.Popen(["sleep", "60"], cwd=server.data) as visitor:
         server.start()
@@ -262,7 +262,7 @@ def test_interrupted_making_leaves_nothing_half(tmp_path: Path) -> None:
 
 
 def test_named_directory_without_programs_is_refused(tmp_path: Path) -> None:
-    """Who names a directory wants that one, and not whatever else is found."""
+    """A named directory is used, and not another one that is found."""
 
     with pytest.raises(NoPostgres, match=str(tmp_path)):
         LocalPostgres(tmp_path, bindir=tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""Loops: whatever an attempt raises, the thread goes on, later and later, and it is known that it fails."""
+"""Loops: after any error of an attempt the thread continues, with growing pauses, and the failure is reported."""
 
 import ast
 import threading

@@ -29,7 +29,7 @@ CURRENCIES = listed_currencies()
     ],
 )
 def test_decimal_amount_is_read_exactly(text: str, currency: str, minor: int) -> None:
-    """The exponent is ISO 4217's, and nothing is rounded on the way."""
+    """The exponent is ISO 4217's, and nothing is rounded."""
 
     assert Money(currency, minor) == parse_amount(text, CURRENCIES[currency])
 

@@ -25,7 +25,7 @@ STEPS = st.one_of(
     st.tuples(st.just("decide"), st.booleans()),
     st.tuples(st.just("wait"), st.sampled_from([5, 31, 61, 3600])),
 )
-# Most of the story lies behind the first call, so that each one begins with it.
+# Most of the run lies behind the first call, so that each one begins with it.
 FIRST_CALL = st.tuples(
     st.just(("claim", True)),
     st.just(("work", 0)),

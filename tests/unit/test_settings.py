@@ -98,7 +98,7 @@ def test_everything_that_is_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_endless_time_is_refused_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not later, by whatever cannot count that far."""
+    """Not later, by a clock that cannot count that far."""
 
     monkeypatch.setenv("WALLET_PAYOUT_GRACE_S", "inf")
 
@@ -115,7 +115,7 @@ def test_a_bank_that_no_http_call_can_reach_is_refused(url: str) -> None:
 
 
 def test_json_that_cannot_be_read_is_refused_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Together with whatever else is wrong; the value, which may be secret, is not shown."""
+    """Together with all else that is wrong; the value, which may be secret, is not shown."""
 
     monkeypatch.setenv("WALLET_CALLERS", "{secret")
     monkeypatch.setenv("WALLET_POOL_SIZE", "0")
