@@ -41,7 +41,7 @@ def walletctl(state: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]
         yield child
 
 
-def said(state: Path, command: str) -> str:
+def log_of(state: Path, command: str) -> str:
     """Return what a command has printed so far."""
     output = state.parent / f"{command}.out"
     return output.read_text() if output.exists() else ""
@@ -62,11 +62,11 @@ def answer(state: Path, *arguments: str) -> list[dict[str, Any]]:
 
 def run_demo(state: Path) -> None:
     """Run the demo to its end, which must be a good one."""
-    ended_before = said(state, "demo").count("Stopped everything.")
+    ended_before = log_of(state, "demo").count("Stopped everything.")
     with walletctl(state, "demo") as demo:
-        assert demo.wait(90) == 0, said(state, "demo")
-    assert said(state, "demo").count("Stopped everything.") == ended_before + 1
-    assert "✗" not in said(state, "demo")
+        assert demo.wait(90) == 0, log_of(state, "demo")
+    assert log_of(state, "demo").count("Stopped everything.") == ended_before + 1
+    assert "✗" not in log_of(state, "demo")
 
 
 @pytest.mark.long
@@ -94,7 +94,9 @@ def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: s
 
     state = tmp_path / "state"
     with walletctl(state, "demo") as demo:
-        assert wait_until(lambda: re.search(moment, said(state, "demo")) is not None, timeout_s=60), said(state, "demo")
+        assert wait_until(lambda: re.search(moment, log_of(state, "demo")) is not None, timeout_s=60), log_of(
+            state, "demo"
+        )
         pids = running(state) | {"demo": demo.pid}
         os.kill(pids[victim], signal.SIGKILL)
         demo.wait(60)
@@ -102,13 +104,13 @@ def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: s
     (state / "running.json").unlink(missing_ok=True)
 
     with walletctl(state, "up", "--port", "0", "--bank-port", "0", "--bank-fail-rate", "0") as up:
-        assert wait_until((state / "running.json").exists, timeout_s=60), said(state, "up")
+        assert wait_until((state / "running.json").exists, timeout_s=60), log_of(state, "up")
         assert broken(state) == 0
         assert wait_until(lambda: not_final(state) == [], timeout_s=100, poll_s=0.5), not_final(state)
         assert broken(state) == 0
-        ours = sorted(order["name"] for order in orders(state) if asked_the_bank(order))
+        ours = sorted(order["name"] for order in orders(state) if called_the_bank(order))
         up.send_signal(signal.SIGINT)
-        assert up.wait(30) == 0, said(state, "up")
+        assert up.wait(30) == 0, log_of(state, "up")
     assert ours == executed(state)
     run_demo(state)
 
@@ -129,7 +131,7 @@ def not_final(state: Path) -> list[str]:
     return [order["name"] for order in orders(state) if order["state"] not in final]
 
 
-def asked_the_bank(order: Mapping[str, Any]) -> bool:
+def called_the_bank(order: Mapping[str, Any]) -> bool:
     """Return whether the bank has executed an order, by our own account."""
     return order["state"] == "STATE_SUCCEEDED" and bool(order.get("collect", True))
 

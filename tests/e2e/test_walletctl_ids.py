@@ -25,7 +25,7 @@ from walletctl.cli import cli
 from walletctl.context import report_errors
 from walletctl.local.waiting import wait_until
 
-TOLD = re.compile(r"^request id (\S+); repeat safely with --request-id \1$", re.MULTILINE)
+PRINTED_ID = re.compile(r"^request id (\S+); repeat safely with --request-id \1$", re.MULTILINE)
 NOTHING = str(uuid4())
 RESOLVED = ["acknowledged", "--reason", "r"]
 
@@ -88,7 +88,7 @@ def test_every_change_prints_its_id_before_it_is_sent(walletctl: Walletctl, owne
     for name, arguments in CHANGES.items():
         for given in ([], ["--request-id", str(uuid4())]):
             done = walletctl(*name.split(), *arguments, *given, typed="source,destination,amount\ncarol,dave,1\n")
-            output = TOLD.findall(done.stderr)
+            output = PRINTED_ID.findall(done.stderr)
             assert (done.exit_code in {0, 1}, len(output)) == (True, 1), (name, done.output)
             assert output == given[1:] or not given, name
             sent.add(sent_under(owner, output[0]))
@@ -105,13 +105,13 @@ class Run:
     log: Path
 
     @property
-    def said(self) -> str:
+    def error_output(self) -> str:
         """What it has printed on standard error."""
         return self.log.read_text()
 
-    def told(self) -> list[str]:
+    def printed_ids(self) -> list[str]:
         """Return the request ids that it has printed."""
-        return TOLD.findall(self.said)
+        return PRINTED_ID.findall(self.error_output)
 
     def ends(self) -> int:
         """Wait for its end; return its exit code, below zero for a signal."""
@@ -143,13 +143,13 @@ def test_a_stopped_change_has_printed_its_id(funded: Walletctl, owner: psycopg.C
         for number, end in ends.items():
             # One after the other: a call waits no longer than its deadline for another command to start.
             run = stack.enter_context(runs(funded.target, "transfer alice bob 1", tmp_path / number.name))
-            assert wait_until(lambda run=run: bool(run.told()), timeout_s=30)  # type: ignore[misc]  # bound
+            assert wait_until(lambda run=run: bool(run.printed_ids()), timeout_s=30)  # type: ignore[misc]  # bound
             run.child.send_signal(number)
             assert run.ends() == end
             stopped[number] = run
-    ids = [run.told()[0] for run in stopped.values()]
+    ids = [run.printed_ids()[0] for run in stopped.values()]
 
-    assert f"may have been done; to find out, add --request-id {ids[0]}" in stopped[signal.SIGINT].said
+    assert f"may have been done; to find out, add --request-id {ids[0]}" in stopped[signal.SIGINT].error_output
     for id_ in ids:
         assert funded("transfer", "alice", "bob", "1", "--request-id", id_).exit_code == 0
     assert funded.balance("bob") == 200
@@ -189,10 +189,10 @@ def test_a_change_whose_answer_cannot_be_written_is_reported_as_done(
     os.close(left)
 
     for one in lost:
-        (id_,) = one.told()
-        assert "The call succeeded, but its result could not be written" in one.said
-        assert f"add --request-id {id_}" in one.said
+        (id_,) = one.printed_ids()
+        assert "The call succeeded, but its result could not be written" in one.error_output
+        assert f"add --request-id {id_}" in one.error_output
         assert sent_under(owner, id_) == "Transfer"
-    assert [one.said.split(":")[-1].strip() for one in listed] == ["No space left on device", ""]
+    assert [one.error_output.split(":")[-1].strip() for one in listed] == ["No space left on device", ""]
     # The one whose id could not be printed was not sent.
     assert funded.balance("bob") == 300

@@ -181,7 +181,7 @@ def test_watch_prints_changes_until_it_is_interrupted(
     log = tmp_path / "watch.out"
     waiting: list[str] = []
 
-    def told() -> bool:
+    def is_printed() -> bool:
         for name in waiting:
             assert funded(group, "cancel", name).exit_code == 0
         waiting[:] = [funded.json(*schedule, "1", "--in", "1h")["name"]]
@@ -189,6 +189,6 @@ def test_watch_prints_changes_until_it_is_interrupted(
 
     arguments = ["-m", "walletctl", "--target", funded.target, group, "watch", "--wallet", "alice"]
     with process(arguments, env={}, log=log) as watch:
-        assert wait_until(told, timeout_s=30, poll_s=0.6)
+        assert wait_until(is_printed, timeout_s=30, poll_s=0.6)
         watch.send_signal(signal.SIGINT)
         assert watch.wait(10) == 0, log.read_text()

@@ -83,7 +83,7 @@ def assert_credited_once(app: App, owner: psycopg.Connection, id_: UUID) -> None
         ("after", "wallet_core.storage.posting.load_and_store:store", SCHEDULED),
         ("before", "wallet_core.ledger.group_commit:Ticket.answer", SUCCEEDED),
     ],
-    ids=["claimed, before it is written", "written, before the commit", "committed, before anybody is told"],
+    ids=["claimed, before it is stored", "stored, before the commit", "committed, before it is reported"],
 )
 def test_killed_scheduler_leaves_one_credit(  # noqa: PLR0913, PLR0917  # the fixtures of a whole service
     app: App,
@@ -146,20 +146,20 @@ def test_killed_scheduler_leaves_one_collection_and_one_credit(  # noqa: PLR0913
     id_ = schedule_deposit(app, open_wallet(app, ALICE), 300, collect=True)
     killed_scheduler(database, bank, tmp_path, moment, point)
     left = scheduled_deposit(app, id_)
-    assert (left.state, stub.asked(id_), stub.collected(id_)) == (state, calls, calls)
+    assert (left.state, stub.collect_calls(id_), stub.collected(id_)) == (state, calls, calls)
     assert balance_of(app, ALICE) == (300 if state is SUCCEEDED else 0)
 
     # While the lease runs, no other worker touches it.
     rounds(app, timedelta())
-    assert (left, calls) == (scheduled_deposit(app, id_), stub.asked(id_))
+    assert (left, calls) == (scheduled_deposit(app, id_), stub.collect_calls(id_))
     if (state, calls) == (PROCESSING, 0):
         # The bank does not know it, but the dead worker's call could still be in flight.
         rounds(app, PAST_LEASE)
-        assert (scheduled_deposit(app, id_).state, stub.asked(id_)) == (IN_DOUBT, 0)
+        assert (scheduled_deposit(app, id_).state, stub.collect_calls(id_)) == (IN_DOUBT, 0)
     rounds(app, PAST_LEASE, 2 * PAST_LEASE, PAST_GRACE, 2 * PAST_GRACE)
 
     assert_credited_once(app, owner, id_)
-    assert (stub.asked(id_), stub.collected(id_)) == (1, 1)
+    assert (stub.collect_calls(id_), stub.collected(id_)) == (1, 1)
 
 
 def test_scheduler_killed_during_a_status_call_of_a_collection_credits_nothing_twice(  # noqa: PLR0913, PLR0917  # the fixtures of a whole service
@@ -175,4 +175,4 @@ def test_scheduler_killed_during_a_status_call_of_a_collection_credits_nothing_t
     rounds(app, PAST_LEASE, PAST_GRACE)
 
     assert_credited_once(app, owner, id_)
-    assert (stub.asked(id_), stub.collected(id_)) == (1, 1)
+    assert (stub.collect_calls(id_), stub.collected(id_)) == (1, 1)

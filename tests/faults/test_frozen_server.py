@@ -91,7 +91,7 @@ def freeze_and_go_on(url: str, folder: Path, point: tuple[str, str], limits: Map
         child = Child(server, log)
         open_funded(client, alice=1000, bob=1000, carol=1000)
         client.create_commission_rule("USD", Payer.SOURCE, fixed_minor_units=1)
-        child.until_said('"event": "serving"')
+        child.until_logged('"event": "serving"')
         pending = pool.submit(late.transfer, ALICE, BOB, usd(10), request_id=frozen_id)
         child.until_stopped()
         frozen_at = monotonic()

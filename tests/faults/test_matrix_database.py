@@ -55,8 +55,8 @@ def proxy(service: PayoutService) -> Iterator[TcpProxy]:
 
 def kill_with_children(parent: int) -> None:
     """Kill a process and its children, so that none of them finishes what it is at."""
-    everybody = [(path, path.read_text().rsplit(")", 1)[1].split()) for path in Path("/proc").glob("[0-9]*/stat")]
-    children = [int(path.parent.name) for path, fields in everybody if int(fields[1]) == parent]
+    processes = [(path, path.read_text().rsplit(")", 1)[1].split()) for path in Path("/proc").glob("[0-9]*/stat")]
+    children = [int(path.parent.name) for path, fields in processes if int(fields[1]) == parent]
     for pid in (parent, *children):
         os.kill(pid, signal.SIGKILL)
 

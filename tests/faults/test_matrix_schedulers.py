@@ -60,8 +60,8 @@ def scene(service: PayoutService) -> Scene:
     server = service.start("wallet_grpc")
     schedulers = [service.start(*command) for command in (AHEAD, BEHIND, RIGHT, RIGHT)]
     for child in schedulers:
-        child.until_told("running")
-    port = server.until_told("serving")["port"]
+        child.until_event("running")
+    port = server.until_event("serving")["port"]
     bank, app = service.bank, service.app
     wallets = [open_wallet(app, f"w{n}", 1000) for n in range(5)]
 
@@ -110,7 +110,7 @@ def answer_to_cancel(client: WalletClient, id_: UUID) -> str:
 
 def clock_of(child: Child) -> datetime:
     """Return the time that a process had when it began to run."""
-    return datetime.fromisoformat(child.until_told("running")["timestamp"])
+    return datetime.fromisoformat(child.until_event("running")["timestamp"])
 
 
 def test_hundred_due_payouts_are_sent_once_each_ten_at_a_time_by_each_scheduler(

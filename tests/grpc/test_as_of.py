@@ -62,12 +62,12 @@ def test_all_but_the_balance_is_current_and_held_money_is_not_shown(asking: Aski
         was = wallet_at(asking, as_of)
         assert was.balance == money(balance), as_of
         assert (was.HasField("held"), was.HasField("available")) == (False, False)
-        told_now = pb.Wallet()
-        told_now.CopyFrom(now)
+        present = pb.Wallet()
+        present.CopyFrom(now)
         for field in ("balance", "held", "available"):
             was.ClearField(field)
-            told_now.ClearField(field)
-        assert was == told_now
+            present.ClearField(field)
+        assert was == present
     assert (now.held, now.available, now.state) == (money(5), money(65), pb.Wallet.STATE_FROZEN)
 
 

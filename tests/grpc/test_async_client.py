@@ -38,14 +38,14 @@ EVER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 def run(target: str, story: Callable[[AsyncWalletClient], Awaitable[None]]) -> None:
     """Run a coroutine that begins with two wallets, alice's with 1000 in it."""
 
-    async def told() -> None:
+    async def run() -> None:
         async with AsyncWalletClient(target) as client:
             await client.create_wallet("alice", "USD")
             await client.create_wallet("bob", "USD")
             await client.deposit(ALICE, usd(1000))
             await story(client)
 
-    asyncio.run(told())
+    asyncio.run(run())
 
 
 async def balance(client: AsyncWalletClient, wallet: str) -> int:
@@ -152,14 +152,14 @@ def test_a_call_that_got_no_token_was_not_made(server: str) -> None:
             raise failing.pop()
         return "any"
 
-    async def told() -> None:
+    async def run() -> None:
         id_ = str(uuid4())
         async with AsyncWalletClient(server, token=token) as client:
             with pytest.raises(OSError, match="the issuer is away"):
                 await client.deposit(ALICE, usd(5), request_id=id_)
             assert type(await failed(client.deposit(ALICE, usd(-5), request_id=id_))) is CallFailed
 
-    asyncio.run(told())
+    asyncio.run(run())
 
 
 def test_a_client_in_another_event_loop_raises_an_error(server: str) -> None:
@@ -232,7 +232,7 @@ def test_a_token_is_required_at_every_call_and_certificates_are_checked(
         requests.append("again")
         return by_secret(iss=DEVELOPMENT_ISSUER)
 
-    async def told(target: str) -> None:
+    async def run(target: str) -> None:
         tls = Tls(ca=(tmp_path / "ca.pem").read_bytes())
         async with AsyncWalletClient(target, token=token, tls=tls) as client:
             assert await client.is_serving()
@@ -244,5 +244,5 @@ def test_a_token_is_required_at_every_call_and_certificates_are_checked(
             assert not await trusting.is_serving()
 
     with serving(app, mine, authentication(mine), credentials(mine)) as port:
-        asyncio.run(told(f"localhost:{port}"))
+        asyncio.run(run(f"localhost:{port}"))
     assert len(requests) == 2

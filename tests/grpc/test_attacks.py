@@ -188,7 +188,7 @@ def test_receipts_leave_room_for_others(own_database: Database, tmp_path: Path) 
         drawn: list[str] = []
         over = threading.Event()
 
-        def ask_on(asking: Asking) -> None:
+        def keep_calling(asking: Asking) -> None:
             answer = asking.call(RECEIPT, pb.GetReceiptRequest(name=names[len(drawn)]), timeout_s=30)
             assert answer.code in {"OK", "RESOURCE_EXHAUSTED"}, answer
             if answer.code == "OK":
@@ -196,7 +196,7 @@ def test_receipts_leave_room_for_others(own_database: Database, tmp_path: Path) 
             over.wait((answer.retry_ms or 0) / 1000)
 
         asking = open_.enter_context(Asking(target))
-        with meanwhile(partial(ask_on, asking), 40):
+        with meanwhile(partial(keep_calling, asking), 40):
             under_attack(caller, lambda: len(drawn) > 5)
             over.set()
 

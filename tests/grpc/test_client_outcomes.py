@@ -52,11 +52,11 @@ class Trouble:
     """Raised after the work was done."""
     instead: list[WalletError] = field(default_factory=list)
     """Raised instead of doing it, once nothing is left of the other."""
-    asked_at: list[float] = field(default_factory=list)
+    called_at: list[float] = field(default_factory=list)
 
     def post(self, *arguments: Any) -> Any:  # noqa: ANN401  # as the ledger's
         """Do it, or raise."""
-        self.asked_at.append(monotonic())
+        self.called_at.append(monotonic())
         if self.done_but:
             self.ledger.post(*arguments)
             raise self.done_but.pop(0)
@@ -76,7 +76,7 @@ def client(app: App, settings: Settings, trouble: Trouble) -> Iterator[WalletCli
     """Return a client of a server on that ledger, with a wallet that has 1,000."""
     with served(replace(app, ledger=cast("Ledger", trouble)), settings) as client:
         open_funded(client, alice=1000)
-        trouble.asked_at.clear()
+        trouble.called_at.clear()
         yield client
 
 
@@ -112,7 +112,7 @@ def test_a_refusal_after_the_channels_own_retry_leaves_the_outcome_unknown(
     assert isinstance(error, OutcomeUnknown)
     assert (error.reason, error.code) == ("CREDENTIALS_INVALID", "UNAUTHENTICATED")
     assert found.replayed
-    assert (balance(client, "alice"), len(trouble.asked_at)) == (1005, 3)
+    assert (balance(client, "alice"), len(trouble.called_at)) == (1005, 3)
 
 
 @pytest.mark.parametrize("error", [TransactionConflict(), DatabaseUnavailable()])
@@ -165,7 +165,7 @@ def test_a_final_refusal_is_final_after_any_attempts(client: WalletClient, troub
     error = failed(lambda: client.transfer(ALICE, "wallets/nobody", usd(1), request_id=request_id))
 
     assert (type(error), error.reason) == (CallFailed, "RESOURCE_NOT_FOUND")
-    assert len(trouble.asked_at) == 2
+    assert len(trouble.called_at) == 2
 
 
 def test_a_read_has_no_outcome_to_find_out(client: WalletClient) -> None:
@@ -180,7 +180,7 @@ def test_a_final_refusal_is_not_retried_by_the_channel(client: WalletClient, tro
     trouble.instead = [EtagMismatch(ALICE), EtagMismatch(ALICE)]
     error = failed(lambda: deposit(client))
 
-    assert (error.reason, error.code, len(trouble.asked_at)) == ("ETAG_MISMATCH", "ABORTED", 1)
+    assert (error.reason, error.code, len(trouble.called_at)) == ("ETAG_MISMATCH", "ABORTED", 1)
 
 
 def test_an_overloaded_server_is_not_retried_at_once(client: WalletClient, trouble: Trouble) -> None:
@@ -189,10 +189,10 @@ def test_an_overloaded_server_is_not_retried_at_once(client: WalletClient, troub
     trouble.instead = [ServerOverloaded(), ServerOverloaded()]
     deposit(client)
 
-    waits = [after - before for before, after in zip(trouble.asked_at, trouble.asked_at[1:], strict=False)]
-    told_s = (CATALOGUE[ServerOverloaded].retry_after_ms or 0) / 1000
+    waits = [after - before for before, after in zip(trouble.called_at, trouble.called_at[1:], strict=False)]
+    advised_s = (CATALOGUE[ServerOverloaded].retry_after_ms or 0) / 1000
     assert len(waits) == 2
-    assert min(waits) >= told_s * 0.95
+    assert min(waits) >= advised_s * 0.95
 
 
 def test_what_is_not_done_and_what_is_unknown_are_caught_apart() -> None:
@@ -327,4 +327,4 @@ def test_an_interrupted_call_prints_its_request_id(client: WalletClient, trouble
     assert open_.request_id == id_
     assert id_ in open_.message
     assert unknown_outcome(ValueError()) is None
-    assert trouble.asked_at == []
+    assert trouble.called_at == []

@@ -271,14 +271,14 @@ def test_a_value_that_looks_like_something_else_is_a_value(asking: Asking, owner
     for number, value in enumerate(HOSTILE):
         asking.open_all(f"w-{number}", display_name=value, labels={"k": value})
         asking.deposit(f"w-{number}", 5, external_reference=value, labels={"k": value})
-    everybody = {f"wallets/w-{number}" for number in range(len(HOSTILE))}
+    everyone = {f"wallets/w-{number}" for number in range(len(HOSTILE))}
 
     for number, value in enumerate(HOSTILE):
         me, marked = f"wallets/w-{number}", quoted(value)
         for filter_ in (f"display_name = {quoted(value)}", f"labels.k = {marked}"):
             assert names(listed(asking, "wallets", filter_)) == [me], filter_
         for filter_ in (f"display_name != {quoted(value)}", f"labels.k != {marked}"):
-            assert set(names(listed(asking, "wallets", filter_))) == everybody - {me}, filter_
+            assert set(names(listed(asking, "wallets", filter_))) == everyone - {me}, filter_
         for field, other in product(("owner", "currency_code"), ("=", "!=")):
             found = listed(asking, "wallets", f"{field} {other} {quoted(value)}")
             assert len(found) == (len(HOSTILE) if other == "!=" else 0)

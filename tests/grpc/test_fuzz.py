@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from bank_stub.server import BankServer
 from tests.support.asking import Asking
-from tests.support.fuzz_trial import METHODS, Listening, Trial
+from tests.support.fuzz_trial import METHODS, Recording, Trial
 from tests.support.fuzzing import Chance, collection_of, is_control, message_of
 from tests.support.issuer import Issuer, bearer
 from tests.support.sample_ledger import one_of_each
@@ -49,8 +49,8 @@ def seed(rounds: int) -> str:
 def trial(asking: Asking, app: App, bank: BankServer, owner: psycopg.Connection, seed: str) -> Iterator[Trial]:
     """Return books with something of everything, and a channel to try them on."""
     one_of_each(asking, app, bank)
-    with Listening(asking.target, metadata=[("accept-language", "fa, *;q=x")]) as listening:
-        yield Trial(listening, owner, seed)
+    with Recording(asking.target, metadata=[("accept-language", "fa, *;q=x")]) as recording:
+        yield Trial(recording, owner, seed)
 
 
 @pytest.fixture
@@ -128,9 +128,9 @@ def confined(trial: Trial, app: App, guarded: Settings, issuer: Issuer) -> Itera
     token = issuer.token(" ".join(Scope), owner="o-1")
     with (
         serving(app, guarded, authentication(guarded)) as port,
-        Listening(f"127.0.0.1:{port}", metadata=bearer(token)) as listening,
+        Recording(f"127.0.0.1:{port}", metadata=bearer(token)) as recording,
     ):
-        yield Trial(listening, trial.owner, trial.seed, frozenset({"PERMISSION_MISSING"}))
+        yield Trial(recording, trial.owner, trial.seed, frozenset({"PERMISSION_MISSING"}))
 
 
 @OFTEN

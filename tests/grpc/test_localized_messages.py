@@ -69,7 +69,7 @@ def localized(status: status_pb2.Status) -> tuple[str, str] | None:
     return (found.locale, found.message) if found is not None else None
 
 
-def said(error: errors.WalletError, accept_language: str = "en", *, read: bool = False) -> str:
+def message_of(error: errors.WalletError, accept_language: str = "en", *, read: bool = False) -> str:
     """Return the message of an error, without the marks that keep names in order in Persian."""
     found = localized(status_of(error, read=read, accept_language=accept_language, exponent_of=exponent_of))
     assert found is not None
@@ -175,7 +175,7 @@ def test_states_have_persian_names() -> None:
         "ENDING",  # of rules, which have no states
         *LineState,  # of lines of the bank statement
     }
-    assert "وضعیت آن: مسدود." in said(errors.WalletNotActive("wallets/alice", "FROZEN"), "fa")
+    assert "وضعیت آن: مسدود." in message_of(errors.WalletNotActive("wallets/alice", "FROZEN"), "fa")
 
 
 @each_language
@@ -183,7 +183,7 @@ def test_every_error_is_documented_whole(language: str) -> None:
     """Nothing is left to fill in, nothing is empty, and it ends with what to do."""
 
     for kind, face in CATALOGUE.items():
-        text = said(example(kind), language)
+        text = message_of(example(kind), language)
         advice = TEXTS[language].next.get(face.reason_name) or TEXTS[language].next[face.outcome]
         assert "{" not in text
         assert "  " not in text
@@ -204,8 +204,8 @@ def test_amounts_are_decimals_as_people_write_them(currency: str, english: str, 
 
     short = errors.InsufficientFunds("wallets/alice", currency, 0, 123456)
 
-    assert english in said(short)
-    assert persian in said(short, "fa")
+    assert english in message_of(short)
+    assert persian in message_of(short, "fa")
 
 
 def test_amounts_whose_decimals_are_not_known_are_left_out() -> None:
@@ -213,8 +213,8 @@ def test_amounts_whose_decimals_are_not_known_are_left_out() -> None:
 
     short = errors.InsufficientFunds("wallets/alice", "KWD", 1, 123456)
 
-    assert "The available balance of wallets/alice is too low." in said(short)
-    assert "123" not in said(short)
+    assert "The available balance of wallets/alice is too low." in message_of(short)
+    assert "123" not in message_of(short)
 
 
 def test_large_amounts_are_not_rounded() -> None:
@@ -222,7 +222,7 @@ def test_large_amounts_are_not_rounded() -> None:
 
     short = errors.InsufficientFunds("wallets/alice", "USD", 0, 2**63 - 1)
 
-    assert "92,233,720,368,547,758.07 USD" in said(short)
+    assert "92,233,720,368,547,758.07 USD" in message_of(short)
 
 
 def test_empty_fields_are_left_out() -> None:
@@ -232,12 +232,12 @@ def test_empty_fields_are_left_out() -> None:
     stuck = errors.StateTransitionForbidden("wallets/alice", "ACTIVE", "it holds money")
     wrong = errors.FilterInvalid(4, "~", "no operator")
 
-    assert "Its result was transactions/1." in said(used)
-    assert "Its result" not in said(errors.RequestIdReused("id", "Transfer", ""))
-    assert "The cause: it holds money." in said(stuck)
-    assert "cause" not in said(errors.StateTransitionForbidden("wallets/alice", "ACTIVE"))
-    assert "The text at that position: “~”." in said(wrong)
-    assert "at that position:" not in said(errors.FilterInvalid(4, "", "no operator"))
+    assert "Its result was transactions/1." in message_of(used)
+    assert "Its result" not in message_of(errors.RequestIdReused("id", "Transfer", ""))
+    assert "The cause: it holds money." in message_of(stuck)
+    assert "cause" not in message_of(errors.StateTransitionForbidden("wallets/alice", "ACTIVE"))
+    assert "The text at that position: “~”." in message_of(wrong)
+    assert "at that position:" not in message_of(errors.FilterInvalid(4, "", "no operator"))
 
 
 def test_messages_hold_what_the_error_adds() -> None:
@@ -259,11 +259,11 @@ def test_an_item_of_a_batch_is_named() -> None:
         status = status_of(refused, read=False)
         assert detail(status, error_details_pb2.ErrorInfo()).metadata["item"] == str(place)
         assert status.message.startswith(f"Item {place}, counted from 0: The wallet is frozen or closed")
-        assert said(refused).startswith(f"Item {place} of the request, ")
-        assert said(refused, "fa").startswith(f"مورد شمارهٔ {in_persian} درخواست ")
+        assert message_of(refused).startswith(f"Item {place} of the request, ")
+        assert message_of(refused, "fa").startswith(f"مورد شمارهٔ {in_persian} درخواست ")
     alone = errors.WalletNotActive("wallets/alice", "FROZEN")
     assert "item" not in detail(status_of(alone, read=False), error_details_pb2.ErrorInfo()).metadata
-    assert "item" not in said(alone).lower()
+    assert "item" not in message_of(alone).lower()
 
 
 @pytest.mark.parametrize(

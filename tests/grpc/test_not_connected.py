@@ -47,34 +47,34 @@ def listening() -> Iterator[int]:
 
 
 @dataclass(frozen=True)
-class Told:
+class Failure:
     """What a client's change came to, and after how long."""
 
     error: CallError
     after_s: float
 
 
-def deposit(target: str, tls: Tls | None, **changes: Any) -> Told:  # noqa: ANN401  # of the client
+def deposit(target: str, tls: Tls | None, **changes: Any) -> Failure:  # noqa: ANN401  # of the client
     """Deposit with a new client for threads; it must fail."""
     began = monotonic()
     with WalletClient(target, tls=tls, timeout_s=PATIENCE_S, **changes) as client:
-        return Told(refusal(partial(client.deposit, ALICE, usd(1))), monotonic() - began)
+        return Failure(refusal(partial(client.deposit, ALICE, usd(1))), monotonic() - began)
 
 
-def deposit_by_asyncio(target: str, tls: Tls | None) -> Told:
+def deposit_by_asyncio(target: str, tls: Tls | None) -> Failure:
     """Deposit with a new client for asyncio; it must fail."""
 
-    async def told() -> Told:
+    async def failures() -> Failure:
         began = monotonic()
         async with AsyncWalletClient(target, tls=tls, timeout_s=PATIENCE_S) as client:
             with pytest.raises(CallError) as caught:
                 await client.deposit(ALICE, usd(1))
-            return Told(caught.value, monotonic() - began)
+            return Failure(caught.value, monotonic() - began)
 
-    return asyncio.run(told())
+    return asyncio.run(failures())
 
 
-CLIENTS: Mapping[str, Callable[[str, Tls | None], Told]] = {"threads": deposit, "asyncio": deposit_by_asyncio}
+CLIENTS: Mapping[str, Callable[[str, Tls | None], Failure]] = {"threads": deposit, "asyncio": deposit_by_asyncio}
 
 CASES = {
     "refused": (Cause.REFUSED, "refuses the connection"),
@@ -91,7 +91,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[dict[tuple[str, str], Told]]:
+def failures() -> Iterator[dict[tuple[str, str], Failure]]:
     """Return each client's error in each case: all at once, for most take as long as a client tries."""
     ours = trustme.CA()
     trusting, doubting = Tls(ca=ours.cert_pem.bytes()), Tls(ca=trustme.CA().cert_pem.bytes())
@@ -129,7 +129,7 @@ def told() -> Iterator[dict[tuple[str, str], Told]]:
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", CASES)
 def test_a_client_that_reaches_no_server_reports_why(
-    case: str, client: str, result: Mapping[tuple[str, str], Told]
+    case: str, client: str, result: Mapping[tuple[str, str], Failure]
 ) -> None:
     """Soon, in plain words, with what to do; nothing was sent. Of two addresses the more specific error counts."""
 
@@ -179,7 +179,7 @@ def service(app: App, settings: Settings) -> Iterator[Stopped]:
     service.stop()
 
 
-def hasty_client(target: str) -> WalletClient:
+def client_with_short_deadline(target: str) -> WalletClient:
     """Return one whose calls have little time, though more than it takes to connect."""
     return WalletClient(target, timeout_s=1.6, connect_timeout_s=0.8)
 
@@ -188,7 +188,7 @@ def test_a_client_that_was_connected_waits_for_a_server_as_long_as_the_call_has_
     """One that comes back is called; without one nothing was sent, and the same id does it later, once."""
 
     id_ = new_request_id()
-    with WalletClient(service.target) as client, hasty_client(service.target) as hasty:
+    with WalletClient(service.target) as client, client_with_short_deadline(service.target) as hasty:
         assert [each.get_wallet(ALICE).balance.minor_units for each in (client, hasty)] == [0, 0]
         service.stop()
         began = monotonic()

@@ -35,7 +35,7 @@ from walletctl.local.waiting import wait_until
 
 THREADS, WAITING = 2, 3
 TAKEN = THREADS + WAITING
-ASKED = 3 * TAKEN
+SENT = 3 * TAKEN
 ALICE = "wallets/alice"
 # Far more than it takes, far less than a stuck wallet holds a call up.
 AT_ONCE_S = 5.0
@@ -70,12 +70,12 @@ def ask(wire: Wire, request: Message) -> Answer:
 
 def fill_up(pool: ThreadPoolExecutor, wire: Wire) -> tuple[list[Future[Answer]], list[Answer]]:
     """Send more at once than the server takes; return those that will be answered, and how the rest was rejected."""
-    requests = [pool.submit(ask, wire, a_deposit()) for _ in range(ASKED)]
-    assert wait_until(lambda: sum(one.done() for one in requests) == ASKED - TAKEN, timeout_s=30)
+    requests = [pool.submit(ask, wire, a_deposit()) for _ in range(SENT)]
+    assert wait_until(lambda: sum(one.done() for one in requests) == SENT - TAKEN, timeout_s=30)
     return [one for one in requests if not one.done()], [one.result() for one in requests if one.done()]
 
 
-def ask_for_nothing(wire: Wire, timeout_s: float = AT_ONCE_S) -> Answer:
+def validate_only(wire: Wire, timeout_s: float = AT_ONCE_S) -> Answer:
     """Read a wallet, but do not wait long for it."""
     return wire.call("WalletService/GetWallet", wallet_pb.GetWalletRequest(name=ALICE), timeout_s=timeout_s)
 
@@ -83,7 +83,7 @@ def ask_for_nothing(wire: Wire, timeout_s: float = AT_ONCE_S) -> Answer:
 def test_what_would_wait_too_long_is_turned_away_at_once_and_the_rest_is_done(target: str, settings: Settings) -> None:
     """SERVER_OVERLOADED with RetryInfo, on every method, streams too; repeated with its id, it is done once."""
 
-    with Asking(target) as asking, ThreadPoolExecutor(ASKED) as pool, WalletClient(target) as client:
+    with Asking(target) as asking, ThreadPoolExecutor(SENT) as pool, WalletClient(target) as client:
         with locked(settings.required_database_url(), WalletId("alice")):
             taken, refused = fill_up(pool, asking)
             late = a_deposit()
@@ -158,11 +158,11 @@ def test_a_caller_whose_deadline_is_before_the_wait_is_rejected_at_once() -> Non
 def test_our_client_comes_through_once_there_is_room(target: str, settings: Settings) -> None:
     """It waits as advised and retries: its caller gets only an answer."""
 
-    with Asking(target) as asking, ThreadPoolExecutor(ASKED + 1) as pool, WalletClient(target) as client:
+    with Asking(target) as asking, ThreadPoolExecutor(SENT + 1) as pool, WalletClient(target) as client:
         with locked(settings.required_database_url(), WalletId("alice")):
             taken, _ = fill_up(pool, asking)
             ours: Future[Any] = pool.submit(client.deposit, ALICE, usd(5))
-            assert ask_for_nothing(asking).reason == "SERVER_OVERLOADED"
+            assert validate_only(asking).reason == "SERVER_OVERLOADED"
             assert not ours.done()
         assert ours.result(30).transaction.amount.minor_units == 5
         assert [future.result(30).code for future in taken] == ["OK"] * TAKEN
@@ -180,9 +180,9 @@ def test_callers_that_leave_make_room_for_others(target: str, settings: Settings
         # On a busy machine one may be so late that its place is taken, and is rejected at once.
         assert "DEADLINE_EXCEEDED" in codes
         assert codes <= {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
-        assert wait_until(lambda: ask_for_nothing(asking).code == "OK", timeout_s=30)
+        assert wait_until(lambda: validate_only(asking).code == "OK", timeout_s=30)
         for _ in range(3 * TAKEN):
-            assert ask_for_nothing(asking, timeout_s=20).code == "OK"
+            assert validate_only(asking, timeout_s=20).code == "OK"
 
 
 def test_a_caller_that_runs_wild_is_held_back_and_the_others_are_not(

@@ -367,8 +367,8 @@ def test_every_field_that_has_data_of_a_wallet_is_known() -> None:
 
     known = {"balance_after", "available", "source_available", "balance", "held", "overdraft_limit", "sequence"}
     # Of the requested wallet, which is the caller's own.
-    asked_for = {("GetStatementResponse", "opening_balance"), ("GetStatementResponse", "closing_balance")}
-    asked_for |= {("StatementEntry", "balance_after"), ("StatementEntry", "sequence")}
+    requested = {("GetStatementResponse", "opening_balance"), ("GetStatementResponse", "closing_balance")}
+    requested |= {("StatementEntry", "balance_after"), ("StatementEntry", "sequence")}
     found = {
         (message.name, field.name)
         for method in all_methods()
@@ -385,7 +385,7 @@ def test_every_field_that_has_data_of_a_wallet_is_known() -> None:
         ("PlaceHoldResponse", "available"),
     }
     telling |= {("TransferResponse", "source_available"), ("BatchTransferResult", "source_available")}
-    assert found - asked_for == telling
+    assert found - requested == telling
 
 
 def all_within(message: Any, seen: frozenset[str] = frozenset()) -> Sequence[Any]:  # noqa: ANN401  # a descriptor

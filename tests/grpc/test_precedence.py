@@ -63,9 +63,9 @@ def test_of_two_faults_in_a_call_the_first_documented_is_reported(
         faults = all_faults(path)
         pairs = [pair for pair in combinations(faults, 2) if pair[0].meets(pair[1])]
         for first, *others in [*((fault,) for fault in faults), *pairs]:
-            for answer in world.tell(path, base, first, *others):
-                result = (answer.reason, {key: answer.metadata.get(key) for key in first.told})
-                assert result == (first.reason, dict(first.told)), (path, first, others, answer)
+            for answer in world.answers_to(path, base, first, *others):
+                result = (answer.reason, {key: answer.metadata.get(key) for key in first.metadata})
+                assert result == (first.reason, dict(first.metadata)), (path, first, others, answer)
         assert len(pairs) >= len(faults), path
         by, fine = world.request(base)
         assert world.callers[by].call(path, changed(fine, validate_only=True)).code == "OK", path

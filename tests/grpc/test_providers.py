@@ -45,7 +45,7 @@ ENTRA = {
 }
 ROLES = {"wallet": {"roles": ["money.transfer"]}, "account": {"roles": ["operations"]}}
 
-TOLD: list[tuple[str, dict[str, Any], set[Scope]]] = [
+TOKENS: list[tuple[str, dict[str, Any], set[Scope]]] = [
     ("standard", {"client_id": CLIENT, "azp": "other", "sub": "u", "scope": "wallet.read openid"}, {READ}),
     ("standard", {"azp": CLIENT, "sub": "u", "scope": ["wallet.read", "money.transfer", 7]}, {READ, PAY}),
     ("standard", {"sub": CLIENT, "scp": ["operations"], "roles": ["operations"]}, set()),
@@ -72,7 +72,7 @@ def principal(settings: Settings, claims: dict[str, Any], **changes: object) -> 
     return tokens.principal(jwt.encode({**standard(), **claims}, SECRET, algorithm="HS256"))
 
 
-@pytest.mark.parametrize(("provider", "claims", "scopes"), TOLD)
+@pytest.mark.parametrize(("provider", "claims", "scopes"), TOKENS)
 def test_a_providers_token_names_the_caller_and_its_rights(
     settings: Settings, provider: str, claims: dict[str, Any], scopes: set[Scope]
 ) -> None:
@@ -86,7 +86,7 @@ def test_a_providers_token_names_the_caller_and_its_rights(
 def test_every_provider_that_can_be_set_is_known_and_tried() -> None:
     """One that is only in the settings would stop the start."""
 
-    assert set(get_args(Provider)) == set(PROVIDERS) == {provider for provider, _, _ in TOLD}
+    assert set(get_args(Provider)) == set(PROVIDERS) == {provider for provider, _, _ in TOKENS}
 
 
 def test_own_claims_replace_the_providers(settings: Settings) -> None:

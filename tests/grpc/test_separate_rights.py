@@ -21,22 +21,22 @@ from wallet_grpc.server.serving import serving
 
 ALL = " ".join(Scope)
 
-Ask = Callable[..., Answer]
+CallAs = Callable[..., Answer]
 
 
 @pytest.fixture
-def ask(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Ask]:
+def call_as(app: App, guarded: Settings, issuer: Issuer) -> Iterator[CallAs]:
     """Return calls with a token of some scopes; there is a wallet of anna's, and one of hers is frozen."""
     with serving(app, guarded, authentication(guarded)) as port:
 
-        def ask_with(request: Message, scope: str = ALL, **claims: Any) -> Answer:  # noqa: ANN401  # any claim
+        def call_with(request: Message, scope: str = ALL, **claims: Any) -> Answer:  # noqa: ANN401  # any claim
             with Asking(f"127.0.0.1:{port}", metadata=bearer(issuer.token(scope, **claims))) as asking:
                 return asking.answer(request)
 
         for wallet in ("annas", "cold"):
-            assert ask_with(a_wallet(wallet)).code == "OK"
-        assert ask_with(a_freeze("cold")).code == "OK"
-        yield ask_with
+            assert call_with(a_wallet(wallet)).code == "OK"
+        assert call_with(a_freeze("cold")).code == "OK"
+        yield call_with
 
 
 def a_wallet(name: str, **fields: Any) -> pb.CreateWalletRequest:  # noqa: ANN401  # any field's
@@ -64,16 +64,20 @@ TAKING: dict[str, tuple[Message, str, str]] = {
 
 @pytest.mark.parametrize("name", TAKING)
 def test_a_right_is_refused_by_its_name_and_then_nothing_is_done_nor_recorded(
-    ask: Ask, owner: psycopg.Connection, name: str
+    call_as: CallAs, owner: psycopg.Connection, name: str
 ) -> None:
     """All other scopes do not replace it, nor does any at all for a caller that is confined to an owner."""
 
     request, call, right = TAKING[name]
     others = " ".join(set(Scope) - {right})
     before = everything(owner)
-    refused = [ask(request, others), ask(changed(request, validate_only=True), others), ask(request, owner="anna")]
+    refused = [
+        call_as(request, others),
+        call_as(changed(request, validate_only=True), others),
+        call_as(request, owner="anna"),
+    ]
     unchanged = everything(owner) == before
-    done = ask(request, f"{call} {right}")
+    done = call_as(request, f"{call} {right}")
 
     for answer in refused:
         assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
@@ -83,40 +87,42 @@ def test_a_right_is_refused_by_its_name_and_then_nothing_is_done_nor_recorded(
 
 
 @pytest.mark.parametrize("name", [name for name, (_, call, _) in TAKING.items() if call])
-def test_a_done_request_is_replayed_to_a_caller_that_has_lost_the_right(ask: Ask, name: str) -> None:
+def test_a_done_request_is_replayed_to_a_caller_that_has_lost_the_right(call_as: CallAs, name: str) -> None:
     """Its repeat needs no new right; the same under a new id does."""
 
     request, call, right = TAKING[name]
-    first, again = ask(request, f"{call} {right}"), ask(request, call)
-    anew = ask(changed(request, request_id=new_id()), call)
+    first, again = call_as(request, f"{call} {right}"), call_as(request, call)
+    anew = call_as(changed(request, request_id=new_id()), call)
 
     assert (first.code, again.code, anew.code) == ("OK", "OK", "PERMISSION_DENIED")
     # In both responses the same field.
     assert pb.UpdateWalletResponse.FromString(again.body).replayed
 
 
-def test_a_wallet_is_changed_without_further_rights_where_none_are_required(ask: Ask) -> None:
+def test_a_wallet_is_changed_without_further_rights_where_none_are_required(call_as: CallAs) -> None:
     """An empty limit or no labels at the start are nothing, and a name is only a name."""
 
     plain = a_wallet("plain", overdraft_limit=money(0), display_name="Anna's")
     renamed = an_update("annas", display_name="x")
 
-    assert [ask(request, "wallet.write", owner="anna").code for request in (plain, renamed)] == ["OK", "OK"]
+    assert [call_as(request, "wallet.write", owner="anna").code for request in (plain, renamed)] == ["OK", "OK"]
 
 
-def test_a_confined_caller_learns_of_another_owners_wallet_nothing_by_lacking_a_right(ask: Ask) -> None:
+def test_a_confined_caller_learns_of_another_owners_wallet_nothing_by_lacking_a_right(call_as: CallAs) -> None:
     """Whose it is comes first: one of another's and one that is not there are the same."""
 
-    assert ask(changed(a_wallet("berts"), wallet=pb.Wallet(currency_code="USD", owner="bert"))).code == "OK"
-    answers = [ask(an_update(name, overdraft_limit=money(5)), owner="anna") for name in ("berts", "nobodys")]
+    assert call_as(changed(a_wallet("berts"), wallet=pb.Wallet(currency_code="USD", owner="bert"))).code == "OK"
+    answers = [call_as(an_update(name, overdraft_limit=money(5)), owner="anna") for name in ("berts", "nobodys")]
 
     assert answers[0] == answers[1]
     assert answers[0].metadata == {"permission": "owner"}
 
 
-def test_a_confined_caller_spends_no_money_that_was_not_paid_in(ask: Ask) -> None:
+def test_a_confined_caller_spends_no_money_that_was_not_paid_in(call_as: CallAs) -> None:
     """It opens a wallet with credit for itself, and moves what it does not have."""
 
-    assert ask(a_wallet("lent", overdraft_limit=money(10**6)), owner="anna").metadata == {"permission": "wallet.credit"}
-    assert ask(a_wallet("lent"), owner="anna").code == "OK"
-    assert ask(a_transfer("lent", "annas", 1), owner="anna").reason == "INSUFFICIENT_FUNDS"
+    assert call_as(a_wallet("lent", overdraft_limit=money(10**6)), owner="anna").metadata == {
+        "permission": "wallet.credit"
+    }
+    assert call_as(a_wallet("lent"), owner="anna").code == "OK"
+    assert call_as(a_transfer("lent", "annas", 1), owner="anna").reason == "INSUFFICIENT_FUNDS"

@@ -216,7 +216,7 @@ def test_a_server_stopped_under_load_finishes_what_it_began(own_database: Databa
     assert load.paid.items() <= stored.items()
     unknown = stored.keys() - load.paid.keys()
     # gRPC's core drops, with a bare CANCELLED, calls that it had not handed over yet: they did nothing.
-    assert unknown == set(), f"{len(unknown)} calls were committed and not answered: {load.told}"
+    assert unknown == set(), f"{len(unknown)} calls were committed and not answered: {load.failed}"
 
 
 @pytest.mark.alone
@@ -232,14 +232,14 @@ def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Data
             assert server.process.wait(30) == -signal.SIGKILL
 
     with server_process(tmp_path / "second", own_database.url) as server, WalletClient(server.target) as client:
-        again = {id_: client.transfer(ALICE, BOB, usd(1), request_id=id_) for id_ in load.asked}
+        again = {id_: client.transfer(ALICE, BOB, usd(1), request_id=id_) for id_ in load.sent}
         names = {id_: made.transaction.name for id_, made in again.items()}
         assert load.paid.items() <= names.items()
         assert all(again[id_].replayed for id_ in load.paid)
-        assert len(set(names.values())) == len(load.asked)
-        assert balance(client, "bob") == len(load.asked)
+        assert len(set(names.values())) == len(load.sent)
+        assert balance(client, "bob") == len(load.sent)
     with psycopg.connect(own_database.url) as owner:
-        assert count(owner, "transactions") == len(load.asked) + 1
+        assert count(owner, "transactions") == len(load.sent) + 1
 
 
 @pytest.mark.parametrize(

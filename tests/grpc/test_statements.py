@@ -99,7 +99,7 @@ def test_a_statement_equals_a_replay_of_the_entries(asking: Asking, owner: psyco
 
     @settings(max_examples=often(25), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(sorted(written)), instants, instants, st.sampled_from([1, 7, 600]))
-    def says_it(wallet: str, start: datetime, end: datetime, size: int) -> None:
+    def equals_the_replay(wallet: str, start: datetime, end: datetime, size: int) -> None:
         start, end = min(start, end), max(start, end)
         if start == end:
             end = start + US
@@ -128,7 +128,7 @@ def test_a_statement_equals_a_replay_of_the_entries(asking: Asking, owner: psyco
             )
             assert {one.counterparty for one in page.entries} <= {ALICE, "wallets/bob", OUTSIDE} - {f"wallets/{wallet}"}
 
-    says_it()
+    equals_the_replay()
 
 
 def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(asking: Asking) -> None:

@@ -11,6 +11,7 @@ from tests.support.callers import (
     BIGGEST,
     balance,
     count,
+    events_of,
     everything,
     open_funded,
     reasons,
@@ -32,11 +33,6 @@ ALICE, BOB = "wallets/alice", "wallets/bob"
 def balances(client: WalletClient) -> tuple[int, int]:
     """Return what Alice and Bob have."""
     return balance(client, "alice"), balance(client, "bob")
-
-
-def told_of(owner: psycopg.Connection, subject: str) -> list[str]:
-    """Return the kinds of the outbox rows about *subject*."""
-    return [kind for (kind,) in owner.execute("SELECT type FROM outbox WHERE subject = %s", [subject]).fetchall()]
 
 
 def test_a_transfer_is_one_transaction_and_published_once(client: WalletClient, owner: psycopg.Connection) -> None:
@@ -69,7 +65,7 @@ def test_a_transfer_is_one_transaction_and_published_once(client: WalletClient, 
     assert client.get_transaction(transaction.name) == transaction
     assert count(owner, "transactions") == transactions + 1
     assert count(owner, "outbox") == facts + 1
-    assert told_of(owner, transaction.name) == ["transaction.posted"]
+    assert events_of(owner, transaction.name) == ["transaction.posted"]
 
 
 def test_a_transfer_beyond_the_balance_is_refused_for_good(client: WalletClient, owner: psycopg.Connection) -> None:
@@ -234,13 +230,13 @@ def test_a_repeat_after_a_restart_is_the_first_transfer(settings: Settings, data
     with served(settings) as client:
         client.deposit(ALICE, usd(500))
         again = client.transfer(ALICE, BOB, usd(40), request_id=paid)
-        said_again = refusal(lambda: client.transfer(ALICE, BOB, usd(61), request_id=refused))
+        repeated = refusal(lambda: client.transfer(ALICE, BOB, usd(61), request_id=refused))
         assert (again.transaction, again.source_available, again.replayed) == (
             made.transaction,
             made.source_available,
             True,
         )
-        assert (said_again.reason, said_again.metadata) == (error.reason, error.metadata)
+        assert (repeated.reason, repeated.metadata) == (error.reason, error.metadata)
         assert balances(client) == (560, 40)
     assert database.broken_rules() == []
 

@@ -42,25 +42,25 @@ class Server:
     channelz: Sequence[int] = ()
     host: str = "127.0.0.1"
 
-    def told(self, event: str) -> list[dict[str, Any]]:
+    def logged(self, event: str) -> list[dict[str, Any]]:
         """Return the lines with this event."""
         lines = (line for line in self.log.read_text().splitlines() if line.startswith("{"))
         return [line for line in map(json.loads, lines) if line["event"] == event]
 
-    def until_told(self, event: str, times: int = 1) -> list[dict[str, Any]]:
+    def until_logged(self, event: str, times: int = 1) -> list[dict[str, Any]]:
         """Wait until this was logged this often; return the lines."""
-        assert wait_until(lambda: len(self.told(event)) >= times, timeout_s=90), self.log.read_text()
-        return self.told(event)
+        assert wait_until(lambda: len(self.logged(event)) >= times, timeout_s=90), self.log.read_text()
+        return self.logged(event)
 
     @property
     def target(self) -> str:
         """Where it is."""
-        return f"{self.host}:{self.until_told('serving')[0]['port']}"
+        return f"{self.host}:{self.until_logged('serving')[0]['port']}"
 
     @property
     def pids(self) -> list[int]:
         """The worker processes, those that died among them."""
-        return [line["pid"] for line in self.told("worker started")]
+        return [line["pid"] for line in self.logged("worker started")]
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def started(log: Path, **settings: object) -> Iterator[Server]:
     env = environment({**FAST, "log_level": "INFO", **settings})
     with process(["-m", "wallet_grpc", "--workers", str(WORKERS)], env=env, log=log) as child:
         server = Server(child, log)
-        server.until_told("serving")
+        server.until_logged("serving")
         yield server
 
 
@@ -140,7 +140,7 @@ def test_connections_are_spread_one_page_counts_all_and_sigterm_ends_all(server:
 
     assert server.process.wait(30) == 0, server.log.read_text()
     assert not any(map(is_alive, pids))
-    assert len(server.told("drained")) == WORKERS
+    assert len(server.logged("drained")) == WORKERS
 
 
 def test_one_that_is_killed_is_replaced_and_counted_and_none_outlives_a_supervisor_that_is_killed(
@@ -155,15 +155,15 @@ def test_one_that_is_killed_is_replaced_and_counted_and_none_outlives_a_supervis
     for round_ in range(1, 4):
         os.kill(killed, signal.SIGKILL)
         call_from_many(server.target, 10)
-        server.until_told("worker died", round_)
-        killed = server.until_told("worker started", WORKERS + round_)[-1]["pid"]
+        server.until_logged("worker died", round_)
+        killed = server.until_logged("worker started", WORKERS + round_)[-1]["pid"]
 
     with WalletClient(server.target) as client:
         assert balance(client, "alice") == 40
     assert counted(server.metrics, "grpc_server_handled_total", grpc_method="Deposit", grpc_code="OK") >= 40
     assert counted(server.metrics, "grpc_server_handling_seconds_count", grpc_method="Deposit") >= 40
     assert wait_until(lambda: sum(map(is_alive, server.pids)) == WORKERS, timeout_s=30)
-    assert [line["code"] for line in server.told("worker died")] == [-signal.SIGKILL] * 3
+    assert [line["code"] for line in server.logged("worker died")] == [-signal.SIGKILL] * 3
     pids = server.pids
     server.process.kill()
     server.process.wait()

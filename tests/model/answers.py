@@ -79,17 +79,17 @@ def _answered(books: LedgerState, command: Command) -> Yes:
         yes = _done(books, command)
     except Refused as no:
         if command.request is not None and no.reason in _FINAL:
-            books.records[command.request] = Record(method=command.method, call_product=content(command), refused=no)
+            books.records[command.request] = Record(method=command.method, content=content(command), refused=no)
         raise
     if command.request is not None:
         books.records[command.request] = Record(
-            method=command.method, call_product=content(command), subject=yes.subject, available=yes.available
+            method=command.method, content=content(command), subject=yes.subject, available=yes.available
         )
     return yes
 
 
 def _again(books: LedgerState, command: Command, record: Record) -> Yes:
-    if record.call_product != content(command):
+    if record.content != content(command):
         about = {"request_id": str(command.request.id if command.request else ""), "method": record.method}
         raise Refused("RequestIdReused", **about, resource=record.subject)
     if record.refused is not None:

@@ -228,8 +228,8 @@ def nth_of(ids: Sequence[UUID], nth: int) -> UUID:
     return ids[-1 - nth % within] if ids and nth < 30 else uuid4()
 
 
-def _latest_last(things: Mapping[UUID, Item], lives: Callable[[Item], bool]) -> list[UUID]:
-    return sorted(things, key=lambda id_: lives(things[id_]))
+def _latest_last(records: Mapping[UUID, Item], lives: Callable[[Item], bool]) -> list[UUID]:
+    return sorted(records, key=lambda id_: lives(records[id_]))
 
 
 def with_new_id(command: Command) -> Command:

@@ -122,7 +122,7 @@ def open_item_in(books: LedgerState, name: str, *, ever: bool = False) -> set[st
     """Return the names of all that is not final in a wallet, or that ever was in it."""
     holds = {f"holds/{id_}": one.state == ACTIVE for id_, one in books.holds.items() if one.wallet == name}
     orders_ = {f"{one.kind}/{id_}": one.state in OPEN for id_, one in books.orders.items() if one.wallet == name}
-    return {thing for thing, open_ in (holds | orders_).items() if open_ or ever}
+    return {name for name, open_ in (holds | orders_).items() if open_ or ever}
 
 
 # Money.

@@ -30,15 +30,15 @@ from wallet_core.domain.model.errors import (
 from wallet_core.domain.model.payment_order import ResolutionKind
 
 
-def _resolved(verb: type[OrderResolution], things: dict[str, str], *, to: str, full: MakeCommand) -> list[Case]:
+def _resolved(verb: type[OrderResolution], names: dict[str, str], *, to: str, full: MakeCommand) -> list[Case]:
     """Return the cases of an order that is resolved by an operator.
 
-    *things* are those of its kind, *to* their wallet.
+    *names* are those of its kind, *to* their wallet.
     """
     executed, not_executed, placed, noted = ResolutionKind
 
-    def call(thing: str, found: ResolutionKind, to: str | None = None, **fields: Fields) -> MakeCommand:
-        return lambda ledger: a_resolution(verb, ledger[things.get(thing, thing)], found, to, **fields)
+    def call(name: str, found: ResolutionKind, to: str | None = None, **fields: Fields) -> MakeCommand:
+        return lambda ledger: a_resolution(verb, ledger[names.get(name, name)], found, to, **fields)
 
     return [
         Case("as done, for a wallet", call("unclear", executed, to), InvalidField),
@@ -56,7 +56,7 @@ def _resolved(verb: type[OrderResolution], things: dict[str, str], *, to: str, f
         Case("where no money waits", call("ended", placed, to), StateTransitionForbidden),
         Case("where nothing is to be noted", call("unclear", noted), StateTransitionForbidden),
         Case("for another currency", call("unapplied", placed, "euro"), CurrencyMismatch),
-        Case("for a closed wallet", call("unapplied", placed, things["closed"]), WalletNotActive),
+        Case("for a closed wallet", call("unapplied", placed, names["closed"]), WalletNotActive),
         Case("into a full wallet", full, LimitExceeded),
         Case("as done", call("unclear", executed, bank_reference="r", bank_evidence="it did")),
         Case("as not done", call("unclear too", not_executed)),

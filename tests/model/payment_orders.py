@@ -60,10 +60,10 @@ def to_expire(books: LedgerState) -> set[UUID]:
     return {id_ for id_, one in books.holds.items() if over(one) and (one.lease is None or _lapsed(books, one.lease))}
 
 
-def claimed(books: LedgerState, thing: PaymentOrder | Hold) -> None:
+def claimed(books: LedgerState, claimed_record: PaymentOrder | Hold) -> None:
     """Note that a worker has claimed it."""
-    thing.fence += 1
-    thing.lease = books.later + LEASE
+    claimed_record.fence += 1
+    claimed_record.lease = books.later + LEASE
 
 
 def _status_call(books: LedgerState, kind: str) -> list[tuple[UUID, PaymentOrder]]:

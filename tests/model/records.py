@@ -164,7 +164,7 @@ class Record:
     """A request id's content and its outcome."""
 
     method: str
-    call_product: object
+    content: object
     subject: str = ""
     available: int | None = None
     refused: Refused | None = None

@@ -95,11 +95,11 @@ class Production:
         """
         process, log = self._spawn(name, *arguments, **more)
 
-        def said() -> re.Match[str] | None:
+        def readiness() -> re.Match[str] | None:
             return re.search(ready, log.read_text(errors="replace"))
 
-        wait_until(lambda: said() is not None or process.poll() is not None, timeout_s=_READY_S)
-        found = said()
+        wait_until(lambda: readiness() is not None or process.poll() is not None, timeout_s=_READY_S)
+        found = readiness()
         if found is None:
             raise CheckFailed(f"{name} did not start:\n{log_tail(log)}")
         return found[1]

@@ -67,7 +67,7 @@ def test_bank_that_collects_and_never_answers_leaves_a_doubt_and_no_credit(
     (line,) = collecting_bank.ledger()
     found = scheduled_deposit(app, id_)
     assert (found.state, found.bank_reference) == (OrderState.SUCCEEDED, line["reference"])
-    assert (balances(app), collecting_bank.asked(id_)) == (CREDITED, 1)
+    assert (balances(app), collecting_bank.collect_calls(id_)) == (CREDITED, 1)
 
 
 def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(app: App, collecting_bank: CollectingBank) -> None:
@@ -83,7 +83,7 @@ def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(app: App, collectin
     assert {account: collecting_bank.collected(id_) for account, id_ in ids.items()} == dict.fromkeys(UNCLEAR, 1)
     assert balance_of(app, EXTERNAL) == -300 * len(UNCLEAR)
     executed_first = {"503-executed", "504-executed", "garbage", "half_body", "trickle", "reset-executed"}
-    calls = {account: collecting_bank.asked(id_) for account, id_ in ids.items()}
+    calls = {account: collecting_bank.collect_calls(id_) for account, id_ in ids.items()}
     assert calls == {account: 1 if account in executed_first else 2 for account in UNCLEAR}
 
 
@@ -97,10 +97,10 @@ def test_unknown_collection_is_sent_again_only_after_the_grace_time(
     collect(app)
     for round_ in range(1, 3):
         run_all_jobs(app, round_ * SOON)
-    assert (scheduled_deposit(app, id_).state, collecting_bank.asked(id_)) == (OrderState.IN_DOUBT, 1)
+    assert (scheduled_deposit(app, id_).state, collecting_bank.collect_calls(id_)) == (OrderState.IN_DOUBT, 1)
     reconcile(app, PAST_GRACE)
 
-    assert (scheduled_deposit(app, id_).state, collecting_bank.asked(id_), collecting_bank.collected(id_)) == (
+    assert (scheduled_deposit(app, id_).state, collecting_bank.collect_calls(id_), collecting_bank.collected(id_)) == (
         OrderState.SUCCEEDED,
         2,
         1,
@@ -120,7 +120,7 @@ def test_a_decline_after_an_unknown_is_still_a_doubt(app: App, collecting_bank: 
     reconcile(app, PAST_GRACE)
 
     assert states_and_balances(app, ids) == dict.fromkeys(ids, (OrderState.IN_DOUBT, 0))
-    assert [collecting_bank.asked(id_) for id_ in ids.values()] == [2, 2, 2]
+    assert [collecting_bank.collect_calls(id_) for id_ in ids.values()] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("silence", ["status", "pending"])
@@ -146,7 +146,7 @@ def test_a_bank_without_status_leaves_the_order_in_doubt_and_needs_attention_whe
     reconcile(replace(app, payouts=replace(app.payouts, policy=impatient)), 5 * PAST_GRACE)
 
     old = scheduled_deposit(app, id_)
-    assert (old.state, balances(app), collecting_bank.asked(id_)) == (OrderState.IN_DOUBT, UNTOUCHED, 1)
+    assert (old.state, balances(app), collecting_bank.collect_calls(id_)) == (OrderState.IN_DOUBT, UNTOUCHED, 1)
     assert "in doubt for too long" in old.attention
 
 
@@ -176,11 +176,11 @@ def test_a_worker_that_dies_between_claim_and_attempt_leaves_it_to_the_next(
     id_ = schedule_deposit(app, alice, 300, collect=True)
     (stale,) = app.claims.to_collect(limit=10, lease=app.payouts.policy.lease, clock_offset=timedelta())
     collect(app)
-    assert (scheduled_deposit(app, id_).state, collecting_bank.asked(id_)) == (OrderState.SCHEDULED, 0)
+    assert (scheduled_deposit(app, id_).state, collecting_bank.collect_calls(id_)) == (OrderState.SCHEDULED, 0)
     collect(app, PAST_LEASE)
 
     assert pay_out(app, stale) is None
-    assert (scheduled_deposit(app, id_).state, collecting_bank.asked(id_), balances(app)) == (
+    assert (scheduled_deposit(app, id_).state, collecting_bank.collect_calls(id_), balances(app)) == (
         OrderState.SUCCEEDED,
         1,
         CREDITED,
@@ -198,7 +198,7 @@ def test_a_worker_that_resumes_after_the_cancel_does_not_call_the_bank(
 
     assert pay_out(app, claim) is None
     run_all_jobs(app, PAST_GRACE)
-    assert (scheduled_deposit(app, id_).state, collecting_bank.asked(id_), balances(app)) == (
+    assert (scheduled_deposit(app, id_).state, collecting_bank.collect_calls(id_), balances(app)) == (
         OrderState.CANCELLED,
         0,
         UNTOUCHED,
@@ -250,7 +250,7 @@ def test_an_answer_that_cannot_be_stored_is_queried_again(
     for offset in (SOON, PAST_LEASE, PAST_GRACE):
         run_all_jobs(app, offset)
 
-    assert (scheduled_deposit(app, id_).state, balances(app), collecting_bank.asked(id_)) == (
+    assert (scheduled_deposit(app, id_).state, balances(app), collecting_bank.collect_calls(id_)) == (
         OrderState.SUCCEEDED,
         CREDITED,
         1,
@@ -272,7 +272,7 @@ def test_collection_of_another_amount_is_a_discrepancy_not_a_success(
     found = scheduled_deposit(app, id_)
     assert (found.state, found.credit, balances(app)) == (OrderState.IN_DOUBT, None, UNTOUCHED)
     assert "another amount" in found.attention
-    assert collecting_bank.asked(id_) == 1
+    assert collecting_bank.collect_calls(id_) == 1
 
 
 def test_a_key_that_the_bank_has_used_for_something_else_credits_nothing(
@@ -311,4 +311,8 @@ def test_a_bank_that_ignores_keys_is_called_to_collect_once(
     assert scheduled_deposit(app, refused).failure_reason is FailureReason.ATTEMPTS_EXHAUSTED
     found = scheduled_deposit(app, lost)
     assert (found.state, "not sent again" in found.attention) == (OrderState.IN_DOUBT, True)
-    assert (collecting_bank.asked(refused), collecting_bank.asked(lost), balances(app)) == (1, 1, UNTOUCHED)
+    assert (collecting_bank.collect_calls(refused), collecting_bank.collect_calls(lost), balances(app)) == (
+        1,
+        1,
+        UNTOUCHED,
+    )

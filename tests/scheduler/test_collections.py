@@ -133,7 +133,7 @@ def test_final_collection_is_not_requested_again(app: App, collecting_bank: Coll
     for offset in (timedelta(), PAST_LEASE, PAST_GRACE):
         run_all_jobs(app, offset)
 
-    assert (found, 1, CREDITED) == (scheduled_deposit(app, id_), collecting_bank.asked(id_), balances(app))
+    assert (found, 1, CREDITED) == (scheduled_deposit(app, id_), collecting_bank.collect_calls(id_), balances(app))
 
 
 def test_declined_retryable_is_retried_with_the_same_key_until_the_bank_collects(
@@ -152,7 +152,7 @@ def test_declined_retryable_is_retried_with_the_same_key_until_the_bank_collects
     found = scheduled_deposit(app, id_)
     assert answers(found) == [AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED_RETRYABLE, AnswerKind.ACCEPTED]
     assert {attempt.key for attempt in found.attempts} == {collection_key(id_)}
-    assert (found.state, balances(app), collecting_bank.asked(id_), collecting_bank.collected(id_)) == (
+    assert (found.state, balances(app), collecting_bank.collect_calls(id_), collecting_bank.collected(id_)) == (
         OrderState.SUCCEEDED,
         CREDITED,
         3,
@@ -180,7 +180,7 @@ def test_declined_retryable_as_often_as_allowed_fails_and_has_moved_nothing(
     assert (found.next_attempt_time, found.bank_reference, found.attempts_counted) == (None, "", 3)
     assert (
         balances(app),
-        collecting_bank.asked(id_),
+        collecting_bank.collect_calls(id_),
         collecting_bank.collected(id_),
         count(owner, "transactions"),
     ) == (
@@ -199,7 +199,7 @@ def test_retry_after_is_waited_for(app: App, collecting_bank: CollectingBank, al
     collect(app)
     collect(app, 10 * SOON)
 
-    assert (collecting_bank.asked(id_), balances(app)) == (1, UNTOUCHED)
+    assert (collecting_bank.collect_calls(id_), balances(app)) == (1, UNTOUCHED)
 
     collect(app, 21 * SOON)
     assert (scheduled_deposit(app, id_).state, balances(app)) == (OrderState.SUCCEEDED, CREDITED)
@@ -223,7 +223,7 @@ def test_final_refusal_fails_and_has_moved_nothing(
     for id_ in ids.values():
         found = scheduled_deposit(app, id_)
         assert (found.failure_reason, found.credit, found.attention) == (FailureReason.BANK_DECLINED, None, "")
-        assert collecting_bank.asked(id_) == 1
+        assert collecting_bank.collect_calls(id_) == 1
     assert count(owner, "transactions") == 0
 
 
@@ -241,7 +241,7 @@ def test_bank_that_refuses_connections_uses_no_attempt_and_is_called_when_it_is_
     assert answers(found) == [AnswerKind.NOT_SENT] * 5
 
     collect(app, 5 * SOON)
-    assert (scheduled_deposit(app, id_).state, collecting_bank.asked(id_), balances(app)) == (
+    assert (scheduled_deposit(app, id_).state, collecting_bank.collect_calls(id_), balances(app)) == (
         OrderState.SUCCEEDED,
         1,
         CREDITED,
@@ -333,7 +333,11 @@ def test_collected_money_for_a_full_wallet_waits_in_transit_for_an_operator(
 
     for offset in (PAST_LEASE, PAST_GRACE):
         run_all_jobs(app, offset)
-    assert (found, balance_of(app, IN_TRANSIT), collecting_bank.asked(id_)) == (scheduled_deposit(app, id_), 300, 1)
+    assert (found, balance_of(app, IN_TRANSIT), collecting_bank.collect_calls(id_)) == (
+        scheduled_deposit(app, id_),
+        300,
+        1,
+    )
 
 
 def test_a_collection_that_just_fits_is_credited(app: App, collecting_bank: CollectingBank) -> None:
@@ -395,7 +399,7 @@ def test_each_job_takes_its_own_kind_of_order_only(app: App, collecting_bank: Co
     pay_due_withdrawals.run_once(app, clock_offset=PAST_GRACE)
     credit_due_deposits.run_once(app, clock_offset=PAST_GRACE)
 
-    assert (scheduled_deposit(app, id_).state, collecting_bank.asked(id_), balances(app)) == (
+    assert (scheduled_deposit(app, id_).state, collecting_bank.collect_calls(id_), balances(app)) == (
         OrderState.SCHEDULED,
         0,
         UNTOUCHED,

@@ -310,9 +310,9 @@ def test_four_schedulers_on_fifty_due_deposits_credit_each_one_once(
     assert sum((counts.outcomes for counts in counted), Counter[str]()) == {"SUCCEEDED": 50}
     assert sum(counts.claimed for counts in counted) == 50
     assert [credits_of(owner, id_) for id_ in ids] == [1] * 50
-    assert [(collecting_bank.asked(id_), collecting_bank.collected(id_)) for id_ in ids[:1] + ids[25:]] == [(0, 0)] + [
-        (1, 1)
-    ] * 25
+    assert [(collecting_bank.collect_calls(id_), collecting_bank.collected(id_)) for id_ in ids[:1] + ids[25:]] == [
+        (0, 0)
+    ] + [(1, 1)] * 25
     expected = [sum(1 + n for n in range(50) if n % 5 == wallet) for wallet in range(5)]
     assert [balance_of(apps[0], wallet) for wallet in wallets] == expected
 

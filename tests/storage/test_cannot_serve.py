@@ -86,7 +86,7 @@ def failing(owner: psycopg.Connection, sqlstate: str, when: str = AT_ONCE) -> It
         owner.execute("DROP FUNCTION fail_for_a_test")
 
 
-def told(app: App) -> ServiceError:
+def failure_of(app: App) -> ServiceError:
     """Return the error of a deposit whose database call fails."""
     with pytest.raises(ServiceError) as caught:
         app.ledger.post(a_deposit("alice", Money("USD", 5)))
@@ -111,7 +111,7 @@ def test_a_server_that_cannot_serve_has_done_nothing(
     """Before COMMIT that is sure. The cause is for operators; then the next call is served."""
 
     with failing(owner, sqlstate):
-        error = told(app)
+        error = failure_of(app)
     assert (type(error), "raised for a test" in cause_of(error)) == (DatabaseNotServing, True)
     assert app.ledger.post(a_deposit("alice", Money("USD", 5))).replayed is False
     assert balance(funded, "alice") == 1005
@@ -124,7 +124,7 @@ def test_a_server_that_cannot_serve_at_commit_may_have_done_it(
     """COMMIT was sent: only a repeat finds the outcome."""
 
     with failing(owner, sqlstate, AT_COMMIT):
-        assert type(told(app)) is DatabaseUnavailable
+        assert type(failure_of(app)) is DatabaseUnavailable
     assert balance(funded, "alice") == 1000
 
 
@@ -136,7 +136,7 @@ def test_a_race_that_is_lost_again_is_a_conflict(
 
     del funded
     with failing(owner, sqlstate):
-        assert type(told(app)) is TransactionConflict
+        assert type(failure_of(app)) is TransactionConflict
 
 
 def test_what_no_table_knows_stays_internal(funded: WalletClient, owner: psycopg.Connection) -> None:

@@ -37,7 +37,7 @@ CLAIMS = {
 TABLES = ("withdrawals", "scheduled_deposits", "holds")
 LIMIT = 10
 # No claim is delayed by the rate limit.
-ASKED = {
+PARAMETERS = {
     "limit": LIMIT,
     "lease": timedelta(seconds=30),
     "offset": timedelta(),
@@ -134,7 +134,7 @@ def plan_claims(claimer: psycopg.Connection) -> None:
     """Have every claim planned again, as often as it takes to settle on a plan."""
     claimer.execute("DEALLOCATE ALL")
     for index, claim in CLAIMS.items():
-        numbered = claim % {name: f"${number}" for number, name in enumerate(ASKED, start=1)}
+        numbered = claim % {name: f"${number}" for number, name in enumerate(PARAMETERS, start=1)}
         types = "bigint, interval, interval, bigint, float8, float8"
         claimer.execute(f"PREPARE {index} ({types}) AS {numbered}".encode())
         for _ in range(OFTEN):
@@ -145,7 +145,7 @@ def plan_of(claimer: psycopg.Connection, index: str) -> dict[str, Any]:
     """Claim, return how that was done, and take it back."""
     run = sql.SQL("EXPLAIN (ANALYZE, TIMING off, FORMAT json) EXECUTE {} ({})")
     with claimer.transaction(force_rollback=True):
-        given = sql.SQL(", ").join(map(sql.Literal, ASKED.values()))
+        given = sql.SQL(", ").join(map(sql.Literal, PARAMETERS.values()))
         row = claimer.execute(run.format(sql.Identifier(index), given)).fetchone()
     assert row is not None
     return dict(row[0][0]["Plan"])

@@ -40,7 +40,7 @@ def statement(app: App, end: datetime, wallet: WalletId = ALICE) -> Statement:
     return app.reads.statement(wallet, FIRST, end, size=100, first=None)
 
 
-def told(app: App, end: datetime, wallet: WalletId = ALICE) -> tuple[bool, int]:
+def statement_of(app: App, end: datetime, wallet: WalletId = ALICE) -> tuple[bool, int]:
     """Return whether a statement is provisional, and its closing balance."""
     found = statement(app, end, wallet)
     return found.provisional, found.closing_balance
@@ -72,10 +72,10 @@ def test_a_quiet_wallets_statement_is_final_at_once(app: App, owner: psycopg.Con
     last = deposit(app, ALICE, 5).transaction.time
     now = clock(owner)
 
-    assert told(app, last) == (False, 0)
-    assert told(app, last + US) == (False, 5)
-    assert told(app, now) == (False, 5)
-    assert told(app, now + timedelta(hours=1)) == (True, 5)
+    assert statement_of(app, last) == (False, 0)
+    assert statement_of(app, last + US) == (False, 5)
+    assert statement_of(app, now) == (False, 5)
+    assert statement_of(app, now + timedelta(hours=1)) == (True, 5)
 
 
 @pytest.mark.parametrize("commits", [True, False])
@@ -91,18 +91,18 @@ def test_a_transaction_that_is_not_committed_keeps_a_statement_provisional_howev
     open_wallet(app, "bob", 2)
     try:
         with a_deposit_under_way(app, 5) as made:
-            assert told(app, made.time + US) == (True, 1)
+            assert statement_of(app, made.time + US) == (True, 1)
             assert wait_until(lambda: clock(owner) > made.time + 2 * SECOND, timeout_s=30)
-            assert told(app, made.time + US) == (True, 1)
-            assert told(app, clock(owner), BOB) == (True, 2)
-            assert told(app, made.time - 2 * SECOND) == (False, 0)
+            assert statement_of(app, made.time + US) == (True, 1)
+            assert statement_of(app, clock(owner), BOB) == (True, 2)
+            assert statement_of(app, made.time - 2 * SECOND) == (False, 0)
             if not commits:
                 raise InterruptedError
     except BatchRefused:
         assert not commits
 
-    assert told(app, made.time + US) == (False, 6 if commits else 1)
-    assert told(app, clock(owner), BOB) == (False, 2)
+    assert statement_of(app, made.time + US) == (False, 6 if commits else 1)
+    assert statement_of(app, clock(owner), BOB) == (False, 2)
 
 
 def test_what_is_committed_after_the_look_is_in_the_statement(app: App) -> None:
@@ -155,16 +155,16 @@ def test_a_commit_that_hangs_keeps_a_statement_provisional_however_long(tmp_path
                 waiting = pool.submit(deposit, app, ALICE, 5)
                 assert wait_until(lambda: len(waiting_commits(owner)) == 1, timeout_s=30)
                 end = clock(owner)
-                assert told(app, end) == (True, 1)
+                assert statement_of(app, end) == (True, 1)
                 assert wait_until(lambda: clock(owner) > end + 2 * SECOND, timeout_s=30)
-                assert [told(app, end), told(app, clock(owner))] == [(True, 1)] * 2
-                assert told(app, began - 2 * SECOND) == (False, 0)
+                assert [statement_of(app, end), statement_of(app, clock(owner))] == [(True, 1)] * 2
+                assert statement_of(app, began - 2 * SECOND) == (False, 0)
                 assert not waiting.done()
             finally:
                 require_standby(owner, required=False)
             booked = waiting.result(30).transaction.time
 
             assert booked < end
-            assert told(app, end) == (False, 6)
+            assert statement_of(app, end) == (False, 6)
             assert [entry.amount for entry in statement(app, end).entries] == [1, 5]
         assert [check.name for check in verify(settings) if check.broken] == []

@@ -40,7 +40,7 @@ LIMITS = Limits(
 )
 
 # What every session is, by the names under which PostgreSQL shows it.
-AS_ASKED = {
+CONFIGURED = {
     "role": "wallet_service",
     "default_transaction_isolation": "read committed",
     "synchronous_commit": "on",
@@ -106,7 +106,7 @@ def test_a_session_is_as_configured_under_any_defaults(url: str, owner: psycopg.
         alter = sql.SQL("ALTER DATABASE {} SET {} = {}")
         owner.execute(alter.format(name, sql.Identifier(setting), sql.Literal(value)))
     try:
-        assert shown(url, *AS_ASKED) == AS_ASKED
+        assert shown(url, *CONFIGURED) == CONFIGURED
         planner = shown(url, *CLAIMING.planner, use=CLAIMING)
         assert planner == dict(CLAIMING.planner)
         assert shown(url, *READING.planner, use=READING) == dict(READING.planner)

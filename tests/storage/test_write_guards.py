@@ -138,9 +138,9 @@ def test_a_full_system_wallet_refuses_no_request_finally(app: App) -> None:
 
     alice, bob = open_wallet(app, "alice"), open_wallet(app, "bob")
     deposit(app, alice, INT64_MAX)
-    wish = a_deposit(bob, Money("USD", 5))
+    command = a_deposit(bob, Money("USD", 5))
     with pytest.raises(LimitExceeded) as refused:
-        app.ledger.post(wish)
+        app.ledger.post(command)
     assert (refused.value.resource, refused.value.recorded) == ("wallets/system:external:USD", False)
 
 

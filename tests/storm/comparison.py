@@ -79,13 +79,13 @@ def _acknowledged_and_stored(journals: list[Journal], books: LedgerState) -> Ite
             yield from _as_acknowledged(call, done, found)
         elif found.wallet != call.wallet:
             yield f"{call} was for {call.wallet}, and {done.name} is for {found.wallet}"
-    yield from (f"{name} was told to {times} calls" for name, times in result.items() if times > 1)
+    yield from (f"{name} was returned to {times} calls" for name, times in result.items() if times > 1)
 
 
 def _as_acknowledged(call: Call, done: Done, found: Transaction) -> Iterator[str]:
     legs = tuple((entry.wallet, entry.amount.minor_units) for entry in found.entries)
     if found.type != _TYPES[call.verb] or legs != done.legs:
-        yield f"{call} was told {done.legs}, and {done.name} says {Transaction.Type.Name(found.type)} {legs}"
+        yield f"{call} was answered with {done.legs}, and {done.name} is {Transaction.Type.Name(found.type)} {legs}"
     about = found.hold or found.reverses
     if about != call.about:
         yield f"{call} was about {call.about}, and {done.name} is about {about}"
@@ -96,10 +96,10 @@ def _stored_and_acknowledged(journals: list[Journal], books: LedgerState) -> Ite
     found = {done.name for _, done in all_done(journals)}
     for name, transaction in books.transactions.items():
         if name not in found and not (transaction.withdrawal or transaction.scheduled_deposit):
-            yield f"{name}, a {Transaction.Type.Name(transaction.type)}, is in the books and was told to nobody"
+            yield f"{name}, a {Transaction.Type.Name(transaction.type)}, is in the ledger without an acknowledgement"
     for name in [*books.holds, *books.orders]:
         if name not in found:
-            yield f"{name} is in the books and was told to nobody"
+            yield f"{name} is in the ledger without an acknowledgement"
 
 
 def _holds(journals: list[Journal], books: LedgerState) -> Iterator[str]:
@@ -148,12 +148,15 @@ def _bank(books: LedgerState) -> Iterator[str]:
     executed: defaultdict[str, list[Line]] = defaultdict(list)
     for line in books.lines:
         executed[line.key].append(line)
-    asked_of = {order_key(order): order for order in books.orders.values() if is_the_banks(order)}
-    yield from (f"the bank executed {key}, which nobody asked for" for key in executed.keys() - asked_of.keys())
+    orders_of_the_bank = {order_key(order): order for order in books.orders.values() if is_the_banks(order)}
     yield from (
-        f"the bank was asked for {key}, which is not in the books" for key in books.asked.keys() - asked_of.keys()
+        f"the bank executed {key}, which was never requested" for key in executed.keys() - orders_of_the_bank.keys()
     )
-    for key, order in asked_of.items():
+    yield from (
+        f"the bank was called for {key}, which is not in the ledger"
+        for key in books.asked.keys() - orders_of_the_bank.keys()
+    )
+    for key, order in orders_of_the_bank.items():
         lines, times = executed[key], books.asked.get(key, 0)
         shown = f"{order.name} is {state_of(order)} after {order.attempts} attempts"
         if len(lines) > 1:
@@ -185,7 +188,7 @@ def _balances(journals: list[Journal], books: LedgerState) -> Iterator[str]:
         balance = wallet.balance.minor_units
         sums[wallet.currency_code] += balance
         if balance != expected[name]:
-            yield f"{name} has {balance}, and {expected[name]} follows from what was told and what the bank did"
+            yield f"{name} has {balance}, and {expected[name]} follows from the answers and from what the bank did"
         if wallet.held.minor_units != held[name]:
             yield f"{name} holds {wallet.held.minor_units}, and {held[name]} follows from its holds and orders"
     yield from (f"all wallets in {currency} sum to {total}" for currency, total in sums.items() if total != 0)

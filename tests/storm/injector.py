@@ -27,7 +27,7 @@ class InjectionLog:
 
 
 def inject(
-    system: System, injections: Iterable[Injection], seconds: float, *, tell: Log, tick: Callable[[float], None]
+    system: System, injections: Iterable[Injection], seconds: float, *, log: Log, tick: Callable[[float], None]
 ) -> InjectionLog:
     """Inject faults as planned for this many seconds, in this thread; then start everything again.
 
@@ -41,7 +41,7 @@ def inject(
     def wait_until(at_s: float) -> None:
         while (left_s := begun + at_s - monotonic()) > 0:
             tick(monotonic() - begun)
-            _record_crashes(system, injected, monotonic() - begun, tell)
+            _record_crashes(system, injected, monotonic() - begun, log)
             pause.wait(min(left_s, _LOOK_EVERY_S))
 
     for at_s, injection, injects in _timetable(injections):
@@ -51,13 +51,13 @@ def inject(
         part = system.parts[injection.component]
         if injects:
             # Checked first, so that a crash just before is not taken for an injected one.
-            _record_crashes(system, injected, monotonic() - begun, tell)
+            _record_crashes(system, injected, monotonic() - begun, log)
             if injection.chance > _SHARE_HIT_AT_BIRTH and not part.up():
-                tell(monotonic() - begun, f"{injection.component} is still starting, and spared")
+                log(monotonic() - begun, f"{injection.component} is still starting, and spared")
                 continue
             part.hit(injection)
             injected.injections[injection.component, injection.kind_of_fault] += 1
-            tell(
+            log(
                 monotonic() - begun,
                 f"{injection.component} {injection.kind_of_fault}, for {injection.back_after_s:.1f} s",
             )
@@ -66,7 +66,7 @@ def inject(
     wait_until(seconds)
     for part in system.parts.values():
         part.start()
-    tell(monotonic() - begun, "all is started again; nothing more is killed")
+    log(monotonic() - begun, "all is started again; nothing more is killed")
     return injected
 
 
@@ -78,8 +78,8 @@ def _timetable(injections: Iterable[Injection]) -> list[tuple[float, Injection, 
     return sorted(times, key=lambda time: time[0])
 
 
-def _record_crashes(system: System, injected: InjectionLog, at_s: float, tell: Log) -> None:
+def _record_crashes(system: System, injected: InjectionLog, at_s: float, log: Log) -> None:
     for component, part in system.parts.items():
         if (how := part.crash()) is not None:
             injected.crashed.append(f"{component} {how} at {at_s:.1f} s")
-            tell(at_s, f"{component} {how}: nobody had hit it")
+            log(at_s, f"{component} {how}: no fault was injected")

@@ -45,7 +45,7 @@ class Screen:
 
     def watcher(self) -> Watcher:
         """Return the function that prints the storm's events."""
-        return Watcher(tell=self._log, tick=self._tick, phase=self._phase)
+        return Watcher(log=self._log, tick=self._tick, phase=self._phase)
 
     def _log(self, at_s: float, what: str) -> None:
         self._bar.console.print(f"[dim]{at_s:6.1f} s[/]  {what}")
@@ -149,4 +149,4 @@ def _wallets(report: Report) -> Table:
         balance, follows = wallet.balance.minor_units, expected[name]
         shown = (minor(amount, wallet.currency_code) for amount in (balance, follows))
         rows.append((name.removeprefix("wallets/"), *shown, "[green]✓[/]" if balance == follows else "[red]✗[/]"))
-    return _table("Wallets", ("wallet", "balance", "as told, and by the bank's ledger", ""), rows)
+    return _table("Wallets", ("wallet", "balance", "by the answers, and by the bank", ""), rows)

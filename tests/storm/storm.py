@@ -35,7 +35,7 @@ _NO_ONE = -1
 class Watcher:
     """Observes the storm's progress."""
 
-    tell: Callable[[float, str], None]
+    log: Callable[[float, str], None]
     """An event, by seconds since the storm's begin."""
     tick: Callable[[float, Load], None]
     """Called several times a second."""
@@ -100,7 +100,7 @@ def _run(system: System, root: Path, seed: int, seconds: float, watcher: Watcher
                 system,
                 injections(seed, seconds),
                 seconds,
-                tell=watcher.tell,
+                log=watcher.log,
                 tick=lambda at_s: watcher.tick(at_s, load),
             )
             load.stop()

@@ -78,7 +78,7 @@ class Process:
         self._arguments = arguments
         self._ready = ready.encode()
         self._starts = 0
-        self._said_before = 0
+        self._output_before = 0
         self._env = env
         self._log = log
         self._child: subprocess.Popen[bytes] | None = None
@@ -86,7 +86,7 @@ class Process:
     def start(self) -> None:
         """Start it, or wake it up."""
         if self._child is None:
-            self._said_before = self._log.stat().st_size if self._starts else 0
+            self._output_before = self._log.stat().st_size if self._starts else 0
             command = [sys.executable, "-m", *self._arguments(self._starts)]
             self._child = spawn(
                 command, death_signal=signal.SIGKILL, extra_env=self._env, log=self._log, takes_stop_signals=True
@@ -98,7 +98,7 @@ class Process:
     def up(self) -> bool:
         """Return whether it has reported readiness since its last start."""
         with self._log.open("rb") as log:
-            log.seek(self._said_before)
+            log.seek(self._output_before)
             return self._ready in log.read()
 
     def hit(self, injection: Injection) -> None:

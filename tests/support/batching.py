@@ -47,17 +47,17 @@ def post_as_one_batch(app: App, url: str, commands: Sequence[Command]) -> list[D
             assert wait_until(lambda: bool(waiting_backends(url)), timeout_s=30)
             futures = []
             for number, command in enumerate(commands, start=1):
-                futures.append(pool.submit(_told, app, command))
-                assert wait_until(partial(_in_line, app, number), timeout_s=10, poll_s=0.001)
+                futures.append(pool.submit(_outcome, app, command))
+                assert wait_until(partial(_is_queued, app, number), timeout_s=10, poll_s=0.001)
         held_up.result(30)
         return [future.result(30) for future in futures]
 
 
-def _in_line(app: App, number: int) -> bool:
+def _is_queued(app: App, number: int) -> bool:
     return len(app.ledger._queue._queue) == number  # noqa: SLF001  # its length is not public
 
 
-def _told(app: App, command: Command) -> Done | Exception:
+def _outcome(app: App, command: Command) -> Done | Exception:
     try:
         return app.ledger.post(command)
     except Exception as error:  # noqa: BLE001  # what a call raises is its outcome

@@ -30,10 +30,10 @@ def main() -> None:
 
 
 def _turn(seconds: float) -> None:
-    tell, make_id = time.time, uuid_utils.uuid7
+    time_of, make_id = time.time, uuid_utils.uuid7
 
     def nanoseconds() -> int:
-        return int((tell() + seconds) * 1e9)
+        return int((time_of() + seconds) * 1e9)
 
     class Turned(_Datetime, metaclass=_Kind):
         @classmethod
@@ -41,7 +41,7 @@ def _turn(seconds: float) -> None:
             return _Datetime.now(tz) + dt.timedelta(seconds=seconds)
 
     dt.datetime = Turned  # type: ignore[misc]
-    time.time = lambda: tell() + seconds
+    time.time = lambda: time_of() + seconds
     time.time_ns = nanoseconds
     uuid_utils.uuid7 = lambda: make_id(nanoseconds=nanoseconds())  # type: ignore[misc, assignment]
 

@@ -104,7 +104,7 @@ class Collection:
         """Decide on TakeOver."""
         return self._decide(TakeOver(id=uuid4(), claim=claim or self.claim(), policy=self.policy, jitter=JITTER))
 
-    def hear(self, status: StatusKind | Status, claim: Claim | None = None) -> Done | Refused:
+    def apply_status(self, status: StatusKind | Status, claim: Claim | None = None) -> Done | Refused:
         """Decide on SettleDoubt; a bank that executed did so by default with the right amount."""
         reported = status if isinstance(status, Status) else Status(kind=status, amount=AMOUNT, reference="ref")
         return self._decide(

@@ -98,7 +98,7 @@ class Workers:
         if to_pay:
             self.payout.start(claim)
         elif self.payout.now.state is OrderState.IN_DOUBT:
-            self.payout.hear(self.bank.status(), claim)
+            self.payout.apply_status(self.bank.status(), claim)
         else:
             self.payout.take_over(claim)
         if len(self.payout.now.attempts) > before:

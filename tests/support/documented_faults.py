@@ -26,7 +26,7 @@ class Fault:
 
     reason: str
     values: Values
-    told: Values = field(default_factory=dict)
+    metadata: Values = field(default_factory=dict)
     """Some of the reason's metadata."""
 
     def meets(self, other: "Fault") -> bool:

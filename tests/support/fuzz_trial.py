@@ -63,10 +63,10 @@ def listed_reasons() -> Mapping[str, Sequence[str]]:
     return listed
 
 
-class Listening(Asking):
+class Recording(Asking):
     """A channel that keeps all text that comes with a refusal."""
 
-    def hear(self, path: str, sent: bytes) -> tuple[Answer, str]:
+    def call_with_text(self, path: str, sent: bytes) -> tuple[Answer, str]:
         """Call a method; return its answer, and all text that came with it if it is a refusal."""
         kind = self._channel.unary_stream if METHODS[path].server_streaming else self._channel.unary_unary
         call = kind(f"/wallet.v1.{path}", request_serializer=bytes, response_deserializer=bytes)
@@ -88,7 +88,7 @@ class Listening(Asking):
 class Trial:
     """Calls that are each judged, and counted by what came of them."""
 
-    listening: Listening
+    recording: Recording
     owner: psycopg.Connection
     seed: str
     also: frozenset[str] = frozenset()
@@ -104,7 +104,7 @@ class Trial:
         """Send bytes to a method; check that the answer is as it must be, and that a refusal has changed nothing."""
         if not self.tried[path]:
             self.before = self.fingerprint()
-        answer, text = self.listening.hear(path, sent)
+        answer, text = self.recording.call_with_text(path, sent)
         self.tried[path] += 1
         self.refused[path] += answer.code != "OK"
         self.decided[path] += answer.reason not in {"INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID"}

@@ -100,7 +100,7 @@ def is_required(field: Field) -> bool:
     return field_behavior_pb2.REQUIRED in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
 
 
-def is_told_only(field: Field) -> bool:
+def is_output_only(field: Field) -> bool:
     """Return whether a field is in answers only."""
     return field_behavior_pb2.OUTPUT_ONLY in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
 
@@ -130,7 +130,7 @@ class Chance:
         scopes = {oneof.name: self._random.choice([None, *oneof.fields]) for oneof in kind.oneofs}
         for field in kind.fields:
             of = field.containing_oneof
-            if is_told_only(field) or (of is not None and len(of.fields) > 1 and scopes[of.name] is not field):
+            if is_output_only(field) or (of is not None and len(of.fields) > 1 and scopes[of.name] is not field):
                 continue
             if is_required(field) or self._happens(0.4):
                 self._fill(made, field)

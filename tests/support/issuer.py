@@ -63,8 +63,8 @@ class Issuer:
         """Return a token that is right but for what *claims* make of it; one that is None is left out."""
         name = key or next(iter(self.keys))
         algorithm, private = self.keys[name]
-        said = {"client_id": client, "scope": scope, **standard(), **claims}
-        left = {claim: value for claim, value in said.items() if value is not None}
+        all_claims = {"client_id": client, "scope": scope, **standard(), **claims}
+        left = {claim: value for claim, value in all_claims.items() if value is not None}
         return jwt.encode(left, private, algorithm=algorithm, headers={"kid": name})
 
     def _public(self, name: str) -> dict[str, Any]:
@@ -82,8 +82,8 @@ def standard() -> dict[str, Any]:
 
 def by_secret(**claims: Any) -> str:  # noqa: ANN401  # any claim
     """Return a token for development, right but for what *claims* make of it."""
-    said = {"client_id": "shop-client", "scope": " ".join(Scope), **standard(), **claims}
-    return jwt.encode(said, SECRET, algorithm="HS256")
+    all_claims = {"client_id": "shop-client", "scope": " ".join(Scope), **standard(), **claims}
+    return jwt.encode(all_claims, SECRET, algorithm="HS256")
 
 
 def bearer(token: str) -> tuple[tuple[str, str]]:

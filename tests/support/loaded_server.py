@@ -59,11 +59,11 @@ class Load:
     """Further callers, with the client for asyncio."""
     timeout_s: float = 1.0
     tls: Tls | None = None
-    asked: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
     """Every request id that was sent."""
     paid: dict[str, str] = field(default_factory=dict)
     """Of each call that was answered OK its request id and its transaction."""
-    told: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     """The codes and reasons of all other answers."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -88,7 +88,7 @@ class Load:
                 try:
                     made = client.transfer("wallets/alice", "wallets/bob", usd(1), request_id=id_)
                 except CallError as failed:
-                    self.told.append(f"{failed.code} {failed.reason}")
+                    self.failed.append(f"{failed.code} {failed.reason}")
                     return
                 self.paid[id_] = made.transaction.name
 
@@ -102,11 +102,11 @@ class Load:
                 try:
                     made = await client.transfer("wallets/alice", "wallets/bob", usd(1), request_id=id_)
                 except CallError as failed:
-                    self.told.append(f"{failed.code} {failed.reason}")
+                    self.failed.append(f"{failed.code} {failed.reason}")
                     return
                 self.paid[id_] = made.transaction.name
 
     def _next(self) -> str:
         id_ = str(uuid4())
-        self.asked.append(id_)
+        self.sent.append(id_)
         return id_

@@ -49,15 +49,15 @@ class Child:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def until_said(self, words: str) -> Self:
+    def until_logged(self, words: str) -> Self:
         """Wait until its log has this text."""
         until(lambda: words in self.log.read_text(), self.log)
         return self
 
-    def until_told(self, event: str) -> dict[str, Any]:
+    def until_event(self, event: str) -> dict[str, Any]:
         """Wait until it has logged this; return the line."""
         named = f'"event": "{event}"'
-        lines = self.until_said(named).log.read_text().splitlines()
+        lines = self.until_logged(named).log.read_text().splitlines()
         return dict(json.loads(next(line for line in lines if named in line)))
 
     def until_stopped(self) -> Self:
@@ -133,7 +133,7 @@ def payout_service(database: Database, folder: Path, **settings: object) -> Iter
     with ExitStack() as stack:
         state = ("--state", str(folder / "bank.sqlite"), "--fail-rate", "0", "--seed", "1")
         log = folder / "bank.log"
-        _start(stack, log, ("bank_stub", "--port", "0", *state), {}).until_said("listening on http://127.0.0.1:")
+        _start(stack, log, ("bank_stub", "--port", "0", *state), {}).until_logged("listening on http://127.0.0.1:")
         bank_url = log.read_text().split()[-1]
         chosen = {**SETTINGS, "database_url": database.url, "bank_url": bank_url, **settings}
         yield PayoutService(

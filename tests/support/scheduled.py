@@ -57,7 +57,7 @@ def collection_key(id_: UUID) -> str:
 class CollectingBank(Bank):
     """The bank stub, with its own records of collections."""
 
-    def asked(self, id_: UUID) -> int:
+    def collect_calls(self, id_: UUID) -> int:
         """Return the number of calls to collect."""
         return int(self.stats()["posts"].get(collection_key(id_), 0))
 

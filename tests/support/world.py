@@ -66,7 +66,7 @@ class World:
             put(requested, way.split("."), self.names.get(value, value) if isinstance(value, str) else value)
         return by, requested
 
-    def tell(self, path: str, base: Message, *faults: Fault) -> list[Answer]:
+    def answers_to(self, path: str, base: Message, *faults: Fault) -> list[Answer]:
         """Send it once to be validated and once to be done."""
         by, request = self.request(base, *faults)
         return [self.callers[by].call(path, changed(request, validate_only=only)) for only in (True, False)]

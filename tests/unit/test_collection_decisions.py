@@ -135,7 +135,7 @@ def test_collected_money_is_credited_or_listed_for_an_operator(*, in_doubt: bool
     wallets = deposit.books.wallets
     wallets[ALICE].balance = INT64_MAX - room
     wallets[EXTERNAL].balance = -1000  # others owe the rest
-    result = deposit.hear(StatusKind.EXECUTED) if in_doubt else deposit.answer(ACCEPTED)
+    result = deposit.apply_status(StatusKind.EXECUTED) if in_doubt else deposit.answer(ACCEPTED)
     fits = room >= 10
 
     assert isinstance(result, Done)
@@ -155,13 +155,13 @@ def test_money_that_overflows_the_external_wallet_is_listed(*, in_doubt: bool) -
 
     deposit = a_deposit_order(IN_DOUBT if in_doubt else PROCESSING, (UNKNOWN if in_doubt else None,))
     deposit.books.wallets[EXTERNAL].balance = -(2**63) + 9
-    result = deposit.hear(StatusKind.EXECUTED) if in_doubt else deposit.answer(ACCEPTED)
+    result = deposit.apply_status(StatusKind.EXECUTED) if in_doubt else deposit.answer(ACCEPTED)
 
     assert isinstance(result, Done)
     assert (deposit.now.state, bool(deposit.now.attention), deposit.moved) == (IN_DOUBT, True, [])
     assert (deposit.now.bank_reference, deposit.now.credit) == ("", None)  # what only a success has
     deposit.books.wallets[EXTERNAL].balance += 1
-    deposit.hear(StatusKind.EXECUTED)
+    deposit.apply_status(StatusKind.EXECUTED)
     assert (deposit.now.state, deposit.now.attention, len(deposit.moved)) == (SUCCEEDED, "", 1)
 
 
@@ -176,7 +176,7 @@ def test_collected_money_for_which_there_is_room_nowhere_is_not_lost_sight_of() 
     assert isinstance(result, Done)
     assert (deposit.now.state, bool(deposit.now.attention), deposit.moved) == (IN_DOUBT, True, [])
     wallets[IN_TRANSIT].balance -= 1
-    deposit.hear(StatusKind.EXECUTED)
+    deposit.apply_status(StatusKind.EXECUTED)
     assert (deposit.now.state, len(deposit.moved)) == (SUCCEEDED, 1)
 
 
@@ -204,7 +204,9 @@ def test_a_stale_worker_keeps_its_answer_and_credits_nothing(kind: AnswerKind) -
 
     assert deposit.now.attempts[0].answer is kind
     assert (replace(deposit.now, attempts=before.attempts), deposit.money) == (before, UNTOUCHED)
-    assert [deposit.start(stale), deposit.take_over(stale), deposit.hear(StatusKind.EXECUTED, stale)] == [STALE] * 3
+    assert [deposit.start(stale), deposit.take_over(stale), deposit.apply_status(StatusKind.EXECUTED, stale)] == [
+        STALE
+    ] * 3
 
 
 @pytest.mark.parametrize("state", [SUCCEEDED, FAILED, CANCELLED])
@@ -219,7 +221,7 @@ def test_a_final_deposit_keeps_a_late_answer_and_is_never_credited(state: OrderS
     assert deposit.now.attempts[0].answer is kind
     assert (replace(deposit.now, attempts=before.attempts, attention=""), deposit.money) == (before, UNTOUCHED)
     assert (deposit.now.attention != "") == ((state, kind) == (FAILED, ACCEPTED))
-    results = [deposit.start(), deposit.take_over(), deposit.hear(StatusKind.EXECUTED), deposit.credit()]
+    results = [deposit.start(), deposit.take_over(), deposit.apply_status(StatusKind.EXECUTED), deposit.credit()]
     assert results == [STALE] * 4
     assert isinstance(deposit.cancel(), Refused)
 

@@ -57,7 +57,7 @@ def test_a_doubt_follows_the_banks_status(answers: tuple[Answered, ...], status:
     """And nothing else: silence credits nothing, and fails nothing."""
 
     deposit = in_doubt_for(*answers)
-    deposit.hear(status)
+    deposit.apply_status(status)
 
     assert (state, CREDITED if state is SUCCEEDED else UNTOUCHED) == (deposit.now.state, deposit.money)
     assert (1, None, len(answers)) == (deposit.now.inquiries, deposit.now.lease_until, len(deposit.now.attempts))
@@ -69,13 +69,13 @@ def test_executed_with_another_amount_credits_nothing_and_needs_an_operator(amou
     """Also after silence and once more; then the right word still ends it."""
 
     deposit = in_doubt_for()
-    deposit.hear(Status(kind=StatusKind.EXECUTED, amount=amount, reference="ref"))
-    deposit.hear(StatusKind.SILENT)
+    deposit.apply_status(Status(kind=StatusKind.EXECUTED, amount=amount, reference="ref"))
+    deposit.apply_status(StatusKind.SILENT)
 
     assert (deposit.now.state, deposit.money, deposit.now.bank_reference) == (IN_DOUBT, UNTOUCHED, "")
     assert "another amount" in deposit.now.attention
 
-    deposit.hear(StatusKind.EXECUTED)
+    deposit.apply_status(StatusKind.EXECUTED)
     assert (deposit.now.state, deposit.money, deposit.now.attention) == (SUCCEEDED, CREDITED, "")
 
 
@@ -84,7 +84,7 @@ def test_not_found_before_grace_is_not_believed(after: timedelta) -> None:
     """The call may still be in flight: queried again when the grace time is over."""
 
     deposit = in_doubt_for(after=after)
-    deposit.hear(StatusKind.NOT_FOUND)
+    deposit.apply_status(StatusKind.NOT_FOUND)
 
     assert (deposit.now.state, len(deposit.now.attempts)) == (IN_DOUBT, 1)
     assert deposit.now.next_attempt_time == NOW + POLICY.grace
@@ -94,7 +94,7 @@ def test_not_found_after_grace_is_sent_again_with_the_same_key() -> None:
     """And credited once, by whichever answer."""
 
     deposit = in_doubt_for(after=POLICY.grace)
-    deposit.hear(StatusKind.NOT_FOUND)
+    deposit.apply_status(StatusKind.NOT_FOUND)
     first, second = deposit.now.attempts
     assert (first.key, None, deposit.money) == (second.key, second.answer, UNTOUCHED)
     deposit.answer(ACCEPTED)
@@ -108,7 +108,7 @@ def resent_for(times: int) -> Collection:
     """Return a collection that never reached the bank, however often it was sent again."""
     deposit = in_doubt_for()
     for _ in range(times):
-        deposit.hear(StatusKind.NOT_FOUND)
+        deposit.apply_status(StatusKind.NOT_FOUND)
         deposit.answer(UNKNOWN)
         deposit.books.now += HOUR
     return deposit
@@ -127,7 +127,7 @@ def test_not_found_that_must_not_be_resent_needs_an_operator(deposit: Collection
     """Resent too often, a bank that ignores keys or has forgotten them, or one that had accepted: no credit."""
 
     attempts = deposit.now.attempts
-    deposit.hear(StatusKind.NOT_FOUND)
+    deposit.apply_status(StatusKind.NOT_FOUND)
 
     assert (deposit.now.state, deposit.money, deposit.now.attempts) == (IN_DOUBT, UNTOUCHED, attempts)
     assert attention in deposit.now.attention
@@ -141,7 +141,7 @@ def test_not_found_after_clear_declines_only_fails(answers: tuple[Answered, ...]
     """Nothing is in doubt, and nothing was ever moved."""
 
     deposit = in_doubt_for(*answers)
-    deposit.hear(StatusKind.NOT_FOUND)
+    deposit.apply_status(StatusKind.NOT_FOUND)
 
     assert (deposit.now.state, deposit.now.failure_reason, deposit.money) == (FAILED, reason, UNTOUCHED)
 

@@ -90,10 +90,10 @@ def test_a_call_for_every_known_caller_takes_no_scope_but_credentials() -> None:
     assert call.scope is None
 
     context = cast(grpc.ServicerContext, Context())
-    everybody = Authentication(scopes={call.path: None, "/b": Scope.WALLET_READ})
-    with everybody.permitted(call.path, context):
+    public = Authentication(scopes={call.path: None, "/b": Scope.WALLET_READ})
+    with public.permitted(call.path, context):
         pass
-    with pytest.raises(PermissionMissing, match="none"), everybody.permitted("/c", context):
+    with pytest.raises(PermissionMissing, match="none"), public.permitted("/c", context):
         pass
     strict = Authentication(certificates={}, scopes={call.path: None})
     with pytest.raises(CredentialsInvalid), strict.permitted(call.path, context):

@@ -214,7 +214,7 @@ def test_a_final_payout_keeps_a_late_answer_and_never_moves(state: OrderState, k
     assert payout.now.attempts[0].answer is kind
     assert (replace(payout.now, attempts=before.attempts, attention=""), payout.money) == (before, money)
     assert (payout.now.attention != "") == ((state, kind) == (FAILED, ACCEPTED))
-    assert [payout.start(), payout.take_over(), payout.hear(StatusKind.FAILED)] == [STALE] * 3
+    assert [payout.start(), payout.take_over(), payout.apply_status(StatusKind.FAILED)] == [STALE] * 3
 
 
 def test_an_answer_is_kept_once() -> None:
@@ -235,7 +235,7 @@ def test_a_stale_claim_starts_takes_over_and_settles_nothing(state: OrderState) 
     stale = payout.claim()
     payout.claimed_again()
 
-    assert [payout.start(stale), payout.take_over(stale), payout.hear(StatusKind.FAILED, stale)] == [STALE] * 3
+    assert [payout.start(stale), payout.take_over(stale), payout.apply_status(StatusKind.FAILED, stale)] == [STALE] * 3
 
 
 def test_a_payout_is_not_started_while_another_attempt_awaits_its_answer() -> None:

@@ -92,7 +92,7 @@ def test_a_doubt_follows_the_banks_status(
     """And nothing else: silence changes nothing."""
 
     payout = in_doubt(*answers)
-    payout.hear(status)
+    payout.apply_status(status)
 
     assert (state, money) == (payout.now.state, payout.money)
     assert (1, None, len(answers)) == (payout.now.inquiries, payout.now.lease_until, len(payout.now.attempts))
@@ -103,7 +103,7 @@ def test_executed_with_another_amount_stays_in_doubt_for_an_operator(amount: Mon
     """A discrepancy is never a success, nor a release."""
 
     payout = in_doubt()
-    payout.hear(Status(kind=StatusKind.EXECUTED, amount=amount))
+    payout.apply_status(Status(kind=StatusKind.EXECUTED, amount=amount))
 
     assert (payout.now.state, payout.money) == (IN_DOUBT, IN_TRANSIT)
     assert "another amount" in payout.now.attention
@@ -113,8 +113,8 @@ def test_a_discrepancy_is_not_forgotten_when_the_bank_falls_silent() -> None:
     """What a person must see is not covered up by "in doubt for too long"."""
 
     payout = in_doubt()
-    payout.hear(Status(kind=StatusKind.EXECUTED, amount=Money("USD", 11)))
-    payout.hear(StatusKind.SILENT)
+    payout.apply_status(Status(kind=StatusKind.EXECUTED, amount=Money("USD", 11)))
+    payout.apply_status(StatusKind.SILENT)
 
     assert "another amount" in payout.now.attention
 
@@ -124,7 +124,7 @@ def test_not_found_before_grace_is_not_believed(after: timedelta) -> None:
     """The call may still be in flight."""
 
     payout = in_doubt(after=after)
-    payout.hear(StatusKind.NOT_FOUND)
+    payout.apply_status(StatusKind.NOT_FOUND)
 
     assert (IN_DOUBT, 1, NOW + POLICY.grace) == (
         payout.now.state,
@@ -137,7 +137,7 @@ def sent_again(times: int) -> Payout:
     """Return a payout that never reached the bank, however often it was sent again."""
     payout = in_doubt()
     for _ in range(times):
-        payout.hear(StatusKind.NOT_FOUND)
+        payout.apply_status(StatusKind.NOT_FOUND)
         payout.answer(UNKNOWN)
         payout.books.now += HOUR
     assert payout.now.resends == times
@@ -149,15 +149,15 @@ def test_a_silence_after_two_soft_declines_is_sent_again_until_the_bank_knows_it
     """With any answer to the resend: an unanswered attempt may have been paid and forgotten, so nothing is released."""
 
     payout = in_doubt(DECLINED_RETRYABLE, DECLINED_RETRYABLE, UNKNOWN)
-    payout.hear(StatusKind.NOT_FOUND)
+    payout.apply_status(StatusKind.NOT_FOUND)
     assert len(payout.now.attempts) == 4
     payout.answer(answer)
     payout.books.now += HOUR
-    payout.hear(StatusKind.NOT_FOUND)
+    payout.apply_status(StatusKind.NOT_FOUND)
     assert (len(payout.now.attempts), payout.now.state, payout.money) == (5, IN_DOUBT, IN_TRANSIT)
     payout.answer(DECLINED)
 
-    payout.hear(StatusKind.FAILED)
+    payout.apply_status(StatusKind.FAILED)
 
     settled = (payout.now.state, payout.now.failure_reason, payout.money)
     assert settled == (FAILED, FailureReason.BANK_DECLINED, RELEASED)
@@ -167,7 +167,7 @@ def test_what_a_resend_comes_to_decides() -> None:
     """An acceptance pays it, after any number of unanswered attempts."""
 
     payout = sent_again(3)
-    payout.hear(StatusKind.NOT_FOUND)
+    payout.apply_status(StatusKind.NOT_FOUND)
     payout.answer(ACCEPTED)
 
     assert (payout.now.state, payout.money) == (SUCCEEDED, PAID)
@@ -178,7 +178,7 @@ def test_not_found_after_grace_is_sent_again_with_the_same_key(after: timedelta)
     """Never failed, never released."""
 
     payout = in_doubt(after=after)
-    payout.hear(StatusKind.NOT_FOUND)
+    payout.apply_status(StatusKind.NOT_FOUND)
     first, second = payout.now.attempts
 
     assert (first.key, 2, None, NOW + after) == (second.key, second.number, second.answer, second.start_time)
@@ -190,9 +190,9 @@ def test_grace_counts_from_the_latest_attempt() -> None:
     """An answer "not found" proves nothing of a call that was just made."""
 
     payout = in_doubt()
-    payout.hear(StatusKind.NOT_FOUND)
+    payout.apply_status(StatusKind.NOT_FOUND)
     payout.answer(UNKNOWN)
-    payout.hear(StatusKind.NOT_FOUND)
+    payout.apply_status(StatusKind.NOT_FOUND)
 
     assert (2, NOW + HOUR + POLICY.grace) == (len(payout.now.attempts), payout.now.next_attempt_time)
 
@@ -210,7 +210,7 @@ def test_not_found_that_must_not_be_resent_needs_an_operator(payout: Payout, att
     """Resent too often, a bank that ignores keys or has forgotten them, or one that had accepted."""
 
     attempts = payout.now.attempts
-    payout.hear(StatusKind.NOT_FOUND)
+    payout.apply_status(StatusKind.NOT_FOUND)
 
     assert (IN_DOUBT, IN_TRANSIT, attempts) == (payout.now.state, payout.money, payout.now.attempts)
     assert attention in payout.now.attention
@@ -221,7 +221,7 @@ def test_resends_that_were_not_sent_use_no_attempt() -> None:
     """The fourth row is only the third call."""
 
     payout = in_doubt(UNKNOWN, NOT_SENT, UNKNOWN)
-    payout.hear(StatusKind.NOT_FOUND)
+    payout.apply_status(StatusKind.NOT_FOUND)
 
     assert len(payout.now.attempts) == 4
 
@@ -230,7 +230,7 @@ def test_a_bank_that_fails_an_accepted_payment_releases_nothing() -> None:
     """Accepted is always final; a bank that takes it back is a discrepancy for a person."""
 
     payout = in_doubt(ACCEPTED)
-    payout.hear(StatusKind.FAILED)
+    payout.apply_status(StatusKind.FAILED)
 
     assert payout.money == IN_TRANSIT
 
@@ -240,7 +240,7 @@ def test_an_acceptance_too_late_for_its_worker_is_accepted(status: StatusKind) -
     """Accepted is always final, also where the bank has no status."""
 
     payout = in_doubt(ACCEPTED)
-    payout.hear(status)
+    payout.apply_status(status)
 
     assert (payout.now.state, payout.money) == (SUCCEEDED, PAID)
 
@@ -262,7 +262,7 @@ def test_not_found_after_clear_declines_only_releases(answers: tuple[Answered, .
     """Nothing is in doubt: every attempt has the bank's own no, and it knows of no payment."""
 
     payout = in_doubt(*answers)
-    payout.hear(StatusKind.NOT_FOUND)
+    payout.apply_status(StatusKind.NOT_FOUND)
 
     assert (payout.now.state, payout.money) == (FAILED, RELEASED)
 
@@ -273,7 +273,7 @@ def test_a_doubt_is_queried_at_growing_intervals() -> None:
     payout = in_doubt(after=timedelta())
     waits = []
     for _ in range(8):
-        payout.hear(StatusKind.SILENT)
+        payout.apply_status(StatusKind.SILENT)
         assert payout.now.next_attempt_time is not None
         waits.append((payout.now.next_attempt_time - NOW).total_seconds())
 
@@ -286,8 +286,8 @@ def test_an_old_doubt_is_brought_to_attention(status: StatusKind) -> None:
     """And the bank's next status can still end it."""
 
     payout = in_doubt()
-    payout.hear(status)
+    payout.apply_status(status)
     assert "in doubt for too long" in payout.now.attention
 
-    payout.hear(StatusKind.EXECUTED)
+    payout.apply_status(StatusKind.EXECUTED)
     assert (payout.now.state, payout.now.attention) == (SUCCEEDED, "")
