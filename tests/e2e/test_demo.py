@@ -60,7 +60,7 @@ def answer(state: Path, *arguments: str) -> list[dict[str, Any]]:
     return list(json.loads(done.stdout))
 
 
-def run_demo(state: Path) -> None:
+def assert_demo_ends_well(state: Path) -> None:
     """Run the demo to its end, which must be a good one."""
     ended_before = log_of(state, "demo").count("Stopped everything.")
     with walletctl(state, "demo") as demo:
@@ -74,7 +74,7 @@ def test_demo_twice_in_a_row_ends_well_both_times(tmp_path: Path) -> None:
     """The ledger still balance on what the first one left."""
 
     for _ in range(2):
-        run_demo(tmp_path / "state")
+        assert_demo_ends_well(tmp_path / "state")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: s
         up.send_signal(signal.SIGINT)
         assert up.wait(30) == 0, log_of(state, "up")
     assert ours == executed(state)
-    run_demo(state)
+    assert_demo_ends_well(state)
 
 
 def broken(state: Path) -> int:

@@ -56,7 +56,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 def test_a_frozen_server_releases_its_locks(database_url: str, tmp_path: Path) -> None:
     """With short limits; woken up it makes its transfer, once."""
 
-    freeze_and_go_on(database_url, tmp_path, LOADED, SHORT)
+    assert_others_continue_while_frozen(database_url, tmp_path, LOADED, SHORT)
 
 
 @pytest.mark.long
@@ -66,10 +66,12 @@ def test_a_frozen_server_releases_its_locks_within_the_default_limits(
 ) -> None:
     """Nothing is set but where the database is."""
 
-    freeze_and_go_on(database_url, tmp_path, point, {})
+    assert_others_continue_while_frozen(database_url, tmp_path, point, {})
 
 
-def freeze_and_go_on(url: str, folder: Path, point: tuple[str, str], limits: Mapping[str, object]) -> None:
+def assert_others_continue_while_frozen(
+    url: str, folder: Path, point: tuple[str, str], limits: Mapping[str, object]
+) -> None:
     """Freeze a server in a transfer that costs a commission; see the other one make its own within the bound."""
     name = f"frozen_{uuid4().hex[:8]}"
     with psycopg.connect(url, autocommit=True) as admin:

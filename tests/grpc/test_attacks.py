@@ -83,7 +83,7 @@ def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **ch
         assert child.wait(30) == 0, log.read_text()
 
 
-def under_attack(caller: Bystander, until: Callable[[], bool]) -> None:
+def assert_unaffected_until(caller: Bystander, until: Callable[[], bool]) -> None:
     """Continue for a while and until the attack is over; then check that it had no effect."""
     ends_at = monotonic() + SECONDS
     is_over = False
@@ -108,7 +108,7 @@ def test_calls_without_request_block_no_others(own_database: Database, tmp_path:
                 raw.call(method, request=None)
         # Streams of requests are ended by a time of their own, and refused beyond the few that there is room for.
         ended = [raw for method, raw in attackers if "Reflection" not in method]
-        under_attack(caller, lambda: all(len(raw.ended) == 100 for raw in ended))
+        assert_unaffected_until(caller, lambda: all(len(raw.ended) == 100 for raw in ended))
 
 
 def test_answers_without_a_reader_are_dropped(own_database: Database, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_answers_without_a_reader_are_dropped(own_database: Database, tmp_path: 
             seen.append(unsent_bytes(metrics))
             return all(len(raw.ended) == PAGES for raw in attackers)
 
-        under_attack(caller, all_dropped)
+        assert_unaffected_until(caller, all_dropped)
         assert wait_until(lambda: unsent_bytes(metrics) == 0, timeout_s=30)
     # Between two looks a few pages come to those that are looked at.
     assert 0 < max(seen) < 3 * UNSENT_MAX
@@ -173,7 +173,7 @@ def test_silent_connections_leave_descriptors_for_all_else(own_database: Databas
             except NotConnected:  # until the silent ones are closed, after the time for a handshake
                 return False
 
-        under_attack(caller, is_let_in)
+        assert_unaffected_until(caller, is_let_in)
 
 
 def test_receipts_leave_room_for_others(own_database: Database, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_receipts_leave_room_for_others(own_database: Database, tmp_path: Path) 
 
         asking = open_.enter_context(Asking(target))
         with meanwhile(partial(keep_calling, asking), 40):
-            under_attack(caller, lambda: len(drawn) > 5)
+            assert_unaffected_until(caller, lambda: len(drawn) > 5)
             over.set()
 
 

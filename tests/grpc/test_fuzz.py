@@ -82,7 +82,7 @@ def chance(owner: psycopg.Connection, seed: str, trial: Trial) -> Chance:
     return Chance(seed, names)
 
 
-def enough(trial: Trial, tried: int) -> None:
+def assert_tried(trial: Trial, tried: int) -> None:
     """Check that every method was tried so often, and was refused, so that nothing passes by trying nothing."""
     assert set(trial.tried) == set(METHODS)
     assert min(trial.tried.values()) >= tried
@@ -99,9 +99,9 @@ def test_bytes_are_refused_by_name_or_are_a_request(trial: Trial, chance: Chance
                 trial.send(path, chance.noise())
             for _ in range(often(12)):
                 trial.send(path, chance.mutated(chance.valid(method.input_type).SerializeToString()))
-        trial.read_nothing_into()
+        trial.assert_nothing_changed()
 
-    enough(trial, often(18) * rounds)
+    assert_tried(trial, often(18) * rounds)
 
 
 @OFTEN
@@ -116,9 +116,9 @@ def test_fields_of_any_value_are_refused_by_name_or_obeyed(trial: Trial, chance:
                 trial.send(path, chance.wire(chance.spoilt(method.input_type)))
             for _ in range(often(5)):
                 trial.send(path, chance.wire(chance.odd(method.input_type)))
-        trial.read_nothing_into()
+        trial.assert_nothing_changed()
 
-    enough(trial, (5 + often(15) + often(5)) * rounds)
+    assert_tried(trial, (5 + often(15) + often(5)) * rounds)
     assert [path for path in METHODS if trial.decided[path] < often(3) * rounds] == []
 
 
@@ -143,9 +143,9 @@ def test_a_caller_with_one_owner_is_answered_as_well(confined: Trial, chance: Ch
                 confined.send(path, chance.wire(chance.valid(method.input_type)))
             for _ in range(often(6)):
                 confined.send(path, chance.wire(chance.spoilt(method.input_type)))
-        confined.read_nothing_into()
+        confined.assert_nothing_changed()
 
-    enough(confined, (4 + often(6)) * rounds)
+    assert_tried(confined, (4 + often(6)) * rounds)
 
 
 def first_page(trial: Trial, chance: Chance, path: str) -> Any:  # noqa: ANN401  # any list request
@@ -208,7 +208,7 @@ def test_a_page_token_is_good_for_its_own_list_and_nothing_else_is_one(
         for other in otherwise(request):
             assert trial.send(path, other.SerializeToString()).reason == "PAGE_TOKEN_INVALID", other
 
-    trial.read_nothing_into()
+    trial.assert_nothing_changed()
     assert min(message[path] for path in LISTS) > 20 * rounds
 
 
@@ -288,7 +288,7 @@ def test_a_filter_is_obeyed_or_refused_where_it_is_wrong(trial: Trial, chance: C
                 ask(path, method, chance.mutated_text(a_filter(chance), ALPHABET))
                 ask(path, method, "".join(chance.among(ALPHABET) for _ in range(chance.among([1, 3, 9, 30, 300]))))
 
-    trial.read_nothing_into()
+    trial.assert_nothing_changed()
     assert [path for path in FILTERED if message[path, "FILTER_INVALID"] < 30 * rounds] == []
     assert [path for path in FILTERED if message[path, ""] < 2] == []
 

@@ -379,7 +379,7 @@ def test_a_call_that_succeeds_does_not_resolve_its_language() -> None:
 
     class Unread:
         def invocation_metadata(self) -> NoReturn:
-            raise AssertionError
+            raise AssertionError("the language was resolved")
 
     with errors_as_status(exponent_of, TRANSFER, cast("grpc.ServicerContext", Unread())):
         pass

@@ -201,6 +201,7 @@ def test_one_process_counts_by_itself_however_it_is_started(own_database: Databa
         server = Server(child, log)
         with WalletClient(server.target) as client:
             open_funded(client, alice=1)
+            assert balance(client, "alice") == 1
 
 
 def test_a_worker_that_cannot_serve_ends_the_start(own_database: Database, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def parts(app: App, database: Database, owner: psycopg.Connection, settings: Set
 def test_every_verb_agrees_with_the_model(parts: Parts) -> None:
     """Alone and in batches, valid and not, repeated, with jobs between them and a bank of every behaviour."""
 
-    _run(AllVerbs, parts, runs=often(24), always_the_same=True)
+    _assert_agreement(AllVerbs, parts, runs=often(24), always_the_same=True)
 
 
 @pytest.mark.long
@@ -81,7 +81,7 @@ def test_every_verb_agrees_with_the_model(parts: Parts) -> None:
 def test_every_verb_agrees_with_the_model_in_a_long_run(parts: Parts) -> None:
     """Other runs each time, and many more."""
 
-    _run(AllVerbs, parts, runs=1500)
+    _assert_agreement(AllVerbs, parts, runs=1500)
 
 
 @pytest.mark.long
@@ -89,10 +89,10 @@ def test_every_verb_agrees_with_the_model_in_a_long_run(parts: Parts) -> None:
 def test_every_verb_agrees_with_the_model_near_64_bits(parts: Parts) -> None:
     """With wallets so full that no more can be counted."""
 
-    _run(Brimful, parts, runs=800)
+    _assert_agreement(Brimful, parts, runs=800)
 
 
-def _run(machine: type[AllVerbs], parts: Parts, *, runs: int, always_the_same: bool = False) -> None:
+def _assert_agreement(machine: type[AllVerbs], parts: Parts, *, runs: int, always_the_same: bool = False) -> None:
     run_state_machine_as_test(
         lambda: machine(*parts),  # type: ignore[arg-type]  # anything that makes a machine will do
         settings=hypothesis_settings(

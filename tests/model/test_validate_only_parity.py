@@ -41,7 +41,7 @@ def test_validation_is_refused_as_the_real_call_is(ledger: RefusalLedger) -> Non
     for verb, cases in CASES.items():
         for case in cases:
             if case.refused is not None:
-                _refused_alike(ledger, replace(case, name=f"{verb} {case.name}"))
+                _assert_refused_alike(ledger, replace(case, name=f"{verb} {case.name}"))
 
 
 @pytest.mark.parametrize("verb", CASES)
@@ -53,7 +53,7 @@ def test_validation_returns_what_the_real_call_returns(ledger: RefusalLedger, ve
 
     for case in CASES[verb]:
         if case.refused is None:
-            _done_alike(ledger, case)
+            _assert_done_alike(ledger, case)
 
 
 @pytest.mark.parametrize("verb", CASES)
@@ -79,7 +79,7 @@ def test_every_call_that_changes_something_is_among_the_verbs() -> None:
 # Steps.
 
 
-def _refused_alike(ledger: RefusalLedger, case: Case) -> None:
+def _assert_refused_alike(ledger: RefusalLedger, case: Case) -> None:
     command = case.command(ledger)
     name = case.name
     before = everything(ledger.owner)
@@ -99,7 +99,7 @@ def _refused_alike(ledger: RefusalLedger, case: Case) -> None:
     assert everything(ledger.owner) == after, name
 
 
-def _done_alike(ledger: RefusalLedger, case: Case) -> None:
+def _assert_done_alike(ledger: RefusalLedger, case: Case) -> None:
     command = case.command(ledger)
     name = case.name
     before = everything(ledger.owner)

@@ -36,7 +36,7 @@ def fill_up(owner: psycopg.Connection) -> None:
     owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp() - interval '1 day'")
 
 
-def until(done: Callable[[], bool], step: Callable[[], object]) -> None:
+def assert_done_in_time(done: Callable[[], bool], step: Callable[[], object]) -> None:
     """Repeat a step until a condition holds."""
     deadline = monotonic() + 30
     while not done():
@@ -60,7 +60,7 @@ def test_four_schedulers_together_keep_one_rate_limit(
         waiting = [one for one in map(partial(withdrawal, app), ids) if one.state is OrderState.SCHEDULED]
         assert len(waiting) >= 20
         assert {(one.lease_until, one.attempts) for one in waiting} == {(None, ())}
-        until(
+        assert_done_in_time(
             lambda: len(stub.ledger()) == len(ids),
             lambda: together([partial(pay_due_withdrawals.run_once, one) for one in apps]),
         )
@@ -80,7 +80,7 @@ def test_a_quiet_time_saves_up_no_more_than_a_seconds_worth(
     with open_app(paced, name="tests-paced") as one:
         fill_up(owner)
         started = monotonic()
-        until(lambda: len(stub.ledger()) == len(ids), lambda: pay_due_withdrawals.run_once(one))
+        assert_done_in_time(lambda: len(stub.ledger()) == len(ids), lambda: pay_due_withdrawals.run_once(one))
 
     assert monotonic() - started >= (len(ids) - 1) / PER_S - 1
 
@@ -99,7 +99,7 @@ def test_status_calls_share_the_same_rate_limit(
     with open_app(paced, name="tests-paced") as one:
         owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp()")
         started = monotonic()
-        until(
+        assert_done_in_time(
             lambda: all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in ids),
             lambda: reconcile_withdrawals.run_once(one, clock_offset=app.payouts.policy.backoff_max),
         )
@@ -134,7 +134,7 @@ def test_asking_does_not_starve_behind_a_backlog_of_payouts(
     with open_app(paced, name="tests-paced") as one:
         owner.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = clock_timestamp()")
         with over_and_over(lambda: pay_due_withdrawals.run_once(one, limit=1)):
-            until(
+            assert_done_in_time(
                 lambda: all(withdrawal(app, id_).state is OrderState.SUCCEEDED for id_ in doubtful),
                 lambda: reconcile_withdrawals.run_once(one, limit=1, clock_offset=app.payouts.policy.backoff_max),
             )
@@ -149,7 +149,7 @@ def test_a_clock_that_was_set_back_stops_nothing(app: App, paced: Settings, owne
     schedule(app, alice, 10)
     with open_app(paced, name="tests-paced") as one:
         owner.execute("UPDATE bank_rate_limit SET calls = 0.4, filled_at = clock_timestamp() + interval '1 hour'")
-        until(lambda: pay_due_withdrawals.run_once(one).claimed == 1, lambda: None)
+        assert_done_in_time(lambda: pay_due_withdrawals.run_once(one).claimed == 1, lambda: None)
 
 
 def test_a_server_frozen_while_accepting_calls_blocks_no_others(paced: Settings, owner: psycopg.Connection) -> None:

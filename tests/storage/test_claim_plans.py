@@ -151,7 +151,7 @@ def plan_of(claimer: psycopg.Connection, index: str) -> dict[str, Any]:
     return dict(row[0][0]["Plan"])
 
 
-def check(claimer: psycopg.Connection, when: str) -> None:
+def assert_rows_read(claimer: psycopg.Connection, when: str) -> None:
     """Assert of every claim that it takes all that it may, by its own index, and looks at and sorts hardly more."""
     for index in CLAIMS:
         plan = plan_of(claimer, index)
@@ -174,11 +174,11 @@ def test_claim_reads_about_as_many_rows_as_it_takes(owner: psycopg.Connection, c
 
     plan_claims(claimer)
     write_all(owner, ended=False)
-    check(claimer, "planned before anything was there")
+    assert_rows_read(claimer, "planned before anything was there")
     owner.execute("ANALYZE")
-    check(claimer, "the tables were looked at")
+    assert_rows_read(claimer, "the tables were looked at")
     plan_claims(claimer)
-    check(claimer, "planned by what there is")
+    assert_rows_read(claimer, "planned by what there is")
 
 
 @pytest.mark.parametrize("wallets", [1, 1000])
@@ -192,6 +192,6 @@ def test_claim_after_a_long_history_reads_about_as_many_rows_as_it_takes(
         owner.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
     plan_claims(claimer)
     write_all(owner, ended=False, wallets=wallets)
-    check(claimer, "planned while all had ended")
+    assert_rows_read(claimer, "planned while all had ended")
     plan_claims(claimer)
-    check(claimer, "planned by what was known of what had ended")
+    assert_rows_read(claimer, "planned by what was known of what had ended")

@@ -149,7 +149,7 @@ def test_a_recently_checked_database_is_not_checked_on_each_call(app: App, datab
 
     fit = DatabaseReadiness(app, every_s=3600)
     with schema(database, AFTER):
-        fit.require()
+        fit.require()  # raises where it checks
 
 
 def test_a_database_that_keeps_no_utf8_is_not_migrated(cluster: Cluster) -> None:

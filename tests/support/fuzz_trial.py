@@ -158,7 +158,7 @@ class Trial:
         elif results and all(result.HasField("error") for result in results):
             assert changed <= {"requests"}
 
-    def read_nothing_into(self) -> None:
+    def assert_nothing_changed(self) -> None:
         """Check that nothing at all has changed since the last call that may change something."""
         assert self.fingerprint() == self.before
 

@@ -34,7 +34,7 @@ FIRST_CALL = st.tuples(
 STORIES = st.builds(lambda first, later: [*first, *later], FIRST_CALL, st.lists(STEPS, min_size=10, max_size=60))
 
 
-def run(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
+def assert_invariants_after_each(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
     """Take the steps, checking the ledger and the bank after each."""
     payout = a_payout(OrderState.SCHEDULED, ())
     payout.books.orders[payout.now.id] = replace(payout.now, lease_until=None)
@@ -64,7 +64,7 @@ def run(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
 def test_nothing_is_released_that_the_bank_paid_or_will_pay(steps: list[tuple[object, ...]]) -> None:
     """A bank that honours keys executes once however often it is called."""
 
-    run(steps, honours_keys=True)
+    assert_invariants_after_each(steps, honours_keys=True)
 
 
 @given(steps=STORIES)
@@ -72,7 +72,7 @@ def test_nothing_is_released_that_the_bank_paid_or_will_pay(steps: list[tuple[ob
 def test_a_bank_that_ignores_keys_is_called_to_pay_once(steps: list[tuple[object, ...]]) -> None:
     """With one attempt at the most there is nothing it could pay twice."""
 
-    run(steps, honours_keys=False)
+    assert_invariants_after_each(steps, honours_keys=False)
 
 
 def test_a_worker_that_wakes_up_before_the_takeover_does_not_make_a_second_payment() -> None:
@@ -83,7 +83,7 @@ def test_a_worker_that_wakes_up_before_the_takeover_does_not_make_a_second_payme
         *[("claim", False), ("settle", 0), ("work", 0), ("claim", True), ("work", 0)],
         *[("send", 0, AnswerKind.ACCEPTED, True), ("settle", 0)],
     ]
-    workers = run(paid_late, honours_keys=False)
+    workers = assert_invariants_after_each(paid_late, honours_keys=False)
 
     assert workers.bank.executions == 1
 
@@ -91,7 +91,7 @@ def test_a_worker_that_wakes_up_before_the_takeover_does_not_make_a_second_payme
 def test_every_step_is_possible() -> None:
     """A straight run through the simulation: sent, lost, queried, resent, paid."""
 
-    workers = run(
+    workers = assert_invariants_after_each(
         [
             *[("claim", True), ("work", 0), ("send", 0, AnswerKind.UNKNOWN, False), ("settle", 0), ("wait", 61)],
             *[("claim", False), ("work", 0), ("send", 0, AnswerKind.ACCEPTED, True), ("settle", 0)],
