@@ -1,7 +1,7 @@
 """One PostgreSQL cluster per run, one migrated template, one database per worker cleaned before each test.
 
 Tests that start processes take a database of their own (``own_database``). Every test that touches a database ends with
-``verify``: the books must be right whatever the test did.
+``verify``: the ledger must be right after every test.
 """
 
 import gc
@@ -18,8 +18,8 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 from bank_stub.server import BankServer, running_bank
-from tests.support.database import KEPT, Cluster, Database, close_kept
-from tests.support.kept import Kept
+from tests.support.database import SHARED_NAME, Cluster, Database, close_idle_connection
+from tests.support.shared_app import SharedApp
 from tests.support.start_up import StartUp
 from tests.support.surroundings import prepare, programs, service_url
 from wallet_client import WalletClient
@@ -90,7 +90,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: object) -> None:
-    """Tell each xdist worker where the cluster is."""
+    """Pass each xdist worker the cluster's URL."""
     node.workerinput["cluster"] = node.config.stash[_cluster].start()  # type: ignore[attr-defined]  # xdist's own object
 
 
@@ -106,7 +106,7 @@ def worker_database(cluster: Cluster) -> Iterator[Database]:
     """Return this worker's database."""
     with cluster.clone(f"worker_{uuid4().hex[:8]}") as database:
         yield database
-        close_kept(database.url)
+        close_idle_connection(database.url)
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +118,7 @@ def audit(worker_database: Database) -> Iterator[Callable[[], list[str]]]:
         pool_size=1,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={"application_name": KEPT, "options": "-c jit=off"},
+        connect_args={"application_name": SHARED_NAME, "options": "-c jit=off"},
     )
     audit = Audit(is_signed=is_signed)
     yield lambda: [check.name for check in result(verify(engine, audit)) if check.broken]
@@ -126,19 +126,19 @@ def audit(worker_database: Database) -> Iterator[Callable[[], list[str]]]:
 
 
 @pytest.fixture(scope="session")
-def kept(worker_database: Database) -> Iterator[Kept]:
+def shared_app(worker_database: Database) -> Iterator[SharedApp]:
     """Return the core and the server that stay open from test to test."""
     del worker_database  # which is there for longer
-    kept = Kept()
-    yield kept
-    kept.close()
+    shared_app = SharedApp()
+    yield shared_app
+    shared_app.close()
 
 
 @pytest.fixture
-def database(worker_database: Database, kept: Kept, request: pytest.FixtureRequest) -> Database:
+def database(worker_database: Database, shared_app: SharedApp, request: pytest.FixtureRequest) -> Database:
     """Return an empty database that is migrated; other tests of this worker use it after this one."""
     if "app" not in request.fixturenames or request.node.get_closest_marker("own_app"):
-        kept.close()  # nobody else has a connection to it
+        shared_app.close()  # no other connection to it is left
     worker_database.clean()
     return worker_database
 
@@ -153,14 +153,14 @@ def own_database(cluster: Cluster) -> Iterator[Database]:
 
 @pytest.fixture
 def owner(database: Database) -> Iterator[psycopg.Connection]:
-    """Return a connection as the database's owner, who may look at and break everything."""
+    """Return a connection as the database's owner, which may read and break everything."""
     with psycopg.connect(database.url, autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
 def bank() -> Iterator[BankServer]:
-    """Return a bank that says yes until told otherwise."""
+    """Return a bank stub that accepts everything until a fault is ordered."""
     with running_bank(state=":memory:", port=0, fail_rate=0.0, seed=1) as bank:
         yield bank
 
@@ -187,19 +187,19 @@ def _settings(database_url: str, bank_url: str | None) -> Settings:
 
 @pytest.fixture
 def app(
-    kept: Kept, settings: Settings, audit: Callable[[], list[str]], request: pytest.FixtureRequest
+    shared_app: SharedApp, settings: Settings, audit: Callable[[], list[str]], request: pytest.FixtureRequest
 ) -> Iterator[App]:
-    """Return the core on the worker's database; the books are verified at the end."""
-    yield kept.app(request.module.__name__, settings)
-    kept.settle()
+    """Return the core on the worker's database; the ledger is verified at the end."""
+    yield shared_app.app(request.module.__name__, settings)
+    shared_app.settle()
     assert audit() == []
 
 
 @pytest.fixture
-def server(app: App, settings: Settings, kept: Kept) -> str:
+def server(app: App, settings: Settings, shared_app: SharedApp) -> str:
     """Serve ``app`` in this process; return its address."""
     del app
-    return kept.server(settings)
+    return shared_app.server(settings)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""``python -m tests.run``: all tests but the long ones, in two rounds, and a last line that says how they went.
+"""``python -m tests.run``: all tests but the long ones, in two rounds, and a last line with the result.
 
 First those that can share the machine, several at a time; then those marked ``alone``. Arguments go to both rounds.
 """
@@ -39,20 +39,20 @@ class Tally:
                 self.passed += 1
 
     def lines(self, took_s: float) -> list[str]:
-        """Return what a person is told at the end."""
-        told = [f"{count} skipped: {reason}" for reason, count in self.skipped.most_common()]
-        if told:
-            told.append("WALLET_REQUIRE_ALL=1 make test runs these too; it needs Go, Node.js, Java and Maven.")
+        """Return the summary that is printed at the end."""
+        results = [f"{count} skipped: {reason}" for reason, count in self.skipped.most_common()]
+        if results:
+            results.append("WALLET_REQUIRE_ALL=1 make test runs these too; it needs Go, Node.js, Java and Maven.")
         minutes, seconds = divmod(round(took_s), 60)
-        told.append(f"All tests took {minutes} min {seconds} s.")
+        results.append(f"All tests took {minutes} min {seconds} s.")
         counts = f"{self.passed} passed, {self.failed} failed"
-        return [*told, f"{counts}, {self.skipped.total()} skipped" if self.skipped else counts]
+        return [*results, f"{counts}, {self.skipped.total()} skipped" if self.skipped else counts]
 
 
 def rounds() -> Iterator[list[str]]:
     """Yield pytest's arguments of each round."""
-    # A module's tests stay together on one worker, for they share a core, a server, or a scene that takes long to make.
-    # In order of their folders, so that short ones come last and no worker is left with a long one.
+    # A module's tests stay together on one worker, for they share a core, a server, or a scenario that takes long to
+    # run. In order of their folders, so that short ones come last and no worker is left with a long one.
     together = ("--dist", "loadscope", "--no-loadscope-reorder")
     yield ["-n", str(WORKERS), *together, "-m", "not alone and not long"]
     # Only files that have the mark: to load all others would take longer than some of these tests.

@@ -1,6 +1,6 @@
 """``python -m tests.surroundings [NAME…]``: the money suite once in each of the surroundings that services really have.
 
-PostgreSQL 14 to 16 in place of 18, PgBouncer in session mode, a login with odd settings of its own, and a terminal that
+PostgreSQL 14 to 16 in place of 18, PgBouncer in session mode, a login with unusual settings, and a terminal that
 is not UTF-8. All tests of money that reach the database by the service's own connections run unchanged.
 """
 
@@ -15,11 +15,14 @@ from tests.support.surroundings import VARIABLE, Surroundings
 _TESTS = Path(__file__).parent
 # Those that move money, or show it; not those that are about the edge alone.
 MONEY = (
-    *("grpc/test_transfers.py", "grpc/test_deposits.py", "grpc/test_batches.py", "grpc/test_holds.py"),
-    *("grpc/test_reversals.py", "grpc/test_commission.py", "grpc/test_commission_rules.py", "grpc/test_as_of.py"),
-    *("grpc/test_withdrawals.py", "grpc/test_scheduled_deposits.py", "grpc/test_reserved_withdrawals.py"),
-    *("grpc/test_statements.py", "grpc/test_exports.py", "grpc/test_lists.py", "grpc/test_wallets.py"),
-    *("grpc/test_wallet_life.py", "grpc/test_operations.py", "grpc/test_operations_money.py", "grpc/test_watch.py"),
+    *("grpc/test_transfers.py", "grpc/test_deposits.py", "grpc/test_batches.py", "grpc/test_batch_items.py"),
+    *("grpc/test_holds.py", "grpc/test_hold_captures.py", "grpc/test_hold_requests.py", "grpc/test_reversals.py"),
+    *("grpc/test_commission_reversals.py", "grpc/test_commission.py", "grpc/test_commission_quotes.py"),
+    *("grpc/test_commission_rules.py", "grpc/test_commission_rule_choice.py", "grpc/test_as_of.py"),
+    *("grpc/test_withdrawals.py", "grpc/test_scheduled_deposits.py", "grpc/test_scheduled_deposit_requests.py"),
+    *("grpc/test_reserved_withdrawals.py", "grpc/test_statements.py", "grpc/test_exports.py", "grpc/test_lists.py"),
+    *("grpc/test_wallets.py", "grpc/test_wallet_life.py", "grpc/test_wallet_updates.py", "grpc/test_operations.py"),
+    *("grpc/test_operations_money.py", "grpc/test_watch.py"),
     *("concurrency", "scheduler", "model"),
 )
 _TERMINAL = {"PYTHONIOENCODING": "latin-1", "LC_ALL": "C", "LANG": "C", "TZ": "Asia/Kathmandu"}

@@ -1,4 +1,4 @@
-"""Cancel against claim, many rounds: exactly one wins, and the money says the same as the state."""
+"""Cancel against claim, many rounds: exactly one wins, and the money agrees with the state."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +11,10 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, credit_due_deposits, pay_due_withdrawals
 from tests.conftest import PATIENT
+from tests.support.batching import GATE, post_as_one_batch
 from tests.support.books import balance_of, open_wallet, request, transfer
 from tests.support.commands import a_cancelled_deposit, a_cancelled_withdrawal, a_withdrawal
 from tests.support.database import Database
-from tests.support.gathering import GATE, gathered
 from tests.support.payouts import schedule, withdrawal
 from tests.support.scheduled import (
     CollectingBank,
@@ -49,7 +49,7 @@ NOW = timedelta()
 
 @pytest.fixture
 def stub(bank: BankServer) -> CollectingBank:
-    """Return the bank, to be asked for its side of the truth."""
+    """Return the bank stub, for reading its own records."""
     return CollectingBank(bank.url)
 
 
@@ -69,7 +69,7 @@ def held_in(app: App, wallet: WalletId) -> int:
 
 
 def race(cancel: Callable[[], PaymentOrder], work: Callable[[], object], look: Callable[[], PaymentOrder]) -> str:
-    """Let a cancel meet the work on an order; return who won, and raise where that is nobody or both."""
+    """Run a cancel against the work on an order; return the winner, and raise where none or both win."""
     calls: list[Callable[[], object]] = [cancel, work]
     cancelled, worked = together(calls)
     assert not isinstance(worked, Exception), worked
@@ -123,7 +123,7 @@ def test_cancel_and_collection_never_both_happen(apps: tuple[App, App], stub: Co
 
 
 def test_cancel_and_payout_of_reserved_money_never_both_happen(apps: tuple[App, App], stub: CollectingBank) -> None:
-    """One winner a round; nothing stays held, nothing on its way, and what left the wallet is what the bank paid."""
+    """One winner a round; nothing stays held or in transit, and what left the wallet is what the bank paid."""
 
     server, scheduler = apps
     alice = open_wallet(server, "alice", ROUNDS * AMOUNT)
@@ -169,10 +169,12 @@ def test_cancel_and_work_in_one_batch_are_decided_in_their_order(
             StartPayment(id=new_id(), claim=payout, policy=policy, jitter=1.0),
         ),
     ]
-    told = gathered(app, database.url, [one for pair in pairs for one in (pair if cancel_first else pair[::-1])])
+    outcomes = post_as_one_batch(
+        app, database.url, [one for pair in pairs for one in (pair if cancel_first else pair[::-1])]
+    )
 
-    assert [type(one) for one in told[::2]] == [Done] * 3
-    assert [type(one) for one in told[1::2]] == [StaleClaim if cancel_first else StateTransitionForbidden] * 3
+    assert [type(one) for one in outcomes[::2]] == [Done] * 3
+    assert [type(one) for one in outcomes[1::2]] == [StaleClaim if cancel_first else StateTransitionForbidden] * 3
     after: list[PaymentOrder] = [
         *(scheduled_deposit(app, id_) for id_ in (plain, collected)),
         withdrawal(app, reserved),
@@ -182,19 +184,19 @@ def test_cancel_and_work_in_one_batch_are_decided_in_their_order(
     assert (balance_of(app, alice), held_in(app, alice)) == (AMOUNT, 0)
 
 
-def test_of_many_cancels_one_wins_and_its_repeats_hear_the_same(apps: tuple[App, App]) -> None:
+def test_of_many_cancels_one_wins_and_its_repeats_get_the_same(apps: tuple[App, App]) -> None:
     """Through two servers: eight callers with ids of their own, and one id sent eight times."""
 
     alice = open_wallet(apps[0], "alice")
     own, shared = (schedule_deposit(apps[0], alice, AMOUNT, collect=True) for _ in range(2))
-    told = together([partial(cancel_deposit, apps[n % 2], own) for n in range(8)])
+    outcomes = together([partial(cancel_deposit, apps[n % 2], own) for n in range(8)])
     same = a_cancelled_deposit(shared)
     again: list[Callable[[], OrderChanged[ScheduledDeposit]]] = [
         partial(change_scheduled_deposit, apps[n % 2], same) for n in range(8)
     ]
     repeated = together(again)
 
-    kinds = Counter(type(one).__name__ for one in told)
+    kinds = Counter(type(one).__name__ for one in outcomes)
     assert kinds == {"ScheduledDeposit": 1, "StateTransitionForbidden": 7}
     assert not [one for one in repeated if isinstance(one, Exception)]
     assert Counter(one.replayed for one in repeated if not isinstance(one, Exception)) == {False: 1, True: 7}
@@ -204,14 +206,14 @@ def test_one_request_sent_many_times_reserves_once(apps: tuple[App, App]) -> Non
     """Eight at once through two servers: one withdrawal, held once, and seven repeats of it."""
 
     alice = open_wallet(apps[0], "alice", 1000)
-    asked = request()
+    requested = request()
 
     def again(app: App) -> OrderChanged[Withdrawal]:
-        return change_withdrawal(app, a_withdrawal(alice, Money("USD", 300), reserve=True, request=asked))
+        return change_withdrawal(app, a_withdrawal(alice, Money("USD", 300), reserve=True, request=requested))
 
-    told = together([partial(again, apps[n % 2]) for n in range(8)])
+    outcomes = together([partial(again, apps[n % 2]) for n in range(8)])
 
-    made = [one for one in told if not isinstance(one, Exception)]
+    made = [one for one in outcomes if not isinstance(one, Exception)]
     assert Counter(one.replayed for one in made) == {False: 1, True: 7}
     assert (len({one.order.id for one in made}), held_in(apps[0], alice)) == (1, 300)
 
@@ -222,11 +224,11 @@ def test_reservations_at_once_never_exceed_what_is_there(apps: tuple[App, App]) 
     alice, bob = open_wallet(apps[0], "alice", 1000), open_wallet(apps[0], "bob")
     calls: list[Callable[[], object]] = [partial(reserve, apps[n % 2], alice, 100) for n in range(16)]
     calls += [partial(transfer, apps[n % 2], alice, bob, 100) for n in range(8)]
-    told = together(calls)
+    outcomes = together(calls)
 
-    refused = [one for one in told if isinstance(one, Exception)]
+    refused = [one for one in outcomes if isinstance(one, Exception)]
     assert [type(one) for one in refused] == [InsufficientFunds] * 14
-    reserved = sum(isinstance(one, UUID) for one in told)
+    reserved = sum(isinstance(one, UUID) for one in outcomes)
     assert (held_in(apps[0], alice), balance_of(apps[0], alice)) == (100 * reserved, 1000 - balance_of(apps[0], bob))
     assert 100 * reserved + balance_of(apps[0], bob) == 1000
 
@@ -251,7 +253,7 @@ def test_reserved_payouts_and_spenders_at_once_leave_no_payout_short(
 
 
 def test_a_wallet_is_closed_or_scheduled_into_and_never_both(apps: tuple[App, App]) -> None:
-    """Close against ScheduleDeposit through two servers: whoever comes second is refused."""
+    """Close against ScheduleDeposit through two servers: the second one is refused."""
 
     outcomes: Counter[str] = Counter()
     for round_ in range(ROUNDS // 2):

@@ -1,4 +1,4 @@
-"""A wallet that is being closed while somebody wants something of it: one comes first, and a closed wallet is empty."""
+"""A wallet that is closed while other calls use it: one of them comes first, and a closed wallet is empty."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,11 +13,11 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
 from tests.support.asking import several_servers
+from tests.support.batching import GATE, post_as_one_batch
 from tests.support.callers import aware, everything
 from tests.support.commands import a_change
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
-from tests.support.gathering import GATE, gathered
 from tests.support.requests import LATE, a_deposit, a_transfer, an_update, money, new_id
 from tests.support.together import together
 from tests.support.wire import Answer
@@ -40,7 +40,7 @@ Work = Callable[[str], Message]
 
 
 def at(wallet: str, units: int = 1) -> dict[str, Any]:
-    """Return what all scheduled and held things say."""
+    """Return the states of all payment orders and holds."""
     return {"wallet": f"wallets/{wallet}", "amount": money(units), "request_id": new_id()}
 
 
@@ -104,11 +104,11 @@ def test_against_a_closing_exactly_one_comes_first(
 
         answers = [cast("Answer", answer) for answer in together(calls)]
 
-    told = [(closing.reason, other.reason) for closing, other in zip(answers[::2], answers[1::2], strict=True)]
-    assert set(told) <= {("", "WALLET_NOT_ACTIVE"), ("STATE_TRANSITION_FORBIDDEN", "")}
+    results = [(closing.reason, other.reason) for closing, other in zip(answers[::2], answers[1::2], strict=True)]
+    assert set(results) <= {("", "WALLET_NOT_ACTIVE"), ("STATE_TRANSITION_FORBIDDEN", "")}
     assert closed_with_something(owner) == []
     states = owner.execute("SELECT state FROM wallets WHERE id LIKE 'w%' ORDER BY key").fetchall()
-    assert [state for (state,) in states] == ["ACTIVE" if closing else "CLOSED" for closing, _ in told]
+    assert [state for (state,) in states] == ["ACTIVE" if closing else "CLOSED" for closing, _ in results]
     assert database.broken_rules() == []
 
 
@@ -166,12 +166,14 @@ def test_of_many_closings_freezings_and_changes_each_meets_a_wallet_in_one_state
         answers = together([partial(servers[n // 4 % 2].insist, request) for n, request in enumerate(requests)])
         wallet = servers[1].wallet("alice")
 
-    told = [cast("Answer", answer) for answer in answers]
-    assert sorted(answer.reason for answer in told[::4]) == ["", *["STATE_TRANSITION_FORBIDDEN"] * 7]
-    assert [answer.reason for answer in told[1::4]].count("") <= 1
-    assert {answer.reason for answer in told[1::4]} <= {"", "STATE_TRANSITION_FORBIDDEN"}
-    assert {answer.reason for answer in [*told[2::4], *told[3::4]]} <= {"", "WALLET_NOT_ACTIVE"}
-    etags = [wallet_pb.UpdateWalletResponse.FromString(answer.body).wallet.etag for answer in told if not answer.reason]
+    outcomes = [cast("Answer", answer) for answer in answers]
+    assert sorted(answer.reason for answer in outcomes[::4]) == ["", *["STATE_TRANSITION_FORBIDDEN"] * 7]
+    assert [answer.reason for answer in outcomes[1::4]].count("") <= 1
+    assert {answer.reason for answer in outcomes[1::4]} <= {"", "STATE_TRANSITION_FORBIDDEN"}
+    assert {answer.reason for answer in [*outcomes[2::4], *outcomes[3::4]]} <= {"", "WALLET_NOT_ACTIVE"}
+    etags = [
+        wallet_pb.UpdateWalletResponse.FromString(answer.body).wallet.etag for answer in outcomes if not answer.reason
+    ]
     assert len(set(etags)) == len(etags)
     assert (wallet.state, wallet.etag in etags) == (wallet_pb.Wallet.STATE_CLOSED, True)
     assert database.broken_rules() == []
@@ -180,7 +182,7 @@ def test_of_many_closings_freezings_and_changes_each_meets_a_wallet_in_one_state
 def test_one_closing_sent_through_two_servers_is_made_once(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """The same request id: one that is not a repeat, all told the closed wallet."""
+    """The same request id: one that is not a repeat, and all get the closed wallet."""
 
     with no_deadlock(owner), several_servers(settings) as servers:
         servers[0].open("alice")
@@ -188,9 +190,9 @@ def test_one_closing_sent_through_two_servers_is_made_once(
         answers = together([partial(one.insist, request) for one in servers * 10])
         wallet = servers[0].wallet("alice")
 
-    told = [wallet_pb.CloseWalletResponse.FromString(cast("Answer", answer).body) for answer in answers]
-    assert [answer.replayed for answer in told].count(False) == 1
-    assert [answer.wallet for answer in told] == [wallet] * 20
+    outcomes = [wallet_pb.CloseWalletResponse.FromString(cast("Answer", answer).body) for answer in answers]
+    assert [answer.replayed for answer in outcomes].count(False) == 1
+    assert [answer.wallet for answer in outcomes] == [wallet] * 20
     assert owner.execute("SELECT count(*) FROM outbox WHERE type = 'wallet.closed'").fetchone() == (1,)
     assert database.broken_rules() == []
 
@@ -212,8 +214,8 @@ def test_a_limit_lowered_while_it_is_being_used_is_never_below_its_use(
 
         answers = [cast("Answer", answer) for answer in together(calls)]
 
-    told = {(lowering.reason, using.reason) for lowering, using in zip(answers[::2], answers[1::2], strict=True)}
-    assert told <= {("", "INSUFFICIENT_FUNDS"), ("LIMIT_EXCEEDED", "")}
+    found = {(lowering.reason, using.reason) for lowering, using in zip(answers[::2], answers[1::2], strict=True)}
+    assert found <= {("", "INSUFFICIENT_FUNDS"), ("LIMIT_EXCEEDED", "")}
     assert database.broken_rules() == []
 
 
@@ -246,7 +248,7 @@ def limiting(wallet: str, units: int) -> UpdateWallet:
 
 
 def test_in_one_batch_each_change_sees_those_before_it(app: App, database: Database) -> None:
-    """Money and state together, whatever the order; what is stored is what was told."""
+    """Money and state together, in any order; what is stored is what was returned."""
 
     stories: list[tuple[list[Command], list[type], list[int]]] = [
         (
@@ -276,12 +278,12 @@ def test_in_one_batch_each_change_sees_those_before_it(app: App, database: Datab
         ),
     ]
     books.open_wallet(app, GATE)
-    for number, (asked, told, balances) in enumerate(stories, start=1):
+    for number, (request, result, balances) in enumerate(stories, start=1):
         names = [books.open_wallet(app, f"{side}{number}", 5) for side in "ab"]
 
-        outcomes = gathered(app, database.url, asked)
+        outcomes = post_as_one_batch(app, database.url, request)
 
-        assert [type(outcome) for outcome in outcomes] == told
+        assert [type(outcome) for outcome in outcomes] == result
         assert [books.balance_of(app, name) for name in names] == balances
 
 
@@ -311,15 +313,15 @@ def test_in_one_batch_a_closing_sees_what_others_open_and_end(app: App, database
         (crediting("d"), WalletNotActive),
     ]
 
-    outcomes = gathered(app, database.url, [command for command, _ in stories])
+    outcomes = post_as_one_batch(app, database.url, [command for command, _ in stories])
 
-    assert [type(outcome) for outcome in outcomes] == [told for _, told in stories]
+    assert [type(outcome) for outcome in outcomes] == [result for _, result in stories]
 
 
 def test_a_closing_that_loses_is_refused_for_good_and_leaves_nothing(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """Its repeat hears the same though the wallet is empty by then; another id closes it."""
+    """A repeat returns the same though the wallet is empty by then; another id closes it."""
 
     with several_servers(settings) as (left, right):
         left.open("alice", 5)

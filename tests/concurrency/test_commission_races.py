@@ -1,4 +1,4 @@
-"""Rules that change while everybody transfers: every transaction carries the rule that was live when money moved."""
+"""Rules that change during transfers: every transaction carries the rule that was live when money moved."""
 
 import threading
 from collections import Counter
@@ -18,10 +18,10 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
 from tests.support.asking import Asking, several_servers
+from tests.support.batching import GATE, post_as_one_batch
 from tests.support.callers import aware
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
-from tests.support.gathering import GATE, gathered
 from tests.support.requests import DESTINATION, SOURCE, a_rule, a_transfer, an_end, later, new_id
 from tests.support.together import together
 from wallet_core.domain.deciding.command import Command
@@ -107,14 +107,14 @@ def test_no_transfer_carries_a_rule_that_had_ended_or_had_not_begun(
             left.open(name, 10**12)
 
         def keep_transferring(number: int) -> Counter[str]:
-            told: Counter[str] = Counter()
+            counted: Counter[str] = Counter()
             server = (left, right)[number % 2]
             names = wallets[server]
             source, destination = names[number % 3], names[(number + 1 + number // 4) % 3]
             while not done.is_set():
                 answer = server.insist(a_transfer(source, destination, 1000 + number))
-                told[answer.reason or answer.code] += 1
-            return told
+                counted[answer.reason or answer.code] += 1
+            return counted
 
         with ThreadPoolExecutor(THREADS) as pool:
             transfers = [pool.submit(keep_transferring, number) for number in range(THREADS)]
@@ -123,17 +123,17 @@ def test_no_transfer_carries_a_rule_that_had_ended_or_had_not_begun(
                 replace_rules(left, 15)
             finally:
                 done.set()
-            told: Counter[str] = sum((transfer.result(30) for transfer in transfers), Counter())
+            outcomes: Counter[str] = sum((transfer.result(30) for transfer in transfers), Counter())
         (earned,) = left.balances("system:commission:USD")
 
-    assert set(told) == {"OK"}
+    assert set(outcomes) == {"OK"}
     moved = owner.execute("SELECT count(*), sum(commission), count(commission_rule) FROM transactions").fetchone()
     assert moved is not None
-    assert (moved[0], moved[1]) == (told["OK"] + 6, earned)
-    assert 0 < moved[2] < told["OK"]
+    assert (moved[0], moved[1]) == (outcomes["OK"] + 6, earned)
+    assert 0 < moved[2] < outcomes["OK"]
     assert database.broken_rules() == []
     wrong = misruled(owner)
-    assert wrong == [], f"{len(wrong)} of {told['OK']}"
+    assert wrong == [], f"{len(wrong)} of {outcomes['OK']}"
 
 
 def a_command(kind: str, rule: UUID | None = None) -> Command:
@@ -147,7 +147,7 @@ def in_one_batch(app: App, database: Database, kinds: Sequence[str], rule: UUID 
     """Have these commands decided in one batch, in this order."""
     for name in (GATE, ALICE, BOB):
         books.open_wallet(app, name, 100_000)
-    outcomes = gathered(app, database.url, [a_command(kind, rule) for kind in kinds])
+    outcomes = post_as_one_batch(app, database.url, [a_command(kind, rule) for kind in kinds])
     assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
     return cast("list[Done]", outcomes)
 
@@ -179,7 +179,10 @@ def test_a_transfer_in_one_batch_with_a_new_rule_is_not_free_from_its_start_on(
 def test_rules_created_and_ended_at_once_leave_each_with_one_life(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """Through two servers, each ended by many: one ends it, the others hear that it has ended; no deadlock."""
+    """Through two servers, each ended by many: one ends it, the others are refused because it has ended.
+
+    No deadlock.
+    """
 
     with no_deadlock(owner), several_servers(settings) as servers:
         servers[0].open("alice", 1_000_000)
@@ -191,11 +194,11 @@ def test_rules_created_and_ended_at_once_leave_each_with_one_life(
 
         ends = [partial(server.insist, an_end(rule)) for rule in rules for server in servers]
         transfers = [partial(server.insist, a_transfer("alice", "bob", 1000)) for server in servers * 4]
-        told = [cast("Any", answer) for answer in together([*ends, *transfers])]
+        outcomes = [cast("Any", answer) for answer in together([*ends, *transfers])]
 
-    ended = [answer.reason or answer.code for answer in told[: len(ends)]]
+    ended = [answer.reason or answer.code for answer in outcomes[: len(ends)]]
     assert Counter(ended) == {"OK": 16, "STATE_TRANSITION_FORBIDDEN": 16}
-    assert {answer.code for answer in told[len(ends) :]} == {"OK"}
+    assert {answer.code for answer in outcomes[len(ends) :]} == {"OK"}
     assert all(rule.end is not None and rule.start < rule.end for rule in lives(owner))
     assert database.broken_rules() == []
 
@@ -203,7 +206,10 @@ def test_rules_created_and_ended_at_once_leave_each_with_one_life(
 def test_one_rule_and_its_end_sent_through_two_servers_are_made_once(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """The same request ids: one rule, one end, told alike; also where the currency's own wallets are yet to be made."""
+    """The same request ids: one rule, one end, equal answers.
+
+    Also where the currency's system wallets do not exist yet.
+    """
 
     create = a_rule(rate_millionths=5, currency_code="KWD", payer=DESTINATION)
     with no_deadlock(owner), several_servers(settings) as servers:
@@ -211,8 +217,8 @@ def test_one_rule_and_its_end_sent_through_two_servers_are_made_once(
         answers = [rule_pb.CreateCommissionRuleResponse.FromString(answer.body) for answer in made]
         (name,) = {answer.rule.name for answer in answers}
         end = an_end(name)
-        told = [cast("Any", answer) for answer in together([partial(one.insist, end) for one in servers * 10])]
-        ended = [rule_pb.EndCommissionRuleResponse.FromString(answer.body) for answer in told]
+        outcomes = [cast("Any", answer) for answer in together([partial(one.insist, end) for one in servers * 10])]
+        ended = [rule_pb.EndCommissionRuleResponse.FromString(answer.body) for answer in outcomes]
 
     assert [answer.replayed for answer in answers].count(False) == 1
     assert [answer.replayed for answer in ended].count(False) == 1
@@ -247,7 +253,7 @@ def test_first_wallets_and_first_rules_of_a_currency_made_at_once_are_all_made(
 def test_commissions_of_many_transfers_both_ways_add_up(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """A wallet of the service that everybody's money passes through: nothing lost, nothing doubled, no deadlock."""
+    """A system wallet that all transfers use: nothing lost, nothing doubled, no deadlock."""
 
     with no_deadlock(owner), several_servers(settings) as servers:
         for name in ("alice", "bob"):
@@ -260,11 +266,11 @@ def test_commissions_of_many_transfers_both_ways_add_up(
             for number in range(60)
         ]
 
-        told = [cast("Any", answer) for answer in together(calls)]
+        outcomes = [cast("Any", answer) for answer in together(calls)]
         balances = servers[1].balances("alice", "bob", "system:commission:USD")
 
-    assert {answer.code for answer in told} == {"OK"}
-    moved = [pb.TransferResponse.FromString(answer.body).transaction for answer in told]
+    assert {answer.code for answer in outcomes} == {"OK"}
+    moved = [pb.TransferResponse.FromString(answer.body).transaction for answer in outcomes]
     earned = sum(one.commission.amount.minor_units for one in moved)
     assert (balances[2], sum(balances)) == (earned, 2_000_000)
     assert database.broken_rules() == []

@@ -15,10 +15,10 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from scheduler.jobs import expire_holds
 from tests.support import books, commands
 from tests.support.asking import Asking, several_servers
+from tests.support.batching import post_as_one_batch
 from tests.support.callers import reasons, succeeded
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
-from tests.support.gathering import gathered
 from tests.support.requests import (
     a_capture,
     a_deposit,
@@ -45,7 +45,7 @@ ROUNDS = 25
 
 @pytest.fixture
 def servers(settings: Settings, database: Database) -> Iterator[list[Asking]]:
-    """Return channels to two servers on one database; the books are verified at the end."""
+    """Return channels to two servers on one database; the ledger is verified at the end."""
     with several_servers(settings) as servers:
         yield servers
     assert database.broken_rules() == []
@@ -70,7 +70,7 @@ def claimed_expiry(app: App) -> Callable[[], object]:
 
 
 def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(servers: list[Asking], app: App) -> None:
-    """Round after round: one winner, its state stays, and the money is where that state says."""
+    """Round after round: one winner, its state stays, and the money is where that state requires."""
 
     left, right = servers
     most = 20 * ROUNDS  # by then two have won, however busy the machine is
@@ -107,7 +107,7 @@ def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(ser
 def test_jobs_that_claim_while_callers_end_the_holds_leave_each_ended_once(
     servers: list[Asking], app: App, owner: psycopg.Connection
 ) -> None:
-    """Claims move the fence under the callers' feet: nobody hears a defect, and every hold ends."""
+    """Claims raise the fence during the calls: no caller gets a defect, and every hold ends."""
 
     left, right = servers
     left.open("alice", 600)
@@ -128,8 +128,8 @@ def test_jobs_that_claim_while_callers_end_the_holds_leave_each_ended_once(
     assert pb.Hold.STATE_ACTIVE not in {hold.state for hold in found}
     captured = 4 * sum(hold.state == pb.Hold.STATE_CAPTURED for hold in found)
     assert [left.funds("alice"), left.funds("bob")] == [(600 - captured, 0, 600 - captured), (captured, 0, captured)]
-    told = owner.execute("SELECT count(*) FROM outbox WHERE type IN ('hold.captured', 'hold.voided', 'hold.expired')")
-    assert told.fetchone() == (40,)
+    result = owner.execute("SELECT count(*) FROM outbox WHERE type IN ('hold.captured', 'hold.voided', 'hold.expired')")
+    assert result.fetchone() == (40,)
 
 
 def test_parts_captured_at_once_are_never_more_than_was_held(servers: list[Asking]) -> None:
@@ -213,7 +213,7 @@ def test_a_wallet_is_closed_or_has_a_hold_but_not_both(servers: list[Asking]) ->
 def test_captures_transfers_reversals_and_batches_both_ways_never_deadlock(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """Wallets are locked in one order, whether they are named or hang on something."""
+    """Wallets are locked in one order, both those that are named and those of dependent rows."""
 
     with no_deadlock(owner), several_servers(settings) as (left, right):
         for name in ("alice", "bob", "carol"):
@@ -242,7 +242,7 @@ def test_captures_transfers_reversals_and_batches_both_ways_never_deadlock(
 
 
 def test_of_one_commit_each_call_on_a_hold_sees_what_those_before_it_did(app: App, database: Database) -> None:
-    """A part, a part that is only tried, too much, the rest given up, and then there is nothing to end any more."""
+    """A part, a validated part, too much, the rest voided, and then there is nothing left to end."""
 
     alice, *_ = (books.open_wallet(app, name, 100 if name == "alice" else 0) for name in ("alice", "bob", "gate"))
     hold = new_id()
@@ -250,7 +250,7 @@ def test_of_one_commit_each_call_on_a_hold_sees_what_those_before_it_did(app: Ap
     app.ledger.post(placing)
     (claim,) = app.claims.to_expire(limit=1, lease=timedelta(seconds=1), clock_offset=TO_2126)
     capturing = commands.a_capture(hold, "bob", Money("USD", 25))
-    asked = [
+    requests = [
         capturing,
         commands.a_capture(hold, "bob", Money("USD", 25), final=True, validate_only=True),
         commands.a_capture(hold, "bob", Money("USD", 36)),
@@ -260,11 +260,11 @@ def test_of_one_commit_each_call_on_a_hold_sees_what_those_before_it_did(app: Ap
         commands.a_capture(hold, "bob"),
     ]
 
-    told = gathered(app, database.url, asked)
+    outcomes = post_as_one_batch(app, database.url, requests)
 
     assert [
         type(one).__name__ if isinstance(one, Exception) else (one.replayed, one.hold.state if one.hold else None)
-        for one in told
+        for one in outcomes
     ] == [
         (False, HoldState.ACTIVE),
         (False, HoldState.CAPTURED),

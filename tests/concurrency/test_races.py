@@ -1,4 +1,4 @@
-"""Many callers through two processes' worth of service on one database: the books decide, not luck."""
+"""Many callers through two processes' worth of service on one database: the ledger decides, not chance."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,7 +26,7 @@ ALICE, BOB = WalletId("alice"), WalletId("bob")
 
 @pytest.fixture
 def apps(settings: Settings, database: Database) -> Iterator[tuple[App, App]]:
-    """Return two cores on one database; the books are verified at the end."""
+    """Return two cores on one database; the ledger is verified at the end."""
     with open_app(settings, name="left") as left, open_app(settings, name="right") as right:
         yield left, right
     assert database.broken_rules() == []
@@ -79,7 +79,7 @@ def test_transfers_both_ways_with_little_money_end_well(
 def test_two_servers_transferring_both_ways_never_deadlock(
     settings: Settings, owner: psycopg.Connection, database: Database
 ) -> None:
-    """Lock order: wallets by key, whatever the order in which a caller or a batch names them."""
+    """Lock order: wallets by key, in any order in which a caller or a batch names them."""
 
     names = [WalletId(f"w{number}") for number in range(6)]
     with no_deadlock(owner), open_app(settings, name="left") as left, open_app(settings, name="right") as right:
@@ -104,7 +104,7 @@ def test_two_servers_transferring_both_ways_never_deadlock(
 def test_the_first_wallets_of_a_currency_made_by_two_servers_are_all_made(
     apps: tuple[App, App], owner: psycopg.Connection, round_: int
 ) -> None:
-    """The system wallets of each currency exist once, whoever came first."""
+    """The system wallets of each currency exist once, with any first caller."""
 
     del round_
     calls = [
@@ -121,7 +121,7 @@ def test_the_first_wallets_of_a_currency_made_by_two_servers_are_all_made(
 
 
 def test_one_name_wanted_through_two_servers_is_given_once(apps: tuple[App, App]) -> None:
-    """One gets it, all others hear RESOURCE_EXISTS, and each hears the same again from the other server."""
+    """One gets it, all others get RESOURCE_EXISTS, and each gets the same again from the other server."""
 
     ids = [uuid4() for _ in range(30)]
     results = together([partial(make, apps[n % 2], "alice", "USD", id_) for n, id_ in enumerate(ids)])
@@ -176,7 +176,7 @@ def moves(kind: str, app: App, wallet: WalletId, id_: UUID) -> Callable[[], Mone
 def test_one_id_used_on_two_servers_for_two_wallets_moves_money_once(
     apps: tuple[App, App], kind: str, round_: int
 ) -> None:
-    """The wallets' locks do not meet, so the request itself decides: one wins, the other hears REQUEST_ID_REUSED."""
+    """The wallets' locks are disjoint, so the request itself decides: one wins, the other gets REQUEST_ID_REUSED."""
 
     del round_
     left, right = apps

@@ -13,10 +13,11 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
 from tests.support.asking import Asking, several_servers
+from tests.support.batching import post_as_one_batch
 from tests.support.callers import count, reasons, succeeded
+from tests.support.commission import COMMISSION_WALLET
 from tests.support.database import Database
 from tests.support.deadlocks import no_deadlock
-from tests.support.gathering import gathered
 from tests.support.requests import SOURCE, a_reversal, a_transfer, an_item, atomic, each
 from tests.support.together import together
 from wallet_core.domain.deciding.decision import Done
@@ -27,13 +28,12 @@ from wallet_core.domain.model.wallet import WalletId
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App, new_id
 
-EARNED = "system:commission:USD"
 ROUNDS = 8
 
 
 @pytest.fixture
 def servers(settings: Settings, database: Database) -> Iterator[list[Asking]]:
-    """Return channels to two servers on one database; the books are verified at the end."""
+    """Return channels to two servers on one database; the ledger is verified at the end."""
     with several_servers(settings) as servers:
         yield servers
     assert database.broken_rules() == []
@@ -79,7 +79,7 @@ def test_of_two_reversals_at_once_that_do_not_both_fit_one_is_made(people: list[
 def test_many_parts_at_once_give_back_exactly_the_whole_and_its_commission(
     people: list[Asking],
 ) -> None:
-    """Ten of thirty pass; they are told in the order in which they were made."""
+    """Ten of thirty pass; they are listed in the order in which they were made."""
 
     left, _ = people
     left.charge(payer=SOURCE, fixed_minor_units=7)
@@ -91,7 +91,7 @@ def test_many_parts_at_once_give_back_exactly_the_whole_and_its_commission(
     assert set(reasons(results)) <= {"STATE_TRANSITION_FORBIDDEN", "LIMIT_EXCEEDED"}
     found = left.transaction(paid)
     assert (found.state, found.reversed_amount.minor_units) == (pb.Transaction.STATE_REVERSED, 100)
-    assert left.balances("alice", "bob", EARNED) == [1000, 0, 0]
+    assert left.balances("alice", "bob", COMMISSION_WALLET) == [1000, 0, 0]
     places = {
         made.transaction.name: entry.sequence
         for made in succeeded(results)
@@ -102,7 +102,7 @@ def test_many_parts_at_once_give_back_exactly_the_whole_and_its_commission(
 
 
 def test_one_reversal_sent_through_two_servers_is_made_once(people: list[Asking]) -> None:
-    """Of "all that is left": every repeat is told the first one."""
+    """Of "all that is left": every repeat returns the first one."""
 
     left, _ = people
     paid = moved(left, "alice", "bob", 100)
@@ -174,13 +174,13 @@ def test_batches_over_the_same_wallets_in_any_order_never_deadlock(
         assert {result.WhichOneof("outcome") for answer in succeeded(results) for result in answer.results} == {
             "transaction"
         }
-        assert left.balances(EARNED) == [24 * 5]
+        assert left.balances(COMMISSION_WALLET) == [24 * 5]
         assert sum(left.balances(*names)) == 60_000 - 24 * 5
     assert database.broken_rules() == []
 
 
 def test_one_batch_sent_through_two_servers_is_made_once(people: list[Asking], owner: psycopg.Connection) -> None:
-    """Atomic by its id; otherwise by the ids of its items, in whatever order they come."""
+    """Atomic by its id; otherwise by the ids of its items, in any order."""
 
     items = [an_item("alice", "bob", 1), an_item("alice", "carol", 2), an_item("alice", "bob", 3)]
     whole, single = atomic(items), each(items)
@@ -206,9 +206,9 @@ def test_the_last_of_the_money_is_given_out_by_as_many_batches_as_it_allows(
     """An atomic batch takes all of its items' money or none."""
 
     left, _ = people
-    asked = [an_item("alice", "bob", 40), an_item("alice", "carol", 60)]
+    requests = [an_item("alice", "bob", 40), an_item("alice", "carol", 60)]
 
-    results = together([partial(people[number % 2].ok, atomic(asked)) for number in range(16)])
+    results = together([partial(people[number % 2].ok, atomic(requests)) for number in range(16)])
 
     assert (len(succeeded(results)), reasons(results)) == (10, ["INSUFFICIENT_FUNDS"] * 6)
     assert left.balances("alice", "bob", "carol") == [0, 400, 600]
@@ -217,34 +217,34 @@ def test_the_last_of_the_money_is_given_out_by_as_many_batches_as_it_allows(
 def test_however_many_reversals_there_are_all_count_and_the_first_hundred_are_named(
     app: App, database: Database
 ) -> None:
-    """Of 130 units one by one, and then there is nothing left."""
+    """Of 130 units one at a time, and then there is nothing left."""
 
     for name, balance in (("alice", 130), ("bob", 0)):
         books.open_wallet(app, name, balance)
     books.deposit(app, WalletId("bob"), 1000)
     paid = books.transfer(app, WalletId("alice"), WalletId("bob"), 130).transaction.id
-    asked = [commands.a_reversal(paid, Money("USD", 1)) for _ in range(132)]
+    requests = [commands.a_reversal(paid, Money("USD", 1)) for _ in range(132)]
 
-    told = [*app.ledger.post_all(asked[:101]), *app.ledger.post_all(asked[101:])]
+    outcomes = [*app.ledger.post_all(requests[:101]), *app.ledger.post_all(requests[101:])]
 
-    assert [type(one) for one in told] == [Done] * 130 + [StateTransitionForbidden] * 2
+    assert [type(one) for one in outcomes] == [Done] * 130 + [StateTransitionForbidden] * 2
     found = app.reads.transaction(paid)
     assert (found.state, found.reversals.amount) == (TransactionState.REVERSED, 130)
-    assert found.reversals.ids == tuple(command.id for command in asked[:100])
+    assert found.reversals.ids == tuple(command.id for command in requests[:100])
     assert database.broken_rules() == []
 
 
-def test_reversals_of_one_commit_see_each_other_and_are_told_in_their_order(app: App, database: Database) -> None:
-    """The one that was decided first stands first, whichever got its id first; the third finds nothing left."""
+def test_reversals_of_one_commit_see_each_other_and_are_published_in_order(app: App, database: Database) -> None:
+    """The one that was decided first is listed first, whichever got its id first; the third finds nothing left."""
 
     for name, balance in (("gate", 0), ("alice", 100), ("bob", 0)):
         books.open_wallet(app, name, balance)
     paid = books.transfer(app, WalletId("alice"), WalletId("bob"), 100).transaction.id
     older, newer = new_id(), new_id()
     parts = ((newer, Money("USD", 30)), (older, None), (new_id(), None))
-    asked = [commands.a_reversal(paid, amount, id=id_) for id_, amount in parts]
+    requests = [commands.a_reversal(paid, amount, id=id_) for id_, amount in parts]
 
-    first, second, third = gathered(app, database.url, asked)
+    first, second, third = post_as_one_batch(app, database.url, requests)
 
     assert isinstance(third, StateTransitionForbidden)
     assert [done.transactions[0].movement.amount.minor for done in (first, second) if isinstance(done, Done)] == [

@@ -1,4 +1,4 @@
-"""A wallet that somebody holds for long: its own callers wait, the others do not."""
+"""A wallet that is locked for long: its own callers wait, the others do not."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from tests.model.refusal_ledger import LATE, usd
 from tests.support.books import balance_of, deposit, open_wallet, transfer
 from tests.support.commands import (
     a_cancelled_withdrawal,
@@ -20,7 +21,6 @@ from tests.support.commands import (
     a_void,
     a_withdrawal,
 )
-from tests.support.stage import LATE, usd
 from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.model.errors import ServiceError
 from wallet_core.domain.model.wallet import WalletId
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.alone
 STUCK, ALICE, BOB = WalletId("stuck"), WalletId("alice"), WalletId("bob")
 TRANSFERS = 30
 
-# What its callers keep asking; an order and a hold bring their wallet along, which the call itself does not name.
-KEPT_ASKING: dict[str, Callable[[UUID, UUID], Command]] = {
+# What its callers keep requesting; an order and a hold lock their wallet, which the call itself does not name.
+KEPT_CALLS: dict[str, Callable[[UUID, UUID], Command]] = {
     "a_deposit": lambda _order, _hold: a_deposit("stuck", usd(1)),
     "a_transfer": lambda _order, _hold: a_transfer("stuck", "alice", usd(1)),
     "a_rule_for_it": lambda _order, _hold: a_rule(wallet=STUCK, fixed=1),
@@ -43,13 +43,13 @@ KEPT_ASKING: dict[str, Callable[[UUID, UUID], Command]] = {
 }
 
 
-@pytest.mark.parametrize("asked", KEPT_ASKING)
+@pytest.mark.parametrize("kept_call", KEPT_CALLS)
 def test_callers_that_keep_at_a_stuck_wallet_do_not_hold_up_the_others(
-    app: App, settings: Settings, owner: psycopg.Connection, asked: str
+    app: App, settings: Settings, owner: psycopg.Connection, kept_call: str
 ) -> None:
     """The first batch that meets it waits once; from then on its calls go to a worker of their own.
 
-    They wait there without the rules in hand: others are charged by them, and change them, as if nothing were stuck.
+    They wait there without the rules' lock: others are charged by them, and change them, as if nothing were stuck.
     """
     open_wallet(app, STUCK, 100)
     open_wallet(app, ALICE, 100)
@@ -59,7 +59,7 @@ def test_callers_that_keep_at_a_stuck_wallet_do_not_hold_up_the_others(
     assert order is not None
     assert hold is not None
 
-    with held(owner, STUCK), kept_at(app, lambda: KEPT_ASKING[asked](order.id, hold.id)):
+    with held(owner, STUCK), kept_at(app, lambda: KEPT_CALLS[kept_call](order.id, hold.id)):
         transfer(app, ALICE, BOB, 1)  # meets the lock with the others, or finds them already in their worker
         started_at = monotonic()
         for _ in range(TRANSFERS):
@@ -83,7 +83,7 @@ def held(owner: psycopg.Connection, wallet: WalletId) -> Iterator[None]:
 
 @contextmanager
 def kept_at(app: App, ask: Callable[[], Command]) -> Iterator[None]:
-    """Let four callers ask over and over, each time for no longer than a moment."""
+    """Run four callers that repeat a call, each time with a short deadline."""
     done = threading.Event()
 
     def keep_at_it() -> None:

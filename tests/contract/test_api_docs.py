@@ -61,12 +61,12 @@ def anchors(page: str) -> list[str]:
 
 
 def sections(page: str) -> dict[str, str]:
-    """Return what stands below each heading, up to the next."""
+    """Return the text below each heading, up to the next."""
     return dict(re.findall(r"^#+ (.*)\n([\s\S]*?)(?=^#+ |\Z)", page, re.MULTILINE))
 
 
 def rows(text: str) -> list[str]:
-    """Return the names in the first column of the first table; none where it is said that there are none."""
+    """Return the names in the first column of the first table; none where the text declares that there are none."""
     table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
     if table is None:
         assert "\nIt has no fields.\n" in text
@@ -85,7 +85,7 @@ ENDS = {end.full_name for method in METHODS for end in (method.input_type, metho
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method.name))
-def test_every_call_is_told_with_all_its_fields(method: MethodDescriptor) -> None:
+def test_every_call_is_documented_with_all_its_fields(method: MethodDescriptor) -> None:
     """Its full name, scope and kind; the fields of its request and response, in the protos' order."""
 
     section = SECTIONS[method.name]
@@ -103,33 +103,33 @@ def test_every_call_is_told_with_all_its_fields(method: MethodDescriptor) -> Non
     assert rows(response) == names_in(method.output_type)
 
 
-def test_every_scope_is_told_with_all_its_calls() -> None:
+def test_every_scope_is_documented_with_all_its_calls() -> None:
     """And whether it counts for a caller that is confined to an owner."""
 
-    told = re.findall(r"^\| `([\w.]+)` \| .+ \| (.+) \| (yes|no) \|$", SECTIONS["Scopes"], re.MULTILINE)
-    calls = {word: re.findall(r"\[(\w+)\]", listed) for word, listed, _ in told}
+    output = re.findall(r"^\| `([\w.]+)` \| .+ \| (.+) \| (yes|no) \|$", SECTIONS["Scopes"], re.MULTILINE)
+    calls = {word: re.findall(r"\[(\w+)\]", listed) for word, listed, _ in output}
 
-    assert {word: unconfined == "no" for word, _, unconfined in told} == SCOPE_WORDS
+    assert {word: unconfined == "no" for word, _, unconfined in output} == SCOPE_WORDS
     assert {word: sorted(listed) for word, listed in calls.items()} == {
         word: sorted(path.rpartition("/")[2] for path, call in CALLS.items() if call.scope == word) for word in calls
     }
 
 
-def test_every_message_and_enum_is_told_once_with_all_its_parts() -> None:
-    """All but requests and responses, which stand at their calls, and the reasons, which have a page of their own."""
+def test_every_message_and_enum_is_documented_once_with_all_its_parts() -> None:
+    """All but requests and responses, documented with their calls, and the reasons, which have their own page."""
 
-    told = {
+    found = {
         one.full_name.removeprefix("wallet.v1."): names_in(one)
         for one in types()
         if one.full_name not in ENDS and one.name != "ErrorReason"
     }
 
-    assert {name: rows(SECTIONS[name]) for name in told} == told
-    assert sorted(name for name in headings(PAGE) if name in told) == sorted(told)
+    assert {name: rows(SECTIONS[name]) for name in found} == found
+    assert sorted(name for name in headings(PAGE) if name in found) == sorted(found)
 
 
-def test_error_reasons_stand_on_the_page_of_errors() -> None:
-    """The reference leads there, and does not say the same a second time."""
+def test_error_reasons_are_on_the_page_of_errors() -> None:
+    """The reference links to it, and does not repeat it."""
 
     errors = rows(sections((DOCS / "errors.md").read_text())["Reasons"])
 
@@ -174,7 +174,7 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
 
 
 def test_page_is_what_the_protos_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The check says so, writes nothing, and tells what to run where it is not."""
+    """The check fails, writes nothing, and prints the command to run where it is not."""
 
     stale = tmp_path / "api.md"
     stale.write_text(PAGE + "more\n")

@@ -1,4 +1,4 @@
-"""Documents that say what the code says: errors, states, paths, and what a read is."""
+"""Documents that agree with the code: errors, states, paths, and which calls are reads."""
 
 import re
 from pathlib import Path
@@ -76,7 +76,7 @@ def outcomes_of(reason: str) -> str:
     return ", ".join(dict.fromkeys(str(face.outcome) for face in CATALOGUE.values() if face.reason_name == reason))
 
 
-def test_errors_page_says_what_the_catalogue_says() -> None:
+def test_errors_page_equals_the_catalogue() -> None:
     """Reason, codes, metadata keys and outcome, row by row; every value of the enum has a row."""
 
     page = (ROOT / "docs" / "errors.md").read_text()
@@ -96,7 +96,7 @@ def test_errors_page_says_what_the_catalogue_says() -> None:
     assert set(ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"} == {f"ERROR_REASON_{reason}" for reason in rows}
 
 
-def test_reason_comments_in_the_proto_say_what_the_catalogue_says() -> None:
+def test_reason_comments_in_the_proto_equal_the_catalogue() -> None:
     """Code and outcome."""
 
     proto = (ROOT / "protos/wallet/v1/error_reason.proto").read_text()
@@ -117,8 +117,8 @@ def test_documented_states_are_those_of_the_code() -> None:
         assert {(before, after) for before, afters in transitions.items() for after in afters} == drawn
 
 
-def test_reads_are_declared_as_such() -> None:
-    """What only looks changes nothing and says so in the proto; nothing else does."""
+def test_reads_are_declared_as_reads() -> None:
+    """A read changes nothing and is declared so in the proto; no other call is."""
 
     by_name = {path for path in CALLS if path.rpartition("/")[2].startswith(LOOKS)}
 

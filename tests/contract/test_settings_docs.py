@@ -49,8 +49,8 @@ def read_in(*rooms: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("process", ROOMS)
-def test_who_reads_a_setting_is_said_of_it(process: str) -> None:
-    """Whatever a process's own code reads has its name."""
+def test_each_setting_is_documented_with_the_processes_that_read_it(process: str) -> None:
+    """A setting that a process's own code reads has its name."""
 
     read = set(read_in(*ROOMS[process]))
 
@@ -59,13 +59,13 @@ def test_who_reads_a_setting_is_said_of_it(process: str) -> None:
 
 
 def test_every_setting_is_read_somewhere() -> None:
-    """One that nobody reads would be set in vain."""
+    """A setting that no process reads would be set in vain."""
 
     assert set(read_in("wallet_core", "wallet_grpc", "scheduler", "walletctl")) == set(DECLARED)
 
 
-def test_every_setting_is_told_with_what_it_means() -> None:
-    """In order, each once, in both files; who reads it and what it means are never empty."""
+def test_every_setting_is_documented_with_its_meaning() -> None:
+    """In order, each once, in both files; the processes that read it and its meaning are never empty."""
 
     assert list(DECLARED) == [one.environment for one in variables()]
     assert re.findall(r"^\| `(WALLET_\w+)`", PAGE.read_text(), re.MULTILINE) == list(DECLARED)
@@ -84,7 +84,7 @@ def test_the_example_sets_what_is_the_default(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_pages_are_what_the_settings_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The check says so, writes nothing, and says what to run where one is not."""
+    """The check fails, writes nothing, and prints the command to run where one is not."""
 
     page, example = tmp_path / "settings.md", tmp_path / "example"
     page.write_text(PAGE.read_text())

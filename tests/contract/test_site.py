@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning, and a browser that opens it asks no other host."""
+"""The documentation site: it builds without a warning, and a browser that opens it contacts no other host."""
 
 import os
 import re
@@ -59,7 +59,7 @@ def test_every_document_is_a_page(site: Path) -> None:
     assert pages == {path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")}
 
 
-def test_no_other_host_is_asked(site: Path) -> None:
+def test_no_other_host_is_contacted(site: Path) -> None:
     """No script, style, font or picture of another host; and no drawing for which the theme would load a library."""
 
     pages = {path: Page(path.read_text()) for path in site.rglob("*.html")}

@@ -55,7 +55,7 @@ def text_of(pdf: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A line as the eye sees it: its characters but spaces, from left to right, and where they stand, in points."""
+    """A line as displayed: its characters but spaces, from left to right, and their positions, in points."""
 
     text: str
     lefts: list[float]
@@ -63,7 +63,7 @@ class Seen:
 
 
 def lines_of(pdf: bytes) -> list[Seen]:
-    """Return what stands on a PDF's only page, from the top to the bottom, whatever order it is to be read in."""
+    """Return the text of a PDF's only page, from the top to the bottom, in its displayed order."""
     with opened(pdf) as document:
         page = document[0].get_textpage()
         characters = [

@@ -1,4 +1,4 @@
-"""A receipt is one page, says what the transaction says, and is the same bytes every time."""
+"""A receipt is one page, has the transaction's facts, and is the same bytes every time."""
 
 import hashlib
 import subprocess
@@ -37,7 +37,7 @@ print(*(hashlib.sha256(PdfDocuments().receipt(RECEIPT, language)).hexdigest() fo
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_receipt_asked_for_again_has_the_same_bytes(language: Language) -> None:
+def test_receipt_requested_again_has_the_same_bytes(language: Language) -> None:
     """Nothing in the file comes from a clock or from chance."""
 
     first = DOCUMENTS.receipt(RECEIPT, language)
@@ -54,24 +54,24 @@ def test_receipt_made_by_another_process_has_the_same_bytes(machine: dict[str, s
 
     here = [hashlib.sha256(DOCUMENTS.receipt(RECEIPT, language)).hexdigest() for language in Language]
 
-    said = subprocess.run([sys.executable, "-c", DIGEST], cwd=ROOT, env=machine, capture_output=True, check=True)
+    message = subprocess.run([sys.executable, "-c", DIGEST], cwd=ROOT, env=machine, capture_output=True, check=True)
 
-    assert here == said.stdout.decode().split()
+    assert here == message.stdout.decode().split()
 
 
 def test_receipts_made_at_once_do_not_meddle_with_each_other() -> None:
     """One object serves all threads."""
 
     alone = {language: DOCUMENTS.receipt(RECEIPT, language) for language in Language}
-    asked = LANGUAGES * 6
+    languages = LANGUAGES * 6
 
     with ThreadPoolExecutor(4) as threads:
-        together = list(threads.map(lambda language: DOCUMENTS.receipt(RECEIPT, language), asked))
+        together = list(threads.map(lambda language: DOCUMENTS.receipt(RECEIPT, language), languages))
 
-    assert [alone[language] for language in asked] == together
+    assert [alone[language] for language in languages] == together
 
 
-def test_time_told_in_another_zone_gives_the_same_bytes() -> None:
+def test_time_given_in_another_zone_gives_the_same_bytes() -> None:
     """An instant is an instant, however it is written."""
 
     elsewhere = replace(RECEIPT, time=RECEIPT.time.astimezone(timezone(timedelta(hours=3, minutes=30))))
@@ -80,7 +80,7 @@ def test_time_told_in_another_zone_gives_the_same_bytes() -> None:
 
 
 def test_document_is_dated_as_its_transaction() -> None:
-    """The file says when the money moved, not when somebody asked."""
+    """The file's date is when the money moved, not when the receipt was requested."""
 
     with opened(DOCUMENTS.receipt(RECEIPT, Language.ENGLISH)) as document:
         described = document.get_metadata_dict()
@@ -89,7 +89,7 @@ def test_document_is_dated_as_its_transaction() -> None:
     assert described["Title"] == f"Receipt {RECEIPT.transaction}"
 
 
-def test_english_receipt_says_every_fact() -> None:
+def test_english_receipt_has_every_fact() -> None:
     """Who, to whom, how much, when, why, and which transaction."""
 
     text = text_of(DOCUMENTS.receipt(RECEIPT, Language.ENGLISH))
@@ -101,7 +101,7 @@ def test_english_receipt_says_every_fact() -> None:
         assert fact in text
 
 
-def test_persian_receipt_says_every_fact() -> None:
+def test_persian_receipt_has_every_fact() -> None:
     """In Persian words, digits and dates; ids stay as they are."""
 
     text = text_of(DOCUMENTS.receipt(RECEIPT, Language.PERSIAN))
@@ -145,7 +145,7 @@ def test_what_a_transaction_does_not_have_is_left_out() -> None:
         ("system:in_transit:USD", Language.PERSIAN, "در راه بانک"),
     ],
 )
-def test_system_wallet_is_told_in_words(wallet: str, language: Language, named: str) -> None:
+def test_system_wallet_is_shown_by_its_name(wallet: str, language: Language, named: str) -> None:
     """People know the bank, not our names for it."""
 
     text = text_of(DOCUMENTS.receipt(replace(RECEIPT, destination=wallet), language))
@@ -181,7 +181,7 @@ def test_latin_text_on_a_persian_page_runs_from_left_to_right(external_reference
     assert external_reference.replace(" ", "") in seen_on(pdf)
 
 
-def test_persian_amount_stands_to_the_right_of_its_currency() -> None:
+def test_persian_amount_is_to_the_right_of_its_currency() -> None:
     """Read from the right, the number comes first; its own digits run from the left."""
 
     assert "USD۱٬۲۳۴٫۵۶" in seen_on(DOCUMENTS.receipt(RECEIPT, Language.PERSIAN))
@@ -189,7 +189,7 @@ def test_persian_amount_stands_to_the_right_of_its_currency() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_persian_sentence_is_seen_from_right_to_left(language: Language) -> None:
-    """Its full stop stands at its left, its brackets around what they were around."""
+    """Its full stop is at its left, its brackets around what they were around."""
 
     pdf = DOCUMENTS.receipt(replace(RECEIPT, description="مهر (۴۲ روز)."), language)
 
@@ -232,7 +232,7 @@ def test_longest_texts_are_shown_in_full_on_one_page(wide: str, language: Langua
 
 
 def test_text_that_no_page_could_hold_ends_in_an_ellipsis() -> None:
-    """A receipt has one page whatever it is given."""
+    """A receipt has one page with any content."""
 
     text = text_of(DOCUMENTS.receipt(replace(RECEIPT, description="word " * 1000), Language.ENGLISH))
 
@@ -243,14 +243,14 @@ def test_text_that_no_page_could_hold_ends_in_an_ellipsis() -> None:
 def test_text_of_the_kind_that_the_writer_replaces_is_left_alone() -> None:
     """What means a number of pages or bold type elsewhere is a caller's word here."""
 
-    said = "{nb} **bold** [link](page) (a\\b)"
+    text = "{nb} **bold** [link](page) (a\\b)"
 
-    assert said in text_of(DOCUMENTS.receipt(replace(RECEIPT, description=said), Language.ENGLISH))
+    assert text in text_of(DOCUMENTS.receipt(replace(RECEIPT, description=text), Language.ENGLISH))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_persian_description_is_found_in_the_text(language: Language) -> None:
-    """It can be searched and copied, in whichever receipt it stands."""
+    """It can be searched and copied, in either receipt."""
 
     text = text_of(DOCUMENTS.receipt(replace(RECEIPT, description=PERSIAN), language))
 
@@ -259,14 +259,14 @@ def test_persian_description_is_found_in_the_text(language: Language) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_words_of_many_scripts_are_shown_and_found(language: Language) -> None:
-    """In the file they are text, in the order that the eye sees them; no box stands for any of them."""
+def test_texts_of_many_scripts_are_shown_and_found(language: Language) -> None:
+    """In the file they are text, in displayed order; no box replaces any of them."""
 
-    said = "Zażółć Ελλάς Оплата ґава ქართული Հայերեն ₽"
+    text = "Zażółć Ελλάς Оплата ґава ქართული Հայերեն ₽"
 
-    pdf = DOCUMENTS.receipt(replace(RECEIPT, description=said, external_reference="שלום עולם"), language)
+    pdf = DOCUMENTS.receipt(replace(RECEIPT, description=text, external_reference="שלום עולם"), language)
 
-    assert said in " ".join(text_of(pdf).split())
+    assert text in " ".join(text_of(pdf).split())
     assert "שלום"[::-1] in seen_on(pdf)
     assert fonts_in(pdf) == {"Vazirmatn", "VazirmatnBold", "DejaVuSansBook"}
 
@@ -276,7 +276,7 @@ def test_what_no_font_has_is_a_box_with_its_code_point() -> None:
 
     seen = seen_on(DOCUMENTS.receipt(replace(RECEIPT, description="a中b\N{PARTY POPPER}c"), Language.ENGLISH))
 
-    # Two rows of digits, a little above and below of where the letters stand.
+    # Two rows of digits, a little above and below the letters' baseline.
     assert {"4E01F", "2D389", "abc"} <= set(seen.splitlines())
 
 
@@ -295,12 +295,12 @@ def test_a_further_font_shows_what_the_others_have_not(tmp_path: Path) -> None:
     assert pdf == PdfDocuments([elsewhere]).receipt(chinese, Language.ENGLISH)
 
 
-def test_no_word_of_a_caller_turns_a_receipt_around() -> None:
+def test_no_text_of_a_caller_reorders_a_receipt() -> None:
     """An amount in a description is read as it was written."""
 
-    said = "\u202e00.001 USD\u202c \u2067x\u2069"
+    text = "\u202e00.001 USD\u202c \u2067x\u2069"
 
-    assert "00.001USDx" in seen_on(DOCUMENTS.receipt(replace(RECEIPT, description=said), Language.ENGLISH))
+    assert "00.001USDx" in seen_on(DOCUMENTS.receipt(replace(RECEIPT, description=text), Language.ENGLISH))
 
 
 @settings(max_examples=often(15), deadline=None)
@@ -312,7 +312,7 @@ def test_no_word_of_a_caller_turns_a_receipt_around() -> None:
     language=st.sampled_from(Language),
 )
 def test_any_text_gives_one_page(description: str, external_reference: str, language: Language) -> None:
-    """Whatever a caller wrote, somebody can still have a receipt; and always the same."""
+    """Any text of a caller gives a receipt; and always the same."""
 
     receipt = replace(RECEIPT, description=description, external_reference=external_reference)
 

@@ -1,4 +1,4 @@
-"""Text in two directions stands in the right order, its letters joined, and breaks where it may."""
+"""Text in two directions is in the right order, its letters joined, and breaks where it may."""
 
 import unicodedata
 from pathlib import Path
@@ -36,7 +36,7 @@ def canvas() -> Canvas:
     return Canvas(width=148, height=210, language="fa")
 
 
-def test_number_inside_of_persian_inside_of_english_stands_between_its_words() -> None:
+def test_number_within_persian_within_english_is_between_its_words() -> None:
     """Persian words change places around it, the digits do not."""
 
     line = Paragraph("pay واحد 42 مهر now", LTR).line()
@@ -44,7 +44,7 @@ def test_number_inside_of_persian_inside_of_english_stands_between_its_words() -
     assert line == [Run("pay ", LTR), Run(" مهر", RTL), Run("42", LTR), Run("واحد ", RTL), Run(" now", LTR)]
 
 
-def test_english_inside_of_persian_stands_in_its_own_order() -> None:
+def test_english_within_persian_keeps_its_own_order() -> None:
     """The whole line is read from the right."""
 
     line = Paragraph("مبلغ to pay شد").line()
@@ -52,7 +52,7 @@ def test_english_inside_of_persian_stands_in_its_own_order() -> None:
     assert line == [Run(" شد", RTL), Run("to pay", LTR), Run("مبلغ ", RTL)]
 
 
-def test_joiner_goes_with_its_word_in_a_line_of_the_other_direction() -> None:
+def test_joiner_stays_with_its_word_in_a_line_of_the_other_direction() -> None:
     """Or it would tear the word into two that change places."""
 
     line = Paragraph(f"so می{ZWNJ}شود x", LTR).line()
@@ -73,7 +73,7 @@ def test_part_of_a_paragraph_keeps_the_directions_of_the_whole() -> None:
     [("بب", "بَب"), ("ببب", "ببَّب"), ("سسس", "سِسُس")],
 )
 def test_vowel_sign_does_not_part_the_letters(canvas: Canvas, bare: str, signed: str) -> None:
-    """A letter that joins is narrower than one that stands alone; a sign above it takes no room."""
+    """A joining letter is narrower than an isolated one; a sign above it takes no room."""
 
     joined = canvas.width_of(Paragraph(bare).line(), FACE)
 
@@ -119,7 +119,7 @@ def test_letter_wider_than_the_line_has_a_line_of_its_own(canvas: Canvas) -> Non
     assert len(canvas.wrap(Paragraph("WWW"), FACE, width=0.1)) == 3
 
 
-def test_sign_stays_with_its_letter_where_a_word_is_torn(canvas: Canvas) -> None:
+def test_sign_stays_with_its_letter_where_a_word_is_broken(canvas: Canvas) -> None:
     """No line starts with a vowel sign."""
 
     lines = canvas.wrap(Paragraph("بَ" * 60), FACE, width=10)
@@ -129,7 +129,7 @@ def test_sign_stays_with_its_letter_where_a_word_is_torn(canvas: Canvas) -> None
 
 
 def test_lines_above_the_most_end_in_an_ellipsis(canvas: Canvas) -> None:
-    """What was left out is seen to be left out."""
+    """A cut is visible."""
 
     lines = canvas.wrap(Paragraph("word " * 60), FACE, width=40, most=2)
 
@@ -137,7 +137,7 @@ def test_lines_above_the_most_end_in_an_ellipsis(canvas: Canvas) -> None:
     assert lines[-1][-1].text.endswith("\N{HORIZONTAL ELLIPSIS}")
 
 
-def test_a_word_is_shown_in_one_font() -> None:
+def test_a_run_of_text_is_shown_in_one_font() -> None:
     """The receipt's own where that has all of it; a space goes with the word before it."""
 
     own, other = shipped_fonts()
@@ -149,7 +149,7 @@ def test_a_word_is_shown_in_one_font() -> None:
     ]
 
 
-def test_what_no_font_has_stands_alone_and_its_neighbours_do_not_suffer() -> None:
+def test_a_character_without_a_font_is_alone_and_its_neighbours_are_unchanged() -> None:
     """A letter keeps its signs, in whichever font has both."""
 
     own, other = shipped_fonts()

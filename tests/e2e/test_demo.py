@@ -21,7 +21,7 @@ from walletctl.local.waiting import wait_until
 pytestmark = pytest.mark.timeout(180)
 
 
-# The proportions of production, ten times as fast, so that a payout that was cut off is asked about within the test.
+# The proportions of production, ten times as fast, so that a payout that was cut off is queried within the test.
 FASTER = environment(
     {
         "bank_call_deadline_s": 1,
@@ -41,7 +41,7 @@ def walletctl(state: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]
         yield child
 
 
-def said(state: Path, command: str) -> str:
+def log_of(state: Path, command: str) -> str:
     """Return what a command has printed so far."""
     output = state.parent / f"{command}.out"
     return output.read_text() if output.exists() else ""
@@ -60,21 +60,21 @@ def answer(state: Path, *arguments: str) -> list[dict[str, Any]]:
     return list(json.loads(done.stdout))
 
 
-def run_demo(state: Path) -> None:
+def assert_demo_ends_well(state: Path) -> None:
     """Run the demo to its end, which must be a good one."""
-    ended_before = said(state, "demo").count("Stopped everything.")
+    ended_before = log_of(state, "demo").count("Stopped everything.")
     with walletctl(state, "demo") as demo:
-        assert demo.wait(90) == 0, said(state, "demo")
-    assert said(state, "demo").count("Stopped everything.") == ended_before + 1
-    assert "✗" not in said(state, "demo")
+        assert demo.wait(90) == 0, log_of(state, "demo")
+    assert log_of(state, "demo").count("Stopped everything.") == ended_before + 1
+    assert "✗" not in log_of(state, "demo")
 
 
 @pytest.mark.long
 def test_demo_twice_in_a_row_ends_well_both_times(tmp_path: Path) -> None:
-    """The books still balance on what the first one left."""
+    """The ledger still balance on what the first one left."""
 
     for _ in range(2):
-        run_demo(tmp_path / "state")
+        assert_demo_ends_well(tmp_path / "state")
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,16 @@ def test_demo_twice_in_a_row_ends_well_both_times(tmp_path: Path) -> None:
     ],
 )
 def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: str, moment: str) -> None:
-    """After ``up`` the books verify, all that is due ends, and the bank's ledger says the same as ours.
+    """After ``up`` the ledger verifies, all that is due ends, and the bank statement agrees with our ledger.
 
-    The demo then runs to its end on the books that are there.
+    The demo then runs to its end on the ledger that are there.
     """
 
     state = tmp_path / "state"
     with walletctl(state, "demo") as demo:
-        assert wait_until(lambda: re.search(moment, said(state, "demo")) is not None, timeout_s=60), said(state, "demo")
+        assert wait_until(lambda: re.search(moment, log_of(state, "demo")) is not None, timeout_s=60), log_of(
+            state, "demo"
+        )
         pids = running(state) | {"demo": demo.pid}
         os.kill(pids[victim], signal.SIGKILL)
         demo.wait(60)
@@ -102,19 +104,19 @@ def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: s
     (state / "running.json").unlink(missing_ok=True)
 
     with walletctl(state, "up", "--port", "0", "--bank-port", "0", "--bank-fail-rate", "0") as up:
-        assert wait_until((state / "running.json").exists, timeout_s=60), said(state, "up")
+        assert wait_until((state / "running.json").exists, timeout_s=60), log_of(state, "up")
         assert broken(state) == 0
         assert wait_until(lambda: not_final(state) == [], timeout_s=100, poll_s=0.5), not_final(state)
         assert broken(state) == 0
-        ours = sorted(order["name"] for order in orders(state) if asked_the_bank(order))
+        ours = sorted(order["name"] for order in orders(state) if called_the_bank(order))
         up.send_signal(signal.SIGINT)
-        assert up.wait(30) == 0, said(state, "up")
+        assert up.wait(30) == 0, log_of(state, "up")
     assert ours == executed(state)
-    run_demo(state)
+    assert_demo_ends_well(state)
 
 
 def broken(state: Path) -> int:
-    """Return how often a rule of the books is broken."""
+    """Return how often a rule of the ledger is broken."""
     return sum(check["broken"] for check in answer(state, "verify"))
 
 
@@ -129,8 +131,8 @@ def not_final(state: Path) -> list[str]:
     return [order["name"] for order in orders(state) if order["state"] not in final]
 
 
-def asked_the_bank(order: Mapping[str, Any]) -> bool:
-    """Tell whether the bank has executed an order, by our own account."""
+def called_the_bank(order: Mapping[str, Any]) -> bool:
+    """Return whether the bank has executed an order, by our own account."""
     return order["state"] == "STATE_SUCCEEDED" and bool(order.get("collect", True))
 
 

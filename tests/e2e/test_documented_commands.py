@@ -40,7 +40,7 @@ BLOCKS = {
     "docs/how-to/deploy.md": {"sql": 1, "console": 1},  # tests/storage/test_logins.py
 }
 
-# A block's command, which may go on over lines that end in a backslash, and the output below it.
+# A block's command, which may continue over lines that end in a backslash, and the output below it.
 _BLOCK = re.compile(r"```console\n\$ (?P<command>(?:grpcurl|buf|walletctl).*?[^\\])\n(?P<output>.*?)```", re.DOTALL)
 _PYTHON = re.compile(r"```python\n(?P<program>.*?)```(?:\n\n```text\n(?P<output>.*?)```)?", re.DOTALL)
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[478][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")

@@ -41,7 +41,7 @@ PAY = {
 
 @dataclass
 class Tool:
-    """A command-line client, with what it is always told."""
+    """A command-line client, with its constant arguments."""
 
     begin: Sequence[str]
 
@@ -54,14 +54,14 @@ class Tool:
 
 
 def info(failed: subprocess.CompletedProcess[str]) -> ErrorInfo:
-    """Return what buf was told of an error, which it prints as it came."""
+    """Return the error that buf received, which it prints unchanged."""
     (packed,) = (one["value"] for one in json.loads(failed.stderr)["details"] if one["type"] == "google.rpc.ErrorInfo")
     return ErrorInfo.FromString(base64.b64decode(packed + "=="))
 
 
 @dataclass
 class Secured:
-    """A server that wants tokens, over TLS, and tells nothing by reflection."""
+    """A server that requires tokens, over TLS, without reflection."""
 
     target: str
     ca: str
@@ -83,7 +83,7 @@ def secured(app: App, settings: Settings, tmp_path: Path) -> Iterator[Secured]:
         yield Secured(f"localhost:{port}", str(tmp_path / "ca.pem"), by_secret(iss=DEVELOPMENT_ISSUER))
 
 
-def test_grpcurl_lists_describes_and_asks_for_health(server: str) -> None:
+def test_grpcurl_lists_describes_and_checks_health(server: str) -> None:
     """Without any file of ours."""
 
     curl = Tool([grpcurl(), "-plaintext"])
@@ -146,10 +146,10 @@ def test_channelz_shows_the_servers_calls_and_sockets(server: str) -> None:
         grpc.channel_ready_future(channel).result(timeout=5)
         curl, at = Tool([grpcurl(), "-plaintext"]), f"127.0.0.1:{port}"
         servers = json.loads(curl(at, "grpc.channelz.v1.Channelz/GetServers").stdout)["server"]
-        # Of all servers of this process those that listen, but for the one that is asked.
+        # Of all servers of this process those that listen, but for the one that is called.
         listening = {one["ref"]["server_id"]: one["listen_socket"] for one in servers if "listen_socket" in one}
         others = [id_ for id_, (socket, *_) in listening.items() if not socket["name"].endswith(f":{port}")]
-        asked = [json.dumps({"server_id": id_}) for id_ in others]
-        told = [curl("-d", one, at, "grpc.channelz.v1.Channelz/GetServerSockets").stdout for one in asked]
+        requests = [json.dumps({"server_id": id_}) for id_ in others]
+        output = [curl("-d", one, at, "grpc.channelz.v1.Channelz/GetServerSockets").stdout for one in requests]
 
-    assert any("socket_ref" in json.loads(sockets) for sockets in told)
+    assert any("socket_ref" in json.loads(sockets) for sockets in output)

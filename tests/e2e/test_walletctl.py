@@ -47,7 +47,7 @@ ID = "01a1fcc4-a7e4-75e1-bf54-b75e0271a7b7"
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "text"),
     [
         ("deposit alice 1 XXX", "currency: 'XXX' is unknown to the service"),
         ("wallet create carol --label gold", "'gold' is not a label; write it like tier=gold"),
@@ -82,18 +82,18 @@ ID = "01a1fcc4-a7e4-75e1-bf54-b75e0271a7b7"
         ("batch /no/such/file.csv", "No such file or directory"),
     ],
 )
-def test_what_cannot_be_read_is_said_with_how_to_write_it(funded: Walletctl, command: str, said: str) -> None:
+def test_what_cannot_be_read_is_reported_with_how_to_write_it(funded: Walletctl, command: str, text: str) -> None:
     """Exit code 2, and nothing is sent."""
 
     refused = funded(*command.split())
 
     # Typer puts its own errors into a box that breaks lines.
-    told = " ".join(refused.stderr.replace("│", " ").split())
-    assert (refused.exit_code, said in told) == (2, True), refused.output
+    output = " ".join(refused.stderr.replace("│", " ").split())
+    assert (refused.exit_code, text in output) == (2, True), refused.output
 
 
-def test_refusal_is_told_with_its_reason_and_request_id(funded: Walletctl) -> None:
-    """Exit code 1; the id is there to ask again with."""
+def test_refusal_is_printed_with_its_reason_and_request_id(funded: Walletctl) -> None:
+    """Exit code 1; the id is there to retry with."""
 
     refused = funded("transfer", "alice", "bob", "100.01")
 
@@ -102,19 +102,19 @@ def test_refusal_is_told_with_its_reason_and_request_id(funded: Walletctl) -> No
     assert "request id " in refused.stderr
 
 
-def test_refusal_is_told_in_the_language_that_was_asked_for(funded: Walletctl) -> None:
-    """And in English to whom asks for none."""
+def test_refusal_is_printed_in_the_requested_language(funded: Walletctl) -> None:
+    """And in English without a requested language."""
 
-    asked = funded("--language", "fa", "transfer", "alice", "bob", "100.01")
+    request = funded("--language", "fa", "transfer", "alice", "bob", "100.01")
     silent = funded("transfer", "alice", "bob", "100.01")
 
-    assert FA in asked.stderr
-    assert "available balance is too low" in asked.stderr  # for developers, all the same
+    assert FA in request.stderr
+    assert "available balance is too low" in request.stderr  # for developers, all the same
     assert FA not in silent.stderr
 
 
 def test_repeat_with_the_same_request_id_moves_nothing(funded: Walletctl) -> None:
-    """And says so."""
+    """And prints that it is missing."""
 
     id_ = str(uuid4())
     first = funded("transfer", "alice", "bob", "10.00", "--request-id", id_)
@@ -157,7 +157,7 @@ def test_seed_twice_makes_everything_once(walletctl: Walletctl) -> None:
     assert "1,000.00 USD" in walletctl("seed").stdout
 
 
-def test_verify_proves_the_books(funded: Walletctl) -> None:
+def test_verify_checks_the_ledger(funded: Walletctl) -> None:
     """All rules, none broken."""
 
     checks = funded.json("verify")
@@ -167,7 +167,7 @@ def test_verify_proves_the_books(funded: Walletctl) -> None:
     assert "the ledger is consistent" in funded("verify").stdout
 
 
-def test_unknown_wallet_is_told_as_such(walletctl: Walletctl) -> None:
+def test_unknown_wallet_is_reported_as_not_found(walletctl: Walletctl) -> None:
     """W2 on the command line."""
 
     for command in ("wallet get nobody", "transactions nobody", "wallet transactions nobody", "deposit nobody 1"):
@@ -175,7 +175,7 @@ def test_unknown_wallet_is_told_as_such(walletctl: Walletctl) -> None:
         assert (refused.exit_code, "RESOURCE_NOT_FOUND" in refused.stderr) == (1, True)
 
 
-def test_command_without_a_service_says_how_to_start_one(tmp_path: Path) -> None:
+def test_command_without_a_service_prints_how_to_start_one(tmp_path: Path) -> None:
     """Nothing runs in an empty state directory."""
 
     refused = CliRunner().invoke(cli, ["--state", str(tmp_path), "wallet", "list"])

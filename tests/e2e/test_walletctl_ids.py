@@ -1,4 +1,4 @@
-"""A person has the id of every change before it is sent, and hears that it was done where no answer can be shown."""
+"""A person has the id of every change before it is sent, and learns that it was done where no answer can be shown."""
 
 import os
 import re
@@ -25,7 +25,7 @@ from walletctl.cli import cli
 from walletctl.context import report_errors
 from walletctl.local.waiting import wait_until
 
-TOLD = re.compile(r"^request id (\S+); repeat safely with --request-id \1$", re.MULTILINE)
+PRINTED_ID = re.compile(r"^request id (\S+); repeat safely with --request-id \1$", re.MULTILINE)
 NOTHING = str(uuid4())
 RESOLVED = ["acknowledged", "--reason", "r"]
 
@@ -78,7 +78,7 @@ def sent_under(owner: psycopg.Connection, id_: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def test_every_change_tells_its_id_before_it_is_sent(walletctl: Walletctl, owner: psycopg.Connection) -> None:
+def test_every_change_prints_its_id_before_it_is_sent(walletctl: Walletctl, owner: psycopg.Connection) -> None:
     """The id that it is sent under, made up or given; and every call that changes something has its command."""
 
     take_one = {
@@ -88,10 +88,10 @@ def test_every_change_tells_its_id_before_it_is_sent(walletctl: Walletctl, owner
     for name, arguments in CHANGES.items():
         for given in ([], ["--request-id", str(uuid4())]):
             done = walletctl(*name.split(), *arguments, *given, typed="source,destination,amount\ncarol,dave,1\n")
-            told = TOLD.findall(done.stderr)
-            assert (done.exit_code in {0, 1}, len(told)) == (True, 1), (name, done.output)
-            assert told == given[1:] or not given, name
-            sent.add(sent_under(owner, told[0]))
+            output = PRINTED_ID.findall(done.stderr)
+            assert (done.exit_code in {0, 1}, len(output)) == (True, 1), (name, done.output)
+            assert output == given[1:] or not given, name
+            sent.add(sent_under(owner, output[0]))
 
     assert take_one == set(CHANGES)
     assert sent == {path.rpartition("/")[2] for path in CALLS.keys() - READS}
@@ -105,13 +105,13 @@ class Run:
     log: Path
 
     @property
-    def said(self) -> str:
-        """What it has said on standard error."""
+    def error_output(self) -> str:
+        """What it has printed on standard error."""
         return self.log.read_text()
 
-    def told(self) -> list[str]:
-        """Return the request ids that it has told."""
-        return TOLD.findall(self.said)
+    def printed_ids(self) -> list[str]:
+        """Return the request ids that it has printed."""
+        return PRINTED_ID.findall(self.error_output)
 
     def ends(self) -> int:
         """Wait for its end; return its exit code, below zero for a signal."""
@@ -130,8 +130,11 @@ def runs(target: str, command: str, log: Path, *, out: Any = subprocess.DEVNULL,
             child.kill()
 
 
-def test_a_change_that_is_stopped_has_told_its_id(funded: Walletctl, owner: psycopg.Connection, tmp_path: Path) -> None:
-    """Ctrl-C says that it may have been done (4); SIGTERM ends it. With the id it is found out, and done once."""
+def test_a_stopped_change_has_printed_its_id(funded: Walletctl, owner: psycopg.Connection, tmp_path: Path) -> None:
+    """Ctrl-C prints that it may have been done (4); SIGTERM ends it.
+
+    A repeat with the id finds it out, and it is done once.
+    """
 
     ends = {signal.SIGINT: 4, signal.SIGTERM: -signal.SIGTERM}
     stopped: dict[signal.Signals, Run] = {}
@@ -140,20 +143,20 @@ def test_a_change_that_is_stopped_has_told_its_id(funded: Walletctl, owner: psyc
         for number, end in ends.items():
             # One after the other: a call waits no longer than its deadline for another command to start.
             run = stack.enter_context(runs(funded.target, "transfer alice bob 1", tmp_path / number.name))
-            assert wait_until(lambda run=run: bool(run.told()), timeout_s=30)  # type: ignore[misc]  # bound
+            assert wait_until(lambda run=run: bool(run.printed_ids()), timeout_s=30)  # type: ignore[misc]  # bound
             run.child.send_signal(number)
             assert run.ends() == end
             stopped[number] = run
-    ids = [run.told()[0] for run in stopped.values()]
+    ids = [run.printed_ids()[0] for run in stopped.values()]
 
-    assert f"may have been done; to find out, add --request-id {ids[0]}" in stopped[signal.SIGINT].said
+    assert f"may have been done; to find out, add --request-id {ids[0]}" in stopped[signal.SIGINT].error_output
     for id_ in ids:
         assert funded("transfer", "alice", "bob", "1", "--request-id", id_).exit_code == 0
     assert funded.balance("bob") == 200
 
 
-def test_a_change_that_nobody_has_answered_in_time_says_how_to_find_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """A bare deadline says nothing of what was done."""
+def test_a_change_without_an_answer_in_time_prints_how_to_find_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bare deadline leaves the outcome unknown."""
 
     unanswered = OutcomeUnknown(
         code=grpc.StatusCode.DEADLINE_EXCEEDED, reason="", message="Deadline Exceeded", request_id=NOTHING
@@ -165,7 +168,7 @@ def test_a_change_that_nobody_has_answered_in_time_says_how_to_find_out(capsys: 
     assert f"may have been done; to find out, add --request-id {NOTHING}" in capsys.readouterr().err
 
 
-def test_a_change_whose_answer_cannot_be_written_says_that_it_was_done(
+def test_a_change_whose_answer_cannot_be_written_is_reported_as_done(
     funded: Walletctl, owner: psycopg.Connection, tmp_path: Path
 ) -> None:
     """A full disk or a reader that has left: exit code 5. Characters that the output has not are written otherwise."""
@@ -186,10 +189,10 @@ def test_a_change_whose_answer_cannot_be_written_says_that_it_was_done(
     os.close(left)
 
     for one in lost:
-        (id_,) = one.told()
-        assert "The call succeeded, but its result could not be written" in one.said
-        assert f"add --request-id {id_}" in one.said
+        (id_,) = one.printed_ids()
+        assert "The call succeeded, but its result could not be written" in one.error_output
+        assert f"add --request-id {id_}" in one.error_output
         assert sent_under(owner, id_) == "Transfer"
-    assert [one.said.split(":")[-1].strip() for one in listed] == ["No space left on device", ""]
-    # The one whose id could not be told was not sent.
+    assert [one.error_output.split(":")[-1].strip() for one in listed] == ["No space left on device", ""]
+    # The one whose id could not be printed was not sent.
     assert funded.balance("bob") == 300

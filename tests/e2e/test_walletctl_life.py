@@ -103,8 +103,8 @@ def test_commission_rule_is_created_exactly_as_typed(walletctl: Walletctl) -> No
     assert (rule["payer"], rule["label"]) == ("COMMISSION_PAYER_DESTINATION", {"key": "tier", "value": "gold"})
     assert (rule["start_time"], rule["end_time"]) == ("2098-01-01T00:00:00Z", "2098-12-31T23:00:00Z")
     shown = walletctl("commission", "get", rule["name"]).stdout
-    for said in ("1.2345% + 0.30 USD", "at least", "at most 50.00", "destination", "tier=gold"):
-        assert said in shown
+    for text in ("1.2345% + 0.30 USD", "at least", "at most 50.00", "destination", "tier=gold"):
+        assert text in shown
 
 
 def test_commission_rule_is_quoted_taken_and_ended(funded: Walletctl) -> None:
@@ -173,7 +173,7 @@ def test_deposit_is_scheduled_listed_and_cancelled(funded: Walletctl) -> None:
     ("group", "schedule"),
     [("withdrawal", ["withdraw", "alice"]), ("scheduled-deposit", ["scheduled-deposit", "schedule", "alice"])],
 )
-def test_watch_tells_what_changes_until_it_is_interrupted(
+def test_watch_prints_changes_until_it_is_interrupted(
     funded: Walletctl, tmp_path: Path, group: str, schedule: list[str]
 ) -> None:
     """Each of what is watched was scheduled at one look and cancelled at the next."""
@@ -181,7 +181,7 @@ def test_watch_tells_what_changes_until_it_is_interrupted(
     log = tmp_path / "watch.out"
     waiting: list[str] = []
 
-    def told() -> bool:
+    def is_printed() -> bool:
         for name in waiting:
             assert funded(group, "cancel", name).exit_code == 0
         waiting[:] = [funded.json(*schedule, "1", "--in", "1h")["name"]]
@@ -189,6 +189,6 @@ def test_watch_tells_what_changes_until_it_is_interrupted(
 
     arguments = ["-m", "walletctl", "--target", funded.target, group, "watch", "--wallet", "alice"]
     with process(arguments, env={}, log=log) as watch:
-        assert wait_until(told, timeout_s=30, poll_s=0.6)
+        assert wait_until(is_printed, timeout_s=30, poll_s=0.6)
         watch.send_signal(signal.SIGINT)
         assert watch.wait(10) == 0, log.read_text()

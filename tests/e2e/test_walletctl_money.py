@@ -78,13 +78,13 @@ def test_transaction_is_shown_with_all_it_has(rich: Walletctl) -> None:
 
     shown = rich("transaction", "get", name).stdout
 
-    for said in ("-2,200.00 USD", "+2,000.00 USD", "rent", "r-1", "labels: city=bonn order=7", "PARTIALLY_REVERSED"):
-        assert said in shown
+    for text in ("-2,200.00 USD", "+2,000.00 USD", "rent", "r-1", "labels: city=bonn order=7", "PARTIALLY_REVERSED"):
+        assert text in shown
     assert "reversed so far: 500.00 USD" in shown
     assert rich.json("transaction", "get", name)["labels"] == {"order": "7", "city": "bonn"}
 
 
-def test_words_of_callers_do_not_command_the_terminal(rich: Walletctl) -> None:
+def test_texts_of_callers_do_not_control_the_terminal(rich: Walletctl) -> None:
     """Neither rich's marks nor lines; the server takes nothing that a terminal itself obeys."""
 
     name = rich.json("transfer", "alice", "bob", "1", "--description", "[red]\n[2Jboo")["name"]
@@ -134,7 +134,7 @@ def test_batch_is_all_or_none(rich: Walletctl) -> None:
     assert rich.balance("bob") == 75
 
 
-def test_batch_of_each_by_itself_does_what_it_can_and_once(rich: Walletctl, tmp_path: Path) -> None:
+def test_batch_by_item_does_what_it_can_and_once(rich: Walletctl, tmp_path: Path) -> None:
     """Exit code 1 for the one that was refused; the same file with the same request id moves nothing."""
 
     file = tmp_path / "batch.csv"
@@ -155,7 +155,7 @@ FA = "موجودی"
 
 
 def test_batch_repeated_with_a_corrected_row_does_that_row_and_no_other_again(rich: Walletctl, tmp_path: Path) -> None:
-    """An item's id follows from the batch's and from what the row says; the batch's is printed before the call."""
+    """An item's id follows from the batch's and from the row's content; the batch's is printed before the call."""
 
     file = tmp_path / "payroll.csv"
     file.write_text(f"{HEADER}alice,bob,1.00\nalice,bob,1.00\nalice,nobody,2.00\n")
@@ -171,7 +171,7 @@ def test_batch_repeated_with_a_corrected_row_does_that_row_and_no_other_again(ri
 
 
 def test_batch_from_json_has_all_that_a_transfer_has(rich: Walletctl) -> None:
-    """Labels, references, limits, request ids and numbers as they stand, not as they round."""
+    """Labels, references, limits, request ids and numbers exactly as given, not rounded."""
 
     items = [
         {
@@ -195,7 +195,7 @@ def test_batch_from_json_has_all_that_a_transfer_has(rich: Walletctl) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "text"),
     [
         ("", "the file has no transfer"),
         (HEADER, "the file has no transfer"),
@@ -218,16 +218,16 @@ def test_batch_from_json_has_all_that_a_transfer_has(rich: Walletctl) -> None:
         ),
     ],
 )
-def test_batch_that_cannot_be_read_says_where(rich: Walletctl, typed: str, said: str) -> None:
+def test_batch_that_cannot_be_read_is_reported_with_the_place(rich: Walletctl, typed: str, text: str) -> None:
     """Exit code 2, and nothing is sent."""
 
     refused = rich("batch", "-", typed=typed)
 
-    assert (refused.exit_code, said in refused.stderr) == (2, True), refused.output
+    assert (refused.exit_code, text in refused.stderr) == (2, True), refused.output
 
 
 def test_batch_that_is_too_large_is_not_sent(rich: Walletctl) -> None:
-    """Asked wrongly (2), and said with its size."""
+    """A usage error (2), reported with its size."""
 
     row = f"alice,bob,0.01,{chr(0x1F4A9) * 256}\n"
     done = rich("batch", "-", typed="source,destination,amount,description\n" + row * 1000)
@@ -244,7 +244,7 @@ def test_batch_with_no_uuid_for_a_request_id_is_refused(rich: Walletctl) -> None
     assert (refused.exit_code, "'mine' is not a UUID" in refused.stderr) == (2, True)
 
 
-def test_statement_is_one_that_a_person_can_read(rich: Walletctl) -> None:
+def test_statement_is_readable_by_a_person(rich: Walletctl) -> None:
     """Wallet, range, balances at its ends, totals, entries with running balance; provisional where it is not over."""
 
     rich("transfer", "alice", "bob", "2000", "--description", "rent")
@@ -252,8 +252,8 @@ def test_statement_is_one_that_a_person_can_read(rich: Walletctl) -> None:
     shown = rich("statement", "alice").stdout
     not_over = rich("statement", "alice", "--from", "2020-03-01", "--to", "2999-01-01").stdout
 
-    for said in ("alice, ", "opening balance  0.00 USD", "closing balance  2,800.00 USD", "DEPOSIT", "credited"):
-        assert said in shown
+    for text in ("alice, ", "opening balance  0.00 USD", "closing balance  2,800.00 USD", "DEPOSIT", "credited"):
+        assert text in shown
     assert "-2,200.00 USD │ 2,800.00 USD │ rent" in shown
     assert "+5,000.00 USD │ 5,000.00 USD │" in shown
     assert "provisional" not in shown
@@ -289,7 +289,7 @@ def test_statement_is_the_same_as_json_and_as_csv(rich: Walletctl, tmp_path: Pat
     assert file.read_bytes() == printed.stdout_bytes
 
 
-def test_receipt_is_written_in_the_language_that_was_asked_for(
+def test_receipt_is_written_in_the_requested_language(
     rich: Walletctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under its own name, under a given one, or to standard output."""

@@ -49,8 +49,8 @@ def test_discrepancy_is_shown_and_closed(stub: Bank, funded: Walletctl, app: App
     assert funded.json("attention") == []
 
 
-def test_unknown_resolution_is_said_with_those_there_are(funded: Walletctl) -> None:
-    """Before anybody is asked."""
+def test_unknown_resolution_is_reported_with_the_known_ones(funded: Walletctl) -> None:
+    """Before any call is made."""
 
     refused = funded("withdrawal", "resolve", "x", "perhaps", "--reason", "x")
 
@@ -64,8 +64,10 @@ def test_events_are_shown_a_line_each_and_gone_on_with(funded: Walletctl, app: A
     write_journal.run_once(app)
 
     shown = funded("events", "--from-start", "--count", "4")
-    told = [json.loads(line) for line in funded("events", "--from-start", "--count", "4", "--json").stdout.splitlines()]
-    (last,) = (json.loads(funded("events", "--after", told[2]["resume_token"], "--count", "1", "--json").stdout),)
+    output = [
+        json.loads(line) for line in funded("events", "--from-start", "--count", "4", "--json").stdout.splitlines()
+    ]
+    (last,) = (json.loads(funded("events", "--after", output[2]["resume_token"], "--count", "1", "--json").stdout),)
     of_bob = funded("events", "--wallet", "bob", "--from-start", "--count", "2").stdout
     refused = funded("events", "--wallet", "nobody")
 
@@ -76,7 +78,7 @@ def test_events_are_shown_a_line_each_and_gone_on_with(funded: Walletctl, app: A
         ["3", "TRANSACTION_POSTED"],
         ["4", "TRANSACTION_POSTED"],
     ]
-    assert [event["number"] for event in told] == ["1", "2", "3", "4"]
-    assert last == told[3]
+    assert [event["number"] for event in output] == ["1", "2", "3", "4"]
+    assert last == output[3]
     assert [line.split()[0] for line in of_bob.splitlines()] == ["2", "4"]
     assert (refused.exit_code, "RESOURCE_NOT_FOUND" in refused.output) == (1, True)

@@ -30,8 +30,11 @@ def a_token(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_token_opens_what_its_scopes_say(app: App, settings: Settings) -> None:
-    """Given in the environment, or as an option; without one, or with too little in it, the refusal says what to do."""
+def test_a_token_permits_what_its_scopes_grant(app: App, settings: Settings) -> None:
+    """Given in the environment, or as an option.
+
+    Without one, or with too little in it, the refusal explains what to do.
+    """
 
     guarded = settings.replaced(auth_dev_secret=SECRET)
     with serving(app, guarded, authentication(guarded)) as port:
@@ -47,12 +50,12 @@ def test_a_token_opens_what_its_scopes_say(app: App, settings: Settings) -> None
     assert "Traceback" not in nobody.output + little.output
 
 
-def test_a_token_is_said_to_belong_into_the_environment() -> None:
+def test_a_token_on_the_command_line_is_refused_with_the_variable_to_use() -> None:
     """All users of a machine can see the arguments of its processes."""
 
-    told, options = run("token", "--help").output, run("--help").output
+    output, options = run("token", "--help").output, run("--help").output
 
-    assert "export WALLETCTL_TOKEN=$(walletctl token shop)" in told
+    assert "export WALLETCTL_TOKEN=$(walletctl token shop)" in output
     assert "all users of a machine can see arguments" in " ".join(options.replace("│", " ").split())
 
 
@@ -92,7 +95,7 @@ def test_certificates_are_taken_from_both_sides(app: App, settings: Settings, tm
     assert json.loads(done.stdout)["name"] == "wallets/alice"
 
 
-def test_up_without_credentials_says_how_to_seed(app: App, settings: Settings, tmp_path: Path) -> None:
+def test_up_without_credentials_prints_how_to_seed(app: App, settings: Settings, tmp_path: Path) -> None:
     """The service runs all the same; what is missing is named, within the time that connecting takes."""
 
     assert run("certs", str(tmp_path)).exit_code == 0

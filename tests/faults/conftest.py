@@ -1,4 +1,4 @@
-"""A service per module: its scene is played once, and then each row of the fault matrix looks at its part of it."""
+"""A service per module: its scenario runs once, and each row of the fault matrix checks its part of it."""
 
 from collections.abc import Iterator
 

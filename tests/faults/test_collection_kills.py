@@ -1,4 +1,4 @@
-"""The scheduler killed by SIGKILL amid a scheduled deposit, with and without the bank: credited exactly once (L2)."""
+"""The scheduler killed by SIGKILL within a scheduled deposit, with and without the bank: credited exactly once (L2)."""
 
 import signal
 from datetime import timedelta
@@ -48,7 +48,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def stub(bank: BankServer) -> CollectingBank:
-    """Return the bank, to be asked for its side of the truth."""
+    """Return the bank stub, for reading its own records."""
     return CollectingBank(bank.url)
 
 
@@ -83,7 +83,7 @@ def assert_credited_once(app: App, owner: psycopg.Connection, id_: UUID) -> None
         ("after", "wallet_core.storage.posting.load_and_store:store", SCHEDULED),
         ("before", "wallet_core.ledger.group_commit:Ticket.answer", SUCCEEDED),
     ],
-    ids=["claimed, before it is written", "written, before the commit", "committed, before anybody is told"],
+    ids=["claimed, before it is stored", "stored, before the commit", "committed, before it is reported"],
 )
 def test_killed_scheduler_leaves_one_credit(  # noqa: PLR0913, PLR0917  # the fixtures of a whole service
     app: App,
@@ -103,7 +103,7 @@ def test_killed_scheduler_leaves_one_credit(  # noqa: PLR0913, PLR0917  # the fi
     left = scheduled_deposit(app, id_)
     assert (left.state, balance_of(app, ALICE)) == (state, 300 if state is SUCCEEDED else 0)
 
-    # While the lease runs, nobody touches it.
+    # While the lease runs, no other worker touches it.
     rounds(app, timedelta())
     assert left == scheduled_deposit(app, id_)
     rounds(app, PAST_LEASE, PAST_GRACE)
@@ -113,7 +113,7 @@ def test_killed_scheduler_leaves_one_credit(  # noqa: PLR0913, PLR0917  # the fi
 
 
 @pytest.mark.parametrize(
-    ("moment", "point", "state", "asked"),
+    ("moment", "point", "state", "calls"),
     [
         ("before", "wallet_core.storage.posting.load_and_store:store", SCHEDULED, 0),
         ("before", "wallet_core.gateways.bank:HttpBank.pay", PROCESSING, 0),
@@ -139,40 +139,40 @@ def test_killed_scheduler_leaves_one_collection_and_one_credit(  # noqa: PLR0913
     moment: str,
     point: str,
     state: OrderState,
-    asked: int,
+    calls: int,
 ) -> None:
-    """L2 with the bank: another worker takes over after the lease, asks first, and collects at most once in all."""
+    """L2 with the bank: another worker takes over after the lease, queries first, and collects at most once in all."""
 
     id_ = schedule_deposit(app, open_wallet(app, ALICE), 300, collect=True)
     killed_scheduler(database, bank, tmp_path, moment, point)
     left = scheduled_deposit(app, id_)
-    assert (left.state, stub.asked(id_), stub.collected(id_)) == (state, asked, asked)
+    assert (left.state, stub.collect_calls(id_), stub.collected(id_)) == (state, calls, calls)
     assert balance_of(app, ALICE) == (300 if state is SUCCEEDED else 0)
 
-    # While the lease runs, nobody touches it.
+    # While the lease runs, no other worker touches it.
     rounds(app, timedelta())
-    assert (left, asked) == (scheduled_deposit(app, id_), stub.asked(id_))
-    if (state, asked) == (PROCESSING, 0):
-        # The bank does not know it, but the dead worker's call could still be on its way.
+    assert (left, calls) == (scheduled_deposit(app, id_), stub.collect_calls(id_))
+    if (state, calls) == (PROCESSING, 0):
+        # The bank does not know it, but the dead worker's call could still be in flight.
         rounds(app, PAST_LEASE)
-        assert (scheduled_deposit(app, id_).state, stub.asked(id_)) == (IN_DOUBT, 0)
+        assert (scheduled_deposit(app, id_).state, stub.collect_calls(id_)) == (IN_DOUBT, 0)
     rounds(app, PAST_LEASE, 2 * PAST_LEASE, PAST_GRACE, 2 * PAST_GRACE)
 
     assert_credited_once(app, owner, id_)
-    assert (stub.asked(id_), stub.collected(id_)) == (1, 1)
+    assert (stub.collect_calls(id_), stub.collected(id_)) == (1, 1)
 
 
-def test_scheduler_killed_while_it_asks_what_became_of_a_collection_credits_nothing_twice(  # noqa: PLR0913, PLR0917  # the fixtures of a whole service
+def test_scheduler_killed_during_a_status_call_of_a_collection_credits_nothing_twice(  # noqa: PLR0913, PLR0917  # the fixtures of a whole service
     app: App, database: Database, bank: BankServer, stub: CollectingBank, owner: psycopg.Connection, tmp_path: Path
 ) -> None:
-    """It has heard "executed" and dies before the commit: the next one asks again."""
+    """It received "executed" and dies before the commit: the next one queries again."""
 
     stub.order("reset", execute=True, times=1)
     id_ = schedule_deposit(app, open_wallet(app, ALICE), 300, collect=True)
-    collect_due_deposits.run_once(app)  # and no more: with little backoff a reconciler would already hear the truth
+    collect_due_deposits.run_once(app)  # and no more: with little backoff a reconciler would already get the status
     killed_scheduler(database, bank, tmp_path, "after", "wallet_core.gateways.bank:HttpBank.status")
     assert (scheduled_deposit(app, id_).state, balance_of(app, ALICE)) == (IN_DOUBT, 0)
     rounds(app, PAST_LEASE, PAST_GRACE)
 
     assert_credited_once(app, owner, id_)
-    assert (stub.asked(id_), stub.collected(id_)) == (1, 1)
+    assert (stub.collect_calls(id_), stub.collected(id_)) == (1, 1)

@@ -1,4 +1,4 @@
-"""A server that is frozen within a batch, by SIGSTOP, holds nobody up for longer than a bound; then it finds out."""
+"""A server that is frozen within a batch, by SIGSTOP, blocks others no longer than a bound; then it finds out."""
 
 import signal
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ SHORT: dict[str, object] = {
     "health_interval_s": 0.5,
 }
 
-# With what is locked in hand, by their places in the code: between the two halves of a batch, in the middle of the
+# While it holds locks, by their places in the code: between the two halves of a batch, in the middle of the
 # first, and before COMMIT.
 LOADED = ("after", "wallet_core.storage.posting.load_and_store:load")
 LOADING = ("after", "wallet_core.storage.posting.load_and_store:read_dependent_rows")
@@ -53,23 +53,25 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         yield url
 
 
-def test_a_frozen_server_lets_go_of_what_it_has_locked(database_url: str, tmp_path: Path) -> None:
+def test_a_frozen_server_releases_its_locks(database_url: str, tmp_path: Path) -> None:
     """With short limits; woken up it makes its transfer, once."""
 
-    freeze_and_go_on(database_url, tmp_path, LOADED, SHORT)
+    assert_others_continue_while_frozen(database_url, tmp_path, LOADED, SHORT)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("point", [LOADING, LOADED, STORED], ids=["loading", "loaded", "stored"])
-def test_a_frozen_server_lets_go_within_the_default_limits(
+def test_a_frozen_server_releases_its_locks_within_the_default_limits(
     database_url: str, tmp_path: Path, point: tuple[str, str]
 ) -> None:
     """Nothing is set but where the database is."""
 
-    freeze_and_go_on(database_url, tmp_path, point, {})
+    assert_others_continue_while_frozen(database_url, tmp_path, point, {})
 
 
-def freeze_and_go_on(url: str, folder: Path, point: tuple[str, str], limits: Mapping[str, object]) -> None:
+def assert_others_continue_while_frozen(
+    url: str, folder: Path, point: tuple[str, str], limits: Mapping[str, object]
+) -> None:
     """Freeze a server in a transfer that costs a commission; see the other one make its own within the bound."""
     name = f"frozen_{uuid4().hex[:8]}"
     with psycopg.connect(url, autocommit=True) as admin:
@@ -91,33 +93,33 @@ def freeze_and_go_on(url: str, folder: Path, point: tuple[str, str], limits: Map
         child = Child(server, log)
         open_funded(client, alice=1000, bob=1000, carol=1000)
         client.create_commission_rule("USD", Payer.SOURCE, fixed_minor_units=1)
-        child.until_said('"event": "serving"')
-        asked = pool.submit(late.transfer, ALICE, BOB, usd(10), request_id=frozen_id)
+        child.until_logged('"event": "serving"')
+        pending = pool.submit(late.transfer, ALICE, BOB, usd(10), request_id=frozen_id)
         child.until_stopped()
         frozen_at = monotonic()
         assert holds_locks(owner)
-        # Its own wallet, and another one's: the commission wallet is everybody's.
+        # Its own wallet, and another one's: all transfers use the commission wallet.
         for source in (ALICE, "wallets/carol"):
             assert wait_until(partial(transfers, client, source), timeout_s=BOUND_S)
         assert monotonic() - frozen_at < BOUND_S
-        # Its caller asks the other one. Woken up, it finds its transaction gone, and what became of its request.
+        # Its caller calls the other one. Resumed, it finds its transaction ended, and the outcome of its request.
         made = client.transfer(ALICE, BOB, usd(10), request_id=frozen_id)
         server.send_signal(signal.SIGCONT)
-        with suppress(CallError):  # of a caller who waited for longer than the call had time
-            assert asked.result(30).transaction == made.transaction
+        with suppress(CallError):  # of a caller whose deadline was shorter than its wait
+            assert pending.result(30).transaction == made.transaction
         assert late.transfer(ALICE, BOB, usd(10), request_id=frozen_id).transaction == made.transaction
         assert [balance(client, name) for name in ("alice", "bob", "carol")] == [978, 1030, 989]
     assert [check.name for check in verify(other) if check.broken] == []
 
 
 def holds_locks(owner: psycopg.Connection) -> bool:
-    """Tell whether the frozen server, or rather its connection, is in a transaction."""
+    """Return whether the frozen server, or rather its connection, is in a transaction."""
     begun = "SELECT FROM pg_stat_activity WHERE application_name = 'wallet-grpc' AND xact_start IS NOT NULL"
     return owner.execute(begun).rowcount == 1
 
 
 def transfers(client: WalletClient, source: str) -> bool:
-    """Try to move money; tell whether it was moved."""
+    """Try to move money; return whether it was moved."""
     try:
         client.transfer(source, BOB, usd(10), request_id=str(uuid4()))
     except CallError:

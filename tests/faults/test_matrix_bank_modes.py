@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.befallen import Befallen, Fault
 from tests.support.books import request
 from tests.support.database import Cluster
+from tests.support.payout_faults import Fault, FaultyPayouts
 from tests.support.payout_service import PayoutService, end, new_payout_service
 from tests.support.payouts import bank_key
 from wallet_core.domain.commands.payments.resolve_order import ResolveWithdrawal
@@ -38,22 +38,22 @@ UNKEPT: dict[str, tuple[Fault, bool]] = {
 
 
 @pytest.fixture(scope="module")
-def unkeyed(service: PayoutService) -> Befallen:
+def unkeyed(service: PayoutService) -> FaultyPayouts:
     """Return payouts of a service whose bank ignores keys."""
     service.bank.mode(idempotent=False)
-    return Befallen(service)
+    return FaultyPayouts(service)
 
 
 @pytest.fixture(scope="module")
-def unkept(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Befallen]:
+def unkept(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyPayouts]:
     """Return payouts of a service whose bank keeps keys for a second."""
     with new_payout_service(cluster, tmp_path_factory.mktemp("forgetful"), bank_key_retention_s=1.0) as service:
-        yield Befallen(service)
+        yield FaultyPayouts(service)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def answer_to_the_hasty(unkeyed: Befallen, unkept: Befallen) -> str:
-    """Let a scheduler of each service go as far as it may, then a person; return what one too early was told."""
+def answer_to_the_hasty(unkeyed: FaultyPayouts, unkept: FaultyPayouts) -> str:
+    """Run a scheduler of each service, then resolve by an operator; return how the premature resolution was refused."""
     schedulers = [payouts.service.start("scheduler") for payouts in (unkeyed, unkept)]
     unkeyed.warm_up()
     for name, (faults, _, _) in UNKEYED.items():
@@ -67,7 +67,7 @@ def answer_to_the_hasty(unkeyed: Befallen, unkept: Befallen) -> str:
 
     bank = unkept.service.bank
     unkept.warm_up()
-    # For as long as the bank knows of it, it does not say what has become of it; and its ledger cannot be read.
+    # For as long as the bank knows of it, it gives no status; and its statement cannot be read.
     bank.order("pending", match={"account": FORGOTTEN, "path": "/transfers"})
     bank.order("http_error", status=501, match={"path": "/ledger"})
     for name, (fault, _) in UNKEPT.items():
@@ -76,17 +76,19 @@ def answer_to_the_hasty(unkeyed: Befallen, unkept: Befallen) -> str:
     bank.forget(unkept.ids[FORGOTTEN])
 
     unkept.service.until(lambda: all(unkept.now(name).attention for name in UNKEPT))
-    unkeyed.service.until(lambda: all(unkeyed.now(name).attention == told for name, (_, _, told) in UNKEYED.items()))
+    unkeyed.service.until(
+        lambda: all(unkeyed.now(name).attention == result for name, (_, _, result) in UNKEYED.items())
+    )
     unkeyed.service.until(lambda: not answer_to_resolve(unkeyed))
     end(*schedulers)
     bank.forgive()
     return answer
 
 
-def answer_to_resolve(payouts: Befallen) -> str:
-    """Say, as an operator who has asked the bank by telephone, that it did not pay; return why that is refused."""
+def answer_to_resolve(payouts: FaultyPayouts) -> str:
+    """Resolve, as an operator who has phoned the bank, that it did not pay; return why that is refused."""
     app = payouts.service.app
-    said = ResolveWithdrawal(
+    message = ResolveWithdrawal(
         request=request(),
         id=new_id(),
         order=payouts.ids[RESOLVED],
@@ -95,15 +97,15 @@ def answer_to_resolve(payouts: Befallen) -> str:
         bank_evidence="no such payment",
     )
     try:
-        change_withdrawal(app, said)
+        change_withdrawal(app, message)
     except StateTransitionForbidden as refusal:
         return str(refusal)
     return ""
 
 
 @pytest.mark.parametrize("name", UNKEYED, ids=lambda name: f"row 15 / E17: {name}")
-def test_bank_that_ignores_keys_is_asked_to_pay_once(unkeyed: Befallen, name: str) -> None:
-    """Row 15: whatever comes of the one call; what the bank does not clear up is for a person."""
+def test_bank_that_ignores_keys_is_called_to_pay_once(unkeyed: FaultyPayouts, name: str) -> None:
+    """Row 15: with any outcome of the one call; what the bank leaves unknown is for an operator."""
 
     _, ended, attention = UNKEYED[name]
     found = unkeyed.now(name)
@@ -114,21 +116,21 @@ def test_bank_that_ignores_keys_is_asked_to_pay_once(unkeyed: Befallen, name: st
 
 
 def test_operator_ends_a_doubt_once_the_call_cannot_be_on_its_way_any_more(
-    unkeyed: Befallen, answer_to_the_hasty: str
+    unkeyed: FaultyPayouts, answer_to_the_hasty: str
 ) -> None:
-    """Row 15 / R5: refused before the grace time is over; then the money is released, and it is kept who said so."""
+    """Row 15 / R5: refused before the grace time is over; then the money is released, and the operator is stored."""
 
     found = unkeyed.now(RESOLVED)
 
     assert "may still be in flight" in answer_to_the_hasty
     assert (found.state, found.failure_reason) == (FAILED, FailureReason.RESOLVED)
-    assert [(said.operator, said.reason) for said in found.resolutions] == [("tests", "asked by telephone")]
+    assert [(text.operator, text.reason) for text in found.resolutions] == [("tests", "asked by telephone")]
     unkeyed.service.assert_books_agree()
 
 
 @pytest.mark.parametrize("name", UNKEPT, ids=lambda name: f"row 19 / R4: {name}")
-def test_doubt_that_outlasts_the_banks_memory_is_never_sent_again(unkept: Befallen, name: str) -> None:
-    """Row 19: "not found" may then mean that it was paid and is forgotten; a person must ask."""
+def test_doubt_that_outlasts_the_banks_memory_is_never_sent_again(unkept: FaultyPayouts, name: str) -> None:
+    """Row 19: "not found" may then mean that it was paid and is forgotten; an operator must find out."""
 
     _, paid = UNKEPT[name]
     found = unkept.now(name)

@@ -11,9 +11,9 @@ import pytest
 from scheduler.jobs import reconcile_withdrawals
 from tests.support.books import open_wallet
 from tests.support.database import Database
-from tests.support.line import Line
 from tests.support.payout_service import FOR_FIRST_CALLS, PAST_LEASE, PayoutService, end, payout_service
 from tests.support.payouts import schedule
+from tests.support.tcp_proxy import TcpProxy
 from wallet_core.bootstrap import migrate, open_app
 from wallet_core.domain.model.payment_order import OrderState
 from wallet_core.domain.model.wallet import WalletId
@@ -46,36 +46,39 @@ def alice(service: PayoutService) -> WalletId:
 
 
 @pytest.fixture
-def line(service: PayoutService) -> Iterator[Line]:
+def proxy(service: PayoutService) -> Iterator[TcpProxy]:
     """Return a line to the server."""
     sockets = parse_qs(urlsplit(service.database.url).query)
-    with Line(f"{sockets['host'][0]}/.s.PGSQL.{sockets['port'][0]}") as line:
-        yield line
+    with TcpProxy(f"{sockets['host'][0]}/.s.PGSQL.{sockets['port'][0]}") as proxy:
+        yield proxy
 
 
 def kill_with_children(parent: int) -> None:
     """Kill a process and its children, so that none of them finishes what it is at."""
-    everybody = [(path, path.read_text().rsplit(")", 1)[1].split()) for path in Path("/proc").glob("[0-9]*/stat")]
-    children = [int(path.parent.name) for path, fields in everybody if int(fields[1]) == parent]
+    processes = [(path, path.read_text().rsplit(")", 1)[1].split()) for path in Path("/proc").glob("[0-9]*/stat")]
+    children = [int(path.parent.name) for path, fields in processes if int(fields[1]) == parent]
     for pid in (parent, *children):
         os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("lost", ["cut off", "killed"], ids=lambda lost: f"row 13 / E14: {lost}")
-def test_database_that_was_away_hears_from_the_bank_what_it_has_missed(
-    service: PayoutService, postgres: LocalPostgres, line: Line, alice: WalletId, lost: str
+def test_database_that_was_away_gets_the_missed_status_from_the_bank(
+    service: PayoutService, postgres: LocalPostgres, proxy: TcpProxy, alice: WalletId, lost: str
 ) -> None:
-    """Row 13: a scheduler has the bank's yes and nobody to tell; when the database is back, the next one asks."""
+    """Row 13: a scheduler has the bank's acceptance and cannot store it.
+
+    When the database is back, the next one queries.
+    """
 
     id_ = schedule(service.app, alice, 300)
-    through_line = f"postgresql://wallet@127.0.0.1:{line.port}/postgres"
+    through_line = f"postgresql://wallet@127.0.0.1:{proxy.port}/postgres"
     scheduler = service.stop_at(*ANSWERED, database_url=through_line)
     if lost == "cut off":
-        line.refuse()
+        proxy.refuse()
     else:
         kill_with_children(postgres.pid)
     end(scheduler, by=signal.SIGCONT, code=1)
-    line.mend()
+    proxy.restore()
     postgres.start()
     with open_app(read_settings(**service.settings), name="the next one") as app:
         reconcile_withdrawals.run_once(app, clock_offset=PAST_LEASE)

@@ -15,7 +15,7 @@ from wallet_core.domain.model.transaction import TransactionType
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.change_wallet import change_wallet
 
-# Nobody is to lose patience here.
+# No worker is to time out here.
 SETTINGS = {"bank_call_deadline_s": 10.0, "payout_lease_s": 30.0, "payout_grace_s": 60.0}
 
 ALICE, BOB = WalletId("alice"), WalletId("bob")
@@ -76,7 +76,7 @@ def test_payout_that_is_returned_comes_back_as_a_transaction_of_its_own(service:
     service.assert_books_agree(but_for=[bank_key(scene.refused_and_paid)])
 
 
-def test_payout_that_is_returned_to_a_closed_wallet_waits_for_a_person(service: PayoutService, scene: Scene) -> None:
+def test_payout_that_is_returned_to_a_closed_wallet_waits_for_an_operator(service: PayoutService, scene: Scene) -> None:
     """Row 11: RETURNED, external → in transit, and listed."""
 
     found = service.now(scene.given_back_to_a_closed_wallet)
@@ -100,7 +100,7 @@ def test_payout_that_is_paid_after_it_had_failed_is_a_discrepancy(service: Payou
 def test_payout_that_the_bank_denies_and_its_ledger_shows_is_never_released(
     service: PayoutService, scene: Scene
 ) -> None:
-    """Row 21: it has forgotten the key and refuses it now; what its ledger says it did it did, and nothing is sent."""
+    """Row 21: it has forgotten the key and declines it now; its statement shows the payment, and nothing is sent."""
     found = service.app.reads.withdrawal(scene.paid_and_denied)
 
     assert found.state is OrderState.SUCCEEDED

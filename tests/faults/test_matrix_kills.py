@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from scheduler.jobs import reconcile_withdrawals
-from tests.support.befallen import answers_to
 from tests.support.books import open_wallet
+from tests.support.payout_faults import answers_to
 from tests.support.payout_service import FOR_FIRST_CALLS, PAST_LEASE, PayoutService, end
 from tests.support.payouts import schedule
 from wallet_core.domain.model.bank import AnswerKind
@@ -24,7 +24,7 @@ PAY = "wallet_core.gateways.bank:HttpBank.pay"
 
 @dataclass(frozen=True)
 class Kill:
-    """A point to die at; the state that this leaves, and how often the bank has been asked to pay by then."""
+    """A kill point; the state that this leaves, and how many calls to pay the bank has received by then."""
 
     row: str
     moment: str
@@ -55,7 +55,7 @@ KILLS = (
 
 @dataclass(frozen=True)
 class Scene:
-    """The withdrawals that those who died or were stopped had in hand, as they left them and as they are now."""
+    """The withdrawals of the killed and stopped schedulers, as they left them and as they are now."""
 
     killed: dict[Kill, UUID]
     left: dict[UUID, tuple[OrderState, int]]
@@ -67,9 +67,9 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(service: PayoutService) -> Scene:
-    """Stop two schedulers and kill four, each amid a payout of its own, and let another one finish their work.
+    """Stop two schedulers and kill four, each within a payout of its own, and let another one finish their work.
 
-    When it has, those who were stopped wake up and go on with what they had in hand.
+    When it has, the stopped ones resume with their old claims.
     """
     alice = open_wallet(service.app, "alice", 1000)
     unsent = schedule(service.app, alice, 10)
@@ -96,7 +96,7 @@ def scene(service: PayoutService) -> Scene:
 
 
 def assert_sent_again_after(grace: timedelta, found: Withdrawal) -> None:
-    """Raise unless there were two attempts, the second one when the first could no longer be on its way."""
+    """Raise unless there were two attempts, the second one when the first could no longer be in flight."""
     first, second = found.attempts
     assert second.start_time - first.start_time >= grace
     assert second.key == first.key
@@ -104,7 +104,7 @@ def assert_sent_again_after(grace: timedelta, found: Withdrawal) -> None:
 
 @pytest.mark.parametrize("kill", KILLS, ids=lambda kill: kill.row)
 def test_killed_scheduler_leaves_one_payout(service: PayoutService, scene: Scene, kill: Kill) -> None:
-    """Rows 1 to 4: whoever takes over asks first, and the bank is asked to pay once in all."""
+    """Rows 1 to 4: the worker that takes over queries first, and the bank is called to pay once in all."""
 
     id_ = scene.killed[kill]
     assert scene.left[id_] == (kill.state, kill.posts)
@@ -132,7 +132,7 @@ def test_worker_that_overslept_its_lease_does_not_send(service: PayoutService, s
 
 
 def test_answer_that_comes_after_the_next_one_is_kept_and_changes_nothing(service: PayoutService, scene: Scene) -> None:
-    """Rows 8 and 12: stopped with a No in hand, awake when another worker had asked again and heard a Yes."""
+    """Rows 8 and 12: stopped with a decline, resumed when another worker had queried and resent and was accepted."""
 
     before, found = scene.before_waking[scene.refused], service.now(scene.refused)
 

@@ -1,4 +1,4 @@
-"""Fault matrix: four schedulers, two of them with wrong clocks, and callers who cancel and deposit meanwhile."""
+"""Fault matrix: four schedulers, two of them with wrong clocks, and callers that cancel and deposit meanwhile."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ RIGHT = ("scheduler",)
 AHEAD = ("tests.support.clock_off", "300", *RIGHT)
 BEHIND = ("tests.support.clock_off", "-300", *RIGHT)
 
-# Nobody is to lose patience here: what is claimed once is done by whoever claimed it.
+# No worker is to time out here: each claim is finished by its claimer.
 SETTINGS = {
     "bank_call_deadline_s": 20.0,
     "lock_timeout_s": 5.0,
@@ -60,8 +60,8 @@ def scene(service: PayoutService) -> Scene:
     server = service.start("wallet_grpc")
     schedulers = [service.start(*command) for command in (AHEAD, BEHIND, RIGHT, RIGHT)]
     for child in schedulers:
-        child.until_told("running")
-    port = server.until_told("serving")["port"]
+        child.until_event("running")
+    port = server.until_event("serving")["port"]
     bank, app = service.bank, service.app
     wallets = [open_wallet(app, f"w{n}", 1000) for n in range(5)]
 
@@ -69,7 +69,7 @@ def scene(service: PayoutService) -> Scene:
     due = [schedule(app, wallets[n % 5], 10) for n in range(100)]
     to_come = schedule(app, wallets[0], 10, execute_time=service.now(due[0]).create_time + timedelta(minutes=2))
     service.until(lambda: bank.in_flight()[0] == AT_ONCE)
-    # One is claimed by somebody who dies before it does anything.
+    # One is claimed by a worker that dies before it does anything.
     (abandoned,) = app.claims.to_pay(limit=1, lease=LEASE_OF_THE_DEAD, clock_offset=timedelta())
     abandoned_until = service.now(abandoned.order).lease_until
     assert abandoned_until is not None
@@ -94,7 +94,7 @@ def scene(service: PayoutService) -> Scene:
 
 
 def nothing_is_locked(service: PayoutService) -> bool:
-    """Tell whether no scheduler has anything locked at this moment; one that looks for work has, for a moment."""
+    """Return whether no scheduler has anything locked at this moment; one that looks for work has, for a moment."""
     with psycopg.connect(service.database.url) as owner:
         return owner.execute(LOCKED_FOR_A_CALL).fetchone() == (0,)
 
@@ -110,7 +110,7 @@ def answer_to_cancel(client: WalletClient, id_: UUID) -> str:
 
 def clock_of(child: Child) -> datetime:
     """Return the time that a process had when it began to run."""
-    return datetime.fromisoformat(child.until_told("running")["timestamp"])
+    return datetime.fromisoformat(child.until_event("running")["timestamp"])
 
 
 def test_hundred_due_payouts_are_sent_once_each_ten_at_a_time_by_each_scheduler(
@@ -127,7 +127,7 @@ def test_hundred_due_payouts_are_sent_once_each_ten_at_a_time_by_each_scheduler(
     service.assert_books_agree()
 
 
-def test_clocks_of_the_schedulers_are_wrong_and_nobody_cares(service: PayoutService, scene: Scene) -> None:
+def test_wrong_clocks_of_schedulers_change_nothing(service: PayoutService, scene: Scene) -> None:
     """Row 9: one claim each; no lease is taken while it lasts and nothing is due early, by the database's clock."""
 
     ahead, behind, *_ = (clock_of(child) for child in scene.schedulers)
@@ -152,7 +152,7 @@ def test_deposit_passes_while_the_bank_holds_its_answers_back(service: PayoutSer
 
 
 def test_cancel_and_claim_have_one_winner(service: PayoutService, scene: Scene) -> None:
-    """Row 10 / S6: what is cancelled is never sent; what is sent is never cancelled, and the caller hears so."""
+    """Row 10 / S6: a cancelled payout is never sent; a sent one is never cancelled, and the cancel is refused."""
 
     sent, unclaimed = scene.due[0], scene.due[-1]
     assert (scene.cancels[sent], scene.cancels[unclaimed]) == ("FAILED_PRECONDITION", "OK")

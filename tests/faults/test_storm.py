@@ -1,6 +1,6 @@
 """A short crash storm, longer where everything is required, and whether its comparison sees a fault.
 
-``make storm`` lets it rage for as long as one likes.
+``make storm`` runs it for a chosen time.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from tests.storm.books import LedgerState
 from tests.storm.comparison import findings
 from tests.storm.plan import steps
 from tests.storm.storm import Report
-from tests.storm.weather import blows
+from tests.storm.timetable import injections
 from tests.support.toolchain import required
 
 pytestmark = pytest.mark.timeout(240)
 
-# Always the same plan, so that a failure tells of the code and not of the day; `make storm` takes a new one each time.
+# Always the same plan, so that a failure is one of the code and not of chance; `make storm` takes a new one each time.
 SEED = 1
-# It rages for so long; its calm and its comparison come after.
+# Faults are injected for this long; recovery and comparison come after.
 SECONDS = 60.0 if required() else SECONDS_MIN
 
 Tampering: TypeAlias = Callable[[LedgerState], LedgerState]
@@ -34,41 +34,41 @@ def report() -> Report:
     return run(SEED, SECONDS)
 
 
-def test_all_books_agree_after_a_storm(report: Report) -> None:
-    """Nothing told is lost or done twice, nothing due stays open, and the bank's ledger says what our books say."""
+def test_all_ledgers_agree_after_a_storm(report: Report) -> None:
+    """No acknowledged change is lost or doubled, no due order stays open, and the statement agrees with our ledger."""
 
     assert report.findings == []
 
 
 def without_a_transaction(books: LedgerState) -> LedgerState:
-    """Return the books as if one transaction had been lost."""
+    """Return the ledger as if one transaction had been lost."""
     lost = next(name for name, one in books.transactions.items() if not one.withdrawal and not one.scheduled_deposit)
     return replace(books, transactions={name: one for name, one in books.transactions.items() if name != lost})
 
 
 def with_a_payment_made_twice(books: LedgerState) -> LedgerState:
-    """Return the books as if the bank had done one thing twice."""
+    """Return the ledgers as if the bank had executed one payment twice."""
     return replace(books, lines=[*books.lines, replace(books.lines[0], number=len(books.lines) + 1)])
 
 
 def without_a_payment(books: LedgerState) -> LedgerState:
-    """Return the books as if the bank had not done what we believe it did."""
+    """Return the ledger as if the bank had not done what we believe it did."""
     return replace(books, lines=books.lines[1:])
 
 
 def with_an_unknown_payment(books: LedgerState) -> LedgerState:
-    """Return the books as if the bank had done what nobody asked for."""
+    """Return the ledgers as if the bank had executed a payment that was never requested."""
     return replace(books, lines=[*books.lines, replace(books.lines[0], key="wd-of-somebody-else")])
 
 
 def with_another_amount(books: LedgerState) -> LedgerState:
-    """Return the books as if the bank had done one thing with one minor unit more."""
+    """Return the ledgers as if the bank had executed one payment with one minor unit more."""
     first = books.lines[0]
     return replace(books, lines=[replace(first, amount=first.amount + 1), *books.lines[1:]])
 
 
 def without_a_hold(books: LedgerState) -> LedgerState:
-    """Return the books as if one hold had been lost."""
+    """Return the ledger as if one hold had been lost."""
     return replace(books, holds=dict(islice(books.holds.items(), 1, None)))
 
 
@@ -80,29 +80,29 @@ def without_a_hold(books: LedgerState) -> LedgerState:
         (without_a_payment, "the bank executed it 0 times"),
         (with_an_unknown_payment, "which nobody asked for"),
         (with_another_amount, "and the bank has"),
-        (with_another_amount, "follows from what was told and what the bank did"),
+        (with_another_amount, "follows from the answers and from what the bank did"),
         (without_a_hold, "is lost"),
     ],
 )
-def test_comparison_sees_a_fault_in_the_books(report: Report, tamper: Tampering, seen: str) -> None:
+def test_comparison_finds_a_fault_in_the_ledgers(report: Report, tamper: Tampering, seen: str) -> None:
     """A comparison that sees nothing would let every storm pass."""
 
     assert any(seen in finding for finding in findings(report.journals, tamper(report.books)))
 
 
-def test_what_was_done_and_told_to_nobody_is_seen(report: Report) -> None:
-    """Half of the callers forgotten: what they did is in the books all the same."""
+def test_a_change_without_an_acknowledgement_is_found(report: Report) -> None:
+    """Half of the callers forgotten: what they did is in the ledger all the same."""
 
-    told = list(findings(report.journals[::2], report.books))
+    result = list(findings(report.journals[::2], report.books))
 
-    assert any("was told to nobody" in finding for finding in told)
+    assert any("without an acknowledgement" in finding for finding in result)
 
 
 def test_a_seed_plans_the_same_storm_every_time() -> None:
     """A seed that failed would otherwise not be replayed; another one is another storm."""
 
     def plan(seed: int) -> object:
-        return list(blows(seed, 600)), [list(islice(steps(seed, caller), 500)) for caller in range(3)]
+        return list(injections(seed, 600)), [list(islice(steps(seed, caller), 500)) for caller in range(3)]
 
     assert plan(7) == plan(7)
     assert plan(7) != plan(8)

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from wallet.v1 import schedule_service_pb2 as schedule_pb
 
 from bank_stub.server import BankServer
 from tests.support.asking import Asking
 from tests.support.issuer import ISSUER, Issuer
+from tests.support.requests import a_hold, money, new_id, stamp
+from tests.support.sample_ledger import LATER
+from tests.support.scheduled import CollectingBank
 from tests.support.world import World, a_world
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
@@ -18,6 +23,53 @@ def asking(server: str) -> Iterator[Asking]:
     """Return a bare channel to the server."""
     with Asking(server) as asking:
         yield asking
+
+
+@pytest.fixture
+def alice(asking: Asking) -> None:
+    """Open a wallet for Alice, with 1,000."""
+    asking.open("alice", 1000)
+
+
+@pytest.fixture
+def alice_and_bob(asking: Asking) -> None:
+    """Open wallets for Alice, with 1,000, and for Bob."""
+    asking.open("alice", 1000)
+    asking.open("bob")
+
+
+@pytest.fixture
+def alice_bob_and_carol(asking: Asking) -> None:
+    """Open wallets for Alice, with 100, and for Bob and Carol."""
+    asking.open("alice", 100)
+    asking.open_all("bob", "carol")
+
+
+@pytest.fixture
+def funded_pair(asking: Asking) -> tuple[str, str]:
+    """Return two wallets with money."""
+    for name in ("a", "b"):
+        asking.open(name, 1_000_000)
+    return "a", "b"
+
+
+@pytest.fixture
+def stub(bank: BankServer) -> CollectingBank:
+    """Return the bank stub, for ordering faults and for reading its own records."""
+    return CollectingBank(bank.url)
+
+
+@pytest.fixture
+def populated(asking: Asking) -> Asking:
+    """Return a channel to a ledger with two wallets, one with 1,000 in it, and an order, a hold and a rule."""
+    asking.open_all("alice", "bob")
+    asking.deposit("alice", 1000)
+    later: dict[str, Any] = {"wallet": "wallets/alice", "amount": money(1), "execute_time": stamp(LATER)}
+    for kind in (schedule_pb.ScheduleWithdrawalRequest, schedule_pb.ScheduleDepositRequest):
+        asking.ok(kind(**later, request_id=new_id()))
+    asking.ok(a_hold("alice", until=stamp(LATER)))
+    asking.charge(currency_code="EUR")
+    return asking
 
 
 CALLERS = {"shop": {"clients": ["shop-client"]}, "billing": {"clients": ["billing-client", "billing-old"]}}
@@ -43,6 +95,6 @@ def guarded(settings: Settings, issuer: Issuer, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def world(app: App, guarded: Settings, issuer: Issuer, bank: BankServer) -> Iterator[World]:
-    """Return a service with something of everything, and who calls it."""
+    """Return a service with resources of every kind, and its callers."""
     with a_world(app, guarded, issuer, bank) as world:
         yield world

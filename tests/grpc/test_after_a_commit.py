@@ -1,4 +1,4 @@
-"""Once a change was committed, no answer says that nothing was done, whatever fails after it: on every call."""
+"""Once a change was committed, no answer reports it as not done, with any failure after it: on every call."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,7 +22,7 @@ LAST = ("WalletService/FreezeWallet", "WalletService/CloseWallet")
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Return settings by which reads are few and soon give up; money has connections of its own."""
+    """Return settings with few reads that give up soon; commands have connections of their own."""
     return settings.replaced(pool_size=2, pool_timeout_s=0.05)
 
 
@@ -46,7 +46,7 @@ def requests(names: Mapping[str, str], scopes: frozenset[Scope]) -> list[tuple[s
 
 
 def says_that_it_may_be_done(answer: Answer) -> bool:
-    """Tell whether an answer to what was done before is right: the first result, or that nobody knows."""
+    """Return whether an answer after the commit is right: the first result, or an unknown outcome."""
     return answer.code == "OK" or (answer.reason, answer.outcome) == ("OUTCOME_UNKNOWN", "UNKNOWN")
 
 
@@ -54,7 +54,7 @@ def says_that_it_may_be_done(answer: Answer) -> bool:
 def test_what_was_committed_is_answered_so_though_nothing_can_be_read(
     world: World, app: App, settings: Settings, who: str, scopes: frozenset[Scope]
 ) -> None:
-    """A change reads nothing after its commit; a repeat that cannot read what it did says that nobody knows."""
+    """A change reads nothing after its commit; a repeat that cannot read its result reports an unknown outcome."""
 
     caller = world.callers[who]
     unknown = 0
@@ -71,15 +71,16 @@ def test_what_was_committed_is_answered_so_though_nothing_can_be_read(
 
 
 def replayed(caller: Asking, path: str, request: Message) -> bool:
-    """Ask again; tell whether it was answered as done before."""
+    """Repeat; return whether it was answered as done before."""
     del path
     return bool(caller.ok(request).replayed)
 
 
-def test_a_batch_with_a_repeated_item_says_nothing_of_a_new_one_that_is_not_so(
-    world: World, app: App, settings: Settings
-) -> None:
-    """The result of the repeated item cannot be read: then nobody knows, also of the one that was done just now."""
+def test_a_repeated_item_of_a_batch_gives_no_outcome_to_a_new_one(world: World, app: App, settings: Settings) -> None:
+    """The result of the repeated item cannot be read.
+
+    The outcome is unknown, also of the one that was done just now.
+    """
 
     operator = world.callers["operator"]
     old = an_item("alice", "bob", 1, request_id=new_id())

@@ -1,4 +1,4 @@
-"""A wallet as it was: the sum of the entries before an instant, whatever the instant."""
+"""A wallet as it was: the sum of the entries before any instant."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -12,8 +12,8 @@ from wallet.v1 import wallet_service_pb2 as pb
 
 from tests.support.asking import Asking, meanwhile
 from tests.support.long_history import BEGAN, history, write_history
-from tests.support.one_of_each import LATER
 from tests.support.requests import money, stamp
+from tests.support.sample_ledger import LATER
 from tests.support.toolchain import often
 
 US = timedelta(microseconds=1)
@@ -43,7 +43,7 @@ def test_a_balance_of_the_past_is_a_replay_of_the_entries(asking: Asking, owner:
     is_the_sum()
 
 
-def test_all_but_the_balance_is_as_it_is_now_and_what_is_held_is_not_told(asking: Asking) -> None:
+def test_all_but_the_balance_is_current_and_held_money_is_not_shown(asking: Asking) -> None:
     """Held and available are known of now only; before the wallet existed there was nothing in it."""
 
     asking.open_all("alice", "bob", labels={"k": "v"})
@@ -62,12 +62,12 @@ def test_all_but_the_balance_is_as_it_is_now_and_what_is_held_is_not_told(asking
         was = wallet_at(asking, as_of)
         assert was.balance == money(balance), as_of
         assert (was.HasField("held"), was.HasField("available")) == (False, False)
-        told_now = pb.Wallet()
-        told_now.CopyFrom(now)
+        present = pb.Wallet()
+        present.CopyFrom(now)
         for field in ("balance", "held", "available"):
             was.ClearField(field)
-            told_now.ClearField(field)
-        assert was == told_now
+            present.ClearField(field)
+        assert was == present
     assert (now.held, now.available, now.state) == (money(5), money(65), pb.Wallet.STATE_FROZEN)
 
 
@@ -87,8 +87,8 @@ def test_the_future_is_refused_and_so_is_a_time_that_is_none(asking: Asking, own
     assert asking.ok(pb.GetWalletRequest(name="wallets/alice", as_of=Timestamp())).wallet.balance == money(0)
 
 
-def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
-    """A time in the future comes before a wallet that there is not: INVALID_FIELDS stands above RESOURCE_NOT_FOUND."""
+def test_of_two_faults_the_first_documented_is_reported(asking: Asking) -> None:
+    """A time in the future is reported before a missing wallet: INVALID_FIELDS precedes RESOURCE_NOT_FOUND."""
 
     past = asking.refused(pb.GetWalletRequest(name="wallets/nobody", as_of=stamp(BEGAN)))
     future = asking.refused(pb.GetWalletRequest(name="wallets/nobody", as_of=stamp(LATER)))
@@ -98,7 +98,7 @@ def test_of_two_faults_the_first_documented_is_told(asking: Asking) -> None:
 
 
 def test_an_instant_between_two_microseconds_is_not_moved(asking: Asking) -> None:
-    """Protos tell nanoseconds: an entry a nanosecond before the instant is earlier."""
+    """Protos have nanoseconds: an entry a nanosecond before the instant is earlier."""
 
     asking.open("alice")
     time = asking.deposit("alice", 5).execute_time
@@ -108,7 +108,7 @@ def test_an_instant_between_two_microseconds_is_not_moved(asking: Asking) -> Non
 
 
 def test_the_past_does_not_change_while_money_moves(asking: Asking) -> None:
-    """What was told of an instant is told again, and two wallets that share their money had all of it between them."""
+    """A past instant is answered the same again, and two wallets that share their money had all of it between them."""
 
     asking.open_all("alice", "bob")
     asking.deposit("alice", 1000)

@@ -36,16 +36,16 @@ EVER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def run(target: str, story: Callable[[AsyncWalletClient], Awaitable[None]]) -> None:
-    """Run a story that begins with two wallets, alice's with 1000 in it."""
+    """Run a coroutine that begins with two wallets, alice's with 1000 in it."""
 
-    async def told() -> None:
+    async def run() -> None:
         async with AsyncWalletClient(target) as client:
             await client.create_wallet("alice", "USD")
             await client.create_wallet("bob", "USD")
             await client.deposit(ALICE, usd(1000))
             await story(client)
 
-    asyncio.run(told())
+    asyncio.run(run())
 
 
 async def balance(client: AsyncWalletClient, wallet: str) -> int:
@@ -83,7 +83,7 @@ def test_many_calls_at_once_are_each_done_once(server: str) -> None:
     run(server, story)
 
 
-def test_a_refusal_tells_its_reason_and_what_it_is_about(server: str) -> None:
+def test_a_refusal_has_its_reason_and_resource(server: str) -> None:
     """Also of one item of a batch."""
 
     async def story(client: AsyncWalletClient) -> None:
@@ -95,14 +95,14 @@ def test_a_refusal_tells_its_reason_and_what_it_is_about(server: str) -> None:
         )
         items = [TransferItem(source=ALICE, destination=to, amount=usd(1)) for to in (BOB, "wallets/nobody")]
         done = await client.batch_transfer(items, atomic=False)
-        told = [item_failed(result, item.request_id) for result, item in zip(done.results, items, strict=True)]
-        assert [one.reason if one else None for one in told] == [None, "RESOURCE_NOT_FOUND"]
+        results = [item_failed(result, item.request_id) for result, item in zip(done.results, items, strict=True)]
+        assert [one.reason if one else None for one in results] == [None, "RESOURCE_NOT_FOUND"]
 
     run(server, story)
 
 
 def test_a_call_whose_answer_is_late_is_found_out_by_its_id(server: str, owner: psycopg.Connection) -> None:
-    """OutcomeUnknown has the id; asked again it was done once."""
+    """OutcomeUnknown has the id; repeated it was done once."""
 
     async def story(client: AsyncWalletClient) -> None:
         async with AsyncWalletClient(server, timeout_s=0.2) as hasty:
@@ -117,7 +117,7 @@ def test_a_call_whose_answer_is_late_is_found_out_by_its_id(server: str, owner: 
 
 
 def test_a_call_that_is_cancelled_may_have_been_done(server: str, owner: psycopg.Connection) -> None:
-    """So what is refused later under its id leaves the outcome unknown, until it is asked again as it was."""
+    """So a later refusal under its id leaves the outcome unknown, until it is repeated unchanged."""
 
     async def story(client: AsyncWalletClient) -> None:
         id_ = str(uuid4())
@@ -152,18 +152,18 @@ def test_a_call_that_got_no_token_was_not_made(server: str) -> None:
             raise failing.pop()
         return "any"
 
-    async def told() -> None:
+    async def run() -> None:
         id_ = str(uuid4())
         async with AsyncWalletClient(server, token=token) as client:
             with pytest.raises(OSError, match="the issuer is away"):
                 await client.deposit(ALICE, usd(5), request_id=id_)
             assert type(await failed(client.deposit(ALICE, usd(-5), request_id=id_))) is CallFailed
 
-    asyncio.run(told())
+    asyncio.run(run())
 
 
-def test_a_client_in_another_event_loop_says_so(server: str) -> None:
-    """Whatever is called, at once, and nothing is sent: gRPC's own channel would wait there for ever."""
+def test_a_client_in_another_event_loop_raises_an_error(server: str) -> None:
+    """Any call, at once, and nothing is sent: gRPC's own channel would wait without a limit."""
 
     async def in_another(client: AsyncWalletClient) -> None:
         uses: list[Awaitable[object]] = [
@@ -196,7 +196,7 @@ def test_a_client_that_no_event_loop_runs_for_is_not_made(server: str) -> None:
 
 
 def test_lists_turn_their_pages_and_streams_come_to_their_end(server: str) -> None:
-    """Each is seen once; who leaves early leaves nothing behind."""
+    """Each is returned once; a caller that leaves early leaves nothing behind."""
 
     async def story(client: AsyncWalletClient) -> None:
         for _ in range(10):
@@ -214,10 +214,10 @@ def test_lists_turn_their_pages_and_streams_come_to_their_end(server: str) -> No
     run(server, story)
 
 
-def test_a_token_is_asked_for_at_every_call_and_certificates_are_checked(
+def test_a_token_is_required_at_every_call_and_certificates_are_checked(
     app: App, settings: Settings, tmp_path: Path
 ) -> None:
-    """As tokens end, and clients go on."""
+    """As tokens end, and clients continue."""
 
     certs(tmp_path, None, None)
     changed = {
@@ -226,13 +226,13 @@ def test_a_token_is_asked_for_at_every_call_and_certificates_are_checked(
         "tls_key": tmp_path / "server-key.pem",
     }
     mine = settings.replaced(**changed)
-    asked: list[str] = []
+    requests: list[str] = []
 
     async def token() -> str:
-        asked.append("again")
+        requests.append("again")
         return by_secret(iss=DEVELOPMENT_ISSUER)
 
-    async def told(target: str) -> None:
+    async def run(target: str) -> None:
         tls = Tls(ca=(tmp_path / "ca.pem").read_bytes())
         async with AsyncWalletClient(target, token=token, tls=tls) as client:
             assert await client.is_serving()
@@ -244,5 +244,5 @@ def test_a_token_is_asked_for_at_every_call_and_certificates_are_checked(
             assert not await trusting.is_serving()
 
     with serving(app, mine, authentication(mine), credentials(mine)) as port:
-        asyncio.run(told(f"localhost:{port}"))
-    assert len(asked) == 2
+        asyncio.run(run(f"localhost:{port}"))
+    assert len(requests) == 2

@@ -1,6 +1,6 @@
-"""What a stranger with a connection can do, and what a well-behaved caller feels of it: next to nothing.
+"""What an unauthenticated client with a connection can do, and how little of it a well-behaved caller notices.
 
-One server process of its own for each attack, none of which brings a token. The books are verified at the end.
+One server process of its own for each attack, none of which brings a token. The ledger is verified at the end.
 """
 
 import re
@@ -63,7 +63,7 @@ runpy.run_module("wallet_grpc", run_name="__main__")
 
 @contextmanager
 def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **changes: object) -> Iterator[str]:
-    """Run a server process; see that SIGTERM ends it in time, whatever it has to do."""
+    """Run a server process; check that SIGTERM ends it in time, under any load."""
     (port,) = free_ports(1)
     settings = {
         **FAST,
@@ -83,8 +83,8 @@ def server(database: Database, log: Path, *, wrapped: tuple[str, ...] = (), **ch
         assert child.wait(30) == 0, log.read_text()
 
 
-def under_attack(caller: Bystander, until: Callable[[], bool]) -> None:
-    """Go on as ever, for a while and until the attack is over; then see that it was not felt."""
+def assert_unaffected_until(caller: Bystander, until: Callable[[], bool]) -> None:
+    """Continue for a while and until the attack is over; then check that it had no effect."""
     ends_at = monotonic() + SECONDS
     is_over = False
     while monotonic() < ends_at or not is_over:
@@ -94,8 +94,8 @@ def under_attack(caller: Bystander, until: Callable[[], bool]) -> None:
     caller.assert_not_held_up()
 
 
-def test_calls_without_request_hold_up_nobody(own_database: Database, tmp_path: Path) -> None:
-    """100 on each of seven connections, of every kind of call, begun anew as they end: each ends by itself."""
+def test_calls_without_request_block_no_others(own_database: Database, tmp_path: Path) -> None:
+    """100 on each of seven connections, of every kind of call, opened again as they end: each ends by itself."""
 
     with (
         server(own_database, tmp_path / "log", grpc_receive_timeout_s=1.0) as target,
@@ -108,10 +108,10 @@ def test_calls_without_request_hold_up_nobody(own_database: Database, tmp_path: 
                 raw.call(method, request=None)
         # Streams of requests are ended by a time of their own, and refused beyond the few that there is room for.
         ended = [raw for method, raw in attackers if "Reflection" not in method]
-        under_attack(caller, lambda: all(len(raw.ended) == 100 for raw in ended))
+        assert_unaffected_until(caller, lambda: all(len(raw.ended) == 100 for raw in ended))
 
 
-def test_answers_that_nobody_takes_are_dropped(own_database: Database, tmp_path: Path) -> None:
+def test_answers_without_a_reader_are_dropped(own_database: Database, tmp_path: Path) -> None:
     """40 pages to connections with a window of 0: beyond the bound the oldest go at once, all of them in time."""
 
     (metrics,) = free_ports(1)
@@ -130,13 +130,13 @@ def test_answers_that_nobody_takes_are_dropped(own_database: Database, tmp_path:
             seen.append(unsent_bytes(metrics))
             return all(len(raw.ended) == PAGES for raw in attackers)
 
-        under_attack(caller, all_dropped)
+        assert_unaffected_until(caller, all_dropped)
         assert wait_until(lambda: unsent_bytes(metrics) == 0, timeout_s=30)
     # Between two looks a few pages come to those that are looked at.
     assert 0 < max(seen) < 3 * UNSENT_MAX
 
 
-def test_watchers_that_come_and_go_stop_nobody(own_database: Database, tmp_path: Path) -> None:
+def test_watchers_that_connect_and_leave_block_no_others(own_database: Database, tmp_path: Path) -> None:
     """Transfers are made and probes are answered all the while, in time; SIGTERM during it ends the process."""
 
     with ExitStack() as outlasting, server(own_database, tmp_path / "log") as target, bystander(target) as caller:
@@ -149,7 +149,10 @@ def test_watchers_that_come_and_go_stop_nobody(own_database: Database, tmp_path:
 
 
 def test_silent_connections_leave_descriptors_for_all_else(own_database: Database, tmp_path: Path) -> None:
-    """More of them than the process may have files: callers go on, new ones come in, the database is reached anew."""
+    """More of them than the process may have files.
+
+    Callers continue, new ones connect, the database is reachable again.
+    """
 
     wrapped = ("-c", LIMITED.format(OPEN_FILES))
     with (
@@ -170,11 +173,11 @@ def test_silent_connections_leave_descriptors_for_all_else(own_database: Databas
             except NotConnected:  # until the silent ones are closed, after the time for a handshake
                 return False
 
-        under_attack(caller, is_let_in)
+        assert_unaffected_until(caller, is_let_in)
 
 
 def test_receipts_leave_room_for_others(own_database: Database, tmp_path: Path) -> None:
-    """40 callers who ask for receipts, each for another one, as fast as they are drawn."""
+    """40 callers that request receipts, each for another one, as fast as they are drawn."""
 
     with server(own_database, tmp_path / "log") as target, ExitStack() as open_:
         with_history(own_database, target)
@@ -185,7 +188,7 @@ def test_receipts_leave_room_for_others(own_database: Database, tmp_path: Path) 
         drawn: list[str] = []
         over = threading.Event()
 
-        def ask_on(asking: Asking) -> None:
+        def keep_calling(asking: Asking) -> None:
             answer = asking.call(RECEIPT, pb.GetReceiptRequest(name=names[len(drawn)]), timeout_s=30)
             assert answer.code in {"OK", "RESOURCE_EXHAUSTED"}, answer
             if answer.code == "OK":
@@ -193,8 +196,8 @@ def test_receipts_leave_room_for_others(own_database: Database, tmp_path: Path) 
             over.wait((answer.retry_ms or 0) / 1000)
 
         asking = open_.enter_context(Asking(target))
-        with meanwhile(partial(ask_on, asking), 40):
-            under_attack(caller, lambda: len(drawn) > 5)
+        with meanwhile(partial(keep_calling, asking), 40):
+            assert_unaffected_until(caller, lambda: len(drawn) > 5)
             over.set()
 
 
@@ -207,7 +210,7 @@ def with_history(database: Database, target: str) -> None:
 
 
 def unsent_bytes(port: int) -> float:
-    """Return what the metric says."""
+    """Return the metric's value."""
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:  # ours
         found = re.search(r"^wallet_unsent_response_bytes (\S+)$", page.read().decode(), re.MULTILINE)
     assert found is not None

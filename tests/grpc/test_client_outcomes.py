@@ -1,4 +1,4 @@
-"""What our client makes of refusals: nothing was done, or it is not known; and what its channel asks again."""
+"""How the client classifies refusals: not done, or unknown; and what its channel retries."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -45,18 +45,18 @@ ALICE = "wallets/alice"
 
 @dataclass
 class Trouble:
-    """A ledger that does its work and then says something else, as often as it is told to."""
+    """A ledger that does its work and then raises, a given number of times."""
 
     ledger: Ledger
     done_but: list[WalletError] = field(default_factory=list)
-    """Said after the work was done."""
+    """Raised after the work was done."""
     instead: list[WalletError] = field(default_factory=list)
-    """Said instead of doing it, once nothing is left of the other."""
-    asked_at: list[float] = field(default_factory=list)
+    """Raised instead of doing it, once nothing is left of the other."""
+    called_at: list[float] = field(default_factory=list)
 
     def post(self, *arguments: Any) -> Any:  # noqa: ANN401  # as the ledger's
-        """Do it, or say so."""
-        self.asked_at.append(monotonic())
+        """Do it, or raise."""
+        self.called_at.append(monotonic())
         if self.done_but:
             self.ledger.post(*arguments)
             raise self.done_but.pop(0)
@@ -76,7 +76,7 @@ def client(app: App, settings: Settings, trouble: Trouble) -> Iterator[WalletCli
     """Return a client of a server on that ledger, with a wallet that has 1,000."""
     with served(replace(app, ledger=cast("Ledger", trouble)), settings) as client:
         open_funded(client, alice=1000)
-        trouble.asked_at.clear()
+        trouble.called_at.clear()
         yield client
 
 
@@ -99,10 +99,10 @@ def deposit(client: WalletClient, request_id: str | None = None) -> Any:  # noqa
     return client.deposit(ALICE, usd(5), request_id=request_id)
 
 
-def test_a_refusal_after_the_channel_has_asked_before_leaves_the_outcome_unknown(
+def test_a_refusal_after_the_channels_own_retry_leaves_the_outcome_unknown(
     client: WalletClient, trouble: Trouble
 ) -> None:
-    """The first attempt had done it, its answer was lost, the repeat was turned away: it is found when asked again."""
+    """The first attempt had done it, its answer was lost, the repeat was rejected: a further repeat finds it."""
 
     trouble.done_but = [DatabaseUnavailable()]
     trouble.instead = [CredentialsInvalid("expired just now")]
@@ -112,12 +112,14 @@ def test_a_refusal_after_the_channel_has_asked_before_leaves_the_outcome_unknown
     assert isinstance(error, OutcomeUnknown)
     assert (error.reason, error.code) == ("CREDENTIALS_INVALID", "UNAUTHENTICATED")
     assert found.replayed
-    assert (balance(client, "alice"), len(trouble.asked_at)) == (1005, 3)
+    assert (balance(client, "alice"), len(trouble.called_at)) == (1005, 3)
 
 
 @pytest.mark.parametrize("error", [TransactionConflict(), DatabaseUnavailable()])
-def test_what_the_channel_asks_again_is_done_once(client: WalletClient, trouble: Trouble, error: WalletError) -> None:
-    """Under the same id: the caller hears of neither the loss nor the repeat."""
+def test_a_call_that_the_channel_retries_is_done_once(
+    client: WalletClient, trouble: Trouble, error: WalletError
+) -> None:
+    """Under the same id: the caller sees neither the loss nor the retry."""
 
     trouble.done_but = [error]
     assert deposit(client).replayed
@@ -127,7 +129,7 @@ def test_what_the_channel_asks_again_is_done_once(client: WalletClient, trouble:
     assert balance(client, "alice") == 1010
 
 
-def test_a_refusal_of_the_only_attempt_says_that_nothing_was_done(client: WalletClient, trouble: Trouble) -> None:
+def test_a_refusal_of_the_only_attempt_reports_that_nothing_was_done(client: WalletClient, trouble: Trouble) -> None:
     """Nothing is left open, and nothing is remembered."""
 
     trouble.instead = [CredentialsInvalid("none"), CredentialsInvalid("none")]
@@ -155,7 +157,7 @@ def test_a_refusal_after_the_callers_own_attempt_leaves_the_outcome_unknown(
     assert type(failed(lambda: deposit(client, first.request_id))) is CallFailed
 
 
-def test_a_final_refusal_is_final_whatever_came_before(client: WalletClient, trouble: Trouble) -> None:
+def test_a_final_refusal_is_final_after_any_attempts(client: WalletClient, trouble: Trouble) -> None:
     """What was decided once is what every attempt came to."""
 
     request_id = str(uuid4())
@@ -163,38 +165,38 @@ def test_a_final_refusal_is_final_whatever_came_before(client: WalletClient, tro
     error = failed(lambda: client.transfer(ALICE, "wallets/nobody", usd(1), request_id=request_id))
 
     assert (type(error), error.reason) == (CallFailed, "RESOURCE_NOT_FOUND")
-    assert len(trouble.asked_at) == 2
+    assert len(trouble.called_at) == 2
 
 
-def test_who_reads_has_no_outcome_to_find_out(client: WalletClient) -> None:
+def test_a_read_has_no_outcome_to_find_out(client: WalletClient) -> None:
     """A read changes nothing."""
 
     assert type(failed(lambda: client.get_wallet("wallets/nobody"))) is CallFailed
 
 
-def test_what_is_final_is_not_asked_again_by_the_channel(client: WalletClient, trouble: Trouble) -> None:
-    """Though ABORTED is a code that is: the decision stands, and asking costs the caller's time."""
+def test_a_final_refusal_is_not_retried_by_the_channel(client: WalletClient, trouble: Trouble) -> None:
+    """Though ABORTED is a retryable code: the decision stands, and a retry costs the caller's time."""
 
     trouble.instead = [EtagMismatch(ALICE), EtagMismatch(ALICE)]
     error = failed(lambda: deposit(client))
 
-    assert (error.reason, error.code, len(trouble.asked_at)) == ("ETAG_MISMATCH", "ABORTED", 1)
+    assert (error.reason, error.code, len(trouble.called_at)) == ("ETAG_MISMATCH", "ABORTED", 1)
 
 
-def test_a_server_with_too_much_to_do_is_not_asked_again_at_once(client: WalletClient, trouble: Trouble) -> None:
-    """It says how long to wait, and the channel does."""
+def test_an_overloaded_server_is_not_retried_at_once(client: WalletClient, trouble: Trouble) -> None:
+    """It names the time to wait, and the channel waits."""
 
     trouble.instead = [ServerOverloaded(), ServerOverloaded()]
     deposit(client)
 
-    waits = [after - before for before, after in zip(trouble.asked_at, trouble.asked_at[1:], strict=False)]
-    told_s = (CATALOGUE[ServerOverloaded].retry_after_ms or 0) / 1000
+    waits = [after - before for before, after in zip(trouble.called_at, trouble.called_at[1:], strict=False)]
+    advised_s = (CATALOGUE[ServerOverloaded].retry_after_ms or 0) / 1000
     assert len(waits) == 2
-    assert min(waits) >= told_s * 0.95
+    assert min(waits) >= advised_s * 0.95
 
 
 def test_what_is_not_done_and_what_is_unknown_are_caught_apart() -> None:
-    """Whoever handles refusals must not swallow what may have been done."""
+    """A caller that handles refusals must not swallow what may have been done."""
 
     assert not issubclass(OutcomeUnknown, CallFailed)
     assert not issubclass(CallFailed, OutcomeUnknown)
@@ -202,9 +204,7 @@ def test_what_is_not_done_and_what_is_unknown_are_caught_apart() -> None:
     assert issubclass(OutcomeUnknown, CallError)
 
 
-def test_an_id_that_was_used_says_nothing_of_an_attempt_that_may_have_used_it(
-    client: WalletClient, trouble: Trouble
-) -> None:
+def test_a_used_id_gives_no_outcome_to_an_attempt_that_may_have_used_it(client: WalletClient, trouble: Trouble) -> None:
     """REQUEST_ID_REUSED after an unknown attempt: the first one was done, so the id is not free, and not settled."""
 
     trouble.done_but = [CommitUnknown()]
@@ -255,11 +255,11 @@ def test_a_reason_that_is_new_is_understood_by_its_outcome(
     assert (error.reason, error.request_id) == ("REASON_OF_TOMORROW", "id")
 
 
-def test_an_item_whose_outcome_is_unknown_is_told_apart_and_remembered(app: App, settings: Settings) -> None:
-    """By the same rule as a call: asked again under its id it is found; until then no refusal settles it."""
+def test_an_item_of_unknown_outcome_is_distinguished_and_remembered(app: App, settings: Settings) -> None:
+    """By the same rule as a call: repeated under its id it is found; until then no refusal settles it."""
 
     class Losing:
-        """A ledger whose answers to batches are lost, as often as it is told to."""
+        """A ledger whose answers to batches are lost, a given number of times."""
 
         def __init__(self) -> None:
             self.times = 1
@@ -310,7 +310,7 @@ def test_a_change_hands_its_request_id_over_before_it_is_sent(server: str) -> No
     assert len(set(kept)) == 2
 
 
-def test_a_call_that_is_interrupted_tells_its_request_id(client: WalletClient, trouble: Trouble) -> None:
+def test_an_interrupted_call_prints_its_request_id(client: WalletClient, trouble: Trouble) -> None:
     """Ctrl-C: what is raised is what interrupted it, and among its causes is what is open, with the id."""
 
     class Interrupts:
@@ -327,4 +327,4 @@ def test_a_call_that_is_interrupted_tells_its_request_id(client: WalletClient, t
     assert open_.request_id == id_
     assert id_ in open_.message
     assert unknown_outcome(ValueError()) is None
-    assert trouble.asked_at == []
+    assert trouble.called_at == []

@@ -1,4 +1,4 @@
-"""Connections: what one may have and how long it lasts, whatever its caller does."""
+"""Connections: how many calls one may have and how long it lasts, with any caller."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
     ids=["idle", "old, with a call that does not end"],
 )
 def test_connection_is_closed_in_time(app: App, settings: Settings, limits: dict[str, float], calls: int) -> None:
-    """And not sooner than its limits say: with others it stays."""
+    """And not sooner than its limits: within them it stays."""
 
     with served(app, settings, **limits) as target, RawHttp2(target) as raw:
         for _ in range(calls):

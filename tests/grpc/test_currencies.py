@@ -1,4 +1,4 @@
-"""Currencies: their decimals are what was written down with the first wallet, whatever ISO 4217 says of them later."""
+"""Currencies: their decimals are what was recorded with the first wallet, even if ISO 4217 changes later."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -36,20 +36,20 @@ FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def open_before(app: App, wallet: str, listed: Currency, request: Request | None = None) -> None:
-    """Open a wallet as a release does whose ISO 4217 says this of its currency."""
-    asked = {"listed": listed} if request is None else {"listed": listed, "request": request}
-    change_wallet(app, commands.a_new_wallet(wallet, listed.code, **asked))
+    """Open a wallet as a release does whose ISO 4217 has these decimals for its currency."""
+    fields = {"listed": listed} if request is None else {"listed": listed, "request": request}
+    change_wallet(app, commands.a_new_wallet(wallet, listed.code, **fields))
 
 
 @pytest.fixture
 def speaking(server: str) -> Iterator[Asking]:
-    """Return a channel whose caller is told in English."""
+    """Return a channel whose caller gets English messages."""
     with Asking(server, metadata=(("accept-language", "en"),)) as speaking:
         yield speaking
 
 
 def written_down(owner: psycopg.Connection) -> dict[str, int]:
-    """Return what is written down."""
+    """Return what is recorded."""
     return dict(owner.execute("SELECT code, exponent FROM currencies").fetchall())
 
 
@@ -77,7 +77,7 @@ def a_rule(currency: str) -> commission_service_pb.CreateCommissionRuleRequest:
 def test_a_currency_that_was_withdrawn_goes_on_for_the_wallets_that_are_in_it(
     asking: Asking, speaking: Asking, app: App
 ) -> None:
-    """Deposits, commission, transfers, lists, exports, receipts, refusals, and repeats of what was asked before."""
+    """Deposits, commission, transfers, lists, exports, receipts, refusals, and repeats of earlier requests."""
 
     before = Request("local", uuid4())
     open_before(app, "anna", LEV, before)
@@ -106,7 +106,7 @@ def test_a_currency_that_was_withdrawn_goes_on_for_the_wallets_that_are_in_it(
 def test_nothing_new_begins_in_a_currency_that_is_not_listed(
     asking: Asking, app: App, owner: psycopg.Connection
 ) -> None:
-    """Withdrawn or never heard of; a rule is nothing new where wallets are. The refusal is not kept for ever."""
+    """Withdrawn or never defined; a rule is no exception where wallets exist. The refusal is not stored."""
 
     open_before(app, "anna", LEV)
     before = everything(owner)
@@ -133,8 +133,8 @@ def test_a_changed_exponent_never_scales_what_is_there_anew(
     assert "0.05 JPY" in text_of(receipt.pdf)
     refused = speaking.refused(a_transfer("yui", "jun", 99999, "JPY"))
     assert "123.40 JPY" in refused.localized
-    told = {one.code: one for one in asking.ok(pb.ListCurrenciesRequest()).currencies}
-    assert (told["JPY"].exponent, told["JPY"].open_to_new_wallets) == (2, True)
+    found = {one.code: one for one in asking.ok(pb.ListCurrenciesRequest()).currencies}
+    assert (found["JPY"].exponent, found["JPY"].open_to_new_wallets) == (2, True)
 
 
 def test_servers_of_two_releases_that_open_the_first_wallet_at_once_agree(
@@ -161,7 +161,7 @@ def test_servers_of_two_releases_that_open_the_first_wallet_at_once_agree(
 
 
 def test_what_is_written_down_before_the_first_wallet_holds_for_it(asking: Asking, owner: psycopg.Connection) -> None:
-    """By an owner who knows better than the library: the wallet is opened all the same."""
+    """By an owner whose list is newer than the library: the wallet is opened."""
 
     owner.execute("INSERT INTO currencies VALUES ('ISK', 2)")
 
@@ -177,9 +177,9 @@ def test_a_currency_is_written_down_with_a_wallet_and_not_before(
 ) -> None:
     """Not by a validation, nor by a refusal; by a rule, which brings the service's own wallets."""
 
-    asked = a_wallet("alice", "USD")
-    asked.validate_only = True
-    asking.ok(asked)
+    request = a_wallet("alice", "USD")
+    request.validate_only = True
+    asking.ok(request)
     with pytest.raises(InvalidField):
         change_wallet(app, commands.a_new_wallet("anna", "BGN", listed=None))
     assert written_down(owner) == {}
@@ -190,25 +190,25 @@ def test_a_currency_is_written_down_with_a_wallet_and_not_before(
 
 
 def test_all_currencies_are_listed(asking: Asking, app: App) -> None:
-    """What wallets are in as written down, the rest as ISO 4217 has it; what was withdrawn is closed to new wallets."""
+    """What wallets are in as recorded, the rest as ISO 4217 has it; what was withdrawn is closed to new wallets."""
 
     open_before(app, "anna", LEV)
     listed = asking.ok(pb.ListCurrenciesRequest()).currencies
-    told = {one.code: (one.exponent, one.open_to_new_wallets) for one in listed}
+    found = {one.code: (one.exponent, one.open_to_new_wallets) for one in listed}
 
-    assert [one.code for one in listed] == sorted(told)
-    assert told["BGN"] == (2, False)
-    assert (told["USD"], told["JPY"], told["KWD"], told["CLF"]) == ((2, True), (0, True), (3, True), (4, True))
-    assert told.keys().isdisjoint({"XAU", "XXX", "QQQ", "HRK"})
+    assert [one.code for one in listed] == sorted(found)
+    assert found["BGN"] == (2, False)
+    assert (found["USD"], found["JPY"], found["KWD"], found["CLF"]) == ((2, True), (0, True), (3, True), (4, True))
+    assert found.keys().isdisjoint({"XAU", "XXX", "QQQ", "HRK"})
 
 
-def test_every_known_caller_is_told_the_currencies_and_nobody_else(app: App, guarded: Settings, issuer: Issuer) -> None:
+def test_every_known_caller_lists_the_currencies_and_no_one_else(app: App, guarded: Settings, issuer: Issuer) -> None:
     """Amounts are shown to callers with any scope, or confined to an owner."""
 
     def answer(*metadata: tuple[str, str]) -> str:
         with Asking(f"127.0.0.1:{port}", metadata=metadata) as asking:
-            told = asking.call("WalletService/ListCurrencies", pb.ListCurrenciesRequest())
-            return told.reason or told.code
+            refusal = asking.call("WalletService/ListCurrencies", pb.ListCurrenciesRequest())
+            return refusal.reason or refusal.code
 
     with serving(app, guarded, authentication(guarded)) as port:
         assert answer(*bearer(issuer.token("events.read"))) == "OK"
@@ -235,8 +235,8 @@ def test_what_was_written_down_is_read_once() -> None:
         currencies.exponent_of("QQQ")
 
 
-def test_an_error_is_told_though_the_decimals_cannot_be_read() -> None:
-    """Without its amounts, then; nothing that is asked after a commit may fail."""
+def test_an_error_is_returned_though_the_decimals_cannot_be_read() -> None:
+    """Without its amounts, then; no read after a commit may fail."""
 
     def fail() -> dict[str, Currency]:
         raise DatabaseUnavailable

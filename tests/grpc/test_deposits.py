@@ -51,23 +51,25 @@ def with_varint(varint: bytes) -> bytes:
     return deposit_request().SerializeToString() + b"\x12" + bytes([len(money)]) + money
 
 
-def test_a_deposit_is_told_in_full(client: WalletClient) -> None:
+def test_a_deposit_is_returned_in_full(client: WalletClient) -> None:
     """D1: 1000 and 250 are 1250; type, state, entries and time."""
 
     open_funded(client, alice=1000)
 
     made = client.deposit("wallets/alice", usd(250), description="wages", external_reference="card-7")
 
-    told = made.transaction
+    transaction = made.transaction
     assert (made.available.minor_units, made.replayed) == (1250, False)
-    assert (told.type, told.state) == (pb.Transaction.TYPE_DEPOSIT, pb.Transaction.STATE_POSTED)
-    assert (told.source, told.destination) == ("wallets/system:external:USD", "wallets/alice")
-    assert (told.description, told.external_reference, told.withdrawal) == ("wages", "card-7", "")
-    assert aware(told.execute_time) >= aware(client.get_wallet("wallets/alice").create_time)
-    entries = [(entry.wallet, entry.amount.minor_units, entry.balance_after.minor_units) for entry in told.entries]
+    assert (transaction.type, transaction.state) == (pb.Transaction.TYPE_DEPOSIT, pb.Transaction.STATE_POSTED)
+    assert (transaction.source, transaction.destination) == ("wallets/system:external:USD", "wallets/alice")
+    assert (transaction.description, transaction.external_reference, transaction.withdrawal) == ("wages", "card-7", "")
+    assert aware(transaction.execute_time) >= aware(client.get_wallet("wallets/alice").create_time)
+    entries = [
+        (entry.wallet, entry.amount.minor_units, entry.balance_after.minor_units) for entry in transaction.entries
+    ]
     assert sorted(entries) == [("wallets/alice", 250, 1250), ("wallets/system:external:USD", -250, -1250)]
     assert balance(client, "alice") == 1250
-    assert client.get_transaction(told.name) == told
+    assert client.get_transaction(transaction.name) == transaction
 
 
 def test_two_deposits_are_two_entries(client: WalletClient) -> None:
@@ -123,7 +125,7 @@ def test_an_amount_that_is_none_is_refused(
 
 @pytest.mark.parametrize("units", [2**63, "1.5", "abc", "NaN", "Infinity", "1e400", -(2**63) - 1, True])
 def test_json_of_an_amount_that_is_none_is_refused_before_it_is_sent(units: object) -> None:
-    """D3: protobuf's JSON has no such integers."""
+    """D3: protobuf's JSON has no integers of that size."""
 
     with pytest.raises(json_format.ParseError):
         json_format.ParseDict({"amount": {"currency_code": "USD", "minor_units": units}}, pb.DepositRequest())
@@ -230,7 +232,7 @@ def test_validating_a_deposit_stores_nothing(client: WalletClient, owner: psycop
 
 @pytest.mark.parametrize("validate_only", [False, True])
 def test_another_currency_is_refused(client: WalletClient, owner: psycopg.Connection, *, validate_only: bool) -> None:
-    """CURRENCY_MISMATCH tells the wallet's; validating tells the same and records nothing."""
+    """CURRENCY_MISMATCH names the wallet's; validating returns the same and records nothing."""
 
     open_funded(client, alice=0)
     before = everything(owner)
@@ -260,7 +262,7 @@ def test_a_full_wallet_takes_no_more(client: WalletClient) -> None:
 def test_a_frozen_wallet_takes_deposits_and_a_closed_one_does_not(
     client: WalletClient, owner: psycopg.Connection
 ) -> None:
-    """Credits pass a freeze; a closed wallet refuses for good."""
+    """Credits pass a freeze; a closed wallet refuses finally."""
 
     open_funded(client, alice=0, bob=0)
     rewrite(owner, "UPDATE wallets SET state = 'FROZEN' WHERE id = 'alice'")

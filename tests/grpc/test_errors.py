@@ -1,4 +1,4 @@
-"""The errors as a whole: complete, in order, told in the documented form, and never more than that."""
+"""The errors as a whole: complete, in order, in the documented form, and never more than that."""
 
 import threading
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ from wallet.v1.error_reason_pb2 import ErrorReason
 from wallet.v1.money_pb2 import Money
 
 from tests.support import books
+from tests.support.batching import waiting_backends
 from tests.support.callers import everything, open_funded, refusal, usd
 from tests.support.database import Database
-from tests.support.gathering import waiting_backends
 from tests.support.rows import rewrite
 from tests.support.together import together
 from tests.support.wire import Wire
@@ -94,12 +94,12 @@ def test_every_error_has_a_public_face_or_is_ours_alone() -> None:
 
 
 def test_every_reason_is_some_errors() -> None:
-    """A published reason that nobody can meet would be a promise without meaning."""
+    """A published reason that can never occur would be a promise without meaning."""
 
     assert {face.reason for face in CATALOGUE.values()} == set(ErrorReason.values()) - {0}
 
 
-def test_a_defect_tells_its_number_and_nothing_else(app: App, settings: Settings) -> None:
+def test_a_defect_reports_its_number_and_nothing_else(app: App, settings: Settings) -> None:
     """The operators find the rest under that number in the log."""
 
     class Broken(Reads):
@@ -122,7 +122,7 @@ def test_a_defect_tells_its_number_and_nothing_else(app: App, settings: Settings
     assert "secret dsn" in repr(entry["exc_info"])
 
 
-def test_of_two_faults_in_a_transfer_the_first_documented_is_told(
+def test_of_two_faults_in_a_transfer_the_first_documented_is_reported(
     client: WalletClient, wire: Wire, owner: psycopg.Connection
 ) -> None:
     """Shape, permission, used id, then all of the source before all of the destination, then funds, then limits."""
@@ -178,7 +178,7 @@ def test_of_two_faults_in_a_transfer_the_first_documented_is_told(
     ],
     ids=["system_wallet", "used_id", "unknown_wallet"],
 )
-def test_a_past_time_is_told_after_the_request_id(
+def test_a_past_time_is_reported_after_the_request_id(
     client: WalletClient, wire: Wire, fields: dict[str, str], reason: str
 ) -> None:
     """A repeat is answered however late it comes, so the id is looked at before the time."""
@@ -306,13 +306,15 @@ def test_a_deadline_that_passes_in_line_leaves_nothing(
         owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
         with pytest.raises((errors.DeadlineTooShort, errors.OutcomeUnknown)):
             app.ledger.post(command, monotonic() + 0.1)
-    app.ledger.post(replace(command, request=books.request(), validate_only=True))  # in line after it, so it is done
+    app.ledger.post(replace(command, request=books.request(), validate_only=True))  # queued after it, so it is done
 
     assert everything(owner) == before
     assert not app.ledger.post(command).replayed
 
 
-def test_a_full_line_is_told_as_overloaded(settings: Settings, owner: psycopg.Connection, database: Database) -> None:
+def test_a_full_queue_is_reported_as_overloaded(
+    settings: Settings, owner: psycopg.Connection, database: Database
+) -> None:
     """SERVER_OVERLOADED with RetryInfo: this attempt did nothing."""
 
     small = settings.replaced(commit_queue_max=1, commit_batch_max=1)
@@ -323,17 +325,17 @@ def test_a_full_line_is_told_as_overloaded(settings: Settings, owner: psycopg.Co
             with owner.transaction():
                 owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
                 answers = together([partial(wire.call, TRANSFER, transfer()) for _ in range(12)])
-            told = [cast("Any", answer) for answer in answers]
-            full = [answer for answer in told if answer.reason == "SERVER_OVERLOADED"]
-            done = [answer for answer in told if answer.code == "OK"]
+            outcomes = [cast("Any", answer) for answer in answers]
+            full = [answer for answer in outcomes if answer.reason == "SERVER_OVERLOADED"]
+            done = [answer for answer in outcomes if answer.code == "OK"]
             assert full != []
             assert {(answer.code, answer.retry_ms is None) for answer in full} == {("RESOURCE_EXHAUSTED", False)}
             assert client.get_wallet("wallets/bob").balance.minor_units == len(done)
     assert database.broken_rules() == []
 
 
-def test_a_creation_told_as_overloaded_was_not_made(settings: Settings, owner: psycopg.Connection) -> None:
-    """SERVER_OVERLOADED says that this attempt did nothing: so it may not be said of what has been committed."""
+def test_a_creation_rejected_as_overloaded_was_not_made(settings: Settings, owner: psycopg.Connection) -> None:
+    """SERVER_OVERLOADED means that this attempt did nothing: so it may not be answered after a commit."""
 
     small = settings.replaced(pool_size=1, pool_timeout_s=0.2, lock_timeout_s=5.0)
     names = [f"late-{number}" for number in range(12)]
@@ -357,7 +359,7 @@ def test_a_creation_told_as_overloaded_was_not_made(settings: Settings, owner: p
             for _ in range(4):
                 pool.submit(keep_the_connection)
             waiting.wait(3)
-        told = {name: creation.exception() for name, creation in creations.items()}
+        found = {name: creation.exception() for name, creation in creations.items()}
 
     made = {name for (name,) in owner.execute("SELECT id FROM wallets").fetchall()}
-    assert {name for name in made if isinstance(told.get(name), errors.ServerOverloaded)} == set()
+    assert {name for name in made if isinstance(found.get(name), errors.ServerOverloaded)} == set()

@@ -1,4 +1,4 @@
-"""Exports: the statement as a CSV file, part by part, so many at once, and never half of it without saying so."""
+"""Exports: the statement as a CSV file, part by part, a limited number at once, and never silently incomplete."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 HEADER = (
     "sequence,time,transaction,type,counterparty,amount,balance_after,currency_code,description,external_reference\r\n"
 )
-# What a gRPC client takes unless it is told otherwise.
+# A gRPC client's default limit.
 MESSAGE_MAX = 4 * 1024 * 1024
 # So wide that a part of an export is more than what a connection takes from a server whose caller does not read.
 WIDE = "\U0001f4a5" * 100
@@ -62,7 +62,7 @@ def served(app: App, settings: Settings, **changes: object) -> Iterator[Idle]:
 
 
 def export(start: datetime = FIRST, end: datetime = LAST, wallet: str = "alice") -> pb.ExportStatementRequest:
-    """Return a request for an export, of all times unless said otherwise."""
+    """Return a request for an export, of all times by default."""
     return pb.ExportStatementRequest(wallet=f"wallets/{wallet}", start_time=stamp(start), end_time=stamp(end))
 
 
@@ -113,7 +113,7 @@ def inert(words: str) -> str:
 
 
 def is_free(asking: Asking, request: pb.ExportStatementRequest) -> bool:
-    """Tell whether there is room for one more export."""
+    """Return whether there is room for one more export."""
     answer = asking.call(EXPORT, request)
     assert answer.code in {"OK", "RESOURCE_EXHAUSTED"}, answer
     return answer.code == "OK"
@@ -147,7 +147,7 @@ def flat(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def test_any_words_come_through_in_any_currency(asking: Asking) -> None:
+def test_any_text_is_shown_in_any_currency(asking: Asking) -> None:
     """Commas, quotes, ends of lines, Persian, formulas; no decimals, two, three; amounts that fill 64 bits."""
 
     for wallet, currency, exponent in (("alice", "USD", 2), ("jun", "JPY", 0), ("bahar", "BHD", 3)):
@@ -164,7 +164,7 @@ def test_any_words_come_through_in_any_currency(asking: Asking) -> None:
         assert rows[0]["amount"] == {0: "-1", 2: "-0.01", 3: "-0.001"}[exponent]
 
 
-def test_words_of_an_export_turn_nothing_around(asking: Asking) -> None:
+def test_texts_of_an_export_reorder_nothing(asking: Asking) -> None:
     """What would show 10.00 as 00.01, or the cells after it backwards; marks and joiners of languages stay."""
 
     asking.open_all("alice")
@@ -183,7 +183,7 @@ def test_words_of_an_export_turn_nothing_around(asking: Asking) -> None:
     assert entries(asking)[0].description.startswith("a\u202e")
 
 
-def test_a_spreadsheet_runs_nothing_of_an_export_and_a_program_gets_every_word_back(asking: Asking) -> None:
+def test_a_spreadsheet_runs_nothing_of_an_export_and_a_program_gets_every_text_back(asking: Asking) -> None:
     """One apostrophe before what would be run, or would look as if it had one; amounts stay numbers."""
 
     formulas = ["=cmd()", "+49 1", "-1", "@x", "＝1", "'quoted", "it's", " =1", "a=b"]  # noqa: RUF001  # wide forms are meant
@@ -209,7 +209,7 @@ def test_an_export_of_nothing_is_a_header(asking: Asking) -> None:
         assert b"".join(parts(asking, request)) == HEADER.encode()
 
 
-def test_a_refused_export_is_told_like_any_other_call(asking: Asking) -> None:
+def test_a_refused_export_is_answered_like_any_other_call(asking: Asking) -> None:
     """Though it is a stream: code, reason, metadata, violations; not one byte of a file comes before."""
 
     refused = asking.refused(export(wallet="nobody"))
@@ -227,7 +227,7 @@ def test_a_refused_export_is_told_like_any_other_call(asking: Asking) -> None:
 def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_ends(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
-    """The next hears SERVER_OVERLOADED; read to its end, refused, cancelled, cut off, past its deadline: it is free."""
+    """The next gets SERVER_OVERLOADED; read to its end, refused, cancelled, cut off, past its deadline: it is free."""
 
     with served(app, settings, exports_max=2) as asking:
         asking.open_all("alice", "bob")
@@ -236,7 +236,7 @@ def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_
         first, second = begun(asking, request), begun(asking, request)
         full = asking.refused(export(wallet="nobody"))
         assert (full.code, full.reason, full.retry_ms is None) == ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED", False)
-        assert entries(asking)[-1].sequence == 2100  # nobody else has to wait
+        assert entries(asking)[-1].sequence == 2100  # no other caller has to wait
 
         assert sum(part.data.count(b"\n") for part in first) == 2100
         assert wait_until(partial(is_free, asking, request), timeout_s=10)
@@ -262,7 +262,7 @@ def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_
 
 
 def test_an_export_that_takes_too_long_is_cut_off(app: App, settings: Settings, owner: psycopg.Connection) -> None:
-    """A caller that neither reads on nor leaves keeps no place for ever: CANCELLED, not as if it were whole."""
+    """A caller that neither reads on nor leaves does not keep its place: CANCELLED, not as if it were whole."""
 
     with served(app, settings, exports_max=1, export_longest_s=0.4) as asking:
         asking.open_all("alice", "bob")
@@ -276,31 +276,31 @@ def test_an_export_that_takes_too_long_is_cut_off(app: App, settings: Settings, 
 def test_the_server_reads_no_further_than_its_caller(app: App, settings: Settings, owner: psycopg.Connection) -> None:
     """Of a long history no more than two parts are in memory: the next is read once the one before it has left."""
 
-    asked: list[object] = []
-    event.listen(app.reads.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    requests: list[object] = []
+    event.listen(app.reads.engine, "before_cursor_execute", lambda *result: requests.append(result[2]))
     with served(app, settings) as asking:
         asking.open_all("alice", "bob")
         write_history(owner, 6000, description=WIDE)
-        asked.clear()
+        requests.clear()
         stream = begun(asking, export())
-        assert wait_until(lambda: len(reads(asked)) > 0, timeout_s=10)
-        assert not wait_until(lambda: len(reads(asked)) > 2, timeout_s=0.2)
+        assert wait_until(lambda: len(reads(requests)) > 0, timeout_s=10)
+        assert not wait_until(lambda: len(reads(requests)) > 2, timeout_s=0.2)
         sizes = [len(part.data) for part in stream]
 
     assert len(sizes) == 6
     assert max(sizes) < 1_000_000
-    assert len(reads(asked)) == 7
+    assert len(reads(requests)) == 7
 
 
-def reads(asked: list[object]) -> list[str]:
+def reads(request: list[object]) -> list[str]:
     """Return those of some statements that read a part."""
-    return [statement for statement in map(str, asked) if "external_reference" in statement]
+    return [statement for statement in map(str, request) if "external_reference" in statement]
 
 
 def test_an_export_goes_on_where_its_connections_are_cut(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
-    """A database that was restarted in between costs nobody the file."""
+    """A database that was restarted in between loses no caller the file."""
 
     with served(app, settings, health_interval_s=60.0) as asking:
         asking.open_all("alice", "bob")
@@ -319,17 +319,17 @@ def test_an_export_is_whole_while_transfers_go_on(asking: Asking) -> None:
     asking.deposit("alice", 10_000)
     with meanwhile(lambda: asking.transfer("alice", "bob", 1)):
         files = at_once([lambda: b"".join(parts(asking, export()))] * 8)
-    told = {entry.sequence: line(entry) for entry in entries(asking)}
+    found = {entry.sequence: line(entry) for entry in entries(asking)}
 
     for file in files:
         rows = read(file)
-        assert rows == [told[number] for number in range(1, len(rows) + 1)]
+        assert rows == [found[number] for number in range(1, len(rows) + 1)]
 
 
 def test_a_server_that_stops_ends_its_exports_and_begins_none(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
-    """What is read comes whole or ends with SERVER_DRAINING, none is begun, and what nobody reads ends as well."""
+    """A begun export is complete or ends with SERVER_DRAINING, none is begun, and one that is not read ends as well."""
 
     got: list[bytes] = []
     with served(app, settings) as asking:
@@ -360,7 +360,7 @@ def test_a_server_that_stops_ends_its_exports_and_begins_none(
 
 
 def is_begun(asking: Asking, request: pb.ExportStatementRequest) -> bool:
-    """Tell whether a server begins an export; one that stops says so, or lets the channel wait for another server.
+    """Return whether a server begins an export; one that stops refuses, or lets the channel wait for another server.
 
     Or its connection ends before it has looked at the call.
     """

@@ -23,7 +23,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from bank_stub.server import BankServer
 from tests.support.asking import Asking, all_pages, written
 from tests.support.long_history import BEGAN, STEP, write_history
-from tests.support.one_of_each import one_of_each
+from tests.support.sample_ledger import one_of_each
 from tests.support.toolchain import often
 from wallet_core.domain.queries import lists
 from wallet_core.storage.reads.pages import SCAN_WINDOW
@@ -65,7 +65,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A list: how it is asked for, where its rows stand, what its fields are, and those that the service declares."""
+    """A list: its request, where its rows are, what its fields are, and those that the service declares."""
 
     request: Callable[..., Any]
     rows: str
@@ -266,19 +266,19 @@ HOSTILE = [
 
 
 def test_a_value_that_looks_like_something_else_is_a_value(asking: Asking, owner: psycopg.Connection) -> None:
-    """SQL, placeholders, escapes, wildcards: found as they are, by who has them and by nobody else."""
+    """SQL, placeholders, escapes, wildcards: found literally, by those that have them and by no others."""
 
     for number, value in enumerate(HOSTILE):
         asking.open_all(f"w-{number}", display_name=value, labels={"k": value})
         asking.deposit(f"w-{number}", 5, external_reference=value, labels={"k": value})
-    everybody = {f"wallets/w-{number}" for number in range(len(HOSTILE))}
+    everyone = {f"wallets/w-{number}" for number in range(len(HOSTILE))}
 
     for number, value in enumerate(HOSTILE):
         me, marked = f"wallets/w-{number}", quoted(value)
         for filter_ in (f"display_name = {quoted(value)}", f"labels.k = {marked}"):
             assert names(listed(asking, "wallets", filter_)) == [me], filter_
         for filter_ in (f"display_name != {quoted(value)}", f"labels.k != {marked}"):
-            assert set(names(listed(asking, "wallets", filter_))) == everybody - {me}, filter_
+            assert set(names(listed(asking, "wallets", filter_))) == everyone - {me}, filter_
         for field, other in product(("owner", "currency_code"), ("=", "!=")):
             found = listed(asking, "wallets", f"{field} {other} {quoted(value)}")
             assert len(found) == (len(HOSTILE) if other == "!=" else 0)
@@ -293,7 +293,7 @@ def test_a_value_that_looks_like_something_else_is_a_value(asking: Asking, owner
 def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(
     asking: Asking, owner: psycopg.Connection
 ) -> None:
-    """Pages are short or empty on the way, their tokens go on; nothing is found twice, and the last token is empty."""
+    """Pages may be short or empty, their tokens continue; nothing is found twice, and the last token is empty."""
 
     count = 2 * SCAN_WINDOW + 101
     asking.open_all("alice", "bob")
@@ -390,7 +390,7 @@ def test_a_filter_that_is_not_understood_names_where_and_what(asking: Asking) ->
             assert answer.metadata == {"position": str(position), "token": token}, (what, filter_)
         too_long = asking.refused(known.request(filter="x" * 1025, page_token="not a token"))
         assert (too_long.reason, too_long.violations) == ("INVALID_FIELDS", ("filter",)), what
-    for character in ("\U0001f4a5", "(", '"', "\\", "\n", "a", "\u202e"):  # what is told of it must fit into a header
+    for character in ("\U0001f4a5", "(", '"', "\\", "\n", "a", "\u202e"):  # the message about it must fit into a header
         answer = asking.call("WalletService/ListWallets", wallet_pb.ListWalletsRequest(filter=character * 1024))
         assert answer.reason == ("INVALID_FIELDS" if character == "\n" else "FILTER_INVALID"), character
     longest = f'owner = "{uuid4()}" AND ' * 9 + f'owner = "{"x" * 500}"'

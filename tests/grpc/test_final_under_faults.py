@@ -1,4 +1,4 @@
-"""What a caller has heard stays so, while the database's connections are cut again and again.
+"""What a caller has received stays true, while the database's connections are cut again and again.
 
 A final refusal never turns into a write, also once the call has become possible; an OK is found again by its id.
 """
@@ -44,12 +44,12 @@ from tests.support.toolchain import required
 from tests.support.wire import Answer, all_methods
 from walletctl.local.waiting import wait_until
 
-# What says nothing definite of the work: the same id is asked again.
+# An answer without a definite outcome: the same id is retried.
 NOT_YET = {"DATABASE_UNAVAILABLE", "OUTCOME_UNKNOWN", "TRANSACTION_CONFLICT", "SERVER_OVERLOADED", "DEADLINE_TOO_SHORT"}
 # How often connections are cut: as often as anything gets through at all, and so that most of what is done does. Each
 # pause is longer than the one before: what a machine gets done between two cuts depends on how busy it is.
 OFTEN_S, AT_TIMES_S, SLOWER = 0.02, 0.06, 1.03
-# So often they are cut under each refusal that is asked for again.
+# How often they are cut under each refusal that is retried.
 CUTS = 20 if required() else 8
 LONGEST_S = 40.0
 
@@ -80,7 +80,7 @@ def cutting(database: Database, every_s: float) -> Iterator[Cuts]:
 
 
 def decided(asking: Asking, request: Message) -> Answer:
-    """Ask until something definite is said: an OK or a final refusal."""
+    """Call until the outcome is definite: an OK or a final refusal."""
     until = monotonic() + LONGEST_S
     while monotonic() < until:
         answer = asking.answer(request)
@@ -90,7 +90,7 @@ def decided(asking: Asking, request: Message) -> Answer:
 
 
 def all_done(asking: Asking, requests: Sequence[Message]) -> None:
-    """See that requests are done in order, however often they have to be asked."""
+    """Check that requests are done in order, with any number of retries."""
     assert [decided(asking, request).code for request in requests] == ["OK"] * len(requests)
 
 
@@ -99,7 +99,7 @@ Requests = Callable[[Asking], Sequence[Message]]
 
 @dataclass(frozen=True)
 class Final:
-    """A call that is refused for good, and what would have made it possible if it had come before."""
+    """A call that is refused finally, and what would have made it possible if it had come before."""
 
     reason: str
     call: str
@@ -205,7 +205,7 @@ def people(asking: Asking) -> Asking:
 def test_a_final_refusal_never_turns_into_a_write(
     people: Asking, database: Database, owner: psycopg.Connection, final: Final
 ) -> None:
-    """Refused, then made possible, then asked again by many at once: word for word the same, and nothing has moved."""
+    """Refused, then made possible, then repeated by many at once: word for word the same, and nothing has moved."""
 
     request = final.ask(people)
     assert type(request).__name__ == f"{final.call}Request"
@@ -216,18 +216,18 @@ def test_a_final_refusal_never_turns_into_a_write(
     assert first.reason == final.reason
     before = everything(owner)
 
-    told: list[Answer] = []
+    results: list[Answer] = []
     with cutting(database, OFTEN_S) as cuts:
 
         def is_enough() -> bool:
-            told.extend(at_once([partial(people.answer, request)] * 24, threads=8))
-            return cuts.count >= CUTS and sum(answer.code == first.code for answer in told) >= 24
+            results.extend(at_once([partial(people.answer, request)] * 24, threads=8))
+            return cuts.count >= CUTS and sum(answer.code == first.code for answer in results) >= 24
 
-        assert wait_until(is_enough, timeout_s=LONGEST_S), Counter(answer.reason for answer in told)
-    told.extend(at_once([partial(people.answer, request)] * 8))
+        assert wait_until(is_enough, timeout_s=LONGEST_S), Counter(answer.reason for answer in results)
+    results.extend(at_once([partial(people.answer, request)] * 8))
 
-    assert [answer for answer in told if answer != first and answer.reason not in NOT_YET] == []
-    assert told[-8:] == [first] * 8
+    assert [answer for answer in results if answer != first and answer.reason not in NOT_YET] == []
+    assert results[-8:] == [first] * 8
     assert everything(owner) == before
     if final.mend is not None:
         possible = people.answer(changed(request, request_id=new_id(), validate_only=True))
@@ -237,9 +237,9 @@ def test_a_final_refusal_never_turns_into_a_write(
 def test_a_call_that_races_what_makes_it_possible_is_answered_in_one_way_for_ever(
     people: Asking, database: Database
 ) -> None:
-    """Whichever came first: all that ask hear the same, and it was done, or it was not."""
+    """With either one first: all callers get the same, and it was done, or it was not."""
 
-    said: Counter[str] = Counter()
+    message: Counter[str] = Counter()
     with cutting(database, AT_TIMES_S) as cuts:
         for number in range(12):
             payer, payee = f"payer-{number}", f"payee-{number}"
@@ -248,26 +248,26 @@ def test_a_call_that_races_what_makes_it_possible_is_answered_in_one_way_for_eve
             calls = [transfer, deposit, transfer, transfer, deposit, transfer]
             order = calls if number % 2 else calls[::-1]
             answers = at_once([partial(decided, people, request) for request in order])
-            told = {answer.reason for request, answer in zip(order, answers, strict=True) if request is transfer}
-            assert len(told) == 1, told
-            said[told.pop()] += 1
+            found = {answer.reason for request, answer in zip(order, answers, strict=True) if request is transfer}
+            assert len(found) == 1, found
+            message[found.pop()] += 1
             again = decided(people, transfer)
             want = [0, 5] if again.code == "OK" else [5, 0]
             assert {answer.reason for answer in answers} <= {"", again.reason}
             assert balances(people, payer, payee) == want
         assert cuts.count > 12
-    assert said.keys() <= {"", "INSUFFICIENT_FUNDS"}
+    assert message.keys() <= {"", "INSUFFICIENT_FUNDS"}
 
 
 def balances(asking: Asking, *wallets: str) -> list[int]:
-    """Return what wallets have, however often it has to be asked."""
+    """Return the wallets' balances, with any number of retries."""
     request = wallet_pb.BatchGetWalletsRequest(names=[f"wallets/{wallet}" for wallet in wallets])
     found = wallet_pb.BatchGetWalletsResponse.FromString(decided(asking, request).body)
     return [wallet.balance.minor_units for wallet in found.wallets]
 
 
-def test_an_ok_that_was_heard_is_found_again(people: Asking, database: Database) -> None:
-    """Calls of many kinds, each id asked by several at once: one result each, and the same one whenever it is asked."""
+def test_an_ok_that_was_received_is_found_again(people: Asking, database: Database) -> None:
+    """Calls of many kinds, each id sent by several at once: one result each, and the same on every repeat."""
 
     makes: list[Callable[[int], Message]] = [
         lambda _: a_transfer("rich", "poor", 1),
@@ -282,17 +282,19 @@ def test_an_ok_that_was_heard_is_found_again(people: Asking, database: Database)
     requests = [makes[number % len(makes)](number) for number in range(10 * len(makes))]
 
     with cutting(database, AT_TIMES_S) as cuts:
-        asked = [request for request in requests for _ in range(3)]
-        answers = at_once([partial(decided, people, request) for request in asked], threads=24)
+        commands = [request for request in requests for _ in range(3)]
+        answers = at_once([partial(decided, people, request) for request in commands], threads=24)
     assert cuts.count > 10
-    heard = [answers[at : at + 3] for at in range(0, len(answers), 3)]
+    received = [answers[at : at + 3] for at in range(0, len(answers), 3)]
 
-    for request, together in zip(requests, heard, strict=True):
+    for request, together in zip(requests, received, strict=True):
         assert {answer.code for answer in together} == {"OK"}, (request, together)
         again = people.ok(request)
         assert again.replayed
         assert {named_in(request, answer.body) for answer in together} == {name_of(again)}
-    assert len({named_in(request, one.body) for request, (one, *_) in zip(requests, heard, strict=True)}) == 10 * 7 + 1
+    assert (
+        len({named_in(request, one.body) for request, (one, *_) in zip(requests, received, strict=True)}) == 10 * 7 + 1
+    )
     assert people.balances("rich", "poor") == [1000 - 10, 10 + 20]
     assert people.funds("rich")[1] == 10 * 3 + 10 * 5
 
@@ -307,7 +309,7 @@ def named_in(request: Message, body: bytes) -> str:
 
 
 def name_of(response: Any) -> str:  # noqa: ANN401  # any response
-    """Return the names of what a call made: all that stand before anything else in its answer."""
+    """Return the names of what a call made: all that come before anything else in its answer."""
     made = getattr(response, response.DESCRIPTOR.fields[0].name)
     several = made if isinstance(made, Sequence) else [made]
     names = [one.name if hasattr(one, "name") else one.transaction.name for one in several]

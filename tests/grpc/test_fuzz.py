@@ -1,6 +1,6 @@
-"""Garbage never harms: whatever is sent, it is done or refused by name; a refusal tells nothing of ours, moves nothing.
+"""Fuzzing: any request is done or refused with a documented reason; a refusal reveals no internals, moves nothing.
 
-Requests are made up by chance from a seed, for every method of every service; the seed is told where a test fails.
+Requests are generated from a seed, for every method of every service; the seed is shown where a test fails.
 """
 
 from collections import Counter
@@ -15,10 +15,10 @@ from google.protobuf.message import Message
 
 from bank_stub.server import BankServer
 from tests.support.asking import Asking
-from tests.support.fuzz_trial import METHODS, Listening, Trial
+from tests.support.fuzz_trial import METHODS, Recording, Trial
 from tests.support.fuzzing import Chance, collection_of, is_control, message_of
 from tests.support.issuer import Issuer, bearer
-from tests.support.one_of_each import one_of_each
+from tests.support.sample_ledger import one_of_each
 from tests.support.toolchain import often
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
@@ -29,7 +29,7 @@ from wallet_grpc.server.serving import serving
 LISTS = {path: one for path, one in METHODS.items() if "page_token" in one.input_type.fields_by_name}
 FILTERED = {path: one for path, one in LISTS.items() if "filter" in one.input_type.fields_by_name}
 
-# How often everything is tried: the same once, or other things many times.
+# How often everything is tried: the same once, or other requests many times.
 OFTEN = pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 
 
@@ -49,8 +49,8 @@ def seed(rounds: int) -> str:
 def trial(asking: Asking, app: App, bank: BankServer, owner: psycopg.Connection, seed: str) -> Iterator[Trial]:
     """Return books with something of everything, and a channel to try them on."""
     one_of_each(asking, app, bank)
-    with Listening(asking.target, metadata=[("accept-language", "fa, *;q=x")]) as listening:
-        yield Trial(listening, owner, seed)
+    with Recording(asking.target, metadata=[("accept-language", "fa, *;q=x")]) as recording:
+        yield Trial(recording, owner, seed)
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def chance(owner: psycopg.Connection, seed: str, trial: Trial) -> Chance:
     return Chance(seed, names)
 
 
-def enough(trial: Trial, tried: int) -> None:
-    """See that every method was tried so often, and was refused, so that nothing passes by trying nothing."""
+def assert_tried(trial: Trial, tried: int) -> None:
+    """Check that every method was tried so often, and was refused, so that nothing passes by trying nothing."""
     assert set(trial.tried) == set(METHODS)
     assert min(trial.tried.values()) >= tried
     assert [path for path in METHODS if METHODS[path].input_type.fields and not trial.refused[path]] == []
@@ -99,14 +99,14 @@ def test_bytes_are_refused_by_name_or_are_a_request(trial: Trial, chance: Chance
                 trial.send(path, chance.noise())
             for _ in range(often(12)):
                 trial.send(path, chance.mutated(chance.valid(method.input_type).SerializeToString()))
-        trial.read_nothing_into()
+        trial.assert_nothing_changed()
 
-    enough(trial, often(18) * rounds)
+    assert_tried(trial, often(18) * rounds)
 
 
 @OFTEN
 def test_fields_of_any_value_are_refused_by_name_or_obeyed(trial: Trial, chance: Chance, rounds: int) -> None:
-    """Valid requests, such with one field of any value, and such of which nothing is as it should be."""
+    """Valid requests, valid ones with one field of any value, and requests of random fields."""
 
     for path, method in METHODS.items():
         for _ in range(rounds):
@@ -116,9 +116,9 @@ def test_fields_of_any_value_are_refused_by_name_or_obeyed(trial: Trial, chance:
                 trial.send(path, chance.wire(chance.spoilt(method.input_type)))
             for _ in range(often(5)):
                 trial.send(path, chance.wire(chance.odd(method.input_type)))
-        trial.read_nothing_into()
+        trial.assert_nothing_changed()
 
-    enough(trial, (5 + often(15) + often(5)) * rounds)
+    assert_tried(trial, (5 + often(15) + often(5)) * rounds)
     assert [path for path in METHODS if trial.decided[path] < often(3) * rounds] == []
 
 
@@ -128,14 +128,14 @@ def confined(trial: Trial, app: App, guarded: Settings, issuer: Issuer) -> Itera
     token = issuer.token(" ".join(Scope), owner="o-1")
     with (
         serving(app, guarded, authentication(guarded)) as port,
-        Listening(f"127.0.0.1:{port}", metadata=bearer(token)) as listening,
+        Recording(f"127.0.0.1:{port}", metadata=bearer(token)) as recording,
     ):
-        yield Trial(listening, trial.owner, trial.seed, frozenset({"PERMISSION_MISSING"}))
+        yield Trial(recording, trial.owner, trial.seed, frozenset({"PERMISSION_MISSING"}))
 
 
 @OFTEN
 def test_a_caller_with_one_owner_is_answered_as_well(confined: Trial, chance: Chance, rounds: int) -> None:
-    """What is left out for it, and refused to it, is done so whatever it sends."""
+    """What its lists leave out, and what it is refused, does not depend on the request."""
 
     for path, method in METHODS.items():
         for _ in range(rounds):
@@ -143,37 +143,37 @@ def test_a_caller_with_one_owner_is_answered_as_well(confined: Trial, chance: Ch
                 confined.send(path, chance.wire(chance.valid(method.input_type)))
             for _ in range(often(6)):
                 confined.send(path, chance.wire(chance.spoilt(method.input_type)))
-        confined.read_nothing_into()
+        confined.assert_nothing_changed()
 
-    enough(confined, (4 + often(6)) * rounds)
+    assert_tried(confined, (4 + often(6)) * rounds)
 
 
 def first_page(trial: Trial, chance: Chance, path: str) -> Any:  # noqa: ANN401  # any list request
     """Return a request for a list of which there is a second page, with its token."""
     for _ in range(100):
-        asked = chance.valid(LISTS[path].input_type)
-        asked.page_size = 1
-        answer = trial.send(path, asked.SerializeToString())
+        request = chance.valid(LISTS[path].input_type)
+        request.page_size = 1
+        answer = trial.send(path, request.SerializeToString())
         if answer.code == "OK":
             response: Any = message_of(LISTS[path].output_type).FromString(answer.body)
             if response.next_page_token:
-                asked.page_token = response.next_page_token
-                return asked
+                request.page_token = response.next_page_token
+                return request
     raise AssertionError(path)
 
 
-def otherwise(asked: Any) -> Iterator[Any]:  # noqa: ANN401  # any list request
+def otherwise(request: Any) -> Iterator[Any]:  # noqa: ANN401  # any list request
     """Yield the same list's request with other arguments, but for the size of a page."""
-    for one in asked.DESCRIPTOR.fields:
+    for one in request.DESCRIPTOR.fields:
         if one.name in {"page_size", "page_token"}:
             continue
-        other = type(asked)()
-        other.CopyFrom(asked)
+        other = type(request)()
+        other.CopyFrom(request)
         match one.name:
             case "filter":
                 other.filter += " "
             case "wallet":
-                other.wallet = next(name for name in ("wallets/alice", "wallets/bob") if name != asked.wallet)
+                other.wallet = next(name for name in ("wallets/alice", "wallets/bob") if name != request.wallet)
             case _:
                 getattr(other, one.name).seconds += 1
         yield other
@@ -187,29 +187,29 @@ def test_a_page_token_is_good_for_its_own_list_and_nothing_else_is_one(
 
     pages = {path: first_page(trial, chance, path) for path in LISTS}
     alphabet = [*"AZaz09-_.=", "\x00", "é", "💥", "..", " "]
-    said: Counter[str] = Counter()
+    message: Counter[str] = Counter()
 
-    for path, asked in pages.items():
-        real = trial.send(path, asked.SerializeToString())
+    for path, request in pages.items():
+        real = trial.send(path, request.SerializeToString())
         assert real.code == "OK"
-        forged = [chance.mutated_text(asked.page_token, alphabet) for _ in range(24 * rounds)]
+        forged = [chance.mutated_text(request.page_token, alphabet) for _ in range(24 * rounds)]
         forged += [chance.text() for _ in range(12 * rounds)]
-        forged += [other.page_token for other in pages.values() if other is not asked]
-        for token in set(forged) - {"", asked.page_token}:
-            other = type(asked)()
-            other.CopyFrom(asked)
+        forged += [other.page_token for other in pages.values() if other is not request]
+        for token in set(forged) - {"", request.page_token}:
+            other = type(request)()
+            other.CopyFrom(request)
             other.page_token = token.replace("~not-utf8~", "")
             if not other.page_token:
                 continue
             answer = trial.send(path, other.SerializeToString())
             too_long = len(token) > 2048
             assert answer.reason == ("INVALID_FIELDS" if too_long else "PAGE_TOKEN_INVALID") or answer == real, token
-            said[path] += answer.code != "OK"
-        for other in otherwise(asked):
+            message[path] += answer.code != "OK"
+        for other in otherwise(request):
             assert trial.send(path, other.SerializeToString()).reason == "PAGE_TOKEN_INVALID", other
 
-    trial.read_nothing_into()
-    assert min(said[path] for path in LISTS) > 20 * rounds
+    trial.assert_nothing_changed()
+    assert min(message[path] for path in LISTS) > 20 * rounds
 
 
 NAMES = (
@@ -263,12 +263,12 @@ def a_filter(chance: Chance) -> str:
 def test_a_filter_is_obeyed_or_refused_where_it_is_wrong(trial: Trial, chance: Chance, rounds: int) -> None:
     """Comparisons of any field with any value, those with pieces changed, and pieces in any order."""
 
-    said: Counter[tuple[str, str]] = Counter()
+    message: Counter[tuple[str, str]] = Counter()
 
     def ask(path: str, method: MethodDescriptor, text: str) -> None:
-        asked: Message = message_of(method.input_type)(**wallet_of(method), filter=text)
-        answer = trial.send(path, asked.SerializeToString())
-        said[path, answer.reason] += 1
+        request: Message = message_of(method.input_type)(**wallet_of(method), filter=text)
+        answer = trial.send(path, request.SerializeToString())
+        message[path, answer.reason] += 1
         if answer.reason == "FILTER_INVALID":
             position, token = int(answer.metadata["position"]), answer.metadata["token"]
             assert text.startswith(token, position), (text, answer.metadata)
@@ -288,9 +288,9 @@ def test_a_filter_is_obeyed_or_refused_where_it_is_wrong(trial: Trial, chance: C
                 ask(path, method, chance.mutated_text(a_filter(chance), ALPHABET))
                 ask(path, method, "".join(chance.among(ALPHABET) for _ in range(chance.among([1, 3, 9, 30, 300]))))
 
-    trial.read_nothing_into()
-    assert [path for path in FILTERED if said[path, "FILTER_INVALID"] < 30 * rounds] == []
-    assert [path for path in FILTERED if said[path, ""] < 2] == []
+    trial.assert_nothing_changed()
+    assert [path for path in FILTERED if message[path, "FILTER_INVALID"] < 30 * rounds] == []
+    assert [path for path in FILTERED if message[path, ""] < 2] == []
 
 
 def wallet_of(method: MethodDescriptor) -> dict[str, str]:

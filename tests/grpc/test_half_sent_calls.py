@@ -37,7 +37,7 @@ def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
 
 
 class HalfSent:
-    """A call whose request is sent when it is said, or never."""
+    """A call whose request is sent on demand, or never."""
 
     def __init__(self, channel: grpc.Channel, method: str = DEPOSIT) -> None:
         self._send = threading.Event()
@@ -122,7 +122,7 @@ def test_of_too_many_calls_without_request_the_oldest_are_ended(app: App, settin
 def test_reflection_has_few_threads_and_each_stream_an_end(
     app: App, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Streams that ask nothing: those for which there is no room are refused, the others end by themselves."""
+    """Streams without a request: those beyond the limit are refused, the others end by themselves."""
 
     monkeypatch.setattr(reflection, "_LASTS_MAX_S", 1.0)
     with served(app, settings, grpc_reflection=True) as target, grpc.insecure_channel(target) as channel:

@@ -1,4 +1,4 @@
-"""Health: whoever watches it, and however, stops nobody else."""
+"""Health: no watcher, in any manner, blocks another."""
 
 import signal
 import threading
@@ -36,7 +36,7 @@ ANSWERS_WITHIN_S = 5.0
 
 
 def is_serving(target: str) -> bool:
-    """Ask, as a probe does."""
+    """Check health, as a probe does."""
     with health(target) as stub:
         status = stub.Check(health_pb2.HealthCheckRequest(), timeout=ANSWERS_WITHIN_S).status
     return bool(status == SERVING)
@@ -44,7 +44,7 @@ def is_serving(target: str) -> bool:
 
 @pytest.fixture
 def target(own_database: Database, tmp_path: Path) -> Iterator[str]:
-    """Start a server process, and see that SIGTERM ends it in time, whoever is still there."""
+    """Start a server process, and check that SIGTERM ends it in time, with watchers still connected."""
     log = tmp_path / "log"
     (port,) = free_ports(1)
     settings = {**FAST, "database_url": own_database.url, "log_level": "INFO", "drain_grace_s": 2.0, "grpc_port": port}
@@ -57,13 +57,13 @@ def target(own_database: Database, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def outlasting() -> Iterator[ExitStack]:
-    """Return what is left once a server that was asked for after it has ended."""
+    """Return what is left once a server that was stopped has ended."""
     with ExitStack() as stack:
         yield stack
 
 
-def test_watcher_that_takes_nothing_holds_up_nobody(outlasting: ExitStack, target: str) -> None:
-    """A window of 0: what it is told waits for it alone, and SIGTERM, which comes meanwhile, for nobody."""
+def test_watcher_that_reads_nothing_blocks_no_others(outlasting: ExitStack, target: str) -> None:
+    """A window of 0: responses queue for it alone, and SIGTERM, which comes meanwhile, waits for no watcher."""
 
     for _ in range(3):
         raw = outlasting.enter_context(RawHttp2(target))
@@ -76,8 +76,8 @@ def test_watcher_that_takes_nothing_holds_up_nobody(outlasting: ExitStack, targe
     assert all(is_serving(target) for _ in range(10))
 
 
-def test_changes_are_told_to_all_who_watch(app: App, settings: Settings) -> None:
-    """Once each; of a service that is not there it is said that it is not."""
+def test_changes_are_published_to_all_watchers(app: App, settings: Settings) -> None:
+    """Once each; an unknown service is reported as unknown."""
 
     strict = settings.replaced(drain_delay_s=0.5)
     with ExitStack() as open_:
@@ -101,14 +101,14 @@ def test_changes_are_told_to_all_who_watch(app: App, settings: Settings) -> None
 
 def _read_on(watch: Any, into: list[int]) -> None:  # noqa: ANN401  # the library's call
     try:
-        for told in watch:
-            into.append(told.status)  # noqa: PERF401  # kept also where it ends with an error
+        for event in watch:
+            into.append(event.status)  # noqa: PERF401  # kept also where it ends with an error
     except grpc.RpcError:
         return
 
 
-def test_watches_are_bounded_and_one_too_many_is_told_to_do_without(app: App, settings: Settings) -> None:
-    """UNIMPLEMENTED: a client that checks health itself then goes on without; a place that is left is free again."""
+def test_watches_are_bounded_and_one_too_many_is_rejected(app: App, settings: Settings) -> None:
+    """UNIMPLEMENTED: a client that checks health itself then continues without; a place that is left is free again."""
 
     few = settings.replaced(health_watchers_max=3)
     with serving(app, few) as port, health(f"127.0.0.1:{port}") as stub:
@@ -132,8 +132,8 @@ def test_watches_are_bounded_and_one_too_many_is_told_to_do_without(app: App, se
         assert wait_until(is_let_in, timeout_s=30)
 
 
-def test_health_outlives_an_error_that_nobody_thought_of(app: App, settings: Settings) -> None:
-    """While the database cannot be asked it is NOT_SERVING; once it can it is SERVING again, without a restart."""
+def test_health_continues_after_an_unexpected_error(app: App, settings: Settings) -> None:
+    """While the database is unreachable it is NOT_SERVING; then it is SERVING again, without a restart."""
 
     broken = threading.Event()
 
@@ -152,8 +152,8 @@ def test_health_outlives_an_error_that_nobody_thought_of(app: App, settings: Set
         assert wait_until(lambda: is_serving(target), timeout_s=30)
 
 
-def test_watches_that_cannot_be_served_are_said_to_be_so_alone(app: App, settings: Settings) -> None:
-    """The reader of the journal keeps failing: EventService is NOT_SERVING, all else goes on; then it is SERVING."""
+def test_watches_that_cannot_be_served_are_reported_by_themselves(app: App, settings: Settings) -> None:
+    """The reader of the journal keeps failing: EventService is NOT_SERVING, all else continues; then it is SERVING."""
 
     broken = threading.Event()
     broken.set()

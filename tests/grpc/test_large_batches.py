@@ -49,7 +49,7 @@ def bytes_of(*items: TransferItem) -> int:
 
 
 def batch_of(count_: int, description: str = "", external_reference: str = "") -> list[TransferItem]:
-    """Return so many small transfers there and back."""
+    """Return this many small transfers there and back."""
     there = TransferItem(
         source="wallets/alice",
         destination="wallets/bob",
@@ -113,7 +113,7 @@ def test_a_thousand_transfers_of_a_thousand_bytes_are_made(
 
 
 def test_an_answer_of_any_size_is_taken(app: App, settings: Settings) -> None:
-    """A service that takes more answers with more than the 4 MiB that gRPC takes unless told: it would look undone."""
+    """A larger batch's answer would exceed the 4 MiB that gRPC receives by default: it would look undone."""
 
     larger = {"grpc_message_max_bytes": 16 * MIB}
     long = [

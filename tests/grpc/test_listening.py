@@ -1,4 +1,4 @@
-"""What a server listens on: IPv4 and IPv6, by name or address; where it cannot, it says why."""
+"""What a server listens on: IPv4 and IPv6, by name or address; where it cannot, it reports why."""
 
 import errno
 import socket
@@ -37,11 +37,11 @@ REFUSED = {
     "": "it is neither an address",
     "x" * 64: "it is neither an address",
 }
-"""Hosts that cannot be listened on, and what is said of each."""
+"""Hosts that cannot be listened on, and the message for each."""
 
 
 def answers(target: str) -> bool:
-    """Tell whether a server is there."""
+    """Return whether a server is there."""
     with grpc.insecure_channel(target) as channel:
         request = health_pb2.HealthCheckRequest()
         stub: Any = health_pb2_grpc.HealthStub(channel)
@@ -64,8 +64,10 @@ def test_a_server_listens_on_either_kind_of_address(app: App, settings: Settings
 
 
 @pytest.mark.parametrize("host", REFUSED)
-def test_an_address_that_cannot_be_listened_on_says_why(app: App, settings: Settings, host: str) -> None:
-    """Whatever was to listen there: a server, its supervisor, the pages for operators."""
+def test_an_address_that_cannot_be_listened_on_is_reported_with_the_cause(
+    app: App, settings: Settings, host: str
+) -> None:
+    """With any listener there: a server, its supervisor, the pages for operators."""
 
     wrong = settings.replaced(grpc_host=host, admin_host=host)
     for listening in (
@@ -80,8 +82,8 @@ def test_an_address_that_cannot_be_listened_on_says_why(app: App, settings: Sett
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::"])
-def test_a_port_that_another_process_listens_on_says_so(app: App, settings: Settings, host: str) -> None:
-    """The one thing that an operator can end."""
+def test_a_port_that_another_process_listens_on_is_reported(app: App, settings: Settings, host: str) -> None:
+    """The one cause that an operator can end."""
 
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
         taken.bind((host, 0))
@@ -94,7 +96,7 @@ def test_a_port_that_another_process_listens_on_says_so(app: App, settings: Sett
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "text"),
     [
         (PermissionError(errno.EACCES, "Permission denied"), "ports below 1024 need a privilege"),
         (OSError(errno.EAFNOSUPPORT, "Address family not supported"), "IPv6"),
@@ -102,7 +104,7 @@ def test_a_port_that_another_process_listens_on_says_so(app: App, settings: Sett
         (None, "gRPC failed without a cause"),
     ],
 )
-def test_other_causes_are_said_too(error: OSError | None, said: str) -> None:
+def test_other_causes_are_reported_too(error: OSError | None, text: str) -> None:
     """What this machine permits, speaks and has left differs from machine to machine."""
 
-    assert said in str(CannotListen("::", 80, error))
+    assert text in str(CannotListen("::", 80, error))

@@ -20,9 +20,9 @@ from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals
 from tests.support.asking import Asking, all_pages, at_once, many_transfers
 from tests.support.long_history import BEGAN, write_history
-from tests.support.one_of_each import LATER
 from tests.support.requests import money, stamp
 from tests.support.rows import without_triggers
+from tests.support.sample_ledger import LATER
 from wallet_core.usecases.app import App
 
 ALICE = "wallets/alice"

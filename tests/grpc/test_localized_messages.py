@@ -35,12 +35,12 @@ each_language = pytest.mark.parametrize("language", LANGUAGES)
 
 
 def example(kind: type[errors.WalletError], text: str = "x", number: int = 7) -> errors.WalletError:
-    """Return an error of a class, about things of these names and numbers."""
+    """Return an error of a class, with these names and numbers."""
     if issubclass(kind, InvalidFields):
         return InvalidFields([errors.InvalidField(f"{place}{text}", text) for place in range(12)])
     named = {"currency": "USD"}
-    told = fields(cast("Any", kind)) if hasattr(kind, "__dataclass_fields__") else ()
-    return kind(**{one.name: number if one.type in {int, int | None} else named.get(one.name, text) for one in told})
+    result = fields(cast("Any", kind)) if hasattr(kind, "__dataclass_fields__") else ()
+    return kind(**{one.name: number if one.type in {int, int | None} else named.get(one.name, text) for one in result})
 
 
 def metadata_keys() -> dict[str, set[str]]:
@@ -49,7 +49,7 @@ def metadata_keys() -> dict[str, set[str]]:
 
 
 def placeholders(*sentences: str) -> set[str]:
-    """Return the names that texts want to be told."""
+    """Return the names of the values that texts need."""
     return {name for sentence in sentences for _, name, _, _ in Formatter().parse(sentence) if name is not None}
 
 
@@ -69,8 +69,8 @@ def localized(status: status_pb2.Status) -> tuple[str, str] | None:
     return (found.locale, found.message) if found is not None else None
 
 
-def said(error: errors.WalletError, accept_language: str = "en", *, read: bool = False) -> str:
-    """Return what a person is told of an error, without the marks that keep names in order in Persian."""
+def message_of(error: errors.WalletError, accept_language: str = "en", *, read: bool = False) -> str:
+    """Return the message of an error, without the marks that keep names in order in Persian."""
     found = localized(status_of(error, read=read, accept_language=accept_language, exponent_of=exponent_of))
     assert found is not None
     return found[1].replace("\N{FIRST STRONG ISOLATE}", "").replace("\N{POP DIRECTIONAL ISOLATE}", "")
@@ -114,7 +114,7 @@ def answer(channel: grpc.Channel, *metadata: tuple[str, str]) -> status_pb2.Stat
 
 @each_language
 def test_every_reason_has_a_text(language: str) -> None:
-    """And none is there for a reason that nobody can meet."""
+    """And none is there for a reason that cannot occur."""
 
     assert set(TEXTS[language].happened) == REASONS
 
@@ -152,17 +152,17 @@ def test_both_messages_end_with_the_same_next_step() -> None:
             assert [status.message.endswith(step) for step in steps] == [True], kind
 
 
-def test_what_stands_in_the_way_has_persian_words() -> None:
-    """All of it, also what is said after the name of what is open."""
+def test_open_items_have_persian_names() -> None:
+    """All of it, also the text after the name of the open item."""
 
     assert set(TEXTS["fa"].words["explanation"]) == set(errors.Because)
 
     blocked = errors.StateTransitionForbidden("wallets/a", "ACTIVE", f"holds/1 {errors.Because.STILL_OPEN}")
-    _, said = localized(status_of(blocked, read=False, accept_language="fa", exponent_of=exponent_of)) or ("", "")
-    assert "holds/1\N{POP DIRECTIONAL ISOLATE} هنوز باز است" in said
+    _, message = localized(status_of(blocked, read=False, accept_language="fa", exponent_of=exponent_of)) or ("", "")
+    assert "holds/1\N{POP DIRECTIONAL ISOLATE} هنوز باز است" in message
 
 
-def test_states_have_persian_words() -> None:
+def test_states_have_persian_names() -> None:
     """A reader of Persian is not shown the names that programs use."""
 
     modules = (wallet_service_pb2, transaction_service_pb2, schedule_service_pb2, hold_service_pb2)
@@ -173,17 +173,17 @@ def test_states_have_persian_words() -> None:
     assert set(TEXTS["fa"].words["state"]) == states - {"UNSPECIFIED"} | {
         "ENDED",
         "ENDING",  # of rules, which have no states
-        *LineState,  # of lines of the bank's ledger
+        *LineState,  # of lines of the bank statement
     }
-    assert "وضعیت آن: مسدود." in said(errors.WalletNotActive("wallets/alice", "FROZEN"), "fa")
+    assert "وضعیت آن: مسدود." in message_of(errors.WalletNotActive("wallets/alice", "FROZEN"), "fa")
 
 
 @each_language
-def test_every_error_is_told_whole(language: str) -> None:
+def test_every_error_is_documented_whole(language: str) -> None:
     """Nothing is left to fill in, nothing is empty, and it ends with what to do."""
 
     for kind, face in CATALOGUE.items():
-        text = said(example(kind), language)
+        text = message_of(example(kind), language)
         advice = TEXTS[language].next.get(face.reason_name) or TEXTS[language].next[face.outcome]
         assert "{" not in text
         assert "  " not in text
@@ -204,8 +204,8 @@ def test_amounts_are_decimals_as_people_write_them(currency: str, english: str, 
 
     short = errors.InsufficientFunds("wallets/alice", currency, 0, 123456)
 
-    assert english in said(short)
-    assert persian in said(short, "fa")
+    assert english in message_of(short)
+    assert persian in message_of(short, "fa")
 
 
 def test_amounts_whose_decimals_are_not_known_are_left_out() -> None:
@@ -213,8 +213,8 @@ def test_amounts_whose_decimals_are_not_known_are_left_out() -> None:
 
     short = errors.InsufficientFunds("wallets/alice", "KWD", 1, 123456)
 
-    assert "The available balance of wallets/alice is too low." in said(short)
-    assert "123" not in said(short)
+    assert "The available balance of wallets/alice is too low." in message_of(short)
+    assert "123" not in message_of(short)
 
 
 def test_large_amounts_are_not_rounded() -> None:
@@ -222,22 +222,22 @@ def test_large_amounts_are_not_rounded() -> None:
 
     short = errors.InsufficientFunds("wallets/alice", "USD", 0, 2**63 - 1)
 
-    assert "92,233,720,368,547,758.07 USD" in said(short)
+    assert "92,233,720,368,547,758.07 USD" in message_of(short)
 
 
-def test_what_there_is_nothing_to_say_of_is_left_out() -> None:
-    """A use that was refused made nothing; a state may say it all; a filter may end too early."""
+def test_empty_fields_are_left_out() -> None:
+    """A used id of a refused request has no resource; a state may be enough; a filter may end too early."""
 
     used = errors.RequestIdReused("id", "Transfer", "transactions/1")
     stuck = errors.StateTransitionForbidden("wallets/alice", "ACTIVE", "it holds money")
     wrong = errors.FilterInvalid(4, "~", "no operator")
 
-    assert "Its result was transactions/1." in said(used)
-    assert "Its result" not in said(errors.RequestIdReused("id", "Transfer", ""))
-    assert "The cause: it holds money." in said(stuck)
-    assert "cause" not in said(errors.StateTransitionForbidden("wallets/alice", "ACTIVE"))
-    assert "The text at that position: “~”." in said(wrong)
-    assert "at that position:" not in said(errors.FilterInvalid(4, "", "no operator"))
+    assert "Its result was transactions/1." in message_of(used)
+    assert "Its result" not in message_of(errors.RequestIdReused("id", "Transfer", ""))
+    assert "The cause: it holds money." in message_of(stuck)
+    assert "cause" not in message_of(errors.StateTransitionForbidden("wallets/alice", "ACTIVE"))
+    assert "The text at that position: “~”." in message_of(wrong)
+    assert "at that position:" not in message_of(errors.FilterInvalid(4, "", "no operator"))
 
 
 def test_messages_hold_what_the_error_adds() -> None:
@@ -259,11 +259,11 @@ def test_an_item_of_a_batch_is_named() -> None:
         status = status_of(refused, read=False)
         assert detail(status, error_details_pb2.ErrorInfo()).metadata["item"] == str(place)
         assert status.message.startswith(f"Item {place}, counted from 0: The wallet is frozen or closed")
-        assert said(refused).startswith(f"Item {place} of the request, ")
-        assert said(refused, "fa").startswith(f"مورد شمارهٔ {in_persian} درخواست ")
+        assert message_of(refused).startswith(f"Item {place} of the request, ")
+        assert message_of(refused, "fa").startswith(f"مورد شمارهٔ {in_persian} درخواست ")
     alone = errors.WalletNotActive("wallets/alice", "FROZEN")
     assert "item" not in detail(status_of(alone, read=False), error_details_pb2.ErrorInfo()).metadata
-    assert "item" not in said(alone).lower()
+    assert "item" not in message_of(alone).lower()
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_language_is_chosen_by_accept_language(header: str, language: str) -> No
     assert preferred(header) == language
 
 
-def test_who_does_not_ask_is_told_nothing_more() -> None:
+def test_without_a_requested_language_no_message_is_localized() -> None:
     """The other details stay as they are."""
 
     error = errors.ResourceNotFound("wallets/alice")
@@ -334,8 +334,8 @@ def test_the_largest_error_fits_in_headers(language: str) -> None:
     assert max(sizes) < 7 * 1024, sizes[max(sizes)]
 
 
-def test_callers_hear_their_language_over_the_wire() -> None:
-    """Nothing without the header, in whatever form it is sent; a repeated header is one list."""
+def test_callers_get_their_language_over_the_wire() -> None:
+    """Nothing without the header, in any form; a repeated header is one list."""
 
     with raising(errors.ResourceNotFound("wallets/alice")) as channel:
         plain = answer(channel)
@@ -363,7 +363,7 @@ def test_the_largest_error_arrives() -> None:
     assert (localized(status) or "")[0] == "fa"
 
 
-def test_a_defect_is_told_by_its_number_in_every_language() -> None:
+def test_a_defect_is_reported_by_its_number_in_every_language() -> None:
     """Its own words stay inside."""
 
     with raising(RuntimeError("secret dsn")) as channel:
@@ -374,12 +374,12 @@ def test_a_defect_is_told_by_its_number_in_every_language() -> None:
     assert b"secret" not in status.SerializeToString()
 
 
-def test_a_call_that_succeeds_is_not_asked_for_its_language() -> None:
+def test_a_call_that_succeeds_does_not_resolve_its_language() -> None:
     """Choosing one costs failing calls only."""
 
     class Unread:
         def invocation_metadata(self) -> NoReturn:
-            raise AssertionError
+            raise AssertionError("the language was resolved")
 
     with errors_as_status(exponent_of, TRANSFER, cast("grpc.ServicerContext", Unread())):
         pass

@@ -1,4 +1,4 @@
-"""A client that reaches no server says why, soon, and that nothing was sent; what may have been sent is unknown."""
+"""A client that reaches no server reports soon why, and that nothing was sent; what may have been sent is unknown."""
 
 import asyncio
 import socket
@@ -41,40 +41,40 @@ SOON_S, PATIENCE_S = 5.0, 20.0
 
 @contextmanager
 def listening() -> Iterator[int]:
-    """Listen, and say nothing to those who connect."""
+    """Listen, and send nothing to those who connect."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
 @dataclass(frozen=True)
-class Told:
+class Failure:
     """What a client's change came to, and after how long."""
 
     error: CallError
     after_s: float
 
 
-def deposit(target: str, tls: Tls | None, **changes: Any) -> Told:  # noqa: ANN401  # of the client
+def deposit(target: str, tls: Tls | None, **changes: Any) -> Failure:  # noqa: ANN401  # of the client
     """Deposit with a new client for threads; it must fail."""
     began = monotonic()
     with WalletClient(target, tls=tls, timeout_s=PATIENCE_S, **changes) as client:
-        return Told(refusal(partial(client.deposit, ALICE, usd(1))), monotonic() - began)
+        return Failure(refusal(partial(client.deposit, ALICE, usd(1))), monotonic() - began)
 
 
-def deposit_by_asyncio(target: str, tls: Tls | None) -> Told:
+def deposit_by_asyncio(target: str, tls: Tls | None) -> Failure:
     """Deposit with a new client for asyncio; it must fail."""
 
-    async def told() -> Told:
+    async def failures() -> Failure:
         began = monotonic()
         async with AsyncWalletClient(target, tls=tls, timeout_s=PATIENCE_S) as client:
             with pytest.raises(CallError) as caught:
                 await client.deposit(ALICE, usd(1))
-            return Told(caught.value, monotonic() - began)
+            return Failure(caught.value, monotonic() - began)
 
-    return asyncio.run(told())
+    return asyncio.run(failures())
 
 
-CLIENTS: Mapping[str, Callable[[str, Tls | None], Told]] = {"threads": deposit, "asyncio": deposit_by_asyncio}
+CLIENTS: Mapping[str, Callable[[str, Tls | None], Failure]] = {"threads": deposit, "asyncio": deposit_by_asyncio}
 
 CASES = {
     "refused": (Cause.REFUSED, "refuses the connection"),
@@ -91,8 +91,8 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[dict[tuple[str, str], Told]]:
-    """Return what each client says in each case: all at once, for most are as long as a client tries."""
+def failures() -> Iterator[dict[tuple[str, str], Failure]]:
+    """Return each client's error in each case: all at once, for most take as long as a client tries."""
     ours = trustme.CA()
     trusting, doubting = Tls(ca=ours.cert_pem.bytes()), Tls(ca=trustme.CA().cert_pem.bytes())
     with ExitStack() as stack:
@@ -121,25 +121,27 @@ def told() -> Iterator[dict[tuple[str, str], Told]]:
             "two": (f"ipv4:127.0.0.1:{other[0]},127.0.0.1:{closed}", trusting),
         }
         pool = stack.enter_context(ThreadPoolExecutor(len(targets) * len(CLIENTS)))
-        asked = {(case, kind): pool.submit(call, *targets[case]) for case in CASES for kind, call in CLIENTS.items()}
-        yield {key: future.result() for key, future in asked.items()}
+        pending = {(case, kind): pool.submit(call, *targets[case]) for case in CASES for kind, call in CLIENTS.items()}
+        yield {key: future.result() for key, future in pending.items()}
         assert [calls.came for _, calls in (plain, right, other, mutual, ill)] == [[]] * 5
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", CASES)
-def test_a_client_that_reaches_no_server_says_why(case: str, client: str, told: Mapping[tuple[str, str], Told]) -> None:
-    """Soon, in plain words, with what to do; nothing was sent. Of two addresses the one that tells more counts."""
+def test_a_client_that_reaches_no_server_reports_why(
+    case: str, client: str, result: Mapping[tuple[str, str], Failure]
+) -> None:
+    """Soon, in plain words, with what to do; nothing was sent. Of two addresses the more specific error counts."""
 
     cause, words = CASES[case]
-    error = told[case, client].error
+    error = result[case, client].error
 
     assert (type(error), getattr(error, "cause", None)) == (NotConnected, cause), error.message
     assert words in error.message
     assert "Nothing was sent." in error.message
     assert (error.outcome, error.code) == ("NOT_DONE_RETRY", "UNAVAILABLE")
     assert error.request_id is not None
-    assert told[case, client].after_s < SOON_S
+    assert result[case, client].after_s < SOON_S
 
 
 @dataclass
@@ -177,7 +179,7 @@ def service(app: App, settings: Settings) -> Iterator[Stopped]:
     service.stop()
 
 
-def hasty_client(target: str) -> WalletClient:
+def client_with_short_deadline(target: str) -> WalletClient:
     """Return one whose calls have little time, though more than it takes to connect."""
     return WalletClient(target, timeout_s=1.6, connect_timeout_s=0.8)
 
@@ -186,7 +188,7 @@ def test_a_client_that_was_connected_waits_for_a_server_as_long_as_the_call_has_
     """One that comes back is called; without one nothing was sent, and the same id does it later, once."""
 
     id_ = new_request_id()
-    with WalletClient(service.target) as client, hasty_client(service.target) as hasty:
+    with WalletClient(service.target) as client, client_with_short_deadline(service.target) as hasty:
         assert [each.get_wallet(ALICE).balance.minor_units for each in (client, hasty)] == [0, 0]
         service.stop()
         began = monotonic()
@@ -225,7 +227,7 @@ def test_a_client_for_asyncio_that_was_connected_waits_as_well(service: Stopped)
 
 
 def test_an_id_that_an_earlier_attempt_may_have_used_stays_unknown_though_nothing_was_sent_now() -> None:
-    """That the last attempt did not leave says nothing of the one before."""
+    """That the last attempt was not sent reveals nothing of the one before."""
 
     id_ = new_request_id()
     with ExitStack() as stack:
@@ -244,22 +246,22 @@ def test_an_id_that_an_earlier_attempt_may_have_used_stays_unknown_though_nothin
 
 
 def test_a_call_whose_first_attempt_had_left_is_unknown_though_the_last_one_had_not() -> None:
-    """The server takes it and dies; the channel asks again and finds nobody, which is the last that gRPC says."""
+    """The server takes it and dies; the channel retries and reaches no server, which is gRPC's last error."""
 
     with ExitStack() as stack:
         server = stack.enter_context(ExitStack())
         port, calls = server.enter_context(recording())
         client = stack.enter_context(WalletClient(f"127.0.0.1:{port}", timeout_s=2.0))
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        asked = pool.submit(refusal, partial(client.deposit, ALICE, usd(1)))
+        pending = pool.submit(refusal, partial(client.deposit, ALICE, usd(1)))
         assert wait_until(lambda: calls.came != [], timeout_s=SOON_S)
         server.close()
 
-        assert type(asked.result(PATIENCE_S)) is OutcomeUnknown
+        assert type(pending.result(PATIENCE_S)) is OutcomeUnknown
 
 
-def test_a_cause_that_waiting_does_not_mend_is_told_soon_by_a_client_that_was_connected() -> None:
-    """The server comes back with a certificate of somebody else: not after the whole time that the call has."""
+def test_a_permanent_connection_error_is_reported_soon_by_a_client_that_was_connected() -> None:
+    """The server comes back with another issuer's certificate: not after the whole time that the call has."""
 
     ours, (port,) = trustme.CA(), free_ports(1)
     with WalletClient(f"127.0.0.1:{port}", tls=Tls(ca=ours.cert_pem.bytes()), timeout_s=PATIENCE_S) as client:
@@ -274,16 +276,16 @@ def test_a_cause_that_waiting_does_not_mend_is_told_soon_by_a_client_that_was_co
     assert monotonic() - began < SOON_S
 
 
-def test_a_watch_that_reaches_no_server_says_why_too() -> None:
-    """It does not try for ever in silence."""
+def test_a_watch_that_reaches_no_server_reports_why_too() -> None:
+    """It does not retry without a limit and without a message."""
 
     (closed,) = free_ports(1)
     with WalletClient(f"127.0.0.1:{closed}") as client, pytest.raises(NotConnected, match="refuses the connection"):
         next(iter(client.watch_events()))
 
 
-def test_walletctl_says_why_it_reaches_no_server() -> None:
-    """By an exit code of its own and the cause; what to do stands beside it."""
+def test_walletctl_reports_why_it_reaches_no_server() -> None:
+    """By an exit code of its own and the cause, with what to do."""
 
     (closed,) = free_ports(1)
     began = monotonic()

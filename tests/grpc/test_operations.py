@@ -1,6 +1,6 @@
 """What a person must look at, as callers see it, and how it is settled."""
 
-from datetime import UTC
+from datetime import UTC, timedelta
 from uuid import UUID
 
 import psycopg
@@ -13,24 +13,20 @@ from wallet.v1.schedule_service_pb2 import (
     Withdrawal,
 )
 
-from bank_stub.server import BankServer
-from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement
+from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement, reconcile_withdrawals
 from tests.support.asking import Asking
-from tests.support.callers import balance, everything, open_funded, refusal, usd
+from tests.support.callers import BIGGEST, balance, everything, open_funded, refusal, usd
 from tests.support.payouts import Bank
+from tests.support.requests import money
+from tests.support.reserved_withdrawals import run_jobs, schedule
 from tests.support.rows import rewrite
+from tests.support.scheduled import CollectingBank
 from wallet_client import WalletClient
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
 ALICE = "wallets/alice"
 ACCOUNT = "DE89370400440532013000"
-
-
-@pytest.fixture
-def stub(bank: BankServer) -> Bank:
-    """Return the bank, to be ordered about."""
-    return Bank(bank.url)
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ def old(doubtful: str, owner: psycopg.Connection) -> str:
     return doubtful
 
 
-def test_a_withdrawal_shows_what_the_bank_was_asked_and_said_without_the_account(
+def test_a_withdrawal_shows_the_banks_requests_and_answers_without_the_account(
     client: WalletClient, doubtful: str
 ) -> None:
     """Every attempt; of the account only its end."""
@@ -83,9 +79,13 @@ def test_a_doubt_is_listed_once_it_is_old_and_leaves_the_list_once_it_is_settled
     resolved = client.resolve_withdrawal(
         old, "EXECUTED", reason="asked by phone", bank_evidence="ticket 7", bank_reference="R-9"
     )
-    told = resolved.withdrawal
-    assert (told.state, told.bank_reference, resolved.replayed) == (Withdrawal.STATE_SUCCEEDED, "R-9", False)
-    (kept,) = told.resolutions
+    withdrawal = resolved.withdrawal
+    assert (withdrawal.state, withdrawal.bank_reference, resolved.replayed) == (
+        Withdrawal.STATE_SUCCEEDED,
+        "R-9",
+        False,
+    )
+    (kept,) = withdrawal.resolutions
     assert (kept.kind, kept.reason, kept.bank_evidence, kept.operator) == (
         RESOLUTION_KIND_EXECUTED,
         "asked by phone",
@@ -93,13 +93,13 @@ def test_a_doubt_is_listed_once_it_is_old_and_leaves_the_list_once_it_is_settled
         "local",
     )
     assert list(client.list_attention()) == []
-    assert client.get_withdrawal(old) == told
+    assert client.get_withdrawal(old) == withdrawal
 
 
 def test_a_young_doubt_is_neither_listed_nor_resolved(
     client: WalletClient, doubtful: str, owner: psycopg.Connection
 ) -> None:
-    """A call to the bank may still be on its way; nothing changes but the request's record."""
+    """A call to the bank may still be in flight; nothing changes but the request's record."""
 
     before = everything(owner)
     assert list(client.list_attention()) == []
@@ -112,13 +112,13 @@ def test_a_young_doubt_is_neither_listed_nor_resolved(
 
 
 def test_validating_a_resolution_changes_nothing(client: WalletClient, old: str, owner: psycopg.Connection) -> None:
-    """It says what would come of it."""
+    """It returns what would result."""
 
     before = everything(owner)
-    told = client.resolve_withdrawal(old, "NOT_EXECUTED", reason="x", validate_only=True).withdrawal
+    withdrawal = client.resolve_withdrawal(old, "NOT_EXECUTED", reason="x", validate_only=True).withdrawal
 
-    assert told.state == Withdrawal.STATE_FAILED
-    assert told.failure_reason == Withdrawal.FAILURE_REASON_RESOLVED
+    assert withdrawal.state == Withdrawal.STATE_FAILED
+    assert withdrawal.failure_reason == Withdrawal.FAILURE_REASON_RESOLVED
     assert everything(owner) == before
 
 
@@ -134,13 +134,13 @@ def test_a_repeat_is_answered_as_the_first_was(client: WalletClient, old: str) -
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 1025])
 def test_a_reason_is_required(client: WalletClient, old: str, reason: str) -> None:
-    """In words, for those who come after."""
+    """In words, for later readers."""
 
     assert refusal(lambda: client.resolve_withdrawal(old, "EXECUTED", reason=reason)).reason == "INVALID_FIELDS"
 
 
 def test_what_is_due_and_left_alone_is_listed(client: WalletClient, owner: psycopg.Connection) -> None:
-    """So that somebody asks whether a scheduler runs."""
+    """So that an operator checks whether a scheduler runs."""
 
     open_funded(client, alice=10_000)
     withdrawal = client.schedule_withdrawal(ALICE, usd(10)).withdrawal.name
@@ -163,7 +163,7 @@ def test_what_is_due_and_left_alone_is_listed(client: WalletClient, owner: psyco
     assert [item.since.ToNanoseconds() for item in listed] == sorted(item.since.ToNanoseconds() for item in listed)
 
 
-def test_a_discrepancy_is_listed_until_somebody_has_looked_into_it(client: WalletClient, app: App, stub: Bank) -> None:
+def test_a_discrepancy_is_listed_until_an_operator_resolves_it(client: WalletClient, app: App, stub: Bank) -> None:
     """By page; closing it moves nothing and is done once."""
 
     for number in range(3):
@@ -193,7 +193,7 @@ def test_a_discrepancy_is_listed_until_somebody_has_looked_into_it(client: Walle
     )
 
 
-def test_it_is_told_when_the_banks_ledger_was_last_read_to_its_end(server: str, app: App, stub: Bank) -> None:
+def test_attention_shows_when_the_bank_statement_was_last_read_to_its_end(server: str, app: App, stub: Bank) -> None:
     """In the list, and as a metric."""
 
     del stub
@@ -205,3 +205,25 @@ def test_it_is_told_when_the_banks_ledger_was_last_read_to_its_end(server: str, 
         assert asking.ok(pb.ListAttentionRequest()).bank_statement_read_time.ToDatetime(UTC) == read_at
     metric = "wallet_bank_statement_read_timestamp_seconds"
     assert wait_until(lambda: REGISTRY.get_sample_value(metric) == read_at.timestamp(), timeout_s=30)
+
+
+@pytest.mark.usefixtures("alice_and_bob")
+def test_a_payout_that_overflows_the_external_wallet_needs_attention(
+    asking: Asking, app: App, stub: CollectingBank
+) -> None:
+    """The bank has paid more than the external wallet can count: listed, and settled once there is room."""
+
+    asking.open("rich", overdraft_limit=money(BIGGEST))
+    asking.open("poor", overdraft_limit=money(2000))
+    first = schedule(asking, wallet="wallets/rich", amount=money(BIGGEST)).name
+    run_jobs(app)
+    name = schedule(asking, wallet="wallets/poor", amount=money(1500)).name
+    jobs = (pay_due_withdrawals, reconcile_withdrawals)
+    rounds = [job.run_once(app, clock_offset=timedelta(seconds=10 * n)) for n in range(2) for job in jobs]
+
+    assert (asking.withdrawal(first).state, len(stub.ledger())) == (Withdrawal.STATE_SUCCEEDED, 2)
+    assert {word for counts in rounds for word in counts.outcomes} <= {"PROCESSING", "IN_DOUBT"}
+    assert asking.withdrawal(name).attention
+    asking.deposit("bob", 1000)
+    run_jobs(app, timedelta(seconds=30))
+    assert (asking.withdrawal(name).state, len(stub.ledger())) == (Withdrawal.STATE_SUCCEEDED, 2)

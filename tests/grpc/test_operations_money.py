@@ -1,4 +1,4 @@
-"""Operations take out what the service has earned, and money back from frozen wallets; nobody else does."""
+"""Operations take from the commission wallet, and money back from frozen wallets; no other caller does."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -15,6 +15,7 @@ from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement
 from tests.support.asking import Asking, all_refused, refused
 from tests.support.callers import everything
+from tests.support.commission import COMMISSION_WALLET
 from tests.support.issuer import Issuer, bearer
 from tests.support.payouts import Bank
 from tests.support.requests import (
@@ -35,13 +36,12 @@ from wallet_grpc.security.access import Scope
 from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
-EARNED = "system:commission:USD"
 Callers = Mapping[str, Asking]
 
 
 @pytest.fixture
 def callers(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Callers]:
-    """Serve an operator, a clerk who may do all but operations, a writer who may not read, and Anna for herself.
+    """Serve an operator, a clerk with all rights but operations, a writer without reads, and Anna for herself.
 
     Alice has 1000 and pays 10 on each transfer; 100 was earned.
     """
@@ -54,7 +54,7 @@ def callers(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Callers]:
     }
     with ExitStack() as stack:
         target = f"127.0.0.1:{stack.enter_context(serving(app, guarded, authentication(guarded)))}"
-        callers = {who: stack.enter_context(Asking(target, metadata=bearer(said))) for who, said in tokens.items()}
+        callers = {who: stack.enter_context(Asking(target, metadata=bearer(text))) for who, text in tokens.items()}
         operator = callers["operator"]
         operator.open("alice", 1110, owner="anna")
         operator.open("bob", owner="anna")
@@ -65,8 +65,8 @@ def callers(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Callers]:
 
 def a_payout(units: int, **fields: Any) -> pb.ScheduleWithdrawalRequest:  # noqa: ANN401  # any field's value
     """Return a payout of what was earned."""
-    asked = {"wallet": f"wallets/{EARNED}", "amount": money(units), "request_id": new_id(), **fields}
-    return pb.ScheduleWithdrawalRequest(**asked)
+    requests = {"wallet": f"wallets/{COMMISSION_WALLET}", "amount": money(units), "request_id": new_id(), **fields}
+    return pb.ScheduleWithdrawalRequest(**requests)
 
 
 def a_cancel(name: str) -> pb.CancelWithdrawalRequest:
@@ -85,10 +85,10 @@ def state(operator: Asking, name: str) -> str:
 
 
 def test_operations_transfer_it_and_are_charged_nothing(callers: Callers, owner: psycopg.Connection) -> None:
-    """Though a rule would charge anybody; validated alike, repeated, and taken back like any transfer."""
+    """Though a rule would charge any caller; validated alike, repeated, and reversed like any transfer."""
 
     operator = callers["operator"]
-    request = a_transfer(EARNED, "bob", 60, max_commission=money(0))
+    request = a_transfer(COMMISSION_WALLET, "bob", 60, max_commission=money(0))
     before = everything(owner)
     tried = operator.ok(changed(request, validate_only=True))
     assert everything(owner) == before
@@ -99,39 +99,43 @@ def test_operations_transfer_it_and_are_charged_nothing(callers: Callers, owner:
     assert (tried.source_available, made.source_available) == (money(40), money(40))
     assert not made.transaction.HasField("commission")
     legs = {entry.wallet: entry.amount.minor_units for entry in made.transaction.entries}
-    assert legs == {f"wallets/{EARNED}": -60, "wallets/bob": 60}
-    assert operator.balances(EARNED, "bob") == [40, 70]
-    short = refused(operator, owner, a_transfer(EARNED, "bob", 41))
+    assert legs == {f"wallets/{COMMISSION_WALLET}": -60, "wallets/bob": 60}
+    assert operator.balances(COMMISSION_WALLET, "bob") == [40, 70]
+    short = refused(operator, owner, a_transfer(COMMISSION_WALLET, "bob", 41))
     assert (short.reason, short.metadata["available"]) == ("INSUFFICIENT_FUNDS", "40")
     operator.reverse(made.transaction, 20)
-    assert operator.balances(EARNED, "bob") == [60, 50]
+    assert operator.balances(COMMISSION_WALLET, "bob") == [60, 50]
 
 
 def test_a_batch_takes_it_too_all_or_none_and_each_by_itself(callers: Callers) -> None:
     """Also what its own items before have earned."""
 
     operator = callers["operator"]
-    together = operator.ok(atomic([an_item("alice", "bob", 10), an_item(EARNED, "alice", 200)]))
-    alone = operator.ok(each([an_item("alice", "bob", 10), an_item(EARNED, "bob", 100)]))
+    together = operator.ok(atomic([an_item("alice", "bob", 10), an_item(COMMISSION_WALLET, "alice", 200)]))
+    alone = operator.ok(each([an_item("alice", "bob", 10), an_item(COMMISSION_WALLET, "bob", 100)]))
 
     results = [*together.results, *alone.results]
     assert [result.HasField("error") for result in results] == [False] * 4
     assert [result.transaction.commission.amount.minor_units for result in results] == [100, 0, 100, 0]
-    assert operator.balances(EARNED) == [0]
+    assert operator.balances(COMMISSION_WALLET) == [0]
 
 
-def test_nobody_else_takes_it(callers: Callers, owner: psycopg.Connection) -> None:
-    """Not with every other scope, not for an owner whatever the token says; and nobody gives to it."""
+def test_no_other_worker_takes_it(callers: Callers, owner: psycopg.Connection) -> None:
+    """Not with every other scope, not for an owner with any token; and no caller transfers to it."""
 
-    takes = [a_transfer(EARNED, "bob", 1), atomic([an_item(EARNED, "bob", 1)]), a_payout(1)]
-    gives = [a_transfer("alice", EARNED, 1), atomic([an_item("alice", EARNED, 1)]), a_quote(EARNED, "bob", 1)]
+    takes = [a_transfer(COMMISSION_WALLET, "bob", 1), atomic([an_item(COMMISSION_WALLET, "bob", 1)]), a_payout(1)]
+    gives = [
+        a_transfer("alice", COMMISSION_WALLET, 1),
+        atomic([an_item("alice", COMMISSION_WALLET, 1)]),
+        a_quote(COMMISSION_WALLET, "bob", 1),
+    ]
     before = everything(owner)
 
-    told = [*all_refused(callers["clerk"], owner, takes), *all_refused(callers["anna"], owner, takes)]
-    told += [callers["operator"].refused(request) for request in gives]
-    items = callers["clerk"].ok(each([an_item(EARNED, "bob", 1)])).results
+    refusals = [*all_refused(callers["clerk"], owner, takes), *all_refused(callers["anna"], owner, takes)]
+    refusals += [callers["operator"].refused(request) for request in gives]
+    items = callers["clerk"].ok(each([an_item(COMMISSION_WALLET, "bob", 1)])).results
 
-    assert {(no.reason, no.metadata["permission"], no.outcome) for no in told} == {
+    assert {(no.reason, no.metadata["permission"], no.outcome) for no in refusals} == {
         ("PERMISSION_MISSING", "none", "NOT_DONE_RETRY")
     }
     assert [result.HasField("error") for result in items] == [True]
@@ -142,10 +146,14 @@ def test_nobody_else_takes_it(callers: Callers, owner: psycopg.Connection) -> No
 def test_no_other_system_wallet_is_a_source(callers: Callers, owner: psycopg.Connection, wallet: str) -> None:
     """For operations neither."""
 
-    asked = [a_transfer(wallet, "bob", 1), a_payout(1, wallet=f"wallets/{wallet}"), atomic([an_item(wallet, "bob", 1)])]
-    told = all_refused(callers["operator"], owner, asked)
+    requests = [
+        a_transfer(wallet, "bob", 1),
+        a_payout(1, wallet=f"wallets/{wallet}"),
+        atomic([an_item(wallet, "bob", 1)]),
+    ]
+    refusals = all_refused(callers["operator"], owner, requests)
 
-    assert [(no.reason, no.metadata["permission"]) for no in told] == [("PERMISSION_MISSING", "none")] * 3
+    assert [(no.reason, no.metadata["permission"]) for no in refusals] == [("PERMISSION_MISSING", "none")] * 3
 
 
 def test_of_a_currency_that_has_earned_nothing_there_is_nothing(callers: Callers, owner: psycopg.Connection) -> None:
@@ -153,7 +161,7 @@ def test_of_a_currency_that_has_earned_nothing_there_is_nothing(callers: Callers
 
     euros = "system:commission:EUR"
     absent = refused(callers["operator"], owner, a_transfer(euros, "bob", 1, "EUR"))
-    other = refused(callers["operator"], owner, a_transfer(EARNED, "bob", 1, "EUR"))
+    other = refused(callers["operator"], owner, a_transfer(COMMISSION_WALLET, "bob", 1, "EUR"))
 
     assert [absent.reason, other.reason] == ["RESOURCE_NOT_FOUND", "CURRENCY_MISMATCH"]
 
@@ -163,17 +171,17 @@ def test_it_is_paid_out_by_the_bank(callers: Callers, app: App, bank: BankServer
 
     operator, stub = callers["operator"], Bank(bank.url)
     paid = payout(operator, 70, reserve=True)
-    assert operator.funds(EARNED) == (100, 70, 30)
+    assert operator.funds(COMMISSION_WALLET) == (100, 70, 30)
     pay_due_withdrawals.run_once(app)
-    assert (state(operator, paid), operator.funds(EARNED)) == ("SUCCEEDED", (30, 0, 30))
+    assert (state(operator, paid), operator.funds(COMMISSION_WALLET)) == ("SUCCEEDED", (30, 0, 30))
     stub.give_back(UUID(paid.rpartition("/")[2]))
     reconcile_bank_statement.run_once(app)
-    assert (state(operator, paid), operator.funds(EARNED)) == ("RETURNED", (100, 0, 100))
+    assert (state(operator, paid), operator.funds(COMMISSION_WALLET)) == ("RETURNED", (100, 0, 100))
 
     stub.order("declined", times=1)
     unpaid = payout(operator, 100)
     pay_due_withdrawals.run_once(app)
-    assert (state(operator, unpaid), operator.funds(EARNED)) == ("FAILED", (100, 0, 100))
+    assert (state(operator, unpaid), operator.funds(COMMISSION_WALLET)) == ("FAILED", (100, 0, 100))
     beyond = payout(operator, 101)
     pay_due_withdrawals.run_once(app)
     assert operator.withdrawal(beyond).failure_reason == pb.Withdrawal.FAILURE_REASON_INSUFFICIENT_FUNDS
@@ -189,7 +197,7 @@ def test_a_doubtful_payout_of_it_is_settled_by_hand(
     stub.order("reset", times=1)
     name = payout(operator, 70)
     pay_due_withdrawals.run_once(app)
-    assert (state(operator, name), operator.balances(EARNED)) == ("IN_DOUBT", [30])
+    assert (state(operator, name), operator.balances(COMMISSION_WALLET)) == ("IN_DOUBT", [30])
     owner.execute("UPDATE bank_attempts SET in_flight_until = start_time")
 
     found_out = operations_pb.ResolveWithdrawalRequest(
@@ -197,11 +205,14 @@ def test_a_doubtful_payout_of_it_is_settled_by_hand(
     )
     operator.ok(found_out)
 
-    assert (state(operator, name), operator.balances(EARNED)) == ("FAILED", [100])
+    assert (state(operator, name), operator.balances(COMMISSION_WALLET)) == ("FAILED", [100])
 
 
 def test_only_operations_call_a_payout_of_it_off(callers: Callers, owner: psycopg.Connection) -> None:
-    """The clerk is told the scope, and nothing is recorded; Anna learns nothing. What was done is repeated."""
+    """The clerk gets the scope's name, and nothing is recorded; Anna learns nothing.
+
+    A repeat of what was done is replayed.
+    """
 
     operator, clerk = callers["operator"], callers["clerk"]
     name = payout(operator, 70, execute_time=LATE, reserve=True)
@@ -211,44 +222,47 @@ def test_only_operations_call_a_payout_of_it_off(callers: Callers, owner: psycop
     nothing = refused(callers["anna"], owner, request)
     assert (no.reason, no.metadata) == ("PERMISSION_MISSING", {"permission": "operations"})
     assert (nothing.reason, nothing.metadata) == ("PERMISSION_MISSING", {"permission": "owner"})
-    assert operator.funds(EARNED) == (100, 70, 30)
+    assert operator.funds(COMMISSION_WALLET) == (100, 70, 30)
 
     assert operator.ok(request).withdrawal.state == pb.Withdrawal.STATE_CANCELLED
-    assert operator.funds(EARNED) == (100, 0, 100)
+    assert operator.funds(COMMISSION_WALLET) == (100, 0, 100)
     assert clerk.ok(request).replayed
 
 
 def test_what_was_taken_out_cannot_be_given_back(callers: Callers, owner: psycopg.Connection) -> None:
-    """INSUFFICIENT_FUNDS for the commission, whose wallet not everybody is told of; the rest goes back without it."""
+    """INSUFFICIENT_FUNDS for the commission, without the wallet where it may not be read.
+
+    The rest goes back without it.
+    """
 
     operator, clerk = callers["operator"], callers["clerk"]
     paid = operator.transfer("alice", "bob", 10)
-    operator.transfer(EARNED, "alice", 150)
+    operator.transfer(COMMISSION_WALLET, "alice", 150)
 
     seen = refused(operator, owner, a_reversal(paid.name))
     hidden = refused(clerk, owner, a_reversal(paid.name))
 
     assert (seen.metadata["wallet"], seen.metadata["available"], seen.metadata["required"]) == (
-        f"wallets/{EARNED}",
+        f"wallets/{COMMISSION_WALLET}",
         "50",
         "100",
     )
     assert (hidden.reason, hidden.metadata["available"], hidden.metadata["required"]) == ("INSUFFICIENT_FUNDS", "", "")
     clerk.ok(a_reversal(paid.name, keep_commission=True))
-    assert operator.balances("bob", EARNED) == [10, 50]
+    assert operator.balances("bob", COMMISSION_WALLET) == [10, 50]
 
 
-def test_who_may_not_read_wallets_is_not_told_what_is_left(callers: Callers) -> None:
+def test_a_caller_that_may_not_read_wallets_gets_no_available_amount(callers: Callers) -> None:
     """Operations without ``wallet.read`` move it and see no balance."""
 
-    made = callers["writer"].ok(a_transfer(EARNED, "bob", 60))
+    made = callers["writer"].ok(a_transfer(COMMISSION_WALLET, "bob", 60))
 
     assert not made.HasField("source_available")
     assert not any(entry.HasField("balance_after") for entry in made.transaction.entries)
 
 
 def test_a_frozen_wallets_money_is_taken_back_by_operations_alone(callers: Callers, owner: psycopg.Connection) -> None:
-    """It stays frozen; the first answer is repeated to whoever has its id; of a closed one nothing comes."""
+    """It stays frozen; a repeat with its id gets the first answer; from a closed one nothing is taken."""
 
     operator, clerk = callers["operator"], callers["clerk"]
     operator.open("cold", 5, owner="anna")

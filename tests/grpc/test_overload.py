@@ -1,4 +1,7 @@
-"""LoadShedding: no more calls wait than the settings say; the others hear so at once, and health goes on answering."""
+"""LoadShedding: no more calls wait than the settings permit.
+
+The others are rejected at once, and health still answers.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,8 +17,8 @@ from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support.asking import Asking
+from tests.support.batching import locked
 from tests.support.callers import balance, open_funded, usd
-from tests.support.gathering import locked
 from tests.support.issuer import SECRET, bearer, by_secret
 from tests.support.requests import money
 from tests.support.wire import Answer, Wire
@@ -32,7 +35,7 @@ from walletctl.local.waiting import wait_until
 
 THREADS, WAITING = 2, 3
 TAKEN = THREADS + WAITING
-ASKED = 3 * TAKEN
+SENT = 3 * TAKEN
 ALICE = "wallets/alice"
 # Far more than it takes, far less than a stuck wallet holds a call up.
 AT_ONCE_S = 5.0
@@ -66,21 +69,21 @@ def ask(wire: Wire, request: Message) -> Answer:
 
 
 def fill_up(pool: ThreadPoolExecutor, wire: Wire) -> tuple[list[Future[Answer]], list[Answer]]:
-    """Ask at once for more than the server takes; return what will be answered, and how the rest was turned away."""
-    asked = [pool.submit(ask, wire, a_deposit()) for _ in range(ASKED)]
-    assert wait_until(lambda: sum(one.done() for one in asked) == ASKED - TAKEN, timeout_s=30)
-    return [one for one in asked if not one.done()], [one.result() for one in asked if one.done()]
+    """Send more at once than the server takes; return those that will be answered, and how the rest was rejected."""
+    requests = [pool.submit(ask, wire, a_deposit()) for _ in range(SENT)]
+    assert wait_until(lambda: sum(one.done() for one in requests) == SENT - TAKEN, timeout_s=30)
+    return [one for one in requests if not one.done()], [one.result() for one in requests if one.done()]
 
 
-def ask_for_nothing(wire: Wire, timeout_s: float = AT_ONCE_S) -> Answer:
+def validate_only(wire: Wire, timeout_s: float = AT_ONCE_S) -> Answer:
     """Read a wallet, but do not wait long for it."""
     return wire.call("WalletService/GetWallet", wallet_pb.GetWalletRequest(name=ALICE), timeout_s=timeout_s)
 
 
 def test_what_would_wait_too_long_is_turned_away_at_once_and_the_rest_is_done(target: str, settings: Settings) -> None:
-    """SERVER_OVERLOADED with RetryInfo, on every method, streams too; asked again with its id, it is done once."""
+    """SERVER_OVERLOADED with RetryInfo, on every method, streams too; repeated with its id, it is done once."""
 
-    with Asking(target) as asking, ThreadPoolExecutor(ASKED) as pool, WalletClient(target) as client:
+    with Asking(target) as asking, ThreadPoolExecutor(SENT) as pool, WalletClient(target) as client:
         with locked(settings.required_database_url(), WalletId("alice")):
             taken, refused = fill_up(pool, asking)
             late = a_deposit()
@@ -102,18 +105,18 @@ def test_what_would_wait_too_long_is_turned_away_at_once_and_the_rest_is_done(ta
     assert left == TAKEN + 1
 
 
-def test_the_more_are_turned_away_the_longer_each_is_told_to_wait() -> None:
-    """So that those who ask again take no more time than there is; once they are few, the wait is short again."""
+def test_the_more_calls_are_rejected_the_longer_the_advised_wait() -> None:
+    """So that the retries take no more time than there is; once they are few, the wait is short again."""
 
     clock = [0.0]
     pace = RefusalBackoff(lambda: clock[0])
 
     def waits(seconds: int, per_s: int) -> list[int]:
-        told = []
+        results = []
         for _ in range(seconds * per_s):
             clock[0] += 1 / per_s
-            told.append(pace.delay_ms())
-        return told[-per_s // 2 :]
+            results.append(pace.delay_ms())
+        return results[-per_s // 2 :]
 
     few, many, too_many = waits(5, 100), waits(3, 1000), waits(20, 4000)
     assert (min(few), max(few)) == (100, 300)
@@ -124,15 +127,15 @@ def test_the_more_are_turned_away_the_longer_each_is_told_to_wait() -> None:
 
 
 class Far(RefusalBackoff):
-    """Tells everybody to wait for long."""
+    """Advises every caller to wait for long."""
 
     def delay_ms(self) -> int:
         """Return a minute."""
         return 60_000
 
 
-def test_who_would_be_gone_before_its_wait_is_over_hears_at_once() -> None:
-    """Its channel would wait all the same, and then say nothing but that time is up."""
+def test_a_caller_whose_deadline_is_before_the_wait_is_rejected_at_once() -> None:
+    """Its channel would wait regardless, and then report only that the deadline has passed."""
 
     calls = Calls(CallLimits(receive_timeout_s=3.0, receiving_max=9, send_timeout_s=3.0, unsent_max_bytes=1000))
     workers = calls.pool("grpc", 1, 0)
@@ -153,20 +156,20 @@ def test_who_would_be_gone_before_its_wait_is_over_hears_at_once() -> None:
 
 
 def test_our_client_comes_through_once_there_is_room(target: str, settings: Settings) -> None:
-    """It waits as it is told and asks again: its caller hears of nothing but an answer."""
+    """It waits as advised and retries: its caller gets only an answer."""
 
-    with Asking(target) as asking, ThreadPoolExecutor(ASKED + 1) as pool, WalletClient(target) as client:
+    with Asking(target) as asking, ThreadPoolExecutor(SENT + 1) as pool, WalletClient(target) as client:
         with locked(settings.required_database_url(), WalletId("alice")):
             taken, _ = fill_up(pool, asking)
             ours: Future[Any] = pool.submit(client.deposit, ALICE, usd(5))
-            assert ask_for_nothing(asking).reason == "SERVER_OVERLOADED"
+            assert validate_only(asking).reason == "SERVER_OVERLOADED"
             assert not ours.done()
         assert ours.result(30).transaction.amount.minor_units == 5
         assert [future.result(30).code for future in taken] == ["OK"] * TAKEN
 
 
 def test_callers_that_leave_make_room_for_others(target: str, settings: Settings) -> None:
-    """A call whose caller is gone while it waits is not counted for ever."""
+    """A call whose caller has left while it waits is not counted any more."""
 
     with Asking(target) as asking, ThreadPoolExecutor(TAKEN) as pool:
         with locked(settings.required_database_url(), WalletId("alice")):
@@ -177,15 +180,15 @@ def test_callers_that_leave_make_room_for_others(target: str, settings: Settings
         # On a busy machine one may be so late that its place is taken, and is rejected at once.
         assert "DEADLINE_EXCEEDED" in codes
         assert codes <= {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
-        assert wait_until(lambda: ask_for_nothing(asking).code == "OK", timeout_s=30)
+        assert wait_until(lambda: validate_only(asking).code == "OK", timeout_s=30)
         for _ in range(3 * TAKEN):
-            assert ask_for_nothing(asking, timeout_s=20).code == "OK"
+            assert validate_only(asking, timeout_s=20).code == "OK"
 
 
 def test_a_caller_that_runs_wild_is_held_back_and_the_others_are_not(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
-    """RATE_LIMITED with RetryInfo before anything is done; our client waits as it is told, and all is done once."""
+    """RATE_LIMITED with RetryInfo before anything is done; our client waits as advised, and all is done once."""
 
     guarded = settings.replaced(auth_dev_secret=SECRET, caller_calls_per_s=5)
 

@@ -1,10 +1,7 @@
-"""Callers that are confined to one owner: they change and read that owner's wallets, and learn nothing of others'."""
+"""Callers confined to one owner change and read that owner's wallets only, and learn nothing of others'."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -18,92 +15,30 @@ from wallet.v1 import schedule_service_pb2 as order_pb
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.asking import Asking
 from tests.support.callers import everything
-from tests.support.issuer import Issuer, bearer
-from tests.support.one_of_each import LATER
-from tests.support.requests import money, stamp
-from tests.support.wire import Answer, all_methods, path_of
+from tests.support.issuer import Issuer
+from tests.support.requests import money, new_id, stamp
+from tests.support.sample_ledger import LATER
+from tests.support.two_owners import ALL, LONG_AGO, THEN, TwoOwners, two_owners
+from tests.support.wire import all_methods, path_of
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
 from wallet_grpc.descriptors import CALLS, OwnerAccess
-from wallet_grpc.security.access import SCOPES, Scope
-from wallet_grpc.server.process import authentication
-from wallet_grpc.server.serving import serving
+from wallet_grpc.security.access import SCOPES
 
-ALL = " ".join(Scope)
-LONG_AGO, THEN = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
 NOBODY = "01900000-0000-7000-8000-000000000000"
 
 
-def new_id() -> str:
-    """Return a request id."""
-    return str(uuid4())
-
-
-@dataclass
-class Bank:
-    """A service with a wallet each of anna's and bert's, and what hangs on them."""
-
-    target: str
-    issuer: Issuer
-    names: dict[str, str]
-
-    def ask(self, request: Message, scope: str = ALL, **claims: Any) -> Answer:  # noqa: ANN401  # any claim
-        """Ask with a token that says so."""
-        with Asking(self.target, metadata=bearer(self.issuer.token(scope, **claims))) as asking:
-            return asking.answer(request)
-
-    def as_anna(self, request: Message, scope: str = ALL) -> Answer:
-        """Ask confined to anna's wallets."""
-        return self.ask(request, scope, owner="anna")
-
-    def get(self, request: Message, kind: Any, scope: str = ALL, **claims: Any) -> Any:  # noqa: ANN401  # any message
-        """Ask, and return the answer, which is a yes."""
-        answer = self.ask(request, scope, **claims)
-        assert answer.code == "OK", answer
-        return kind.FromString(answer.body)
-
-
 @pytest.fixture
-def bank(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Bank]:
+def owners(app: App, guarded: Settings, issuer: Issuer) -> Iterator[TwoOwners]:
     """Return the service, its wallets funded."""
-    with serving(app, guarded, authentication(guarded)) as port:
-        bank = Bank(f"127.0.0.1:{port}", issuer, {})
-        for owner in ("anna", "bert"):
-            wallet = wallet_pb.Wallet(currency_code="USD", owner=owner, labels={"plan": "gold"})
-            request = wallet_pb.CreateWalletRequest(wallet_id=f"{owner}s", wallet=wallet, request_id=new_id())
-            assert bank.ask(request).code == "OK"
-            fill(bank, owner)
-        yield bank
+    with two_owners(app, guarded, issuer) as owners:
+        yield owners
 
 
-def fill(bank: Bank, owner: str) -> None:
-    """Put money into an owner's wallet, and hang one of each on it."""
-    wallet = f"wallets/{owner}s"
-    deposit = bank.get(pb.DepositRequest(wallet=wallet, amount=money(1000), request_id=new_id()), pb.DepositResponse)
-    hold = bank.get(
-        hold_pb.PlaceHoldRequest(wallet=wallet, amount=money(10), expire_time=stamp(LATER), request_id=new_id()),
-        hold_pb.PlaceHoldResponse,
-    )
-    later: dict[str, Any] = {"wallet": wallet, "amount": money(10), "execute_time": stamp(LATER)}
-    withdrawal = bank.get(
-        order_pb.ScheduleWithdrawalRequest(**later, request_id=new_id()), order_pb.ScheduleWithdrawalResponse
-    )
-    scheduled = bank.get(
-        order_pb.ScheduleDepositRequest(**later, request_id=new_id()), order_pb.ScheduleDepositResponse
-    )
-    bank.names |= {
-        f"{owner} deposit": deposit.transaction.name,
-        f"{owner} hold": hold.hold.name,
-        f"{owner} withdrawal": withdrawal.withdrawal.name,
-        f"{owner} scheduled": scheduled.scheduled_deposit.name,
-    }
+Make = Callable[[TwoOwners, str], Message]
 
-
-Make = Callable[[Bank, str], Message]
-
-# One request a method, by the owner whose wallet is meant, or what hangs on it.
+# One request a method, by the owner whose wallet or dependent resource it names.
 REQUESTS: dict[str, Make] = {
     "WalletService/CreateWallet": lambda _, owner: wallet_pb.CreateWalletRequest(
         wallet_id=f"{owner}s-second", wallet=wallet_pb.Wallet(currency_code="USD", owner=owner), request_id=new_id()
@@ -136,14 +71,14 @@ REQUESTS: dict[str, Make] = {
         if owner != "bert"
         else [pb.TransferItem(source="wallets/berts", destination="wallets/annas", amount=money(1))],
     ),
-    "TransactionService/ReverseTransaction": lambda bank, owner: pb.ReverseTransactionRequest(
-        name=bank.names.get(f"{owner} deposit", f"transactions/{NOBODY}"), amount=money(5), request_id=new_id()
+    "TransactionService/ReverseTransaction": lambda owners, owner: pb.ReverseTransactionRequest(
+        name=owners.names.get(f"{owner} deposit", f"transactions/{NOBODY}"), amount=money(5), request_id=new_id()
     ),
-    "TransactionService/GetTransaction": lambda bank, owner: pb.GetTransactionRequest(
-        name=bank.names.get(f"{owner} deposit", f"transactions/{NOBODY}")
+    "TransactionService/GetTransaction": lambda owners, owner: pb.GetTransactionRequest(
+        name=owners.names.get(f"{owner} deposit", f"transactions/{NOBODY}")
     ),
-    "TransactionService/GetReceipt": lambda bank, owner: pb.GetReceiptRequest(
-        name=bank.names.get(f"{owner} deposit", f"transactions/{NOBODY}")
+    "TransactionService/GetReceipt": lambda owners, owner: pb.GetReceiptRequest(
+        name=owners.names.get(f"{owner} deposit", f"transactions/{NOBODY}")
     ),
     "TransactionService/ListTransactions": lambda _, owner: pb.ListTransactionsRequest(wallet=f"wallets/{owner}s"),
     "TransactionService/GetStatement": lambda _, owner: pb.GetStatementRequest(
@@ -155,46 +90,46 @@ REQUESTS: dict[str, Make] = {
     "ScheduleService/ScheduleWithdrawal": lambda _, owner: order_pb.ScheduleWithdrawalRequest(
         wallet=f"wallets/{owner}s", amount=money(1), execute_time=stamp(LATER), request_id=new_id()
     ),
-    "ScheduleService/GetWithdrawal": lambda bank, owner: order_pb.GetWithdrawalRequest(
-        name=bank.names.get(f"{owner} withdrawal", f"withdrawals/{NOBODY}")
+    "ScheduleService/GetWithdrawal": lambda owners, owner: order_pb.GetWithdrawalRequest(
+        name=owners.names.get(f"{owner} withdrawal", f"withdrawals/{NOBODY}")
     ),
     "ScheduleService/ListWithdrawals": lambda _, owner: order_pb.ListWithdrawalsRequest(wallet=f"wallets/{owner}s"),
-    "ScheduleService/CancelWithdrawal": lambda bank, owner: order_pb.CancelWithdrawalRequest(
-        name=bank.names.get(f"{owner} withdrawal", f"withdrawals/{NOBODY}"), request_id=new_id()
+    "ScheduleService/CancelWithdrawal": lambda owners, owner: order_pb.CancelWithdrawalRequest(
+        name=owners.names.get(f"{owner} withdrawal", f"withdrawals/{NOBODY}"), request_id=new_id()
     ),
-    "ScheduleService/GetScheduledDeposit": lambda bank, owner: order_pb.GetScheduledDepositRequest(
-        name=bank.names.get(f"{owner} scheduled", f"scheduledDeposits/{NOBODY}")
+    "ScheduleService/GetScheduledDeposit": lambda owners, owner: order_pb.GetScheduledDepositRequest(
+        name=owners.names.get(f"{owner} scheduled", f"scheduledDeposits/{NOBODY}")
     ),
     "ScheduleService/ListScheduledDeposits": lambda _, owner: order_pb.ListScheduledDepositsRequest(
         wallet=f"wallets/{owner}s"
     ),
-    "ScheduleService/CancelScheduledDeposit": lambda bank, owner: order_pb.CancelScheduledDepositRequest(
-        name=bank.names.get(f"{owner} scheduled", f"scheduledDeposits/{NOBODY}"), request_id=new_id()
+    "ScheduleService/CancelScheduledDeposit": lambda owners, owner: order_pb.CancelScheduledDepositRequest(
+        name=owners.names.get(f"{owner} scheduled", f"scheduledDeposits/{NOBODY}"), request_id=new_id()
     ),
     "HoldService/PlaceHold": lambda _, owner: hold_pb.PlaceHoldRequest(
         wallet=f"wallets/{owner}s", amount=money(1), expire_time=stamp(LATER), request_id=new_id()
     ),
-    "HoldService/CaptureHold": lambda bank, owner: hold_pb.CaptureHoldRequest(
-        name=bank.names.get(f"{owner} hold", f"holds/{NOBODY}"),
+    "HoldService/CaptureHold": lambda owners, owner: hold_pb.CaptureHoldRequest(
+        name=owners.names.get(f"{owner} hold", f"holds/{NOBODY}"),
         destination="wallets/berts" if owner == "anna" else "wallets/annas",
         request_id=new_id(),
     ),
-    "HoldService/VoidHold": lambda bank, owner: hold_pb.VoidHoldRequest(
-        name=bank.names.get(f"{owner} hold", f"holds/{NOBODY}"), request_id=new_id()
+    "HoldService/VoidHold": lambda owners, owner: hold_pb.VoidHoldRequest(
+        name=owners.names.get(f"{owner} hold", f"holds/{NOBODY}"), request_id=new_id()
     ),
-    "HoldService/GetHold": lambda bank, owner: hold_pb.GetHoldRequest(
-        name=bank.names.get(f"{owner} hold", f"holds/{NOBODY}")
+    "HoldService/GetHold": lambda owners, owner: hold_pb.GetHoldRequest(
+        name=owners.names.get(f"{owner} hold", f"holds/{NOBODY}")
     ),
     "HoldService/ListHolds": lambda _, owner: hold_pb.ListHoldsRequest(wallet=f"wallets/{owner}s"),
     "CommissionService/QuoteCommission": lambda _, owner: rule_pb.QuoteCommissionRequest(
         source=f"wallets/{owner}s", destination="wallets/berts" if owner == "anna" else "wallets/annas", amount=money(1)
     ),
 }
-# What only gains may be anybody's.
+# Calls that only credit may be made for any wallet.
 GAINS = {"TransactionService/Deposit", "ScheduleService/ScheduleDeposit"}
 # Filtered by the owner, in the servicer. Written out: a new one needs a test of its own that it really filters.
 FILTERED = {"WalletService/ListWallets", "WalletService/ListCurrencies", "EventService/WatchEvents"}
-# About everybody, or decided about an owner and not by one: nobody who is confined.
+# About all owners, or decided about an owner and not by one: for no confined caller.
 EVERYBODYS: dict[str, Message] = {
     "WalletService/FreezeWallet": wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=new_id()),
     "WalletService/UnfreezeWallet": wallet_pb.UnfreezeWalletRequest(name="wallets/annas", request_id=new_id()),
@@ -216,7 +151,7 @@ EVERYBODYS: dict[str, Message] = {
 
 
 def test_every_call_is_looked_at_here() -> None:
-    """A new one must be said to be one kind or another."""
+    """A new one must be classified as one kind or another."""
 
     known = [set(REQUESTS), GAINS, FILTERED, set(EVERYBODYS)]
     assert set().union(*known) == {path_of(method) for method in all_methods()}
@@ -227,14 +162,16 @@ def test_every_call_is_looked_at_here() -> None:
 
 
 @pytest.mark.parametrize("method", REQUESTS)
-def test_an_owners_caller_is_let_at_its_own_wallets_only(bank: Bank, owner: psycopg.Connection, method: str) -> None:
+def test_an_owners_caller_is_let_at_its_own_wallets_only(
+    owners: TwoOwners, owner: psycopg.Connection, method: str
+) -> None:
     """S9: PERMISSION_DENIED for another owner's and for what is not there, word for word the same; nothing changed."""
 
     make = REQUESTS[method]
     before = everything(owner)
-    others, absent = (bank.as_anna(make(bank, whose)) for whose in ("bert", "nobody"))
+    others, absent = (owners.as_anna(make(owners, whose)) for whose in ("bert", "nobody"))
     unchanged = everything(owner) == before
-    own = bank.as_anna(make(bank, "anna"))
+    own = owners.as_anna(make(owners, "anna"))
 
     assert (others.code, others.reason, others.metadata) == (
         "PERMISSION_DENIED",
@@ -247,10 +184,10 @@ def test_an_owners_caller_is_let_at_its_own_wallets_only(bank: Bank, owner: psyc
 
 
 @pytest.mark.parametrize("method", EVERYBODYS)
-def test_what_is_about_everybody_is_not_an_owners(bank: Bank, method: str) -> None:
-    """Whatever scopes its token names."""
+def test_calls_about_all_owners_are_not_an_owners(owners: TwoOwners, method: str) -> None:
+    """With any scopes in its token."""
 
-    answer = bank.as_anna(EVERYBODYS[method])
+    answer = owners.as_anna(EVERYBODYS[method])
 
     assert answer.reason == "PERMISSION_MISSING"
     assert answer.metadata["permission"] in {"owner", SCOPES[f"/wallet.v1.{method}"]}
@@ -259,18 +196,18 @@ def test_what_is_about_everybody_is_not_an_owners(bank: Bank, method: str) -> No
 @pytest.mark.parametrize(
     "request_", [hold_pb.ListHoldsRequest(), order_pb.ListWithdrawalsRequest(), order_pb.ListScheduledDepositsRequest()]
 )
-def test_a_list_of_all_wallets_is_not_an_owners(bank: Bank, request_: Message) -> None:
+def test_a_list_of_all_wallets_is_not_an_owners(owners: TwoOwners, request_: Message) -> None:
     """It has to name one."""
 
-    assert bank.as_anna(request_).metadata == {"permission": "owner"}
+    assert owners.as_anna(request_).metadata == {"permission": "owner"}
 
 
-def test_the_list_of_wallets_has_its_own_only_whatever_the_filter(bank: Bank) -> None:
-    """Also one that asks for somebody else's."""
+def test_the_list_of_wallets_has_its_own_only_under_any_filter(owners: TwoOwners) -> None:
+    """Also with a filter for another owner."""
 
     def listed(filter_: str) -> list[str]:
         request = wallet_pb.ListWalletsRequest(filter=filter_)
-        found = bank.get(request, wallet_pb.ListWalletsResponse, owner="anna")
+        found = owners.get(request, wallet_pb.ListWalletsResponse, owner="anna")
         return [wallet.name for wallet in found.wallets]
 
     assert listed("") == ["wallets/annas"]
@@ -278,38 +215,38 @@ def test_the_list_of_wallets_has_its_own_only_whatever_the_filter(bank: Bank) ->
     assert listed('labels.plan = "gold"') == ["wallets/annas"]
 
 
-def test_a_wallet_cannot_be_opened_for_somebody_else(bank: Bank) -> None:
-    """Nor for nobody: it would be out of reach at once."""
+def test_a_wallet_cannot_be_opened_for_another_owner(owners: TwoOwners) -> None:
+    """Nor without an owner: it would be out of reach at once."""
 
     for whose in ("bert", ""):
         wallet = wallet_pb.Wallet(currency_code="USD", owner=whose)
         request = wallet_pb.CreateWalletRequest(wallet_id="new", wallet=wallet, request_id=new_id())
-        assert bank.as_anna(request).metadata == {"permission": "owner"}
+        assert owners.as_anna(request).metadata == {"permission": "owner"}
 
 
-def test_money_may_be_given_to_anybody_and_what_they_have_is_not_told(bank: Bank) -> None:
+def test_money_may_be_given_to_any_wallet_and_its_balance_is_not_shown(owners: TwoOwners) -> None:
     """Neither balances nor places in another's history: not of the call, a repeat, a transaction or a list of them."""
 
     deposit = pb.DepositRequest(wallet="wallets/berts", amount=money(5), request_id=new_id())
-    first, again = (bank.get(deposit, pb.DepositResponse, owner="anna") for _ in range(2))
+    first, again = (owners.get(deposit, pb.DepositResponse, owner="anna") for _ in range(2))
     transfer = pb.TransferRequest(
         source="wallets/annas", destination="wallets/berts", amount=money(7), request_id=new_id()
     )
-    moved = bank.get(transfer, pb.TransferResponse, owner="anna")
-    read = bank.get(pb.GetTransactionRequest(name=moved.transaction.name), pb.GetTransactionResponse, owner="anna")
-    page = bank.get(pb.ListTransactionsRequest(wallet="wallets/annas"), pb.ListTransactionsResponse, owner="anna")
+    moved = owners.get(transfer, pb.TransferResponse, owner="anna")
+    read = owners.get(pb.GetTransactionRequest(name=moved.transaction.name), pb.GetTransactionResponse, owner="anna")
+    page = owners.get(pb.ListTransactionsRequest(wallet="wallets/annas"), pb.ListTransactionsResponse, owner="anna")
 
     assert not first.HasField("available")
     assert not again.HasField("available")
     assert moved.source_available.minor_units == 1000 - 10 - 7
     shown = [first.transaction, again.transaction, moved.transaction, read.transaction, *page.transactions]
-    told = {entry.wallet for one in shown for entry in one.entries if entry.HasField("balance_after")}
-    assert told == {"wallets/annas"} == {entry.wallet for one in shown for entry in one.entries if entry.sequence}
+    found = {entry.wallet for one in shown for entry in one.entries if entry.HasField("balance_after")}
+    assert found == {"wallets/annas"} == {entry.wallet for one in shown for entry in one.entries if entry.sequence}
     assert {"wallets/annas", "wallets/berts"} <= {entry.wallet for one in shown for entry in one.entries}
 
 
-def test_each_item_of_a_batch_is_looked_at_by_itself(bank: Bank) -> None:
-    """One's own is done, another's refused; what the refused wallet has is not told."""
+def test_each_item_of_a_batch_is_looked_at_by_itself(owners: TwoOwners) -> None:
+    """One's own is done, another's refused; the refused wallet's balance is not shown."""
 
     items = [
         pb.TransferItem(source=f"wallets/{source}", destination="wallets/berts", amount=money(1), request_id=new_id())
@@ -319,14 +256,14 @@ def test_each_item_of_a_batch_is_looked_at_by_itself(bank: Bank) -> None:
         pb.TransferItem(source="wallets/berts", destination="wallets/annas", amount=money(1), request_id=new_id())
     )
     request = pb.BatchTransferRequest(mode=pb.BATCH_MODE_ITEM, items=items)
-    results = bank.get(request, pb.BatchTransferResponse, owner="anna").results
+    results = owners.get(request, pb.BatchTransferResponse, owner="anna").results
 
     assert [bool(result.transaction.name) for result in results] == [True, False, False]
     assert results[1].error.message == results[2].error.message
     assert results[0].source_available.minor_units == 989
 
 
-def test_a_caller_that_reads_no_wallet_is_told_no_balance(bank: Bank) -> None:
+def test_a_caller_that_reads_no_wallet_gets_no_balance(owners: TwoOwners) -> None:
     """Its scope lets it move money, not look: no available, no balance after, no numbers in a refusal."""
 
     def transfer(units: int) -> Message:
@@ -334,25 +271,25 @@ def test_a_caller_that_reads_no_wallet_is_told_no_balance(bank: Bank) -> None:
             source="wallets/annas", destination="wallets/berts", amount=money(units), request_id=new_id()
         )
 
-    moved = bank.get(transfer(1), pb.TransferResponse, scope="money.transfer")
-    refused = bank.ask(transfer(5000), "money.transfer")
-    told = bank.ask(transfer(5000), "money.transfer wallet.read")
+    moved = owners.get(transfer(1), pb.TransferResponse, scope="money.transfer")
+    refused = owners.ask(transfer(5000), "money.transfer")
+    answer = owners.ask(transfer(5000), "money.transfer wallet.read")
     frozen = wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=new_id())
-    wallet = bank.get(frozen, wallet_pb.FreezeWalletResponse, scope="wallet.freeze").wallet
+    wallet = owners.get(frozen, wallet_pb.FreezeWalletResponse, scope="wallet.freeze").wallet
 
     assert not moved.HasField("source_available")
     assert not any(entry.HasField("balance_after") for entry in moved.transaction.entries)
-    assert refused.reason == told.reason == "INSUFFICIENT_FUNDS"
+    assert refused.reason == answer.reason == "INSUFFICIENT_FUNDS"
     assert (refused.metadata["available"], refused.metadata["required"]) == ("", "")
     assert "989" not in refused.message
-    assert told.metadata["available"] == "989"
+    assert answer.metadata["available"] == "989"
     assert (wallet.state, wallet.owner) == (wallet_pb.Wallet.STATE_FROZEN, "anna")
     assert not any(wallet.HasField(field) for field in ("balance", "held", "available", "overdraft_limit"))
     assert dict(wallet.labels) == {}
 
 
-def test_a_limit_tells_nothing_of_a_wallet_that_may_not_be_read(bank: Bank) -> None:
-    """Neither what is owed, to who may only write, nor how full another's wallet is."""
+def test_a_limit_reveals_nothing_of_a_wallet_that_may_not_be_read(owners: TwoOwners) -> None:
+    """Neither the balance, to a caller that may only write, nor how full another's wallet is."""
 
     def limit(units: int) -> Message:
         wallet = wallet_pb.Wallet(name="wallets/annas", overdraft_limit=money(units))
@@ -360,14 +297,14 @@ def test_a_limit_tells_nothing_of_a_wallet_that_may_not_be_read(bank: Bank) -> N
             wallet=wallet, update_mask=FieldMask(paths=["overdraft_limit"]), request_id=new_id()
         )
 
-    assert bank.ask(limit(100)).code == "OK"
+    assert owners.ask(limit(100)).code == "OK"
     spend = pb.TransferRequest(
         source="wallets/annas", destination="wallets/berts", amount=money(1077), request_id=new_id()
     )
-    assert bank.ask(spend).code == "OK"
-    blind, seeing = bank.ask(limit(5), "wallet.write wallet.credit"), bank.ask(limit(5))
+    assert owners.ask(spend).code == "OK"
+    blind, seeing = owners.ask(limit(5), "wallet.write wallet.credit"), owners.ask(limit(5))
     brim = pb.DepositRequest(wallet="wallets/berts", amount=money(2**63 - 1), request_id=new_id(), validate_only=True)
-    full = bank.ask(brim, "money.deposit", owner="anna")
+    full = owners.ask(brim, "money.deposit", owner="anna")
 
     assert {one.reason for one in (blind, seeing, full)} == {"LIMIT_EXCEEDED"}
     assert (blind.metadata["limit"], full.metadata["limit"]) == ("", "")
@@ -375,13 +312,13 @@ def test_a_limit_tells_nothing_of_a_wallet_that_may_not_be_read(bank: Bank) -> N
     assert "87" not in blind.message
 
 
-def test_an_id_that_somebody_else_has_used_does_not_tell_for_what(bank: Bank) -> None:
+def test_another_callers_used_id_does_not_reveal_its_request(owners: TwoOwners) -> None:
     """A system may act for many owners under its one name."""
 
     used = new_id()
-    assert bank.ask(wallet_pb.FreezeWalletRequest(name="wallets/berts", request_id=used)).code == "OK"
+    assert owners.ask(wallet_pb.FreezeWalletRequest(name="wallets/berts", request_id=used)).code == "OK"
     own = wallet_pb.CloseWalletRequest(name="wallets/annas", request_id=used)
-    confined, seeing = bank.as_anna(own), bank.ask(own)
+    confined, seeing = owners.as_anna(own), owners.ask(own)
 
     assert confined.reason == seeing.reason == "REQUEST_ID_REUSED"
     assert confined.metadata == {"requestId": used, "method": "", "resourceName": ""}
@@ -390,48 +327,48 @@ def test_an_id_that_somebody_else_has_used_does_not_tell_for_what(bank: Bank) ->
 
 
 @pytest.mark.parametrize("scope", ["wallet.read", ALL])
-def test_the_services_own_wallets_are_read_by_operators_only(bank: Bank, scope: str) -> None:
+def test_the_services_own_wallets_are_read_by_operators_only(owners: TwoOwners, scope: str) -> None:
     """Also what they have in the entries of others' transactions."""
 
-    external = bank.ask(wallet_pb.GetWalletRequest(name="wallets/system:external:USD"), scope)
-    deposit = pb.GetTransactionRequest(name=bank.names["anna deposit"])
-    entries = bank.get(deposit, pb.GetTransactionResponse, scope=scope).transaction.entries
-    told = {entry.wallet for entry in entries if entry.HasField("balance_after")}
+    external = owners.ask(wallet_pb.GetWalletRequest(name="wallets/system:external:USD"), scope)
+    deposit = pb.GetTransactionRequest(name=owners.names["anna deposit"])
+    entries = owners.get(deposit, pb.GetTransactionResponse, scope=scope).transaction.entries
+    found = {entry.wallet for entry in entries if entry.HasField("balance_after")}
 
     if scope == ALL:
         assert external.code == "OK"
-        assert told == {"wallets/annas", "wallets/system:external:USD"}
+        assert found == {"wallets/annas", "wallets/system:external:USD"}
     else:
         assert external.metadata == {"permission": "operations"}
-        assert told == {"wallets/annas"}
+        assert found == {"wallets/annas"}
 
 
-def test_a_deposit_is_taken_back_only_by_who_may_deposit(bank: Bank) -> None:
+def test_a_deposit_is_reversed_only_by_callers_that_may_deposit(owners: TwoOwners) -> None:
     """A transfer's scope is enough for a transfer."""
 
-    request = pb.ReverseTransactionRequest(name=bank.names["anna deposit"], amount=money(5), request_id=new_id())
-    without = bank.ask(request, "money.transfer")
-    with_it = bank.ask(request, "money.transfer money.deposit")
+    request = pb.ReverseTransactionRequest(name=owners.names["anna deposit"], amount=money(5), request_id=new_id())
+    without = owners.ask(request, "money.transfer")
+    with_it = owners.ask(request, "money.transfer money.deposit")
 
     assert without.metadata == {"permission": "money.deposit"}
     assert with_it.code == "OK"
 
 
 @pytest.mark.parametrize("owner", ["", 7, False, ["anna"]])
-def test_an_owner_that_is_no_name_is_no_owner(bank: Bank, owner: object) -> None:
+def test_an_owner_that_is_no_name_is_no_owner(owners: TwoOwners, owner: object) -> None:
     """A token whose claim cannot be understood must not open everything."""
 
     request = wallet_pb.GetWalletRequest(name="wallets/annas")
-    assert bank.ask(request, owner=owner).reason == "CREDENTIALS_INVALID"
+    assert owners.ask(request, owner=owner).reason == "CREDENTIALS_INVALID"
 
 
-def test_every_field_that_tells_of_a_wallet_is_known() -> None:
+def test_every_field_that_has_data_of_a_wallet_is_known() -> None:
     """A balance in a new answer would otherwise be shown to all."""
 
     known = {"balance_after", "available", "source_available", "balance", "held", "overdraft_limit", "sequence"}
-    # Of the wallet that was asked for, which is the caller's own.
-    asked_for = {("GetStatementResponse", "opening_balance"), ("GetStatementResponse", "closing_balance")}
-    asked_for |= {("StatementEntry", "balance_after"), ("StatementEntry", "sequence")}
+    # Of the requested wallet, which is the caller's own.
+    requested = {("GetStatementResponse", "opening_balance"), ("GetStatementResponse", "closing_balance")}
+    requested |= {("StatementEntry", "balance_after"), ("StatementEntry", "sequence")}
     found = {
         (message.name, field.name)
         for method in all_methods()
@@ -448,7 +385,7 @@ def test_every_field_that_tells_of_a_wallet_is_known() -> None:
         ("PlaceHoldResponse", "available"),
     }
     telling |= {("TransferResponse", "source_available"), ("BatchTransferResult", "source_available")}
-    assert found - asked_for == telling
+    assert found - requested == telling
 
 
 def all_within(message: Any, seen: frozenset[str] = frozenset()) -> Sequence[Any]:  # noqa: ANN401  # a descriptor

@@ -1,7 +1,7 @@
-"""Of two faults at once the one that the documents list first is told: on every call that changes something.
+"""Of two faults at once the one that the documents list first is reported: on every call that changes something.
 
-Each call's faults stand here in the order of its comment in the protos; every two of them that one request can have
-are tried together, in earnest and only to be validated.
+Each call's faults are here in the order of its comment in the protos; every two of them that one request can have
+are tried together, done and only validated.
 """
 
 from itertools import combinations
@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.asking import Asking
 from tests.support.callers import everything
-from tests.support.faults_in_order import AMOUNT_MAX, FAULTS, all_faults
+from tests.support.documented_faults import AMOUNT_MAX, FAULTS, all_faults
 from tests.support.fuzz_trial import METHODS, WRITES, listed_reasons
 from tests.support.issuer import Issuer, bearer
 from tests.support.requests import (
@@ -34,7 +34,7 @@ def settings(settings: Settings) -> Settings:
     return settings.replaced(amount_max=AMOUNT_MAX)
 
 
-def test_the_faults_here_stand_in_the_order_of_the_protos() -> None:
+def test_the_faults_here_are_in_the_order_of_the_protos() -> None:
     """Reasons follow each other as the call's own comment lists them, and none is left out."""
 
     listed = listed_reasons()
@@ -50,7 +50,7 @@ def test_the_faults_here_stand_in_the_order_of_the_protos() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_of_two_faults_in_a_call_the_first_documented_is_told(
+def test_of_two_faults_in_a_call_the_first_documented_is_reported(
     world: World, owner: psycopg.Connection, service: str
 ) -> None:
     """Every two that one request can have, and each by itself; nothing is done, and without any it would be."""
@@ -63,9 +63,9 @@ def test_of_two_faults_in_a_call_the_first_documented_is_told(
         faults = all_faults(path)
         pairs = [pair for pair in combinations(faults, 2) if pair[0].meets(pair[1])]
         for first, *others in [*((fault,) for fault in faults), *pairs]:
-            for answer in world.tell(path, base, first, *others):
-                told = (answer.reason, {key: answer.metadata.get(key) for key in first.told})
-                assert told == (first.reason, dict(first.told)), (path, first, others, answer)
+            for answer in world.answers_to(path, base, first, *others):
+                result = (answer.reason, {key: answer.metadata.get(key) for key in first.metadata})
+                assert result == (first.reason, dict(first.metadata)), (path, first, others, answer)
         assert len(pairs) >= len(faults), path
         by, fine = world.request(base)
         assert world.callers[by].call(path, changed(fine, validate_only=True)).code == "OK", path
@@ -74,10 +74,13 @@ def test_of_two_faults_in_a_call_the_first_documented_is_told(
     assert {table for table in before if after[table] != before[table]} <= {"requests"}
 
 
-def test_before_a_request_is_read_the_server_looks_at_itself_then_at_who_calls(
+def test_before_a_request_is_read_the_server_checks_itself_then_the_caller(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection
 ) -> None:
-    """Room, time, credentials, scope, rate, then the request, on every call; each is told while all after it lack."""
+    """Room, time, credentials, scope, rate, then the request, on every call.
+
+    Each is reported while all after it lack.
+    """
 
     before = everything(owner)
     slow = guarded.replaced(deadline_min_s=30.0, caller_calls_per_s=1)
@@ -98,14 +101,14 @@ def test_before_a_request_is_read_the_server_looks_at_itself_then_at_who_calls(
         without = {path: reasons(path, set(Scope) - takes(path)) for path in METHODS if takes(path)}
         assert without == {path: {"PERMISSION_MISSING"} for path in without}
         assert set(METHODS) - without.keys() == {"WalletService/ListCurrencies"}
-        for path in METHODS:  # one a second is let through, and hears that it is no request
+        for path in METHODS:  # one a second is admitted, and rejected as no request
             assert wait_until(lambda path=path: reasons(path, takes(path), 4) >= {"RATE_LIMITED"}, timeout_s=30), path  # type: ignore[misc]  # bound
             assert reasons(path, takes(path), 4) <= {"RATE_LIMITED", "INVALID_FIELDS"}, path
     assert everything(owner) == before
 
 
 def each(reason: str) -> dict[str, set[str]]:
-    """Return that every call is told this and nothing else."""
+    """Check that every call gets this and nothing else."""
     return {path: {reason} for path in METHODS}
 
 

@@ -1,4 +1,4 @@
-"""Tokens of the identity providers that are known here: which claims say who calls, and what they may do."""
+"""Tokens of the identity providers that are known here: which claims name the caller, and what it may do."""
 
 import asyncio
 from typing import Any, get_args
@@ -45,7 +45,7 @@ ENTRA = {
 }
 ROLES = {"wallet": {"roles": ["money.transfer"]}, "account": {"roles": ["operations"]}}
 
-TOLD: list[tuple[str, dict[str, Any], set[Scope]]] = [
+TOKENS: list[tuple[str, dict[str, Any], set[Scope]]] = [
     ("standard", {"client_id": CLIENT, "azp": "other", "sub": "u", "scope": "wallet.read openid"}, {READ}),
     ("standard", {"azp": CLIENT, "sub": "u", "scope": ["wallet.read", "money.transfer", 7]}, {READ, PAY}),
     ("standard", {"sub": CLIENT, "scp": ["operations"], "roles": ["operations"]}, set()),
@@ -65,20 +65,20 @@ TOLD: list[tuple[str, dict[str, Any], set[Scope]]] = [
 ]
 
 
-def principal(settings: Settings, said: dict[str, Any], **changes: object) -> Principal:
-    """Return who a token that says this stands for."""
+def principal(settings: Settings, claims: dict[str, Any], **changes: object) -> Principal:
+    """Return the principal of a token with these claims."""
     callers = {"shop": {"clients": [CLIENT]}}
     tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER, callers=callers, **changes)
-    return tokens.principal(jwt.encode({**standard(), **said}, SECRET, algorithm="HS256"))
+    return tokens.principal(jwt.encode({**standard(), **claims}, SECRET, algorithm="HS256"))
 
 
-@pytest.mark.parametrize(("provider", "said", "scopes"), TOLD)
-def test_a_providers_token_says_who_calls_and_what_they_may_do(
-    settings: Settings, provider: str, said: dict[str, Any], scopes: set[Scope]
+@pytest.mark.parametrize(("provider", "claims", "scopes"), TOKENS)
+def test_a_providers_token_names_the_caller_and_its_rights(
+    settings: Settings, provider: str, claims: dict[str, Any], scopes: set[Scope]
 ) -> None:
-    """The client's name is the one in the settings; a right stands only where the provider puts it."""
+    """The client's name is the one in the settings; a right counts only where the provider puts it."""
 
-    found = principal(settings, said, auth_provider=provider)
+    found = principal(settings, claims, auth_provider=provider)
 
     assert (found.caller, set(found.scopes), found.owner) == ("shop", scopes, None)
 
@@ -86,13 +86,13 @@ def test_a_providers_token_says_who_calls_and_what_they_may_do(
 def test_every_provider_that_can_be_set_is_known_and_tried() -> None:
     """One that is only in the settings would stop the start."""
 
-    assert set(get_args(Provider)) == set(PROVIDERS) == {provider for provider, _, _ in TOLD}
+    assert set(get_args(Provider)) == set(PROVIDERS) == {provider for provider, _, _ in TOKENS}
 
 
-def test_claims_of_ones_own_stand_in_place_of_the_providers(settings: Settings) -> None:
+def test_own_claims_replace_the_providers(settings: Settings) -> None:
     """Names with any characters in them, and ways into a claim; those that are not set stay the provider's."""
 
-    said = {
+    claims = {
         "app": {"id": CLIENT},
         "realm_access": {"roles": ["operations"]},
         "scp": ["wallet.read"],
@@ -100,16 +100,16 @@ def test_claims_of_ones_own_stand_in_place_of_the_providers(settings: Settings) 
         "owner": "bob",
     }
     own: dict[str, Any] = {"auth_provider": "okta", "auth_client_claims": ["client", ["app", "id"]]}
-    confined = principal(settings, said, **own, auth_owner_claims=["https://wallet.example/owner"])
+    confined = principal(settings, claims, **own, auth_owner_claims=["https://wallet.example/owner"])
     own |= {"auth_owner_claims": ["nobody"], "auth_scope_claims": [["realm_access", "roles"]]}
-    operator = principal(settings, said, **own)
+    operator = principal(settings, claims, **own)
 
     assert (confined.caller, set(confined.scopes), confined.owner) == ("shop", {READ}, "ada")
     assert (set(operator.scopes), operator.owner) == ({Scope.OPERATIONS}, None)
 
 
 @pytest.mark.parametrize(
-    ("provider", "said"),
+    ("provider", "claims"),
     [
         ("okta", {"client_id": CLIENT, "scp": ["wallet.read"]}),
         ("keycloak", {"azp": {"id": CLIENT}}),
@@ -118,13 +118,13 @@ def test_claims_of_ones_own_stand_in_place_of_the_providers(settings: Settings) 
         ("auth0", {**AUTH0, "owner": None}),
     ],
 )
-def test_a_token_that_does_not_say_it_where_it_should_is_refused(
-    settings: Settings, provider: str, said: dict[str, Any]
+def test_a_token_without_the_claim_in_its_place_is_refused(
+    settings: Settings, provider: str, claims: dict[str, Any]
 ) -> None:
-    """The first claim that is there decides; an owner that is no name confines to nobody."""
+    """The first claim that is there decides; an owner that is no valid name is no owner."""
 
     with pytest.raises(CredentialsInvalid):
-        principal(settings, said, auth_provider=provider)
+        principal(settings, claims, auth_provider=provider)
 
 
 @pytest.mark.parametrize("claims", ["[]", '["scope", []]', '[""]', '"scope"', '{"scope": 1}'])
@@ -139,7 +139,10 @@ def test_claims_that_name_nothing_stop_the_start(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_long_token_is_taken_every_time(app: App, guarded: Settings, issuer: Issuer) -> None:
-    """One of 16 KiB, by any client; gRPC itself would refuse half of those above 8 KiB. A longer one is said to be."""
+    """One of 16 KiB, by any client; gRPC itself would refuse half of those above 8 KiB.
+
+    A longer one is reported as too long.
+    """
 
     def of_size(size: int) -> str:
         bare = issuer.token("wallet.read", groups="")

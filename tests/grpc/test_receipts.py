@@ -1,4 +1,4 @@
-"""Receipts over the wire: of every type of transaction, in both languages, the same bytes for ever."""
+"""Receipts over the wire: of every type of transaction, in both languages, always the same bytes."""
 
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -11,7 +11,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from bank_stub.server import BankServer
 from tests.documents.samples import a_font_with, text_of
 from tests.support.asking import Asking
-from tests.support.one_of_each import one_of_each
+from tests.support.sample_ledger import one_of_each
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.receipt import Language
 from wallet_core.settings import Settings, SettingsError
@@ -28,7 +28,7 @@ def receipt(asking: Asking, name: str, language: str = "") -> pb.GetReceiptRespo
 
 
 def test_every_type_of_transaction_has_a_receipt_in_both_languages(asking: Asking, app: App, bank: BankServer) -> None:
-    """A PDF that says id and amount, and a file name without a folder."""
+    """A PDF with id and amount, and a file name without a folder."""
 
     one_of_each(asking, app, bank)
     listed = [
@@ -44,16 +44,16 @@ def test_every_type_of_transaction_has_a_receipt_in_both_languages(asking: Askin
         amount = f"{whole:,}.{cents:02}"
         # Persian of every fourth: each is a tenth of a second's work, and the words are tested elsewhere.
         for language, shown in [("en", amount), ("fa", amount.translate(PERSIAN))][: 1 if number % 4 else 2]:
-            told = receipt(asking, one.name, language)
-            assert told.pdf.startswith(b"%PDF-"), (type_, language)
-            text = text_of(told.pdf)
+            result = receipt(asking, one.name, language)
+            assert result.pdf.startswith(b"%PDF-"), (type_, language)
+            text = text_of(result.pdf)
             assert one.name in text, (type_, language)
             assert shown in text, (type_, language)
-            assert told.filename.endswith(".pdf")
-            assert not set(told.filename) & set("/\\: ")
+            assert result.filename.endswith(".pdf")
+            assert not set(result.filename) & set("/\\: ")
 
 
-# Digits, and what stands between them.
+# Digits, and what is between them.
 PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹\u066c\u066b")
 
 
@@ -61,7 +61,7 @@ PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹\u066c\u066b")
 def test_a_server_does_not_start_with_a_font_that_cannot_be_used(
     settings: Settings, tmp_path: Path, written: bytes | None
 ) -> None:
-    """It says which file, and begins nothing; a scheduler draws nothing, and does not mind."""
+    """It names the file, and starts nothing; a scheduler draws nothing, and starts without it."""
 
     font = tmp_path / "chinese.ttf"
     if written is not None:
@@ -82,13 +82,13 @@ def test_a_further_font_is_one_of_the_settings(app: App, asking: Asking, setting
     changed = settings.replaced(receipts_fonts=(a_font_with("中", tmp_path / "chinese.ttf"),))
 
     with open_app(changed, name="tests") as other:
-        told = write_receipt(other, UUID(moved.name.partition("/")[2]), Language.ENGLISH)
+        result = write_receipt(other, UUID(moved.name.partition("/")[2]), Language.ENGLISH)
 
-    assert "pay 中 now" in text_of(told)
+    assert "pay 中 now" in text_of(result)
     assert "pay 中 now" not in text_of(write_receipt(app, UUID(moved.name.partition("/")[2]), Language.ENGLISH))
 
 
-def test_a_receipt_is_the_same_bytes_whatever_has_happened_since(asking: Asking) -> None:
+def test_a_receipt_is_the_same_bytes_after_later_changes(asking: Asking) -> None:
     """Reversed, its wallets renamed, labelled, frozen; empty means English."""
 
     asking.open_all("alice", "bob", display_name="Before")
@@ -106,7 +106,7 @@ def test_a_receipt_is_the_same_bytes_whatever_has_happened_since(asking: Asking)
         asking.ok(wallet_pb.FreezeWalletRequest(name=f"wallets/{wallet}", request_id=str(uuid4())))
 
     assert {"en": receipt(asking, moved.name), "fa": receipt(asking, moved.name, "fa")} == before
-    assert all(said in text_of(before["en"].pdf) for said in (moved.name, "9.99", "alice", "bob", "Rent", "r-1"))
+    assert all(text in text_of(before["en"].pdf) for text in (moved.name, "9.99", "alice", "bob", "Rent", "r-1"))
 
 
 def test_a_receipt_of_nothing_or_in_no_language_is_refused(asking: Asking) -> None:
@@ -131,7 +131,7 @@ def flat(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def test_any_words_that_a_transaction_may_have_fit_on_its_receipt(asking: Asking) -> None:
+def test_any_text_that_a_transaction_may_have_fits_on_its_receipt(asking: Asking) -> None:
     """Lines, private and missing characters, other directions, no words at all: a PDF, never an error."""
 
     asking.open("alice")

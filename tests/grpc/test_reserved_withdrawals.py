@@ -1,13 +1,11 @@
-"""Withdrawals whose money is held from the moment they are scheduled, as callers schedule, watch and cancel them."""
+"""Withdrawals with a reserve: the amount is held from scheduling until execution, cancellation or failure."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import hold_service_pb2 as hold_pb
 from wallet.v1 import schedule_service_pb2 as pb
@@ -15,77 +13,33 @@ from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 from wallet.v1.money_pb2 import Money
 
-from bank_stub.server import BankServer
-from scheduler.jobs import expire_holds, pay_due_withdrawals, reconcile_withdrawals
+from scheduler.jobs import expire_holds, pay_due_withdrawals
 from tests.support.asking import Asking
-from tests.support.callers import BIGGEST, aware, everything
+from tests.support.callers import BIGGEST, everything
+from tests.support.deposit_requests import HALF_AN_HOUR, HOUR, time_after_opening
 from tests.support.requests import a_close, a_transfer, money, new_id
+from tests.support.reserved_withdrawals import (
+    ALICE,
+    BOB,
+    allow_overdraft,
+    cancel_request,
+    run_jobs,
+    schedule,
+    schedule_request,
+)
 from tests.support.scheduled import CollectingBank
-from tests.support.wire import Answer
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
 
-ALICE, BOB = "wallets/alice", "wallets/bob"
+pytestmark = pytest.mark.usefixtures("alice_and_bob")
+
+
 SCHEDULED, PROCESSING = pb.Withdrawal.STATE_SCHEDULED, pb.Withdrawal.STATE_PROCESSING
 SUCCEEDED, FAILED, CANCELLED = (
     pb.Withdrawal.STATE_SUCCEEDED,
     pb.Withdrawal.STATE_FAILED,
     pb.Withdrawal.STATE_CANCELLED,
 )
-HALF_AN_HOUR, HOUR = timedelta(minutes=30), timedelta(hours=1)
-
-
-@pytest.fixture
-def asking(server: str) -> Iterator[Asking]:
-    """Return a asking who has opened wallets for Alice, with 1,000, and for Bob."""
-    with Asking(server) as asking:
-        asking.open("alice", 1000)
-        asking.open("bob")
-        yield asking
-
-
-@pytest.fixture
-def stub(bank: BankServer) -> CollectingBank:
-    """Return the bank, to be ordered about."""
-    return CollectingBank(bank.url)
-
-
-def wish(**fields: Any) -> pb.ScheduleWithdrawalRequest:  # noqa: ANN401  # a request's fields
-    """Ask for a payout of 300 from Alice's wallet, now and reserved, but for these fields."""
-    asked = {"wallet": ALICE, "amount": money(300), "request_id": new_id(), "reserve": True, **fields}
-    return pb.ScheduleWithdrawalRequest(**asked)
-
-
-def schedule(asking: Asking, **fields: Any) -> pb.Withdrawal:  # noqa: ANN401  # a request's fields
-    """Schedule such a payout; return it."""
-    scheduled = asking.ok(wish(**fields)).withdrawal
-    assert isinstance(scheduled, pb.Withdrawal)
-    return scheduled
-
-
-def cancel(name: str, **fields: Any) -> pb.CancelWithdrawalRequest:  # noqa: ANN401  # a request's fields
-    """Ask to cancel a withdrawal."""
-    return pb.CancelWithdrawalRequest(name=name, **{"request_id": new_id(), **fields})
-
-
-def soon(asking: Asking, wait: timedelta = HALF_AN_HOUR) -> Timestamp:
-    """Return a time that is *wait* after Alice's wallet was made, by the database's clock."""
-    at = Timestamp()
-    at.FromDatetime(aware(asking.wallet("alice").create_time) + wait)
-    return at
-
-
-def allow_overdraft(asking: Asking, minor_units: int) -> Answer:
-    """Set how far Alice may overdraw."""
-    wanted = wallet_pb.Wallet(name=ALICE, overdraft_limit=money(minor_units))
-    mask = FieldMask(paths=["overdraft_limit"])
-    return asking.answer(wallet_pb.UpdateWalletRequest(wallet=wanted, update_mask=mask, request_id=new_id()))
-
-
-def pay(app: App, clock_offset: timedelta = timedelta()) -> int:
-    """Run one round of payouts and one of reconciliation; return how many pieces of work there were."""
-    jobs = (pay_due_withdrawals, reconcile_withdrawals)
-    return sum(job.run_once(app, clock_offset=clock_offset).claimed for job in jobs)
 
 
 def test_a_withdrawal_without_a_time_is_due_now(asking: Asking, stub: CollectingBank, app: App) -> None:
@@ -93,11 +47,11 @@ def test_a_withdrawal_without_a_time_is_due_now(asking: Asking, stub: Collecting
 
     names = []
     for reserve in (False, True):
-        told = schedule(asking, reserve=reserve)
-        assert told.execute_time == told.create_time == told.next_attempt_time
-        assert (told.state, told.reserve) == (SCHEDULED, reserve)
-        names.append(told.name)
-    pay(app)
+        scheduled = schedule(asking, reserve=reserve)
+        assert scheduled.execute_time == scheduled.create_time == scheduled.next_attempt_time
+        assert (scheduled.state, scheduled.reserve) == (SCHEDULED, reserve)
+        names.append(scheduled.name)
+    run_jobs(app)
 
     assert [asking.withdrawal(name).state for name in names] == [SUCCEEDED] * 2
     assert (asking.funds("alice"), len(stub.ledger())) == ((400, 0, 400), 2)
@@ -108,17 +62,17 @@ def test_what_is_reserved_is_held_at_once_and_still_there(asking: Asking, app: A
 
     posted = everything(owner)["transactions"]
 
-    told = schedule(asking, execute_time=soon(asking))
+    scheduled = schedule(asking, execute_time=time_after_opening(asking))
 
-    assert (told.state, told.reserve, asking.withdrawal(told.name)) == (SCHEDULED, True, told)
+    assert (scheduled.state, scheduled.reserve, asking.withdrawal(scheduled.name)) == (SCHEDULED, True, scheduled)
     assert asking.funds("alice") == (1000, 300, 700)
-    pay(app, HALF_AN_HOUR - timedelta(minutes=1))
-    assert (asking.withdrawal(told.name), asking.funds("alice")) == (told, (1000, 300, 700))
+    run_jobs(app, HALF_AN_HOUR - timedelta(minutes=1))
+    assert (asking.withdrawal(scheduled.name), asking.funds("alice")) == (scheduled, (1000, 300, 700))
     assert everything(owner)["transactions"] == posted
 
 
 def test_execution_debits_and_frees_the_hold_in_one_step(asking: Asking, stub: CollectingBank, app: App) -> None:
-    """Seen while the bank holds its answer back: the money is on its way and nothing is held; then it is paid."""
+    """Read while the bank holds its answer back: the money is in transit and nothing is held; then it is paid."""
 
     stub.order("hold", times=1)
     name = schedule(asking).name
@@ -154,35 +108,37 @@ def test_debit_and_freed_hold_are_one_database_transaction(
 def test_more_than_is_available_cannot_be_reserved(asking: Asking, owner: psycopg.Connection) -> None:
     """INSUFFICIENT_FUNDS when it is scheduled, final: the same again though money has come since; no row, no hold."""
 
-    first = schedule(asking, execute_time=soon(asking))
-    asked = wish(amount=money(701), execute_time=soon(asking))
+    first = schedule(asking, execute_time=time_after_opening(asking))
+    request = schedule_request(amount=money(701), execute_time=time_after_opening(asking))
     withdrawals = everything(owner)["withdrawals"]
 
-    refused = asking.answer(asked)
+    refused = asking.answer(request)
 
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "INSUFFICIENT_FUNDS")
-    told = {"wallet": ALICE, "currencyCode": "USD", "available": "700", "required": "701"}
-    assert (refused.metadata, asking.funds("alice")) == (told, (1000, 300, 700))
+    found = {"wallet": ALICE, "currencyCode": "USD", "available": "700", "required": "701"}
+    assert (refused.metadata, asking.funds("alice")) == (found, (1000, 300, 700))
     assert everything(owner)["withdrawals"] == withdrawals
-    asking.ok(cancel(first.name))
-    assert asking.answer(asked) == refused
+    asking.ok(cancel_request(first.name))
+    assert asking.answer(request) == refused
     assert schedule(asking, amount=money(1000)).state == SCHEDULED
     assert asking.funds("alice") == (1000, 1000, 0)
 
 
-def test_reserved_money_is_nobody_elses(asking: Asking, app: App, stub: CollectingBank) -> None:
+def test_reserved_money_is_available_to_no_other_use(asking: Asking, app: App, stub: CollectingBank) -> None:
     """Not a transfer's, not a hold's, not another payout's; the part that is not reserved is."""
 
-    schedule(asking, amount=money(600), execute_time=soon(asking))
+    schedule(asking, amount=money(600), execute_time=time_after_opening(asking))
     loose = schedule(asking, amount=money(401), reserve=False).name
-    hold = hold_pb.PlaceHoldRequest(wallet=ALICE, amount=money(401), expire_time=soon(asking), request_id=new_id())
+    hold = hold_pb.PlaceHoldRequest(
+        wallet=ALICE, amount=money(401), expire_time=time_after_opening(asking), request_id=new_id()
+    )
 
     assert asking.answer(a_transfer("alice", "bob", 401)).reason == "INSUFFICIENT_FUNDS"
     assert asking.answer(hold).reason == "INSUFFICIENT_FUNDS"
-    assert asking.answer(wish(amount=money(401))).reason == "INSUFFICIENT_FUNDS"
-    pay(app)
-    told = asking.withdrawal(loose)
-    assert (told.state, told.failure_reason) == (FAILED, pb.Withdrawal.FAILURE_REASON_INSUFFICIENT_FUNDS)
+    assert asking.answer(schedule_request(amount=money(401))).reason == "INSUFFICIENT_FUNDS"
+    run_jobs(app)
+    withdrawal = asking.withdrawal(loose)
+    assert (withdrawal.state, withdrawal.failure_reason) == (FAILED, pb.Withdrawal.FAILURE_REASON_INSUFFICIENT_FUNDS)
     assert (stub.ledger(), asking.answer(a_transfer("alice", "bob", 400)).code) == ([], "OK")
     assert asking.funds("alice") == (600, 600, 0)
 
@@ -192,8 +148,10 @@ def test_execution_cannot_fail_for_funds_though_all_else_was_spent(
 ) -> None:
     """Transferred, held and captured meanwhile: what was reserved is there, to the last unit."""
 
-    name = schedule(asking, execute_time=soon(asking)).name
-    hold = hold_pb.PlaceHoldRequest(wallet=ALICE, amount=money(200), expire_time=soon(asking), request_id=new_id())
+    name = schedule(asking, execute_time=time_after_opening(asking)).name
+    hold = hold_pb.PlaceHoldRequest(
+        wallet=ALICE, amount=money(200), expire_time=time_after_opening(asking), request_id=new_id()
+    )
     held = asking.ok(hold).hold.name
     asking.transfer("alice", "bob", 400)
     capture = hold_pb.CaptureHoldRequest(name=held, destination=BOB, amount=money(150), request_id=new_id())
@@ -201,7 +159,7 @@ def test_execution_cannot_fail_for_funds_though_all_else_was_spent(
     asking.transfer("alice", "bob", asking.funds("alice")[2])
     assert asking.funds("alice")[2] == 0
 
-    pay(app, HOUR)
+    run_jobs(app, HOUR)
 
     assert asking.withdrawal(name).state == SUCCEEDED
     assert asking.funds("alice")[0] + asking.funds("bob")[0] == 700
@@ -219,7 +177,7 @@ def test_an_overdraft_can_be_reserved_and_is_kept_for_it(asking: Asking, app: Ap
     assert (refused.reason, refused.metadata) == ("LIMIT_EXCEEDED", {"resourceName": ALICE, "limit": "400"})
     assert allow_overdraft(asking, 400).code == "OK"
     assert asking.answer(a_transfer("alice", "bob", 1)).reason == "INSUFFICIENT_FUNDS"
-    pay(app)
+    run_jobs(app)
 
     assert (asking.withdrawal(name).state, asking.funds("alice")) == (SUCCEEDED, (-400, 0, 0))
     assert [int(line["amount"]) for line in stub.ledger()] == [1400]
@@ -228,39 +186,42 @@ def test_an_overdraft_can_be_reserved_and_is_kept_for_it(asking: Asking, app: Ap
 def test_cancelling_makes_it_available_again(
     asking: Asking, app: App, stub: CollectingBank, owner: psycopg.Connection
 ) -> None:
-    """S6: freed with the answer, once; its time passes, and the bank is not asked."""
+    """S6: freed with the answer, once; its time passes, and the bank is not called."""
 
-    name = schedule(asking, execute_time=soon(asking)).name
-    other = schedule(asking, amount=money(100), execute_time=soon(asking)).name
-    asked = cancel(name, validate_only=True)
+    name = schedule(asking, execute_time=time_after_opening(asking)).name
+    other = schedule(asking, amount=money(100), execute_time=time_after_opening(asking)).name
+    request = cancel_request(name, validate_only=True)
     before = everything(owner)
-    shown = asking.ok(asked).withdrawal
+    shown = asking.ok(request).withdrawal
     assert (shown.state, everything(owner), asking.funds("alice")) == (CANCELLED, before, (1000, 400, 600))
-    asked.validate_only = False
+    request.validate_only = False
 
-    told = asking.ok(asked).withdrawal
+    withdrawal = asking.ok(request).withdrawal
 
-    assert (told.state, told.reserve, asking.funds("alice")) == (CANCELLED, True, (1000, 100, 900))
-    assert (asking.ok(asked).replayed, asking.answer(cancel(name)).reason) == (True, "STATE_TRANSITION_FORBIDDEN")
+    assert (withdrawal.state, withdrawal.reserve, asking.funds("alice")) == (CANCELLED, True, (1000, 100, 900))
+    assert (asking.ok(request).replayed, asking.answer(cancel_request(name)).reason) == (
+        True,
+        "STATE_TRANSITION_FORBIDDEN",
+    )
     assert asking.funds("alice") == (1000, 100, 900)
-    asking.ok(cancel(other))
-    assert (pay(app, HOUR), stub.stats()["posts"], asking.funds("alice")) == (0, {}, (1000, 0, 1000))
+    asking.ok(cancel_request(other))
+    assert (run_jobs(app, HOUR), stub.stats()["posts"], asking.funds("alice")) == (0, {}, (1000, 0, 1000))
 
 
 def test_a_wallet_frozen_when_the_time_comes_fails_it_and_frees_it(
     asking: Asking, app: App, stub: CollectingBank
 ) -> None:
-    """WALLET_NOT_ACTIVE, the bank not asked, nothing held; a cancel before that would have worked too."""
+    """WALLET_NOT_ACTIVE, the bank not called, nothing held; a cancel before that would have worked too."""
 
-    name, cancelled = (schedule(asking, execute_time=soon(asking)).name for _ in range(2))
+    name, cancelled = (schedule(asking, execute_time=time_after_opening(asking)).name for _ in range(2))
     asking.freeze("alice")
-    asking.ok(cancel(cancelled))
+    asking.ok(cancel_request(cancelled))
     assert asking.funds("alice") == (1000, 300, 700)
 
-    pay(app, HOUR)
+    run_jobs(app, HOUR)
 
-    told = asking.withdrawal(name)
-    assert (told.state, told.failure_reason, told.attempts) == (
+    withdrawal = asking.withdrawal(name)
+    assert (withdrawal.state, withdrawal.failure_reason, withdrawal.attempts) == (
         *(FAILED, pb.Withdrawal.FAILURE_REASON_WALLET_NOT_ACTIVE),
         0,
     )
@@ -276,16 +237,16 @@ def test_a_final_no_gives_the_money_back_and_leaves_nothing_held(
         "declined": (pb.Withdrawal.FAILURE_REASON_BANK_DECLINED, 1),
         "declined_retryable": (pb.Withdrawal.FAILURE_REASON_ATTEMPTS_EXHAUSTED, 3),
     }
-    other = schedule(asking, amount=money(50), execute_time=soon(asking)).name
+    other = schedule(asking, amount=money(50), execute_time=time_after_opening(asking)).name
     for fault in noes:
         stub.order(fault, match={"account": fault})
     names = {fault: schedule(asking, bank_account=fault).name for fault in noes}
     for seconds in range(5):
-        pay(app, timedelta(seconds=seconds))
+        run_jobs(app, timedelta(seconds=seconds))
 
-    told = {fault: asking.withdrawal(name) for fault, name in names.items()}
-    assert {fault: (one.failure_reason, one.attempts) for fault, one in told.items()} == noes
-    assert [one.state for one in told.values()] == [FAILED] * 2
+    found = {fault: asking.withdrawal(name) for fault, name in names.items()}
+    assert {fault: (one.failure_reason, one.attempts) for fault, one in found.items()} == noes
+    assert [one.state for one in found.values()] == [FAILED] * 2
     assert (asking.funds("alice"), asking.withdrawal(other).state) == ((1000, 50, 950), SCHEDULED)
     listed = asking.ok(transaction_pb.ListTransactionsRequest(wallet=ALICE)).transactions
     for name in names.values():
@@ -294,7 +255,7 @@ def test_a_final_no_gives_the_money_back_and_leaves_nothing_held(
 
 
 def test_in_doubt_nothing_is_held_and_nothing_is_back(asking: Asking, app: App, stub: CollectingBank) -> None:
-    """The bank may have paid: the money stays on its way until the bank says that it did."""
+    """The bank may have paid: the money stays in transit until the bank's status confirms it."""
 
     stub.order("reset", execute=True, times=1)
     name = schedule(asking).name
@@ -302,8 +263,8 @@ def test_in_doubt_nothing_is_held_and_nothing_is_back(asking: Asking, app: App, 
 
     assert asking.withdrawal(name).state == pb.Withdrawal.STATE_IN_DOUBT
     assert (asking.funds("alice"), asking.funds("system:in_transit:USD")[0]) == ((700, 0, 700), 300)
-    assert asking.answer(cancel(name)).metadata["state"] == "IN_DOUBT"
-    pay(app, timedelta(seconds=1))
+    assert asking.answer(cancel_request(name)).metadata["state"] == "IN_DOUBT"
+    run_jobs(app, timedelta(seconds=1))
     assert (asking.withdrawal(name).state, asking.funds("alice")) == (SUCCEEDED, (700, 0, 700))
 
 
@@ -313,13 +274,13 @@ def test_without_reserve_nothing_is_held_or_looked_at_before_its_time(
     """As ever: accepted beyond the balance; then paid if the money has come, else FAILED."""
 
     comes, does_not = (
-        schedule(asking, amount=money(amount), execute_time=soon(asking, wait), reserve=False).name
+        schedule(asking, amount=money(amount), execute_time=time_after_opening(asking, wait), reserve=False).name
         for amount, wait in ((1500, HALF_AN_HOUR), (900, HOUR))
     )
     assert asking.funds("alice") == (1000, 0, 1000)
     asking.ok(transaction_pb.DepositRequest(wallet=ALICE, amount=money(500), request_id=new_id()))
-    pay(app, HALF_AN_HOUR + timedelta(minutes=1))
-    pay(app, 2 * HOUR)
+    run_jobs(app, HALF_AN_HOUR + timedelta(minutes=1))
+    run_jobs(app, 2 * HOUR)
 
     assert [asking.withdrawal(name).state for name in (comes, does_not)] == [SUCCEEDED, FAILED]
     assert (asking.funds("alice"), len(stub.ledger())) == ((0, 0, 0), 1)
@@ -328,8 +289,10 @@ def test_without_reserve_nothing_is_held_or_looked_at_before_its_time(
 def test_reservations_are_not_the_holds_that_expire(asking: Asking, app: App) -> None:
     """The job that ends holds passes them over, however late it is."""
 
-    name = schedule(asking, execute_time=soon(asking)).name
-    hold = hold_pb.PlaceHoldRequest(wallet=ALICE, amount=money(100), expire_time=soon(asking), request_id=new_id())
+    name = schedule(asking, execute_time=time_after_opening(asking)).name
+    hold = hold_pb.PlaceHoldRequest(
+        wallet=ALICE, amount=money(100), expire_time=time_after_opening(asking), request_id=new_id()
+    )
     asking.ok(hold)
     assert asking.funds("alice") == (1000, 400, 600)
     expire_holds.run_once(app, clock_offset=365 * 24 * HOUR)
@@ -337,18 +300,18 @@ def test_reservations_are_not_the_holds_that_expire(asking: Asking, app: App) ->
     assert (asking.withdrawal(name).state, asking.funds("alice")) == (SCHEDULED, (1000, 300, 700))
 
 
-def test_the_reserve_flag_is_part_of_what_is_asked(asking: Asking, owner: psycopg.Connection) -> None:
+def test_the_reserve_flag_is_part_of_the_request(asking: Asking, owner: psycopg.Connection) -> None:
     """A used id with the other flag is refused, either way; with the same one it is a repeat that holds no more."""
 
-    at = soon(asking)
+    at = time_after_opening(asking)
     for reserve in (False, True):
-        asked = wish(execute_time=at, reserve=reserve)
-        made = asking.ok(asked).withdrawal
+        request = schedule_request(execute_time=at, reserve=reserve)
+        made = asking.ok(request).withdrawal
         before = everything(owner)
-        asked.reserve = not reserve
-        assert asking.answer(asked).reason == "REQUEST_ID_REUSED"
-        asked.reserve = reserve
-        again = asking.ok(asked)
+        request.reserve = not reserve
+        assert asking.answer(request).reason == "REQUEST_ID_REUSED"
+        request.reserve = reserve
+        again = asking.ok(request)
         assert (again.withdrawal, again.replayed, everything(owner)) == (made, True, before)
     assert asking.funds("alice") == (1000, 300, 700)
 
@@ -356,13 +319,13 @@ def test_the_reserve_flag_is_part_of_what_is_asked(asking: Asking, owner: psycop
 def test_validating_a_reservation_answers_as_the_real_call_does_and_holds_nothing(
     asking: Asking, owner: psycopg.Connection
 ) -> None:
-    """Every refusal there is, in its order, and a yes."""
+    """Every refusal there is, in its order, and a success."""
 
     for name, ended in (("frozen", asking.freeze), ("closed", asking.close)):
         asking.open(name)
         ended(name)
     used = new_id()
-    schedule(asking, amount=money(1), request_id=used, execute_time=soon(asking))
+    schedule(asking, amount=money(1), request_id=used, execute_time=time_after_opening(asking))
     past, euro, much = Timestamp(seconds=1), Money(currency_code="EUR", minor_units=1), money(1000)
     wishes: dict[str, dict[str, Any]] = {
         "INVALID_FIELDS": {"amount": money(0), "wallet": "wallets/system:external:USD"},
@@ -374,17 +337,17 @@ def test_validating_a_reservation_answers_as_the_real_call_does_and_holds_nothin
         "WALLET_NOT_ACTIVE": {"wallet": "wallets/frozen", "amount": much},
         "WALLET_NOT_ACTIVE closed": {"wallet": "wallets/closed", "amount": much},
         "INSUFFICIENT_FUNDS": {"amount": much},
-        "": {"amount": money(999), "execute_time": soon(asking)},
+        "": {"amount": money(999), "execute_time": time_after_opening(asking)},
     }
-    asked = {what: wish(**fields) for what, fields in wishes.items()}
+    requests = {what: schedule_request(**fields) for what, fields in wishes.items()}
     before = everything(owner)
-    for request in asked.values():
+    for request in requests.values():
         request.validate_only = True
-    tried = {what: asking.answer(request) for what, request in asked.items()}
+    tried = {what: asking.answer(request) for what, request in requests.items()}
     untouched = everything(owner)
-    for request in asked.values():
+    for request in requests.values():
         request.validate_only = False
-    real = {what: asking.answer(request) for what, request in asked.items()}
+    real = {what: asking.answer(request) for what, request in requests.items()}
 
     assert untouched == before
     assert {what: answer.reason for what, answer in tried.items()} == {what: what.split(" ")[0] for what in wishes}
@@ -398,7 +361,7 @@ def test_validating_a_reservation_answers_as_the_real_call_does_and_holds_nothin
 
 
 def test_a_wallet_with_a_reservation_cannot_be_closed(asking: Asking) -> None:
-    """Also where the balance is zero because an overdraft was reserved; cancelled, it is in nobody's way."""
+    """Also where the balance is zero because an overdraft was reserved; cancelled, it prevents nothing."""
 
     asking.open("credit", overdraft_limit=money(100))
     name = schedule(asking, wallet="wallets/credit", amount=money(100)).name
@@ -406,20 +369,22 @@ def test_a_wallet_with_a_reservation_cannot_be_closed(asking: Asking) -> None:
     refused = asking.refused(a_close("credit"))
 
     assert (refused.reason, name in refused.metadata["explanation"]) == ("STATE_TRANSITION_FORBIDDEN", True)
-    asking.ok(cancel(name))
+    asking.ok(cancel_request(name))
     asking.close("credit")
 
 
 @pytest.mark.parametrize("ended_by", ["cancel", "void"])
 def test_what_was_held_can_be_freed_in_a_wallet_filled_meanwhile(asking: Asking, ended_by: str) -> None:
-    """An overdraft was held and the wallet then filled to the brim: freed, what is available can still be told."""
+    """An overdraft was held and the wallet then filled to the maximum: freed, what is available can still be read."""
 
     full = asking.open("full", overdraft_limit=money(100)).name
     if ended_by == "cancel":
-        name = schedule(asking, wallet=full, amount=money(100), execute_time=soon(asking)).name
-        end: Any = cancel(name)
+        name = schedule(asking, wallet=full, amount=money(100), execute_time=time_after_opening(asking)).name
+        end: Any = cancel_request(name)
     else:
-        hold = hold_pb.PlaceHoldRequest(wallet=full, amount=money(100), expire_time=soon(asking), request_id=new_id())
+        hold = hold_pb.PlaceHoldRequest(
+            wallet=full, amount=money(100), expire_time=time_after_opening(asking), request_id=new_id()
+        )
         end = hold_pb.VoidHoldRequest(name=asking.ok(hold).hold.name, request_id=new_id())
     room = BIGGEST - 1000
     filled = asking.answer(transaction_pb.DepositRequest(wallet=full, amount=money(room), request_id=new_id()))
@@ -429,24 +394,3 @@ def test_what_was_held_can_be_freed_in_a_wallet_filled_meanwhile(asking: Asking,
     assert asking.answer(end).code == "OK"
     read = asking.answer(wallet_pb.GetWalletRequest(name=full))
     assert (read.code, read.reason) == ("OK", "")
-
-
-def test_a_payout_that_the_world_outside_cannot_count_comes_to_a_persons_attention(
-    asking: Asking, app: App, stub: CollectingBank
-) -> None:
-    """The bank has paid more than can be counted as gone outside: told, and settled once there is room."""
-
-    asking.open("rich", overdraft_limit=money(BIGGEST))
-    asking.open("poor", overdraft_limit=money(2000))
-    first = schedule(asking, wallet="wallets/rich", amount=money(BIGGEST)).name
-    pay(app)
-    name = schedule(asking, wallet="wallets/poor", amount=money(1500)).name
-    jobs = (pay_due_withdrawals, reconcile_withdrawals)
-    rounds = [job.run_once(app, clock_offset=timedelta(seconds=10 * n)) for n in range(2) for job in jobs]
-
-    assert (asking.withdrawal(first).state, len(stub.ledger())) == (SUCCEEDED, 2)
-    assert {word for counts in rounds for word in counts.outcomes} <= {"PROCESSING", "IN_DOUBT"}
-    assert asking.withdrawal(name).attention
-    asking.deposit("bob", 1000)
-    pay(app, timedelta(seconds=30))
-    assert (asking.withdrawal(name).state, len(stub.ledger())) == (SUCCEEDED, 2)

@@ -31,16 +31,16 @@ def pair(own_database: Database, tmp_path: Path) -> Iterator[Pair]:
 
 
 def until_paid(load: Load, calls: int) -> None:
-    """Wait until so many calls were answered OK, or one was not."""
-    assert wait_until(lambda: len(load.paid) >= calls or bool(load.told), timeout_s=60)
+    """Wait until this many calls were answered OK, or one was not."""
+    assert wait_until(lambda: len(load.paid) >= calls or bool(load.failed), timeout_s=60)
 
 
 @dataclass
 class Watchers:
-    """One with each of our clients, on threads of their own: what each was told."""
+    """One with each of our clients, on threads of their own: the events that each received."""
 
     pair: Pair
-    told: dict[str, list[pb.Event]] = field(default_factory=lambda: {"threads": [], "asyncio": []})
+    received: dict[str, list[pb.Event]] = field(default_factory=lambda: {"threads": [], "asyncio": []})
 
     @contextmanager
     def running(self) -> Iterator["Watchers"]:
@@ -52,24 +52,24 @@ class Watchers:
         for future in ended:
             future.result()
 
-    def heard(self, transactions: AbstractSet[str]) -> bool:
-        """Tell whether both were told of these transactions."""
-        return all(transactions <= {event.resource for event in tuple(told)} for told in self.told.values())
+    def have_received(self, transactions: AbstractSet[str]) -> bool:
+        """Return whether both received these transactions."""
+        return all(transactions <= {event.resource for event in tuple(received)} for received in self.received.values())
 
     def _watch(self, client: WalletClient) -> None:
         for event in client.watch_events(from_start=True):
-            self.told["threads"].append(event)
+            self.received["threads"].append(event)
 
     async def _watch_by_asyncio(self) -> None:
         async with AsyncWalletClient(self.pair.target, tls=self.pair.tls) as client:
             async for event in client.watch_events(from_start=True):
-                self.told["asyncio"].append(event)
+                self.received["asyncio"].append(event)
                 if event.type == pb.Event.TYPE_WALLET_CLOSED:
                     break
 
 
 def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair: Pair) -> None:
-    """Every call is answered OK, and every one is in the books once; watchers are told each once, and in order."""
+    """Every call is answered OK, and every one is in the ledger once; watchers receive each once, and in order."""
 
     with ExitStack() as stack:
         client = stack.enter_context(WalletClient(pair.target, tls=pair.tls))
@@ -81,17 +81,17 @@ def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair
                 until_paid(load, len(load.paid) + 100)
                 pair.restart(host)
             until_paid(load, len(load.paid) + 100)
-        assert load.told == []
-        assert len(load.paid) == len(set(load.paid.values())) == len(load.asked)
+        assert load.failed == []
+        assert len(load.paid) == len(set(load.paid.values())) == len(load.sent)
         assert balance(client, "bob") == len(load.paid)
         client.create_wallet("empty", "USD")
         client.close_wallet("wallets/empty")
-        assert wait_until(lambda: watchers.heard({*load.paid.values(), "wallets/empty"}), timeout_s=30)
-    for told in watchers.told.values():
-        assert [event.number for event in told] == list(range(1, len(told) + 1))
+        assert wait_until(lambda: watchers.have_received({*load.paid.values(), "wallets/empty"}), timeout_s=30)
+    for received in watchers.received.values():
+        assert [event.number for event in received] == list(range(1, len(received) + 1))
 
 
-def test_a_call_that_takes_its_time_lets_the_others_turn_elsewhere(pair: Pair) -> None:
+def test_a_slow_call_lets_other_callers_use_another_server(pair: Pair) -> None:
     """A wallet is locked while its caller's server drains: that call ends well, and no other waits for it."""
 
     first, _ = HOSTS
@@ -110,12 +110,12 @@ def test_a_call_that_takes_its_time_lets_the_others_turn_elsewhere(pair: Pair) -
                 until_paid(load, len(load.paid) + 200)
             slow.result(timeout=20)
             assert pair.servers[first].process.wait(30) == 0
-        assert load.told == []
+        assert load.failed == []
         assert (balance(client, "bob"), balance(client, "carol")) == (len(load.paid), 1)
 
 
 def test_servers_that_are_killed_under_load_fail_no_call(pair: Pair) -> None:
-    """Calls are shared among both; what a dead one did not answer is asked of the other, and done once."""
+    """Calls are shared among both; what a dead one did not answer is sent to the other, and done once."""
 
     with WalletClient(pair.target, tls=pair.tls) as client:
         open_funded(client, alice=1_000_000, bob=0)
@@ -127,6 +127,6 @@ def test_servers_that_are_killed_under_load_fail_no_call(pair: Pair) -> None:
                 until_paid(load, len(load.paid) + 100)
                 pair.start(host)
             until_paid(load, len(load.paid) + 100)
-        assert load.told == []
-        assert len(load.paid) == len(set(load.paid.values())) == len(load.asked)
+        assert load.failed == []
+        assert len(load.paid) == len(set(load.paid.values())) == len(load.sent)
         assert balance(client, "bob") == len(load.paid)

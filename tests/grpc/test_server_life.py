@@ -47,7 +47,7 @@ def channel_to(target: str) -> Iterator[grpc.Channel]:
 
 
 def health_of(target: str, service: str = "") -> int:
-    """Ask for the health of a service, or of all."""
+    """Check the health of a service, or of all."""
     with channel_to(target) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         return int(stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5).status)
@@ -78,7 +78,7 @@ def test_health_is_serving_for_each_service_and_as_a_whole(server: str) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_a_database_that_shuts_its_doors_is_told_and_mended(
+def test_a_database_that_refuses_connections_is_reported_and_recovers(
     cluster: Cluster, own_database: Database, settings: Settings
 ) -> None:
     """O3: NOT_SERVING everywhere and DATABASE_UNAVAILABLE with RetryInfo; SERVING and as before once it is back."""
@@ -179,10 +179,10 @@ def test_buf_lists_all_services(server: str) -> None:
     assert set(listed.stdout.split()) >= ALL_SERVICES
 
 
-def test_a_call_past_its_deadline_does_at_most_what_its_id_says(
+def test_a_call_past_its_deadline_does_at_most_what_its_id_records(
     client: WalletClient, server: str, owner: psycopg.Connection
 ) -> None:
-    """Passed before it is sent, or while the wallet is stuck: asked again with the same id it is done once."""
+    """Passed before it is sent, or while the wallet is stuck: repeated with the same id it is done once."""
 
     open_funded(client, alice=10)
     ids = [str(uuid4()) for _ in range(6)]
@@ -190,8 +190,8 @@ def test_a_call_past_its_deadline_does_at_most_what_its_id_says(
         owner.execute("SELECT FROM wallets WHERE id = 'alice' FOR UPDATE")
         for id_, timeout_s in zip(ids, (0.0, 0.001, 0.01, 0.05, 0.1, 0.35), strict=True):
             with WalletClient(server, timeout_s=timeout_s) as hasty:
-                told = refusal(partial(hasty.deposit, ALICE, usd(1), request_id=id_))
-            assert told.code in {"DEADLINE_EXCEEDED", "ABORTED"} or type(told) is NotConnected
+                error = refusal(partial(hasty.deposit, ALICE, usd(1), request_id=id_))
+            assert error.code in {"DEADLINE_EXCEEDED", "ABORTED"} or type(error) is NotConnected
 
     for id_ in ids:
         client.deposit(ALICE, usd(1), request_id=id_)
@@ -199,8 +199,8 @@ def test_a_call_past_its_deadline_does_at_most_what_its_id_says(
 
 
 @pytest.mark.alone
-def test_a_server_told_to_stop_under_load_finishes_what_it_began(own_database: Database, tmp_path: Path) -> None:
-    """SIGTERM: exit code 0, every OK is in the books, whatever was done was answered, and nobody was cut off."""
+def test_a_server_stopped_under_load_finishes_what_it_began(own_database: Database, tmp_path: Path) -> None:
+    """SIGTERM: exit code 0, every OK is in the ledger, everything done was answered, and no call was cut off."""
 
     with server_process(tmp_path / "log", own_database.url) as server:
         with WalletClient(server.target) as client:
@@ -216,12 +216,12 @@ def test_a_server_told_to_stop_under_load_finishes_what_it_began(own_database: D
     assert load.paid.items() <= stored.items()
     unknown = stored.keys() - load.paid.keys()
     # gRPC's core drops, with a bare CANCELLED, calls that it had not handed over yet: they did nothing.
-    assert unknown == set(), f"{len(unknown)} calls were committed and not answered: {load.told}"
+    assert unknown == set(), f"{len(unknown)} calls were committed and not answered: {load.failed}"
 
 
 @pytest.mark.alone
 def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Database, tmp_path: Path) -> None:
-    """Kill -9: every acknowledged transfer is there; every id, asked again of a new process, is one transaction."""
+    """Kill -9: every acknowledged transfer is there; every id, repeated at a new process, is one transaction."""
 
     with server_process(tmp_path / "first", own_database.url) as server:
         with WalletClient(server.target) as client:
@@ -232,18 +232,18 @@ def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Data
             assert server.process.wait(30) == -signal.SIGKILL
 
     with server_process(tmp_path / "second", own_database.url) as server, WalletClient(server.target) as client:
-        again = {id_: client.transfer(ALICE, BOB, usd(1), request_id=id_) for id_ in load.asked}
+        again = {id_: client.transfer(ALICE, BOB, usd(1), request_id=id_) for id_ in load.sent}
         names = {id_: made.transaction.name for id_, made in again.items()}
         assert load.paid.items() <= names.items()
         assert all(again[id_].replayed for id_ in load.paid)
-        assert len(set(names.values())) == len(load.asked)
-        assert balance(client, "bob") == len(load.asked)
+        assert len(set(names.values())) == len(load.sent)
+        assert balance(client, "bob") == len(load.sent)
     with psycopg.connect(own_database.url) as owner:
-        assert count(owner, "transactions") == len(load.asked) + 1
+        assert count(owner, "transactions") == len(load.sent) + 1
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "text"),
     [
         ({}, "WALLET_DATABASE_URL is not set"),
         ({"database_url": "nonsense"}, "WALLET_DATABASE_URL"),
@@ -252,21 +252,21 @@ def test_a_server_killed_under_load_loses_and_doubles_nothing(own_database: Data
     ],
     ids=["no_url", "no_such_url", "no_database", "no_number"],
 )
-def test_a_server_that_cannot_start_says_why(start_up: StartUp, settings: dict[str, object], said: str) -> None:
+def test_a_server_that_cannot_start_reports_why(start_up: StartUp, settings: dict[str, object], text: str) -> None:
     """O2: exit code 1, a line that names what to mend, no traceback, no password."""
 
     ended = start_up(main, **settings)
 
     assert ended.code == 1
     assert ended.error_output.startswith("wallet-grpc cannot start: ")
-    assert said in ended.error_output
+    assert text in ended.error_output
     assert "Traceback" not in ended.error_output
     assert "attempt" not in ended.error_output  # a start is no call, which has an outcome
     assert "hidden" not in ended.error_output
 
 
 def test_the_process_of_a_server_that_cannot_start_ends_with_1(tmp_path: Path) -> None:
-    """What its main function says and returns is what the process says and ends with."""
+    """What its main function prints and returns is what the process prints and ends with."""
 
     process = start(tmp_path / "log", {})
 
@@ -274,20 +274,23 @@ def test_the_process_of_a_server_that_cannot_start_ends_with_1(tmp_path: Path) -
     assert (tmp_path / "log").read_text().startswith("wallet-grpc cannot start: WALLET_DATABASE_URL is not set")
 
 
-def test_a_server_whose_port_is_taken_says_so(server: str, own_database: Database, start_up: StartUp) -> None:
-    """Two servers on one port must be asked for: the second one ends with a line that names the port."""
+def test_a_server_whose_port_is_taken_reports_it(server: str, own_database: Database, start_up: StartUp) -> None:
+    """Two servers on one port must be configured: the second one ends with a line that names the port."""
 
     port = server.rpartition(":")[2]
     ended = start_up(main, database_url=own_database.url, grpc_port=port)
 
     assert ended.code == 1
-    (told,) = ended.error_output.splitlines()
-    assert "wallet-grpc cannot start: " in told
-    assert port in told
+    (output,) = ended.error_output.splitlines()
+    assert "wallet-grpc cannot start: " in output
+    assert port in output
 
 
-def test_a_server_waiting_for_its_database_stops_when_told(tmp_path: Path) -> None:
-    """SIGTERM while the database is not there yet: nobody waits out the half minute that a start may take."""
+def test_a_server_waiting_for_its_database_stops_on_sigterm(tmp_path: Path) -> None:
+    """SIGTERM while the database is not there yet.
+
+    The process does not wait out the half minute that a start may take.
+    """
 
     url = "postgresql://u@127.0.0.1:1/x"
     process = start(tmp_path / "log", {"WALLET_DATABASE_URL": url, "WALLET_DATABASE_WAIT_S": "60"})

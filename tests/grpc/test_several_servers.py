@@ -1,4 +1,4 @@
-"""One client of several servers: calls are shared, and a server that says that it does not serve is sent none."""
+"""One client of several servers: calls are shared, and a server that reports NOT_SERVING gets none."""
 
 from contextlib import ExitStack
 

@@ -1,4 +1,4 @@
-"""One caller, or one owner, takes no more than its share: of exports, of watches, of what can be asked each second."""
+"""One caller, or one owner, gets no more than its share: of exports, of watches, of calls each second."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,7 +38,7 @@ OVERLOADED = ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")
 
 @contextmanager
 def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
-    """Serve callers that say who they are."""
+    """Serve callers with tokens."""
     guarded = settings.replaced(**{"auth_dev_secret": SECRET, **changes})
     with serving(app, guarded, authentication(guarded)) as port:
         yield f"127.0.0.1:{port}"
@@ -55,14 +55,14 @@ def as_(target: str, client: str, owner: str | None = None) -> Asking:
     return Asking(target, metadata=token(client, owner))
 
 
-def told(asking: Asking, method: str, request: Message) -> tuple[str, str]:
+def outcome_of(asking: Asking, method: str, request: Message) -> tuple[str, str]:
     """Return how a call ends."""
     answer = asking.call(method, request, timeout_s=20)
     return answer.code, answer.reason
 
 
 def test_one_caller_or_owner_never_has_all_exports(app: App, settings: Settings, owner: psycopg.Connection) -> None:
-    """Half of four: a third is refused to it, while somebody else's begins. As nobody reads, all of them end."""
+    """Half of four: a third is refused to it, while another caller's begins. As none is read, all of them end."""
 
     with served(app, settings, exports_max=4, stream_stall_s=3.0) as target, ExitStack() as open_:
         admin = open_.enter_context(as_(target, "admin"))
@@ -78,17 +78,17 @@ def test_one_caller_or_owner_never_has_all_exports(app: App, settings: Settings,
             begun.append(idle.stream(EXPORT, timeout_s=None))
             assert next(begun[-1]).data
         shop, other = open_.enter_context(as_(target, "shop")), open_.enter_context(as_(target, "other", "anna"))
-        assert told(shop, "TransactionService/ExportStatement", EXPORT) == RATE_LIMITED
+        assert outcome_of(shop, "TransactionService/ExportStatement", EXPORT) == RATE_LIMITED
         idle = open_.enter_context(Idle(target, metadata=token("other", "anna")))
         begun.append(idle.stream(EXPORT, timeout_s=None))
         assert next(begun[-1]).data
         # Now all four are taken, and the owner's two are of different callers.
-        assert told(other, "TransactionService/ExportStatement", EXPORT) == OVERLOADED
-        free = partial(told, shop, "TransactionService/ExportStatement", EXPORT)
+        assert outcome_of(other, "TransactionService/ExportStatement", EXPORT) == OVERLOADED
+        free = partial(outcome_of, shop, "TransactionService/ExportStatement", EXPORT)
         assert wait_until(lambda: free() == ("OK", ""), timeout_s=30)
 
 
-def test_one_owner_has_no_more_than_its_share_whoever_calls_for_it(app: App, settings: Settings) -> None:
+def test_one_owner_has_one_share_for_all_its_callers(app: App, settings: Settings) -> None:
     """Watches of different callers for one owner count together."""
 
     with served(app, settings, watchers_max=4) as target, ExitStack() as open_:
@@ -98,13 +98,13 @@ def test_one_owner_has_no_more_than_its_share_whoever_calls_for_it(app: App, set
             streams.append(asking.stream(event_pb.WatchEventsRequest(), timeout_s=None))
             assert next(streams[-1]).resume_token
         third = open_.enter_context(as_(target, "three", "anna"))
-        assert told(third, "EventService/WatchEvents", event_pb.WatchEventsRequest()) == RATE_LIMITED
+        assert outcome_of(third, "EventService/WatchEvents", event_pb.WatchEventsRequest()) == RATE_LIMITED
         elsewhere = open_.enter_context(as_(target, "three", "bert"))
         stream = elsewhere.stream(event_pb.WatchEventsRequest(), timeout_s=None)
         assert next(stream).resume_token
         streams[0].cancel()
 
-        is_let_in = partial(told, third, "EventService/WatchEvents", event_pb.WatchEventsRequest())
+        is_let_in = partial(outcome_of, third, "EventService/WatchEvents", event_pb.WatchEventsRequest())
         assert wait_until(lambda: is_let_in() == ("OK", ""), timeout_s=30)
         for one in (*streams, stream):
             one.cancel()
@@ -116,20 +116,20 @@ def test_costly_calls_count_for_what_they_cost(app: App, settings: Settings) -> 
     with served(app, settings, caller_calls_per_s=60, owner_calls_per_s=60) as target, ExitStack() as open_:
         shop, other = open_.enter_context(as_(target, "shop")), open_.enter_context(as_(target, "other"))
         receipt = pb.GetReceiptRequest(name="transactions/00000000-0000-7000-8000-000000000001")
-        answers = {told(shop, "TransactionService/GetReceipt", receipt) for _ in range(2)}
+        answers = {outcome_of(shop, "TransactionService/GetReceipt", receipt) for _ in range(2)}
         assert answers == {("NOT_FOUND", "RESOURCE_NOT_FOUND"), RATE_LIMITED}
-        assert told(other, "WalletService/ListWallets", wallet_pb.ListWalletsRequest()) == ("OK", "")
+        assert outcome_of(other, "WalletService/ListWallets", wallet_pb.ListWalletsRequest()) == ("OK", "")
 
         # Different callers, one owner.
         confined = [open_.enter_context(as_(target, name, "anna")) for name in ("a", "b")]
-        answers_of_owner = {told(one, "TransactionService/GetReceipt", receipt) for one in confined}
+        answers_of_owner = {outcome_of(one, "TransactionService/GetReceipt", receipt) for one in confined}
         assert RATE_LIMITED in answers_of_owner
         bert = open_.enter_context(as_(target, "a", "bert"))
-        assert told(bert, "WalletService/ListWallets", wallet_pb.ListWalletsRequest()) == ("OK", "")
+        assert outcome_of(bert, "WalletService/ListWallets", wallet_pb.ListWalletsRequest()) == ("OK", "")
 
 
 def test_what_each_call_costs() -> None:
-    """A read is one; large requests count by their size, whatever they hold."""
+    """A read is one; large requests count by their size, with any content."""
 
     batch = pb.BatchTransferRequest(request_id=new_id())
     for _ in range(1000):
@@ -145,7 +145,7 @@ def test_what_each_call_costs() -> None:
 
 
 def test_receipt_is_drawn_once(app: App, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It never changes: asked for again it is the same bytes, without drawing; another language is another one."""
+    """It never changes: requested again it is the same bytes, without drawing; another language is another one."""
 
     drawn: list[object] = []
     draw = PdfDocuments.receipt

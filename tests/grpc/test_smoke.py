@@ -1,4 +1,4 @@
-"""The first thing that must work."""
+"""One call over the wire."""
 
 from wallet_client import Amount, WalletClient
 

@@ -1,4 +1,4 @@
-"""Statements: what a replay of the entries says, exact to the microsecond, page by page, also while money moves."""
+"""Statements: equal to a replay of the entries, exact to the microsecond, page by page, also while money moves."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from wallet.v1 import transaction_service_pb2 as pb
 
 from bank_stub.server import BankServer
 from tests.support.asking import Asking, all_pages, meanwhile
+from tests.support.batching import waiting_backends
 from tests.support.database import Database
-from tests.support.gathering import waiting_backends
 from tests.support.long_history import BEGAN, Line, history, write_history
-from tests.support.one_of_each import one_of_each
 from tests.support.requests import changed, money, stamp
+from tests.support.sample_ledger import one_of_each
 from tests.support.toolchain import often
 from wallet_core.usecases.app import App
 from walletctl.local.waiting import wait_until
@@ -36,12 +36,12 @@ Totals = dict[str, tuple[int, int, int]]
 
 
 def statement(start: datetime = FIRST, end: datetime = LAST, wallet: str = ALICE, **fields: Any) -> Any:  # noqa: ANN401  # a request
-    """Return a request for a statement, of all times unless said otherwise."""
+    """Return a request for a statement, of all times by default."""
     return pb.GetStatementRequest(wallet=wallet, start_time=stamp(start), end_time=stamp(end), **fields)
 
 
 def totals_of(page: pb.GetStatementResponse) -> Totals:
-    """Return the totals that a page tells."""
+    """Return the totals of a page."""
     return {
         pb.Transaction.Type.Name(one.type).removeprefix("TYPE_"): (
             one.count,
@@ -89,7 +89,7 @@ def check_page(page: pb.GetStatementResponse) -> None:
         assert before.execute_time.ToNanoseconds() <= after.execute_time.ToNanoseconds()
 
 
-def test_a_statement_says_what_a_replay_of_the_entries_says(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_statement_equals_a_replay_of_the_entries(asking: Asking, owner: psycopg.Connection) -> None:
     """Any range over 3,200 entries, three at each instant: opening, closing, totals by type, entries in pages."""
 
     asking.open_all("alice", "bob")
@@ -99,7 +99,7 @@ def test_a_statement_says_what_a_replay_of_the_entries_says(asking: Asking, owne
 
     @settings(max_examples=often(25), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(sorted(written)), instants, instants, st.sampled_from([1, 7, 600]))
-    def says_it(wallet: str, start: datetime, end: datetime, size: int) -> None:
+    def equals_the_replay(wallet: str, start: datetime, end: datetime, size: int) -> None:
         start, end = min(start, end), max(start, end)
         if start == end:
             end = start + US
@@ -109,13 +109,13 @@ def test_a_statement_says_what_a_replay_of_the_entries_says(asking: Asking, owne
         request = statement(start, end, f"wallets/{wallet}", page_size=size)
         pages = all_pages(asking, request) if len(within) <= 8 * size else [asking.ok(request)]
 
-        told = {
+        actual = {
             (page.opening_balance.minor_units, page.closing_balance.minor_units, tuple(sorted(totals_of(page).items())))
             for page in pages
         }
         opening = before[-1].balance_after if before else 0
         closing = opening + sum(line.amount for line in within)
-        assert told == {(opening, closing, tuple(sorted(summed(within).items())))}
+        assert actual == {(opening, closing, tuple(sorted(summed(within).items())))}
         found = [entry for page in pages for entry in entries_of(page)]
         assert found == within[: len(found)]
         assert len(found) == (len(within) if len(within) <= 8 * size else size)
@@ -128,7 +128,7 @@ def test_a_statement_says_what_a_replay_of_the_entries_says(asking: Asking, owne
             )
             assert {one.counterparty for one in page.entries} <= {ALICE, "wallets/bob", OUTSIDE} - {f"wallets/{wallet}"}
 
-    says_it()
+    equals_the_replay()
 
 
 def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(asking: Asking) -> None:
@@ -159,7 +159,7 @@ def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(asking: Asking) -
 
 
 def test_an_end_between_two_microseconds_is_not_moved(asking: Asking) -> None:
-    """Protos tell nanoseconds: an entry is before an end a nanosecond later, and is not after such a start."""
+    """Protos have nanoseconds: an entry is before an end a nanosecond later, and is not after such a start."""
 
     asking.open("alice")
     time = asking.deposit("alice", 5).execute_time
@@ -172,7 +172,7 @@ def test_an_end_between_two_microseconds_is_not_moved(asking: Asking) -> None:
 
 
 def test_any_range_whose_start_is_before_its_end_is_one(asking: Asking) -> None:
-    """From the first nanosecond that protos can tell to the last; of less than a microsecond, which holds nothing."""
+    """From the first nanosecond of the protos to the last; of less than a microsecond, which holds nothing."""
 
     asking.open("alice")
     time = asking.deposit("alice", 5).execute_time
@@ -235,7 +235,7 @@ def test_a_range_that_is_none_is_refused(asking: Asking) -> None:
             assert answer.violations == fields if fields else len(answer.violations) == 1
 
 
-def test_of_several_faults_the_first_documented_is_told(asking: Asking) -> None:
+def test_of_several_faults_the_first_documented_is_reported(asking: Asking) -> None:
     """Fields, then the token, which is bound to wallet and range, then the wallet."""
 
     asking.open_all("alice", "bob")
@@ -288,8 +288,8 @@ def test_a_range_is_provisional_while_something_may_still_fall_into_it(
     assert not long_over.provisional
 
 
-def test_what_is_said_to_be_final_never_changes(asking: Asking, owner: psycopg.Connection) -> None:
-    """While transfers go on, of statements that have just ended: one that is not provisional stays as it is."""
+def test_an_outcome_reported_as_final_never_changes(asking: Asking, owner: psycopg.Connection) -> None:
+    """During transfers, of statements that have just ended: one that is not provisional stays unchanged."""
 
     asking.open_all("alice", "bob")
     asking.deposit("alice", 1000)
@@ -332,7 +332,7 @@ def test_every_page_sums_up_while_transfers_go_on(asking: Asking) -> None:
 def test_statements_of_all_wallets_of_a_currency_sum_to_nothing(
     asking: Asking, app: App, bank: BankServer, owner: psycopg.Connection
 ) -> None:
-    """Also the service's own: outside, on its way to the bank, commission; every type of transaction is in them."""
+    """Also the service's own: external, in transit, commission; every type of transaction is in them."""
 
     one_of_each(asking, app, bank)
     types: set[str] = set()
@@ -367,7 +367,7 @@ def test_a_statement_whose_totals_no_number_holds_is_refused_with_a_documented_r
 
 
 def test_a_statement_of_a_part_can_be_had_where_the_totals_of_all_are_too_large(asking: Asking) -> None:
-    """Whoever is refused can still ask for less."""
+    """A refused caller can still request less."""
 
     asking.open_all("alice", "bob")
     asking.deposit("alice", 2**63 - 1)

@@ -1,4 +1,4 @@
-"""The service's own wallets are changed by nobody: not by any call, in any field that names a wallet, by any caller.
+"""System wallets are changed by no caller: not by any call, in any field that names a wallet, with any rights.
 
 But for what the service has earned, which operations may take out: ``test_operations_money.py``.
 Calls and fields are those of the descriptors, so a new one is tried as well.
@@ -25,8 +25,8 @@ from tests.support.callers import everything
 from tests.support.fuzz_trial import listed_reasons
 from tests.support.fuzzing import Chance, collection_of, is_map
 from tests.support.issuer import Issuer, bearer
-from tests.support.one_of_each import one_of_each
 from tests.support.requests import a_hold, a_reversal, changed, new_id
+from tests.support.sample_ledger import one_of_each
 from tests.support.wire import Answer, all_methods, path_of
 from wallet_core.domain.model.wallet import Role, system_wallet
 from wallet_core.settings import Settings
@@ -67,16 +67,16 @@ class Place:
         return self.way[-1] == "source" or (self.method.name, self.way) == ("ScheduleWithdrawal", ("wallet",))
 
     def put(self, request: Any, wallet: str) -> Any:  # noqa: ANN401  # any request
-        """Return the request with this wallet there: in each item that stands for itself, or in the last of all."""
-        asked = changed(request)
-        inside = [asked]
+        """Return the request with this wallet there: in each item by itself, or in the last of all."""
+        requested = changed(request)
+        inside = [requested]
         for step in self.way[:-1]:
             found = getattr(inside[0], step)
             several = isinstance(found, Sequence)
-            inside = list(found if asked.mode == pb.BATCH_MODE_ITEM else found[-1:]) if several else [found]
+            inside = list(found if requested.mode == pb.BATCH_MODE_ITEM else found[-1:]) if several else [found]
         for one in inside:
             setattr(one, self.way[-1], wallet)
-        return asked
+        return requested
 
 
 def ways(kind: Descriptor) -> Iterator[Way]:
@@ -88,7 +88,7 @@ def ways(kind: Descriptor) -> Iterator[Way]:
             yield from ((field.name, *way) for way in ways(field.message_type))
 
 
-# Said in the protos not to be read.
+# Documented in the protos as not read.
 NOT_READ = ("CreateWallet", ("wallet", "name"))
 PLACES = [
     Place(method, way)
@@ -100,7 +100,7 @@ PLACES = [
 
 @pytest.fixture
 def chance(asking: Asking) -> Chance:
-    """Return what makes valid requests up, by which two wallets with money move it, and change what hangs on one."""
+    """Return a generator of valid requests that move money between two wallets and change one's dependent rows."""
     for wallet in ("alice", "bob", "carol"):
         asking.open(wallet, 1000)
     nothing = "01900000-0000-7000-8000-000000000000"
@@ -136,11 +136,11 @@ def refusals(answer: Answer) -> list[Any]:
 
 
 def unpacked(detail: Any) -> Any:  # noqa: ANN401  # google.rpc has no types
-    """Return an ``ErrorInfo`` as such."""
+    """Return an unpacked ``ErrorInfo``."""
     return error_details_pb2.ErrorInfo.FromString(detail.value)
 
 
-def test_the_calls_that_name_wallets_are_those_that_say_so() -> None:
+def test_the_calls_that_name_wallets_are_those_that_declare_it() -> None:
     """A call that can be refused for it lists PERMISSION_MISSING."""
 
     listed = listed_reasons()
@@ -155,7 +155,7 @@ def test_the_calls_that_name_wallets_are_those_that_say_so() -> None:
 def test_no_call_that_changes_something_takes_a_system_wallet(
     asking: Asking, owner: psycopg.Connection, chance: Chance, place: Place
 ) -> None:
-    """PERMISSION_MISSING of every role, there or not, in earnest or not; nothing is kept, so the id is free."""
+    """PERMISSION_MISSING of every role, existing or not, done or validated; nothing is stored, so the id is free."""
 
     rows = owner.execute("SELECT DISTINCT role FROM wallets").fetchall()
     assert {role for (role,) in rows} == set(Role)
@@ -166,11 +166,11 @@ def test_no_call_that_changes_something_takes_a_system_wallet(
         forbidden = [wallet for wallet in SYSTEM if not (place.takes_what_was_earned and wallet in EARNED)]
         for wallet, validate_only in product(forbidden, (False, True)):
             answer = call(changed(place.put(request, wallet), validate_only=validate_only))
-            told = [(info.reason, dict(info.metadata)) for info in refusals(answer)]
+            results = [(info.reason, dict(info.metadata)) for info in refusals(answer)]
             atomic = getattr(request, "mode", 0) == pb.BATCH_MODE_ATOMIC
             item = {"item": str(len(request.items) - 1)} if atomic else {}
             about = {"permission": "none", "outcome": "NOT_DONE_RETRY", **item}
-            assert told == [("PERMISSION_MISSING", about)] * max(len(told), 1), wallet
+            assert results == [("PERMISSION_MISSING", about)] * max(len(results), 1), wallet
         after = everything(owner)
         otherwise = call(changed(request, validate_only=True))
 
@@ -179,7 +179,7 @@ def test_no_call_that_changes_something_takes_a_system_wallet(
 
 
 def test_no_wallet_is_opened_under_the_name_of_a_system_wallet(asking: Asking, owner: psycopg.Connection) -> None:
-    """Its id is none that may be asked for; and what is said in ``name`` is not read."""
+    """Its id is reserved; and ``name`` is not read."""
 
     asking.open("alice", currency="USD")
     before = everything(owner)
@@ -195,7 +195,7 @@ def test_no_wallet_is_opened_under_the_name_of_a_system_wallet(asking: Asking, o
     assert made.wallet.name == "wallets/new"
 
 
-def test_nobody_changes_a_system_wallet_by_what_hangs_on_it(
+def test_no_dependent_row_of_a_system_wallet_is_changed_by_a_caller(
     asking: Asking, app: App, bank: BankServer, owner: psycopg.Connection
 ) -> None:
     """What moved money between the wallets of the service and others is not reversible, deposits apart."""
@@ -209,22 +209,22 @@ def test_nobody_changes_a_system_wallet_by_what_hangs_on_it(
         """
     ).fetchall()
     before = everything(owner)
-    told = {
+    found = {
         (kind, asking.refused(a_reversal(f"transactions/{id_}", units)).reason)
         for id_, kind in legs
         for units in (None, 1)
     }
     after = everything(owner)
 
-    assert {kind for kind, _ in told} >= {"WITHDRAWAL", "WITHDRAWAL_SETTLEMENT", "WITHDRAWAL_RELEASE", "COLLECTION"}
-    assert {reason for _, reason in told} <= {"STATE_TRANSITION_FORBIDDEN", "WALLET_NOT_ACTIVE"}
+    assert {kind for kind, _ in found} >= {"WITHDRAWAL", "WITHDRAWAL_SETTLEMENT", "WITHDRAWAL_RELEASE", "COLLECTION"}
+    assert {reason for _, reason in found} <= {"STATE_TRANSITION_FORBIDDEN", "WALLET_NOT_ACTIVE"}
     assert {table for table in before if before[table] != after[table]} == {"requests"}
 
 
-def test_no_scope_and_no_owner_lets_anybody_change_a_system_wallet(
+def test_without_scope_and_owner_no_caller_changes_a_system_wallet(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection, chance: Chance
 ) -> None:
-    """Operators are told so whatever their scopes, a caller with an owner is, and one who is no operator.
+    """Operators are refused with any scopes, a caller with an owner is, and one who is no operator.
 
     These two of what the service has earned as well.
     """

@@ -1,4 +1,4 @@
-"""TLS: who the server is, who its callers are by their certificates, and new certificates without a restart."""
+"""TLS: the server's identity, its callers' by their certificates, and new certificates without a restart."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ class Files:
             issued.private_key_pem.write_to_path(self.key)
 
     def tls(self, name: str | None = None, authority: trustme.CA | None = None) -> Tls:
-        """Return how a client of that name speaks TLS, one that trusts who signed the server's certificate."""
+        """Return how a client of that name uses TLS, one that trusts the issuer of the server's certificate."""
         ca = self.authority.cert_pem.bytes()
         if name is None:
             return Tls(ca=ca)
@@ -79,13 +79,13 @@ def mutual(files: Files) -> dict[str, Any]:
 
 
 def is_reached(target: str, tls: Tls | None, timeout_s: float = 2.0) -> bool:
-    """Tell whether a client comes through to the service."""
+    """Return whether a client comes through to the service."""
     with WalletClient(target, tls=tls) as client:
         return client.is_serving(timeout_s)
 
 
-def test_only_who_speaks_tls_and_trusts_the_certificate_comes_through(target: str, files: Files) -> None:
-    """Nothing is said in the clear, nor to a server that somebody else vouches for."""
+def test_only_callers_with_tls_that_trust_the_certificate_connect(target: str, files: Files) -> None:
+    """Nothing is sent in the clear, nor to a server with another authority's certificate."""
 
     assert is_reached(target, files.tls())
     assert not is_reached(target, None)
@@ -93,7 +93,7 @@ def test_only_who_speaks_tls_and_trusts_the_certificate_comes_through(target: st
 
 
 def test_a_new_certificate_is_used_without_a_restart(target: str, files: Files) -> None:
-    """Also one by another authority; connections that stand go on."""
+    """Also one by another authority; open connections continue."""
 
     with WalletClient(target, tls=files.tls()) as standing:
         assert standing.is_serving()
@@ -106,7 +106,7 @@ def test_a_new_certificate_is_used_without_a_restart(target: str, files: Files) 
 
 
 def test_half_of_a_change_changes_nothing(target: str, files: Files) -> None:
-    """A certificate whose key is still on its way: the old pair goes on until the new one is complete."""
+    """A certificate whose key is not there yet: the old pair is used until the new one is complete."""
 
     old = files.tls()
     kept = files.key.read_bytes()
@@ -131,10 +131,13 @@ def test_files_that_cannot_be_used_are_named_at_start(app: App, settings: Settin
         pass
 
 
-def test_a_certificate_says_who_calls_and_the_settings_what_they_may(
+def test_a_certificate_names_the_caller_and_the_settings_its_rights(
     app: App, settings: Settings, files: Files, owner: psycopg.Connection
 ) -> None:
-    """By its name in it; whoever is not named may nothing, whoever has none does not even connect."""
+    """By its name in it.
+
+    A client without a configured name may do nothing, one without a certificate cannot connect.
+    """
 
     with served(app, settings, files, **mutual(files)) as target:
         with WalletClient(target, tls=files.tls("shop.internal")) as client:
@@ -151,7 +154,7 @@ def test_a_certificate_says_who_calls_and_the_settings_what_they_may(
     assert owner.execute("SELECT DISTINCT caller FROM requests").fetchall() == [("shop",)]
 
 
-def test_a_token_says_more_than_a_certificate_and_both_name_one_caller(
+def test_a_token_takes_precedence_over_a_certificate_and_both_name_one_caller(
     app: App, settings: Settings, files: Files, tmp_path: Path
 ) -> None:
     """Where a token is sent it decides what may be done; a bad one is not made good by the certificate."""
@@ -178,10 +181,10 @@ def test_a_token_says_more_than_a_certificate_and_both_name_one_caller(
     assert refused.value.reason == "CREDENTIALS_INVALID"
 
 
-def test_who_signs_callers_certificates_can_change_without_a_restart(
+def test_the_issuer_of_callers_certificates_can_change_without_a_restart(
     app: App, settings: Settings, files: Files
 ) -> None:
-    """The authority of yesterday vouches for nobody who comes today."""
+    """No client with the old authority's certificate connects any more."""
 
     with served(app, settings, files, **mutual(files)) as target:
         yesterday = files.tls("shop.internal")

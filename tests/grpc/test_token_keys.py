@@ -45,7 +45,7 @@ def published(issuer: Issuer) -> Iterator[Published]:
 
 
 def test_a_new_key_is_taken_at_once_and_one_that_was_withdrawn_is_not(guarded: Settings, published: Published) -> None:
-    """An unknown key is looked for; what is known is read anew from time to time."""
+    """An unknown key is fetched; a known one is fetched again from time to time."""
 
     tokens = tokens_of(guarded, auth_keys=published.url, auth_keys_refresh_s=0.2, auth_keys_retry_s=1e-6)
     later = Issuer()
@@ -79,8 +79,8 @@ def taken_three_times(tokens: Tokens, issuer: Issuer) -> str:
     raise AssertionError("no token was taken before its end")
 
 
-def test_tokens_are_told_apart_however_many_come(settings: Settings) -> None:
-    """Each is what it says, also where more come than are known again; one with another signature is none."""
+def test_tokens_are_distinguished_however_many_are_sent(settings: Settings) -> None:
+    """Each is distinguished, also where more come than are cached; one with another signature is rejected."""
 
     tokens = tokens_of(settings, auth_dev_secret=SECRET, auth_issuer=ISSUER)
     minted = [by_secret(owner=f"owner-{number}") for number in range(1100)]
@@ -93,7 +93,7 @@ def test_tokens_are_told_apart_however_many_come(settings: Settings) -> None:
 
 
 def eventually_refused(tokens: Tokens, token: str) -> bool:
-    """Tell whether a token is refused before long."""
+    """Return whether a token is refused before long."""
 
     def refused() -> bool:
         try:
@@ -105,8 +105,8 @@ def eventually_refused(tokens: Tokens, token: str) -> bool:
     return wait_until(refused, timeout_s=90)
 
 
-def test_made_up_keys_do_not_make_us_ask_the_issuer_for_each(guarded: Settings, published: Published) -> None:
-    """Not more often than the settings say, however many tokens come."""
+def test_invented_keys_do_not_cause_a_fetch_each(guarded: Settings, published: Published) -> None:
+    """Not more often than the settings permit, with any number of tokens."""
 
     tokens = tokens_of(guarded, auth_keys=published.url, auth_keys_retry_s=60.0)
     for number in range(50):
@@ -121,7 +121,7 @@ def test_made_up_keys_do_not_make_us_ask_the_issuer_for_each(guarded: Settings, 
 def test_while_the_issuer_is_away_its_last_keys_hold_and_not_for_ever(
     guarded: Settings, issuer: Issuer, published: Published
 ) -> None:
-    """Whoever signs tokens may restart; a set that is too old is none."""
+    """The issuer may restart; a set that is too old is not used."""
 
     quick = {"auth_keys": published.url, "auth_keys_refresh_s": 0.01, "auth_keys_retry_s": 1e-6}
     patient, impatient = tokens_of(guarded, **quick), tokens_of(guarded, **quick, auth_keys_keep_s=0.05)
@@ -141,8 +141,10 @@ ODD_SETS = [
 
 
 @pytest.mark.parametrize("text", [*ODD_SETS, None, "{}", "no json"])
-def test_keys_that_cannot_be_read_are_told_at_start(guarded: Settings, published: Published, text: str | None) -> None:
-    """A server does not start without a lock, nor with a shared secret in a set that everybody may see."""
+def test_keys_that_cannot_be_read_are_reported_at_start(
+    guarded: Settings, published: Published, text: str | None
+) -> None:
+    """A server does not start without a key, nor with a shared secret in a set that is public."""
 
     published.text = text
     with pytest.raises(KeysUnreadable, match=published.url):
@@ -152,7 +154,7 @@ def test_keys_that_cannot_be_read_are_told_at_start(guarded: Settings, published
 def test_a_set_that_turns_odd_leaves_the_last_one_in_force(
     guarded: Settings, issuer: Issuer, published: Published
 ) -> None:
-    """Whatever the address says, known keys go on and nobody meets a defect."""
+    """With any answer of the address, known keys stay valid and no caller gets a defect."""
 
     quick = {"auth_keys": published.url, "auth_keys_refresh_s": 0.01, "auth_keys_retry_s": 1e-6}
     tokens = tokens_of(guarded, **quick)
@@ -164,7 +166,7 @@ def test_a_set_that_turns_odd_leaves_the_last_one_in_force(
 
 
 def test_a_private_key_in_the_set_is_not_used(guarded: Settings, issuer: Issuer, published: Published) -> None:
-    """Whoever can read the set could sign with it; the others in it are taken."""
+    """Every reader of the set could sign with it; the others in it are accepted."""
 
     leaky = Issuer()
     leaky.add("ES256", "leaked")
@@ -177,8 +179,8 @@ def test_a_private_key_in_the_set_is_not_used(guarded: Settings, issuer: Issuer,
     assert tokens.principal(issuer.token(ALL)).caller == "shop"
 
 
-def test_all_who_bring_a_new_key_wait_for_it_together(guarded: Settings, published: Published) -> None:
-    """It is read once; nobody is refused because somebody else was first."""
+def test_calls_with_a_new_key_wait_for_one_fetch_together(guarded: Settings, published: Published) -> None:
+    """It is fetched once; no caller is refused because another one was first."""
 
     tokens = tokens_of(guarded, auth_keys=published.url, auth_keys_retry_s=0.3)
     later = Issuer()
@@ -193,7 +195,7 @@ def test_all_who_bring_a_new_key_wait_for_it_together(guarded: Settings, publish
     assert published.reads == 2
 
 
-def test_an_address_that_never_comes_to_an_end_holds_nobody_up_for_long(
+def test_an_address_without_an_end_is_given_up_within_the_limit(
     guarded: Settings, issuer: Issuer, published: Published
 ) -> None:
     """A reading ends in time however slowly bytes come; known keys do not wait for it at all."""

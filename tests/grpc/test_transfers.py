@@ -11,6 +11,7 @@ from tests.support.callers import (
     BIGGEST,
     balance,
     count,
+    events_of,
     everything,
     open_funded,
     reasons,
@@ -35,12 +36,7 @@ def balances(client: WalletClient) -> tuple[int, int]:
     return balance(client, "alice"), balance(client, "bob")
 
 
-def told_of(owner: psycopg.Connection, subject: str) -> list[str]:
-    """Return the kinds of the outbox rows about *subject*."""
-    return [kind for (kind,) in owner.execute("SELECT type FROM outbox WHERE subject = %s", [subject]).fetchall()]
-
-
-def test_a_transfer_is_one_transaction_and_told_once(client: WalletClient, owner: psycopg.Connection) -> None:
+def test_a_transfer_is_one_transaction_and_published_once(client: WalletClient, owner: psycopg.Connection) -> None:
     """T1: 1000 and 0 are 900 and 100, one transaction, one notification."""
 
     open_funded(client, alice=1000, bob=0)
@@ -48,25 +44,33 @@ def test_a_transfer_is_one_transaction_and_told_once(client: WalletClient, owner
 
     made = client.transfer(ALICE, BOB, usd(100), description="rent")
 
-    told = made.transaction
+    transaction = made.transaction
     assert balances(client) == (900, 100)
-    assert (made.source_available.minor_units, told.type, told.source, told.destination, told.description) == (
+    assert (
+        made.source_available.minor_units,
+        transaction.type,
+        transaction.source,
+        transaction.destination,
+        transaction.description,
+    ) == (
         900,
         pb.Transaction.TYPE_TRANSFER,
         ALICE,
         BOB,
         "rent",
     )
-    entries = {entry.wallet: (entry.amount.minor_units, entry.balance_after.minor_units) for entry in told.entries}
+    entries = {
+        entry.wallet: (entry.amount.minor_units, entry.balance_after.minor_units) for entry in transaction.entries
+    }
     assert entries == {ALICE: (-100, 900), BOB: (100, 100)}
-    assert client.get_transaction(told.name) == told
+    assert client.get_transaction(transaction.name) == transaction
     assert count(owner, "transactions") == transactions + 1
     assert count(owner, "outbox") == facts + 1
-    assert told_of(owner, told.name) == ["transaction.posted"]
+    assert events_of(owner, transaction.name) == ["transaction.posted"]
 
 
 def test_a_transfer_beyond_the_balance_is_refused_for_good(client: WalletClient, owner: psycopg.Connection) -> None:
-    """T2: nothing moved, nobody told; frozen with its id even when the money is there later."""
+    """T2: nothing moved, nothing published; refused with its id even when the money is there later."""
 
     open_funded(client, alice=100, bob=0)
     rows = {table: count(owner, table) for table in ("transactions", "entries", "outbox")}
@@ -97,7 +101,7 @@ def test_a_transfer_to_oneself_is_refused(client: WalletClient, owner: psycopg.C
     assert everything(owner) == before
 
 
-def test_a_transfer_to_nobody_is_refused_for_good(client: WalletClient) -> None:
+def test_a_transfer_to_a_missing_wallet_is_refused_finally(client: WalletClient) -> None:
     """T8: NOT_FOUND, and still so with that id once the wallet is there."""
 
     open_funded(client, alice=100)
@@ -142,7 +146,7 @@ def test_a_transfer_to_nobody_is_refused_for_good(client: WalletClient) -> None:
     ],
 )
 def test_a_text_that_is_no_amount_is_refused_by_the_tools(text: str) -> None:
-    """T9: the wire has integers only; who types decimals may type no sub-unit, however small, and nothing clever."""
+    """T9: the wire has integers only; typed decimals may have no sub-unit, however small, and no other notation."""
 
     with pytest.raises(InvalidField):
         parse_amount(text, listed_currencies()["USD"])
@@ -223,17 +227,17 @@ def test_a_repeat_after_a_restart_is_the_first_transfer(settings: Settings, data
     with served(settings) as client:
         open_funded(client, alice=100, bob=0)
         made = client.transfer(ALICE, BOB, usd(40), request_id=paid)
-        said = refusal(lambda: client.transfer(ALICE, BOB, usd(61), request_id=refused))
+        error = refusal(lambda: client.transfer(ALICE, BOB, usd(61), request_id=refused))
     with served(settings) as client:
         client.deposit(ALICE, usd(500))
         again = client.transfer(ALICE, BOB, usd(40), request_id=paid)
-        said_again = refusal(lambda: client.transfer(ALICE, BOB, usd(61), request_id=refused))
+        repeated = refusal(lambda: client.transfer(ALICE, BOB, usd(61), request_id=refused))
         assert (again.transaction, again.source_available, again.replayed) == (
             made.transaction,
             made.source_available,
             True,
         )
-        assert (said_again.reason, said_again.metadata) == (said.reason, said.metadata)
+        assert (repeated.reason, repeated.metadata) == (error.reason, error.metadata)
         assert balances(client) == (560, 40)
     assert database.broken_rules() == []
 
@@ -265,12 +269,12 @@ def test_a_wallet_that_is_not_active_refuses_by_its_state(client: WalletClient, 
     frozen = refusal(back)
 
     assert there().source_available.minor_units == 90
-    assert [(told.reason, told.metadata["state"]) for told in [*closed, frozen]] == [
+    assert [(result.reason, result.metadata["state"]) for result in [*closed, frozen]] == [
         ("WALLET_NOT_ACTIVE", "CLOSED"),
         ("WALLET_NOT_ACTIVE", "CLOSED"),
         ("WALLET_NOT_ACTIVE", "FROZEN"),
     ]
-    assert {told.metadata["resourceName"] for told in [*closed, frozen]} == {ALICE}
+    assert {result.metadata["resourceName"] for result in [*closed, frozen]} == {ALICE}
     assert balances(client) == (10, 90)
 
 

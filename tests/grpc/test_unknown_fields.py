@@ -17,7 +17,7 @@ UNKNOWN = b"\xf8\x7c\x07"
 
 
 def with_unknown(message: Message) -> Any:  # noqa: ANN401  # a message of the same kind
-    """Return a copy of a message that has a field which nobody here knows."""
+    """Return a copy of a message that has a field which this server does not know."""
     return type(message).FromString(message.SerializeToString() + UNKNOWN)
 
 
@@ -59,11 +59,11 @@ def _with_unknown_in(message: Any, field: str) -> Any:  # noqa: ANN401  # any me
     return message
 
 
-def test_a_read_ignores_what_it_does_not_know(world: World) -> None:
+def test_a_read_ignores_unknown_fields(world: World) -> None:
     """As gRPC does: an older server answers a newer client."""
 
-    asked = {"WalletService/GetWallet": "wallets/alice", "HoldService/GetHold": world.names["held"]}
-    for path, name in asked.items():
+    fields = {"WalletService/GetWallet": "wallets/alice", "HoldService/GetHold": world.names["held"]}
+    for path, name in fields.items():
         assert path not in WRITES
         request = f"\n{chr(len(name))}{name}".encode() + UNKNOWN
         assert world.callers["operator"].call(path, request).code == "OK", METHODS[path].name

@@ -28,7 +28,7 @@ def test_a_new_wallet_is_empty_and_active(client: WalletClient) -> None:
     assert client.get_wallet("wallets/alice") == wallet
 
 
-def test_wallets_without_an_asked_id_get_different_ones(client: WalletClient) -> None:
+def test_wallets_without_a_chosen_id_get_different_ones(client: WalletClient) -> None:
     """W1: ids differ."""
 
     names = {client.create_wallet("", "USD").wallet.name for _ in range(5)}
@@ -65,7 +65,7 @@ def test_an_unknown_wallet_is_not_found(client: WalletClient, call: Callable[[Wa
 
 @pytest.mark.parametrize("minor_units", [123_456, 2**53 + 1, 2**62 + 1])
 def test_a_balance_is_exact(client: WalletClient, minor_units: int) -> None:
-    """W4: exactly 1234.56, and beyond what a float can tell apart."""
+    """W4: exactly 1234.56, and beyond what a float can distinguish."""
 
     open_funded(client, alice=minor_units)
 
@@ -84,8 +84,8 @@ def test_a_balance_below_zero_is_refused_by_the_database(client: WalletClient, o
     assert caught.value.diag.constraint_name == "wallets_floor"
 
 
-def test_several_wallets_come_in_the_order_asked_for(client: WalletClient) -> None:
-    """Twice asked, twice told; system wallets among them."""
+def test_several_wallets_are_returned_in_the_requested_order(client: WalletClient) -> None:
+    """Requested twice, returned twice; system wallets among them."""
 
     open_funded(client, alice=1, bob=2, carol=3)
     names = ["wallets/carol", "wallets/alice", "wallets/system:external:USD", "wallets/bob", "wallets/alice"]
@@ -94,7 +94,7 @@ def test_several_wallets_come_in_the_order_asked_for(client: WalletClient) -> No
 
 
 def test_the_first_missing_wallet_fails_the_whole_batch(client: WalletClient) -> None:
-    """The first in the order asked for."""
+    """The first in the requested order."""
 
     open_funded(client, alice=1)
     names = ["wallets/alice", "wallets/zoe", "wallets/bob", "wallets/alice"]
@@ -140,7 +140,7 @@ def test_a_repeated_creation_returns_the_wallet_as_it_is_now(client: WalletClien
 @pytest.mark.parametrize(
     "change", [{"currency_code": "EUR"}, {"owner": "x"}, {"display_name": "x"}, {"wallet_id": "other"}]
 )
-def test_a_creation_with_a_used_id_and_other_words_is_refused(client: WalletClient, change: dict[str, Any]) -> None:
+def test_a_creation_with_a_used_id_and_other_fields_is_refused(client: WalletClient, change: dict[str, Any]) -> None:
     """The metadata names the first use."""
 
     id_ = str(uuid4())
@@ -154,7 +154,7 @@ def test_a_creation_with_a_used_id_and_other_words_is_refused(client: WalletClie
 
 
 def test_a_taken_name_is_refused_for_good(client: WalletClient) -> None:
-    """RESOURCE_EXISTS is final: the same id hears it again."""
+    """RESOURCE_EXISTS is final: the same id gets it again."""
 
     open_funded(client, alice=0)
     id_ = str(uuid4())
@@ -185,17 +185,17 @@ def test_an_unknown_currency_is_refused(client: WalletClient, owner: psycopg.Con
     assert count(owner, "wallets") == 0
 
 
-def test_one_name_asked_for_by_many_is_given_once(client: WalletClient) -> None:
-    """30 at once: one gets it, 29 hear RESOURCE_EXISTS, and each hears the same again."""
+def test_one_name_requested_by_many_is_given_once(client: WalletClient) -> None:
+    """30 at once: one gets it, 29 get RESOURCE_EXISTS, and each gets the same again."""
 
     ids = [str(uuid4()) for _ in range(30)]
     calls = [partial(client.create_wallet, "alice", "USD", request_id=id_) for id_ in ids]
 
     first, again = together(calls), together(calls)
 
-    told = [getattr(result, "reason", "OK") for result in first]
-    assert sorted(told) == ["OK"] + ["RESOURCE_EXISTS"] * 29
-    assert [getattr(result, "reason", "OK") for result in again] == told
+    outcomes = [getattr(result, "reason", "OK") for result in first]
+    assert sorted(outcomes) == ["OK"] + ["RESOURCE_EXISTS"] * 29
+    assert [getattr(result, "reason", "OK") for result in again] == outcomes
 
 
 def test_one_creation_sent_by_many_makes_one_wallet(client: WalletClient, owner: psycopg.Connection) -> None:

@@ -44,14 +44,23 @@ def test_a_withdrawal_waits_for_its_time_and_takes_nothing(client: WalletClient,
 
     made = client.schedule_withdrawal(ALICE, usd(5000), execute_time=at, bank_account="DE1", description="rent")
 
-    told = made.withdrawal
-    assert (told.state, told.wallet, told.amount.minor_units) == (pb.Withdrawal.STATE_SCHEDULED, ALICE, 5000)
-    assert (aware(told.execute_time), aware(told.next_attempt_time)) == (at, at)
-    assert (told.bank_account, told.description, told.attempts, told.bank_reference) == ("DE1", "rent", 0, "")
-    assert (told.failure_reason, told.attention, told.create_time) == (0, "", told.update_time)
-    assert client.get_withdrawal(told.name) == told
+    withdrawal = made.withdrawal
+    assert (withdrawal.state, withdrawal.wallet, withdrawal.amount.minor_units) == (
+        pb.Withdrawal.STATE_SCHEDULED,
+        ALICE,
+        5000,
+    )
+    assert (aware(withdrawal.execute_time), aware(withdrawal.next_attempt_time)) == (at, at)
+    assert (withdrawal.bank_account, withdrawal.description, withdrawal.attempts, withdrawal.bank_reference) == (
+        "DE1",
+        "rent",
+        0,
+        "",
+    )
+    assert (withdrawal.failure_reason, withdrawal.attention, withdrawal.create_time) == (0, "", withdrawal.update_time)
+    assert client.get_withdrawal(withdrawal.name) == withdrawal
     assert (balance(client, "alice"), made.replayed) == (10_000, False)
-    facts = owner.execute("SELECT type FROM outbox WHERE subject = %s", [told.name]).fetchall()
+    facts = owner.execute("SELECT type FROM outbox WHERE subject = %s", [withdrawal.name]).fetchall()
     assert facts == [("withdrawal.scheduled",)]
 
 
@@ -60,10 +69,10 @@ def test_a_withdrawal_without_a_time_is_due_now(client: WalletClient) -> None:
 
     open_funded(client, alice=100)
 
-    told = client.schedule_withdrawal(ALICE, usd(50)).withdrawal
+    withdrawal = client.schedule_withdrawal(ALICE, usd(50)).withdrawal
 
-    assert told.execute_time == told.create_time == told.next_attempt_time
-    assert told.state == pb.Withdrawal.STATE_SCHEDULED
+    assert withdrawal.execute_time == withdrawal.create_time == withdrawal.next_attempt_time
+    assert withdrawal.state == pb.Withdrawal.STATE_SCHEDULED
 
 
 def test_a_withdrawal_beyond_the_balance_is_accepted(client: WalletClient) -> None:
@@ -71,9 +80,9 @@ def test_a_withdrawal_beyond_the_balance_is_accepted(client: WalletClient) -> No
 
     open_funded(client, alice=100)
 
-    told = client.schedule_withdrawal(ALICE, usd(500), execute_time=soon(client)).withdrawal
+    withdrawal = client.schedule_withdrawal(ALICE, usd(500), execute_time=soon(client)).withdrawal
 
-    assert (told.state, balance(client, "alice")) == (pb.Withdrawal.STATE_SCHEDULED, 100)
+    assert (withdrawal.state, balance(client, "alice")) == (pb.Withdrawal.STATE_SCHEDULED, 100)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +105,8 @@ def test_a_time_that_is_past_or_none_is_refused(
     with Wire(server) as wire:
         answers = {time: wire.call(SCHEDULE, request_at(*time)) for time in times}
 
-    told = {time: (answer.code, answer.reason, answer.violations) for time, answer in answers.items()}
-    assert told == dict.fromkeys(times, ("INVALID_ARGUMENT", "INVALID_FIELDS", ("execute_time",)))
+    found = {time: (answer.code, answer.reason, answer.violations) for time, answer in answers.items()}
+    assert found == dict.fromkeys(times, ("INVALID_ARGUMENT", "INVALID_FIELDS", ("execute_time",)))
     assert everything(owner) == before
 
 
@@ -109,9 +118,12 @@ def test_a_time_up_to_the_end_of_9999_is_kept_to_the_microsecond(client: WalletC
     for nanos in (1, 999, 1000, 999_999_999):
         with Wire(server) as wire:
             answer = wire.call(SCHEDULE, request_at(253_402_300_799, nanos))
-        told = pb.ScheduleWithdrawalResponse.FromString(answer.body).withdrawal
-        assert (told.execute_time.seconds, told.execute_time.nanos) == (253_402_300_799, nanos // 1000 * 1000)
-        assert client.get_withdrawal(told.name) == told
+        withdrawal = pb.ScheduleWithdrawalResponse.FromString(answer.body).withdrawal
+        assert (withdrawal.execute_time.seconds, withdrawal.execute_time.nanos) == (
+            253_402_300_799,
+            nanos // 1000 * 1000,
+        )
+        assert client.get_withdrawal(withdrawal.name) == withdrawal
 
 
 @pytest.mark.parametrize("minor_units", [0, -1, -(2**63)])
@@ -243,7 +255,7 @@ def test_an_unknown_withdrawal_is_not_found(client: WalletClient, call: str) -> 
 def test_validating_a_withdrawal_answers_alike_and_stores_nothing(
     client: WalletClient, owner: psycopg.Connection, change: dict[str, Any], reason: str
 ) -> None:
-    """Not even the request; the real call then says the same."""
+    """Not even the request; the real call then returns the same."""
 
     open_funded(client, alice=100, cold=100)
     rewrite(owner, "UPDATE wallets SET state = 'FROZEN' WHERE id = 'cold'")

@@ -42,25 +42,25 @@ class Server:
     channelz: Sequence[int] = ()
     host: str = "127.0.0.1"
 
-    def told(self, event: str) -> list[dict[str, Any]]:
-        """Return the lines that tell of this."""
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines with this event."""
         lines = (line for line in self.log.read_text().splitlines() if line.startswith("{"))
         return [line for line in map(json.loads, lines) if line["event"] == event]
 
-    def until_told(self, event: str, times: int = 1) -> list[dict[str, Any]]:
-        """Wait until this was told so often; return the lines."""
-        assert wait_until(lambda: len(self.told(event)) >= times, timeout_s=90), self.log.read_text()
-        return self.told(event)
+    def until_logged(self, event: str, times: int = 1) -> list[dict[str, Any]]:
+        """Wait until this was logged this often; return the lines."""
+        assert wait_until(lambda: len(self.logged(event)) >= times, timeout_s=90), self.log.read_text()
+        return self.logged(event)
 
     @property
     def target(self) -> str:
         """Where it is."""
-        return f"{self.host}:{self.until_told('serving')[0]['port']}"
+        return f"{self.host}:{self.until_logged('serving')[0]['port']}"
 
     @property
     def pids(self) -> list[int]:
         """The worker processes, those that died among them."""
-        return [line["pid"] for line in self.told("worker started")]
+        return [line["pid"] for line in self.logged("worker started")]
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def started(log: Path, **settings: object) -> Iterator[Server]:
     env = environment({**FAST, "log_level": "INFO", **settings})
     with process(["-m", "wallet_grpc", "--workers", str(WORKERS)], env=env, log=log) as child:
         server = Server(child, log)
-        server.until_told("serving")
+        server.until_logged("serving")
         yield server
 
 
@@ -89,7 +89,7 @@ def server(own_database: Database, tmp_path: Path) -> Iterator[Server]:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process is there and no mere entry."""
+    """Return whether a process is there and no mere entry."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -97,7 +97,7 @@ def is_alive(pid: int) -> bool:
 
 
 def call_from_many(target: str, calls: int) -> None:
-    """Deposit one by one, each over a connection of its own, so that the kernel chooses who answers."""
+    """Deposit one at a time, each over a connection of its own, so that the kernel chooses the worker."""
     for _ in range(calls):
         with WalletClient(target) as client:
             client.deposit("wallets/alice", usd(1))
@@ -140,13 +140,13 @@ def test_connections_are_spread_one_page_counts_all_and_sigterm_ends_all(server:
 
     assert server.process.wait(30) == 0, server.log.read_text()
     assert not any(map(is_alive, pids))
-    assert len(server.told("drained")) == WORKERS
+    assert len(server.logged("drained")) == WORKERS
 
 
 def test_one_that_is_killed_is_replaced_and_counted_and_none_outlives_a_supervisor_that_is_killed(
     server: Server,
 ) -> None:
-    """Our client asks again; what it was told is in the books, once, and so is the page, also of dead processes."""
+    """Our client retries; what it got is in the ledger, once, and so is the page, also of dead processes."""
 
     with WalletClient(server.target) as client:
         open_funded(client, alice=0)
@@ -155,26 +155,26 @@ def test_one_that_is_killed_is_replaced_and_counted_and_none_outlives_a_supervis
     for round_ in range(1, 4):
         os.kill(killed, signal.SIGKILL)
         call_from_many(server.target, 10)
-        server.until_told("worker died", round_)
-        killed = server.until_told("worker started", WORKERS + round_)[-1]["pid"]
+        server.until_logged("worker died", round_)
+        killed = server.until_logged("worker started", WORKERS + round_)[-1]["pid"]
 
     with WalletClient(server.target) as client:
         assert balance(client, "alice") == 40
     assert counted(server.metrics, "grpc_server_handled_total", grpc_method="Deposit", grpc_code="OK") >= 40
     assert counted(server.metrics, "grpc_server_handling_seconds_count", grpc_method="Deposit") >= 40
     assert wait_until(lambda: sum(map(is_alive, server.pids)) == WORKERS, timeout_s=30)
-    assert [line["code"] for line in server.told("worker died")] == [-signal.SIGKILL] * 3
+    assert [line["code"] for line in server.logged("worker died")] == [-signal.SIGKILL] * 3
     pids = server.pids
     server.process.kill()
     server.process.wait()
 
-    # They see that it is gone, and drain.
+    # They check that it is gone, and drain.
     assert wait_until(lambda: not any(map(is_alive, pids)), timeout_s=30)
 
 
 @pytest.mark.parametrize("name", ["metrics_port", "channelz_port"])
-def test_a_taken_port_for_operators_is_told(own_database: Database, start_up: StartUp, name: str) -> None:
-    """It does not start without what it was told to show."""
+def test_a_taken_port_for_operators_is_reported(own_database: Database, start_up: StartUp, name: str) -> None:
+    """It does not start without the file that it is configured to show."""
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -185,14 +185,14 @@ def test_a_taken_port_for_operators_is_told(own_database: Database, start_up: St
     assert f"cannot listen on 127.0.0.1:{port}" in ended.error_output
 
 
-def test_a_port_beyond_the_last_is_told() -> None:
-    """A worker's own would be another one than was asked for."""
+def test_a_port_beyond_the_last_is_reported() -> None:
+    """A worker's own would differ from the configured one."""
 
     with pytest.raises(CannotListen, match=r"127\.0\.0\.1:65536"), admin_port("127.0.0.1", 65536):
         pass
 
 
-def test_one_process_counts_by_itself_whatever_it_is_started_with(own_database: Database, tmp_path: Path) -> None:
+def test_one_process_counts_by_itself_however_it_is_started(own_database: Database, tmp_path: Path) -> None:
     """The folder for several is its supervisor's to name."""
 
     log = tmp_path / "log"
@@ -201,6 +201,7 @@ def test_one_process_counts_by_itself_whatever_it_is_started_with(own_database: 
         server = Server(child, log)
         with WalletClient(server.target) as client:
             open_funded(client, alice=1)
+            assert balance(client, "alice") == 1
 
 
 def test_a_worker_that_cannot_serve_ends_the_start(own_database: Database, tmp_path: Path) -> None:
@@ -217,8 +218,8 @@ def test_a_worker_that_cannot_serve_ends_the_start(own_database: Database, tmp_p
     assert "Traceback" not in log.read_text()
 
 
-def test_a_port_that_is_taken_is_told(own_database: Database, start_up: StartUp) -> None:
-    """A single server does not join several: that must be asked for."""
+def test_a_taken_port_is_reported(own_database: Database, start_up: StartUp) -> None:
+    """A single server does not join several: that must be configured."""
 
     with bound("127.0.0.1", 0, shared=True) as port:
         ended = start_up(main, **{**FAST, "database_url": own_database.url, "grpc_port": port})

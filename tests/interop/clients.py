@@ -59,7 +59,7 @@ CLIENTS = {
     "go": Client(
         tools=[Tool(version=["go", "version"], at_least=[1, 26], remedy="see go.dev")],
         build=[
-            # A tool is built when it is first asked for something: one at a time, or both build what they share.
+            # A tool is built when it is first needed: one at a time, or both build what they share.
             ["go", "tool", "protoc-gen-go", "--version"],
             ["go", "tool", "protoc-gen-go-grpc", "--version"],
             ["buf", "generate"],
@@ -109,8 +109,8 @@ def run(language: str, variables: Mapping[str, str]) -> Seen:
     """Run a caller that was built; return what it saw."""
     # Not all of our environment: a proxy would come between it and the server.
     env = {name: value for name, value in _environment().items() if name in {"PATH", "HOME"}}
-    told = _succeed(language, CLIENTS[language].run, {**env, **variables}, timeout_s=RUN_TIMEOUT_S)
-    return _steps(told)
+    output = _succeed(language, CLIENTS[language].run, {**env, **variables}, timeout_s=RUN_TIMEOUT_S)
+    return _steps(output)
 
 
 @contextmanager
@@ -124,14 +124,14 @@ def failing_over(language: str, variables: Mapping[str, str]) -> Iterator[Seen]:
     ) as ran:
         try:
             yield seen
-            told, _ = ran.communicate(timeout=RUN_TIMEOUT_S)
-            seen.update(_steps(told))
+            output, _ = ran.communicate(timeout=RUN_TIMEOUT_S)
+            seen.update(_steps(output))
         finally:
             ran.kill()
 
 
-def _steps(told: str) -> Seen:
-    return {line["step"]: line["saw"] for line in map(json.loads, told.splitlines())}
+def _steps(message: str) -> Seen:
+    return {line["step"]: line["saw"] for line in map(json.loads, message.splitlines())}
 
 
 def _changed_since_fetched(folder: Path, packages: Packages) -> bool:

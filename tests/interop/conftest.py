@@ -24,14 +24,14 @@ from wallet_client import Tls, WalletClient
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import read_settings
 
-# So many entries that a statement of them is long under way when its first part has come.
+# Enough entries for a statement of them to be long in progress when its first part has come.
 HISTORY = 20_000
 _LONGEST_S = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """The server as its callers are told of it."""
+    """The server's address and credentials, as its callers get them."""
 
     target: str
     ca: Path
@@ -39,7 +39,7 @@ class Service:
     database: Database
 
     def variables(self, language: str) -> dict[str, str]:
-        """Return what a caller in a language is told: where to call, whom to trust, its own token, what to call."""
+        """Return what a caller in a language is given: where to call, whom to trust, its own token, what to call."""
         return {
             "WALLET_TARGET": self.target,
             "WALLET_CA": str(self.ca),
@@ -57,7 +57,7 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Serve until all callers are done; the books are verified at the end."""
+    """Serve until all callers are done; the ledger is verified at the end."""
     folder = tmp_path_factory.mktemp("interop")
     walletctl("certs", str(folder))
     settings = {
@@ -83,7 +83,7 @@ def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session", params=CLIENTS)
 def language(request: pytest.FixtureRequest) -> str:
-    """Build the caller in a language; return its name. That takes minutes, so it is asked for or not done."""
+    """Build the caller in a language; return its name. That takes minutes, so it is done only where required."""
     if not required():
         pytest.skip("callers in Go, TypeScript and Java are built and run by `make interop`")
     clients.build(request.param)

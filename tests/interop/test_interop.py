@@ -1,6 +1,6 @@
 """Callers in Go, TypeScript and Java, with stubs made of our protos, against a real server with TLS and tokens.
 
-Each caller does the same and says what it saw; what it should have seen is said here. Then each uses two servers, of
+Each caller does the same and prints what it received; what is expected is here. Then each uses two servers, of
 which one is restarted or dies. All of this is one module, so that each caller is built once a run.
 """
 
@@ -20,12 +20,12 @@ from walletctl.local.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
-# One more than what a 64-bit float can tell from its neighbours.
+# One more than what a 64-bit float can distinguish from its neighbours.
 LARGE = 2**53 + 1
 DOMAIN = "wallet.example.com"
 
 
-def test_the_main_calls_do_what_they_say(seen: Seen) -> None:
+def test_the_main_calls_behave_as_documented(seen: Seen) -> None:
     """Deposit, transfer, hold and capture, a withdrawal scheduled and cancelled: and what is in the wallets then."""
 
     assert seen["calls"] == {
@@ -65,7 +65,7 @@ def test_fields_that_are_invalid_are_named(seen: Seen) -> None:
     assert {**invalid, "fields": []} == refusal("INVALID_ARGUMENT", "INVALID_FIELDS")
 
 
-def test_a_caller_without_a_token_is_told_so(seen: Seen) -> None:
+def test_a_caller_without_a_token_gets_credentials_missing(seen: Seen) -> None:
     """By a reason, like any other refusal."""
 
     assert seen["refusals"]["noToken"] == refusal("UNAUTHENTICATED", "CREDENTIALS_INVALID")
@@ -81,7 +81,7 @@ def test_a_repeat_moves_money_once(seen: Seen) -> None:
 
 
 def test_an_id_that_was_used_for_another_amount_is_refused(seen: Seen) -> None:
-    """It says what the id was first used for."""
+    """It names the first use of the id."""
 
     replay = seen["replay"]
     assert replay["reused"] == refusal(
@@ -109,7 +109,7 @@ def test_an_export_is_followed_to_its_end(seen: Seen) -> None:
 
 
 def test_an_export_that_is_cancelled_midway_ends_for_both(language: str, seen: Seen, service: Service) -> None:
-    """The caller is told that it was cancelled and goes on with the same connection; so is the server."""
+    """The caller is answered that it was cancelled and continues on the same connection; so is the server."""
 
     assert (seen["stream"]["cancelled"], seen["stream"]["after"]) == (number_of("CANCELLED"), "STATE_ACTIVE")
     assert wait_until(lambda: len(service.codes(language, "TransactionService/ExportStatement")) == 2, timeout_s=30)
@@ -140,7 +140,7 @@ def test_our_own_client_finds_what_the_other_left(language: str, seen: Seen, ser
 def test_servers_that_are_restarted_and_killed_in_turn_fail_no_call(
     language: str, own_database: Database, tmp_path: Path
 ) -> None:
-    """By the service config and the name in the certificate alone; every transfer is in the books once."""
+    """By the service config and the name in the certificate alone; every transfer is in the ledger once."""
 
     with running_pair(own_database.url, tmp_path) as pair, WalletClient(pair.target, tls=pair.tls) as client:
         open_funded(client, **{f"{language}-alice": 1_000_000, f"{language}-bob": 0})

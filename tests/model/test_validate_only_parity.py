@@ -1,4 +1,4 @@
-"""``validate_only`` is told what the real call would be told, to the last number, and leaves nothing: verb by verb."""
+"""``validate_only`` returns what the real call would return, to the last number, and leaves nothing: verb by verb."""
 
 import re
 from dataclasses import replace
@@ -7,11 +7,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.model.case import Case
+from tests.model.cases import CASES
+from tests.model.product_facts import by_its_use_case, facts_of
+from tests.model.records import Facts
+from tests.model.refusal_ledger import RefusalLedger
 from tests.support.callers import everything
-from tests.support.model_books import Facts
-from tests.support.situations import SITUATIONS, Situation
-from tests.support.stage import Stage
-from tests.support.told_facts import by_its_use_case, facts_of
 from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.model.errors import Refusal
 from wallet_core.settings import Settings
@@ -29,35 +30,41 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def stage(app: App, owner: psycopg.Connection) -> Stage:
+def ledger(app: App, owner: psycopg.Connection) -> RefusalLedger:
     """Return a stage that has everything."""
-    return Stage.set_up(app, owner)
+    return RefusalLedger.set_up(app, owner)
 
 
-def test_who_only_validates_is_refused_as_the_real_call_is(stage: Stage) -> None:
+def test_validation_is_refused_as_the_real_call_is(ledger: RefusalLedger) -> None:
     """The same class and fields; the one leaves nothing at all, the other its record where the refusal is final."""
 
-    for verb, situations in SITUATIONS.items():
-        for situation in situations:
-            if situation.refused is not None:
-                _refused_alike(stage, replace(situation, name=f"{verb} {situation.name}"))
+    for verb, cases in CASES.items():
+        for case in cases:
+            if case.refused is not None:
+                _assert_refused_alike(ledger, replace(case, name=f"{verb} {case.name}"))
 
 
-@pytest.mark.parametrize("verb", SITUATIONS)
-def test_who_only_validates_is_told_what_the_real_call_is_told(stage: Stage, verb: str) -> None:
-    """The same numbers, and nothing changes, the request id is not spent; once it is, both are told of the first."""
+@pytest.mark.parametrize("verb", CASES)
+def test_validation_returns_what_the_real_call_returns(ledger: RefusalLedger, verb: str) -> None:
+    """The same numbers, and nothing changes, the request id stays free.
 
-    for situation in SITUATIONS[verb]:
-        if situation.refused is None:
-            _done_alike(stage, situation)
+    Once it is used, both return the first result.
+    """
+
+    for case in CASES[verb]:
+        if case.refused is None:
+            _assert_done_alike(ledger, case)
 
 
-@pytest.mark.parametrize("verb", SITUATIONS)
-def test_every_refusal_that_a_verb_documents_is_among_the_situations(verb: str) -> None:
-    """As listed at the call; of fields, those that only the wire can get wrong are refused before the core is asked."""
+@pytest.mark.parametrize("verb", CASES)
+def test_every_refusal_that_a_verb_documents_is_among_the_cases(verb: str) -> None:
+    """As listed at the call.
+
+    Of fields, those that only the wire can get wrong are refused before the core is called.
+    """
 
     documented = _documented(verb)
-    covered = {CATALOGUE[one.refused].reason_name for one in SITUATIONS[verb] if one.refused is not None}
+    covered = {CATALOGUE[one.refused].reason_name for one in CASES[verb] if one.refused is not None}
 
     assert covered - documented == set()
     assert documented - covered <= {"INVALID_FIELDS"}
@@ -66,59 +73,59 @@ def test_every_refusal_that_a_verb_documents_is_among_the_situations(verb: str) 
 def test_every_call_that_changes_something_is_among_the_verbs() -> None:
     """Or the other tests would not see all of them."""
 
-    assert set(SITUATIONS) == {call.path.rpartition("/")[2] for call in CALLS.values() if not call.reads}
+    assert set(CASES) == {call.path.rpartition("/")[2] for call in CALLS.values() if not call.reads}
 
 
 # Steps.
 
 
-def _refused_alike(stage: Stage, situation: Situation) -> None:
-    command = situation.ask(stage)
-    told = situation.name
-    before = everything(stage.owner)
+def _assert_refused_alike(ledger: RefusalLedger, case: Case) -> None:
+    command = case.command(ledger)
+    name = case.name
+    before = everything(ledger.owner)
 
-    tried = _refusal(stage, replace(command, validate_only=True))
-    assert everything(stage.owner) == before, told
-    real = _refusal(stage, command)
-    after = everything(stage.owner)
-    again = _refusal(stage, command)
-    tried_again = _refusal(stage, replace(command, validate_only=True))
+    tried = _refusal(ledger, replace(command, validate_only=True))
+    assert everything(ledger.owner) == before, name
+    real = _refusal(ledger, command)
+    after = everything(ledger.owner)
+    copied = _refusal(ledger, command)
+    tried_again = _refusal(ledger, replace(command, validate_only=True))
 
-    assert type(real) is situation.refused, told
-    assert [type(one) for one in (tried, again, tried_again)] == [type(real)] * 3, told
-    assert [one.fields() for one in (tried, again, tried_again)] == [real.fields()] * 3, told
+    assert type(real) is case.refused, name
+    assert [type(one) for one in (tried, copied, tried_again)] == [type(real)] * 3, name
+    assert [one.fields() for one in (tried, copied, tried_again)] == [real.fields()] * 3, name
     final = CATALOGUE[type(real)].outcome is Outcome.NOT_DONE
-    assert {name for name in after if after[name] != before[name]} == ({"requests"} if final else set()), told
-    assert everything(stage.owner) == after, told
+    assert {name for name in after if after[name] != before[name]} == ({"requests"} if final else set()), name
+    assert everything(ledger.owner) == after, name
 
 
-def _done_alike(stage: Stage, situation: Situation) -> None:
-    command = situation.ask(stage)
-    told = situation.name
-    before = everything(stage.owner)
+def _assert_done_alike(ledger: RefusalLedger, case: Case) -> None:
+    command = case.command(ledger)
+    name = case.name
+    before = everything(ledger.owner)
 
-    tried = _facts(stage, replace(command, validate_only=True))
-    tried_twice = _facts(stage, replace(command, validate_only=True))
-    assert everything(stage.owner) == before, told
-    real = _facts(stage, command)
-    after = everything(stage.owner)
-    repeated = _facts(stage, replace(command, validate_only=True))
+    tried = _facts(ledger, replace(command, validate_only=True))
+    tried_twice = _facts(ledger, replace(command, validate_only=True))
+    assert everything(ledger.owner) == before, name
+    real = _facts(ledger, command)
+    after = everything(ledger.owner)
+    repeated = _facts(ledger, replace(command, validate_only=True))
 
-    assert real["replayed"] is False, told
-    assert tried == tried_twice == real, told
-    assert {name for name in after if after[name] != before[name]} >= {"requests", "outbox"}, told
-    assert repeated == real | {"replayed": True}, told
-    assert everything(stage.owner) == after, told
+    assert real["replayed"] is False, name
+    assert tried == tried_twice == real, name
+    assert {name for name in after if after[name] != before[name]} >= {"requests", "outbox"}, name
+    assert repeated == real | {"replayed": True}, name
+    assert everything(ledger.owner) == after, name
 
 
-def _refusal(stage: Stage, command: Command) -> Refusal:
+def _refusal(ledger: RefusalLedger, command: Command) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        by_its_use_case(stage.app, command)
+        by_its_use_case(ledger.app, command)
     return caught.value
 
 
-def _facts(stage: Stage, command: Command) -> Facts:
-    return facts_of(by_its_use_case(stage.app, command))
+def _facts(ledger: RefusalLedger, command: Command) -> Facts:
+    return facts_of(by_its_use_case(ledger.app, command))
 
 
 def _documented(verb: str) -> set[str]:

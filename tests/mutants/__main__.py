@@ -1,4 +1,4 @@
-"""``python -m tests.mutants``: put each mistake into a copy of the product, and see that a test goes red.
+"""``python -m tests.mutants``: put each mistake into a copy of the product, and check that a test goes red.
 
 The product itself is never touched: what is changed is a copy, which is thrown away.
 """
@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.mutants.change import NoSuchPlace
-from tests.mutants.mistakes import MISTAKES, Mistake
+from tests.mutants.mistake import Mistake
+from tests.mutants.mistakes import MISTAKES
 
 ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 600
@@ -52,7 +53,7 @@ def main() -> int:
 def _copy_to(folder: Path) -> None:
     """Copy all that is in the repository, as it lies here."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # whatever git there is
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # independent of git's configuration
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -92,9 +93,9 @@ def _run(copy: Path, tests: str) -> tuple[int, str]:
         env={**os.environ, "PYTHONPATH": str(copy)},  # noqa: TID251  # handed on
         check=False,
     )
-    # One whose books are found to be wrong at its end is told as an error.
-    told = [line for line in ran.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    red = [line.partition(" ")[2].partition(" - ")[0] for line in told]
+    # A test whose ledger is found broken at its end is reported as an error.
+    output = [line for line in ran.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    red = [line.partition(" ")[2].partition(" - ")[0] for line in output]
     return ran.returncode, red[0].rpartition("::")[2] if red else ""
 
 

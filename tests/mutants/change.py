@@ -1,4 +1,4 @@
-"""A change of the product for a mutant: within one named function or constant, whatever its text is formatted like."""
+"""A change of the product for a mutant: within one named function or constant, independent of its formatting."""
 
 import ast
 import copy
@@ -14,7 +14,7 @@ class NoSuchPlace(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """*old* stands once in what *where* names, and *new* stands there instead.
+    """*old* is once in what *where* names, and *new* replaces it.
 
     *where* is ``file.py:function``, ``file.py:Class.method`` or ``file.py:CONSTANT``, or the file alone for its
     top level. In code, *old* and *new* are an expression each, or statements; nothing as *new* takes statements out.
@@ -31,7 +31,7 @@ class Change:
         return self.where.partition(":")[0]
 
     def applied(self, source: str) -> str:
-        """Return a module's source with the change, formatted anew; raise ``NoSuchPlace``."""
+        """Return a module's source with the change, formatted again; raise ``NoSuchPlace``."""
         tree = ast.parse(source)
         place = _named(tree, self.where.partition(":")[2])
         changed = _in_text(place, self) if isinstance(place, ast.Assign | ast.AnnAssign) else _in_code(place, self)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.change import Change, NoSuchPlace
-from tests.mutants.mistakes import MISTAKES, Mistake
+from tests.mutants.mistake import Mistake
+from tests.mutants.mistakes import MISTAKES
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,8 +46,8 @@ def test_every_mistake_has_its_place_and_its_tests(mistake: Mistake) -> None:
         ("a.py:LOCK", "FROM wallets FOR UPDATE", "FROM wallets", "SELECT key\nFROM wallets\n"),
     ],
 )
-def test_a_change_is_found_whatever_the_text_is_formatted_like(where: str, old: str, new: str, seen: str) -> None:
-    """By what the code says, not by how it is broken into lines."""
+def test_a_change_is_found_independent_of_the_texts_formatting(where: str, old: str, new: str, seen: str) -> None:
+    """By the code's meaning, not by how it is broken into lines."""
 
     changed = Change(where, old, new).applied(SOURCE)
 
@@ -64,7 +65,7 @@ def test_a_change_is_found_whatever_the_text_is_formatted_like(where: str, old: 
     ],
 )
 def test_a_change_without_its_one_place_is_refused(where: str, old: str) -> None:
-    """A mistake that is not made would be found by nobody."""
+    """A mistake that is not made would never be found."""
 
     with pytest.raises(NoSuchPlace):
         Change(where, old, "0").applied(SOURCE)

@@ -1,9 +1,9 @@
 """The check of a production: ``python -m tests.prod_check``, or ``make prod-check``.
 
 Starts everything in production mode on this machine, with certificates, keys and tokens of its own and a database login
-that owns nothing; moves money over TLS and pays out by https; verifies the books; ends everything by SIGTERM. Exit code
-1 where anything is not as it should be. The database is reached on this machine by a password: the PostgreSQL that is
-brought along speaks no TLS.
+that owns nothing; moves money over TLS and pays out by https; verifies the ledger; ends everything by SIGTERM. Exit
+code 1 where anything is not as it should be. The database is reached on this machine by a password: the PostgreSQL that
+is brought along speaks no TLS.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from time import monotonic
 import httpx
 from rich.markup import escape
 
-from tests.prod_check.stand import CheckFailed, Stand, a_stand
+from tests.prod_check.production import CheckFailed, Production, running_production
 from wallet_client import Amount, CallError, WalletClient, as_dict
 from walletctl.local.errors import CannotStart
 from walletctl.local.postgres import LocalPostgres
@@ -50,37 +50,37 @@ def _check(folder: Path, without: str | None) -> None:
     with _step("PostgreSQL, where a password is asked for"):
         postgres = LocalPostgres(folder / "state", tcp=True, settings={"fsync": "off"})
         owner_url = postgres.start()
-    with postgres, a_stand(folder, owner_url, without) as stand:
+    with postgres, running_production(folder, owner_url, without) as production:
         with _step("migrated by its owner, and the login that serves is made"):
-            stand.run("migrate", "walletctl", "migrate", database_owner_url=owner_url)
+            production.run("migrate", "walletctl", "migrate", database_owner_url=owner_url)
         with _step("the bank, by https, with a bearer token"):
-            stand.bank_url = _bank(stand)
+            production.bank_url = _bank(production)
         with _step("the server, by TLS"):
-            port = stand.start("server", "wallet_grpc", ready=r'"port": (\d+), "event": "serving"')
+            port = production.start("server", "wallet_grpc", ready=r'"port": (\d+), "event": "serving"')
         with _step("the scheduler"):
-            stand.start("scheduler", "scheduler", ready=r'("event": "running")')
-        _use(stand, f"localhost:{port}")
+            production.start("scheduler", "scheduler", ready=r'("event": "running")')
+        _use(production, f"localhost:{port}")
         with _step("the books are right"):
-            stand.run("verify", "walletctl", "verify")
+            production.run("verify", "walletctl", "verify")
         with _step("everything ends by SIGTERM with 0"):
-            codes = stand.stop()
+            codes = production.stop()
             _must(f"all of them: {codes}", codes == {"scheduler": 0, "server": 0, "bank": 0})
 
 
-def _bank(stand: Stand) -> str:
-    file = stand.secrets.file
+def _bank(production: Production) -> str:
+    file = production.secrets.file
     secured = ("--certificate", file("bank.pem"), "--key", file("bank-key.pem"), "--token-file", file("bank-token"))
-    return stand.start(
+    return production.start(
         "bank",
         *("bank_stub", "--port", "0", "--fail-rate", "0", *map(str, secured)),
         ready=r"listening on (https://\S+)",
     )
 
 
-def _use(stand: Stand, target: str) -> None:
-    tls, token = stand.secrets.tls(), stand.secrets.token()
+def _use(production: Production, target: str) -> None:
+    tls, token = production.secrets.tls(), production.secrets.token()
     with _step("strangers are let in by neither"):
-        _refuse_strangers(stand, target)
+        _refuse_strangers(production, target)
     with WalletClient(target, tls=tls, token=token) as client:
         with _step("a transfer"):
             for wallet in ("alice", "bob"):
@@ -92,14 +92,14 @@ def _use(stand: Stand, target: str) -> None:
             name = client.schedule_withdrawal("wallets/bob", Amount("USD", 300)).withdrawal.name
             wait_until(lambda: _state(client, name) in _ENDED, timeout_s=_PAID_S)
             _must(f"it has succeeded: {_state(client, name)}", _state(client, name) == "STATE_SUCCEEDED")
-            with _bank_client(stand, stand.secrets.file("bank-token").read_text()) as bank:
+            with _bank_client(production, production.secrets.file("bank-token").read_text()) as bank:
                 lines = bank.get("/ledger").raise_for_status().json()["lines"]
             paid = [(line["kind"], line["amount"]) for line in lines]
             _must(f"it was paid once: {paid}", paid == [("execution", 300)])
 
 
-def _refuse_strangers(stand: Stand, target: str) -> None:
-    with WalletClient(target, tls=stand.secrets.tls()) as nobody:
+def _refuse_strangers(production: Production, target: str) -> None:
+    with WalletClient(target, tls=production.secrets.tls()) as nobody:
         try:
             nobody.get_wallet("wallets/alice")
         except CallError as refused:
@@ -108,14 +108,14 @@ def _refuse_strangers(stand: Stand, target: str) -> None:
             raise CheckFailed("a call without a token was answered")
     with WalletClient(target) as in_the_clear:
         _must("nothing is said in the clear", not in_the_clear.is_serving(1.0))
-    with _bank_client(stand, "nobody's") as bank:
+    with _bank_client(production, "nobody's") as bank:
         _must("the bank wants its token", bank.get("/ledger").status_code == httpx.codes.UNAUTHORIZED)
 
 
-def _bank_client(stand: Stand, token: str) -> httpx.Client:
-    trusted = ssl.create_default_context(cafile=stand.secrets.file("ca.pem"))
+def _bank_client(production: Production, token: str) -> httpx.Client:
+    trusted = ssl.create_default_context(cafile=production.secrets.file("ca.pem"))
     shown = {"Authorization": f"Bearer {token}"}
-    return httpx.Client(base_url=stand.bank_url, verify=trusted, headers=shown, trust_env=False)
+    return httpx.Client(base_url=production.bank_url, verify=trusted, headers=shown, trust_env=False)
 
 
 def _state(client: WalletClient, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Scheduled deposits that nobody is asked for: credited once, at their time, whoever works and whatever stands by."""
+"""Scheduled deposits without collection: credited once, at their time, by any worker and beside any other call."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,13 +11,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, credit_due_deposits, reconcile_collections
 from tests.conftest import PATIENT
+from tests.support.batching import waiting_backends
 from tests.support.books import balance_of, deposit, open_wallet
 from tests.support.callers import BIGGEST, count
 from tests.support.database import Database
-from tests.support.gathering import waiting_backends
 from tests.support.payouts import schedule
 from tests.support.rows import rewrite
 from tests.support.scheduled import CollectingBank, cancel_deposit, schedule_deposit, scheduled_deposit
@@ -39,12 +38,6 @@ EXTERNAL = system_wallet(Role.EXTERNAL, "USD")
 
 
 @pytest.fixture
-def stub(bank: BankServer) -> CollectingBank:
-    """Return the bank, to be asked what it was asked."""
-    return CollectingBank(bank.url)
-
-
-@pytest.fixture
 def alice(app: App) -> WalletId:
     """Return an empty wallet."""
     return open_wallet(app, "alice")
@@ -53,7 +46,7 @@ def alice(app: App) -> WalletId:
 @pytest.fixture
 def apps(app: App, settings: Settings) -> Iterator[list[App]]:
     """Return four cores on one database, as four schedulers have them; patient, for all share one interpreter here."""
-    del app  # it verifies the books at the end
+    del app  # it verifies the ledger at the end
     patient = settings.replaced(**PATIENT)
     with ExitStack() as stack:
         yield [stack.enter_context(open_app(patient, name=f"scheduler-{n}")) for n in range(4)]
@@ -76,8 +69,8 @@ def credits_of(owner: psycopg.Connection, id_: UUID) -> int:
     return int(row[0])
 
 
-def test_due_deposit_is_credited_once_and_the_bank_is_never_asked(
-    app: App, stub: CollectingBank, alice: WalletId, owner: psycopg.Connection
+def test_due_deposit_is_credited_once_and_the_bank_is_never_called(
+    app: App, collecting_bank: CollectingBank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
     """L1: external → wallet, type DEPOSIT, no bank reference; later rounds of every job find nothing to do."""
 
@@ -108,7 +101,7 @@ def test_due_deposit_is_credited_once_and_the_bank_is_never_asked(
         for job in (credit_due_deposits, collect_due_deposits, reconcile_collections):
             assert job.run_once(app, clock_offset=offset).claimed == 0
     assert (found, balance_of(app, alice), credits_of(owner, id_)) == (scheduled_deposit(app, id_), 300, 1)
-    assert stub.stats()["posts"] == stub.stats()["asks"] == {}
+    assert collecting_bank.stats()["posts"] == collecting_bank.stats()["asks"] == {}
 
 
 def test_deposit_is_untouched_until_its_time_and_credited_once_after_it(app: App, alice: WalletId) -> None:
@@ -143,7 +136,7 @@ def test_credit_and_success_are_one_transaction(app: App, alice: WalletId, owner
 
 
 def test_what_is_longest_due_is_credited_first(app: App, alice: WalletId) -> None:
-    """And no more than was asked for."""
+    """And no more than was requested."""
 
     now = datetime.now(UTC)  # noqa: TID251  # a caller's clock
     late, early = (
@@ -155,8 +148,10 @@ def test_what_is_longest_due_is_credited_first(app: App, alice: WalletId) -> Non
     assert [scheduled_deposit(app, id_).state for id_ in (early, late)] == ["SUCCEEDED", "SCHEDULED"]
 
 
-def test_cancelled_deposit_is_not_credited_when_it_is_due(app: App, stub: CollectingBank, alice: WalletId) -> None:
-    """S6: CANCELLED, nothing moved, the bank not asked, whether or not it would have been."""
+def test_cancelled_deposit_is_not_credited_when_it_is_due(
+    app: App, collecting_bank: CollectingBank, alice: WalletId
+) -> None:
+    """S6: CANCELLED, nothing moved, the bank not called, whether or not it would have been."""
 
     ids = [schedule_deposit(app, alice, 300, collect=collect) for collect in (False, True)]
     for id_ in ids:
@@ -165,7 +160,7 @@ def test_cancelled_deposit_is_not_credited_when_it_is_due(app: App, stub: Collec
         assert job.run_once(app, clock_offset=HALF_AN_HOUR).claimed == 0
 
     assert [scheduled_deposit(app, id_).state for id_ in ids] == [OrderState.CANCELLED] * 2
-    assert (balance_of(app, alice), stub.stats()["posts"]) == (0, {})
+    assert (balance_of(app, alice), collecting_bank.stats()["posts"]) == (0, {})
 
 
 def test_a_worker_that_wakes_up_after_the_cancel_credits_nothing(app: App, alice: WalletId) -> None:
@@ -211,7 +206,7 @@ def test_two_workers_with_a_claim_on_the_same_deposit_credit_it_once(
 def test_a_claim_in_the_middle_of_a_credit_stops_it(
     app: App, database: Database, alice: WalletId, owner: psycopg.Connection
 ) -> None:
-    """The slow worker has read its fence and is about to write when another claims: nothing of it may stand."""
+    """The slow worker has read its fence and is about to write when another claims: nothing of it may be stored."""
 
     id_ = schedule_deposit(app, alice, 300, collect=False)
     (stale,) = claims(app)
@@ -245,7 +240,7 @@ def test_deposit_whose_wallet_is_locked_is_credited_when_it_is_free(
     assert (scheduled_deposit(app, locked).state, balance_of(app, alice)) == (OrderState.SUCCEEDED, 300)
 
 
-def test_a_claim_passes_by_a_deposit_that_somebody_else_has_in_hand(
+def test_a_claim_skips_a_deposit_that_another_worker_has_locked(
     app: App, alice: WalletId, owner: psycopg.Connection
 ) -> None:
     """It waits for no lock, and takes what it passed by as soon as that is free."""
@@ -289,8 +284,8 @@ def test_a_wallet_that_is_too_full_fails_it_for_good(app: App, alice: WalletId, 
     assert (balance_of(app, alice), count(owner, "transactions")) == (BIGGEST, posted + 1)
 
 
-def test_a_credit_that_the_world_outside_cannot_owe_fails_too(app: App, alice: WalletId) -> None:
-    """All wallets of a currency together can hold so much; it must not be tried for ever."""
+def test_a_credit_that_overflows_the_external_wallet_fails_too(app: App, alice: WalletId) -> None:
+    """All wallets of a currency together have a maximum; a deposit beyond it must not be retried without end."""
 
     open_wallet(app, "bob", BIGGEST)
     id_ = schedule_deposit(app, alice, 300, collect=False)
@@ -302,7 +297,7 @@ def test_a_credit_that_the_world_outside_cannot_owe_fails_too(app: App, alice: W
 
 
 def test_four_schedulers_on_fifty_due_deposits_credit_each_one_once(
-    apps: list[App], stub: CollectingBank, owner: psycopg.Connection
+    apps: list[App], collecting_bank: CollectingBank, owner: psycopg.Connection
 ) -> None:
     """Half of them collected, half from outside by itself, five wallets: disjoint claims, one credit each."""
 
@@ -316,13 +311,15 @@ def test_four_schedulers_on_fifty_due_deposits_credit_each_one_once(
     assert sum((counts.outcomes for counts in counted), Counter[str]()) == {"SUCCEEDED": 50}
     assert sum(counts.claimed for counts in counted) == 50
     assert [credits_of(owner, id_) for id_ in ids] == [1] * 50
-    assert [(stub.asked(id_), stub.collected(id_)) for id_ in ids[:1] + ids[25:]] == [(0, 0)] + [(1, 1)] * 25
+    assert [(collecting_bank.collect_calls(id_), collecting_bank.collected(id_)) for id_ in ids[:1] + ids[25:]] == [
+        (0, 0)
+    ] + [(1, 1)] * 25
     expected = [sum(1 + n for n in range(50) if n % 5 == wallet) for wallet in range(5)]
     assert [balance_of(apps[0], wallet) for wallet in wallets] == expected
 
 
 def test_claims_of_four_schedulers_at_once_are_disjoint(apps: list[App]) -> None:
-    """Whoever asks for fifty at the same moment gets what nobody else has got; together they have all."""
+    """Each of the concurrent claims of fifty gets rows of its own; together they have all."""
 
     alice = open_wallet(apps[0], "alice")
     plain = {schedule_deposit(apps[0], alice, 1, collect=False) for _ in range(50)}

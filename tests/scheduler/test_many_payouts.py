@@ -9,7 +9,6 @@ from functools import partial
 import psycopg
 import pytest
 
-from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.conftest import PATIENT
 from tests.support.books import balance_of, deposit, open_wallet, request
@@ -27,15 +26,9 @@ LATER = timedelta(seconds=5)
 
 
 @pytest.fixture
-def stub(bank: BankServer) -> Bank:
-    """Return the bank, to be ordered about."""
-    return Bank(bank.url)
-
-
-@pytest.fixture
 def apps(app: App, settings: Settings) -> Iterator[list[App]]:
     """Return four cores on one database, as four schedulers have them; patient, for all share one interpreter here."""
-    del app  # it verifies the books at the end
+    del app  # it verifies the ledger at the end
     patient = settings.replaced(**PATIENT)
     with ExitStack() as stack:
         yield [stack.enter_context(open_app(patient, name=f"scheduler-{n}")) for n in range(4)]
@@ -107,7 +100,9 @@ def test_payout_whose_wallet_is_locked_is_done_when_it_is_free(app: App, stub: B
     assert (withdrawal(app, locked).state, stub.posts(locked)) == (OrderState.SUCCEEDED, 1)
 
 
-def test_a_claim_passes_by_what_somebody_else_has_in_hand(app: App, stub: Bank, owner: psycopg.Connection) -> None:
+def test_a_claim_skips_a_withdrawal_that_another_worker_has_locked(
+    app: App, stub: Bank, owner: psycopg.Connection
+) -> None:
     """It waits for no lock, and takes what it passed by as soon as that is free."""
 
     alice = open_wallet(app, "alice", 1000)
@@ -120,10 +115,10 @@ def test_a_claim_passes_by_what_somebody_else_has_in_hand(app: App, stub: Bank, 
     assert [(withdrawal(app, id_).fence, stub.posts(id_)) for id_ in (in_hand, free)] == [(1, 1)] * 2
 
 
-def test_many_payouts_of_a_locked_wallet_hold_up_nobody_elses(app: App, stub: Bank, owner: psycopg.Connection) -> None:
+def test_many_payouts_of_a_locked_wallet_block_no_others(app: App, stub: Bank, owner: psycopg.Connection) -> None:
     """More of them than there are slots, and due first: the others are paid while the lock is held, then they are.
 
-    One whose wallet is let go of at its last moment may be left to be asked about, so both workers go on.
+    One whose wallet is unlocked at its last moment may be left for a status call, so both workers continue.
     """
 
     stuck, free = open_wallet(app, "stuck", 1000), open_wallet(app, "free", 1000)

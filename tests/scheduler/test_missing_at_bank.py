@@ -1,4 +1,4 @@
-"""Reconciliation the other way: what we call done and the bank's ledger does not have is listed for a person."""
+"""Reconciliation the other way: what we call done and the bank statement does not have is listed for a person."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, pay_due_withdrawals, reconcile_bank_statement
-from tests.support.books import balance_of, open_wallet, request
+from tests.support.books import balance_of, request
 from tests.support.payouts import Bank, attention, schedule, settled, withdrawal
 from tests.support.scheduled import schedule_deposit
 from wallet_core.domain.commands.payments.resolve_order import ResolveOrder, ResolveScheduledDeposit, ResolveWithdrawal
@@ -30,13 +30,13 @@ EXECUTED, ACKNOWLEDGED, APPLIED_TO_WALLET = (
 
 
 class SaysYes:
-    """A bank that says yes to everything and does nothing; its ledger is that of another."""
+    """A bank that accepts everything and does nothing; its statement is that of another."""
 
     def __init__(self, other: BankGateway) -> None:
         self.status, self.ledger = other.status, other.ledger
 
     def pay(self, payment: Payment) -> Answer:
-        """Say yes."""
+        """Accept."""
         return Answer(kind=AnswerKind.ACCEPTED, reference=f"yes-{payment.key}")
 
 
@@ -48,7 +48,7 @@ class SaysNoLate(SaysYes):
         self._meanwhile = meanwhile
 
     def pay(self, payment: Payment) -> Answer:
-        """Say no, late."""
+        """Decline, late."""
         del payment
         self._meanwhile()
         return Answer(kind=AnswerKind.DECLINED)
@@ -71,24 +71,18 @@ def hasty(app: App, stub: Bank) -> App:
     return replace(app, payouts=replace(app.payouts, policy=policy), attention=due_at_once)
 
 
-@pytest.fixture
-def alice(app: App) -> WalletId:
-    """Return a wallet with 1,000."""
-    return open_wallet(app, "alice", 1000)
-
-
 def listed(app: App) -> list[tuple[AttentionKind, str]]:
-    """Return what is listed for a person, once the bank's ledger was read to its end."""
+    """Return what is listed for a person, once the bank statement was read to its end."""
     reconcile_bank_statement.run_once(app)
     return [(item.kind, item.name) for item in attention(app)]
 
 
 def noted(verb: type[ResolveOrder], id_: UUID, kind: ResolutionKind = ACKNOWLEDGED) -> ResolveOrder:
-    """Return what an operator asks."""
+    """Return an operator's resolution."""
     return verb(request=request(), id=new_id(), order=id_, resolution=kind, reason="found out", bank_evidence="")
 
 
-def test_what_the_bank_says_it_did_and_did_not_is_found(hasty: App, alice: WalletId, stub: Bank) -> None:
+def test_acknowledged_payments_missing_from_the_statement_are_found(hasty: App, alice: WalletId, stub: Bank) -> None:
     """A payout and a collection, each until a person has looked into it; what it did do is not listed."""
 
     honest = schedule(hasty, alice, 50)
@@ -116,7 +110,7 @@ def test_what_the_bank_says_it_did_and_did_not_is_found(hasty: App, alice: Walle
 def test_nothing_is_missing_before_its_line_is_due_and_the_ledger_was_read_since(
     hasty: App, alice: WalletId, owner: psycopg.Connection
 ) -> None:
-    """A bank may take its time; a ledger that was not read says nothing; one that is not kept has no lines."""
+    """A bank may be late; an unread statement proves nothing; a bank without a statement has no lines."""
 
     liar = replace(hasty, bank=SaysYes(hasty.bank))
     schedule(hasty, alice, 100)
@@ -130,7 +124,7 @@ def test_nothing_is_missing_before_its_line_is_due_and_the_ledger_was_read_since
 
 
 def test_line_that_comes_after_all_reconciles_the_order(hasty: App, alice: WalletId, stub: Bank) -> None:
-    """It was only late: nobody has to look."""
+    """It was only late: no operator has to look."""
 
     liar = replace(hasty, bank=SaysYes(hasty.bank))
     id_ = schedule(hasty, alice, 100)
@@ -156,8 +150,11 @@ def test_line_of_another_amount_reconciles_nothing(hasty: App, alice: WalletId, 
     ]
 
 
-def test_clear_no_after_an_operator_said_yes_is_listed(hasty: App, alice: WalletId) -> None:
-    """The mirror of a yes after an operator said no; noted once, and no money waits to be placed for it."""
+def test_clear_decline_after_an_operator_resolved_it_as_executed_is_listed(hasty: App, alice: WalletId) -> None:
+    """The mirror of an acceptance after an operator's NOT_EXECUTED.
+
+    Acknowledged once, and no money waits to be applied.
+    """
 
     id_ = schedule(hasty, alice, 100)
     late = SaysNoLate(hasty.bank, lambda: settled(hasty, noted(ResolveWithdrawal, id_, EXECUTED)))
@@ -176,7 +173,7 @@ def test_clear_no_after_an_operator_said_yes_is_listed(hasty: App, alice: Wallet
 
 
 def test_ledger_that_was_not_read_for_long_is_listed_where_one_is_kept(hasty: App, owner: psycopg.Connection) -> None:
-    """Then nobody would see what is missing."""
+    """Then what is missing would stay unnoticed."""
 
     reconcile_bank_statement.run_once(hasty)
     before = hasty.reads.vitals().bank_statement_read_time

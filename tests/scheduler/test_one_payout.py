@@ -11,9 +11,9 @@ import pytest
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
 from tests.conftest import PATIENT
-from tests.support.books import balance_of, deposit, open_wallet
-from tests.support.keeps_no_ledger import KeepsNoLedger
+from tests.support.books import balance_of, deposit
 from tests.support.payouts import Bank, bank_key, schedule, withdrawal
+from tests.support.unreadable_statement import UnreadableStatement
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
 from wallet_core.domain.model.payment_order import FailureReason, OrderState, Withdrawal
@@ -29,18 +29,6 @@ PAST_GRACE = timedelta(seconds=10)
 IN_TRANSIT = system_wallet(Role.IN_TRANSIT, "USD")
 
 
-@pytest.fixture
-def stub(bank: BankServer) -> Bank:
-    """Return the bank, to be ordered about."""
-    return Bank(bank.url)
-
-
-@pytest.fixture
-def alice(app: App) -> WalletId:
-    """Return a wallet with 1,000."""
-    return open_wallet(app, "alice", 1000)
-
-
 def pay(app: App, clock_offset: timedelta = timedelta()) -> None:
     """Run one round of payouts."""
     pay_due_withdrawals.run_once(app, clock_offset=clock_offset)
@@ -52,7 +40,7 @@ def reconcile(app: App, clock_offset: timedelta = SOON) -> None:
 
 
 def answers(found: Withdrawal) -> list[AnswerKind | None]:
-    """Return what the bank said on each attempt."""
+    """Return the bank's answer to each attempt."""
     return [attempt.answer for attempt in found.attempts]
 
 
@@ -71,7 +59,7 @@ def test_due_withdrawal_is_paid_once_with_key_owner_and_amount(app: App, stub: B
     assert json.loads(body) == {"amount": 300, "currency": "USD", "account": "acct-7", "owner": "alice"}
 
 
-def test_withdrawal_beyond_the_balance_fails_for_good_and_the_bank_is_not_asked(
+def test_withdrawal_beyond_the_balance_fails_finally_and_the_bank_is_not_called(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
     """E2: it stays FAILED though money comes later."""
@@ -86,10 +74,10 @@ def test_withdrawal_beyond_the_balance_fails_for_good_and_the_bank_is_not_asked(
     assert (balance_of(app, alice), stub.posts(id_)) == (6000, 0)
 
 
-def test_declined_retryable_is_asked_again_with_the_same_key_until_the_bank_pays(
+def test_declined_retryable_is_retried_with_the_same_key_until_the_bank_pays(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
-    """E3: two refusals in the body of a 200, then a yes."""
+    """E3: two declines in the body of a 200, then an acceptance."""
 
     stub.order("declined_retryable", times=2)
     id_ = schedule(app, alice, 300)
@@ -118,7 +106,7 @@ def test_declined_retryable_as_often_as_allowed_fails_and_releases_once(app: App
     assert (balance_of(app, alice), stub.posts(id_), stub.executions(id_)) == (1000, 3, 0)
 
 
-def test_declined_retryable_is_not_asked_again_before_its_backoff(app: App, stub: Bank, alice: WalletId) -> None:
+def test_declined_retryable_is_not_retried_before_its_backoff(app: App, stub: Bank, alice: WalletId) -> None:
     """E3: a round right after a refusal with Retry-After sends nothing."""
 
     stub.order("too_many", seconds=20, times=1)
@@ -157,7 +145,7 @@ def test_final_withdrawal_is_not_sent_again(app: App, stub: Bank, alice: WalletI
 
 
 def test_bank_that_pays_and_never_answers_leaves_a_doubt_and_no_refund(app: App, stub: Bank, alice: WalletId) -> None:
-    """E8: IN_DOUBT, the debit kept; then the bank is asked, and says that it paid."""
+    """E8: IN_DOUBT, the debit kept; then the bank is queried, and reports that it paid."""
 
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
@@ -178,13 +166,13 @@ def test_bank_that_pays_and_never_answers_leaves_a_doubt_and_no_refund(app: App,
 
 
 @pytest.mark.parametrize("later", ["declined_retryable", "declined", "too_many"])
-def test_a_no_after_an_unknown_is_still_a_doubt(app: App, stub: Bank, alice: WalletId, later: str) -> None:
-    """E9: paid without an answer, then a No on the resend: never FAILED by itself, never released."""
+def test_a_decline_after_an_unknown_is_still_a_doubt(app: App, stub: Bank, alice: WalletId, later: str) -> None:
+    """E9: paid without an answer, then a decline of the resend: never FAILED by itself, never released."""
 
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
     pay(app)
-    stub.forget(id_)  # so that the status says "not found" and the payout is sent again
+    stub.forget(id_)  # so that the status is "not found" and the payout is resent
     stub.order(later, times=1, **({"seconds": 1} if later == "too_many" else {}))
     reconcile(app, PAST_GRACE)
 
@@ -245,7 +233,7 @@ def test_a_silence_after_two_soft_declines_is_sent_again_and_the_bank_decides(
 def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(
     app: App, stub: Bank, alice: WalletId, fault: str, parameters: dict[str, object]
 ) -> None:
-    """E10: 5xx, garbage, a reset: IN_DOUBT; asked, and sent again only where the bank does not know it."""
+    """E10: 5xx, garbage, a reset: IN_DOUBT; queried, and resent only where the bank does not know it."""
 
     stub.order(fault, times=1, **parameters)
     id_ = schedule(app, alice, 300)
@@ -262,7 +250,7 @@ def test_unclear_answer_is_a_doubt_that_the_bank_then_clears(
 def test_payment_that_pends_stays_a_doubt_until_the_bank_has_decided(
     app: App, stub: Bank, alice: WalletId, outcome: str
 ) -> None:
-    """R3, R2: pending is neither a yes nor a no, however old; then the bank's own word counts, once."""
+    """R3, R2: pending is neither success nor failure, however old; then the bank's final status counts, once."""
 
     stub.order("pending", times=None)
     id_ = schedule(app, alice, 300)
@@ -280,7 +268,7 @@ def test_payment_that_pends_stays_a_doubt_until_the_bank_has_decided(
 
 
 def test_unknown_payment_is_sent_again_only_after_the_grace_time(app: App, stub: Bank, alice: WalletId) -> None:
-    """R4: the bank does not know it; a resend at once could cross the first one on its way."""
+    """R4: the bank does not know it; a resend at once could cross the first one in flight."""
 
     stub.order("reset", times=1)
     id_ = schedule(app, alice, 300)
@@ -296,7 +284,7 @@ def test_unknown_payment_is_sent_again_only_after_the_grace_time(app: App, stub:
 def test_bank_that_refuses_connections_uses_no_attempt_and_is_paid_when_it_is_back(
     app: App, stub: Bank, bank: BankServer, alice: WalletId
 ) -> None:
-    """E10b: not sent, nothing failed, the money on its way until the bank is back."""
+    """E10b: not sent, nothing failed, the money in transit until the bank is back."""
 
     bank.refuse(1.5)
     id_ = schedule(app, alice, 300)
@@ -337,16 +325,16 @@ def test_while_the_bank_cannot_be_reached_one_payout_at_a_time_is_tried(
         assert wait_until(paid, timeout_s=30)
 
 
-class BankWithoutReferences(KeepsNoLedger):
-    """A bank that says yes and no more."""
+class BankWithoutReferences(UnreadableStatement):
+    """A bank that accepts and gives no reference."""
 
     def pay(self, payment: Payment) -> Answer:
-        """Say yes."""
+        """Accept."""
         del payment
         return Answer(kind=AnswerKind.ACCEPTED)
 
     def status(self, payment: Payment) -> Status:
-        """Say nothing."""
+        """Report nothing."""
         del payment
         return Status(kind=StatusKind.SILENT)
 
@@ -362,7 +350,7 @@ def test_payment_without_a_reference_gets_the_key_as_its_reference(app: App, ali
 
 
 def test_final_refusal_fails_and_releases_once(app: App, stub: Bank, alice: WalletId) -> None:
-    """Row 6 of the faults: the first attempt is refused for good."""
+    """Row 6 of the faults: the first attempt is declined."""
 
     stub.order("declined", reason="account closed", times=1)
     id_ = schedule(app, alice, 300)
@@ -375,8 +363,8 @@ def test_final_refusal_fails_and_releases_once(app: App, stub: Bank, alice: Wall
     assert (balance_of(app, alice), balance_of(app, IN_TRANSIT), stub.posts(id_)) == (1000, 0, 1)
 
 
-def test_bank_without_status_is_never_taken_for_a_no(app: App, stub: Bank, alice: WalletId) -> None:
-    """E8 with a bank that cannot be asked: it stays in doubt, and the money stays where it is."""
+def test_bank_without_status_does_not_count_as_a_decline(app: App, stub: Bank, alice: WalletId) -> None:
+    """E8 with a bank without status: it stays in doubt, and the money stays in transit."""
 
     stub.mode(idempotent=True, status=False)
     stub.order("execute_then_silence", times=1)
@@ -390,7 +378,7 @@ def test_bank_without_status_is_never_taken_for_a_no(app: App, stub: Bank, alice
 
 
 def test_payment_of_another_amount_is_a_discrepancy_not_a_success(app: App, stub: Bank, alice: WalletId) -> None:
-    """The bank says it paid, but not what was asked: a person must look."""
+    """The bank paid, with another amount: an operator must look."""
 
     stub.order("execute_then_silence", times=1)
     stub.order("wrong_amount")

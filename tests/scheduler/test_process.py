@@ -1,4 +1,4 @@
-"""The scheduler as a process: one round by hand, a daemon that pays and stops when told."""
+"""The scheduler as a process: one round by hand, a daemon that pays and stops on SIGTERM."""
 
 import signal
 import threading
@@ -31,7 +31,7 @@ def env(database: Database, bank: BankServer) -> dict[str, str]:
 def test_one_round_with_a_limit_does_so_much_and_ends(
     app: App, bank: BankServer, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """``--once --limit 2`` of three due pays two, and says so."""
+    """``--once --limit 2`` of three due pays two, and prints so."""
 
     alice = open_wallet(app, "alice", 1000)
     ids = [schedule(app, alice, 100) for _ in range(3)]
@@ -45,7 +45,7 @@ def test_one_round_with_a_limit_does_so_much_and_ends(
     assert len(Bank(bank.url).ledger()) == 2
 
 
-def test_two_schedulers_pay_what_becomes_due_and_stop_when_told(
+def test_two_schedulers_pay_what_is_due_and_stop_on_sigterm(
     app: App, bank: BankServer, env: dict[str, str], tmp_path: Path
 ) -> None:
     """Each withdrawal is paid once; SIGTERM ends both with 0."""
@@ -66,7 +66,7 @@ def test_two_schedulers_pay_what_becomes_due_and_stop_when_told(
 
 
 def test_scheduler_outlives_the_database(app: App, env: dict[str, str], database: Database, tmp_path: Path) -> None:
-    """All its connections are cut; it goes on claiming on new ones."""
+    """All its connections are cut; it continues claiming on new ones."""
 
     alice = open_wallet(app, "alice", 1000)
     log = tmp_path / "log"
@@ -84,25 +84,25 @@ def test_scheduler_outlives_the_database(app: App, env: dict[str, str], database
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "text"),
     [
         ({}, "WALLET_DATABASE_URL is not set"),
         ({"database_url": "nonsense"}, "WALLET_DATABASE_URL is not a PostgreSQL URL"),
         ({"payout_grace_s": "1"}, "WALLET_PAYOUT_GRACE_S must be more than"),
     ],
 )
-def test_scheduler_that_cannot_run_says_why(start_up: StartUp, settings: dict[str, object], said: str) -> None:
+def test_scheduler_that_cannot_run_reports_why(start_up: StartUp, settings: dict[str, object], text: str) -> None:
     """A sentence and exit code 1, no traceback."""
 
     ended = start_up(main, **settings)
 
     assert ended.code == 1
-    assert said in ended.error_output
+    assert text in ended.error_output
     assert "Traceback" not in ended.error_output
 
 
 def test_the_process_of_a_scheduler_that_cannot_run_ends_with_1(tmp_path: Path) -> None:
-    """What its main function says and returns is what the process says and ends with."""
+    """What its main function prints and returns is what the process prints and ends with."""
 
     log = tmp_path / "out"
     with process(["-m", "scheduler"], env={}, log=log) as child:

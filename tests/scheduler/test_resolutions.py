@@ -1,4 +1,4 @@
-"""What an operator settles by hand: refused while a call may be on its way, done once, kept with its reason."""
+"""What an operator resolves: refused while a call may be in flight, done once, stored with its reason."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,10 +17,10 @@ from scheduler.jobs import (
     reconcile_withdrawals,
 )
 from tests.support.books import balance_of, open_wallet, request
-from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.payouts import Bank, attention, bank_key, schedule, settled, withdrawal
 from tests.support.scheduled import schedule_deposit
 from tests.support.together import together
+from tests.support.unreadable_statement import UnreadableStatement
 from wallet_core.domain.commands.payments.match_statement import ResolveDiscrepancy
 from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet
@@ -65,21 +65,15 @@ def with_grace(app: App, grace: timedelta) -> App:
 
 @pytest.fixture
 def stub(bank: BankServer) -> Iterator[Bank]:
-    """Return a bank that pays or not and never says so, and cannot be asked."""
+    """Return a bank that pays or not, never answers, and has no status."""
     stub = Bank(bank.url)
     stub.mode(status=False)
     yield stub
     stub.forgive()
 
 
-@pytest.fixture
-def alice(app: App) -> WalletId:
-    """Return a wallet with 1,000."""
-    return open_wallet(app, "alice", 1000)
-
-
 def in_doubt(app: App, stub: Bank, wallet: WalletId, amount: int = 300) -> UUID:
-    """Return a withdrawal of which nobody knows whether the bank paid it; it did not."""
+    """Return a withdrawal of which it is unknown whether the bank paid it; it did not."""
     stub.order("reset", times=1)
     id_ = schedule(app, wallet, amount)
     pay_due_withdrawals.run_once(app)
@@ -88,7 +82,7 @@ def in_doubt(app: App, stub: Bank, wallet: WalletId, amount: int = 300) -> UUID:
 
 
 def ask(order: UUID, resolution: ResolutionKind, *, to: str | None = None) -> ResolveWithdrawal:
-    """Return what an operator asks."""
+    """Return an operator's resolution."""
     return ResolveWithdrawal(
         request=request(),
         id=new_id(),
@@ -107,7 +101,7 @@ def ask(order: UUID, resolution: ResolutionKind, *, to: str | None = None) -> Re
         (NOT_EXECUTED, OrderState.FAILED, FailureReason.RESOLVED, 1000),
     ],
 )
-def test_operator_ends_a_doubt_that_the_bank_cannot_be_asked_about(  # noqa: PLR0913, PLR0917  # each its end
+def test_operator_ends_a_doubt_when_the_bank_has_no_status(  # noqa: PLR0913, PLR0917  # each its end
     app: App,
     stub: Bank,
     alice: WalletId,
@@ -116,7 +110,7 @@ def test_operator_ends_a_doubt_that_the_bank_cannot_be_asked_about(  # noqa: PLR
     reason: FailureReason | None,
     left: int,
 ) -> None:
-    """R5: pending until a person says what it came to; audited with reason, the bank's word and who said it."""
+    """R5: pending until an operator resolves it; audited with reason, the bank's evidence and the operator."""
 
     id_ = in_doubt(app, stub, alice)
     reconcile_withdrawals.run_once(app, clock_offset=app.payouts.policy.backoff_max)
@@ -137,7 +131,7 @@ def test_operator_ends_a_doubt_that_the_bank_cannot_be_asked_about(  # noqa: PLR
 
 
 def test_nothing_is_resolved_while_a_call_may_be_on_its_way(app: App, stub: Bank, alice: WalletId) -> None:
-    """By who makes it, whatever whoever resolves it is set to; validated only, it is refused alike."""
+    """By the settings of the process that calls, not of the one that resolves; validated only, it is refused alike."""
 
     id_ = in_doubt(with_grace(app, timedelta(hours=1)), stub, alice)
     for command in (ask(id_, NOT_EXECUTED), ask(id_, EXECUTED)):
@@ -147,17 +141,17 @@ def test_nothing_is_resolved_while_a_call_may_be_on_its_way(app: App, stub: Bank
     assert withdrawal(app, id_).state is OrderState.IN_DOUBT
 
 
-def test_of_operators_at_once_one_settles_and_the_others_hear_that_it_has_ended(
+def test_of_concurrent_operators_one_resolves_and_the_others_learn_that_it_has_ended(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
-    """Exactly one effect, whatever each of them has found out."""
+    """Exactly one effect, with any findings of each."""
 
     id_ = in_doubt(app, stub, alice)
-    asked = [ask(id_, EXECUTED if number % 2 else NOT_EXECUTED) for number in range(8)]
+    requests = [ask(id_, EXECUTED if number % 2 else NOT_EXECUTED) for number in range(8)]
 
-    told = together([lambda one=one: settled(app, one) for one in asked])  # type: ignore[misc]  # one each
+    outcomes = together([lambda one=one: settled(app, one) for one in requests])  # type: ignore[misc]  # one each
 
-    assert sorted(type(one).__name__ for one in told) == ["StateTransitionForbidden"] * 7 + ["Withdrawal"]
+    assert sorted(type(one).__name__ for one in outcomes) == ["StateTransitionForbidden"] * 7 + ["Withdrawal"]
     assert len(withdrawal(app, id_).resolutions) == 1
     assert balance_of(app, IN_TRANSIT) == 0
 
@@ -187,14 +181,17 @@ def test_worker_that_was_asking_meanwhile_changes_nothing_more(app: App, stub: B
     (claim,) = app.claims.to_reconcile(limit=1, lease=app.payouts.policy.lease, clock_offset=far)
     settled(app, ask(id_, NOT_EXECUTED))
 
-    told = reconcile(app, claim, clock_offset=far)
+    result = reconcile(app, claim, clock_offset=far)
 
-    assert told is None
+    assert result is None
     assert (withdrawal(app, id_).state, stub.executions(id_), balance_of(app, alice)) == (OrderState.FAILED, 0, 1000)
 
 
 def test_bank_that_had_paid_what_an_operator_released_is_a_discrepancy(app: App, stub: Bank, alice: WalletId) -> None:
-    """A person can err; the bank's ledger tells. The discrepancy is closed once, by whoever looked into it."""
+    """An operator can err; the bank statement reveals it.
+
+    The discrepancy is closed once, by the operator who resolved it.
+    """
 
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
@@ -206,8 +203,8 @@ def test_bank_that_had_paid_what_an_operator_released_is_a_discrepancy(app: App,
     assert (item.name, item.bank_key, item.amount.minor) == (line_name(1), bank_key(id_), 300)
     close = ResolveDiscrepancy(request=request(), line=1, reason="the customer paid it back")
     others = [replace(close, request=request()) for _ in range(4)]
-    told = together([lambda one=one: resolve_discrepancy(app, one) for one in (close, *others)])  # type: ignore[misc]
-    assert sorted(type(one).__name__ for one in told) == ["DiscrepancyResolved"] + ["StateTransitionForbidden"] * 4
+    outcomes = together([lambda one=one: resolve_discrepancy(app, one) for one in (close, *others)])  # type: ignore[misc]
+    assert sorted(type(one).__name__ for one in outcomes) == ["DiscrepancyResolved"] + ["StateTransitionForbidden"] * 4
     assert attention(app) == []
     assert app.reads.bank_statement_line(1).resolution == "the customer paid it back"
 
@@ -227,9 +224,9 @@ def test_what_makes_no_sense_is_refused_and_moves_nothing(
 ) -> None:
     """A destination where there is none, none where there is one, the service's own, nothing that waits."""
 
-    asked: dict[str, object] = {"order": in_doubt(app, stub, alice), "resolution": EXECUTED, **changes}
+    fields: dict[str, object] = {"order": in_doubt(app, stub, alice), "resolution": EXECUTED, **changes}
     with pytest.raises(refused):
-        settled(app, ask(**asked))  # type: ignore[arg-type]  # as the cases say
+        settled(app, ask(**fields))  # type: ignore[arg-type]  # as in the cases
 
 
 @pytest.mark.parametrize("state", ["scheduled", "succeeded", "cancelled"])
@@ -245,7 +242,9 @@ def test_what_is_not_under_way_cannot_be_resolved(app: App, stub: Bank, alice: W
             settled(app, ask(id_, resolution))
 
 
-def test_money_of_a_closed_wallet_is_placed_once_where_the_operator_says(app: App, stub: Bank, alice: WalletId) -> None:
+def test_money_of_a_closed_wallet_is_applied_once_where_the_operator_directs(
+    app: App, stub: Bank, alice: WalletId
+) -> None:
     """Of what the bank gave back; not into a closed wallet, nor one of another currency."""
 
     bob, euro = open_wallet(app, "bob"), open_wallet(app, "euro", currency="EUR")
@@ -259,16 +258,16 @@ def test_money_of_a_closed_wallet_is_placed_once_where_the_operator_says(app: Ap
         settled(app, ask(id_, APPLIED_TO_WALLET, to=alice))
     with pytest.raises(CurrencyMismatch):
         settled(app, ask(id_, APPLIED_TO_WALLET, to=euro))
-    told = together([lambda: settled(app, ask(id_, APPLIED_TO_WALLET, to=bob))] * 3)
+    outcomes = together([lambda: settled(app, ask(id_, APPLIED_TO_WALLET, to=bob))] * 3)
 
-    assert sorted(type(one).__name__ for one in told) == ["StateTransitionForbidden"] * 2 + ["Withdrawal"]
+    assert sorted(type(one).__name__ for one in outcomes) == ["StateTransitionForbidden"] * 2 + ["Withdrawal"]
     assert (balance_of(app, bob), balance_of(app, IN_TRANSIT)) == (1000, 0)
     assert (withdrawal(app, id_).state, withdrawal(app, id_).unapplied) == (OrderState.RETURNED, False)
     assert attention(app) == []
 
 
-def test_nothing_is_given_back_that_the_banks_ledger_says_was_paid(app: App, stub: Bank, alice: WalletId) -> None:
-    """Whatever the operator was told."""
+def test_no_payment_that_the_statement_shows_is_released(app: App, stub: Bank, alice: WalletId) -> None:
+    """With any information of the operator."""
 
     stub.order("execute_then_silence", times=1)
     id_ = schedule(app, alice, 300)
@@ -282,8 +281,8 @@ def test_nothing_is_given_back_that_the_banks_ledger_says_was_paid(app: App, stu
 
 
 @dataclass(frozen=True)
-class BankWhoseAnswerIsLate(KeepsNoLedger):
-    """Pays, and lets something else happen before anybody hears of it."""
+class BankWhoseAnswerIsLate(UnreadableStatement):
+    """Pays, and runs something else before the answer is returned."""
 
     bank: BankGateway
     meanwhile: Callable[[], object]
@@ -295,14 +294,14 @@ class BankWhoseAnswerIsLate(KeepsNoLedger):
         return answer
 
     def status(self, payment: Payment) -> Status:
-        """Ask."""
+        """Query."""
         return self.bank.status(payment)
 
 
-def test_yes_that_comes_after_an_operator_has_given_the_money_back_is_listed_until_it_is_noted(
+def test_acceptance_after_an_operator_has_released_the_money_is_listed_until_acknowledged(
     app: App, stub: Bank, alice: WalletId
 ) -> None:
-    """A worker that slept with the bank's yes in hand; a bank without a ledger would never tell."""
+    """A worker that paused with the bank's acceptance; a bank without a statement would never reveal it."""
 
     del stub
     id_ = schedule(app, alice, 300)
@@ -337,9 +336,9 @@ def test_a_collection_in_doubt_is_settled_likewise(  # noqa: PLR0913, PLR0917  #
     reconcile_collections.run_once(app, clock_offset=app.payouts.policy.backoff_max)
     assert app.reads.scheduled_deposit(id_).state is OrderState.IN_DOUBT
 
-    asked = ask(id_, resolution)
+    command = ask(id_, resolution)
     fields = {
-        name: getattr(asked, name) for name in ("request", "id", "order", "resolution", "reason", "bank_evidence")
+        name: getattr(command, name) for name in ("request", "id", "order", "resolution", "reason", "bank_evidence")
     }
     found = settled(app, ResolveScheduledDeposit(**fields))
 

@@ -1,4 +1,4 @@
-"""Append-only: whatever login the service uses, it acts as a role that cannot rewrite history."""
+"""Append-only: with any login the service acts as a role that cannot rewrite history."""
 
 from collections.abc import Iterator
 from typing import LiteralString
@@ -37,7 +37,7 @@ def service(app: App, database: Database) -> Iterator[psycopg.Connection]:
 def test_history_can_be_neither_changed_nor_removed(
     service: psycopg.Connection, table: str, statement: LiteralString
 ) -> None:
-    """Not by a defect of ours, not by whoever gets hold of our connection pool."""
+    """Not by a defect of ours, not by an intruder in our connection pool."""
 
     with pytest.raises(InsufficientPrivilege):
         service.execute(statement.format(table=table))
@@ -88,7 +88,7 @@ def test_what_a_row_is_cannot_be_changed(service: psycopg.Connection, column: st
 )
 @pytest.mark.parametrize("statement", ["DELETE FROM {table}", "TRUNCATE {table} CASCADE"])
 def test_a_row_cannot_be_removed(service: psycopg.Connection, table: str, statement: LiteralString) -> None:
-    """Neither one by one nor all at once."""
+    """Neither one at a time nor all at once."""
 
     with pytest.raises(InsufficientPrivilege):
         service.execute(statement.format(table=table))
@@ -128,13 +128,13 @@ def test_the_rules_cannot_be_got_around(service: psycopg.Connection, statement: 
     ],
 )
 def test_what_the_service_has_to_do_it_may(service: psycopg.Connection, statement: LiteralString) -> None:
-    """Told facts are removed, wallets locked and moved: nothing objects."""
+    """Published events are removed, wallets locked and moved: nothing objects."""
 
     with service.transaction(force_rollback=True):
-        told = service.execute(statement).statusmessage
+        result = service.execute(statement).statusmessage
 
-    assert told is not None
-    assert told.startswith(statement.split()[0])
+    assert result is not None
+    assert result.startswith(statement.split()[0])
 
 
 def test_the_app_acts_as_the_role_under_read_committed(settings: Settings) -> None:

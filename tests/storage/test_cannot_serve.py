@@ -1,4 +1,4 @@
-"""A database that is there and cannot serve: callers hear so, and whether anything was done; it mends by itself."""
+"""A database that is there and cannot serve: callers learn it, and whether anything was done; it recovers by itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,8 +86,8 @@ def failing(owner: psycopg.Connection, sqlstate: str, when: str = AT_ONCE) -> It
         owner.execute("DROP FUNCTION fail_for_a_test")
 
 
-def told(app: App) -> ServiceError:
-    """Return what a deposit is told that the database fails."""
+def failure_of(app: App) -> ServiceError:
+    """Return the error of a deposit whose database call fails."""
     with pytest.raises(ServiceError) as caught:
         app.ledger.post(a_deposit("alice", Money("USD", 5)))
     return caught.value
@@ -111,7 +111,7 @@ def test_a_server_that_cannot_serve_has_done_nothing(
     """Before COMMIT that is sure. The cause is for operators; then the next call is served."""
 
     with failing(owner, sqlstate):
-        error = told(app)
+        error = failure_of(app)
     assert (type(error), "raised for a test" in cause_of(error)) == (DatabaseNotServing, True)
     assert app.ledger.post(a_deposit("alice", Money("USD", 5))).replayed is False
     assert balance(funded, "alice") == 1005
@@ -121,10 +121,10 @@ def test_a_server_that_cannot_serve_has_done_nothing(
 def test_a_server_that_cannot_serve_at_commit_may_have_done_it(
     app: App, funded: WalletClient, owner: psycopg.Connection, sqlstate: str
 ) -> None:
-    """COMMIT was sent: only a repeat tells."""
+    """COMMIT was sent: only a repeat finds the outcome."""
 
     with failing(owner, sqlstate, AT_COMMIT):
-        assert type(told(app)) is DatabaseUnavailable
+        assert type(failure_of(app)) is DatabaseUnavailable
     assert balance(funded, "alice") == 1000
 
 
@@ -132,15 +132,15 @@ def test_a_server_that_cannot_serve_at_commit_may_have_done_it(
 def test_a_race_that_is_lost_again_is_a_conflict(
     app: App, funded: WalletClient, owner: psycopg.Connection, sqlstate: str
 ) -> None:
-    """Nothing was done, and it is nobody's defect."""
+    """Nothing was done, and it is not reported as a defect."""
 
     del funded
     with failing(owner, sqlstate):
-        assert type(told(app)) is TransactionConflict
+        assert type(failure_of(app)) is TransactionConflict
 
 
 def test_what_no_table_knows_stays_internal(funded: WalletClient, owner: psycopg.Connection) -> None:
-    """A defect of ours must not look like bad luck."""
+    """A defect of ours must not look like a transient error."""
 
     with failing(owner, "22012"), pytest.raises(CallError) as refused:
         funded.deposit("wallets/alice", usd(5))
@@ -157,12 +157,12 @@ def test_errors_of_the_driver_alone_are_a_lost_connection_or_a_defect() -> None:
     assert {type(batch_error(kind("…")).error).__name__ for kind in defects} == {"LedgerBroken"}
 
 
-def test_a_full_disk_is_told_by_health_until_something_is_stored_again(
+def test_health_reports_a_full_disk_until_a_write_succeeds(
     funded: WalletClient, server: str, owner: psycopg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Reads still work, so the question whether the database is there does not show it. No call leaves a traceback."""
 
-    # By a bare channel: our clients send a server nothing while its health says NOT_SERVING.
+    # By a bare channel: our clients send a server nothing while its health is NOT_SERVING.
     with Asking(server) as asking, failing(owner, "53100"):
         assert refused(asking) == NOT_STORED
         assert wait_until(lambda: not funded.is_serving(), timeout_s=30)

@@ -36,8 +36,8 @@ CLAIMS = {
 }
 TABLES = ("withdrawals", "scheduled_deposits", "holds")
 LIMIT = 10
-# No claim is kept from anything by the pace.
-ASKED = {
+# No claim is delayed by the rate limit.
+PARAMETERS = {
     "limit": LIMIT,
     "lease": timedelta(seconds=30),
     "offset": timedelta(),
@@ -45,7 +45,7 @@ ASKED = {
     "most": 1000.0,
     "per_s": 1000.0,
 }
-# After five times a connection decides whether to keep a plan for whatever is asked.
+# After five executions a connection decides whether to keep a generic plan.
 OFTEN = 6
 
 _WALLETS = """
@@ -57,7 +57,7 @@ FROM generate_series(1, 1000) AS n
 """
 
 # Of a hundred that are open one is due to be done, one is in doubt, one was left behind; the others wait, of deposits
-# that nobody is asked for all but those due.
+# that only those due are queried.
 _ORDERS = """
 SELECT gen_random_uuid() AS id, 1 + mod(n * 7919, %(wallets)s) AS wallet, 1 AS amount, '' AS bank_account,
     '' AS description, at AS execute_time, now() AS create_time, now() AS update_time, state,
@@ -102,7 +102,7 @@ FROM generate_series(1::bigint, %(holds)s::bigint) AS n
 def owner(own_database: Database) -> Iterator[psycopg.Connection]:
     """Return the owner of a database with a thousand wallets; all rows are gone at the end.
 
-    It is the test that says when the tables are looked at, and nobody else.
+    The test alone decides when the tables are analysed.
     """
     with psycopg.connect(own_database.url, autocommit=True) as connection:
         for table in TABLES:
@@ -131,10 +131,10 @@ def write_all(owner: psycopg.Connection, *, ended: bool, wallets: int = 1000) ->
 
 
 def plan_claims(claimer: psycopg.Connection) -> None:
-    """Have every claim planned anew, as often as it takes to settle on a plan."""
+    """Have every claim planned again, as often as it takes to settle on a plan."""
     claimer.execute("DEALLOCATE ALL")
     for index, claim in CLAIMS.items():
-        numbered = claim % {name: f"${number}" for number, name in enumerate(ASKED, start=1)}
+        numbered = claim % {name: f"${number}" for number, name in enumerate(PARAMETERS, start=1)}
         types = "bigint, interval, interval, bigint, float8, float8"
         claimer.execute(f"PREPARE {index} ({types}) AS {numbered}".encode())
         for _ in range(OFTEN):
@@ -145,13 +145,13 @@ def plan_of(claimer: psycopg.Connection, index: str) -> dict[str, Any]:
     """Claim, return how that was done, and take it back."""
     run = sql.SQL("EXPLAIN (ANALYZE, TIMING off, FORMAT json) EXECUTE {} ({})")
     with claimer.transaction(force_rollback=True):
-        given = sql.SQL(", ").join(map(sql.Literal, ASKED.values()))
+        given = sql.SQL(", ").join(map(sql.Literal, PARAMETERS.values()))
         row = claimer.execute(run.format(sql.Identifier(index), given)).fetchone()
     assert row is not None
     return dict(row[0][0]["Plan"])
 
 
-def check(claimer: psycopg.Connection, when: str) -> None:
+def assert_rows_read(claimer: psycopg.Connection, when: str) -> None:
     """Assert of every claim that it takes all that it may, by its own index, and looks at and sorts hardly more."""
     for index in CLAIMS:
         plan = plan_of(claimer, index)
@@ -161,7 +161,7 @@ def check(claimer: psycopg.Connection, when: str) -> None:
             if node.get("Relation Name") in TABLES and node["Node Type"].endswith("Scan"):
                 paths.add(node.get("Index Name", node["Node Type"]).removesuffix("_pkey"))
                 looked_at = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-                # What is under way or was left behind stands between those that are due.
+                # Orders in progress or abandoned are between those that are due.
                 assert looked_at <= 2 * LIMIT, (when, index, node)
             if node["Node Type"].endswith("Sort"):
                 assert node["Actual Rows"] <= LIMIT, (when, index, node)
@@ -174,11 +174,11 @@ def test_claim_reads_about_as_many_rows_as_it_takes(owner: psycopg.Connection, c
 
     plan_claims(claimer)
     write_all(owner, ended=False)
-    check(claimer, "planned before anything was there")
+    assert_rows_read(claimer, "planned before anything was there")
     owner.execute("ANALYZE")
-    check(claimer, "the tables were looked at")
+    assert_rows_read(claimer, "the tables were looked at")
     plan_claims(claimer)
-    check(claimer, "planned by what there is")
+    assert_rows_read(claimer, "planned by what there is")
 
 
 @pytest.mark.parametrize("wallets", [1, 1000])
@@ -192,6 +192,6 @@ def test_claim_after_a_long_history_reads_about_as_many_rows_as_it_takes(
         owner.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
     plan_claims(claimer)
     write_all(owner, ended=False, wallets=wallets)
-    check(claimer, "planned while all had ended")
+    assert_rows_read(claimer, "planned while all had ended")
     plan_claims(claimer)
-    check(claimer, "planned by what was known of what had ended")
+    assert_rows_read(claimer, "planned by what was known of what had ended")

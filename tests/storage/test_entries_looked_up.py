@@ -1,4 +1,4 @@
-"""The check of new entries looks each of them up, whatever the planner has been made to believe of the tables."""
+"""The check of new entries looks each of them up, with any statistics of the planner."""
 
 import json
 from collections.abc import Iterator
@@ -47,10 +47,10 @@ CROSS JOIN generate_series(1, 1000) AS n;
 
 def plans(owner: psycopg.Connection) -> Iterator[dict[str, Any]]:
     """Yield the plans of the statements that the trigger ran."""
-    told: list[str] = []
+    results: list[str] = []
 
     def note(diagnostic: psycopg.errors.Diagnostic) -> None:
-        told.append(diagnostic.message_primary or "")
+        results.append(diagnostic.message_primary or "")
 
     owner.execute(EXPLAIN)
     owner.add_notice_handler(note)
@@ -59,7 +59,7 @@ def plans(owner: psycopg.Connection) -> Iterator[dict[str, Any]]:
             owner.execute(MOVE)
     finally:
         owner.remove_notice_handler(note)
-    for one in told:
+    for one in results:
         _, _, explained = one.partition("plan:\n")
         if explained and "FROM fresh" in (plan := json.loads(explained))["Query Text"]:
             yield plan["Plan"]

@@ -81,7 +81,7 @@ _ONE_OF = re.compile(r"CHECK \(\((\w+) = ANY \(ARRAY\[([^\]]*)\]\)\)\)")
 
 
 @pytest.mark.parametrize("enum", ON_THE_WIRE, ids=lambda enum: enum.full_name)
-def test_wire_has_the_words_of_the_domain(enum: EnumDescriptor) -> None:
+def test_wire_has_the_values_of_the_domain(enum: EnumDescriptor) -> None:
     """A missing one would make reads INTERNAL."""
 
     prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", enum.name).upper()
@@ -101,7 +101,7 @@ def test_no_enum_of_the_wire_is_forgotten() -> None:
     assert found == ON_THE_WIRE.keys() | OF_THE_WIRE_ALONE
 
 
-def test_database_lets_in_the_words_of_the_domain_and_no_others(owner: psycopg.Connection) -> None:
+def test_database_accepts_the_values_of_the_domain_and_no_others(owner: psycopg.Connection) -> None:
     """Every check that is a list of words, of every table."""
 
     found = {

@@ -50,7 +50,7 @@ def standby_of(primary: LocalPostgres, folder: Path) -> Iterator[tuple[Path, str
 
 
 def takes_connections(url: str) -> bool:
-    """Tell whether a server is there."""
+    """Return whether a server is there."""
     try:
         with psycopg.connect(url):
             return True
@@ -85,7 +85,7 @@ def test_a_standby_is_not_served_from_until_it_is_promoted(tmp_path: Path) -> No
 
 
 def has_caught_up(primary: str, standby: psycopg.Connection) -> bool:
-    """Tell whether the standby shows all that the primary has committed."""
+    """Return whether the standby shows all that the primary has committed."""
     with psycopg.connect(primary) as connection:
         ((written,),) = connection.execute("SELECT pg_current_wal_lsn()::text").fetchall()
     ((reached,),) = standby.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [written]).fetchall()

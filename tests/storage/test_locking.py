@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from tests.support.batching import locked, post_as_one_batch, waiting_backends
 from tests.support.books import balance_of, deposit, open_wallet, request
-from tests.support.gathering import gathered, locked, waiting_backends
-from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.ledger_pages import a_deposit
 from tests.support.payouts import schedule
 from tests.support.together import together
+from tests.support.unreadable_statement import UnreadableStatement
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.commands.payments.cancel_order import CancelWithdrawal
 from wallet_core.domain.deciding.decision import Done
@@ -45,7 +45,7 @@ ALICE, BOB = WalletId("alice"), WalletId("bob")
 NO_OFFSET, LEASE = timedelta(), timedelta(seconds=30)
 
 
-class YesBank(KeepsNoLedger):
+class YesBank(UnreadableStatement):
     """A bank that pays and counts."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class YesBank(KeepsNoLedger):
         return Answer(kind=AnswerKind.ACCEPTED, reference="r")
 
     def status(self, payment: Payment) -> Status:
-        """Say nothing."""
+        """Report nothing."""
         del payment
         return Status(kind=StatusKind.SILENT)
 
@@ -111,7 +111,7 @@ def test_a_locked_wallet_delays_only_calls_on_it(app: App, url: str, pool: Threa
 
 
 @pytest.mark.alone
-def test_a_wallet_that_stays_locked_is_a_conflict_and_can_be_asked_again(app: App, url: str) -> None:
+def test_a_wallet_that_stays_locked_is_a_conflict_and_can_be_retried(app: App, url: str) -> None:
     """Nothing was done, so the same request id does it later."""
 
     open_wallet(app, "alice", 100)
@@ -131,7 +131,7 @@ def test_a_deadline_that_passes_while_a_lock_is_waited_for_leaves_at_the_deadlin
         deadline = monotonic() + 0.5
         with pytest.raises((OutcomeUnknown, DeadlineTooShort)):
             patient.ledger.post(command, deadline)
-        # Far sooner than the lock is given up.
+        # Far sooner than the lock timeout.
         assert monotonic() < deadline + 5
     deposit(patient, ALICE, 10)
 
@@ -141,7 +141,7 @@ def test_a_deadline_that_passes_while_a_lock_is_waited_for_leaves_at_the_deadlin
 
 @pytest.mark.alone
 def test_a_locked_withdrawal_delays_only_calls_on_it(settings: Settings, url: str) -> None:
-    """A scheduler that hangs amid a claim holds no wallet: the neighbours of a cancel are served."""
+    """A scheduler that hangs within a claim holds no wallet: the neighbours of a cancel are served."""
 
     with open_app(settings.replaced(lock_timeout_s=0.5), name="tests") as app:
         for name in ("gate", "alice", "bob"):
@@ -149,16 +149,16 @@ def test_a_locked_withdrawal_delays_only_calls_on_it(settings: Settings, url: st
         withdrawal = schedule(app, ALICE, 5)
         with psycopg.connect(url) as dependents:
             dependents.execute("SELECT FROM withdrawals WHERE id = %s FOR NO KEY UPDATE", [withdrawal])
-            told = gathered(app, url, [a_deposit(1, BOB), cancel(withdrawal), a_deposit(2, BOB)])
+            outcomes = post_as_one_batch(app, url, [a_deposit(1, BOB), cancel(withdrawal), a_deposit(2, BOB)])
 
-        assert [type(outcome) for outcome in told] == [Done, TransactionConflict, Done]
+        assert [type(outcome) for outcome in outcomes] == [Done, TransactionConflict, Done]
         assert balance_of(app, BOB) == 103
 
 
 def test_a_claim_that_moves_the_fence_amid_a_cancel_does_not_save_the_withdrawal(
     patient: App, url: str, pool: ThreadPoolExecutor
 ) -> None:
-    """The cancel decides again on what is now: a claim alone does not stand in its way."""
+    """The cancel decides again on the present state: a claim alone does not prevent it."""
 
     withdrawal = schedule(patient, ALICE, 5)
     with psycopg.connect(url) as scheduler:
@@ -173,7 +173,7 @@ def test_a_claim_that_moves_the_fence_amid_a_cancel_does_not_save_the_withdrawal
 
 
 def test_a_claim_that_moves_the_fence_amid_a_payout_stops_it(patient: App, url: str, pool: ThreadPoolExecutor) -> None:
-    """Its work was taken over: no money moves, no bank is asked."""
+    """Its work was taken over: no money moves, no bank is called."""
 
     withdrawal = schedule(patient, ALICE, 5)
     claimed, bank = claim(patient), YesBank()
@@ -219,7 +219,7 @@ def test_cancel_against_payout_has_one_winner(app: App, settings: Settings) -> N
 
 
 def test_many_claimers_get_disjoint_withdrawals(app: App, settings: Settings) -> None:
-    """Each one once, and no more than asked for."""
+    """Each one once, and no more than requested."""
 
     open_wallet(app, "alice", 1000)
     due = {schedule(app, ALICE, 1) for _ in range(20)}
@@ -227,12 +227,12 @@ def test_many_claimers_get_disjoint_withdrawals(app: App, settings: Settings) ->
         calls = [
             partial(a.claims.to_pay, limit=4, lease=LEASE, clock_offset=NO_OFFSET) for a in (app, other) for _ in "abc"
         ]
-        told = together(calls)
-    claimed = [c.order for claims in told if isinstance(claims, list) for c in claims]
+        outcomes = together(calls)
+    claimed = [c.order for claims in outcomes if isinstance(claims, list) for c in claims]
 
     assert len(claimed) == len(set(claimed)) == 20
     assert set(claimed) == due
-    assert max(len(claims) for claims in told if isinstance(claims, list)) == 4
+    assert max(len(claims) for claims in outcomes if isinstance(claims, list)) == 4
 
 
 @pytest.mark.alone
@@ -258,7 +258,7 @@ def test_a_connection_that_is_killed_while_waiting_loses_nothing(
 def test_connections_that_are_killed_again_and_again_lose_and_double_nothing(
     app: App, url: str, pool: ThreadPoolExecutor
 ) -> None:
-    """Whatever each call was told, the same request id afterwards gives exactly one transaction."""
+    """After any answer of each call, the same request id gives exactly one transaction."""
 
     open_wallet(app, "alice")
     ids, over = [uuid4() for _ in range(60)], threading.Event()
@@ -275,15 +275,15 @@ def test_connections_that_are_killed_again_and_again_lose_and_double_nothing(
 
     killing = pool.submit(kill)
     calls = [partial(_deposit_all, app, ids[start::6]) for start in range(6)]
-    told = [outcome for outcomes in together(calls) if isinstance(outcomes, list) for outcome in outcomes]
+    results = [outcome for outcomes in together(calls) if isinstance(outcomes, list) for outcome in outcomes]
     over.set()
     assert killing.result(30) > 0
     afterwards = [deposit(app, ALICE, 1, id_=id_) for id_ in ids]
 
-    assert len(told) == 60
-    assert {type(outcome) for outcome in told} <= KILLED
+    assert len(results) == 60
+    assert {type(outcome) for outcome in results} <= KILLED
     assert len({moved.transaction.id for moved in afterwards}) == 60
-    assert sum(isinstance(outcome, MoneyMoved) for outcome in told) <= sum(moved.replayed for moved in afterwards)
+    assert sum(isinstance(outcome, MoneyMoved) for outcome in results) <= sum(moved.replayed for moved in afterwards)
     assert balance_of(app, ALICE) == 60
 
 
@@ -291,10 +291,10 @@ KILLED = {MoneyMoved, DatabaseUnavailable, DatabaseNotServing, TransactionConfli
 
 
 def _deposit_all(app: App, ids: list[UUID]) -> list[MoneyMoved | ServiceError]:
-    told: list[MoneyMoved | ServiceError] = []
+    results: list[MoneyMoved | ServiceError] = []
     for id_ in ids:
         try:
-            told.append(deposit(app, ALICE, 1, id_=id_))
+            results.append(deposit(app, ALICE, 1, id_=id_))
         except ServiceError as error:
-            told.append(error)
-    return told
+            results.append(error)
+    return results

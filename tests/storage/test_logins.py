@@ -1,4 +1,4 @@
-"""Two logins: one migrates and owns, the other serves, and whoever takes its connections over can undo no history."""
+"""Two logins: one migrates and owns, the other serves, and an intruder in its connections can undo no history."""
 
 import json
 import re
@@ -21,9 +21,9 @@ from typer.testing import CliRunner
 from bank_stub.server import BankServer
 from scheduler.process import main as scheduler
 from tests.conftest import FAST
+from tests.support.batching import waiting_backends
 from tests.support.books import balance_of, deposit, open_wallet, transfer
 from tests.support.callers import balance, open_funded
-from tests.support.gathering import waiting_backends
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.loaded_server import server_process
 from tests.support.processes import environment, process
@@ -43,7 +43,7 @@ DEPLOY = Path(__file__).parents[2] / "docs" / "how-to" / "deploy.md"
 PASSWORD = "it's a 100% secret"  # of a cluster that ends with the tests
 HISTORY = ("entries", "entry_totals", "transactions", "requests", "journal", "resolutions")
 
-# A production as far as settings go; no file of it is read before the database has been asked.
+# A production by its settings; none of its files is read before the database was contacted.
 PRODUCTION: Mapping[str, object] = {
     "mode": "production",
     "tls_certificate": "nowhere",
@@ -58,7 +58,7 @@ PRODUCTION: Mapping[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class Logins:
-    """A cluster of these tests' own, where a password is asked for, with a database as it is documented."""
+    """A cluster of these tests' own, which requires passwords, with a database as it is documented."""
 
     superuser: str
     log: Path
@@ -82,7 +82,7 @@ class Logins:
 
 @pytest.fixture(scope="module")
 def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logins]:
-    """Make logins and database by the statements that the documentation shows, and migrate as it says."""
+    """Make logins and database by the statements of the documentation, and migrate as documented."""
     shown = re.search(r"```sql\n(.*?)```", DEPLOY.read_text(), re.DOTALL)
     assert shown is not None
     root = tmp_path_factory.mktemp("logins")
@@ -163,7 +163,7 @@ def history(logins: Logins) -> Logins:
 
 @pytest.mark.parametrize("leave", ["RESET ROLE", "SET ROLE NONE", "RESET ALL", "SET SESSION AUTHORIZATION DEFAULT"])
 @pytest.mark.parametrize("table", HISTORY)
-def test_who_leaves_the_role_can_undo_no_history(history: Logins, table: str, leave: LiteralString) -> None:
+def test_a_session_that_leaves_the_role_can_undo_no_history(history: Logins, table: str, leave: LiteralString) -> None:
     """The login has no more rights than the role, and no way to the owner's."""
 
     tried: list[LiteralString] = [
@@ -236,11 +236,11 @@ def test_a_production_refuses_a_login_that_may_do_more_than_serve(
     ended = start_up(main, **{**FAST, **PRODUCTION, "database_url": refused.url(login)})
 
     assert ended.code == 1
-    (told,) = ended.error_output.splitlines()
-    assert f"WALLET_MODE is production, but the database login {REFUSED[login][1]}" in f"{told}:"
-    assert "CREATE ROLE wallet_app LOGIN PASSWORD '…' IN ROLE wallet_service" in told
-    assert "WALLET_DATABASE_OWNER_URL" in told
-    assert "secret" not in told
+    (output,) = ended.error_output.splitlines()
+    assert f"WALLET_MODE is production, but the database login {REFUSED[login][1]}" in f"{output}:"
+    assert "CREATE ROLE wallet_app LOGIN PASSWORD '…' IN ROLE wallet_service" in output
+    assert "WALLET_DATABASE_OWNER_URL" in output
+    assert "secret" not in output
 
 
 @pytest.mark.parametrize("command", [("wallet_grpc",), ("wallet_grpc", "--workers", "2"), ("scheduler",)], ids=" ".join)
@@ -283,7 +283,7 @@ def test_migrating_makes_the_login_that_serves(logins: Logins) -> None:
     assert ('CREATE ROLE "fresh_app" LOGIN PASSWORD' in log, "wanted-" in log) == (True, False)
 
 
-def test_migrating_lets_a_login_serve_that_is_there(logins: Logins) -> None:
+def test_migrating_grants_an_existing_login_the_serving_role(logins: Logins) -> None:
     """It becomes a member of the role, and is nothing else."""
 
     logins.run("CREATE ROLE bare LOGIN PASSWORD '…'")
@@ -294,7 +294,7 @@ def test_migrating_lets_a_login_serve_that_is_there(logins: Logins) -> None:
 
 
 def test_a_login_that_is_made_twice_at_once_is_made_once(logins: Logins) -> None:
-    """Logins belong to the cluster, and another database of it may be migrated: who comes second finds it made."""
+    """Logins belong to the cluster, and another database of it may be migrated: the second one finds it made."""
 
     with (
         psycopg.connect(logins.superuser) as first,
@@ -311,8 +311,8 @@ def test_a_login_that_is_made_twice_at_once_is_made_once(logins: Logins) -> None
         app.ping()
 
 
-def test_an_owner_that_may_make_no_login_says_so(logins: Logins) -> None:
-    """The login is then made by whoever may."""
+def test_an_owner_that_may_make_no_login_is_reported(logins: Logins) -> None:
+    """The login is then made by a role that may."""
 
     settings = read_settings(**dict(FAST, database_url=logins.url("nobody_yet")))
     with pytest.raises(DatabaseUnavailable) as refused:
@@ -332,14 +332,14 @@ def test_walletctl_migrates_by_the_owners_url(logins: Logins) -> None:
     up_to_date = (0, "the database has this release's schema\n")
     assert migrated(database_owner_url=owner) == up_to_date
     assert migrated(database_owner_url=owner, database_url=app) == up_to_date
-    code, said = migrated(database_owner_url="nonsense", database_url=app)
-    assert (code, "WALLET_DATABASE_OWNER_URL is not a PostgreSQL URL" in said) == (1, True)
-    code, said = migrated(database_owner_url=owner, database_url="nonsense")
-    assert (code, "WALLET_DATABASE_URL is not a PostgreSQL URL" in said) == (1, True)
+    code, message = migrated(database_owner_url="nonsense", database_url=app)
+    assert (code, "WALLET_DATABASE_OWNER_URL is not a PostgreSQL URL" in message) == (1, True)
+    code, message = migrated(database_owner_url=owner, database_url="nonsense")
+    assert (code, "WALLET_DATABASE_URL is not a PostgreSQL URL" in message) == (1, True)
 
 
 def test_a_database_that_must_be_verified_and_cannot_be_is_not_spoken_to(logins: Logins) -> None:
-    """What the URL says of TLS is what connections are made by: this cluster speaks none."""
+    """The URL's TLS options are those of the connections: this cluster has none."""
 
     url = f"{logins.url('wallet_app')}?sslmode=verify-full&sslrootcert=system"
     verified = read_settings(**dict(FAST, database_url=url, database_wait_s=0.1))
@@ -349,7 +349,7 @@ def test_a_database_that_must_be_verified_and_cannot_be_is_not_spoken_to(logins:
 
 
 def test_the_server_too_notices_a_host_that_vanished(logins: Logins) -> None:
-    """By TCP, which this cluster is reached by: sockets have no such settings."""
+    """By TCP, which this cluster is reached by: sockets have no TLS settings."""
 
     names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
     with open_app(read_settings(**dict(FAST, database_url=logins.url("wallet_app"))), name="tests") as app:

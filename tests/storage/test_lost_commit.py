@@ -1,6 +1,6 @@
-"""A commit whose answer is lost: the database has it, and nobody was told.
+"""A commit whose answer is lost: the database has it, and no caller got an answer.
 
-A server that waits for a standby which does not exist commits, and then says nothing. Its backend, ended while it
+A server that waits for a standby which does not exist commits, and then does not answer. Its backend, ended while it
 waits, breaks the connection right there: after the commit, before the answer.
 """
 
@@ -15,10 +15,10 @@ import psycopg
 import pytest
 
 from tests.support.books import balance_of, open_wallet
-from tests.support.keeps_no_ledger import KeepsNoLedger
 from tests.support.ledger_pages import a_deposit
 from tests.support.missing_standby import require_standby, waiting_commits
 from tests.support.payouts import schedule
+from tests.support.unreadable_statement import UnreadableStatement
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
 from wallet_core.domain.model.payment_order import OrderState
@@ -36,7 +36,7 @@ LEASE = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Forgetful:
-    """A server that can be told to commit and then say nothing."""
+    """A server that can be set to commit and then not to answer."""
 
     settings: Settings
     owner: psycopg.Connection
@@ -67,8 +67,8 @@ def forgetful() -> Iterator[Forgetful]:
             postgres.stop()
 
 
-class CountingBank(KeepsNoLedger):
-    """A bank that pays, and knows nothing when asked."""
+class CountingBank(UnreadableStatement):
+    """A bank that pays, and whose status is not found."""
 
     def __init__(self) -> None:
         self.paid = 0
@@ -96,7 +96,7 @@ def lost_in_commit(forgetful: Forgetful, call: Callable[[], object], app: App) -
 
 
 def test_a_commit_whose_answer_was_lost_is_replayed_and_not_done_again(forgetful: Forgetful) -> None:
-    """The batch runs once more, finds its own records, and tells what they say."""
+    """The batch runs once more, finds its own records, and returns their outcomes."""
 
     with open_app(forgetful.settings, name="tests") as app:
         open_wallet(app, "alice", 100)
@@ -109,8 +109,8 @@ def test_a_commit_whose_answer_was_lost_is_replayed_and_not_done_again(forgetful
     assert [check for check in verify(forgetful.settings) if check.broken] == []
 
 
-def test_a_payout_whose_start_was_committed_unheard_is_not_sent_but_asked_about(forgetful: Forgetful) -> None:
-    """The attempt row says that the bank may have heard; only after grace it is sent, once."""
+def test_a_payout_whose_start_was_committed_without_an_answer_is_queried_and_not_sent(forgetful: Forgetful) -> None:
+    """The attempt row records that the bank may have been called; only after grace it is sent, once."""
 
     bank = CountingBank()
     with open_app(forgetful.settings, name="tests") as opened:

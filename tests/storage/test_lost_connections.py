@@ -52,7 +52,7 @@ def be_cut(engine: Engine, owner: psycopg.Connection) -> None:
         tx.execute("SELECT 1")
 
 
-def test_what_others_have_in_hand_is_closed_when_it_is_asked_for_next(
+def test_a_connection_in_use_elsewhere_is_closed_on_its_next_checkout(
     engine: Engine, owner: psycopg.Connection
 ) -> None:
     """One of two connections is cut; the other, under way then, ends its work, and neither is met again."""
@@ -71,8 +71,8 @@ def test_what_others_have_in_hand_is_closed_when_it_is_asked_for_next(
     assert wait_until(lambda: {pid for (pid,) in owner.execute(OURS, [NAME]).fetchall()} == after, timeout_s=30)
 
 
-def test_who_asks_next_meets_none_of_the_others_that_were_cut(engine: Engine, owner: psycopg.Connection) -> None:
-    """A restart cuts them all: one call hears of it, and no other."""
+def test_the_next_caller_meets_none_of_the_other_cut_connections(engine: Engine, owner: psycopg.Connection) -> None:
+    """A restart cuts them all: one call fails by it, and no other."""
 
     with transaction(engine), transaction(engine), transaction(engine):
         pass
@@ -84,7 +84,7 @@ def test_who_asks_next_meets_none_of_the_others_that_were_cut(engine: Engine, ow
         assert pid_of(engine)
 
 
-def test_a_server_that_cannot_be_reached_is_told() -> None:
+def test_an_unreachable_server_is_reported() -> None:
     """Also by a pool that never had a connection."""
 
     nowhere = open_engine("postgresql://nobody@127.0.0.1:1/nowhere", replace(LIMITS, connect_timeout_s=1), name=NAME)

@@ -34,7 +34,7 @@ def postgres(tmp_path: Path) -> Iterator[LocalPostgres]:
 
 
 def test_owner_that_is_no_superuser_can_migrate_and_serve(postgres: LocalPostgres) -> None:
-    """From version 16 on whoever creates a role must be granted the right to take it on."""
+    """From version 16 on the creator of a role must be granted the right to assume it."""
 
     url = postgres.start()
     with psycopg.connect(url, autocommit=True) as superuser:
@@ -56,10 +56,10 @@ def test_a_dump_restored_into_another_cluster_serves_once_it_is_migrated(
 ) -> None:
     """The role is not in the dump: ``migrate`` makes it and its grants. A repeated request is answered as before."""
 
-    asked = a_deposit("alice", Money("USD", 70))
+    command = a_deposit("alice", Money("USD", 70))
     with open_app(read_settings(**dict(FAST, database_url=own_database.url)), name="before") as app:
         open_wallet(app, "alice", 100)
-        app.ledger.post(asked)
+        app.ledger.post(command)
     url = postgres.start()
     programs = postgres.binaries.bindir
     dump = subprocess.run([programs / "pg_dump", own_database.url], capture_output=True, check=True).stdout
@@ -69,7 +69,7 @@ def test_a_dump_restored_into_another_cluster_serves_once_it_is_migrated(
     migrate(settings)
 
     with open_app(settings, name="after") as app:
-        assert app.ledger.post(asked).replayed
+        assert app.ledger.post(command).replayed
         assert balance_of(app, WalletId("alice")) == 170
         open_wallet(app, "bob", 5)
     assert [check.name for check in verify(settings) if check.broken] == []
@@ -79,7 +79,7 @@ def test_a_dump_restored_into_another_cluster_serves_once_it_is_migrated(
 def test_a_base_backup_taken_while_money_moves_replays_what_it_holds_and_makes_the_rest(
     postgres: LocalPostgres, tmp_path: Path
 ) -> None:
-    """It ends at one place in the order of commits. All that was asked is asked again of it: none is made twice."""
+    """It ends at one point in the order of commits. All requests are repeated at it: none is made twice."""
 
     url = postgres.start()
     settings = read_settings(**dict(FAST, database_url=url))
@@ -87,22 +87,22 @@ def test_a_base_backup_taken_while_money_moves_replays_what_it_holds_and_makes_t
     root = tmp_path / "restored"
     data = root / postgres.data.relative_to(tmp_path)
     data.parent.mkdir(parents=True)
-    asked: list[Transfer] = []
+    requests: list[Transfer] = []
     with open_app(settings, name="before") as app:
         alice, bob = open_wallet(app, "alice", 1_000_000), open_wallet(app, "bob")
 
         def transfer_one() -> None:
             command = a_transfer(alice, bob, Money("USD", 1))
             app.ledger.post(command)
-            asked.append(command)
+            requests.append(command)
 
         transfer_one()
         program = postgres.binaries.bindir / "pg_basebackup"
         with over_and_over(transfer_one):
-            begun = len(asked)
+            begun = len(requests)
             options = ["--dbname", url, "--pgdata", str(data), "--checkpoint", "fast", "--no-sync"]
             subprocess.run([program, *options], capture_output=True, check=True)
-            ended = len(asked)
+            ended = len(requests)
         transfer_one()
     assert ended > begun, "no money moved during the backup: the test shows nothing"
 
@@ -112,12 +112,12 @@ def test_a_base_backup_taken_while_money_moves_replays_what_it_holds_and_makes_t
         assert [check.name for check in verify(restored) if check.broken] == []
         with open_app(restored, name="after") as app:
             held = balance_of(app, bob)
-            replayed = [app.ledger.post(command).replayed for command in asked]
-            assert balance_of(app, bob) == len(asked)
+            replayed = [app.ledger.post(command).replayed for command in requests]
+            assert balance_of(app, bob) == len(requests)
         assert [check.name for check in verify(restored) if check.broken] == []
-    # One caller asked for one after the other, so the first of them are in the backup, the last ones are not.
-    assert replayed == [True] * held + [False] * (len(asked) - held)
-    assert begun < held < len(asked)
+    # One caller sent one after the other, so the first of them are in the backup, the last ones are not.
+    assert replayed == [True] * held + [False] * (len(requests) - held)
+    assert begun < held < len(requests)
 
 
 def test_database_that_hangs_is_not_serving_until_it_answers_again(postgres: LocalPostgres) -> None:
@@ -141,7 +141,7 @@ def test_database_that_hangs_is_not_serving_until_it_answers_again(postgres: Loc
 
 
 def test_database_that_goes_away_while_a_server_starts_is_waited_for(postgres: LocalPostgres) -> None:
-    """The server is there, says that it cannot serve, and serves once the database is back."""
+    """The server is there, reports NOT_SERVING, and serves once the database is back."""
 
     settings = read_settings(**dict(FAST, database_url=postgres.start()))
     migrate(settings)

@@ -1,4 +1,4 @@
-"""Posting: one database transaction for whoever is in line, and nobody pays for a neighbour."""
+"""Posting: one database transaction for all queued commands, and no command fails by a neighbour."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,9 +10,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from tests.support.batching import post_as_one_batch
 from tests.support.books import balance_of, deposit, open_wallet, transfer
 from tests.support.commands import a_withdrawal
-from tests.support.gathering import gathered
 from tests.support.ledger_pages import a_deposit, a_new_wallet, a_transfer
 from tests.support.raw_bank import answering, http_200
 from tests.support.rows import without_triggers
@@ -75,10 +75,10 @@ def test_commands_that_were_in_line_together_are_one_database_transaction(
     """All rows of a batch were written by the same transaction, and those before it by others."""
 
     commands = [a_transfer(1), a_deposit(5, BOB), a_transfer(2, BOB, ALICE), a_new_wallet(), a_transfer(1000)]
-    told = gathered(patient, settings.required_database_url(), commands)
+    outcomes = post_as_one_batch(patient, settings.required_database_url(), commands)
 
-    assert [type(outcome) for outcome in told] == [Done, Done, Done, Done, InsufficientFunds]
-    of_batch = [outcome.transaction.id for outcome in told if isinstance(outcome, Done) and outcome.transaction]
+    assert [type(outcome) for outcome in outcomes] == [Done, Done, Done, Done, InsufficientFunds]
+    of_batch = [outcome.transaction.id for outcome in outcomes if isinstance(outcome, Done) and outcome.transaction]
     rows = owner.execute(
         """
         SELECT xmin::text FROM entries WHERE transaction = ANY(%(ids)s)
@@ -97,9 +97,9 @@ def test_a_command_that_breaks_fails_alone(patient: App, settings: Settings, err
     """Its neighbours in the batch are served."""
 
     commands = [a_transfer(1), Broken(error=error), a_transfer(2)]
-    told = gathered(patient, settings.required_database_url(), commands)
+    outcomes = post_as_one_batch(patient, settings.required_database_url(), commands)
 
-    assert [isinstance(outcome, Done) for outcome in told] == [True, False, True]
+    assert [isinstance(outcome, Done) for outcome in outcomes] == [True, False, True]
     assert balance_of(patient, ALICE) == 97
 
 
@@ -114,12 +114,14 @@ def test_a_command_that_breaks_fails_alone(patient: App, settings: Settings, err
     ],
 )
 def test_a_command_that_cannot_be_stored_fails_alone(patient: App, settings: Settings, command: Command) -> None:
-    """The batch is halved until it stands alone; the database has the last word."""
+    """The batch is halved until the command is alone; the database decides."""
 
-    told = gathered(patient, settings.required_database_url(), [a_transfer(1), a_transfer(2), command, a_transfer(3)])
+    outcomes = post_as_one_batch(
+        patient, settings.required_database_url(), [a_transfer(1), a_transfer(2), command, a_transfer(3)]
+    )
 
-    assert [isinstance(outcome, Done) for outcome in told] == [True, True, False, True]
-    assert isinstance(told[2], WalletError)
+    assert [isinstance(outcome, Done) for outcome in outcomes] == [True, True, False, True]
+    assert isinstance(outcomes[2], WalletError)
     assert balance_of(patient, ALICE) == 94
 
 
@@ -127,11 +129,13 @@ def test_twins_in_one_batch_are_one_transaction(patient: App, settings: Settings
     """And so they are again when they come a third time."""
 
     twin = a_transfer(1)
-    told = gathered(patient, settings.required_database_url(), [twin, replace(twin, id=new_id())])
+    outcomes = post_as_one_batch(patient, settings.required_database_url(), [twin, replace(twin, id=new_id())])
     again = patient.ledger.post(replace(twin, id=new_id()))
 
-    assert [outcome.replayed for outcome in told if isinstance(outcome, Done)] == [False, True]
-    assert {outcome.subject for outcome in [*told, again] if isinstance(outcome, Done)} == {f"transactions/{twin.id}"}
+    assert [outcome.replayed for outcome in outcomes if isinstance(outcome, Done)] == [False, True]
+    assert {outcome.subject for outcome in [*outcomes, again] if isinstance(outcome, Done)} == {
+        f"transactions/{twin.id}"
+    }
     assert balance_of(patient, ALICE) == 99
 
 
@@ -158,8 +162,8 @@ def test_time_never_runs_backward_within_a_wallet(app: App, owner: psycopg.Conne
         )
 
 
-def test_a_replay_tells_what_the_first_call_told(app: App) -> None:
-    """The transaction as it was, the balance as it was, whatever has happened since."""
+def test_a_replay_returns_what_the_first_call_returned(app: App) -> None:
+    """The transaction as it was, the balance as it was, after any later changes."""
 
     alice, bob = open_wallet(app, "alice", 100), open_wallet(app, "bob")
     id_ = uuid4()
@@ -172,7 +176,7 @@ def test_a_replay_tells_what_the_first_call_told(app: App) -> None:
 
 
 def test_validate_only_stores_nothing(app: App, owner: psycopg.Connection) -> None:
-    """Not even that it was asked."""
+    """Not even the request's record."""
 
     open_wallet(app, "alice", 100)
     open_wallet(app, "bob")
@@ -197,35 +201,39 @@ def test_twins_through_two_servers_move_money_once(apps: tuple[App, App]) -> Non
     for _ in range(15):
         id_ = uuid4()
         moved = together([partial(deposit, app, alice, 1, id_=id_) for app in apps * 3])
-        told = [m for m in moved if isinstance(m, MoneyMoved)]
-        assert len(told) == 6, moved
-        assert sorted(m.replayed for m in told) == [False, *[True] * 5]
-        assert len({m.transaction.id for m in told}) == 1
-        assert len({m.available for m in told}) == 1
+        results = [m for m in moved if isinstance(m, MoneyMoved)]
+        assert len(results) == 6, moved
+        assert sorted(m.replayed for m in results) == [False, *[True] * 5]
+        assert len({m.transaction.id for m in results}) == 1
+        assert len({m.available for m in results}) == 1
 
     assert balance_of(apps[0], alice) == 15
 
 
 def test_one_name_wanted_through_two_servers_is_given_once(apps: tuple[App, App]) -> None:
-    """The others hear that it exists, and nobody that the ledger is broken."""
+    """The others learn that it exists, and none that the ledger is broken."""
 
     for nth in range(10):
         name, currency = WalletId(f"wallet-{nth}"), ("EUR", "GBP", "JPY", "CHF", "SEK")[nth % 5]
-        told = together([partial(app.ledger.post, a_new_wallet(name, currency)) for app in apps * 2])
-        assert [type(outcome) for outcome in told if not isinstance(outcome, Done)] == [ResourceExists] * 3, told
+        outcomes = together([partial(app.ledger.post, a_new_wallet(name, currency)) for app in apps * 2])
+        assert [type(outcome) for outcome in outcomes if not isinstance(outcome, Done)] == [ResourceExists] * 3, (
+            outcomes
+        )
 
 
 def test_first_wallets_of_a_currency_through_two_servers_are_all_opened(apps: tuple[App, App]) -> None:
-    """They race for the currency's system wallets, and nobody loses."""
+    """They race for the currency's system wallets, and none loses."""
 
     for nth, currency in enumerate(("EUR", "GBP", "JPY", "CHF", "SEK", "NOK")):
         commands = [a_new_wallet(WalletId(f"w-{nth}-{place}"), currency) for place in range(4)]
-        told = together([partial(app.ledger.post, command) for app, command in zip(apps * 2, commands, strict=True)])
-        assert [type(outcome) for outcome in told] == [Done] * 4, told
+        outcomes = together(
+            [partial(app.ledger.post, command) for app, command in zip(apps * 2, commands, strict=True)]
+        )
+        assert [type(outcome) for outcome in outcomes] == [Done] * 4, outcomes
 
 
 def test_transfers_to_and_fro_through_two_servers_neither_block_nor_lose(apps: tuple[App, App]) -> None:
-    """Locks are taken in one order whatever the direction."""
+    """Locks are taken in one order for both directions."""
 
     wallets = [open_wallet(apps[0], name, 1000) for name in ("alice", "bob", "carol", "dave")]
 
@@ -236,14 +244,14 @@ def test_transfers_to_and_fro_through_two_servers_neither_block_nor_lose(apps: t
             if (start + nth) % 4 != (start + nth * 3 + 1 + nth % 2) % 4
         ]
 
-    told = together([partial(call, app, start) for start in range(4) for app in apps])
+    outcomes = together([partial(call, app, start) for start in range(4) for app in apps])
 
-    assert [outcome for outcome in told if isinstance(outcome, Exception)] == []
+    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     assert sum(balance_of(apps[0], wallet) for wallet in wallets) == 4000
 
 
-def test_a_yes_is_stored_whatever_the_bank_wrote_into_it(app: App) -> None:
-    """Money that was paid must not stay on its way for ever over a zero byte in a text."""
+def test_an_acceptance_is_stored_with_any_text_from_the_bank(app: App) -> None:
+    """Money that was paid must not stay in transit because of a zero byte in a text."""
 
     open_wallet(app, "alice", 100)
     command = a_withdrawal("alice", Money("USD", 5))

@@ -1,4 +1,4 @@
-"""A session is what was asked for, or it is not used; whatever stands between, and whatever the defaults are."""
+"""A session is as configured, or it is not used; with anything between, and under any defaults."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +40,7 @@ LIMITS = Limits(
 )
 
 # What every session is, by the names under which PostgreSQL shows it.
-AS_ASKED = {
+CONFIGURED = {
     "role": "wallet_service",
     "default_transaction_isolation": "read committed",
     "synchronous_commit": "on",
@@ -82,8 +82,8 @@ def shown(url: str, *names: str, use: Use = ANYTHING) -> dict[str, str]:
     engine = opened(url, use)
     try:
         with transaction(engine) as tx:
-            asked = "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS asked (name)"
-            return dict(tx.execute(asked, [list(names)]).fetchall())
+            request = "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS asked (name)"
+            return dict(tx.execute(request, [list(names)]).fetchall())
     finally:
         engine.dispose()
 
@@ -98,7 +98,7 @@ def url(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> I
             yield url
 
 
-def test_a_session_is_as_asked_for_whatever_the_defaults_are(url: str, owner: psycopg.Connection) -> None:
+def test_a_session_is_as_configured_under_any_defaults(url: str, owner: psycopg.Connection) -> None:
     """Those of the database here; those of a login and of a server count for less."""
 
     name = sql.Identifier(owner.info.dbname)
@@ -106,7 +106,7 @@ def test_a_session_is_as_asked_for_whatever_the_defaults_are(url: str, owner: ps
         alter = sql.SQL("ALTER DATABASE {} SET {} = {}")
         owner.execute(alter.format(name, sql.Identifier(setting), sql.Literal(value)))
     try:
-        assert shown(url, *AS_ASKED) == AS_ASKED
+        assert shown(url, *CONFIGURED) == CONFIGURED
         planner = shown(url, *CLAIMING.planner, use=CLAIMING)
         assert planner == dict(CLAIMING.planner)
         assert shown(url, *READING.planner, use=READING) == dict(READING.planner)
@@ -117,7 +117,10 @@ def test_a_session_is_as_asked_for_whatever_the_defaults_are(url: str, owner: ps
 
 
 def test_the_service_serves_by_a_pooler_of_sessions(own_database: Database, settings: Settings, tmp_path: Path) -> None:
-    """Money moves, a migration and an audit run; a session that goes back is another connection's, set anew."""
+    """Money moves, a migration and an audit run.
+
+    A session that is returned is another connection's, configured again.
+    """
 
     with pooled(own_database, tmp_path / "pooler", "session") as url:
         mine = settings.replaced(database_url=SecretStr(url))
@@ -159,7 +162,7 @@ def test_a_batch_that_meets_anothers_session_is_not_decided_in_it(app: App) -> N
     assert balance_of(app, alice) == 115
 
 
-def test_health_asks_whose_session_it_is(app: App) -> None:
+def test_health_checks_whose_session_it_is(app: App) -> None:
     """A server on which no money moves finds it out too; and is well again on a new connection."""
 
     app.ping()
@@ -170,7 +173,7 @@ def test_health_asks_whose_session_it_is(app: App) -> None:
     app.ping()
 
 
-def test_a_role_that_cannot_be_taken_on_says_what_to_do(database: Database) -> None:
+def test_a_role_that_cannot_be_assumed_is_reported_with_what_to_do(database: Database) -> None:
     """It is made by migrating."""
 
     engine = opened(database.url, role="no_such_role")
@@ -197,7 +200,7 @@ def test_options_of_the_url_and_of_the_environment_are_kept(url: str, monkeypatc
     assert shown(url, "work_mem") == {"work_mem": "6MB"}
 
 
-def test_what_the_url_says_comes_before_our_own(database: Database) -> None:
+def test_the_urls_options_take_precedence_over_our_own(database: Database) -> None:
     """How long to wait for a connection, and by which name."""
 
     assert shown(f"{database.url}&application_name=theirs", "application_name") == {"application_name": "theirs"}
@@ -244,7 +247,7 @@ def test_a_setting_that_a_session_cannot_have_is_refused(database: Database) -> 
 
 
 def test_options_are_read_as_the_server_reads_them() -> None:
-    """Words end at spaces, unless a backslash stands before them."""
+    """Words end at spaces, unless escaped by a backslash."""
 
     text = r"-c a=1  -cb=x\ y --work-mem=3 -c c=a=b\\"
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from tests.support.batching import GATE, post_as_one_batch
 from tests.support.books import open_wallet, transfer
 from tests.support.commands import a_batch, a_deposit, a_rule, an_item
 from tests.support.database import Database
-from tests.support.gathering import GATE, gathered
 from tests.support.long_history import write_history
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
@@ -37,7 +37,7 @@ def alice(app: App) -> WalletId:
 
 
 def batch(count: int, source: WalletId = ALICE, destination: WalletId = BOB) -> BatchTransfer:
-    """Return an atomic batch of so many transfers of one, two, three … cents."""
+    """Return an atomic batch of this many transfers of one, two, three … cents."""
     amounts = (Money("USD", number % 9 + 1) for number in range(count))
     return a_batch(*(an_item(source, destination, amount) for amount in amounts))
 
@@ -96,7 +96,7 @@ def statement(app: App, wallet: WalletId, start: datetime = FIRST, end: datetime
 def test_totals_are_kept_when_a_thousand_is_complete_and_not_before(
     app: App, owner: psycopg.Connection, alice: WalletId
 ) -> None:
-    """Across 999, 1000, 1001, 1999, 2000, 2001 entries, in batches and one by one."""
+    """Across 999, 1000, 1001, 1999, 2000, 2001 entries, in batches and one at a time."""
 
     for count, reached, thousands in ((998, 999, 0), (1, 1000, 1), (1, 1001, 1), (998, 1999, 1), (1, 2000, 2)):
         app.ledger.post(batch(count))
@@ -119,9 +119,11 @@ def test_one_commit_that_completes_several_thousands_keeps_all_of_them(
 
     wide = settings.replaced(commit_batch_max=5000)
     with open_app(wide, name="wide") as gathering:
-        told = gathered(gathering, database.url, [batch(900), batch(900, BOB, alice), batch(900), batch(900)])
+        outcomes = post_as_one_batch(
+            gathering, database.url, [batch(900), batch(900, BOB, alice), batch(900), batch(900)]
+        )
 
-    assert [type(one) for one in told] == [Done, Done, Done, Done]
+    assert [type(one) for one in outcomes] == [Done, Done, Done, Done]
     ((transactions, instants),) = owner.execute(
         "SELECT count(*), count(DISTINCT xmin::text) FROM transactions WHERE batch_item = 899"
     ).fetchall()
@@ -130,7 +132,7 @@ def test_one_commit_that_completes_several_thousands_keeps_all_of_them(
     assert kept(owner) == counted(owner)
 
 
-def test_the_world_outside_has_totals_too(app: App, owner: psycopg.Connection, alice: WalletId) -> None:
+def test_the_external_wallet_has_totals_too(app: App, owner: psycopg.Connection, alice: WalletId) -> None:
     """2,001 deposits in commits of any size: every one of them is an entry of the external wallet."""
 
     deposits = [a_deposit(alice, Money("USD", number % 7 + 1)) for number in range(2001)]
@@ -176,10 +178,10 @@ def test_statements_around_every_thousand_are_right(app: App, owner: psycopg.Con
         for end in (*ends, LAST):
             if start < end:
                 within = [(type_, amount) for time, type_, amount in rows if start <= time < end]
-                told = {
+                found = {
                     one.type: (one.count, one.credited, one.debited) for one in statement(app, ALICE, start, end).totals
                 }
-                assert told == {
+                assert found == {
                     kind: (
                         sum(type_ == kind for type_, _ in within),
                         sum(max(amount, 0) for type_, amount in within if type_ == kind),

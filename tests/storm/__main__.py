@@ -1,8 +1,8 @@
 """The crash storm: ``python -m tests.storm --seed N --seconds S``, or ``make storm SEED=N SECONDS=S``.
 
-Calls of every kind, while every process is killed and started again at random; then all is healed, and all books are
-compared. The seed decides what every caller asks and who is killed when. How far the callers come, and what meets what,
-is the machine's: a seed that has failed replays the same plan, and may need a few rounds to fail again.
+Calls of every kind, while every process is killed and started again at random; then all is started, and all ledgers are
+compared. The seed decides what every caller requests and what is killed when. How far the callers come, and what meets
+what, is the machine's: a seed that has failed replays the same plan, and may need a few rounds to fail again.
 """
 
 import argparse
@@ -21,8 +21,8 @@ _SEEDS = 1_000_000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one storm; return 1 where any two books disagree."""
-    asked = _parser().parse_args(arguments)
-    report = run(secrets.randbelow(_SEEDS) if asked.seed is None else asked.seed, asked.seconds)
+    request = _parser().parse_args(arguments)
+    report = run(secrets.randbelow(_SEEDS) if request.seed is None else request.seed, request.seconds)
     return 1 if report.findings else 0
 
 

@@ -1,4 +1,4 @@
-"""The bank in the storm: which faults it is ordered, what its own ledger says, and the person who works there."""
+"""The bank in the storm: the faults that are ordered, its own records, and the operator who works there."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ import httpx
 from tests.support.payouts import Bank
 
 # Each with its probability at every call; the first that strikes is the one. Together about every second payment.
-_PAYING: tuple[tuple[float, str, dict[str, Any]], ...] = (
+_PAYMENT: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (0.07, "declined_retryable", {}),
     (0.09, "declined", {}),
     (0.06, "execute_then_silence", {}),
@@ -28,7 +28,7 @@ _PAYING: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (0.02, "answer_twice", {}),
     (0.03, "pending", {}),
 )
-_ASKING: tuple[tuple[float, str, dict[str, Any]], ...] = (
+_STATUS: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (0.06, "http_error", {"status": 500}),
     (0.05, "pending", {}),
     (0.04, "garbage", {}),
@@ -41,7 +41,7 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the bank's ledger."""
+    """One line of the bank statement."""
 
     number: int
     kind: str
@@ -54,12 +54,12 @@ class Line:
 class StormyBank(Bank):
     """The bank stub by its URL."""
 
-    def rage(self) -> None:
+    def inject(self) -> None:
         """Order all faults."""
-        for probability, fault, parameters in _PAYING:
+        for probability, fault, parameters in _PAYMENT:
             self.order(fault, probability=probability, **parameters)
         for path in _STATUS_PATHS:
-            for probability, fault, parameters in _ASKING:
+            for probability, fault, parameters in _STATUS:
                 self.order(fault, probability=probability, match={"path": path, "method": "GET"}, **parameters)
 
     def faults(self) -> dict[str, int]:
@@ -77,23 +77,23 @@ class StormyBank(Bank):
         ]
 
     def asked(self) -> dict[str, int]:
-        """Return how often it was asked to pay or to collect, by key."""
+        """Return the number of calls to pay or to collect, by key."""
         return self.stats()["posts"]
 
     def state(self, key: str) -> str:
-        """Return what it says of a key."""
+        """Return its status of a key."""
         path = "collections" if key.startswith("sd-") else "transfers"
         answer = httpx.get(f"{self._url}/{path}/{key}", trust_env=False, verify=False)
         if answer.status_code != _NOT_FOUND:
             answer.raise_for_status()
-        told: dict[str, Any] = answer.json()
-        return str(told["state"])
+        result: dict[str, Any] = answer.json()
+        return str(result["state"])
 
-    def make_up_its_mind(self, key: str, *, execute: bool) -> None:
+    def decide(self, key: str, *, execute: bool) -> None:
         """Decide on what pends, as a person at the bank does."""
         self._post("/orders/settle", {"key": key, "outcome": "executed" if execute else "failed"})
 
     def execute_by_hand(self, key: str, amount: int, currency: str) -> None:
-        """Do under its key what never arrived, as a person at the bank does who was called up about it."""
+        """Execute under its key what never arrived, as an operator of the bank after a phone call."""
         kind = "collection" if key.startswith("sd-") else "execution"
         self._post("/orders/execute", {"key": key, "amount": amount, "currency": currency, "kind": kind})

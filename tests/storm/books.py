@@ -1,4 +1,4 @@
-"""All books after the storm, read once: ours through the API, the bank's own, and what only our database tells."""
+"""All ledgers after the storm, read once: ours through the API, the bank's own, and what only our database has."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from wallet.v1.wallet_service_pb2 import Wallet
 from tests.storm.bank import Line, StormyBank
 from tests.storm.orders import PaymentOrder
 from tests.storm.plan import WALLETS
-from tests.storm.stand import Stand
+from tests.storm.system import System
 from tests.support.database import Database
 from wallet_client import WalletClient
 
 _PAGE = 1000
 _SYSTEM_ROLES = ("external", "in_transit", "commission")
 
-# Asked what had become of them at least once: only who is in doubt is.
+# Queried at least once: only orders in doubt are.
 _DOUBTED = """
 SELECT (SELECT count(*) FROM withdrawals WHERE inquiries > 0),
     (SELECT count(*) FROM scheduled_deposits WHERE inquiries > 0)
@@ -30,7 +30,7 @@ _ANSWERS = "SELECT coalesce(answer, 'none'), count(*) FROM bank_attempts GROUP B
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerState:
-    """What stands where."""
+    """Orders by state."""
 
     wallets: Mapping[str, Wallet]
     """The system's own too."""
@@ -38,13 +38,13 @@ class LedgerState:
     holds: Mapping[str, Hold]
     orders: Mapping[str, PaymentOrder]
     lines: list[Line]
-    """The bank's ledger."""
+    """The bank statement."""
     asked: Mapping[str, int]
-    """How often the bank was asked, by key."""
+    """The number of calls to the bank, by key."""
     doubted_withdrawals: int
     doubted_collections: int
     answers: Counter[str]
-    """What the attempts at the bank were answered with, by our books."""
+    """What the attempts at the bank were answered with, by our ledger."""
     broken_rules: list[str]
 
     @property
@@ -58,9 +58,9 @@ class LedgerState:
         return [order for order in self.orders.values() if isinstance(order, ScheduledDeposit)]
 
 
-def read_books(stand: Stand, bank: StormyBank) -> LedgerState:
+def read_books(system: System, bank: StormyBank) -> LedgerState:
     """Read everything; all must be calm."""
-    with WalletClient(stand.target) as client, psycopg.connect(stand.database_url) as database:
+    with WalletClient(system.target) as client, psycopg.connect(system.database_url) as database:
         currencies = sorted(set(WALLETS.values()))
         ours = [f"wallets/{wallet}" for wallet in WALLETS]
         systems = [f"wallets/system:{role}:{currency}" for role in _SYSTEM_ROLES for currency in currencies]
@@ -81,5 +81,5 @@ def read_books(stand: Stand, bank: StormyBank) -> LedgerState:
             doubted_withdrawals=doubted[0],
             doubted_collections=doubted[1],
             answers=Counter(dict(database.execute(_ANSWERS).fetchall())),
-            broken_rules=Database(stand.database_url).broken_rules(),
+            broken_rules=Database(system.database_url).broken_rules(),
         )

@@ -1,25 +1,25 @@
-"""One caller: a client of its own, and a journal of all that it has asked and heard."""
+"""One caller: a client of its own, and a journal of all its requests and answers."""
 
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TypeVar
 
-from tests.storm.calls import ask, look
+from tests.storm.calls import call_service, look
 from tests.storm.journal import AGAIN, FINAL, TOO_LATE, Call, Done, Journal, Refused
 from wallet_client import CallError, WalletClient
 
 _TIMEOUT_S = 4.0
 # In the storm a call is made at most so often; what is still open then waits for the calm.
 _TRIES = 3
-_CALM_LONGEST_S = 30.0
-_CALM_PAUSE_S = 0.1
+_QUIET_LONGEST_S = 30.0
+_RETRY_PAUSE_S = 0.1
 
 Answer = TypeVar("Answer")
 
 
 class Caller:
-    """Makes calls, keeps what it hears, and notes whatever it should never have heard."""
+    """Makes calls, keeps the answers, and notes every answer that must not be."""
 
     def __init__(self, target: str) -> None:
         self.journal = Journal()
@@ -27,33 +27,36 @@ class Caller:
         self._client = WalletClient(target, timeout_s=_TIMEOUT_S)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the client."""
         self._client.close()
 
     def make(self, call: Call, over: threading.Event) -> None:
-        """Make a new call, a few times where nothing definite is heard; what is open then is left for the calm."""
+        """Make a new call, a few times without a definite outcome.
+
+        What is open then is left until the storm is over.
+        """
         self.journal.add(call)
         while call.outcome is None and call.tries < _TRIES and not over.is_set():
-            self._try(call, calm=False)
+            self._try(call, quiet=False)
         if call.outcome is not None and call.step.twice:
             self.repeat(call)
         if call.done is not None and call.step.looks:
             self._look(call, call.done)
 
     def settle(self) -> None:
-        """Ask again whatever has no definite answer, until it has one; all must be calm."""
-        deadline = monotonic() + _CALM_LONGEST_S
+        """Repeat every call without a definite outcome, until it has one; the storm must be over."""
+        deadline = monotonic() + _QUIET_LONGEST_S
         for call in self.journal.open():
-            self._try(call, calm=True)
+            self._try(call, quiet=True)
             while call.outcome is None and monotonic() < deadline:
-                threading.Event().wait(_CALM_PAUSE_S)
-                self._try(call, calm=True)
+                threading.Event().wait(_RETRY_PAUSE_S)
+                self._try(call, quiet=True)
 
     def repeat(self, call: Call) -> None:
-        """Make a call again that has its outcome: it must hear the same."""
+        """Repeat a call that has its outcome: it must get the same."""
         before = call.outcome
         try:
-            again = self._hear(lambda client: ask(client, call))
+            again = self._call(lambda client: call_service(client, call))
         except CallError as failed:
             if failed.reason not in AGAIN and before != Refused(failed.reason):
                 self.journal.wrong.append(f"{call} was answered with {before}, and repeated with {failed.reason}")
@@ -61,14 +64,14 @@ class Caller:
         if not isinstance(before, Done) or (again.name, again.legs) != (before.name, before.legs) or not again.replayed:
             self.journal.wrong.append(f"{call} was answered with {before}, and repeated with {again}")
 
-    def _try(self, call: Call, *, calm: bool) -> None:
-        """Make a call once and keep what it hears, where that is definite."""
+    def _try(self, call: Call, *, quiet: bool) -> None:
+        """Make a call once and keep its outcome, where that is definite."""
         call.tries += 1
         try:
-            done = self._hear(lambda client: ask(client, call))
+            done = self._call(lambda client: call_service(client, call))
         except CallError as failed:
             too_late = failed.reason == TOO_LATE and call.time is not None
-            if failed.reason in FINAL or (too_late and calm):
+            if failed.reason in FINAL or (too_late and quiet):
                 call.outcome = Refused(failed.reason)
             elif failed.reason not in AGAIN and not too_late:
                 self.journal.wrong.append(f"{call} heard {failed.code} {failed.reason}: {failed.message}")
@@ -81,13 +84,13 @@ class Caller:
     def _look(self, call: Call, done: Done) -> None:
         """Read back at once what was made."""
         try:
-            self._hear(lambda client: look(client, done))
+            self._call(lambda client: look(client, done))
         except CallError as failed:
             if failed.reason not in AGAIN:
                 self.journal.wrong.append(f"{call} was done, and {done.name} read back with {failed.reason}")
 
-    def _hear(self, asking: Callable[[WalletClient], Answer]) -> Answer:
-        """Ask; where nobody answers connect anew, for a channel waits ever longer before it tries again by itself."""
+    def _call(self, asking: Callable[[WalletClient], Answer]) -> Answer:
+        """Call; without an answer connect again, for a channel waits ever longer before it retries by itself."""
         try:
             return asking(self._client)
         except CallError as failed:
@@ -98,7 +101,7 @@ class Caller:
 
 
 def _faults(call: Call, done: Done) -> Iterator[str]:
-    """Say what is wrong with a yes, by itself."""
+    """Return what is wrong with a result, by itself."""
     if call.step.amount is not None and call.about == "" and done.amount != call.step.amount:
         yield f"was done with {done.amount} instead of {call.step.amount}"
     if sum(minor for _, minor in done.legs) != 0:

@@ -16,7 +16,7 @@ _RESOURCES = ("transaction", "withdrawal", "scheduled_deposit", "hold")
 def call_of(caller: int, step: Step, about: str) -> Call:
     """Return a step as a call. Its time counts from now, and stays as it is however often it is repeated.
 
-    Times are whole seconds, so that many things are due at once.
+    Times are whole seconds, so that many orders are due at once.
     """
     delay_s = step.delay_s
     if step.verb is Verb.PLACE_HOLD and delay_s is None:
@@ -33,7 +33,7 @@ def _whole(time: datetime) -> datetime:
     return (time + timedelta(seconds=1)).replace(microsecond=0)
 
 
-def ask(client: WalletClient, call: Call) -> Done:
+def call_service(client: WalletClient, call: Call) -> Done:
     """Make a call with its own request id; raise ``CallError``."""
     answer = _VERBS[call.verb](client, call)
     made = next(getattr(answer, field) for field in _RESOURCES if field in answer.DESCRIPTOR.fields_by_name)

@@ -1,4 +1,4 @@
-"""Compares the books: what callers were told, what our books say, and what the bank's say. Every finding is a fault."""
+"""Compares the ledgers: the callers' answers, ours, and the bank's. Every finding is a fault."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -29,13 +29,13 @@ _ATTEMPTS_MAX: int = sum(PayoutSettings.model_fields[f"{name}_max"].default for 
 
 
 def findings(journals: list[Journal], books: LedgerState) -> Iterator[str]:
-    """Yield everything in which the books disagree."""
+    """Yield everything in which the ledger disagree."""
     for journal in journals:
         yield from journal.wrong
         yield from (f"{call} has no definite outcome" for call in journal.open())
     yield from (f"the rule {rule!r} of the books is broken" for rule in books.broken_rules)
-    yield from _told_and_there(journals, books)
-    yield from _there_and_told(journals, books)
+    yield from _acknowledged_and_stored(journals, books)
+    yield from _stored_and_acknowledged(journals, books)
     yield from _holds(journals, books)
     yield from _orders(journals, books)
     yield from _bank(books)
@@ -43,7 +43,7 @@ def findings(journals: list[Journal], books: LedgerState) -> Iterator[str]:
 
 
 def expected_balances(journals: list[Journal], books: LedgerState) -> Mapping[str, int]:
-    """Return each wallet's balance as it follows from what callers were told and what the bank did; by its name."""
+    """Return each wallet's balance as it follows from the callers' answers and from what the bank did; by its name."""
     balances: defaultdict[str, int] = defaultdict(int)
     for _, done in all_done(journals, *_MOVING):
         for wallet, minor in done.legs:
@@ -55,7 +55,7 @@ def expected_balances(journals: list[Journal], books: LedgerState) -> Mapping[st
 
 
 def _moved_by_orders(books: LedgerState) -> Iterator[tuple[str, int, str]]:
-    """Yield what orders brought a wallet, or took from it: by the bank's own ledger, where the bank is asked."""
+    """Yield what orders brought a wallet, or took from it: by the bank's own records, where the bank is called."""
     by_key = {order_key(order): order for order in books.orders.values()}
     for line in books.lines:
         if line.key in by_key:
@@ -65,45 +65,45 @@ def _moved_by_orders(books: LedgerState) -> Iterator[tuple[str, int, str]]:
             yield deposit.wallet, deposit.amount.minor_units, deposit.amount.currency_code
 
 
-def _told_and_there(journals: list[Journal], books: LedgerState) -> Iterator[str]:
-    """Yield what was acknowledged and is lost, or changed, or told to two calls."""
-    told: Counter[str] = Counter()
+def _acknowledged_and_stored(journals: list[Journal], books: LedgerState) -> Iterator[str]:
+    """Yield what was acknowledged and is lost, or changed, or returned to two calls."""
+    result: Counter[str] = Counter()
     for call, done in all_done(journals, *_MOVING, *_SCHEDULING, Verb.PLACE_HOLD):
-        told[done.name] += 1
+        result[done.name] += 1
         found = books.transactions.get(done.name) or books.holds.get(done.name) or books.orders.get(done.name)
         if found is None:
             yield f"{call} was done, and {done.name} is lost"
         elif found.amount.minor_units != done.amount:
             yield f"{call} was done with {done.amount}, and {done.name} has {found.amount.minor_units}"
         elif isinstance(found, Transaction):
-            yield from _as_told(call, done, found)
+            yield from _as_acknowledged(call, done, found)
         elif found.wallet != call.wallet:
             yield f"{call} was for {call.wallet}, and {done.name} is for {found.wallet}"
-    yield from (f"{name} was told to {times} calls" for name, times in told.items() if times > 1)
+    yield from (f"{name} was returned to {times} calls" for name, times in result.items() if times > 1)
 
 
-def _as_told(call: Call, done: Done, found: Transaction) -> Iterator[str]:
+def _as_acknowledged(call: Call, done: Done, found: Transaction) -> Iterator[str]:
     legs = tuple((entry.wallet, entry.amount.minor_units) for entry in found.entries)
     if found.type != _TYPES[call.verb] or legs != done.legs:
-        yield f"{call} was told {done.legs}, and {done.name} says {Transaction.Type.Name(found.type)} {legs}"
+        yield f"{call} was answered with {done.legs}, and {done.name} is {Transaction.Type.Name(found.type)} {legs}"
     about = found.hold or found.reverses
     if about != call.about:
         yield f"{call} was about {call.about}, and {done.name} is about {about}"
 
 
-def _there_and_told(journals: list[Journal], books: LedgerState) -> Iterator[str]:
-    """Yield what is in the books though no caller was told of it and no order brought it about."""
-    told = {done.name for _, done in all_done(journals)}
+def _stored_and_acknowledged(journals: list[Journal], books: LedgerState) -> Iterator[str]:
+    """Yield what is in the ledger without an acknowledgement and without an order that caused it."""
+    found = {done.name for _, done in all_done(journals)}
     for name, transaction in books.transactions.items():
-        if name not in told and not (transaction.withdrawal or transaction.scheduled_deposit):
-            yield f"{name}, a {Transaction.Type.Name(transaction.type)}, is in the books and was told to nobody"
+        if name not in found and not (transaction.withdrawal or transaction.scheduled_deposit):
+            yield f"{name}, a {Transaction.Type.Name(transaction.type)}, is in the ledger without an acknowledgement"
     for name in [*books.holds, *books.orders]:
-        if name not in told:
-            yield f"{name} is in the books and was told to nobody"
+        if name not in found:
+            yield f"{name} is in the ledger without an acknowledgement"
 
 
 def _holds(journals: list[Journal], books: LedgerState) -> Iterator[str]:
-    """Yield holds that are not captured as told, or not in the state that their calls and their time brought about."""
+    """Yield holds that are not captured as acknowledged, or not in the state that their calls and their time cause."""
     captured: defaultdict[str, int] = defaultdict(int)
     ended: dict[str, Hold.State.ValueType] = {}
     for call, done in all_done(journals, Verb.CAPTURE_HOLD, Verb.VOID_HOLD):
@@ -121,8 +121,8 @@ def _holds(journals: list[Journal], books: LedgerState) -> Iterator[str]:
             over = hold.expire_time.seconds < typed.now().timestamp()
             state = Hold.STATE_EXPIRED if over else Hold.STATE_ACTIVE
         if (hold.state, hold.captured_amount.minor_units) != (state, captured[name]):
-            told = f"{Hold.State.Name(state)}, captured {captured[name]}"
-            yield f"{name} should be {told}, and is {Hold.State.Name(hold.state)} {hold.captured_amount.minor_units}"
+            wanted = f"{Hold.State.Name(state)}, captured {captured[name]}"
+            yield f"{name} should be {wanted}, and is {Hold.State.Name(hold.state)} {hold.captured_amount.minor_units}"
 
 
 def _orders(journals: list[Journal], books: LedgerState) -> Iterator[str]:
@@ -131,7 +131,7 @@ def _orders(journals: list[Journal], books: LedgerState) -> Iterator[str]:
     for call, done in all_done(journals, *_SCHEDULING):
         order = books.orders.get(done.name)
         if order is None:
-            continue  # told by another check
+            continue  # reported by another check
         shown = f"{call}: {order.name} is {state_of(order)}"
         if (state_of(order) == "CANCELLED") != (order.name in cancelled):
             yield f"{shown}, and its cancelling was {'' if order.name in cancelled else 'never '}acknowledged"
@@ -144,16 +144,19 @@ def _orders(journals: list[Journal], books: LedgerState) -> Iterator[str]:
 
 
 def _bank(books: LedgerState) -> Iterator[str]:
-    """Yield what the bank executed twice, or otherwise than our books say, or without being asked."""
+    """Yield what the bank executed twice, or otherwise than our ledger has it, or without a call."""
     executed: defaultdict[str, list[Line]] = defaultdict(list)
     for line in books.lines:
         executed[line.key].append(line)
-    asked_of = {order_key(order): order for order in books.orders.values() if is_the_banks(order)}
-    yield from (f"the bank executed {key}, which nobody asked for" for key in executed.keys() - asked_of.keys())
+    orders_of_the_bank = {order_key(order): order for order in books.orders.values() if is_the_banks(order)}
     yield from (
-        f"the bank was asked for {key}, which is not in the books" for key in books.asked.keys() - asked_of.keys()
+        f"the bank executed {key}, which was never requested" for key in executed.keys() - orders_of_the_bank.keys()
     )
-    for key, order in asked_of.items():
+    yield from (
+        f"the bank was called for {key}, which is not in the ledger"
+        for key in books.asked.keys() - orders_of_the_bank.keys()
+    )
+    for key, order in orders_of_the_bank.items():
         lines, times = executed[key], books.asked.get(key, 0)
         shown = f"{order.name} is {state_of(order)} after {order.attempts} attempts"
         if len(lines) > 1:
@@ -172,7 +175,7 @@ def _bank(books: LedgerState) -> Iterator[str]:
 
 
 def _balances(journals: list[Journal], books: LedgerState) -> Iterator[str]:
-    """Yield wallets, the system's own too, that have not what follows from what was told; sums must be zero."""
+    """Yield wallets, system wallets too, whose balance does not follow from the answers; sums must be zero."""
     expected = expected_balances(journals, books)
     sums: Counter[str] = Counter()
     held: Counter[str] = Counter()
@@ -185,7 +188,7 @@ def _balances(journals: list[Journal], books: LedgerState) -> Iterator[str]:
         balance = wallet.balance.minor_units
         sums[wallet.currency_code] += balance
         if balance != expected[name]:
-            yield f"{name} has {balance}, and {expected[name]} follows from what was told and what the bank did"
+            yield f"{name} has {balance}, and {expected[name]} follows from the answers and from what the bank did"
         if wallet.held.minor_units != held[name]:
             yield f"{name} holds {wallet.held.minor_units}, and {held[name]} follows from its holds and orders"
     yield from (f"all wallets in {currency} sum to {total}" for currency, total in sums.items() if total != 0)

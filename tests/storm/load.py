@@ -1,6 +1,6 @@
 """The load: callers on threads of their own, each with its steps by the seed.
 
-The seed decides what every caller asks, in which order. How far each comes, and what meets what, is the machine's.
+The seed decides what every caller requests, in which order. How far each comes, and what meets what, is the machine's.
 """
 
 import random
@@ -29,7 +29,7 @@ class Load:
 
     @property
     def journals(self) -> list[Journal]:
-        """What each caller has asked and heard."""
+        """Each caller's requests and answers."""
         return [caller.journal for caller in self._callers]
 
     def stop(self) -> None:
@@ -39,11 +39,11 @@ class Load:
             caller.result()
 
     def settle(self) -> None:
-        """Ask again whatever has no definite answer, until it has one; all must be calm."""
+        """Repeat every call without a definite outcome, until it has one; the storm must be over."""
         list(self._pool.map(Caller.settle, self._callers))
 
     def repeat(self) -> int:
-        """Repeat some of all calls once more: each must hear what it heard before. Return how many that were."""
+        """Repeat some of all calls once more: each must get its first answer. Return how many that were."""
         chance = random.Random(f"{self._seed}/repeats")  # noqa: S311  # load, not secrets
         made = [(caller, call) for caller in self._callers for call in caller.journal.calls if call.outcome is not None]
         chosen = chance.sample(made, k=min(_REPEATS, len(made)))
@@ -57,7 +57,7 @@ class Load:
         return len(chosen)
 
     def close(self) -> None:
-        """End the threads and hang up."""
+        """End the threads and close the clients."""
         self._over.set()
         self._pool.shutdown()
         for caller in self._callers:

@@ -21,5 +21,5 @@ def state_of(order: PaymentOrder) -> str:
 
 
 def is_the_banks(order: PaymentOrder) -> bool:
-    """Tell whether the bank is asked about an order at all."""
+    """Return whether the bank is called for an order at all."""
     return isinstance(order, Withdrawal) or order.collect

@@ -1,4 +1,4 @@
-"""What the seed has in store for the service: each caller's calls, one after the other, whatever is answered."""
+"""The seed's plan for the service: each caller's calls, one after the other, with any answers."""
 
 import random
 from collections import deque
@@ -14,7 +14,7 @@ OPENING_MINOR = 100_000
 _AMOUNT = (1, 2_000)
 _TOO_MUCH = 10**12
 _SHARE_TOO_MUCH = 0.03
-# Once captured, voided or cancelled, a thing is mostly let alone.
+# Once captured, voided or cancelled, a resource is mostly not used again.
 _SHARE_LEFT_ALONE = 0.8
 _PAUSE_S = (0.0, 0.06)
 _SOON_S = (0.2, 2.0)
@@ -24,7 +24,7 @@ _REMEMBERED = 8
 
 
 class Verb(StrEnum):
-    """What a caller asks for."""
+    """The verb of a call."""
 
     DEPOSIT = "deposit"
     TRANSFER = "transfer"

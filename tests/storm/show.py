@@ -1,4 +1,4 @@
-"""What a storm looks like: a bar while it rages, a line a blow, and the tables of the books at the end."""
+"""The storm's display: a bar while it runs, a line an injection, and the tables of the ledgers at the end."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ _FINDINGS_SHOWN = 40
 
 
 class Screen:
-    """The terminal while the storm rages; a file gets the lines alone."""
+    """The terminal while the storm runs; a file gets the lines alone."""
 
     def __init__(self, seconds: float) -> None:
         self._bar = Progress(
@@ -44,10 +44,10 @@ class Screen:
         self._bar.stop()
 
     def watcher(self) -> Watcher:
-        """Return whom the storm tells."""
-        return Watcher(tell=self._tell, tick=self._tick, phase=self._phase)
+        """Return the function that prints the storm's events."""
+        return Watcher(log=self._log, tick=self._tick, phase=self._phase)
 
-    def _tell(self, at_s: float, what: str) -> None:
+    def _log(self, at_s: float, what: str) -> None:
         self._bar.console.print(f"[dim]{at_s:6.1f} s[/]  {what}")
 
     def _tick(self, at_s: float, load: Load) -> None:
@@ -85,7 +85,7 @@ def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]]
 
 
 def _blows(report: Report) -> Table:
-    rows = [(victim, how, times) for (victim, how), times in sorted(report.toll.blows.items())]
+    rows = [(component, how, times) for (component, how), times in sorted(report.injected.injections.items())]
     return _table(f"The storm of seed {report.seed}", ("process", "", "times"), rows)
 
 
@@ -123,7 +123,7 @@ def _orders(report: Report) -> Table:
     ]
     title = (
         f"Orders; in doubt were {books.doubted_withdrawals} withdrawals and {books.doubted_collections} collections; "
-        f"a person at the bank decided on {report.calm.decided} and did {report.calm.by_hand} that never came"
+        f"a person at the bank decided on {report.quiet.decided} and did {report.quiet.by_hand} that never came"
     )
     return _table(title, ("orders", *map(state, states)), rows)
 
@@ -149,4 +149,4 @@ def _wallets(report: Report) -> Table:
         balance, follows = wallet.balance.minor_units, expected[name]
         shown = (minor(amount, wallet.currency_code) for amount in (balance, follows))
         rows.append((name.removeprefix("wallets/"), *shown, "[green]✓[/]" if balance == follows else "[red]✗[/]"))
-    return _table("Wallets", ("wallet", "balance", "as told, and by the bank's ledger", ""), rows)
+    return _table("Wallets", ("wallet", "balance", "by the answers, and by the bank", ""), rows)

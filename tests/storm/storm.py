@@ -12,31 +12,31 @@ from uuid import UUID
 from tests.storm.bank import StormyBank
 from tests.storm.books import LedgerState, read_books
 from tests.storm.calls import call_of
-from tests.storm.calm import Calm, wait_for_orders, wait_for_service
 from tests.storm.comparison import findings
-from tests.storm.enough import too_little
+from tests.storm.coverage import too_little
+from tests.storm.injector import InjectionLog, inject
 from tests.storm.journal import Journal
-from tests.storm.killer import Toll, rage
 from tests.storm.load import Load, before_the_storm
 from tests.storm.plan import OPENING_MINOR, WALLETS, Step, Verb
-from tests.storm.stand import Stand, a_stand
-from tests.storm.weather import blows
+from tests.storm.quiescence import Quiescence, wait_for_orders, wait_for_service
+from tests.storm.system import System, running_system
+from tests.storm.timetable import injections
 from wallet_client import Payer, WalletClient
 
 # One currency has a commission, so that a third wallet is in every transfer and every reversal.
 _CHARGED = "EUR"
 _RATE_MILLIONTHS = 10_000
 
-# Who makes the calls before the storm.
-_NOBODY = -1
+# The callers before the storm.
+_NO_ONE = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watcher:
-    """Who is told how the storm goes."""
+    """Observes the storm's progress."""
 
-    tell: Callable[[float, str], None]
-    """Something happened, so many seconds into the storm."""
+    log: Callable[[float, str], None]
+    """An event, by seconds since the storm's begin."""
     tick: Callable[[float, Load], None]
     """Called several times a second."""
     phase: Callable[[str], None]
@@ -50,8 +50,8 @@ class Report:
     seed: int
     seconds: float
     journals: list[Journal]
-    toll: Toll
-    calm: Calm
+    injected: InjectionLog
+    quiet: Quiescence
     books: LedgerState
     faults: dict[str, int]
     repeated: int
@@ -62,11 +62,14 @@ class Report:
 
 
 def storm(seed: int, seconds: float, watcher: Watcher) -> Report:
-    """Let it rage for so many seconds, then heal, wait, and compare all books. Call it from the main thread."""
+    """Inject faults for this many seconds, then recover, wait, and compare all ledgers.
+
+    Call it from the main thread.
+    """
     root = Path(tempfile.mkdtemp(prefix="wallet-storm-"))
     try:
-        with a_stand(root, seed) as stand:
-            report = _run(stand, root, seed, seconds, watcher)
+        with running_system(root, seed) as system:
+            report = _run(system, root, seed, seconds, watcher)
     except BaseException as error:
         error.add_note(f"seed {seed}; data and logs are in {root}")
         raise
@@ -75,7 +78,7 @@ def storm(seed: int, seconds: float, watcher: Watcher) -> Report:
     return report
 
 
-def _run(stand: Stand, root: Path, seed: int, seconds: float, watcher: Watcher) -> Report:
+def _run(system: System, root: Path, seed: int, seconds: float, watcher: Watcher) -> Report:
     took_s: dict[str, float] = {}
 
     @contextmanager
@@ -85,46 +88,50 @@ def _run(stand: Stand, root: Path, seed: int, seconds: float, watcher: Watcher) 
         yield
         took_s[what] = monotonic() - begun
 
-    bank = StormyBank(stand.bank_url)
+    bank = StormyBank(system.bank_url)
     with phase("starting"):
-        _must_serve(stand, bank)
-        before = _open_wallets(stand)
-        bank.rage()
-    load = Load(seed, stand.target)
+        _must_serve(system, bank)
+        before = _open_wallets(system)
+        bank.inject()
+    load = Load(seed, system.target)
     try:
         with phase("raging"):
-            toll = rage(
-                stand, blows(seed, seconds), seconds, tell=watcher.tell, tick=lambda at_s: watcher.tick(at_s, load)
+            injected = inject(
+                system,
+                injections(seed, seconds),
+                seconds,
+                log=watcher.log,
+                tick=lambda at_s: watcher.tick(at_s, load),
             )
             load.stop()
         with phase("starting again"):
-            _must_serve(stand, bank)
+            _must_serve(system, bank)
             faults = bank.faults()
             bank.forgive()
         with phase("asking again what was left open"):
             load.settle()
         with phase("waiting for all that is due"):
-            calm = wait_for_orders(stand, bank, seed)
+            quiet = wait_for_orders(system, bank, seed)
         with phase("repeating calls"):
             repeated = load.repeat()
     finally:
         load.close()
     journals = [before, *load.journals]
     with phase("comparing"):
-        books = read_books(stand, bank)
+        books = read_books(system, bank)
         found = [
-            *toll.fallen,
-            *stand.errors(),
-            *calm.left,
+            *injected.crashed,
+            *system.errors(),
+            *quiet.left,
             *findings(journals, books),
-            *too_little(seconds, journals, toll, books),
+            *too_little(seconds, journals, injected, books),
         ]
     return Report(
         seed=seed,
         seconds=seconds,
         journals=journals,
-        toll=toll,
-        calm=calm,
+        injected=injected,
+        quiet=quiet,
         books=books,
         faults=faults,
         repeated=repeated,
@@ -134,19 +141,19 @@ def _run(stand: Stand, root: Path, seed: int, seconds: float, watcher: Watcher) 
     )
 
 
-def _must_serve(stand: Stand, bank: StormyBank) -> None:
-    if not wait_for_service(stand, bank):
+def _must_serve(system: System, bank: StormyBank) -> None:
+    if not wait_for_service(system, bank):
         raise RuntimeError("the service did not come up; see its logs")
 
 
-def _open_wallets(stand: Stand) -> Journal:
+def _open_wallets(system: System) -> Journal:
     """Open the wallets and the rule of the storm, and give each wallet something to begin with."""
-    with WalletClient(stand.target) as client:
+    with WalletClient(system.target) as client:
         for wallet, currency in WALLETS.items():
             client.create_wallet(wallet, currency)
         client.create_commission_rule(_CHARGED, Payer.SOURCE, rate_millionths=_RATE_MILLIONTHS)
     return before_the_storm(
-        stand.target, [call_of(_NOBODY, _first_deposit(number, wallet), "") for number, wallet in enumerate(WALLETS)]
+        system.target, [call_of(_NO_ONE, _first_deposit(number, wallet), "") for number, wallet in enumerate(WALLETS)]
     )
 
 

@@ -1,4 +1,4 @@
-"""Calls as messages on a bare channel, no client of ours: a request's type says which method is meant."""
+"""Calls as messages on a bare channel, without our client: a request's type determines the method."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -85,16 +85,16 @@ class Asking(Wire):
         return Answer(code="OK", body=last)
 
     def answer(self, request: Message) -> Answer:
-        """Call the method that takes such a request; return what came back, yes or no."""
+        """Call the method that takes this request; return the answer, OK or not."""
         return self.call(path_of(_METHODS[request.DESCRIPTOR.full_name]), request)
 
     def insist(self, request: Message) -> Answer:
-        """Ask again for as long as other work on the same wallets gets in the way; return the decision."""
+        """Repeat while other work on the same wallets conflicts; return the decision."""
         answers = (self.answer(request) for _ in range(20))
         return next(answer for answer in answers if answer.reason != "TRANSACTION_CONFLICT")
 
     def ok(self, request: Message) -> Any:  # noqa: ANN401  # the method's own response
-        """Call the method that takes such a request; what is not OK raises ``Refused``."""
+        """Call the method that takes this request; what is not OK raises ``Refused``."""
         answer = self.answer(request)
         if answer.code != "OK":
             raise Refused(answer)
@@ -102,14 +102,14 @@ class Asking(Wire):
         return response.FromString(answer.body)
 
     def refused(self, request: Message) -> Answer:
-        """Call the method that takes such a request; the service must refuse it."""
+        """Call the method that takes this request; the service must refuse it."""
         answer = self.answer(request)
         assert answer.code != "OK", request
         assert len(answer.infos) == 1, answer
         return answer
 
     def stream(self, request: Message, *, timeout_s: float | None = 10.0) -> Any:  # noqa: ANN401  # iterator and call in one
-        """Begin to read the stream that such a request asks for; the call itself can be cancelled."""
+        """Begin to read the stream of this request; the call itself can be cancelled."""
         method = _METHODS[request.DESCRIPTOR.full_name]
         call = self._channel.unary_stream(
             f"/wallet.v1.{path_of(method)}",
@@ -134,10 +134,10 @@ class Asking(Wire):
     # Wallets, by their ids.
 
     def open(self, wallet: str, units: int = 0, currency: str = "USD", **fields: Fields) -> wallet_pb.Wallet:
-        """Open a wallet with these *fields* and deposit so much."""
-        asked = wallet_pb.Wallet(currency_code=currency, **fields)
+        """Open a wallet with these *fields* and deposit *units*."""
+        wallet_fields = wallet_pb.Wallet(currency_code=currency, **fields)
         made: wallet_pb.Wallet = self.ok(
-            wallet_pb.CreateWalletRequest(wallet_id=wallet, wallet=asked, request_id=new_id())
+            wallet_pb.CreateWalletRequest(wallet_id=wallet, wallet=wallet_fields, request_id=new_id())
         ).wallet
         if units:
             self.deposit(wallet, units, currency)
@@ -177,8 +177,8 @@ class Asking(Wire):
 
     def balances(self, *wallets: str) -> list[int]:
         """Return what some wallets have at one instant."""
-        asked = wallet_pb.BatchGetWalletsRequest(names=[f"wallets/{wallet}" for wallet in wallets])
-        return [found.balance.minor_units for found in self.ok(asked).wallets]
+        request = wallet_pb.BatchGetWalletsRequest(names=[f"wallets/{wallet}" for wallet in wallets])
+        return [found.balance.minor_units for found in self.ok(request).wallets]
 
     # Money.
 
@@ -193,7 +193,7 @@ class Asking(Wire):
         return made
 
     def reverse(self, transaction: transaction_pb.Transaction, units: int | None = None) -> transaction_pb.Transaction:
-        """Give back all of a transaction, or so much; return the reversal."""
+        """Reverse all of a transaction, or *units*; return the reversal."""
         made: transaction_pb.Transaction = self.ok(a_reversal(transaction.name, units)).transaction
         return made
 
@@ -237,7 +237,7 @@ class Asking(Wire):
         return found
 
     def quote(self, source: str, destination: str, units: int) -> rule_pb.QuoteCommissionResponse:
-        """Ask what a transfer would cost."""
+        """Quote what a transfer would cost."""
         quoted: rule_pb.QuoteCommissionResponse = self.ok(a_quote(source, destination, units))
         return quoted
 
@@ -263,19 +263,19 @@ def all_refused(asking: Asking, owner: psycopg.Connection, requests: Sequence[Me
     """Send requests that must be refused, each by itself; return how.
 
     It is also seen that with ``validate_only`` they are refused just so and leave nothing at all, that the real ones
-    leave nothing but their records, and that a repeat hears the same.
+    leave nothing but their records, and that a repeat gets the same.
     """
     before = everything(owner)
     tried = [asking.refused(changed(request, validate_only=True)) for request in requests]
     assert everything(owner) == before
-    told = [asking.refused(request) for request in requests]
+    refusals = [asking.refused(request) for request in requests]
     after = everything(owner)
     assert {table for table in before if after[table] != before[table]} <= {"requests"}
     again = [asking.refused(request) for request in requests]
     assert everything(owner) == after
-    for request, *answers in zip(requests, tried, told, again, strict=True):
+    for request, *answers in zip(requests, tried, refusals, again, strict=True):
         assert answers == answers[:1] * 3, request
-    return told
+    return refusals
 
 
 def written(time: datetime) -> str:
@@ -290,12 +290,12 @@ def many_transfers(source: str, destination: str, count: int) -> transaction_pb.
 
 def all_pages(asking: Asking, request: Any) -> list[Any]:  # noqa: ANN401  # any list request
     """Return all pages of a list, in order."""
-    asked = changed(request)
+    requested = changed(request)
     pages = []
     while True:
-        pages.append(asking.ok(asked))
-        asked.page_token = pages[-1].next_page_token
-        if not asked.page_token:
+        pages.append(asking.ok(requested))
+        requested.page_token = pages[-1].next_page_token
+        if not requested.page_token:
             return pages
 
 

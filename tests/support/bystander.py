@@ -19,7 +19,7 @@ _QUIET_TIMES = 40
 
 @dataclass(slots=True)
 class Bystander:
-    """Makes transfers and asks for health; every one must succeed."""
+    """Makes transfers and checks health; every one must succeed."""
 
     client: WalletClient
     health: Any
@@ -28,10 +28,10 @@ class Bystander:
     transfers_s: list[float] = field(default_factory=list)
     probes_s: list[float] = field(default_factory=list)
     quiet: tuple[float, float] = (0.0, 0.0)
-    """95th percentiles of transfers and probes while nothing else goes on."""
+    """95th percentiles of transfers and probes without other load."""
 
     def once(self) -> Self:
-        """Make one transfer and ask for health."""
+        """Make one transfer and check health."""
         began_at = monotonic()
         self.client.transfer(CAROL, DAVE, usd(1))
         self.transfers_s.append(monotonic() - began_at)
@@ -43,14 +43,14 @@ class Bystander:
         return self
 
     def forget(self) -> tuple[float, float]:
-        """Return the 95th percentiles until now, and begin anew."""
+        """Return the 95th percentiles until now, and start again."""
         found = quantiles(self.transfers_s, n=20)[-1], quantiles(self.probes_s, n=20)[-1]
         self.transfers_s.clear()
         self.probes_s.clear()
         return found
 
     def assert_not_held_up(self) -> None:
-        """See that the attack was not felt much: ten times the quiet value, or what is short enough anyway."""
+        """Check that the attack was not felt much: ten times the quiet value, or what is short enough anyway."""
         (transfers, probes), (quiet_transfers, quiet_probes) = self.forget(), self.quiet
         assert transfers <= max(0.1, 10 * quiet_transfers), (transfers, self.quiet)
         assert probes <= max(0.05, 10 * quiet_probes), (probes, self.quiet)
@@ -59,7 +59,7 @@ class Bystander:
 
 @contextmanager
 def bystander(target: str) -> Iterator[Bystander]:
-    """Yield one that knows how long things take in quiet."""
+    """Yield a bystander that has measured the durations without an attack."""
     with WalletClient(target, timeout_s=10) as client, grpc.insecure_channel(target) as channel:
         open_funded(client, carol=100_000, dave=0)
         found = Bystander(client, health_pb2_grpc.HealthStub(channel))

@@ -1,4 +1,4 @@
-"""What callers do in many tests: open funded wallets, hear refusals, and compare the books before and after."""
+"""What callers do in many tests: open funded wallets, get refusals, and compare the ledger before and after."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -66,6 +66,12 @@ def count(owner: psycopg.Connection, table: str) -> int:
     row = owner.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def events_of(owner: psycopg.Connection, subject: str) -> list[str]:
+    """Return the types of the events of a resource that are in the outbox, in order."""
+    rows = owner.execute("SELECT type FROM outbox WHERE subject = %s ORDER BY position", [subject]).fetchall()
+    return [kind for (kind,) in rows]
 
 
 def everything(owner: psycopg.Connection) -> dict[str, str]:

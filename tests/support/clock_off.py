@@ -1,6 +1,6 @@
-"""Run one of our processes with its clock so many seconds off: ``python -m tests.support.clock_off -300 scheduler``.
+"""Run one of our processes with its clock off by some seconds: ``python -m tests.support.clock_off -300 scheduler``.
 
-What tells the time is replaced before anything is imported that asks for it. Clocks that measure durations stay.
+The sources of time are replaced before anything is imported that uses them. Clocks that measure durations stay.
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ _Datetime = dt.datetime
 
 
 class _Kind(type):
-    """Times that were made elsewhere, by the database's driver say, are datetimes like any other."""
+    """Times that were made elsewhere, e.g. by the database's driver, are datetimes like any other."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, _Datetime)
@@ -30,10 +30,10 @@ def main() -> None:
 
 
 def _turn(seconds: float) -> None:
-    tell, make_id = time.time, uuid_utils.uuid7
+    time_of, make_id = time.time, uuid_utils.uuid7
 
     def nanoseconds() -> int:
-        return int((tell() + seconds) * 1e9)
+        return int((time_of() + seconds) * 1e9)
 
     class Turned(_Datetime, metaclass=_Kind):
         @classmethod
@@ -41,7 +41,7 @@ def _turn(seconds: float) -> None:
             return _Datetime.now(tz) + dt.timedelta(seconds=seconds)
 
     dt.datetime = Turned  # type: ignore[misc]
-    time.time = lambda: tell() + seconds
+    time.time = lambda: time_of() + seconds
     time.time_ns = nanoseconds
     uuid_utils.uuid7 = lambda: make_id(nanoseconds=nanoseconds())  # type: ignore[misc, assignment]
 

@@ -1,4 +1,4 @@
-"""A scheduled deposit in memory: in whatever state, with or without the bank, and the commands that move it on."""
+"""A scheduled deposit in memory: in any state, with or without the bank, and the commands that move it on."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +16,7 @@ from wallet_core.domain.deciding.decide import decide
 from wallet_core.domain.deciding.decision import Done, Refused
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.bank import Answer, AnswerKind, Status, StatusKind
+from wallet_core.domain.model.errors import StaleClaim
 from wallet_core.domain.model.payment_order import (
     Attempt,
     Claim,
@@ -27,11 +28,17 @@ from wallet_core.domain.model.payment_order import (
 from wallet_core.domain.model.transaction import Transaction
 
 DEPOSIT = UUID(int=9)
+ACCEPTED, DECLINED_RETRYABLE, DECLINED = AnswerKind.ACCEPTED, AnswerKind.DECLINED_RETRYABLE, AnswerKind.DECLINED
+NOT_SENT, UNKNOWN = AnswerKind.NOT_SENT, AnswerKind.UNKNOWN
+SCHEDULED, PROCESSING, IN_DOUBT = OrderState.SCHEDULED, OrderState.PROCESSING, OrderState.IN_DOUBT
+SUCCEEDED, FAILED, CANCELLED = OrderState.SUCCEEDED, OrderState.FAILED, OrderState.CANCELLED
+UNTOUCHED, CREDITED = (100, 0, -100), (110, 0, -110)
+STALE = Refused(StaleClaim(f"scheduledDeposits/{DEPOSIT}"))
 
 
 @dataclass(slots=True)
 class Collection:
-    """One deposit of ten units into a wallet that has a hundred, on books in memory."""
+    """One deposit of ten units into a wallet that has a hundred, on a ledger in memory."""
 
     books: LedgerState
     policy: PaymentPolicy = POLICY
@@ -46,7 +53,7 @@ class Collection:
 
     @property
     def money(self) -> tuple[int, int, int]:
-        """What is in the wallet, on its way, and outside."""
+        """What is in the wallet, in transit, and external."""
         alice, way, outside = (self.books.wallets[id_].balance for id_ in (ALICE, IN_TRANSIT, EXTERNAL))
         return alice, way, outside
 
@@ -56,7 +63,7 @@ class Collection:
         return self.books.pending.transactions
 
     def claim(self, fence: int | None = None) -> Claim:
-        """Return the claim of whoever holds *fence*, by default the latest."""
+        """Return a claim with *fence*, by default the latest."""
         return Claim(
             kind=OrderKind.SCHEDULED_DEPOSIT,
             order=DEPOSIT,
@@ -81,7 +88,7 @@ class Collection:
         return self._decide(CancelScheduledDeposit(request=a_request(), order=DEPOSIT))
 
     def answer(self, answer: AnswerKind | Answer, attempt: int = 0, claim: Claim | None = None) -> Done | Refused:
-        """Decide on SettlePayment, of the latest attempt unless told otherwise."""
+        """Decide on SettlePayment, by default of the latest attempt."""
         return self._decide(
             SettlePayment(
                 id=uuid4(),
@@ -97,16 +104,16 @@ class Collection:
         """Decide on TakeOver."""
         return self._decide(TakeOver(id=uuid4(), claim=claim or self.claim(), policy=self.policy, jitter=JITTER))
 
-    def hear(self, status: StatusKind | Status, claim: Claim | None = None) -> Done | Refused:
-        """Decide on SettleDoubt; a bank that executed did so with the right amount unless told otherwise."""
-        heard = status if isinstance(status, Status) else Status(kind=status, amount=AMOUNT, reference="ref")
+    def apply_status(self, status: StatusKind | Status, claim: Claim | None = None) -> Done | Refused:
+        """Decide on SettleDoubt; a bank that executed did so by default with the right amount."""
+        reported = status if isinstance(status, Status) else Status(kind=status, amount=AMOUNT, reference="ref")
         return self._decide(
             SettleDoubt(
                 id=uuid4(),
                 claim=claim or self.claim(),
                 policy=self.policy,
                 jitter=JITTER,
-                status=heard,
+                status=reported,
                 resends=self.resends,
             )
         )

@@ -1,4 +1,4 @@
-"""Commands as callers make them: each with a request and an id of its own, and with what most stories do not mind."""
+"""Commands as callers make them: each with a request and an id of its own, and with defaults for most tests."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -37,19 +37,19 @@ Fields = Any
 
 
 def request(id_: UUID | None = None, caller: str = "tests") -> Request:
-    """Return a request of the tests' caller, who may do everything; new unless an id is given."""
+    """Return a request of the tests' caller, which has all rights; new unless an id is given."""
     return Request(caller, id_ or uuid4())
 
 
 def lacking(right: Right, command: Asked) -> Asked:
-    """Return a command as asked by somebody who has every right but this one."""
-    asked = command.request or request()
-    access = Access(asked.access.owner, asked.access.rights - {right})
-    return replace(command, request=Request(asked.caller, asked.id, access))
+    """Return a command of a caller that has every right but this one."""
+    requested = command.request or request()
+    access = Access(requested.access.owner, requested.access.rights - {right})
+    return replace(command, request=Request(requested.caller, requested.id, access))
 
 
 def by_no_operator(command: Asked) -> Asked:
-    """Return a command as asked by somebody who may not do what only those may who run the service."""
+    """Return a command of a caller without the right of operations."""
     return lacking(Right.OPERATIONS, command)
 
 
@@ -127,7 +127,7 @@ def a_withdrawal(wallet: str, amount: Money, due: datetime | None = None, **fiel
 
 
 def a_scheduled_deposit(wallet: str, amount: Money, due: datetime | None = None, **fields: Fields) -> ScheduleDeposit:
-    """Return a scheduled deposit, due now and not collected unless said otherwise."""
+    """Return a scheduled deposit, by default due now and not collected."""
     usual: dict[str, Fields] = {"request": request(), "description": "", "execute_time": due, "bank_account": ""}
     usual |= {"external_reference": "", "collect": False}
     return ScheduleDeposit(wallet=WalletId(wallet), amount=amount, **{**usual, **fields})
@@ -156,17 +156,17 @@ def a_resolution(
 
 
 def a_closed_discrepancy(line: int) -> ResolveDiscrepancy:
-    """Return what a person has found out about a line of the bank's ledger."""
+    """Return what a person has found out about a line of the bank statement."""
     return ResolveDiscrepancy(request=request(), line=line, reason="looked into")
 
 
 def an_accepted_ledger(ledger: int) -> AcceptBankStatement:
-    """Return the accepting of the bank's ledger that it shows in place of this one."""
+    """Return the accepting of the bank statement that it shows in place of this one."""
     return AcceptBankStatement(request=request(), statement=ledger, reason="begun anew")
 
 
 def a_rule(currency: str = "USD", **fields: Fields) -> CreateCommissionRule:
-    """Return a rule that takes nothing, of every source, from now on and for ever."""
+    """Return a rule that charges nothing, of every source, from now on without an end."""
     terms: dict[str, Fields] = {"threshold": 0, "rate_millionths": 0, "fixed": 0, "minimum": 0, "maximum": None}
     scope = {"payer": Payer.SOURCE, "wallet": None, "label": None, "start_time": None, "end_time": None}
     terms |= {"listed": listed_currencies().get(currency)}

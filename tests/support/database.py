@@ -15,9 +15,9 @@ from wallet_core.settings import read_settings
 _TEMPLATE = "wallet_template"
 
 # What connections call themselves that are kept from test to test.
-KEPT = "tests-kept"
+SHARED_NAME = "tests-kept"
 
-# In this order, because most of them hang on wallets.
+# In this order, because most of them depend on wallets.
 _TABLES = (
     *(
         "bank_statement_lines",
@@ -43,7 +43,7 @@ class Database:
 
     def clean(self) -> None:
         """Delete every row, as the owner: the service itself may delete nothing."""
-        with _kept(self.url).transaction() as begun:
+        with _idle_connection(self.url).transaction() as begun:
             connection = begun.connection
             connection.execute("SET LOCAL session_replication_role = replica")  # history is guarded from its owner too
             for table in _TABLES:
@@ -56,7 +56,7 @@ class Database:
             )
 
     def broken_rules(self) -> list[str]:
-        """Return the rules of the books that are broken."""
+        """Return the rules of the ledger that are broken."""
         return [check.name for check in verify(read_settings(database_url=self.url)) if check.broken]
 
 
@@ -70,10 +70,10 @@ def cut_all_others(owner: psycopg.Connection) -> None:
 
 @cache
 def _connection(url: str) -> psycopg.Connection:
-    return psycopg.connect(url, autocommit=True, application_name=KEPT)
+    return psycopg.connect(url, autocommit=True, application_name=SHARED_NAME)
 
 
-def _kept(url: str) -> psycopg.Connection:
+def _idle_connection(url: str) -> psycopg.Connection:
     """Return a connection that is kept from test to test; another one where a test has cut it."""
     try:
         _connection(url).execute("SELECT")
@@ -82,7 +82,7 @@ def _kept(url: str) -> psycopg.Connection:
     return _connection(url)
 
 
-def close_kept(url: str) -> None:
+def close_idle_connection(url: str) -> None:
     """Close the connection that was kept."""
     _connection(url).close()
     _connection.cache_clear()

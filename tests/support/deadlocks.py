@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from tests.support.database import KEPT
+from tests.support.database import SHARED_NAME
 from walletctl.local.waiting import wait_until
 
 
@@ -25,9 +25,9 @@ def no_deadlock(owner: psycopg.Connection) -> Iterator[None]:
             FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> %s
         """
-        return owner.execute(query, [KEPT]).fetchone() == (0,)
+        return owner.execute(query, [SHARED_NAME]).fetchone() == (0,)
 
-    # Connections tell their deadlocks when they end, at the latest.
+    # Connections report their deadlocks when they end, at the latest.
     assert wait_until(alone, timeout_s=30)
     before = reported()
     yield

@@ -24,7 +24,7 @@ WRITES = [path for path in METHODS if f"/wallet.v1.{path}" not in READS]
 
 _ROOT = Path(__file__).parents[2]
 
-# What stands in texts of ours and of the database that no caller is to see.
+# Internal texts of ours and of the database that no caller is to see.
 LEAKS = re.compile(
     r"Traceback|File \"|\.py\b|psycopg|sqlalchemy|protovalidate|site-packages|/(home|tmp|usr|var)/|object at 0x"
     r"|SELECT |INSERT |UPDATE |DELETE |violates|constraint|relation |column |pg_|DETAIL|Exception|\w+Error\b"
@@ -63,10 +63,10 @@ def listed_reasons() -> Mapping[str, Sequence[str]]:
     return listed
 
 
-class Listening(Asking):
-    """A channel on which everything is heard that is said of a refusal."""
+class Recording(Asking):
+    """A channel that keeps all text that comes with a refusal."""
 
-    def hear(self, path: str, sent: bytes) -> tuple[Answer, str]:
+    def call_with_text(self, path: str, sent: bytes) -> tuple[Answer, str]:
         """Call a method; return its answer, and all text that came with it if it is a refusal."""
         kind = self._channel.unary_stream if METHODS[path].server_streaming else self._channel.unary_unary
         call = kind(f"/wallet.v1.{path}", request_serializer=bytes, response_deserializer=bytes)
@@ -79,8 +79,8 @@ class Listening(Asking):
             return Answer(code="OK", body=answered if isinstance(answered, bytes) else b"".join(answered)), ""
         except grpc.RpcError as error:
             ended: Any = error  # which is the call too
-            told = [value for pair in ended.trailing_metadata() or () for value in pair]
-            texts = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in told]
+            results = [value for pair in ended.trailing_metadata() or () for value in pair]
+            texts = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in results]
             return answer_of(error), "\n".join([error.details() or "", *texts])
 
 
@@ -88,11 +88,11 @@ class Listening(Asking):
 class Trial:
     """Calls that are each judged, and counted by what came of them."""
 
-    listening: Listening
+    recording: Recording
     owner: psycopg.Connection
     seed: str
     also: frozenset[str] = frozenset()
-    """Reasons that this caller may hear of any call."""
+    """Reasons that this caller may get from any call."""
     tried: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     decided: Counter[str] = field(default_factory=Counter)
@@ -101,23 +101,23 @@ class Trial:
     before: dict[str, str] = field(default_factory=dict)
 
     def send(self, path: str, sent: bytes) -> Answer:
-        """Send bytes to a method; see that the answer is as it must be, and that a refusal has changed nothing."""
+        """Send bytes to a method; check that the answer is as it must be, and that a refusal has changed nothing."""
         if not self.tried[path]:
             self.before = self.fingerprint()
-        answer, told = self.listening.hear(path, sent)
+        answer, text = self.recording.call_with_text(path, sent)
         self.tried[path] += 1
         self.refused[path] += answer.code != "OK"
         self.decided[path] += answer.reason not in {"INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID"}
         try:
-            self._judge(path, answer, told)
+            self._judge(path, answer, text)
             if path in WRITES:
                 self._compare(path, sent, answer)
         except AssertionError as error:
-            error.add_note(f"seed {self.seed}, {path}, {sent[:3000].hex()}\n{answer}\n{told[:3000]}")
+            error.add_note(f"seed {self.seed}, {path}, {sent[:3000].hex()}\n{answer}\n{text[:3000]}")
             raise
         return answer
 
-    def _judge(self, path: str, answer: Answer, told: str) -> None:
+    def _judge(self, path: str, answer: Answer, message: str) -> None:
         if answer.code == "OK":
             for result in results_of(path, answer):
                 if result.HasField("error"):
@@ -128,7 +128,7 @@ class Trial:
         self._judge_reason(path, answer.reason, answer.metadata)
         assert answer.code in documented()[answer.reason].codes
         assert (answer.reason == "INVALID_FIELDS") == bool(answer.violations)
-        assert not LEAKS.search(told)
+        assert not LEAKS.search(message)
 
     def _judge_item(self, error: Any) -> None:  # noqa: ANN401  # google.rpc has no types
         (info,) = (one for one in error.details if one.Is(error_details_pb2.ErrorInfo.DESCRIPTOR))
@@ -139,12 +139,12 @@ class Trial:
         assert not LEAKS.search(error.message)
 
     def _judge_reason(self, path: str, reason: str, metadata: Mapping[str, str]) -> None:
-        """See that it is a reason that the call lists: so never INTERNAL, and nothing that only time would mend."""
+        """Check that it is a reason that the call lists: so never INTERNAL, and nothing that only time would mend."""
         assert reason in {*listed_reasons()[METHODS[path].name], *self.also}
         assert metadata.keys() - {"item", "outcome"} == documented()[reason].keys
 
     def _compare(self, path: str, sent: bytes, answer: Answer) -> None:
-        """See that nothing has changed but the record of what is final, and nothing by what is only validated."""
+        """Check that nothing has changed but the record of what is final, and nothing by what is only validated."""
         before, self.before = self.before, self.fingerprint()
         changed = {table for table in before if before[table] != self.before[table]}
         if answer.code != "OK":
@@ -158,12 +158,12 @@ class Trial:
         elif results and all(result.HasField("error") for result in results):
             assert changed <= {"requests"}
 
-    def read_nothing_into(self) -> None:
-        """See that nothing at all has changed since the last call that may change something."""
+    def assert_nothing_changed(self) -> None:
+        """Check that nothing at all has changed since the last call that may change something."""
         assert self.fingerprint() == self.before
 
     def fingerprint(self) -> dict[str, str]:
-        """Return what differs for two states of a table if any row is another, or was so much as written anew."""
+        """Return fingerprints that differ for two states of a table if any row differs, or was only rewritten."""
         if self.query is None:
             names = self.owner.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
             one = "SELECT {}, count(*) || '/' || bit_xor(hashtextextended(ctid::text || xmin::text, 0)) FROM {}"

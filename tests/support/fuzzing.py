@@ -1,6 +1,6 @@
-"""Requests made up by chance, from the descriptors so that no method and no field is forgotten: valid, odd, and bytes.
+"""Requests generated from the descriptors, so that no method and no field is forgotten: valid, odd, and bytes.
 
-A seed makes up the same requests every time, whatever is answered.
+A seed generates the same requests every time, with any answers.
 """
 
 import random
@@ -20,14 +20,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 Field = Any
 """A field's descriptor."""
 Made = Any
-"""A message of whatever type."""
+"""A message of any type."""
 
 Names = Mapping[str, Sequence[str]]
 """Names of what is there, by collection: ``wallets``, ``holds`` and so on."""
 
 _RULES = "buf.validate.field"
 
-# Stands for bytes that are no UTF-8, which no message can be given: they are put in its place once it is serialized.
+# A placeholder for bytes that are no UTF-8, which no message can be given: they replace it once it is serialized.
 _NOT_UTF8 = ("~not-utf8~", b"\xc3\x28\xed\xa0\x80\xff\xfe\xc0\x80\xf5")
 
 _TEXTS = (
@@ -86,7 +86,7 @@ def collection_of(field: Field) -> str | None:
     if field.type != FieldDescriptor.TYPE_STRING:
         return None
     if (field.containing_type.name, field.name) == ("Wallet", "name"):
-        return "wallets"  # the rule for it stands where a wallet is to be changed
+        return "wallets"  # the rule for it applies where a wallet is to be changed
     rules = next((value for option, value in field.GetOptions().ListFields() if option.full_name == _RULES), None)
     if rules is None:
         return None
@@ -96,22 +96,22 @@ def collection_of(field: Field) -> str | None:
 
 
 def is_required(field: Field) -> bool:
-    """Tell whether a field must be set."""
+    """Return whether a field must be set."""
     return field_behavior_pb2.REQUIRED in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
 
 
-def is_told_only(field: Field) -> bool:
-    """Tell whether a field is in answers only."""
+def is_output_only(field: Field) -> bool:
+    """Return whether a field is in answers only."""
     return field_behavior_pb2.OUTPUT_ONLY in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
 
 
 def is_map(field: Field) -> bool:
-    """Tell whether a field is a map."""
+    """Return whether a field is a map."""
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def is_control(character: str) -> bool:
-    """Tell whether it is a control character, which no text may have but for newlines in some."""
+    """Return whether it is a control character, which no text may have but for newlines in some."""
     return unicodedata.category(character) == "Cc"
 
 
@@ -130,7 +130,7 @@ class Chance:
         scopes = {oneof.name: self._random.choice([None, *oneof.fields]) for oneof in kind.oneofs}
         for field in kind.fields:
             of = field.containing_oneof
-            if is_told_only(field) or (of is not None and len(of.fields) > 1 and scopes[of.name] is not field):
+            if is_output_only(field) or (of is not None and len(of.fields) > 1 and scopes[of.name] is not field):
                 continue
             if is_required(field) or self._happens(0.4):
                 self._fill(made, field)
@@ -292,10 +292,10 @@ class Chance:
             case FieldDescriptor.TYPE_INT64:
                 return self._random.choice([0, -1, 1, 2**31, 2**53 + 1, 2**62, 2**63 - 1, -(2**63), -(2**63) + 1])
             case _:
-                raise TypeError(field.full_name)  # a new kind of field: say what is odd of it
+                raise TypeError(field.full_name)  # a new kind of field: define its odd values
 
     def text(self) -> str:
-        """Return a text that somebody may choke on; sometimes the name of something that is there."""
+        """Return a text that a parser may fail on; sometimes the name of an existing resource."""
         if self._happens(0.3):
             return self._random.choice(self._names[self._random.choice(sorted(self._names))])
         return self._random.choice(_TEXTS)
@@ -303,7 +303,7 @@ class Chance:
     # Bytes.
 
     def wire(self, made: Message) -> bytes:
-        """Return a message's bytes; sometimes with texts that are none, or with fields that nobody knows."""
+        """Return a message's bytes; sometimes with invalid texts, or with unknown fields."""
         sent = made.SerializeToString().replace(_NOT_UTF8[0].encode(), _NOT_UTF8[1])
         return sent + (self._random.choice(_UNKNOWN) if self._happens(0.1) else b"")
 

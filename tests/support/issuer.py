@@ -1,4 +1,4 @@
-"""An issuer of tokens: keys of every kind, the set that tells them, and tokens right and wrong."""
+"""An issuer of tokens: keys of every kind, the set that publishes them, and tokens right and wrong."""
 
 import json
 import threading
@@ -49,7 +49,7 @@ class Issuer:
         return name
 
     def key_set(self) -> str:
-        """Return the set that everybody may see."""
+        """Return the public key set."""
         return json.dumps({"keys": [self._public(name) for name in self.keys]})
 
     def token(
@@ -63,27 +63,27 @@ class Issuer:
         """Return a token that is right but for what *claims* make of it; one that is None is left out."""
         name = key or next(iter(self.keys))
         algorithm, private = self.keys[name]
-        said = {"client_id": client, "scope": scope, **standard(), **claims}
-        left = {claim: value for claim, value in said.items() if value is not None}
+        all_claims = {"client_id": client, "scope": scope, **standard(), **claims}
+        left = {claim: value for claim, value in all_claims.items() if value is not None}
         return jwt.encode(left, private, algorithm=algorithm, headers={"kid": name})
 
     def _public(self, name: str) -> dict[str, Any]:
         algorithm, private = self.keys[name]
         kinds: Mapping[str, Any] = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm}
-        told = kinds.get(algorithm, OKPAlgorithm).to_jwk(private.public_key(), as_dict=True)
-        return {**told, "kid": name, "use": "sig", "alg": algorithm}
+        result = kinds.get(algorithm, OKPAlgorithm).to_jwk(private.public_key(), as_dict=True)
+        return {**result, "kid": name, "use": "sig", "alg": algorithm}
 
 
 def standard() -> dict[str, Any]:
     """Return the claims that every token has."""
-    now = datetime.now(UTC)  # noqa: TID251  # a token's times are of whoever makes it
+    now = datetime.now(UTC)  # noqa: TID251  # a token's times are by its issuer's clock
     return {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + timedelta(minutes=5)}
 
 
 def by_secret(**claims: Any) -> str:  # noqa: ANN401  # any claim
     """Return a token for development, right but for what *claims* make of it."""
-    said = {"client_id": "shop-client", "scope": " ".join(Scope), **standard(), **claims}
-    return jwt.encode(said, SECRET, algorithm="HS256")
+    all_claims = {"client_id": "shop-client", "scope": " ".join(Scope), **standard(), **claims}
+    return jwt.encode(all_claims, SECRET, algorithm="HS256")
 
 
 def bearer(token: str) -> tuple[tuple[str, str]]:
@@ -92,12 +92,12 @@ def bearer(token: str) -> tuple[tuple[str, str]]:
 
 
 def in_an_hour(hours: float) -> datetime:
-    """Return a time so many hours from now."""
-    return datetime.now(UTC) + timedelta(hours=hours)  # noqa: TID251  # a token's times are of whoever makes it
+    """Return the time this many hours from now."""
+    return datetime.now(UTC) + timedelta(hours=hours)  # noqa: TID251  # a token's times are by its issuer's clock
 
 
 def ending_in(seconds: int) -> datetime:
-    """Return a time at least so many seconds from now: a token names whole seconds, and the rest is cut off."""
+    """Return a time at least this many seconds from now: a token has whole seconds, and the rest is cut off."""
     return in_an_hour((seconds + 1) / 3600).replace(microsecond=0)
 
 
@@ -149,7 +149,7 @@ class Published:
                 self.wfile.write((published.text or "").encode())
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/keys"

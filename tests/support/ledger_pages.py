@@ -1,4 +1,4 @@
-"""Books in memory, for rules that are decided without a database."""
+"""Ledger in memory, for rules that are decided without a database."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

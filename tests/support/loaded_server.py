@@ -56,20 +56,20 @@ class Load:
     target: str
     callers: int = 16
     aio_callers: int = 0
-    """So many more, with the client for asyncio."""
+    """Further callers, with the client for asyncio."""
     timeout_s: float = 1.0
     tls: Tls | None = None
-    asked: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
     """Every request id that was sent."""
     paid: dict[str, str] = field(default_factory=dict)
     """Of each call that was answered OK its request id and its transaction."""
-    told: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     """The codes and reasons of all other answers."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def running(self) -> Iterator["Load"]:
-        """Call until the end of the block, and until each caller has heard of its last call."""
+        """Call until the end of the block, and until each caller's last call is answered."""
         threads = [threading.Thread(target=self._call) for _ in range(self.callers)]
         threads += [threading.Thread(target=self._call_by_asyncio) for _ in range(self.aio_callers)]
         for thread in threads:
@@ -88,7 +88,7 @@ class Load:
                 try:
                     made = client.transfer("wallets/alice", "wallets/bob", usd(1), request_id=id_)
                 except CallError as failed:
-                    self.told.append(f"{failed.code} {failed.reason}")
+                    self.failed.append(f"{failed.code} {failed.reason}")
                     return
                 self.paid[id_] = made.transaction.name
 
@@ -102,11 +102,11 @@ class Load:
                 try:
                     made = await client.transfer("wallets/alice", "wallets/bob", usd(1), request_id=id_)
                 except CallError as failed:
-                    self.told.append(f"{failed.code} {failed.reason}")
+                    self.failed.append(f"{failed.code} {failed.reason}")
                     return
                 self.paid[id_] = made.transaction.name
 
     def _next(self) -> str:
         id_ = str(uuid4())
-        self.asked.append(id_)
+        self.sent.append(id_)
         return id_

@@ -105,9 +105,9 @@ def write_history(owner: psycopg.Connection, count: int, *, step: timedelta = ST
 
     All of them concern ``alice``, from ``BEGAN`` on, three every *step*.
     """
-    asked = {"count": count, "began": BEGAN, "step": step, "description": description}
+    fields = {"count": count, "began": BEGAN, "step": step, "description": description}
     with without_triggers(owner), owner.transaction():
-        owner.execute(_TRANSACTIONS, asked)
+        owner.execute(_TRANSACTIONS, fields)
         owner.execute(_ENTRIES)
         owner.execute(_FACTS)
         owner.execute(_WALLETS)

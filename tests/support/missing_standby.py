@@ -30,6 +30,6 @@ def _a_commit_waits(owner: psycopg.Connection) -> bool:
         trial = pool.submit(other.execute, "SELECT pg_logical_emit_message(true, 'trial', '')")
         assert wait_until(lambda: trial.done() or pid in waiting_commits(owner), timeout_s=30)
         waits = not trial.done()
-        owner.execute("SELECT pg_cancel_backend(%s)", [pid])  # ends the wait; the commit stands
+        owner.execute("SELECT pg_cancel_backend(%s)", [pid])  # ends the wait; the commit is kept
         trial.result(30)
         return waits

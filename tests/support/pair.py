@@ -69,14 +69,14 @@ class Pair:
         self.servers[host] = self.stack.enter_context(server_process(log, self.database_url, **environment(settings)))
 
     def restart(self, host: str) -> None:
-        """End a server as an orchestrator does, and start it anew once it has gone."""
+        """End a server as an orchestrator does, and start it again once it has ended."""
         process = self.servers[host].process
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         self.start(host)
 
     def kill(self, host: str) -> None:
-        """End a server at once, whatever it does."""
+        """End a server at once, in any state."""
         self.servers[host].process.kill()
         self.servers[host].process.wait()
 

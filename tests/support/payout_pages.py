@@ -1,4 +1,4 @@
-"""A payout in memory: one withdrawal in whatever state, and the commands that move it on."""
+"""A payout in memory: one withdrawal in any state, and the commands that move it on."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ POLICY = PaymentPolicy(
     bank_key_retention=timedelta(hours=20),
     attention_after=timedelta(minutes=15),
 )
-# Full jitter at its longest, so that waits are what the policy says.
+# Full jitter at its longest, so that waits are those of the policy.
 JITTER = 1.0
 LEASE_UNTIL = NOW + POLICY.lease
 ON_ITS_WAY = (OrderState.PROCESSING, OrderState.IN_DOUBT)
@@ -39,7 +39,7 @@ Answered = AnswerKind | None
 
 @dataclass(slots=True)
 class Payout:
-    """One withdrawal of ten units from a wallet that had a hundred, on books in memory."""
+    """One withdrawal of ten units from a wallet that had a hundred, on a ledger in memory."""
 
     books: LedgerState
     policy: PaymentPolicy = POLICY
@@ -54,11 +54,11 @@ class Payout:
 
     @property
     def money(self) -> tuple[int, int]:
-        """What is in the wallet and what is on its way to the bank."""
+        """What is in the wallet and what is in transit to the bank."""
         return self.books.wallets[ALICE].balance, self.books.wallets[IN_TRANSIT].balance
 
     def claim(self, fence: int | None = None) -> Claim:
-        """Return the claim of whoever holds *fence*, by default the latest."""
+        """Return a claim with *fence*, by default the latest."""
         return Claim(
             kind=OrderKind.WITHDRAWAL,
             order=WITHDRAWAL,
@@ -75,7 +75,7 @@ class Payout:
         return self._decide(StartPayment(id=uuid4(), claim=claim or self.claim(), policy=self.policy, jitter=JITTER))
 
     def answer(self, answer: AnswerKind | Answer, attempt: int = 0, claim: Claim | None = None) -> Done | Refused:
-        """Decide on SettlePayment, of the latest attempt unless told otherwise."""
+        """Decide on SettlePayment, by default of the latest attempt."""
         return self._decide(
             SettlePayment(
                 id=uuid4(),
@@ -91,16 +91,16 @@ class Payout:
         """Decide on TakeOver."""
         return self._decide(TakeOver(id=uuid4(), claim=claim or self.claim(), policy=self.policy, jitter=JITTER))
 
-    def hear(self, status: StatusKind | Status, claim: Claim | None = None) -> Done | Refused:
-        """Decide on SettleDoubt; a bank that executed did so with the right amount unless told otherwise."""
-        heard = status if isinstance(status, Status) else Status(kind=status, amount=AMOUNT, reference="ref")
+    def apply_status(self, status: StatusKind | Status, claim: Claim | None = None) -> Done | Refused:
+        """Decide on SettleDoubt; a bank that executed did so by default with the right amount."""
+        reported = status if isinstance(status, Status) else Status(kind=status, amount=AMOUNT, reference="ref")
         return self._decide(
             SettleDoubt(
                 id=uuid4(),
                 claim=claim or self.claim(),
                 policy=self.policy,
                 jitter=JITTER,
-                status=heard,
+                status=reported,
                 resends=self.resends,
             )
         )

@@ -44,20 +44,20 @@ ONE_PIECE = ("scheduler", "--once", "--limit", "1")
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process of ours, and what it has said so far."""
+    """A process of ours, and its output so far."""
 
     process: subprocess.Popen[bytes]
     log: Path
 
-    def until_said(self, words: str) -> Self:
-        """Wait until it has said this."""
+    def until_logged(self, words: str) -> Self:
+        """Wait until its log has this text."""
         until(lambda: words in self.log.read_text(), self.log)
         return self
 
-    def until_told(self, event: str) -> dict[str, Any]:
+    def until_event(self, event: str) -> dict[str, Any]:
         """Wait until it has logged this; return the line."""
         named = f'"event": "{event}"'
-        lines = self.until_said(named).log.read_text().splitlines()
+        lines = self.until_logged(named).log.read_text().splitlines()
         return dict(json.loads(next(line for line in lines if named in line)))
 
     def until_stopped(self) -> Self:
@@ -90,7 +90,7 @@ class PayoutService:
     def kill_at(self, moment: str, point: str, **settings: object) -> None:
         """Run a scheduler that is killed at this point of the first piece of work that it does.
 
-        It does not read the bank's ledger first, so that its first call to the bank is the one that is meant.
+        It does not read the bank statement first, so that its first call to the bank is the one that is meant.
         """
         alone = {"bank_provides_statement": False, **settings}
         child = self.start("tests.support.kill_at", moment, point, *ONE_PIECE, **alone)
@@ -123,7 +123,7 @@ class PayoutService:
         until(condition, *sorted(self.folder.glob("*.log")), database=self.database)
 
     def assert_books_agree(self, *, but_for: Collection[str] = ()) -> None:
-        """Raise unless the bank's ledger, our withdrawals and our entries tell the same, but for these keys."""
+        """Raise unless the bank statement, our withdrawals and our entries agree, but for these keys."""
         assert_three_books_agree(self.database, self.bank, but_for=but_for)
 
 
@@ -133,7 +133,7 @@ def payout_service(database: Database, folder: Path, **settings: object) -> Iter
     with ExitStack() as stack:
         state = ("--state", str(folder / "bank.sqlite"), "--fail-rate", "0", "--seed", "1")
         log = folder / "bank.log"
-        _start(stack, log, ("bank_stub", "--port", "0", *state), {}).until_said("listening on http://127.0.0.1:")
+        _start(stack, log, ("bank_stub", "--port", "0", *state), {}).until_logged("listening on http://127.0.0.1:")
         bank_url = log.read_text().split()[-1]
         chosen = {**SETTINGS, "database_url": database.url, "bank_url": bank_url, **settings}
         yield PayoutService(
@@ -158,7 +158,7 @@ def new_payout_service(cluster: Cluster, folder: Path, **settings: object) -> It
 
 
 def end(*children: Child, by: signal.Signals = signal.SIGTERM, code: int = 0) -> None:
-    """Tell processes to end, or by SIGCONT to go on to their end, and wait until they have, with this exit code."""
+    """Send a signal to processes, by default SIGTERM, and wait until they have ended, with this exit code."""
     for child in children:
         child.process.send_signal(by)
     for child in children:
@@ -166,7 +166,7 @@ def end(*children: Child, by: signal.Signals = signal.SIGTERM, code: int = 0) ->
 
 
 def until(condition: Callable[[], bool], *logs: Path, database: Database | None = None) -> None:
-    """Wait until something is so; if that does not happen, show how things stand and what was logged last."""
+    """Wait until a condition holds; if it does not, show the open withdrawals and what was logged last."""
     if not wait_until(condition, timeout_s=40, poll_s=0.03):
         logged = [f"{log}: {log.read_text()[-1000:]}" for log in logs]
         raise AssertionError("\n".join([*(unfinished(database) if database else []), *logged]))

@@ -1,4 +1,4 @@
-"""Payouts for tests: scheduled through the use case, with a bank that is told what to do."""
+"""Payouts for tests: scheduled through the use case, with a bank whose faults are ordered."""
 
 from datetime import datetime
 from uuid import UUID
@@ -64,7 +64,7 @@ def show_another_ledger(app: App) -> None:
 
 
 class Bank:
-    """The bank stub by its URL: ordered about, and asked for its side of the truth.
+    """The bank stub by its URL: faults are ordered, and its own records read.
 
     Plain HTTP to a neighbour: no proxy, no certificates to load.
     """
@@ -73,7 +73,7 @@ class Bank:
         self._url = url
 
     def order(self, fault: str, *, times: int | None = None, **parameters: object) -> None:
-        """Order a fault, for so many calls or for ever."""
+        """Order a fault, for a number of calls or for all."""
         self._post("/orders/faults", {"fault": fault, "times": times, **parameters})
 
     def forgive(self) -> None:
@@ -89,7 +89,7 @@ class Bank:
         self._post("/orders/mode", modes)
 
     def release(self) -> None:
-        """Let go of all answers that are held back."""
+        """Release all answers that are held back."""
         self._post("/orders/release", {})
 
     def forget(self, id_: UUID) -> None:
@@ -105,13 +105,13 @@ class Bank:
         self._post("/orders/return", {"key": bank_key(id_)})
 
     def execute(self, *, key: str | None, amount: int, kind: str = "execution") -> None:
-        """Move money that nobody has asked for."""
+        """Move money without a request of ours."""
         named = {"key": key} if key is not None else {}
-        asked = {"amount": amount, "currency": "USD", "account": "", "owner": "x"}
-        self._post("/orders/execute", {**named, **asked, "kind": kind})
+        fields = {"amount": amount, "currency": "USD", "account": "", "owner": "x"}
+        self._post("/orders/execute", {**named, **fields, "kind": kind})
 
     def posts(self, id_: UUID) -> int:
-        """Return how often the bank was asked to pay a withdrawal."""
+        """Return the number of calls to pay a withdrawal."""
         return int(self.stats()["posts"].get(bank_key(id_), 0))
 
     def executions(self, id_: UUID) -> int:
@@ -142,7 +142,7 @@ class Bank:
         return int(stats["in_flight"]), int(stats["in_flight_max"])
 
     def is_listening(self) -> bool:
-        """Tell whether the bank can be connected to."""
+        """Return whether the bank can be connected to."""
         try:
             self.stats()
         except httpx.ConnectError:

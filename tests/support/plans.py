@@ -1,4 +1,4 @@
-"""Plans as EXPLAIN tells them in JSON."""
+"""Plans as EXPLAIN returns them in JSON."""
 
 from collections.abc import Iterator
 from typing import Any

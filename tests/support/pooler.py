@@ -61,7 +61,7 @@ def pooled(database: Database, folder: Path, mode: str) -> Iterator[str]:
 
 
 def answers(url: str) -> bool:
-    """Tell whether connections can be made."""
+    """Return whether connections can be made."""
     try:
         with psycopg.connect(url, connect_timeout=2, autocommit=True) as connection:
             connection.execute("SELECT 1")

@@ -1,4 +1,4 @@
-"""Ports for processes that must be told theirs."""
+"""Ports for processes that must be given theirs."""
 
 import random
 import socket
@@ -9,7 +9,7 @@ _TRIES = 100
 
 
 def free_ports(count: int) -> list[int]:
-    """Return neighbouring ports that nobody has."""
+    """Return free neighbouring ports."""
     for first in random.SystemRandom().sample(_PORTS, k=_TRIES):
         ports = list(range(first, first + count))
         if all(map(_is_free, ports)):

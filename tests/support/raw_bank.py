@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def answering(answer: bytes) -> Iterator[str]:
-    """Answer every call with these bytes and hang up; yield the address to call."""
+    """Answer every call with these bytes and close; yield the address to call."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         thread = threading.Thread(target=_serve, args=(door, answer), daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""Servers that stand in for ours where it is about what reaches them: they keep what came, and say how they are."""
+"""Servers in place of ours, for tests of what reaches them: they record the calls, and report a health status."""
 
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _LONGEST_S = 20.0
 
 @dataclass
 class Recording(grpc.GenericRpcHandler):
-    """Takes any call of ours, and never answers or with nothing but a yes; knows what came."""
+    """Takes any call of ours, and never answers or only with OK; records the calls."""
 
     came: list[str] = field(default_factory=list)
     answers: bool = False
@@ -32,7 +32,7 @@ class Recording(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(self._answer)
 
     def serves(self, *, is_serving: bool) -> None:
-        """Say of itself that it serves, or not."""
+        """Report SERVING, or not."""
         self.state.set("", HealthCheckResponse.SERVING if is_serving else HealthCheckResponse.NOT_SERVING)
 
     def _answer(self, *_: object) -> bytes:
@@ -45,7 +45,7 @@ class Recording(grpc.GenericRpcHandler):
 def recording(
     credentials: grpc.ServerCredentials | None = None, *, is_serving: bool = True, answers: bool = False, port: int = 0
 ) -> Iterator[tuple[int, Recording]]:
-    """Run a server that says of itself that it serves, or not; yield its port and what it records."""
+    """Run a server that reports SERVING, or not; yield its port and its records."""
     server, calls = grpc.server(ThreadPoolExecutor(8)), Recording(answers=answers)
     calls.serves(is_serving=is_serving)
     health_pb2_grpc.add_HealthServicer_to_server(calls.state, server)

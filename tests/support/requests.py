@@ -1,4 +1,4 @@
-"""Requests as callers make them: each with an id of its own, for US dollars unless said otherwise."""
+"""Requests as callers make them: each with an id of its own, by default for US dollars."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -60,7 +60,7 @@ def stamp(time: datetime) -> Timestamp:
 
 
 def later(time: Timestamp, microseconds: int) -> Timestamp:
-    """Return a time so much later."""
+    """Return the time this many microseconds later."""
     moved = Timestamp()
     moved.FromMicroseconds(time.ToMicroseconds() + microseconds)
     return moved
@@ -71,11 +71,11 @@ def later(time: Timestamp, microseconds: int) -> Timestamp:
 
 def an_update(wallet: str, *paths: str, **fields: Fields) -> wallet_pb.UpdateWalletRequest:
     """Return a change of these *fields*, and of those that are only named; ``etag`` is sent along."""
-    asked = wallet_pb.UpdateWalletRequest(
+    wallet_fields = wallet_pb.UpdateWalletRequest(
         wallet=wallet_pb.Wallet(name=f"wallets/{wallet}", **fields), request_id=new_id()
     )
-    asked.update_mask.paths.extend([*paths, *(name for name in fields if name != "etag")])
-    return asked
+    wallet_fields.update_mask.paths.extend([*paths, *(name for name in fields if name != "etag")])
+    return wallet_fields
 
 
 def a_freeze(wallet: str, etag: str = "") -> wallet_pb.FreezeWalletRequest:
@@ -121,7 +121,7 @@ def atomic(items: Sequence[pb.TransferItem], **fields: Fields) -> pb.BatchTransf
 
 
 def each(items: Sequence[pb.TransferItem], **fields: Fields) -> pb.BatchTransferRequest:
-    """Return a batch of which each item stands for itself, under a new id where it has none."""
+    """Return a batch by item, each under a new id where it has none."""
     named = [changed(one, request_id=one.request_id or new_id()) for one in items]
     return pb.BatchTransferRequest(mode=pb.BATCH_MODE_ITEM, items=named, **fields)
 
@@ -154,7 +154,7 @@ def a_capture(
 
 
 def a_void(hold: str, **fields: Fields) -> hold_pb.VoidHoldRequest:
-    """Return a hold to be given up."""
+    """Return a hold's voiding."""
     return hold_pb.VoidHoldRequest(name=hold, **{"request_id": new_id(), **fields})
 
 
@@ -162,7 +162,7 @@ def a_void(hold: str, **fields: Fields) -> hold_pb.VoidHoldRequest:
 
 
 def a_rule(**fields: Fields) -> rule_pb.CreateCommissionRuleRequest:
-    """Return a rule to be created: paid by the source unless said otherwise."""
+    """Return a rule to be created: by default paid by the source."""
     values: dict[str, Fields] = {"currency_code": "USD", "payer": SOURCE, **fields}
     return rule_pb.CreateCommissionRuleRequest(rule=rule_pb.CommissionRule(**values), request_id=new_id())
 

@@ -1,11 +1,12 @@
-"""Rows written past the service, as the database's owner, to see whether the database itself objects."""
+"""Rows written past the service, as the database's owner, to check which of them the database refuses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import psycopg
+import pytest
 from psycopg import sql
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -166,6 +167,13 @@ def without_triggers(connection: psycopg.Connection) -> Iterator[psycopg.Connect
         yield connection
     finally:
         connection.execute("SET session_replication_role = origin")
+
+
+def refused_by(write: Callable[[], None]) -> str | None:
+    """Return the name of the constraint that refuses a write."""
+    with pytest.raises(psycopg.IntegrityError) as refused:
+        write()
+    return refused.value.diag.constraint_name
 
 
 def rewrite(owner: psycopg.Connection, statement: str, parameters: Sequence[object] = ()) -> None:

@@ -25,8 +25,8 @@ def schedule_deposit(  # noqa: PLR0913  # a scheduled deposit's fields
 ) -> UUID:
     """Schedule a deposit in USD, due now unless a time is given; return its id."""
     words = {"bank_account": bank_account, "external_reference": external_reference}
-    asked = a_scheduled_deposit(wallet, Money("USD", amount), execute_time, collect=collect, **words)
-    return change_scheduled_deposit(app, asked).order.id
+    command = a_scheduled_deposit(wallet, Money("USD", amount), execute_time, collect=collect, **words)
+    return change_scheduled_deposit(app, command).order.id
 
 
 def reserve(app: App, wallet: WalletId, amount: int) -> UUID:
@@ -55,10 +55,10 @@ def collection_key(id_: UUID) -> str:
 
 
 class CollectingBank(Bank):
-    """The bank stub, asked for its side of collections."""
+    """The bank stub, with its own records of collections."""
 
-    def asked(self, id_: UUID) -> int:
-        """Return how often the bank was asked to collect."""
+    def collect_calls(self, id_: UUID) -> int:
+        """Return the number of calls to collect."""
         return int(self.stats()["posts"].get(collection_key(id_), 0))
 
     def collected(self, id_: UUID) -> int:
@@ -78,7 +78,7 @@ class CollectingBank(Bank):
         self._post("/orders/forget", {"key": collection_key(id_)})
 
     def take_key(self, id_: UUID, amount: int) -> None:
-        """Collect on a key behind our back, as somebody else's mistake would."""
+        """Collect on a key without a call of ours, as another client's mistake would."""
         self._post(
             "/orders/execute",
             {"key": collection_key(id_), "amount": amount, "currency": "USD", "kind": "collection", "account": ""},

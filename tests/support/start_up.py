@@ -1,4 +1,4 @@
-"""A process's main function called here, for starts that are refused: what it says and returns, without its start."""
+"""A process's main function called here, for starts that are refused: what it prints and returns, without its start."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""What holds after any fault, by three books: the bank's ledger, our withdrawals and their attempts, our entries."""
+"""What holds after any fault, by three books: the bank statement, our withdrawals and their attempts, our entries."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -26,7 +26,7 @@ AT_THE_BANK: dict[str, set[tuple[str, ...]]] = {
     "UNAPPLIED_FUNDS": {PAID_AND_RETURNED},
 }
 
-# Where the money of a withdrawal is; in its wallet unless it stands here.
+# Where the money of a withdrawal is; in its wallet unless it is listed here.
 AWAY = {"PROCESSING": IN_TRANSIT, "IN_DOUBT": IN_TRANSIT, "SUCCEEDED": EXTERNAL, "UNAPPLIED_FUNDS": IN_TRANSIT}
 
 WITHDRAWALS = """
@@ -69,10 +69,10 @@ GROUP BY wallets.id
 
 
 def assert_three_books_agree(database: Database, bank: Bank, *, but_for: Collection[str] = ()) -> None:
-    """Raise unless each withdrawal was paid at most once and is what the bank says, and no money paid was released.
+    """Raise unless each withdrawal was paid at most once and agrees with the bank, and no money paid was released.
 
-    Also: each call that the bank has seen is an attempt of ours, each repeat says what the first said, and ``verify``
-    passes. What stands in the bank's ledger under the keys *but_for* is left out: it is known to be wrong.
+    Also: each call that the bank received is an attempt of ours, each repeat has the first one's content, and
+    ``verify`` passes. Lines of the bank statement under the keys *but_for* are left out: they are known to be wrong.
     """
     withdrawals, balances, deposited = _read(database, WITHDRAWALS, BALANCES, DEPOSITED)
     lines: dict[str, list[dict[str, str]]] = {}
@@ -89,9 +89,9 @@ def assert_three_books_agree(database: Database, bank: Bank, *, but_for: Collect
         assert tuple(line["kind"] for line in executed) in AT_THE_BANK[state], (key, state, executed)
         assert {(line["amount"], line["currency"]) for line in executed} <= {(amount, "USD")}, (key, executed)
         assert state != "SUCCEEDED" or reference == executed[0]["reference"], (key, reference, executed)
-        asked = posts.pop(key, 0)
-        assert asked <= attempts, key
-        assert asked <= 1 or len(set(bank.bodies(id_))) == 1, key
+        request = posts.pop(key, 0)
+        assert request <= attempts, key
+        assert request <= 1 or len(set(bank.bodies(id_))) == 1, key
         expected[wallet] -= amount
         expected[AWAY.get(state, wallet)] += amount
 
@@ -101,7 +101,7 @@ def assert_three_books_agree(database: Database, bank: Bank, *, but_for: Collect
 
 
 def unfinished(database: Database) -> list[str]:
-    """Tell of each withdrawal that has not ended how it stands, or why that is not known."""
+    """Return the state of each withdrawal that has not ended, or why it is not known."""
     try:
         (rows,) = _read(database, UNFINISHED)
     except psycopg.OperationalError as error:

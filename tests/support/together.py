@@ -26,7 +26,7 @@ def together(calls: Sequence[Callable[[], Result]]) -> list[Result | Exception]:
 
 @contextmanager
 def over_and_over(step: Callable[[], object], *, every_s: float = 0.0, slower: float = 1.0) -> Iterator[None]:
-    """Go on with a step beside the block, to the block's end however it ends; raise what the step raised.
+    """Repeat a step beside the block, to the block's end however it ends; raise what the step raised.
 
     Each pause is *slower* times the one before.
     """

@@ -17,7 +17,7 @@ _GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
 
 
 def required() -> bool:
-    """Tell whether a missing tool fails the run: ``WALLET_REQUIRE_ALL=1``."""
+    """Return whether a missing tool fails the run: ``WALLET_REQUIRE_ALL=1``."""
     return os.environ.get("WALLET_REQUIRE_ALL") == "1"  # noqa: TID251  # the test run's own switch
 
 
@@ -31,8 +31,8 @@ def require(command: Sequence[str], at_least: Sequence[int], remedy: str) -> Non
     lacking = f"{command[0]} {'.'.join(map(str, at_least))} or newer is not installed ({remedy})"
     if shutil.which(command[0]) is None:
         _miss(lacking)
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
-    version = re.search(r"\d+(\.\d+)+", told) or re.search(r"\d+", told)
+    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    version = re.search(r"\d+(\.\d+)+", output) or re.search(r"\d+", output)
     if version is None or [int(part) for part in version[0].split(".")] < list(at_least):
         _miss(lacking)
 

@@ -1,4 +1,4 @@
-"""Watchers on threads: they write down what they are told, until they are stopped or their stream ends."""
+"""Watchers on threads: they record what they are told, until they are stopped or their stream ends."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -59,9 +59,9 @@ class Watcher:
 
 
 @contextmanager
-def watching(asking: Asking, **asked: Any) -> Iterator[Watcher]:  # noqa: ANN401  # fields of the request
+def watching(asking: Asking, **request: Any) -> Iterator[Watcher]:  # noqa: ANN401  # fields of the request
     """Watch until the block ends; it begins once the watch has begun."""
-    watcher = Watcher(asking.stream(pb.WatchEventsRequest(**asked), timeout_s=None))
+    watcher = Watcher(asking.stream(pb.WatchEventsRequest(**request), timeout_s=None))
     try:
         assert wait_until(lambda: bool(watcher.told) or watcher.ended is not None, timeout_s=10, poll_s=0.01)
         yield watcher

@@ -27,7 +27,7 @@ class Answer:
     violations: tuple[str, ...] = ()
     """The fields that are invalid."""
     localized: str = ""
-    """What a person is told, where the call asked for a language."""
+    """The localized message, where the call requested a language."""
     retry_ms: int | None = None
 
     @property
@@ -38,12 +38,12 @@ class Answer:
     @property
     def metadata(self) -> dict[str, str]:
         """What the reason is about."""
-        said = dict(self.infos[0].metadata) if self.infos else {}
-        return {key: value for key, value in said.items() if key != "outcome"}
+        message = dict(self.infos[0].metadata) if self.infos else {}
+        return {key: value for key, value in message.items() if key != "outcome"}
 
     @property
     def outcome(self) -> str:
-        """What the error says of the work."""
+        """The outcome that the error reports."""
         return str(self.infos[0].metadata["outcome"]) if self.infos else ""
 
 
@@ -102,16 +102,16 @@ def answer_of(error: grpc.RpcError) -> Answer:
     """Return what a call was answered with that did not end well."""
     try:
         status = rpc_status.from_call(error)  # type: ignore[arg-type]  # what a call raises is the call too
-    except ValueError:  # the code is not the one that the server packed: somebody on the way has spoken
+    except ValueError:  # the code is not the one that the server packed: a proxy between has answered
         status = None
     details: Sequence[Any] = status.details if status is not None else ()
     infos = [_unpacked(detail, error_details_pb2.ErrorInfo()) for detail in details]
     bad = [_unpacked(detail, error_details_pb2.BadRequest()) for detail in details]
     retry = [_unpacked(detail, error_details_pb2.RetryInfo()) for detail in details]
-    said = [_unpacked(detail, error_details_pb2.LocalizedMessage()) for detail in details]
+    messages = [_unpacked(detail, error_details_pb2.LocalizedMessage()) for detail in details]
     delays = [found.retry_delay.ToMilliseconds() for found in retry if found is not None]
     return Answer(
-        localized="".join(found.message for found in said if found is not None),
+        localized="".join(found.message for found in messages if found is not None),
         code=error.code().name,
         message=error.details() or "",
         infos=tuple(info for info in infos if info is not None),

@@ -1,4 +1,4 @@
-"""A service with wallets in every state and one of each thing that hangs on them, and callers of every kind."""
+"""A service with wallets in every state, open items of each kind in them, and callers of every kind."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,7 +15,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, pay_due_withdrawals, reconcile_bank_statement
 from tests.support.asking import Asking
-from tests.support.faults_in_order import Fault
+from tests.support.documented_faults import Fault
 from tests.support.fuzz_trial import METHODS, WRITES
 from tests.support.issuer import Issuer, bearer
 from tests.support.payouts import Bank, show_another_ledger
@@ -50,26 +50,26 @@ APPLIED_TO_WALLET = order_pb.RESOLUTION_KIND_APPLIED_TO_WALLET
 
 @dataclass(frozen=True)
 class World:
-    """Wallets in every state, what hangs on them, and callers of every kind."""
+    """Wallets in every state, their dependent resources, and callers of every kind."""
 
     callers: Mapping[str, Asking]
     names: Mapping[str, str]
 
     def request(self, base: Message, *faults: Fault) -> tuple[str, Any]:
-        """Return who asks, and a request with these faults under a new id, or the one that a fault says."""
+        """Return the caller, and a request with these faults under a new id, or the one of a fault."""
         values = {way: value for fault in faults for way, value in fault.values.items()}
         by = values.pop("by", "operator")
-        asked = changed(base)
-        if "request_id" in asked.DESCRIPTOR.fields_by_name:
-            asked.request_id = new_id()  # type: ignore[attr-defined]  # every call that changes something has one
+        requested = changed(base)
+        if "request_id" in requested.DESCRIPTOR.fields_by_name:
+            requested.request_id = new_id()  # type: ignore[attr-defined]  # every call that changes something has one
         for way, value in values.items():
-            put(asked, way.split("."), self.names.get(value, value) if isinstance(value, str) else value)
-        return by, asked
+            put(requested, way.split("."), self.names.get(value, value) if isinstance(value, str) else value)
+        return by, requested
 
-    def tell(self, path: str, base: Message, *faults: Fault) -> list[Answer]:
-        """Ask it once to be validated and once in earnest."""
-        by, asked = self.request(base, *faults)
-        return [self.callers[by].call(path, changed(asked, validate_only=only)) for only in (True, False)]
+    def answers_to(self, path: str, base: Message, *faults: Fault) -> list[Answer]:
+        """Send it once to be validated and once to be done."""
+        by, request = self.request(base, *faults)
+        return [self.callers[by].call(path, changed(request, validate_only=only)) for only in (True, False)]
 
 
 def put(message: Any, way: list[str], value: Any) -> None:  # noqa: ANN401  # any field's
@@ -131,7 +131,7 @@ def open_wallets(operator: Asking) -> None:
 
 
 def hang_on_them(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
-    """Hang one of each on them, and return their names; what is held in cold, and given to it, was before it froze."""
+    """Open one of each in them, and return their names; what is held in cold, and given to it, was before it froze."""
     names = {"given": operator.transfer("alice", "bob", 20).name}
     for name, wallet in (("given to cold and back", "cold"), ("given and back", "bob")):
         given = operator.transfer("alice", wallet, 10)
@@ -145,8 +145,8 @@ def hang_on_them(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
     operator.ok(a_void(names["voided"]))
     later: dict[str, Any] = {"wallet": "wallets/alice", "amount": money(10), "execute_time": LATE}
     for withdrawal in ("withdrawal", "cancelled withdrawals"):
-        asked = order_pb.ScheduleWithdrawalRequest(**later, request_id=new_id())
-        names[withdrawal] = operator.ok(asked).withdrawal.name
+        request = order_pb.ScheduleWithdrawalRequest(**later, request_id=new_id())
+        names[withdrawal] = operator.ok(request).withdrawal.name
     earned = order_pb.ScheduleWithdrawalRequest(
         wallet="wallets/system:commission:USD", amount=money(1), execute_time=LATE, request_id=new_id()
     )
@@ -169,7 +169,7 @@ def hang_on_them(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
 
 
 def strand(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
-    """Let the bank give back what it paid to a closed wallet, collect for a full one, and pay for a stranger."""
+    """Let the bank return what it paid to a closed wallet, collect for a full one, and execute an unknown payment."""
     operator.open("late", 41, owner="anna")
     now: dict[str, Any] = {"amount": money(41), "request_id": new_id()}
     paid = operator.ok(order_pb.ScheduleWithdrawalRequest(wallet="wallets/late", **now)).withdrawal.name
@@ -202,7 +202,7 @@ def a_world(app: App, settings: Settings, issuer: Issuer, bank: BankServer) -> I
             "reader": bearer(issuer.token(others)),
             "stranger": (),
         }
-        callers = {who_: stack.enter_context(Asking(target, metadata=said)) for who_, said in metadata.items()}
+        callers = {who_: stack.enter_context(Asking(target, metadata=text)) for who_, text in metadata.items()}
         operator = callers["operator"]
         open_wallets(operator)
         yield World(callers, hang_on_them(operator, app, Bank(bank.url)))

@@ -1,4 +1,4 @@
-"""Settings that say who may call: what contradicts itself, or lacks something, does not start."""
+"""Settings of who may call: contradictions and gaps do not start."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from wallet_grpc.server.process import authentication
         {"callers": {"a": {"unknown": ["x"]}}},
     ],
 )
-def test_half_a_way_to_tell_who_calls_is_refused_at_start(changes: dict[str, Any]) -> None:
+def test_partly_configured_authentication_is_refused_at_start(changes: dict[str, Any]) -> None:
     """What contradicts itself would let in the wrong ones."""
 
     with pytest.raises(SettingsError, match=r"WALLET_"):
@@ -30,7 +30,7 @@ def test_half_a_way_to_tell_who_calls_is_refused_at_start(changes: dict[str, Any
 
 
 def test_a_scope_that_there_is_not_is_refused_at_start(settings: Settings) -> None:
-    """A typing error would otherwise be a permission that nobody has."""
+    """A typing error would otherwise be a permission without a holder."""
 
     callers = {"shop": {"certificates": ["shop"], "certificate_scopes": ["wallet.reed"]}}
     found = {"tls_certificate": Path("a"), "tls_key": Path("b"), "tls_client_ca": Path("c"), "callers": callers}

@@ -34,7 +34,7 @@ class Files:
         self.token.write_text(f"{TOKEN}\n")
 
     def renew(self, authority: trustme.CA | None = None) -> None:
-        """Write certificates anew, by another authority where one is given."""
+        """Write new certificates, by another authority where one is given."""
         self.authority = authority or self.authority
         self.authority.cert_pem.write_to_path(self.ca)
         for issued, certificate, key in (
@@ -68,7 +68,7 @@ def gateway(bank: BankServer, credentials: BankCredentials) -> HttpBank:
     return HttpBank(url=bank.url, deadline_s=10.0, answer_max_bytes=65536, credentials=credentials)
 
 
-def test_a_bank_by_https_that_wants_a_token_is_paid_asked_and_followed(bank: BankServer, files: Files) -> None:
+def test_a_bank_that_requires_https_and_a_token_is_paid_queried_and_reconciled(bank: BankServer, files: Files) -> None:
     """Every call brings it."""
 
     known = gateway(bank, BankCredentials(token_file=files.token, ca=files.ca))
@@ -83,7 +83,7 @@ def test_a_bank_by_https_that_wants_a_token_is_paid_asked_and_followed(bank: Ban
 
 @pytest.mark.parametrize("token", [None, "another"])
 def test_without_the_right_token_nothing_is_paid(bank: BankServer, files: Files, token: str | None) -> None:
-    """The bank's 401 is a call that it did not take; of what it says nothing is believed."""
+    """The bank's 401 is a call that it did not take; its body is ignored."""
 
     stranger = gateway(bank, BankCredentials(token=token, ca=files.ca))
 
@@ -94,7 +94,7 @@ def test_without_the_right_token_nothing_is_paid(bank: BankServer, files: Files,
     assert gateway(bank, BankCredentials(token=TOKEN, ca=files.ca)).status(PAYMENT).kind is StatusKind.NOT_FOUND
 
 
-def test_a_bank_that_nobody_vouches_for_is_told_nothing(bank: BankServer, files: Files, tmp_path: Path) -> None:
+def test_a_bank_with_an_untrusted_certificate_receives_nothing(bank: BankServer, files: Files, tmp_path: Path) -> None:
     """Neither by another authority nor, without one, by those that this machine trusts."""
 
     other = tmp_path / "other.pem"
@@ -105,7 +105,7 @@ def test_a_bank_that_nobody_vouches_for_is_told_nothing(bank: BankServer, files:
 
 
 def test_a_new_token_is_sent_from_the_next_call_on(bank: BankServer, files: Files, tmp_path: Path) -> None:
-    """While the file is not there, or holds none, the last one goes on."""
+    """While the file is not there, or holds none, the last one is used."""
 
     ours = tmp_path / "our-token"
     ours.write_text(TOKEN)
@@ -162,10 +162,10 @@ def test_a_file_for_tls_that_cannot_be_used_is_named(files: Files, wrong: str, h
 
 
 def test_a_token_that_the_bank_repeats_is_not_kept() -> None:
-    """What the bank said is stored with the attempt, and shown to operators."""
+    """The bank's text is stored with the attempt, and shown to operators."""
 
-    said = f'{{"data": "rejected", "status": 422, "reason": "no rights: {TOKEN}", "{TOKEN}": ["{TOKEN}"]}}'
-    with answering(http_200(said.encode())) as url:
+    text = f'{{"data": "rejected", "status": 422, "reason": "no rights: {TOKEN}", "{TOKEN}": ["{TOKEN}"]}}'
+    with answering(http_200(text.encode())) as url:
         known = HttpBank(url=url, deadline_s=10.0, answer_max_bytes=65536, credentials=BankCredentials(token=TOKEN))
         details = [known.pay(PAYMENT).detail, known.status(PAYMENT).detail]
 
@@ -182,7 +182,7 @@ def test_a_caller_that_shakes_no_hands_holds_up_no_other(bank: BankServer, files
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (["--certificate", "a"], "--certificate and --key go together"),
         (["--client-ca", "a"], "--client-ca needs --certificate and --key"),
@@ -195,9 +195,9 @@ def test_a_caller_that_shakes_no_hands_holds_up_no_other(bank: BankServer, files
     ],
 )
 def test_a_stub_that_would_be_open_or_half_secured_does_not_start(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says what to give."""
+    """It names what to provide."""
 
     monkeypatch.setattr("signal.pthread_sigmask", lambda *_: None)
     try:
@@ -206,4 +206,4 @@ def test_a_stub_that_would_be_open_or_half_secured_does_not_start(
         code = ended.code
 
     assert code in {1, 2}
-    assert said in capsys.readouterr().err
+    assert text in capsys.readouterr().err

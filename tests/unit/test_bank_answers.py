@@ -1,4 +1,4 @@
-"""What the bank says, and what it means: whatever is not surely a yes or a no is unknown."""
+"""The bank's answers and their meaning: what is not surely an acceptance or a decline is unknown."""
 
 import pytest
 
@@ -52,7 +52,7 @@ MARGIN_S = 1.0
         (200, {"data": "rejected", "status": 503}, UNKNOWN),
     ],
 )
-def test_an_answer_means_what_the_table_says(status: int, body: dict[str, object], kind: AnswerKind) -> None:
+def test_an_answer_has_the_meaning_in_the_table(status: int, body: dict[str, object], kind: AnswerKind) -> None:
     """Status line and body must agree; a contradiction is neither yes nor no."""
 
     assert read_answer(status, body, None).kind is kind
@@ -68,14 +68,14 @@ def test_a_reference_is_text_or_nothing(reference: object, read: str) -> None:
 
 
 @pytest.mark.parametrize("reference", ["r\x00", "\ud800", "r" * 60_000])
-def test_a_reference_that_cannot_be_kept_does_not_reach_the_books(reference: str) -> None:
+def test_a_reference_that_cannot_be_stored_does_not_reach_the_ledger(reference: str) -> None:
     """No database holds a zero byte or half a character: the yes must be stored all the same."""
 
     for read in (
         read_answer(200, SUCCESS | {"reference": reference}, None).reference,
         read_status(200, {"state": "executed", "amount": 1, "currency": "USD", "reference": reference}).reference,
     ):
-        # Told by yes and no only: a failure that quoted it could not be reported.
+        # Distinguished by bool only: a failure that quoted it could not be reported.
         is_storable = "\x00" not in read and read == read.encode(errors="ignore").decode()
         is_short = len(read) < 1000
         assert (is_storable, is_short) == (True, True)
@@ -119,7 +119,7 @@ def test_the_detail_of_an_answer_is_short_and_printable() -> None:
         (200, {"state": "failed"}, StatusKind.FAILED),
         (200, {"state": "pending"}, StatusKind.PENDING),
         (404, {"state": "not_found"}, StatusKind.NOT_FOUND),
-        # A 404 of a proxy, or of a bank that was told another path, says nothing about the payment.
+        # A 404 of a proxy, or of a bank with another path, proves nothing about the payment.
         (404, {}, StatusKind.SILENT),
         (404, {"data": "unknown path", "status": 404}, StatusKind.SILENT),
         (404, {"state": "failed"}, StatusKind.SILENT),
@@ -136,7 +136,7 @@ def test_the_detail_of_an_answer_is_short_and_printable() -> None:
         *[(status, {"state": "executed"}, StatusKind.SILENT) for status in (201, 302, 401, 422, 502, 504)],
     ],
 )
-def test_a_status_means_what_it_says_or_nothing(status: int, body: dict[str, object], kind: StatusKind) -> None:
+def test_a_status_has_its_documented_meaning_or_none(status: int, body: dict[str, object], kind: StatusKind) -> None:
     """Only the bank's own clear word ends a doubt."""
 
     assert read_status(status, body).kind is kind
@@ -154,7 +154,7 @@ def test_a_status_means_what_it_says_or_nothing(status: int, body: dict[str, obj
         (1005, ["USD"], None),
     ],
 )
-def test_an_amount_is_an_integer_with_a_currency_or_not_told(
+def test_an_amount_is_an_integer_with_a_currency_or_missing(
     amount: object, currency: object, money: Money | None
 ) -> None:
     """True is not one minor unit."""
@@ -172,7 +172,7 @@ LINE: dict[str, object] = {
 }
 
 
-def test_a_line_of_the_banks_ledger_is_read_as_it_stands() -> None:
+def test_a_line_of_the_bank_statement_is_parsed_unchanged() -> None:
     """In order, with the number of its last line."""
 
     page = read_ledger({"lines": [LINE, {**LINE, "number": 6, "kind": "return"}], "last": 9}, after=4)
@@ -237,8 +237,8 @@ def test_a_ledger_that_is_not_numbered_without_gaps_is_not_read_at_all(body: dic
     ("account", "kept"),
     [("DE89370400440532013000", "…3000"), ("12345678", "…"), ("123456789", "…6789"), ("x", "…"), ("", "")],
 )
-def test_of_an_account_no_more_is_kept_than_tells_it_from_others(account: str, kept: str) -> None:
-    """Neither of what was asked, nor of what was answered."""
+def test_of_an_account_no_more_is_kept_than_distinguishes_it(account: str, kept: str) -> None:
+    """Neither of the request, nor of the answer."""
 
     payment = Payment(key="wd-1", amount=Money("USD", 1005), account=account, owner="Ada")
 

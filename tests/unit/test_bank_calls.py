@@ -41,8 +41,8 @@ def posts(bank: BankServer) -> int:
     return sum(Bank(bank.url).stats()["posts"].values())
 
 
-def test_a_bank_that_pays_says_so_and_what_it_paid(bank: BankServer) -> None:
-    """The contract, from end to end: what was asked for is what the bank knows."""
+def test_an_acceptance_of_the_bank_has_the_amount_it_paid(bank: BankServer) -> None:
+    """The contract, from end to end: what was requested is what the bank knows."""
 
     answer = gateway(bank.url).pay(PAYMENT)
     status = gateway(bank.url).status(PAYMENT)
@@ -77,10 +77,10 @@ def test_a_bank_that_pays_says_so_and_what_it_paid(bank: BankServer) -> None:
         *[("http_error", {"status": status}, NOT_SENT) for status in (401, 403)],
     ],
 )
-def test_a_fault_on_the_wire_is_read_as_the_table_says(
+def test_a_fault_on_the_wire_is_read_as_in_the_table(
     bank: BankServer, fault: str, parameters: dict[str, object], kind: AnswerKind
 ) -> None:
-    """The bank is asked once: no library repeats the call behind our back."""
+    """The bank is called once: no library repeats the call by itself."""
 
     order(bank, fault, **parameters)
 
@@ -89,7 +89,7 @@ def test_a_fault_on_the_wire_is_read_as_the_table_says(
 
 
 def test_retry_after_comes_with_the_no(bank: BankServer) -> None:
-    """In seconds, as the bank asked."""
+    """In seconds, as the bank answered."""
 
     order(bank, "too_many", seconds=7)
 
@@ -98,7 +98,7 @@ def test_retry_after_comes_with_the_no(bank: BankServer) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/transfers/wd-1"])
 def test_a_redirect_is_never_followed(bank: BankServer, path: str) -> None:
-    """Money goes where the settings say."""
+    """Money goes where the settings direct it."""
 
     order(bank, "http_error", status=307, location=path)
 
@@ -132,7 +132,7 @@ def test_a_slow_bank_is_given_up_at_the_total_deadline(
 
 
 def test_a_status_that_trickles_in_is_given_up_at_the_total_deadline(bank: BankServer) -> None:
-    """Asking is bounded like paying."""
+    """A status call is bounded like a payment."""
 
     order(bank, "trickle", interval=0.3, match={"path": "/transfers"})
     started_at = monotonic()
@@ -142,7 +142,7 @@ def test_a_status_that_trickles_in_is_given_up_at_the_total_deadline(bank: BankS
 
 
 def test_a_bank_that_refuses_connections_was_sent_nothing() -> None:
-    """Nobody listens there."""
+    """Without a listener."""
 
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -216,7 +216,7 @@ def test_a_body_that_cannot_be_read_is_unknown_and_raises_nothing(body: bytes) -
     ],
 )
 def test_what_is_no_answer_at_all_is_unknown_and_raises_nothing(answer: bytes) -> None:
-    """The call may have been heard."""
+    """The call may have arrived."""
 
     with answering(answer) as url:
         assert gateway(url).pay(PAYMENT).kind is UNKNOWN

@@ -1,4 +1,4 @@
-"""The names by which a certificate says who calls."""
+"""The names by which a certificate identifies a caller."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -38,7 +38,7 @@ def certificate(*names: x509.GeneralName) -> bytes:
         ([x509.DNSName("shop.internal")], {"shop.internal"}),
         ([x509.UniformResourceIdentifier("spiffe://prod/shop")], {"spiffe://prod/shop"}),
         ([x509.DNSName("a"), x509.DNSName("b"), x509.UniformResourceIdentifier("x://c")], {"a", "b", "x://c"}),
-        # What somebody may have chosen, or that stands for a place.
+        # A name that anyone may have chosen, or of a place.
         ([x509.RFC822Name("shop.internal")], set()),
         ([x509.RFC822Name("ops@shop.internal")], set()),
         ([x509.IPAddress(IPv4Address("10.0.0.9"))], set()),
@@ -49,13 +49,13 @@ def certificate(*names: x509.GeneralName) -> bytes:
         ([x509.DNSName("shop.internal\0.evil.example")], {"shop.internal\0.evil.example"}),
     ],
 )
-def test_only_dns_names_and_whole_uris_say_who_calls(names: list[x509.GeneralName], known_by: set[str]) -> None:
-    """Each as it stands in the certificate."""
+def test_only_dns_names_and_whole_uris_name_a_caller(names: list[x509.GeneralName], known_by: set[str]) -> None:
+    """Each as it is in the certificate."""
 
     assert names_in(certificate(*names)) == known_by
 
 
-def test_what_is_no_certificate_names_nobody() -> None:
+def test_an_invalid_certificate_names_no_caller() -> None:
     """GRPC has looked at it before; still nothing is made of it."""
 
     assert names_in(b"nonsense") == frozenset()

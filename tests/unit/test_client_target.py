@@ -29,7 +29,7 @@ def test_a_server_is_called_by_the_name_that_its_certificate_is_for(target: str,
 
 
 def test_several_hosts_over_tls_need_a_name() -> None:
-    """Every call would fail: a client that says so when it is made is mended at once."""
+    """Every call would fail: a client that raises when it is made is corrected at once."""
 
     with pytest.raises(ValueError, match=r"Tls\(server_name="):
         WalletClient(TWO, tls=TLS)

@@ -1,4 +1,7 @@
-"""Commission by its rules: what is taken, of whom, and by which rule; held to plain arithmetic and to the contract."""
+"""Commission by its rules: how much is charged, whom, and by which rule.
+
+Compared with plain arithmetic and the contract.
+"""
 
 import ast
 import inspect
@@ -86,7 +89,7 @@ def terms(draw: st.DrawFn) -> CommissionRule:
 
 
 def due(rule: CommissionRule, amount: int) -> int:
-    """Return what the contract says is taken, in fractions."""
+    """Return the commission by the contract, in fractions."""
     exact = rule.fixed + Fraction(amount * rule.rate_millionths, 1_000_000)
     rounded = int(exact + Fraction(1, 2))
     raised = max(rounded, rule.minimum)
@@ -96,7 +99,7 @@ def due(rule: CommissionRule, amount: int) -> int:
 def charged(
     rules: Sequence[CommissionRule], amount: int = 1000, source: Side | None = None, destination: Side | None = None
 ) -> Commission | None:
-    """Return what a transfer from Alice to Bob is charged now, both without labels unless said otherwise."""
+    """Return what a transfer from Alice to Bob is charged now, by default both without labels."""
     sides = source or Side(ALICE, {}), destination or Side(BOB, {})
     return commission_on(Money("USD", amount), *sides, rules, NOW)
 
@@ -144,7 +147,7 @@ def test_the_rate_is_rounded_before_minimum_and_maximum_and_the_maximum_goes_las
 @given(rule=terms(), amounts=st.tuples(AMOUNTS, AMOUNTS))
 @few
 def test_a_larger_amount_is_never_charged_less(rule: CommissionRule, amounts: tuple[int, int]) -> None:
-    """Whatever the minimum and the maximum."""
+    """With any minimum and maximum."""
 
     less, more = sorted(amounts)
 
@@ -153,7 +156,7 @@ def test_a_larger_amount_is_never_charged_less(rule: CommissionRule, amounts: tu
 
 @given(rule=terms(), amount=AMOUNTS)
 def test_the_legs_sum_to_zero_and_the_parts_to_the_whole(rule: CommissionRule, amount: int) -> None:
-    """Whoever pays; no leg is empty, and no number is beyond 64 bits."""
+    """With either payer; no leg is empty, and no number is beyond 64 bits."""
 
     most = amount if rule.payer is Payer.DESTINATION else INT64_MAX - amount
     if due(rule, amount) > most:
@@ -281,7 +284,7 @@ def competing(draw: st.DrawFn) -> list[CommissionRule]:
 def test_wallet_goes_before_label_before_currency_then_the_later_start_then_the_newer(
     rules: list[CommissionRule],
 ) -> None:
-    """Whatever the order in which they are looked at."""
+    """In any order."""
 
     def rank(rule: CommissionRule) -> tuple[int, object, object]:
         scope = 2 if rule.wallet is not None else 1 if rule.label is not None else 0
@@ -291,7 +294,7 @@ def test_wallet_goes_before_label_before_currency_then_the_later_start_then_the_
 
 
 def test_of_two_rules_that_begin_alike_the_one_created_later_by_the_databases_clock_applies() -> None:
-    """Ids are made by each process's own clock, and before the line: they tell nothing of which rule is newer."""
+    """Ids are made by each process's own clock, and before the queue: they do not order rules by age."""
 
     start = NOW - SECOND
     older = a_rule(2, start_time=start, create_time=NOW - 60 * SECOND)
@@ -306,7 +309,7 @@ def test_of_two_rules_that_begin_alike_the_one_created_later_by_the_databases_cl
 )
 @few
 def test_the_shares_of_a_commission_sum_to_the_whole(taken: int, parts: list[int]) -> None:
-    """However the amount is cut, and never below zero on the way."""
+    """However the amount is cut, and never below zero in between."""
 
     whole, before, shares = sum(parts), 0, []
     for part in parts:
@@ -323,7 +326,7 @@ def test_the_shares_of_a_commission_sum_to_the_whole(taken: int, parts: list[int
     ids=lambda module: module.__name__.rpartition(".")[2],
 )
 def test_no_amount_is_ever_a_float(module: ModuleType) -> None:
-    """Neither written, nor divided, nor asked for."""
+    """Neither written, nor divided, nor requested."""
 
     tree = ast.parse(inspect.getsource(module))
 

@@ -115,8 +115,8 @@ def test_a_refused_command_leaves_nothing_but_its_record(command: Command, kind:
     "command",
     [a_transfer(100), a_transfer(100, ALICE, WalletId("full")), a_deposit(7), a_withdrawal()],
 )
-def test_validate_only_changes_nothing_and_tells_the_real_outcome(command: Command) -> None:
-    """A caller may ask first: what it hears is what it would have got, and the books are as they were."""
+def test_validate_only_changes_nothing_and_returns_the_real_outcome(command: Command) -> None:
+    """A caller may validate first: the answer is that of the real call, and the ledger is as it was."""
 
     books = busy_books()
     before = deepcopy(books)
@@ -138,7 +138,7 @@ def test_a_new_wallet_that_is_only_validated_takes_no_key() -> None:
 
 @pytest.mark.parametrize("command", [command for command, _ in REFUSED])
 def test_validate_only_refuses_as_the_real_call_would_and_keeps_no_record(command: Command) -> None:
-    """A refusal that was only asked about does not bind the request id."""
+    """A refusal that was only validated does not bind the request id."""
 
     books = busy_books()
     refused = one(books, replace(command, validate_only=True))
@@ -191,7 +191,7 @@ def test_the_first_wallets_of_a_currency_in_one_batch_open_its_system_wallets_on
 
 
 def test_entries_in_a_batch_chain_and_sum_to_zero() -> None:
-    """Sequences have no gaps, balances follow, and time stands still within a batch."""
+    """Sequences have no gaps, balances follow, and time is constant within a batch."""
 
     books = alice_and_bob(alice=100)
     decide(books, [a_transfer(10), a_deposit(5), a_transfer(3, BOB, ALICE), a_transfer(1)])
@@ -215,7 +215,7 @@ def test_time_is_raised_to_the_latest_of_the_wallets_in_a_transaction() -> None:
 
 
 def test_twins_in_one_batch_move_money_once() -> None:
-    """The second one hears of the first one's transaction, and that it is a replay."""
+    """The second one returns the first one's transaction, marked as a replay."""
 
     books = alice_and_bob(alice=100)
     transfer = a_transfer(60)
@@ -229,7 +229,7 @@ def test_twins_in_one_batch_move_money_once() -> None:
 
 
 def test_twins_of_a_refused_command_are_refused_alike_even_when_it_would_now_be_possible() -> None:
-    """A no is final for its request."""
+    """A refusal is final for its request."""
 
     books = alice_and_bob(alice=0)
     transfer = a_transfer(60)
@@ -255,7 +255,7 @@ def test_a_request_id_used_for_something_else_is_refused_and_names_the_first_use
     assert balances(books) == [97, 3]
 
 
-def test_a_replayed_schedule_is_not_told_that_its_time_has_passed() -> None:
+def test_a_replayed_schedule_is_not_refused_for_its_past_time() -> None:
     """The record is looked up before anything that depends on time."""
 
     books = alice_and_bob()

@@ -54,7 +54,7 @@ def test_a_wallet_can_be_filled_to_the_last_unit_and_no_further() -> None:
     assert books.wallets[ALICE].balance == INT64_MAX
 
 
-def test_the_world_outside_owes_no_more_than_64_bits_hold() -> None:
+def test_the_external_wallet_owes_no_more_than_64_bits_hold() -> None:
     """Its balance is as far below zero as all others are above."""
 
     books = alice_and_bob(alice=0)
@@ -65,7 +65,7 @@ def test_the_world_outside_owes_no_more_than_64_bits_hold() -> None:
 
 
 def test_an_overdraft_near_the_limit_does_not_push_available_past_64_bits() -> None:
-    """What is told as available has to fit as well."""
+    """The available amount in the answer has to fit as well."""
 
     books = books_of(wallet(ALICE, INT64_MAX - 10))
     books.wallets[ALICE].overdraft_limit = 8
@@ -99,7 +99,7 @@ def test_a_held_amount_cannot_be_transferred() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "error",
     [
         ResourceNotFound("wallets/alice"),
         ResourceExists("wallets/alice"),
@@ -112,12 +112,12 @@ def test_a_held_amount_cannot_be_transferred() -> None:
         EtagMismatch("wallets/alice"),
     ],
 )
-def test_a_recorded_refusal_comes_back_as_it_was(told: Refusal) -> None:
+def test_a_recorded_refusal_comes_back_as_it_was(error: Refusal) -> None:
     """By its code and fields, through JSON, as the database keeps them."""
 
-    code, about = to_record(told)
+    code, about = to_record(error)
 
-    assert from_record(code, json.loads(json.dumps(about))) == told
+    assert from_record(code, json.loads(json.dumps(about))) == error
 
 
 def test_every_recorded_refusal_is_tried_above() -> None:
@@ -139,13 +139,13 @@ def test_what_is_never_recorded_cannot_be_brought_back(name: str) -> None:
         from_record(name, {})
 
 
-def test_a_new_wallet_is_told_as_it_was_opened_whatever_comes_behind_it() -> None:
+def test_a_new_wallet_is_returned_as_opened_despite_later_changes() -> None:
     """Money that arrives in the same batch, from a wallet whose time is ahead, does not change when it was opened."""
 
     books = alice_and_bob()
     books.wallets[ALICE].last_time = NOW + timedelta(hours=1)
     opened, _ = decide(books, [a_new_wallet(), a_transfer(5, ALICE, CAROL)])
-    told = done(opened).wallet
+    found = done(opened).wallet
 
-    assert told is not None
-    assert (told.balance, told.create_time) == (0, NOW)
+    assert found is not None
+    assert (found.balance, found.create_time) == (0, NOW)

@@ -1,4 +1,4 @@
-"""What a call takes of its caller stands beside it in the protos; one that does not say it starts no server."""
+"""A call's access is declared in the protos; one that declares none starts no server."""
 
 from typing import Any, cast
 from uuid import uuid4
@@ -26,12 +26,12 @@ LOCKED_WALLETS, DENIED = access_pb2.OWNER_ACCESS_LOCKED_WALLETS, access_pb2.OWNE
 
 
 def a_call(*, reads: bool = True, **access: Any) -> MethodDescriptor:  # noqa: ANN401  # any of the option's fields
-    """Return a call that declares so much; its request has a text ``name`` and a number ``size``."""
+    """Return a call with this declaration; its request has a text ``name`` and a number ``size``."""
     kinds = {"name": FieldDescriptorProto.TYPE_STRING, "size": FieldDescriptorProto.TYPE_INT32}
     file = descriptor_pb2.FileDescriptorProto(name=f"{uuid4()}.proto", package="wallet.v9")
-    asked = file.message_type.add(name="LookRequest")
+    request = file.message_type.add(name="LookRequest")
     for number, (name, kind) in enumerate(kinds.items(), 1):
-        asked.field.add(name=name, number=number, type=kind, label=FieldDescriptorProto.LABEL_OPTIONAL)
+        request.field.add(name=name, number=number, type=kind, label=FieldDescriptorProto.LABEL_OPTIONAL)
     method = file.service.add(name="NewService").method.add(name="Look")
     method.input_type = method.output_type = ".wallet.v9.LookRequest"
     if reads:
@@ -61,7 +61,7 @@ def a_call(*, reads: bool = True, **access: Any) -> MethodDescriptor:  # noqa: A
         (a_call(scope=READ, owner_access=NAMED_WALLETS, field="size"), "its request has no string field size"),
     ],
 )
-def test_a_call_that_does_not_declare_what_it_takes_is_not_served(call: MethodDescriptor, because: str) -> None:
+def test_a_call_without_declared_access_is_not_served(call: MethodDescriptor, because: str) -> None:
     """The table of all calls is made where the server's modules are loaded, and the call is named."""
 
     with pytest.raises(Undeclared) as refused:
@@ -72,28 +72,28 @@ def test_a_call_that_does_not_declare_what_it_takes_is_not_served(call: MethodDe
 
 
 @pytest.mark.parametrize("owner_access", [NAMED_WALLETS, FILTERED, RELATED_RESOURCE])
-def test_a_read_says_what_it_is_about(owner_access: "access_pb2.OwnerAccess.ValueType") -> None:
+def test_a_reads_log_has_its_resource(owner_access: "access_pb2.OwnerAccess.ValueType") -> None:
     """And what a request names there is found."""
 
     call = declared(a_call(scope=READ, owner_access=owner_access, field="name"))
 
     assert (call.path, call.scope, call.reads) == ("/wallet.v9.NewService/Look", "wallet.read", True)
     assert call.owner_access == OwnerAccess(access_pb2.OwnerAccess.Name(owner_access).removeprefix("OWNER_ACCESS_"))
-    asked = descriptor_pb2.FileDescriptorProto
-    assert [call.named(asked(name=name)) for name in ("a", "")] == [("a",), ()]
+    request = descriptor_pb2.FileDescriptorProto
+    assert [call.named(request(name=name)) for name in ("a", "")] == [("a",), ()]
 
 
 def test_a_call_for_every_known_caller_takes_no_scope_but_credentials() -> None:
-    """Declared so, it is let through whatever the caller's scopes; one that is not declared is nobody's."""
+    """Declared as public, it is permitted with any scopes; one that is not declared is permitted to no caller."""
 
     call = declared(a_call(any_authenticated_caller=True, owner_access=FILTERED))
     assert call.scope is None
 
     context = cast(grpc.ServicerContext, Context())
-    everybody = Authentication(scopes={call.path: None, "/b": Scope.WALLET_READ})
-    with everybody.permitted(call.path, context):
+    public = Authentication(scopes={call.path: None, "/b": Scope.WALLET_READ})
+    with public.permitted(call.path, context):
         pass
-    with pytest.raises(PermissionMissing, match="none"), everybody.permitted("/c", context):
+    with pytest.raises(PermissionMissing, match="none"), public.permitted("/c", context):
         pass
     strict = Authentication(certificates={}, scopes={call.path: None})
     with pytest.raises(CredentialsInvalid), strict.permitted(call.path, context):

@@ -99,21 +99,21 @@ def test_what_has_no_order_is_compared_for_equality_only(field: str, op: Op) -> 
         ('"سلام\n🙂"', "سلام\n🙂"),
     ],
 )
-def test_text_is_a_bare_word_or_anything_in_quotes(written: str, value: str) -> None:
+def test_text_is_a_bare_value_or_anything_in_quotes(written: str, value: str) -> None:
     """In quotes nothing has a meaning but the two escapes."""
 
     assert value_of(f"owner={written}") == value
 
 
 @pytest.mark.parametrize("written", ["STATE_ACTIVE", "ACTIVE", '"ACTIVE"'])
-def test_a_word_becomes_what_the_storage_compares_with(written: str) -> None:
+def test_a_value_is_converted_for_the_storages_comparison(written: str) -> None:
     """However it may be written, with quotes or without."""
 
     assert value_of(f"state = {written}") == "ACTIVE"
 
 
 @pytest.mark.parametrize("written", ["FROZEN", "active", "STATE_CLOSED", '""', '" ACTIVE"', "1"])
-def test_a_word_that_the_field_does_not_have_is_refused_with_those_it_has(written: str) -> None:
+def test_an_unknown_value_of_a_field_is_refused_with_the_known_ones(written: str) -> None:
     """Only the spellings declared."""
 
     refusal = refused(f"state = {written}")
@@ -204,14 +204,14 @@ def test_what_is_no_time_of_rfc_3339_is_refused(written: str) -> None:
 
 
 def test_a_time_below_microseconds_is_refused_and_not_cut() -> None:
-    """Nobody's border is moved, however little."""
+    """No boundary is moved, however little."""
 
     assert "microseconds" in refused("create_time < 2026-01-31T23:59:59.1234567Z").description
 
 
 @pytest.mark.parametrize("field", ["balance", "Owner", "owner.name", "state.", "labelss.team", "1", "amount.labels"])
 def test_an_unknown_field_is_refused_with_those_there_are(field: str) -> None:
-    """Nobody has to guess twice."""
+    """The message is exact."""
 
     refusal = refused(f"amount = 1 AND {field} = 1")
 
@@ -252,7 +252,7 @@ def test_a_label_key_that_cannot_be_is_refused(field: str) -> None:
     ],
 )
 def test_what_else_aip_160_has_is_refused_by_name(text: str, position: int, token: str, description: str) -> None:
-    """Who knows the larger language hears which part of it is missing here."""
+    """A caller that knows the larger language learns which part of it is missing here."""
 
     refusal = refused(text)
 
@@ -302,7 +302,7 @@ def test_what_else_aip_160_has_is_refused_by_name(text: str, position: int, toke
 def test_what_is_missing_or_too_much_is_refused_where_it_is(
     text: str, position: int, token: str, description: str
 ) -> None:
-    """The place is counted in characters, and what was expected there is said."""
+    """The place is counted in characters, and the message has what was expected there."""
 
     refusal = refused(text)
 
@@ -317,7 +317,7 @@ def test_the_place_is_counted_in_characters_and_not_in_bytes() -> None:
 
 
 def test_a_long_token_is_cut_in_the_refusal() -> None:
-    """The refusal stays short, whatever was sent."""
+    """The refusal stays short, with any text."""
 
     assert refused(f"{'x' * 500} = 1").token == "x" * 64
 
@@ -335,7 +335,7 @@ def test_a_filter_as_long_as_allowed_is_read_and_one_character_more_refused() ->
 
 
 def test_as_many_comparisons_as_allowed_are_read_and_one_more_refused() -> None:
-    """The place is the AND that asks for one too many."""
+    """The place is the AND that has one condition too many."""
 
     most = " AND ".join(["amount = 1"] * MAX_COMPARISONS)
     refusal = refused(f"{most} AND amount = 1")

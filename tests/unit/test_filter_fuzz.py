@@ -1,4 +1,4 @@
-"""Whatever is sent as a filter is read or refused, soon; and what was meant is what is read."""
+"""Any text as a filter is read or refused, soon; and what was meant is what is read."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from time import process_time
@@ -118,8 +118,8 @@ def outcome_of(text: str) -> tuple[Condition, ...] | FilterInvalid:
 
 @given(text=st.text(max_size=MAX_FILTER_LENGTH + 10) | spoiled_filters() | SOUPS | MISMATCHES)
 @settings(max_examples=often(400), deadline=None)
-def test_whatever_is_sent_is_read_or_refused_where_it_is_wrong(text: str) -> None:
-    """Nothing but a refusal is ever raised, and its token stands at its place in the text."""
+def test_any_filter_is_read_or_refused_with_its_place(text: str) -> None:
+    """Nothing but a refusal is ever raised, and its token is at its place in the text."""
 
     match outcome_of(text):
         case FilterInvalid() as refusal:

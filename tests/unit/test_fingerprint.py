@@ -1,4 +1,4 @@
-"""The fingerprint: equal exactly for two commands that ask for the same thing, for ever."""
+"""The fingerprint: equal exactly for two commands with the same content, in every release."""
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -94,14 +94,14 @@ CHANGED = [
 def test_another_value_in_any_field_is_another_request(pair: tuple[Command, Command]) -> None:
     """Each field counts, and an unset one is not its default."""
 
-    asked, changed = pair
+    request, changed = pair
 
-    assert fingerprint(asked) != fingerprint(changed)
+    assert fingerprint(request) != fingerprint(changed)
 
 
 @pytest.mark.parametrize("command", [TRANSFER, DEPOSIT, CREATE, SCHEDULE, CANCEL])
-def test_the_same_ask_under_another_request_is_the_same(command: Command) -> None:
-    """Who asks, under which id, and whether for good is not part of what is asked."""
+def test_the_same_content_under_another_request_is_equal(command: Command) -> None:
+    """The caller, the id, and whether it is only validated are not part of the content."""
 
     again = replace(command, request=Request("somebody", TWO), validate_only=True)
 
@@ -124,7 +124,7 @@ def test_an_instant_is_the_same_in_every_timezone() -> None:
     assert fingerprint(SCHEDULE) == fingerprint(replace(SCHEDULE, execute_time=elsewhere))
 
 
-def test_two_kinds_of_command_never_ask_for_the_same() -> None:
+def test_two_kinds_of_command_are_never_equal() -> None:
     """The method is part of the fingerprint, even where the fields would agree."""
 
     commands = [TRANSFER, DEPOSIT, CREATE, SCHEDULE, CANCEL]
@@ -144,7 +144,7 @@ def test_two_kinds_of_command_never_ask_for_the_same() -> None:
     ],
 )
 def test_the_canonical_form_has_not_changed(command: Command, stored: str) -> None:
-    """Stored fingerprints are kept for ever: a new form needs a new version and must still read the old one."""
+    """Stored fingerprints are kept: a new form needs a new version and must still read the old one."""
 
     assert len(fingerprint(command)) == 16
     assert fingerprint(command).hex() == stored
@@ -196,7 +196,7 @@ def test_no_rename_and_no_new_order_changes_what_is_stored(command: Command) -> 
     assert fingerprint(command).hex() == STORED[command.method]
 
 
-def test_words_that_are_hashed_are_those_that_were() -> None:
+def test_hashed_names_are_unchanged() -> None:
     """Renamed, they need a kept word each, as fields have a kept name."""
 
     assert set(ResolutionKind) == {"EXECUTED", "NOT_EXECUTED", "APPLIED_TO_WALLET", "ACKNOWLEDGED"}
@@ -204,12 +204,12 @@ def test_words_that_are_hashed_are_those_that_were() -> None:
 
 
 @pytest.mark.parametrize("command", EXAMPLES, ids=lambda command: command.method)
-def test_every_field_that_is_asked_by_is_in_the_form(command: Command) -> None:
+def test_every_field_of_a_command_is_in_its_form(command: Command) -> None:
     """A field that is added to a command must be added to its form, or two different requests would be one."""
 
     ours = {"request", "validate_only", "id", "listed"}
-    asked = {field.name for field in fields(command)} - ours
+    requests = {field.name for field in fields(command)} - ours
 
-    assert {kept.attribute for kept in command.form} == asked
+    assert {kept.attribute for kept in command.form} == requests
     left_out = [kept for kept in command.form if getattr(command, kept.attribute) == kept.left_out]
     assert left_out == []

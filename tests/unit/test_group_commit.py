@@ -1,4 +1,7 @@
-"""Group commit: while one batch is being committed the next one gathers, and every caller hears of its own item."""
+"""Group commit.
+
+While one batch is being committed the next one gathers, and every caller gets its own item's outcome.
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +63,7 @@ class Line:
         return self.pool.submit(self.group.submit, item, deadline)
 
     def enter(self, item: int, deadline: float | None = None) -> Ticket[int, str]:
-        """Put an item in line; its order is the order of these calls."""
+        """Put an item into the queue; its order is the order of these calls."""
         ticket: Ticket[int, str] = Ticket(item, deadline)
         self.group.enter(ticket)
         return ticket
@@ -197,7 +200,7 @@ def test_a_deadline_that_passes_during_the_commit_leaves_the_outcome_open(lines:
     assert line.gate.batches == [[1]]
 
 
-def test_an_answer_that_is_there_is_told_even_after_the_deadline(lines: Callable[..., Line]) -> None:
+def test_a_ready_answer_is_returned_even_after_the_deadline(lines: Callable[..., Line]) -> None:
     """Known is better than unknown."""
 
     line = lines()
@@ -222,7 +225,7 @@ def test_a_full_line_refuses_newcomers_and_serves_the_others(lines: Callable[...
     assert line.gate.batches == [[0], [1, 2], [4]]
 
 
-def test_those_who_left_do_not_keep_a_full_line_full(lines: Callable[..., Line]) -> None:
+def test_callers_that_left_do_not_keep_the_queue_full(lines: Callable[..., Line]) -> None:
     """During a long commit callers come, give up, and come again."""
 
     line = lines(commit_queue_max=2)
@@ -237,7 +240,7 @@ def test_those_who_left_do_not_keep_a_full_line_full(lines: Callable[..., Line])
 
 
 def test_a_commit_that_raises_fails_those_it_left_unanswered() -> None:
-    """And only those; the line goes on."""
+    """And only those; the queue continues."""
 
     def commit(tickets: Tickets) -> None:
         tickets[0].answer("answered")
@@ -269,7 +272,7 @@ def test_a_commit_that_raises_fails_those_it_left_unanswered() -> None:
 
 
 def test_closing_finishes_the_line_and_refuses_newcomers(lines: Callable[..., Line]) -> None:
-    """Whoever was let in is served."""
+    """Every admitted item is served."""
 
     line = lines(commit_batch_max=2)
     line.shut()
@@ -304,44 +307,44 @@ def test_an_idle_line_closes_at_once_and_twice() -> None:
         group.submit(1)
 
 
-def test_many_threads_each_hear_of_all_their_own_items_once(lines: Callable[..., Line]) -> None:
+def test_many_threads_each_get_all_their_own_items_once(lines: Callable[..., Line]) -> None:
     """64 callers, 100 items each, none lost, doubled or mixed up."""
 
     line = lines(commit_batch_max=50, commit_queue_max=1000)
-    heard = together(
+    received = together(
         [
             lambda caller=caller: [line.group.submit(caller * 100 + nth) for nth in range(100)]  # type: ignore[misc]
             for caller in range(64)
         ]
     )
 
-    assert heard == [[f"done {caller * 100 + nth}" for nth in range(100)] for caller in range(64)]
+    assert received == [[f"done {caller * 100 + nth}" for nth in range(100)] for caller in range(64)]
     committed = [item for batch in line.gate.batches for item in batch]
     assert sorted(committed) == list(range(6400))
     assert max(len(batch) for batch in line.gate.batches) <= 50
 
 
-def test_callers_with_deadlines_hear_the_truth_about_every_item(lines: Callable[..., Line]) -> None:
-    """Answered means committed, too short means never committed, whatever the timing."""
+def test_callers_with_deadlines_get_the_true_outcome_of_every_item(lines: Callable[..., Line]) -> None:
+    """Answered means committed, too short means never committed, with any timing."""
 
     line = lines(commit_batch_max=8, commit_queue_max=1000)
 
     def call(caller: int) -> list[tuple[int, str]]:
-        told = []
+        event = []
         for nth in range(50):
             item = caller * 50 + nth
             try:
-                told.append((item, line.group.submit(item, monotonic() + (item % 7) * 0.0002)))
+                event.append((item, line.group.submit(item, monotonic() + (item % 7) * 0.0002)))
             except (DeadlineTooShort, OutcomeUnknown) as error:
-                told.append((item, type(error).__name__))
-        return told
+                event.append((item, type(error).__name__))
+        return event
 
-    heard = together([lambda caller=caller: call(caller) for caller in range(16)])  # type: ignore[misc]
+    received = together([lambda caller=caller: call(caller) for caller in range(16)])  # type: ignore[misc]
     line.group.close()
     committed = {item for batch in line.gate.batches for item in batch}
 
-    for told in heard:
-        assert isinstance(told, list)
-        for item, word in told:
+    for event in received:
+        assert isinstance(event, list)
+        for item, word in event:
             assert (item in committed) or word == "DeadlineTooShort"
             assert (item not in committed) or word != "DeadlineTooShort"

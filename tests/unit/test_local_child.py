@@ -33,7 +33,7 @@ def python(code: str) -> list[str]:
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether *pid* runs; a dead process that nobody has reaped yet does not."""
+    """Return whether *pid* runs; a dead process that is not yet reaped does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:

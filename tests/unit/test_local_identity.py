@@ -64,7 +64,7 @@ def contained_owner(root: Path) -> subprocess.Popen[bytes]:
 
 
 def test_refused_namespaces_run_it_as_an_account_that_still_dies_with_its_owner(reachable: Path) -> None:
-    """Changing the user makes the kernel forget whom to tell of a parent's death, so the order matters."""
+    """Changing the user clears the parent's death signal in the kernel, so the order matters."""
 
     _skip_where_nobody_can_run_it()
     data = reachable / f"pg{find_binaries().major}" / "data"
@@ -81,7 +81,7 @@ def test_refused_namespaces_run_it_as_an_account_that_still_dies_with_its_owner(
 
 
 def test_data_the_account_cannot_reach_names_both_ways_out(tmp_path: Path) -> None:
-    """What root may enter, its stand-in may not; the message must not leave one guessing."""
+    """What root may enter, its stand-in may not; the message must name the cause."""
 
     _skip_where_nobody_can_run_it()
     with contained_owner(tmp_path) as owner:

@@ -99,7 +99,7 @@ def test_stop_leaves_nothing_and_may_be_repeated(server: LocalPostgres) -> None:
         _ = server.pid
 
 
-def test_second_owner_is_refused_and_told_who(root: Path, server: LocalPostgres) -> None:
+def test_second_owner_is_refused_and_the_first_is_named(root: Path, server: LocalPostgres) -> None:
     """Two owners would end each other's servers; neither may attach, for the first may stop at any time."""
 
     server.start()
@@ -110,7 +110,7 @@ def test_second_owner_is_refused_and_told_who(root: Path, server: LocalPostgres)
 
 
 def test_callers_settings_win_over_ours(root: Path) -> None:
-    """Defaults are only that; but where the socket lies is not the caller's to say."""
+    """Defaults are only that; but the socket's place is not the caller's choice."""
 
     settings = {**QUICK, "max_connections": "17", "unix_socket_directories": "/nowhere"}
     with LocalPostgres(root, settings=settings) as server:
@@ -142,7 +142,7 @@ def test_odd_path_works(root: Path, name: str) -> None:
 
 
 def test_squatted_socket_directory_is_refused(tmp_path: Path) -> None:
-    """In the temporary directory somebody else may have taken the name, to be let into our database."""
+    """In the temporary directory another user may have taken the name, to be let into our database."""
 
     squatted = tmp_path / "squatted"
     squatted.mkdir(mode=0o755)
@@ -187,7 +187,7 @@ def _insert_until_cut_off(url: str, client: int, acknowledged: list[tuple[object
 
 @ON_LINUX
 def test_new_owner_ends_what_a_killed_one_left_running(root: Path, server: LocalPostgres) -> None:
-    """Whoever takes over at once must not meet the old server, its children, or its lock files."""
+    """The next server must not meet the old one, its children, or its lock files."""
 
     with _owner(root) as owner:
         assert owner.stdout is not None
@@ -218,7 +218,7 @@ def _owner(root: Path) -> subprocess.Popen[bytes]:
 
 @ON_LINUX
 def test_shell_in_the_data_directory_survives_a_take_over(server: LocalPostgres) -> None:
-    """Only servers are left-overs; a person who went there to look is not."""
+    """Only servers are left-overs; a shell in that directory is not."""
 
     with subprocess.Popen(["sleep", "60"], cwd=server.data) as visitor:
         server.start()
@@ -230,7 +230,7 @@ def test_shell_in_the_data_directory_survives_a_take_over(server: LocalPostgres)
 
 
 def test_left_over_is_found_by_command_line_too(server: LocalPostgres) -> None:
-    """The way of systems without /proc, asked here where both can be compared."""
+    """The way of systems without /proc, tested here where both can be compared."""
 
     server.start()
     assert server.pid in servers_by_working_directory(server.data)
@@ -238,8 +238,8 @@ def test_left_over_is_found_by_command_line_too(server: LocalPostgres) -> None:
     assert list(servers_by_command_line(server.data / "elsewhere")) == []
 
 
-def test_server_that_ends_at_start_says_why(root: Path) -> None:
-    """The reason is in a log nobody would think of reading."""
+def test_server_that_ends_at_start_reports_why(root: Path) -> None:
+    """The reason is in a log that is easily overlooked."""
 
     wrong = LocalPostgres(root, settings={"shared_buffers": "many"})
     with pytest.raises(StartFailed, match="shared_buffers"):
@@ -262,7 +262,7 @@ def test_interrupted_making_leaves_nothing_half(tmp_path: Path) -> None:
 
 
 def test_named_directory_without_programs_is_refused(tmp_path: Path) -> None:
-    """Who names a directory wants that one, and not whatever else is found."""
+    """A named directory is used, and not another one that is found."""
 
     with pytest.raises(NoPostgres, match=str(tmp_path)):
         LocalPostgres(tmp_path, bindir=tmp_path / "nowhere")

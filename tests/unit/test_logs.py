@@ -21,7 +21,7 @@ except ValueError:
 
 
 def test_traceback_comes_without_what_the_code_held() -> None:
-    """Bank accounts and callers' words stand in locals; the place and the error are enough."""
+    """Bank accounts and callers' texts are in locals; the place and the error are enough."""
 
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
     line = json.loads(done.stderr)
@@ -51,14 +51,14 @@ Left()
 """
 
 
-def test_what_libraries_say_comes_in_lines_like_our_own() -> None:
-    """Their logs and warnings, and what ends a thread or is raised where nobody can catch it."""
+def test_libraries_log_in_lines_like_our_own() -> None:
+    """Their logs and warnings, and what ends a thread or is raised where it cannot be caught."""
 
     done = subprocess.run([sys.executable, "-c", _LIBRARIES], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
 
     assert [(line["level"], line.get("logger", "")) for line in lines] == [
-        ("warning", "sqlalchemy.pool"),  # a connection was lost: no defect, and the call says what it cost
+        ("warning", "sqlalchemy.pool"),  # a connection was lost: no defect, and the call's error has its consequence
         ("warning", "psycopg"),
         ("warning", "py.warnings"),
         ("error", ""),

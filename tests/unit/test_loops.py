@@ -1,4 +1,4 @@
-"""Loops: whatever an attempt raises, the thread goes on, later and later, and it is known that it fails."""
+"""Loops: after any error of an attempt the thread continues, with growing pauses, and the failure is reported."""
 
 import ast
 import threading
@@ -13,7 +13,7 @@ from walletctl.local.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("wallet_core", "wallet_grpc", "scheduler", "bank_stub")
-# Threads that are no loops: each waits for one thing and ends, or takes care itself that nothing ends it.
+# Threads that are no loops: each waits for one event and ends, or handles its own errors.
 ALLOWED = {
     "wallet_core/background.py": 1,  # the loops'
     "wallet_core/ledger/group_commit.py": 1,  # what a commit raises goes to its callers
@@ -28,13 +28,13 @@ ALLOWED = {
 
 @pytest.fixture
 def changes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Return what is heard of failing loops."""
-    heard: list[tuple[str, int]] = []
-    monkeypatch.setattr(Loop, "on_change", staticmethod(lambda name, failed: heard.append((name, failed))))
-    return heard
+    """Return what is reported of failing loops."""
+    received: list[tuple[str, int]] = []
+    monkeypatch.setattr(Loop, "on_change", staticmethod(lambda name, failed: received.append((name, failed))))
+    return received
 
 
-def test_loop_goes_on_after_any_error_and_tells_that_it_fails(changes: list[tuple[str, int]]) -> None:
+def test_loop_continues_after_any_error_and_reports_that_it_fails(changes: list[tuple[str, int]]) -> None:
     """Logged each time, counted in a row, and forgotten once it works again."""
 
     attempts: list[int] = []
@@ -118,7 +118,7 @@ def test_supervisor_goes_on_where_it_cannot_start_a_process() -> None:
 
 
 def test_every_thread_of_ours_that_lasts_is_a_loop() -> None:
-    """Whoever starts another one says here why nothing can end it silently."""
+    """A new thread is listed here with why nothing can end it silently."""
 
     found = {
         str(path.relative_to(ROOT)): count

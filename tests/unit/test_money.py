@@ -29,7 +29,7 @@ CURRENCIES = listed_currencies()
     ],
 )
 def test_decimal_amount_is_read_exactly(text: str, currency: str, minor: int) -> None:
-    """The exponent is ISO 4217's, and nothing is rounded on the way."""
+    """The exponent is ISO 4217's, and nothing is rounded."""
 
     assert Money(currency, minor) == parse_amount(text, CURRENCIES[currency])
 
@@ -62,7 +62,7 @@ def test_anything_but_a_positive_decimal_is_refused(text: str) -> None:
     ],
 )
 def test_more_decimals_than_the_currency_has_are_refused(text: str, currency: str) -> None:
-    """Half a cent is nobody's to round."""
+    """Half a cent is not rounded."""
 
     with pytest.raises(InvalidField, match="decimals"):
         parse_amount(text, CURRENCIES[currency])

@@ -24,7 +24,7 @@ SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 
 
 def test_starting_takes_the_money_and_opens_an_attempt_together() -> None:
-    """One commit, before the bank hears of anything."""
+    """One commit, before the bank is called."""
 
     payout = a_payout(SCHEDULED, ())
     payout.start()
@@ -97,7 +97,7 @@ def test_a_wallet_that_cannot_pay_when_the_time_comes_fails_it_once_and_for_all(
 def test_an_answer_means_what_the_attempts_before_it_allow(
     before: tuple[Answered, ...], answer: AnswerKind, state: OrderState, money: tuple[int, int], begun_in: object
 ) -> None:
-    """A payout that is in doubt stays so on any No: only the bank, asked, can end it."""
+    """A payout that is in doubt stays so on any decline: only the bank's status can end it."""
 
     payout = a_payout(OrderState(str(begun_in)), (*before, None))
     payout.answer(answer)
@@ -114,7 +114,7 @@ def test_an_answer_means_what_the_attempts_before_it_allow(
     ("answers", "reason"),
     [((DECLINED,), FailureReason.BANK_DECLINED), ((DECLINED_RETRYABLE,) * 3, FailureReason.ATTEMPTS_EXHAUSTED)],
 )
-def test_a_failed_payout_says_why(answers: tuple[AnswerKind, ...], reason: FailureReason) -> None:
+def test_a_failed_payout_has_a_reason(answers: tuple[AnswerKind, ...], reason: FailureReason) -> None:
     """And gives the money back in a transaction that names it."""
 
     payout = a_payout(PROCESSING, (*answers[:-1], None))
@@ -125,7 +125,7 @@ def test_a_failed_payout_says_why(answers: tuple[AnswerKind, ...], reason: Failu
 
 
 def test_a_payout_without_a_reference_is_referred_to_by_its_key() -> None:
-    """The bank gave none, so the key is what to ask it about."""
+    """The bank gave none, so the key is what to inquire by."""
 
     payout = a_payout()
     payout.answer(Answer(kind=ACCEPTED))
@@ -205,7 +205,7 @@ def test_a_stale_worker_keeps_its_answer_and_moves_nothing(kind: AnswerKind) -> 
 @pytest.mark.parametrize("state", [SUCCEEDED, FAILED, CANCELLED])
 @pytest.mark.parametrize("kind", AnswerKind)
 def test_a_final_payout_keeps_a_late_answer_and_never_moves(state: OrderState, kind: AnswerKind) -> None:
-    """Not even with the right fence; a yes to what had failed is told to a person."""
+    """Not even with the right fence; an acceptance of what had failed is listed for an operator."""
 
     payout = a_payout(state, (None,))
     before, money = payout.now, payout.money
@@ -214,7 +214,7 @@ def test_a_final_payout_keeps_a_late_answer_and_never_moves(state: OrderState, k
     assert payout.now.attempts[0].answer is kind
     assert (replace(payout.now, attempts=before.attempts, attention=""), payout.money) == (before, money)
     assert (payout.now.attention != "") == ((state, kind) == (FAILED, ACCEPTED))
-    assert [payout.start(), payout.take_over(), payout.hear(StatusKind.FAILED)] == [STALE] * 3
+    assert [payout.start(), payout.take_over(), payout.apply_status(StatusKind.FAILED)] == [STALE] * 3
 
 
 def test_an_answer_is_kept_once() -> None:
@@ -235,10 +235,10 @@ def test_a_stale_claim_starts_takes_over_and_settles_nothing(state: OrderState) 
     stale = payout.claim()
     payout.claimed_again()
 
-    assert [payout.start(stale), payout.take_over(stale), payout.hear(StatusKind.FAILED, stale)] == [STALE] * 3
+    assert [payout.start(stale), payout.take_over(stale), payout.apply_status(StatusKind.FAILED, stale)] == [STALE] * 3
 
 
-def test_a_payout_is_started_while_the_answer_to_another_attempt_is_still_out_by_nobody() -> None:
+def test_a_payout_is_not_started_while_another_attempt_awaits_its_answer() -> None:
     """One open attempt at a time, doubt aside."""
 
     payout = a_payout(PROCESSING, (None,))

@@ -1,4 +1,7 @@
-"""Whatever the bank answers, whoever pauses where: what was paid is never released, and nothing is paid twice."""
+"""With any answers of the bank and any pauses of workers.
+
+What was paid is never released, and nothing is paid twice.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,9 +10,9 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.consistent_bank import ConsistentBank, Workers
 from tests.support.payout_pages import POLICY, a_payout
 from tests.support.toolchain import often
-from tests.support.truthful_bank import TruthfulBank, Workers
 from wallet_core.domain.model.bank import AnswerKind
 from wallet_core.domain.model.payment_order import OrderState
 
@@ -22,7 +25,7 @@ STEPS = st.one_of(
     st.tuples(st.just("decide"), st.booleans()),
     st.tuples(st.just("wait"), st.sampled_from([5, 31, 61, 3600])),
 )
-# Most of the story lies behind the first call, so that each one begins with it.
+# Most of the run lies behind the first call, so that each one begins with it.
 FIRST_CALL = st.tuples(
     st.just(("claim", True)),
     st.just(("work", 0)),
@@ -31,25 +34,25 @@ FIRST_CALL = st.tuples(
 STORIES = st.builds(lambda first, later: [*first, *later], FIRST_CALL, st.lists(STEPS, min_size=10, max_size=60))
 
 
-def run(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
-    """Take the steps, checking the books and the bank after each."""
+def assert_invariants_after_each(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
+    """Take the steps, checking the ledger and the bank after each."""
     payout = a_payout(OrderState.SCHEDULED, ())
     payout.books.orders[payout.now.id] = replace(payout.now, lease_until=None)
     payout.resends = honours_keys
     payout.policy = POLICY if honours_keys else replace(POLICY, attempts_max=1)
-    workers = Workers(payout, TruthfulBank(honours_keys))
+    workers = Workers(payout, ConsistentBank(honours_keys))
     for step in steps:
         match step:
             case "claim", bool(to_pay):
                 workers.claim(to_pay=to_pay)
             case "work", int(nth):
                 workers.work(nth)
-            case "send", int(nth), AnswerKind() as whim, bool(arrives):
-                workers.send(nth, whim, arrives=arrives)
+            case "send", int(nth), AnswerKind() as behaviour, bool(arrives):
+                workers.send(nth, behaviour, arrives=arrives)
             case "settle", int(nth):
                 workers.settle(nth)
             case "decide", bool(execute):
-                workers.bank.make_up_its_mind(execute=execute)
+                workers.bank.decide_pending(execute=execute)
             case "wait", int(seconds):
                 payout.books.now += timedelta(seconds=seconds)
         workers.check()
@@ -59,17 +62,17 @@ def run(steps: Sequence[tuple[object, ...]], *, honours_keys: bool) -> Workers:
 @given(steps=STORIES)
 @settings(max_examples=often(400), deadline=None)
 def test_nothing_is_released_that_the_bank_paid_or_will_pay(steps: list[tuple[object, ...]]) -> None:
-    """A bank that honours keys executes once however often it is asked."""
+    """A bank that honours keys executes once however often it is called."""
 
-    run(steps, honours_keys=True)
+    assert_invariants_after_each(steps, honours_keys=True)
 
 
 @given(steps=STORIES)
 @settings(max_examples=often(400), deadline=None)
-def test_a_bank_that_ignores_keys_is_asked_to_pay_once(steps: list[tuple[object, ...]]) -> None:
+def test_a_bank_that_ignores_keys_is_called_to_pay_once(steps: list[tuple[object, ...]]) -> None:
     """With one attempt at the most there is nothing it could pay twice."""
 
-    run(steps, honours_keys=False)
+    assert_invariants_after_each(steps, honours_keys=False)
 
 
 def test_a_worker_that_wakes_up_before_the_takeover_does_not_make_a_second_payment() -> None:
@@ -80,15 +83,15 @@ def test_a_worker_that_wakes_up_before_the_takeover_does_not_make_a_second_payme
         *[("claim", False), ("settle", 0), ("work", 0), ("claim", True), ("work", 0)],
         *[("send", 0, AnswerKind.ACCEPTED, True), ("settle", 0)],
     ]
-    workers = run(paid_late, honours_keys=False)
+    workers = assert_invariants_after_each(paid_late, honours_keys=False)
 
     assert workers.bank.executions == 1
 
 
 def test_every_step_is_possible() -> None:
-    """A straight run through the simulation: sent, lost, asked about, sent again, paid."""
+    """A straight run through the simulation: sent, lost, queried, resent, paid."""
 
-    workers = run(
+    workers = assert_invariants_after_each(
         [
             *[("claim", True), ("work", 0), ("send", 0, AnswerKind.UNKNOWN, False), ("settle", 0), ("wait", 61)],
             *[("claim", False), ("work", 0), ("send", 0, AnswerKind.ACCEPTED, True), ("settle", 0)],

@@ -84,14 +84,14 @@ def lacking(**changes: object) -> str:
         ),
     ],
 )
-def test_a_production_does_not_start_without_what_it_needs(changes: dict[str, Any], named: str) -> None:
+def test_a_production_with_a_missing_setting_does_not_start(changes: dict[str, Any], named: str) -> None:
     """What is missing, or must not be there, is named with what to set; no secret is repeated."""
 
     assert lacking() == ""
-    told = lacking(**changes)
-    assert told.startswith("WALLET_MODE is production, but ")
-    assert named in told
-    assert "secret-of-a" not in told
+    result = lacking(**changes)
+    assert result.startswith("WALLET_MODE is production, but ")
+    assert named in result
+    assert "secret-of-a" not in result
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_production_does_not_start_without_what_it_needs(changes: dict[str, An
     ],
 )
 def test_a_production_starts_with_all_that_is_right(changes: dict[str, Any]) -> None:
-    """On this machine nobody listens on the way; and no page is open on a port that is not set."""
+    """On this machine the path is private; and no page is open on a port that is not set."""
 
     assert lacking(**changes) == ""
 
@@ -178,9 +178,9 @@ def test_each_process_names_at_once_all_that_it_lacks_itself(
     ended = start_up(main, mode="production")
 
     assert ended.code == 1
-    (told,) = ended.error_output.splitlines()
-    assert [name for name in named if f"WALLET_{name}" not in told] == []
-    assert [name for name in others if name in told] == []
+    (output,) = ended.error_output.splitlines()
+    assert [name for name in named if f"WALLET_{name}" not in output] == []
+    assert [name for name in others if name in output] == []
 
 
 @pytest.mark.parametrize("command", ["migrate", "verify"])
@@ -195,7 +195,7 @@ def test_walletctl_goes_to_the_database_of_a_production_by_a_verified_way_alone(
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "text"),
     [
         ({}, "WALLET_BANK_URL is not set: set it, or run `make up`"),
         ({"bank_url": "https://bank.example", "bank_token_file": "/no/such"}, "/no/such"),
@@ -204,16 +204,16 @@ def test_walletctl_goes_to_the_database_of_a_production_by_a_verified_way_alone(
     ],
 )
 def test_a_scheduler_starts_by_no_bank_that_it_cannot_call(
-    start_up: StartUp, settings: dict[str, object], said: str
+    start_up: StartUp, settings: dict[str, object], text: str
 ) -> None:
-    """In a development too, and before it asks for its database."""
+    """In a development too, and before it connects to its database."""
 
     ended = start_up(scheduler, database_url="postgresql://a@127.0.0.1:1/c", **settings)
 
     assert ended.code == 1
-    (told,) = ended.error_output.splitlines()
-    assert said in told
-    assert "two words" not in told
+    (output,) = ended.error_output.splitlines()
+    assert text in output
+    assert "two words" not in output
 
 
 OPEN: tuple[dict[str, Any], ...] = (
@@ -239,13 +239,13 @@ CLOSED: tuple[dict[str, Any], ...] = (
 
 
 @pytest.mark.parametrize("settings", OPEN)
-def test_what_would_be_allow_unauthenticated_does_not_start_unless_that_is_asked_for(settings: dict[str, Any]) -> None:
+def test_allowing_unauthenticated_calls_must_be_configured(settings: dict[str, Any]) -> None:
     """Then it is returned, for a warning."""
 
     with pytest.raises(SettingsError, match=r"every client that reaches it .*WALLET_ALLOW_UNAUTHENTICATED=true"):
         allow_unauthenticated(read_settings(**settings))
-    (told,) = allow_unauthenticated(read_settings(**settings, allow_unauthenticated=True))
-    assert "every client that reaches it" in told
+    (result,) = allow_unauthenticated(read_settings(**settings, allow_unauthenticated=True))
+    assert "every client that reaches it" in result
 
 
 @pytest.mark.parametrize("settings", CLOSED)
@@ -255,8 +255,8 @@ def test_what_is_not_open_starts_and_warns_of_nothing(settings: dict[str, Any]) 
     assert allow_unauthenticated(read_settings(**settings)) == []
 
 
-def test_a_server_says_so_at_every_start(start_up: StartUp) -> None:
-    """Without being asked for it ends; else it warns, and goes on to what comes next, here: no database."""
+def test_a_server_logs_it_at_every_start(start_up: StartUp) -> None:
+    """Without the setting it ends; else it warns, and continues to the next step, here: no database."""
 
     refused = start_up(server, grpc_host=EVERYWHERE)
     assert (refused.code, "WALLET_ALLOW_UNAUTHENTICATED=true" in refused.error_output) == (1, True)
@@ -274,7 +274,7 @@ def test_a_server_says_so_at_every_start(start_up: StartUp) -> None:
         ({"mode": "production", "grpc_reflection": True}, True),
     ],
 )
-def test_a_production_shows_nothing_by_reflection_unless_asked_for(settings: dict[str, Any], *, reflects: bool) -> None:
+def test_a_production_serves_reflection_only_if_configured(settings: dict[str, Any], *, reflects: bool) -> None:
     """A development does."""
 
     assert read_settings(**settings).reflection is reflects

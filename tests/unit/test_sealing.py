@@ -11,19 +11,19 @@ from wallet_grpc.security.sealing import Seal, SealBroken
 SEAL = Seal("secret")
 
 
-@pytest.mark.parametrize("said", [b"", b"1", b"0123456789abcdef", b'["a", 1]', "é\n".encode()])
-def test_what_was_sealed_is_opened_by_those_who_have_the_secret(said: bytes) -> None:
-    """And by nobody else, nor for anything else."""
+@pytest.mark.parametrize("payload", [b"", b"1", b"0123456789abcdef", b'["a", 1]', "é\n".encode()])
+def test_a_sealed_value_is_opened_with_the_secret(payload: bytes) -> None:
+    """And by no other secret, nor for any other purpose."""
 
-    token = SEAL.closed(said, "a list")
+    token = SEAL.closed(payload, "a list")
 
-    assert Seal("secret").opened(token, "a list") == said
+    assert Seal("secret").opened(token, "a list") == payload
     for seal, bound_to in ((Seal("other"), "a list"), (SEAL, "another list")):
         with pytest.raises(SealBroken):
             seal.opened(token, bound_to)
 
 
-def test_a_token_tells_neither_a_number_nor_how_many_digits_it_has() -> None:
+def test_a_token_reveals_neither_a_number_nor_its_number_of_digits() -> None:
     """Two numbers have nothing in common, and the same one is the same again."""
 
     one, other = SEAL.closed(b"12345", "x"), SEAL.closed(b"1234567890", "x")
@@ -48,7 +48,7 @@ def test_a_token_is_refused_with_any_letter_changed() -> None:
 def test_one_seal_serves_many_threads() -> None:
     """All calls of a server share it."""
 
-    said = [str(number).encode() for number in range(2000)]
+    message = [str(number).encode() for number in range(2000)]
     with ThreadPoolExecutor(8) as pool:
-        tokens = list(pool.map(lambda one: SEAL.closed(one, "x"), said))
-        assert list(pool.map(lambda token: SEAL.opened(token, "x"), tokens)) == said
+        tokens = list(pool.map(lambda one: SEAL.closed(one, "x"), message))
+        assert list(pool.map(lambda token: SEAL.opened(token, "x"), tokens)) == message

@@ -19,7 +19,7 @@ def test_defaults_are_consistent() -> None:
     )
 
 
-def test_missing_database_url_says_how_to_get_one() -> None:
+def test_missing_database_url_is_reported_with_how_to_get_one() -> None:
     """Only `make up` brings a database of its own."""
 
     with pytest.raises(SettingsError, match="WALLET_DATABASE_URL is not set: set it, or run `make up`"):
@@ -76,7 +76,7 @@ def test_a_grace_just_longer_than_any_call_is_taken() -> None:
 def test_a_value_out_of_bounds_is_refused_by_the_name_of_its_variable(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever reads the message knows the variable, not our field."""
+    """The reader of the message knows the variable, not our field."""
 
     monkeypatch.setenv(f"WALLET_{name}", value)
 
@@ -98,7 +98,7 @@ def test_everything_that_is_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_endless_time_is_refused_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not later, by whatever cannot count that far."""
+    """Not later, by a clock that cannot count that far."""
 
     monkeypatch.setenv("WALLET_PAYOUT_GRACE_S", "inf")
 
@@ -115,7 +115,7 @@ def test_a_bank_that_no_http_call_can_reach_is_refused(url: str) -> None:
 
 
 def test_json_that_cannot_be_read_is_refused_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Together with whatever else is wrong; the value, which may be secret, is not shown."""
+    """Together with all else that is wrong; the value, which may be secret, is not shown."""
 
     monkeypatch.setenv("WALLET_CALLERS", "{secret")
     monkeypatch.setenv("WALLET_POOL_SIZE", "0")

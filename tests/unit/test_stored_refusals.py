@@ -55,7 +55,7 @@ def test_every_refusal_that_is_recorded_has_a_golden_value() -> None:
 
 
 @pytest.mark.parametrize(("refusal", "code", "stored"), GOLDEN)
-def test_a_refusal_is_stored_in_words_of_its_own(refusal: Refusal, code: str, stored: StoredDetails) -> None:
+def test_a_refusal_is_stored_by_a_code_and_names_of_its_own(refusal: Refusal, code: str, stored: StoredDetails) -> None:
     """By a code and stored names; read back it is the same."""
 
     refusal.item = 3
@@ -70,8 +70,8 @@ def test_a_reason_is_stored_as_a_code(because: Because) -> None:
     """Alone and after a name."""
 
     code = BECAUSE_CODES[because]
-    for said, kept in ((str(because), code), (f"holds/1 {because}", f"holds/1 {code}")):
-        refusal = replace(STATE, because=said)
+    for text, kept in ((str(because), code), (f"holds/1 {because}", f"holds/1 {code}")):
+        refusal = replace(STATE, because=text)
         assert to_record(refusal)[1]["because"] == kept
         assert from_record(*to_record(refusal)) == refusal
     assert len(set(BECAUSE_CODES.values())) == len(Because)

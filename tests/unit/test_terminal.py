@@ -39,7 +39,7 @@ def test_what_a_terminal_would_obey_is_left_out_and_what_is_written_stays() -> N
     assert words("[link=x]\n\x1b[2J") == "\\[link=x]  [2J"
 
 
-def test_whatever_is_shown_is_safe(screen: io.StringIO) -> None:
+def test_anything_shown_is_safe(screen: io.StringIO) -> None:
     """Tables whose columns think nothing of it, sentences, titles."""
 
     show((Column(HOSTILE, lambda row: row["name"]),), [{"name": HOSTILE}], as_json=False)
@@ -69,7 +69,7 @@ def test_an_error_is_safe(screen: io.StringIO) -> None:
     assert "\x1b" not in screen.getvalue()
 
 
-def test_json_is_ascii_and_says_the_same(screen: io.StringIO) -> None:
+def test_json_is_ascii_and_equal_in_content(screen: io.StringIO) -> None:
     """A program gets every character back."""
 
     show_json({"description": HOSTILE + PERSIAN})

@@ -52,7 +52,7 @@ def test_a_command_that_calls_loads_the_client_alone(arguments: list[str]) -> No
     assert not loaded & (CORE | ELSEWHERE)
 
 
-def test_the_overview_says_what_each_command_says() -> None:
+def test_the_overview_equals_each_commands_help() -> None:
     """The first line of its own help; and every command can be loaded."""
 
     root: Any = typer.main.get_command(cli)

@@ -60,9 +60,9 @@ def words(kind: type[Message], enum: str, prefix: str) -> set[str]:
 def test_callers_see_the_same_states(kind: type[Message], states: Mapping[OrderState, object]) -> None:
     """The enum of the protos is the table's, beside its unset value."""
 
-    told = words(kind, "State", "STATE_")
+    result = words(kind, "State", "STATE_")
 
-    assert told == {"UNSPECIFIED", *(str(state) for state in states)}
+    assert result == {"UNSPECIFIED", *(str(state) for state in states)}
 
 
 def test_what_is_open_is_what_something_is_left_to_be_done_about() -> None:
@@ -82,6 +82,6 @@ def test_what_is_open_is_what_something_is_left_to_be_done_about() -> None:
 def test_callers_see_the_same_reasons(kind: type[Message], not_of_it: set[FailureReason]) -> None:
     """Why an order failed, in the same words; some reasons are of one kind only."""
 
-    told = words(kind, "FailureReason", "FAILURE_REASON_")
+    result = words(kind, "FailureReason", "FAILURE_REASON_")
 
-    assert told == {"UNSPECIFIED", *(str(reason) for reason in set(FailureReason) - not_of_it)}
+    assert result == {"UNSPECIFIED", *(str(reason) for reason in set(FailureReason) - not_of_it)}

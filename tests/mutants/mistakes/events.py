@@ -1,0 +1,103 @@
+"""Mistakes in the outbox, the journal and watches."""
+
+from tests.mutants.change import Change
+from tests.mutants.mistake import Mistake
+
+JOURNAL = "tests/storage/test_journal.py"
+WATCH = "tests/grpc/test_watch.py"
+TRANSFERS = "tests/grpc/test_transfers.py"
+APPLY = "wallet_core/domain/deciding/apply.py"
+POSTING = "wallet_core/storage/posting/load_and_store.py"
+WRITING_JOURNAL = "wallet_core/storage/scheduling/journal.py"
+
+EVENTS = (
+    Mistake(
+        "two processes write the journal at the same time",
+        (Change(f"{WRITING_JOURNAL}:Journal.write", "not ours", "ours is None"),),
+        JOURNAL,
+    ),
+    Mistake(
+        "events are published in the order in which the database returns them",
+        (
+            Change(
+                f"{WRITING_JOURNAL}:TAKE_OUTBOX_EVENTS", "ORDER BY position LIMIT %s", "ORDER BY position DESC LIMIT %s"
+            ),
+        ),
+        JOURNAL,
+    ),
+    Mistake(
+        "a change is stored and no event published",
+        (Change(f"{POSTING}:store", "store_events(tx, ledger)", "None"),),
+        f"{JOURNAL} {TRANSFERS}",
+    ),
+    Mistake(
+        "each journal record is chained to the last one of the previous write",
+        (Change(f"{WRITING_JOURNAL}:Journal.write", "hash_ = record.hash", "hash_ = hash_"),),
+        JOURNAL,
+    ),
+    Mistake(
+        "the hash of a journal record does not cover the records before it",
+        (
+            Change(
+                "wallet_core/domain/model/event.py:JournalRecord.chained",
+                "before + '\\n'.join(map(str, fields)).encode()",
+                "'\\n'.join(map(str, fields)).encode()",
+            ),
+        ),
+        JOURNAL,
+    ),
+    Mistake(
+        "a watcher that is behind the shared feed gets the feed's events",
+        (
+            Change(
+                "wallet_core/usecases/follow_journal.py:JournalFeed.after",
+                "self._lines[0].number <= number + 1",
+                "self._lines",
+            ),
+            Change(
+                "wallet_core/usecases/follow_journal.py:JournalFeed.after",
+                "number + 1 - self._lines[0].number",
+                "max(0, number + 1 - self._lines[0].number)",
+            ),
+        ),
+        WATCH,
+    ),
+    Mistake(
+        "a watch continues in a journal that was restored to before it",
+        (
+            Change(
+                "wallet_grpc/convert/resume_tokens.py:ResumeTokens.read",
+                "Place.after(reads.journal_record(place.number)) != place",
+                "reads.journal_record(place.number) is None",
+            ),
+        ),
+        WATCH,
+    ),
+    Mistake(
+        "a confined watcher gets events of other owners' wallets",
+        (
+            Change(
+                "wallet_grpc/servicers/event.py:_Filter.of",
+                "self._principal.owner is None or not readable.isdisjoint(line.event.wallets)",
+                "True",
+            ),
+        ),
+        WATCH,
+    ),
+    Mistake(
+        "an event names one of the wallets of its transaction only",
+        (Change(f"{APPLY}:_publish", "transaction.wallets", "transaction.wallets[:1]"),),
+        f"{JOURNAL} {WATCH}",
+    ),
+    Mistake(
+        "the hash of a journal record covers its time to the millisecond only",
+        (
+            Change(
+                "wallet_core/domain/model/event.py:JournalRecord.chained",
+                "timedelta(microseconds=1)",
+                "timedelta(milliseconds=1)",
+            ),
+        ),
+        JOURNAL,
+    ),
+)

@@ -1,9 +1,0 @@
-"""What banks that are classes of a test have in common."""
-
-
-class KeepsNoLedger:
-    """A bank whose ledger cannot be read."""
-
-    def ledger(self, *, after: int, limit: int) -> None:
-        """Say nothing."""
-        del after, limit

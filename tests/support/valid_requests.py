@@ -1,0 +1,188 @@
+"""One valid request of each method, and what every answer to an invalid one must be."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from wallet.v1 import commission_pb2
+from wallet.v1 import commission_service_pb2 as commission_pb
+from wallet.v1 import event_service_pb2 as event_pb
+from wallet.v1 import hold_service_pb2 as hold_pb
+from wallet.v1 import operations_service_pb2 as operations_pb
+from wallet.v1 import schedule_service_pb2 as schedule_pb
+from wallet.v1 import transaction_service_pb2 as transaction_pb
+from wallet.v1 import wallet_service_pb2 as wallet_pb
+
+from tests.support.callers import everything
+from tests.support.long_history import BEGAN
+from tests.support.requests import money, stamp
+from tests.support.sample_ledger import LATER
+from tests.support.wire import Answer, all_methods, path_of
+
+
+def valid_requests() -> dict[str, Any]:
+    """Return one valid request of each method; those that change something name missing resources, or only validate."""
+    nothing = uuid4()
+    amount, zoe, yves = money(5), "wallets/zoe", "wallets/yves"
+    transfer: dict[str, Any] = {
+        "source": zoe,
+        "destination": yves,
+        "amount": amount,
+        "max_commission": money(1),
+        "description": "d",
+    }
+    past: dict[str, Any] = {"wallet": "wallets/alice", "start_time": stamp(BEGAN), "end_time": stamp(LATER)}
+    page: dict[str, Any] = {"page_size": 3, "filter": 'create_time < "2099-01-01T00:00:00Z"'}
+    wallet = wallet_pb.Wallet(
+        currency_code="USD", owner="o", display_name="d", labels={"k": "v"}, overdraft_limit=money(7)
+    )
+    with_value = wallet_pb.Wallet(name=zoe, display_name="d", etag='"1"', overdraft_limit=money(7))
+    rule = commission_pb.CommissionRule(
+        currency_code="USD",
+        threshold_minor_units=1,
+        rate_millionths=1,
+        fixed_minor_units=1,
+        minimum_minor_units=1,
+        maximum_minor_units=2,
+        payer=commission_pb2.COMMISSION_PAYER_SOURCE,
+        label=commission_pb.Label(key="k", value="v"),
+        start_time=stamp(LATER),
+        end_time=Timestamp(seconds=4_102_444_800),
+    )
+    mask = FieldMask(paths=["display_name", "overdraft_limit"])
+    on_zoe: dict[str, Any] = {"name": zoe, "etag": '"1"'}
+    atomic = transaction_pb.BATCH_MODE_ATOMIC
+    resolved: dict[str, Any] = {"reason": "r", "bank_evidence": "w", "destination": yves}
+    resolved["resolution"] = schedule_pb.RESOLUTION_KIND_APPLIED_TO_WALLET
+    requests: list[Message] = [
+        wallet_pb.CreateWalletRequest(wallet_id="alice", wallet=wallet, request_id=str(uuid4()), validate_only=True),
+        wallet_pb.GetWalletRequest(name="wallets/alice", as_of=stamp(BEGAN)),
+        wallet_pb.BatchGetWalletsRequest(names=["wallets/alice", "wallets/bob"]),
+        wallet_pb.ListWalletsRequest(**page),
+        wallet_pb.ListCurrenciesRequest(),
+        wallet_pb.UpdateWalletRequest(wallet=with_value, update_mask=mask, request_id=str(uuid4())),
+        wallet_pb.FreezeWalletRequest(**on_zoe, request_id=str(uuid4())),
+        wallet_pb.UnfreezeWalletRequest(**on_zoe, request_id=str(uuid4())),
+        wallet_pb.CloseWalletRequest(**on_zoe, request_id=str(uuid4())),
+        transaction_pb.DepositRequest(
+            wallet=zoe,
+            amount=amount,
+            request_id=str(uuid4()),
+            description="d",
+            external_reference="r",
+            labels={"k": "v"},
+        ),
+        transaction_pb.TransferRequest(**transfer, request_id=str(uuid4()), external_reference="r", labels={"k": "v"}),
+        transaction_pb.BatchTransferRequest(
+            mode=atomic, items=[transaction_pb.TransferItem(**transfer)] * 2, request_id=str(uuid4())
+        ),
+        transaction_pb.ReverseTransactionRequest(
+            name=f"transactions/{nothing}", amount=amount, request_id=str(uuid4()), description="d"
+        ),
+        transaction_pb.GetTransactionRequest(name=f"transactions/{nothing}"),
+        transaction_pb.ListTransactionsRequest(wallet="wallets/bob", page_size=3, filter="type = TRANSFER"),
+        transaction_pb.GetStatementRequest(**past, page_size=3),
+        transaction_pb.ExportStatementRequest(**past),
+        transaction_pb.GetReceiptRequest(name=f"transactions/{nothing}", language="fa"),
+        schedule_pb.ScheduleWithdrawalRequest(
+            wallet=zoe,
+            amount=amount,
+            request_id=str(uuid4()),
+            bank_account="b",
+            description="d",
+            execute_time=stamp(LATER),
+        ),
+        schedule_pb.GetWithdrawalRequest(name=f"withdrawals/{nothing}"),
+        schedule_pb.ListWithdrawalsRequest(wallet="wallets/alice", **page),
+        schedule_pb.CancelWithdrawalRequest(name=f"withdrawals/{nothing}", request_id=str(uuid4())),
+        schedule_pb.ScheduleDepositRequest(
+            wallet=zoe,
+            amount=amount,
+            request_id=str(uuid4()),
+            bank_account="b",
+            description="d",
+            external_reference="r",
+        ),
+        schedule_pb.GetScheduledDepositRequest(name=f"scheduledDeposits/{nothing}"),
+        schedule_pb.ListScheduledDepositsRequest(wallet="wallets/alice", **page),
+        schedule_pb.CancelScheduledDepositRequest(name=f"scheduledDeposits/{nothing}", request_id=str(uuid4())),
+        hold_pb.PlaceHoldRequest(
+            wallet=zoe, amount=amount, expire_time=stamp(LATER), request_id=str(uuid4()), description="d"
+        ),
+        hold_pb.CaptureHoldRequest(
+            name=f"holds/{nothing}",
+            destination=zoe,
+            amount=amount,
+            request_id=str(uuid4()),
+            description="d",
+            labels={"k": "v"},
+        ),
+        hold_pb.VoidHoldRequest(name=f"holds/{nothing}", request_id=str(uuid4())),
+        hold_pb.GetHoldRequest(name=f"holds/{nothing}"),
+        hold_pb.ListHoldsRequest(wallet="wallets/alice", **page),
+        commission_pb.CreateCommissionRuleRequest(rule=rule, request_id=str(uuid4()), validate_only=True),
+        commission_pb.GetCommissionRuleRequest(name=f"commissionRules/{nothing}"),
+        commission_pb.ListCommissionRulesRequest(**page),
+        commission_pb.EndCommissionRuleRequest(
+            name=f"commissionRules/{nothing}", end_time=stamp(LATER), request_id=str(uuid4())
+        ),
+        commission_pb.QuoteCommissionRequest(source=zoe, destination=yves, amount=amount),
+        operations_pb.ListAttentionRequest(page_size=3),
+        operations_pb.ResolveWithdrawalRequest(name=f"withdrawals/{nothing}", **resolved, request_id=str(uuid4())),
+        operations_pb.ResolveScheduledDepositRequest(
+            name=f"scheduledDeposits/{nothing}", **resolved, request_id=str(uuid4())
+        ),
+        operations_pb.ResolveDiscrepancyRequest(name="bankStatementLines/77", reason="r", request_id=str(uuid4())),
+        operations_pb.AcceptBankStatementRequest(name="bankStatements/77", reason="r", request_id=str(uuid4())),
+        event_pb.WatchEventsRequest(wallet="wallets/alice", types=[event_pb.Event.TYPE_WALLET_FROZEN]),
+    ]
+    by_type = {request.DESCRIPTOR.full_name: request for request in requests}
+    return {path_of(method): by_type[method.input_type.full_name] for method in all_methods()}
+
+
+def is_ok_or_named_refusal(answer: Answer) -> bool:
+    """Return whether an answer is OK, or a refusal with a reason and, for invalid fields, their names."""
+    if answer.code == "OK":
+        return True
+    return (
+        answer.code in {"INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "FAILED_PRECONDITION", "ALREADY_EXISTS"}
+        and [info.domain for info in answer.infos] == ["wallet.example.com"]
+        and answer.reason != ""
+        and (answer.reason != "INVALID_FIELDS" or answer.violations != ())
+    )
+
+
+def all_but_requests(owner: psycopg.Connection) -> dict[str, str]:
+    """Return a fingerprint of everything but the requests, where refusals of what is well-formed are kept."""
+    prints = everything(owner)
+    del prints["requests"]
+    return prints
+
+
+def value_at(message: Message, path: Sequence[str | int]) -> Any:  # noqa: ANN401  # any field's
+    """Return the value at a place in a message."""
+    value: Any = message
+    for step in path:
+        value = value[step] if isinstance(step, int) else getattr(value, step)
+    return value
+
+
+def with_value(request: Message, path: Sequence[str | int], value: object) -> Message:
+    """Return a copy with something else in one place, None for nothing."""
+    copy = type(request)()
+    copy.CopyFrom(request)
+    *way, last = path
+    parent = value_at(copy, way)
+    if isinstance(last, int):
+        parent[last] = value
+    elif value is None:
+        parent.ClearField(last)
+    elif isinstance(value, Message):
+        getattr(parent, last).CopyFrom(value)
+    else:
+        setattr(parent, last, value)
+    return copy
