@@ -109,10 +109,10 @@ def analyze(url: str) -> None:
 
 
 @contextmanager
-def a_server(url: str, log: Path, **env: str) -> Iterator[str]:
+def a_server(url: str, log: Path, *, module: str = "wallet_grpc", **env: str) -> Iterator[str]:
     """Start a server as in production; yield its address."""
     settings = {"WALLET_DATABASE_URL": url, "WALLET_GRPC_PORT": "0", **env}
-    process = spawn([sys.executable, "-m", "wallet_grpc"], death_signal=signal.SIGTERM, extra_env=settings, log=log)
+    process = spawn([sys.executable, "-m", module], death_signal=signal.SIGTERM, extra_env=settings, log=log)
     try:
         wait_until(lambda: '"port"' in log.read_text(), timeout_s=30)
         port = re.search(r'"port": (\d+)', log.read_text())

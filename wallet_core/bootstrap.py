@@ -3,9 +3,10 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from functools import cached_property, partial
+from typing import Self
 
 from tenacity import (
     Retrying,
@@ -36,6 +37,7 @@ from wallet_core.storage.connections.engine import (
     MIGRATING,
     READING,
     SERVICE_ROLE,
+    WAKING,
     Engine,
     Limits,
     Use,
@@ -43,6 +45,7 @@ from wallet_core.storage.connections.engine import (
     parse_url,
 )
 from wallet_core.storage.connections.readiness import Readiness, require_schema, require_sessions_of_their_own
+from wallet_core.storage.connections.wake_ups import JOURNAL, OUTBOX, Announcer, listening
 from wallet_core.storage.posting.bank_statement import BankStatementLines
 from wallet_core.storage.reads.all import Reads
 from wallet_core.storage.scheduling.checkpoints import Checkpoints
@@ -79,6 +82,7 @@ def open_app(
         _engine(settings, name=name, pool_size=ledger_pool) as posting,
         _engine(settings, name=name, pool_size=sizes.claims_pool_size, use=CLAIMING) as claiming,
         _engine(settings, name=name, use=AUDITING) as auditing,
+        _wake_ups(settings, name) as waking,
     ):
         if calls_bank:
             _require_bank(settings, bank)
@@ -99,6 +103,7 @@ def open_app(
             group_commit=settings.ledger.group_commit,
             amount_max=settings.ledger.amount_max,
             clock_behind_max=timedelta(seconds=settings.ledger.clock_behind_max_s),
+            on_events=waking.announce_events,
         )
         rate_limit = BankRateLimit(settings.bank.calls_per_s)
         try:
@@ -111,6 +116,8 @@ def open_app(
                 journal=Journal(posting),
                 checkpoints=_checkpointing(settings, posting),
                 auditor=_auditor(settings, auditing),
+                on_events=waking.on_events,
+                on_records=waking.on_records,
                 may_call_bank=partial(rate_limit.take_one, claiming),
                 ping=readiness.check,
                 vitals=Reads(posting).vitals,
@@ -123,6 +130,46 @@ def open_app(
             )
         finally:
             ledger.close()
+
+
+class _WakeUps:
+    """The wake-ups of a process, if the settings allow them; without, all others poll."""
+
+    def __init__(self, engine: Engine | None) -> None:
+        self._engine = engine
+        self._announcer = Announcer(engine, OUTBOX) if engine is not None else None
+
+    def __enter__(self) -> Self:
+        if self._announcer is not None:
+            self._announcer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._announcer is not None:
+            self._announcer.close()
+
+    def announce_events(self) -> None:
+        """Let the writer of the journal look for events."""
+        if self._announcer is not None:
+            self._announcer.announce()
+
+    def on_events(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call *wake* after commits of events, while in the context."""
+        return listening(self._engine, OUTBOX, wake) if self._engine is not None else nullcontext()
+
+    def on_records(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call *wake* after writes of the journal, while in the context."""
+        return listening(self._engine, JOURNAL, wake) if self._engine is not None else nullcontext()
+
+
+@contextmanager
+def _wake_ups(settings: Settings, name: str) -> Iterator[_WakeUps]:
+    """Yield the wake-ups of a process: one connection announces, and one listens."""
+    if not settings.journal.wake_ups:
+        yield _WakeUps(None)
+        return
+    with _engine(settings, name=name, pool_size=2, use=WAKING) as engine, _WakeUps(engine) as waking:
+        yield waking
 
 
 def migrate(settings: Settings, *, owner_url: str | None = None) -> None:

@@ -1,7 +1,7 @@
 """The ledger: posts commands, one database transaction for each batch of the queue."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import timedelta
@@ -52,8 +52,11 @@ class Ledger:
         group_commit: bool = True,
         amount_max: int = INT64_MAX,
         clock_behind_max: timedelta = timedelta(minutes=1),
+        on_events: Callable[[], None] = lambda: None,
     ) -> None:
+        """*on_events* is called after each commit of events; it must not wait."""
         self._engine = engine
+        self._on_events = on_events
         # Wallets that were locked by others for too long, and until when they count as stuck.
         self._stuck_until: dict[WalletId, float] = {}
         self._marking = threading.Lock()  # by both queues
@@ -202,6 +205,8 @@ class Ledger:
             loaded.ledger.clock_behind_max = self._clock_behind_max
             outcomes = decide(loaded.ledger, [ticket.item for ticket in wanted])
             posting.store(tx, loaded.ledger)
+        if loaded.ledger.pending.events:
+            self._on_events()
         for ticket, outcome in zip(wanted, outcomes, strict=True):
             ticket.answer(_with_owners(ticket.item, outcome, loaded.ledger))
         _fail_with(expired, OutcomeUnknown() if lost else DeadlineTooShort())

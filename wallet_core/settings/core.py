@@ -97,9 +97,18 @@ class JournalSettings(Section):
 
     model_config = SettingsConfigDict(env_prefix="WALLET_JOURNAL_")
     title = "Journal"
-    read_by = ("scheduler",)
+    read_by = ("server", "scheduler")
 
-    write_s: Seconds = Field(0.2, description="interval of moving events from the outbox to the journal")
+    write_s: Seconds = Field(
+        0.2,
+        description="interval of moving events from the outbox to the journal",
+        json_schema_extra=only("scheduler"),
+    )
+    wake_ups: bool = Field(
+        default=True,
+        description="whether events wake the journal's writer and watchers at once, by LISTEN and NOTIFY on two more "
+        "connections; false: they only poll",
+    )
 
 
 class CheckpointSettings(Section):

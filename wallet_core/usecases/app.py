@@ -1,6 +1,7 @@
 """The parts that use cases are given: the ledger, the reads, the claims, the bank, and the payout settings."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,6 +44,10 @@ class App:
     journal: Journal
     checkpoints: Checkpointing
     auditor: Auditor
+    on_events: Callable[[Callable[[], None]], AbstractContextManager[None]]
+    """Calls a function after commits of events, by any process, while in the context; a wake-up may get lost."""
+    on_records: Callable[[Callable[[], None]], AbstractContextManager[None]]
+    """The same after writes of the journal."""
     may_call_bank: Callable[[], bool]
     """Takes one call from the rate limit that all processes share; False where none is left."""
     ping: Callable[[], None]

@@ -105,6 +105,10 @@ class JournalFeed:
             self._closing.wait(_PAUSE_FACTOR * (monotonic() - begun))
         return lines
 
+    def look(self) -> None:
+        """Read the journal now, if there are watchers: it has new records."""
+        self._loop.wake()
+
     def wake(self) -> None:
         """Make watchers check whether they have given up."""
         with self._changed:

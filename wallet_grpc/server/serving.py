@@ -171,7 +171,7 @@ def serving(
     watches.start()
     server.start()
     try:
-        with _measuring_vitals(app, settings.connections.health_interval_s):
+        with _measuring_vitals(app, settings.connections.health_interval_s), app.on_records(feed.look):
             yield port
     finally:
         health.leave()

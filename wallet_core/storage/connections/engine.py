@@ -75,6 +75,8 @@ CLAIMING = Use(
 )
 # An audit looks up what belongs to the rows of a slice by index, whatever old statistics say of the tables' sizes.
 AUDITING = Use(planner={"enable_seqscan": "off", "enable_mergejoin": "off"}, is_bounded=False)
+# NOTIFY and LISTEN; a listener's connection waits for as long as it takes.
+WAKING = Use(planner={}, autocommit=True, is_bounded=False)
 # A migration may take any time, and waits for another one.
 MIGRATING = Use(planner={}, is_bounded=False)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wallet_core.domain.model.event import Event, JournalRecord
 from wallet_core.storage.connections.engine import Engine, transaction
+from wallet_core.storage.connections.wake_ups import NOTIFY_JOURNAL
 from wallet_core.storage.errors import served
 from wallet_core.storage.posting.columns import Column, Insert
 from wallet_core.storage.posting.outbox import EVENT_COLUMNS, event_of
@@ -62,4 +63,6 @@ class Journal:
                 hash_ = record.hash
                 records.append(record)
             INSERT_JOURNAL_RECORDS.write(tx, records)
+            if records:
+                tx.execute(NOTIFY_JOURNAL)  # there is one writer: no commit waits for another one
             return len(records)

@@ -1,0 +1,101 @@
+"""Wake-ups between processes: one announces that there is something new, others look at once instead of at their poll.
+
+By LISTEN and NOTIFY, and never in a transaction that moves money: a commit with a NOTIFY waits for all others with one.
+A wake-up may get lost, e.g. with its connection: whoever listens polls besides.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import psycopg
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from wallet_core.background import Loop
+from wallet_core.storage.connections.engine import Tx
+
+OUTBOX = "wallet_outbox"
+"""Events were committed."""
+JOURNAL = "wallet_journal"
+"""Records were written."""
+
+NOTIFY_JOURNAL = f"NOTIFY {JOURNAL}"
+
+# Announcements of one process follow one another no sooner than this, however many commits there are.
+_ANNOUNCE_EVERY_S = 0.02
+# How long it takes at most to end a listener, and to find its connection lost.
+_LISTEN_S = 0.5
+# After a failure the poll is enough for a while.
+_BACKOFF_MAX_S = 5.0
+
+
+class Announcer:
+    """Announces on one channel, on a thread and a connection of its own, so that no commit waits for it."""
+
+    def __init__(self, engine: Engine, channel: str) -> None:
+        self._engine = engine
+        self._notify = f"NOTIFY {channel}"
+        self._new = threading.Event()
+        self._closed = threading.Event()
+        self._loop = Loop(f"announce-{channel}", self._announce, _ANNOUNCE_EVERY_S, backoff_max_s=_BACKOFF_MAX_S)
+
+    def announce(self) -> None:
+        """Announce soon; never waits."""
+        self._new.set()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._loop.start()
+
+    def close(self) -> None:
+        """Announce no more."""
+        self._closed.set()
+        self._new.set()
+        self._loop.stop(_LISTEN_S)
+
+    def _announce(self) -> None:
+        self._new.wait()
+        self._new.clear()
+        if self._closed.is_set():
+            return
+        try:
+            with self._engine.connect() as connection:
+                _driver(connection).execute(self._notify)
+        except (SQLAlchemyError, psycopg.Error):
+            self._closed.wait(_BACKOFF_MAX_S)
+
+
+@contextmanager
+def listening(engine: Engine, channel: str, on_wake: Callable[[], None]) -> Iterator[None]:
+    """Call *on_wake* after each announcement on a channel, while in the context."""
+    closed = threading.Event()
+
+    def listen() -> None:
+        try:
+            with engine.connect() as connection:
+                driver = _driver(connection)
+                driver.execute(f"LISTEN {channel}")
+                on_wake()  # for what was announced before
+                while not closed.is_set():
+                    if [*driver.notifies(timeout=_LISTEN_S, stop_after=1)]:
+                        on_wake()
+        except (SQLAlchemyError, psycopg.Error):
+            closed.wait(_BACKOFF_MAX_S)
+
+    def run() -> None:
+        while not closed.is_set():
+            listen()
+
+    thread = threading.Thread(target=run, name=f"listen-{channel}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        closed.set()
+        thread.join(2 * _LISTEN_S)
+
+
+def _driver(connection: object) -> Tx:
+    return cast("Tx", connection.connection.driver_connection)  # type: ignore[attr-defined]  # SQLAlchemy's
