@@ -12,7 +12,7 @@ from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
-from tests.support.asking import several_servers
+from tests.support.api import several_servers
 from tests.support.batching import GATE, post_as_one_batch
 from tests.support.callers import aware, everything
 from tests.support.commands import a_change

@@ -17,7 +17,7 @@ from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
-from tests.support.asking import Asking, several_servers
+from tests.support.api import Api, several_servers
 from tests.support.batching import GATE, post_as_one_batch
 from tests.support.callers import aware
 from tests.support.database import Database
@@ -71,7 +71,7 @@ def misruled(owner: psycopg.Connection) -> list[str]:
     return wrong
 
 
-def replace_rules(asking: Asking, changes: int) -> None:
+def replace_rules(api: Api, changes: int) -> None:
     """Create, end and replace rules, one after the other, in every way there is; at times none is live."""
     live: list[str] = []
     now = Timestamp()
@@ -79,16 +79,16 @@ def replace_rules(asking: Asking, changes: int) -> None:
         rate = 1000 * (number + 1)
         match number % 5:
             case 0 | 1:
-                live.append(asking.charge(rate_millionths=rate).name)
+                live.append(api.charge(rate_millionths=rate).name)
             case 2:  # may come too late on a slow machine: then there is none
-                now = asking.end(live.pop()).end_time
-                asking.answer(a_rule(rate_millionths=rate, start_time=later(now, 30_000), end_time=later(now, 90_000)))
+                now = api.end(live.pop()).end_time
+                api.answer(a_rule(rate_millionths=rate, start_time=later(now, 30_000), end_time=later(now, 90_000)))
             case 3:
-                now = asking.end(live.pop()).end_time
-                asking.answer(a_rule(rate_millionths=rate, end_time=later(now, 30_000)))
+                now = api.end(live.pop()).end_time
+                api.answer(a_rule(rate_millionths=rate, end_time=later(now, 30_000)))
             case _:
-                live.append(asking.charge(rate_millionths=rate).name)
-                asking.answer(an_end(live.pop(), later(now, 60_000)))
+                live.append(api.charge(rate_millionths=rate).name)
+                api.answer(an_end(live.pop(), later(now, 60_000)))
 
 
 def test_no_transfer_carries_a_rule_that_had_ended_or_had_not_begun(

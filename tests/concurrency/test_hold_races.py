@@ -14,7 +14,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from scheduler.jobs import expire_holds
 from tests.support import books, commands
-from tests.support.asking import Asking, several_servers
+from tests.support.api import Api, several_servers
 from tests.support.batching import post_as_one_batch
 from tests.support.callers import reasons, succeeded
 from tests.support.database import Database
@@ -44,14 +44,14 @@ ROUNDS = 25
 
 
 @pytest.fixture
-def servers(settings: Settings, database: Database) -> Iterator[list[Asking]]:
+def servers(settings: Settings, database: Database) -> Iterator[list[Api]]:
     """Return channels to two servers on one database; the ledger is verified at the end."""
     with several_servers(settings) as servers:
         yield servers
     assert database.broken_rules() == []
 
 
-def held(calls: Asking, wallet: str, units: int) -> str:
+def held(calls: Api, wallet: str, units: int) -> str:
     """Place a hold; return its name."""
     return str(calls.ok(a_hold(wallet, units)).hold.name)
 
@@ -69,7 +69,7 @@ def claimed_expiry(app: App) -> Callable[[], object]:
     return expire
 
 
-def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(servers: list[Asking], app: App) -> None:
+def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(servers: list[Api], app: App) -> None:
     """Round after round: one winner, its state stays, and the money is where that state requires."""
 
     left, right = servers
@@ -105,7 +105,7 @@ def test_of_a_capture_a_void_and_an_expiry_at_once_exactly_one_ends_the_hold(ser
 
 
 def test_jobs_that_claim_while_callers_end_the_holds_leave_each_ended_once(
-    servers: list[Asking], app: App, owner: psycopg.Connection
+    servers: list[Api], app: App, owner: psycopg.Connection
 ) -> None:
     """Claims raise the fence during the calls: no caller gets a defect, and every hold ends."""
 
@@ -132,7 +132,7 @@ def test_jobs_that_claim_while_callers_end_the_holds_leave_each_ended_once(
     assert result.fetchone() == (40,)
 
 
-def test_parts_captured_at_once_are_never_more_than_was_held(servers: list[Asking]) -> None:
+def test_parts_captured_at_once_are_never_more_than_was_held(servers: list[Api]) -> None:
     """Ten of thirty, to two wallets, through two servers."""
 
     left, right = servers
@@ -155,7 +155,7 @@ def test_parts_captured_at_once_are_never_more_than_was_held(servers: list[Askin
 
 
 def test_one_capture_one_void_and_one_hold_sent_through_two_servers_are_each_done_once(
-    servers: list[Asking],
+    servers: list[Api],
 ) -> None:
     """The same request id: one is the first, all others are replays of it."""
 
@@ -174,7 +174,7 @@ def test_one_capture_one_void_and_one_hold_sent_through_two_servers_are_each_don
     assert (left.funds("alice"), left.funds("bob")) == ((95, 25, 70), (5, 0, 5))
 
 
-def test_the_last_of_the_money_is_held_or_spent_once(servers: list[Asking]) -> None:
+def test_the_last_of_the_money_is_held_or_spent_once(servers: list[Api]) -> None:
     """Holds and transfers of all there is, at once: as many pass as the balance allows."""
 
     left, right = servers
@@ -194,7 +194,7 @@ def test_the_last_of_the_money_is_held_or_spent_once(servers: list[Asking]) -> N
     assert left.balances("bob") == [100 - balance]
 
 
-def test_a_wallet_is_closed_or_has_a_hold_but_not_both(servers: list[Asking]) -> None:
+def test_a_wallet_is_closed_or_has_a_hold_but_not_both(servers: list[Api]) -> None:
     """On the overdraft of an empty wallet."""
 
     left, right = servers

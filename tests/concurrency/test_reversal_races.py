@@ -12,7 +12,7 @@ from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from tests.support import books, commands
-from tests.support.asking import Asking, several_servers
+from tests.support.api import Api, several_servers
 from tests.support.batching import post_as_one_batch
 from tests.support.callers import count, reasons, succeeded
 from tests.support.commission import COMMISSION_WALLET
@@ -32,7 +32,7 @@ ROUNDS = 8
 
 
 @pytest.fixture
-def servers(settings: Settings, database: Database) -> Iterator[list[Asking]]:
+def servers(settings: Settings, database: Database) -> Iterator[list[Api]]:
     """Return channels to two servers on one database; the ledger is verified at the end."""
     with several_servers(settings) as servers:
         yield servers
@@ -40,7 +40,7 @@ def servers(settings: Settings, database: Database) -> Iterator[list[Asking]]:
 
 
 @pytest.fixture
-def people(servers: list[Asking]) -> list[Asking]:
+def people(servers: list[Api]) -> list[Api]:
     """Return the channels, with Alice who has 1000, and Bob and Carol who have nothing."""
     left, _ = servers
     left.open("alice", 1000)
@@ -49,13 +49,13 @@ def people(servers: list[Asking]) -> list[Asking]:
     return servers
 
 
-def moved(calls: Asking, source: str, destination: str, units: int) -> str:
+def moved(calls: Api, source: str, destination: str, units: int) -> str:
     """Transfer; return the transaction's name."""
     return str(calls.transfer(source, destination, units).name)
 
 
 @pytest.mark.parametrize("units", [None, 60, 100], ids=["all that is left", "more than half", "the whole"])
-def test_of_two_reversals_at_once_that_do_not_both_fit_one_is_made(people: list[Asking], units: int | None) -> None:
+def test_of_two_reversals_at_once_that_do_not_both_fit_one_is_made(people: list[Api], units: int | None) -> None:
     """Round after round, with money enough for both."""
 
     left, right = people
@@ -77,7 +77,7 @@ def test_of_two_reversals_at_once_that_do_not_both_fit_one_is_made(people: list[
 
 
 def test_many_parts_at_once_give_back_exactly_the_whole_and_its_commission(
-    people: list[Asking],
+    people: list[Api],
 ) -> None:
     """Ten of thirty pass; they are listed in the order in which they were made."""
 
@@ -101,7 +101,7 @@ def test_many_parts_at_once_give_back_exactly_the_whole_and_its_commission(
     assert list(found.reversals) == sorted(places, key=lambda name: places[name])
 
 
-def test_one_reversal_sent_through_two_servers_is_made_once(people: list[Asking]) -> None:
+def test_one_reversal_sent_through_two_servers_is_made_once(people: list[Api]) -> None:
     """Of "all that is left": every repeat returns the first one."""
 
     left, _ = people
@@ -117,7 +117,7 @@ def test_one_reversal_sent_through_two_servers_is_made_once(people: list[Asking]
     assert left.balances("alice", "bob") == [1000, 0]
 
 
-def test_money_that_is_spent_while_it_is_taken_back_goes_one_way(people: list[Asking]) -> None:
+def test_money_that_is_spent_while_it_is_taken_back_goes_one_way(people: list[Api]) -> None:
     """Spent or given back, never both."""
 
     left, right = people
@@ -132,7 +132,7 @@ def test_money_that_is_spent_while_it_is_taken_back_goes_one_way(people: list[As
     assert (bob, alice + carol) == (0, 1000)
 
 
-def test_nothing_goes_back_to_a_wallet_that_was_closed_meanwhile(people: list[Asking]) -> None:
+def test_nothing_goes_back_to_a_wallet_that_was_closed_meanwhile(people: list[Api]) -> None:
     """It got its money before it could be closed, or it is closed and stays empty."""
 
     left, right = people
@@ -179,7 +179,7 @@ def test_batches_over_the_same_wallets_in_any_order_never_deadlock(
     assert database.broken_rules() == []
 
 
-def test_one_batch_sent_through_two_servers_is_made_once(people: list[Asking], owner: psycopg.Connection) -> None:
+def test_one_batch_sent_through_two_servers_is_made_once(people: list[Api], owner: psycopg.Connection) -> None:
     """Atomic by its id; otherwise by the ids of its items, in any order."""
 
     items = [an_item("alice", "bob", 1), an_item("alice", "carol", 2), an_item("alice", "bob", 3)]
@@ -201,7 +201,7 @@ def test_one_batch_sent_through_two_servers_is_made_once(people: list[Asking], o
 
 
 def test_the_last_of_the_money_is_given_out_by_as_many_batches_as_it_allows(
-    people: list[Asking],
+    people: list[Api],
 ) -> None:
     """An atomic batch takes all of its items' money or none."""
 

@@ -78,7 +78,7 @@ def without_a_hold(books: LedgerState) -> LedgerState:
         (without_a_transaction, "is lost"),
         (with_a_payment_made_twice, "the bank executed it 2 times"),
         (without_a_payment, "the bank executed it 0 times"),
-        (with_an_unknown_payment, "which nobody asked for"),
+        (with_an_unknown_payment, "which was never requested"),
         (with_another_amount, "and the bank has"),
         (with_another_amount, "follows from the answers and from what the bank did"),
         (without_a_hold, "is lost"),

@@ -8,7 +8,7 @@ import pytest
 from wallet.v1 import schedule_service_pb2 as schedule_pb
 
 from bank_stub.server import BankServer
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.requests import a_hold, money, new_id, stamp
 from tests.support.sample_ledger import LATER
@@ -19,37 +19,37 @@ from wallet_core.usecases.app import App
 
 
 @pytest.fixture
-def asking(server: str) -> Iterator[Asking]:
+def api(server: str) -> Iterator[Api]:
     """Return a bare channel to the server."""
-    with Asking(server) as asking:
-        yield asking
+    with Api(server) as api:
+        yield api
 
 
 @pytest.fixture
-def alice(asking: Asking) -> None:
+def alice(api: Api) -> None:
     """Open a wallet for Alice, with 1,000."""
-    asking.open("alice", 1000)
+    api.open("alice", 1000)
 
 
 @pytest.fixture
-def alice_and_bob(asking: Asking) -> None:
+def alice_and_bob(api: Api) -> None:
     """Open wallets for Alice, with 1,000, and for Bob."""
-    asking.open("alice", 1000)
-    asking.open("bob")
+    api.open("alice", 1000)
+    api.open("bob")
 
 
 @pytest.fixture
-def alice_bob_and_carol(asking: Asking) -> None:
+def alice_bob_and_carol(api: Api) -> None:
     """Open wallets for Alice, with 100, and for Bob and Carol."""
-    asking.open("alice", 100)
-    asking.open_all("bob", "carol")
+    api.open("alice", 100)
+    api.open_all("bob", "carol")
 
 
 @pytest.fixture
-def funded_pair(asking: Asking) -> tuple[str, str]:
+def funded_pair(api: Api) -> tuple[str, str]:
     """Return two wallets with money."""
     for name in ("a", "b"):
-        asking.open(name, 1_000_000)
+        api.open(name, 1_000_000)
     return "a", "b"
 
 
@@ -60,16 +60,16 @@ def stub(bank: BankServer) -> CollectingBank:
 
 
 @pytest.fixture
-def populated(asking: Asking) -> Asking:
+def populated(api: Api) -> Api:
     """Return a channel to a ledger with two wallets, one with 1,000 in it, and an order, a hold and a rule."""
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 1000)
+    api.open_all("alice", "bob")
+    api.deposit("alice", 1000)
     later: dict[str, Any] = {"wallet": "wallets/alice", "amount": money(1), "execute_time": stamp(LATER)}
     for kind in (schedule_pb.ScheduleWithdrawalRequest, schedule_pb.ScheduleDepositRequest):
-        asking.ok(kind(**later, request_id=new_id()))
-    asking.ok(a_hold("alice", until=stamp(LATER)))
-    asking.charge(currency_code="EUR")
-    return asking
+        api.ok(kind(**later, request_id=new_id()))
+    api.ok(a_hold("alice", until=stamp(LATER)))
+    api.charge(currency_code="EUR")
+    return api
 
 
 CALLERS = {"shop": {"clients": ["shop-client"]}, "billing": {"clients": ["billing-client", "billing-old"]}}

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.message import Message
 from wallet.v1 import transaction_service_pb2 as pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.fuzz_trial import WRITES
 from tests.support.requests import an_item, an_update, changed, each, new_id
 from tests.support.wire import Answer
@@ -70,7 +70,7 @@ def test_what_was_committed_is_answered_so_though_nothing_can_be_read(
     assert unknown > 10
 
 
-def replayed(caller: Asking, path: str, request: Message) -> bool:
+def replayed(caller: Api, path: str, request: Message) -> bool:
     """Repeat; return whether it was answered as done before."""
     del path
     return bool(caller.ok(request).replayed)

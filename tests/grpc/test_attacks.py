@@ -20,7 +20,7 @@ import pytest
 from wallet.v1 import transaction_service_pb2 as pb
 
 from tests.conftest import FAST
-from tests.support.asking import Asking, meanwhile
+from tests.support.api import Api, meanwhile
 from tests.support.bystander import Bystander, bystander
 from tests.support.database import Database, cut_all_others
 from tests.support.health_watchers import Churn
@@ -182,21 +182,21 @@ def test_receipts_leave_room_for_others(own_database: Database, tmp_path: Path) 
     with server(own_database, tmp_path / "log") as target, ExitStack() as open_:
         with_history(own_database, target)
         caller = open_.enter_context(bystander(target))
-        with Asking(target) as asking:
-            page = asking.ok(pb.ListTransactionsRequest(wallet=ALICE, page_size=1000))
+        with Api(target) as api:
+            page = api.ok(pb.ListTransactionsRequest(wallet=ALICE, page_size=1000))
         names = [one.name for one in page.transactions]
         drawn: list[str] = []
         over = threading.Event()
 
-        def keep_calling(asking: Asking) -> None:
-            answer = asking.call(RECEIPT, pb.GetReceiptRequest(name=names[len(drawn)]), timeout_s=30)
+        def keep_calling(api: Api) -> None:
+            answer = api.call(RECEIPT, pb.GetReceiptRequest(name=names[len(drawn)]), timeout_s=30)
             assert answer.code in {"OK", "RESOURCE_EXHAUSTED"}, answer
             if answer.code == "OK":
                 drawn.append(answer.code)
             over.wait((answer.retry_ms or 0) / 1000)
 
-        asking = open_.enter_context(Asking(target))
-        with meanwhile(partial(keep_calling, asking), 40):
+        api = open_.enter_context(Api(target))
+        with meanwhile(partial(keep_calling, api), 40):
             assert_unaffected_until(caller, lambda: len(drawn) > 5)
             over.set()
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import everything
 from tests.support.issuer import (
     ISSUER,
@@ -53,8 +53,8 @@ def target(app: App, guarded: Settings) -> Iterator[str]:
 
 def ask(target: str, method: str, request: Any = b"", metadata: Any = ()) -> Answer:  # noqa: ANN401  # bytes or any message
     """Call a method with this metadata."""
-    with Asking(target, metadata=metadata) as asking:
-        return asking.call(method, request)
+    with Api(target, metadata=metadata) as api:
+        return api.call(method, request)
 
 
 def test_every_scope_is_taken_by_a_call_and_no_scope_is_for_a_call_that_is_not_there() -> None:

@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import everything
 from tests.support.valid_requests import all_but_requests, is_ok_or_named_refusal, valid_requests, with_value
 from tests.support.wire import all_methods, path_of
@@ -40,7 +40,7 @@ NO_MESSAGES = {
 }
 
 
-def test_every_method_has_a_valid_request_here(populated: Asking) -> None:
+def test_every_method_has_a_valid_request_here(populated: Api) -> None:
     """A new method must be tried, too; each request here is refused only because its resource is missing."""
 
     answers = {path: populated.call(path, request) for path, request in valid_requests().items()}
@@ -57,7 +57,7 @@ def passed_by(method: MethodDescriptor) -> set[str]:
     return set() if method.input_type.fields_by_number[1].type in texts else {"not_utf8_1", "surrogate"}
 
 
-def test_bytes_that_are_no_message_are_invalid_everywhere(populated: Asking, owner: psycopg.Connection) -> None:
+def test_bytes_that_are_no_message_are_invalid_everywhere(populated: Api, owner: psycopg.Connection) -> None:
     """Garbage, cut off, impossible wire types, no end, not UTF-8: INVALID_FIELDS on every method."""
 
     before = everything(owner)
@@ -75,7 +75,7 @@ def test_bytes_that_are_no_message_are_invalid_everywhere(populated: Asking, own
     assert everything(owner) == before
 
 
-def test_an_empty_message_is_refused_or_a_list(populated: Asking, owner: psycopg.Connection) -> None:
+def test_an_empty_message_is_refused_or_a_list(populated: Api, owner: psycopg.Connection) -> None:
     """Nothing is required for the lists that are of all wallets, something everywhere else."""
 
     before = everything(owner)
@@ -170,7 +170,7 @@ def bad_values(path: tuple[str | int, ...], field: Any) -> Iterator[tuple[object
         yield 2**bits - 1, False
 
 
-def test_every_field_of_every_method_spoilt_is_refused_by_name(populated: Asking, owner: psycopg.Connection) -> None:
+def test_every_field_of_every_method_spoilt_is_refused_by_name(populated: Api, owner: psycopg.Connection) -> None:
     """Left out, huge, NUL, newlines, SQL, times of no year, currencies of no country, numbers of 64 bits."""
 
     before = all_but_requests(owner)
@@ -187,7 +187,7 @@ def test_every_field_of_every_method_spoilt_is_refused_by_name(populated: Asking
     assert all_but_requests(owner) == before
 
 
-def test_what_comes_in_numbers_is_counted_and_looked_at(populated: Asking, owner: psycopg.Connection) -> None:
+def test_what_comes_in_numbers_is_counted_and_looked_at(populated: Api, owner: psycopg.Connection) -> None:
     """Too many or no items, names, labels, paths; wrong ones among right ones."""
 
     before = all_but_requests(owner)
@@ -234,18 +234,18 @@ def test_what_comes_in_numbers_is_counted_and_looked_at(populated: Asking, owner
 
 
 @pytest.mark.parametrize("names", [100, 5_000])
-def test_a_request_that_is_wrong_in_many_places_is_still_answered_by_name(asking: Asking, names: int) -> None:
+def test_a_request_that_is_wrong_in_many_places_is_still_answered_by_name(api: Api, names: int) -> None:
     """The refusal must fit into what gRPC carries: from 8 KB on it is dropped by chance, from 16 KB on always."""
 
     request = wallet_pb.BatchGetWalletsRequest(names=["Nobody!"] * names)
 
-    answers = [asking.call("WalletService/BatchGetWallets", request) for _ in range(12 if names == 100 else 1)]
+    answers = [api.call("WalletService/BatchGetWallets", request) for _ in range(12 if names == 100 else 1)]
 
     assert {(answer.code, answer.reason) for answer in answers} == {("INVALID_ARGUMENT", "INVALID_FIELDS")}
     assert all(answer.violations for answer in answers)
 
 
-def test_unknown_fields_of_reads_are_passed_by(populated: Asking) -> None:
+def test_unknown_fields_of_reads_are_passed_by(populated: Api) -> None:
     """A newer client's fields do no harm there."""
 
     unknown = b"\xfa\x3e\x05hello" + b"\xf8\x3e\x01"
@@ -260,7 +260,7 @@ def test_unknown_fields_of_reads_are_passed_by(populated: Asking) -> None:
     ] == []
 
 
-def test_no_caller_is_quoted_a_commission_of_a_system_wallet(populated: Asking) -> None:
+def test_no_caller_is_quoted_a_commission_of_a_system_wallet(populated: Api) -> None:
     """A transfer from or to it would be refused, and so is its quote."""
 
     path = "CommissionService/QuoteCommission"

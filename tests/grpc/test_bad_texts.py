@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.requests import money
 from tests.support.valid_requests import all_but_requests, valid_requests
 from tests.support.wire import all_methods, path_of
@@ -59,9 +59,7 @@ def all_texts() -> Iterator[tuple[str, tuple[str, ...]]]:
             yield path_of(method), way
 
 
-def test_a_control_character_is_refused_in_every_text_of_every_call(
-    populated: Asking, owner: psycopg.Connection
-) -> None:
+def test_a_control_character_is_refused_in_every_text_of_every_call(populated: Api, owner: psycopg.Connection) -> None:
     """Within and at the end, by the field's name; a newline too where a text has one line."""
 
     before = all_but_requests(owner)
@@ -88,7 +86,7 @@ NOT_CHOSEN = (
 )
 
 
-def test_a_placeholder_id_is_refused_wherever_an_id_is_chosen(populated: Asking, owner: psycopg.Connection) -> None:
+def test_a_placeholder_id_is_refused_wherever_an_id_is_chosen(populated: Api, owner: psycopg.Connection) -> None:
     """The nil and the max UUID are what programs send that forgot: each would be taken for a repeat of another's."""
 
     before = all_but_requests(owner)
@@ -113,7 +111,7 @@ def test_a_placeholder_id_is_refused_wherever_an_id_is_chosen(populated: Asking,
     assert all_but_requests(owner) == before
 
 
-def test_a_short_id_or_one_of_almost_only_zeros_is_accepted(populated: Asking) -> None:
+def test_a_short_id_or_one_of_almost_only_zeros_is_accepted(populated: Api) -> None:
     """Ids of wallets like ``0`` and ``ff``, and request ids of zeros but for one."""
 
     request_id = "00000000-0000-0000-0000-000000000001"
@@ -124,7 +122,7 @@ def test_a_short_id_or_one_of_almost_only_zeros_is_accepted(populated: Asking) -
         assert populated.answer(request).code == "OK", few
 
 
-def test_a_text_may_have_lines_and_be_in_any_language(populated: Asking) -> None:
+def test_a_text_may_have_lines_and_be_in_any_language(populated: Api) -> None:
     """What forms or directs writing is no control character; the text is returned unchanged."""
 
     text = "\u200fسلم\u200cت\u200e e\u0301 \u00a0\u202b\U0001f469\u200d\U0001f680"

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import commission_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.asking import Asking, all_refused
+from tests.support.api import Api, all_refused
 from tests.support.callers import BIGGEST, count, events_of, everything
 from tests.support.commission import with_rule
 from tests.support.requests import (
@@ -28,22 +28,22 @@ from tests.support.together import together
 EARLY = Timestamp(seconds=1_000_000_000)
 
 
-def list_rules(asking: Asking, **fields: Any) -> list[pb.CommissionRule]:  # noqa: ANN401  # a request's fields
+def list_rules(api: Api, **fields: Any) -> list[pb.CommissionRule]:  # noqa: ANN401  # a request's fields
     """Return a list of rules, page by page."""
     rules: list[pb.CommissionRule] = []
     request = pb.ListCommissionRulesRequest(**fields)
     while True:
-        page = asking.ok(request)
+        page = api.ok(request)
         rules += page.rules
         if not page.next_page_token:
             return rules
         request.page_token = page.next_page_token
 
 
-def test_a_rule_is_what_was_requested_from_now_on(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_rule_is_what_was_requested_from_now_on(api: Api, owner: psycopg.Connection) -> None:
     """Every field; named, timed by the database, published once, and the same when read."""
 
-    asking.open("alice")
+    api.open("alice")
     scopes: list[dict[str, Any]] = [
         {},
         {"wallet": "wallets/alice"},
@@ -62,24 +62,24 @@ def test_a_rule_is_what_was_requested_from_now_on(asking: Asking, owner: psycopg
             "end_time": LATE,
             **scope,
         }
-        made = asking.ok(a_rule(**fields))
+        made = api.ok(a_rule(**fields))
         rule = made.rule
         assert rule == pb.CommissionRule(
             **fields, name=rule.name, start_time=rule.create_time, create_time=rule.create_time
         )
         assert rule.name.startswith("commissionRules/")
         assert not made.replayed
-        assert asking.rule(rule.name) == rule
-        assert list_rules(asking)[0] == rule
+        assert api.rule(rule.name) == rule
+        assert list_rules(api)[0] == rule
         assert events_of(owner, rule.name) == ["commission_rule.created"]
-    plain = asking.charge()
+    plain = api.charge()
     assert {field.name for field, _ in plain.ListFields()}.isdisjoint({"maximum_minor_units", "end_time", "wallet"})
 
 
-def test_a_rule_that_makes_no_sense_is_refused_by_its_fields(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_rule_that_makes_no_sense_is_refused_by_its_fields(api: Api, owner: psycopg.Connection) -> None:
     """INVALID_FIELDS, naming what to mend; nothing is kept, and nothing is a defect."""
 
-    asking.open("alice")
+    api.open("alice")
     label = pb.Label
     cases: list[tuple[dict[str, Any], str]] = [
         *(({"currency_code": code}, "rule.currency_code") for code in ("", "usd", "US", "ABC", "XXX", "XAU")),
@@ -105,7 +105,7 @@ def test_a_rule_that_makes_no_sense_is_refused_by_its_fields(asking: Asking, own
     before = everything(owner)
 
     for fields, violation in cases:
-        refusal = asking.refused(with_rule(**fields))
+        refusal = api.refused(with_rule(**fields))
         assert (refusal.code, refusal.reason) == ("INVALID_ARGUMENT", "INVALID_FIELDS"), fields
         assert violation in refusal.violations, fields
     for request in (
@@ -117,15 +117,15 @@ def test_a_rule_that_makes_no_sense_is_refused_by_its_fields(asking: Asking, own
         pb.EndCommissionRuleRequest(name=f"commissionRules/{uuid4()}"),
         pb.ListCommissionRulesRequest(page_size=-1),
     ):
-        assert asking.refused(request).reason == "INVALID_FIELDS", request
+        assert api.refused(request).reason == "INVALID_FIELDS", request
     assert everything(owner) == before
 
 
-def test_a_time_that_is_none_is_refused_and_never_a_defect(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_time_that_is_none_is_refused_and_never_a_defect(api: Api, owner: psycopg.Connection) -> None:
     """Outside the years 1 to 9999, or with nanoseconds that are none; the last moment of all is a time."""
 
     last = Timestamp(seconds=253_402_300_799, nanos=999_999_999)
-    rule = asking.charge(start_time=LATE)
+    rule = api.charge(start_time=LATE)
     times = [
         *(Timestamp(seconds=seconds) for seconds in (2**63 - 1, -(2**63), 253_402_300_800, -62_135_596_801)),
         *(Timestamp(seconds=LATE.seconds, nanos=nanos) for nanos in (-1, 1_000_000_000, 2**31 - 1, -(2**31))),
@@ -134,23 +134,23 @@ def test_a_time_that_is_none_is_refused_and_never_a_defect(asking: Asking, owner
 
     for time in times:
         for fields in ({"start_time": time}, {"end_time": time}, {"start_time": time, "end_time": last}):
-            assert asking.refused(with_rule(**fields)).reason == "INVALID_FIELDS", fields
-        assert asking.refused(an_end(rule.name, time)).reason == "INVALID_FIELDS", time
+            assert api.refused(with_rule(**fields)).reason == "INVALID_FIELDS", fields
+        assert api.refused(an_end(rule.name, time)).reason == "INVALID_FIELDS", time
     assert everything(owner) == before
-    made = asking.charge(start_time=later(last, -1), end_time=last)
-    assert asking.rule(made.name) == made
-    assert [found.name for found in list_rules(asking, filter='end_time > "9999-12-31T23:59:59.999998Z"')] == [
+    made = api.charge(start_time=later(last, -1), end_time=last)
+    assert api.rule(made.name) == made
+    assert [found.name for found in list_rules(api, filter='end_time > "9999-12-31T23:59:59.999998Z"')] == [
         made.name,
         rule.name,
     ]
 
 
-def test_of_two_faults_in_a_rule_the_first_documented_is_reported(asking: Asking, owner: psycopg.Connection) -> None:
+def test_of_two_faults_in_a_rule_the_first_documented_is_reported(api: Api, owner: psycopg.Connection) -> None:
     """Shape, permission, used id, then currency and times, then the wallet and its currency; final ones are kept."""
 
-    asking.open("alice")
+    api.open("alice")
     used = with_rule()
-    asking.ok(used)
+    api.ok(used)
     nobody, system = "wallets/nobody", "wallets/system:external:USD"
     cases = [
         (with_rule(wallet=system, rate_millionths=-1), "INVALID_FIELDS", None),
@@ -172,61 +172,61 @@ def test_of_two_faults_in_a_rule_the_first_documented_is_reported(asking: Asking
         ),
     ]
 
-    answers = all_refused(asking, owner, [request for request, _, _ in cases])
+    answers = all_refused(api, owner, [request for request, _, _ in cases])
     assert [answer.reason for answer in answers] == [reason for _, reason, _ in cases]
     assert [answer.metadata for answer in answers[-2:]] == [metadata for _, _, metadata in cases[-2:]]
     unknown = cases[-2][0]
-    asking.open("nobody", currency="EUR")
-    assert asking.refused(unknown).reason == "RESOURCE_NOT_FOUND"
-    assert [rule.name for rule in list_rules(asking)] == [asking.ok(used).rule.name]
+    api.open("nobody", currency="EUR")
+    assert api.refused(unknown).reason == "RESOURCE_NOT_FOUND"
+    assert [rule.name for rule in list_rules(api)] == [api.ok(used).rule.name]
 
 
-def test_a_start_in_the_past_is_refused_by_the_databases_clock(asking: Asking, funded_pair: tuple[str, str]) -> None:
+def test_a_start_in_the_past_is_refused_by_the_databases_clock(api: Api, funded_pair: tuple[str, str]) -> None:
     """Even the last moment that was; a repeat of what was in time is answered however late it comes."""
 
-    now = asking.transfer(*funded_pair, 1).execute_time
+    now = api.transfer(*funded_pair, 1).execute_time
 
     for fields in ({"start_time": now}, {"end_time": now}):
-        refusal = asking.refused(with_rule(**fields))
+        refusal = api.refused(with_rule(**fields))
         assert (refusal.reason, len(refusal.violations)) == ("INVALID_FIELDS", 1)
     late = with_rule(start_time=now)
-    assert asking.refused(late).reason == "INVALID_FIELDS"
-    assert asking.ok(changed(with_rule(), request_id=late.request_id)).replayed is False
+    assert api.refused(late).reason == "INVALID_FIELDS"
+    assert api.ok(changed(with_rule(), request_id=late.request_id)).replayed is False
 
 
-def test_an_end_may_only_come_nearer(asking: Asking) -> None:
+def test_an_end_may_only_come_nearer(api: Api) -> None:
     """From never to late, from late to earlier, to now; repeats return its present state."""
 
-    rule = asking.charge()
+    rule = api.charge()
     first = an_end(rule.name, LATE)
 
-    assert asking.ok(first).rule == changed(rule, end_time=LATE)
-    assert asking.end(rule.name, later(LATE, -1)).end_time == later(LATE, -1)
-    again = asking.ok(first)
-    now = asking.end(rule.name)
+    assert api.ok(first).rule == changed(rule, end_time=LATE)
+    assert api.end(rule.name, later(LATE, -1)).end_time == later(LATE, -1)
+    again = api.ok(first)
+    now = api.end(rule.name)
 
     assert (again.rule.end_time, again.replayed) == (later(LATE, -1), True)
-    assert asking.ok(first).rule == now == asking.rule(rule.name)
+    assert api.ok(first).rule == now == api.rule(rule.name)
     assert now.end_time.ToMicroseconds() < LATE.ToMicroseconds()
 
 
-def test_an_end_later_than_the_one_it_has_is_forbidden(asking: Asking, owner: psycopg.Connection) -> None:
+def test_an_end_later_than_the_one_it_has_is_forbidden(api: Api, owner: psycopg.Connection) -> None:
     """`STATE_TRANSITION_FORBIDDEN` (it ends before that time anyway): final, and the end stays."""
 
-    rule = asking.charge(end_time=LATE)
+    rule = api.charge(end_time=LATE)
 
-    (refusals,) = all_refused(asking, owner, [an_end(rule.name, later(LATE, 1))])
+    (refusals,) = all_refused(api, owner, [an_end(rule.name, later(LATE, 1))])
 
     assert (refusals.reason, refusals.metadata.get("resourceName")) == ("STATE_TRANSITION_FORBIDDEN", rule.name)
-    assert asking.rule(rule.name).end_time == LATE
+    assert api.rule(rule.name).end_time == LATE
 
 
-def test_of_two_faults_in_an_end_the_first_documented_is_reported(asking: Asking, owner: psycopg.Connection) -> None:
+def test_of_two_faults_in_an_end_the_first_documented_is_reported(api: Api, owner: psycopg.Connection) -> None:
     """Used id before the time, the time before the state."""
 
-    used = an_end(asking.charge().name)
-    asking.ok(used)
-    late = asking.charge(end_time=LATE).name
+    used = an_end(api.charge().name)
+    api.ok(used)
+    late = api.charge(end_time=LATE).name
     nobody = f"commissionRules/{uuid4()}"
     cases = [
         (an_end("x", EARLY), "INVALID_FIELDS"),
@@ -238,37 +238,37 @@ def test_of_two_faults_in_an_end_the_first_documented_is_reported(asking: Asking
         (an_end(nobody), "RESOURCE_NOT_FOUND"),
     ]
 
-    refusals = all_refused(asking, owner, [request for request, _ in cases])
+    refusals = all_refused(api, owner, [request for request, _ in cases])
     assert [answer.reason for answer in refusals] == [reason for _, reason in cases]
-    assert asking.refused(pb.GetCommissionRuleRequest(name=nobody)).metadata == {"resourceName": nobody}
+    assert api.refused(pb.GetCommissionRuleRequest(name=nobody)).metadata == {"resourceName": nobody}
 
 
-def test_an_end_in_the_past_is_reported_before_a_missing_rule(asking: Asking) -> None:
+def test_an_end_in_the_past_is_reported_before_a_missing_rule(api: Api) -> None:
     """`INVALID_FIELDS` (an end in the past) precedes `RESOURCE_NOT_FOUND`: so nothing is stored with the id."""
 
-    refusal = asking.refused(an_end(f"commissionRules/{uuid4()}", EARLY))
+    refusal = api.refused(an_end(f"commissionRules/{uuid4()}", EARLY))
 
     assert (refusal.reason, refusal.violations) == ("INVALID_FIELDS", ("end_time",))
 
 
 def test_a_rule_that_is_only_tried_is_answered_and_not_made(
-    asking: Asking, owner: psycopg.Connection, funded_pair: tuple[str, str]
+    api: Api, owner: psycopg.Connection, funded_pair: tuple[str, str]
 ) -> None:
     """Neither created nor ended; the id stays free, and a repeat of a real call is marked as one."""
 
     create = with_rule(end_time=LATE)
     before = everything(owner)
-    tried = asking.ok(changed(create, validate_only=True))
+    tried = api.ok(changed(create, validate_only=True))
     assert everything(owner) == before
 
-    made = asking.ok(create)
-    again = asking.ok(changed(create, validate_only=True))
+    made = api.ok(create)
+    again = api.ok(changed(create, validate_only=True))
     end = an_end(made.rule.name)
     before = everything(owner)
-    tried_end = asking.ok(changed(end, validate_only=True))
+    tried_end = api.ok(changed(end, validate_only=True))
     assert everything(owner) == before
-    charged = asking.cost(*funded_pair, 100)
-    ended = asking.ok(end)
+    charged = api.cost(*funded_pair, 100)
+    ended = api.ok(end)
 
     assert tried.rule.name == ""
     assert {tried.replayed, made.replayed, tried_end.replayed} == {False}
@@ -277,13 +277,13 @@ def test_a_rule_that_is_only_tried_is_answered_and_not_made(
     assert (again.rule, again.replayed) == (made.rule, True)
     assert charged == (made.rule.name, 1)
     assert changed(tried_end.rule, end_time=None) == changed(ended.rule, end_time=None)
-    assert asking.ok(changed(end, validate_only=True)).replayed
+    assert api.ok(changed(end, validate_only=True)).replayed
 
 
-def test_a_repeat_returns_the_rule_as_it_is_now(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_repeat_returns_the_rule_as_it_is_now(api: Api, owner: psycopg.Connection) -> None:
     """Creates nothing; other words under the same id are refused, each of them, by any method."""
 
-    asking.open("alice")
+    api.open("alice")
     request = with_rule(
         threshold_minor_units=1,
         fixed_minor_units=1,
@@ -293,11 +293,11 @@ def test_a_repeat_returns_the_rule_as_it_is_now(asking: Asking, owner: psycopg.C
         start_time=later(LATE, -9),
         end_time=LATE,
     )
-    made = asking.ok(request).rule
-    now = asking.end(made.name, later(LATE, -1))
+    made = api.ok(request).rule
+    now = api.end(made.name, later(LATE, -1))
     before = everything(owner)
 
-    again = asking.ok(changed(request, request_id=request.request_id.upper()))
+    again = api.ok(changed(request, request_id=request.request_id.upper()))
     others: dict[str, Any] = {
         "currency_code": "EUR",
         "threshold_minor_units": 2,
@@ -322,7 +322,7 @@ def test_a_repeat_returns_the_rule_as_it_is_now(asking: Asking, owner: psycopg.C
 
     assert (again.rule, again.replayed) == (now, True)
     for other in reused:
-        refusal = asking.refused(other)
+        refusal = api.refused(other)
         assert (refusal.code, refusal.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED"), other
         assert refusal.metadata == {
             "requestId": request.request_id,
@@ -332,15 +332,15 @@ def test_a_repeat_returns_the_rule_as_it_is_now(asking: Asking, owner: psycopg.C
     assert everything(owner) == before
 
 
-def test_one_rule_sent_by_many_is_made_and_ended_once(asking: Asking, owner: psycopg.Connection) -> None:
+def test_one_rule_sent_by_many_is_made_and_ended_once(api: Api, owner: psycopg.Connection) -> None:
     """Twenty at once with the same id, creating and then ending."""
 
     create = with_rule()
-    made = together([partial(asking.ok, create)] * 20)
+    made = together([partial(api.ok, create)] * 20)
     names = {answer.rule.name for answer in made if isinstance(answer, pb.CreateCommissionRuleResponse)}
     (name,) = names
     end = an_end(name)
-    ended = together([partial(asking.ok, end)] * 20)
+    ended = together([partial(api.ok, end)] * 20)
 
     outcomes = [[getattr(answer, "replayed", answer) for answer in answers] for answers in (made, ended)]
     assert [answers.count(False) for answers in outcomes] == [1, 1]
@@ -349,17 +349,17 @@ def test_one_rule_sent_by_many_is_made_and_ended_once(asking: Asking, owner: psy
     assert events_of(owner, name) == ["commission_rule.created", "commission_rule.ended"]
 
 
-def test_rules_are_listed_newest_first_page_by_page_and_by_filter(asking: Asking) -> None:
+def test_rules_are_listed_newest_first_page_by_page_and_by_filter(api: Api) -> None:
     """Ended ones too; one without an end ends after every time."""
 
-    asking.open("alice")
+    api.open("alice")
     rules = [
-        asking.charge(wallet="wallets/alice"),
-        asking.charge(currency_code="EUR", end_time=LATE),
-        asking.charge(start_time=LATE),
-        asking.charge(label=pb.Label(key="tier", value="gold")),
+        api.charge(wallet="wallets/alice"),
+        api.charge(currency_code="EUR", end_time=LATE),
+        api.charge(start_time=LATE),
+        api.charge(label=pb.Label(key="tier", value="gold")),
     ]
-    rules[3] = asking.end(rules[3].name)
+    rules[3] = api.end(rules[3].name)
     at = rules[1].create_time.ToJsonString()
     filters = {
         'currency_code = "EUR"': [1],
@@ -373,12 +373,12 @@ def test_rules_are_listed_newest_first_page_by_page_and_by_filter(asking: Asking
         'end_time <= "2100-01-01T00:00:00Z"': [3, 1],
     }
 
-    assert list_rules(asking) == rules[::-1]
-    assert list_rules(asking, page_size=1) == rules[::-1]
+    assert list_rules(api) == rules[::-1]
+    assert list_rules(api, page_size=1) == rules[::-1]
     for filter_, expected in filters.items():
-        assert list_rules(asking, filter=filter_) == [rules[number] for number in expected], filter_
+        assert list_rules(api, filter=filter_) == [rules[number] for number in expected], filter_
     for bad in ('state = "x"', "rate_millionths = 5", 'currency_code < "EUR"', 'wallet = "a" OR wallet = "b"'):
-        assert asking.refused(pb.ListCommissionRulesRequest(filter=bad)).reason == "FILTER_INVALID"
-    first = asking.ok(pb.ListCommissionRulesRequest(page_size=1))
+        assert api.refused(pb.ListCommissionRulesRequest(filter=bad)).reason == "FILTER_INVALID"
+    first = api.ok(pb.ListCommissionRulesRequest(page_size=1))
     other = pb.ListCommissionRulesRequest(filter='currency_code = "USD"', page_token=first.next_page_token)
-    assert asking.refused(other).reason == "PAGE_TOKEN_INVALID"
+    assert api.refused(other).reason == "PAGE_TOKEN_INVALID"

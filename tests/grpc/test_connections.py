@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.raw_http2 import RawHttp2
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
@@ -38,8 +38,8 @@ def test_connection_is_closed_in_time(app: App, settings: Settings, limits: dict
         for _ in range(calls):
             raw.call(WATCH)
         assert wait_until(lambda: raw.is_closed, timeout_s=30)
-        with Asking(target) as asking:
-            assert asking.call("WalletService/ListWallets", b"").code == "OK"
+        with Api(target) as api:
+            assert api.call("WalletService/ListWallets", b"").code == "OK"
     with served(app, settings) as target, RawHttp2(target) as raw:
         for _ in range(calls):
             raw.call(WATCH)

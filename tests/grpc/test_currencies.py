@@ -12,7 +12,7 @@ from wallet.v1 import wallet_service_pb2 as pb
 
 from tests.documents.samples import text_of
 from tests.support import commands
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import everything
 from tests.support.database import Database
 from tests.support.issuer import Issuer, bearer
@@ -42,9 +42,9 @@ def open_before(app: App, wallet: str, listed: Currency, request: Request | None
 
 
 @pytest.fixture
-def speaking(server: str) -> Iterator[Asking]:
+def speaking(server: str) -> Iterator[Api]:
     """Return a channel whose caller gets English messages."""
-    with Asking(server, metadata=(("accept-language", "en"),)) as speaking:
+    with Api(server, metadata=(("accept-language", "en"),)) as speaking:
         yield speaking
 
 
@@ -53,12 +53,12 @@ def written_down(owner: psycopg.Connection) -> dict[str, int]:
     return dict(owner.execute("SELECT code, exponent FROM currencies").fetchall())
 
 
-def export(asking: Asking, wallet: str) -> str:
+def export(api: Api, wallet: str) -> str:
     """Return all of a wallet's entries as CSV."""
     request = transaction_service_pb2.ExportStatementRequest(
         wallet=f"wallets/{wallet}", start_time=stamp(FIRST), end_time=stamp(LAST)
     )
-    return b"".join(part.data for part in asking.stream(request)).decode()
+    return b"".join(part.data for part in api.stream(request)).decode()
 
 
 def a_wallet(wallet: str, currency: str) -> pb.CreateWalletRequest:
@@ -75,7 +75,7 @@ def a_rule(currency: str) -> commission_service_pb.CreateCommissionRuleRequest:
 
 
 def test_a_currency_that_was_withdrawn_goes_on_for_the_wallets_that_are_in_it(
-    asking: Asking, speaking: Asking, app: App
+    api: Api, speaking: Api, app: App
 ) -> None:
     """Deposits, commission, transfers, lists, exports, receipts, refusals, and repeats of earlier requests."""
 
@@ -83,57 +83,55 @@ def test_a_currency_that_was_withdrawn_goes_on_for_the_wallets_that_are_in_it(
     open_before(app, "anna", LEV, before)
     open_before(app, "boris", LEV)
 
-    asking.deposit("anna", 1005, "BGN")
-    asking.ok(a_rule("BGN"))
-    moved = asking.ok(a_transfer("anna", "boris", 250, "BGN")).transaction
-    listed = asking.ok(pb.ListWalletsRequest(filter='currency_code = "BGN"')).wallets
+    api.deposit("anna", 1005, "BGN")
+    api.ok(a_rule("BGN"))
+    moved = api.ok(a_transfer("anna", "boris", 250, "BGN")).transaction
+    listed = api.ok(pb.ListWalletsRequest(filter='currency_code = "BGN"')).wallets
     refused = speaking.refused(a_transfer("anna", "boris", 1000, "BGN"))
     again = a_wallet("anna", "BGN")
     again.request_id = str(before.id)
-    repeated = asking.ok(again)
+    repeated = api.ok(again)
 
     assert [wallet.name for wallet in listed] == ["wallets/boris", "wallets/anna"]
-    assert [line.split(",")[5:8] for line in export(asking, "anna").splitlines()[1:]] == [
+    assert [line.split(",")[5:8] for line in export(api, "anna").splitlines()[1:]] == [
         ["10.05", "10.05", "BGN"],
         ["-2.51", "7.54", "BGN"],
     ]
-    receipt = asking.ok(transaction_service_pb2.GetReceiptRequest(name=moved.name))
+    receipt = api.ok(transaction_service_pb2.GetReceiptRequest(name=moved.name))
     assert "2.50 BGN" in text_of(receipt.pdf)
     assert (refused.reason, "7.54 BGN" in refused.localized) == ("INSUFFICIENT_FUNDS", True)
     assert (repeated.wallet.name, repeated.wallet.balance.minor_units, repeated.replayed) == ("wallets/anna", 754, True)
 
 
-def test_nothing_new_begins_in_a_currency_that_is_not_listed(
-    asking: Asking, app: App, owner: psycopg.Connection
-) -> None:
+def test_nothing_new_begins_in_a_currency_that_is_not_listed(api: Api, app: App, owner: psycopg.Connection) -> None:
     """Withdrawn or never defined; a rule is no exception where wallets exist. The refusal is not stored."""
 
     open_before(app, "anna", LEV)
     before = everything(owner)
 
     for request in (a_wallet("boris", "BGN"), a_wallet("boris", "QQQ"), a_rule("QQQ")):
-        assert asking.refused(request).reason == "INVALID_FIELDS"
+        assert api.refused(request).reason == "INVALID_FIELDS"
 
     assert everything(owner) == before
 
 
 def test_a_changed_exponent_never_scales_what_is_there_anew(
-    asking: Asking, speaking: Asking, app: App, owner: psycopg.Connection
+    api: Api, speaking: Api, app: App, owner: psycopg.Connection
 ) -> None:
     """The yen had two decimals when its first wallet was opened: the database's word wins, over later wallets too."""
 
     open_before(app, "jun", Currency("JPY", 2))
-    asking.open("yui", currency="JPY")
-    asking.deposit("yui", 12345, "JPY")
-    moved = asking.ok(a_transfer("yui", "jun", 5, "JPY")).transaction
+    api.open("yui", currency="JPY")
+    api.deposit("yui", 12345, "JPY")
+    moved = api.ok(a_transfer("yui", "jun", 5, "JPY")).transaction
 
     assert written_down(owner) == {"JPY": 2}
-    assert [line.split(",")[6] for line in export(asking, "yui").splitlines()[1:]] == ["123.45", "123.40"]
-    receipt = asking.ok(transaction_service_pb2.GetReceiptRequest(name=moved.name, language="en"))
+    assert [line.split(",")[6] for line in export(api, "yui").splitlines()[1:]] == ["123.45", "123.40"]
+    receipt = api.ok(transaction_service_pb2.GetReceiptRequest(name=moved.name, language="en"))
     assert "0.05 JPY" in text_of(receipt.pdf)
     refused = speaking.refused(a_transfer("yui", "jun", 99999, "JPY"))
     assert "123.40 JPY" in refused.localized
-    found = {one.code: one for one in asking.ok(pb.ListCurrenciesRequest()).currencies}
+    found = {one.code: one for one in api.ok(pb.ListCurrenciesRequest()).currencies}
     assert (found["JPY"].exponent, found["JPY"].open_to_new_wallets) == (2, True)
 
 
@@ -160,40 +158,38 @@ def test_servers_of_two_releases_that_open_the_first_wallet_at_once_agree(
     assert database.broken_rules() == []
 
 
-def test_what_is_written_down_before_the_first_wallet_holds_for_it(asking: Asking, owner: psycopg.Connection) -> None:
+def test_what_is_written_down_before_the_first_wallet_holds_for_it(api: Api, owner: psycopg.Connection) -> None:
     """By an owner whose list is newer than the library: the wallet is opened."""
 
     owner.execute("INSERT INTO currencies VALUES ('ISK', 2)")
 
-    asking.open("jon", currency="ISK")
-    asking.deposit("jon", 105, currency="ISK")
+    api.open("jon", currency="ISK")
+    api.deposit("jon", 105, currency="ISK")
 
     assert written_down(owner) == {"ISK": 2}
-    assert export(asking, "jon").splitlines()[1].split(",")[5] == "1.05"
+    assert export(api, "jon").splitlines()[1].split(",")[5] == "1.05"
 
 
-def test_a_currency_is_written_down_with_a_wallet_and_not_before(
-    asking: Asking, app: App, owner: psycopg.Connection
-) -> None:
+def test_a_currency_is_written_down_with_a_wallet_and_not_before(api: Api, app: App, owner: psycopg.Connection) -> None:
     """Not by a validation, nor by a refusal; by a rule, which brings the service's own wallets."""
 
     request = a_wallet("alice", "USD")
     request.validate_only = True
-    asking.ok(request)
+    api.ok(request)
     with pytest.raises(InvalidField):
         change_wallet(app, commands.a_new_wallet("anna", "BGN", listed=None))
     assert written_down(owner) == {}
 
-    asking.open("alice")
-    asking.ok(a_rule("KWD"))
+    api.open("alice")
+    api.ok(a_rule("KWD"))
     assert written_down(owner) == {"USD": 2, "KWD": 3}
 
 
-def test_all_currencies_are_listed(asking: Asking, app: App) -> None:
+def test_all_currencies_are_listed(api: Api, app: App) -> None:
     """What wallets are in as recorded, the rest as ISO 4217 has it; what was withdrawn is closed to new wallets."""
 
     open_before(app, "anna", LEV)
-    listed = asking.ok(pb.ListCurrenciesRequest()).currencies
+    listed = api.ok(pb.ListCurrenciesRequest()).currencies
     found = {one.code: (one.exponent, one.open_to_new_wallets) for one in listed}
 
     assert [one.code for one in listed] == sorted(found)
@@ -206,8 +202,8 @@ def test_every_known_caller_lists_the_currencies_and_no_one_else(app: App, guard
     """Amounts are shown to callers with any scope, or confined to an owner."""
 
     def answer(*metadata: tuple[str, str]) -> str:
-        with Asking(f"127.0.0.1:{port}", metadata=metadata) as asking:
-            refusal = asking.call("WalletService/ListCurrencies", pb.ListCurrenciesRequest())
+        with Api(f"127.0.0.1:{port}", metadata=metadata) as api:
+            refusal = api.call("WalletService/ListCurrencies", pb.ListCurrenciesRequest())
             return refusal.reason or refusal.code
 
     with serving(app, guarded, authentication(guarded)) as port:

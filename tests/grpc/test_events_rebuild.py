@@ -10,10 +10,10 @@ import pytest
 from wallet.v1 import event_service_pb2 as pb
 
 from bank_stub.server import BankServer
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.audited_books import write_books
 from tests.support.issuer import Issuer, bearer
-from tests.support.watching import all_told, telling, watching
+from tests.support.watching import wait_until_published, watching, writing_journal
 from wallet_client import WalletClient
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
@@ -94,10 +94,10 @@ def test_changes_show_what_the_reader_may_read(
 ) -> None:
     """An owner sees the balances of its own wallets only; without `wallet.read` an event names its resource only."""
 
-    def caller(scope: str = " ".join(Scope), **claims: Any) -> Asking:  # noqa: ANN401  # any claim
-        return Asking(target, metadata=bearer(issuer.token(scope, **claims)))
+    def caller(scope: str = " ".join(Scope), **claims: Any) -> Api:  # noqa: ANN401  # any claim
+        return Api(target, metadata=bearer(issuer.token(scope, **claims)))
 
-    with telling(app), serving(app, guarded, authentication(guarded)) as port:
+    with writing_journal(app), serving(app, guarded, authentication(guarded)) as port:
         target = f"127.0.0.1:{port}"
         with (
             caller() as all_,
@@ -107,7 +107,7 @@ def test_changes_show_what_the_reader_may_read(
         ):
             for who in ("anna", "bert"):
                 all_.open(f"{who}s", owner=who)
-            all_told(owner)
+            wait_until_published(owner)
             with (
                 watching(anna) as of_anna,
                 watching(plain) as of_plain,
@@ -116,7 +116,7 @@ def test_changes_show_what_the_reader_may_read(
             ):
                 all_.deposit("annas", 100)
                 all_.transfer("annas", "berts", 1)
-                heard = [watcher.heard_of(2) for watcher in (of_anna, of_plain, of_all, of_blind)]
+                heard = [watcher.wait_for_events(2) for watcher in (of_anna, of_plain, of_all, of_blind)]
 
     def balances(event: pb.Event) -> dict[str, tuple[int, int]]:
         return {

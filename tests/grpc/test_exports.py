@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import event
 from wallet.v1 import transaction_service_pb2 as pb
 
-from tests.support.asking import Asking, all_pages, at_once, meanwhile, written
+from tests.support.api import Api, all_pages, at_once, meanwhile, written
 from tests.support.database import cut_all_others
 from tests.support.idle import Idle
 from tests.support.long_history import BEGAN, write_history
@@ -66,9 +66,9 @@ def export(start: datetime = FIRST, end: datetime = LAST, wallet: str = "alice")
     return pb.ExportStatementRequest(wallet=f"wallets/{wallet}", start_time=stamp(start), end_time=stamp(end))
 
 
-def parts(asking: Asking, request: pb.ExportStatementRequest) -> list[bytes]:
+def parts(api: Api, request: pb.ExportStatementRequest) -> list[bytes]:
     """Return the parts of an export."""
-    return [part.data for part in asking.stream(request)]
+    return [part.data for part in api.stream(request)]
 
 
 def read(file: bytes) -> list[dict[str, str]]:
@@ -76,12 +76,12 @@ def read(file: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(file.decode("utf-8"), newline=""), strict=True))
 
 
-def entries(asking: Asking, wallet: str = "alice") -> list[pb.StatementEntry]:
+def entries(api: Api, wallet: str = "alice") -> list[pb.StatementEntry]:
     """Return all entries of a wallet's statement."""
     request = pb.GetStatementRequest(
         wallet=f"wallets/{wallet}", start_time=stamp(FIRST), end_time=stamp(LAST), page_size=1000
     )
-    return [entry for page in all_pages(asking, request) for entry in page.entries]
+    return [entry for page in all_pages(api, request) for entry in page.entries]
 
 
 def decimal(units: int, exponent: int) -> str:
@@ -112,34 +112,34 @@ def inert(words: str) -> str:
     return "'" * bool(re.match(r"['=+\-@\t\r\n＝＋－＠]", words)) + words  # noqa: RUF001  # wide forms are meant
 
 
-def is_free(asking: Asking, request: pb.ExportStatementRequest) -> bool:
+def is_free(api: Api, request: pb.ExportStatementRequest) -> bool:
     """Return whether there is room for one more export."""
-    answer = asking.call(EXPORT, request)
+    answer = api.call(EXPORT, request)
     assert answer.code in {"OK", "RESOURCE_EXHAUSTED"}, answer
     return answer.code == "OK"
 
 
-def begun(asking: Asking, request: pb.ExportStatementRequest) -> Any:  # noqa: ANN401  # iterator and call in one
+def begun(api: Api, request: pb.ExportStatementRequest) -> Any:  # noqa: ANN401  # iterator and call in one
     """Begin an export that has no deadline, and read no more than its header."""
-    stream = asking.stream(request, timeout_s=None)
+    stream = api.stream(request, timeout_s=None)
     assert next(stream).data == HEADER.encode()
     return stream
 
 
-def test_an_export_has_the_entries_of_the_statement_in_several_parts(asking: Asking, owner: psycopg.Connection) -> None:
+def test_an_export_has_the_entries_of_the_statement_in_several_parts(api: Api, owner: psycopg.Connection) -> None:
     """3,200 of them, oldest first, byte for byte as wide as they get; no part is too large for any client."""
 
-    asking.open_all("alice", "bob")
+    api.open_all("alice", "bob")
     write_history(owner, 3200, description='"\U0001f4a5' * 128)
 
-    found = parts(asking, export())
+    found = parts(api, export())
 
     assert 4 <= len(found) <= 6
     assert max(map(len, found)) < MESSAGE_MAX
     assert b"".join(found).startswith(HEADER.encode())
-    assert read(b"".join(found)) == [line(entry) for entry in entries(asking)]
+    assert read(b"".join(found)) == [line(entry) for entry in entries(api)]
     some = export(BEGAN + timedelta(microseconds=2), BEGAN + timedelta(microseconds=4))
-    assert [row["sequence"] for row in read(b"".join(parts(asking, some)))] == ["4", "5", "6"]
+    assert [row["sequence"] for row in read(b"".join(parts(api, some)))] == ["4", "5", "6"]
 
 
 def flat(text: str) -> str:
@@ -147,51 +147,49 @@ def flat(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def test_any_text_is_shown_in_any_currency(asking: Asking) -> None:
+def test_any_text_is_shown_in_any_currency(api: Api) -> None:
     """Commas, quotes, ends of lines, Persian, formulas; no decimals, two, three; amounts that fill 64 bits."""
 
     for wallet, currency, exponent in (("alice", "USD", 2), ("jun", "JPY", 0), ("bahar", "BHD", 3)):
-        asking.open_all(wallet, f"{wallet}-2", currency=currency)
+        api.open_all(wallet, f"{wallet}-2", currency=currency)
         for number, words in enumerate(HOSTILE):
-            asking.deposit(
-                wallet, 10**number, currency=currency, description=words, external_reference=flat(words[::-1])
-            )
-        asking.deposit(f"{wallet}-2", 2**63 - 10**11, currency=currency)
+            api.deposit(wallet, 10**number, currency=currency, description=words, external_reference=flat(words[::-1]))
+        api.deposit(f"{wallet}-2", 2**63 - 10**11, currency=currency)
         for whose in (wallet, f"{wallet}-2", f"system:external:{currency}"):
-            rows = read(b"".join(parts(asking, export(wallet=whose))))
-            assert rows == [line(entry, exponent) for entry in entries(asking, whose)]
+            rows = read(b"".join(parts(api, export(wallet=whose))))
+            assert rows == [line(entry, exponent) for entry in entries(api, whose)]
         assert [row["description"] for row in rows[:-1]] == list(map(inert, HOSTILE))
         assert rows[0]["amount"] == {0: "-1", 2: "-0.01", 3: "-0.001"}[exponent]
 
 
-def test_texts_of_an_export_reorder_nothing(asking: Asking) -> None:
+def test_texts_of_an_export_reorder_nothing(api: Api) -> None:
     """What would show 10.00 as 00.01, or the cells after it backwards; marks and joiners of languages stay."""
 
-    asking.open_all("alice")
-    asking.deposit(
+    api.open_all("alice")
+    api.deposit(
         "alice",
         1,
         description="a\u202e00.01\u202c \u2067b\u2069\u202a\u202b\u202d\u2066\u2068",
         external_reference="\u202e=1",
     )
-    asking.deposit("alice", 1, description="\u200fمی\u200cشود\u200e!")
+    api.deposit("alice", 1, description="\u200fمی\u200cشود\u200e!")
 
-    first, second = read(b"".join(parts(asking, export())))
+    first, second = read(b"".join(parts(api, export())))
 
     assert (first["description"], first["external_reference"]) == ("a00.01 b", "'=1")
     assert second["description"] == "\u200fمی\u200cشود\u200e!"
-    assert entries(asking)[0].description.startswith("a\u202e")
+    assert entries(api)[0].description.startswith("a\u202e")
 
 
-def test_a_spreadsheet_runs_nothing_of_an_export_and_a_program_gets_every_text_back(asking: Asking) -> None:
+def test_a_spreadsheet_runs_nothing_of_an_export_and_a_program_gets_every_text_back(api: Api) -> None:
     """One apostrophe before what would be run, or would look as if it had one; amounts stay numbers."""
 
     formulas = ["=cmd()", "+49 1", "-1", "@x", "＝1", "'quoted", "it's", " =1", "a=b"]  # noqa: RUF001  # wide forms are meant
-    asking.open_all("alice")
+    api.open_all("alice")
     for words in formulas:
-        asking.deposit("alice", 1, description=words, external_reference=words)
+        api.deposit("alice", 1, description=words, external_reference=words)
 
-    rows = read(b"".join(parts(asking, export(wallet="system:external:USD"))))
+    rows = read(b"".join(parts(api, export(wallet="system:external:USD"))))
 
     cells = ["'=cmd()", "'+49 1", "'-1", "'@x", "'＝1", "''quoted", "it's", " =1", "a=b"]  # noqa: RUF001
     assert [(row["description"], row["external_reference"]) for row in rows] == [(cell, cell) for cell in cells]
@@ -199,28 +197,28 @@ def test_a_spreadsheet_runs_nothing_of_an_export_and_a_program_gets_every_text_b
     assert {row["amount"] for row in rows} == {"-0.01"}
 
 
-def test_an_export_of_nothing_is_a_header(asking: Asking) -> None:
+def test_an_export_of_nothing_is_a_header(api: Api) -> None:
     """Of an empty wallet, of a range before it existed, of one in the future."""
 
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 5)
+    api.open_all("alice", "bob")
+    api.deposit("alice", 5)
 
     for request in (export(wallet="bob"), export(FIRST, BEGAN), export(LAST - timedelta(days=9), LAST)):
-        assert b"".join(parts(asking, request)) == HEADER.encode()
+        assert b"".join(parts(api, request)) == HEADER.encode()
 
 
-def test_a_refused_export_is_answered_like_any_other_call(asking: Asking) -> None:
+def test_a_refused_export_is_answered_like_any_other_call(api: Api) -> None:
     """Though it is a stream: code, reason, metadata, violations; not one byte of a file comes before."""
 
-    refused = asking.refused(export(wallet="nobody"))
-    invalid = asking.refused(export(LAST, FIRST, wallet="nobody"))
+    refused = api.refused(export(wallet="nobody"))
+    invalid = api.refused(export(LAST, FIRST, wallet="nobody"))
 
     assert (refused.code, refused.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
     assert refused.metadata == {"resourceName": "wallets/nobody"}
     assert "A read changes nothing" in refused.message
     assert (invalid.code, invalid.reason, len(invalid.violations)) == ("INVALID_ARGUMENT", "INVALID_FIELDS", 1)
     with pytest.raises(grpc.RpcError) as caught:
-        next(asking.stream(export(wallet="nobody")))
+        next(api.stream(export(wallet="nobody")))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
@@ -229,34 +227,34 @@ def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_
 ) -> None:
     """The next gets SERVER_OVERLOADED; read to its end, refused, cancelled, cut off, past its deadline: it is free."""
 
-    with served(app, settings, exports_max=2) as asking:
-        asking.open_all("alice", "bob")
+    with served(app, settings, exports_max=2) as api:
+        api.open_all("alice", "bob")
         write_history(owner, 2100, description=WIDE)
         request = export()
-        first, second = begun(asking, request), begun(asking, request)
-        full = asking.refused(export(wallet="nobody"))
+        first, second = begun(api, request), begun(api, request)
+        full = api.refused(export(wallet="nobody"))
         assert (full.code, full.reason, full.retry_ms is None) == ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED", False)
-        assert entries(asking)[-1].sequence == 2100  # no other caller has to wait
+        assert entries(api)[-1].sequence == 2100  # no other caller has to wait
 
         assert sum(part.data.count(b"\n") for part in first) == 2100
-        assert wait_until(partial(is_free, asking, request), timeout_s=10)
-        asking.refused(export(wallet="nobody"))
-        asking.refused(export(LAST, FIRST))
-        third = begun(asking, request)
-        assert not is_free(asking, request)
+        assert wait_until(partial(is_free, api, request), timeout_s=10)
+        api.refused(export(wallet="nobody"))
+        api.refused(export(LAST, FIRST))
+        third = begun(api, request)
+        assert not is_free(api, request)
         third.cancel()
-        assert wait_until(partial(is_free, asking, request), timeout_s=10)
-        with Idle(asking.target) as other:
+        assert wait_until(partial(is_free, api, request), timeout_s=10)
+        with Idle(api.target) as other:
             cut_off = begun(other, request)
-            assert not is_free(asking, request)
+            assert not is_free(api, request)
         assert not cut_off.is_active()
-        assert wait_until(partial(is_free, asking, request), timeout_s=10)
-        hasty = asking.stream(request, timeout_s=0.3)
+        assert wait_until(partial(is_free, api, request), timeout_s=10)
+        hasty = api.stream(request, timeout_s=0.3)
         assert wait_until(lambda: not hasty.is_active(), timeout_s=10)
-        assert asking.told(hasty).code == "DEADLINE_EXCEEDED"
-        assert wait_until(partial(is_free, asking, request), timeout_s=10)
-        fourth = begun(asking, request)
-        assert not is_free(asking, request)
+        assert api.stream_error(hasty).code == "DEADLINE_EXCEEDED"
+        assert wait_until(partial(is_free, api, request), timeout_s=10)
+        fourth = begun(api, request)
+        assert not is_free(api, request)
         for stream in (second, fourth):
             stream.cancel()
 
@@ -264,13 +262,13 @@ def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_
 def test_an_export_that_takes_too_long_is_cut_off(app: App, settings: Settings, owner: psycopg.Connection) -> None:
     """A caller that neither reads on nor leaves does not keep its place: CANCELLED, not as if it were whole."""
 
-    with served(app, settings, exports_max=1, export_longest_s=0.4) as asking:
-        asking.open_all("alice", "bob")
+    with served(app, settings, exports_max=1, export_longest_s=0.4) as api:
+        api.open_all("alice", "bob")
         write_history(owner, 2100, description=WIDE)
-        stuck = begun(asking, export())
+        stuck = begun(api, export())
 
-        assert wait_until(partial(is_free, asking, export(FIRST, BEGAN)), timeout_s=10)
-        assert asking.told(stuck).code == "CANCELLED"
+        assert wait_until(partial(is_free, api, export(FIRST, BEGAN)), timeout_s=10)
+        assert api.stream_error(stuck).code == "CANCELLED"
 
 
 def test_the_server_reads_no_further_than_its_caller(app: App, settings: Settings, owner: psycopg.Connection) -> None:
@@ -278,11 +276,11 @@ def test_the_server_reads_no_further_than_its_caller(app: App, settings: Setting
 
     requests: list[object] = []
     event.listen(app.reads.engine, "before_cursor_execute", lambda *result: requests.append(result[2]))
-    with served(app, settings) as asking:
-        asking.open_all("alice", "bob")
+    with served(app, settings) as api:
+        api.open_all("alice", "bob")
         write_history(owner, 6000, description=WIDE)
         requests.clear()
-        stream = begun(asking, export())
+        stream = begun(api, export())
         assert wait_until(lambda: len(reads(requests)) > 0, timeout_s=10)
         assert not wait_until(lambda: len(reads(requests)) > 2, timeout_s=0.2)
         sizes = [len(part.data) for part in stream]
@@ -302,24 +300,24 @@ def test_an_export_goes_on_where_its_connections_are_cut(
 ) -> None:
     """A database that was restarted in between loses no caller the file."""
 
-    with served(app, settings, health_interval_s=60.0) as asking:
-        asking.open_all("alice", "bob")
+    with served(app, settings, health_interval_s=60.0) as api:
+        api.open_all("alice", "bob")
         write_history(owner, 4100, description=WIDE)
-        stream = begun(asking, export())
+        stream = begun(api, export())
         cut_all_others(owner)
         file = HEADER.encode() + b"".join(part.data for part in stream)
 
     assert [row["sequence"] for row in read(file)] == [str(number) for number in range(1, 4101)]
 
 
-def test_an_export_is_whole_while_transfers_go_on(asking: Asking) -> None:
+def test_an_export_is_whole_while_transfers_go_on(api: Api) -> None:
     """What is booked meanwhile is in it up to some point, without gaps, and not beyond."""
 
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 10_000)
-    with meanwhile(lambda: asking.transfer("alice", "bob", 1)):
-        files = at_once([lambda: b"".join(parts(asking, export()))] * 8)
-    found = {entry.sequence: line(entry) for entry in entries(asking)}
+    api.open_all("alice", "bob")
+    api.deposit("alice", 10_000)
+    with meanwhile(lambda: api.transfer("alice", "bob", 1)):
+        files = at_once([lambda: b"".join(parts(api, export()))] * 8)
+    found = {entry.sequence: line(entry) for entry in entries(api)}
 
     for file in files:
         rows = read(file)
@@ -332,18 +330,18 @@ def test_a_server_that_stops_ends_its_exports_and_begins_none(
     """A begun export is complete or ends with SERVER_DRAINING, none is begun, and one that is not read ends as well."""
 
     got: list[bytes] = []
-    with served(app, settings) as asking:
-        asking.open_all("alice", "bob")
+    with served(app, settings) as api:
+        api.open_all("alice", "bob")
         write_history(owner, 3100, description=WIDE)
-        going_on, left_alone = begun(asking, export()), begun(asking, export())
+        going_on, left_alone = begun(api, export()), begun(api, export())
 
         def read_on() -> Answer:
             # Not before the server has begun to stop.
-            assert wait_until(lambda: not is_begun(asking, export(FIRST, BEGAN)), timeout_s=10)
+            assert wait_until(lambda: not is_begun(api, export(FIRST, BEGAN)), timeout_s=10)
             try:
                 got.extend(part.data for part in going_on)
             except grpc.RpcError:
-                return asking.told(going_on)
+                return api.stream_error(going_on)
             return Answer(code="OK")
 
         pool = ThreadPoolExecutor(1)
@@ -355,16 +353,16 @@ def test_a_server_that_stops_ends_its_exports_and_begins_none(
         assert sum(part.count(b"\n") for part in got) == 3100
     else:
         assert (ended.code, ended.reason, ended.retry_ms is None) == ("UNAVAILABLE", "SERVER_DRAINING", False)
-    assert asking.told(left_alone).code == "UNAVAILABLE"
-    asking.hang_up()
+    assert api.stream_error(left_alone).code == "UNAVAILABLE"
+    api.hang_up()
 
 
-def is_begun(asking: Asking, request: pb.ExportStatementRequest) -> bool:
+def is_begun(api: Api, request: pb.ExportStatementRequest) -> bool:
     """Return whether a server begins an export; one that stops refuses, or lets the channel wait for another server.
 
     Or its connection ends before it has looked at the call.
     """
-    answer = asking.call(EXPORT, request, timeout_s=0.5)
+    answer = api.call(EXPORT, request, timeout_s=0.5)
     turned_away = {
         ("UNAVAILABLE", "SERVER_DRAINING"),
         ("UNAVAILABLE", ""),

@@ -21,7 +21,7 @@ from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
-from tests.support.asking import Asking, all_pages, written
+from tests.support.api import Api, all_pages, written
 from tests.support.long_history import BEGAN, STEP, write_history
 from tests.support.sample_ledger import one_of_each
 from tests.support.toolchain import often
@@ -178,10 +178,10 @@ LISTS: dict[str, Listed] = {
 }
 
 
-def listed(asking: Asking, what: str, filter_: str = "", size: int = 1000) -> list[Any]:
+def listed(api: Api, what: str, filter_: str = "", size: int = 1000) -> list[Any]:
     """Return all rows of a list that fit a filter."""
     found = LISTS[what]
-    pages = all_pages(asking, found.request(filter=filter_, page_size=size))
+    pages = all_pages(api, found.request(filter=filter_, page_size=size))
     return [row for page in pages for row in getattr(page, found.rows)]
 
 
@@ -231,16 +231,14 @@ def names(rows: list[Any]) -> list[str]:
     return [row.name for row in rows]
 
 
-def test_every_field_of_every_list_is_compared_as_python_compares_it(
-    asking: Asking, app: App, bank: BankServer
-) -> None:
+def test_every_field_of_every_list_is_compared_as_python_compares_it(api: Api, app: App, bank: BankServer) -> None:
     """All documented fields, all their operators; alone, and several of them joined by AND, in pages of any size."""
 
-    one_of_each(asking, app, bank)
+    one_of_each(api, app, bank)
     chance = random.Random(7)  # noqa: S311  # picks what to try
 
     for what, known in LISTS.items():
-        rows = listed(asking, what)
+        rows = listed(api, what)
         tried = comparisons(what, rows, chance)
         assert {name.partition(".")[0] for name in known.fields} == set(known.declared), what
         joined = [chance.sample(tried, chance.randint(2, 4)) for _ in range(12)]
@@ -248,7 +246,7 @@ def test_every_field_of_every_list_is_compared_as_python_compares_it(
             filter_ = " AND ".join(one.text for one in conjunction)
             wanted = [row for row in rows if all(one.fits(row) for one in conjunction)]
             size = 1 if 0 < len(wanted) < 3 else 1000
-            assert names(listed(asking, what, filter_, size)) == names(wanted), (what, filter_)
+            assert names(listed(api, what, filter_, size)) == names(wanted), (what, filter_)
 
 
 HOSTILE = [
@@ -265,38 +263,36 @@ HOSTILE = [
 ]
 
 
-def test_a_value_that_looks_like_something_else_is_a_value(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_value_that_looks_like_something_else_is_a_value(api: Api, owner: psycopg.Connection) -> None:
     """SQL, placeholders, escapes, wildcards: found literally, by those that have them and by no others."""
 
     for number, value in enumerate(HOSTILE):
-        asking.open_all(f"w-{number}", display_name=value, labels={"k": value})
-        asking.deposit(f"w-{number}", 5, external_reference=value, labels={"k": value})
+        api.open_all(f"w-{number}", display_name=value, labels={"k": value})
+        api.deposit(f"w-{number}", 5, external_reference=value, labels={"k": value})
     everyone = {f"wallets/w-{number}" for number in range(len(HOSTILE))}
 
     for number, value in enumerate(HOSTILE):
         me, marked = f"wallets/w-{number}", quoted(value)
         for filter_ in (f"display_name = {quoted(value)}", f"labels.k = {marked}"):
-            assert names(listed(asking, "wallets", filter_)) == [me], filter_
+            assert names(listed(api, "wallets", filter_)) == [me], filter_
         for filter_ in (f"display_name != {quoted(value)}", f"labels.k != {marked}"):
-            assert set(names(listed(asking, "wallets", filter_))) == everyone - {me}, filter_
+            assert set(names(listed(api, "wallets", filter_))) == everyone - {me}, filter_
         for field, other in product(("owner", "currency_code"), ("=", "!=")):
-            found = listed(asking, "wallets", f"{field} {other} {quoted(value)}")
+            found = listed(api, "wallets", f"{field} {other} {quoted(value)}")
             assert len(found) == (len(HOSTILE) if other == "!=" else 0)
         of_mine = transaction_pb.ListTransactionsRequest(
             wallet=me,
             filter=f"external_reference = {quoted(value)} AND labels.k = {marked} AND source != {quoted(value)}",
         )
-        assert len(asking.ok(of_mine).transactions) == 1
+        assert len(api.ok(of_mine).transactions) == 1
     assert owner.execute("SELECT count(*) FROM wallets WHERE role = 'ORDINARY'").fetchone() == (len(HOSTILE),)
 
 
-def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(
-    asking: Asking, owner: psycopg.Connection
-) -> None:
+def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(api: Api, owner: psycopg.Connection) -> None:
     """Pages may be short or empty, their tokens continue; nothing is found twice, and the last token is empty."""
 
     count = 2 * SCAN_WINDOW + 101
-    asking.open_all("alice", "bob")
+    api.open_all("alice", "bob")
     write_history(owner, count)
     wanted: dict[str, Callable[[int], bool]] = {
         'labels.tier = "gold"': lambda n: n % 500 == 3,
@@ -310,7 +306,7 @@ def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(
     for filter_, fits in wanted.items():
         for size in (2, 1000):
             request = transaction_pb.ListTransactionsRequest(wallet="wallets/alice", filter=filter_, page_size=size)
-            pages = all_pages(asking, request)
+            pages = all_pages(api, request)
             found = [int(one.name[-12:], 16) for page in pages for one in page.transactions]
             assert found == [n for n in range(count, 0, -1) if fits(n)], (filter_, size)
             assert all(len(page.transactions) <= size for page in pages)
@@ -318,10 +314,10 @@ def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(
             assert len(pages) <= len(found) / size + count / SCAN_WINDOW + 2, (filter_, size)
 
 
-def test_other_lists_go_on_after_a_stretch_without_a_match_too(asking: Asking, owner: psycopg.Connection) -> None:
+def test_other_lists_go_on_after_a_stretch_without_a_match_too(api: Api, owner: psycopg.Connection) -> None:
     """Among more rows than a page looks at, all made at the same instant, the oldest and the newest are found."""
 
-    asking.open("alice")
+    api.open("alice")
     owner.execute(
         """
         INSERT INTO withdrawals (id, wallet, amount, bank_account, description, execute_time, create_time, update_time,
@@ -337,14 +333,14 @@ def test_other_lists_go_on_after_a_stretch_without_a_match_too(asking: Asking, o
 
     for wallet, size in product(("wallets/alice", ""), (1, 2, 1000)):
         request = schedule_pb.ListWithdrawalsRequest(wallet=wallet, filter="amount = 7", page_size=size)
-        found = [one.name[-4:] for page in all_pages(asking, request) for one in page.withdrawals]
+        found = [one.name[-4:] for page in all_pages(api, request) for one in page.withdrawals]
         assert found == [f"{2 * SCAN_WINDOW + 2:04x}", "0002", "0001"], (wallet, size)
 
 
-def test_a_range_of_times_is_exact_to_the_microsecond_at_both_ends(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_range_of_times_is_exact_to_the_microsecond_at_both_ends(api: Api, owner: psycopg.Connection) -> None:
     """Any two ends, open or closed, among entries of which three share each instant; in any zone."""
 
-    asking.open_all("alice", "bob")
+    api.open_all("alice", "bob")
     write_history(owner, 90)
     times = {n: BEGAN + (n - 1) // 3 * STEP for n in range(90, 0, -1)}
     offsets = st.integers(-3, 63)
@@ -362,13 +358,13 @@ def test_a_range_of_times_is_exact_to_the_microsecond_at_both_ends(asking: Askin
         if of_a_type:
             parts.insert(len(parts) // 2, "type = DEPOSIT")
             wanted = {n: time for n, time in wanted.items() if n % 10 < 6}
-        found = listed(asking, "transactions", " AND ".join(parts), 50)
+        found = listed(api, "transactions", " AND ".join(parts), 50)
         assert [int(one.name[-12:], 16) for one in found] == list(wanted), parts
 
     finds_them()
 
 
-def test_a_filter_that_is_not_understood_names_where_and_what(asking: Asking) -> None:
+def test_a_filter_that_is_not_understood_names_where_and_what(api: Api) -> None:
     """Unknown fields, operators that a field has not, words and numbers that there are not: the place, the token."""
 
     for what, known in LISTS.items():
@@ -385,13 +381,13 @@ def test_a_filter_that_is_not_understood_names_where_and_what(asking: Asking) ->
             "name = x": (0, "name"),
         }
         for filter_, (position, token) in cases.items():
-            answer = asking.refused(known.request(filter=filter_, page_token="not a token"))
+            answer = api.refused(known.request(filter=filter_, page_token="not a token"))
             assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "FILTER_INVALID"), (what, filter_)
             assert answer.metadata == {"position": str(position), "token": token}, (what, filter_)
-        too_long = asking.refused(known.request(filter="x" * 1025, page_token="not a token"))
+        too_long = api.refused(known.request(filter="x" * 1025, page_token="not a token"))
         assert (too_long.reason, too_long.violations) == ("INVALID_FIELDS", ("filter",)), what
     for character in ("\U0001f4a5", "(", '"', "\\", "\n", "a", "\u202e"):  # the message about it must fit into a header
-        answer = asking.call("WalletService/ListWallets", wallet_pb.ListWalletsRequest(filter=character * 1024))
+        answer = api.call("WalletService/ListWallets", wallet_pb.ListWalletsRequest(filter=character * 1024))
         assert answer.reason == ("INVALID_FIELDS" if character == "\n" else "FILTER_INVALID"), character
     longest = f'owner = "{uuid4()}" AND ' * 9 + f'owner = "{"x" * 500}"'
-    assert list(asking.ok(wallet_pb.ListWalletsRequest(filter=longest)).wallets) == []
+    assert list(api.ok(wallet_pb.ListWalletsRequest(filter=longest)).wallets) == []

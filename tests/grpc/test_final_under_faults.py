@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from wallet.v1 import schedule_service_pb2 as order_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.asking import Asking, at_once
+from tests.support.api import Api, at_once
 from tests.support.callers import everything
 from tests.support.database import Database
 from tests.support.requests import (
@@ -79,22 +79,22 @@ def cutting(database: Database, every_s: float) -> Iterator[Cuts]:
             yield cuts
 
 
-def decided(asking: Asking, request: Message) -> Answer:
+def decided(api: Api, request: Message) -> Answer:
     """Call until the outcome is definite: an OK or a final refusal."""
     until = monotonic() + LONGEST_S
     while monotonic() < until:
-        answer = asking.answer(request)
+        answer = api.answer(request)
         if answer.reason not in NOT_YET:
             return answer
     raise AssertionError(request)
 
 
-def all_done(asking: Asking, requests: Sequence[Message]) -> None:
+def all_done(api: Api, requests: Sequence[Message]) -> None:
     """Check that requests are done in order, with any number of retries."""
-    assert [decided(asking, request).code for request in requests] == ["OK"] * len(requests)
+    assert [decided(api, request).code for request in requests] == ["OK"] * len(requests)
 
 
-Requests = Callable[[Asking], Sequence[Message]]
+Requests = Callable[[Api], Sequence[Message]]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Final:
 
     reason: str
     call: str
-    ask: Callable[[Asking], Message]
+    ask: Callable[[Api], Message]
     mend: Requests | None
     """None where nothing ever makes it possible, e.g. a name that is taken."""
 
@@ -111,22 +111,22 @@ class Final:
         return f"{self.reason} {self.call}"
 
 
-def taken_back(asking: Asking) -> Message:
+def taken_back(api: Api) -> Message:
     """Return the reversal of a transfer whose money has been spent."""
-    given = asking.transfer("rich", "poor", 5)
-    asking.transfer("poor", "rich", 5)
+    given = api.transfer("rich", "poor", 5)
+    api.transfer("poor", "rich", 5)
     return a_reversal(given.name)
 
 
-def charged(asking: Asking) -> Message:
+def charged(api: Api) -> Message:
     """Return a transfer that may cost no more than it costs by a rule."""
-    asking.charge(fixed_minor_units=3, wallet="wallets/rich")
+    api.charge(fixed_minor_units=3, wallet="wallets/rich")
     return a_transfer("rich", "poor", 5, max_commission=money(2))
 
 
-def ended_rules(asking: Asking) -> Sequence[Message]:
+def ended_rules(api: Api) -> Sequence[Message]:
     """Return the end of all rules, by a rule for the wallet that wins over them and is free."""
-    del asking
+    del api
     return [a_rule(wallet="wallets/rich")]
 
 
@@ -190,20 +190,20 @@ FINALS = [
 
 
 @pytest.fixture
-def people(asking: Asking) -> Asking:
+def people(api: Api) -> Api:
     """Return wallets: with much, with nothing, frozen, full, and in euros."""
-    asking.open("rich", 1000)
-    asking.open("poor")
-    asking.open("cold", 1000)
-    asking.freeze("cold")
-    asking.open("euro", 1000, "EUR")
-    asking.open("full", overdraft_limit=money(2**63 - 1))
-    return asking
+    api.open("rich", 1000)
+    api.open("poor")
+    api.open("cold", 1000)
+    api.freeze("cold")
+    api.open("euro", 1000, "EUR")
+    api.open("full", overdraft_limit=money(2**63 - 1))
+    return api
 
 
 @pytest.mark.parametrize("final", FINALS, ids=str)
 def test_a_final_refusal_never_turns_into_a_write(
-    people: Asking, database: Database, owner: psycopg.Connection, final: Final
+    people: Api, database: Database, owner: psycopg.Connection, final: Final
 ) -> None:
     """Refused, then made possible, then repeated by many at once: word for word the same, and nothing has moved."""
 
@@ -235,7 +235,7 @@ def test_a_final_refusal_never_turns_into_a_write(
 
 
 def test_a_call_that_races_what_makes_it_possible_is_answered_in_one_way_for_ever(
-    people: Asking, database: Database
+    people: Api, database: Database
 ) -> None:
     """With either one first: all callers get the same, and it was done, or it was not."""
 
@@ -259,14 +259,14 @@ def test_a_call_that_races_what_makes_it_possible_is_answered_in_one_way_for_eve
     assert message.keys() <= {"", "INSUFFICIENT_FUNDS"}
 
 
-def balances(asking: Asking, *wallets: str) -> list[int]:
+def balances(api: Api, *wallets: str) -> list[int]:
     """Return the wallets' balances, with any number of retries."""
     request = wallet_pb.BatchGetWalletsRequest(names=[f"wallets/{wallet}" for wallet in wallets])
-    found = wallet_pb.BatchGetWalletsResponse.FromString(decided(asking, request).body)
+    found = wallet_pb.BatchGetWalletsResponse.FromString(decided(api, request).body)
     return [wallet.balance.minor_units for wallet in found.wallets]
 
 
-def test_an_ok_that_was_received_is_found_again(people: Asking, database: Database) -> None:
+def test_an_ok_that_was_received_is_found_again(people: Api, database: Database) -> None:
     """Calls of many kinds, each id sent by several at once: one result each, and the same on every repeat."""
 
     makes: list[Callable[[int], Message]] = [

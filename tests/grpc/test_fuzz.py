@@ -14,7 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
 from bank_stub.server import BankServer
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.fuzz_trial import METHODS, Recording, Trial
 from tests.support.fuzzing import Chance, collection_of, is_control, message_of
 from tests.support.issuer import Issuer, bearer
@@ -46,10 +46,10 @@ def seed(rounds: int) -> str:
 
 
 @pytest.fixture
-def trial(asking: Asking, app: App, bank: BankServer, owner: psycopg.Connection, seed: str) -> Iterator[Trial]:
+def trial(api: Api, app: App, bank: BankServer, owner: psycopg.Connection, seed: str) -> Iterator[Trial]:
     """Return books with something of everything, and a channel to try them on."""
-    one_of_each(asking, app, bank)
-    with Recording(asking.target, metadata=[("accept-language", "fa, *;q=x")]) as recording:
+    one_of_each(api, app, bank)
+    with Recording(api.target, metadata=[("accept-language", "fa, *;q=x")]) as recording:
         yield Trial(recording, owner, seed)
 
 

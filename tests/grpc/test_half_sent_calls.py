@@ -12,7 +12,7 @@ import grpc
 import pytest
 from wallet.v1 import transaction_service_pb2 as pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import balance, open_funded
 from tests.support.requests import money
 from wallet_client import WalletClient
@@ -128,8 +128,8 @@ def test_reflection_has_few_threads_and_each_stream_an_end(
     with served(app, settings, grpc_reflection=True) as target, grpc.insecure_channel(target) as channel:
         method = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
         streams = [HalfSent(channel, method) for _ in range(40)]
-        with Asking(target) as asking:
-            assert asking.call("WalletService/ListWallets", b"").code == "OK"
+        with Api(target) as api:
+            assert api.call("WalletService/ListWallets", b"").code == "OK"
         assert wait_until(lambda: all(stream.call.done() for stream in streams), timeout_s=30)
         for stream in streams:
             stream.send(None)

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2
 from wallet.v1 import event_service_pb2 as pb
 
 from tests.conftest import FAST
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.database import Database
 from tests.support.health_watchers import health, watched
 from tests.support.ports import free_ports
@@ -172,11 +172,11 @@ def test_watches_that_cannot_be_served_are_reported_by_themselves(app: App, sett
             return int(answer.status)
 
         events = "wallet.v1.EventService"
-        with Asking(f"127.0.0.1:{port}") as asking:
+        with Api(f"127.0.0.1:{port}") as api:
 
             def ended() -> str:
                 with pytest.raises(grpc.RpcError) as caught:
-                    list(asking.stream(pb.WatchEventsRequest(), timeout_s=20))
+                    list(api.stream(pb.WatchEventsRequest(), timeout_s=20))
                 return str(caught.value.code().name)
 
             # As watchers do: they come back.
@@ -184,7 +184,7 @@ def test_watches_that_cannot_be_served_are_reported_by_themselves(app: App, sett
             assert wait_until(lambda: status(events) == NOT_SERVING, timeout_s=30)
             assert [status(one) for one in ("", "wallet.v1.WalletService")] == [SERVING, SERVING]
             broken.clear()
-            stream = asking.stream(pb.WatchEventsRequest(), timeout_s=None)
+            stream = api.stream(pb.WatchEventsRequest(), timeout_s=None)
             assert next(stream).resume_token
             assert wait_until(lambda: status(events) == SERVING, timeout_s=30)
             stream.cancel()

@@ -6,7 +6,7 @@ import psycopg
 from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import hold_service_pb2 as pb
 
-from tests.support.asking import Asking, refused
+from tests.support.api import Api, refused
 from tests.support.callers import BIGGEST, everything
 from tests.support.holds import ACTIVE, NO_HOLD, after_late, place_hold, time_in
 from tests.support.requests import LATE, a_capture, a_deposit, a_hold, a_void, changed, money, new_id
@@ -14,27 +14,27 @@ from tests.support.requests import LATE, a_capture, a_deposit, a_hold, a_void, c
 PAST = Timestamp(seconds=1)
 
 
-def test_a_time_that_is_over_is_refused_and_its_id_stays_free(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_time_that_is_over_is_refused_and_its_id_stays_free(api: Api, owner: psycopg.Connection) -> None:
     """Just over is over."""
 
-    asking.open("alice", 100)
+    api.open("alice", 100)
     late = a_hold("alice", 40, until=time_in(owner, 0))
 
-    refusal = refused(asking, owner, late)
+    refusal = refused(api, owner, late)
 
     assert (refusal.reason, refusal.violations) == ("INVALID_FIELDS", ("expire_time",))
-    assert asking.ok(changed(late, expire_time=LATE)).replayed is False
+    assert api.ok(changed(late, expire_time=LATE)).replayed is False
 
 
 def test_other_currencies_are_refused_and_the_wallet_that_does_not_fit_is_named(
-    asking: Asking, owner: psycopg.Connection
+    api: Api, owner: psycopg.Connection
 ) -> None:
     """The wallet that the hold is on, or the destination."""
 
-    asking.open("alice", 100)
-    asking.open("bob")
-    asking.open("eva", 100, currency="EUR")
-    hold = place_hold(asking, "alice", 40)
+    api.open("alice", 100)
+    api.open("bob")
+    api.open("eva", 100, currency="EUR")
+    hold = place_hold(api, "alice", 40)
     cases = [
         (a_hold("eva", 10), "wallets/eva", "EUR"),
         (a_capture(hold, "bob", 10, currency="EUR"), "wallets/alice", "USD"),
@@ -44,22 +44,22 @@ def test_other_currencies_are_refused_and_the_wallet_that_does_not_fit_is_named(
     ]
 
     for request, wallet, currency in cases:
-        refusal = refused(asking, owner, request)
+        refusal = refused(api, owner, request)
         assert (refusal.reason, refusal.metadata) == (
             "CURRENCY_MISMATCH",
             {"resourceName": wallet, "currency": currency},
         )
 
 
-def test_system_wallets_and_what_is_not_there_are_refused(asking: Asking, owner: psycopg.Connection) -> None:
+def test_system_wallets_and_what_is_not_there_are_refused(api: Api, owner: psycopg.Connection) -> None:
     """No caller holds money of a system wallet, nor captures into one."""
 
-    asking.open("alice", 100)
-    hold = place_hold(asking, "alice", 10)
+    api.open("alice", 100)
+    hold = place_hold(api, "alice", 10)
 
     for role in ("external", "in_transit", "commission"):
         for request in (a_hold(f"system:{role}:USD", 1), a_capture(hold, f"system:{role}:USD", 1)):
-            refusal = refused(asking, owner, request)
+            refusal = refused(api, owner, request)
             assert (refusal.code, refusal.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
     missing: list[tuple[Any, str]] = [
         (a_hold("nobody", 1), "wallets/nobody"),
@@ -68,16 +68,16 @@ def test_system_wallets_and_what_is_not_there_are_refused(asking: Asking, owner:
         (a_void(NO_HOLD), NO_HOLD),
     ]
     for request, name in missing:
-        refusal = refused(asking, owner, request)
+        refusal = refused(api, owner, request)
         assert (refusal.code, refusal.reason, refusal.metadata) == (
             "NOT_FOUND",
             "RESOURCE_NOT_FOUND",
             {"resourceName": name},
         )
-    assert asking.refused(pb.GetHoldRequest(name=NO_HOLD)).metadata == {"resourceName": NO_HOLD}
+    assert api.refused(pb.GetHoldRequest(name=NO_HOLD)).metadata == {"resourceName": NO_HOLD}
 
 
-def test_fields_out_of_shape_are_refused_by_name(asking: Asking, owner: psycopg.Connection) -> None:
+def test_fields_out_of_shape_are_refused_by_name(api: Api, owner: psycopg.Connection) -> None:
     """Before anything is looked up."""
 
     before = everything(owner)
@@ -105,28 +105,26 @@ def test_fields_out_of_shape_are_refused_by_name(asking: Asking, owner: psycopg.
     ]
 
     for request, field in cases:
-        refusal = asking.refused(request)
+        refusal = api.refused(request)
         assert (refusal.reason, refusal.violations[0]) == ("INVALID_FIELDS", field), request
     assert everything(owner) == before
 
 
-def test_of_two_faults_the_first_documented_is_reported(asking: Asking) -> None:
+def test_of_two_faults_the_first_documented_is_reported(api: Api) -> None:
     """In the order in which the protos list them."""
 
-    asking.open("alice", 100)
-    asking.open("bob", BIGGEST - 200)
-    asking.open("cold", 100)
-    asking.open("gone")
-    asking.open("eva", currency="EUR")
-    hold, ended, frozen, frozen_ended = (
-        place_hold(asking, wallet, 10) for wallet in ("alice", "alice", "cold", "cold")
-    )
+    api.open("alice", 100)
+    api.open("bob", BIGGEST - 200)
+    api.open("cold", 100)
+    api.open("gone")
+    api.open("eva", currency="EUR")
+    hold, ended, frozen, frozen_ended = (place_hold(api, wallet, 10) for wallet in ("alice", "alice", "cold", "cold"))
     for voided in (ended, frozen_ended):
-        asking.ok(a_void(voided))
-    asking.freeze("cold")
-    asking.close("gone")
+        api.ok(a_void(voided))
+    api.freeze("cold")
+    api.close("gone")
     used = new_id()
-    asking.ok(changed(a_deposit("alice", 1), request_id=used))
+    api.ok(changed(a_deposit("alice", 1), request_id=used))
     system = "system:external:USD"
     cases = [
         (a_hold(system, 0), "INVALID_FIELDS", "amount"),
@@ -161,42 +159,42 @@ def test_of_two_faults_the_first_documented_is_reported(asking: Asking) -> None:
     ]
 
     for request, reason, about in cases:
-        refusal = asking.refused(request)
+        refusal = api.refused(request)
         assert refusal.reason == reason, request
         assert about in {None, refusal.metadata.get("resourceName"), *refusal.violations}, request
 
 
-def test_a_frozen_source_is_reported_before_the_destinations_currency(asking: Asking) -> None:
+def test_a_frozen_source_is_reported_before_the_destinations_currency(api: Api) -> None:
     """CaptureHold looks at the wallet that the hold is on first, then at the destination."""
 
-    asking.open("cold", 100)
-    asking.open("eva", currency="EUR")
-    hold = place_hold(asking, "cold", 10)
-    asking.freeze("cold")
+    api.open("cold", 100)
+    api.open("eva", currency="EUR")
+    hold = place_hold(api, "cold", 10)
+    api.freeze("cold")
 
-    refusal = asking.refused(a_capture(hold, "eva"))
+    refusal = api.refused(a_capture(hold, "eva"))
 
     assert (refusal.reason, refusal.metadata.get("resourceName")) == ("WALLET_NOT_ACTIVE", "wallets/cold")
 
 
 def test_repeats_of_each_call_return_the_first_answer_with_the_hold_as_it_is_now(
-    asking: Asking, owner: psycopg.Connection
+    api: Api, owner: psycopg.Connection
 ) -> None:
     """Nothing is done twice, however much has happened since."""
 
-    asking.open("alice", 100)
-    asking.open("bob")
+    api.open("alice", 100)
+    api.open("bob")
     placing = a_hold("alice", 60, description="d")
-    placed = asking.ok(placing)
+    placed = api.ok(placing)
     capturing = a_capture(placed.hold.name, "bob", 20, labels={"a": "1", "b": "2"})
-    captured = asking.ok(capturing)
+    captured = api.ok(capturing)
     voiding = a_void(placed.hold.name)
-    voided = asking.ok(voiding)
-    asking.deposit("alice", 500)
-    asking.freeze("alice")
+    voided = api.ok(voiding)
+    api.deposit("alice", 500)
+    api.freeze("alice")
     before = everything(owner)
 
-    again = [asking.ok(request) for request in (placing, capturing, voiding)]
+    again = [api.ok(request) for request in (placing, capturing, voiding)]
 
     assert everything(owner) == before
     assert [answer.replayed for answer in again] == [True] * 3
@@ -205,21 +203,21 @@ def test_repeats_of_each_call_return_the_first_answer_with_the_hold_as_it_is_now
     assert again[1].transaction == captured.transaction
     assert [answer.replayed for answer in (placed, captured, voided)] == [False] * 3
     for request in (placing, capturing, voiding):
-        assert asking.ok(changed(request, validate_only=True)).replayed is True
+        assert api.ok(changed(request, validate_only=True)).replayed is True
 
 
-def test_an_id_that_was_used_for_something_else_is_refused(asking: Asking, owner: psycopg.Connection) -> None:
+def test_an_id_that_was_used_for_something_else_is_refused(api: Api, owner: psycopg.Connection) -> None:
     """Another amount, time, destination or method; the first use is named."""
 
-    asking.open("alice", 100)
-    asking.open("bob")
+    api.open("alice", 100)
+    api.open("bob")
     placing = a_hold("alice", 30)
-    hold = asking.ok(placing).hold.name
+    hold = api.ok(placing).hold.name
     capturing = a_capture(hold, "bob", 10)
-    made = asking.ok(capturing).transaction.name
-    other = place_hold(asking, "alice", 10)
+    made = api.ok(capturing).transaction.name
+    other = place_hold(api, "alice", 10)
     voiding = a_void(other)
-    asking.ok(voiding)
+    api.ok(voiding)
     first_uses = {
         placing.request_id: ("PlaceHold", hold),
         capturing.request_id: ("CaptureHold", made),
@@ -241,23 +239,23 @@ def test_an_id_that_was_used_for_something_else_is_refused(asking: Asking, owner
     ]
 
     for request in cases:
-        refusal = refused(asking, owner, request)
+        refusal = refused(api, owner, request)
         method, name = first_uses[request.request_id]
         assert (refusal.code, refusal.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
         assert refusal.metadata == {"requestId": request.request_id, "method": method, "resourceName": name}
 
 
-def test_a_refusal_is_repeated_though_its_cause_is_gone(asking: Asking) -> None:
+def test_a_refusal_is_repeated_though_its_cause_is_gone(api: Api) -> None:
     """Of each call: another try needs a new id."""
 
-    asking.open("alice", 10)
-    hold = place_hold(asking, "alice", 10)
-    too_much, to_nobody, too_late = a_hold("alice", 5), a_capture(hold, "bob"), a_void(held_and_voided(asking))
-    first = [asking.refused(request) for request in (too_much, to_nobody, too_late)]
-    asking.deposit("alice", 100)
-    asking.open("bob")
+    api.open("alice", 10)
+    hold = place_hold(api, "alice", 10)
+    too_much, to_nobody, too_late = a_hold("alice", 5), a_capture(hold, "bob"), a_void(held_and_voided(api))
+    first = [api.refused(request) for request in (too_much, to_nobody, too_late)]
+    api.deposit("alice", 100)
+    api.open("bob")
 
-    again = [asking.refused(request) for request in (too_much, to_nobody, too_late)]
+    again = [api.refused(request) for request in (too_much, to_nobody, too_late)]
 
     assert first == again
     assert [result.reason for result in first] == [
@@ -265,23 +263,23 @@ def test_a_refusal_is_repeated_though_its_cause_is_gone(asking: Asking) -> None:
         "RESOURCE_NOT_FOUND",
         "STATE_TRANSITION_FORBIDDEN",
     ]
-    assert asking.ok(changed(too_much, request_id=new_id())).hold.state == ACTIVE
+    assert api.ok(changed(too_much, request_id=new_id())).hold.state == ACTIVE
 
 
-def held_and_voided(asking: Asking) -> str:
+def held_and_voided(api: Api) -> str:
     """Return a voided hold on a wallet of its own."""
-    asking.open("victor", 10)
-    hold = place_hold(asking, "victor", 10)
-    asking.ok(a_void(hold))
+    api.open("victor", 10)
+    hold = place_hold(api, "victor", 10)
+    api.ok(a_void(hold))
     return hold
 
 
-def test_validating_answers_as_the_real_call_does_and_stores_nothing(asking: Asking, owner: psycopg.Connection) -> None:
+def test_validating_answers_as_the_real_call_does_and_stores_nothing(api: Api, owner: psycopg.Connection) -> None:
     """Place, capture in part, capture finally, void: all but names and times is the same."""
 
-    asking.open("alice", 100)
-    asking.open("bob", 5)
-    other, hold = place_hold(asking, "alice", 10), place_hold(asking, "alice", 60)
+    api.open("alice", 100)
+    api.open("bob", 5)
+    other, hold = place_hold(api, "alice", 10), place_hold(api, "alice", 60)
     requests: list[Any] = [
         a_hold("alice", 30),
         a_capture(hold, "bob", 20),
@@ -291,9 +289,9 @@ def test_validating_answers_as_the_real_call_does_and_stores_nothing(asking: Ask
 
     for request in requests:
         before = everything(owner)
-        tried = asking.ok(changed(request, validate_only=True))
+        tried = api.ok(changed(request, validate_only=True))
         assert everything(owner) == before
-        made = asking.ok(request)
+        made = api.ok(request)
         if isinstance(request, pb.PlaceHoldRequest):
             assert tried.hold.name == ""
         if isinstance(request, pb.CaptureHoldRequest):

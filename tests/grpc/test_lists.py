@@ -18,7 +18,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals
-from tests.support.asking import Asking, all_pages, at_once, many_transfers
+from tests.support.api import Api, all_pages, at_once, many_transfers
 from tests.support.long_history import BEGAN, write_history
 from tests.support.requests import money, stamp
 from tests.support.rows import without_triggers
@@ -39,10 +39,10 @@ LISTS: dict[str, Callable[..., Any]] = {
 OF_A_WALLET = ("transactions", "withdrawals", "scheduled_deposits", "holds")
 
 
-def make(asking: Asking, what: str, count: int) -> list[str]:
+def make(api: Api, what: str, count: int) -> list[str]:
     """Make so many of one kind; return their names."""
     if what == "transactions":
-        made = asking.ok(many_transfers("alice", "bob", count)).results
+        made = api.ok(many_transfers("alice", "bob", count)).results
         return [one.transaction.name for one in made]
     amount = money(1)
     rule = commission_pb.CommissionRule(currency_code="EUR", payer=commission_pb2.COMMISSION_PAYER_SOURCE)
@@ -54,28 +54,28 @@ def make(asking: Asking, what: str, count: int) -> list[str]:
         "holds": partial(hold_pb.PlaceHoldRequest, wallet=ALICE, amount=amount, expire_time=stamp(LATER)),
         "rules": partial(commission_pb.CreateCommissionRuleRequest, rule=rule),
     }
-    asked = [partial(asking.ok, requests[what](request_id=str(uuid4()))) for _ in range(count)]
+    asked = [partial(api.ok, requests[what](request_id=str(uuid4()))) for _ in range(count)]
     made = at_once(asked) if count > 5 else [one() for one in asked]
     return [getattr(one, what.removesuffix("s")).name for one in made]
 
 
 @pytest.fixture
-def filled(asking: Asking) -> Asking:
+def filled(api: Api) -> Api:
     """Return a channel to books with five of everything."""
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 100)
+    api.open_all("alice", "bob")
+    api.deposit("alice", 100)
     for what, count in {**dict.fromkeys(LISTS, 5), "wallets": 3, "transactions": 4}.items():
-        make(asking, what, count)
-    return asking
+        make(api, what, count)
+    return api
 
 
-def page(asking: Asking, what: str, **fields: object) -> tuple[list[str], str]:
+def page(api: Api, what: str, **fields: object) -> tuple[list[str], str]:
     """Return the names on a page, and the token of the next one."""
-    response = asking.ok(LISTS[what](**fields))
+    response = api.ok(LISTS[what](**fields))
     return [row.name for row in getattr(response, what)], response.next_page_token
 
 
-def test_pages_of_any_size_are_the_same_list(filled: Asking) -> None:
+def test_pages_of_any_size_are_the_same_list(filled: Api) -> None:
     """S8's shape: no gap, nothing twice, no empty last page, whatever the page size does from page to page."""
 
     for what in LISTS:
@@ -92,20 +92,20 @@ def test_pages_of_any_size_are_the_same_list(filled: Asking) -> None:
         assert page(filled, what, page_size=5) == (whole, "")
 
 
-def test_a_list_that_grows_while_it_is_read_has_no_gap_and_nothing_twice(asking: Asking) -> None:
+def test_a_list_that_grows_while_it_is_read_has_no_gap_and_nothing_twice(api: Api) -> None:
     """S8: 250 rows in pages of 100, more made in between, several at the same instant: newest first, none missed."""
 
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 10_000)
+    api.open_all("alice", "bob")
+    api.deposit("alice", 10_000)
     for what, size in {**dict.fromkeys(LISTS, 10), "transactions": 100, "withdrawals": 100}.items():
-        before = page(asking, what, page_size=1000)[0]
-        made = make(asking, what, size * 5 // 2 - len(before))
+        before = page(api, what, page_size=1000)[0]
+        made = make(api, what, size * 5 // 2 - len(before))
         pages: list[Any] = []
         token = ""
         while not pages or token:
-            pages.append(asking.ok(LISTS[what](page_size=size, page_token=token)))
+            pages.append(api.ok(LISTS[what](page_size=size, page_token=token)))
             token = pages[-1].next_page_token
-            make(asking, what, 3)
+            make(api, what, 3)
 
         rows = [row for page in pages for row in getattr(page, what)]
         times = [row.execute_time if what == "transactions" else row.create_time for row in rows]
@@ -114,22 +114,22 @@ def test_a_list_that_grows_while_it_is_read_has_no_gap_and_nothing_twice(asking:
         assert times == sorted(times, key=lambda time: time.ToNanoseconds(), reverse=True), what
 
 
-def test_deposits_and_a_withdrawal_are_told_apart_by_state_and_type(asking: Asking, app: App, bank: BankServer) -> None:
+def test_deposits_and_a_withdrawal_are_told_apart_by_state_and_type(api: Api, app: App, bank: BankServer) -> None:
     """S7: two deposits and one withdrawal, by state 1, by type 2, by both 1; a word that does not exist is refused."""
 
     del bank
-    asking.open("alice")
-    asking.deposit("alice", 30)
-    second = asking.deposit("alice", 40)
+    api.open("alice")
+    api.deposit("alice", 30)
+    second = api.deposit("alice", 40)
     scheduled = schedule_pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(5), request_id=str(uuid4()))
-    withdrawal = asking.ok(scheduled).withdrawal.name
+    withdrawal = api.ok(scheduled).withdrawal.name
     pay_due_withdrawals.run_once(app)
-    asking.reverse(second, 10)
+    api.reverse(second, 10)
 
     def listed(filter_: str) -> list[int]:
         return [
             one.amount.minor_units
-            for one in asking.ok(transaction_pb.ListTransactionsRequest(wallet=ALICE, filter=filter_)).transactions
+            for one in api.ok(transaction_pb.ListTransactionsRequest(wallet=ALICE, filter=filter_)).transactions
         ]
 
     assert listed("") == [10, 5, 40, 30]
@@ -138,22 +138,22 @@ def test_deposits_and_a_withdrawal_are_told_apart_by_state_and_type(asking: Aski
     assert listed("type = DEPOSIT AND state = POSTED") == [30]
     assert listed("type = WITHDRAWAL AND state = POSTED") == [5]
     assert listed("type = WITHDRAWAL AND type = DEPOSIT") == []
-    assert [page(asking, "withdrawals", filter=f"state = {state}")[0] for state in ("SUCCEEDED", "FAILED")] == [
+    assert [page(api, "withdrawals", filter=f"state = {state}")[0] for state in ("SUCCEEDED", "FAILED")] == [
         [withdrawal],
         [],
     ]
     for what, filter_ in (("transactions", "type = GIFT"), ("transactions", "state = 1"), ("withdrawals", "state = X")):
-        answer = asking.refused(LISTS[what](filter=filter_))
+        answer = api.refused(LISTS[what](filter=filter_))
         assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "FILTER_INVALID"), filter_
         assert answer.metadata == {"position": str(filter_.index("= ") + 2), "token": filter_.partition("= ")[2]}
 
 
 def test_a_page_size_is_fifty_by_default_a_thousand_at_the_most_and_never_negative(
-    asking: Asking, owner: psycopg.Connection
+    api: Api, owner: psycopg.Connection
 ) -> None:
     """0 means 50; 5000 means 1000; -1 is refused by name, before the wallet is looked for."""
 
-    asking.open_all("alice", "bob")
+    api.open_all("alice", "bob")
     write_history(owner, 1001)
     owner.execute(
         """
@@ -166,22 +166,22 @@ def test_a_page_size_is_fifty_by_default_a_thousand_at_the_most_and_never_negati
     )
 
     wanted = {0: 50, 999: 999, 1000: 1000, 5000: 1000, 2**31 - 1: 1000}
-    assert {size: len(page(asking, "withdrawals", page_size=size)[0]) for size in wanted} == wanted
+    assert {size: len(page(api, "withdrawals", page_size=size)[0]) for size in wanted} == wanted
     for what in ("withdrawals", "transactions"):
-        first, token = page(asking, what, page_size=5000)
-        last, end = page(asking, what, page_size=5000, page_token=token)
+        first, token = page(api, what, page_size=5000)
+        last, end = page(api, what, page_size=5000, page_token=token)
         assert (len(set(first + last)), end) == (1001, ""), what
     for what, size in itertools.product(LISTS, (-1, -(2**31))):
-        answer = asking.refused(LISTS[what](page_size=size))
+        answer = api.refused(LISTS[what](page_size=size))
         assert (answer.code, answer.reason, answer.violations) == ("INVALID_ARGUMENT", "INVALID_FIELDS", ("page_size",))
 
 
 @pytest.mark.parametrize("what", ["wallets", "transactions"])
-def test_the_largest_page_of_the_widest_rows_can_be_read(asking: Asking, owner: psycopg.Connection, what: str) -> None:
+def test_the_largest_page_of_the_widest_rows_can_be_read(api: Api, owner: psycopg.Connection, what: str) -> None:
     """A client that leaves gRPC's limit of 4 MiB as it is gets every page that it may ask for."""
 
     labels = Jsonb({f"l-{number:02}{'-' * 59}": "x" * 63 for number in range(32)})
-    asking.open_all("alice", "bob")
+    api.open_all("alice", "bob")
     write_history(owner, 1000, description="\U0001f4a5" * 256)
     owner.execute(
         """
@@ -197,7 +197,7 @@ def test_the_largest_page_of_the_widest_rows_can_be_read(asking: Asking, owner: 
     with without_triggers(owner):
         owner.execute("UPDATE transactions SET labels = %s", [labels])
 
-    pages = all_pages(asking, LISTS[what](page_size=1000))
+    pages = all_pages(api, LISTS[what](page_size=1000))
 
     rows = [row for page in pages for row in getattr(page, what)]
     assert len({row.name for row in rows}) == len(rows) == {"wallets": 1002, "transactions": 1000}[what]
@@ -205,7 +205,7 @@ def test_the_largest_page_of_the_widest_rows_can_be_read(asking: Asking, owner: 
     assert dict(rows[-1].labels) == labels.obj
 
 
-def test_a_token_that_is_not_ours_is_refused(filled: Asking) -> None:
+def test_a_token_that_is_not_ours_is_refused(filled: Api) -> None:
     """Tampered with, cut, or made up."""
 
     made_up = ["nonsense", ".", "..", "é.ü", "\x00", " ", "x" * 2048, "[1].x", "Wzld", "W10.", "bnVsbA.x"]
@@ -230,7 +230,7 @@ def test_a_token_that_is_not_ours_is_refused(filled: Asking) -> None:
     assert (too_long.reason, too_long.violations) == ("INVALID_FIELDS", ("page_token",))
 
 
-def test_a_token_of_other_arguments_is_refused(filled: Asking) -> None:
+def test_a_token_of_other_arguments_is_refused(filled: Api) -> None:
     """All but size and token must be as they were, to the letter; nor does a token fit another list."""
 
     usd, blank, not_ = 'currency_code = "USD"', 'currency_code  = "USD"', 'currency_code != "EUR"'
@@ -261,25 +261,25 @@ def test_a_token_of_other_arguments_is_refused(filled: Asking) -> None:
         assert filled.refused(LISTS[used_for](page_token=tokens[given_to])).reason == "PAGE_TOKEN_INVALID"
 
 
-def test_of_several_faults_the_first_documented_is_told(asking: Asking) -> None:
+def test_of_several_faults_the_first_documented_is_told(api: Api) -> None:
     """Fields, then the filter, then the token, then the wallet."""
 
     nobody, bad, token = {"wallet": "wallets/nobody"}, {"filter": "x = 1"}, {"page_token": "x"}
     for what, request in LISTS.items():
         wallet = nobody if what in OF_A_WALLET else {}
         told = [
-            asking.refused(request(page_size=-1, **bad, **token, **wallet)),
-            asking.refused(request(**bad, **token, **wallet)),
-            asking.refused(request(**token, **wallet)),
+            api.refused(request(page_size=-1, **bad, **token, **wallet)),
+            api.refused(request(**bad, **token, **wallet)),
+            api.refused(request(**token, **wallet)),
         ]
         assert [one.reason for one in told] == ["INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID"], what
         if wallet:
-            answer = asking.refused(request(**wallet))
+            answer = api.refused(request(**wallet))
             assert (answer.code, answer.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
             assert answer.metadata == {"resourceName": "wallets/nobody"}
 
 
-def test_a_list_is_of_the_wallet_that_was_asked_for(filled: Asking) -> None:
+def test_a_list_is_of_the_wallet_that_was_asked_for(filled: Api) -> None:
     """Others' are not in it; without a wallet all are; system wallets have histories, and are not among wallets."""
 
     filled.transfer("bob", "alice", 1)
@@ -295,12 +295,10 @@ def test_a_list_is_of_the_wallet_that_was_asked_for(filled: Asking) -> None:
     assert names["wallets"][-2:] == ["wallets/bob", "wallets/alice"]
 
 
-def test_a_read_that_has_to_wait_for_a_table_is_told_a_reason_of_reads(
-    asking: Asking, owner: psycopg.Connection
-) -> None:
+def test_a_read_that_has_to_wait_for_a_table_is_told_a_reason_of_reads(api: Api, owner: psycopg.Connection) -> None:
     """As while the database's owner changes it: TRANSACTION_CONFLICT is documented for calls that change something."""
 
-    asking.open("alice")
+    api.open("alice")
     reads = [
         wallet_pb.GetWalletRequest(name=ALICE),
         wallet_pb.ListWalletsRequest(),
@@ -309,13 +307,13 @@ def test_a_read_that_has_to_wait_for_a_table_is_told_a_reason_of_reads(
 
     with owner.transaction():
         owner.execute("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
-        told = at_once([partial(asking.refused, one) for one in reads])
+        told = at_once([partial(api.refused, one) for one in reads])
 
     documented = {"SERVER_OVERLOADED", "DEADLINE_TOO_SHORT", "SERVER_DRAINING", "DATABASE_UNAVAILABLE", "INTERNAL"}
     assert {one.reason for one in told} <= documented
 
 
-def test_pages_go_on_while_their_rows_change(filled: Asking) -> None:
+def test_pages_go_on_while_their_rows_change(filled: Api) -> None:
     """A row that no longer fits, or only now fits, the filter does not move the others."""
 
     names = page(filled, "withdrawals", filter="state = SCHEDULED", page_size=5)[0]

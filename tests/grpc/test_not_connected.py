@@ -129,19 +129,19 @@ def failures() -> Iterator[dict[tuple[str, str], Failure]]:
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", CASES)
 def test_a_client_that_reaches_no_server_reports_why(
-    case: str, client: str, result: Mapping[tuple[str, str], Failure]
+    case: str, client: str, failures: Mapping[tuple[str, str], Failure]
 ) -> None:
     """Soon, in plain words, with what to do; nothing was sent. Of two addresses the more specific error counts."""
 
     cause, words = CASES[case]
-    error = result[case, client].error
+    error = failures[case, client].error
 
     assert (type(error), getattr(error, "cause", None)) == (NotConnected, cause), error.message
     assert words in error.message
     assert "Nothing was sent." in error.message
     assert (error.outcome, error.code) == ("NOT_DONE_RETRY", "UNAVAILABLE")
     assert error.request_id is not None
-    assert result[case, client].after_s < SOON_S
+    assert failures[case, client].after_s < SOON_S
 
 
 @dataclass

@@ -14,7 +14,7 @@ from wallet.v1.schedule_service_pb2 import (
 )
 
 from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement, reconcile_withdrawals
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import BIGGEST, balance, everything, open_funded, refusal, usd
 from tests.support.payouts import Bank
 from tests.support.requests import money
@@ -197,33 +197,31 @@ def test_attention_shows_when_the_bank_statement_was_last_read_to_its_end(server
     """In the list, and as a metric."""
 
     del stub
-    with Asking(server) as asking:
-        assert not asking.ok(pb.ListAttentionRequest()).HasField("bank_statement_read_time")
+    with Api(server) as api:
+        assert not api.ok(pb.ListAttentionRequest()).HasField("bank_statement_read_time")
         reconcile_bank_statement.run_once(app)
         read_at = app.reads.vitals().bank_statement_read_time
         assert read_at is not None
-        assert asking.ok(pb.ListAttentionRequest()).bank_statement_read_time.ToDatetime(UTC) == read_at
+        assert api.ok(pb.ListAttentionRequest()).bank_statement_read_time.ToDatetime(UTC) == read_at
     metric = "wallet_bank_statement_read_timestamp_seconds"
     assert wait_until(lambda: REGISTRY.get_sample_value(metric) == read_at.timestamp(), timeout_s=30)
 
 
 @pytest.mark.usefixtures("alice_and_bob")
-def test_a_payout_that_overflows_the_external_wallet_needs_attention(
-    asking: Asking, app: App, stub: CollectingBank
-) -> None:
+def test_a_payout_that_overflows_the_external_wallet_needs_attention(api: Api, app: App, stub: CollectingBank) -> None:
     """The bank has paid more than the external wallet can count: listed, and settled once there is room."""
 
-    asking.open("rich", overdraft_limit=money(BIGGEST))
-    asking.open("poor", overdraft_limit=money(2000))
-    first = schedule(asking, wallet="wallets/rich", amount=money(BIGGEST)).name
+    api.open("rich", overdraft_limit=money(BIGGEST))
+    api.open("poor", overdraft_limit=money(2000))
+    first = schedule(api, wallet="wallets/rich", amount=money(BIGGEST)).name
     run_jobs(app)
-    name = schedule(asking, wallet="wallets/poor", amount=money(1500)).name
+    name = schedule(api, wallet="wallets/poor", amount=money(1500)).name
     jobs = (pay_due_withdrawals, reconcile_withdrawals)
     rounds = [job.run_once(app, clock_offset=timedelta(seconds=10 * n)) for n in range(2) for job in jobs]
 
-    assert (asking.withdrawal(first).state, len(stub.ledger())) == (Withdrawal.STATE_SUCCEEDED, 2)
+    assert (api.withdrawal(first).state, len(stub.ledger())) == (Withdrawal.STATE_SUCCEEDED, 2)
     assert {word for counts in rounds for word in counts.outcomes} <= {"PROCESSING", "IN_DOUBT"}
-    assert asking.withdrawal(name).attention
-    asking.deposit("bob", 1000)
+    assert api.withdrawal(name).attention
+    api.deposit("bob", 1000)
     run_jobs(app, timedelta(seconds=30))
-    assert (asking.withdrawal(name).state, len(stub.ledger())) == (Withdrawal.STATE_SUCCEEDED, 2)
+    assert (api.withdrawal(name).state, len(stub.ledger())) == (Withdrawal.STATE_SUCCEEDED, 2)

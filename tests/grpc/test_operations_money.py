@@ -13,7 +13,7 @@ from wallet.v1 import transaction_service_pb2 as transaction_pb
 
 from bank_stub.server import BankServer
 from scheduler.jobs import pay_due_withdrawals, reconcile_bank_statement
-from tests.support.asking import Asking, all_refused, refused
+from tests.support.api import Api, all_refused, refused
 from tests.support.callers import everything
 from tests.support.commission import COMMISSION_WALLET
 from tests.support.issuer import Issuer, bearer
@@ -36,7 +36,7 @@ from wallet_grpc.security.access import Scope
 from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
-Callers = Mapping[str, Asking]
+Callers = Mapping[str, Api]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def callers(app: App, guarded: Settings, issuer: Issuer) -> Iterator[Callers]:
     }
     with ExitStack() as stack:
         target = f"127.0.0.1:{stack.enter_context(serving(app, guarded, authentication(guarded)))}"
-        callers = {who: stack.enter_context(Asking(target, metadata=bearer(text))) for who, text in tokens.items()}
+        callers = {who: stack.enter_context(Api(target, metadata=bearer(text))) for who, text in tokens.items()}
         operator = callers["operator"]
         operator.open("alice", 1110, owner="anna")
         operator.open("bob", owner="anna")
@@ -74,12 +74,12 @@ def a_cancel(name: str) -> pb.CancelWithdrawalRequest:
     return pb.CancelWithdrawalRequest(name=name, request_id=new_id())
 
 
-def payout(operator: Asking, units: int, **fields: Any) -> str:  # noqa: ANN401  # any field's value
+def payout(operator: Api, units: int, **fields: Any) -> str:  # noqa: ANN401  # any field's value
     """Schedule a payout of what was earned; return its name."""
     return str(operator.ok(a_payout(units, **fields)).withdrawal.name)
 
 
-def state(operator: Asking, name: str) -> str:
+def state(operator: Api, name: str) -> str:
     """Return a payout's state."""
     return pb.Withdrawal.State.Name(operator.withdrawal(name).state).removeprefix("STATE_")
 

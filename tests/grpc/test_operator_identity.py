@@ -11,7 +11,7 @@ import structlog
 import trustme
 from structlog.testing import capture_logs
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.issuer import Issuer, bearer
 from tests.support.requests import a_transfer, an_item, changed, each, new_id
 from tests.support.world import World, bases
@@ -38,9 +38,9 @@ DECISIONS = {
 }
 
 
-def by(world: World, issuer: Issuer, scope: str = ALL, **claims: Any) -> Asking:  # noqa: ANN401  # any claim
+def by(world: World, issuer: Issuer, scope: str = ALL, **claims: Any) -> Api:  # noqa: ANN401  # any claim
     """Return a channel of a caller with this token."""
-    return Asking(world.callers["operator"].target, metadata=bearer(issuer.token(scope, **claims)))
+    return Api(world.callers["operator"].target, metadata=bearer(issuer.token(scope, **claims)))
 
 
 def persons_in(answer: Any) -> list[tuple[str, str]]:  # noqa: ANN401  # an order, a line or a ledger
@@ -115,7 +115,7 @@ def test_a_rejected_caller_is_logged_with_address_and_name_and_without_the_token
     monkeypatch.setattr(kept_out, "_log", loud)
     with capture_logs() as logged:
         world.callers["stranger"].refused(a_transfer("alice", "bob", 1))
-        with Asking(world.callers["operator"].target, metadata=bearer(spoilt)) as wrong:
+        with Api(world.callers["operator"].target, metadata=bearer(spoilt)) as wrong:
             wrong.refused(a_transfer("alice", "bob", 1))
         world.callers["reader"].refused(a_transfer("alice", "bob", 1))
         with by(world, issuer, **claims) as bert:

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.batching import locked
 from tests.support.callers import balance, open_funded, usd
 from tests.support.issuer import SECRET, bearer, by_secret
@@ -83,17 +83,17 @@ def validate_only(wire: Wire, timeout_s: float = AT_ONCE_S) -> Answer:
 def test_what_would_wait_too_long_is_turned_away_at_once_and_the_rest_is_done(target: str, settings: Settings) -> None:
     """SERVER_OVERLOADED with RetryInfo, on every method, streams too; repeated with its id, it is done once."""
 
-    with Asking(target) as asking, ThreadPoolExecutor(SENT) as pool, WalletClient(target) as client:
+    with Api(target) as api, ThreadPoolExecutor(SENT) as pool, WalletClient(target) as client:
         with locked(settings.required_database_url(), WalletId("alice")):
-            taken, refused = fill_up(pool, asking)
+            taken, refused = fill_up(pool, api)
             late = a_deposit()
             started_at = monotonic()
-            refused += [ask(asking, late) for _ in range(20)]
+            refused += [ask(api, late) for _ in range(20)]
             took_s = (monotonic() - started_at) / 20
-            stream = asking.call("TransactionService/ExportStatement", b"")
+            stream = api.call("TransactionService/ExportStatement", b"")
             healthy = client.is_serving(AT_ONCE_S)
         answers = [future.result(30) for future in taken]
-        again = asking.insist(late)
+        again = api.insist(late)
         left = balance(client, "alice")
 
     assert {(one.code, one.reason) for one in [*refused, stream]} == {("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")}
@@ -158,11 +158,11 @@ def test_a_caller_whose_deadline_is_before_the_wait_is_rejected_at_once() -> Non
 def test_our_client_comes_through_once_there_is_room(target: str, settings: Settings) -> None:
     """It waits as advised and retries: its caller gets only an answer."""
 
-    with Asking(target) as asking, ThreadPoolExecutor(SENT + 1) as pool, WalletClient(target) as client:
+    with Api(target) as api, ThreadPoolExecutor(SENT + 1) as pool, WalletClient(target) as client:
         with locked(settings.required_database_url(), WalletId("alice")):
-            taken, _ = fill_up(pool, asking)
+            taken, _ = fill_up(pool, api)
             ours: Future[Any] = pool.submit(client.deposit, ALICE, usd(5))
-            assert validate_only(asking).reason == "SERVER_OVERLOADED"
+            assert validate_only(api).reason == "SERVER_OVERLOADED"
             assert not ours.done()
         assert ours.result(30).transaction.amount.minor_units == 5
         assert [future.result(30).code for future in taken] == ["OK"] * TAKEN
@@ -171,18 +171,18 @@ def test_our_client_comes_through_once_there_is_room(target: str, settings: Sett
 def test_callers_that_leave_make_room_for_others(target: str, settings: Settings) -> None:
     """A call whose caller has left while it waits is not counted any more."""
 
-    with Asking(target) as asking, ThreadPoolExecutor(TAKEN) as pool:
+    with Api(target) as api, ThreadPoolExecutor(TAKEN) as pool:
         with locked(settings.required_database_url(), WalletId("alice")):
             impatient = [
-                pool.submit(asking.call, "TransactionService/Deposit", a_deposit(), timeout_s=0.5) for _ in range(TAKEN)
+                pool.submit(api.call, "TransactionService/Deposit", a_deposit(), timeout_s=0.5) for _ in range(TAKEN)
             ]
             codes = {future.result(30).code for future in impatient}
         # On a busy machine one may be so late that its place is taken, and is rejected at once.
         assert "DEADLINE_EXCEEDED" in codes
         assert codes <= {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
-        assert wait_until(lambda: validate_only(asking).code == "OK", timeout_s=30)
+        assert wait_until(lambda: validate_only(api).code == "OK", timeout_s=30)
         for _ in range(3 * TAKEN):
-            assert validate_only(asking, timeout_s=20).code == "OK"
+            assert validate_only(api, timeout_s=20).code == "OK"
 
 
 def test_a_caller_that_runs_wild_is_held_back_and_the_others_are_not(
@@ -197,7 +197,7 @@ def test_a_caller_that_runs_wild_is_held_back_and_the_others_are_not(
 
     with serving(app, guarded, authentication(guarded)) as port:
         target = f"127.0.0.1:{port}"
-        with Asking(target, metadata=as_("wild")) as wild, Asking(target, metadata=as_("calm")) as calm:
+        with Api(target, metadata=as_("wild")) as wild, Api(target, metadata=as_("calm")) as calm:
             answers = [wild.call("WalletService/ListWallets", b"") for _ in range(30)]
             others = [calm.call("WalletService/ListWallets", b"") for _ in range(3)]
         with WalletClient(target, token=as_("ours")[0][1].removeprefix("Bearer ")) as client:

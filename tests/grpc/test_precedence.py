@@ -9,7 +9,7 @@ from itertools import combinations
 import psycopg
 import pytest
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import everything
 from tests.support.documented_faults import AMOUNT_MAX, FAULTS, all_faults
 from tests.support.fuzz_trial import METHODS, WRITES, listed_reasons
@@ -87,8 +87,8 @@ def test_before_a_request_is_read_the_server_checks_itself_then_the_caller(
 
     def reasons(path: str, scopes: set[Scope] | None, times: int = 1, timeout_s: float | None = None) -> set[str]:
         metadata = () if scopes is None else bearer(issuer.token(" ".join(scopes)))
-        with Asking(target, metadata=metadata) as asking:
-            return {asking.call(path, b"\xff\xfe", timeout_s=timeout_s).reason for _ in range(times)}
+        with Api(target, metadata=metadata) as api:
+            return {api.call(path, b"\xff\xfe", timeout_s=timeout_s).reason for _ in range(times)}
 
     full = slow.model_copy(update={"grpc": slow.grpc.model_copy(update={"queue_max": 0})})
     with serving(app, full, authentication(slow)) as port:

@@ -10,7 +10,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
 from tests.documents.samples import a_font_with, text_of
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.sample_ledger import one_of_each
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.receipt import Language
@@ -21,20 +21,20 @@ from wallet_core.usecases.write_receipt import write_receipt
 LANGUAGES = ("en", "fa")
 
 
-def receipt(asking: Asking, name: str, language: str = "") -> pb.GetReceiptResponse:
+def receipt(api: Api, name: str, language: str = "") -> pb.GetReceiptResponse:
     """Return a receipt."""
-    found: pb.GetReceiptResponse = asking.ok(pb.GetReceiptRequest(name=name, language=language))
+    found: pb.GetReceiptResponse = api.ok(pb.GetReceiptRequest(name=name, language=language))
     return found
 
 
-def test_every_type_of_transaction_has_a_receipt_in_both_languages(asking: Asking, app: App, bank: BankServer) -> None:
+def test_every_type_of_transaction_has_a_receipt_in_both_languages(api: Api, app: App, bank: BankServer) -> None:
     """A PDF with id and amount, and a file name without a folder."""
 
-    one_of_each(asking, app, bank)
+    one_of_each(api, app, bank)
     listed = [
         one
         for wallet in ("alice", "bob", "system:in_transit:USD")
-        for one in asking.ok(pb.ListTransactionsRequest(wallet=f"wallets/{wallet}", page_size=1000)).transactions
+        for one in api.ok(pb.ListTransactionsRequest(wallet=f"wallets/{wallet}", page_size=1000)).transactions
     ]
     one_a_type = {one.type: one for one in listed}
     assert set(one_a_type) == set(pb.Transaction.Type.values()) - {pb.Transaction.TYPE_UNSPECIFIED}
@@ -44,7 +44,7 @@ def test_every_type_of_transaction_has_a_receipt_in_both_languages(asking: Askin
         amount = f"{whole:,}.{cents:02}"
         # Persian of every fourth: each is a tenth of a second's work, and the words are tested elsewhere.
         for language, shown in [("en", amount), ("fa", amount.translate(PERSIAN))][: 1 if number % 4 else 2]:
-            result = receipt(asking, one.name, language)
+            result = receipt(api, one.name, language)
             assert result.pdf.startswith(b"%PDF-"), (type_, language)
             text = text_of(result.pdf)
             assert one.name in text, (type_, language)
@@ -74,11 +74,11 @@ def test_a_server_does_not_start_with_a_font_that_cannot_be_used(
         app.ping()
 
 
-def test_a_further_font_is_one_of_the_settings(app: App, asking: Asking, settings: Settings, tmp_path: Path) -> None:
+def test_a_further_font_is_one_of_the_settings(app: App, api: Api, settings: Settings, tmp_path: Path) -> None:
     """What the service's own have not is shown in it."""
 
-    asking.open_all("alice")
-    moved = asking.deposit("alice", 1, description="pay 中 now")
+    api.open_all("alice")
+    moved = api.deposit("alice", 1, description="pay 中 now")
     changed = settings.replaced(receipts_fonts=(a_font_with("中", tmp_path / "chinese.ttf"),))
 
     with open_app(changed, name="tests") as other:
@@ -88,42 +88,42 @@ def test_a_further_font_is_one_of_the_settings(app: App, asking: Asking, setting
     assert "pay 中 now" not in text_of(write_receipt(app, UUID(moved.name.partition("/")[2]), Language.ENGLISH))
 
 
-def test_a_receipt_is_the_same_bytes_after_later_changes(asking: Asking) -> None:
+def test_a_receipt_is_the_same_bytes_after_later_changes(api: Api) -> None:
     """Reversed, its wallets renamed, labelled, frozen; empty means English."""
 
-    asking.open_all("alice", "bob", display_name="Before")
-    asking.deposit("alice", 1000)
-    moved = asking.transfer("alice", "bob", 999, description="Rent", external_reference="r-1")
-    before = {language: receipt(asking, moved.name, language) for language in LANGUAGES}
+    api.open_all("alice", "bob", display_name="Before")
+    api.deposit("alice", 1000)
+    moved = api.transfer("alice", "bob", 999, description="Rent", external_reference="r-1")
+    before = {language: receipt(api, moved.name, language) for language in LANGUAGES}
     assert before["en"].pdf != before["fa"].pdf
 
-    asking.reverse(moved, 9)
-    asking.reverse(moved)
+    api.reverse(moved, 9)
+    api.reverse(moved)
     for wallet in ("alice", "bob"):
         renamed = wallet_pb.Wallet(name=f"wallets/{wallet}", display_name="After", labels={"k": "v"})
         mask = FieldMask(paths=["display_name", "labels"])
-        asking.ok(wallet_pb.UpdateWalletRequest(wallet=renamed, update_mask=mask, request_id=str(uuid4())))
-        asking.ok(wallet_pb.FreezeWalletRequest(name=f"wallets/{wallet}", request_id=str(uuid4())))
+        api.ok(wallet_pb.UpdateWalletRequest(wallet=renamed, update_mask=mask, request_id=str(uuid4())))
+        api.ok(wallet_pb.FreezeWalletRequest(name=f"wallets/{wallet}", request_id=str(uuid4())))
 
-    assert {"en": receipt(asking, moved.name), "fa": receipt(asking, moved.name, "fa")} == before
+    assert {"en": receipt(api, moved.name), "fa": receipt(api, moved.name, "fa")} == before
     assert all(text in text_of(before["en"].pdf) for text in (moved.name, "9.99", "alice", "bob", "Rent", "r-1"))
 
 
-def test_a_receipt_of_nothing_or_in_no_language_is_refused(asking: Asking) -> None:
+def test_a_receipt_of_nothing_or_in_no_language_is_refused(api: Api) -> None:
     """NOT_FOUND with the name; other languages, and other spellings of ours, INVALID_ARGUMENT, which comes first."""
 
-    asking.open("alice")
+    api.open("alice")
     name = f"transactions/{uuid4()}"
 
-    unknown = asking.refused(pb.GetReceiptRequest(name=name, language="fa"))
+    unknown = api.refused(pb.GetReceiptRequest(name=name, language="fa"))
     assert (unknown.code, unknown.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
     assert unknown.metadata == {"resourceName": name}
     for language in ("de", "EN", "fa-IR", " en", "en\n", "\x00", "e" * 9999):
-        answer = asking.refused(pb.GetReceiptRequest(name=name, language=language))
+        answer = api.refused(pb.GetReceiptRequest(name=name, language=language))
         assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "INVALID_FIELDS"), language
         assert answer.violations == ("language",)
     for bad in ("", "transactions/x", name.upper(), f"{name}\n", name.replace("transactions", "wallets")):
-        assert asking.refused(pb.GetReceiptRequest(name=bad)).violations == ("name",)
+        assert api.refused(pb.GetReceiptRequest(name=bad)).violations == ("name",)
 
 
 def flat(text: str) -> str:
@@ -131,13 +131,13 @@ def flat(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def test_any_text_that_a_transaction_may_have_fits_on_its_receipt(asking: Asking) -> None:
+def test_any_text_that_a_transaction_may_have_fits_on_its_receipt(api: Api) -> None:
     """Lines, private and missing characters, other directions, no words at all: a PDF, never an error."""
 
-    asking.open("alice")
+    api.open("alice")
     odd = "\u202e\u2066\u200d\ufeff\ufdfa\ufffe\U0010ffff\U000e0001\u0301\u0e33\u2028\n%()<>\\{}"
     words = [odd, odd[::-1] * 8, "".join(map(chr, range(0x600, 0x700)))]
 
     for number, description in enumerate(words):
-        made = asking.deposit("alice", 1, description=description, external_reference=flat(description)[:128])
-        assert made.name in text_of(receipt(asking, made.name, LANGUAGES[number % 2]).pdf), number
+        made = api.deposit("alice", 1, description=description, external_reference=flat(description)[:128])
+        assert made.name in text_of(receipt(api, made.name, LANGUAGES[number % 2]).pdf), number

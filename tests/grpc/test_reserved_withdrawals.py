@@ -14,7 +14,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from wallet.v1.money_pb2 import Money
 
 from scheduler.jobs import expire_holds, pay_due_withdrawals
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import BIGGEST, everything
 from tests.support.deposit_requests import HALF_AN_HOUR, HOUR, time_after_opening
 from tests.support.requests import a_close, a_transfer, money, new_id
@@ -42,59 +42,59 @@ SUCCEEDED, FAILED, CANCELLED = (
 )
 
 
-def test_a_withdrawal_without_a_time_is_due_now(asking: Asking, stub: CollectingBank, app: App) -> None:
+def test_a_withdrawal_without_a_time_is_due_now(api: Api, stub: CollectingBank, app: App) -> None:
     """No time at all means now: the next round pays it, reserved or not."""
 
     names = []
     for reserve in (False, True):
-        scheduled = schedule(asking, reserve=reserve)
+        scheduled = schedule(api, reserve=reserve)
         assert scheduled.execute_time == scheduled.create_time == scheduled.next_attempt_time
         assert (scheduled.state, scheduled.reserve) == (SCHEDULED, reserve)
         names.append(scheduled.name)
     run_jobs(app)
 
-    assert [asking.withdrawal(name).state for name in names] == [SUCCEEDED] * 2
-    assert (asking.funds("alice"), len(stub.ledger())) == ((400, 0, 400), 2)
+    assert [api.withdrawal(name).state for name in names] == [SUCCEEDED] * 2
+    assert (api.funds("alice"), len(stub.ledger())) == ((400, 0, 400), 2)
 
 
-def test_what_is_reserved_is_held_at_once_and_still_there(asking: Asking, app: App, owner: psycopg.Connection) -> None:
+def test_what_is_reserved_is_held_at_once_and_still_there(api: Api, app: App, owner: psycopg.Connection) -> None:
     """Available falls with the answer, the balance does not; nothing is posted, and nothing happens before its time."""
 
     posted = everything(owner)["transactions"]
 
-    scheduled = schedule(asking, execute_time=time_after_opening(asking))
+    scheduled = schedule(api, execute_time=time_after_opening(api))
 
-    assert (scheduled.state, scheduled.reserve, asking.withdrawal(scheduled.name)) == (SCHEDULED, True, scheduled)
-    assert asking.funds("alice") == (1000, 300, 700)
+    assert (scheduled.state, scheduled.reserve, api.withdrawal(scheduled.name)) == (SCHEDULED, True, scheduled)
+    assert api.funds("alice") == (1000, 300, 700)
     run_jobs(app, HALF_AN_HOUR - timedelta(minutes=1))
-    assert (asking.withdrawal(scheduled.name), asking.funds("alice")) == (scheduled, (1000, 300, 700))
+    assert (api.withdrawal(scheduled.name), api.funds("alice")) == (scheduled, (1000, 300, 700))
     assert everything(owner)["transactions"] == posted
 
 
-def test_execution_debits_and_frees_the_hold_in_one_step(asking: Asking, stub: CollectingBank, app: App) -> None:
+def test_execution_debits_and_frees_the_hold_in_one_step(api: Api, stub: CollectingBank, app: App) -> None:
     """Read while the bank holds its answer back: the money is in transit and nothing is held; then it is paid."""
 
     stub.order("hold", times=1)
-    name = schedule(asking).name
+    name = schedule(api).name
     with ThreadPoolExecutor(1) as pool:
         round_ = pool.submit(pay_due_withdrawals.run_once, app)
         assert wait_until(lambda: stub.held_back() == 1, timeout_s=30)
-        during = asking.withdrawal(name).state, asking.funds("alice"), asking.funds("system:in_transit:USD")[0]
+        during = api.withdrawal(name).state, api.funds("alice"), api.funds("system:in_transit:USD")[0]
         stub.release()
         round_.result()
 
     assert during == (PROCESSING, (700, 0, 700), 300)
-    assert (asking.withdrawal(name).state, asking.funds("alice")) == (SUCCEEDED, (700, 0, 700))
-    assert asking.funds("system:in_transit:USD") == (0, 0, 0)
+    assert (api.withdrawal(name).state, api.funds("alice")) == (SUCCEEDED, (700, 0, 700))
+    assert api.funds("system:in_transit:USD") == (0, 0, 0)
 
 
 def test_debit_and_freed_hold_are_one_database_transaction(
-    asking: Asking, stub: CollectingBank, app: App, owner: psycopg.Connection
+    api: Api, stub: CollectingBank, app: App, owner: psycopg.Connection
 ) -> None:
     """The wallet's row, the withdrawal's entry and the attempt carry one and the same stamp."""
 
     stub.order("declined_retryable", times=1)
-    name = schedule(asking).name
+    name = schedule(api).name
     pay_due_withdrawals.run_once(app)
 
     stamps = owner.execute(
@@ -102,230 +102,222 @@ def test_debit_and_freed_hold_are_one_database_transaction(
         " UNION SELECT xmin::text FROM transactions WHERE cause = %(id)s AND type = 'WITHDRAWAL'",
         {"id": name.partition("/")[2]},
     ).fetchall()
-    assert (len(stamps), asking.funds("alice")) == (1, (700, 0, 700))
+    assert (len(stamps), api.funds("alice")) == (1, (700, 0, 700))
 
 
-def test_more_than_is_available_cannot_be_reserved(asking: Asking, owner: psycopg.Connection) -> None:
+def test_more_than_is_available_cannot_be_reserved(api: Api, owner: psycopg.Connection) -> None:
     """INSUFFICIENT_FUNDS when it is scheduled, final: the same again though money has come since; no row, no hold."""
 
-    first = schedule(asking, execute_time=time_after_opening(asking))
-    request = schedule_request(amount=money(701), execute_time=time_after_opening(asking))
+    first = schedule(api, execute_time=time_after_opening(api))
+    request = schedule_request(amount=money(701), execute_time=time_after_opening(api))
     withdrawals = everything(owner)["withdrawals"]
 
-    refused = asking.answer(request)
+    refused = api.answer(request)
 
     assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "INSUFFICIENT_FUNDS")
     found = {"wallet": ALICE, "currencyCode": "USD", "available": "700", "required": "701"}
-    assert (refused.metadata, asking.funds("alice")) == (found, (1000, 300, 700))
+    assert (refused.metadata, api.funds("alice")) == (found, (1000, 300, 700))
     assert everything(owner)["withdrawals"] == withdrawals
-    asking.ok(cancel_request(first.name))
-    assert asking.answer(request) == refused
-    assert schedule(asking, amount=money(1000)).state == SCHEDULED
-    assert asking.funds("alice") == (1000, 1000, 0)
+    api.ok(cancel_request(first.name))
+    assert api.answer(request) == refused
+    assert schedule(api, amount=money(1000)).state == SCHEDULED
+    assert api.funds("alice") == (1000, 1000, 0)
 
 
-def test_reserved_money_is_available_to_no_other_use(asking: Asking, app: App, stub: CollectingBank) -> None:
+def test_reserved_money_is_available_to_no_other_use(api: Api, app: App, stub: CollectingBank) -> None:
     """Not a transfer's, not a hold's, not another payout's; the part that is not reserved is."""
 
-    schedule(asking, amount=money(600), execute_time=time_after_opening(asking))
-    loose = schedule(asking, amount=money(401), reserve=False).name
+    schedule(api, amount=money(600), execute_time=time_after_opening(api))
+    loose = schedule(api, amount=money(401), reserve=False).name
     hold = hold_pb.PlaceHoldRequest(
-        wallet=ALICE, amount=money(401), expire_time=time_after_opening(asking), request_id=new_id()
+        wallet=ALICE, amount=money(401), expire_time=time_after_opening(api), request_id=new_id()
     )
 
-    assert asking.answer(a_transfer("alice", "bob", 401)).reason == "INSUFFICIENT_FUNDS"
-    assert asking.answer(hold).reason == "INSUFFICIENT_FUNDS"
-    assert asking.answer(schedule_request(amount=money(401))).reason == "INSUFFICIENT_FUNDS"
+    assert api.answer(a_transfer("alice", "bob", 401)).reason == "INSUFFICIENT_FUNDS"
+    assert api.answer(hold).reason == "INSUFFICIENT_FUNDS"
+    assert api.answer(schedule_request(amount=money(401))).reason == "INSUFFICIENT_FUNDS"
     run_jobs(app)
-    withdrawal = asking.withdrawal(loose)
+    withdrawal = api.withdrawal(loose)
     assert (withdrawal.state, withdrawal.failure_reason) == (FAILED, pb.Withdrawal.FAILURE_REASON_INSUFFICIENT_FUNDS)
-    assert (stub.ledger(), asking.answer(a_transfer("alice", "bob", 400)).code) == ([], "OK")
-    assert asking.funds("alice") == (600, 600, 0)
+    assert (stub.ledger(), api.answer(a_transfer("alice", "bob", 400)).code) == ([], "OK")
+    assert api.funds("alice") == (600, 600, 0)
 
 
-def test_execution_cannot_fail_for_funds_though_all_else_was_spent(
-    asking: Asking, app: App, stub: CollectingBank
-) -> None:
+def test_execution_cannot_fail_for_funds_though_all_else_was_spent(api: Api, app: App, stub: CollectingBank) -> None:
     """Transferred, held and captured meanwhile: what was reserved is there, to the last unit."""
 
-    name = schedule(asking, execute_time=time_after_opening(asking)).name
+    name = schedule(api, execute_time=time_after_opening(api)).name
     hold = hold_pb.PlaceHoldRequest(
-        wallet=ALICE, amount=money(200), expire_time=time_after_opening(asking), request_id=new_id()
+        wallet=ALICE, amount=money(200), expire_time=time_after_opening(api), request_id=new_id()
     )
-    held = asking.ok(hold).hold.name
-    asking.transfer("alice", "bob", 400)
+    held = api.ok(hold).hold.name
+    api.transfer("alice", "bob", 400)
     capture = hold_pb.CaptureHoldRequest(name=held, destination=BOB, amount=money(150), request_id=new_id())
-    asking.ok(capture)
-    asking.transfer("alice", "bob", asking.funds("alice")[2])
-    assert asking.funds("alice")[2] == 0
+    api.ok(capture)
+    api.transfer("alice", "bob", api.funds("alice")[2])
+    assert api.funds("alice")[2] == 0
 
     run_jobs(app, HOUR)
 
-    assert asking.withdrawal(name).state == SUCCEEDED
-    assert asking.funds("alice")[0] + asking.funds("bob")[0] == 700
+    assert api.withdrawal(name).state == SUCCEEDED
+    assert api.funds("alice")[0] + api.funds("bob")[0] == 700
     assert [int(line["amount"]) for line in stub.ledger()] == [300]
 
 
-def test_an_overdraft_can_be_reserved_and_is_kept_for_it(asking: Asking, app: App, stub: CollectingBank) -> None:
+def test_an_overdraft_can_be_reserved_and_is_kept_for_it(api: Api, app: App, stub: CollectingBank) -> None:
     """The limit cannot be lowered below what is reserved; at its time the payout uses it."""
 
-    assert allow_overdraft(asking, 500).code == "OK"
-    name = schedule(asking, amount=money(1400)).name
-    assert asking.funds("alice") == (1000, 1400, 100)
+    assert allow_overdraft(api, 500).code == "OK"
+    name = schedule(api, amount=money(1400)).name
+    assert api.funds("alice") == (1000, 1400, 100)
 
-    refused = allow_overdraft(asking, 399)
+    refused = allow_overdraft(api, 399)
     assert (refused.reason, refused.metadata) == ("LIMIT_EXCEEDED", {"resourceName": ALICE, "limit": "400"})
-    assert allow_overdraft(asking, 400).code == "OK"
-    assert asking.answer(a_transfer("alice", "bob", 1)).reason == "INSUFFICIENT_FUNDS"
+    assert allow_overdraft(api, 400).code == "OK"
+    assert api.answer(a_transfer("alice", "bob", 1)).reason == "INSUFFICIENT_FUNDS"
     run_jobs(app)
 
-    assert (asking.withdrawal(name).state, asking.funds("alice")) == (SUCCEEDED, (-400, 0, 0))
+    assert (api.withdrawal(name).state, api.funds("alice")) == (SUCCEEDED, (-400, 0, 0))
     assert [int(line["amount"]) for line in stub.ledger()] == [1400]
 
 
 def test_cancelling_makes_it_available_again(
-    asking: Asking, app: App, stub: CollectingBank, owner: psycopg.Connection
+    api: Api, app: App, stub: CollectingBank, owner: psycopg.Connection
 ) -> None:
     """S6: freed with the answer, once; its time passes, and the bank is not called."""
 
-    name = schedule(asking, execute_time=time_after_opening(asking)).name
-    other = schedule(asking, amount=money(100), execute_time=time_after_opening(asking)).name
+    name = schedule(api, execute_time=time_after_opening(api)).name
+    other = schedule(api, amount=money(100), execute_time=time_after_opening(api)).name
     request = cancel_request(name, validate_only=True)
     before = everything(owner)
-    shown = asking.ok(request).withdrawal
-    assert (shown.state, everything(owner), asking.funds("alice")) == (CANCELLED, before, (1000, 400, 600))
+    shown = api.ok(request).withdrawal
+    assert (shown.state, everything(owner), api.funds("alice")) == (CANCELLED, before, (1000, 400, 600))
     request.validate_only = False
 
-    withdrawal = asking.ok(request).withdrawal
+    withdrawal = api.ok(request).withdrawal
 
-    assert (withdrawal.state, withdrawal.reserve, asking.funds("alice")) == (CANCELLED, True, (1000, 100, 900))
-    assert (asking.ok(request).replayed, asking.answer(cancel_request(name)).reason) == (
+    assert (withdrawal.state, withdrawal.reserve, api.funds("alice")) == (CANCELLED, True, (1000, 100, 900))
+    assert (api.ok(request).replayed, api.answer(cancel_request(name)).reason) == (
         True,
         "STATE_TRANSITION_FORBIDDEN",
     )
-    assert asking.funds("alice") == (1000, 100, 900)
-    asking.ok(cancel_request(other))
-    assert (run_jobs(app, HOUR), stub.stats()["posts"], asking.funds("alice")) == (0, {}, (1000, 0, 1000))
+    assert api.funds("alice") == (1000, 100, 900)
+    api.ok(cancel_request(other))
+    assert (run_jobs(app, HOUR), stub.stats()["posts"], api.funds("alice")) == (0, {}, (1000, 0, 1000))
 
 
-def test_a_wallet_frozen_when_the_time_comes_fails_it_and_frees_it(
-    asking: Asking, app: App, stub: CollectingBank
-) -> None:
+def test_a_wallet_frozen_when_the_time_comes_fails_it_and_frees_it(api: Api, app: App, stub: CollectingBank) -> None:
     """WALLET_NOT_ACTIVE, the bank not called, nothing held; a cancel before that would have worked too."""
 
-    name, cancelled = (schedule(asking, execute_time=time_after_opening(asking)).name for _ in range(2))
-    asking.freeze("alice")
-    asking.ok(cancel_request(cancelled))
-    assert asking.funds("alice") == (1000, 300, 700)
+    name, cancelled = (schedule(api, execute_time=time_after_opening(api)).name for _ in range(2))
+    api.freeze("alice")
+    api.ok(cancel_request(cancelled))
+    assert api.funds("alice") == (1000, 300, 700)
 
     run_jobs(app, HOUR)
 
-    withdrawal = asking.withdrawal(name)
+    withdrawal = api.withdrawal(name)
     assert (withdrawal.state, withdrawal.failure_reason, withdrawal.attempts) == (
         *(FAILED, pb.Withdrawal.FAILURE_REASON_WALLET_NOT_ACTIVE),
         0,
     )
-    assert (asking.funds("alice"), stub.stats()["posts"]) == ((1000, 0, 1000), {})
+    assert (api.funds("alice"), stub.stats()["posts"]) == ((1000, 0, 1000), {})
 
 
-def test_a_final_no_gives_the_money_back_and_leaves_nothing_held(
-    asking: Asking, app: App, stub: CollectingBank
-) -> None:
+def test_a_final_no_gives_the_money_back_and_leaves_nothing_held(api: Api, app: App, stub: CollectingBank) -> None:
     """Released to the wallet, available, not held again; another one's hold is untouched."""
 
     noes = {
         "declined": (pb.Withdrawal.FAILURE_REASON_BANK_DECLINED, 1),
         "declined_retryable": (pb.Withdrawal.FAILURE_REASON_ATTEMPTS_EXHAUSTED, 3),
     }
-    other = schedule(asking, amount=money(50), execute_time=time_after_opening(asking)).name
+    other = schedule(api, amount=money(50), execute_time=time_after_opening(api)).name
     for fault in noes:
         stub.order(fault, match={"account": fault})
-    names = {fault: schedule(asking, bank_account=fault).name for fault in noes}
+    names = {fault: schedule(api, bank_account=fault).name for fault in noes}
     for seconds in range(5):
         run_jobs(app, timedelta(seconds=seconds))
 
-    found = {fault: asking.withdrawal(name) for fault, name in names.items()}
+    found = {fault: api.withdrawal(name) for fault, name in names.items()}
     assert {fault: (one.failure_reason, one.attempts) for fault, one in found.items()} == noes
     assert [one.state for one in found.values()] == [FAILED] * 2
-    assert (asking.funds("alice"), asking.withdrawal(other).state) == ((1000, 50, 950), SCHEDULED)
-    listed = asking.ok(transaction_pb.ListTransactionsRequest(wallet=ALICE)).transactions
+    assert (api.funds("alice"), api.withdrawal(other).state) == ((1000, 50, 950), SCHEDULED)
+    listed = api.ok(transaction_pb.ListTransactionsRequest(wallet=ALICE)).transactions
     for name in names.values():
         kinds = [transaction_pb.Transaction.Type.Name(one.type)[5:] for one in listed if one.withdrawal == name]
         assert kinds == ["WITHDRAWAL_RELEASE", "WITHDRAWAL"]
 
 
-def test_in_doubt_nothing_is_held_and_nothing_is_back(asking: Asking, app: App, stub: CollectingBank) -> None:
+def test_in_doubt_nothing_is_held_and_nothing_is_back(api: Api, app: App, stub: CollectingBank) -> None:
     """The bank may have paid: the money stays in transit until the bank's status confirms it."""
 
     stub.order("reset", execute=True, times=1)
-    name = schedule(asking).name
+    name = schedule(api).name
     pay_due_withdrawals.run_once(app)
 
-    assert asking.withdrawal(name).state == pb.Withdrawal.STATE_IN_DOUBT
-    assert (asking.funds("alice"), asking.funds("system:in_transit:USD")[0]) == ((700, 0, 700), 300)
-    assert asking.answer(cancel_request(name)).metadata["state"] == "IN_DOUBT"
+    assert api.withdrawal(name).state == pb.Withdrawal.STATE_IN_DOUBT
+    assert (api.funds("alice"), api.funds("system:in_transit:USD")[0]) == ((700, 0, 700), 300)
+    assert api.answer(cancel_request(name)).metadata["state"] == "IN_DOUBT"
     run_jobs(app, timedelta(seconds=1))
-    assert (asking.withdrawal(name).state, asking.funds("alice")) == (SUCCEEDED, (700, 0, 700))
+    assert (api.withdrawal(name).state, api.funds("alice")) == (SUCCEEDED, (700, 0, 700))
 
 
-def test_without_reserve_nothing_is_held_or_looked_at_before_its_time(
-    asking: Asking, app: App, stub: CollectingBank
-) -> None:
+def test_without_reserve_nothing_is_held_or_looked_at_before_its_time(api: Api, app: App, stub: CollectingBank) -> None:
     """As ever: accepted beyond the balance; then paid if the money has come, else FAILED."""
 
     comes, does_not = (
-        schedule(asking, amount=money(amount), execute_time=time_after_opening(asking, wait), reserve=False).name
+        schedule(api, amount=money(amount), execute_time=time_after_opening(api, wait), reserve=False).name
         for amount, wait in ((1500, HALF_AN_HOUR), (900, HOUR))
     )
-    assert asking.funds("alice") == (1000, 0, 1000)
-    asking.ok(transaction_pb.DepositRequest(wallet=ALICE, amount=money(500), request_id=new_id()))
+    assert api.funds("alice") == (1000, 0, 1000)
+    api.ok(transaction_pb.DepositRequest(wallet=ALICE, amount=money(500), request_id=new_id()))
     run_jobs(app, HALF_AN_HOUR + timedelta(minutes=1))
     run_jobs(app, 2 * HOUR)
 
-    assert [asking.withdrawal(name).state for name in (comes, does_not)] == [SUCCEEDED, FAILED]
-    assert (asking.funds("alice"), len(stub.ledger())) == ((0, 0, 0), 1)
+    assert [api.withdrawal(name).state for name in (comes, does_not)] == [SUCCEEDED, FAILED]
+    assert (api.funds("alice"), len(stub.ledger())) == ((0, 0, 0), 1)
 
 
-def test_reservations_are_not_the_holds_that_expire(asking: Asking, app: App) -> None:
+def test_reservations_are_not_the_holds_that_expire(api: Api, app: App) -> None:
     """The job that ends holds passes them over, however late it is."""
 
-    name = schedule(asking, execute_time=time_after_opening(asking)).name
+    name = schedule(api, execute_time=time_after_opening(api)).name
     hold = hold_pb.PlaceHoldRequest(
-        wallet=ALICE, amount=money(100), expire_time=time_after_opening(asking), request_id=new_id()
+        wallet=ALICE, amount=money(100), expire_time=time_after_opening(api), request_id=new_id()
     )
-    asking.ok(hold)
-    assert asking.funds("alice") == (1000, 400, 600)
+    api.ok(hold)
+    assert api.funds("alice") == (1000, 400, 600)
     expire_holds.run_once(app, clock_offset=365 * 24 * HOUR)
 
-    assert (asking.withdrawal(name).state, asking.funds("alice")) == (SCHEDULED, (1000, 300, 700))
+    assert (api.withdrawal(name).state, api.funds("alice")) == (SCHEDULED, (1000, 300, 700))
 
 
-def test_the_reserve_flag_is_part_of_the_request(asking: Asking, owner: psycopg.Connection) -> None:
+def test_the_reserve_flag_is_part_of_the_request(api: Api, owner: psycopg.Connection) -> None:
     """A used id with the other flag is refused, either way; with the same one it is a repeat that holds no more."""
 
-    at = time_after_opening(asking)
+    at = time_after_opening(api)
     for reserve in (False, True):
         request = schedule_request(execute_time=at, reserve=reserve)
-        made = asking.ok(request).withdrawal
+        made = api.ok(request).withdrawal
         before = everything(owner)
         request.reserve = not reserve
-        assert asking.answer(request).reason == "REQUEST_ID_REUSED"
+        assert api.answer(request).reason == "REQUEST_ID_REUSED"
         request.reserve = reserve
-        again = asking.ok(request)
+        again = api.ok(request)
         assert (again.withdrawal, again.replayed, everything(owner)) == (made, True, before)
-    assert asking.funds("alice") == (1000, 300, 700)
+    assert api.funds("alice") == (1000, 300, 700)
 
 
 def test_validating_a_reservation_answers_as_the_real_call_does_and_holds_nothing(
-    asking: Asking, owner: psycopg.Connection
+    api: Api, owner: psycopg.Connection
 ) -> None:
     """Every refusal there is, in its order, and a success."""
 
-    for name, ended in (("frozen", asking.freeze), ("closed", asking.close)):
-        asking.open(name)
+    for name, ended in (("frozen", api.freeze), ("closed", api.close)):
+        api.open(name)
         ended(name)
     used = new_id()
-    schedule(asking, amount=money(1), request_id=used, execute_time=time_after_opening(asking))
+    schedule(api, amount=money(1), request_id=used, execute_time=time_after_opening(api))
     past, euro, much = Timestamp(seconds=1), Money(currency_code="EUR", minor_units=1), money(1000)
     wishes: dict[str, dict[str, Any]] = {
         "INVALID_FIELDS": {"amount": money(0), "wallet": "wallets/system:external:USD"},
@@ -337,17 +329,17 @@ def test_validating_a_reservation_answers_as_the_real_call_does_and_holds_nothin
         "WALLET_NOT_ACTIVE": {"wallet": "wallets/frozen", "amount": much},
         "WALLET_NOT_ACTIVE closed": {"wallet": "wallets/closed", "amount": much},
         "INSUFFICIENT_FUNDS": {"amount": much},
-        "": {"amount": money(999), "execute_time": time_after_opening(asking)},
+        "": {"amount": money(999), "execute_time": time_after_opening(api)},
     }
     requests = {what: schedule_request(**fields) for what, fields in wishes.items()}
     before = everything(owner)
     for request in requests.values():
         request.validate_only = True
-    tried = {what: asking.answer(request) for what, request in requests.items()}
+    tried = {what: api.answer(request) for what, request in requests.items()}
     untouched = everything(owner)
     for request in requests.values():
         request.validate_only = False
-    real = {what: asking.answer(request) for what, request in requests.items()}
+    real = {what: api.answer(request) for what, request in requests.items()}
 
     assert untouched == before
     assert {what: answer.reason for what, answer in tried.items()} == {what: what.split(" ")[0] for what in wishes}
@@ -357,40 +349,40 @@ def test_validating_a_reservation_answers_as_the_real_call_does_and_holds_nothin
         assert shown == (other.code, other.reason, other.metadata, other.violations, other.message), what
     yes = pb.ScheduleWithdrawalResponse.FromString(tried[""].body).withdrawal
     assert (yes.name, yes.state, yes.reserve) == ("", SCHEDULED, True)
-    assert asking.funds("alice") == (1000, 1000, 0)
+    assert api.funds("alice") == (1000, 1000, 0)
 
 
-def test_a_wallet_with_a_reservation_cannot_be_closed(asking: Asking) -> None:
+def test_a_wallet_with_a_reservation_cannot_be_closed(api: Api) -> None:
     """Also where the balance is zero because an overdraft was reserved; cancelled, it prevents nothing."""
 
-    asking.open("credit", overdraft_limit=money(100))
-    name = schedule(asking, wallet="wallets/credit", amount=money(100)).name
+    api.open("credit", overdraft_limit=money(100))
+    name = schedule(api, wallet="wallets/credit", amount=money(100)).name
 
-    refused = asking.refused(a_close("credit"))
+    refused = api.refused(a_close("credit"))
 
     assert (refused.reason, name in refused.metadata["explanation"]) == ("STATE_TRANSITION_FORBIDDEN", True)
-    asking.ok(cancel_request(name))
-    asking.close("credit")
+    api.ok(cancel_request(name))
+    api.close("credit")
 
 
 @pytest.mark.parametrize("ended_by", ["cancel", "void"])
-def test_what_was_held_can_be_freed_in_a_wallet_filled_meanwhile(asking: Asking, ended_by: str) -> None:
+def test_what_was_held_can_be_freed_in_a_wallet_filled_meanwhile(api: Api, ended_by: str) -> None:
     """An overdraft was held and the wallet then filled to the maximum: freed, what is available can still be read."""
 
-    full = asking.open("full", overdraft_limit=money(100)).name
+    full = api.open("full", overdraft_limit=money(100)).name
     if ended_by == "cancel":
-        name = schedule(asking, wallet=full, amount=money(100), execute_time=time_after_opening(asking)).name
+        name = schedule(api, wallet=full, amount=money(100), execute_time=time_after_opening(api)).name
         end: Any = cancel_request(name)
     else:
         hold = hold_pb.PlaceHoldRequest(
-            wallet=full, amount=money(100), expire_time=time_after_opening(asking), request_id=new_id()
+            wallet=full, amount=money(100), expire_time=time_after_opening(api), request_id=new_id()
         )
-        end = hold_pb.VoidHoldRequest(name=asking.ok(hold).hold.name, request_id=new_id())
+        end = hold_pb.VoidHoldRequest(name=api.ok(hold).hold.name, request_id=new_id())
     room = BIGGEST - 1000
-    filled = asking.answer(transaction_pb.DepositRequest(wallet=full, amount=money(room), request_id=new_id()))
-    asking.answer(a_transfer("alice", "full", 1000))  # both may be refused: then there was no room to begin with
+    filled = api.answer(transaction_pb.DepositRequest(wallet=full, amount=money(room), request_id=new_id()))
+    api.answer(a_transfer("alice", "full", 1000))  # both may be refused: then there was no room to begin with
     assert filled.reason in {"", "LIMIT_EXCEEDED"}
 
-    assert asking.answer(end).code == "OK"
-    read = asking.answer(wallet_pb.GetWalletRequest(name=full))
+    assert api.answer(end).code == "OK"
+    read = api.answer(wallet_pb.GetWalletRequest(name=full))
     assert (read.code, read.reason) == ("OK", "")

@@ -17,7 +17,7 @@ from tests.support.callers import balance, open_funded, usd
 from tests.support.database import Database
 from tests.support.loaded_server import Load
 from tests.support.pair import HOSTS, Pair, running_pair
-from tests.support.watching import telling
+from tests.support.watching import writing_journal
 from wallet_client import AsyncWalletClient, WalletClient
 from wallet_core.bootstrap import open_app
 from walletctl.local.waiting import wait_until
@@ -74,7 +74,7 @@ def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair
     with ExitStack() as stack:
         client = stack.enter_context(WalletClient(pair.target, tls=pair.tls))
         open_funded(client, alice=1_000_000, bob=0)
-        stack.enter_context(telling(stack.enter_context(open_app(pair.settings, name="journal"))))
+        stack.enter_context(writing_journal(stack.enter_context(open_app(pair.settings, name="journal"))))
         watchers = stack.enter_context(Watchers(pair).running())
         with Load(pair.target, callers=16, timeout_s=10.0, tls=pair.tls).running() as load:
             for host in HOSTS:

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import schedule_service_pb2 as pb
 from wallet.v1.money_pb2 import Money
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import aware, count, everything
 from tests.support.deposit_requests import (
     ALICE,
@@ -33,40 +33,38 @@ from walletctl.local.waiting import wait_until
 pytestmark = pytest.mark.usefixtures("alice")
 
 
-def test_a_repeat_schedules_nothing_and_shows_it_as_it_is_now(
-    asking: Asking, app: App, owner: psycopg.Connection
-) -> None:
+def test_a_repeat_schedules_nothing_and_shows_it_as_it_is_now(api: Api, app: App, owner: psycopg.Connection) -> None:
     """The same id: scheduled, then credited; also once its time has passed, and as a validation."""
 
-    at = asking.ok(schedule_request(validate_only=True)).scheduled_deposit.create_time
+    at = api.ok(schedule_request(validate_only=True)).scheduled_deposit.create_time
     at.FromDatetime(aware(at) + timedelta(seconds=1))
     request = schedule_request(execute_time=at)
-    first = asking.ok(request).scheduled_deposit
-    assert (asking.ok(request).scheduled_deposit, asking.ok(request).replayed) == (first, True)
+    first = api.ok(request).scheduled_deposit
+    assert (api.ok(request).scheduled_deposit, api.ok(request).replayed) == (first, True)
     late = schedule_request(execute_time=at, validate_only=True)
-    assert wait_until(lambda: asking.answer(late).reason == "INVALID_FIELDS", timeout_s=30)
+    assert wait_until(lambda: api.answer(late).reason == "INVALID_FIELDS", timeout_s=30)
     run_jobs(app)
 
-    repeated = asking.ok(request)
+    repeated = api.ok(request)
 
     assert (repeated.scheduled_deposit.name, repeated.replayed) == (first.name, True)
     assert repeated.scheduled_deposit.state == SUCCEEDED
-    assert repeated.scheduled_deposit == asking.scheduled_deposit(first.name)
+    assert repeated.scheduled_deposit == api.scheduled_deposit(first.name)
     request.validate_only = True
-    assert asking.ok(request) == repeated
-    assert (count(owner, "scheduled_deposits"), asking.funds("alice")[0]) == (1, 1300)
+    assert api.ok(request) == repeated
+    assert (count(owner, "scheduled_deposits"), api.funds("alice")[0]) == (1, 1300)
 
 
-def test_a_used_id_with_another_deposit_is_refused(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_used_id_with_another_deposit_is_refused(api: Api, owner: psycopg.Connection) -> None:
     """Other amount, time (none at all among them), collect flag, words, wallet or method: REQUEST_ID_REUSED."""
 
-    asking.open("bob")
-    first: dict[str, Any] = {"execute_time": time_after_opening(asking), "request_id": new_id()}
-    made = schedule(asking, **first)
+    api.open("bob")
+    first: dict[str, Any] = {"execute_time": time_after_opening(api), "request_id": new_id()}
+    made = schedule(api, **first)
     changes: list[dict[str, Any]] = [
         {"amount": money(301)},
         {"amount": Money(currency_code="EUR", minor_units=300)},
-        {"execute_time": time_after_opening(asking, HOUR)},
+        {"execute_time": time_after_opening(api, HOUR)},
         {"execute_time": None},
         {"execute_time": Timestamp(seconds=1)},
         {"collect": True},
@@ -81,7 +79,7 @@ def test_a_used_id_with_another_deposit_is_refused(asking: Asking, owner: psycop
     others.append(cancel_request(made.name, request_id=first["request_id"]))
     before = everything(owner)
 
-    answers = [asking.answer(other) for other in others]
+    answers = [api.answer(other) for other in others]
 
     assert [(answer.code, answer.reason) for answer in answers] == [("ALREADY_EXISTS", "REQUEST_ID_REUSED")] * 13
     found = {"requestId": first["request_id"], "method": "ScheduleDeposit", "resourceName": made.name}
@@ -89,28 +87,28 @@ def test_a_used_id_with_another_deposit_is_refused(asking: Asking, owner: psycop
     assert everything(owner) == before
 
 
-def test_a_refusal_is_repeated_though_its_cause_has_gone(asking: Asking) -> None:
+def test_a_refusal_is_repeated_though_its_cause_has_gone(api: Api) -> None:
     """Final: another try needs a new id."""
 
     late = schedule_request(wallet="wallets/late")
     euros = schedule_request(wallet="wallets/late", amount=Money(currency_code="EUR", minor_units=1))
-    first = asking.answer(late)
-    asking.open("late", currency="EUR")
+    first = api.answer(late)
+    api.open("late", currency="EUR")
 
     assert (first.code, first.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
-    assert asking.answer(late) == first
-    assert asking.answer(euros).code == "OK"
+    assert api.answer(late) == first
+    assert api.answer(euros).code == "OK"
 
 
-def test_validating_answers_as_the_real_call_does_and_stores_nothing(asking: Asking, owner: psycopg.Connection) -> None:
+def test_validating_answers_as_the_real_call_does_and_stores_nothing(api: Api, owner: psycopg.Connection) -> None:
     """Every refusal there is, and a success: which names nothing, for there is nothing."""
 
-    asking.open("frozen")
-    asking.freeze("frozen")
-    asking.open("closed")
-    asking.close("closed")
+    api.open("frozen")
+    api.freeze("frozen")
+    api.open("closed")
+    api.close("closed")
     used = new_id()
-    schedule(asking, request_id=used)
+    schedule(api, request_id=used)
     wishes: dict[str, dict[str, Any]] = {
         "INVALID_FIELDS": {"amount": money(0)},
         "INVALID_FIELDS past": {"execute_time": Timestamp(seconds=1)},
@@ -121,18 +119,18 @@ def test_validating_answers_as_the_real_call_does_and_stores_nothing(asking: Ask
         "RESOURCE_NOT_FOUND": {"wallet": "wallets/nobody"},
         "CURRENCY_MISMATCH": {"amount": Money(currency_code="EUR", minor_units=1)},
         "WALLET_NOT_ACTIVE": {"wallet": "wallets/closed"},
-        "": {"execute_time": time_after_opening(asking), "collect": True},
+        "": {"execute_time": time_after_opening(api), "collect": True},
         " frozen": {"wallet": "wallets/frozen"},
     }
     requests = {what: schedule_request(**fields) for what, fields in wishes.items()}
     before = everything(owner)
     for request in requests.values():
         request.validate_only = True
-    tried = {what: asking.answer(request) for what, request in requests.items()}
+    tried = {what: api.answer(request) for what, request in requests.items()}
     untouched = everything(owner)
     for request in requests.values():
         request.validate_only = False
-    real = {what: asking.answer(request) for what, request in requests.items()}
+    real = {what: api.answer(request) for what, request in requests.items()}
 
     assert untouched == before
     assert {what: answer.reason for what, answer in tried.items()} == {what: what.split(" ")[0] for what in wishes}
@@ -147,13 +145,13 @@ def test_validating_answers_as_the_real_call_does_and_stores_nothing(asking: Ask
         assert getattr(yes.scheduled_deposit, given) == getattr(made.scheduled_deposit, given)
 
 
-def test_of_two_faults_the_one_listed_first_is_reported(asking: Asking) -> None:
+def test_of_two_faults_the_one_listed_first_is_reported(api: Api) -> None:
     """The order of the errors at the call: fields, system wallet, used id, past time, not found, currency, closed."""
 
-    asking.open("closed")
-    asking.close("closed")
+    api.open("closed")
+    api.close("closed")
     used = new_id()
-    schedule(asking, request_id=used)
+    schedule(api, request_id=used)
     past, euro = Timestamp(seconds=1), Money(currency_code="EUR", minor_units=1)
     pairs: list[tuple[str, dict[str, Any]]] = [
         ("INVALID_FIELDS", {"amount": money(0), "wallet": "wallets/system:external:USD"}),
@@ -166,21 +164,21 @@ def test_of_two_faults_the_one_listed_first_is_reported(asking: Asking) -> None:
         ("CURRENCY_MISMATCH", {"wallet": "wallets/closed", "amount": euro}),
     ]
 
-    assert [asking.answer(schedule_request(**fields)).reason for _, fields in pairs] == [reason for reason, _ in pairs]
+    assert [api.answer(schedule_request(**fields)).reason for _, fields in pairs] == [reason for reason, _ in pairs]
 
 
 def test_validating_a_cancel_answers_as_the_real_one_does_and_stores_nothing(
-    asking: Asking, app: App, owner: psycopg.Connection
+    api: Api, app: App, owner: psycopg.Connection
 ) -> None:
     """Cancelled, credited, unknown, a withdrawal's id, a used request id; and a success."""
 
-    credited = schedule(asking).name
+    credited = schedule(api).name
     run_jobs(app)
-    gone, open_ = (schedule(asking, execute_time=time_after_opening(asking)).name for _ in range(2))
+    gone, open_ = (schedule(api, execute_time=time_after_opening(api)).name for _ in range(2))
     first = cancel_request(gone)
-    asking.ok(first)
+    api.ok(first)
     payout = pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id())
-    payout_id = asking.ok(payout).withdrawal.name.partition("/")[2]
+    payout_id = api.ok(payout).withdrawal.name.partition("/")[2]
     fields = {
         "STATE_TRANSITION_FORBIDDEN": cancel_request(gone),
         "STATE_TRANSITION_FORBIDDEN credited": cancel_request(credited),
@@ -193,11 +191,11 @@ def test_validating_a_cancel_answers_as_the_real_one_does_and_stores_nothing(
     before = everything(owner)
     for request in fields.values():
         request.validate_only = True
-    tried = {what: asking.answer(request) for what, request in fields.items()}
+    tried = {what: api.answer(request) for what, request in fields.items()}
     untouched = everything(owner)
     for request in fields.values():
         request.validate_only = False
-    real = {what: asking.answer(request) for what, request in fields.items()}
+    real = {what: api.answer(request) for what, request in fields.items()}
 
     assert untouched == before
     assert {what: answer.reason for what, answer in tried.items()} == {what: what.split(" ")[0] for what in fields}
@@ -206,15 +204,15 @@ def test_validating_a_cancel_answers_as_the_real_one_does_and_stores_nothing(
     }
     shown = pb.CancelScheduledDepositResponse.FromString(tried[""].body).scheduled_deposit
     assert (shown.name, shown.state) == (open_, CANCELLED)
-    assert asking.scheduled_deposit(open_).state == CANCELLED
+    assert api.scheduled_deposit(open_).state == CANCELLED
 
 
-def test_a_deposits_id_is_not_a_withdrawals_nor_the_other_way_around(asking: Asking) -> None:
+def test_a_deposits_id_is_not_a_withdrawals_nor_the_other_way_around(api: Api) -> None:
     """To read and to cancel: NOT_FOUND, under the requested name."""
 
-    deposit = schedule(asking, execute_time=time_after_opening(asking)).name.partition("/")[2]
+    deposit = schedule(api, execute_time=time_after_opening(api)).name.partition("/")[2]
     payout = pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id())
-    withdrawal = asking.ok(payout).withdrawal.name.partition("/")[2]
+    withdrawal = api.ok(payout).withdrawal.name.partition("/")[2]
     no_deposit, no_withdrawal = f"scheduledDeposits/{withdrawal}", f"withdrawals/{deposit}"
     requests: list[tuple[str, Message]] = [
         (no_deposit, pb.GetScheduledDepositRequest(name=no_deposit)),
@@ -224,7 +222,7 @@ def test_a_deposits_id_is_not_a_withdrawals_nor_the_other_way_around(asking: Ask
     ]
 
     for name, request in requests:
-        refused = asking.answer(request)
+        refused = api.answer(request)
         assert (refused.code, refused.reason, refused.metadata) == (
             "NOT_FOUND",
             "RESOURCE_NOT_FOUND",
@@ -232,13 +230,13 @@ def test_a_deposits_id_is_not_a_withdrawals_nor_the_other_way_around(asking: Ask
         )
 
 
-def pages(asking: Asking, sizes: list[int], **fields: Any) -> list[str]:  # noqa: ANN401  # a request's fields
+def pages(api: Api, sizes: list[int], **fields: Any) -> list[str]:  # noqa: ANN401  # a request's fields
     """Return the names on all pages of a list, in order."""
     names: list[str] = []
     token = ""
     for size in itertools.cycle(sizes):
         request = pb.ListScheduledDepositsRequest(page_size=size, page_token=token, **fields)
-        response = asking.ok(request)
+        response = api.ok(request)
         names += [one.name for one in response.scheduled_deposits]
         token = response.next_page_token
         if not token:
@@ -246,35 +244,33 @@ def pages(asking: Asking, sizes: list[int], **fields: Any) -> list[str]:  # noqa
     raise AssertionError
 
 
-def test_lists_are_newest_first_of_one_wallet_or_of_all_on_pages_of_any_size(asking: Asking) -> None:
+def test_lists_are_newest_first_of_one_wallet_or_of_all_on_pages_of_any_size(api: Api) -> None:
     """Nothing missing, nothing twice, also where more are scheduled between pages."""
 
-    asking.open("bob")
+    api.open("bob")
     made = [
-        schedule(asking, wallet=wallet, collect=n % 2 == 1).name for n in range(3) for wallet in (ALICE, "wallets/bob")
+        schedule(api, wallet=wallet, collect=n % 2 == 1).name for n in range(3) for wallet in (ALICE, "wallets/bob")
     ]
-    whole = pages(asking, [0])
+    whole = pages(api, [0])
     assert whole == made[::-1]
-    assert pages(asking, [1, 2]) == whole == pages(asking, [5000])
-    assert pages(asking, [2], wallet=ALICE) == made[::2][::-1]
-    first = asking.ok(pb.ListScheduledDepositsRequest(page_size=2))
-    assert list(first.scheduled_deposits) == [asking.scheduled_deposit(name) for name in whole[:2]]
-    schedule(asking)
-    rest = asking.ok(pb.ListScheduledDepositsRequest(page_size=100, page_token=first.next_page_token))
+    assert pages(api, [1, 2]) == whole == pages(api, [5000])
+    assert pages(api, [2], wallet=ALICE) == made[::2][::-1]
+    first = api.ok(pb.ListScheduledDepositsRequest(page_size=2))
+    assert list(first.scheduled_deposits) == [api.scheduled_deposit(name) for name in whole[:2]]
+    schedule(api)
+    rest = api.ok(pb.ListScheduledDepositsRequest(page_size=100, page_token=first.next_page_token))
     assert [one.name for one in rest.scheduled_deposits] == whole[2:]
 
 
-def test_lists_are_filtered_by_state_amount_and_times(asking: Asking, app: App) -> None:
+def test_lists_are_filtered_by_state_amount_and_times(api: Api, app: App) -> None:
     """With the words of the contract, joined by AND."""
 
-    credited = schedule(asking, amount=money(100)).name
+    credited = schedule(api, amount=money(100)).name
     run_jobs(app)
-    early, late = (
-        schedule(asking, amount=money(n), execute_time=time_after_opening(asking, n * HOUR)).name for n in (1, 2)
-    )
-    asking.ok(cancel_request(late))
-    created = asking.scheduled_deposit(credited).create_time.ToJsonString()
-    between = (aware(asking.wallet("alice").create_time) + 1.5 * HOUR).isoformat()
+    early, late = (schedule(api, amount=money(n), execute_time=time_after_opening(api, n * HOUR)).name for n in (1, 2))
+    api.ok(cancel_request(late))
+    created = api.scheduled_deposit(credited).create_time.ToJsonString()
+    between = (aware(api.wallet("alice").create_time) + 1.5 * HOUR).isoformat()
     wanted = {
         "": [late, early, credited],
         "state = SCHEDULED": [early],
@@ -289,19 +285,19 @@ def test_lists_are_filtered_by_state_amount_and_times(asking: Asking, app: App) 
         f'create_time > "{created}"': [late, early],
     }
 
-    found = {text: pages(asking, [1], filter=text) for text in wanted}
+    found = {text: pages(api, [1], filter=text) for text in wanted}
 
     assert found == wanted
 
 
-def test_a_list_that_makes_no_sense_is_refused(asking: Asking) -> None:
+def test_a_list_that_makes_no_sense_is_refused(api: Api) -> None:
     """Another list's token or another filter's, a field there is not, a wallet there is not, a size below zero."""
 
     for _ in range(2):
-        schedule(asking)
-        asking.ok(pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id()))
-    token = asking.ok(pb.ListScheduledDepositsRequest(page_size=1)).next_page_token
-    others = asking.ok(pb.ListWithdrawalsRequest(page_size=1)).next_page_token
+        schedule(api)
+        api.ok(pb.ScheduleWithdrawalRequest(wallet=ALICE, amount=money(1), request_id=new_id()))
+    token = api.ok(pb.ListScheduledDepositsRequest(page_size=1)).next_page_token
+    others = api.ok(pb.ListWithdrawalsRequest(page_size=1)).next_page_token
     requests: list[tuple[str, dict[str, Any]]] = [
         ("PAGE_TOKEN_INVALID", {"page_token": others}),
         ("PAGE_TOKEN_INVALID", {"page_token": token, "filter": "amount = 300"}),
@@ -315,6 +311,6 @@ def test_a_list_that_makes_no_sense_is_refused(asking: Asking) -> None:
         ("INVALID_FIELDS", {"wallet": "nobody"}),
     ]
 
-    answers = [asking.answer(pb.ListScheduledDepositsRequest(**fields)).reason for _, fields in requests]
+    answers = [api.answer(pb.ListScheduledDepositsRequest(**fields)).reason for _, fields in requests]
 
     assert answers == [reason for reason, _ in requests]

@@ -10,7 +10,7 @@ from wallet.v1 import schedule_service_pb2 as pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 
 from scheduler.jobs import collect_due_deposits
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import BIGGEST, events_of, everything
 from tests.support.deposit_requests import (
     ALICE,
@@ -38,14 +38,14 @@ BOTH = pytest.mark.parametrize("collect", [False, True], ids=["plain", "collecte
 
 @BOTH
 def test_a_scheduled_deposit_waits_for_its_time_and_gives_nothing(
-    asking: Asking, stub: CollectingBank, app: App, owner: psycopg.Connection, *, collect: bool
+    api: Api, stub: CollectingBank, app: App, owner: psycopg.Connection, *, collect: bool
 ) -> None:
     """L1's first half: 300 in 30 minutes: SCHEDULED, as requested, the balance the same, before its time too."""
 
-    at = time_after_opening(asking)
+    at = time_after_opening(api)
     words: dict[str, Any] = {"bank_account": "DE1", "description": "wages ✓", "external_reference": "standing-1"}
 
-    made = asking.ok(schedule_request(execute_time=at, collect=collect, **words))
+    made = api.ok(schedule_request(execute_time=at, collect=collect, **words))
 
     deposit = made.scheduled_deposit
     assert (made.replayed, deposit.state, deposit.wallet, deposit.amount, deposit.collect) == (
@@ -62,20 +62,20 @@ def test_a_scheduled_deposit_waits_for_its_time_and_gives_nothing(
         deposit.transaction,
     ) == (*(0, "", 0, "", ""),)
     assert run_jobs(app, HALF_AN_HOUR - timedelta(minutes=1)) == 0
-    assert asking.scheduled_deposit(deposit.name) == deposit
-    assert (asking.funds("alice"), stub.stats()["posts"]) == ((1000, 0, 1000), {})
+    assert api.scheduled_deposit(deposit.name) == deposit
+    assert (api.funds("alice"), stub.stats()["posts"]) == ((1000, 0, 1000), {})
     assert events_of(owner, deposit.name) == ["scheduled_deposit.scheduled"]
 
 
 @BOTH
 def test_a_scheduled_deposit_is_credited_once_when_its_time_has_come(
-    asking: Asking, stub: CollectingBank, app: App, owner: psycopg.Connection, *, collect: bool
+    api: Api, stub: CollectingBank, app: App, owner: psycopg.Connection, *, collect: bool
 ) -> None:
     """L1: after its time the balance has grown once; it names its transaction, and that one names it."""
 
     made = schedule(
-        asking,
-        execute_time=time_after_opening(asking),
+        api,
+        execute_time=time_after_opening(api),
         collect=collect,
         description="wages",
         external_reference="standing-1",
@@ -83,7 +83,7 @@ def test_a_scheduled_deposit_is_credited_once_when_its_time_has_come(
     for minutes in (1, 2, 60):
         run_jobs(app, HALF_AN_HOUR + timedelta(minutes=minutes))
 
-    deposit = asking.scheduled_deposit(made.name)
+    deposit = api.scheduled_deposit(made.name)
     reference = stub.ledger()[0]["reference"] if collect else ""
     assert (deposit.state, deposit.attempts, deposit.bank_reference, deposit.attention) == (
         SUCCEEDED,
@@ -92,8 +92,8 @@ def test_a_scheduled_deposit_is_credited_once_when_its_time_has_come(
         "",
     )
     assert not deposit.HasField("next_attempt_time")
-    assert asking.funds("alice") == (1300, 0, 1300)
-    moved = asking.ok(transaction_pb.GetTransactionRequest(name=deposit.transaction)).transaction
+    assert api.funds("alice") == (1300, 0, 1300)
+    moved = api.ok(transaction_pb.GetTransactionRequest(name=deposit.transaction)).transaction
     type_ = transaction_pb.Transaction.TYPE_COLLECTION if collect else transaction_pb.Transaction.TYPE_DEPOSIT
     assert (moved.type, moved.amount, moved.destination, moved.scheduled_deposit) == (
         *(type_, money(300), ALICE),
@@ -110,46 +110,46 @@ def test_a_scheduled_deposit_is_credited_once_when_its_time_has_come(
     assert len(stub.ledger()) == int(collect)
 
 
-def test_a_scheduled_deposit_without_a_time_is_due_now(asking: Asking) -> None:
+def test_a_scheduled_deposit_without_a_time_is_due_now(api: Api) -> None:
     """No time at all means now."""
 
     for collect in (False, True):
-        scheduled = schedule(asking, collect=collect)
+        scheduled = schedule(api, collect=collect)
         assert scheduled.execute_time == scheduled.create_time == scheduled.next_attempt_time
         assert scheduled.state == SCHEDULED
 
 
 @BOTH
 def test_a_cancelled_deposit_stays_cancelled_when_due_and_the_bank_is_not_called(
-    asking: Asking, stub: CollectingBank, app: App, owner: psycopg.Connection, *, collect: bool
+    api: Api, stub: CollectingBank, app: App, owner: psycopg.Connection, *, collect: bool
 ) -> None:
     """S6: CANCELLED, nothing moved; a second cancel is refused, a repeat of the first is not."""
 
-    name = schedule(asking, execute_time=time_after_opening(asking), collect=collect).name
+    name = schedule(api, execute_time=time_after_opening(api), collect=collect).name
     first = cancel_request(name)
 
-    answered = asking.ok(first)
+    answered = api.ok(first)
 
     deposit = answered.scheduled_deposit
     assert (deposit.name, deposit.state, answered.replayed) == (name, CANCELLED, False)
     assert not deposit.HasField("next_attempt_time")
     assert run_jobs(app, HOUR) == 0
-    assert (asking.scheduled_deposit(name), asking.funds("alice"), stub.stats()["posts"]) == (
+    assert (api.scheduled_deposit(name), api.funds("alice"), stub.stats()["posts"]) == (
         deposit,
         (1000, 0, 1000),
         {},
     )
-    again = asking.ok(first)
+    again = api.ok(first)
     assert (again.scheduled_deposit, again.replayed) == (deposit, True)
     second = cancel_request(name)
     for _ in range(2):
-        refused = asking.answer(second)
+        refused = api.answer(second)
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN")
         assert (refused.metadata["resourceName"], refused.metadata["state"]) == (name, "CANCELLED")
     assert events_of(owner, name) == ["scheduled_deposit.scheduled", "scheduled_deposit.cancelled"]
 
 
-def test_a_time_that_is_past_or_none_is_refused(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_time_that_is_past_or_none_is_refused(api: Api, owner: psycopg.Connection) -> None:
     """INVALID_FIELDS, no row; also outside the years 1 to 9999, and nanos outside a second."""
 
     times = [
@@ -160,7 +160,7 @@ def test_a_time_that_is_past_or_none_is_refused(asking: Asking, owner: psycopg.C
     before = everything(owner)
 
     answers = {
-        (seconds, nanos): asking.answer(schedule_request(execute_time=Timestamp(seconds=seconds, nanos=nanos)))
+        (seconds, nanos): api.answer(schedule_request(execute_time=Timestamp(seconds=seconds, nanos=nanos)))
         for seconds, nanos in times
     }
 
@@ -169,18 +169,16 @@ def test_a_time_that_is_past_or_none_is_refused(asking: Asking, owner: psycopg.C
     assert everything(owner) == before
 
 
-def test_a_time_up_to_the_end_of_9999_is_kept_to_the_microsecond(asking: Asking) -> None:
+def test_a_time_up_to_the_end_of_9999_is_kept_to_the_microsecond(api: Api) -> None:
     """The last second there is."""
 
     for nanos in (1, 999, 1000, 999_999_999):
-        scheduled = schedule(asking, execute_time=Timestamp(seconds=253_402_300_799, nanos=nanos))
+        scheduled = schedule(api, execute_time=Timestamp(seconds=253_402_300_799, nanos=nanos))
         assert (scheduled.execute_time.seconds, scheduled.execute_time.nanos) == (253_402_300_799, nanos // 1000 * 1000)
-        assert asking.scheduled_deposit(scheduled.name) == scheduled
+        assert api.scheduled_deposit(scheduled.name) == scheduled
 
 
-def test_fields_beyond_their_bounds_are_refused_and_at_their_bounds_kept(
-    asking: Asking, owner: psycopg.Connection
-) -> None:
+def test_fields_beyond_their_bounds_are_refused_and_at_their_bounds_kept(api: Api, owner: psycopg.Connection) -> None:
     """Each alone, each by its name; nothing is stored."""
 
     wrong: dict[str, list[object]] = {
@@ -194,7 +192,7 @@ def test_fields_beyond_their_bounds_are_refused_and_at_their_bounds_kept(
     before = everything(owner)
 
     answers = [
-        (name, asking.answer(schedule_request(**{name: value})).violations)
+        (name, api.answer(schedule_request(**{name: value})).violations)
         for name, values in wrong.items()
         for value in values
     ]
@@ -202,84 +200,82 @@ def test_fields_beyond_their_bounds_are_refused_and_at_their_bounds_kept(
     assert answers == [(name, (name,)) for name, values in wrong.items() for _ in values]
     assert everything(owner) == before
     most = {"bank_account": "x" * 64, "description": "é" * 256, "external_reference": "é" * 128}
-    scheduled = schedule(asking, amount=money(BIGGEST), **most)
+    scheduled = schedule(api, amount=money(BIGGEST), **most)
     assert (scheduled.amount.minor_units, {name: getattr(scheduled, name) for name in most}) == (BIGGEST, most)
-    assert asking.scheduled_deposit(scheduled.name) == scheduled
+    assert api.scheduled_deposit(scheduled.name) == scheduled
 
 
-def test_a_wallet_with_an_open_scheduled_deposit_cannot_be_closed(
-    asking: Asking, stub: CollectingBank, app: App
-) -> None:
+def test_a_wallet_with_an_open_scheduled_deposit_cannot_be_closed(api: Api, stub: CollectingBank, app: App) -> None:
     """Scheduled, being collected, in doubt: in each state it is named; ended, it prevents nothing."""
 
     stub.order("declined_retryable", match={"account": "asked"})
     stub.order("reset", match={"account": "doubted"})
     names = {}
     wishes: dict[str, dict[str, Any]] = {
-        "plain": {"execute_time": time_after_opening(asking)},
-        "later": {"execute_time": time_after_opening(asking), "collect": True},
+        "plain": {"execute_time": time_after_opening(api)},
+        "later": {"execute_time": time_after_opening(api), "collect": True},
         "asked": {"collect": True},
         "doubted": {"collect": True},
     }
     for wallet, fields in wishes.items():
-        asking.open(wallet)
-        names[wallet] = schedule(asking, wallet=f"wallets/{wallet}", bank_account=wallet, **fields).name
+        api.open(wallet)
+        names[wallet] = schedule(api, wallet=f"wallets/{wallet}", bank_account=wallet, **fields).name
     collect_due_deposits.run_once(app)
 
-    states = [pb.ScheduledDeposit.State.Name(asking.scheduled_deposit(name).state)[6:] for name in names.values()]
+    states = [pb.ScheduledDeposit.State.Name(api.scheduled_deposit(name).state)[6:] for name in names.values()]
     assert states == ["SCHEDULED", "SCHEDULED", "PROCESSING", "IN_DOUBT"]
     for wallet, name in names.items():
-        refused = asking.refused(a_close(wallet))
+        refused = api.refused(a_close(wallet))
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "STATE_TRANSITION_FORBIDDEN")
         assert name in refused.metadata["explanation"]
     for wallet in ("plain", "later"):
-        asking.ok(cancel_request(names[wallet]))
-        asking.close(wallet)
+        api.ok(cancel_request(names[wallet]))
+        api.close(wallet)
 
 
-def test_a_frozen_wallet_is_scheduled_into_and_credited(asking: Asking, stub: CollectingBank, app: App) -> None:
+def test_a_frozen_wallet_is_scheduled_into_and_credited(api: Api, stub: CollectingBank, app: App) -> None:
     """Money may come."""
 
-    asking.freeze("alice")
-    names = [schedule(asking, collect=collect).name for collect in (False, True)]
+    api.freeze("alice")
+    names = [schedule(api, collect=collect).name for collect in (False, True)]
     run_jobs(app)
 
-    assert [asking.scheduled_deposit(name).state for name in names] == [SUCCEEDED] * 2
-    assert (asking.funds("alice")[0], len(stub.ledger())) == (1600, 1)
+    assert [api.scheduled_deposit(name).state for name in names] == [SUCCEEDED] * 2
+    assert (api.funds("alice")[0], len(stub.ledger())) == (1600, 1)
 
 
-def test_each_currency_is_collected_in_its_own(asking: Asking, stub: CollectingBank, app: App) -> None:
+def test_each_currency_is_collected_in_its_own(api: Api, stub: CollectingBank, app: App) -> None:
     """Yen from the external wallet in yen: the bank gets the currency, and the dollars are unchanged."""
 
-    asking.open("yen", currency="JPY")
-    name = schedule(asking, wallet="wallets/yen", amount=money(7, "JPY"), collect=True).name
+    api.open("yen", currency="JPY")
+    name = schedule(api, wallet="wallets/yen", amount=money(7, "JPY"), collect=True).name
     run_jobs(app)
 
-    assert asking.scheduled_deposit(name).state == SUCCEEDED
+    assert api.scheduled_deposit(name).state == SUCCEEDED
     assert [(line["currency"], int(line["amount"])) for line in stub.ledger()] == [("JPY", 7)]
-    assert (asking.funds("yen"), asking.funds("system:external:JPY")[0]) == ((7, 0, 7), -7)
-    assert asking.funds("system:external:USD")[0] == -1000
+    assert (api.funds("yen"), api.funds("system:external:JPY")[0]) == ((7, 0, 7), -7)
+    assert api.funds("system:external:USD")[0] == -1000
 
 
-def test_a_failed_deposit_has_a_reason(asking: Asking, stub: CollectingBank, app: App) -> None:
+def test_a_failed_deposit_has_a_reason(api: Api, stub: CollectingBank, app: App) -> None:
     """By its reason, with no transaction and no reference; its wallet has what it had."""
 
     stub.order("declined", match={"account": "refused"})
     stub.order("declined_retryable", match={"account": "busy"})
-    asking.open("full", BIGGEST - 1000)
+    api.open("full", BIGGEST - 1000)
     made = {
-        pb.ScheduledDeposit.FAILURE_REASON_BANK_DECLINED: schedule(asking, collect=True, bank_account="refused").name,
-        pb.ScheduledDeposit.FAILURE_REASON_ATTEMPTS_EXHAUSTED: schedule(asking, collect=True, bank_account="busy").name,
+        pb.ScheduledDeposit.FAILURE_REASON_BANK_DECLINED: schedule(api, collect=True, bank_account="refused").name,
+        pb.ScheduledDeposit.FAILURE_REASON_ATTEMPTS_EXHAUSTED: schedule(api, collect=True, bank_account="busy").name,
         pb.ScheduledDeposit.FAILURE_REASON_LIMIT_EXCEEDED: schedule(
-            asking, wallet="wallets/full", amount=money(1001)
+            api, wallet="wallets/full", amount=money(1001)
         ).name,
     }
     for seconds in range(4):
         run_jobs(app, timedelta(seconds=seconds))
 
-    found = {reason: asking.scheduled_deposit(name) for reason, name in made.items()}
+    found = {reason: api.scheduled_deposit(name) for reason, name in made.items()}
     assert {reason: one.failure_reason for reason, one in found.items()} == {reason: reason for reason in found}
     assert [one.attempts for one in found.values()] == [1, 3, 0]
     for one in found.values():
         assert (one.state, one.transaction, one.bank_reference) == (FAILED, "", "")
-    assert (asking.funds("alice")[0], asking.funds("full")[0]) == (1000, BIGGEST - 1000)
+    assert (api.funds("alice")[0], api.funds("full")[0]) == (1000, BIGGEST - 1000)

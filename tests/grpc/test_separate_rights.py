@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.message import Message
 from wallet.v1 import wallet_service_pb2 as pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import everything
 from tests.support.issuer import Issuer, bearer
 from tests.support.requests import a_freeze, a_transfer, an_unfreeze, an_update, changed, money, new_id
@@ -30,8 +30,8 @@ def call_as(app: App, guarded: Settings, issuer: Issuer) -> Iterator[CallAs]:
     with serving(app, guarded, authentication(guarded)) as port:
 
         def call_with(request: Message, scope: str = ALL, **claims: Any) -> Answer:  # noqa: ANN401  # any claim
-            with Asking(f"127.0.0.1:{port}", metadata=bearer(issuer.token(scope, **claims))) as asking:
-                return asking.answer(request)
+            with Api(f"127.0.0.1:{port}", metadata=bearer(issuer.token(scope, **claims))) as api:
+                return api.answer(request)
 
         for wallet in ("annas", "cold"):
             assert call_with(a_wallet(wallet)).code == "OK"

@@ -11,7 +11,7 @@ from wallet.v1 import event_service_pb2 as event_pb
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.idle import Idle
 from tests.support.issuer import SECRET, bearer, by_secret
 from tests.support.long_history import write_history
@@ -50,14 +50,14 @@ def token(client: str, owner: str | None = None) -> tuple[tuple[str, str]]:
     return bearer(by_secret(client_id=client, iss=DEVELOPMENT_ISSUER, **confined))
 
 
-def as_(target: str, client: str, owner: str | None = None) -> Asking:
+def as_(target: str, client: str, owner: str | None = None) -> Api:
     """Return a channel of a caller."""
-    return Asking(target, metadata=token(client, owner))
+    return Api(target, metadata=token(client, owner))
 
 
-def outcome_of(asking: Asking, method: str, request: Message) -> tuple[str, str]:
+def outcome_of(api: Api, method: str, request: Message) -> tuple[str, str]:
     """Return how a call ends."""
-    answer = asking.call(method, request, timeout_s=20)
+    answer = api.call(method, request, timeout_s=20)
     return answer.code, answer.reason
 
 
@@ -94,8 +94,8 @@ def test_one_owner_has_one_share_for_all_its_callers(app: App, settings: Setting
     with served(app, settings, watchers_max=4) as target, ExitStack() as open_:
         streams = []
         for client in ("one", "two"):
-            asking = open_.enter_context(as_(target, client, "anna"))
-            streams.append(asking.stream(event_pb.WatchEventsRequest(), timeout_s=None))
+            api = open_.enter_context(as_(target, client, "anna"))
+            streams.append(api.stream(event_pb.WatchEventsRequest(), timeout_s=None))
             assert next(streams[-1]).resume_token
         third = open_.enter_context(as_(target, "three", "anna"))
         assert outcome_of(third, "EventService/WatchEvents", event_pb.WatchEventsRequest()) == RATE_LIMITED
@@ -155,10 +155,10 @@ def test_receipt_is_drawn_once(app: App, settings: Settings, monkeypatch: pytest
         return draw(self, receipt, language)
 
     monkeypatch.setattr(PdfDocuments, "receipt", drawing)
-    with serving(app, settings) as port, Asking(f"127.0.0.1:{port}") as asking:
-        asking.open_all("alice")
-        name = asking.deposit("alice", 5).name
-        found = [asking.ok(pb.GetReceiptRequest(name=name, language=language)).pdf for language in ("en", "en", "fa")]
+    with serving(app, settings) as port, Api(f"127.0.0.1:{port}") as api:
+        api.open_all("alice")
+        name = api.deposit("alice", 5).name
+        found = [api.ok(pb.GetReceiptRequest(name=name, language=language)).pdf for language in ("en", "en", "fa")]
 
     assert found[0] == found[1] != found[2]
     assert len(drawn) == 2

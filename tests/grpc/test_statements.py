@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from wallet.v1 import transaction_service_pb2 as pb
 
 from bank_stub.server import BankServer
-from tests.support.asking import Asking, all_pages, meanwhile
+from tests.support.api import Api, all_pages, meanwhile
 from tests.support.batching import waiting_backends
 from tests.support.database import Database
 from tests.support.long_history import BEGAN, Line, history, write_history
@@ -89,10 +89,10 @@ def check_page(page: pb.GetStatementResponse) -> None:
         assert before.execute_time.ToNanoseconds() <= after.execute_time.ToNanoseconds()
 
 
-def test_a_statement_equals_a_replay_of_the_entries(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_statement_equals_a_replay_of_the_entries(api: Api, owner: psycopg.Connection) -> None:
     """Any range over 3,200 entries, three at each instant: opening, closing, totals by type, entries in pages."""
 
-    asking.open_all("alice", "bob")
+    api.open_all("alice", "bob")
     write_history(owner, 3200)
     written = {wallet: history(owner, wallet) for wallet in ("alice", "bob", "system:external:USD")}
     instants = st.integers(-3, 2140).map(lambda offset: BEGAN + offset * US) | st.sampled_from([FIRST, LAST - US])
@@ -107,7 +107,7 @@ def test_a_statement_equals_a_replay_of_the_entries(asking: Asking, owner: psyco
         within = [line for line in lines if start <= line.time < end]
         before = [line for line in lines if line.time < start]
         request = statement(start, end, f"wallets/{wallet}", page_size=size)
-        pages = all_pages(asking, request) if len(within) <= 8 * size else [asking.ok(request)]
+        pages = all_pages(api, request) if len(within) <= 8 * size else [api.ok(request)]
 
         actual = {
             (page.opening_balance.minor_units, page.closing_balance.minor_units, tuple(sorted(totals_of(page).items())))
@@ -131,20 +131,20 @@ def test_a_statement_equals_a_replay_of_the_entries(asking: Asking, owner: psyco
     equals_the_replay()
 
 
-def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(asking: Asking) -> None:
+def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(api: Api) -> None:
     """To the microsecond, of what was booked just now."""
 
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 100)
-    moved = asking.transfer("alice", "bob", 7, description="d", external_reference="r")
+    api.open_all("alice", "bob")
+    api.deposit("alice", 100)
+    moved = api.transfer("alice", "bob", 7, description="d", external_reference="r")
     time = moved.execute_time.ToDatetime(tzinfo=UTC)
 
     cases = {(time, time + US): [moved.name], (time - US, time): [], (time + US, time + 2 * US): []}
     for (start, end), names in cases.items():
-        page = asking.ok(statement(start, end))
+        page = api.ok(statement(start, end))
         assert [one.transaction for one in page.entries] == names, (start, end)
         check_page(page)
-    (entry,) = asking.ok(statement(time, time + US)).entries
+    (entry,) = api.ok(statement(time, time + US)).entries
     assert entry == pb.StatementEntry(
         sequence=2,
         transaction=moved.name,
@@ -158,29 +158,29 @@ def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(asking: Asking) -
     )
 
 
-def test_an_end_between_two_microseconds_is_not_moved(asking: Asking) -> None:
+def test_an_end_between_two_microseconds_is_not_moved(api: Api) -> None:
     """Protos have nanoseconds: an entry is before an end a nanosecond later, and is not after such a start."""
 
-    asking.open("alice")
-    time = asking.deposit("alice", 5).execute_time
+    api.open("alice")
+    time = api.deposit("alice", 5).execute_time
     later = Timestamp(seconds=time.seconds, nanos=time.nanos + 1)
 
-    upto = asking.ok(pb.GetStatementRequest(wallet=ALICE, start_time=stamp(FIRST), end_time=later))
-    after = asking.ok(pb.GetStatementRequest(wallet=ALICE, start_time=later, end_time=stamp(LAST)))
+    upto = api.ok(pb.GetStatementRequest(wallet=ALICE, start_time=stamp(FIRST), end_time=later))
+    after = api.ok(pb.GetStatementRequest(wallet=ALICE, start_time=later, end_time=stamp(LAST)))
 
     assert (len(upto.entries), len(after.entries)) == (1, 0)
 
 
-def test_any_range_whose_start_is_before_its_end_is_one(asking: Asking) -> None:
+def test_any_range_whose_start_is_before_its_end_is_one(api: Api) -> None:
     """From the first nanosecond of the protos to the last; of less than a microsecond, which holds nothing."""
 
-    asking.open("alice")
-    time = asking.deposit("alice", 5).execute_time
+    api.open("alice")
+    time = api.deposit("alice", 5).execute_time
     first, last = Timestamp(seconds=-62135596800), Timestamp(seconds=253402300799, nanos=999_999_999)
     short = Timestamp(seconds=time.seconds, nanos=time.nanos + 1), Timestamp(seconds=time.seconds, nanos=time.nanos + 2)
 
-    ever = asking.call(GET, pb.GetStatementRequest(wallet=ALICE, start_time=first, end_time=last))
-    moment = asking.call(GET, pb.GetStatementRequest(wallet=ALICE, start_time=short[0], end_time=short[1]))
+    ever = api.call(GET, pb.GetStatementRequest(wallet=ALICE, start_time=first, end_time=last))
+    moment = api.call(GET, pb.GetStatementRequest(wallet=ALICE, start_time=short[0], end_time=short[1]))
 
     assert (ever.code, moment.code) == ("OK", "OK"), (ever.message, moment.message)
     assert len(pb.GetStatementResponse.FromString(ever.body).entries) == 1
@@ -188,12 +188,12 @@ def test_any_range_whose_start_is_before_its_end_is_one(asking: Asking) -> None:
     assert (len(nothing.entries), nothing.opening_balance, nothing.closing_balance) == (0, money(5), money(5))
 
 
-def test_a_range_without_entries_has_two_equal_ends(asking: Asking) -> None:
+def test_a_range_without_entries_has_two_equal_ends(api: Api) -> None:
     """Before the wallet existed, between entries, after the last, in the future, of a wallet that is empty."""
 
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 100)
-    now = asking.ok(statement()).entries[0].execute_time.ToDatetime(tzinfo=UTC)
+    api.open_all("alice", "bob")
+    api.deposit("alice", 100)
+    now = api.ok(statement()).entries[0].execute_time.ToDatetime(tzinfo=UTC)
     ranges = {
         (FIRST, FIRST + US): 0,
         (FIRST, now): 0,
@@ -204,14 +204,14 @@ def test_a_range_without_entries_has_two_equal_ends(asking: Asking) -> None:
     }
 
     for (start, end), balance in ranges.items():
-        page = asking.ok(statement(start, end))
+        page = api.ok(statement(start, end))
         assert (page.opening_balance, page.closing_balance) == (money(balance), money(balance)), (start, end)
         assert (len(page.totals), len(page.entries), page.next_page_token) == (0, 0, "")
-    empty = asking.ok(statement(wallet="wallets/bob"))
+    empty = api.ok(statement(wallet="wallets/bob"))
     assert (empty.opening_balance, empty.closing_balance, len(empty.totals)) == (money(0), money(0), 0)
 
 
-def test_a_range_that_is_none_is_refused(asking: Asking) -> None:
+def test_a_range_that_is_none_is_refused(api: Api) -> None:
     """Ends in the wrong order, equal, missing, beyond the years there are; all before the wallet is looked for."""
 
     end = Timestamp(seconds=100, nanos=500)
@@ -230,20 +230,20 @@ def test_a_range_that_is_none_is_refused(asking: Asking) -> None:
 
     for start, until, fields in bad:
         for kind in (pb.GetStatementRequest, pb.ExportStatementRequest):
-            answer = asking.refused(kind(wallet="wallets/nobody", start_time=start, end_time=until))
+            answer = api.refused(kind(wallet="wallets/nobody", start_time=start, end_time=until))
             assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "INVALID_FIELDS"), (start, until)
             assert answer.violations == fields if fields else len(answer.violations) == 1
 
 
-def test_of_several_faults_the_first_documented_is_reported(asking: Asking) -> None:
+def test_of_several_faults_the_first_documented_is_reported(api: Api) -> None:
     """Fields, then the token, which is bound to wallet and range, then the wallet."""
 
-    asking.open_all("alice", "bob")
+    api.open_all("alice", "bob")
     for _ in range(3):
-        asking.deposit("alice", 1)
-    token = asking.ok(statement(page_size=1)).next_page_token
+        api.deposit("alice", 1)
+    token = api.ok(statement(page_size=1)).next_page_token
 
-    assert asking.refused(statement(wallet="wallets/nobody", page_token="x", page_size=-1)).violations == ("page_size",)
+    assert api.refused(statement(wallet="wallets/nobody", page_token="x", page_size=-1)).violations == ("page_size",)
     for other in (
         statement(wallet="wallets/nobody", page_token="x"),
         statement(page_token=token[1:]),
@@ -254,33 +254,33 @@ def test_of_several_faults_the_first_documented_is_reported(asking: Asking) -> N
             wallet=ALICE, start_time=stamp(FIRST), page_token=token, end_time=Timestamp(seconds=253402300799)
         ),
     ):
-        assert asking.refused(other).reason == "PAGE_TOKEN_INVALID"
-    assert asking.refused(pb.ListTransactionsRequest(wallet=ALICE, page_token=token)).reason == "PAGE_TOKEN_INVALID"
-    answer = asking.refused(statement(wallet="wallets/nobody"))
+        assert api.refused(other).reason == "PAGE_TOKEN_INVALID"
+    assert api.refused(pb.ListTransactionsRequest(wallet=ALICE, page_token=token)).reason == "PAGE_TOKEN_INVALID"
+    answer = api.refused(statement(wallet="wallets/nobody"))
     assert (answer.code, answer.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
     assert answer.metadata == {"resourceName": "wallets/nobody"}
-    assert len(asking.ok(statement(page_token=token, page_size=1000)).entries) == 2
+    assert len(api.ok(statement(page_token=token, page_size=1000)).entries) == 2
 
 
 def test_a_range_is_provisional_while_something_may_still_fall_into_it(
-    asking: Asking, database: Database, owner: psycopg.Connection
+    api: Api, database: Database, owner: psycopg.Connection
 ) -> None:
     """Not where it is over and nothing is under way, be it for a moment only; but while anything is yet to come in."""
 
-    asking.open("alice")
-    opened = asking.deposit("alice", 1).execute_time.ToDatetime(tzinfo=UTC)
+    api.open("alice")
+    opened = api.deposit("alice", 1).execute_time.ToDatetime(tzinfo=UTC)
     ends = {FIRST + US: False, opened - HOUR: False, opened + US: False, opened + HOUR: True, LAST: True}
-    assert {end: asking.ok(statement(end=end)).provisional for end in ends} == ends
+    assert {end: api.ok(statement(end=end)).provisional for end in ends} == ends
 
     with ThreadPoolExecutor(1) as pool, owner.transaction():
         owner.execute("LOCK TABLE outbox IN SHARE MODE")  # the deposit has its time, and waits to be written
-        under_way = pool.submit(asking.deposit, "alice", 5)
+        under_way = pool.submit(api.deposit, "alice", 5)
         assert wait_until(lambda: bool(waiting_backends(database.url)), timeout_s=5, poll_s=0.001)
         ((now,),) = owner.execute("SELECT clock_timestamp()").fetchall()
-        before = asking.ok(statement(end=now))
-        long_over = asking.ok(statement(end=now - HOUR))
+        before = api.ok(statement(end=now))
+        long_over = api.ok(statement(end=now - HOUR))
     booked = under_way.result().execute_time.ToDatetime(tzinfo=UTC)
-    after = asking.ok(statement(end=now))
+    after = api.ok(statement(end=now))
 
     assert booked < now
     assert (before.provisional, before.closing_balance.minor_units) == (True, 1)
@@ -288,32 +288,32 @@ def test_a_range_is_provisional_while_something_may_still_fall_into_it(
     assert not long_over.provisional
 
 
-def test_an_outcome_reported_as_final_never_changes(asking: Asking, owner: psycopg.Connection) -> None:
+def test_an_outcome_reported_as_final_never_changes(api: Api, owner: psycopg.Connection) -> None:
     """During transfers, of statements that have just ended: one that is not provisional stays unchanged."""
 
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 1000)
+    api.open_all("alice", "bob")
+    api.deposit("alice", 1000)
     final: dict[datetime, pb.GetStatementResponse] = {}
-    with meanwhile(lambda: [asking.transfer("alice", "bob", 2), asking.transfer("bob", "alice", 1)]):
+    with meanwhile(lambda: [api.transfer("alice", "bob", 2), api.transfer("bob", "alice", 1)]):
         while len(final) < 30:
             ((now,),) = owner.execute("SELECT clock_timestamp()").fetchall()
             for back in (timedelta(), US * 300_000, US * 900_000):
-                page = asking.ok(statement(end=now - back, page_size=1000))
+                page = api.ok(statement(end=now - back, page_size=1000))
                 if not page.provisional:
                     final[now - back] = page
 
     for end, page in final.items():
-        assert asking.ok(statement(end=end, page_size=1000)) == page
+        assert api.ok(statement(end=end, page_size=1000)) == page
 
 
-def test_every_page_sums_up_while_transfers_go_on(asking: Asking) -> None:
+def test_every_page_sums_up_while_transfers_go_on(api: Api) -> None:
     """Each page is of one instant; a range that is over does not change; pages follow on each other."""
 
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 1000)
-    with meanwhile(lambda: [asking.transfer("alice", "bob", 2), asking.transfer("bob", "alice", 1)]):
+    api.open_all("alice", "bob")
+    api.deposit("alice", 1000)
+    with meanwhile(lambda: [api.transfer("alice", "bob", 2), api.transfer("bob", "alice", 1)]):
         for _ in range(5):
-            pages = all_pages(asking, statement(page_size=9))
+            pages = all_pages(api, statement(page_size=9))
             for page in pages:
                 check_page(page)
                 assert page.provisional
@@ -323,22 +323,22 @@ def test_every_page_sums_up_while_transfers_go_on(asking: Asking) -> None:
             assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
             assert entries[-1].balance_after == pages[-1].closing_balance
         last = entries[-1].execute_time.ToDatetime(tzinfo=UTC)
-        over = [asking.ok(statement(end=last, page_size=1000)) for _ in range(3)]
-    after = asking.ok(statement(end=last, page_size=1000))
+        over = [api.ok(statement(end=last, page_size=1000)) for _ in range(3)]
+    after = api.ok(statement(end=last, page_size=1000))
     assert not after.provisional
     assert [changed(page, provisional=False) for page in over] == [after] * 3
 
 
 def test_statements_of_all_wallets_of_a_currency_sum_to_nothing(
-    asking: Asking, app: App, bank: BankServer, owner: psycopg.Connection
+    api: Api, app: App, bank: BankServer, owner: psycopg.Connection
 ) -> None:
     """Also the service's own: external, in transit, commission; every type of transaction is in them."""
 
-    one_of_each(asking, app, bank)
+    one_of_each(api, app, bank)
     types: set[str] = set()
     closing: dict[str, int] = defaultdict(int)
     for wallet, currency in owner.execute("SELECT id, currency FROM wallets").fetchall():
-        page = asking.ok(statement(wallet=f"wallets/{wallet}", page_size=1000))
+        page = api.ok(statement(wallet=f"wallets/{wallet}", page_size=1000))
         check_page(page)
         assert entries_of(page) == history(owner, wallet)
         assert totals_of(page) == summed(history(owner, wallet))
@@ -350,31 +350,31 @@ def test_statements_of_all_wallets_of_a_currency_sum_to_nothing(
     assert types == {name.removeprefix("TYPE_") for name in pb.Transaction.Type.keys()} - {"UNSPECIFIED"}  # noqa: SIM118  # no dict
 
 
-def test_a_statement_whose_totals_no_number_holds_is_refused_with_a_documented_reason(asking: Asking) -> None:
+def test_a_statement_whose_totals_no_number_holds_is_refused_with_a_documented_reason(api: Api) -> None:
     """Much went to and fro: the sums pass 2^63 - 1 though no balance does."""
 
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 2**62)
+    api.open_all("alice", "bob")
+    api.deposit("alice", 2**62)
     for _ in range(2):
-        asking.transfer("alice", "bob", 2**62)
-        asking.transfer("bob", "alice", 2**62)
+        api.transfer("alice", "bob", 2**62)
+        api.transfer("bob", "alice", 2**62)
     protos = (ROOT / "protos/wallet/v1/transaction_service.proto").read_text()
     documented = protos.partition("rpc GetStatement(")[0].rpartition("// Errors:")[2]
 
-    answer = asking.refused(statement())
+    answer = api.refused(statement())
 
     assert f"`{answer.reason}`" in documented
 
 
-def test_a_statement_of_a_part_can_be_had_where_the_totals_of_all_are_too_large(asking: Asking) -> None:
+def test_a_statement_of_a_part_can_be_had_where_the_totals_of_all_are_too_large(api: Api) -> None:
     """A refused caller can still request less."""
 
-    asking.open_all("alice", "bob")
-    asking.deposit("alice", 2**63 - 1)
-    asking.transfer("alice", "bob", 2**63 - 1)
-    back = asking.transfer("bob", "alice", 2**63 - 1).execute_time.ToDatetime(tzinfo=UTC)
+    api.open_all("alice", "bob")
+    api.deposit("alice", 2**63 - 1)
+    api.transfer("alice", "bob", 2**63 - 1)
+    back = api.transfer("bob", "alice", 2**63 - 1).execute_time.ToDatetime(tzinfo=UTC)
 
-    first, second = asking.ok(statement(end=back)), asking.ok(statement(start=back))
+    first, second = api.ok(statement(end=back)), api.ok(statement(start=back))
 
     check_page(first)
     check_page(second)

@@ -20,7 +20,7 @@ from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import everything
 from tests.support.fuzz_trial import listed_reasons
 from tests.support.fuzzing import Chance, collection_of, is_map
@@ -99,14 +99,14 @@ PLACES = [
 
 
 @pytest.fixture
-def chance(asking: Asking) -> Chance:
+def chance(api: Api) -> Chance:
     """Return a generator of valid requests that move money between two wallets and change one's dependent rows."""
     for wallet in ("alice", "bob", "carol"):
-        asking.open(wallet, 1000)
+        api.open(wallet, 1000)
     nothing = "01900000-0000-7000-8000-000000000000"
     names = {kind: [f"{kind}/{nothing}"] for kind in ("transactions", "withdrawals", "scheduledDeposits")}
     names |= {"commissionRules": [f"commissionRules/{nothing}"], "bankStatementLines": ["bankStatementLines/77"]}
-    names |= {"holds": [asking.ok(a_hold("carol", 10)).hold.name], "wallets": ["wallets/alice", "wallets/bob"]}
+    names |= {"holds": [api.ok(a_hold("carol", 10)).hold.name], "wallets": ["wallets/alice", "wallets/bob"]}
     return Chance("system wallets", names)
 
 
@@ -153,7 +153,7 @@ def test_the_calls_that_name_wallets_are_those_that_declare_it() -> None:
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
 def test_no_call_that_changes_something_takes_a_system_wallet(
-    asking: Asking, owner: psycopg.Connection, chance: Chance, place: Place
+    api: Api, owner: psycopg.Connection, chance: Chance, place: Place
 ) -> None:
     """PERMISSION_MISSING of every role, existing or not, done or validated; nothing is stored, so the id is free."""
 
@@ -162,7 +162,7 @@ def test_no_call_that_changes_something_takes_a_system_wallet(
 
     for request in requests_at(place, chance):
         before = everything(owner)
-        call = partial(asking.call, path_of(place.method))
+        call = partial(api.call, path_of(place.method))
         forbidden = [wallet for wallet in SYSTEM if not (place.takes_what_was_earned and wallet in EARNED)]
         for wallet, validate_only in product(forbidden, (False, True)):
             answer = call(changed(place.put(request, wallet), validate_only=validate_only))
@@ -178,29 +178,29 @@ def test_no_call_that_changes_something_takes_a_system_wallet(
         assert otherwise.reason not in {"PERMISSION_MISSING", "INVALID_FIELDS", "REQUEST_ID_REUSED"}, otherwise
 
 
-def test_no_wallet_is_opened_under_the_name_of_a_system_wallet(asking: Asking, owner: psycopg.Connection) -> None:
+def test_no_wallet_is_opened_under_the_name_of_a_system_wallet(api: Api, owner: psycopg.Connection) -> None:
     """Its id is reserved; and ``name`` is not read."""
 
-    asking.open("alice", currency="USD")
+    api.open("alice", currency="USD")
     before = everything(owner)
     for wallet in SYSTEM:
         request = wallet_pb.CreateWalletRequest(
             wallet_id=wallet.removeprefix("wallets/"), wallet=wallet_pb.Wallet(currency_code="USD"), request_id=new_id()
         )
-        assert asking.refused(request).reason == "INVALID_FIELDS"
+        assert api.refused(request).reason == "INVALID_FIELDS"
     assert everything(owner) == before
 
     named = wallet_pb.Wallet(name=SYSTEM[0], currency_code="USD")
-    made = asking.ok(wallet_pb.CreateWalletRequest(wallet_id="new", wallet=named, request_id=new_id()))
+    made = api.ok(wallet_pb.CreateWalletRequest(wallet_id="new", wallet=named, request_id=new_id()))
     assert made.wallet.name == "wallets/new"
 
 
 def test_no_dependent_row_of_a_system_wallet_is_changed_by_a_caller(
-    asking: Asking, app: App, bank: BankServer, owner: psycopg.Connection
+    api: Api, app: App, bank: BankServer, owner: psycopg.Connection
 ) -> None:
     """What moved money between the wallets of the service and others is not reversible, deposits apart."""
 
-    one_of_each(asking, app, bank)
+    one_of_each(api, app, bank)
     legs = owner.execute(
         """
         SELECT DISTINCT t.id, t.type FROM transactions t
@@ -210,7 +210,7 @@ def test_no_dependent_row_of_a_system_wallet_is_changed_by_a_caller(
     ).fetchall()
     before = everything(owner)
     found = {
-        (kind, asking.refused(a_reversal(f"transactions/{id_}", units)).reason)
+        (kind, api.refused(a_reversal(f"transactions/{id_}", units)).reason)
         for id_, kind in legs
         for units in (None, 1)
     }
@@ -239,10 +239,10 @@ def test_without_scope_and_owner_no_caller_changes_a_system_wallet(
     with serving(app, guarded, authentication(guarded)) as port:
         before = everything(owner)
         for scope, claims, wallet in whoever:
-            with Asking(f"127.0.0.1:{port}", metadata=bearer(issuer.token(scope, **claims))) as asking:
+            with Api(f"127.0.0.1:{port}", metadata=bearer(issuer.token(scope, **claims))) as api:
                 for place in PLACES:
                     for request in requests_at(place, chance):
-                        answer = asking.call(path_of(place.method), place.put(request, wallet))
+                        answer = api.call(path_of(place.method), place.put(request, wallet))
                         infos = refusals(answer)
                         assert {info.reason for info in infos} == {"PERMISSION_MISSING"}, place
                         if not claims and not place.method.name.startswith("Resolve"):

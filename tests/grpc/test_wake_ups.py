@@ -6,7 +6,7 @@ from time import monotonic
 import psycopg
 import pytest
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.watching import watching
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import Settings
@@ -28,12 +28,12 @@ def test_an_event_wakes_writer_and_watcher_at_once(settings: Settings) -> None:
             woken.set()
             writer.journal.write(1000)
 
-        with writer.on_events(write), serving(app, never) as port, Asking(f"127.0.0.1:{port}") as asking:
+        with writer.on_events(write), serving(app, never) as port, Api(f"127.0.0.1:{port}") as api:
             assert woken.wait(30)  # once, when it begins to listen
-            asking.open("alice")
-            with watching(asking) as watcher:
-                asking.deposit("alice", 5)
-                assert watcher.heard(lambda events: any(event.transaction.name for event in events))
+            api.open("alice")
+            with watching(api) as watcher:
+                api.deposit("alice", 5)
+                assert watcher.wait_for(lambda events: any(event.transaction.name for event in events))
 
 
 def test_a_lost_connection_is_listened_on_again(settings: Settings, owner: psycopg.Connection) -> None:

@@ -16,14 +16,14 @@ from psycopg import sql
 from structlog.testing import capture_logs
 from wallet.v1 import event_service_pb2 as pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.books import open_wallet
 from tests.support.database import Cluster, cut_all_others
 from tests.support.idle import Idle
 from tests.support.issuer import Issuer, bearer, ending_in
 from tests.support.requests import a_deposit
 from tests.support.rows import without_triggers
-from tests.support.watching import Watcher, all_told, telling, types_of, watching
+from tests.support.watching import Watcher, types_of, wait_until_published, watching, writing_journal
 from wallet_client import AsyncWalletClient, WalletClient
 from wallet_core.domain.model.event import JournalRecord
 from wallet_core.settings import Settings
@@ -48,10 +48,10 @@ AT_ONCE_S = 8.0
 
 
 @pytest.fixture
-def asking(app: App, server: str) -> Iterator[Asking]:
+def api(app: App, server: str) -> Iterator[Api]:
     """Return a bare channel to a server beside which the journal is written."""
-    with Asking(server) as asking, telling(app):
-        yield asking
+    with Api(server) as api, writing_journal(app):
+        yield api
 
 
 @contextmanager
@@ -59,32 +59,30 @@ def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
     """Serve with other limits, and write the journal; yield the address."""
     quick = {"drain_grace_s": 2.0, "drain_flush_s": 0.2}
     with (
-        telling(app),
+        writing_journal(app),
         serving(app, settings.replaced(**quick | changes)) as port,
     ):
         yield f"127.0.0.1:{port}"
 
 
-def is_watching(asking: Asking) -> bool:
+def is_watching(api: Api) -> bool:
     """Tell whether a watch is taken on."""
-    answer = asking.call("EventService/WatchEvents", pb.WatchEventsRequest())
+    answer = api.call("EventService/WatchEvents", pb.WatchEventsRequest())
     assert (answer.code, answer.reason) in {("OK", ""), ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")}, answer
     return answer.code == "OK"
 
 
-def test_what_happens_is_told_in_order_with_its_resource_and_its_wallets(
-    asking: Asking, owner: psycopg.Connection
-) -> None:
+def test_what_happens_is_told_in_order_with_its_resource_and_its_wallets(api: Api, owner: psycopg.Connection) -> None:
     """Each once, numbered without gaps, at the time that the transaction itself has."""
 
-    asking.open_all("alice", "bob")
-    all_told(owner)
-    with watching(asking) as watcher:
-        assert watcher.told[0].resume_token
+    api.open_all("alice", "bob")
+    wait_until_published(owner)
+    with watching(api) as watcher:
+        assert watcher.responses[0].resume_token
         assert watcher.events == []
-        deposited = asking.deposit("alice", 100)
-        moved = asking.transfer("alice", "bob", 10)
-        first, second = watcher.heard_of(2)
+        deposited = api.deposit("alice", 100)
+        moved = api.transfer("alice", "bob", 10)
+        first, second = watcher.wait_for_events(2)
 
     assert types_of([first, second]) == ["TRANSACTION_POSTED"] * 2
     assert [event.resource for event in (first, second)] == [deposited.name, moved.name]
@@ -94,64 +92,62 @@ def test_what_happens_is_told_in_order_with_its_resource_and_its_wallets(
     assert second.number == first.number + 1
 
 
-def test_a_watch_goes_on_from_any_place_and_tells_the_rest_again(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_watch_goes_on_from_any_place_and_tells_the_rest_again(api: Api, owner: psycopg.Connection) -> None:
     """With the token of any event, and of the empty beginning: exactly what came after it, the same each time."""
 
-    asking.open_all("alice", "bob")
-    all_told(owner)
-    with watching(asking) as watcher:
+    api.open_all("alice", "bob")
+    wait_until_published(owner)
+    with watching(api) as watcher:
         for _ in range(5):
-            asking.deposit("alice", 1)
-        told = watcher.heard_of(5)
-        began = watcher.told[0].resume_token
+            api.deposit("alice", 1)
+        told = watcher.wait_for_events(5)
+        began = watcher.responses[0].resume_token
     rests = [(began, told), *((event.resume_token, told[place + 1 :]) for place, event in enumerate(told))]
 
-    last = asking.deposit("bob", 1).name
+    last = api.deposit("bob", 1).name
     for token, rest in rests:
-        with watching(asking, resume_token=token) as watcher:
-            heard = watcher.heard_of(len(rest) + 1)
+        with watching(api, resume_token=token) as watcher:
+            heard = watcher.wait_for_events(len(rest) + 1)
             assert heard[:-1] == rest
             assert heard[-1].resource == last
-    with watching(asking, from_start=True) as watcher:
-        heard = watcher.heard(lambda events: bool(events) and events[-1].resource == last)
+    with watching(api, from_start=True) as watcher:
+        heard = watcher.wait_for(lambda events: bool(events) and events[-1].resource == last)
         assert [event.number for event in heard] == list(range(1, len(heard) + 1))
         assert types_of(heard)[:2] == ["WALLET_CREATED"] * 2
 
 
-def test_a_watch_is_of_one_wallet_or_of_some_types_where_it_asks_for_them(
-    asking: Asking, owner: psycopg.Connection
-) -> None:
+def test_a_watch_is_of_one_wallet_or_of_some_types_where_it_asks_for_them(api: Api, owner: psycopg.Connection) -> None:
     """What was not asked for is passed over; the token of a response goes past it."""
 
-    asking.open_all("alice", "bob", "carol")
-    asking.deposit("alice", 100)
-    all_told(owner)
+    api.open_all("alice", "bob", "carol")
+    api.deposit("alice", 100)
+    wait_until_published(owner)
     some = [EVENT.TYPE_WALLET_FROZEN, EVENT.TYPE_WALLET_UNFROZEN]
     with (
-        watching(asking, wallet="wallets/bob") as of_bob,
-        watching(asking, types=some) as of_types,
-        watching(asking, wallet="wallets/bob", types=some) as of_both,
+        watching(api, wallet="wallets/bob") as of_bob,
+        watching(api, types=some) as of_types,
+        watching(api, wallet="wallets/bob", types=some) as of_both,
     ):
-        to_bob = asking.transfer("alice", "bob", 1).name
-        asking.transfer("alice", "carol", 1)
-        asking.freeze("carol")
-        asking.freeze("bob")
-        heard = [of_bob.heard_of(2), of_types.heard_of(2), of_both.heard_of(1)]
+        to_bob = api.transfer("alice", "bob", 1).name
+        api.transfer("alice", "carol", 1)
+        api.freeze("carol")
+        api.freeze("bob")
+        heard = [of_bob.wait_for_events(2), of_types.wait_for_events(2), of_both.wait_for_events(1)]
 
     assert [event.resource for event in heard[0]] == [to_bob, "wallets/bob"]
     assert [event.resource for event in heard[1]] == ["wallets/carol", "wallets/bob"]
     assert heard[2] == heard[0][1:] == heard[1][1:]
 
 
-def test_what_cannot_be_watched_is_refused_at_once(asking: Asking) -> None:
+def test_what_cannot_be_watched_is_refused_at_once(api: Api) -> None:
     """Before anything is told: a wallet that is not there, forged tokens, two beginnings, types that are none."""
 
-    asking.open_all("alice")
-    with watching(asking) as watcher:
-        token = watcher.told[0].resume_token
+    api.open_all("alice")
+    with watching(api) as watcher:
+        token = watcher.responses[0].resume_token
 
     def refused(**asked: Any) -> tuple[str, tuple[str, ...], dict[str, str]]:  # noqa: ANN401  # fields of the request
-        answer = asking.refused(pb.WatchEventsRequest(**asked))
+        answer = api.refused(pb.WatchEventsRequest(**asked))
         return answer.reason, answer.violations, answer.metadata
 
     assert refused(wallet="wallets/nobody") == ("RESOURCE_NOT_FOUND", (), {"resourceName": "wallets/nobody"})
@@ -163,27 +159,27 @@ def test_what_cannot_be_watched_is_refused_at_once(asking: Asking) -> None:
 
 
 def test_a_place_that_the_journal_does_not_know_is_said_to_be_gone(
-    app: App, asking: Asking, owner: psycopg.Connection
+    app: App, api: Api, owner: psycopg.Connection
 ) -> None:
     """A database that was restored from before it, and one that has gone on otherwise since; and how to begin anew."""
 
-    asking.open_all("alice")
-    all_told(owner)
-    with watching(asking) as watcher:
-        asking.deposit("alice", 1)
-        (event,) = watcher.heard_of(1)
+    api.open_all("alice")
+    wait_until_published(owner)
+    with watching(api) as watcher:
+        api.deposit("alice", 1)
+        (event,) = watcher.wait_for_events(1)
 
     with without_triggers(owner):
         owner.execute("DELETE FROM journal WHERE number = %s", [event.number])
-    shorter = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
+    shorter = api.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
     tell_of(owner, "alice", 1)
     assert wait_until(lambda: app.reads.journal_record(event.number) is not None, timeout_s=30)
-    other = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
+    other = api.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
 
     for answer in (shorter, other):
         assert (answer.code, answer.reason) == ("OUT_OF_RANGE", "WATCH_CURSOR_EXPIRED")
-    with watching(asking, resume_token=other.metadata["oldestResumeToken"]) as watcher:
-        assert watcher.heard_of(1)[0].number == 1
+    with watching(api, resume_token=other.metadata["oldestResumeToken"]) as watcher:
+        assert watcher.wait_for_events(1)[0].number == 1
     owner.execute(
         "INSERT INTO outbox (type, subject, wallets, time) VALUES ('transaction.posted', %s, '{}', now())",
         [event.resource],
@@ -193,53 +189,55 @@ def test_a_place_that_the_journal_does_not_know_is_said_to_be_gone(
 def test_only_so_many_watch_and_nobody_else_has_to_wait_for_them(app: App, settings: Settings) -> None:
     """The next hears SERVER_OVERLOADED; calls go on though there are more watchers than threads; a place comes free."""
 
-    with served(app, settings, watchers_max=3, grpc_threads=2) as target, Asking(target) as asking, ExitStack() as all_:
-        watchers = [all_.enter_context(watching(asking)) for _ in range(3)]
-        refused = asking.refused(pb.WatchEventsRequest())
+    with served(app, settings, watchers_max=3, grpc_threads=2) as target, Api(target) as api, ExitStack() as all_:
+        watchers = [all_.enter_context(watching(api)) for _ in range(3)]
+        refused = api.refused(pb.WatchEventsRequest())
         assert (refused.code, refused.reason, refused.retry_ms is None) == (
             "RESOURCE_EXHAUSTED",
             "SERVER_OVERLOADED",
             False,
         )
-        asking.open_all("alice")
-        asking.deposit("alice", 1)
-        assert [types_of(watcher.heard_of(2)) for watcher in watchers] == [["WALLET_CREATED", "TRANSACTION_POSTED"]] * 3
+        api.open_all("alice")
+        api.deposit("alice", 1)
+        assert [types_of(watcher.wait_for_events(2)) for watcher in watchers] == [
+            ["WALLET_CREATED", "TRANSACTION_POSTED"]
+        ] * 3
         watchers[0].leave()
-        assert wait_until(lambda: is_watching(asking), timeout_s=AT_ONCE_S)
-        assert wait_until(lambda: is_watching(asking), timeout_s=AT_ONCE_S)
+        assert wait_until(lambda: is_watching(api), timeout_s=AT_ONCE_S)
+        assert wait_until(lambda: is_watching(api), timeout_s=AT_ONCE_S)
 
 
 def test_a_watcher_hears_that_nothing_has_happened(app: App, settings: Settings, owner: psycopg.Connection) -> None:
     """Responses without events, with a token that goes on from there, also past what was not asked for."""
 
-    with served(app, settings, watch_heartbeat_s=0.1) as target, Asking(target) as asking:
-        asking.open_all("alice", "bob")
-        all_told(owner)
-        with watching(asking, wallet="wallets/bob") as watcher, watching(asking) as of_all:
-            asking.deposit("alice", 1)
-            of_all.heard_of(1)
-            already = len(watcher.told)
+    with served(app, settings, watch_heartbeat_s=0.1) as target, Api(target) as api:
+        api.open_all("alice", "bob")
+        wait_until_published(owner)
+        with watching(api, wallet="wallets/bob") as watcher, watching(api) as of_all:
+            api.deposit("alice", 1)
+            of_all.wait_for_events(1)
+            already = len(watcher.responses)
             # The second of them came after the deposit had been looked at.
-            assert wait_until(lambda: len(watcher.told) > already + 2, timeout_s=30)
+            assert wait_until(lambda: len(watcher.responses) > already + 2, timeout_s=30)
             assert watcher.events == []
-            token = watcher.told[-1].resume_token
-        with watching(asking, resume_token=token) as watcher:
-            moved = asking.deposit("bob", 1).name
-            assert [event.resource for event in watcher.heard_of(1)] == [moved]
+            token = watcher.responses[-1].resume_token
+        with watching(api, resume_token=token) as watcher:
+            moved = api.deposit("bob", 1).name
+            assert [event.resource for event in watcher.wait_for_events(1)] == [moved]
 
 
 def test_a_server_that_stops_ends_all_watches_at_once_and_says_so(app: App, settings: Settings) -> None:
     """SERVER_DRAINING, without waiting for its callers; what came before it is whole."""
 
     with served(app, settings, drain_grace_s=20.0) as target:
-        asking = Asking(target)
-        watchers = [Watcher(asking.stream(pb.WatchEventsRequest(), timeout_s=None)) for _ in range(5)]
-        assert wait_until(lambda: all(watcher.told for watcher in watchers), timeout_s=30)
-        asking.open_all("alice")
+        api = Api(target)
+        watchers = [Watcher(api.stream(pb.WatchEventsRequest(), timeout_s=None)) for _ in range(5)]
+        assert wait_until(lambda: all(watcher.responses for watcher in watchers), timeout_s=30)
+        api.open_all("alice")
         for watcher in watchers:
-            watcher.heard_of(1)
+            watcher.wait_for_events(1)
     ends = [watcher.end() for watcher in watchers]
-    asking.hang_up()
+    api.hang_up()
 
     assert {(end.code, end.reason) for end in ends} == {("UNAVAILABLE", "SERVER_DRAINING")}
 
@@ -249,18 +247,18 @@ def test_a_watcher_that_takes_nothing_keeps_no_place(app: App, settings: Setting
 
     with (
         served(app, settings, watchers_max=2, stream_stall_s=0.2) as target,
-        Asking(target) as asking,
+        Api(target) as api,
         Idle(target) as idle,
     ):
-        asking.open_all("alice")
+        api.open_all("alice")
         tell_of(owner, "alice", 10_000)
         stuck = idle.stream(pb.WatchEventsRequest(from_start=True), timeout_s=None)
         next(stuck)
         # A busy machine may make a reader seem stuck, too: it goes on by itself.
         with WalletClient(target) as client:
             told = [event.number for event in islice(client.watch_events(from_start=True), 10_001)]
-        assert wait_until(lambda: is_watching(asking), timeout_s=AT_ONCE_S)
-        end = idle.told(stuck)
+        assert wait_until(lambda: is_watching(api), timeout_s=AT_ONCE_S)
+        end = idle.stream_error(stuck)
 
     assert told == list(range(1, 10_002))
     assert (end.code, end.reason) in {("CANCELLED", ""), ("ABORTED", "WATCHER_TOO_SLOW")}
@@ -283,31 +281,31 @@ def test_a_server_that_stops_does_not_wait_for_a_watcher_that_takes_nothing(
     """Not for the time that calls under way are given."""
 
     with served(app, settings, drain_grace_s=60.0) as target:
-        with Asking(target) as asking:
-            asking.open_all("alice")
+        with Api(target) as api:
+            api.open_all("alice")
         tell_of(owner, "alice", 10_000)
         idle = Idle(target)
         stuck = idle.stream(pb.WatchEventsRequest(from_start=True), timeout_s=None)
         next(stuck)
-        all_told(owner)
+        wait_until_published(owner)
         assert not wait_until(lambda: not stuck.is_active(), timeout_s=0.3)
         began_at = monotonic()
     took_s = monotonic() - began_at
 
-    assert idle.told(stuck).code in {"CANCELLED", "UNAVAILABLE"}
+    assert idle.stream_error(stuck).code in {"CANCELLED", "UNAVAILABLE"}
     idle.hang_up()
     assert took_s < 30
 
 
-def test_an_event_of_a_type_that_is_not_known_here_is_passed_over(asking: Asking, owner: psycopg.Connection) -> None:
+def test_an_event_of_a_type_that_is_not_known_here_is_passed_over(api: Api, owner: psycopg.Connection) -> None:
     """One that a later version has written: what comes after it is told."""
 
-    asking.open_all("alice")
-    all_told(owner)
-    with watching(asking) as watcher:
+    api.open_all("alice")
+    wait_until_published(owner)
+    with watching(api) as watcher:
         tell_of(owner, "alice", 1, "wallet.renamed")
-        last = asking.deposit("alice", 1)
-        assert [event.resource for event in watcher.heard_of(1)] == [last.name]
+        last = api.deposit("alice", 1)
+        assert [event.resource for event in watcher.wait_for_events(1)] == [last.name]
 
 
 def test_a_defect_ends_watches_with_a_word(app: App, settings: Settings) -> None:
@@ -323,16 +321,16 @@ def test_a_defect_ends_watches_with_a_word(app: App, settings: Settings) -> None
     with (
         capture_logs() as logged,
         served(replace(app, reads=Broken(app.reads.engine)), settings) as target,
-        Asking(target) as asking,
+        Api(target) as api,
     ):
-        asking.open_all("alice")
-        with watching(asking, from_start=True) as watcher:
-            watcher.heard_of(1)
+        api.open_all("alice")
+        with watching(api, from_start=True) as watcher:
+            watcher.wait_for_events(1)
             broken.set()
             end = watcher.end()
         broken.clear()
-        with watching(asking, from_start=True) as watcher:
-            watcher.heard_of(1)
+        with watching(api, from_start=True) as watcher:
+            watcher.wait_for_events(1)
 
     assert (end.code, end.reason) == ("INTERNAL", "INTERNAL")
     assert "loop failed" in {entry["event"] for entry in logged}
@@ -354,21 +352,21 @@ def test_a_server_that_cannot_listen_leaves_nobody_behind(app: App, settings: Se
     assert wait_until(lambda: begun() <= {"grpc_0", "default_0"}, timeout_s=30), begun()
 
 
-def test_a_watch_ends_where_the_journal_becomes_another_one(asking: Asking, owner: psycopg.Connection) -> None:
+def test_a_watch_ends_where_the_journal_becomes_another_one(api: Api, owner: psycopg.Connection) -> None:
     """As after a failover to a standby that was behind; who comes back hears whether its place is in the new one."""
 
-    asking.open_all("alice")
-    all_told(owner)
-    with watching(asking) as watcher:
-        asking.deposit("alice", 1)
-        (event,) = watcher.heard_of(1)
+    api.open_all("alice")
+    wait_until_published(owner)
+    with watching(api) as watcher:
+        api.deposit("alice", 1)
+        (event,) = watcher.wait_for_events(1)
         before = owner.execute("SELECT hash FROM journal WHERE number = %s", [event.number]).fetchone()
         assert before is not None
         with without_triggers(owner):
             owner.execute("UPDATE journal SET hash = sha256(hash) WHERE number = %s", [event.number])
         end = watcher.end()
     assert (end.code, end.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
-    gone = asking.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
+    gone = api.refused(pb.WatchEventsRequest(resume_token=event.resume_token))
     assert gone.reason == "WATCH_CURSOR_EXPIRED"
     with without_triggers(owner):
         owner.execute("UPDATE journal SET hash = %s WHERE number = %s", [*before, event.number])
@@ -390,20 +388,20 @@ def test_a_watch_ends_where_the_database_is_lost_and_goes_on_with_its_token(
 ) -> None:
     """Rather than be silent as if nothing happened: DATABASE_UNAVAILABLE; then nothing is missing."""
 
-    with served(app, settings) as target, Asking(target) as asking:
-        asking.open_all("alice")
-        all_told(owner)
-        with watching(asking) as watcher:
-            asking.deposit("alice", 1)
-            watcher.heard_of(1)
+    with served(app, settings) as target, Api(target) as api:
+        api.open_all("alice")
+        wait_until_published(owner)
+        with watching(api) as watcher:
+            api.deposit("alice", 1)
+            watcher.wait_for_events(1)
             with nobody_let_in(cluster, owner):
                 end = watcher.end()
-            token = watcher.told[-1].resume_token
+            token = watcher.responses[-1].resume_token
         assert (end.code, end.reason, end.retry_ms is None) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE", False)
-        assert wait_until(lambda: asking.answer(a_deposit("alice", 2)).code == "OK", timeout_s=30)
-        assert wait_until(lambda: asking.call("EventService/WatchEvents", b"").code == "OK", timeout_s=30)
-        with watching(asking, resume_token=token) as watcher:
-            assert types_of(watcher.heard_of(1)) == ["TRANSACTION_POSTED"]
+        assert wait_until(lambda: api.answer(a_deposit("alice", 2)).code == "OK", timeout_s=30)
+        assert wait_until(lambda: api.call("EventService/WatchEvents", b"").code == "OK", timeout_s=30)
+        with watching(api, resume_token=token) as watcher:
+            assert types_of(watcher.wait_for_events(1)) == ["TRANSACTION_POSTED"]
 
 
 @contextmanager
@@ -425,11 +423,11 @@ def test_confined_watchers_are_told_of_their_owners_wallets_only(
 ) -> None:
     """S9 for events: neither another's events nor the names of others' wallets; the service's own to operators only."""
 
-    def caller(scope: str = " ".join(Scope), **claims: Any) -> Asking:  # noqa: ANN401  # any claim
-        return Asking(target, metadata=bearer(issuer.token(scope, **claims)))
+    def caller(scope: str = " ".join(Scope), **claims: Any) -> Api:  # noqa: ANN401  # any claim
+        return Api(target, metadata=bearer(issuer.token(scope, **claims)))
 
     with (
-        telling(app),
+        writing_journal(app),
         serving(app, guarded, authentication(guarded)) as port,
     ):
         target = f"127.0.0.1:{port}"
@@ -441,12 +439,12 @@ def test_confined_watchers_are_told_of_their_owners_wallets_only(
         ):
             for who in ("anna", "bert"):
                 all_.open(f"{who}s", owner=who)
-            all_told(owner)
+            wait_until_published(owner)
             with watching(anna) as of_anna, watching(plain) as of_plain, watching(all_) as of_all:
                 all_.deposit("annas", 100)
                 all_.deposit("berts", 100)
                 moved = all_.transfer("annas", "berts", 1).name
-                told = [of_anna.heard_of(2), of_plain.heard_of(3), of_all.heard_of(3)]
+                told = [of_anna.wait_for_events(2), of_plain.wait_for_events(3), of_all.wait_for_events(3)]
             refusals = [
                 anna.refused(pb.WatchEventsRequest(wallet=f"wallets/{name}"))
                 for name in ("berts", "nobody", "system:external:USD")
@@ -475,33 +473,33 @@ def test_a_confined_watcher_does_not_learn_how_much_happens_to_others(
 
     every_s = 0.5
     often = guarded.replaced(watch_heartbeat_s=every_s)
-    with telling(app), serving(app, often, authentication(often)) as port:
+    with writing_journal(app), serving(app, often, authentication(often)) as port:
         target = f"127.0.0.1:{port}"
         with (
-            Asking(target, metadata=bearer(issuer.token(" ".join(Scope)))) as all_,
-            Asking(target, metadata=bearer(issuer.token(" ".join(Scope), owner="anna"))) as anna,
+            Api(target, metadata=bearer(issuer.token(" ".join(Scope)))) as all_,
+            Api(target, metadata=bearer(issuer.token(" ".join(Scope), owner="anna"))) as anna,
         ):
             for who in ("anna", "bert"):
                 all_.open(f"{who}s", owner=who)
-            all_told(owner)
+            wait_until_published(owner)
             with watching(anna) as quiet:
-                assert wait_until(lambda: len(quiet.told) > 3, timeout_s=30)
+                assert wait_until(lambda: len(quiet.responses) > 3, timeout_s=30)
             began_at = monotonic()
             with watching(anna) as of_anna, watching(all_, wallet="wallets/berts") as of_bert:
                 for _ in range(20):
                     all_.deposit("berts", 1)
-                of_bert.heard_of(20)
-                already = len(of_anna.told)
-                assert wait_until(lambda: len(of_anna.told) > already + 2, timeout_s=30)
-                beats, took_s = len(of_anna.told), monotonic() - began_at
+                of_bert.wait_for_events(20)
+                already = len(of_anna.responses)
+                assert wait_until(lambda: len(of_anna.responses) > already + 2, timeout_s=30)
+                beats, took_s = len(of_anna.responses), monotonic() - began_at
                 assert of_anna.events == []
             moved = [all_.deposit("annas", 1).name for _ in range(2)]
             heard = []
-            for token in [told.resume_token for told in of_anna.told]:
+            for token in [told.resume_token for told in of_anna.responses]:
                 with watching(anna, resume_token=token) as again:
-                    heard.append(again.heard_of(2))
+                    heard.append(again.wait_for_events(2))
 
-    tokens = [told.resume_token for watcher in (quiet, of_anna) for told in watcher.told]
+    tokens = [told.resume_token for watcher in (quiet, of_anna) for told in watcher.responses]
     assert len(set(tokens)) == len(tokens)
     assert len(set(map(len, tokens))) == 1
     assert beats <= took_s / every_s + 2
@@ -522,11 +520,11 @@ def test_a_watch_ends_with_the_token_that_it_was_begun_with(
         given.append(tokens[min(len(given), 1)])
         return given[-1]
 
-    with telling(app), serving(app, strict, authentication(strict)) as port:
+    with writing_journal(app), serving(app, strict, authentication(strict)) as port:
         open_wallet(app, "alice")
-        all_told(owner)
+        wait_until_published(owner)
         target = f"127.0.0.1:{port}"
-        with Asking(target, metadata=bearer(tokens[0])) as asking, watching(asking) as watcher:
+        with Api(target, metadata=bearer(tokens[0])) as api, watching(api) as watcher:
             end = watcher.end()
         assert (end.code, end.reason) == ("UNAUTHENTICATED", "CREDENTIALS_INVALID")
         tokens[0] = issuer.token("events.read", exp=ending_in(4))

@@ -19,7 +19,7 @@ from tests.support.loaded_server import events, server_process
 from tests.support.long_history import write_history
 from tests.support.processes import environment
 from tests.support.toolchain import required
-from tests.support.watching import telling
+from tests.support.watching import writing_journal
 from wallet_client import Tls, WalletClient
 from wallet_core.bootstrap import open_app
 from wallet_core.settings import read_settings
@@ -76,7 +76,7 @@ def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
                     client.create_wallet(name, "USD")
             with psycopg.connect(database.url, autocommit=True) as owner:
                 write_history(owner, HISTORY)
-            with open_app(read_settings(database_url=database.url), name="journal") as app, telling(app):
+            with open_app(read_settings(database_url=database.url), name="journal") as app, writing_journal(app):
                 yield Service(target=target, ca=ca, log=log, database=database)
         assert database.broken_rules() == []
 

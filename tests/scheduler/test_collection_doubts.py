@@ -27,6 +27,7 @@ from tests.support.collections import (
 from tests.support.scheduled import CollectingBank, cancel_deposit, schedule_deposit, scheduled_deposit
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.bank import AnswerKind
+from wallet_core.domain.model.errors import StateTransitionForbidden
 from wallet_core.domain.model.payment_order import FailureReason, OrderState
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.gateways.bank import HttpBank
@@ -316,3 +317,21 @@ def test_a_bank_that_ignores_keys_is_called_to_collect_once(
         1,
         UNTOUCHED,
     )
+
+
+def test_a_collection_that_has_begun_cannot_be_cancelled(app: App, collecting_bank: CollectingBank) -> None:
+    """PROCESSING or IN_DOUBT: the bank was called, and may yet accept."""
+
+    ids = collection_per_fault(
+        app, collecting_bank, {fault: {"fault": fault} for fault in ("declined_retryable", "reset")}
+    )
+    collect(app)
+    begun = states_and_balances(app, ids)
+    assert begun == {"declined_retryable": (OrderState.PROCESSING, 0), "reset": (OrderState.IN_DOUBT, 0)}
+    for id_ in ids.values():
+        with pytest.raises(StateTransitionForbidden):
+            cancel_deposit(app, id_)
+    assert begun == states_and_balances(app, ids)
+    run_all_jobs(app, PAST_GRACE)
+
+    assert states_and_balances(app, ids) == dict.fromkeys(ids, (OrderState.SUCCEEDED, 300))

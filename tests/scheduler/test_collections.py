@@ -31,10 +31,9 @@ from tests.support.collections import (
 )
 from tests.support.payouts import schedule
 from tests.support.rows import rewrite
-from tests.support.scheduled import CollectingBank, cancel_deposit, collection_key, schedule_deposit, scheduled_deposit
+from tests.support.scheduled import CollectingBank, collection_key, schedule_deposit, scheduled_deposit
 from tests.support.unreadable_statement import UnreadableStatement
 from wallet_core.domain.model.bank import Answer, AnswerKind, Payment, Status, StatusKind
-from wallet_core.domain.model.errors import StateTransitionForbidden
 from wallet_core.domain.model.payment_order import FailureReason, OrderState
 from wallet_core.domain.model.transaction import TransactionType
 from wallet_core.domain.model.wallet import WalletId
@@ -373,24 +372,6 @@ def test_a_collection_that_overflows_the_external_wallet_needs_attention(
     for round_ in range(2, 4):
         run_all_jobs(app, round_ * PAST_GRACE)
     assert (scheduled_deposit(app, id_).state, balance_of(app, alice)) == (OrderState.SUCCEEDED, BIGGEST - 700)
-
-
-def test_a_collection_that_has_begun_cannot_be_cancelled(app: App, collecting_bank: CollectingBank) -> None:
-    """PROCESSING or IN_DOUBT: the bank was called, and may yet accept."""
-
-    ids = collection_per_fault(
-        app, collecting_bank, {fault: {"fault": fault} for fault in ("declined_retryable", "reset")}
-    )
-    collect(app)
-    begun = states_and_balances(app, ids)
-    assert begun == {"declined_retryable": (OrderState.PROCESSING, 0), "reset": (OrderState.IN_DOUBT, 0)}
-    for id_ in ids.values():
-        with pytest.raises(StateTransitionForbidden):
-            cancel_deposit(app, id_)
-    assert begun == states_and_balances(app, ids)
-    run_all_jobs(app, PAST_GRACE)
-
-    assert states_and_balances(app, ids) == dict.fromkeys(ids, (OrderState.SUCCEEDED, 300))
 
 
 def test_each_job_takes_its_own_kind_of_order_only(app: App, collecting_bank: CollectingBank, alice: WalletId) -> None:

@@ -33,16 +33,16 @@ def scripted_bank() -> ScriptedBank:
 
 
 @pytest.fixture
-def asking(app: App, scripted_bank: ScriptedBank) -> App:
+def api(app: App, scripted_bank: ScriptedBank) -> App:
     """Return the core with that bank."""
     return replace(app, bank=scripted_bank)
 
 
-def paid(asking: App, scripted_bank: ScriptedBank, wallet: WalletId, *, arrives: bool = True) -> UUID:
+def paid(api: App, scripted_bank: ScriptedBank, wallet: WalletId, *, arrives: bool = True) -> UUID:
     """Return a withdrawal that the bank has paid, or has never received."""
     scripted_bank.behaviour = BankBehaviour() if arrives else BankBehaviour(answer=AnswerKind.UNKNOWN, arrives=False)
-    id_ = schedule(asking, wallet, 100)
-    pay_due_withdrawals.run_once(asking)
+    id_ = schedule(api, wallet, 100)
+    pay_due_withdrawals.run_once(api)
     scripted_bank.behaviour = BankBehaviour()
     return id_
 
@@ -64,108 +64,108 @@ def kinds(app: App) -> list[tuple[AttentionKind, str]]:
 
 
 def test_nothing_is_sent_again_until_the_other_ledger_was_accepted_and_read(
-    asking: App, scripted_bank: ScriptedBank, alice: WalletId
+    api: App, scripted_bank: ScriptedBank, alice: WalletId
 ) -> None:
     """Its lines are numbered on; a repeated line matches its order again, and counts once."""
 
-    first, lost = paid(asking, scripted_bank, alice), paid(asking, scripted_bank, alice, arrives=False)
-    reconcile_bank_statement.run_once(asking)
+    first, lost = paid(api, scripted_bank, alice), paid(api, scripted_bank, alice, arrives=False)
+    reconcile_bank_statement.run_once(api)
     begun_anew(scripted_bank, a_line("stranger"))
-    reconcile_bank_statement.run_once(asking)
-    assert kinds(asking) == [(AttentionKind.RECONCILIATION_STALLED, "bankStatements/1")]
-    reconcile_withdrawals.run_once(asking, clock_offset=LONG_AFTER)
-    assert len(withdrawal(asking, lost).attempts) == 1
+    reconcile_bank_statement.run_once(api)
+    assert kinds(api) == [(AttentionKind.RECONCILIATION_STALLED, "bankStatements/1")]
+    reconcile_withdrawals.run_once(api, clock_offset=LONG_AFTER)
+    assert len(withdrawal(api, lost).attempts) == 1
 
-    accepted = accept_bank_statement(asking, an_accepted_ledger(1)).bank_statement
+    accepted = accept_bank_statement(api, an_accepted_ledger(1)).bank_statement
     assert (accepted.name, accepted.reason, accepted.accepted_by) == ("bankStatements/2", "begun anew", "tests")
-    assert kinds(asking) == []
-    reconcile_withdrawals.run_once(asking, clock_offset=2 * LONG_AFTER)
-    assert len(withdrawal(asking, lost).attempts) == 1, "the new ledger has not been read to its end yet"
+    assert kinds(api) == []
+    reconcile_withdrawals.run_once(api, clock_offset=2 * LONG_AFTER)
+    assert len(withdrawal(api, lost).attempts) == 1, "the new ledger has not been read to its end yet"
 
-    reconcile_bank_statement.run_once(asking)
-    assert kinds(asking) == [(AttentionKind.DISCREPANCY, "bankStatementLines/2")]
-    reconcile_withdrawals.run_once(asking, clock_offset=3 * LONG_AFTER)
-    reconcile_bank_statement.run_once(asking)
+    reconcile_bank_statement.run_once(api)
+    assert kinds(api) == [(AttentionKind.DISCREPANCY, "bankStatementLines/2")]
+    reconcile_withdrawals.run_once(api, clock_offset=3 * LONG_AFTER)
+    reconcile_bank_statement.run_once(api)
 
-    assert [withdrawal(asking, id_).state for id_ in (first, lost)] == [OrderState.SUCCEEDED] * 2
+    assert [withdrawal(api, id_).state for id_ in (first, lost)] == [OrderState.SUCCEEDED] * 2
     assert [scripted_bank.executed(bank_key(id_)) for id_ in (first, lost)] == [1, 1]
-    assert kinds(asking) == [(AttentionKind.DISCREPANCY, "bankStatementLines/2")]
+    assert kinds(api) == [(AttentionKind.DISCREPANCY, "bankStatementLines/2")]
 
 
 def test_second_payment_in_another_ledger_is_a_discrepancy(
-    asking: App, scripted_bank: ScriptedBank, alice: WalletId
+    api: App, scripted_bank: ScriptedBank, alice: WalletId
 ) -> None:
     """Under another reference it is another payment; both lines of the new statement are then one too many."""
 
-    id_ = paid(asking, scripted_bank, alice)
-    reconcile_bank_statement.run_once(asking)
+    id_ = paid(api, scripted_bank, alice)
+    reconcile_bank_statement.run_once(api)
     begun_anew(scripted_bank, a_line(bank_key(id_)))
-    reconcile_bank_statement.run_once(asking)
-    accept_bank_statement(asking, an_accepted_ledger(1))
-    reconcile_bank_statement.run_once(asking)
+    reconcile_bank_statement.run_once(api)
+    accept_bank_statement(api, an_accepted_ledger(1))
+    reconcile_bank_statement.run_once(api)
 
-    assert kinds(asking) == [(AttentionKind.DISCREPANCY, f"bankStatementLines/{number}") for number in (2, 3)]
-    assert all("the bank did it 2 times" in item.explanation for item in attention(asking))
+    assert kinds(api) == [(AttentionKind.DISCREPANCY, f"bankStatementLines/{number}") for number in (2, 3)]
+    assert all("the bank did it 2 times" in item.explanation for item in attention(api))
 
 
 def test_of_concurrent_operators_one_accepts_the_statement_and_a_repeat_returns_the_same(
-    asking: App, scripted_bank: ScriptedBank, alice: WalletId
+    api: App, scripted_bank: ScriptedBank, alice: WalletId
 ) -> None:
     """The others find it accepted; nothing more is accepted where nothing was replaced."""
 
-    paid(asking, scripted_bank, alice)
-    reconcile_bank_statement.run_once(asking)
+    paid(api, scripted_bank, alice)
+    reconcile_bank_statement.run_once(api)
     with pytest.raises(StateTransitionForbidden, match="provides no other statement"):
-        accept_bank_statement(asking, an_accepted_ledger(1))
+        accept_bank_statement(api, an_accepted_ledger(1))
     begun_anew(scripted_bank, a_line("stranger"))
-    reconcile_bank_statement.run_once(asking)
+    reconcile_bank_statement.run_once(api)
     commands = [an_accepted_ledger(1) for _ in range(6)]
-    outcomes = together([lambda one=one: accept_bank_statement(asking, one) for one in commands])  # type: ignore[misc]  # one each
+    outcomes = together([lambda one=one: accept_bank_statement(api, one) for one in commands])  # type: ignore[misc]  # one each
 
     assert (
         sorted(type(one).__name__ for one in outcomes) == ["BankStatementAccepted"] + ["StateTransitionForbidden"] * 5
     )
     (winner,) = (command for command, one in zip(commands, outcomes, strict=True) if not isinstance(one, Exception))
-    again = accept_bank_statement(asking, winner)
-    assert (again.replayed, again.bank_statement) == (True, asking.reads.bank_statement(2))
+    again = accept_bank_statement(api, winner)
+    assert (again.replayed, again.bank_statement) == (True, api.reads.bank_statement(2))
 
 
 def test_a_reader_of_the_replaced_statement_writes_nothing_more(
-    asking: App, scripted_bank: ScriptedBank, alice: WalletId, owner: psycopg.Connection
+    api: App, scripted_bank: ScriptedBank, alice: WalletId, owner: psycopg.Connection
 ) -> None:
     """Its lines would take the numbers of the new one's, and its end is not the new one's end."""
 
-    paid(asking, scripted_bank, alice)
-    reconcile_bank_statement.run_once(asking)
-    place = asking.bank_statement_lines.place()
+    paid(api, scripted_bank, alice)
+    reconcile_bank_statement.run_once(api)
+    place = api.bank_statement_lines.place()
     begun_anew(scripted_bank, a_line("stranger"))
-    reconcile_bank_statement.run_once(asking)
-    accept_bank_statement(asking, an_accepted_ledger(1))
-    asking.bank_statement_lines.keep(place, [replace(a_line("late"), number=2)])
-    asking.bank_statement_lines.note_read_to_end(place)
-    asking.bank_statement_lines.note(place, "it is another one")
+    reconcile_bank_statement.run_once(api)
+    accept_bank_statement(api, an_accepted_ledger(1))
+    api.bank_statement_lines.keep(place, [replace(a_line("late"), number=2)])
+    api.bank_statement_lines.note_read_to_end(place)
+    api.bank_statement_lines.note(place, "it is another one")
 
-    assert asking.bank_statement_lines.is_replaced()
-    assert asking.reads.vitals().bank_statement_read_time is None
-    assert kinds(asking) == []
-    reconcile_bank_statement.run_once(asking)
+    assert api.bank_statement_lines.is_replaced()
+    assert api.reads.vitals().bank_statement_read_time is None
+    assert kinds(api) == []
+    reconcile_bank_statement.run_once(api)
     kept = owner.execute("SELECT number, statement, key FROM bank_statement_lines ORDER BY number").fetchall()
     assert [(number, ledger) for number, ledger, _ in kept] == [(1, 1), (2, 2), (3, 2)]
     assert "late" not in {key for _, _, key in kept}
 
 
 def test_scheduler_that_starts_pays_nothing_until_the_other_ledger_was_accepted_and_read(
-    asking: App, scripted_bank: ScriptedBank, alice: WalletId
+    api: App, scripted_bank: ScriptedBank, alice: WalletId
 ) -> None:
     """As after every start."""
 
-    paid(asking, scripted_bank, alice)
-    reconcile_bank_statement.run_once(asking)
+    paid(api, scripted_bank, alice)
+    reconcile_bank_statement.run_once(api)
     begun_anew(scripted_bank, a_line("stranger"))
-    gate = BankStatementGate(asking, provides_statement=True)
-    reconcile_bank_statement.run_once(asking)
+    gate = BankStatementGate(api, provides_statement=True)
+    reconcile_bank_statement.run_once(api)
     assert not gate.is_open()
-    accept_bank_statement(asking, replace(an_accepted_ledger(1), request=request()))
+    accept_bank_statement(api, replace(an_accepted_ledger(1), request=request()))
     assert not gate.is_open()
-    reconcile_bank_statement.run_once(asking)
+    reconcile_bank_statement.run_once(api)
     assert gate.is_open()

@@ -9,7 +9,7 @@ from psycopg import sql
 from pydantic import SecretStr
 from wallet.v1 import transaction_service_pb2 as pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import balance, open_funded, usd
 from tests.support.commands import a_deposit
 from tests.support.database import Cluster, Database, cut_all_others
@@ -163,10 +163,10 @@ def test_health_reports_a_full_disk_until_a_write_succeeds(
     """Reads still work, so the question whether the database is there does not show it. No call leaves a traceback."""
 
     # By a bare channel: our clients send a server nothing while its health is NOT_SERVING.
-    with Asking(server) as asking, failing(owner, "53100"):
-        assert refused(asking) == NOT_STORED
+    with Api(server) as api, failing(owner, "53100"):
+        assert refused(api) == NOT_STORED
         assert wait_until(lambda: not funded.is_serving(), timeout_s=30)
-        assert asking.balances("alice") == [1000]
+        assert api.balances("alice") == [1000]
     funded.deposit("wallets/alice", usd(5))
     assert wait_until(funded.is_serving, timeout_s=30)
     assert "Traceback" not in caplog.text
@@ -175,9 +175,9 @@ def test_health_reports_a_full_disk_until_a_write_succeeds(
 NOT_STORED = ("UNAVAILABLE", "DATABASE_UNAVAILABLE", "NOT_DONE_RETRY")
 
 
-def refused(asking: Asking) -> tuple[str, str, str]:
+def refused(api: Api) -> tuple[str, str, str]:
     """Return how a deposit is refused."""
-    answer = asking.refused(pb.DepositRequest(wallet="wallets/alice", amount=money(5), request_id=new_id()))
+    answer = api.refused(pb.DepositRequest(wallet="wallets/alice", amount=money(5), request_id=new_id()))
     return answer.code, answer.reason, answer.outcome
 
 
@@ -203,10 +203,10 @@ def test_a_server_that_only_reads_is_not_serving_and_is_left(
     mine = settings.replaced(database_url=SecretStr(own_database.url), database_wait_s=0.5)
     with open_app(mine, name="tests") as app, serving(app, mine) as port:
         target = f"127.0.0.1:{port}"
-        with WalletClient(target) as client, Asking(target) as asking:
+        with WalletClient(target) as client, Api(target) as api:
             open_funded(client, alice=1000)
             with read_only(cluster, own_database):
-                assert refused(asking) == NOT_STORED
+                assert refused(api) == NOT_STORED
                 assert wait_until(lambda: not client.is_serving(), timeout_s=30)
                 with pytest.raises(DatabaseNotServing) as waited, open_app(mine, name="tests-late"):
                     pass

@@ -89,10 +89,10 @@ class Caller:
             if failed.reason not in AGAIN:
                 self.journal.wrong.append(f"{call} was done, and {done.name} read back with {failed.reason}")
 
-    def _call(self, asking: Callable[[WalletClient], Answer]) -> Answer:
+    def _call(self, api: Callable[[WalletClient], Answer]) -> Answer:
         """Call; without an answer connect again, for a channel waits ever longer before it retries by itself."""
         try:
-            return asking(self._client)
+            return api(self._client)
         except CallError as failed:
             if not failed.reason:
                 self._client.close()

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import schedule_service_pb2 as pb
 
 from scheduler.jobs import collect_due_deposits, credit_due_deposits, reconcile_collections
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.callers import aware
 from tests.support.requests import money, new_id
 from wallet_core.usecases.app import App
@@ -25,9 +25,9 @@ def schedule_request(**fields: Any) -> pb.ScheduleDepositRequest:  # noqa: ANN40
     return pb.ScheduleDepositRequest(**requests)
 
 
-def schedule(asking: Asking, **fields: Any) -> pb.ScheduledDeposit:  # noqa: ANN401  # a request's fields
+def schedule(api: Api, **fields: Any) -> pb.ScheduledDeposit:  # noqa: ANN401  # a request's fields
     """Schedule this deposit; return it."""
-    scheduled = asking.ok(schedule_request(**fields)).scheduled_deposit
+    scheduled = api.ok(schedule_request(**fields)).scheduled_deposit
     assert isinstance(scheduled, pb.ScheduledDeposit)
     return scheduled
 
@@ -37,10 +37,10 @@ def cancel_request(name: str, **fields: Any) -> pb.CancelScheduledDepositRequest
     return pb.CancelScheduledDepositRequest(name=name, **{"request_id": new_id(), **fields})
 
 
-def time_after_opening(asking: Asking, wait: timedelta = HALF_AN_HOUR) -> Timestamp:
+def time_after_opening(api: Api, wait: timedelta = HALF_AN_HOUR) -> Timestamp:
     """Return a time that is *wait* after Alice's wallet was made, by the database's clock."""
     at = Timestamp()
-    at.FromDatetime(aware(asking.wallet("alice").create_time) + wait)
+    at.FromDatetime(aware(api.wallet("alice").create_time) + wait)
     return at
 
 

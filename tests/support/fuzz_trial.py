@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2
 from psycopg import sql
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 
-from tests.support.asking import ENDLESS, Asking
+from tests.support.api import ENDLESS, Api
 from tests.support.fuzzing import message_of
 from tests.support.wire import Answer, all_methods, answer_of, path_of
 from wallet_grpc.descriptors import READS
@@ -63,7 +63,7 @@ def listed_reasons() -> Mapping[str, Sequence[str]]:
     return listed
 
 
-class Recording(Asking):
+class Recording(Api):
     """A channel that keeps all text that comes with a refusal."""
 
     def call_with_text(self, path: str, sent: bytes) -> tuple[Answer, str]:

@@ -7,7 +7,7 @@ import psycopg
 from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import hold_service_pb2 as pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.requests import LATE, a_hold, stamp
 from walletctl.local.waiting import wait_until
 
@@ -26,15 +26,15 @@ def after_late(seconds: int) -> Timestamp:
     return Timestamp(seconds=LATE.seconds + seconds)
 
 
-def hold_summary(asking: Asking, hold: str) -> tuple[int, int, int]:
+def hold_summary(api: Api, hold: str) -> tuple[int, int, int]:
     """Return a hold's state, what was captured of it, and what remains."""
-    found = asking.hold(hold)
+    found = api.hold(hold)
     return found.state, found.captured_amount.minor_units, found.remaining_amount.minor_units
 
 
-def place_hold(asking: Asking, wallet: str, units: int) -> str:
+def place_hold(api: Api, wallet: str, units: int) -> str:
     """Place a hold; return its name."""
-    return str(asking.ok(a_hold(wallet, units)).hold.name)
+    return str(api.ok(a_hold(wallet, units)).hold.name)
 
 
 def time_in(owner: psycopg.Connection, ms: int) -> Timestamp:
@@ -44,11 +44,11 @@ def time_in(owner: psycopg.Connection, ms: int) -> Timestamp:
     return stamp(row[0])
 
 
-def overdue_hold(asking: Asking, owner: psycopg.Connection, wallet: str, units: int) -> str:
+def overdue_hold(api: Api, owner: psycopg.Connection, wallet: str, units: int) -> str:
     """Place a hold and wait until its time is over, by the database's clock; return its name."""
     for ms in (50, 250, 1000):  # a busy machine may need longer than the first moment to place it
         until = time_in(owner, ms)
-        placed = asking.answer(a_hold(wallet, units, until=until))
+        placed = api.answer(a_hold(wallet, units, until=until))
         if placed.code == "OK":
             break
     assert wait_until(lambda: time_in(owner, 0).ToNanoseconds() >= until.ToNanoseconds(), timeout_s=30)

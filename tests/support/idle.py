@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import grpc
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 
 
-class Idle(Asking):
+class Idle(Api):
     """A channel that takes little beyond what is read, so that the server has to wait for its caller."""
 
     def __init__(self, target: str, *, metadata: Sequence[tuple[str, str]] = ()) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from wallet.v1 import schedule_service_pb2 as pb
 
 from scheduler.jobs import pay_due_withdrawals, reconcile_withdrawals
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.requests import an_update, money, new_id
 from tests.support.wire import Answer
 from wallet_core.usecases.app import App
@@ -20,9 +20,9 @@ def schedule_request(**fields: Any) -> pb.ScheduleWithdrawalRequest:  # noqa: AN
     return pb.ScheduleWithdrawalRequest(**requests)
 
 
-def schedule(asking: Asking, **fields: Any) -> pb.Withdrawal:  # noqa: ANN401  # a request's fields
+def schedule(api: Api, **fields: Any) -> pb.Withdrawal:  # noqa: ANN401  # a request's fields
     """Schedule this payout; return it."""
-    scheduled = asking.ok(schedule_request(**fields)).withdrawal
+    scheduled = api.ok(schedule_request(**fields)).withdrawal
     assert isinstance(scheduled, pb.Withdrawal)
     return scheduled
 
@@ -32,9 +32,9 @@ def cancel_request(name: str, **fields: Any) -> pb.CancelWithdrawalRequest:  # n
     return pb.CancelWithdrawalRequest(name=name, **{"request_id": new_id(), **fields})
 
 
-def allow_overdraft(asking: Asking, minor_units: int) -> Answer:
+def allow_overdraft(api: Api, minor_units: int) -> Answer:
     """Set how far Alice may overdraw."""
-    return asking.answer(an_update("alice", overdraft_limit=money(minor_units)))
+    return api.answer(an_update("alice", overdraft_limit=money(minor_units)))
 
 
 def run_jobs(app: App, clock_offset: timedelta = timedelta()) -> int:

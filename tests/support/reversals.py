@@ -2,7 +2,7 @@
 
 from wallet.v1 import transaction_service_pb2 as pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 
 POSTED, PARTIALLY_REVERSED, REVERSED = (
     pb.Transaction.STATE_POSTED,
@@ -11,12 +11,12 @@ POSTED, PARTIALLY_REVERSED, REVERSED = (
 )
 
 
-def transfer_name(asking: Asking, source: str, destination: str, units: int) -> str:
+def transfer_name(api: Api, source: str, destination: str, units: int) -> str:
     """Transfer; return the transaction's name."""
-    return str(asking.transfer(source, destination, units).name)
+    return str(api.transfer(source, destination, units).name)
 
 
-def reversal_summary(asking: Asking, name: str) -> tuple[int, int, list[str]]:
+def reversal_summary(api: Api, name: str) -> tuple[int, int, list[str]]:
     """Return a transaction's state, how much of it went back, and by what."""
-    found = asking.transaction(name)
+    found = api.transaction(name)
     return found.state, found.reversed_amount.minor_units, list(found.reversals)

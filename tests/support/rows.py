@@ -169,13 +169,6 @@ def without_triggers(connection: psycopg.Connection) -> Iterator[psycopg.Connect
         connection.execute("SET session_replication_role = origin")
 
 
-def refused_by(write: Callable[[], None]) -> str | None:
-    """Return the name of the constraint that refuses a write."""
-    with pytest.raises(psycopg.IntegrityError) as refused:
-        write()
-    return refused.value.diag.constraint_name
-
-
 def rewrite(owner: psycopg.Connection, statement: str, parameters: Sequence[object] = ()) -> None:
     """Change rows past the service.
 
@@ -185,3 +178,10 @@ def rewrite(owner: psycopg.Connection, statement: str, parameters: Sequence[obje
     with owner.transaction():
         owner.execute(statement.encode(), parameters)
         owner.execute("UPDATE outbox SET facts = NULL")
+
+
+def refused_by(write: Callable[[], None]) -> str | None:
+    """Return the name of the constraint that refuses a write."""
+    with pytest.raises(psycopg.IntegrityError) as refused:
+        write()
+    return refused.value.diag.constraint_name

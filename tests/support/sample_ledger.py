@@ -23,7 +23,7 @@ from scheduler.jobs import (
     pay_due_withdrawals,
     reconcile_bank_statement,
 )
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.payouts import Bank
 from tests.support.requests import money, stamp
 from wallet_core.usecases.app import App
@@ -32,31 +32,31 @@ LATER = datetime(2099, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)
 A_DAY = timedelta(days=1)
 
 
-def one_of_each(asking: Asking, app: App, bank: BankServer) -> None:
+def one_of_each(api: Api, app: App, bank: BankServer) -> None:
     """Make all of it."""
-    _wallets(asking)
-    _rules(asking)
-    _transactions(asking)
-    _holds(asking, app)
-    _withdrawals(asking, app, Bank(bank.url))
-    _scheduled_deposits(asking, app, Bank(bank.url))
-    _what_found_no_room(asking, app, Bank(bank.url))
+    _wallets(api)
+    _rules(api)
+    _transactions(api)
+    _holds(api, app)
+    _withdrawals(api, app, Bank(bank.url))
+    _scheduled_deposits(api, app, Bank(bank.url))
+    _what_found_no_room(api, app, Bank(bank.url))
 
 
-def _wallets(asking: Asking) -> None:
-    asking.open("alice", owner="o-1", display_name="Alice", labels={"tier": "gold", "region": "north"})
-    asking.open("bob", owner="o-1", display_name='Bob "the builder"', labels={"tier": "silver"})
-    asking.open("carol", owner="o-2", labels={"tier": "", "region": "شمال"})
-    asking.open_all("dora", "emil", currency="EUR", display_name="Alice")
-    asking.open("fay", currency="JPY", labels={"region": "north"})
-    asking.ok(wallet_pb.FreezeWalletRequest(name="wallets/carol", request_id=_id()))
-    asking.ok(wallet_pb.CloseWalletRequest(name="wallets/emil", request_id=_id()))
+def _wallets(api: Api) -> None:
+    api.open("alice", owner="o-1", display_name="Alice", labels={"tier": "gold", "region": "north"})
+    api.open("bob", owner="o-1", display_name='Bob "the builder"', labels={"tier": "silver"})
+    api.open("carol", owner="o-2", labels={"tier": "", "region": "شمال"})
+    api.open_all("dora", "emil", currency="EUR", display_name="Alice")
+    api.open("fay", currency="JPY", labels={"region": "north"})
+    api.ok(wallet_pb.FreezeWalletRequest(name="wallets/carol", request_id=_id()))
+    api.ok(wallet_pb.CloseWalletRequest(name="wallets/emil", request_id=_id()))
     renamed = wallet_pb.Wallet(name="wallets/fay", display_name="فی")
     mask = FieldMask(paths=["display_name"])
-    asking.ok(wallet_pb.UpdateWalletRequest(wallet=renamed, update_mask=mask, request_id=_id()))
+    api.ok(wallet_pb.UpdateWalletRequest(wallet=renamed, update_mask=mask, request_id=_id()))
 
 
-def _rules(asking: Asking) -> None:
+def _rules(api: Api) -> None:
     source, destination = commission_pb2.COMMISSION_PAYER_SOURCE, commission_pb2.COMMISSION_PAYER_DESTINATION
     rule = commission_pb.CommissionRule
     label = commission_pb.Label(key="tier", value="silver")
@@ -68,52 +68,52 @@ def _rules(asking: Asking) -> None:
         rule(currency_code="EUR", payer=source, end_time=stamp(LATER), wallet="wallets/dora"),
         rule(currency_code="JPY", payer=source, start_time=stamp(LATER)),
     ]
-    made = [asking.ok(commission_pb.CreateCommissionRuleRequest(rule=one, request_id=_id())).rule for one in rules]
-    asking.ok(commission_pb.EndCommissionRuleRequest(name=made[-1].name, request_id=_id()))
+    made = [api.ok(commission_pb.CreateCommissionRuleRequest(rule=one, request_id=_id())).rule for one in rules]
+    api.ok(commission_pb.EndCommissionRuleRequest(name=made[-1].name, request_id=_id()))
 
 
-def _transactions(asking: Asking) -> None:
-    first = asking.deposit("alice", 10_000, external_reference="r-1", labels={"kind": "salary"})
-    asking.deposit("bob", 2_000, external_reference="r-2", labels={"kind": ""})
-    asking.deposit("dora", 700, currency="EUR")
-    charged = asking.transfer("alice", "bob", 1_000, external_reference="r-1", labels={"kind": "rent", "year": "2026"})
-    asking.transfer("bob", "alice", 950, description="x")
-    asking.transfer("alice", "carol", 50)
-    asking.reverse(charged, 400)
-    asking.reverse(asking.transfer("alice", "bob", 20))
-    asking.reverse(first, 1)
+def _transactions(api: Api) -> None:
+    first = api.deposit("alice", 10_000, external_reference="r-1", labels={"kind": "salary"})
+    api.deposit("bob", 2_000, external_reference="r-2", labels={"kind": ""})
+    api.deposit("dora", 700, currency="EUR")
+    charged = api.transfer("alice", "bob", 1_000, external_reference="r-1", labels={"kind": "rent", "year": "2026"})
+    api.transfer("bob", "alice", 950, description="x")
+    api.transfer("alice", "carol", 50)
+    api.reverse(charged, 400)
+    api.reverse(api.transfer("alice", "bob", 20))
+    api.reverse(first, 1)
 
 
-def _holds(asking: Asking, app: App) -> None:
+def _holds(api: Api, app: App) -> None:
     def place(units: int, expire_time: datetime = LATER) -> str:
         request = hold_pb.PlaceHoldRequest(
             wallet="wallets/alice", amount=money(units), expire_time=stamp(expire_time), request_id=_id()
         )
-        return str(asking.ok(request).hold.name)
+        return str(api.ok(request).hold.name)
 
     def capture(name: str, **fields: Any) -> None:  # noqa: ANN401  # a request's
-        asking.ok(hold_pb.CaptureHoldRequest(name=name, destination="wallets/bob", request_id=_id(), **fields))
+        api.ok(hold_pb.CaptureHoldRequest(name=name, destination="wallets/bob", request_id=_id(), **fields))
 
-    opened = asking.ok(wallet_pb.GetWalletRequest(name="wallets/alice")).wallet.create_time
+    opened = api.ok(wallet_pb.GetWalletRequest(name="wallets/alice")).wallet.create_time
     place(11, opened.ToDatetime(tzinfo=UTC) + A_DAY)
     expire_holds.run_once(app, clock_offset=2 * A_DAY)
     place(12)
     capture(place(13), labels={"kind": "rent"})
     capture(place(14), amount=money(4))
     capture(place(15), amount=money(5), final=True)
-    asking.ok(hold_pb.VoidHoldRequest(name=place(16), request_id=_id()))
+    api.ok(hold_pb.VoidHoldRequest(name=place(16), request_id=_id()))
 
 
-def _withdrawals(asking: Asking, app: App, bank: Bank) -> None:
+def _withdrawals(api: Api, app: App, bank: Bank) -> None:
     def schedule(units: int, **fields: Any) -> str:  # noqa: ANN401  # a request's
         request = schedule_pb.ScheduleWithdrawalRequest(
             wallet="wallets/alice", amount=money(units), request_id=_id(), **fields
         )
-        return str(asking.ok(request).withdrawal.name)
+        return str(api.ok(request).withdrawal.name)
 
     schedule(21, execute_time=stamp(LATER), reserve=True)
     cancelled = schedule(22, execute_time=stamp(LATER + A_DAY))
-    asking.ok(schedule_pb.CancelWithdrawalRequest(name=cancelled, request_id=_id()))
+    api.ok(schedule_pb.CancelWithdrawalRequest(name=cancelled, request_id=_id()))
     for units, fault in ((23, None), (24, "declined"), (10**9, None), (25, "reset"), (26, "declined_retryable")):
         if fault is not None:
             bank.order(fault, times=1, **({"reason": "no"} if fault == "declined" else {}))
@@ -121,16 +121,16 @@ def _withdrawals(asking: Asking, app: App, bank: Bank) -> None:
         pay_due_withdrawals.run_once(app)
 
 
-def _scheduled_deposits(asking: Asking, app: App, bank: Bank) -> None:
+def _scheduled_deposits(api: Api, app: App, bank: Bank) -> None:
     def schedule(units: int, **fields: Any) -> str:  # noqa: ANN401  # a request's
         request = schedule_pb.ScheduleDepositRequest(
             wallet="wallets/bob", amount=money(units), request_id=_id(), **fields
         )
-        return str(asking.ok(request).scheduled_deposit.name)
+        return str(api.ok(request).scheduled_deposit.name)
 
     schedule(31, execute_time=stamp(LATER))
     cancelled = schedule(32, execute_time=stamp(LATER + A_DAY))
-    asking.ok(schedule_pb.CancelScheduledDepositRequest(name=cancelled, request_id=_id()))
+    api.ok(schedule_pb.CancelScheduledDepositRequest(name=cancelled, request_id=_id()))
     schedule(33)
     credit_due_deposits.run_once(app)
     for units, fault in ((34, None), (35, "declined"), (36, "reset"), (37, "declined_retryable")):
@@ -140,25 +140,25 @@ def _scheduled_deposits(asking: Asking, app: App, bank: Bank) -> None:
         collect_due_deposits.run_once(app)
 
 
-def _what_found_no_room(asking: Asking, app: App, bank: Bank) -> None:
+def _what_found_no_room(api: Api, app: App, bank: Bank) -> None:
     """Let the bank give back what it paid, to a wallet that is there and to one that is closed; collect for a full one.
 
     What found no room is given to bob.
     """
     full = wallet_pb.Wallet(currency_code="USD", overdraft_limit=money(2**63 - 1))
-    asking.ok(wallet_pb.CreateWalletRequest(wallet_id="full", wallet=full, request_id=_id()))
-    asking.open("late")
-    asking.deposit("late", 41)
+    api.ok(wallet_pb.CreateWalletRequest(wallet_id="full", wallet=full, request_id=_id()))
+    api.open("late")
+    api.deposit("late", 41)
     for wallet, units in (("alice", 42), ("late", 41)):
         request = schedule_pb.ScheduleWithdrawalRequest(
             wallet=f"wallets/{wallet}", amount=money(units), request_id=_id()
         )
-        paid = asking.ok(request).withdrawal.name
+        paid = api.ok(request).withdrawal.name
         pay_due_withdrawals.run_once(app)
         bank.give_back(UUID(paid.rpartition("/")[2]))
-    asking.ok(wallet_pb.CloseWalletRequest(name="wallets/late", request_id=_id()))
+    api.ok(wallet_pb.CloseWalletRequest(name="wallets/late", request_id=_id()))
     reconcile_bank_statement.run_once(app)
-    collected = asking.ok(
+    collected = api.ok(
         schedule_pb.ScheduleDepositRequest(wallet="wallets/full", amount=money(43), collect=True, request_id=_id())
     ).scheduled_deposit.name
     collect_due_deposits.run_once(app)
@@ -167,8 +167,8 @@ def _what_found_no_room(asking: Asking, app: App, bank: Bank) -> None:
         "reason": "no room",
         "destination": "wallets/bob",
     }
-    asking.ok(operations_pb.ResolveWithdrawalRequest(name=paid, request_id=_id(), **place))
-    asking.ok(operations_pb.ResolveScheduledDepositRequest(name=collected, request_id=_id(), **place))
+    api.ok(operations_pb.ResolveWithdrawalRequest(name=paid, request_id=_id(), **place))
+    api.ok(operations_pb.ResolveScheduledDepositRequest(name=collected, request_id=_id(), **place))
 
 
 def _id() -> str:

@@ -12,7 +12,7 @@ from wallet.v1 import schedule_service_pb2 as order_pb
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.issuer import Issuer, bearer
 from tests.support.requests import money, new_id, stamp
 from tests.support.sample_ledger import LATER
@@ -37,8 +37,8 @@ class TwoOwners:
 
     def ask(self, request: Message, scope: str = ALL, **claims: Any) -> Answer:  # noqa: ANN401  # any claim
         """Call with a token of this scope and these claims."""
-        with Asking(self.target, metadata=bearer(self.issuer.token(scope, **claims))) as asking:
-            return asking.answer(request)
+        with Api(self.target, metadata=bearer(self.issuer.token(scope, **claims))) as api:
+            return api.answer(request)
 
     def as_anna(self, request: Message, scope: str = ALL) -> Answer:
         """Call as a caller that is confined to Anna's wallets."""

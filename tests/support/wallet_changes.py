@@ -3,7 +3,7 @@
 from wallet.v1 import schedule_service_pb2 as order_pb
 from wallet.v1 import wallet_service_pb2 as pb
 
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.requests import LATE, money, new_id
 
 ACTIVE, FROZEN, CLOSED = pb.Wallet.STATE_ACTIVE, pb.Wallet.STATE_FROZEN, pb.Wallet.STATE_CLOSED
@@ -19,13 +19,13 @@ def payout(wallet: str, units: int = 1) -> order_pb.ScheduleWithdrawalRequest:
     )
 
 
-def change(asking: Asking, request: Change) -> Changed:
+def change(api: Api, request: Change) -> Changed:
     """Make a change of a wallet."""
-    changed_: Changed = asking.ok(request)
+    changed_: Changed = api.ok(request)
     return changed_
 
 
-def ids_matching(asking: Asking, filter_: str) -> list[str]:
+def ids_matching(api: Api, filter_: str) -> list[str]:
     """Return the ids of the wallets that a filter lets through."""
-    found = asking.ok(pb.ListWalletsRequest(filter=filter_)).wallets
+    found = api.ok(pb.ListWalletsRequest(filter=filter_)).wallets
     return [wallet.name.removeprefix("wallets/") for wallet in found]

@@ -1,4 +1,4 @@
-"""Watchers on threads: they record what they are told, until they are stopped or their stream ends."""
+"""Watchers on threads: they record the responses, until they are stopped or their stream ends."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import psycopg
 from wallet.v1 import event_service_pb2 as pb
 
 from scheduler.jobs import write_journal
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.together import over_and_over
 from tests.support.wire import Answer, answer_of
 from wallet_core.domain.model.errors import ServiceError
@@ -19,33 +19,33 @@ from walletctl.local.waiting import wait_until
 
 
 class Watcher:
-    """One watch, and what it was told."""
+    """One watch, and its responses."""
 
     def __init__(self, stream: Any) -> None:  # noqa: ANN401  # iterator and call in one
         self._stream = stream
-        self.told: list[pb.WatchEventsResponse] = []
+        self.responses: list[pb.WatchEventsResponse] = []
         self.events: list[pb.Event] = []
         self.ended: Answer | None = None
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
-    def heard(self, enough: Callable[[list[pb.Event]], bool] = bool) -> list[pb.Event]:
-        """Wait until enough has been told; return all that was."""
+    def wait_for(self, enough: Callable[[list[pb.Event]], bool] = bool) -> list[pb.Event]:
+        """Wait until the events are enough; return all of them."""
         assert wait_until(lambda: enough(self.events), timeout_s=20, poll_s=0.01), (self.events[-9:], self.ended)
         return list(self.events)
 
-    def heard_of(self, count: int) -> list[pb.Event]:
-        """Wait for so many events; return them."""
-        return self.heard(lambda events: len(events) >= count)
+    def wait_for_events(self, count: int) -> list[pb.Event]:
+        """Wait for *count* events; return all of them."""
+        return self.wait_for(lambda events: len(events) >= count)
 
     def end(self) -> Answer:
         """Wait until the stream ends; return how."""
         self._thread.join(10)
-        assert self.ended is not None, self.told
+        assert self.ended is not None, self.responses
         return self.ended
 
     def leave(self) -> None:
-        """Hang up."""
+        """Cancel the stream."""
         self._stream.cancel()
         self._thread.join(10)
 
@@ -53,24 +53,24 @@ class Watcher:
         try:
             for response in self._stream:
                 self.events += response.events
-                self.told.append(response)
+                self.responses.append(response)
         except grpc.RpcError as error:
             self.ended = answer_of(error)
 
 
 @contextmanager
-def watching(asking: Asking, **request: Any) -> Iterator[Watcher]:  # noqa: ANN401  # fields of the request
+def watching(api: Api, **request: Any) -> Iterator[Watcher]:  # noqa: ANN401  # fields of the request
     """Watch until the block ends; it begins once the watch has begun."""
-    watcher = Watcher(asking.stream(pb.WatchEventsRequest(**request), timeout_s=None))
+    watcher = Watcher(api.stream(pb.WatchEventsRequest(**request), timeout_s=None))
     try:
-        assert wait_until(lambda: bool(watcher.told) or watcher.ended is not None, timeout_s=10, poll_s=0.01)
+        assert wait_until(lambda: bool(watcher.responses) or watcher.ended is not None, timeout_s=10, poll_s=0.01)
         yield watcher
     finally:
         watcher.leave()
 
 
 @contextmanager
-def telling(app: App) -> Iterator[None]:
+def writing_journal(app: App) -> Iterator[None]:
     """Write the journal for as long as this lasts, as the scheduler does."""
 
     def write() -> None:
@@ -81,8 +81,8 @@ def telling(app: App) -> Iterator[None]:
         yield
 
 
-def all_told(owner: psycopg.Connection) -> None:
-    """Wait until all that has happened is in the journal, so that who watches from now on is told nothing of it."""
+def wait_until_published(owner: psycopg.Connection) -> None:
+    """Wait until all events are in the journal, so that a watch that begins now gets none of them."""
     left = "SELECT count(*) FROM outbox"
     assert wait_until(lambda: owner.execute(left).fetchone() == (0,), timeout_s=10, poll_s=0.01)
 

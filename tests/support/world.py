@@ -14,7 +14,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, pay_due_withdrawals, reconcile_bank_statement
-from tests.support.asking import Asking
+from tests.support.api import Api
 from tests.support.documented_faults import Fault
 from tests.support.fuzz_trial import METHODS, WRITES
 from tests.support.issuer import Issuer, bearer
@@ -52,7 +52,7 @@ APPLIED_TO_WALLET = order_pb.RESOLUTION_KIND_APPLIED_TO_WALLET
 class World:
     """Wallets in every state, their dependent resources, and callers of every kind."""
 
-    callers: Mapping[str, Asking]
+    callers: Mapping[str, Api]
     names: Mapping[str, str]
 
     def request(self, base: Message, *faults: Fault) -> tuple[str, Any]:
@@ -114,7 +114,7 @@ def bases(names: Mapping[str, str]) -> dict[str, Message]:
     return {path: by_type[METHODS[path].input_type.full_name] for path in WRITES}
 
 
-def open_wallets(operator: Asking) -> None:
+def open_wallets(operator: Api) -> None:
     """Open wallets in every state, anna's all of them, and a rule by which alice pays for her transfers."""
     for wallet, currency in (("alice", "USD"), ("bob", "USD"), ("cold", "USD"), ("idle", "USD"), ("over", "USD")):
         operator.open(wallet, currency=currency, owner="anna")
@@ -130,7 +130,7 @@ def open_wallets(operator: Asking) -> None:
     operator.charge(fixed_minor_units=2, wallet="wallets/alice")
 
 
-def hang_on_them(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
+def hang_on_them(operator: Api, app: App, bank: Bank) -> dict[str, str]:
     """Open one of each in them, and return their names; what is held in cold, and given to it, was before it froze."""
     names = {"given": operator.transfer("alice", "bob", 20).name}
     for name, wallet in (("given to cold and back", "cold"), ("given and back", "bob")):
@@ -168,7 +168,7 @@ def hang_on_them(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
     return names
 
 
-def strand(operator: Asking, app: App, bank: Bank) -> dict[str, str]:
+def strand(operator: Api, app: App, bank: Bank) -> dict[str, str]:
     """Let the bank return what it paid to a closed wallet, collect for a full one, and execute an unknown payment."""
     operator.open("late", 41, owner="anna")
     now: dict[str, Any] = {"amount": money(41), "request_id": new_id()}
@@ -202,7 +202,7 @@ def a_world(app: App, settings: Settings, issuer: Issuer, bank: BankServer) -> I
             "reader": bearer(issuer.token(others)),
             "stranger": (),
         }
-        callers = {who_: stack.enter_context(Asking(target, metadata=text)) for who_, text in metadata.items()}
+        callers = {who_: stack.enter_context(Api(target, metadata=text)) for who_, text in metadata.items()}
         operator = callers["operator"]
         open_wallets(operator)
         yield World(callers, hang_on_them(operator, app, Bank(bank.url)))

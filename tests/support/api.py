@@ -60,7 +60,7 @@ class Refused(Exception):
         return self.answer.reason
 
 
-class Asking(Wire):
+class Api(Wire):
     """One bare channel; knows what answers look like, and what many tests begin and end with."""
 
     def __init__(self, target: str, *, metadata: Sequence[tuple[str, str]] = ()) -> None:
@@ -118,7 +118,7 @@ class Asking(Wire):
         )
         return call(request, timeout=timeout_s, wait_for_ready=True, metadata=self._metadata)
 
-    def told(self, stream: Any) -> Answer:  # noqa: ANN401  # what ``stream`` returned
+    def stream_error(self, stream: Any) -> Answer:  # noqa: ANN401  # what ``stream`` returned
         """Read the rest of a stream that does not end well; return how it ends."""
         try:
             for _ in stream:
@@ -254,24 +254,24 @@ def _bytes_of(message: Message) -> bytes:
 # What is done in many tests.
 
 
-def refused(asking: Asking, owner: psycopg.Connection, request: Message) -> Answer:
+def refused(api: Api, owner: psycopg.Connection, request: Message) -> Answer:
     """Send one request that must be refused, as ``all_refused`` does; return how."""
-    return all_refused(asking, owner, [request])[0]
+    return all_refused(api, owner, [request])[0]
 
 
-def all_refused(asking: Asking, owner: psycopg.Connection, requests: Sequence[Message]) -> list[Answer]:
+def all_refused(api: Api, owner: psycopg.Connection, requests: Sequence[Message]) -> list[Answer]:
     """Send requests that must be refused, each by itself; return how.
 
     It is also seen that with ``validate_only`` they are refused just so and leave nothing at all, that the real ones
     leave nothing but their records, and that a repeat gets the same.
     """
     before = everything(owner)
-    tried = [asking.refused(changed(request, validate_only=True)) for request in requests]
+    tried = [api.refused(changed(request, validate_only=True)) for request in requests]
     assert everything(owner) == before
-    refusals = [asking.refused(request) for request in requests]
+    refusals = [api.refused(request) for request in requests]
     after = everything(owner)
     assert {table for table in before if after[table] != before[table]} <= {"requests"}
-    again = [asking.refused(request) for request in requests]
+    again = [api.refused(request) for request in requests]
     assert everything(owner) == after
     for request, *answers in zip(requests, tried, refusals, again, strict=True):
         assert answers == answers[:1] * 3, request
@@ -288,12 +288,12 @@ def many_transfers(source: str, destination: str, count: int) -> transaction_pb.
     return atomic([an_item(source, destination, 1)] * count)
 
 
-def all_pages(asking: Asking, request: Any) -> list[Any]:  # noqa: ANN401  # any list request
+def all_pages(api: Api, request: Any) -> list[Any]:  # noqa: ANN401  # any list request
     """Return all pages of a list, in order."""
     requested = changed(request)
     pages = []
     while True:
-        pages.append(asking.ok(requested))
+        pages.append(api.ok(requested))
         requested.page_token = pages[-1].next_page_token
         if not requested.page_token:
             return pages
@@ -326,9 +326,9 @@ def meanwhile(work: Callable[[], object], threads: int = 2) -> Iterator[None]:
 
 
 @contextmanager
-def several_servers(settings: Settings, names: Sequence[str] = ("left", "right")) -> Iterator[list[Asking]]:
+def several_servers(settings: Settings, names: Sequence[str] = ("left", "right")) -> Iterator[list[Api]]:
     """Serve one database several times; yield a channel to each."""
     with ExitStack() as stack:
         apps = [stack.enter_context(open_app(settings, name=name)) for name in names]
         ports = [stack.enter_context(serving(app, settings)) for app in apps]
-        yield [stack.enter_context(Asking(f"127.0.0.1:{port}")) for port in ports]
+        yield [stack.enter_context(Api(f"127.0.0.1:{port}")) for port in ports]
