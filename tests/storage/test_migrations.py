@@ -42,13 +42,13 @@ def empty(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Return a call that makes this a later release, whose second migration has this body."""
+    """Return a call that makes this a later release, whose next migration has this body."""
 
     def release(body: str) -> None:
-        folder = tmp_path / "migrations"
+        folder, last = tmp_path / "migrations", readiness.newest_version()
         shutil.copytree(readiness.VERSIONS.parent, folder)
         versions = folder / "versions"
-        (versions / "0002_made_up.py").write_text(_SECOND.format(body=indent(body, "    ")))
+        (versions / "9998_made_up.py").write_text(_NEXT.format(last=last, body=indent(body, "    ")))
         for module in (readiness, migrations):
             monkeypatch.setattr(module, "VERSIONS", versions)
         readiness.known_versions.cache_clear()
@@ -58,11 +58,11 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     readiness.known_versions.cache_clear()
 
 
-_SECOND = """
+_NEXT = """
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9998"
+down_revision = "{last}"
 
 
 def upgrade() -> None:
@@ -162,8 +162,9 @@ def test_a_later_release_migrates_what_is_there(empty: str, later: Callable[[str
     migration(empty)()
     with open_app(read_settings(database_url=empty, log_level="ERROR"), name="tests") as app:
         deposit(app, open_wallet(app, "alice"), 5)
+    now = readiness.newest_version()
     later('op.execute("ALTER TABLE wallets ADD COLUMN made_up text")')
-    with pytest.raises(DatabaseNotReady, match="has the schema 0001, and this release needs 0002: run `walletctl mig"):
+    with pytest.raises(DatabaseNotReady, match=f"has the schema {now}, and this release needs 9998: run `walletctl m"):
         verify(read_settings(database_url=empty))
     migration(empty)()
 

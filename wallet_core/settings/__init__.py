@@ -35,6 +35,7 @@ from wallet_core.settings.server import (
     TlsSettings,
     WatchSettings,
 )
+from wallet_core.settings.webhooks import WebhookSettings
 
 __all__ = ["Settings", "SettingsError", "Variable", "read_settings", "variables"]
 
@@ -71,6 +72,7 @@ class Settings(BaseModel):
     journal: JournalSettings
     bank: BankSettings
     payouts: PayoutSettings
+    webhooks: WebhookSettings
 
     @property
     def reflection(self) -> bool:

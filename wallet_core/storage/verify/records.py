@@ -24,6 +24,7 @@ RECORDS: Rules = {
             WHEN 'holds' THEN NOT EXISTS (SELECT FROM holds WHERE holds.id = answered.id::uuid)
             WHEN 'commissionRules'
                 THEN NOT EXISTS (SELECT FROM commission_rules WHERE commission_rules.id = answered.id::uuid)
+            WHEN 'webhooks' THEN NOT EXISTS (SELECT FROM webhooks WHERE webhooks.id = answered.id::uuid)
             ELSE NOT EXISTS (SELECT FROM wallets WHERE wallets.id = answered.id)
         END
         """,
