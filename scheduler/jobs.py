@@ -10,9 +10,11 @@ from scheduler.worker_pool import Counts, SequentialWorker, WorkerPool
 from wallet_core.domain.model.bank import AnswerKind
 from wallet_core.domain.model.hold import HoldClaim
 from wallet_core.domain.model.payment_order import Claim, PaymentOrder
+from wallet_core.domain.model.webhook import DeliveryClaim
 from wallet_core.storage.scheduling.claims import Claims
 from wallet_core.usecases.app import App
 from wallet_core.usecases.credit_deposit import credit_deposit
+from wallet_core.usecases.deliver_webhook import deliver
 from wallet_core.usecases.expire_hold import expire_hold
 from wallet_core.usecases.pay_out import NO_TIME, pay_out
 from wallet_core.usecases.reconcile_order import reconcile
@@ -27,12 +29,15 @@ NOT_OURS = "NOT_OURS"
 # Events that are moved into the journal in one database transaction.
 JOURNAL_STEP = 1000
 
+# Journal records that are queued for webhooks, or deliveries that are removed, in one database transaction.
+WEBHOOK_STEP = 1000
+
 
 class Worker(Protocol):
     """Does the work of a job in a process."""
 
-    def drain(self) -> None:
-        """Do all work that is due."""
+    def drain(self) -> bool:
+        """Do all work that is due; return whether there was any."""
 
     def once(self, limit: int, /) -> Counts:
         """Do up to *limit* pieces of work to the end; return their outcomes."""
@@ -59,6 +64,10 @@ class Job(Protocol):
     def calls_bank(self) -> bool:
         """Whether it pays, collects, or asks the bank for a status."""
 
+    @property
+    def wakes(self) -> str:
+        """The name of the job that runs at once after this one has done something; empty: none."""
+
     def worker(self, app: App, *, clock_offset: timedelta = NO_TIME) -> Worker:
         """Return a worker for this process."""
 
@@ -76,6 +85,7 @@ class ClaimingJob(Generic[Work]):
     calls_bank: bool = False
     pauses_on: frozenset[str] = frozenset()
     """Outcomes after which it pauses, with backoff: the bank cannot be reached."""
+    wakes: str = ""
 
     def worker(self, app: App, *, clock_offset: timedelta = NO_TIME) -> WorkerPool[Work]:
         """Return a worker for this process. *clock_offset* is for tests: the clock by which work is due."""
@@ -104,6 +114,7 @@ class SequentialJob:
     """Does one step; returns its outcomes, and whether there is more to do."""
     period: str
     calls_bank: bool = False
+    wakes: str = ""
 
     def worker(self, app: App, *, clock_offset: timedelta = NO_TIME) -> SequentialWorker:
         """Return a worker for this process."""
@@ -113,6 +124,40 @@ class SequentialJob:
     def run_once(self, app: App, *, limit: int = 1000) -> Counts:
         """Do up to *limit* steps; return their outcomes."""
         return self.worker(app).once(limit)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveringJob:
+    """Sends what is due to webhooks. It wakes itself: the end of one delivery may make the next of its wallet due."""
+
+    name: str
+    period: str
+    calls_bank: bool = False
+
+    @property
+    def wakes(self) -> str:
+        """Itself."""
+        return self.name
+
+    def worker(self, app: App, *, clock_offset: timedelta = NO_TIME) -> WorkerPool[DeliveryClaim]:
+        """Return a worker for this process. *clock_offset* is for tests: the clock by which work is due."""
+        chosen = app.webhooks
+        return WorkerPool(
+            self.name,
+            slots=chosen.parallelism,
+            claim=lambda limit: app.webhook_queue.claim(
+                limit=limit,
+                at_once=chosen.endpoint_parallelism,
+                lease=chosen.policy.lease,
+                clock_offset=clock_offset,
+            ),
+            work=lambda claim: deliver(app, claim, clock_offset=clock_offset),
+            chained=True,
+        )
+
+    def run_once(self, app: App, *, limit: int = 1000, clock_offset: timedelta = NO_TIME) -> Counts:
+        """Make up to *limit* attempts that are due, each to the end; return their outcomes."""
+        return self.worker(app, clock_offset=clock_offset).once(limit)
 
 
 def outcome_of(order: PaymentOrder | None) -> str:
@@ -154,6 +199,19 @@ def _write_checkpoint(app: App) -> tuple[Counter[str], bool]:
     return Counter(signed=int(app.checkpoints.write_if_due())), False
 
 
+def _queue_webhooks(app: App) -> tuple[Counter[str], bool]:
+    queued, more = app.webhook_queue.queue(WEBHOOK_STEP)
+    return Counter(QUEUED=queued) if queued else Counter(), more
+
+
+def _prune_deliveries(app: App) -> tuple[Counter[str], bool]:
+    chosen = app.webhooks
+    pruned = app.webhook_queue.prune(
+        limit=WEBHOOK_STEP, delivered_kept=chosen.delivered_kept, dead_kept=chosen.dead_kept
+    )
+    return Counter(PRUNED=pruned) if pruned else Counter(), pruned == WEBHOOK_STEP
+
+
 reconcile_bank_statement = SequentialJob("reconcile-bank-statement", _read_page, period="bank.statement_poll_s")
 pay_due_withdrawals = ClaimingJob(
     "pay-due-withdrawals", lambda claims: claims.to_pay, _send, calls_bank=True, pauses_on=frozenset({NOT_SENT})
@@ -169,8 +227,11 @@ reconcile_collections = ClaimingJob(
 )
 credit_due_deposits = ClaimingJob("credit-due-deposits", lambda claims: claims.to_credit, _credit)
 expire_holds = ClaimingJob("expire-holds", lambda claims: claims.to_expire, _expire)
-write_journal = SequentialJob("write-journal", _write_journal, period="journal.write_s")
+write_journal = SequentialJob("write-journal", _write_journal, period="journal.write_s", wakes="queue-webhooks")
 write_checkpoints = SequentialJob("write-checkpoints", _write_checkpoint, period="checkpoints.check_s")
+queue_webhooks = SequentialJob("queue-webhooks", _queue_webhooks, period="webhooks.poll_s", wakes="deliver-webhooks")
+deliver_webhooks = DeliveringJob("deliver-webhooks", period="webhooks.poll_s")
+prune_webhook_deliveries = SequentialJob("prune-webhook-deliveries", _prune_deliveries, period="webhooks.prune_s")
 
 JOBS: tuple[Job, ...] = (
     reconcile_bank_statement,
@@ -182,4 +243,7 @@ JOBS: tuple[Job, ...] = (
     expire_holds,
     write_journal,
     write_checkpoints,
+    queue_webhooks,
+    deliver_webhooks,
+    prune_webhook_deliveries,
 )

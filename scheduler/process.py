@@ -6,20 +6,28 @@ Any number of them may run: ``SKIP LOCKED`` keeps their claims disjoint. Setting
 import argparse
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from operator import attrgetter
 from time import monotonic
+from uuid import UUID
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from scheduler.jobs import JOBS, Job, Worker, reconcile_bank_statement
+from scheduler.jobs import JOBS, Job, Worker, queue_webhooks, reconcile_bank_statement, write_journal
+from scheduler.worker_pool import WorkerPool
+from wallet_core.background import Loop
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.errors import ServiceError, cause_of
+from wallet_core.domain.model.event import JournalRecord
+from wallet_core.domain.model.webhook import Webhook
 from wallet_core.logs import set_up_logs
+from wallet_core.ports import WebhookMessages
 from wallet_core.settings import Settings, SettingsError, read_settings
 from wallet_core.startup_checks import bank, database, require_production, start_failure
+from wallet_core.storage.reads.all import Reads
 from wallet_core.usecases.app import App
 
 _log = structlog.get_logger("wallet.scheduler")
@@ -58,6 +66,27 @@ class DatabaseReadiness:
             self._asked_at = monotonic()
 
 
+class Messages:
+    """Messages for webhooks, made by the gRPC edge. It is loaded for the first one: a scheduler starts sooner."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    def message_id(self, webhook: UUID, number: int) -> str:
+        """Return the id of a delivery."""
+        return self._edge.message_id(webhook, number)
+
+    def body(self, record: JournalRecord, webhook: Webhook) -> bytes:
+        """Return an event as this webhook may see it."""
+        return self._edge.body(record, webhook)
+
+    @cached_property
+    def _edge(self) -> WebhookMessages:
+        from wallet_grpc.convert.webhook_messages import WebhookMessages as OfTheEdge  # noqa: PLC0415  # see above
+
+        return OfTheEdge(self._reads)
+
+
 def main(arguments: Sequence[str], stopping: threading.Event) -> int:
     """Run until *stopping* is set, or one round; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m scheduler", description=__doc__)
@@ -68,7 +97,9 @@ def main(arguments: Sequence[str], stopping: threading.Event) -> int:
         settings = read_settings()
         require_production(settings, database, bank)
         set_up_logs(settings.process.log_level)
-        with open_app(settings, name="wallet-scheduler", stopping=stopping, calls_bank=True) as app:
+        with open_app(
+            settings, name="wallet-scheduler", stopping=stopping, calls_bank=True, webhook_messages=Messages
+        ) as app:
             gate = BankStatementGate(app, provides_statement=settings.bank.provides_statement)
             jobs = [job for job in JOBS if job is not reconcile_bank_statement or settings.bank.provides_statement]
             if asked.once:
@@ -107,7 +138,9 @@ def _stop_on_signal(worker: Worker, stopping: threading.Event) -> None:
 
 def _run(app: App, jobs: Sequence[Job], gate: BankStatementGate, settings: Settings, stopping: threading.Event) -> None:
     workers = [(job, job.worker(app)) for job in jobs]
+    loops = Loops()
     readiness = DatabaseReadiness(app, settings.connections.health_interval_s)
+    woken = {job.wakes for job in jobs} | {write_journal.name}
     # No job store: the database has what is due. A tick during a run is skipped: the run goes on until nothing is due.
     timer = BackgroundScheduler(
         timezone="UTC",
@@ -116,32 +149,73 @@ def _run(app: App, jobs: Sequence[Job], gate: BankStatementGate, settings: Setti
     )
     for job, worker in workers:
         period_s: float = attrgetter(job.period)(settings)
-        timer.add_job(_tick, "interval", args=(job, worker, gate, readiness), seconds=period_s, id=job.name)
+        run = partial(_tick, job, worker, gate, readiness, loops.wake)
+        if job.name in woken:
+            loops.add(job.name, worker, run, period_s)
+        else:
+            timer.add_job(run, "interval", seconds=period_s, id=job.name)
     timer.start()
+    loops.start()
     # The first read runs at once, because payments wait for it; not by the timer, whose shutdown fails with a job that
     # runs once.
     first_reads = [
-        threading.Thread(target=_tick, args=(job, worker, gate, readiness), name="first-read", daemon=True)
+        threading.Thread(target=_tick, args=(job, worker, gate, readiness, loops.wake), name="first-read", daemon=True)
         for job, worker in workers
         if job is reconcile_bank_statement
     ]
     for thread in first_reads:
         thread.start()
     _log.info("running", jobs=[job.name for job in jobs], parallelism=app.payouts.parallelism)
-    stopping.wait()
+    # Events of any process, and records that another scheduler has written.
+    with (
+        app.on_events(lambda: loops.wake(write_journal.name)),
+        app.on_records(lambda: loops.wake(queue_webhooks.name)),
+    ):
+        stopping.wait()
     _log.info("stopping")
     timer.shutdown(wait=False)
+    loops.stop()
     for _, worker in workers:
         worker.close()
     for thread in first_reads:
         thread.join()
 
 
-def _tick(job: Job, worker: Worker, gate: BankStatementGate, readiness: DatabaseReadiness) -> None:
+class Loops:
+    """Jobs that run at their interval, and at once when another has work for them, which the timer cannot in a run."""
+
+    def __init__(self) -> None:
+        self._loops: dict[str, Loop] = {}
+
+    def add(self, name: str, worker: Worker, run: Callable[[], None], period_s: float) -> None:
+        """Add a job."""
+        self._loops[name] = Loop(name, run, period_s)
+        if isinstance(worker, WorkerPool):
+            worker.on_done = self._loops[name].wake
+
+    def wake(self, name: str) -> None:
+        """Run a job now, or once more after its present run."""
+        if name in self._loops:
+            self._loops[name].wake()
+
+    def start(self) -> None:
+        """Start all."""
+        for loop in self._loops.values():
+            loop.start()
+
+    def stop(self) -> None:
+        """Start no further run."""
+        for loop in self._loops.values():
+            loop.stop()
+
+
+def _tick(
+    job: Job, worker: Worker, gate: BankStatementGate, readiness: DatabaseReadiness, wake: Callable[[str], None]
+) -> None:
     try:
         readiness.require()
-        if not job.calls_bank or gate.is_open():
-            worker.drain()
+        if (not job.calls_bank or gate.is_open()) and worker.drain() and job.wakes != job.name:
+            wake(job.wakes)
     except ServiceError as error:
         _log.warning("cannot claim", job=job.name, why=cause_of(error))
     except Exception:  # noqa: BLE001  # the next tick tries again

@@ -6,7 +6,7 @@ The pool claims no more than it has free slots for: a slow or stuck piece of wor
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
 from time import monotonic
@@ -38,7 +38,8 @@ class WorkerPool(Generic[Work]):
 
     *claim* claims up to a number of pieces and returns them; *work* does one and returns a word for its outcome. An
     outcome in *pausing* means that the other side cannot be reached: nothing is claimed for ``pause(times)`` seconds,
-    longer each time, and then one piece at a time until one gets through.
+    longer each time, and then one piece at a time until one gets through. Work is *chained* where the end of one piece
+    may make another one due; ``on_done`` is called then.
     """
 
     def __init__(  # noqa: PLR0913  # its parts, by name
@@ -50,7 +51,10 @@ class WorkerPool(Generic[Work]):
         work: Callable[[Work], str],
         pausing: frozenset[str] = frozenset(),
         pause: Callable[[int], float] = lambda _: 0.0,
+        chained: bool = False,
     ) -> None:
+        self.on_done: Callable[[], None] = lambda: None
+        self._chained = chained
         self._name = name
         self._claim = claim
         self._work = work
@@ -64,21 +68,34 @@ class WorkerPool(Generic[Work]):
         self._starting = threading.Lock()  # nothing is claimed that can no longer be started
         self._stopping = False
 
-    def drain(self) -> None:
-        """Start all work that is due, waiting for slots but not for the last piece to end."""
+    def drain(self) -> bool:
+        """Start all work that is due, waiting for slots but not for the last piece to end; return whether any was."""
+        begun = False
         while self._fill(None):
-            pass
+            begun = True
+        return begun
 
     def once(self, limit: int) -> Counts:
         """Do all work that is due, up to *limit* pieces, to the end, and close; return the outcomes."""
         started: list[Future[str]] = []
         try:
-            while len(started) < limit and (begun := self._fill(limit - len(started))):
+            while len(started) < limit and (begun := self._fill(limit - len(started)) or self._next(started, limit)):
                 started += begun
             wait_for(started)
         finally:
             self.close()
         return Counts(len(started), Counter(future.result() for future in started))
+
+    def _next(self, started: list[Future[str]], limit: int) -> list[Future[str]]:
+        """Start what the end of a piece in progress makes due, where work is chained."""
+        begun: list[Future[str]] = []
+        is_last = not self._chained
+        while not begun and not is_last:
+            running = [one for one in started if not one.done()]
+            is_last = not running  # what is claimed after the end of all pieces is not missed
+            wait_for(running, return_when=FIRST_COMPLETED)
+            begun = self._fill(limit - len(started))
+        return begun
 
     def stop(self) -> None:
         """Start nothing more. Safe to call from a signal handler."""
@@ -132,6 +149,8 @@ class WorkerPool(Generic[Work]):
             self._pace(is_reached=outcome not in self._pausing)
         finally:
             self._free.release()
+        if self._chained:
+            self.on_done()
         _log.info("done", worker=self._name, outcome=outcome)
         return outcome
 
@@ -153,9 +172,9 @@ class SequentialWorker:
         self._stopping = threading.Event()
         self._running = threading.Lock()
 
-    def drain(self) -> None:
-        """Do steps until there is no more to do."""
-        self.once(None)
+    def drain(self) -> bool:
+        """Do steps until there is no more to do; return whether anything was done."""
+        return self.once(None).claimed > 0
 
     def once(self, limit: int | None) -> Counts:
         """Do up to *limit* steps; return their outcomes."""

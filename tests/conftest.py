@@ -50,6 +50,8 @@ FAST: dict[str, object] = {
     "payout_retry_after_max_s": 30.0,
     "journal_write_s": 0.05,
     "watch_poll_s": 0.02,
+    "webhook_private_networks": ["127.0.0.0/8"],
+    "webhook_poll_s": 0.1,
 }
 
 # For tests that are about something else than time: a busy machine makes no doubt of a call to the bank.

@@ -79,19 +79,16 @@ class Call:
     def confined(self) -> str:
         """What a caller that is confined to an owner may do with it."""
         call = CALLS[f"/{self.path}"]
-        match call.owner_access:
-            case OwnerAccess.DENIED:
-                return "denied"
-            case OwnerAccess.NAMED_WALLETS:
-                return f"allowed where all wallets of `{call.field}` are its owner's"
-            case OwnerAccess.FILTERED if call.field:
-                return f"allowed where `{call.field}` is its owner's; without it, for its owner's wallets"
-            case OwnerAccess.FILTERED:
-                return "allowed, for its owner's wallets"
-            case OwnerAccess.RELATED_RESOURCE:
-                return f"allowed where one of the wallets of `{call.field}` is its owner's"
-            case OwnerAccess.LOCKED_WALLETS:
-                return "allowed where the wallets that it debits or changes are its owner's"
+        if call.owner_access is OwnerAccess.FILTERED and not call.field:
+            return "allowed, for its owner's wallets"
+        return {
+            OwnerAccess.DENIED: "denied",
+            OwnerAccess.NAMED_WALLETS: f"allowed where all wallets of `{call.field}` are its owner's",
+            OwnerAccess.FILTERED: f"allowed where `{call.field}` is its owner's; without it, for its owner's wallets",
+            OwnerAccess.RELATED_RESOURCE: f"allowed where one of the wallets of `{call.field}` is its owner's",
+            OwnerAccess.LOCKED_WALLETS: "allowed where the wallets that it debits or changes are its owner's",
+            OwnerAccess.OWN_WEBHOOKS: "allowed for webhooks that are confined to its owner",
+        }[call.owner_access]
 
 
 @dataclass(slots=True)

@@ -19,15 +19,18 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from wallet_core.addresses import EndpointPolicy
 from wallet_core.domain.model.attention import AttentionPolicy
 from wallet_core.domain.model.errors import DatabaseNotReady, DatabaseUnavailable
 from wallet_core.domain.model.payment_order import PaymentPolicy
 from wallet_core.domain.model.receipt import Language, Receipt
+from wallet_core.domain.model.webhook import WebhookPolicy
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.gateways.bank_access import BankAccessUnusable, BankCredentials
 from wallet_core.gateways.checkpoint_keys import CheckpointSigner, KeyUnusable, is_signed, read_public_keys
+from wallet_core.gateways.endpoints import HttpEndpoints
 from wallet_core.ledger.ledger import Ledger
-from wallet_core.ports import Documents
+from wallet_core.ports import Documents, WebhookMessages
 from wallet_core.settings import Settings, SettingsError
 from wallet_core.startup_checks import require_login_that_only_serves
 from wallet_core.storage.connections.engine import (
@@ -52,8 +55,9 @@ from wallet_core.storage.scheduling.checkpoints import Checkpoints
 from wallet_core.storage.scheduling.claims import Claims
 from wallet_core.storage.scheduling.journal import Journal
 from wallet_core.storage.scheduling.rate_limit import BankRateLimit
+from wallet_core.storage.scheduling.webhooks import WebhookQueue
 from wallet_core.storage.verify.checks import Check, result
-from wallet_core.usecases.app import App, PayoutSettings
+from wallet_core.usecases.app import App, PayoutSettings, WebhookSettings
 from wallet_core.usecases.currencies import Currencies
 from wallet_core.usecases.verify_ledger import Auditor
 from wallet_core.usecases.write_checkpoint import Checkpointing
@@ -63,14 +67,20 @@ __all__ = ["Check", "migrate", "open_app", "open_auditor", "verify"]
 
 @contextmanager
 def open_app(
-    settings: Settings, *, name: str, stopping: threading.Event | None = None, calls_bank: bool = False
+    settings: Settings,
+    *,
+    name: str,
+    stopping: threading.Event | None = None,
+    calls_bank: bool = False,
+    webhook_messages: Callable[[Reads], WebhookMessages] | None = None,
 ) -> Iterator[App]:
     """Wire the core of a process called *name*, wait for its database, and close everything at the end.
 
     Raises ``DatabaseUnavailable`` where the database does not come in time, or *stopping* is set before it comes,
     ``DatabaseNotReady`` where its schema is not the one that this release is made for, and ``SettingsError`` in a
     production whose login may do more than serve, and where a process that *calls_bank* has no bank, or nothing that it
-    can show to it, and where a font for receipts cannot be used.
+    can show to it, and where a font for receipts cannot be used. A process that sends events to webhooks brings
+    *webhook_messages*.
     """
     bank = _bank(settings)
     documents = _Documents(settings)
@@ -108,6 +118,7 @@ def open_app(
         rate_limit = BankRateLimit(settings.bank.calls_per_s)
         try:
             reads = Reads(reading)
+            webhooks = _webhooks(settings)
             yield App(
                 ledger=ledger,
                 reads=reads,
@@ -118,6 +129,7 @@ def open_app(
                 auditor=_auditor(settings, auditing),
                 on_events=waking.on_events,
                 on_records=waking.on_records,
+                webhook_queue=WebhookQueue(posting),
                 may_call_bank=partial(rate_limit.take_one, claiming),
                 ping=readiness.check,
                 vitals=Reads(posting).vitals,
@@ -125,6 +137,14 @@ def open_app(
                 documents=documents,
                 currencies=Currencies(reads.currencies),
                 payouts=_payouts(settings),
+                webhooks=webhooks,
+                webhook_endpoints=HttpEndpoints(
+                    policy=webhooks.endpoints,
+                    deadline_s=settings.webhooks.call_deadline_s,
+                    response_max_bytes=settings.webhooks.response_max_bytes,
+                    ca=settings.webhooks.ca,
+                ),
+                webhook_messages=webhook_messages(reads) if webhook_messages is not None else None,
                 attention=_attention(settings),
                 jitter=random.random,
             )
@@ -164,11 +184,11 @@ class _WakeUps:
 
 @contextmanager
 def _wake_ups(settings: Settings, name: str) -> Iterator[_WakeUps]:
-    """Yield the wake-ups of a process: one connection announces, and one listens."""
+    """Yield the wake-ups of a process: one connection announces, and up to two listen."""
     if not settings.journal.wake_ups:
         yield _WakeUps(None)
         return
-    with _engine(settings, name=name, pool_size=2, use=WAKING) as engine, _WakeUps(engine) as waking:
+    with _engine(settings, name=name, pool_size=3, use=WAKING) as engine, _WakeUps(engine) as waking:
         yield waking
 
 
@@ -341,6 +361,30 @@ def _payouts(settings: Settings) -> PayoutSettings:
         send_window_s=settings.payouts.send_window_s,
         resends=settings.bank.idempotent,
         bank_statement_page=settings.bank.statement_page,
+    )
+
+
+def _webhooks(settings: Settings) -> WebhookSettings:
+    webhooks = settings.webhooks
+    return WebhookSettings(
+        policy=WebhookPolicy(
+            retries=tuple(timedelta(seconds=delay_s) for delay_s in webhooks.retry_delays_s),
+            jitter=webhooks.retry_jitter,
+            retry_after_max=timedelta(seconds=webhooks.retry_after_max_s),
+            lease=timedelta(seconds=webhooks.lease_s),
+            # What is left of the lease is for the request and its mark.
+            send_within=timedelta(seconds=webhooks.lease_s / 3),
+        ),
+        endpoints=EndpointPolicy(
+            allows_http=settings.process.mode == "development", private_networks=webhooks.private_networks
+        ),
+        count_max=webhooks.count_max,
+        owner_count_max=webhooks.owner_count_max,
+        secret_overlap=timedelta(seconds=webhooks.secret_overlap_s),
+        parallelism=webhooks.parallelism,
+        endpoint_parallelism=webhooks.endpoint_parallelism,
+        delivered_kept=timedelta(seconds=webhooks.delivered_kept_s),
+        dead_kept=timedelta(seconds=webhooks.dead_kept_s),
     )
 
 

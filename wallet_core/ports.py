@@ -1,10 +1,16 @@
 """The interfaces of what is outside the core."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from wallet_core.domain.model.bank import Answer, BankStatementPage, Payment, Status
 from wallet_core.domain.model.checkpoint import Checkpoint, Statement
+from wallet_core.domain.model.event import JournalRecord
 from wallet_core.domain.model.receipt import Language, Receipt
+from wallet_core.domain.model.webhook import Answer as WebhookAnswer
+from wallet_core.domain.model.webhook import Webhook
 
 
 class BankGateway(Protocol):
@@ -35,3 +41,20 @@ class Signer(Protocol):
 
     def sign(self, statement: Statement) -> Checkpoint:
         """Return a statement as a checkpoint."""
+
+
+class WebhookEndpoints(Protocol):
+    """Endpoints of webhooks, over the network."""
+
+    def send(self, url: str, *, message: str, body: bytes, secrets: Sequence[str], now: datetime) -> WebhookAnswer:
+        """Send one request, signed by each of *secrets* and dated *now*; never raises."""
+
+
+class WebhookMessages(Protocol):
+    """What is sent to endpoints. The same delivery always gives the same id and body."""
+
+    def message_id(self, webhook: UUID, number: int) -> str:
+        """Return the id of a delivery, which reveals nothing of its number."""
+
+    def body(self, record: JournalRecord, webhook: Webhook) -> bytes:
+        """Return an event as this webhook may see it."""

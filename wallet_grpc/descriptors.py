@@ -16,6 +16,7 @@ from wallet.v1 import (
     schedule_service_pb2,
     transaction_service_pb2,
     wallet_service_pb2,
+    webhook_service_pb2,
 )
 
 _SERVICES = tuple(
@@ -28,6 +29,7 @@ _SERVICES = tuple(
         commission_service_pb2,
         operations_service_pb2,
         event_service_pb2,
+        webhook_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -47,6 +49,7 @@ class OwnerAccess(StrEnum):
     FILTERED = "FILTERED"
     RELATED_RESOURCE = "RELATED_RESOURCE"
     LOCKED_WALLETS = "LOCKED_WALLETS"
+    OWN_WEBHOOKS = "OWN_WEBHOOKS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,14 @@ def declared(method: MethodDescriptor) -> Call:
         "it has neither scope nor any_authenticated_caller": not (access.scope or access.any_authenticated_caller),
         "it has no owner_access": not access.owner_access,
         "a read locks nothing": reads and owner_access == OwnerAccess.LOCKED_WALLETS,
-        "a change is checked on locked wallets, or denied": (
-            not reads and owner_access not in {OwnerAccess.LOCKED_WALLETS, OwnerAccess.DENIED}
+        "a change is checked on locked rows, or denied": (
+            not reads and owner_access not in {OwnerAccess.LOCKED_WALLETS, OwnerAccess.OWN_WEBHOOKS, OwnerAccess.DENIED}
         ),
         "its owner_access needs a field": (
             not has_field and owner_access in {OwnerAccess.NAMED_WALLETS, OwnerAccess.RELATED_RESOURCE}
         ),
         "its owner_access takes no field": (
-            has_field and owner_access in {OwnerAccess.LOCKED_WALLETS, OwnerAccess.DENIED}
+            has_field and owner_access in {OwnerAccess.LOCKED_WALLETS, OwnerAccess.OWN_WEBHOOKS, OwnerAccess.DENIED}
         ),
         f"its request has no string field {access.field}": has_field and not _is_string(method, access.field),
     }

@@ -25,7 +25,14 @@ PROPERTIES = {
     "reflection": "WALLET_GRPC_REFLECTION",
 }
 # Names that code gives to one section of the settings.
-SECTIONS = {"limits": "grpc", "sizes": "connections", "timeouts": "connections", "bank": "bank", "payouts": "payouts"}
+SECTIONS = {
+    "limits": "grpc",
+    "sizes": "connections",
+    "timeouts": "connections",
+    "bank": "bank",
+    "payouts": "payouts",
+    "webhooks": "webhooks",
+}
 
 
 def read_in(*rooms: str) -> Iterator[str]:

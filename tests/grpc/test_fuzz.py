@@ -70,6 +70,7 @@ def chance(owner: psycopg.Connection, seed: str, trial: Trial) -> Chance:
         "commissionRules": "SELECT id FROM commission_rules ORDER BY id",
         "bankStatementLines": "SELECT number FROM bank_statement_lines ORDER BY number",
         "bankStatements": "SELECT number FROM bank_statements ORDER BY number",
+        "webhooks": "SELECT id FROM webhooks ORDER BY id",
     }
     absent = {"wallets": "nobody", "bankStatementLines": "77", "bankStatements": "77"}
     nothing = "01900000-0000-7000-8000-000000000000"
@@ -172,6 +173,8 @@ def otherwise(request: Any) -> Iterator[Any]:  # noqa: ANN401  # any list reques
         match one.name:
             case "filter":
                 other.filter += " "
+            case "webhook":
+                other.webhook = other.webhook[:-1] + ("0" if other.webhook[-1] != "0" else "1")
             case "wallet":
                 other.wallet = next(name for name in ("wallets/alice", "wallets/bob") if name != request.wallet)
             case _:
@@ -220,7 +223,7 @@ NAMES = (
 # Of each list some of these are filters.
 FINE = (
     *('create_time >= "2000-01-01T00:00:00Z"', "state = SCHEDULED", "state != CAPTURED", "type = TRANSFER"),
-    *("type != DEPOSIT", 'owner = "o-1"', 'currency_code = "USD"', "amount > 0"),
+    *("type != DEPOSIT", "state != DEAD", "state = DISABLED", 'owner = "o-1"', 'currency_code = "USD"', "amount > 0"),
 )
 OPS = ("=", "!=", "<", "<=", ">", ">=")
 VALUES = (
@@ -266,7 +269,7 @@ def test_a_filter_is_obeyed_or_refused_where_it_is_wrong(trial: Trial, chance: C
     message: Counter[tuple[str, str]] = Counter()
 
     def ask(path: str, method: MethodDescriptor, text: str) -> None:
-        request: Message = message_of(method.input_type)(**wallet_of(method), filter=text)
+        request: Message = message_of(method.input_type)(**list_of(method, chance), filter=text)
         answer = trial.send(path, request.SerializeToString())
         message[path, answer.reason] += 1
         if answer.reason == "FILTER_INVALID":
@@ -293,6 +296,7 @@ def test_a_filter_is_obeyed_or_refused_where_it_is_wrong(trial: Trial, chance: C
     assert [path for path in FILTERED if message[path, ""] < 2] == []
 
 
-def wallet_of(method: MethodDescriptor) -> dict[str, str]:
-    """Return the wallet that a list is of, where it has to be of one."""
-    return {"wallet": "wallets/alice"} if method.name == "ListTransactions" else {}
+def list_of(method: MethodDescriptor, chance: Chance) -> dict[str, str]:
+    """Return the wallet or the webhook that a list is of, where it has to be of one."""
+    required = {"ListTransactions": {"wallet": "wallets/alice"}, "ListDeliveries": {"webhook": chance.webhook}}
+    return required.get(method.name, {})

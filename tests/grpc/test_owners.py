@@ -125,6 +125,8 @@ REQUESTS: dict[str, Make] = {
         source=f"wallets/{owner}s", destination="wallets/berts" if owner == "anna" else "wallets/annas", amount=money(1)
     ),
 }
+# Of webhooks, not of wallets: tests/grpc/test_webhooks.py looks at each.
+WEBHOOKS = {path_of(method) for method in all_methods() if path_of(method).startswith("WebhookService/")}
 # Calls that only credit may be made for any wallet.
 GAINS = {"TransactionService/Deposit", "ScheduleService/ScheduleDeposit"}
 # Filtered by the owner, in the servicer. Written out: a new one needs a test of its own that it really filters.
@@ -153,12 +155,13 @@ EVERYBODYS: dict[str, Message] = {
 def test_every_call_is_looked_at_here() -> None:
     """A new one must be classified as one kind or another."""
 
-    known = [set(REQUESTS), GAINS, FILTERED, set(EVERYBODYS)]
+    known = [set(REQUESTS), GAINS, FILTERED, set(EVERYBODYS), WEBHOOKS]
     assert set().union(*known) == {path_of(method) for method in all_methods()}
     assert sum(map(len, known)) == len(all_methods())
     declared = {path.removeprefix("/wallet.v1."): call.owner_access for path, call in CALLS.items()}
     assert set(EVERYBODYS) == {path for path, access in declared.items() if access is OwnerAccess.DENIED}
     assert {path for path, access in declared.items() if access is OwnerAccess.FILTERED} == FILTERED
+    assert {path for path, access in declared.items() if access is OwnerAccess.OWN_WEBHOOKS} == WEBHOOKS
 
 
 @pytest.mark.parametrize("method", REQUESTS)

@@ -13,6 +13,7 @@ from wallet.v1 import operations_service_pb2 as operations
 from wallet.v1 import schedule_service_pb2 as orders
 from wallet.v1 import transaction_service_pb2 as transactions
 from wallet.v1 import wallet_service_pb2 as wallets
+from wallet.v1 import webhook_service_pb2 as webhooks
 
 from wallet_core.domain.model.attention import AttentionKind
 from wallet_core.domain.model.bank import AnswerKind, LineKind, MatchResult
@@ -22,6 +23,7 @@ from wallet_core.domain.model.hold import HoldState
 from wallet_core.domain.model.payment_order import FailureReason, OrderState, ResolutionKind
 from wallet_core.domain.model.transaction import TransactionState, TransactionType
 from wallet_core.domain.model.wallet import Role, WalletState
+from wallet_core.domain.model.webhook import DeliveryState, WebhookState
 
 Words = frozenset[str]
 
@@ -48,6 +50,8 @@ ON_THE_WIRE: dict[EnumDescriptor, Words] = {
     orders.BankAttempt.Result.DESCRIPTOR: words(AnswerKind),
     orders.ResolutionKind.DESCRIPTOR: words(ResolutionKind),
     operations.AttentionItem.Kind.DESCRIPTOR: words(AttentionKind),
+    webhooks.Webhook.State.DESCRIPTOR: words(WebhookState),
+    webhooks.WebhookDelivery.State.DESCRIPTOR: words(DeliveryState),
     commission_pb2.CommissionPayer.DESCRIPTOR: words(Payer),
     events.Event.Type.DESCRIPTOR: frozenset(re.sub(r"\W", "_", one).upper() for one in words(EventType)),
 }
@@ -72,6 +76,8 @@ IN_THE_DATABASE: dict[tuple[str, str], Words] = {
     ("bank_statement_lines", "kind"): words(LineKind),
     ("bank_statement_lines", "match_result"): words(MatchResult),
     ("resolutions", "kind"): words(ResolutionKind),
+    ("webhooks", "state"): words(WebhookState),
+    ("webhook_deliveries", "state"): words(DeliveryState),
 }
 _CHECKS = """
 SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
@@ -93,7 +99,17 @@ def test_no_enum_of_the_wire_is_forgotten() -> None:
     """Of those that answers and requests have."""
 
     found: set[EnumDescriptor] = set()
-    for module in (commission_pb2, error_reason_pb2, events, holds, operations, orders, transactions, wallets):
+    for module in (
+        commission_pb2,
+        error_reason_pb2,
+        events,
+        holds,
+        operations,
+        orders,
+        transactions,
+        wallets,
+        webhooks,
+    ):
         file = module.DESCRIPTOR
         found |= set(file.enum_types_by_name.values())
         found |= {enum for message in file.message_types_by_name.values() for enum in message.enum_types}

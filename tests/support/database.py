@@ -27,6 +27,10 @@ _TABLES = (
         "scheduled_deposits",
         "holds",
         "commission_rules",
+        "webhook_attempts",
+        "webhook_deliveries",
+        "webhook_queues",
+        "webhooks",
         "outbox",
         "journal",
         "requests",
@@ -48,6 +52,7 @@ class Database:
             connection.execute("SET LOCAL session_replication_role = replica")  # history is guarded from its owner too
             for table in _TABLES:
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+            connection.execute("UPDATE webhook_cursor SET number = 0")
             connection.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = now() - interval '1 day'")
             connection.execute("DELETE FROM bank_statements WHERE number > 1")
             connection.execute(

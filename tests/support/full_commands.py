@@ -18,8 +18,17 @@ from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTra
 from wallet_core.domain.commands.transfers.transfer import Transfer, TransferTerms
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
 from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.commands.webhooks.change_webhook import (
+    DeleteWebhook,
+    PingWebhook,
+    RedeliverEvent,
+    RotateWebhookSecret,
+    UpdateWebhook,
+)
+from wallet_core.domain.commands.webhooks.create_webhook import CreateWebhook
 from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.model.commission_rule import Label, Payer
+from wallet_core.domain.model.event import EventType
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import ResolutionKind
 from wallet_core.domain.model.transaction import TransactionDetails
@@ -43,6 +52,16 @@ RESOLVED = {
     "bank_evidence": "paid",
     "bank_reference": "b-1",
     "destination": BOB,
+}
+
+ENDPOINT = {
+    "url": "https://shop.example/events",
+    "description": "the shop",
+    "types": (EventType.HOLD_PLACED, EventType.TRANSACTION_POSTED),
+    "wallet": ALICE,
+    "owner": "ada",
+    "label": Label("tier", "gold"),
+    "enabled": False,
 }
 
 EXAMPLES: list[Command] = [
@@ -120,4 +139,10 @@ EXAMPLES: list[Command] = [
     ResolveScheduledDeposit(id=ONE, resolution=ResolutionKind.NOT_EXECUTED, **RESOLVED),  # type: ignore[arg-type]  # its fields
     ResolveDiscrepancy(line=7, reason="theirs"),
     AcceptBankStatement(statement=1, reason="begun anew"),
+    CreateWebhook(id=ONE, secret="whsec_", most=1, most_of_owner=1, **ENDPOINT),  # type: ignore[arg-type]  # its fields
+    UpdateWebhook(webhook=ONE, etag='"1"', paths=("state", "url"), **ENDPOINT),  # type: ignore[arg-type]  # its fields
+    RotateWebhookSecret(webhook=ONE, etag='"1"', secret="whsec_", expire_previous_now=True, overlap=timedelta(days=1)),
+    DeleteWebhook(webhook=ONE, etag='"1"'),
+    PingWebhook(webhook=ONE),
+    RedeliverEvent(webhook=ONE, number=7, dead_since=NOON, delivery="webhooks/1/deliveries/msg_1"),
 ]

@@ -87,6 +87,8 @@ def collection_of(field: Field) -> str | None:
         return None
     if (field.containing_type.name, field.name) == ("Wallet", "name"):
         return "wallets"  # the rule for it applies where a wallet is to be changed
+    if (field.containing_type.name, field.name) == ("Webhook", "name"):
+        return "webhooks"
     rules = next((value for option, value in field.GetOptions().ListFields() if option.full_name == _RULES), None)
     if rules is None:
         return None
@@ -121,6 +123,11 @@ class Chance:
     def __init__(self, seed: str, names: Names) -> None:
         self._random = random.Random(seed)  # noqa: S311  # requests, not secrets
         self._names = names
+
+    @property
+    def webhook(self) -> str:
+        """The name of a webhook that there is."""
+        return self._names["webhooks"][0]
 
     # Valid ones.
 
@@ -182,6 +189,7 @@ class Chance:
             "language": "fa",
             "key": "tier",
             "bank_account": "b-1",
+            "url": "https://shop.example/events",
         }
         match name:
             case "request_id":
@@ -218,6 +226,18 @@ class Chance:
                     made.destination = self._random.choice(self._names["wallets"])
                 if made.resolution != 1:  # RESOLUTION_KIND_EXECUTED
                     made.bank_reference = ""
+            case _:
+                self._settle_webhook(made)
+
+    def _settle_webhook(self, made: Made) -> None:
+        match made.DESCRIPTOR.name:
+            case "Webhook":
+                made.state = 1
+            case "UpdateWebhookRequest":
+                made.webhook.name = self.webhook
+                made.update_mask.paths[:] = ["description", "label"]
+            case "RedeliverEventRequest" if made.delivery:
+                made.delivery = f"{made.name}/deliveries/msg_1"
             case _:
                 pass
 

@@ -23,6 +23,7 @@ from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.payment_order import Withdrawal
 from wallet_core.settings import read_settings
 from wallet_core.usecases.app import App
+from wallet_grpc.convert.webhook_messages import WebhookMessages
 from walletctl.local.waiting import wait_until
 
 # Processes that share a machine take longer to answer each other than threads of one.
@@ -140,7 +141,7 @@ def payout_service(database: Database, folder: Path, **settings: object) -> Iter
             database=database,
             bank=Bank(bank_url),
             bank_port=int(bank_url.rpartition(":")[2]),
-            app=stack.enter_context(open_app(read_settings(**chosen), name="tests")),
+            app=stack.enter_context(open_app(read_settings(**chosen), name="tests", webhook_messages=WebhookMessages)),
             settings=chosen,
             folder=folder,
             stack=stack,

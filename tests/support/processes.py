@@ -1,5 +1,6 @@
 """Our processes, started as in production, with fast settings."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -25,4 +26,7 @@ def process(arguments: Sequence[str], *, env: Mapping[str, object], log: Path) -
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
     """Return settings as the environment variables that set them."""
-    return {f"WALLET_{name.upper()}": str(value) for name, value in settings.items()}
+    return {
+        f"WALLET_{name.upper()}": json.dumps(value) if isinstance(value, list) else str(value)
+        for name, value in settings.items()
+    }

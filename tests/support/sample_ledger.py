@@ -14,6 +14,7 @@ from wallet.v1 import hold_service_pb2 as hold_pb
 from wallet.v1 import operations_service_pb2 as operations_pb
 from wallet.v1 import schedule_service_pb2 as schedule_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
+from wallet.v1 import webhook_service_pb2 as webhook_pb
 
 from bank_stub.server import BankServer
 from scheduler.jobs import (
@@ -41,6 +42,16 @@ def one_of_each(api: Api, app: App, bank: BankServer) -> None:
     _withdrawals(api, app, Bank(bank.url))
     _scheduled_deposits(api, app, Bank(bank.url))
     _what_found_no_room(api, app, Bank(bank.url))
+    _webhooks(api)
+
+
+def _webhooks(api: Api) -> None:
+    """Make two of them, with two deliveries each, that nothing is ever sent to."""
+    for number in range(2):
+        webhook = webhook_pb.Webhook(url=f"https://shop.example/{number}")
+        made = api.ok(webhook_pb.CreateWebhookRequest(webhook=webhook, request_id=_id())).webhook
+        for _ in range(2):
+            api.ok(webhook_pb.PingWebhookRequest(name=made.name, request_id=_id()))
 
 
 def _wallets(api: Api) -> None:

@@ -13,6 +13,7 @@ from wallet_core.domain.model.errors import ServiceError
 from wallet_core.domain.model.money import Money
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
+from wallet_grpc.convert.webhook_messages import WebhookMessages
 from wallet_grpc.runtime.metrics import IN_PROGRESS
 from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
@@ -35,7 +36,7 @@ class SharedApp:
         key = (module, repr(settings.model_dump()))
         if self._app is None or key != self._key:
             self.close()
-            self._app = self._stack.enter_context(open_app(settings, name="tests"))
+            self._app = self._stack.enter_context(open_app(settings, name="tests", webhook_messages=WebhookMessages))
             self._key = key
         return self._app
 

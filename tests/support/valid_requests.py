@@ -16,6 +16,7 @@ from wallet.v1 import operations_service_pb2 as operations_pb
 from wallet.v1 import schedule_service_pb2 as schedule_pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
+from wallet.v1 import webhook_service_pb2 as webhook_pb
 
 from tests.support.callers import everything
 from tests.support.long_history import BEGAN
@@ -54,6 +55,15 @@ def valid_requests() -> dict[str, Any]:
         end_time=Timestamp(seconds=4_102_444_800),
     )
     mask = FieldMask(paths=["display_name", "overdraft_limit"])
+    named = f"webhooks/{nothing}"
+    endpoint: dict[str, Any] = {
+        "url": "https://shop.example/events",
+        "description": "d",
+        "types": [event_pb.Event.TYPE_WALLET_FROZEN],
+        "owner": "o",
+    }
+    webhook = webhook_pb.Webhook(**endpoint, wallet="wallets/alice", label=commission_pb.Label(key="k", value="v"))
+    changed_webhook = webhook_pb.Webhook(**endpoint, name=named, etag='"1"')
     on_zoe: dict[str, Any] = {"name": zoe, "etag": '"1"'}
     atomic = transaction_pb.BATCH_MODE_ATOMIC
     resolved: dict[str, Any] = {"reason": "r", "bank_evidence": "w", "destination": yves}
@@ -131,6 +141,19 @@ def valid_requests() -> dict[str, Any]:
             name=f"commissionRules/{nothing}", end_time=stamp(LATER), request_id=str(uuid4())
         ),
         commission_pb.QuoteCommissionRequest(source=zoe, destination=yves, amount=amount),
+        webhook_pb.CreateWebhookRequest(webhook=webhook, request_id=str(uuid4()), validate_only=True),
+        webhook_pb.GetWebhookRequest(name=named),
+        webhook_pb.ListWebhooksRequest(page_size=3),
+        webhook_pb.UpdateWebhookRequest(
+            webhook=changed_webhook,
+            update_mask=FieldMask(paths=["url", "description", "types", "owner"]),
+            request_id=str(uuid4()),
+        ),
+        webhook_pb.RotateWebhookSecretRequest(name=named, etag='"1"', request_id=str(uuid4())),
+        webhook_pb.DeleteWebhookRequest(name=named, etag='"1"', request_id=str(uuid4())),
+        webhook_pb.PingWebhookRequest(name=named, request_id=str(uuid4())),
+        webhook_pb.ListDeliveriesRequest(webhook=named, **page),
+        webhook_pb.RedeliverEventRequest(name=named, delivery=f"{named}/deliveries/msg_1", request_id=str(uuid4())),
         operations_pb.ListAttentionRequest(page_size=3),
         operations_pb.ResolveWithdrawalRequest(name=f"withdrawals/{nothing}", **resolved, request_id=str(uuid4())),
         operations_pb.ResolveScheduledDepositRequest(

@@ -52,7 +52,7 @@ def a_call(*, reads: bool = True, **access: Any) -> MethodDescriptor:  # noqa: A
         (a_call(scope=READ, owner_access=LOCKED_WALLETS), "a read locks nothing"),
         (
             a_call(scope=WRITE, owner_access=NAMED_WALLETS, field="name", reads=False),
-            "a change is checked on locked wallets",
+            "a change is checked on locked rows",
         ),
         (a_call(scope=READ, owner_access=NAMED_WALLETS), "its owner_access needs a field"),
         (a_call(scope=READ, owner_access=RELATED_RESOURCE), "its owner_access needs a field"),

@@ -14,10 +14,18 @@ from wallet_client.aio.operations import OperationsCalls
 from wallet_client.aio.schedules import ScheduleCalls
 from wallet_client.aio.transactions import TransactionCalls
 from wallet_client.aio.wallets import WalletCalls
+from wallet_client.aio.webhooks import WebhookCalls
 
 
 class AsyncWalletClient(
-    WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls, EventCalls
+    WalletCalls,
+    TransactionCalls,
+    ScheduleCalls,
+    HoldCalls,
+    CommissionCalls,
+    OperationsCalls,
+    EventCalls,
+    WebhookCalls,
 ):
     """A client of the wallet service: one channel, one method per call.
 

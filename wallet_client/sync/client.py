@@ -14,10 +14,18 @@ from wallet_client.sync.operations import OperationsCalls
 from wallet_client.sync.schedules import ScheduleCalls
 from wallet_client.sync.transactions import TransactionCalls
 from wallet_client.sync.wallets import WalletCalls
+from wallet_client.sync.webhooks import WebhookCalls
 
 
 class WalletClient(
-    WalletCalls, TransactionCalls, ScheduleCalls, HoldCalls, CommissionCalls, OperationsCalls, EventCalls
+    WalletCalls,
+    TransactionCalls,
+    ScheduleCalls,
+    HoldCalls,
+    CommissionCalls,
+    OperationsCalls,
+    EventCalls,
+    WebhookCalls,
 ):
     """A client of the wallet service: one channel, one method per call.
 

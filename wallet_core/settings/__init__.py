@@ -36,6 +36,7 @@ from wallet_core.settings.server import (
     TlsSettings,
     WatchSettings,
 )
+from wallet_core.settings.webhooks import WebhookSettings
 
 __all__ = ["Settings", "SettingsError", "Variable", "read_settings", "variables"]
 
@@ -73,6 +74,7 @@ class Settings(BaseModel):
     checkpoints: CheckpointSettings
     bank: BankSettings
     payouts: PayoutSettings
+    webhooks: WebhookSettings
 
     @property
     def reflection(self) -> bool:

@@ -107,7 +107,7 @@ class JournalSettings(Section):
     wake_ups: bool = Field(
         default=True,
         description="whether events wake the journal's writer and watchers at once, by LISTEN and NOTIFY on two more "
-        "connections; false: they only poll",
+        "connections, a scheduler on three; false: they only poll",
     )
 
 

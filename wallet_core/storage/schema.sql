@@ -479,6 +479,112 @@ COMMENT ON COLUMN wallets.last_time IS 'Time of the last entry: no later one is 
 
 COMMENT ON COLUMN wallets.revision IS 'Counts the changes of everything but the balance; the etag.';
 
+CREATE TABLE webhook_attempts (
+    webhook uuid NOT NULL,
+    number bigint NOT NULL,
+    attempt integer NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    status integer NOT NULL,
+    latency_ms integer NOT NULL,
+    response text NOT NULL,
+    error text NOT NULL
+);
+
+COMMENT ON TABLE webhook_attempts IS 'Requests to endpoints, stored with their outcome. Pruned with their delivery.';
+
+CREATE TABLE webhook_cursor (
+    number bigint NOT NULL,
+    CONSTRAINT webhook_cursor_number CHECK ((number >= 0))
+);
+
+COMMENT ON TABLE webhook_cursor IS 'One row: the last journal number that was queued for the webhooks.';
+
+CREATE TABLE webhook_deliveries (
+    webhook uuid NOT NULL,
+    number bigint NOT NULL,
+    wallets bigint[] NOT NULL,
+    state text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    next_attempt_time timestamp with time zone,
+    lease_until timestamp with time zone,
+    fence bigint DEFAULT 0 NOT NULL,
+    create_time timestamp with time zone NOT NULL,
+    end_time timestamp with time zone,
+    CONSTRAINT webhook_deliveries_ended CHECK (((state = 'PENDING'::text) = (end_time IS NULL))),
+    CONSTRAINT webhook_deliveries_lease CHECK (((state = 'PENDING'::text) OR (lease_until IS NULL))),
+    CONSTRAINT webhook_deliveries_pending CHECK (((state = 'PENDING'::text) = (next_attempt_time IS NOT NULL))),
+    CONSTRAINT webhook_deliveries_state CHECK ((state = ANY (ARRAY['PENDING'::text, 'DELIVERED'::text, 'DEAD'::text])))
+);
+
+COMMENT ON TABLE webhook_deliveries IS 'What is, was or could not be sent to a webhook. Pruned by age.';
+
+COMMENT ON COLUMN webhook_deliveries.number IS 'Of the journal record; below zero for a ping.';
+
+COMMENT ON COLUMN webhook_deliveries.wallets IS 'Keys of the callers'' wallets whose order it keeps: it waits for earlier ones of the same wallets.';
+
+COMMENT ON COLUMN webhook_deliveries.tries IS 'Attempts of the present schedule; a redelivery begins a new one.';
+
+COMMENT ON COLUMN webhook_deliveries.fence IS 'Raised with every claim: work under an older claim changes nothing.';
+
+CREATE TABLE webhook_queues (
+    webhook uuid NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    CONSTRAINT webhook_queues_failures CHECK ((failures >= 0))
+);
+
+COMMENT ON TABLE webhook_queues IS 'One row a webhook, locked while its deliveries are claimed: apart from webhooks, so that no call waits for it.';
+
+COMMENT ON COLUMN webhook_queues.failures IS 'Failed attempts in a row: meanwhile it gets one request at a time.';
+
+CREATE TABLE webhooks (
+    id uuid NOT NULL,
+    creator text NOT NULL,
+    confined_to text COLLATE pg_catalog."C",
+    rights text[] NOT NULL,
+    url text NOT NULL,
+    description text NOT NULL,
+    types text[] NOT NULL,
+    wallet bigint,
+    owner text NOT NULL COLLATE pg_catalog."C",
+    label_key text,
+    label_value text,
+    state text NOT NULL,
+    disabled_reason text NOT NULL,
+    secret text NOT NULL,
+    secret_number integer NOT NULL,
+    previous_secret text NOT NULL,
+    previous_secret_until timestamp with time zone,
+    revision bigint NOT NULL,
+    create_time timestamp with time zone NOT NULL,
+    update_time timestamp with time zone NOT NULL,
+    begins_after bigint NOT NULL,
+    queued_to bigint,
+    redeliver_since timestamp with time zone,
+    redeliver_until timestamp with time zone,
+    CONSTRAINT webhooks_label CHECK (((label_key IS NULL) = (label_value IS NULL))),
+    CONSTRAINT webhooks_previous_secret CHECK (((previous_secret = ''::text) = (previous_secret_until IS NULL))),
+    CONSTRAINT webhooks_queued_to CHECK (((state = 'ENABLED'::text) OR (queued_to IS NOT NULL))),
+    CONSTRAINT webhooks_redeliver CHECK (((redeliver_since IS NULL) = (redeliver_until IS NULL))),
+    CONSTRAINT webhooks_secret CHECK (((state = 'DELETED'::text) = (secret = ''::text))),
+    CONSTRAINT webhooks_secret_number CHECK ((secret_number > 0)),
+    CONSTRAINT webhooks_state CHECK ((state = ANY (ARRAY['ENABLED'::text, 'DISABLED'::text, 'DELETED'::text])))
+);
+
+COMMENT ON TABLE webhooks IS 'Endpoints that receive events. Rows are never deleted, but a deletion erases the secrets.';
+
+COMMENT ON COLUMN webhooks.confined_to IS 'The owner that its creator was confined to: it receives this owner''s events.';
+
+COMMENT ON COLUMN webhooks.rights IS 'The rights of its creator on which it depends what an event shows.';
+
+COMMENT ON COLUMN webhooks.secret IS 'Signs the requests, so it is kept as it is: whoever can read this column can sign. Not granted to other roles.';
+
+COMMENT ON COLUMN webhooks.begins_after IS 'Events of the journal up to this number are not for it.';
+
+COMMENT ON COLUMN webhooks.queued_to IS 'The last journal number that was queued for it; NULL while it goes along with webhook_cursor.';
+
+COMMENT ON COLUMN webhooks.redeliver_since IS 'Dead letters that became so from then until redeliver_until are being queued again.';
+
 CREATE TABLE withdrawals (
     id uuid NOT NULL,
     wallet bigint NOT NULL,
@@ -577,6 +683,18 @@ ALTER TABLE ONLY wallets
 ALTER TABLE ONLY wallets
     ADD CONSTRAINT wallets_pkey PRIMARY KEY (key);
 
+ALTER TABLE ONLY webhook_attempts
+    ADD CONSTRAINT webhook_attempts_pkey PRIMARY KEY (webhook, number, attempt);
+
+ALTER TABLE ONLY webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (webhook, number);
+
+ALTER TABLE ONLY webhook_queues
+    ADD CONSTRAINT webhook_queues_pkey PRIMARY KEY (webhook);
+
+ALTER TABLE ONLY webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY withdrawals
     ADD CONSTRAINT withdrawals_pkey PRIMARY KEY (id);
 
@@ -640,6 +758,16 @@ CREATE INDEX wallets_by_label ON wallets USING gin (labels jsonb_path_ops) WHERE
 
 CREATE INDEX wallets_by_owner ON wallets USING btree (owner, key) WHERE (role = 'ORDINARY'::text);
 
+CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries USING btree (webhook, create_time DESC, number DESC);
+
+CREATE INDEX webhook_deliveries_dead ON webhook_deliveries USING btree (webhook, end_time) WHERE (state = 'DEAD'::text);
+
+CREATE INDEX webhook_deliveries_delivered ON webhook_deliveries USING btree (end_time) WHERE (state = 'DELIVERED'::text);
+
+CREATE INDEX webhook_deliveries_open ON webhook_deliveries USING btree (webhook, number) WHERE (state = 'PENDING'::text);
+
+CREATE INDEX webhooks_by_time ON webhooks USING btree (create_time DESC, id DESC);
+
 CREATE INDEX withdrawals_attention ON withdrawals USING btree (update_time, id) WHERE (attention <> ''::text);
 
 CREATE INDEX withdrawals_by_time ON withdrawals USING btree (create_time DESC, id DESC);
@@ -687,6 +815,12 @@ ALTER TABLE ONLY scheduled_deposits
 
 ALTER TABLE ONLY wallets
     ADD CONSTRAINT wallets_currency_fkey FOREIGN KEY (currency) REFERENCES currencies(code);
+
+ALTER TABLE ONLY webhook_queues
+    ADD CONSTRAINT webhook_queues_webhook_fkey FOREIGN KEY (webhook) REFERENCES webhooks(id);
+
+ALTER TABLE ONLY webhooks
+    ADD CONSTRAINT webhooks_wallet_fkey FOREIGN KEY (wallet) REFERENCES wallets(key);
 
 ALTER TABLE ONLY withdrawals
     ADD CONSTRAINT withdrawals_wallet_fkey FOREIGN KEY (wallet) REFERENCES wallets(key);

@@ -3,18 +3,22 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import uuid_utils
 
+from wallet_core.addresses import EndpointPolicy
 from wallet_core.domain.model.attention import AttentionPolicy, Vitals
 from wallet_core.domain.model.payment_order import PaymentPolicy
+from wallet_core.domain.model.webhook import WebhookPolicy
 from wallet_core.ledger.ledger import Ledger
-from wallet_core.ports import BankGateway, Documents
+from wallet_core.ports import BankGateway, Documents, WebhookEndpoints, WebhookMessages
 from wallet_core.storage.posting.bank_statement import BankStatementLines
 from wallet_core.storage.reads.all import Reads
 from wallet_core.storage.scheduling.claims import Claims
 from wallet_core.storage.scheduling.journal import Journal
+from wallet_core.storage.scheduling.webhooks import WebhookQueue
 from wallet_core.usecases.currencies import Currencies
 from wallet_core.usecases.verify_ledger import Auditor
 from wallet_core.usecases.write_checkpoint import Checkpointing
@@ -34,6 +38,21 @@ class PayoutSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """Where and how this process sends events."""
+
+    policy: WebhookPolicy
+    endpoints: EndpointPolicy
+    count_max: int
+    owner_count_max: int
+    secret_overlap: timedelta
+    parallelism: int
+    endpoint_parallelism: int
+    delivered_kept: timedelta
+    dead_kept: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """The core of one process. ``bootstrap`` makes it."""
 
@@ -48,6 +67,7 @@ class App:
     """Calls a function after commits of events, by any process, while in the context; a wake-up may get lost."""
     on_records: Callable[[Callable[[], None]], AbstractContextManager[None]]
     """The same after writes of the journal."""
+    webhook_queue: WebhookQueue
     may_call_bank: Callable[[], bool]
     """Takes one call from the rate limit that all processes share; False where none is left."""
     ping: Callable[[], None]
@@ -58,6 +78,10 @@ class App:
     documents: Documents
     currencies: Currencies
     payouts: PayoutSettings
+    webhooks: WebhookSettings
+    webhook_endpoints: WebhookEndpoints
+    webhook_messages: WebhookMessages | None
+    """None in a process that sends no events."""
     attention: AttentionPolicy
     jitter: Callable[[], float]
     """Returns a random number in [0, 1)."""

@@ -36,7 +36,17 @@ _CHANGES: Mapping[type[Resource], tuple[str, Callable[[Any], Any]]] = {
 
 def types_of(request: pb.WatchEventsRequest) -> frozenset[EventType]:
     """Return the requested event types; all where none are named."""
-    return frozenset(_NAMED[value] for value in request.types) or frozenset(EventType)
+    return types_in(request.types) or frozenset(EventType)
+
+
+def types_in(values: Iterable[pb.Event.Type.ValueType]) -> frozenset[EventType]:
+    """Return event types by their values in the protos."""
+    return frozenset(_NAMED[value] for value in values)
+
+
+def type_value(type_: EventType) -> pb.Event.Type.ValueType:
+    """Return the value of an event type in the protos."""
+    return _TYPES[type_]
 
 
 def event_message(

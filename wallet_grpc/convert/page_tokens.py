@@ -59,6 +59,11 @@ class PageTokens:
         position = self._read(request)
         return (datetime.fromisoformat(position[0]), UUID(position[1])) if position is not None else None
 
+    def time_and_number(self, request: Message) -> tuple[datetime, int] | None:
+        """Return the position of a list that is ordered by time and number."""
+        position = self._read(request)
+        return (datetime.fromisoformat(position[0]), int(position[1])) if position is not None else None
+
     def time_and_name(self, request: Message) -> tuple[datetime, str] | None:
         """Return the position of a list that is ordered by time and resource name."""
         position = self._read(request)

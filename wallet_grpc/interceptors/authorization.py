@@ -53,8 +53,8 @@ class ReadAuthorization(Wrapping):
     def _require(self, principal: Principal, method: str, request: Any) -> None:  # noqa: ANN401  # any message
         """Raise ``PermissionMissing`` unless the call's declared owner access allows this request."""
         call = CALLS[method]
-        if call.owner_access is OwnerAccess.LOCKED_WALLETS:
-            return  # ``decide`` checks the locked rows
+        if call.owner_access in {OwnerAccess.LOCKED_WALLETS, OwnerAccess.OWN_WEBHOOKS}:
+            return  # ``decide`` checks the locked rows, and the servicer the webhooks that it reads
         names = call.named(request)
         names_wallets = call.owner_access in {OwnerAccess.NAMED_WALLETS, OwnerAccess.FILTERED}
         named = [wallet_id(name) for name in names] if names_wallets else []

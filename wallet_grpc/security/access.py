@@ -27,6 +27,8 @@ class Scope(StrEnum):
     COMMISSION_WRITE = "commission.write"
     EVENTS_READ = "events.read"
     OPERATIONS = "operations"
+    WEBHOOKS_READ = "webhooks.read"
+    WEBHOOKS_WRITE = "webhooks.write"
 
 
 SCOPES: Mapping[str, Scope | None] = MappingProxyType(

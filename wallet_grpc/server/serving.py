@@ -13,6 +13,7 @@ from wallet.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_
 from wallet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_server
 from wallet.v1.transaction_service_pb2_grpc import add_TransactionServiceServicer_to_server
 from wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
+from wallet.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 
 from wallet_core.background import Loop
 from wallet_core.domain.model.errors import ServiceError
@@ -47,6 +48,7 @@ from wallet_grpc.servicers.streams import StreamLimits, Streams
 from wallet_grpc.servicers.transaction import TransactionServicer
 from wallet_grpc.servicers.wallet import WalletServicer
 from wallet_grpc.servicers.watches import Watches
+from wallet_grpc.servicers.webhook import WebhookServicer
 
 _log = structlog.get_logger("wallet.server")
 
@@ -153,6 +155,7 @@ def serving(
     add_CommissionServiceServicer_to_server(CommissionServicer(context), server)
     add_OperationsServiceServicer_to_server(OperationsServicer(context), server)
     add_EventServiceServicer_to_server(EventServicer(context, watches), server)
+    add_WebhookServiceServicer_to_server(WebhookServicer(context), server)
     if settings.reflection:
         threads = calls.pool("reflection", _REFLECTION_THREADS, _REFLECTION_QUEUE_MAX)
         add_reflection(server, [*SERVICES, "grpc.health.v1.Health"], threads)

@@ -8,20 +8,18 @@ from wallet.v1 import event_service_pb2 as pb
 from wallet.v1.event_service_pb2_grpc import EventServiceServicer
 
 from wallet_core.domain.model.event import EventType, JournalRecord
-from wallet_core.domain.model.wallet import WalletId, is_system
+from wallet_core.domain.model.wallet import WalletId
 from wallet_core.storage.reads.all import Reads
 from wallet_grpc.convert import events as convert
+from wallet_grpc.convert.event_views import EventView
 from wallet_grpc.convert.resume_tokens import Place, ResumeTokens
 from wallet_grpc.convert.values import wallet_id
-from wallet_grpc.security.access import Principal, Scope, principal_of
+from wallet_grpc.security.access import Principal, principal_of
 from wallet_grpc.servicers.serving import Serving
 from wallet_grpc.servicers.watches import Watches
 
 # Cached event messages, which are the same for most watchers.
 _ALIKE_MAX = 2048
-
-# Cached wallets of a watcher, each with whether it is its owner's.
-_REMEMBERED_MAX = 10_000
 
 
 class EventServicer(EventServiceServicer):
@@ -83,22 +81,19 @@ class _Filter:
     def __init__(
         self, reads: Reads, principal: Principal, wallet: WalletId | None, types: frozenset[EventType]
     ) -> None:
-        self._reads = reads
-        self._principal = principal
+        self._view = EventView(reads, principal)
         self._wallet = wallet
         self._types = types
-        self._owned: dict[WalletId, bool] = {}
-        """Cached wallets, each with whether it belongs to the watcher's owner, which never changes."""
 
     @property
     def shows_numbers(self) -> bool:
-        """Whether the watcher may see event numbers, which reveal the activity of others."""
-        return self._principal.owner is None
+        """Whether the watcher may see event numbers."""
+        return self._view.shows_numbers
 
     @property
     def shows_changes(self) -> bool:
         """Whether the watcher may see what has changed, amounts and balances among it."""
-        return Scope.WALLET_READ in self._principal.scopes
+        return self._view.shows_changes
 
     def of(self, lines: Sequence[JournalRecord]) -> Iterator[tuple[JournalRecord, tuple[WalletId, ...]]]:
         """Yield the matching records that the watcher may read, each with the wallets that it may see."""
@@ -107,23 +102,7 @@ class _Filter:
             for line in lines
             if line.event.type in self._types and (self._wallet is None or self._wallet in line.event.wallets)
         ]
-        readable = self._readable(frozenset(wallet for line in wanted for wallet in line.event.wallets))
+        readable = self._view.readable(wallet for line in wanted for wallet in line.event.wallets)
         for line in wanted:
-            if self._principal.owner is None or not readable.isdisjoint(line.event.wallets):
+            if self._view.shows_numbers or not readable.isdisjoint(line.event.wallets):
                 yield line, tuple(wallet for wallet in line.event.wallets if wallet in readable)
-
-    def _readable(self, wallets: frozenset[WalletId]) -> frozenset[WalletId]:
-        if self._principal.owner is not None:
-            return self._owned_by(self._principal.owner, wallets)
-        if Scope.OPERATIONS in self._principal.scopes:
-            return wallets
-        return frozenset(wallet for wallet in wallets if not is_system(wallet))
-
-    def _owned_by(self, owner: str, wallets: frozenset[WalletId]) -> frozenset[WalletId]:
-        if unknown := wallets - self._owned.keys():
-            if len(self._owned) > _REMEMBERED_MAX:
-                self._owned.clear()
-                unknown = wallets
-            owned = self._reads.owned(owner, unknown)
-            self._owned.update((wallet, wallet in owned) for wallet in unknown)
-        return frozenset(wallet for wallet in wallets if self._owned[wallet])

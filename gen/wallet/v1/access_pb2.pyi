@@ -71,6 +71,13 @@ class _ScopeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType]
     `CancelWithdrawal`), and reverses a transaction against a frozen wallet
     (`ReverseTransaction`).
     """
+    SCOPE_WEBHOOKS_READ: _Scope.ValueType  # 13
+    """Reads webhooks and their deliveries. Moves no money."""
+    SCOPE_WEBHOOKS_WRITE: _Scope.ValueType  # 14
+    """Creates, updates, rotates, pings, redelivers and deletes webhooks; to create
+    one also requires `events.read`. Moves no money, but sends events to
+    addresses of the caller's choice.
+    """
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
     """A permission of a caller. In tokens and settings a scope is the name of its
@@ -123,6 +130,13 @@ commission (`Transfer`, `BatchTransfer`, `ScheduleWithdrawal`,
 `CancelWithdrawal`), and reverses a transaction against a frozen wallet
 (`ReverseTransaction`).
 """
+SCOPE_WEBHOOKS_READ: Scope.ValueType  # 13
+"""Reads webhooks and their deliveries. Moves no money."""
+SCOPE_WEBHOOKS_WRITE: Scope.ValueType  # 14
+"""Creates, updates, rotates, pings, redelivers and deletes webhooks; to create
+one also requires `events.read`. Moves no money, but sends events to
+addresses of the caller's choice.
+"""
 
 class _OwnerAccess:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -152,6 +166,10 @@ class _OwnerAccessEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_OwnerAcces
     """It debits and changes the owner's wallets only, which is checked once they
     are locked. It may credit any wallet.
     """
+    OWNER_ACCESS_OWN_WEBHOOKS: _OwnerAccess.ValueType  # 6
+    """It reads and changes the webhooks that are confined to the owner; those that
+    it creates are.
+    """
 
 class OwnerAccess(_OwnerAccess, metaclass=_OwnerAccessEnumTypeWrapper):
     """What a caller that is confined to an owner may do with a call. The error does
@@ -179,6 +197,10 @@ is the owner's.
 OWNER_ACCESS_LOCKED_WALLETS: OwnerAccess.ValueType  # 5
 """It debits and changes the owner's wallets only, which is checked once they
 are locked. It may credit any wallet.
+"""
+OWNER_ACCESS_OWN_WEBHOOKS: OwnerAccess.ValueType  # 6
+"""It reads and changes the webhooks that are confined to the owner; those that
+it creates are.
 """
 
 @typing.final

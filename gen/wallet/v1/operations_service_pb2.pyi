@@ -70,6 +70,14 @@ class AttentionItem(message.Message):
         wallet that the wallet is blocked: correct the clock. If the clock was
         ahead before, the wallet stays blocked until the time has caught up.
         """
+        KIND_WEBHOOK_DISABLED: AttentionItem._Kind.ValueType  # 8
+        """A webhook was disabled, because its endpoint answered with status 410:
+        correct its URL and enable it, or delete it.
+        """
+        KIND_WEBHOOK_DEAD_LETTERS: AttentionItem._Kind.ValueType  # 9
+        """A webhook has dead letters, the oldest from this time: correct its
+        endpoint, then call `RedeliverEvent`.
+        """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Why it is listed."""
@@ -109,6 +117,14 @@ class AttentionItem(message.Message):
     """The database's clock is so far behind the last transaction of this system
     wallet that the wallet is blocked: correct the clock. If the clock was
     ahead before, the wallet stays blocked until the time has caught up.
+    """
+    KIND_WEBHOOK_DISABLED: AttentionItem.Kind.ValueType  # 8
+    """A webhook was disabled, because its endpoint answered with status 410:
+    correct its URL and enable it, or delete it.
+    """
+    KIND_WEBHOOK_DEAD_LETTERS: AttentionItem.Kind.ValueType  # 9
+    """A webhook has dead letters, the oldest from this time: correct its
+    endpoint, then call `RedeliverEvent`.
     """
 
     KIND_FIELD_NUMBER: builtins.int

@@ -22,6 +22,7 @@ from wallet_core.domain.model.money import INT64_MAX, INT64_MIN, Currency
 from wallet_core.domain.model.payment_order import Attempt, PaymentOrder, Resolution, ScheduledDeposit
 from wallet_core.domain.model.transaction import Entry, Movement, Reversals, Transaction, TransactionType
 from wallet_core.domain.model.wallet import Role, Wallet, WalletId, wallet_name
+from wallet_core.domain.model.webhook import WebhookChange
 
 
 def check(ledger: LedgerState, decision: Decision) -> None:
@@ -53,6 +54,8 @@ def apply(ledger: LedgerState, decision: Decision, origin: facts.Origin | None) 
         ledger.bank_statement = ledger.pending.bank_statement = decision.bank_statement
     if decision.rule is not None:
         _apply_rule(ledger, decision.rule)
+    if decision.webhook is not None:
+        _apply_webhook(ledger, decision.webhook)
     transactions = tuple(_post(ledger, movement) for movement in decision.movements)
     done = _done(ledger, decision, transactions)
     _publish(ledger, decision, done, origin)
@@ -184,6 +187,16 @@ def _apply_rule(ledger: LedgerState, rule: CommissionRule) -> None:
     ledger.rules[rule.id] = ledger.pending.rules[rule.id] = rule
 
 
+def _apply_webhook(ledger: LedgerState, change: WebhookChange) -> None:
+    webhook = change.webhook
+    if webhook.id not in ledger.webhooks:
+        ledger.pending.new.add(webhook.id)
+        counts = ledger.webhook_counts
+        counts[webhook.confined_to] = counts.get(webhook.confined_to, 0) + 1
+    ledger.webhooks[webhook.id] = webhook
+    ledger.pending.webhooks.append(change)
+
+
 def _post(ledger: LedgerState, movement: Movement) -> Transaction:
     """Move money between locked wallets, and return it as a transaction with its entries."""
     legs = [(ledger.wallets[leg.wallet], leg.amount) for leg in movement.legs]
@@ -268,6 +281,7 @@ def _done(ledger: LedgerState, decision: Decision, transactions: tuple[Transacti
         line=decision.line,
         bank_statement=decision.bank_statement,
         rule=decision.rule,
+        webhook=decision.webhook.webhook if decision.webhook is not None else None,
     )
 
 
@@ -288,4 +302,6 @@ def _copy_for(ledger: LedgerState, decision: Decision) -> LedgerState:
         holds=dict(ledger.holds),
         transactions=dict(ledger.transactions),
         rules=dict(ledger.rules),
+        webhooks=dict(ledger.webhooks),
+        webhook_counts=dict(ledger.webhook_counts),
     )

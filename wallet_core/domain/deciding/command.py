@@ -59,6 +59,10 @@ class Command(Fingerprinted, ABC):
         del ledger
         return (None,)
 
+    def require_owner(self, ledger: LedgerState) -> None:
+        """Raise ``PermissionMissing`` where the caller is confined to one owner and this is another's."""
+        self.access.require(self.wallets_to_authorize(ledger))
+
     @abstractmethod
     def decide(self, ledger: LedgerState) -> Decision:
         """Return the decision and change nothing; raise a ``Refusal`` to refuse."""

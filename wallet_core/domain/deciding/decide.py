@@ -31,7 +31,7 @@ def _decide_one(ledger: LedgerState, command: Command) -> Outcome:
     try:
         command.authorize()
         if request is not None and request.access.owner is not None:
-            request.access.require(command.wallets_to_authorize(ledger))
+            command.require_owner(ledger)
     except Refusal as refusal:
         return Refused(refusal)
     if request is None:

@@ -14,6 +14,7 @@ from wallet_core.domain.model.money import Currency
 from wallet_core.domain.model.payment_order import Attempt, PaymentOrder, Resolution
 from wallet_core.domain.model.transaction import Movement, Transaction
 from wallet_core.domain.model.wallet import Labels, Wallet, WalletDetails, WalletId, WalletState, WalletView
+from wallet_core.domain.model.webhook import Webhook, WebhookChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class LockSet:
     """Whether the cursor on the bank statement is locked and read."""
     changes_rules: bool = False
     """Whether the commission rules are locked exclusively."""
+    webhooks: frozenset[UUID] = frozenset()
+    deliveries: frozenset[tuple[UUID, int]] = frozenset()
+    """Deliveries to webhooks whose existence is looked up."""
+    creates_webhook: bool = False
+    """Whether no other webhook may be created meanwhile, and all are counted."""
     new_wallets: int = 0
     """How many wallet keys are drawn."""
 
@@ -108,6 +114,8 @@ class Decision:
     """The bank statement that is read from now on."""
     rule: CommissionRule | None = None
     """A commission rule that is new or has been given an end."""
+    webhook: WebhookChange | None = None
+    """A webhook that is new or changed, or that is to send something."""
     event: EventType | None = None
     """The event to publish; every movement publishes one of its own besides."""
 
@@ -127,6 +135,7 @@ class Done:
     line: BankStatementLine | None = None
     bank_statement: BankStatement | None = None
     rule: CommissionRule | None = None
+    webhook: Webhook | None = None
     replayed: bool = False
     owners: Mapping[str, str] = field(default_factory=dict)
     """Owners of the locked wallets, by wallet id, where the caller is confined to one owner's wallets."""

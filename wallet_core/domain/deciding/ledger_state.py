@@ -27,6 +27,7 @@ from wallet_core.domain.model.wallet import (
     view_of,
     wallet_name,
 )
+from wallet_core.domain.model.webhook import Webhook, WebhookChange, webhook_name
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +53,8 @@ class PendingWrites:
     """The bank statement that was accepted."""
     holds: dict[UUID, Hold] = field(default_factory=dict)
     rules: dict[UUID, CommissionRule] = field(default_factory=dict)
+    webhooks: list[WebhookChange] = field(default_factory=list)
+    """In order: one webhook may be changed more than once."""
     records: list[Record] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -78,6 +81,11 @@ class LedgerState:
     holds: dict[UUID, Hold] = field(default_factory=dict)
     transactions: dict[UUID, Transaction] = field(default_factory=dict)
     rules: dict[UUID, CommissionRule] = field(default_factory=dict)
+    webhooks: dict[UUID, Webhook] = field(default_factory=dict)
+    webhook_counts: dict[str | None, int] = field(default_factory=dict)
+    """How many webhooks there are, by the owner that they are confined to."""
+    deliveries: frozenset[tuple[UUID, int]] = frozenset()
+    """Those of the deliveries that commands name which exist."""
     records: dict[Request, Record] = field(default_factory=dict)
     fresh_keys: list[int] = field(default_factory=list)
     amount_max: int = INT64_MAX
@@ -140,6 +148,13 @@ class LedgerState:
         found = self.holds.get(hold)
         if found is None:
             raise ResourceNotFound(hold_name(hold))
+        return found
+
+    def webhook(self, webhook: UUID) -> Webhook:
+        """Return a webhook that must exist."""
+        found = self.webhooks.get(webhook)
+        if found is None:
+            raise ResourceNotFound(webhook_name(webhook))
         return found
 
     def line(self, number: int) -> BankStatementLine:

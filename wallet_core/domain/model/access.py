@@ -20,6 +20,10 @@ class Right(StrEnum):
     """To set an overdraft limit."""
     LABEL = "wallet.label"
     """To set labels, by which commission rules apply."""
+    EVENTS = "events.read"
+    """To send events to an endpoint."""
+    READ = "wallet.read"
+    """To see, in an event, what it shows of a wallet."""
     OPERATIONS = "operations"
     """To pay out earned commission, and to reverse a transaction out of a frozen wallet."""
 

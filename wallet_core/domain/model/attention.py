@@ -24,6 +24,10 @@ class AttentionKind(StrEnum):
     """Executed, by the bank's answer or an operator's finding, and the bank statement has no line of it."""
     CLOCK_BEHIND = "CLOCK_BEHIND"
     """The database's clock is so far behind the last entries that no money moves."""
+    WEBHOOK_DISABLED = "WEBHOOK_DISABLED"
+    """The service has disabled a webhook."""
+    WEBHOOK_DEAD_LETTERS = "WEBHOOK_DEAD_LETTERS"
+    """Events could not be delivered in all attempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

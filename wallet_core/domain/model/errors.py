@@ -169,6 +169,7 @@ class Because(StrEnum):
     STILL_OPEN = "is still open"
     """Follows the name of the open order or hold."""
     RULE_ENDED = "the rule has ended"
+    WEBHOOK_DELETED = "the webhook is deleted"
     RULE_ENDS_EARLIER = "the rule ends earlier; its end can only be moved to an earlier time"
 
 

@@ -72,6 +72,7 @@ BECAUSE_CODES: Mapping[Because, str] = {
     Because.STILL_OPEN: "STILL_OPEN",
     Because.RULE_ENDED: "RULE_ENDED",
     Because.RULE_ENDS_EARLIER: "RULE_ENDS_EARLIER",
+    Because.WEBHOOK_DELETED: "WEBHOOK_DELETED",
 }
 _BECAUSE_BY_CODE = {code: because for because, code in BECAUSE_CODES.items()}
 

@@ -9,6 +9,7 @@ from wallet_core.domain.model.hold import HoldState
 from wallet_core.domain.model.payment_order import OrderState
 from wallet_core.domain.model.transaction import TransactionState, TransactionType
 from wallet_core.domain.model.wallet import WalletState
+from wallet_core.domain.model.webhook import DeliveryState, WebhookState
 from wallet_core.domain.queries.filter import Field, Kind
 
 Item = TypeVar("Item")
@@ -72,5 +73,15 @@ RULE_FIELDS: Mapping[str, Field] = {
     "wallet": Field(Kind.TEXT),
     "start_time": Field(Kind.TIME),
     "end_time": Field(Kind.TIME),
+    "create_time": Field(Kind.TIME),
+}
+
+WEBHOOK_FIELDS: Mapping[str, Field] = {
+    "state": _words("STATE", (WebhookState.ENABLED, WebhookState.DISABLED)),
+    "create_time": Field(Kind.TIME),
+}
+
+DELIVERY_FIELDS: Mapping[str, Field] = {
+    "state": _words("STATE", DeliveryState),
     "create_time": Field(Kind.TIME),
 }

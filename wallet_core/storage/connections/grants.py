@@ -30,16 +30,16 @@ $$;
 GRANT SELECT ON
     wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
     scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines, bank_statement_cursor,
-    bank_statements, bank_rate_limit, resolutions, page_token_keys, checkpoints,
-    checkpoint_keys, alembic_version
+    bank_statements, bank_rate_limit, resolutions, page_token_keys, checkpoints, checkpoint_keys, alembic_version,
+    webhooks, webhook_cursor, webhook_queues, webhook_deliveries, webhook_attempts
     TO wallet_service;
 GRANT INSERT ON
     wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
     scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines, bank_statements, resolutions,
-    checkpoints, checkpoint_keys
+    checkpoints, checkpoint_keys, webhooks, webhook_queues, webhook_deliveries, webhook_attempts
     TO wallet_service;
 GRANT USAGE ON SEQUENCE wallet_keys TO wallet_service;
-GRANT DELETE ON outbox TO wallet_service;
+GRANT DELETE ON outbox, webhook_deliveries, webhook_attempts TO wallet_service;
 GRANT UPDATE (display_name, state, balance, held, overdraft_limit, sequence, last_time, labels, revision)
     ON wallets TO wallet_service;
 GRANT UPDATE (update_time, state, next_attempt_time, lease_until, fence, inquiries, bank_reference, failure_reason,
@@ -53,5 +53,12 @@ GRANT UPDATE (end_time) ON commission_rules TO wallet_service;
 GRANT UPDATE (answer, reference, detail, answer_time) ON bank_attempts TO wallet_service;
 GRANT UPDATE (match_result, explanation, resolution, resolved_by, person, token_id)
     ON bank_statement_lines TO wallet_service;
-GRANT UPDATE ON bank_rate_limit, bank_statement_cursor TO wallet_service;
+GRANT UPDATE (url, description, types, wallet, owner, label_key, label_value, state, disabled_reason, secret,
+              secret_number, previous_secret, previous_secret_until, revision, update_time, queued_to,
+              redeliver_since, redeliver_until)
+    ON webhooks TO wallet_service;
+GRANT UPDATE (failures) ON webhook_queues TO wallet_service;
+GRANT UPDATE (state, attempts, tries, next_attempt_time, lease_until, fence, end_time)
+    ON webhook_deliveries TO wallet_service;
+GRANT UPDATE ON webhook_cursor, bank_rate_limit, bank_statement_cursor TO wallet_service;
 """

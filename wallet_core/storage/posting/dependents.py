@@ -18,6 +18,7 @@ from wallet_core.storage.posting.payment_orders import Reading, read_orders
 from wallet_core.storage.posting.rules import RULES, rule_of
 from wallet_core.storage.posting.transactions import TRANSACTIONS, transaction_of
 from wallet_core.storage.posting.wallets import DETAILS, OPEN_ITEMS, fill_details, fill_open_items
+from wallet_core.storage.posting.webhooks import COUNTS, DELIVERIES, LOCK_WEBHOOKS, webhook_of
 
 # Read without a lock: the wallets of an order, a hold or a transaction never change. A transaction has those of its
 # entries, and its source and destination even without an entry.
@@ -70,6 +71,9 @@ class DependentRows:
     holds: Cursor | None
     transactions: Cursor | None
     rules: Cursor | None
+    webhooks: Cursor | None
+    webhook_counts: Cursor | None
+    deliveries: Cursor | None
 
     def fill(self, ledger: LedgerState) -> None:
         """Put the rows into the state of the ledger."""
@@ -84,6 +88,9 @@ class DependentRows:
         ledger.holds.update((hold.id, hold) for hold in map(hold_of, self.holds or ()))
         ledger.transactions.update((one.id, one) for one in map(transaction_of, self.transactions or ()))
         ledger.rules.update((rule.id, rule) for rule in map(rule_of, self.rules or ()))
+        ledger.webhooks.update((webhook.id, webhook) for webhook in map(webhook_of, self.webhooks or ()))
+        ledger.webhook_counts.update(self.webhook_counts or ())
+        ledger.deliveries = frozenset(self.deliveries or ())
 
 
 def read_dependent_rows(tx: Tx, lock_sets: Sequence[LockSet]) -> DependentRows:
@@ -95,6 +102,8 @@ def read_dependent_rows(tx: Tx, lock_sets: Sequence[LockSet]) -> DependentRows:
     transactions = _all(one.transactions for one in lock_sets)
     rules = _all(one.rules for one in lock_sets)
     lines = _all(one.lines for one in lock_sets)
+    webhooks = _all(one.webhooks for one in lock_sets)
+    deliveries = _all(one.deliveries for one in lock_sets)
     keys = [bank_key(kind, id_) for id_ in orders for kind in OrderKind]
     most = {"wallets": texts(open_items), "most": len(lock_sets) + 1}
     return DependentRows(
@@ -107,6 +116,9 @@ def read_dependent_rows(tx: Tx, lock_sets: Sequence[LockSet]) -> DependentRows:
         holds=tx.execute(HOLDS, [holds]) if holds else None,
         transactions=tx.execute(TRANSACTIONS, [transactions]) if transactions else None,
         rules=tx.execute(RULES, [rules]) if rules else None,
+        webhooks=tx.execute(LOCK_WEBHOOKS, [webhooks]) if webhooks else None,
+        webhook_counts=tx.execute(COUNTS) if any(one.creates_webhook for one in lock_sets) else None,
+        deliveries=tx.execute(DELIVERIES, [list(one) for one in zip(*deliveries, strict=True)]) if deliveries else None,
     )
 
 

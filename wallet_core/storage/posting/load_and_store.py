@@ -45,6 +45,7 @@ from wallet_core.storage.posting.wallets import (
     store_wallets,
     wallet_of,
 )
+from wallet_core.storage.posting.webhooks import LOCK_CREATION, store_webhooks
 
 NOW = "SELECT clock_timestamp()"
 
@@ -111,6 +112,11 @@ class _Plan:
         return any(one.changes_rules for one in self.lock_sets)
 
     @property
+    def creates_webhook(self) -> bool:
+        """Whether a command creates a webhook."""
+        return any(one.creates_webhook for one in self.lock_sets)
+
+    @property
     def new_wallets(self) -> int:
         """How many wallets may be opened."""
         return sum(one.new_wallets for one in self.lock_sets)
@@ -154,6 +160,8 @@ def _send(tx: Tx, plan: _Plan, *, skip_locked: bool) -> _Reading:
         tx.execute(LOCK_RULES_EXCLUSIVE)
     elif currencies:
         tx.execute(LOCK_RULES_SHARED)
+    if plan.creates_webhook:
+        tx.execute(LOCK_CREATION)
     wallets = tx.execute(LOCK_WALLETS_SKIP_LOCKED if skip_locked else LOCK_WALLETS, [names, currency_codes])
     existing = tx.execute(EXISTING_WALLETS, [names]) if skip_locked else None
     requests = [texts(one.caller for one in plan.requests), plain(one.id for one in plan.requests)]
@@ -208,6 +216,7 @@ def store(tx: Tx, ledger: LedgerState) -> None:
             *store_orders(tx, ledger),
             *store_holds(tx, ledger),
             *store_rules(tx, ledger),
+            *store_webhooks(tx, ledger),
             *store_bank_statement_lines(tx, ledger),
             *store_bank_statement(tx, ledger),
         ]

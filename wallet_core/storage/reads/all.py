@@ -15,6 +15,7 @@ from wallet_core.storage.reads.rules import RuleReads
 from wallet_core.storage.reads.statements import StatementReads
 from wallet_core.storage.reads.transactions import TransactionReads
 from wallet_core.storage.reads.wallets import WalletReads
+from wallet_core.storage.reads.webhooks import WebhookReads
 
 _PAGE_TOKEN_KEY = text("SELECT secret FROM page_token_keys")
 
@@ -32,6 +33,7 @@ class Reads(
     AccessReads,
     JournalReads,
     CheckpointReads,
+    WebhookReads,
 ):
     """Everything that can be read. Raises ``ResourceNotFound``, or ``ServiceError`` where the database fails."""
 

@@ -93,6 +93,21 @@ FROM (
         0, currency, 'wallets/' || id, '', last_time
     FROM wallets
     WHERE id >= 'system:' AND id < 'system;' AND last_time > clock_timestamp() + :clock_behind_max
+    UNION ALL
+    SELECT 'WEBHOOK_DISABLED', 'webhooks/' || id, disabled_reason, 0, '', '', '', update_time
+    FROM webhooks
+    WHERE state = 'DISABLED' AND disabled_reason <> ''
+    UNION ALL
+    SELECT 'WEBHOOK_DEAD_LETTERS', 'webhooks/' || w.id, 'events could not be delivered in all attempts', 0, '', '', '',
+        dead.end_time
+    FROM webhooks AS w
+    CROSS JOIN LATERAL (
+        SELECT end_time FROM webhook_deliveries AS d
+        WHERE d.webhook = w.id AND d.state = 'DEAD' AND d.number > 0
+        ORDER BY end_time
+        LIMIT 1
+    ) AS dead
+    WHERE w.state <> 'DELETED'
 ) AS items
 WHERE CAST(:since AS timestamptz) IS NULL OR (since, name) > (:since, :name)
 ORDER BY since, name

@@ -13,6 +13,7 @@ _MISSING = f"""
         WHEN 'withdrawals' THEN {lacks("withdrawals AS o", "o.id = joined.id::uuid")}
         WHEN 'scheduledDeposits' THEN {lacks("scheduled_deposits AS o", "o.id = joined.id::uuid")}
         WHEN 'commissionRules' THEN {lacks("commission_rules AS r", "r.id = joined.id::uuid")}
+        WHEN 'webhooks' THEN {lacks("webhooks AS w", "w.id = joined.id::uuid")}
         WHEN 'bankStatementLines' THEN {lacks("bank_statement_lines AS l", "l.number = joined.id::bigint")}
         WHEN 'bankStatements' THEN {lacks("bank_statements AS s", "s.number = joined.id::integer")}
         ELSE subject IS NOT NULL
