@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "transactions": ("transactions:transactions", "List a wallet's transactions, newest first."),
     "statement": ("statements:statement", "Show a wallet's statement of a time range."),
     "receipt": ("statements:receipt", "Write a receipt of one transaction, a PDF."),
+    "info": ("info:info", "Show the service's version, modes and limits."),
     "attention": ("operations:attention", "List what the service cannot settle by itself, oldest first."),
     "events": ("events:events", "Show events as they happen, until Ctrl-C."),
     "token": ("development:token", "Print a token for development, signed with WALLET_AUTH_DEV_SECRET."),

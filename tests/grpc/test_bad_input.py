@@ -18,6 +18,7 @@ from wallet.v1 import commission_pb2
 from wallet.v1 import commission_service_pb2 as commission_pb
 from wallet.v1 import event_service_pb2 as event_pb
 from wallet.v1 import hold_service_pb2 as hold_pb
+from wallet.v1 import info_service_pb2 as info_pb
 from wallet.v1 import operations_service_pb2 as operations_pb
 from wallet.v1 import schedule_service_pb2 as schedule_pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
@@ -106,6 +107,7 @@ def valid_requests() -> dict[str, Any]:
         wallet_pb.BatchGetWalletsRequest(names=["wallets/alice", "wallets/bob"]),
         wallet_pb.ListWalletsRequest(**page),
         wallet_pb.ListCurrenciesRequest(),
+        info_pb.GetServiceInfoRequest(),
         wallet_pb.UpdateWalletRequest(wallet=changed, update_mask=mask, request_id=str(uuid4())),
         wallet_pb.FreezeWalletRequest(**on_zoe, request_id=str(uuid4())),
         wallet_pb.UnfreezeWalletRequest(**on_zoe, request_id=str(uuid4())),
@@ -257,6 +259,7 @@ def test_an_empty_message_is_refused_or_a_list(books: Asking, owner: psycopg.Con
             "ListAttention",
             "ListCurrencies",
             "WatchEvents",
+            "GetServiceInfo",
         )
     }
     assert {answer.reason for answer in answers.values() if answer.code != "OK"} == {"INVALID_FIELDS"}
