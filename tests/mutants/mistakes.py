@@ -598,6 +598,22 @@ MISTAKES = (
         "tests/storage/test_totals.py",
     ),
     Mistake(
+        "of two payments at once under one unique reference both are made",
+        (
+            Change(
+                "wallet_core/storage/posting/references.py:store_references",
+                "_INSERT_REFERENCES.write(tx, rows)",
+                "Insert('unique_references', _COLUMNS, clause='ON CONFLICT DO NOTHING').write(tx, rows)",
+            ),
+        ),
+        "tests/concurrency/test_reference_races.py",
+    ),
+    Mistake(
+        "a call that only validates uses the unique reference",
+        (Change(f"{APPLY}:_copy_for", "dict(ledger.references)", "ledger.references"),),
+        "tests/grpc/test_unique_references.py tests/unit/test_decide.py",
+    ),
+    Mistake(
         "a worker whose withdrawal was claimed meanwhile writes all the same",
         (Change("wallet_core/storage/posting/payment_orders.py:UPDATE_WITHDRAWAL", "AND fence = %s", "AND %s >= 0"),),
         "tests/storage/test_locking.py",

@@ -42,13 +42,14 @@ def empty(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Return a call that makes this a later release, whose second migration has this body."""
+    """Return a call that makes this a later release, whose last migration has this body."""
 
     def release(body: str) -> None:
         folder = tmp_path / "migrations"
         shutil.copytree(readiness.VERSIONS.parent, folder)
         versions = folder / "versions"
-        (versions / "0002_made_up.py").write_text(_SECOND.format(body=indent(body, "    ")))
+        made_up = _LAST.format(revision=LATER, before=readiness.newest_version(), body=indent(body, "    "))
+        (versions / f"{LATER}_made_up.py").write_text(made_up)
         for module in (readiness, migrations):
             monkeypatch.setattr(module, "VERSIONS", versions)
         readiness.known_versions.cache_clear()
@@ -58,11 +59,12 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     readiness.known_versions.cache_clear()
 
 
-_SECOND = """
+LATER = "9999"
+_LAST = """
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{revision}"
+down_revision = "{before}"
 
 
 def upgrade() -> None:
@@ -160,10 +162,13 @@ def test_a_later_release_migrates_what_is_there(empty: str, later: Callable[[str
     """Only what is missing is applied, and the rows stay."""
 
     migration(empty)()
+    now = readiness.newest_version()
     with open_app(read_settings(database_url=empty, log_level="ERROR"), name="tests") as app:
         deposit(app, open_wallet(app, "alice"), 5)
     later('op.execute("ALTER TABLE wallets ADD COLUMN made_up text")')
-    with pytest.raises(DatabaseNotReady, match="has the schema 0001, and this release needs 0002: run `walletctl mig"):
+    with pytest.raises(
+        DatabaseNotReady, match=f"has the schema {now}, and this release needs {LATER}: run `walletctl mig"
+    ):
         verify(read_settings(database_url=empty))
     migration(empty)()
 

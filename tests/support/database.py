@@ -30,6 +30,7 @@ _TABLES = (
         "outbox",
         "journal",
         "requests",
+        "unique_references",
     ),
     *("entry_totals", "entries", "transactions", "wallets", "currencies"),
 )

@@ -36,6 +36,7 @@ TERMS = {
     "amount": FIVE,
     "details": DETAILS,
     "max_commission": Money("USD", 1),
+    "unique_reference": True,
 }
 RESOLVED = {
     "order": ONE,
@@ -72,6 +73,7 @@ EXAMPLES: list[Command] = [
         wallet=ALICE,
         amount=FIVE,
         details=DETAILS,
+        unique_reference=True,
     ),
     Transfer(id=ONE, **TERMS),  # type: ignore[arg-type]  # its fields
     BatchTransfer(id=ONE, items=(TransferTerms(id=ONE, **TERMS), TransferTerms(id=UUID(int=2), **TERMS))),  # type: ignore[arg-type]  # its fields
@@ -113,6 +115,7 @@ EXAMPLES: list[Command] = [
         bank_account="DE02",
         description="in",
         external_reference="r-1",
+        unique_reference=True,
     ),
     CancelWithdrawal(order=ONE),
     CancelScheduledDeposit(order=ONE),

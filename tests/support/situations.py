@@ -30,7 +30,7 @@ from tests.support.commands import (
     by_no_operator,
     lacking,
 )
-from tests.support.stage import LATE, LATER, PAST, Stage, usd, yen
+from tests.support.stage import LATE, LATER, PAST, SPOKEN_FOR, Stage, usd, yen
 from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet
 from wallet_core.domain.deciding.command import Command
@@ -39,6 +39,7 @@ from wallet_core.domain.model.commission_rule import Label, Payer
 from wallet_core.domain.model.errors import (
     CurrencyMismatch,
     EtagMismatch,
+    ExternalReferenceReused,
     InsufficientFunds,
     InvalidField,
     LimitExceeded,
@@ -210,6 +211,10 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("of nothing", lambda _: a_deposit("alice", usd(0)), InvalidField),
         Situation("into a system wallet", lambda _: a_deposit(SYSTEM, usd(1)), SystemWalletForbidden),
         *_reused(lambda _: a_deposit("alice", usd(1))),
+        Situation(
+            "under a used reference", lambda _: a_deposit("nobody", usd(1), **SPOKEN_FOR), ExternalReferenceReused
+        ),
+        Situation("without the reference", lambda _: a_deposit("alice", usd(1), unique_reference=True), InvalidField),
         Situation("into no wallet", lambda _: a_deposit("nobody", usd(1)), ResourceNotFound),
         Situation("of dollars into euros", lambda _: a_deposit("euro", usd(1)), CurrencyMismatch),
         Situation("into a closed wallet", lambda _: a_deposit("gone", usd(1)), WalletNotActive),
@@ -227,6 +232,15 @@ SITUATIONS: dict[str, list[Situation]] = {
             "with a maximum in euros",
             lambda _: a_transfer("alice", "bob", usd(1), max_commission=Money("EUR", 1)),
             InvalidField,
+        ),
+        Situation(
+            "under a used reference",
+            lambda _: a_transfer("alice", "bob", usd(1), **SPOKEN_FOR),
+            ExternalReferenceReused,
+        ),
+        Situation(
+            "under a reference of its own",
+            lambda _: a_transfer("alice", "bob", usd(1), external_reference="mine", unique_reference=True),
         ),
         Situation("from a system wallet", lambda _: a_transfer(SYSTEM, "bob", usd(1)), SystemWalletForbidden),
         Situation("to a system wallet", lambda _: a_transfer("bob", SYSTEM, usd(1)), SystemWalletForbidden),
@@ -274,6 +288,11 @@ SITUATIONS: dict[str, list[Situation]] = {
             SystemWalletForbidden,
         ),
         *_reused(lambda _: a_batch(FINE)),
+        Situation(
+            "with a used reference",
+            lambda _: a_batch(FINE, an_item("alice", "bob", usd(1), **SPOKEN_FOR)),
+            ExternalReferenceReused,
+        ),
         Situation("from no wallet", lambda _: a_batch(FINE, an_item("nobody", "bob", usd(1))), ResourceNotFound),
         Situation("with euros", lambda _: a_batch(FINE, an_item("euro", "bob", usd(1))), CurrencyMismatch),
         Situation("to a closed wallet", lambda _: a_batch(FINE, an_item("bob", "gone", usd(1))), WalletNotActive),
@@ -408,6 +427,11 @@ SITUATIONS: dict[str, list[Situation]] = {
         Situation("for the past", lambda _: a_scheduled_deposit("alice", usd(1), PAST), InvalidField),
         Situation("into a system wallet", lambda _: a_scheduled_deposit(SYSTEM, usd(1)), SystemWalletForbidden),
         *_reused(lambda _: a_scheduled_deposit("alice", usd(1))),
+        Situation(
+            "under a used reference",
+            lambda _: a_scheduled_deposit("alice", usd(1), **SPOKEN_FOR),
+            ExternalReferenceReused,
+        ),
         Situation("into no wallet", lambda _: a_scheduled_deposit("nobody", usd(1)), ResourceNotFound),
         Situation("of dollars into euros", lambda _: a_scheduled_deposit("euro", usd(1)), CurrencyMismatch),
         Situation("into a closed wallet", lambda _: a_scheduled_deposit("gone", usd(1)), WalletNotActive),

@@ -65,6 +65,10 @@ def yen(units: int) -> Money:
     return Money("JPY", units)
 
 
+# A unique reference that a payment has.
+SPOKEN_FOR: dict[str, Any] = {"external_reference": "spoken-for", "unique_reference": True}
+
+
 @dataclass(slots=True)
 class Stage:
     """What stands on it. ``things`` has the ids of all that is not a wallet, by name."""
@@ -122,7 +126,7 @@ class Stage:
             a_deposit("full", yen(100)),
             a_deposit("late", usd(20)),
             *[a_deposit(name, usd(1000)) for name in ("alice", "bob", "cold")],
-            a_deposit("payer", usd(12)),
+            a_deposit("payer", usd(12), **SPOKEN_FOR),
             a_deposit("brim", yen(100)),
             replace(a_deposit("poor", usd(5)), request=self.used),
         )

@@ -400,6 +400,16 @@ COMMENT ON COLUMN transactions.commission IS 'Charged on transfers; negative whe
 
 COMMENT ON COLUMN transactions.cause IS 'The order, the hold, or the reversed transaction that it came from. A deposit has one if it was scheduled.';
 
+CREATE TABLE unique_references (
+    caller text NOT NULL COLLATE pg_catalog."C",
+    reference text NOT NULL COLLATE pg_catalog."C",
+    payment text NOT NULL
+);
+
+COMMENT ON TABLE unique_references IS 'External references that one payment of a caller may have, of payments that asked for it. Never changed.';
+
+COMMENT ON COLUMN unique_references.payment IS 'Name of the transaction or the scheduled deposit that has it.';
+
 CREATE SEQUENCE wallet_keys
     START WITH 1
     INCREMENT BY 1
@@ -534,6 +544,9 @@ ALTER TABLE ONLY scheduled_deposits
 ALTER TABLE ONLY transactions
     ADD CONSTRAINT transactions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY unique_references
+    ADD CONSTRAINT unique_references_pkey PRIMARY KEY (caller, reference);
+
 ALTER TABLE ONLY wallets
     ADD CONSTRAINT wallets_id_key UNIQUE (id);
 
@@ -630,6 +643,8 @@ CREATE TRIGGER requests_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON requests 
 CREATE TRIGGER resolutions_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON resolutions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 
 CREATE TRIGGER transactions_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON transactions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
+
+CREATE TRIGGER unique_references_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON unique_references FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 
 ALTER TABLE ONLY commission_rules
     ADD CONSTRAINT commission_rules_wallet_fkey FOREIGN KEY (wallet) REFERENCES wallets(key);

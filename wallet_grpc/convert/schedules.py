@@ -11,6 +11,7 @@ from wallet_core.domain.model.payment_order import Attempt, Resolution, Schedule
 from wallet_core.domain.model.transaction import transaction_name
 from wallet_core.domain.model.wallet import wallet_name
 from wallet_grpc.convert.values import (
+    is_unique,
     money_message,
     money_of,
     optional_time,
@@ -51,6 +52,7 @@ def schedule_deposit_command(request: pb.ScheduleDepositRequest, caller: Princip
         bank_account=request.bank_account,
         description=request.description,
         external_reference=request.external_reference,
+        unique_reference=is_unique(request.reference_policy),
     )
 
 

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from wallet.v1 import money_pb2 as money_pb2
+from wallet.v1 import reference_policy_pb2 as reference_policy_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -870,6 +871,7 @@ class ScheduleDepositRequest(message.Message):
     DESCRIPTION_FIELD_NUMBER: builtins.int
     EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    REFERENCE_POLICY_FIELD_NUMBER: builtins.int
     wallet: builtins.str
     """The wallet to credit, `wallets/{wallet}`."""
     request_id: builtins.str
@@ -895,6 +897,8 @@ class ScheduleDepositRequest(message.Message):
     """Check the request and return the result of the real call, but store
     nothing.
     """
+    reference_policy: reference_policy_pb2.ReferencePolicy.ValueType
+    """Whether the external reference must be unique; it is required then."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount; above zero."""
@@ -915,10 +919,11 @@ class ScheduleDepositRequest(message.Message):
         description: builtins.str = ...,
         external_reference: builtins.str = ...,
         validate_only: builtins.bool = ...,
+        reference_policy: reference_policy_pb2.ReferencePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "execute_time", b"execute_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_account", b"bank_account", "collect", b"collect", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_account", b"bank_account", "collect", b"collect", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "reference_policy", b"reference_policy", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,6 +12,7 @@ from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from google.rpc import status_pb2 as status_pb2
 from wallet.v1 import commission_pb2 as commission_pb2
 from wallet.v1 import money_pb2 as money_pb2
+from wallet.v1 import reference_policy_pb2 as reference_policy_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -371,6 +372,7 @@ class DepositRequest(message.Message):
     EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    REFERENCE_POLICY_FIELD_NUMBER: builtins.int
     wallet: builtins.str
     """`wallets/{wallet}`."""
     request_id: builtins.str
@@ -385,6 +387,8 @@ class DepositRequest(message.Message):
     """Check the request and return the result of the real call, but store
     nothing.
     """
+    reference_policy: reference_policy_pb2.ReferencePolicy.ValueType
+    """Whether the external reference must be unique; it is required then."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount; above zero."""
@@ -405,10 +409,11 @@ class DepositRequest(message.Message):
         external_reference: builtins.str = ...,
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         validate_only: builtins.bool = ...,
+        reference_policy: reference_policy_pb2.ReferencePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "external_reference", b"external_reference", "labels", b"labels", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "external_reference", b"external_reference", "labels", b"labels", "reference_policy", b"reference_policy", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -481,6 +486,7 @@ class TransferRequest(message.Message):
     LABELS_FIELD_NUMBER: builtins.int
     MAX_COMMISSION_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    REFERENCE_POLICY_FIELD_NUMBER: builtins.int
     source: builtins.str
     """The wallet to debit, `wallets/{wallet}`."""
     destination: builtins.str
@@ -495,6 +501,8 @@ class TransferRequest(message.Message):
     """Check the request and return the result of the real call, but store
     nothing.
     """
+    reference_policy: reference_policy_pb2.ReferencePolicy.ValueType
+    """Whether the external reference must be unique; it is required then."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount; above zero."""
@@ -523,10 +531,11 @@ class TransferRequest(message.Message):
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         max_commission: money_pb2.Money | None = ...,
         validate_only: builtins.bool = ...,
+        reference_policy: reference_policy_pb2.ReferencePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "max_commission", b"max_commission"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "external_reference", b"external_reference", "labels", b"labels", "max_commission", b"max_commission", "request_id", b"request_id", "source", b"source", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "external_reference", b"external_reference", "labels", b"labels", "max_commission", b"max_commission", "reference_policy", b"reference_policy", "request_id", b"request_id", "source", b"source", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -596,6 +605,7 @@ class TransferItem(message.Message):
     EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     MAX_COMMISSION_FIELD_NUMBER: builtins.int
+    REFERENCE_POLICY_FIELD_NUMBER: builtins.int
     source: builtins.str
     """The wallet to debit, `wallets/{wallet}`."""
     destination: builtins.str
@@ -608,6 +618,8 @@ class TransferItem(message.Message):
     """A free text, up to 256 characters."""
     external_reference: builtins.str
     """The caller's own reference, e.g. of the order, up to 128 characters."""
+    reference_policy: reference_policy_pb2.ReferencePolicy.ValueType
+    """Whether the external reference must be unique; it is required then."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount; above zero."""
@@ -635,10 +647,11 @@ class TransferItem(message.Message):
         external_reference: builtins.str = ...,
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         max_commission: money_pb2.Money | None = ...,
+        reference_policy: reference_policy_pb2.ReferencePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "max_commission", b"max_commission"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "external_reference", b"external_reference", "labels", b"labels", "max_commission", b"max_commission", "request_id", b"request_id", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "external_reference", b"external_reference", "labels", b"labels", "max_commission", b"max_commission", "reference_policy", b"reference_policy", "request_id", b"request_id", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -53,9 +53,9 @@ class TransactionServiceStub:
     transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
-    deposit; the largest balance).
+    `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`;
+    `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the
+    largest amount of one deposit; the largest balance).
     """
     Transfer: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.TransferRequest, _transaction_service_pb2.TransferResponse]
     """Moves money from one wallet to another of the same currency. Commission
@@ -70,11 +70,11 @@ class TransactionServiceStub:
     transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-    `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-    destination (closed); `LIMIT_EXCEEDED` (the commission is more than
-    `max_commission`, or is paid by the destination and larger than the
-    amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+    `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`,
+    `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the source (frozen or
+    closed), then of the destination (closed); `LIMIT_EXCEEDED` (the commission
+    is more than `max_commission`, or is paid by the destination and larger than
+    the amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
     """
     BatchTransfer: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.BatchTransferRequest, _transaction_service_pb2.BatchTransferResponse]
     """Makes up to 1000 transfers in one call, either atomically or independently:
@@ -84,7 +84,8 @@ class TransactionServiceStub:
     nothing: it returns the first transactions, marked `replayed`; a refusal is
     returned again, too.
 
-    Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+    Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS` (also two
+    items with one external reference that must be unique);
     `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
     `Transfer`, of the first item that is refused. The error of an item has the
     item's index, counted from 0, in its metadata `item`; a final refusal is
@@ -192,9 +193,9 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
-    deposit; the largest balance).
+    `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`;
+    `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the
+    largest amount of one deposit; the largest balance).
     """
     Transfer: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.TransferRequest, _transaction_service_pb2.TransferResponse]  # type: ignore[assignment]
     """Moves money from one wallet to another of the same currency. Commission
@@ -209,11 +210,11 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-    `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-    destination (closed); `LIMIT_EXCEEDED` (the commission is more than
-    `max_commission`, or is paid by the destination and larger than the
-    amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+    `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`,
+    `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the source (frozen or
+    closed), then of the destination (closed); `LIMIT_EXCEEDED` (the commission
+    is more than `max_commission`, or is paid by the destination and larger than
+    the amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
     """
     BatchTransfer: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.BatchTransferRequest, _transaction_service_pb2.BatchTransferResponse]  # type: ignore[assignment]
     """Makes up to 1000 transfers in one call, either atomically or independently:
@@ -223,7 +224,8 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     nothing: it returns the first transactions, marked `replayed`; a refusal is
     returned again, too.
 
-    Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+    Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS` (also two
+    items with one external reference that must be unique);
     `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
     `Transfer`, of the first item that is refused. The error of an item has the
     item's index, counted from 0, in its metadata `item`; a final refusal is
@@ -334,9 +336,9 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         transaction, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
-        deposit; the largest balance).
+        `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`;
+        `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the
+        largest amount of one deposit; the largest balance).
         """
 
     @_abc_1.abstractmethod
@@ -357,11 +359,11 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         transaction, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-        `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-        destination (closed); `LIMIT_EXCEEDED` (the commission is more than
-        `max_commission`, or is paid by the destination and larger than the
-        amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+        `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`,
+        `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the source (frozen or
+        closed), then of the destination (closed); `LIMIT_EXCEEDED` (the commission
+        is more than `max_commission`, or is paid by the destination and larger than
+        the amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
         """
 
     @_abc_1.abstractmethod
@@ -377,7 +379,8 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         nothing: it returns the first transactions, marked `replayed`; a refusal is
         returned again, too.
 
-        Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+        Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS` (also two
+        items with one external reference that must be unique);
         `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
         `Transfer`, of the first item that is refused. The error of an item has the
         item's index, counted from 0, in its metadata `item`; a final refusal is

@@ -52,6 +52,8 @@ def apply(ledger: LedgerState, decision: Decision) -> Done:
         ledger.bank_statement = ledger.pending.bank_statement = decision.bank_statement
     if decision.rule is not None:
         _apply_rule(ledger, decision.rule)
+    ledger.references.update(decision.references)
+    ledger.pending.references.update(decision.references)
     transactions = tuple(_post(ledger, movement) for movement in decision.movements)
     _publish(ledger, decision, transactions)
     return _done(ledger, decision, transactions)
@@ -283,4 +285,5 @@ def _copy_for(ledger: LedgerState, decision: Decision) -> LedgerState:
         holds=dict(ledger.holds),
         transactions=dict(ledger.transactions),
         rules=dict(ledger.rules),
+        references=dict(ledger.references),
     )

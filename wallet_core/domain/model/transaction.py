@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from wallet_core.domain.model.commission_rule import Commission, Payer
+from wallet_core.domain.model.errors import InvalidField
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.wallet import Labels, Role, WalletId, system_wallet
 
@@ -77,6 +78,12 @@ class TransactionDetails:
     description: str = ""
     external_reference: str = ""
     labels: Labels = field(default_factory=dict)
+
+
+def require_reference(external_reference: str, *, unique: bool) -> None:
+    """Refuse an empty reference where it must be unique."""
+    if unique and not external_reference:
+        raise InvalidField("external_reference", "is required where it must be unique")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
