@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "withdraw": ("money:withdraw", "Schedule a payout through the bank; without a time it is due now."),
     "batch": ("batch:batch", "Make many transfers in one call; exit code 1 if one was not done."),
     "reverse": ("money:reverse", "Reverse a transfer or a deposit, in whole or in part."),
-    "transactions": ("transactions:transactions", "List a wallet's transactions, newest first."),
+    "transactions": ("transactions:transactions", "List transactions of a wallet, or of all, newest first."),
     "statement": ("statements:statement", "Show a wallet's statement of a time range."),
     "receipt": ("statements:receipt", "Write a receipt of one transaction, a PDF."),
     "info": ("info:info", "Show the service's version, modes and limits."),

@@ -252,6 +252,7 @@ def test_an_empty_message_is_refused_or_a_list(books: Asking, owner: psycopg.Con
     assert {name for name, answer in answers.items() if answer.code == "OK"} == {
         *(
             "ListWallets",
+            "ListTransactions",
             "ListWithdrawals",
             "ListScheduledDeposits",
             "ListHolds",

@@ -260,7 +260,14 @@ def test_what_is_about_everybody_is_not_an_owners(bank: Bank, method: str) -> No
 
 
 @pytest.mark.parametrize(
-    "request_", [hold_pb.ListHoldsRequest(), order_pb.ListWithdrawalsRequest(), order_pb.ListScheduledDepositsRequest()]
+    "request_",
+    [
+        pb.ListTransactionsRequest(),
+        pb.ListTransactionsRequest(filter='external_reference = "r"'),
+        hold_pb.ListHoldsRequest(),
+        order_pb.ListWithdrawalsRequest(),
+        order_pb.ListScheduledDepositsRequest(),
+    ],
 )
 def test_a_list_of_all_wallets_is_not_an_owners(bank: Bank, request_: Message) -> None:
     """It has to name one."""

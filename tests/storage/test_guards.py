@@ -33,6 +33,7 @@ HISTORY = (
     "resolutions",
     "currencies",
     "unique_references",
+    "transaction_labels",
 )
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import indent
 from urllib.parse import urlsplit, urlunsplit
@@ -11,18 +12,23 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 from psycopg import sql
 
+from tests.support import commands
 from tests.support.books import deposit, open_wallet
+from tests.support.callers import everything
 from tests.support.database import Cluster, Database
 from tests.support.together import together
 from tools.dump_schema import SCHEMA, dump
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.model.errors import DatabaseNotReady, DatabaseUnavailable, cause_of
 from wallet_core.domain.model.money import Money
+from wallet_core.domain.model.transaction import TransactionDetails
 from wallet_core.settings import read_settings
 from wallet_core.storage import migrate as migrations
 from wallet_core.storage.connections import readiness
+from wallet_core.usecases.app import App
 from walletctl.local.binaries import find_binaries
 from walletctl.local.waiting import wait_until
 
@@ -110,6 +116,44 @@ def test_two_migrations_at_once_end_well(empty: str, database: Database) -> None
 
     assert together([migration(empty)] * 2) == [None, None]
     assert shape(empty) == shape(database.url)
+
+
+def test_callers_and_labels_of_what_is_there_are_filled_in(app: App, database: Database) -> None:
+    """A database as it was before them gets, by the migration, what the release itself would have stored."""
+
+    alice, bob = open_wallet(app, "alice", 100), open_wallet(app, "bob")
+    marked = TransactionDetails(labels={"tier": "gold", "area": "شمال"})
+    one, paid = Money("USD", 1), commands.a_transfer(alice, bob, Money("USD", 5), details=marked)
+    held = commands.a_hold(alice, one, datetime.now(UTC) + timedelta(days=1))  # noqa: TID251  # to expire later
+    for command in (
+        paid,
+        commands.a_reversal(paid.id),
+        commands.a_batch(commands.an_item(alice, bob, one), commands.an_item(bob, alice, one)),
+        commands.a_withdrawal(alice, one),
+        commands.a_scheduled_deposit(alice, one),
+        held,
+        commands.a_capture(held.id, bob, one),
+    ):
+        app.ledger.post(command)
+    with psycopg.connect(database.url, autocommit=True) as owner:
+        before = everything(owner)
+        owner.execute(AS_BEFORE)
+        versions = ScriptDirectory(str(readiness.VERSIONS.parent))
+        owner.execute("UPDATE alembic_version SET version_num = %s", [versions.get_revision("0004").down_revision])
+        migration(database.url)()
+        after = everything(owner)
+
+    assert after == before
+
+
+AS_BEFORE = """
+DROP TABLE unique_references, transaction_labels;
+ALTER TABLE transactions DROP COLUMN caller;
+ALTER TABLE withdrawals DROP COLUMN caller;
+ALTER TABLE scheduled_deposits DROP COLUMN caller;
+ALTER TABLE holds DROP COLUMN caller;
+DROP INDEX transactions_by_time, transactions_by_reference, scheduled_deposits_by_reference;
+"""
 
 
 def test_a_migrated_database_is_ready_for_use(empty: str) -> None:

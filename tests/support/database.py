@@ -31,6 +31,7 @@ _TABLES = (
         "journal",
         "requests",
         "unique_references",
+        "transaction_labels",
     ),
     *("entry_totals", "entries", "transactions", "wallets", "currencies"),
 )

@@ -213,15 +213,15 @@ class TransactionCalls(Calls):
 
     async def list_transactions(
         self,
-        wallet: str,
+        wallet: str = "",
         *,
         filter: str = "",  # noqa: A002  # the protos' word
         page_size: int = PAGE,
     ) -> AsyncIterator[pb.Transaction]:
-        """Iterate over the transactions of a wallet, newest first.
+        """Iterate over transactions, of one wallet or of all, newest first.
 
         Args:
-            wallet: the wallet, ``wallets/{wallet}``.
+            wallet: the wallet, ``wallets/{wallet}``; empty: the transactions of all wallets.
             filter: comparisons joined by ``AND``, e.g. ``type = TRANSFER AND amount >= 100000``; empty for all.
             page_size: results fetched by one call, 1 to 1000; the iterator fetches as many pages as it needs.
 

@@ -85,6 +85,7 @@ def withdrawal_message(withdrawal: Withdrawal, *, validated_only: bool = False) 
         reserve=withdrawal.reserve,
         bank_account=withdrawal.bank_account,
         description=withdrawal.description,
+        caller=withdrawal.caller,
         bank_reference=withdrawal.bank_reference,
         failure_reason=pb.Withdrawal.FailureReason.Value(
             f"FAILURE_REASON_{withdrawal.failure_reason or 'UNSPECIFIED'}"
@@ -110,6 +111,7 @@ def deposit_message(deposit: ScheduledDeposit, *, validated_only: bool = False) 
         collect=deposit.collect,
         bank_account=deposit.bank_account,
         description=deposit.description,
+        caller=deposit.caller,
         external_reference=deposit.external_reference,
         bank_reference=deposit.bank_reference,
         failure_reason=pb.ScheduledDeposit.FailureReason.Value(

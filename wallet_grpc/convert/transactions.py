@@ -178,6 +178,7 @@ def transaction_message(transaction: Transaction, *, validated_only: bool = Fals
         description=moved.details.description,
         external_reference=moved.details.external_reference,
         labels=moved.details.labels,
+        caller=transaction.caller,
         reversals=[transaction_name(reversal) for reversal in transaction.reversals.ids],
         reversed_amount=MoneyPb(currency_code=currency, minor_units=transaction.reversals.amount),
     )

@@ -202,6 +202,7 @@ class Transaction(message.Message):
     REVERSALS_FIELD_NUMBER: builtins.int
     REVERSED_AMOUNT_FIELD_NUMBER: builtins.int
     EXECUTE_TIME_FIELD_NUMBER: builtins.int
+    CALLER_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The resource name, `transactions/{transaction}`. Empty where a call only
     validated.
@@ -235,6 +236,10 @@ class Transaction(message.Message):
     reverses: builtins.str
     """The transaction that this one reverses, `transactions/{transaction}`; empty
     for other types.
+    """
+    caller: builtins.str
+    """The calling system whose request moved the money; empty where the service
+    did it by itself, e.g. for a withdrawal that was due.
     """
     @builtins.property
     def amount(self) -> money_pb2.Money:
@@ -292,10 +297,11 @@ class Transaction(message.Message):
         reversals: abc.Iterable[builtins.str] | None = ...,
         reversed_amount: money_pb2.Money | None = ...,
         execute_time: timestamp_pb2.Timestamp | None = ...,
+        caller: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "commission", b"commission", "execute_time", b"execute_time", "reversed_amount", b"reversed_amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "batch", b"batch", "commission", b"commission", "description", b"description", "destination", b"destination", "entries", b"entries", "execute_time", b"execute_time", "external_reference", b"external_reference", "hold", b"hold", "labels", b"labels", "name", b"name", "reversals", b"reversals", "reversed_amount", b"reversed_amount", "reverses", b"reverses", "scheduled_deposit", b"scheduled_deposit", "source", b"source", "state", b"state", "type", b"type", "withdrawal", b"withdrawal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "batch", b"batch", "caller", b"caller", "commission", b"commission", "description", b"description", "destination", b"destination", "entries", b"entries", "execute_time", b"execute_time", "external_reference", b"external_reference", "hold", b"hold", "labels", b"labels", "name", b"name", "reversals", b"reversals", "reversed_amount", b"reversed_amount", "reverses", b"reverses", "scheduled_deposit", b"scheduled_deposit", "source", b"source", "state", b"state", "type", b"type", "withdrawal", b"withdrawal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -902,7 +908,7 @@ class ListTransactionsRequest(message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
     wallet: builtins.str
-    """`wallets/{wallet}`."""
+    """`wallets/{wallet}`; empty for the transactions of all wallets."""
     page_size: builtins.int
     """The largest number of results on a page: 0 means 50, more than 1000 means
     1000. A page may have fewer, or none, while `next_page_token` is set.
@@ -918,8 +924,8 @@ class ListTransactionsRequest(message.Message):
 
     Fields: `type` (`DEPOSIT`, `TRANSFER` …), `state` (`POSTED`,
     `PARTIALLY_REVERSED` or `REVERSED`), `source` and `destination`
-    (`"wallets/alice"`), `external_reference` and `labels.KEY` with `=` and
-    `!=`; `amount` (a whole number of minor units) and `execute_time` (RFC
+    (`"wallets/alice"`), `external_reference`, `labels.KEY` and `caller` with
+    `=` and `!=`; `amount` (a whole number of minor units) and `execute_time` (RFC
     3339, in quotes) also with `<`, `<=`, `>` and `>=`. Text is in quotes
     unless it is one word.
     """
@@ -939,7 +945,7 @@ class ListTransactionsRequest(message.Message):
 
 @typing.final
 class ListTransactionsResponse(message.Message):
-    """A page of a wallet's transactions."""
+    """A page of transactions."""
 
     DESCRIPTOR: descriptor.Descriptor
 

@@ -213,9 +213,15 @@ class TransactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTransactions(self, request, context):
-        """Lists the transactions of one wallet, newest first. Paging is consistent:
-        no transaction appears twice, none that existed at the first page is
-        missed, and later ones do not appear.
+        """Lists transactions, of one wallet or of all, newest first. Paging is
+        consistent: no transaction appears twice, none that existed at the first
+        page is missed, and later ones do not appear. Of all wallets, one that was in
+        progress at the first page may appear later.
+
+        Of all wallets, an index finds one `external_reference`, one label or one
+        `caller`, in this order, and a range of `execute_time`, however many
+        transactions there are. Other comparisons are checked transaction by
+        transaction: add one of these, or a range of time.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).

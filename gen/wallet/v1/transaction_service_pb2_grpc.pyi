@@ -129,9 +129,15 @@ class TransactionServiceStub:
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ListTransactionsRequest, _transaction_service_pb2.ListTransactionsResponse]
-    """Lists the transactions of one wallet, newest first. Paging is consistent:
-    no transaction appears twice, none that existed at the first page is
-    missed, and later ones do not appear.
+    """Lists transactions, of one wallet or of all, newest first. Paging is
+    consistent: no transaction appears twice, none that existed at the first
+    page is missed, and later ones do not appear. Of all wallets, one that was in
+    progress at the first page may appear later.
+
+    Of all wallets, an index finds one `external_reference`, one label or one
+    `caller`, in this order, and a range of `execute_time`, however many
+    transactions there are. Other comparisons are checked transaction by
+    transaction: add one of these, or a range of time.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
@@ -269,9 +275,15 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListTransactions: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ListTransactionsRequest, _transaction_service_pb2.ListTransactionsResponse]  # type: ignore[assignment]
-    """Lists the transactions of one wallet, newest first. Paging is consistent:
-    no transaction appears twice, none that existed at the first page is
-    missed, and later ones do not appear.
+    """Lists transactions, of one wallet or of all, newest first. Paging is
+    consistent: no transaction appears twice, none that existed at the first
+    page is missed, and later ones do not appear. Of all wallets, one that was in
+    progress at the first page may appear later.
+
+    Of all wallets, an index finds one `external_reference`, one label or one
+    `caller`, in this order, and a range of `execute_time`, however many
+    transactions there are. Other comparisons are checked transaction by
+    transaction: add one of these, or a range of time.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
@@ -442,9 +454,15 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.ListTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.ListTransactionsResponse, _abc.Awaitable[_transaction_service_pb2.ListTransactionsResponse]]:
-        """Lists the transactions of one wallet, newest first. Paging is consistent:
-        no transaction appears twice, none that existed at the first page is
-        missed, and later ones do not appear.
+        """Lists transactions, of one wallet or of all, newest first. Paging is
+        consistent: no transaction appears twice, none that existed at the first
+        page is missed, and later ones do not appear. Of all wallets, one that was in
+        progress at the first page may appear later.
+
+        Of all wallets, an index finds one `external_reference`, one label or one
+        `caller`, in this order, and a range of `execute_time`, however many
+        transactions there are. Other comparisons are checked transaction by
+        transaction: add one of these, or a range of time.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).

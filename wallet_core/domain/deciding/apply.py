@@ -37,8 +37,8 @@ def check(ledger: LedgerState, decision: Decision) -> None:
     _check_amounts(ledger, decision)
 
 
-def apply(ledger: LedgerState, decision: Decision) -> Done:
-    """Apply a checked decision."""
+def apply(ledger: LedgerState, decision: Decision, caller: str) -> Done:
+    """Apply a checked decision of a caller's request, or of a job, which has no caller."""
     _apply_opening(ledger, decision.opens, decision.first_of)
     if decision.wallet is not None:
         _apply_wallet(ledger, decision.wallet)
@@ -54,14 +54,14 @@ def apply(ledger: LedgerState, decision: Decision) -> Done:
         _apply_rule(ledger, decision.rule)
     ledger.references.update(decision.references)
     ledger.pending.references.update(decision.references)
-    transactions = tuple(_post(ledger, movement) for movement in decision.movements)
+    transactions = tuple(_post(ledger, movement, caller) for movement in decision.movements)
     _publish(ledger, decision, transactions)
     return _done(ledger, decision, transactions)
 
 
-def preview(ledger: LedgerState, decision: Decision) -> Done:
+def preview(ledger: LedgerState, decision: Decision, caller: str) -> Done:
     """Return what ``apply`` would, and change nothing; *decision* has been checked."""
-    return apply(_copy_for(ledger, decision), decision)
+    return apply(_copy_for(ledger, decision), decision, caller)
 
 
 class Projection:
@@ -184,7 +184,7 @@ def _apply_rule(ledger: LedgerState, rule: CommissionRule) -> None:
     ledger.rules[rule.id] = ledger.pending.rules[rule.id] = rule
 
 
-def _post(ledger: LedgerState, movement: Movement) -> Transaction:
+def _post(ledger: LedgerState, movement: Movement, caller: str) -> Transaction:
     """Move money between locked wallets, and return it as a transaction with its entries."""
     legs = [(ledger.wallets[leg.wallet], leg.amount) for leg in movement.legs]
     time = max(ledger.now, *(wallet.last_time for wallet, _ in legs))
@@ -195,7 +195,7 @@ def _post(ledger: LedgerState, movement: Movement) -> Transaction:
         wallet.sequence += 1
         wallet.last_time = time
         entries.append(Entry(wallet.id, wallet.key, wallet.sequence, amount, wallet.balance))
-    transaction = Transaction(movement=movement, entries=tuple(entries), time=time)
+    transaction = Transaction(movement=movement, entries=tuple(entries), time=time, caller=caller)
     ledger.pending.transactions.append(transaction)
     if movement.type is TransactionType.REVERSAL and movement.cause is not None:
         _apply_reversal(ledger, ledger.transactions[movement.cause], transaction)

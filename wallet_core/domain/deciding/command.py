@@ -30,6 +30,11 @@ class Command(Fingerprinted, ABC):
     validate_only: bool = False
 
     @property
+    def caller(self) -> str:
+        """The calling system; empty for the service's own jobs."""
+        return self.request.caller if self.request is not None else ""
+
+    @property
     def access(self) -> Access:
         """What the caller may do."""
         return self.request.access if self.request is not None else EVERYTHING

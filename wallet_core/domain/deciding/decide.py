@@ -52,4 +52,5 @@ def _outcome(ledger: LedgerState, command: Command) -> Outcome:
         check(ledger, decision)
     except (Refusal, ClockBehind) as refusal:
         return Refused(refusal)
-    return preview(ledger, decision) if command.validate_only else apply(ledger, decision)
+    act = preview if command.validate_only else apply
+    return act(ledger, decision, command.caller)

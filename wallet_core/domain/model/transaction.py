@@ -149,6 +149,8 @@ class Transaction:
     movement: Movement
     entries: tuple[Entry, ...]
     time: datetime
+    caller: str = ""
+    """The calling system whose request moved it; empty where a job of the service did."""
     reversals: Reversals = field(default_factory=Reversals)
     """Empty for a transaction that was just posted."""
 

@@ -28,14 +28,15 @@ END
 $$;
 
 GRANT SELECT ON
-    wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
-    scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines, bank_statement_cursor,
-    bank_statements, bank_rate_limit, resolutions, unique_references, page_token_keys, alembic_version
+    wallets, currencies, transactions, transaction_labels, entries, entry_totals, requests, outbox, journal,
+    withdrawals, scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines,
+    bank_statement_cursor, bank_statements, bank_rate_limit, resolutions, unique_references, page_token_keys,
+    alembic_version
     TO wallet_service;
 GRANT INSERT ON
-    wallets, currencies, transactions, entries, entry_totals, requests, outbox, journal, withdrawals,
-    scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines, bank_statements, resolutions,
-    unique_references
+    wallets, currencies, transactions, transaction_labels, entries, entry_totals, requests, outbox, journal,
+    withdrawals, scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines,
+    bank_statements, resolutions, unique_references
     TO wallet_service;
 GRANT USAGE ON SEQUENCE wallet_keys TO wallet_service;
 GRANT DELETE ON outbox TO wallet_service;

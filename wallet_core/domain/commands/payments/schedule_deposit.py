@@ -77,6 +77,7 @@ class ScheduleDeposit(Command):
             collect=self.collect,
             bank_account=self.bank_account,
             description=self.description,
+            caller=self.caller,
             external_reference=self.external_reference,
             execute_time=due,
             next_attempt_time=due,
