@@ -77,13 +77,14 @@ packages: .venv/ready ## Build the wheels of the server and of its client into d
 	@$(BIN)/python -m hatchling build --target wheel --directory dist
 	@cd packaging/wallet-client && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/dist
 
-bench: .venv/ready ## Measure: group commit, commission, events, overload, watching, pages of a long history, payouts by one scheduler and by four
+bench: .venv/ready ## Measure: group commit, commission, events, overload, watching, pages of a long history, indexes of lists across wallets, payouts by one scheduler and by four
 	@$(BIN)/python -m benchmarks.group_commit
 	@$(BIN)/python -m benchmarks.commission
 	@$(BIN)/python -m benchmarks.events
 	@$(BIN)/python -m benchmarks.overload
 	@$(BIN)/python -m benchmarks.watching
 	@$(BIN)/python -m benchmarks.history
+	@$(BIN)/python -m benchmarks.finding
 	@$(BIN)/python -m benchmarks.drain
 
 interop: .venv/ready ## Call the service from Go, TypeScript and Java, with stubs made from the protos

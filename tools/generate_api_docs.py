@@ -22,6 +22,7 @@ ELSEWHERE = "ErrorReason"
 SCALARS = {value: name.removeprefix("TYPE_").lower() for name, value in FieldDescriptorProto.Type.items()}
 WELL_KNOWN = {
     "google.protobuf.Timestamp": "[Timestamp]",
+    "google.protobuf.Duration": "[Duration]",
     "google.protobuf.FieldMask": "[FieldMask]",
     "google.rpc.Status": "[google.rpc.Status](errors.md)",
 }
@@ -57,6 +58,7 @@ even where this table names any wallet, and only scopes marked for owners count 
 
 LINKS = """\
 [Timestamp]: https://protobuf.dev/reference/protobuf/google.protobuf/#timestamp
+[Duration]: https://protobuf.dev/reference/protobuf/google.protobuf/#duration
 [FieldMask]: https://protobuf.dev/reference/protobuf/google.protobuf/#field-mask
 """
 

@@ -25,7 +25,10 @@ NAMES = {
     "AsyncWalletClient": "WalletClient",
 } | {
     f"{service}ServiceAsyncStub": f"{service}ServiceStub"
-    for service in ("Wallet", "Transaction", "Schedule", "Hold", "Commission", "Operations", "Event", "Webhook")
+    for service in (
+        *("Wallet", "Transaction", "Schedule", "Hold", "Commission", "Operations", "Event", "Webhook"),
+        "Info",
+    )
 }
 # unasync changes names, not texts: the examples in docstrings lose their awaiting here.
 _EXAMPLE = re.compile(r"^ +(>>>|\.\.\.) .*$", re.MULTILINE)

@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1 import money_pb2
 from wallet.v1 import transaction_service_pb2 as transaction_pb
 from wallet.v1.commission_pb2 import CommissionPayer
+from wallet.v1.reference_policy_pb2 import ReferencePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ def new_request_id() -> str:
 def money_message(amount: Amount | None) -> money_pb2.Money | None:
     """Return the protobuf message of an amount; None for None."""
     return amount.message() if amount is not None else None
+
+
+def reference_policy(*, unique: bool) -> ReferencePolicy.ValueType:
+    """Return the policy for an external reference."""
+    return ReferencePolicy.REFERENCE_POLICY_UNIQUE if unique else ReferencePolicy.REFERENCE_POLICY_UNSPECIFIED
 
 
 def timestamp(time: datetime | None) -> Timestamp | None:
@@ -79,6 +85,8 @@ class TransferItem:
     external_reference: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     max_commission: Amount | None = None
+    unique_reference: bool = False
+    """Whether to refuse it where an earlier payment of this caller, that asked for it too, has the reference."""
     request_id: str = field(default_factory=new_request_id)
     """Used in a batch that is not atomic."""
 
@@ -92,5 +100,6 @@ class TransferItem:
             external_reference=self.external_reference,
             labels=self.labels,
             max_commission=money_message(self.max_commission),
+            reference_policy=reference_policy(unique=self.unique_reference),
             request_id=self.request_id if with_id else "",
         )

@@ -47,7 +47,12 @@ from wallet_core.storage.connections.engine import (
     open_engine,
     parse_url,
 )
-from wallet_core.storage.connections.readiness import Readiness, require_schema, require_sessions_of_their_own
+from wallet_core.storage.connections.readiness import (
+    Readiness,
+    newest_version,
+    require_schema,
+    require_sessions_of_their_own,
+)
 from wallet_core.storage.connections.wake_ups import JOURNAL, OUTBOX, Announcer, listening
 from wallet_core.storage.posting.bank_statement import BankStatementLines
 from wallet_core.storage.reads.all import Reads
@@ -134,6 +139,7 @@ def open_app(
                 ping=readiness.check,
                 vitals=Reads(posting).vitals,
                 bank=bank,
+                schema_version=newest_version(),
                 documents=documents,
                 currencies=Currencies(reads.currencies),
                 payouts=_payouts(settings),

@@ -12,6 +12,7 @@ from wallet.v1 import (
     commission_service_pb2,
     event_service_pb2,
     hold_service_pb2,
+    info_service_pb2,
     operations_service_pb2,
     schedule_service_pb2,
     transaction_service_pb2,
@@ -30,6 +31,7 @@ _SERVICES = tuple(
         operations_service_pb2,
         event_service_pb2,
         webhook_service_pb2,
+        info_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )

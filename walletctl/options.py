@@ -31,6 +31,9 @@ CurrencyOption = Annotated[str, typer.Option("--currency", help="ISO 4217 code o
 
 Description = Annotated[str, typer.Option(help="Free text.")]
 ExternalReference = Annotated[str, typer.Option(help="The caller's own reference, e.g. of the order.")]
+UniqueReference = Annotated[
+    bool, typer.Option("--unique-reference", help="Refuse it where an earlier payment has the external reference.")
+]
 Labels = Annotated[list[str] | None, typer.Option("--label", help="A label like tier=gold; may be repeated.")]
 
 In = Annotated[str | None, typer.Option("--in", help="Due after: 90 (seconds), 15m, 1h30m, 7d.")]

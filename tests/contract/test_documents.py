@@ -34,6 +34,7 @@ EXAMPLES: list[errors.WalletError] = [
     errors.ResourceNotFound("wallets/alice"),
     errors.ResourceExists("wallets/alice"),
     errors.RequestIdReused("id", "Transfer", "transactions/1"),
+    errors.ExternalReferenceReused("invoice-7", "transactions/1"),
     errors.EtagMismatch("wallets/alice"),
     errors.InsufficientFunds("wallets/alice", "USD", 1, 2),
     errors.WalletNotActive("wallets/alice", "FROZEN"),

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 RETRY = ROOT / "docs" / "how-to" / "retry.md"
+REFERENCES = ROOT / "docs" / "how-to" / "unique-references.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 TARGET = "127.0.0.1:50051"
 
@@ -36,6 +37,7 @@ BLOCKS = {
     "README.md": {"console": 21, "python": 1},  # here; the first one, `make`, is what CI runs
     "docs/tutorial.md": {"console": 11, "python": 1},  # here
     "docs/how-to/retry.md": {"python": 1},  # here
+    "docs/how-to/unique-references.md": {"python": 1},  # here
     "docs/how-to/authenticate.md": {"console": 2, "python": 1, "json": 1},  # test_tls_and_tokens.py
     "docs/how-to/deploy.md": {"sql": 1, "console": 1},  # tests/storage/test_logins.py
 }
@@ -92,7 +94,7 @@ def test_commands_print_what_is_documented(service: str, document: Path) -> None
         assert _normal(block["output"]) == _normal(output), block["command"]
 
 
-@pytest.mark.parametrize("document", [README, TUTORIAL, RETRY], ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [README, TUTORIAL, RETRY, REFERENCES], ids=lambda path: path.name)
 def test_programs_print_what_is_documented(service: str, document: Path) -> None:
     """Every program that uses the client; amounts that depend on what ran before are any number."""
 

@@ -49,6 +49,18 @@ def test_discrepancy_is_shown_and_closed(stub: Bank, funded: Walletctl, app: App
     assert funded.json("attention") == []
 
 
+def test_info_shows_version_modes_and_limits(funded: Walletctl) -> None:
+    """For people in words, for programs as the response has it."""
+
+    info = funded.json("info")
+    shown = funded("info").stdout
+
+    assert (info["mode"], info["limits"]["batch_transfers_max"]) == ("MODE_DEVELOPMENT", 1000)
+    assert all(
+        word in shown for word in (info["version"], info["schema_version"], "development", "batch transfers max")
+    )
+
+
 def test_unknown_resolution_is_reported_with_the_known_ones(funded: Walletctl) -> None:
     """Before any call is made."""
 

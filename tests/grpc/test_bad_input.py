@@ -85,6 +85,7 @@ def test_an_empty_message_is_refused_or_a_list(populated: Api, owner: psycopg.Co
     assert {name for name, answer in answers.items() if answer.code == "OK"} == {
         *(
             "ListWallets",
+            "ListTransactions",
             "ListWithdrawals",
             "ListScheduledDeposits",
             "ListHolds",
@@ -93,6 +94,7 @@ def test_an_empty_message_is_refused_or_a_list(populated: Api, owner: psycopg.Co
             "ListCurrencies",
             "ListWebhooks",
             "WatchEvents",
+            "GetServiceInfo",
         )
     }
     assert {answer.reason for answer in answers.values() if answer.code != "OK"} == {"INVALID_FIELDS"}

@@ -106,7 +106,21 @@ def label(key: str) -> Known:
 
 
 AMOUNT = Known(lambda row: row.amount.minor_units, ORDER, (23, 2**63 - 1, -(2**63)))
-ORDERS = {"amount": AMOUNT, "execute_time": time("execute_time"), "create_time": time("create_time")}
+CALLER = text("caller", "local")
+ORDERS = {"amount": AMOUNT, "execute_time": time("execute_time"), "create_time": time("create_time"), "caller": CALLER}
+
+TRANSACTIONS: dict[str, Known] = {
+    "type": word(transaction_pb.Transaction.Type, "TYPE_", "type"),
+    "state": word(transaction_pb.Transaction.State, "STATE_", "state"),
+    "source": text("source", "alice", "wallets/alice"),
+    "destination": text("destination", "wallets/alice"),
+    "external_reference": text("external_reference"),
+    "labels.kind": label("kind"),
+    "labels.year": label("year"),
+    "amount": AMOUNT,
+    "execute_time": time("execute_time"),
+    "caller": CALLER,
+}
 
 LISTS: dict[str, Listed] = {
     "wallets": Listed(
@@ -127,30 +141,27 @@ LISTS: dict[str, Listed] = {
     "transactions": Listed(
         partial(transaction_pb.ListTransactionsRequest, wallet="wallets/alice"),
         "transactions",
-        {
-            "type": word(transaction_pb.Transaction.Type, "TYPE_", "type"),
-            "state": word(transaction_pb.Transaction.State, "STATE_", "state"),
-            "source": text("source", "alice", "wallets/alice"),
-            "destination": text("destination", "wallets/alice"),
-            "external_reference": text("external_reference"),
-            "labels.kind": label("kind"),
-            "labels.year": label("year"),
-            "amount": AMOUNT,
-            "execute_time": time("execute_time"),
-        },
+        TRANSACTIONS,
         lists.TRANSACTION_FIELDS,
+    ),
+    "transactions of all wallets": Listed(
+        transaction_pb.ListTransactionsRequest, "transactions", TRANSACTIONS, lists.TRANSACTION_FIELDS
     ),
     "withdrawals": Listed(
         schedule_pb.ListWithdrawalsRequest,
         "withdrawals",
         {"state": word(schedule_pb.Withdrawal.State, "STATE_", "state"), **ORDERS},
-        lists.ORDER_FIELDS,
+        lists.WITHDRAWAL_FIELDS,
     ),
     "scheduled_deposits": Listed(
         schedule_pb.ListScheduledDepositsRequest,
         "scheduled_deposits",
-        {"state": word(schedule_pb.ScheduledDeposit.State, "STATE_", "state"), **ORDERS},
-        lists.ORDER_FIELDS,
+        {
+            "state": word(schedule_pb.ScheduledDeposit.State, "STATE_", "state"),
+            "external_reference": text("external_reference"),
+            **ORDERS,
+        },
+        lists.SCHEDULED_DEPOSIT_FIELDS,
     ),
     "holds": Listed(
         hold_pb.ListHoldsRequest,
@@ -160,6 +171,7 @@ LISTS: dict[str, Listed] = {
             "amount": AMOUNT,
             "expire_time": time("expire_time"),
             "create_time": time("create_time"),
+            "caller": CALLER,
         },
         lists.HOLD_FIELDS,
     ),
@@ -285,6 +297,10 @@ def test_a_value_that_looks_like_something_else_is_a_value(api: Api, owner: psyc
             filter=f"external_reference = {quoted(value)} AND labels.k = {marked} AND source != {quoted(value)}",
         )
         assert len(api.ok(of_mine).transactions) == 1
+        for filter_ in (f"external_reference = {quoted(value)}", f"labels.k = {marked}"):
+            (found_one,) = listed(api, "transactions of all wallets", filter_)
+            assert found_one.destination == me, filter_
+        assert listed(api, "transactions of all wallets", f"caller = {quoted(value)}") == []
     assert owner.execute("SELECT count(*) FROM wallets WHERE role = 'ORDINARY'").fetchone() == (len(HOSTILE),)
 
 
@@ -304,8 +320,8 @@ def test_a_filter_that_fits_little_of_a_long_history_finds_all_of_it_once(api: A
     }
 
     for filter_, fits in wanted.items():
-        for size in (2, 1000):
-            request = transaction_pb.ListTransactionsRequest(wallet="wallets/alice", filter=filter_, page_size=size)
+        for wallet, size in product(("wallets/alice", ""), (2, 1000)):
+            request = transaction_pb.ListTransactionsRequest(wallet=wallet, filter=filter_, page_size=size)
             pages = all_pages(api, request)
             found = [int(one.name[-12:], 16) for page in pages for one in page.transactions]
             assert found == [n for n in range(count, 0, -1) if fits(n)], (filter_, size)
@@ -358,8 +374,9 @@ def test_a_range_of_times_is_exact_to_the_microsecond_at_both_ends(api: Api, own
         if of_a_type:
             parts.insert(len(parts) // 2, "type = DEPOSIT")
             wanted = {n: time for n, time in wanted.items() if n % 10 < 6}
-        found = listed(api, "transactions", " AND ".join(parts), 50)
-        assert [int(one.name[-12:], 16) for one in found] == list(wanted), parts
+        for what in ("transactions", "transactions of all wallets"):
+            found = listed(api, what, " AND ".join(parts), 50)
+            assert [int(one.name[-12:], 16) for one in found] == list(wanted), (what, parts)
 
     finds_them()
 

@@ -130,7 +130,10 @@ WEBHOOKS = {path_of(method) for method in all_methods() if path_of(method).start
 # Calls that only credit may be made for any wallet.
 GAINS = {"TransactionService/Deposit", "ScheduleService/ScheduleDeposit"}
 # Filtered by the owner, in the servicer. Written out: a new one needs a test of its own that it really filters.
-FILTERED = {"WalletService/ListWallets", "WalletService/ListCurrencies", "EventService/WatchEvents"}
+FILTERED = {
+    *("WalletService/ListWallets", "WalletService/ListCurrencies", "EventService/WatchEvents"),
+    "InfoService/GetServiceInfo",  # has nothing of any owner's
+}
 # About all owners, or decided about an owner and not by one: for no confined caller.
 EVERYBODYS: dict[str, Message] = {
     "WalletService/FreezeWallet": wallet_pb.FreezeWalletRequest(name="wallets/annas", request_id=new_id()),
@@ -197,7 +200,14 @@ def test_calls_about_all_owners_are_not_an_owners(owners: TwoOwners, method: str
 
 
 @pytest.mark.parametrize(
-    "request_", [hold_pb.ListHoldsRequest(), order_pb.ListWithdrawalsRequest(), order_pb.ListScheduledDepositsRequest()]
+    "request_",
+    [
+        pb.ListTransactionsRequest(),
+        pb.ListTransactionsRequest(filter='external_reference = "r"'),
+        hold_pb.ListHoldsRequest(),
+        order_pb.ListWithdrawalsRequest(),
+        order_pb.ListScheduledDepositsRequest(),
+    ],
 )
 def test_a_list_of_all_wallets_is_not_an_owners(owners: TwoOwners, request_: Message) -> None:
     """It has to name one."""

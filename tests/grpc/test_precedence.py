@@ -100,7 +100,7 @@ def test_before_a_request_is_read_the_server_checks_itself_then_the_caller(
         assert {path: reasons(path, None) for path in METHODS} == each("CREDENTIALS_INVALID")
         without = {path: reasons(path, set(Scope) - takes(path)) for path in METHODS if takes(path)}
         assert without == {path: {"PERMISSION_MISSING"} for path in without}
-        assert set(METHODS) - without.keys() == {"WalletService/ListCurrencies"}
+        assert set(METHODS) - without.keys() == {"WalletService/ListCurrencies", "InfoService/GetServiceInfo"}
         for path in METHODS:  # one a second is admitted, and rejected as no request
             assert wait_until(lambda path=path: reasons(path, takes(path), 4) >= {"RATE_LIMITED"}, timeout_s=30), path  # type: ignore[misc]  # bound
             assert reasons(path, takes(path), 4) <= {"RATE_LIMITED", "INVALID_FIELDS"}, path

@@ -1,7 +1,7 @@
 """Cases of the verbs of payment orders, and of what operators resolve."""
 
 from tests.model.case import NO_SUCH, SYSTEM, Case, MakeCommand, ended, reused
-from tests.model.refusal_ledger import LATE, PAST, usd, yen
+from tests.model.refusal_ledger import LATE, PAST, USED, usd, yen
 from tests.support.commands import (
     Fields,
     OrderResolution,
@@ -18,6 +18,7 @@ from tests.support.commission import COMMISSION_WALLET
 from wallet_core.domain.commands.payments.resolve_order import ResolveScheduledDeposit, ResolveWithdrawal
 from wallet_core.domain.model.errors import (
     CurrencyMismatch,
+    ExternalReferenceReused,
     InsufficientFunds,
     InvalidField,
     LimitExceeded,
@@ -106,6 +107,11 @@ ORDER_CASES: dict[str, list[Case]] = {
         Case("for the past", lambda _: a_scheduled_deposit("alice", usd(1), PAST), InvalidField),
         Case("into a system wallet", lambda _: a_scheduled_deposit(SYSTEM, usd(1)), SystemWalletForbidden),
         *reused(lambda _: a_scheduled_deposit("alice", usd(1))),
+        Case(
+            "under a used reference",
+            lambda _: a_scheduled_deposit("alice", usd(1), **USED),
+            ExternalReferenceReused,
+        ),
         Case("into no wallet", lambda _: a_scheduled_deposit("nobody", usd(1)), ResourceNotFound),
         Case("of dollars into euros", lambda _: a_scheduled_deposit("euro", usd(1)), CurrencyMismatch),
         Case("into a closed wallet", lambda _: a_scheduled_deposit("gone", usd(1)), WalletNotActive),

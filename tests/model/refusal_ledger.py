@@ -66,6 +66,10 @@ def yen(units: int) -> Money:
     return Money("JPY", units)
 
 
+# A unique reference that a payment has.
+USED: dict[str, Any] = {"external_reference": "spoken-for", "unique_reference": True}
+
+
 @dataclass(slots=True)
 class RefusalLedger:
     """The ledger. ``ids`` has the ids of everything but wallets, by name."""
@@ -123,7 +127,7 @@ class RefusalLedger:
             a_deposit("full", yen(100)),
             a_deposit("late", usd(20)),
             *[a_deposit(name, usd(1000)) for name in ("alice", "bob", "cold")],
-            a_deposit("payer", usd(12)),
+            a_deposit("payer", usd(12), **USED),
             a_deposit("brim", yen(100)),
             replace(a_deposit("poor", usd(5)), request=self.used),
         )

@@ -1,7 +1,7 @@
 """Cases of the verbs that move money at once: deposits, transfers, batches and reversals."""
 
 from tests.model.case import NO_SUCH, SYSTEM, Case, reused
-from tests.model.refusal_ledger import usd, yen
+from tests.model.refusal_ledger import USED, usd, yen
 from tests.support.commands import (
     a_batch,
     a_deposit,
@@ -15,6 +15,7 @@ from tests.support.commission import COMMISSION_WALLET
 from wallet_core.domain.model.access import Right
 from wallet_core.domain.model.errors import (
     CurrencyMismatch,
+    ExternalReferenceReused,
     InsufficientFunds,
     InvalidField,
     LimitExceeded,
@@ -33,6 +34,8 @@ TRANSFER_CASES: dict[str, list[Case]] = {
         Case("of nothing", lambda _: a_deposit("alice", usd(0)), InvalidField),
         Case("into a system wallet", lambda _: a_deposit(SYSTEM, usd(1)), SystemWalletForbidden),
         *reused(lambda _: a_deposit("alice", usd(1))),
+        Case("under a used reference", lambda _: a_deposit("nobody", usd(1), **USED), ExternalReferenceReused),
+        Case("without the reference", lambda _: a_deposit("alice", usd(1), unique_reference=True), InvalidField),
         Case("into no wallet", lambda _: a_deposit("nobody", usd(1)), ResourceNotFound),
         Case("of dollars into euros", lambda _: a_deposit("euro", usd(1)), CurrencyMismatch),
         Case("into a closed wallet", lambda _: a_deposit("gone", usd(1)), WalletNotActive),
@@ -50,6 +53,11 @@ TRANSFER_CASES: dict[str, list[Case]] = {
             "with a maximum in euros",
             lambda _: a_transfer("alice", "bob", usd(1), max_commission=Money("EUR", 1)),
             InvalidField,
+        ),
+        Case("under a used reference", lambda _: a_transfer("alice", "bob", usd(1), **USED), ExternalReferenceReused),
+        Case(
+            "under a reference of its own",
+            lambda _: a_transfer("alice", "bob", usd(1), external_reference="mine", unique_reference=True),
         ),
         Case("from a system wallet", lambda _: a_transfer(SYSTEM, "bob", usd(1)), SystemWalletForbidden),
         Case("to a system wallet", lambda _: a_transfer("bob", SYSTEM, usd(1)), SystemWalletForbidden),
@@ -95,6 +103,11 @@ TRANSFER_CASES: dict[str, list[Case]] = {
             SystemWalletForbidden,
         ),
         *reused(lambda _: a_batch(FINE)),
+        Case(
+            "with a used reference",
+            lambda _: a_batch(FINE, an_item("alice", "bob", usd(1), **USED)),
+            ExternalReferenceReused,
+        ),
         Case("from no wallet", lambda _: a_batch(FINE, an_item("nobody", "bob", usd(1))), ResourceNotFound),
         Case("with euros", lambda _: a_batch(FINE, an_item("euro", "bob", usd(1))), CurrencyMismatch),
         Case("to a closed wallet", lambda _: a_batch(FINE, an_item("bob", "gone", usd(1))), WalletNotActive),

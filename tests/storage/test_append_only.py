@@ -17,7 +17,7 @@ from wallet_core.settings import Settings
 from wallet_core.storage.connections.engine import SERVICE_ROLE, Limits, open_engine, transaction
 from wallet_core.usecases.app import App
 
-HISTORY = ("entries", "transactions", "requests", "resolutions", "bank_statements", "journal")
+HISTORY = ("entries", "transactions", "transaction_labels", "requests", "resolutions", "bank_statements", "journal")
 
 
 @pytest.fixture
@@ -59,9 +59,13 @@ def test_history_can_be_neither_changed_nor_removed(
         *["commission_rules.maximum", "commission_rules.payer", "commission_rules.wallet"],
         *["commission_rules.label_key", "commission_rules.label_value", "commission_rules.start_time"],
         *["commission_rules.create_time"],
+        *["withdrawals.caller", "scheduled_deposits.caller", "holds.caller"],
         *["entry_totals.wallet", "entry_totals.sequence", "entry_totals.type", "entry_totals.count"],
         *["entry_totals.credited", "entry_totals.debited"],
         *[
+            "unique_references.caller",
+            "unique_references.reference",
+            "unique_references.payment",
             "outbox.type",
             "outbox.subject",
             "page_token_keys.secret",
@@ -83,7 +87,7 @@ def test_what_a_row_is_cannot_be_changed(service: psycopg.Connection, column: st
     "table",
     [
         *["wallets", "withdrawals", "scheduled_deposits", "bank_attempts", "holds", "commission_rules", "entry_totals"],
-        *["page_token_keys", "currencies"],
+        *["page_token_keys", "currencies", "unique_references"],
     ],
 )
 @pytest.mark.parametrize("statement", ["DELETE FROM {table}", "TRUNCATE {table} CASCADE"])

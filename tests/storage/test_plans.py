@@ -3,10 +3,11 @@
 A third of that where not everything is required.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -21,8 +22,13 @@ from tests.support.plans import nodes
 from tests.support.toolchain import often
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.wallet import WalletId
-from wallet_core.domain.queries.filter import parse_filter
-from wallet_core.domain.queries.lists import TRANSACTION_FIELDS
+from wallet_core.domain.queries.filter import Field, parse_filter
+from wallet_core.domain.queries.lists import (
+    HOLD_FIELDS,
+    SCHEDULED_DEPOSIT_FIELDS,
+    TRANSACTION_FIELDS,
+    WITHDRAWAL_FIELDS,
+)
 from wallet_core.settings import read_settings
 from wallet_core.storage.connections.engine import READING
 from wallet_core.storage.reads.pages import SCAN_WINDOW
@@ -32,6 +38,10 @@ ALICE, OUTSIDE = WalletId("alice"), WalletId("system:external:USD")
 COUNT = often(200_000)
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 MIDDLE = BEGAN + timedelta(microseconds=COUNT // 3)
+
+HISTORY = {
+    *("entries", "transactions", "transaction_labels", "withdrawals", "scheduled_deposits", "holds"),
+}
 
 # Statements as the driver gets them, with their parameters.
 Asked = list[tuple[str, dict[str, Any]]]
@@ -60,7 +70,8 @@ def asked_by(app: App, read: Callable[[], object]) -> Asked:
     asked: Asked = []
 
     def note(*told: Any) -> None:  # noqa: ANN401  # what SQLAlchemy tells of a statement
-        asked.append((told[2], dict(told[3])))
+        if isinstance(told[3], Mapping):  # and not a read of rows by their ids
+            asked.append((told[2], dict(told[3])))
 
     event.listen(app.reads.engine, "before_cursor_execute", note)
     try:
@@ -97,7 +108,7 @@ def looked_at(owner: psycopg.Connection, asked: Asked) -> Iterator[tuple[str, di
     for statement, parameters in asked:
         for plan in plans(owner, statement, parameters):
             for node in nodes(plan):
-                if node.get("Relation Name") in {"entries", "transactions"} or node["Node Type"].endswith("Sort"):
+                if node.get("Relation Name") in HISTORY or node["Node Type"].endswith("Sort"):
                     yield statement, node, rows(node)
 
 
@@ -119,7 +130,100 @@ FILTERS = (
     'state = REVERSED AND source = "wallets/alice"',
     "type = DEPOSIT AND amount > 1000000",
     'execute_time >= "2025-01-01T00:00:00.03Z" AND execute_time < "2025-01-01T00:00:00.06Z" AND amount = 3',
+    'external_reference = "ref-77"',
+    'caller = "rare" AND external_reference = "ref-77"',
+    'caller = "shop" AND amount > 1000000',
 )
+
+
+ACROSS = (
+    *FILTERS,
+    'external_reference = "ref-77" AND caller = "rare" AND labels.tier = "gold"',
+    'external_reference = "never"',
+    'labels.tier = "gold" AND caller = "shop"',
+    'labels.tier = "silver"',
+    'caller = "shop"',
+    'caller = "rare"',
+    'caller = "nobody" AND amount = 3',
+    'caller = "shop" AND execute_time < "2025-01-01T00:00:00.06Z"',
+    'labels.tier = "gold" AND execute_time >= "2025-01-01T00:00:00.03Z"',
+    'caller != "shop"',
+)
+
+
+def test_a_list_across_wallets_costs_no_more_than_a_scan_window(books: App, owner: psycopg.Connection) -> None:
+    """First page and a middle one, whole and by each index; a value that is on nearly all rows, on few, on none."""
+
+    for filter_, before, size in product(ACROSS, (None, (MIDDLE, UUID(int=0))), (50, 1000)):
+        conditions = parse_filter(filter_, TRANSACTION_FIELDS)
+        asked = asked_by(
+            books,
+            lambda: books.reads.list_all_transactions(size=size, before=before, conditions=conditions),  # noqa: B023  # called at once
+        )
+        check(owner, (filter_, before, size), asked)
+
+
+def test_what_an_index_finds_is_on_the_first_page(books: App) -> None:
+    """Ten among all: a scan through the list would take as many pages as it has windows."""
+
+    for filter_ in ('caller = "rare"', 'external_reference = "ref-77"', 'labels.tier = "gold" AND caller = "shop"'):
+        page = books.reads.list_all_transactions(
+            size=5, before=None, conditions=parse_filter(filter_, TRANSACTION_FIELDS)
+        )
+        assert len(page.items) == 5, filter_
+
+
+ORDERS_ACROSS = ("", 'caller = "shop"', 'caller = "rare"', 'caller = "nobody"', 'create_time < "2025-06-01T00:00:00Z"')
+
+
+def test_lists_of_orders_and_holds_cost_no_more_than_a_scan_window(books: App, owner: psycopg.Connection) -> None:
+    """By caller, by reference, by time; of all wallets, and of one that has nearly all of them."""
+
+    count = COUNT // 4
+    owner.execute(ORDERS_AND_HOLDS, {"count": count, "began": BEGAN})
+    owner.execute("ANALYZE")
+    reads = books.reads
+    lists: dict[str, tuple[Callable[..., object], Mapping[str, Field], tuple[str, ...]]] = {
+        "withdrawals": (reads.list_withdrawals, WITHDRAWAL_FIELDS, ()),
+        "scheduled_deposits": (
+            reads.list_scheduled_deposits,
+            SCHEDULED_DEPOSIT_FIELDS,
+            ('external_reference = "ref-7"', 'external_reference = "ref-7" AND caller = "rare"'),
+        ),
+        "holds": (reads.list_holds, HOLD_FIELDS, ()),
+    }
+    for what, (read, fields, more) in lists.items():
+        for filter_, wallet, before in product((*ORDERS_ACROSS, *more), (None, ALICE), (None, (MIDDLE, UUID(int=0)))):
+            conditions = parse_filter(filter_, fields)
+            asked = asked_by(
+                books,
+                lambda: read(wallet=wallet, size=50, before=before, conditions=conditions),  # noqa: B023  # called at once
+            )
+            check(owner, (what, filter_, wallet, before), asked)
+        (rare,) = [read(wallet=None, size=5, before=None, conditions=parse_filter('caller = "rare"', fields))]
+        assert len(rare.items) == 5, what  # type: ignore[attr-defined]  # a page
+
+
+ORDERS_AND_HOLDS = """
+WITH made AS (
+    SELECT gen_random_uuid() AS id, key, n, %(began)s + n * interval '1 microsecond' AS time,
+        CASE WHEN mod(n, 1000) = 7 THEN 'rare' ELSE 'shop' END AS caller
+    FROM wallets, generate_series(1, %(count)s::bigint) AS n
+    WHERE wallets.id = 'alice'
+), withdrawals_made AS (
+    INSERT INTO withdrawals (id, wallet, amount, bank_account, description, execute_time, create_time, update_time,
+        state, fence, inquiries, bank_reference, attention, caller)
+    SELECT id, key, 1, '', '', time, time, time, 'CANCELLED', 0, 0, '', '', caller FROM made
+), deposits_made AS (
+    INSERT INTO scheduled_deposits (id, wallet, amount, collect, bank_account, description, external_reference,
+        execute_time, create_time, update_time, state, fence, inquiries, bank_reference, attention, caller)
+    SELECT id, key, 1, false, '', '', 'ref-' || mod(n, 100), time, time, time, 'CANCELLED', 0, 0, '', '', caller
+    FROM made
+)
+INSERT INTO holds (id, wallet, amount, captured, description, state, expire_time, create_time, update_time, fence,
+    caller)
+SELECT id, key, 1, 0, '', 'VOIDED', time + interval '1 day', time, time, 0, caller FROM made
+"""
 
 
 def test_nothing_that_is_read_of_a_long_history_costs_more_than_a_stretch_of_it(

@@ -24,7 +24,17 @@ from wallet_core.storage.errors import BatchRefused
 from wallet_core.storage.posting import load_and_store as posting
 from wallet_core.usecases.app import App
 
-HISTORY = ("entries", "entry_totals", "transactions", "requests", "journal", "resolutions", "currencies")
+HISTORY = (
+    "entries",
+    "entry_totals",
+    "transactions",
+    "requests",
+    "journal",
+    "resolutions",
+    "currencies",
+    "unique_references",
+    "transaction_labels",
+)
 
 
 @pytest.fixture
@@ -42,7 +52,7 @@ def test_history_is_guarded_from_its_owner(filled: psycopg.Connection, table: st
     """A WHERE that was forgotten changes nothing, for any role."""
 
     others = {"resolutions": "reason", "requests": "method", "journal": "subject", "entry_totals": "count"}
-    column = {**others, "currencies": "exponent"}.get(table, "time")
+    column = {**others, "currencies": "exponent", "unique_references": "payment"}.get(table, "time")
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="history is never changed"):
         filled.execute(statement.format(table, column, column).encode())
 

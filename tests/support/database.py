@@ -34,6 +34,8 @@ _TABLES = (
         "outbox",
         "journal",
         "requests",
+        "unique_references",
+        "transaction_labels",
     ),
     *("entry_totals", "entries", "transactions", "wallets", "currencies"),
 )

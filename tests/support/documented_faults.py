@@ -66,6 +66,16 @@ RIGHT = "PERMISSION_MISSING"
 STATE, LIMIT, FUNDS, ETAG = "STATE_TRANSITION_FORBIDDEN", "LIMIT_EXCEEDED", "INSUFFICIENT_FUNDS", "ETAG_MISMATCH"
 BAD_TEXT = Fault(INVALID, {"description": "\0"})
 NO_ID = Fault(INVALID, {"request_id": "x"})
+# The unique references that the callers have used before.
+REFERENCES = ("used-once", "used-too")
+
+
+def referred(at: str = "", reference: str = REFERENCES[0]) -> Fault:
+    """Return the fault of a unique reference that was used before."""
+    values = {f"{at}external_reference": reference, f"{at}reference_policy": 1}
+    return Fault("EXTERNAL_REFERENCE_REUSED", values, {"externalReference": reference})
+
+
 USED = Fault("REQUEST_ID_REUSED", {"request_id": "used"})
 EUROS = Fault(CURRENCY, {"amount.currency_code": "EUR"}, {"currency": "USD"})
 TOO_MUCH = Fault(FUNDS, {"amount.minor_units": MUCH})
@@ -77,6 +87,7 @@ def transfer_faults(at: str = "") -> list[Fault]:
     All of the source, all of the destination, then the money.
     """
     return [
+        referred(at, REFERENCES[at == "items.1."]),
         of(MISSING, f"{at}source", "nobody"),
         Fault(CURRENCY, {f"{at}amount.currency_code": "EUR"}, {"currency": "USD"}),
         of(CURRENCY, f"{at}source", "eva"),
@@ -126,9 +137,10 @@ def _changed(state_of: str) -> list[Fault]:
     ]
 
 
-def _paid(*, wallet: list[Fault], times: str = "") -> list[Fault]:
+def _paid(*, wallet: list[Fault], times: str = "", unique: bool = False) -> list[Fault]:
     late = [Fault(INVALID, {times: PAST})] if times else []
-    return [BAD_TEXT, *system("wallet"), USED, *late, of(MISSING, "wallet", "nobody"), EUROS, *wallet]
+    used_before = [referred()] if unique else []
+    return [BAD_TEXT, *system("wallet"), USED, *used_before, *late, of(MISSING, "wallet", "nobody"), EUROS, *wallet]
 
 
 # In the order of each call's comment in the protos, but for the caller.
@@ -154,7 +166,9 @@ FAULTS: dict[str, list[Fault]] = {
     "WalletService/FreezeWallet": _changed("cold"),
     "WalletService/UnfreezeWallet": _changed("alice"),
     "WalletService/CloseWallet": _changed("alice"),
-    "TransactionService/Deposit": _paid(wallet=[of(INACTIVE, "wallet", "gone"), of(LIMIT, "wallet", "full")]),
+    "TransactionService/Deposit": _paid(
+        unique=True, wallet=[of(INACTIVE, "wallet", "gone"), of(LIMIT, "wallet", "full")]
+    ),
     "TransactionService/Transfer": [
         BAD_TEXT,
         Fault(INVALID, {"source": "wallets/bob", "destination": "wallets/bob"}),
@@ -188,6 +202,7 @@ FAULTS: dict[str, list[Fault]] = {
         Fault(RIGHT, {"by": "clerk", "name": "withdrawal of what was earned"}, {"permission": "operations"}),
     ),
     "ScheduleService/ScheduleDeposit": _paid(
+        unique=True,
         times="execute_time",
         wallet=[of(INACTIVE, "wallet", "gone"), Fault(LIMIT, {"amount.minor_units": MUCH}, {"limit": str(AMOUNT_MAX)})],
     ),

@@ -45,6 +45,7 @@ TERMS = {
     "amount": FIVE,
     "details": DETAILS,
     "max_commission": Money("USD", 1),
+    "unique_reference": True,
 }
 RESOLVED = {
     "order": ONE,
@@ -91,6 +92,7 @@ EXAMPLES: list[Command] = [
         wallet=ALICE,
         amount=FIVE,
         details=DETAILS,
+        unique_reference=True,
     ),
     Transfer(id=ONE, **TERMS),  # type: ignore[arg-type]  # its fields
     BatchTransfer(id=ONE, items=(TransferTerms(id=ONE, **TERMS), TransferTerms(id=UUID(int=2), **TERMS))),  # type: ignore[arg-type]  # its fields
@@ -132,6 +134,7 @@ EXAMPLES: list[Command] = [
         bank_account="DE02",
         description="in",
         external_reference="r-1",
+        unique_reference=True,
     ),
     CancelWithdrawal(order=ONE),
     CancelScheduledDeposit(order=ONE),

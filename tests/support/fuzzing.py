@@ -141,6 +141,8 @@ class Chance:
                 continue
             if is_required(field) or self._happens(0.4):
                 self._fill(made, field)
+        if getattr(made, "reference_policy", 0):
+            made.external_reference = self.request_id()  # unique, as it has to be
         self._settle(made)
         return made
 

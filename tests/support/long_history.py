@@ -18,7 +18,8 @@ STEP = timedelta(microseconds=2)
 # four as transfers, one as the reversal of the transfer before it, by turns of a part and of all of it. Two in a
 # thousand are marked.
 _TRANSACTIONS = """
-INSERT INTO transactions (id, type, source, destination, amount, description, external_reference, cause, time, labels)
+INSERT INTO transactions (id, type, source, destination, amount, description, external_reference, cause, time, labels,
+    caller)
 SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, type,
     CASE WHEN type = 'DEPOSIT' THEN outside WHEN mod(n, 10) = 9 THEN bob ELSE alice END,
     CASE WHEN mod(n, 10) BETWEEN 6 AND 8 THEN bob ELSE alice END,
@@ -31,7 +32,8 @@ SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, type,
     %(description)s, 'ref-' || mod(n, 1000),
     CASE WHEN type = 'REVERSAL' THEN ('00000000-0000-7000-8000-' || lpad(to_hex(n - 1), 12, '0'))::uuid END,
     %(began)s + (n - 1) / 3 * %(step)s,
-    CASE WHEN mod(n, 500) = 3 THEN '{"tier": "gold"}' ELSE '{}' END::jsonb
+    CASE WHEN mod(n, 500) = 3 THEN '{"tier": "gold"}' ELSE '{}' END::jsonb,
+    CASE WHEN mod(n, 10000) = 7 THEN 'rare' ELSE 'shop' END
 FROM (SELECT key AS alice FROM wallets WHERE id = 'alice') AS a,
     (SELECT key AS bob FROM wallets WHERE id = 'bob') AS b,
     (SELECT key AS outside FROM wallets WHERE id = 'system:external:USD') AS o,
@@ -39,6 +41,10 @@ FROM (SELECT key AS alice FROM wallets WHERE id = 'alice') AS a,
     LATERAL (
         SELECT CASE WHEN mod(n, 10) < 6 THEN 'DEPOSIT' WHEN mod(n, 50) = 49 THEN 'REVERSAL' ELSE 'TRANSFER' END
     ) AS kind (type)
+"""
+_LABELS = """
+INSERT INTO transaction_labels
+SELECT label.key, label.value, time, id FROM transactions CROSS JOIN LATERAL jsonb_each_text(labels) AS label
 """
 _ENTRIES = """
 INSERT INTO entries (wallet, sequence, transaction, amount, balance_after, time, type)
@@ -108,6 +114,7 @@ def write_history(owner: psycopg.Connection, count: int, *, step: timedelta = ST
     fields = {"count": count, "began": BEGAN, "step": step, "description": description}
     with without_triggers(owner), owner.transaction():
         owner.execute(_TRANSACTIONS, fields)
+        owner.execute(_LABELS)
         owner.execute(_ENTRIES)
         owner.execute(_FACTS)
         owner.execute(_WALLETS)

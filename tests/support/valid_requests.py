@@ -12,6 +12,7 @@ from wallet.v1 import commission_pb2
 from wallet.v1 import commission_service_pb2 as commission_pb
 from wallet.v1 import event_service_pb2 as event_pb
 from wallet.v1 import hold_service_pb2 as hold_pb
+from wallet.v1 import info_service_pb2 as info_pb
 from wallet.v1 import operations_service_pb2 as operations_pb
 from wallet.v1 import schedule_service_pb2 as schedule_pb
 from wallet.v1 import transaction_service_pb2 as transaction_pb
@@ -74,6 +75,7 @@ def valid_requests() -> dict[str, Any]:
         wallet_pb.BatchGetWalletsRequest(names=["wallets/alice", "wallets/bob"]),
         wallet_pb.ListWalletsRequest(**page),
         wallet_pb.ListCurrenciesRequest(),
+        info_pb.GetServiceInfoRequest(),
         wallet_pb.UpdateWalletRequest(wallet=with_value, update_mask=mask, request_id=str(uuid4())),
         wallet_pb.FreezeWalletRequest(**on_zoe, request_id=str(uuid4())),
         wallet_pb.UnfreezeWalletRequest(**on_zoe, request_id=str(uuid4())),

@@ -11,11 +11,12 @@ from wallet.v1 import operations_service_pb2 as operations_pb
 from wallet.v1 import schedule_service_pb2 as order_pb
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
+from wallet.v1.reference_policy_pb2 import REFERENCE_POLICY_UNIQUE
 
 from bank_stub.server import BankServer
 from scheduler.jobs import collect_due_deposits, pay_due_withdrawals, reconcile_bank_statement
 from tests.support.api import Api
-from tests.support.documented_faults import Fault
+from tests.support.documented_faults import REFERENCES, Fault
 from tests.support.fuzz_trial import METHODS, WRITES
 from tests.support.issuer import Issuer, bearer
 from tests.support.payouts import Bank, show_another_ledger
@@ -163,6 +164,8 @@ def hang_on_them(operator: Api, app: App, bank: Bank) -> dict[str, str]:
     operator.end(names["ended"])
     names["used"] = new_id()
     operator.ok(changed(a_deposit("bob", 1), request_id=names["used"]))
+    for reference in REFERENCES:
+        operator.ok(a_deposit("bob", 1, external_reference=reference, reference_policy=REFERENCE_POLICY_UNIQUE))
     names |= strand(operator, app, bank)
     operator.freeze("cold")
     return names

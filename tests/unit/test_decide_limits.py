@@ -28,6 +28,7 @@ from wallet_core.domain.model import errors
 from wallet_core.domain.model.errors import (
     CurrencyMismatch,
     EtagMismatch,
+    ExternalReferenceReused,
     InsufficientFunds,
     InvalidField,
     LimitExceeded,
@@ -110,6 +111,7 @@ def test_a_held_amount_cannot_be_transferred() -> None:
         StateTransitionForbidden("withdrawals/1", "CANCELLED"),
         StateTransitionForbidden("wallets/alice", "ACTIVE", "the balance is not zero"),
         EtagMismatch("wallets/alice"),
+        ExternalReferenceReused("invoice-7", "transactions/1"),
     ],
 )
 def test_a_recorded_refusal_comes_back_as_it_was(error: Refusal) -> None:
@@ -127,7 +129,7 @@ def test_every_recorded_refusal_is_tried_above() -> None:
 
     assert {kind.__name__ for kind in kinds if kind.recorded} == {
         *["CurrencyMismatch", "EtagMismatch", "InsufficientFunds", "LimitExceeded", "ResourceExists"],
-        *["ResourceNotFound", "StateTransitionForbidden", "WalletNotActive"],
+        *["ResourceNotFound", "StateTransitionForbidden", "WalletNotActive", "ExternalReferenceReused"],
     }
 
 

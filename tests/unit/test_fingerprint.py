@@ -87,6 +87,8 @@ CHANGED = [
     (CREATE, replace(CREATE, labels={"a": "b"})),
     (CREATE, replace(CREATE, overdraft_limit=1)),
     (SCHEDULE, replace(SCHEDULE, reserve=True)),
+    (TRANSFER, replace(TRANSFER, unique_reference=True)),
+    (DEPOSIT, replace(DEPOSIT, unique_reference=True)),
 ]
 
 
@@ -157,9 +159,9 @@ STORED = {
     "FreezeWallet": "e5facfc5d067b8943e5d5723fd4ce58e",
     "UnfreezeWallet": "d852aa0a47cd99930b6902dd969c862f",
     "CloseWallet": "d59fd51f191880a6738eed9dcd1eb7d2",
-    "Deposit": "c4f27fba16eb110b305dce1c38022863",
-    "Transfer": "6038f64bda7caa4244c86d9072df64fe",
-    "BatchTransfer": "8a08f2a6a6d9d0ee6877b4f619e2a644",
+    "Deposit": "4bf30e7efdaf3d3ab012594fe692dad1",
+    "Transfer": "5566d11f81843e43fa5ca2a1ddba37d7",
+    "BatchTransfer": "936fc3f8f901c5912059865194f805f2",
     "ReverseTransaction": "be147e7dd62eb7c5d00a0b77e23c832d",
     "PlaceHold": "8cba4b8e9854869f9849e6d0492b53b3",
     "CaptureHold": "b3211db75e775bf383204297b736707f",
@@ -173,7 +175,7 @@ STORED = {
     "ResolveDiscrepancy": "68a006b3a05d88706685a8b3a793bda5",
     "AcceptBankStatement": "544668da43b95663fb96b9e076fb0628",
     "ScheduleWithdrawal": "909d173512645301730e19c560af8c84",
-    "ScheduleDeposit": "365af3b2b331bbce00b39341688ab904",
+    "ScheduleDeposit": "f48287617619ad2de823a3c979bb8fa9",
     "CreateWebhook": "fcec2c1872f29196ba846f4354e90686",
     "UpdateWebhook": "0cdd0bbd56e3f1449e9f7161697c6ab2",
     "RotateWebhookSecret": "e4571f5ce7edd6d98fe5c0de3ee3e434",

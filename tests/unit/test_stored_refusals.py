@@ -38,6 +38,11 @@ GOLDEN: list[tuple[Refusal, str, StoredDetails]] = [
         "STATE_TRANSITION_FORBIDDEN",
         {"resource": "wallets/a", "state": "FROZEN", "because": ""},
     ),
+    (
+        errors.ExternalReferenceReused("r-1", "transactions/1"),
+        "EXTERNAL_REFERENCE_REUSED",
+        {"reference": "r-1", "resource": "transactions/1"},
+    ),
     (errors.EtagMismatch("wallets/a"), "ETAG_MISMATCH", {"resource": "wallets/a"}),
 ]
 

@@ -10,6 +10,7 @@ from wallet_client import health
 from wallet_client.aio.commissions import CommissionCalls
 from wallet_client.aio.events import EventCalls
 from wallet_client.aio.holds import HoldCalls
+from wallet_client.aio.info import InfoCalls
 from wallet_client.aio.operations import OperationsCalls
 from wallet_client.aio.schedules import ScheduleCalls
 from wallet_client.aio.transactions import TransactionCalls
@@ -26,6 +27,7 @@ class AsyncWalletClient(
     OperationsCalls,
     EventCalls,
     WebhookCalls,
+    InfoCalls,
 ):
     """A client of the wallet service: one channel, one method per call.
 

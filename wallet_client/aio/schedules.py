@@ -10,7 +10,7 @@ from wallet.v1 import schedule_service_pb2 as pb
 from wallet.v1 import schedule_service_pb2_grpc as grpc_pb
 
 from wallet_client.aio.calls import PAGE, Calls
-from wallet_client.values import Amount, new_request_id, timestamp
+from wallet_client.values import Amount, new_request_id, reference_policy, timestamp
 
 
 class ScheduleCalls(Calls):
@@ -145,6 +145,7 @@ class ScheduleCalls(Calls):
         bank_account: str = "",
         description: str = "",
         external_reference: str = "",
+        unique_reference: bool = False,
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.ScheduleDepositResponse:
@@ -159,6 +160,7 @@ class ScheduleCalls(Calls):
                 it by the owner.
             description: a free text, up to 256 characters.
             external_reference: the caller's own reference, up to 128 characters.
+            unique_reference: refuse it where an earlier payment of this caller that asked for it too has the reference.
             validate_only: check the request and return the result of the real call, but store nothing.
             request_id: a UUID that identifies the request, for retries; by default the client generates one.
 
@@ -182,6 +184,7 @@ class ScheduleCalls(Calls):
                 bank_account=bank_account,
                 description=description,
                 external_reference=external_reference,
+                reference_policy=reference_policy(unique=unique_reference),
                 validate_only=validate_only,
                 request_id=request_id or new_request_id(),
             ),

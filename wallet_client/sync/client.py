@@ -10,6 +10,7 @@ from wallet_client import health
 from wallet_client.sync.commissions import CommissionCalls
 from wallet_client.sync.events import EventCalls
 from wallet_client.sync.holds import HoldCalls
+from wallet_client.sync.info import InfoCalls
 from wallet_client.sync.operations import OperationsCalls
 from wallet_client.sync.schedules import ScheduleCalls
 from wallet_client.sync.transactions import TransactionCalls
@@ -26,6 +27,7 @@ class WalletClient(
     OperationsCalls,
     EventCalls,
     WebhookCalls,
+    InfoCalls,
 ):
     """A client of the wallet service: one channel, one method per call.
 

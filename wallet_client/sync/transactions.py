@@ -10,7 +10,7 @@ from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import transaction_service_pb2_grpc as grpc_pb
 
 from wallet_client.sync.calls import PAGE, Calls
-from wallet_client.values import Amount, TransferItem, money_message, new_request_id, timestamp
+from wallet_client.values import Amount, TransferItem, money_message, new_request_id, reference_policy, timestamp
 
 
 class TransactionCalls(Calls):
@@ -28,6 +28,7 @@ class TransactionCalls(Calls):
         description: str = "",
         external_reference: str = "",
         labels: Mapping[str, str] | None = None,
+        unique_reference: bool = False,
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.DepositResponse:
@@ -39,6 +40,7 @@ class TransactionCalls(Calls):
             description: a free text, up to 256 characters.
             external_reference: the caller's own reference, up to 128 characters.
             labels: up to 32 labels.
+            unique_reference: refuse it where an earlier payment of this caller that asked for it too has the reference.
             validate_only: check the request and return the result of the real call, but store nothing.
             request_id: a UUID that identifies the request, for retries; by default the client generates one.
 
@@ -59,6 +61,7 @@ class TransactionCalls(Calls):
                 description=description,
                 external_reference=external_reference,
                 labels=labels,
+                reference_policy=reference_policy(unique=unique_reference),
                 validate_only=validate_only,
                 request_id=request_id or new_request_id(),
             ),
@@ -74,6 +77,7 @@ class TransactionCalls(Calls):
         external_reference: str = "",
         labels: Mapping[str, str] | None = None,
         max_commission: Amount | None = None,
+        unique_reference: bool = False,
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> pb.TransferResponse:
@@ -87,6 +91,7 @@ class TransactionCalls(Calls):
             external_reference: the caller's own reference, up to 128 characters.
             labels: up to 32 labels.
             max_commission: the largest commission to accept, in minor units; None: no limit.
+            unique_reference: refuse it where an earlier payment of this caller that asked for it too has the reference.
             validate_only: check the request and return the result of the real call, but store nothing.
             request_id: a UUID that identifies the request, for retries; by default the client generates one.
 
@@ -109,6 +114,7 @@ class TransactionCalls(Calls):
                 external_reference=external_reference,
                 labels=labels,
                 max_commission=money_message(max_commission),
+                reference_policy=reference_policy(unique=unique_reference),
                 validate_only=validate_only,
                 request_id=request_id or new_request_id(),
             ),
@@ -207,15 +213,15 @@ class TransactionCalls(Calls):
 
     def list_transactions(
         self,
-        wallet: str,
+        wallet: str = "",
         *,
         filter: str = "",  # noqa: A002  # the protos' word
         page_size: int = PAGE,
     ) -> Iterator[pb.Transaction]:
-        """Iterate over the transactions of a wallet, newest first.
+        """Iterate over transactions, of one wallet or of all, newest first.
 
         Args:
-            wallet: the wallet, ``wallets/{wallet}``.
+            wallet: the wallet, ``wallets/{wallet}``; empty: the transactions of all wallets.
             filter: comparisons joined by ``AND``, e.g. ``type = TRANSFER AND amount >= 100000``; empty for all.
             page_size: results fetched by one call, 1 to 1000; the iterator fetches as many pages as it needs.
 

@@ -254,6 +254,7 @@ CREATE TABLE holds (
     update_time timestamp with time zone NOT NULL,
     lease_until timestamp with time zone,
     fence bigint NOT NULL,
+    caller text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
     CONSTRAINT holds_amount CHECK ((amount > 0)),
     CONSTRAINT holds_captured CHECK (((captured >= 0) AND (captured <= amount))),
     CONSTRAINT holds_ended_by_capture CHECK (((state <> 'CAPTURED'::text) OR (captured > 0))),
@@ -364,7 +365,7 @@ CREATE TABLE scheduled_deposits (
     collect boolean NOT NULL,
     bank_account text NOT NULL,
     description text NOT NULL,
-    external_reference text NOT NULL,
+    external_reference text NOT NULL COLLATE pg_catalog."C",
     state text NOT NULL,
     execute_time timestamp with time zone NOT NULL,
     create_time timestamp with time zone NOT NULL,
@@ -379,6 +380,7 @@ CREATE TABLE scheduled_deposits (
     attention text NOT NULL,
     unapplied boolean DEFAULT false NOT NULL,
     reconciled boolean DEFAULT false NOT NULL,
+    caller text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
     CONSTRAINT scheduled_deposits_amount CHECK ((amount > 0)),
     CONSTRAINT scheduled_deposits_collected CHECK ((collect OR (state <> ALL (ARRAY['PROCESSING'::text, 'IN_DOUBT'::text])))),
     CONSTRAINT scheduled_deposits_failed CHECK (((state = 'FAILED'::text) = (failure_reason IS NOT NULL))),
@@ -395,6 +397,15 @@ COMMENT ON TABLE scheduled_deposits IS 'Payment orders that credit a wallet, col
 
 COMMENT ON COLUMN scheduled_deposits.credit IS 'The transaction that credited it.';
 
+CREATE TABLE transaction_labels (
+    key text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C",
+    "time" timestamp with time zone NOT NULL,
+    transaction uuid NOT NULL
+);
+
+COMMENT ON TABLE transaction_labels IS 'Labels of transactions, ordered to be listed by: what transactions.labels has, a row each. Never changed.';
+
 CREATE TABLE transactions (
     id uuid NOT NULL,
     type text NOT NULL COLLATE pg_catalog."C",
@@ -405,12 +416,13 @@ CREATE TABLE transactions (
     commission_rule uuid,
     commission_payer text,
     description text NOT NULL,
-    external_reference text NOT NULL,
+    external_reference text NOT NULL COLLATE pg_catalog."C",
     labels jsonb DEFAULT '{}'::jsonb NOT NULL,
     cause uuid,
     batch uuid,
     batch_item integer,
     "time" timestamp with time zone NOT NULL,
+    caller text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
     CONSTRAINT transactions_amount CHECK ((amount > 0)),
     CONSTRAINT transactions_batch CHECK (((batch IS NULL) = (batch_item IS NULL))),
     CONSTRAINT transactions_cause CHECK (((type = 'DEPOSIT'::text) OR ((type = 'TRANSFER'::text) = (cause IS NULL)))),
@@ -430,6 +442,18 @@ COMMENT ON TABLE transactions IS 'Movements of money. Each has entries that sum 
 COMMENT ON COLUMN transactions.commission IS 'Charged on transfers; negative where a reversal gives it back.';
 
 COMMENT ON COLUMN transactions.cause IS 'The order, the hold, or the reversed transaction that it came from. A deposit has one if it was scheduled.';
+
+COMMENT ON COLUMN transactions.caller IS 'The calling system whose request moved the money; empty where a job of the service did.';
+
+CREATE TABLE unique_references (
+    caller text NOT NULL COLLATE pg_catalog."C",
+    reference text NOT NULL COLLATE pg_catalog."C",
+    payment text NOT NULL
+);
+
+COMMENT ON TABLE unique_references IS 'External references that one payment of a caller may have, of payments that asked for it. Never changed.';
+
+COMMENT ON COLUMN unique_references.payment IS 'Name of the transaction or the scheduled deposit that has it.';
 
 CREATE SEQUENCE wallet_keys
     START WITH 1
@@ -605,6 +629,7 @@ CREATE TABLE withdrawals (
     attention text NOT NULL,
     unapplied boolean DEFAULT false NOT NULL,
     reconciled boolean DEFAULT false NOT NULL,
+    caller text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
     CONSTRAINT withdrawals_amount CHECK ((amount > 0)),
     CONSTRAINT withdrawals_failed CHECK (((state = 'FAILED'::text) = (failure_reason IS NOT NULL))),
     CONSTRAINT withdrawals_failure_reason CHECK ((failure_reason = ANY (ARRAY['INSUFFICIENT_FUNDS'::text, 'WALLET_NOT_ACTIVE'::text, 'BANK_DECLINED'::text, 'ATTEMPTS_EXHAUSTED'::text, 'RESOLVED'::text]))),
@@ -674,8 +699,14 @@ ALTER TABLE ONLY resolutions
 ALTER TABLE ONLY scheduled_deposits
     ADD CONSTRAINT scheduled_deposits_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY transaction_labels
+    ADD CONSTRAINT transaction_labels_pkey PRIMARY KEY (key, value, "time", transaction);
+
 ALTER TABLE ONLY transactions
     ADD CONSTRAINT transactions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY unique_references
+    ADD CONSTRAINT unique_references_pkey PRIMARY KEY (caller, reference);
 
 ALTER TABLE ONLY wallets
     ADD CONSTRAINT wallets_id_key UNIQUE (id);
@@ -714,6 +745,8 @@ CREATE INDEX entries_by_transaction ON entries USING btree (transaction);
 
 CREATE INDEX entries_by_type ON entries USING btree (wallet, type, sequence);
 
+CREATE INDEX holds_by_caller ON holds USING btree (caller, create_time, id) WHERE (caller <> ''::text);
+
 CREATE INDEX holds_by_time ON holds USING btree (create_time DESC, id DESC);
 
 CREATE INDEX holds_by_wallet ON holds USING btree (wallet, create_time DESC, id DESC);
@@ -729,6 +762,10 @@ CREATE UNIQUE INDEX journal_posted_once ON journal USING btree (subject) WHERE (
 CREATE INDEX resolutions_by_subject ON resolutions USING btree (subject, "position");
 
 CREATE INDEX scheduled_deposits_attention ON scheduled_deposits USING btree (update_time, id) WHERE (attention <> ''::text);
+
+CREATE INDEX scheduled_deposits_by_caller ON scheduled_deposits USING btree (caller, create_time, id) WHERE (caller <> ''::text);
+
+CREATE INDEX scheduled_deposits_by_reference ON scheduled_deposits USING btree (external_reference, create_time, id) WHERE (external_reference <> ''::text);
 
 CREATE INDEX scheduled_deposits_by_time ON scheduled_deposits USING btree (create_time DESC, id DESC);
 
@@ -746,7 +783,13 @@ CREATE INDEX scheduled_deposits_unreconciled ON scheduled_deposits USING btree (
 
 CREATE UNIQUE INDEX transactions_by_batch ON transactions USING btree (batch, batch_item) WHERE (batch IS NOT NULL);
 
+CREATE INDEX transactions_by_caller ON transactions USING btree (caller, "time", id) WHERE (caller <> ''::text);
+
 CREATE INDEX transactions_by_cause ON transactions USING btree (cause) WHERE (cause IS NOT NULL);
+
+CREATE INDEX transactions_by_reference ON transactions USING btree (external_reference, "time", id) WHERE (external_reference <> ''::text);
+
+CREATE INDEX transactions_by_time ON transactions USING btree ("time", id);
 
 CREATE UNIQUE INDEX transactions_once_per_order ON transactions USING btree (cause, (
 CASE
@@ -769,6 +812,8 @@ CREATE INDEX webhook_deliveries_open ON webhook_deliveries USING btree (webhook,
 CREATE INDEX webhooks_by_time ON webhooks USING btree (create_time DESC, id DESC);
 
 CREATE INDEX withdrawals_attention ON withdrawals USING btree (update_time, id) WHERE (attention <> ''::text);
+
+CREATE INDEX withdrawals_by_caller ON withdrawals USING btree (caller, create_time, id) WHERE (caller <> ''::text);
 
 CREATE INDEX withdrawals_by_time ON withdrawals USING btree (create_time DESC, id DESC);
 
@@ -802,7 +847,11 @@ CREATE TRIGGER requests_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON requests 
 
 CREATE TRIGGER resolutions_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON resolutions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 
+CREATE TRIGGER transaction_labels_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON transaction_labels FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
+
 CREATE TRIGGER transactions_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON transactions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
+
+CREATE TRIGGER unique_references_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON unique_references FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 
 ALTER TABLE ONLY commission_rules
     ADD CONSTRAINT commission_rules_wallet_fkey FOREIGN KEY (wallet) REFERENCES wallets(key);

@@ -75,6 +75,8 @@ class App:
     vitals: Callable[[], Vitals]
     """Reads the vitals on a connection of the ledger's pool; raises ``ServiceError``."""
     bank: BankGateway
+    schema_version: str
+    """The version of the database's schema."""
     documents: Documents
     currencies: Currencies
     payouts: PayoutSettings

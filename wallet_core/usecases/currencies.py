@@ -41,6 +41,11 @@ class Currencies:
             return self.exponent_of(code)
         return None
 
+    @staticmethod
+    def open() -> list[str]:
+        """Return the codes of the currencies that new wallets may be in."""
+        return sorted(listed_currencies())
+
     def all(self) -> list[Offered]:
         """Return all currencies, by code: the stored ones of wallets, and those that ISO 4217 lists."""
         listed = listed_currencies()

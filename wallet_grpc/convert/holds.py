@@ -71,6 +71,7 @@ def hold_message(hold: Hold, *, validated_only: bool = False) -> pb.Hold:
         state=pb.Hold.State.Value(f"STATE_{hold.state}"),
         expire_time=timestamp_message(hold.expire_time),
         description=hold.description,
+        caller=hold.caller,
         create_time=timestamp_message(hold.create_time),
         update_time=timestamp_message(hold.update_time),
     )

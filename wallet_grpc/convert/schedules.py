@@ -11,6 +11,7 @@ from wallet_core.domain.model.payment_order import Attempt, Resolution, Schedule
 from wallet_core.domain.model.transaction import transaction_name
 from wallet_core.domain.model.wallet import wallet_name
 from wallet_grpc.convert.values import (
+    is_unique,
     money_message,
     money_of,
     optional_time,
@@ -51,6 +52,7 @@ def schedule_deposit_command(request: pb.ScheduleDepositRequest, caller: Princip
         bank_account=request.bank_account,
         description=request.description,
         external_reference=request.external_reference,
+        unique_reference=is_unique(request.reference_policy),
     )
 
 
@@ -83,6 +85,7 @@ def withdrawal_message(withdrawal: Withdrawal, *, validated_only: bool = False) 
         reserve=withdrawal.reserve,
         bank_account=withdrawal.bank_account,
         description=withdrawal.description,
+        caller=withdrawal.caller,
         bank_reference=withdrawal.bank_reference,
         failure_reason=pb.Withdrawal.FailureReason.Value(
             f"FAILURE_REASON_{withdrawal.failure_reason or 'UNSPECIFIED'}"
@@ -108,6 +111,7 @@ def deposit_message(deposit: ScheduledDeposit, *, validated_only: bool = False) 
         collect=deposit.collect,
         bank_account=deposit.bank_account,
         description=deposit.description,
+        caller=deposit.caller,
         external_reference=deposit.external_reference,
         bank_reference=deposit.bank_reference,
         failure_reason=pb.ScheduledDeposit.FailureReason.Value(

@@ -26,6 +26,7 @@ from wallet_core.usecases.move_money import MoneyMoved
 from wallet_grpc.convert.values import (
     bound_of,
     commission_message,
+    is_unique,
     labels_of,
     money_message,
     money_of,
@@ -51,6 +52,7 @@ def deposit_command(request: pb.DepositRequest, caller: Principal) -> Deposit:
         wallet=wallet_id(request.wallet),
         amount=money_of(request.amount),
         details=_details(request),
+        unique_reference=is_unique(request.reference_policy),
     )
 
 
@@ -67,6 +69,7 @@ def transfer_command(
         amount=money_of(request.amount),
         details=_details(request),
         max_commission=_max_commission(request),
+        unique_reference=is_unique(request.reference_policy),
     )
 
 
@@ -120,6 +123,7 @@ def _terms(item: pb.TransferItem) -> TransferTerms:
         amount=money_of(item.amount),
         details=_details(item),
         max_commission=_max_commission(item),
+        unique_reference=is_unique(item.reference_policy),
     )
 
 
@@ -174,6 +178,7 @@ def transaction_message(transaction: Transaction, *, validated_only: bool = Fals
         description=moved.details.description,
         external_reference=moved.details.external_reference,
         labels=moved.details.labels,
+        caller=transaction.caller,
         reversals=[transaction_name(reversal) for reversal in transaction.reversals.ids],
         reversed_amount=MoneyPb(currency_code=currency, minor_units=transaction.reversals.amount),
     )

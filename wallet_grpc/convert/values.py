@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wallet.v1.commission_pb2 import Commission as CommissionPb
 from wallet.v1.commission_pb2 import CommissionPayer
 from wallet.v1.money_pb2 import Money as MoneyPb
+from wallet.v1.reference_policy_pb2 import ReferencePolicy
 
 from wallet_core.domain.deciding.decision import Request
 from wallet_core.domain.model.commission_rule import Commission, rule_name
@@ -42,6 +43,11 @@ def accept_language_of(context: grpc.ServicerContext) -> str | None:
 def request_of(request_id: str, caller: Principal) -> Request:
     """Return the domain's request: the request id and its caller."""
     return Request(caller.caller, UUID(request_id), caller.access, caller.person)
+
+
+def is_unique(policy: ReferencePolicy.ValueType) -> bool:
+    """Return whether an external reference must be unique."""
+    return policy == ReferencePolicy.REFERENCE_POLICY_UNIQUE
 
 
 def wallet_id(name: str) -> WalletId:

@@ -132,6 +132,12 @@ CATALOGUE: dict[type[errors.WalletError], ErrorSpec] = {
         outcome=Outcome.NOT_DONE_RETRY,
         metadata=lambda e: {"requestId": e.request_id, "method": e.method, "resourceName": e.resource},
     ),
+    errors.ExternalReferenceReused: ErrorSpec(
+        code=grpc.StatusCode.ALREADY_EXISTS,
+        reason=ErrorReason.ERROR_REASON_EXTERNAL_REFERENCE_REUSED,
+        outcome=Outcome.NOT_DONE,
+        metadata=lambda e: {"externalReference": e.reference, "resourceName": e.resource},
+    ),
     errors.EtagMismatch: ErrorSpec(
         code=grpc.StatusCode.ABORTED,
         reason=ErrorReason.ERROR_REASON_ETAG_MISMATCH,

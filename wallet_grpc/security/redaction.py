@@ -58,8 +58,8 @@ def _redactable(message: Message) -> Iterator[Message]:
 def redact_for(principal: Principal, error: errors.WalletError) -> errors.WalletError:
     """Return *error* without the values that its caller may not read.
 
-    A caller may debit a wallet without the right to read it, and a limit or a reused request id may belong to any
-    wallet.
+    A caller may debit a wallet without the right to read it, and a limit, a reused request id or a reused
+    reference may belong to any wallet.
     """
     redacted: errors.Refusal
     if isinstance(error, errors.InsufficientFunds) and not _may_read_funds(principal, error.wallet):
@@ -68,6 +68,8 @@ def redact_for(principal: Principal, error: errors.WalletError) -> errors.Wallet
         redacted = replace(error, limit=None)
     elif isinstance(error, errors.RequestIdReused) and principal.owner is not None:
         redacted = replace(error, method="", resource="")
+    elif isinstance(error, errors.ExternalReferenceReused) and principal.owner is not None:
+        redacted = replace(error, resource="")
     else:
         return error
     redacted.item, redacted.replayed = error.item, error.replayed

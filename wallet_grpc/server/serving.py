@@ -9,6 +9,7 @@ import structlog
 from wallet.v1.commission_service_pb2_grpc import add_CommissionServiceServicer_to_server
 from wallet.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from wallet.v1.hold_service_pb2_grpc import add_HoldServiceServicer_to_server
+from wallet.v1.info_service_pb2_grpc import add_InfoServiceServicer_to_server
 from wallet.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
 from wallet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_server
 from wallet.v1.transaction_service_pb2_grpc import add_TransactionServiceServicer_to_server
@@ -37,10 +38,12 @@ from wallet_grpc.runtime.listening import address, cannot_listen
 from wallet_grpc.runtime.metrics import set_vitals
 from wallet_grpc.runtime.receiving import CallLimits, Calls
 from wallet_grpc.server.health import Health
+from wallet_grpc.server.info import service_info
 from wallet_grpc.server.reflection import add_reflection
 from wallet_grpc.servicers.commission import CommissionServicer
 from wallet_grpc.servicers.event import EventServicer
 from wallet_grpc.servicers.hold import HoldServicer
+from wallet_grpc.servicers.info import InfoServicer
 from wallet_grpc.servicers.operations import OperationsServicer
 from wallet_grpc.servicers.schedule import ScheduleServicer
 from wallet_grpc.servicers.serving import Serving
@@ -114,29 +117,25 @@ def serving(
         options=_options(settings),
         maximum_concurrent_rpcs=settings.grpc.calls_max,
     )
-    exports = Streams(
-        "exports",
-        StreamLimits(
-            most=settings.streams.exports_max,
-            share=settings.access.caller_share,
-            stall_s=settings.streams.stream_stall_s,
-            stopping_s=settings.drain.flush_s,
-            longest_s=settings.streams.export_longest_s,
-        ),
+    export_limits = StreamLimits(
+        most=settings.streams.exports_max,
+        share=settings.access.caller_share,
+        stall_s=settings.streams.stream_stall_s,
+        stopping_s=settings.drain.flush_s,
+        longest_s=settings.streams.export_longest_s,
     )
+    # A slow watcher gets WATCHER_TOO_SLOW; twice that time is for a watcher that reads nothing at all.
+    watch_limits = StreamLimits(
+        most=settings.streams.watchers_max,
+        share=settings.access.caller_share,
+        stall_s=2 * settings.streams.stream_stall_s,
+        stopping_s=settings.drain.flush_s,
+    )
+    exports = Streams("exports", export_limits)
     feed = JournalFeed(app.reads, poll_s=settings.watch.poll_s, page=settings.watch.page, kept=settings.watch.buffer)
     watches = Watches(
         feed,
-        # A slow watcher gets WATCHER_TOO_SLOW; twice that time is for a watcher that reads nothing at all.
-        Streams(
-            "watches",
-            StreamLimits(
-                most=settings.streams.watchers_max,
-                share=settings.access.caller_share,
-                stall_s=2 * settings.streams.stream_stall_s,
-                stopping_s=settings.drain.flush_s,
-            ),
-        ),
+        Streams("watches", watch_limits),
         heartbeat_s=settings.watch.heartbeat_s,
         slow_s=settings.streams.stream_stall_s,
     )
@@ -156,6 +155,8 @@ def serving(
     add_OperationsServiceServicer_to_server(OperationsServicer(context), server)
     add_EventServiceServicer_to_server(EventServicer(context, watches), server)
     add_WebhookServiceServicer_to_server(WebhookServicer(context), server)
+    info = service_info(settings, exports=export_limits, watches=watch_limits)
+    add_InfoServiceServicer_to_server(InfoServicer(context, info), server)
     if settings.reflection:
         threads = calls.pool("reflection", _REFLECTION_THREADS, _REFLECTION_QUEUE_MAX)
         add_reflection(server, [*SERVICES, "grpc.health.v1.Health"], threads)

@@ -5,7 +5,7 @@ from wallet.v1 import schedule_service_pb2 as pb
 from wallet.v1.schedule_service_pb2_grpc import ScheduleServiceServicer
 
 from wallet_core.domain.queries.filter import parse_filter
-from wallet_core.domain.queries.lists import ORDER_FIELDS
+from wallet_core.domain.queries.lists import SCHEDULED_DEPOSIT_FIELDS, WITHDRAWAL_FIELDS
 from wallet_core.usecases.change_payment_order import change_scheduled_deposit, change_withdrawal
 from wallet_grpc.convert import schedules as convert
 from wallet_grpc.convert.page_tokens import fitting, page_size
@@ -49,7 +49,7 @@ class ScheduleServicer(ScheduleServiceServicer):
     ) -> pb.ListWithdrawalsResponse:
         """Return a page of withdrawals."""
         del context
-        conditions = parse_filter(request.filter, ORDER_FIELDS)
+        conditions = parse_filter(request.filter, WITHDRAWAL_FIELDS)
         page = self._app.reads.list_withdrawals(
             wallet=wallet_id(request.wallet) if request.wallet else None,
             size=page_size(request.page_size),
@@ -97,7 +97,7 @@ class ScheduleServicer(ScheduleServiceServicer):
     ) -> pb.ListScheduledDepositsResponse:
         """Return a page of scheduled deposits."""
         del context
-        conditions = parse_filter(request.filter, ORDER_FIELDS)
+        conditions = parse_filter(request.filter, SCHEDULED_DEPOSIT_FIELDS)
         page = self._app.reads.list_scheduled_deposits(
             wallet=wallet_id(request.wallet) if request.wallet else None,
             size=page_size(request.page_size),

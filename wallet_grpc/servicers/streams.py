@@ -33,6 +33,11 @@ class StreamLimits:
     """The same while the server drains."""
     longest_s: float = float("inf")
 
+    @property
+    def each(self) -> int:
+        """How many of them one caller, or one owner, may have at once."""
+        return max(1, int(self.most * self.share))
+
 
 class Stream:
     """One stream in progress."""
@@ -68,7 +73,6 @@ class Streams:
 
     def __init__(self, name: str, limits: StreamLimits) -> None:
         self._limits = limits
-        self._each = max(1, int(limits.most * limits.share))
         self._under_way: set[Stream] = set()
         self._of: Counter[tuple[str, str]] = Counter()
         """The number of streams of each caller, and of each owner."""
@@ -93,7 +97,7 @@ class Streams:
         with self._changing:
             if len(self._under_way) >= self._limits.most:
                 raise ServerOverloaded
-            if any(self._of[who] >= self._each for who in whose):
+            if any(self._of[who] >= self._limits.each for who in whose):
                 raise RateLimited
             self._under_way.add(stream)
             self._of.update(whose)

@@ -104,15 +104,17 @@ class TransactionServicer(TransactionServiceServicer):
     def ListTransactions(
         self, request: pb.ListTransactionsRequest, context: grpc.ServicerContext
     ) -> pb.ListTransactionsResponse:
-        """Return a page of a wallet's transactions."""
+        """Return a page of the transactions of a wallet, or of all."""
         del context
-        conditions = parse_filter(request.filter, TRANSACTION_FIELDS)
-        page = self._app.reads.list_transactions(
-            wallet_id(request.wallet),
-            size=page_size(request.page_size),
-            before=self._tokens.number(request),
-            conditions=conditions,
-        )
+        conditions, size = parse_filter(request.filter, TRANSACTION_FIELDS), page_size(request.page_size)
+        if request.wallet:
+            page = self._app.reads.list_transactions(
+                wallet_id(request.wallet), size=size, before=self._tokens.number(request), conditions=conditions
+            )
+        else:
+            page = self._app.reads.list_all_transactions(
+                size=size, before=self._tokens.time_and_id(request), conditions=conditions
+            )
         shown, following = fitting(
             [convert.transaction_message(transaction) for transaction in page.items], page, self._page_max_bytes
         )

@@ -5,6 +5,7 @@ import io
 import json as json_format
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID, uuid4, uuid5
 
@@ -44,6 +45,10 @@ def batch(
     currency: CurrencyOption = "USD",
     request_id: RequestId = None,
     *,
+    unique_references: Annotated[
+        bool,
+        typer.Option("--unique-references", help="Refuse a transfer where an earlier payment has its reference."),
+    ] = False,
     atomic: Annotated[bool, typer.Option("--atomic/--each", help="All or none, or each transfer by itself.")] = True,
     validate_only: ValidateOnly = False,
     json: Json = False,
@@ -58,6 +63,8 @@ def batch(
                 f"{places[0]}: a request_id per row is for --each; an atomic batch has one --request-id"
             )
         items = [_item(place, row, currency, id_) for (place, row), id_ in zip(rows, _ids(base, rows), strict=True)]
+        if unique_references:
+            items = [replace(item, unique_reference=True) for item in items]
         if not atomic:  # the items' ids follow from it
             app.announce(str(base))
         done = client.batch_transfer(

@@ -18,6 +18,7 @@ from walletctl.options import (
     Json,
     Labels,
     RequestId,
+    UniqueReference,
     ValidateOnly,
     Value,
 )
@@ -38,6 +39,7 @@ def deposit(
     label: Labels = None,
     request_id: RequestId = None,
     *,
+    unique_reference: UniqueReference = False,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
@@ -50,6 +52,7 @@ def deposit(
             description=description,
             external_reference=external_reference,
             labels=typed.labels(label),
+            unique_reference=unique_reference,
             validate_only=validate_only,
             request_id=request_id,
         )
@@ -70,6 +73,7 @@ def transfer(
     label: Labels = None,
     request_id: RequestId = None,
     *,
+    unique_reference: UniqueReference = False,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
@@ -85,6 +89,7 @@ def transfer(
             external_reference=external_reference,
             labels=typed.labels(label),
             max_commission=most,
+            unique_reference=unique_reference,
             validate_only=validate_only,
             request_id=request_id,
         )

@@ -19,6 +19,7 @@ from walletctl.options import (
     Json,
     OfWallet,
     RequestId,
+    UniqueReference,
     ValidateOnly,
     Value,
     filter_option,
@@ -48,6 +49,7 @@ def schedule(
     request_id: RequestId = None,
     *,
     collect: Annotated[bool, typer.Option("--collect", help="Let the bank collect the money first.")] = False,
+    unique_reference: UniqueReference = False,
     validate_only: ValidateOnly = False,
     json: Json = False,
 ) -> None:
@@ -62,6 +64,7 @@ def schedule(
             bank_account=account,
             description=description,
             external_reference=external_reference,
+            unique_reference=unique_reference,
             validate_only=validate_only,
             request_id=request_id,
         )

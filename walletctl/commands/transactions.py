@@ -6,7 +6,7 @@ import typer
 
 from wallet_client import as_dict
 from walletctl.context import Context, report_errors
-from walletctl.options import Json, Wallet, filter_option
+from walletctl.options import Json, filter_option
 from walletctl.output import Row, amount, labels, out, show, show_one, table, words
 from walletctl.tables import ENTRIES, TRANSACTIONS
 from walletctl.typed import resource, wallet_name
@@ -15,20 +15,20 @@ transaction = typer.Typer(no_args_is_help=True, help="Show one transaction.")
 
 Transaction = Annotated[str, typer.Argument(help="The transaction's id.")]
 
-_MORE = ("description", "external_reference", "withdrawal", "scheduled_deposit", "hold", "batch", "reverses")
+_MORE = ("description", "external_reference", "withdrawal", "scheduled_deposit", "hold", "batch", "reverses", "caller")
 
 
 def transactions(
     context: typer.Context,
-    wallet: Wallet,
+    wallet: Annotated[str, typer.Argument(help="The wallet's id, e.g. alice; none: all wallets.")] = "",
     filter_: Annotated[str, filter_option("type = TRANSFER AND amount >= 100000 AND state = POSTED")] = "",
     *,
     json: Json = False,
 ) -> None:
-    """List a wallet's transactions, newest first."""
+    """List transactions of a wallet, or of all, newest first."""
     app: Context = context.obj
     with report_errors(), app.client() as client:
-        rows = [as_dict(one) for one in client.list_transactions(wallet_name(wallet), filter=filter_)]
+        rows = [as_dict(one) for one in client.list_transactions(wallet_name(wallet) if wallet else "", filter=filter_)]
         show(TRANSACTIONS, rows, as_json=json)
 
 

@@ -149,6 +149,14 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The watcher did not read its events for too long. Code: `ABORTED`. Outcome:
     `NOT_DONE_RETRY` (reads only). Watch again with the last resume token.
     """
+    ERROR_REASON_EXTERNAL_REFERENCE_REUSED: _ErrorReason.ValueType  # 25
+    """The external reference must be unique, by `reference_policy`, and an earlier
+    payment of the caller has it: do not pay again before you have looked at that
+    one. Code: `ALREADY_EXISTS`. Outcome: `NOT_DONE`. Metadata:
+    `externalReference`, and `resourceName`, the earlier payment
+    (`transactions/{transaction}` or `scheduledDeposits/{scheduled_deposit}`;
+    empty for callers that are confined to one owner).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The values of `google.rpc.ErrorInfo.reason` in the error domain
@@ -302,6 +310,14 @@ with the first event there is.
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 24
 """The watcher did not read its events for too long. Code: `ABORTED`. Outcome:
 `NOT_DONE_RETRY` (reads only). Watch again with the last resume token.
+"""
+ERROR_REASON_EXTERNAL_REFERENCE_REUSED: ErrorReason.ValueType  # 25
+"""The external reference must be unique, by `reference_policy`, and an earlier
+payment of the caller has it: do not pay again before you have looked at that
+one. Code: `ALREADY_EXISTS`. Outcome: `NOT_DONE`. Metadata:
+`externalReference`, and `resourceName`, the earlier payment
+(`transactions/{transaction}` or `scheduledDeposits/{scheduled_deposit}`;
+empty for callers that are confined to one owner).
 """
 
 PREVIOUS_ATTEMPTS_KEY_FIELD_NUMBER: builtins.int

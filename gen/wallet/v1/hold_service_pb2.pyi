@@ -69,6 +69,7 @@ class Hold(message.Message):
     DESCRIPTION_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
+    CALLER_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The resource name, `holds/{hold}`. Empty where a call only validated."""
     wallet: builtins.str
@@ -77,6 +78,8 @@ class Hold(message.Message):
     """The state."""
     description: builtins.str
     """The caller's description, unchanged."""
+    caller: builtins.str
+    """The calling system that placed it."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount held at first."""
@@ -116,10 +119,11 @@ class Hold(message.Message):
         description: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         update_time: timestamp_pb2.Timestamp | None = ...,
+        caller: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "captured_amount", b"captured_amount", "create_time", b"create_time", "expire_time", b"expire_time", "remaining_amount", b"remaining_amount", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "captured_amount", b"captured_amount", "create_time", b"create_time", "description", b"description", "expire_time", b"expire_time", "name", b"name", "remaining_amount", b"remaining_amount", "state", b"state", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "caller", b"caller", "captured_amount", b"captured_amount", "create_time", b"create_time", "description", b"description", "expire_time", b"expire_time", "name", b"name", "remaining_amount", b"remaining_amount", "state", b"state", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -432,8 +436,8 @@ class ListHoldsRequest(message.Message):
     empty for all. E.g. `state = ACTIVE AND expire_time <
     "2026-02-01T00:00:00Z"`.
 
-    Fields: `state` (`ACTIVE`, `CAPTURED`, `VOIDED` or `EXPIRED`) with `=` and
-    `!=`; `amount` (a whole number of minor units), `expire_time` and
+    Fields: `state` (`ACTIVE`, `CAPTURED`, `VOIDED` or `EXPIRED`) and
+    `caller` with `=` and `!=`; `amount` (a whole number of minor units), `expire_time` and
     `create_time` (RFC 3339, in quotes) also with `<`, `<=`, `>` and `>=`.
     """
     def __init__(

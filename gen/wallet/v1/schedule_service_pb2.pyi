@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from wallet.v1 import money_pb2 as money_pb2
+from wallet.v1 import reference_policy_pb2 as reference_policy_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -185,6 +186,7 @@ class Withdrawal(message.Message):
     UPDATE_TIME_FIELD_NUMBER: builtins.int
     BANK_ATTEMPTS_FIELD_NUMBER: builtins.int
     RESOLUTIONS_FIELD_NUMBER: builtins.int
+    CALLER_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The resource name, `withdrawals/{withdrawal}`. Empty where a call only
     validated.
@@ -211,6 +213,8 @@ class Withdrawal(message.Message):
     """
     attention: builtins.str
     """Why an operator should examine it; empty if there is no need."""
+    caller: builtins.str
+    """The calling system that scheduled it."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount paid out."""
@@ -259,10 +263,11 @@ class Withdrawal(message.Message):
         update_time: timestamp_pb2.Timestamp | None = ...,
         bank_attempts: abc.Iterable[BankAttempt] | None = ...,
         resolutions: abc.Iterable[Resolution] | None = ...,
+        caller: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "create_time", b"create_time", "execute_time", b"execute_time", "next_attempt_time", b"next_attempt_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_attempts", b"bank_attempts", "bank_reference", b"bank_reference", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "reserve", b"reserve", "resolutions", b"resolutions", "state", b"state", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_attempts", b"bank_attempts", "bank_reference", b"bank_reference", "caller", b"caller", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "reserve", b"reserve", "resolutions", b"resolutions", "state", b"state", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,6 +374,7 @@ class ScheduledDeposit(message.Message):
     UPDATE_TIME_FIELD_NUMBER: builtins.int
     BANK_ATTEMPTS_FIELD_NUMBER: builtins.int
     RESOLUTIONS_FIELD_NUMBER: builtins.int
+    CALLER_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The resource name, `scheduledDeposits/{scheduled_deposit}`. Empty where a
     call only validated.
@@ -401,6 +407,8 @@ class ScheduledDeposit(message.Message):
     """The transaction that credited the wallet, `transactions/{transaction}`;
     empty until then.
     """
+    caller: builtins.str
+    """The calling system that scheduled it."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount."""
@@ -451,10 +459,11 @@ class ScheduledDeposit(message.Message):
         update_time: timestamp_pb2.Timestamp | None = ...,
         bank_attempts: abc.Iterable[BankAttempt] | None = ...,
         resolutions: abc.Iterable[Resolution] | None = ...,
+        caller: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "create_time", b"create_time", "execute_time", b"execute_time", "next_attempt_time", b"next_attempt_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_attempts", b"bank_attempts", "bank_reference", b"bank_reference", "collect", b"collect", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "resolutions", b"resolutions", "state", b"state", "transaction", b"transaction", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "attempts", b"attempts", "attention", b"attention", "bank_account", b"bank_account", "bank_attempts", b"bank_attempts", "bank_reference", b"bank_reference", "caller", b"caller", "collect", b"collect", "create_time", b"create_time", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "failure_reason", b"failure_reason", "name", b"name", "next_attempt_time", b"next_attempt_time", "resolutions", b"resolutions", "state", b"state", "transaction", b"transaction", "update_time", b"update_time", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -755,8 +764,8 @@ class ListWithdrawalsRequest(message.Message):
     `AND`; empty for all. E.g. `state = SCHEDULED AND amount >= 100000 AND
     execute_time < "2026-02-01T00:00:00Z"`.
 
-    Fields: `state` (`SCHEDULED`, `PROCESSING` …) with `=` and `!=`; `amount`
-    (a whole number of minor units), `execute_time` and `create_time` (RFC
+    Fields: `state` (`SCHEDULED`, `PROCESSING` …) and `caller` with `=` and `!=`;
+    `amount` (a whole number of minor units), `execute_time` and `create_time` (RFC
     3339, in quotes) also with `<`, `<=`, `>` and `>=`.
     """
     def __init__(
@@ -870,6 +879,7 @@ class ScheduleDepositRequest(message.Message):
     DESCRIPTION_FIELD_NUMBER: builtins.int
     EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    REFERENCE_POLICY_FIELD_NUMBER: builtins.int
     wallet: builtins.str
     """The wallet to credit, `wallets/{wallet}`."""
     request_id: builtins.str
@@ -895,6 +905,8 @@ class ScheduleDepositRequest(message.Message):
     """Check the request and return the result of the real call, but store
     nothing.
     """
+    reference_policy: reference_policy_pb2.ReferencePolicy.ValueType
+    """Whether the external reference must be unique; it is required then."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount; above zero."""
@@ -915,10 +927,11 @@ class ScheduleDepositRequest(message.Message):
         description: builtins.str = ...,
         external_reference: builtins.str = ...,
         validate_only: builtins.bool = ...,
+        reference_policy: reference_policy_pb2.ReferencePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "execute_time", b"execute_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_account", b"bank_account", "collect", b"collect", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "bank_account", b"bank_account", "collect", b"collect", "description", b"description", "execute_time", b"execute_time", "external_reference", b"external_reference", "reference_policy", b"reference_policy", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1015,8 +1028,8 @@ class ListScheduledDepositsRequest(message.Message):
     by `AND`; empty for all. E.g. `state = SCHEDULED AND amount >= 100000 AND
     execute_time < "2026-02-01T00:00:00Z"`.
 
-    Fields: `state` (`SCHEDULED`, `PROCESSING` …) with `=` and `!=`; `amount`
-    (a whole number of minor units), `execute_time` and `create_time` (RFC
+    Fields: `state` (`SCHEDULED`, `PROCESSING` …), `external_reference` and
+    `caller` with `=` and `!=`; `amount` (a whole number of minor units), `execute_time` and `create_time` (RFC
     3339, in quotes) also with `<`, `<=`, `>` and `>=`.
     """
     def __init__(

@@ -171,10 +171,10 @@ class ScheduleServiceServicer:
         is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
-        the request id, so that a late retry still gets its result);
-        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
-        `LIMIT_EXCEEDED` (the largest amount of one deposit).
+        `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `INVALID_FIELDS` (a time
+        in the past: checked after the request id, so that a late retry still gets
+        its result); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+        (closed); `LIMIT_EXCEEDED` (the largest amount of one deposit).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -99,10 +99,10 @@ class ScheduleServiceStub:
     is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
-    the request id, so that a late retry still gets its result);
-    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
-    `LIMIT_EXCEEDED` (the largest amount of one deposit).
+    `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `INVALID_FIELDS` (a time
+    in the past: checked after the request id, so that a late retry still gets
+    its result); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+    (closed); `LIMIT_EXCEEDED` (the largest amount of one deposit).
     """
     GetScheduledDeposit: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduledDepositRequest, _schedule_service_pb2.GetScheduledDepositResponse]
     """Returns one scheduled deposit.
@@ -199,10 +199,10 @@ class ScheduleServiceAsyncStub(ScheduleServiceStub):
     is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
-    the request id, so that a late retry still gets its result);
-    `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
-    `LIMIT_EXCEEDED` (the largest amount of one deposit).
+    `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `INVALID_FIELDS` (a time
+    in the past: checked after the request id, so that a late retry still gets
+    its result); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+    (closed); `LIMIT_EXCEEDED` (the largest amount of one deposit).
     """
     GetScheduledDeposit: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduledDepositRequest, _schedule_service_pb2.GetScheduledDepositResponse]  # type: ignore[assignment]
     """Returns one scheduled deposit.
@@ -326,10 +326,10 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `INVALID_FIELDS` (a time in the past: checked after
-        the request id, so that a late retry still gets its result);
-        `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed);
-        `LIMIT_EXCEEDED` (the largest amount of one deposit).
+        `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `INVALID_FIELDS` (a time
+        in the past: checked after the request id, so that a late retry still gets
+        its result); `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE`
+        (closed); `LIMIT_EXCEEDED` (the largest amount of one deposit).
         """
 
     @_abc_1.abstractmethod

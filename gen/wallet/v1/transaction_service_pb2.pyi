@@ -12,6 +12,7 @@ from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 from google.rpc import status_pb2 as status_pb2
 from wallet.v1 import commission_pb2 as commission_pb2
 from wallet.v1 import money_pb2 as money_pb2
+from wallet.v1 import reference_policy_pb2 as reference_policy_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -201,6 +202,7 @@ class Transaction(message.Message):
     REVERSALS_FIELD_NUMBER: builtins.int
     REVERSED_AMOUNT_FIELD_NUMBER: builtins.int
     EXECUTE_TIME_FIELD_NUMBER: builtins.int
+    CALLER_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The resource name, `transactions/{transaction}`. Empty where a call only
     validated.
@@ -234,6 +236,10 @@ class Transaction(message.Message):
     reverses: builtins.str
     """The transaction that this one reverses, `transactions/{transaction}`; empty
     for other types.
+    """
+    caller: builtins.str
+    """The calling system whose request moved the money; empty where the service
+    did it by itself, e.g. for a withdrawal that was due.
     """
     @builtins.property
     def amount(self) -> money_pb2.Money:
@@ -291,10 +297,11 @@ class Transaction(message.Message):
         reversals: abc.Iterable[builtins.str] | None = ...,
         reversed_amount: money_pb2.Money | None = ...,
         execute_time: timestamp_pb2.Timestamp | None = ...,
+        caller: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "commission", b"commission", "execute_time", b"execute_time", "reversed_amount", b"reversed_amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "batch", b"batch", "commission", b"commission", "description", b"description", "destination", b"destination", "entries", b"entries", "execute_time", b"execute_time", "external_reference", b"external_reference", "hold", b"hold", "labels", b"labels", "name", b"name", "reversals", b"reversals", "reversed_amount", b"reversed_amount", "reverses", b"reverses", "scheduled_deposit", b"scheduled_deposit", "source", b"source", "state", b"state", "type", b"type", "withdrawal", b"withdrawal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "batch", b"batch", "caller", b"caller", "commission", b"commission", "description", b"description", "destination", b"destination", "entries", b"entries", "execute_time", b"execute_time", "external_reference", b"external_reference", "hold", b"hold", "labels", b"labels", "name", b"name", "reversals", b"reversals", "reversed_amount", b"reversed_amount", "reverses", b"reverses", "scheduled_deposit", b"scheduled_deposit", "source", b"source", "state", b"state", "type", b"type", "withdrawal", b"withdrawal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -371,6 +378,7 @@ class DepositRequest(message.Message):
     EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    REFERENCE_POLICY_FIELD_NUMBER: builtins.int
     wallet: builtins.str
     """`wallets/{wallet}`."""
     request_id: builtins.str
@@ -385,6 +393,8 @@ class DepositRequest(message.Message):
     """Check the request and return the result of the real call, but store
     nothing.
     """
+    reference_policy: reference_policy_pb2.ReferencePolicy.ValueType
+    """Whether the external reference must be unique; it is required then."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount; above zero."""
@@ -405,10 +415,11 @@ class DepositRequest(message.Message):
         external_reference: builtins.str = ...,
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         validate_only: builtins.bool = ...,
+        reference_policy: reference_policy_pb2.ReferencePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "external_reference", b"external_reference", "labels", b"labels", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "external_reference", b"external_reference", "labels", b"labels", "reference_policy", b"reference_policy", "request_id", b"request_id", "validate_only", b"validate_only", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -481,6 +492,7 @@ class TransferRequest(message.Message):
     LABELS_FIELD_NUMBER: builtins.int
     MAX_COMMISSION_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    REFERENCE_POLICY_FIELD_NUMBER: builtins.int
     source: builtins.str
     """The wallet to debit, `wallets/{wallet}`."""
     destination: builtins.str
@@ -495,6 +507,8 @@ class TransferRequest(message.Message):
     """Check the request and return the result of the real call, but store
     nothing.
     """
+    reference_policy: reference_policy_pb2.ReferencePolicy.ValueType
+    """Whether the external reference must be unique; it is required then."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount; above zero."""
@@ -523,10 +537,11 @@ class TransferRequest(message.Message):
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         max_commission: money_pb2.Money | None = ...,
         validate_only: builtins.bool = ...,
+        reference_policy: reference_policy_pb2.ReferencePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "max_commission", b"max_commission"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "external_reference", b"external_reference", "labels", b"labels", "max_commission", b"max_commission", "request_id", b"request_id", "source", b"source", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "external_reference", b"external_reference", "labels", b"labels", "max_commission", b"max_commission", "reference_policy", b"reference_policy", "request_id", b"request_id", "source", b"source", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -596,6 +611,7 @@ class TransferItem(message.Message):
     EXTERNAL_REFERENCE_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     MAX_COMMISSION_FIELD_NUMBER: builtins.int
+    REFERENCE_POLICY_FIELD_NUMBER: builtins.int
     source: builtins.str
     """The wallet to debit, `wallets/{wallet}`."""
     destination: builtins.str
@@ -608,6 +624,8 @@ class TransferItem(message.Message):
     """A free text, up to 256 characters."""
     external_reference: builtins.str
     """The caller's own reference, e.g. of the order, up to 128 characters."""
+    reference_policy: reference_policy_pb2.ReferencePolicy.ValueType
+    """Whether the external reference must be unique; it is required then."""
     @builtins.property
     def amount(self) -> money_pb2.Money:
         """The amount; above zero."""
@@ -635,10 +653,11 @@ class TransferItem(message.Message):
         external_reference: builtins.str = ...,
         labels: abc.Mapping[builtins.str, builtins.str] | None = ...,
         max_commission: money_pb2.Money | None = ...,
+        reference_policy: reference_policy_pb2.ReferencePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "max_commission", b"max_commission"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "external_reference", b"external_reference", "labels", b"labels", "max_commission", b"max_commission", "request_id", b"request_id", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["amount", b"amount", "description", b"description", "destination", b"destination", "external_reference", b"external_reference", "labels", b"labels", "max_commission", b"max_commission", "reference_policy", b"reference_policy", "request_id", b"request_id", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -889,7 +908,7 @@ class ListTransactionsRequest(message.Message):
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
     wallet: builtins.str
-    """`wallets/{wallet}`."""
+    """`wallets/{wallet}`; empty for the transactions of all wallets."""
     page_size: builtins.int
     """The largest number of results on a page: 0 means 50, more than 1000 means
     1000. A page may have fewer, or none, while `next_page_token` is set.
@@ -905,8 +924,8 @@ class ListTransactionsRequest(message.Message):
 
     Fields: `type` (`DEPOSIT`, `TRANSFER` …), `state` (`POSTED`,
     `PARTIALLY_REVERSED` or `REVERSED`), `source` and `destination`
-    (`"wallets/alice"`), `external_reference` and `labels.KEY` with `=` and
-    `!=`; `amount` (a whole number of minor units) and `execute_time` (RFC
+    (`"wallets/alice"`), `external_reference`, `labels.KEY` and `caller` with
+    `=` and `!=`; `amount` (a whole number of minor units) and `execute_time` (RFC
     3339, in quotes) also with `<`, `<=`, `>` and `>=`. Text is in quotes
     unless it is one word.
     """
@@ -926,7 +945,7 @@ class ListTransactionsRequest(message.Message):
 
 @typing.final
 class ListTransactionsResponse(message.Message):
-    """A page of a wallet's transactions."""
+    """A page of transactions."""
 
     DESCRIPTOR: descriptor.Descriptor
 

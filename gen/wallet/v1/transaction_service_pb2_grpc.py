@@ -117,9 +117,9 @@ class TransactionServiceServicer:
         transaction, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
-        deposit; the largest balance).
+        `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`;
+        `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the
+        largest amount of one deposit; the largest balance).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,11 +138,11 @@ class TransactionServiceServicer:
         transaction, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-        `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-        destination (closed); `LIMIT_EXCEEDED` (the commission is more than
-        `max_commission`, or is paid by the destination and larger than the
-        amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+        `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`,
+        `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the source (frozen or
+        closed), then of the destination (closed); `LIMIT_EXCEEDED` (the commission
+        is more than `max_commission`, or is paid by the destination and larger than
+        the amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,7 +156,8 @@ class TransactionServiceServicer:
         nothing: it returns the first transactions, marked `replayed`; a refusal is
         returned again, too.
 
-        Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+        Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS` (also two
+        items with one external reference that must be unique);
         `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
         `Transfer`, of the first item that is refused. The error of an item has the
         item's index, counted from 0, in its metadata `item`; a final refusal is
@@ -212,9 +213,15 @@ class TransactionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTransactions(self, request, context):
-        """Lists the transactions of one wallet, newest first. Paging is consistent:
-        no transaction appears twice, none that existed at the first page is
-        missed, and later ones do not appear.
+        """Lists transactions, of one wallet or of all, newest first. Paging is
+        consistent: no transaction appears twice, none that existed at the first
+        page is missed, and later ones do not appear. Of all wallets, one that was in
+        progress at the first page may appear later.
+
+        Of all wallets, an index finds one `external_reference`, one label or one
+        `caller`, in this order, and a range of `execute_time`, however many
+        transactions there are. Other comparisons are checked transaction by
+        transaction: add one of these, or a range of time.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).

@@ -53,9 +53,9 @@ class TransactionServiceStub:
     transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
-    deposit; the largest balance).
+    `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`;
+    `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the
+    largest amount of one deposit; the largest balance).
     """
     Transfer: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.TransferRequest, _transaction_service_pb2.TransferResponse]
     """Moves money from one wallet to another of the same currency. Commission
@@ -70,11 +70,11 @@ class TransactionServiceStub:
     transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-    `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-    destination (closed); `LIMIT_EXCEEDED` (the commission is more than
-    `max_commission`, or is paid by the destination and larger than the
-    amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+    `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`,
+    `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the source (frozen or
+    closed), then of the destination (closed); `LIMIT_EXCEEDED` (the commission
+    is more than `max_commission`, or is paid by the destination and larger than
+    the amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
     """
     BatchTransfer: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.BatchTransferRequest, _transaction_service_pb2.BatchTransferResponse]
     """Makes up to 1000 transfers in one call, either atomically or independently:
@@ -84,7 +84,8 @@ class TransactionServiceStub:
     nothing: it returns the first transactions, marked `replayed`; a refusal is
     returned again, too.
 
-    Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+    Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS` (also two
+    items with one external reference that must be unique);
     `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
     `Transfer`, of the first item that is refused. The error of an item has the
     item's index, counted from 0, in its metadata `item`; a final refusal is
@@ -128,9 +129,15 @@ class TransactionServiceStub:
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.ListTransactionsRequest, _transaction_service_pb2.ListTransactionsResponse]
-    """Lists the transactions of one wallet, newest first. Paging is consistent:
-    no transaction appears twice, none that existed at the first page is
-    missed, and later ones do not appear.
+    """Lists transactions, of one wallet or of all, newest first. Paging is
+    consistent: no transaction appears twice, none that existed at the first
+    page is missed, and later ones do not appear. Of all wallets, one that was in
+    progress at the first page may appear later.
+
+    Of all wallets, an index finds one `external_reference`, one label or one
+    `caller`, in this order, and a range of `execute_time`, however many
+    transactions there are. Other comparisons are checked transaction by
+    transaction: add one of these, or a range of time.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
@@ -192,9 +199,9 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-    `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
-    deposit; the largest balance).
+    `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`;
+    `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the
+    largest amount of one deposit; the largest balance).
     """
     Transfer: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.TransferRequest, _transaction_service_pb2.TransferResponse]  # type: ignore[assignment]
     """Moves money from one wallet to another of the same currency. Commission
@@ -209,11 +216,11 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     transaction, marked `replayed`; a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-    `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-    `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-    destination (closed); `LIMIT_EXCEEDED` (the commission is more than
-    `max_commission`, or is paid by the destination and larger than the
-    amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+    `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`,
+    `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the source (frozen or
+    closed), then of the destination (closed); `LIMIT_EXCEEDED` (the commission
+    is more than `max_commission`, or is paid by the destination and larger than
+    the amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
     """
     BatchTransfer: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.BatchTransferRequest, _transaction_service_pb2.BatchTransferResponse]  # type: ignore[assignment]
     """Makes up to 1000 transfers in one call, either atomically or independently:
@@ -223,7 +230,8 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     nothing: it returns the first transactions, marked `replayed`; a refusal is
     returned again, too.
 
-    Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+    Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS` (also two
+    items with one external reference that must be unique);
     `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
     `Transfer`, of the first item that is refused. The error of an item has the
     item's index, counted from 0, in its metadata `item`; a final refusal is
@@ -267,9 +275,15 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     Errors: `INVALID_FIELDS`; `RESOURCE_NOT_FOUND`.
     """
     ListTransactions: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.ListTransactionsRequest, _transaction_service_pb2.ListTransactionsResponse]  # type: ignore[assignment]
-    """Lists the transactions of one wallet, newest first. Paging is consistent:
-    no transaction appears twice, none that existed at the first page is
-    missed, and later ones do not appear.
+    """Lists transactions, of one wallet or of all, newest first. Paging is
+    consistent: no transaction appears twice, none that existed at the first
+    page is missed, and later ones do not appear. Of all wallets, one that was in
+    progress at the first page may appear later.
+
+    Of all wallets, an index finds one `external_reference`, one label or one
+    `caller`, in this order, and a range of `execute_time`, however many
+    transactions there are. Other comparisons are checked transaction by
+    transaction: add one of these, or a range of time.
 
     Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
     `RESOURCE_NOT_FOUND` (the wallet).
@@ -334,9 +348,9 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         transaction, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`; `CURRENCY_MISMATCH`;
-        `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the largest amount of one
-        deposit; the largest balance).
+        `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`;
+        `CURRENCY_MISMATCH`; `WALLET_NOT_ACTIVE` (closed); `LIMIT_EXCEEDED` (the
+        largest amount of one deposit; the largest balance).
         """
 
     @_abc_1.abstractmethod
@@ -357,11 +371,11 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         transaction, marked `replayed`; a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (system wallet);
-        `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND`, `CURRENCY_MISMATCH` and
-        `WALLET_NOT_ACTIVE` of the source (frozen or closed), then of the
-        destination (closed); `LIMIT_EXCEEDED` (the commission is more than
-        `max_commission`, or is paid by the destination and larger than the
-        amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
+        `REQUEST_ID_REUSED`; `EXTERNAL_REFERENCE_REUSED`; `RESOURCE_NOT_FOUND`,
+        `CURRENCY_MISMATCH` and `WALLET_NOT_ACTIVE` of the source (frozen or
+        closed), then of the destination (closed); `LIMIT_EXCEEDED` (the commission
+        is more than `max_commission`, or is paid by the destination and larger than
+        the amount); `INSUFFICIENT_FUNDS`; `LIMIT_EXCEEDED` (largest balance).
         """
 
     @_abc_1.abstractmethod
@@ -377,7 +391,8 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         nothing: it returns the first transactions, marked `replayed`; a refusal is
         returned again, too.
 
-        Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS`;
+        Errors, where the mode is `BATCH_MODE_ATOMIC`: `INVALID_FIELDS` (also two
+        items with one external reference that must be unique);
         `PERMISSION_MISSING` (system wallet); `REQUEST_ID_REUSED`; then those of
         `Transfer`, of the first item that is refused. The error of an item has the
         item's index, counted from 0, in its metadata `item`; a final refusal is
@@ -439,9 +454,15 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transaction_service_pb2.ListTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transaction_service_pb2.ListTransactionsResponse, _abc.Awaitable[_transaction_service_pb2.ListTransactionsResponse]]:
-        """Lists the transactions of one wallet, newest first. Paging is consistent:
-        no transaction appears twice, none that existed at the first page is
-        missed, and later ones do not appear.
+        """Lists transactions, of one wallet or of all, newest first. Paging is
+        consistent: no transaction appears twice, none that existed at the first
+        page is missed, and later ones do not appear. Of all wallets, one that was in
+        progress at the first page may appear later.
+
+        Of all wallets, an index finds one `external_reference`, one label or one
+        `caller`, in this order, and a range of `execute_time`, however many
+        transactions there are. Other comparisons are checked transaction by
+        transaction: add one of these, or a range of time.
 
         Errors: `INVALID_FIELDS`; `FILTER_INVALID`; `PAGE_TOKEN_INVALID`;
         `RESOURCE_NOT_FOUND` (the wallet).

@@ -9,6 +9,22 @@ TRANSFERRING = "wallet_core/domain/commands/transfers"
 
 LEDGER = (
     Mistake(
+        "of two payments at once under one unique reference both are made",
+        (
+            Change(
+                "wallet_core/storage/posting/references.py:store_references",
+                "_INSERT_REFERENCES.write(tx, rows)",
+                "Insert('unique_references', _COLUMNS, clause='ON CONFLICT DO NOTHING').write(tx, rows)",
+            ),
+        ),
+        "tests/concurrency/test_reference_races.py",
+    ),
+    Mistake(
+        "a call that only validates uses the unique reference",
+        (Change(f"{APPLY}:_copy_for", "dict(ledger.references)", "ledger.references"),),
+        "tests/grpc/test_unique_references.py tests/unit/test_decide.py",
+    ),
+    Mistake(
         "held money stays available",
         (Change(f"{APPLY}:_reserve", "found.held += amount", ""),),
         "tests/unit/test_decide.py tests/unit/test_decide_limits.py tests/grpc/test_holds.py",

@@ -56,15 +56,18 @@ def apply(ledger: LedgerState, decision: Decision, origin: facts.Origin | None) 
         _apply_rule(ledger, decision.rule)
     if decision.webhook is not None:
         _apply_webhook(ledger, decision.webhook)
-    transactions = tuple(_post(ledger, movement) for movement in decision.movements)
+    ledger.references.update(decision.references)
+    ledger.pending.references.update(decision.references)
+    caller = origin.request.caller if origin is not None else ""
+    transactions = tuple(_post(ledger, movement, caller) for movement in decision.movements)
     done = _done(ledger, decision, transactions)
     _publish(ledger, decision, done, origin)
     return done
 
 
-def preview(ledger: LedgerState, decision: Decision) -> Done:
+def preview(ledger: LedgerState, decision: Decision, origin: facts.Origin | None) -> Done:
     """Return what ``apply`` would, and change nothing; *decision* has been checked."""
-    return apply(_copy_for(ledger, decision), decision, origin=None)
+    return apply(_copy_for(ledger, decision), decision, origin)
 
 
 class Projection:
@@ -197,7 +200,7 @@ def _apply_webhook(ledger: LedgerState, change: WebhookChange) -> None:
     ledger.pending.webhooks.append(change)
 
 
-def _post(ledger: LedgerState, movement: Movement) -> Transaction:
+def _post(ledger: LedgerState, movement: Movement, caller: str) -> Transaction:
     """Move money between locked wallets, and return it as a transaction with its entries."""
     legs = [(ledger.wallets[leg.wallet], leg.amount) for leg in movement.legs]
     time = max(ledger.now, *(wallet.last_time for wallet, _ in legs))
@@ -208,7 +211,7 @@ def _post(ledger: LedgerState, movement: Movement) -> Transaction:
         wallet.sequence += 1
         wallet.last_time = time
         entries.append(Entry(wallet.id, wallet.key, wallet.sequence, amount, wallet.balance))
-    transaction = Transaction(movement=movement, entries=tuple(entries), time=time)
+    transaction = Transaction(movement=movement, entries=tuple(entries), time=time, caller=caller)
     ledger.pending.transactions.append(transaction)
     if movement.type is TransactionType.REVERSAL and movement.cause is not None:
         _apply_reversal(ledger, ledger.transactions[movement.cause], transaction)
@@ -304,4 +307,5 @@ def _copy_for(ledger: LedgerState, decision: Decision) -> LedgerState:
         rules=dict(ledger.rules),
         webhooks=dict(ledger.webhooks),
         webhook_counts=dict(ledger.webhook_counts),
+        references=dict(ledger.references),
     )

@@ -1,11 +1,11 @@
 """The base of all commands: a request of a caller or of a job, as a value that knows its locks and its rules."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from wallet_core.domain.deciding.decision import Decision, LockSet, Request
+from wallet_core.domain.deciding.decision import Decision, LockSet, Request, UniqueReference
 from wallet_core.domain.deciding.fingerprint import Fingerprinted, Form
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import EVERYTHING, NOBODY, Access, Person
@@ -30,6 +30,11 @@ class Command(Fingerprinted, ABC):
     validate_only: bool = False
 
     @property
+    def caller(self) -> str:
+        """The calling system; empty for the service's own jobs."""
+        return self.request.caller if self.request is not None else ""
+
+    @property
     def access(self) -> Access:
         """What the caller may do."""
         return self.request.access if self.request is not None else EVERYTHING
@@ -38,6 +43,12 @@ class Command(Fingerprinted, ABC):
     def person(self) -> Person:
         """The person who uses the calling system."""
         return self.request.person if self.request is not None else NOBODY
+
+    def reference(self, external_reference: str, payment: str, *, unique: bool) -> Mapping[UniqueReference, str]:
+        """Return a reference that must be *unique*, with the name of the *payment* that is to have it; or nothing."""
+        if not unique or self.request is None:
+            return {}
+        return {UniqueReference(self.request.caller, external_reference): payment}
 
     @property
     def weight(self) -> int:

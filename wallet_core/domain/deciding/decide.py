@@ -53,4 +53,5 @@ def _outcome(ledger: LedgerState, command: Command, origin: Origin | None) -> Ou
         check(ledger, decision)
     except (Refusal, ClockBehind) as refusal:
         return Refused(refusal)
-    return preview(ledger, decision) if command.validate_only else apply(ledger, decision, origin)
+    act = preview if command.validate_only else apply
+    return act(ledger, decision, origin)

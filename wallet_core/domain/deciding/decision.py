@@ -29,6 +29,14 @@ class Request:
     """The person who uses the calling system now; a repeat may come from another person."""
 
 
+@dataclass(frozen=True, slots=True)
+class UniqueReference:
+    """An external reference that one payment of a caller may have."""
+
+    caller: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockSet:
     """The rows that a command decides on.
@@ -55,6 +63,8 @@ class LockSet:
     """Bank statement lines, by number."""
     bank_statement: bool = False
     """Whether the cursor on the bank statement is locked and read."""
+    references: frozenset[UniqueReference] = frozenset()
+    """Unique references whose payments are looked up. No lock protects them: the database refuses a second use."""
     changes_rules: bool = False
     """Whether the commission rules are locked exclusively."""
     webhooks: frozenset[UUID] = frozenset()
@@ -116,6 +126,8 @@ class Decision:
     """A commission rule that is new or has been given an end."""
     webhook: WebhookChange | None = None
     """A webhook that is new or changed, or that is to send something."""
+    references: Mapping[UniqueReference, str] = field(default_factory=dict)
+    """Unique references that it uses, each with the payment that has it from now on."""
     event: EventType | None = None
     """The event to publish; every movement publishes one of its own besides."""
 

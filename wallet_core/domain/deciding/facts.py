@@ -118,6 +118,7 @@ def _hold(hold: Hold) -> dict[str, Any]:
         "description": hold.description,
         "create_time": _time(hold.create_time),
         "update_time": _time(hold.update_time),
+        "caller": hold.caller,
     }
 
 
@@ -136,6 +137,7 @@ def _order(order: PaymentOrder, resolution: Resolution | None) -> dict[str, Any]
         "bank_reference": order.bank_reference,
         "failure_reason": order.failure_reason,
         "attention": order.attention,
+        "caller": order.caller,
         "attempts": list(map(_attempt, order.attempts)),
         "resolution": _resolution(resolution) if resolution is not None else None,
     }

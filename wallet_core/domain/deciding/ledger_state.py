@@ -3,15 +3,22 @@
 ``storage.posting`` fills it under the wallets' locks and stores the pending writes in the same database transaction.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from wallet_core.domain.deciding.decision import OpenedWallet, Request
+from wallet_core.domain.deciding.decision import OpenedWallet, Request, UniqueReference
 from wallet_core.domain.deciding.records import Record
 from wallet_core.domain.model.bank import BankStatement, BankStatementLine, line_name, statement_name
 from wallet_core.domain.model.commission_rule import Commission, CommissionRule, Side, commission_on
-from wallet_core.domain.model.errors import CurrencyMismatch, LedgerBroken, ResourceNotFound, WalletNotActive
+from wallet_core.domain.model.errors import (
+    CurrencyMismatch,
+    ExternalReferenceReused,
+    LedgerBroken,
+    ResourceNotFound,
+    WalletNotActive,
+)
 from wallet_core.domain.model.event import Event
 from wallet_core.domain.model.hold import Hold, HoldState, hold_name
 from wallet_core.domain.model.money import INT64_MAX, Currency, Money
@@ -55,6 +62,7 @@ class PendingWrites:
     rules: dict[UUID, CommissionRule] = field(default_factory=dict)
     webhooks: list[WebhookChange] = field(default_factory=list)
     """In order: one webhook may be changed more than once."""
+    references: dict[UniqueReference, str] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -86,6 +94,8 @@ class LedgerState:
     """How many webhooks there are, by the owner that they are confined to."""
     deliveries: frozenset[tuple[UUID, int]] = frozenset()
     """Those of the deliveries that commands name which exist."""
+    references: dict[UniqueReference, str] = field(default_factory=dict)
+    """Unique references that are used, each with the payment that has it."""
     records: dict[Request, Record] = field(default_factory=dict)
     fresh_keys: list[int] = field(default_factory=list)
     amount_max: int = INT64_MAX
@@ -179,6 +189,12 @@ class LedgerState:
         if found is None:
             raise ResourceNotFound(transaction_name(transaction))
         return found
+
+    def require_unused(self, references: Iterable[UniqueReference]) -> None:
+        """Raise for a unique reference that a payment has."""
+        for reference in references:
+            if reference in self.references:
+                raise ExternalReferenceReused(reference.text, self.references[reference])
 
     def commission(self, amount: Money, source: Wallet, destination: Wallet) -> Commission | None:
         """Return the commission on a transfer by the rules that are live now.

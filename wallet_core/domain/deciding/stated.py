@@ -63,7 +63,8 @@ def _transaction(id_: str, event: Event, facts: Facts) -> Transaction:
         Entry(WalletId(wallet), 0, sequence, amount, after)
         for wallet, (sequence, amount, after) in facts["entries"].items()
     )
-    return Transaction(movement=movement, entries=entries, time=event.time)
+    caller, *_ = facts.get("request", [""])
+    return Transaction(movement=movement, entries=entries, time=event.time, caller=caller)
 
 
 def _wallet(id_: str, _event: Event, facts: Facts) -> WalletView:
@@ -93,6 +94,7 @@ def _hold(id_: str, _event: Event, facts: Facts) -> Hold:
         description=facts.get("description", ""),
         create_time=_time(facts["create_time"]),
         update_time=_time(facts["update_time"]),
+        caller=facts.get("caller", ""),
     )
 
 
@@ -125,6 +127,7 @@ def _order(kind: OrderKind, id_: UUID, event: Event, facts: Facts) -> dict[str, 
         "bank_reference": facts.get("bank_reference", ""),
         "failure_reason": _optional(FailureReason, facts.get("failure_reason")),
         "attention": facts.get("attention", ""),
+        "caller": facts.get("caller", ""),
         "attempts": tuple(
             Attempt(
                 number=number,

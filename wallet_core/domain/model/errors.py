@@ -91,6 +91,15 @@ class RequestIdReused(Refusal):
 
 
 @dataclass
+class ExternalReferenceReused(Refusal):
+    """The external reference must be unique, and an earlier payment of the caller has it."""
+
+    reference: str
+    resource: str
+    """The earlier payment."""
+
+
+@dataclass
 class ResourceNotFound(Refusal):
     """The resource does not exist."""
 

@@ -42,6 +42,8 @@ class Hold:
     create_time: datetime
     update_time: datetime
     fence: int = 0
+    caller: str = ""
+    """The calling system that requested it."""
 
     @property
     def name(self) -> str:

@@ -220,6 +220,8 @@ class PaymentOrder(ABC):
     """Whether money of it could not be credited and is in transit, for an operator."""
     reconciled: bool = False
     """Whether the bank statement confirms it, or an operator has acknowledged that it does not."""
+    caller: str = ""
+    """The calling system that requested it."""
     attempts: tuple[Attempt, ...] = ()
     resolutions: tuple[Resolution, ...] = ()
 

@@ -11,6 +11,7 @@ from wallet_core.domain.model.errors import (
     Because,
     CurrencyMismatch,
     EtagMismatch,
+    ExternalReferenceReused,
     InsufficientFunds,
     LimitExceeded,
     Refusal,
@@ -48,6 +49,7 @@ _FORMS: Mapping[type[Refusal], _Form] = {
         {"resource": "resource", "state": "state", "because": "because"},
     ),
     EtagMismatch: _Form("ETAG_MISMATCH", {"resource": "resource"}),
+    ExternalReferenceReused: _Form("EXTERNAL_REFERENCE_REUSED", {"reference": "reference", "resource": "resource"}),
 }
 _KINDS = {form.code: kind for kind, form in _FORMS.items()}
 

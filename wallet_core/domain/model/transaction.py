@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from wallet_core.domain.model.commission_rule import Commission, Payer
+from wallet_core.domain.model.errors import InvalidField
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.wallet import Labels, Role, WalletId, system_wallet
 
@@ -79,6 +80,12 @@ class TransactionDetails:
     labels: Labels = field(default_factory=dict)
 
 
+def require_reference(external_reference: str, *, unique: bool) -> None:
+    """Refuse an empty reference where it must be unique."""
+    if unique and not external_reference:
+        raise InvalidField("external_reference", "is required where it must be unique")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
     """Money that a decision moves."""
@@ -142,6 +149,8 @@ class Transaction:
     movement: Movement
     entries: tuple[Entry, ...]
     time: datetime
+    caller: str = ""
+    """The calling system whose request moved it; empty where a job of the service did."""
     reversals: Reversals = field(default_factory=Reversals)
     """Empty for a transaction that was just posted."""
 

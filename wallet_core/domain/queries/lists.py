@@ -52,20 +52,25 @@ TRANSACTION_FIELDS: Mapping[str, Field] = {
     "execute_time": Field(Kind.TIME),
     "external_reference": Field(Kind.TEXT),
     "labels": Field(Kind.LABEL),
+    "caller": Field(Kind.TEXT),
 }
 
-ORDER_FIELDS: Mapping[str, Field] = {
+WITHDRAWAL_FIELDS: Mapping[str, Field] = {
     "state": _words("STATE", OrderState),
     "amount": Field(Kind.INTEGER),
     "execute_time": Field(Kind.TIME),
     "create_time": Field(Kind.TIME),
+    "caller": Field(Kind.TEXT),
 }
+
+SCHEDULED_DEPOSIT_FIELDS: Mapping[str, Field] = {**WITHDRAWAL_FIELDS, "external_reference": Field(Kind.TEXT)}
 
 HOLD_FIELDS: Mapping[str, Field] = {
     "state": _words("STATE", HoldState),
     "amount": Field(Kind.INTEGER),
     "expire_time": Field(Kind.TIME),
     "create_time": Field(Kind.TIME),
+    "caller": Field(Kind.TEXT),
 }
 
 RULE_FIELDS: Mapping[str, Field] = {

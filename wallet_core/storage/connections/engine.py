@@ -65,8 +65,16 @@ class Use:
 
 ANYTHING = Use(planner={})
 # Reads have keys. The planner guesses that a filter lets few rows through, and then prefers one scan of a whole table
-# to many look-ups; the scan is slower, the more so the longer the history is.
-READING = Use(planner={"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"})
+# to many look-ups; the scan is slower, the more so the longer the history is. For the same reason it would collect all
+# rows of a wallet or a caller in a bitmap and sort them, where an index has them in the list's order.
+READING = Use(
+    planner={
+        "enable_seqscan": "off",
+        "enable_bitmapscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+    }
+)
 # Due work is found in the order of an index. Where nothing was open at the last ANALYZE, the planner prefers to read
 # and sort everything open, which is slower with a million open orders. The plan is always the same, and planning costs
 # as much as execution.

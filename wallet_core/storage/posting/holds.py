@@ -14,7 +14,7 @@ from wallet_core.storage.posting.columns import Column, Insert
 
 HOLDS: LiteralString = """
 SELECT h.id, wallets.id, wallets.currency, h.amount, h.captured, h.state, h.expire_time, h.description, h.create_time,
-    h.update_time, h.fence
+    h.update_time, h.fence, h.caller
 FROM holds AS h
 JOIN wallets ON wallets.key = h.wallet
 WHERE h.id = ANY(%s)
@@ -34,6 +34,7 @@ INSERT_HOLDS: Insert[tuple[Hold, int]] = Insert(
         Column("create_time", "timestamptz", lambda row: row[0].create_time),
         Column("update_time", "timestamptz", lambda row: row[0].update_time),
         Column("fence", "bigint", lambda row: row[0].fence),
+        Column("caller", "text", lambda row: row[0].caller),
     ],
 )
 
@@ -74,6 +75,7 @@ def _hold(
     create_time: datetime,
     update_time: datetime,
     fence: int,
+    caller: str,
 ) -> Hold:
     return Hold(
         id=id_,
@@ -86,4 +88,5 @@ def _hold(
         create_time=create_time,
         update_time=update_time,
         fence=fence,
+        caller=caller,
     )

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from wallet_core.domain.deciding.command import Command
-from wallet_core.domain.deciding.decision import LockSet, Request
+from wallet_core.domain.deciding.decision import LockSet, Request, UniqueReference
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.errors import TransactionConflict
 from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
@@ -27,6 +27,7 @@ from wallet_core.storage.posting.holds import store_holds
 from wallet_core.storage.posting.in_progress import ENTER
 from wallet_core.storage.posting.outbox import store_events
 from wallet_core.storage.posting.payment_orders import store_orders
+from wallet_core.storage.posting.references import read_references, references_of, store_references
 from wallet_core.storage.posting.requests import RECORDS, record_of, store_records
 from wallet_core.storage.posting.rules import (
     LOCK_RULES_EXCLUSIVE,
@@ -107,6 +108,11 @@ class _Plan:
         return sorted({currency for one in self.lock_sets for currency in one.rules_of})
 
     @property
+    def references(self) -> list[UniqueReference]:
+        """Unique references that the commands that are kept want to use."""
+        return list(frozenset[UniqueReference]().union(*(one.references for one in self.lock_sets)))
+
+    @property
     def changes_rules(self) -> bool:
         """Whether a command changes commission rules."""
         return any(one.changes_rules for one in self.lock_sets)
@@ -144,6 +150,7 @@ class _Reading:
     wallets: Cursor
     existing: Cursor | None
     records: Cursor | None
+    references: Cursor | None
     dependents: DependentRows
     live_rules: Cursor | None
     fresh_keys: Cursor | None
@@ -166,16 +173,20 @@ def _send(tx: Tx, plan: _Plan, *, skip_locked: bool) -> _Reading:
     existing = tx.execute(EXISTING_WALLETS, [names]) if skip_locked else None
     requests = [texts(one.caller for one in plan.requests), plain(one.id for one in plan.requests)]
     records = tx.execute(RECORDS, requests) if plan.requests else None
+    used = plan.references
+    references = read_references(tx, used) if used else None
     dependents = read_dependent_rows(tx, plan.lock_sets)
     live_rules = tx.execute(RULES_OF, [currency_codes, names]) if currencies else None
     fresh_keys = tx.execute(FRESH_KEYS, [new_wallets]) if new_wallets else None
-    return _Reading(session, wallets, existing, records, dependents, live_rules, fresh_keys, clock=tx.execute(NOW))
+    clock = tx.execute(NOW)
+    return _Reading(session, wallets, existing, records, references, dependents, live_rules, fresh_keys, clock)
 
 
 def _ledger_state(reading: _Reading) -> LedgerState:
     ((now,),) = reading.clock
     ledger = LedgerState(now=now, wallets={wallet.id: wallet for wallet in map(wallet_of, reading.wallets)})
     ledger.records.update((record.request, record) for record in map(record_of, reading.records or ()))
+    ledger.references.update(references_of(reading.references or ()))
     ledger.fresh_keys.extend(key for (key,) in reading.fresh_keys or ())
     ledger.rules.update((rule.id, rule) for rule in map(rule_of, reading.live_rules or ()))
     reading.dependents.fill(ledger)
@@ -221,6 +232,7 @@ def store(tx: Tx, ledger: LedgerState) -> None:
             *store_bank_statement(tx, ledger),
         ]
         store_totals(tx, ledger)
+        store_references(tx, ledger)
         store_records(tx, ledger)
         store_events(tx, ledger)
     if any(cursor.rowcount != count for cursor, count in expected):

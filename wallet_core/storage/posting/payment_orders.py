@@ -31,7 +31,7 @@ from wallet_core.storage.posting.columns import Column, Insert
 # The columns of both tables, in the order in which `_common` takes them.
 _COLUMNS: LiteralString = """o.id, wallets.id, wallets.currency, o.amount, o.bank_account, o.description,
     o.execute_time, o.create_time, o.update_time, o.state, o.next_attempt_time, o.lease_until, o.fence, o.inquiries,
-    o.bank_reference, o.failure_reason, o.attention, o.unapplied, o.reconciled"""
+    o.bank_reference, o.failure_reason, o.attention, o.unapplied, o.reconciled, o.caller"""
 
 WITHDRAWALS: LiteralString = f"""
 SELECT {_COLUMNS}, o.reserve
@@ -79,6 +79,7 @@ def _insert(table: str, *columns: Column[tuple[Order, int]]) -> Insert[tuple[Ord
             Column("update_time", "timestamptz", lambda row: row[0].update_time),
             Column("state", "text", lambda row: row[0].state),
             Column("next_attempt_time", "timestamptz", lambda row: row[0].next_attempt_time),
+            Column("caller", "text", lambda row: row[0].caller),
             *columns,
         ],
         fixed={"fence": "0", "inquiries": "0", "bank_reference": "''", "attention": "''"},
@@ -242,6 +243,7 @@ def _common(
     attention: str,
     unapplied: bool,  # noqa: FBT001  # a column
     reconciled: bool,  # noqa: FBT001  # a column
+    caller: str,
 ) -> dict[str, Any]:
     return {
         "id": id_,
@@ -262,6 +264,7 @@ def _common(
         "attention": attention,
         "unapplied": unapplied,
         "reconciled": reconciled,
+        "caller": caller,
     }
 
 

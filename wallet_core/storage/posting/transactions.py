@@ -26,7 +26,7 @@ _DETAILS = {"description": "text", "external_reference": "text", "labels": "json
 # All of a transaction but its entries and reversals, in the order in which ``transaction_of`` takes it.
 COLUMNS: LiteralString = f"""t.id, t.type, source.currency, t.amount, source.id AS source_id,
     destination.id AS destination_id, t.cause, t.time, t.commission, t.commission_rule, t.commission_payer, t.batch,
-    t.batch_item, {", ".join(f"t.{name}" for name in _DETAILS)}"""
+    t.batch_item, t.caller, {", ".join(f"t.{name}" for name in _DETAILS)}"""
 
 # Reversals in the order in which they were posted, which is that of their entries in the wallet they credit. At most a
 # hundred are named.
@@ -54,8 +54,18 @@ class _Posted(NamedTuple):
     movement: Movement
     commission: Commission | None
     time: datetime
+    caller: str
     source: int
     destination: int
+
+
+class _Label(NamedTuple):
+    """A label of a transaction as a row of the index of labels."""
+
+    key: str
+    value: str
+    time: datetime
+    transaction: UUID
 
 
 class _Leg(NamedTuple):
@@ -76,12 +86,24 @@ INSERT_TRANSACTIONS: Insert[_Posted] = Insert(
         Column("amount", "bigint", "movement.amount.minor"),
         Column("cause", "uuid", "movement.cause"),
         Column("time", "timestamptz", "time"),
+        Column("caller", "text", "caller"),
         Column("commission", "bigint", lambda row: row.commission.amount.minor if row.commission else 0),
         Column("commission_rule", "uuid", lambda row: row.commission.rule if row.commission else None),
         Column("commission_payer", "text", lambda row: row.commission.payer if row.commission else None),
         Column("batch", "uuid", "movement.batch"),
         Column("batch_item", "integer", "movement.batch_item"),
         *(Column(name, type_, f"movement.details.{name}") for name, type_ in _DETAILS.items()),
+    ],
+)
+
+# Lists by label, newest first, page by page: no index on a column of many labels is ordered by time as well.
+INSERT_LABELS: Insert[_Label] = Insert(
+    "transaction_labels",
+    [
+        Column("key", "text", "key"),
+        Column("value", "text", "value"),
+        Column("time", "timestamptz", "time"),
+        Column("transaction", "uuid", "transaction"),
     ],
 )
 
@@ -103,12 +125,15 @@ def store_transactions(tx: Tx, ledger: LedgerState) -> None:
     """Write the transactions of a batch and their entries."""
     rows = []
     legs = []
+    labels = []
     for transaction in ledger.pending.transactions:
         movement, time = transaction.movement, transaction.time
         source, destination = ledger.wallets[movement.source], ledger.wallets[movement.destination]
-        rows.append(_Posted(movement, movement.commission, time, source.key, destination.key))
+        rows.append(_Posted(movement, movement.commission, time, transaction.caller, source.key, destination.key))
         legs += [_Leg(entry, movement, time) for entry in transaction.entries]
+        labels += [_Label(key, value, time, movement.id) for key, value in movement.details.labels.items()]
     INSERT_TRANSACTIONS.write(tx, rows)
+    INSERT_LABELS.write(tx, labels)
     INSERT_ENTRIES.write(tx, legs)
 
 
@@ -132,6 +157,7 @@ def _transaction(
     commission_payer: str | None,
     batch: UUID | None,
     batch_item: int | None,
+    caller: str,
     *more: Any,  # noqa: ANN401  # details, then reversals
 ) -> Transaction:
     *details, reversals, reversed_amount = more
@@ -151,4 +177,4 @@ def _transaction(
         batch_item=batch_item,
     )
     reversed_ = Reversals(ids=tuple(reversals or ()), amount=reversed_amount)
-    return Transaction(movement=movement, entries=entries, time=time, reversals=reversed_)
+    return Transaction(movement=movement, entries=entries, time=time, caller=caller, reversals=reversed_)

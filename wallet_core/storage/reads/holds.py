@@ -10,10 +10,10 @@ from wallet_core.domain.model.hold import Hold, hold_name
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.domain.queries.filter import Condition
 from wallet_core.domain.queries.lists import HOLD_FIELDS, Page
-from wallet_core.storage.connections.reader import Reader, wallet_key
+from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.posting.holds import HOLDS, hold_of
-from wallet_core.storage.reads.pages import where
-from wallet_core.storage.reads.payment_orders import Before, by_create_time
+from wallet_core.storage.reads.pages import Place
+from wallet_core.storage.reads.payment_orders import page_by_create_time
 
 _COLUMNS = {name: f"o.{name}" for name in HOLD_FIELDS}
 
@@ -29,18 +29,13 @@ class HoldReads(Reader):
         return found[0]
 
     def list_holds(
-        self, *, wallet: WalletId | None, size: int, before: Before | None, conditions: Sequence[Condition]
+        self, *, wallet: WalletId | None, size: int, before: Place | None, conditions: Sequence[Condition]
     ) -> Page[Hold]:
         """Return holds of one wallet or of all, newest first, from below the create time and id *before*."""
 
         def read(tx: Connection) -> Page[Hold]:
-            parameters: dict[str, object] = {}
-            if wallet is not None:
-                parameters["wallet"] = wallet_key(tx, wallet)
-            if before is not None:
-                parameters["time"], parameters["id"] = before
-            page = by_create_time("holds", parameters, columns="o.id").page(
-                tx, size=size, where=where(conditions, _COLUMNS), parameters=parameters
+            page = page_by_create_time(
+                tx, "holds", _COLUMNS, wallet=wallet, size=size, before=before, conditions=conditions
             )
             return page.showing(_holds(tx, [row[0] for row in page.items]))
 

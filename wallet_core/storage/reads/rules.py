@@ -11,8 +11,8 @@ from wallet_core.domain.queries.filter import Condition
 from wallet_core.domain.queries.lists import RULE_FIELDS, Page
 from wallet_core.storage.connections.reader import Reader
 from wallet_core.storage.posting.rules import RULES, rule_of
-from wallet_core.storage.reads.pages import where
-from wallet_core.storage.reads.payment_orders import Before, by_create_time
+from wallet_core.storage.reads.pages import Place
+from wallet_core.storage.reads.payment_orders import page_by_create_time
 
 # A rule without an end goes on for ever.
 _COLUMNS = {name: f"o.{name}" for name in RULE_FIELDS} | {
@@ -32,16 +32,20 @@ class RuleReads(Reader):
             raise ResourceNotFound(rule_name(rule))
         return found[0]
 
-    def list_rules(self, *, size: int, before: Before | None, conditions: Sequence[Condition]) -> Page[CommissionRule]:
+    def list_rules(self, *, size: int, before: Place | None, conditions: Sequence[Condition]) -> Page[CommissionRule]:
         """Return rules, ended ones too, newest first, from below the create time and id *before*."""
 
         def read(tx: Connection) -> Page[CommissionRule]:
-            parameters: dict[str, object] = {}
-            if before is not None:
-                parameters["time"], parameters["id"] = before
-            page = by_create_time(
-                "commission_rules", parameters, columns="o.id", joins="LEFT JOIN wallets ON wallets.key = o.wallet"
-            ).page(tx, size=size, where=where(conditions, _COLUMNS), parameters=parameters)
+            page = page_by_create_time(
+                tx,
+                "commission_rules",
+                _COLUMNS,
+                wallet=None,
+                size=size,
+                before=before,
+                conditions=conditions,
+                joins="LEFT JOIN wallets ON wallets.key = o.wallet",
+            )
             return page.showing(_rules(tx, [row[0] for row in page.items]))
 
         return self.read(read)

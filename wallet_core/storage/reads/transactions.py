@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from wallet_core.domain.queries.filter import Condition, Op
 from wallet_core.domain.queries.lists import TRANSACTION_FIELDS, Page
 from wallet_core.storage.connections.reader import Reader, wallet_key
 from wallet_core.storage.posting.transactions import COLUMNS, REVERSED, TRANSACTIONS, transaction_of
-from wallet_core.storage.reads.pages import Listing, where
+from wallet_core.storage.reads.pages import Listing, Narrowed, Place, instant_after, narrowed, where
 from wallet_core.storage.reads.search import first_from
 
 # Most fields are columns of the same name.
@@ -28,10 +28,12 @@ _COLUMNS = {name: f"t.{name}" for name in TRANSACTION_FIELDS} | {
     "execute_time": "t.time",
 }
 
-_SHOWN = f"{COLUMNS}, reversed.ids, reversed.amount, scan_window.sequence"
+_SHOWN = f"{COLUMNS}, reversed.ids, reversed.amount"
 
+# Each row of the scan window is looked up by itself (LIMIT keeps the filter out of the look-up): a filter on an indexed
+# column would otherwise make the database begin with all rows of the table that match.
 _JOINS = f"""
-JOIN transactions AS t ON t.id = scan_window.transaction
+CROSS JOIN LATERAL (SELECT * FROM transactions WHERE id = scan_window.transaction LIMIT 1) AS t
 JOIN wallets AS source ON source.key = t.source
 JOIN wallets AS destination ON destination.key = t.destination
 CROSS JOIN LATERAL ({REVERSED}) AS reversed
@@ -40,14 +42,14 @@ CROSS JOIN LATERAL ({REVERSED}) AS reversed
 _ALL = Listing(
     scan_window="""SELECT sequence, transaction FROM entries
         WHERE wallet = :wallet AND sequence >= :first AND sequence < :before ORDER BY sequence DESC""",
-    columns=_SHOWN,
+    columns=f"{_SHOWN}, scan_window.sequence",
     joins=_JOINS,
     position=("sequence",),
 )
 _OF_A_TYPE = Listing(
     scan_window="""SELECT sequence, transaction FROM entries
         WHERE wallet = :wallet AND type = :type AND sequence >= :first AND sequence < :before ORDER BY sequence DESC""",
-    columns=_SHOWN,
+    columns=f"{_SHOWN}, scan_window.sequence",
     joins=_JOINS,
     position=("sequence",),
 )
@@ -61,8 +63,6 @@ ORDER BY entries.transaction, entries.wallet
 """)
 
 _BATCH = "SELECT id FROM transactions WHERE batch = :batch ORDER BY batch_item"
-
-_AN_INSTANT = timedelta(microseconds=1)
 
 
 class TransactionReads(Reader):
@@ -99,6 +99,39 @@ class TransactionReads(Reader):
 
         return self.read(read)
 
+    def list_all_transactions(
+        self, *, size: int, before: Place | None, conditions: Sequence[Condition]
+    ) -> Page[Transaction]:
+        """Return the transactions of all wallets, newest first, from below the time and id *before*."""
+        by = ("external_reference", "labels", "caller")
+        narrow = narrowed(conditions, by=by, time="execute_time", before=before)
+        listing = _across_wallets(narrow)
+
+        def read(tx: Connection) -> Page[Transaction]:
+            others = where(narrow.others, _COLUMNS)
+            page = listing.page(tx, size=size, where=others, parameters=narrow.parameters)
+            return page.showing(_with_entries(tx, [tuple(row)[:-2] for row in page.items]))
+
+        return self.read(read)
+
+
+def _across_wallets(narrow: Narrowed) -> Listing:
+    """Return the listing of all wallets' transactions, by the index that narrows it."""
+    table, id_, only = "transactions", "id", ""
+    known: tuple[str, ...] = ()
+    if narrow.by is not None and narrow.by.key:
+        table, id_, known = "transaction_labels", "transaction", ("key", "value")
+    elif narrow.by is not None:
+        known, only = (narrow.by.field,), f"{narrow.by.field} <> '' AND "  # the index has no others
+    shown = ", ".join([*known, "time", f"{id_} AS transaction"])
+    return Listing(
+        scan_window=f"SELECT {shown} FROM {table} WHERE {only}{narrow.keyset('time', id_, *known)}",
+        columns=f"{_SHOWN}, scan_window.time, scan_window.transaction",
+        joins=_JOINS,
+        position=("time", "transaction"),
+        known=known,
+    )
+
 
 class _ScanWindow:
     """The part of a wallet's history that can match, as far as indexes can narrow it."""
@@ -121,14 +154,14 @@ class _ScanWindow:
             case Op.LESS:
                 self._end(condition.value)
             case Op.LESS_OR_EQUAL:
-                self._end(_after(condition.value))
+                self._end(instant_after(condition.value))
             case Op.GREATER:
-                self._begin(_after(condition.value))
+                self._begin(instant_after(condition.value))
             case Op.GREATER_OR_EQUAL:
                 self._begin(condition.value)
             case Op.EQUAL:
                 self._begin(condition.value)
-                self._end(_after(condition.value))
+                self._end(instant_after(condition.value))
             case _:
                 return False
         return True
@@ -144,11 +177,6 @@ class _ScanWindow:
 
     def _end(self, time: datetime) -> None:
         self._before = min(self._before, first_from(self._tx, self._wallet, time))
-
-
-def _after(time: datetime) -> datetime:
-    """Return the next instant; the last one has none."""
-    return time if time > datetime.max.replace(tzinfo=time.tzinfo) - _AN_INSTANT else time + _AN_INSTANT
 
 
 def _transactions(tx: Connection, ids: Sequence[UUID]) -> list[Transaction]:

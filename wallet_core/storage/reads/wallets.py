@@ -58,6 +58,8 @@ class WalletReads(Reader):
         def read(tx: Connection) -> Page[WalletView]:
             known = [one for one in conditions if one.op is Op.EQUAL and one.value and one.field in {"owner", "labels"}]
             others = [one for one in conditions if one not in known]
+            if any(one.key for one in known):
+                tx.exec_driver_sql("SET LOCAL enable_bitmapscan = on")  # an index on labels has no other use
             narrow = where(known, _COLUMNS, prefix="known")
             listing = _listing(f" AND {narrow.sql}" if known else "")
             page = listing.page(

@@ -12,6 +12,7 @@ _FACTS = facts(
     description=filled("slice.description"),
     create_time=microseconds("slice.create_time"),
     update_time=microseconds("slice.update_time"),
+    caller=filled("slice.caller"),
 )
 
 HOLDS = Walk(

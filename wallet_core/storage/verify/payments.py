@@ -15,6 +15,7 @@ _SHARED_FACTS = {
     "create_time": microseconds("slice.create_time"),
     "bank_reference": filled("slice.bank_reference"),
     "failure_reason": "slice.failure_reason",
+    "caller": filled("slice.caller"),
 }
 # What an order's last event states beyond the row: it may change without an event, or is compared on its own.
 _NOT_COMPARED = "- 'update_time' - 'attention' - 'attempts' - 'resolution'"

@@ -133,7 +133,7 @@ TRANSACTIONS = Walk(
         "requested": Rule(
             meaning="every transaction of a caller is the outcome that its idempotency record names",
             broken="""
-                CASE WHEN request IS NULL
+                told IS NOT NULL AND caller <> coalesce(request ->> 0, '') OR CASE WHEN request IS NULL
                     THEN told IS NOT NULL
                         AND (type IN ('TRANSFER', 'REVERSAL', 'HOLD_CAPTURE') OR type = 'DEPOSIT' AND cause IS NULL)
                     ELSE NOT is_requested

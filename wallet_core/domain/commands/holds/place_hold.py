@@ -55,6 +55,7 @@ class PlaceHold(Command):
             amount=self.amount,
             expire_time=self.expire_time,
             description=self.description,
+            caller=self.caller,
             create_time=ledger.now,
             update_time=ledger.now,
         )

@@ -1,6 +1,6 @@
 """Schedule a credit, collected from the bank first where *collect* is set."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -8,12 +8,13 @@ from uuid import UUID
 
 from wallet_core.domain.commands.payments.schedule_withdrawal import due_time, id_asked_for
 from wallet_core.domain.deciding.command import Command
-from wallet_core.domain.deciding.decision import Decision, LockSet
-from wallet_core.domain.deciding.fingerprint import Form, always
+from wallet_core.domain.deciding.decision import Decision, LockSet, UniqueReference
+from wallet_core.domain.deciding.fingerprint import Form, always, unless
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import refuse_system_wallets
 from wallet_core.domain.model.money import Money, require_positive
-from wallet_core.domain.model.payment_order import ScheduledDeposit, event_of
+from wallet_core.domain.model.payment_order import OrderKind, ScheduledDeposit, event_of, order_name
+from wallet_core.domain.model.transaction import require_reference
 from wallet_core.domain.model.wallet import Wallet, WalletId
 
 
@@ -22,8 +23,9 @@ class ScheduleDeposit(Command):
     """Schedule the credit of an amount to a wallet."""
 
     method: ClassVar[str] = "ScheduleDeposit"
-    form: ClassVar[Form] = always(
-        *("wallet", "amount", "execute_time", "collect", "bank_account", "description", "external_reference")
+    form: ClassVar[Form] = (
+        *always("wallet", "amount", "execute_time", "collect", "bank_account", "description", "external_reference"),
+        *unless(unique_reference=False),
     )
 
     wallet: WalletId
@@ -34,20 +36,29 @@ class ScheduleDeposit(Command):
     bank_account: str
     description: str
     external_reference: str
+    unique_reference: bool = False
+    """Whether it is refused where an earlier payment of the caller has its external reference."""
 
     @property
     def id(self) -> UUID:
         """The order's id."""
         return id_asked_for(self)
 
+    @property
+    def references(self) -> Mapping[UniqueReference, str]:
+        """The unique reference that it uses, if any."""
+        name = order_name(OrderKind.SCHEDULED_DEPOSIT, self.id)
+        return self.reference(self.external_reference, name, unique=self.unique_reference)
+
     def lock_set(self) -> LockSet:
         """Lock the wallet."""
-        return LockSet(wallets=frozenset({self.wallet}))
+        return LockSet(wallets=frozenset({self.wallet}), references=frozenset(self.references))
 
     def authorize(self) -> None:
-        """Refuse service wallets and amounts that are not positive."""
+        """Refuse service wallets, amounts that are not positive, and a missing reference."""
         refuse_system_wallets(self.wallet)
         require_positive(self.amount)
+        require_reference(self.external_reference, unique=self.unique_reference)
 
     def wallets_to_authorize(self, ledger: LedgerState) -> Iterable[Wallet | None]:
         """Debit and change no wallet."""
@@ -55,7 +66,8 @@ class ScheduleDeposit(Command):
         return ()
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Refuse a time in the past by the database's clock, and a closed wallet."""
+        """Refuse a used reference, a time in the past by the database's clock, and a closed wallet."""
+        ledger.require_unused(self.references)
         due = due_time(self.execute_time, ledger)
         ledger.credit_wallet(self.wallet, self.amount.currency)
         deposit = ScheduledDeposit(
@@ -65,10 +77,11 @@ class ScheduleDeposit(Command):
             collect=self.collect,
             bank_account=self.bank_account,
             description=self.description,
+            caller=self.caller,
             external_reference=self.external_reference,
             execute_time=due,
             next_attempt_time=due,
             create_time=ledger.now,
             update_time=ledger.now,
         )
-        return Decision(subject=deposit.name, order=deposit, event=event_of(deposit))
+        return Decision(subject=deposit.name, order=deposit, event=event_of(deposit), references=self.references)

@@ -62,6 +62,7 @@ class ScheduleWithdrawal(Command):
             amount=self.amount,
             bank_account=self.bank_account,
             description=self.description,
+            caller=self.caller,
             reserve=self.reserve,
             execute_time=due,
             next_attempt_time=due,

@@ -1,19 +1,25 @@
 """Move money from one wallet to another, and charge commission."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 from uuid import UUID
 
 from wallet_core.domain.deciding.command import Command
-from wallet_core.domain.deciding.decision import Decision, LockSet
+from wallet_core.domain.deciding.decision import Decision, LockSet, UniqueReference
 from wallet_core.domain.deciding.fingerprint import Fingerprinted, Form, always, unless
 from wallet_core.domain.deciding.ledger_state import LedgerState
 from wallet_core.domain.model.access import Access, refuse_system_wallets
 from wallet_core.domain.model.commission_rule import rule_name
 from wallet_core.domain.model.errors import InvalidField, LimitExceeded
 from wallet_core.domain.model.money import Money, require_positive
-from wallet_core.domain.model.transaction import Movement, TransactionDetails, TransactionType, transaction_name
+from wallet_core.domain.model.transaction import (
+    Movement,
+    TransactionDetails,
+    TransactionType,
+    require_reference,
+    transaction_name,
+)
 from wallet_core.domain.model.wallet import Wallet, WalletId
 
 
@@ -23,7 +29,7 @@ class TransferTerms(Fingerprinted):
 
     form: ClassVar[Form] = (
         *always("source", "destination", "amount", "details"),
-        *unless(max_commission=None),
+        *unless(max_commission=None, unique_reference=False),
     )
 
     id: UUID
@@ -32,6 +38,8 @@ class TransferTerms(Fingerprinted):
     amount: Money
     details: TransactionDetails = field(default_factory=TransactionDetails)
     max_commission: Money | None = None
+    unique_reference: bool = False
+    """Whether it is refused where an earlier payment of the caller has its external reference."""
 
     @property
     def wallets(self) -> frozenset[WalletId]:
@@ -39,10 +47,11 @@ class TransferTerms(Fingerprinted):
         return frozenset({self.source, self.destination})
 
     def require_access(self, access: Access) -> None:
-        """Refuse wallets that the caller may not name, one wallet on both ends, and invalid amounts."""
+        """Refuse wallets that the caller may not name, one wallet on both ends, invalid amounts, no reference."""
         access.require_source(self.source)
         refuse_system_wallets(self.destination)
         require_positive(self.amount)
+        require_reference(self.details.external_reference, unique=self.unique_reference)
         if self.source == self.destination:
             raise InvalidField("destination", "source and destination must be two wallets")
         limit = self.max_commission
@@ -75,9 +84,18 @@ class Transfer(TransferTerms, Command):
 
     method: ClassVar[str] = "Transfer"
 
+    @property
+    def references(self) -> Mapping[UniqueReference, str]:
+        """The unique reference that it uses, if any."""
+        return self.reference(self.details.external_reference, transaction_name(self.id), unique=self.unique_reference)
+
     def lock_set(self) -> LockSet:
         """Lock both wallets, and the commission wallet where a rule may apply."""
-        return LockSet(wallets=self.wallets, rules_of=frozenset({self.amount.currency}))
+        return LockSet(
+            wallets=self.wallets,
+            rules_of=frozenset({self.amount.currency}),
+            references=frozenset(self.references),
+        )
 
     def authorize(self) -> None:
         """Refuse what the terms refuse."""
@@ -88,5 +106,11 @@ class Transfer(TransferTerms, Command):
         return (ledger.wallets.get(self.source),)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Decide as the terms say."""
-        return Decision(subject=transaction_name(self.id), movements=(self.movement(ledger),), available_of=self.source)
+        """Decide as the terms say, unless an earlier payment has the reference."""
+        ledger.require_unused(self.references)
+        return Decision(
+            subject=transaction_name(self.id),
+            movements=(self.movement(ledger),),
+            available_of=self.source,
+            references=self.references,
+        )
