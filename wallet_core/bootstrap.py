@@ -138,6 +138,7 @@ def open_app(
                 may_call_bank=partial(rate_limit.take_one, claiming),
                 ping=readiness.check,
                 vitals=Reads(posting).vitals,
+                webhook_vitals=Reads(posting).webhook_vitals,
                 bank=bank,
                 schema_version=newest_version(),
                 documents=documents,
@@ -400,4 +401,6 @@ def _attention(settings: Settings) -> AttentionPolicy:
         bank_provides_statement=settings.bank.provides_statement,
         bank_statement_line_due=timedelta(seconds=settings.bank.statement_line_due_s),
         clock_behind_max=timedelta(seconds=settings.ledger.clock_behind_max_s),
+        events_after=timedelta(seconds=settings.journal.attention_after_s),
+        checkpoints_after=timedelta(seconds=settings.checkpoints.attention_after_s),
     )

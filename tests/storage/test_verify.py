@@ -75,7 +75,7 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("histories", run("DELETE FROM entries WHERE sequence = 1 AND wallet = :alice")),
     ("balances", run("DELETE FROM entries WHERE wallet = :alice")),
     ("histories", run("UPDATE entries SET balance_after = balance_after + 1 WHERE sequence = 1 AND wallet = :alice")),
-    ("histories", run("UPDATE entries SET sequence = 9 WHERE sequence = 3 AND wallet = :alice")),
+    ("histories", run("UPDATE entries SET sequence = 99 WHERE sequence = 3 AND wallet = :alice")),
     (
         "histories",
         run("UPDATE entries SET time = time + interval '1 day' WHERE sequence = 1 AND wallet = :alice"),

@@ -24,6 +24,7 @@ from wallet_core.domain.commands.payments.match_statement import AcceptBankState
 from wallet_core.domain.commands.payments.resolve_order import ResolveWithdrawal
 from wallet_core.domain.commands.payments.schedule_deposit import ScheduleDeposit
 from wallet_core.domain.commands.transfers.batch_transfer import BatchTransfer
+from wallet_core.domain.commands.transfers.deposit import Deposit
 from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTransaction
 from wallet_core.domain.commands.transfers.transfer import TransferTerms
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UpdateWallet
@@ -172,6 +173,16 @@ def transfer_batch(app: App, alice: WalletId, bob: WalletId) -> None:
         for _ in range(2)
     )
     app.ledger.post(BatchTransfer(request=request(), id=new_id(), items=items))
+    app.ledger.post(
+        Deposit(
+            request=request(),
+            id=new_id(),
+            wallet=alice,
+            amount=Money("USD", 1),
+            details=TransactionDetails(external_reference="card-7"),
+            unique_reference=True,
+        )
+    )
 
 
 def change_wallets(app: App, erin: WalletId) -> None:

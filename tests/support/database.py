@@ -33,6 +33,8 @@ _TABLES = (
         "webhooks",
         "outbox",
         "journal",
+        "checkpoints",
+        "checkpoint_keys",
         "requests",
         "unique_references",
         "transaction_labels",

@@ -104,6 +104,11 @@ class JournalSettings(Section):
         description="interval of moving events from the outbox to the journal",
         json_schema_extra=only("scheduler"),
     )
+    attention_after_s: Seconds = Field(
+        60.0,
+        description="how long events may wait for their publication before they are on the attention list",
+        json_schema_extra=only("server"),
+    )
     wake_ups: bool = Field(
         default=True,
         description="whether events wake the journal's writer and watchers at once, by LISTEN and NOTIFY on two more "
@@ -126,6 +131,11 @@ class CheckpointSettings(Section):
     every_records: PositiveInt = Field(10_000, description="journal records after which the next checkpoint is due")
     every_s: Seconds = Field(300.0, description="time after which the next one is due, if there are new records")
     check_s: Seconds = Field(5.0, description="interval of checking whether one is due")
+    attention_after_s: Seconds = Field(
+        3600.0,
+        description="age of the last checkpoint, with later records, at which it is on the attention list",
+        json_schema_extra=only("server"),
+    )
     trusted_keys: Path | None = Field(
         None,
         description="PEM file with the public keys that `walletctl verify` and VerifyLedger trust; "

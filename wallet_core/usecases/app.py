@@ -11,7 +11,7 @@ import uuid_utils
 from wallet_core.addresses import EndpointPolicy
 from wallet_core.domain.model.attention import AttentionPolicy, Vitals
 from wallet_core.domain.model.payment_order import PaymentPolicy
-from wallet_core.domain.model.webhook import WebhookPolicy
+from wallet_core.domain.model.webhook import WebhookPolicy, WebhookVitals
 from wallet_core.ledger.ledger import Ledger
 from wallet_core.ports import BankGateway, Documents, WebhookEndpoints, WebhookMessages
 from wallet_core.storage.posting.bank_statement import BankStatementLines
@@ -72,6 +72,8 @@ class App:
     """Takes one call from the rate limit that all processes share; False where none is left."""
     ping: Callable[[], None]
     """Checks that the database takes writes and has this release's schema; raises ``ServiceError``."""
+    webhook_vitals: Callable[[], WebhookVitals]
+    """Reads the measurements of webhooks like ``vitals``."""
     vitals: Callable[[], Vitals]
     """Reads the vitals on a connection of the ledger's pool; raises ``ServiceError``."""
     bank: BankGateway

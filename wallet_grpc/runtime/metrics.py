@@ -15,6 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from wallet_core.background import Loop
 from wallet_core.domain.model.attention import Vitals
+from wallet_core.domain.model.webhook import WebhookVitals
 from wallet_grpc.runtime.listening import CannotListen
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own; it looks there when it is imported
@@ -57,6 +58,36 @@ _CLOCK_BEHIND = Gauge(
     "How far the database's clock is behind the last transaction of a system wallet.",
     multiprocess_mode="max",
 )
+_UNPUBLISHED = Gauge(
+    "wallet_events_unpublished",
+    "Committed events that are not yet in the journal, counted up to 100,000.",
+    multiprocess_mode="max",
+)
+_UNPUBLISHED_SECONDS = Gauge(
+    "wallet_events_unpublished_seconds",
+    "How long the oldest event that is not yet in the journal has waited.",
+    multiprocess_mode="max",
+)
+_JOURNAL_END = Gauge("wallet_journal_records", "The number of the last journal record.", multiprocess_mode="max")
+_CHECKPOINT = Gauge(
+    "wallet_checkpoint_timestamp_seconds",
+    "When the last checkpoint of the journal was signed, in Unix time; 0: never.",
+    multiprocess_mode="max",
+)
+_DELIVERIES = Gauge(
+    "wallet_webhook_deliveries",
+    "Deliveries to webhooks that are pending, and dead letters, counted up to a limit.",
+    ["state"],
+    multiprocess_mode="max",
+)
+_OLDEST_DELIVERY = Gauge(
+    "wallet_webhook_oldest_pending_timestamp_seconds",
+    "When the oldest pending delivery was queued, in Unix time; 0: none is pending.",
+    multiprocess_mode="max",
+)
+_DISABLED_WEBHOOKS = Gauge(
+    "wallet_webhooks_disabled", "Webhooks that the service has disabled.", multiprocess_mode="max"
+)
 IN_PROGRESS = Gauge("wallet_calls_in_progress", "Calls that are being processed.", multiprocess_mode="livesum")
 
 
@@ -95,11 +126,21 @@ def _count_loop(name: str, failed: int) -> None:
 Loop.on_change = staticmethod(_count_loop)
 
 
-def set_vitals(vitals: Vitals) -> None:
+def set_vitals(vitals: Vitals, webhooks: WebhookVitals) -> None:
     """Publish the values that were read last."""
     read_at = vitals.bank_statement_read_time
     _BANK_STATEMENT_READ.set(read_at.timestamp() if read_at is not None else 0)
     _CLOCK_BEHIND.set(vitals.clock_behind.total_seconds())
+    _UNPUBLISHED.set(vitals.unpublished)
+    _UNPUBLISHED_SECONDS.set(vitals.unpublished_for.total_seconds())
+    _JOURNAL_END.set(vitals.journal_end)
+    signed_at = vitals.checkpoint_time
+    _CHECKPOINT.set(signed_at.timestamp() if signed_at is not None else 0)
+    _DELIVERIES.labels("pending").set(webhooks.pending)
+    _DELIVERIES.labels("dead").set(webhooks.dead)
+    _DISABLED_WEBHOOKS.set(webhooks.disabled)
+    oldest = webhooks.oldest_pending
+    _OLDEST_DELIVERY.set(oldest.timestamp() if oldest is not None else 0)
 
 
 @contextmanager

@@ -242,7 +242,7 @@ def _measuring_vitals(app: App, every_s: float) -> Iterator[None]:
 
     def measure() -> None:
         with suppress(ServiceError):  # health reports it
-            set_vitals(app.vitals())
+            set_vitals(app.vitals(), app.webhook_vitals())
 
     loop = Loop("vitals", measure, every_s)
     loop.start()

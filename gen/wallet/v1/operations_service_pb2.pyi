@@ -78,6 +78,15 @@ class AttentionItem(message.Message):
         """A webhook has dead letters, the oldest from this time: correct its
         endpoint, then call `RedeliverEvent`.
         """
+        KIND_EVENTS_STALLED: AttentionItem._Kind.ValueType  # 10
+        """Committed events have waited for long for their publication: no watcher and
+        no webhook receives them. Check that a scheduler runs and reaches the
+        database.
+        """
+        KIND_CHECKPOINTS_STALLED: AttentionItem._Kind.ValueType  # 11
+        """Checkpoints of the journal were signed, and none was for long although
+        there are new records. Check the scheduler and its signing key.
+        """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """Why it is listed."""
@@ -125,6 +134,15 @@ class AttentionItem(message.Message):
     KIND_WEBHOOK_DEAD_LETTERS: AttentionItem.Kind.ValueType  # 9
     """A webhook has dead letters, the oldest from this time: correct its
     endpoint, then call `RedeliverEvent`.
+    """
+    KIND_EVENTS_STALLED: AttentionItem.Kind.ValueType  # 10
+    """Committed events have waited for long for their publication: no watcher and
+    no webhook receives them. Check that a scheduler runs and reaches the
+    database.
+    """
+    KIND_CHECKPOINTS_STALLED: AttentionItem.Kind.ValueType  # 11
+    """Checkpoints of the journal were signed, and none was for long although
+    there are new records. Check the scheduler and its signing key.
     """
 
     KIND_FIELD_NUMBER: builtins.int

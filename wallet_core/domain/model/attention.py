@@ -22,6 +22,10 @@ class AttentionKind(StrEnum):
     """The bank statement cannot be read."""
     MISSING_AT_BANK = "MISSING_AT_BANK"
     """Executed, by the bank's answer or an operator's finding, and the bank statement has no line of it."""
+    EVENTS_STALLED = "EVENTS_STALLED"
+    """Committed events have waited for long for the journal."""
+    CHECKPOINTS_STALLED = "CHECKPOINTS_STALLED"
+    """Checkpoints were signed, and none was for long although there are new records."""
     CLOCK_BEHIND = "CLOCK_BEHIND"
     """The database's clock is so far behind the last entries that no money moves."""
     WEBHOOK_DISABLED = "WEBHOOK_DISABLED"
@@ -38,6 +42,8 @@ class AttentionPolicy:
     bank_provides_statement: bool
     bank_statement_line_due: timedelta
     clock_behind_max: timedelta
+    events_after: timedelta
+    checkpoints_after: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,14 @@ class Vitals:
     """When the bank statement was last read to its end; None where it never was."""
     clock_behind: timedelta
     """How far the database's clock is behind the last time of a service wallet."""
+    unpublished: int
+    """Events that are not yet in the journal, counted up to a limit."""
+    unpublished_for: timedelta
+    """How long the oldest of them has waited."""
+    journal_end: int
+    """The number of the last journal record."""
+    checkpoint_time: datetime | None
+    """When the last checkpoint was signed; None where none was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,16 @@ FROM (
     FROM bank_statement_cursor
     WHERE :provides_statement AND error = '' AND coalesce(read_to_end_at, error_since) < now() - :old
     UNION ALL
+    SELECT 'EVENTS_STALLED', 'journal', 'committed events wait to be published, and no scheduler does it', 0, '', '',
+        '', time
+    FROM (SELECT time FROM outbox ORDER BY position LIMIT 1) AS oldest
+    WHERE time < now() - :events_after
+    UNION ALL
+    SELECT 'CHECKPOINTS_STALLED', 'checkpoints/' || number, 'no later one was signed, although there are new records',
+        0, '', '', '', time
+    FROM (SELECT number, time FROM checkpoints ORDER BY number DESC LIMIT 1) AS last
+    WHERE time < now() - :checkpoints_after AND number < (SELECT max(number) FROM journal)
+    UNION ALL
     SELECT 'CLOCK_BEHIND', 'wallets/' || id, 'its last entry is later than the database''s clock: no money moves in it',
         0, currency, 'wallets/' || id, '', last_time
     FROM wallets
@@ -121,7 +131,11 @@ SELECT
     (SELECT read_to_end_at FROM bank_statement_cursor),
     (SELECT coalesce(greatest(max(last_time) - clock_timestamp(), interval '0'), interval '0')
      FROM wallets
-     WHERE id >= 'system:' AND id < 'system;')
+     WHERE id >= 'system:' AND id < 'system;'),
+    (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS counted),
+    coalesce((SELECT greatest(clock_timestamp() - time, interval '0') FROM outbox ORDER BY position LIMIT 1), '0'),
+    (SELECT coalesce(max(number), 0) FROM journal),
+    (SELECT time FROM checkpoints ORDER BY number DESC LIMIT 1)
 """
 
 
@@ -137,7 +151,8 @@ class AttentionReads(Reader):
         def read(tx: Connection) -> Page[AttentionItem]:
             asked = {"since": since, "name": name, "limit": size + 1, "unreadable": UNREADABLE, "old": policy.after}
             asked |= {"provides_statement": policy.bank_provides_statement, "line_due": policy.bank_statement_line_due}
-            asked |= {"clock_behind_max": policy.clock_behind_max}
+            asked |= {"clock_behind_max": policy.clock_behind_max, "events_after": policy.events_after}
+            asked |= {"checkpoints_after": policy.checkpoints_after}
             rows = tx.execute(text(ATTENTION), asked).all()
             items = [
                 AttentionItem(
@@ -158,8 +173,15 @@ class AttentionReads(Reader):
 
     def vitals(self) -> Vitals:
         """Return the measurements that show that something is wrong."""
-        read_at, behind = self.read(lambda tx: tx.execute(text(VITALS)).one())
-        return Vitals(bank_statement_read_time=read_at, clock_behind=behind)
+        read_at, behind, unpublished, waited, end, signed_at = self.read(lambda tx: tx.execute(text(VITALS)).one())
+        return Vitals(
+            bank_statement_read_time=read_at,
+            clock_behind=behind,
+            unpublished=unpublished,
+            unpublished_for=waited,
+            journal_end=end,
+            checkpoint_time=signed_at,
+        )
 
     def bank_statement_line(self, number: int) -> BankStatementLine:
         """Return a bank statement line that must have been read."""

@@ -30,16 +30,16 @@ from wallet_core.storage.verify.holds import HOLDS
 from wallet_core.storage.verify.payments import ATTEMPTS, RESOLUTIONS, SCHEDULED_DEPOSITS, WITHDRAWALS
 from wallet_core.storage.verify.records import COMMISSION_RULES, JOURNAL, REQUESTS
 from wallet_core.storage.verify.totals import TOTALS
-from wallet_core.storage.verify.transactions import TRANSACTIONS
+from wallet_core.storage.verify.transactions import LABELS, REFERENCES, TRANSACTIONS
 from wallet_core.storage.verify.walks import Total, Walk
 from wallet_core.storage.verify.wallets import ENTRIES, WALLETS
 
 WALKS = (
     *(JOURNAL, WALLETS, ENTRIES, TRANSACTIONS, HOLDS, WITHDRAWALS, SCHEDULED_DEPOSITS, ATTEMPTS, RESOLUTIONS),
-    *(COMMISSION_RULES, BANK_STATEMENTS, BANK_STATEMENT_LINES, REQUESTS),
+    *(COMMISSION_RULES, BANK_STATEMENTS, BANK_STATEMENT_LINES, REQUESTS, LABELS, REFERENCES),
 )
 # Walked from the beginning only where nothing was proven before: they grow with every transaction.
-_ONLY_IN_FULL = (ENTRIES, REQUESTS, ATTEMPTS)
+_ONLY_IN_FULL = (ENTRIES, REQUESTS, ATTEMPTS, LABELS, REFERENCES)
 MEANINGS: Mapping[str, str] = {
     **{name: total.meaning for name, total in TOTALS.items()},
     **{name: rule.meaning for walk in WALKS for name, rule in walk.rules.items()},

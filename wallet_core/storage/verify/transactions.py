@@ -168,9 +168,62 @@ TRANSACTIONS = Walk(
                     AND {lacks("commission_rules", "commission_rules.id = commission_rule")}
             """,
         ),
+        "labels": Rule(
+            meaning="every label of a transaction has a row by which lists find it",
+            broken="""
+                labels <> '{}' AND EXISTS (
+                    SELECT
+                    FROM jsonb_each_text(labels) AS label
+                    LEFT JOIN transaction_labels AS listed
+                        ON (listed.key, listed.value, listed.time, listed.transaction)
+                            = (label.key, label.value, joined.time, joined.id)
+                    WHERE listed.key IS NULL
+                )
+            """,
+        ),
         "batches": Rule(
             meaning="every atomic batch is complete: its items are numbered from 0 without gaps",
             broken="lacks_item_before",
+        ),
+    },
+)
+
+LABELS = Walk(
+    table="transaction_labels",
+    key=[("key", "text"), ("value", "text"), ("time", "timestamptz"), ("transaction", "uuid")],
+    name="'label ' || key || ' of transactions/' || transaction",
+    joined="""
+        SELECT slice.*, transactions.labels ->> slice.key AS stated, transactions.time AS stated_time
+        FROM slice
+        LEFT JOIN transactions ON transactions.id = slice.transaction
+    """,
+    rules={
+        "listed_labels": Rule(
+            meaning="every row by which lists find a label is of a transaction that has it",
+            broken="(stated, stated_time) IS DISTINCT FROM (value, time)",
+        ),
+    },
+)
+
+REFERENCES = Walk(
+    table="unique_references",
+    key=[("caller", "text"), ("reference", "text")],
+    name="'reference ' || reference || ' of ' || caller",
+    joined="""
+        SELECT slice.*, payments.caller AS payer, payments.external_reference
+        FROM slice
+        LEFT JOIN LATERAL (
+            SELECT caller, external_reference FROM transactions
+            WHERE slice.payment LIKE 'transactions/%%' AND id = split_part(slice.payment, '/', 2)::uuid
+            UNION ALL
+            SELECT caller, external_reference FROM scheduled_deposits
+            WHERE slice.payment LIKE 'scheduledDeposits/%%' AND id = split_part(slice.payment, '/', 2)::uuid
+        ) AS payments ON true
+    """,
+    rules={
+        "references": Rule(
+            meaning="every unique reference is that of the payment which has it",
+            broken="(payer, external_reference) IS DISTINCT FROM (caller, reference)",
         ),
     },
 )
