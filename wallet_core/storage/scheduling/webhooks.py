@@ -258,38 +258,13 @@ class WebhookQueue:
             if cursor is None:
                 return 0, False
             (number,) = cursor
-            queued, is_behind = self._catch_up(tx, number, limit)
+            queued, is_behind = catch_up(tx, number, limit)
             ((end,),) = tx.execute(END_OF_STRETCH, [number, limit])
             if end is not None:
                 queued += tx.execute(QUEUE_FOR_ALL, {"after": number, "to": end}).rowcount
                 tx.execute(MOVE_CURSOR, [end])
-            again = self._redeliver(tx, limit, clock_offset)
+            again = redeliver_dead_letters(tx, limit, clock_offset)
             return queued + again, is_behind or again == limit or (end is not None and end - number == limit)
-
-    @staticmethod
-    def _catch_up(tx: Tx, cursor: int, limit: int) -> tuple[int, bool]:
-        """Bring one webhook that is behind nearer to the cursor; return how much was queued, and whether to go on."""
-        behind = tx.execute(TAKE_BEHIND).fetchone()
-        if behind is None:
-            return 0, False
-        webhook, queued_to = behind
-        to = min(queued_to + limit, cursor)
-        queued = tx.execute(QUEUE_FOR_ONE, {"after": queued_to, "to": to, "webhook": webhook}).rowcount
-        tx.execute(CATCH_UP, [to if to < cursor else None, webhook])
-        return queued, True
-
-    @staticmethod
-    def _redeliver(tx: Tx, limit: int, clock_offset: timedelta) -> int:
-        """Queue dead letters of one webhook again, where that was requested."""
-        asked = tx.execute(TAKE_REDELIVERY).fetchone()
-        if asked is None:
-            return 0
-        webhook, since, until = asked
-        values = {"webhook": webhook, "since": since, "until": until, "limit": limit, "offset": clock_offset}
-        again = tx.execute(REDELIVER, values).rowcount
-        if again < limit:
-            tx.execute(END_REDELIVERY, [webhook])
-        return again
 
     def claim(
         self, *, limit: int, at_once: int, lease: timedelta, clock_offset: timedelta = timedelta(0)
@@ -365,6 +340,31 @@ class WebhookQueue:
         asked = {"limit": limit, "delivered_kept": delivered_kept, "dead_kept": dead_kept, "offset": clock_offset}
         with served(), transaction(self.engine) as tx:
             return tx.execute(PRUNE, asked).rowcount
+
+
+def catch_up(tx: Tx, cursor: int, limit: int) -> tuple[int, bool]:
+    """Bring one webhook that is behind nearer to the cursor; return how much was queued, and whether to go on."""
+    behind = tx.execute(TAKE_BEHIND).fetchone()
+    if behind is None:
+        return 0, False
+    webhook, queued_to = behind
+    to = min(queued_to + limit, cursor)
+    queued = tx.execute(QUEUE_FOR_ONE, {"after": queued_to, "to": to, "webhook": webhook}).rowcount
+    tx.execute(CATCH_UP, [to if to < cursor else None, webhook])
+    return queued, True
+
+
+def redeliver_dead_letters(tx: Tx, limit: int, clock_offset: timedelta) -> int:
+    """Queue dead letters of one webhook again, where that was requested."""
+    asked = tx.execute(TAKE_REDELIVERY).fetchone()
+    if asked is None:
+        return 0
+    webhook, since, until = asked
+    values = {"webhook": webhook, "since": since, "until": until, "limit": limit, "offset": clock_offset}
+    again = tx.execute(REDELIVER, values).rowcount
+    if again < limit:
+        tx.execute(END_REDELIVERY, [webhook])
+    return again
 
 
 def _claim_of(
