@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "hold": ("holds:holds", "Reserve money, and capture or release it."),
     "commission": ("commissions:commissions", "Commission rules and quotes."),
+    "webhooks": ("webhooks:webhooks", "Endpoints that receive events, and what was sent to them."),
     "discrepancy": ("operations:discrepancies", "Close discrepancies with the bank statement."),
     "bank-statement": ("operations:bank_statements", "Accept a replaced bank statement."),
 }

@@ -52,6 +52,13 @@ def _scope(row: Row) -> str:
     return short(row["wallet"]) if "wallet" in row else "all"
 
 
+def _last_answer(row: Row) -> str:
+    if not row["attempts"]:
+        return ""
+    last = row["attempts"][-1]
+    return words(str(last["http_status"]) if last["http_status"] else last["error"])
+
+
 WALLETS = (
     Column("wallet", lambda row: short(row["name"])),
     Column("state", lambda row: state(row["state"])),
@@ -170,6 +177,28 @@ RULES = (
     Column("for", _scope),
     Column("from", lambda row: time(row.get("start_time"))),
     Column("until", lambda row: time(row.get("end_time")), rare=True),
+)
+
+WEBHOOKS = (
+    Column("webhook", lambda row: short(row["name"]) or "(validated only)"),
+    Column("state", lambda row: state(row["state"])),
+    Column("url", lambda row: words(row["url"])),
+    Column("types", lambda row: " ".join(one.removeprefix("TYPE_") for one in row["types"]), rare=True),
+    Column("wallet", lambda row: short(row["wallet"]), rare=True),
+    Column("owner", lambda row: words(row["owner"] or row["confined_to_owner"]), rare=True),
+    Column("label", lambda row: _scope(row) if "label" in row else "", rare=True),
+    Column("disabled because", lambda row: words(row["disabled_reason"]), rare=True),
+)
+
+DELIVERIES = (
+    Column("delivery", lambda row: row["name"].rpartition("/")[2]),
+    Column("state", lambda row: state(row["state"])),
+    Column("event", lambda row: row["event_number"] if row["event_number"] != "0" else "", right=True, rare=True),
+    Column("type", lambda row: row["type"].removeprefix("TYPE_") if row["resource"] else "PING"),
+    Column("resource", lambda row: words(row["resource"]), rare=True),
+    Column("attempts", lambda row: str(len(row["attempts"])), right=True),
+    Column("last answer", _last_answer, rare=True),
+    Column("next", lambda row: time(row.get("next_attempt_time")), rare=True),
 )
 
 QUOTES = (

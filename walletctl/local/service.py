@@ -108,6 +108,8 @@ def local_service(
             "WALLET_DATABASE_URL": database_url,
             "WALLET_BANK_URL": bank_url,
             "WALLET_GRPC_PORT": str(ports.grpc),
+            # Endpoints that are developed on this machine.
+            "WALLET_WEBHOOK_PRIVATE_NETWORKS": '["127.0.0.0/8", "::1/128"]',
         }
         port = start("server", "wallet_grpc", env=env, ready=r'"port": (\d+), "event": "serving"')[1]
         start("scheduler", "scheduler", env=env, ready=r'"event": "running"')
