@@ -31,7 +31,7 @@ SERVICES = sorted({path.partition("/")[0] for path in METHODS})
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return settings by which less is too much for one call than for any wallet here."""
-    return settings.replaced(amount_max=AMOUNT_MAX)
+    return settings.replaced(amount_max=AMOUNT_MAX, webhook_owner_count_max=1)
 
 
 def test_the_faults_here_are_in_the_order_of_the_protos() -> None:

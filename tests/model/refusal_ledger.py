@@ -32,6 +32,8 @@ from tests.support.commands import (
     a_scheduled_deposit,
     a_transfer,
     a_void,
+    a_webhook,
+    a_webhook_deletion,
     a_withdrawal,
     an_accepted_ledger,
     an_end,
@@ -166,6 +168,8 @@ class RefusalLedger:
             on_icy=a_rule(wallet=WalletId("icy"), rate_millionths=333_333),
         )
         self._do(an_end(self["over"]), a_deposit("icy", usd(100)))
+        self._make(webhook=a_webhook(), no_webhook=a_webhook())
+        self._do(a_webhook_deletion(self["no_webhook"]))
         self._make(charged=a_transfer("icy", "bob", usd(20)))
 
     def _place_holds(self) -> None:

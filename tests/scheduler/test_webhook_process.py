@@ -35,7 +35,7 @@ def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_an_event_is_sent_when_it_is_published(service: PayoutService, endpoint: Endpoint) -> None:
     """The writer of the journal wakes the queue, that the delivery, and the end of one the next of its wallet."""
     open_webhook(service.app, endpoint.url)
-    scheduler = service.start("scheduler").until_said('"event": "running"')
+    scheduler = service.start("scheduler").until_logged('"event": "running"')
     open_wallet(service.app, WalletId("first"))
     endpoint.until_received(1)
     alice = open_wallet(service.app, WalletId("alice"))

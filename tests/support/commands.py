@@ -1,7 +1,7 @@
 """Commands as callers make them: each with a request and an id of its own, and with defaults for most tests."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -20,6 +20,14 @@ from wallet_core.domain.commands.transfers.reverse_transaction import ReverseTra
 from wallet_core.domain.commands.transfers.transfer import Transfer, TransferTerms
 from wallet_core.domain.commands.wallets.change_wallet import CloseWallet, FreezeWallet, UnfreezeWallet, UpdateWallet
 from wallet_core.domain.commands.wallets.create_wallet import CreateWallet
+from wallet_core.domain.commands.webhooks.change_webhook import (
+    DeleteWebhook,
+    PingWebhook,
+    RedeliverEvent,
+    RotateWebhookSecret,
+    UpdateWebhook,
+)
+from wallet_core.domain.commands.webhooks.create_webhook import CreateWebhook
 from wallet_core.domain.deciding.command import Command
 from wallet_core.domain.deciding.decision import Request
 from wallet_core.domain.model.access import Access, Right
@@ -29,6 +37,7 @@ from wallet_core.domain.model.payment_order import ResolutionKind
 from wallet_core.domain.model.transaction import TransactionDetails
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.usecases.app import new_id
+from wallet_core.usecases.webhooks import new_secret
 
 Asked = TypeVar("Asked", bound=Command)
 
@@ -176,6 +185,46 @@ def a_rule(currency: str = "USD", **fields: Fields) -> CreateCommissionRule:
 def an_end(rule: UUID, end_time: datetime | None = None) -> EndCommissionRule:
     """Return the end of a rule, now unless a time is given."""
     return EndCommissionRule(request=request(), rule=rule, end_time=end_time)
+
+
+# Webhooks.
+
+
+def a_webhook(url: str = "https://shop.example/events", **fields: Fields) -> CreateWebhook:
+    """Return the creation of a webhook for all events."""
+    usual: dict[str, Fields] = {"id": new_id(), "secret": new_secret(), "description": "", "types": (), "wallet": None}
+    usual |= {"owner": "", "label": None, "enabled": True, "most": 1000, "most_of_owner": 1000, "request": request()}
+    return CreateWebhook(url=url, **{**usual, **fields})
+
+
+def a_webhook_update(webhook: UUID, etag: str = "", **fields: Fields) -> UpdateWebhook:
+    """Return a change of these fields of a webhook."""
+    paths = tuple(sorted("state" if name == "enabled" else name for name in fields))
+    return UpdateWebhook(request=request(), webhook=webhook, etag=etag, paths=paths, **fields)
+
+
+def a_rotation(
+    webhook: UUID, *, etag: str = "", now: bool = False, overlap: timedelta = timedelta(days=1)
+) -> RotateWebhookSecret:
+    """Return the rotation of a webhook's secret."""
+    return RotateWebhookSecret(
+        request=request(), webhook=webhook, etag=etag, secret=new_secret(), expire_previous_now=now, overlap=overlap
+    )
+
+
+def a_webhook_deletion(webhook: UUID, etag: str = "") -> DeleteWebhook:
+    """Return the deletion of a webhook."""
+    return DeleteWebhook(request=request(), webhook=webhook, etag=etag)
+
+
+def a_ping(webhook: UUID) -> PingWebhook:
+    """Return a ping of a webhook."""
+    return PingWebhook(request=request(), webhook=webhook)
+
+
+def a_redelivery(webhook: UUID, *, number: int | None = None, since: datetime | None = None) -> RedeliverEvent:
+    """Return the redelivery of one event, or of dead letters."""
+    return RedeliverEvent(request=request(), webhook=webhook, number=number, dead_since=since, delivery="deliveries/x")
 
 
 def _detailed(fields: dict[str, Fields]) -> dict[str, Fields]:

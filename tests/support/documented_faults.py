@@ -143,6 +143,10 @@ def _paid(*, wallet: list[Fault], times: str = "", unique: bool = False) -> list
     return [BAD_TEXT, *system("wallet"), USED, *used_before, *late, of(MISSING, "wallet", "nobody"), EUROS, *wallet]
 
 
+NO_WEBHOOK = f"webhooks/{NOTHING}"
+EXTERNAL = "wallets/system:external:USD"
+_of_a_webhook = [NO_ID, USED, Fault(MISSING, {"name": NO_WEBHOOK}), Fault(STATE, {"name": "deleted webhook"})]
+
 # In the order of each call's comment in the protos, but for the caller.
 FAULTS: dict[str, list[Fault]] = {
     "WalletService/CreateWallet": [
@@ -260,6 +264,40 @@ FAULTS: dict[str, list[Fault]] = {
         Fault(MISSING, {"name": "bankStatements/777"}),
         Fault(STATE, {"name": "bankStatements/1"}),
     ],
+    "WebhookService/CreateWebhook": [
+        Fault(INVALID, {"webhook.url": "https://127.0.0.1:0/"}),
+        Fault(RIGHT, {"by": "clerk", "webhook.wallet": EXTERNAL}, {"permission": "operations"}),
+        USED,
+        of(MISSING, "webhook.wallet", "nobody"),
+        Fault(LIMIT, {"by": "anna", "webhook.wallet": "wallets/alice"}, {"limit": "1"}),
+    ],
+    "WebhookService/UpdateWebhook": [
+        Fault(INVALID, {"webhook.description": "\0"}),
+        Fault(RIGHT, {"by": "clerk", "webhook.wallet": EXTERNAL}, {"permission": "operations"}),
+        USED,
+        Fault(MISSING, {"webhook.name": NO_WEBHOOK}),
+        Fault(RIGHT, {"by": "clerk"}, {"permission": "operations"}),
+        Fault(ETAG, {"webhook.etag": '"77"'}),
+        Fault(STATE, {"webhook.name": "deleted webhook"}),
+        of(MISSING, "webhook.wallet", "nobody"),
+    ],
+    "WebhookService/RotateWebhookSecret": [
+        NO_ID,
+        USED,
+        Fault(MISSING, {"name": NO_WEBHOOK}),
+        Fault(RIGHT, {"by": "clerk"}, {"permission": "operations"}),
+        Fault(ETAG, {"etag": '"77"'}),
+        Fault(STATE, {"name": "deleted webhook"}),
+    ],
+    "WebhookService/DeleteWebhook": [
+        NO_ID,
+        USED,
+        Fault(MISSING, {"name": NO_WEBHOOK}),
+        Fault(ETAG, {"etag": '"77"'}),
+        Fault(STATE, {"name": "deleted webhook"}),
+    ],
+    "WebhookService/PingWebhook": _of_a_webhook,
+    "WebhookService/RedeliverEvent": _of_a_webhook,
 }
 
 

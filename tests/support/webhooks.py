@@ -8,40 +8,14 @@ from uuid import UUID
 
 from scheduler.jobs import deliver_webhooks, queue_webhooks, write_journal
 from tests.support.books import request
-from wallet_core.domain.commands.webhooks.change_webhook import (
-    DeleteWebhook,
-    RedeliverEvent,
-    RotateWebhookSecret,
-    UpdateWebhook,
-)
-from wallet_core.domain.commands.webhooks.create_webhook import CreateWebhook
-from wallet_core.domain.deciding.decision import Request
+from tests.support.commands import a_redelivery, a_rotation, a_webhook, a_webhook_deletion, a_webhook_update
 from wallet_core.domain.model.access import Access
 from wallet_core.domain.model.webhook import Delivery, DeliveryState, Webhook
-from wallet_core.usecases.app import App, new_id
-from wallet_core.usecases.webhooks import change_webhook, new_secret
+from wallet_core.usecases.app import App
+from wallet_core.usecases.webhooks import change_webhook
 
 NO_TIME = timedelta(0)
 PAST_ALL = timedelta(days=30)
-
-
-def a_webhook(url: str = "https://shop.example/events", **fields: Any) -> CreateWebhook:  # noqa: ANN401  # any field
-    """Return the creation of a webhook for all events."""
-    usual: dict[str, Any] = {
-        "request": request(),
-        "id": new_id(),
-        "secret": new_secret(),
-        "url": url,
-        "description": "",
-        "types": (),
-        "wallet": None,
-        "owner": "",
-        "label": None,
-        "enabled": True,
-        "most": 1000,
-        "most_of_owner": 1000,
-    }
-    return CreateWebhook(**{**usual, **fields})
 
 
 def open_webhook(app: App, url: str, *, access: Access | None = None, **fields: Any) -> Webhook:  # noqa: ANN401  # any field
@@ -54,38 +28,22 @@ def open_webhook(app: App, url: str, *, access: Access | None = None, **fields: 
 
 def update(app: App, webhook: Webhook, **fields: Any) -> Webhook:  # noqa: ANN401  # any field
     """Change fields of a webhook."""
-    paths = tuple(sorted("state" if name == "enabled" else name for name in fields))
-    return change_webhook(
-        app, UpdateWebhook(request=request(), webhook=webhook.id, etag="", paths=paths, **fields)
-    ).webhook
+    return change_webhook(app, a_webhook_update(webhook.id, **fields)).webhook
 
 
 def rotate(app: App, webhook: Webhook, *, now: bool = False, overlap: timedelta = timedelta(days=1)) -> Webhook:
     """Rotate a webhook's secret."""
-    command = RotateWebhookSecret(
-        request=request(), webhook=webhook.id, etag="", secret=new_secret(), expire_previous_now=now, overlap=overlap
-    )
-    return change_webhook(app, command).webhook
+    return change_webhook(app, a_rotation(webhook.id, now=now, overlap=overlap)).webhook
 
 
 def delete(app: App, webhook: Webhook) -> Webhook:
     """Delete a webhook."""
-    return change_webhook(app, DeleteWebhook(request=request(), webhook=webhook.id, etag="")).webhook
+    return change_webhook(app, a_webhook_deletion(webhook.id)).webhook
 
 
-def redeliver(
-    app: App,
-    webhook: Webhook,
-    *,
-    number: int | None = None,
-    since: datetime | None = None,
-    asked: Request | None = None,
-) -> None:
+def redeliver(app: App, webhook: Webhook, *, number: int | None = None, since: datetime | None = None) -> None:
     """Send one event again, or dead letters."""
-    command = RedeliverEvent(
-        request=asked or request(), webhook=webhook.id, number=number, dead_since=since, delivery="deliveries/x"
-    )
-    change_webhook(app, command)
+    change_webhook(app, a_redelivery(webhook.id, number=number, since=since))
 
 
 def publish(app: App) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from wallet.v1 import operations_service_pb2 as operations_pb
 from wallet.v1 import schedule_service_pb2 as order_pb
 from wallet.v1 import transaction_service_pb2 as pb
 from wallet.v1 import wallet_service_pb2 as wallet_pb
+from wallet.v1 import webhook_service_pb2 as webhook_pb
 from wallet.v1.reference_policy_pb2 import REFERENCE_POLICY_UNIQUE
 
 from bank_stub.server import BankServer
@@ -46,6 +48,7 @@ from wallet_grpc.security.access import CONFINED, Scope
 from wallet_grpc.server.process import authentication
 from wallet_grpc.server.serving import serving
 
+ENDPOINT = "https://shop.example/events"
 APPLIED_TO_WALLET = order_pb.RESOLUTION_KIND_APPLIED_TO_WALLET
 
 
@@ -110,6 +113,15 @@ def bases(names: Mapping[str, str]) -> dict[str, Message]:
         operations_pb.ResolveScheduledDepositRequest(name=names["unapplied deposit"], **resolved),
         operations_pb.ResolveDiscrepancyRequest(name=names["discrepancy"], reason="r"),
         operations_pb.AcceptBankStatementRequest(name="bankStatements/2", reason="r"),
+        webhook_pb.CreateWebhookRequest(webhook=webhook_pb.Webhook(url=ENDPOINT, wallet="wallets/alice")),
+        webhook_pb.UpdateWebhookRequest(
+            webhook=webhook_pb.Webhook(name=names["webhook"], wallet="wallets/alice"),
+            update_mask=FieldMask(paths=["description", "wallet"]),
+        ),
+        webhook_pb.RotateWebhookSecretRequest(name=names["webhook"]),
+        webhook_pb.DeleteWebhookRequest(name=names["webhook"]),
+        webhook_pb.PingWebhookRequest(name=names["webhook"]),
+        webhook_pb.RedeliverEventRequest(name=names["webhook"], dead_since=LATE),
     ]
     by_type = {request.DESCRIPTOR.full_name: request for request in requests}
     return {path: by_type[METHODS[path].input_type.full_name] for path in WRITES}
@@ -166,9 +178,17 @@ def hang_on_them(operator: Api, app: App, bank: Bank) -> dict[str, str]:
     operator.ok(changed(a_deposit("bob", 1), request_id=names["used"]))
     for reference in REFERENCES:
         operator.ok(a_deposit("bob", 1, external_reference=reference, reference_policy=REFERENCE_POLICY_UNIQUE))
+    for name in ("webhook", "deleted webhook"):
+        names[name] = operator.ok(a_webhook()).webhook.name
+    operator.ok(webhook_pb.DeleteWebhookRequest(name=names["deleted webhook"], request_id=new_id()))
     names |= strand(operator, app, bank)
     operator.freeze("cold")
     return names
+
+
+def a_webhook() -> webhook_pb.CreateWebhookRequest:
+    """Return the creation of a webhook."""
+    return webhook_pb.CreateWebhookRequest(webhook=webhook_pb.Webhook(url=ENDPOINT), request_id=new_id())
 
 
 def strand(operator: Api, app: App, bank: Bank) -> dict[str, str]:
@@ -208,4 +228,5 @@ def a_world(app: App, settings: Settings, issuer: Issuer, bank: BankServer) -> I
         callers = {who_: stack.enter_context(Api(target, metadata=text)) for who_, text in metadata.items()}
         operator = callers["operator"]
         open_wallets(operator)
+        callers["anna"].ok(a_webhook())
         yield World(callers, hang_on_them(operator, app, Bank(bank.url)))

@@ -190,9 +190,10 @@ class WebhookServiceServicer:
         A retry with the same `request_id` changes nothing: it returns the current
         webhook, marked `replayed`; a refusal is returned again, too.
 
-        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the
-        webhook, or its filter's wallet); `PERMISSION_MISSING` (a scope of the
-        webhook's); `ETAG_MISMATCH`; `STATE_TRANSITION_FORBIDDEN` (deleted).
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (`operations` for a system
+        wallet); `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the webhook);
+        `PERMISSION_MISSING` (a scope of the webhook's); `ETAG_MISMATCH`;
+        `STATE_TRANSITION_FORBIDDEN` (deleted); `RESOURCE_NOT_FOUND` (the wallet).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -263,8 +264,8 @@ class WebhookServiceServicer:
         a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the
-        webhook, or the delivery, which may have been removed);
-        `STATE_TRANSITION_FORBIDDEN` (deleted).
+        webhook); `STATE_TRANSITION_FORBIDDEN` (deleted); `RESOURCE_NOT_FOUND` (the
+        delivery, which may have been removed).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

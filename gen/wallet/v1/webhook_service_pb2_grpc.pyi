@@ -100,9 +100,10 @@ class WebhookServiceStub:
     A retry with the same `request_id` changes nothing: it returns the current
     webhook, marked `replayed`; a refusal is returned again, too.
 
-    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the
-    webhook, or its filter's wallet); `PERMISSION_MISSING` (a scope of the
-    webhook's); `ETAG_MISMATCH`; `STATE_TRANSITION_FORBIDDEN` (deleted).
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (`operations` for a system
+    wallet); `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the webhook);
+    `PERMISSION_MISSING` (a scope of the webhook's); `ETAG_MISMATCH`;
+    `STATE_TRANSITION_FORBIDDEN` (deleted); `RESOURCE_NOT_FOUND` (the wallet).
     """
     RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateWebhookSecretRequest, _webhook_service_pb2.RotateWebhookSecretResponse]
     """Gives a webhook a new secret and returns it. Requests are signed with both
@@ -153,8 +154,8 @@ class WebhookServiceStub:
     a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the
-    webhook, or the delivery, which may have been removed);
-    `STATE_TRANSITION_FORBIDDEN` (deleted).
+    webhook); `STATE_TRANSITION_FORBIDDEN` (deleted); `RESOURCE_NOT_FOUND` (the
+    delivery, which may have been removed).
     """
 
 @_typing.type_check_only
@@ -229,9 +230,10 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     A retry with the same `request_id` changes nothing: it returns the current
     webhook, marked `replayed`; a refusal is returned again, too.
 
-    Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the
-    webhook, or its filter's wallet); `PERMISSION_MISSING` (a scope of the
-    webhook's); `ETAG_MISMATCH`; `STATE_TRANSITION_FORBIDDEN` (deleted).
+    Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (`operations` for a system
+    wallet); `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the webhook);
+    `PERMISSION_MISSING` (a scope of the webhook's); `ETAG_MISMATCH`;
+    `STATE_TRANSITION_FORBIDDEN` (deleted); `RESOURCE_NOT_FOUND` (the wallet).
     """
     RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateWebhookSecretRequest, _webhook_service_pb2.RotateWebhookSecretResponse]  # type: ignore[assignment]
     """Gives a webhook a new secret and returns it. Requests are signed with both
@@ -282,8 +284,8 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     a refusal is returned again, too.
 
     Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the
-    webhook, or the delivery, which may have been removed);
-    `STATE_TRANSITION_FORBIDDEN` (deleted).
+    webhook); `STATE_TRANSITION_FORBIDDEN` (deleted); `RESOURCE_NOT_FOUND` (the
+    delivery, which may have been removed).
     """
 
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -379,9 +381,10 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         A retry with the same `request_id` changes nothing: it returns the current
         webhook, marked `replayed`; a refusal is returned again, too.
 
-        Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the
-        webhook, or its filter's wallet); `PERMISSION_MISSING` (a scope of the
-        webhook's); `ETAG_MISMATCH`; `STATE_TRANSITION_FORBIDDEN` (deleted).
+        Errors: `INVALID_FIELDS`; `PERMISSION_MISSING` (`operations` for a system
+        wallet); `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the webhook);
+        `PERMISSION_MISSING` (a scope of the webhook's); `ETAG_MISMATCH`;
+        `STATE_TRANSITION_FORBIDDEN` (deleted); `RESOURCE_NOT_FOUND` (the wallet).
         """
 
     @_abc_1.abstractmethod
@@ -462,8 +465,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         a refusal is returned again, too.
 
         Errors: `INVALID_FIELDS`; `REQUEST_ID_REUSED`; `RESOURCE_NOT_FOUND` (the
-        webhook, or the delivery, which may have been removed);
-        `STATE_TRANSITION_FORBIDDEN` (deleted).
+        webhook); `STATE_TRANSITION_FORBIDDEN` (deleted); `RESOURCE_NOT_FOUND` (the
+        delivery, which may have been removed).
         """
 
 def add_WebhookServiceServicer_to_server(servicer: WebhookServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

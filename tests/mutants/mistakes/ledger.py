@@ -72,8 +72,8 @@ LEDGER = (
         (
             Change(
                 "wallet_core/domain/deciding/decide.py:_decide_one",
-                "request.access.require(command.wallets_to_authorize(ledger))",
-                "command.wallets_to_authorize(ledger)",
+                "command.require_owner(ledger)",
+                "pass",
             ),
         ),
         "tests/grpc/test_owners.py",

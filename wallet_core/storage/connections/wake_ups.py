@@ -82,19 +82,15 @@ def listening(engine: Engine, channel: str, on_wake: Callable[[], None]) -> Iter
                     if [*driver.notifies(timeout=_LISTEN_S, stop_after=1)]:
                         on_wake()
         except (SQLAlchemyError, psycopg.Error):
-            closed.wait(_BACKOFF_MAX_S)
+            closed.wait(_BACKOFF_MAX_S)  # the polls are enough meanwhile
 
-    def run() -> None:
-        while not closed.is_set():
-            listen()
-
-    thread = threading.Thread(target=run, name=f"listen-{channel}", daemon=True)
-    thread.start()
+    loop = Loop(f"listen-{channel}", listen, _LISTEN_S, backoff_max_s=_BACKOFF_MAX_S)
+    loop.start()
     try:
         yield
     finally:
         closed.set()
-        thread.join(2 * _LISTEN_S)
+        loop.stop(2 * _LISTEN_S)
 
 
 def _driver(connection: object) -> Tx:
