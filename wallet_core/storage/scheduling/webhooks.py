@@ -34,27 +34,35 @@ QUEUE: LiteralString = """
 WITH records AS MATERIALIZED (
     SELECT number, type, wallets FROM journal WHERE number > %(after)s AND number <= %(to)s
 ), concerned AS MATERIALIZED (
-    SELECT records.number, w.key, w.owner, w.labels, w.role = 'ORDINARY' AS is_ordinary
+    SELECT records.number, records.type, w.key, w.owner, w.labels, w.role = 'ORDINARY' AS is_ordinary
     FROM records
     CROSS JOIN LATERAL unnest(records.wallets) AS named (id)
     JOIN wallets AS w ON w.id = named.id
-)
-INSERT INTO webhook_deliveries (webhook, number, wallets, state, create_time, next_attempt_time)
-SELECT w.id, r.number, coalesce(array_agg(c.key ORDER BY c.key) FILTER (WHERE c.is_ordinary), '{{}}'), 'PENDING',
-    clock_timestamp(), clock_timestamp()
-FROM records AS r
-JOIN webhooks AS w ON r.number > w.begins_after AND (w.types = '{{}}' OR r.type = ANY(w.types))
-LEFT JOIN concerned AS c ON c.number = r.number AND (w.confined_to IS NULL OR c.owner = w.confined_to)
-WHERE {whose}
-GROUP BY w.id, r.number
-HAVING (w.confined_to IS NULL AND w.wallet IS NULL AND w.owner = '' AND w.label_key IS NULL)
-    OR bool_or(
-        c.key IS NOT NULL
+), chosen AS (
+    SELECT w.id, w.confined_to, r.number
+    FROM webhooks AS w
+    JOIN records AS r ON r.number > w.begins_after AND (w.types = '{{}}' OR r.type = ANY(w.types))
+    WHERE {whose} AND w.confined_to IS NULL AND w.wallet IS NULL AND w.owner = '' AND w.label_key IS NULL
+    UNION
+    SELECT w.id, w.confined_to, c.number
+    FROM webhooks AS w
+    JOIN concerned AS c ON (w.confined_to IS NULL OR c.owner = w.confined_to)
         AND (w.wallet IS NULL OR c.key = w.wallet)
         AND (w.owner = '' OR c.owner = w.owner)
         AND (w.label_key IS NULL OR c.labels ->> w.label_key = w.label_value)
-    )
-ORDER BY r.number, w.id
+        AND c.number > w.begins_after AND (w.types = '{{}}' OR c.type = ANY(w.types))
+    WHERE {whose} AND NOT (w.confined_to IS NULL AND w.wallet IS NULL AND w.owner = '' AND w.label_key IS NULL)
+), kept AS MATERIALIZED (
+    SELECT number, owner, array_agg(key ORDER BY key) AS keys
+    FROM concerned
+    WHERE is_ordinary
+    GROUP BY GROUPING SETS ((number, owner), (number))
+)
+INSERT INTO webhook_deliveries (webhook, number, wallets, state, create_time, next_attempt_time)
+SELECT chosen.id, chosen.number, coalesce(kept.keys, '{{}}'), 'PENDING', clock_timestamp(), clock_timestamp()
+FROM chosen
+LEFT JOIN kept ON kept.number = chosen.number AND kept.owner IS NOT DISTINCT FROM chosen.confined_to
+ORDER BY chosen.number, chosen.id
 ON CONFLICT DO NOTHING
 """
 QUEUE_FOR_ALL = QUEUE.format(whose="w.state = 'ENABLED' AND w.queued_to IS NULL")
@@ -95,6 +103,10 @@ WHERE d.webhook = %(webhook)s AND d.number = dead.number
 """
 END_REDELIVERY = "UPDATE webhooks SET redeliver_since = NULL, redeliver_until = NULL WHERE id = %s"
 
+# A queue is read by its index, in order, and not beyond the part that is looked at. With old statistics the planner
+# prefers to read all that is pending, or the whole table, for each webhook.
+READ_BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+
 # Webhooks with something due. Not a lock on ``webhooks``: no call of a caller waits for a claim.
 LOCK_QUEUES = """
 SELECT q.webhook
@@ -130,29 +142,25 @@ WITH looked AS MATERIALIZED (
     ) AS d
     WHERE q.webhook = ANY(%(webhooks)s)
 ), lanes AS (
-    SELECT webhook, number,
-        wallet IS NULL OR number = min(number) OVER (PARTITION BY webhook, wallet) AS is_first
+    SELECT looked.*, wallet IS NULL OR number = min(number) OVER (PARTITION BY webhook, wallet) AS is_first
     FROM looked
     LEFT JOIN LATERAL unnest(wallets) AS wallet ON true
 ), heads AS (
-    SELECT webhook, number FROM lanes GROUP BY webhook, number HAVING bool_and(is_first)
-), busy AS (
-    SELECT webhook, count(*) AS calls
-    FROM looked
-    WHERE lease_until > clock_timestamp() + %(offset)s
-    GROUP BY webhook
+    SELECT webhook, number, failures, next_attempt_time,
+        coalesce(lease_until > clock_timestamp() + %(offset)s, false) AS is_busy
+    FROM lanes
+    GROUP BY webhook, number, failures, next_attempt_time, lease_until
+    HAVING bool_and(is_first)
 ), free AS (
-    SELECT webhook, number, failures,
-        coalesce(busy.calls, 0) + row_number() OVER (PARTITION BY webhook ORDER BY number) AS place
+    SELECT webhook, number, failures, is_busy OR next_attempt_time > clock_timestamp() + %(offset)s AS is_taken,
+        count(*) FILTER (WHERE is_busy) OVER (PARTITION BY webhook)
+            + count(*) FILTER (WHERE NOT is_busy AND next_attempt_time <= clock_timestamp() + %(offset)s)
+                OVER (PARTITION BY webhook ORDER BY number) AS place
     FROM heads
-    JOIN looked USING (webhook, number)
-    LEFT JOIN busy USING (webhook)
-    WHERE next_attempt_time <= clock_timestamp() + %(offset)s
-        AND (lease_until IS NULL OR lease_until <= clock_timestamp() + %(offset)s)
 ), due AS (
     SELECT webhook, number, place
     FROM free
-    WHERE place <= CASE WHEN failures > 0 THEN 1 ELSE %(at_once)s END
+    WHERE NOT is_taken AND place <= CASE WHEN failures > 0 THEN 1 ELSE %(at_once)s END
     ORDER BY place, number
     LIMIT %(limit)s
 ), claimed AS (
@@ -273,6 +281,7 @@ class WebhookQueue:
         asked: dict[str, Any] = {"limit": limit, "at_once": at_once, "lease": lease, "offset": clock_offset}
         began = monotonic()
         with served(), transaction(self.engine) as tx:
+            tx.execute(READ_BY_KEY)
             webhooks = [webhook for (webhook,) in tx.execute(LOCK_QUEUES, asked)]
             if not webhooks:
                 return []
