@@ -1,6 +1,6 @@
 """Rules of checkpoints: each is signed, and the journal is still what it states."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from wallet_core.domain.model.checkpoint import Checkpoint, Statement, statement_of
 from wallet_core.storage.connections.engine import Tx
@@ -10,7 +10,7 @@ MEANINGS: Mapping[str, str] = {
     "kept_checkpoints": "every checkpoint that was kept elsewhere is signed, and is stored here unchanged",
 }
 
-PAGE = "SELECT number, statement, key_id, signature FROM checkpoints WHERE number > %s ORDER BY number LIMIT 1"
+NEXT = "SELECT number, statement, key_id, signature FROM checkpoints WHERE number > %s ORDER BY number LIMIT 1"
 
 HASH = "SELECT hash FROM journal WHERE number = %s"
 
@@ -29,23 +29,21 @@ GROUP BY currency, role
 """
 
 
-def checked(
-    tx: Tx, before: Checkpoint | None, is_signed: Callable[[Checkpoint], bool]
-) -> tuple[Checkpoint, bool] | None:
-    """Return the checkpoint after another one, and whether it is right; None after the last one."""
-    row = tx.execute(PAGE, [before.number if before is not None else 0]).fetchone()
-    if row is None:
-        return None
-    found = Checkpoint(*row)
-    return found, is_signed(found) and _states(tx, found) and _follows(tx, before, found)
+def following(tx: Tx, before: Checkpoint | None) -> Checkpoint | None:
+    """Return the checkpoint after another one; None after the last one."""
+    row = tx.execute(NEXT, [before.number if before is not None else 0]).fetchone()
+    return Checkpoint(*row) if row is not None else None
 
 
-def missing(tx: Tx, kept: Iterable[Checkpoint], is_signed: Callable[[Checkpoint], bool]) -> Iterator[Checkpoint]:
-    """Yield the kept checkpoints that no key has signed, or that the database has not or otherwise."""
-    for one in kept:
-        stored = tx.execute(PAGE, [one.number - 1]).fetchone()
-        if not is_signed(one) or not _states(tx, one) or stored is None or Checkpoint(*stored) != one:
-            yield one
+def is_right(tx: Tx, before: Checkpoint | None, found: Checkpoint) -> bool:
+    """Return whether the journal is what a checkpoint, and the one before it, state."""
+    return _states(tx, found) and _follows(tx, before, found)
+
+
+def is_stored(tx: Tx, kept: Checkpoint) -> bool:
+    """Return whether a kept checkpoint is stored unchanged, and the journal is what it states."""
+    stored = tx.execute(NEXT, [kept.number - 1]).fetchone()
+    return stored is not None and Checkpoint(*stored) == kept and _states(tx, kept)
 
 
 def _stated(checkpoint: Checkpoint) -> Statement | None:

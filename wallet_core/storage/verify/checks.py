@@ -1,23 +1,28 @@
 """Verify: check every rule of the ledger, from the entries up, on a live database.
 
 Tables are walked in slices, each in a snapshot of its own, so that no transaction is open for long and memory does not
-grow with the ledger. The journal is walked up to its end at the start.
+grow with the ledger. Several connections check one slice each at a time. The journal is walked up to its end at the
+start.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
+from time import monotonic
 from typing import Any, cast
 from uuid import UUID
 
 import psycopg
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from wallet_core.domain.model.checkpoint import Checkpoint, statement_of
-from wallet_core.domain.model.errors import DatabaseUnavailable
+from wallet_core.domain.model.errors import DatabaseUnavailable, ServerOverloaded
 from wallet_core.storage.connections.engine import Tx
 from wallet_core.storage.verify import checkpoints
 from wallet_core.storage.verify.bank_statements import BANK_STATEMENT_LINES, BANK_STATEMENTS
@@ -26,7 +31,7 @@ from wallet_core.storage.verify.payments import ATTEMPTS, RESOLUTIONS, SCHEDULED
 from wallet_core.storage.verify.records import COMMISSION_RULES, JOURNAL, REQUESTS
 from wallet_core.storage.verify.totals import TOTALS
 from wallet_core.storage.verify.transactions import TRANSACTIONS
-from wallet_core.storage.verify.walks import ROWS, Walk
+from wallet_core.storage.verify.walks import Total, Walk
 from wallet_core.storage.verify.wallets import ENTRIES, WALLETS
 
 WALKS = (
@@ -71,6 +76,10 @@ class Audit:
     since: Checkpoint | None = None
     """Check the journal and the transactions from this checkpoint on only: what lies before it was checked before."""
     slice_rows: int = SLICE_ROWS
+    connections: int = 1
+    """How many slices are checked at once, each on a connection of its own."""
+    pause_factor: float = 0.0
+    """How long a connection pauses after each slice, as a share of the time that the slice took."""
 
 
 @dataclass(slots=True)
@@ -98,7 +107,7 @@ class Progress:
     rows: int = 0
     """How many were checked."""
     table: str = ""
-    """The table that is walked."""
+    """The table that was checked last."""
     checks: dict[str, Check] = field(
         default_factory=lambda: {name: Check(name, text) for name, text in MEANINGS.items()}
     )
@@ -108,28 +117,32 @@ class Progress:
         """Whether a rule is broken, as far as was checked."""
         return any(check.broken for check in self.checks.values())
 
-    def found(self, name: str, count: int, first: str) -> None:
-        """Add rows that break a rule."""
-        check = self.checks[name]
-        check.first = check.first or first
-        check.broken += count
+    def add(self, found: "_Found") -> None:
+        """Add what a part has found."""
+        self.table = found.table
+        self.rows += found.rows
+        for name, count, first in found.broken:
+            check = self.checks[name]
+            check.first = check.first or first
+            check.broken += count
 
 
 def verify(engine: Engine, audit: Audit) -> Iterator[Progress]:
-    """Check everything in one snapshot, else like ``verify_in_slices``."""
-    with _database_errors(), engine.connect().execution_options(isolation_level="REPEATABLE READ") as tx:
+    """Check everything in one snapshot, on one connection, else like ``verify_in_slices``."""
+    with _errors(), engine.connect().execution_options(isolation_level="REPEATABLE READ") as tx:
         yield from verify_in(tx, audit)
 
 
 def verify_in(tx: Connection, audit: Audit) -> Iterator[Progress]:
     """Do so as one transaction reads the tables."""
-    return _walked(lambda: _same(_driver(tx)), audit)
+    return _checked(lambda: _same(_driver(tx)), replace(audit, connections=1))
 
 
 def verify_in_slices(engine: Engine, audit: Audit) -> Iterator[Progress]:
     """Check everything, each slice in a snapshot of its own; yield the progress after each, the same object each time.
 
-    Raises ``DatabaseUnavailable``.
+    Closing the iterator ends the check after the slices in progress. Raises ``DatabaseUnavailable``, and
+    ``ServerOverloaded`` where the engine has no free connection.
     """
 
     @contextmanager
@@ -137,8 +150,8 @@ def verify_in_slices(engine: Engine, audit: Audit) -> Iterator[Progress]:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as tx:
             yield _driver(tx)
 
-    with _database_errors():
-        yield from _walked(snapshot, audit)
+    with _errors():
+        yield from _checked(snapshot, audit)
 
 
 def result(progress: Iterator[Progress]) -> list[Check]:
@@ -148,56 +161,154 @@ def result(progress: Iterator[Progress]) -> list[Check]:
 
 
 @contextmanager
-def _database_errors() -> Iterator[None]:
+def _errors() -> Iterator[None]:
     try:
         yield
+    except PoolTimeout:
+        raise ServerOverloaded from None
     except DBAPIError as error:
         raise DatabaseUnavailable from error.orig
     except psycopg.Error as error:
         raise DatabaseUnavailable from error
 
 
-def _walked(snapshot: Snapshot, audit: Audit) -> Iterator[Progress]:
-    """Check everything; yield the progress after each slice, the same object each time."""
-    walks = [walk for walk in WALKS if audit.since is None or walk not in _ONLY_IN_FULL]
+def _checked(snapshot: Snapshot, audit: Audit) -> Iterator[Progress]:
+    """Check everything; yield the progress after each part, the same object each time."""
     with snapshot() as tx:
         ((end,),) = tx.execute(JOURNAL_END)
-        ((estimated,),) = tx.execute(ESTIMATE, [[walk.table for walk in walks]])
+        ((estimated,),) = tx.execute(ESTIMATE, [[walk.table for walk in _walks(audit)]])
     progress = Progress(journal_end=end, rows_estimated=estimated)
     yield progress
-    for walk in walks:
-        progress.table = walk.table
-        for _ in _slices(walk, snapshot, progress, audit):
-            yield progress
-    progress.table = "totals"
-    for name, total in TOTALS.items():
+    parts = _Parts(audit, end)
+    stopping = threading.Event()
+
+    def check_next() -> _Found | None:
+        begun = monotonic()
         with snapshot() as tx:
-            rows = tx.execute(total.query).fetchall()
-        if rows:
-            progress.found(name, len(rows), str(rows[0][0]))
-    progress.table = "checkpoints"
-    for _ in _checkpoints(snapshot, progress, audit):
-        yield progress
+            part = parts.take(tx)
+            found = part(tx) if part is not None else None
+        if found is not None:
+            stopping.wait(audit.pause_factor * (monotonic() - begun))
+        return found
+
+    with ThreadPoolExecutor(audit.connections, thread_name_prefix="verify") as workers:
+        running: set[Future[_Found | None]] = {workers.submit(check_next) for _ in range(audit.connections)}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for found in [one.result() for one in done]:
+                    if found is not None:
+                        running.add(workers.submit(check_next))
+                        progress.add(found)
+                        yield progress
+        finally:
+            stopping.set()
+            parts.end()
     yield progress
 
 
-def _slices(walk: Walk, snapshot: Snapshot, progress: Progress, audit: Audit) -> Iterator[None]:
-    after = _beginning(walk, audit.since)
-    while True:
-        with snapshot() as tx:
-            parameters = {**after, "rows": audit.slice_rows, "journal_end": progress.journal_end}
-            last = tx.execute(_bound(walk, bool(after)), parameters).fetchone()
-            if last is not None:
-                parameters |= walk.places("upto", last)
-            for name, count, first in tx.execute(_statement(walk, bool(after), last is not None), parameters):
-                if name == ROWS:
-                    progress.rows += count
-                else:
-                    progress.found(name, count, first)
-        yield
-        if last is None:
-            return
-        after = walk.places("after", last)
+def _walks(audit: Audit) -> list[Walk]:
+    return [walk for walk in WALKS if audit.since is None or walk not in _ONLY_IN_FULL]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a part has found."""
+
+    table: str
+    rows: int = 0
+    broken: Sequence[tuple[str, int, str]] = ()
+    """Rules, each with the count of rows that break it, and the first of them."""
+
+
+_Part = Callable[[Tx], _Found]
+"""A part of what is to check: a slice, or a rule of the whole ledger."""
+
+
+class _Parts:
+    """The parts, each taken once, in any thread."""
+
+    def __init__(self, audit: Audit, journal_end: int) -> None:
+        self._audit = audit
+        self._journal_end = journal_end
+        self._taking = threading.Lock()
+        self._tx: Tx | None = None
+        self._parts = self._all()
+
+    def take(self, tx: Tx) -> _Part | None:
+        """Return the next part, which *tx* is to check; None where there is none left."""
+        with self._taking:
+            self._tx = tx
+            return next(self._parts, None)
+
+    def end(self) -> None:
+        """Leave the rest."""
+        with self._taking:
+            self._parts.close()
+
+    @property
+    def _reading(self) -> Tx:
+        if self._tx is None:
+            raise AssertionError("parts are found in the transaction that takes them")
+        return self._tx
+
+    def _all(self) -> Generator[_Part, None, None]:
+        for walk in _walks(self._audit):
+            yield from self._slices(walk)
+        for name, total in TOTALS.items():
+            yield partial(_check_total, name, total)
+        yield from self._checkpoints()
+
+    def _slices(self, walk: Walk) -> Iterator[_Part]:
+        after = _beginning(walk, self._audit.since)
+        while True:
+            places = {**after, "rows": self._audit.slice_rows, "journal_end": self._journal_end}
+            last = self._reading.execute(_bound(walk, bool(after)), places).fetchone()
+            if last is None:
+                yield partial(_check_slice, walk, _statement(walk, bool(after), upto=False), places)
+                return
+            places |= walk.places("upto", last)
+            yield partial(_check_slice, walk, _statement(walk, bool(after), upto=True), places)
+            after = walk.places("after", last)
+
+    def _checkpoints(self) -> Iterator[_Part]:
+        trusted = self._audit.trusted
+        if trusted is None:
+            trusted = {key_id: bytes(public) for key_id, public in self._reading.execute(KEYS)}
+        is_signed = partial(_is_signed, self._audit.is_signed, trusted)
+        before = self._audit.since
+        while (found := checkpoints.following(self._reading, before)) is not None:
+            yield partial(_check_checkpoint, is_signed, before, found)
+            before = found
+        for kept in self._audit.kept:
+            yield partial(_check_kept, is_signed, kept)
+
+
+def _check_slice(walk: Walk, statement: str, places: Mapping[str, Any], tx: Tx) -> _Found:
+    ((rows, *found),) = tx.execute(statement, places)
+    counts = zip(walk.rules, found[::2], found[1::2], strict=True)
+    return _Found(walk.table, rows, [(name, count, first) for name, count, first in counts if count])
+
+
+def _check_total(name: str, total: Total, tx: Tx) -> _Found:
+    rows = tx.execute(total.query).fetchall()
+    return _Found("totals", broken=[(name, len(rows), str(rows[0][0]))] if rows else [])
+
+
+def _check_checkpoint(
+    is_signed: Callable[[Checkpoint], bool], before: Checkpoint | None, found: Checkpoint, tx: Tx
+) -> _Found:
+    is_right = is_signed(found) and checkpoints.is_right(tx, before, found)
+    return _Found("checkpoints", broken=[] if is_right else [("checkpoints", 1, _named(found))])
+
+
+def _check_kept(is_signed: Callable[[Checkpoint], bool], kept: Checkpoint, tx: Tx) -> _Found:
+    is_right = is_signed(kept) and checkpoints.is_stored(tx, kept)
+    return _Found("checkpoints", broken=[] if is_right else [("kept_checkpoints", 1, _named(kept))])
+
+
+def _is_signed(check: IsSigned, keys: Mapping[str, bytes], checkpoint: Checkpoint) -> bool:
+    return check(checkpoint, keys)
 
 
 def _beginning(walk: Walk, since: Checkpoint | None) -> dict[str, Any]:
@@ -208,29 +319,6 @@ def _beginning(walk: Walk, since: Checkpoint | None) -> dict[str, Any]:
         earliest = statement_of(since.statement).time - _CLOCKS_DIFFER
         return walk.places("after", [UUID(int=int(earliest.timestamp() * 1000) << 80)])
     return {}
-
-
-def _checkpoints(snapshot: Snapshot, progress: Progress, audit: Audit) -> Iterator[None]:
-    with snapshot() as tx:
-        stored = {key_id: bytes(public) for key_id, public in tx.execute(KEYS)}
-    keys = audit.trusted if audit.trusted is not None else stored
-
-    def is_signed(one: Checkpoint) -> bool:
-        return audit.is_signed(one, keys)
-
-    last = audit.since
-    while True:
-        with snapshot() as tx:
-            found = checkpoints.checked(tx, last, is_signed)
-        if found is None:
-            break
-        last, is_right = found
-        if not is_right:
-            progress.found("checkpoints", 1, _named(last))
-        yield
-    with snapshot() as tx:
-        for one in checkpoints.missing(tx, audit.kept, is_signed):
-            progress.found("kept_checkpoints", 1, _named(one))
 
 
 def _named(checkpoint: Checkpoint) -> str:
@@ -246,7 +334,7 @@ def _bound(walk: Walk, after: bool) -> str:  # noqa: FBT001  # of a cache's key
 
 
 @cache
-def _statement(walk: Walk, after: bool, upto: bool) -> str:  # noqa: FBT001  # of a cache's key
+def _statement(walk: Walk, after: bool, *, upto: bool) -> str:  # noqa: FBT001  # of a cache's key
     return walk.statement(after=after, upto=upto)
 
 

@@ -1,6 +1,6 @@
 """Rules of payment orders: what has moved for each, what is in transit, what was attempted, what was resolved."""
 
-from wallet_core.storage.verify.walks import EVENTS, LAST_EVENTS, Rule, Walk, facts, filled, microseconds
+from wallet_core.storage.verify.walks import EVENTS, LAST_EVENTS, Rule, Walk, facts, filled, lacks, microseconds
 
 _TOKEN_ID = {"token_id": "slice.token_id"}
 _OPEN = "('SCHEDULED', 'PROCESSING', 'IN_DOUBT')"
@@ -167,19 +167,16 @@ ATTEMPTS = Walk(
     table="bank_attempts",
     key=[("key", "text"), ("number", "integer")],
     name="'attempt ' || number || ' under the bank''s key ' || key",
-    chained=True,
-    joined="""
-        SELECT slice.*, lag(number) OVER (PARTITION BY key ORDER BY number) AS number_before
-        FROM slice
-    """,
+    chained=("number",),
+    joined="SELECT * FROM slice",
     rules={
         "attempts": Rule(
             meaning="every attempt at the bank belongs to an order, and an order's attempts are numbered without gaps",
-            broken="""
+            broken=f"""
                 number <> coalesce(number_before, 0) + 1
                 OR CASE left(key, 3)
-                    WHEN 'wd-' THEN NOT EXISTS (SELECT FROM withdrawals WHERE id = substr(key, 4)::uuid)
-                    ELSE NOT EXISTS (SELECT FROM scheduled_deposits WHERE id = substr(key, 4)::uuid AND collect)
+                    WHEN 'wd-' THEN {lacks("withdrawals", "id = substr(key, 4)::uuid")}
+                    ELSE {lacks("scheduled_deposits", "id = substr(key, 4)::uuid AND collect")}
                 END
             """,
         ),

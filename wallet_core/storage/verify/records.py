@@ -1,21 +1,20 @@
 """Rules of the journal, of commission rules and of idempotency records."""
 
-from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, microseconds
+from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, lacks, microseconds
 
 # Whether there is no resource of the name that ``_NAMED`` has taken apart.
 _NAMED = "split_part(subject, '/', 1) AS collection, split_part(subject, '/', 2) AS id"
-_MISSING = """
+_MISSING = f"""
     CASE collection
-        WHEN 'transactions' THEN NOT EXISTS (SELECT FROM transactions AS t WHERE t.id = joined.id::uuid)
-        WHEN 'batches' THEN NOT EXISTS (SELECT FROM transactions WHERE batch = joined.id::uuid)
-        WHEN 'wallets' THEN NOT EXISTS (SELECT FROM wallets AS w WHERE w.id = joined.id)
-        WHEN 'holds' THEN NOT EXISTS (SELECT FROM holds AS h WHERE h.id = joined.id::uuid)
-        WHEN 'withdrawals' THEN NOT EXISTS (SELECT FROM withdrawals AS o WHERE o.id = joined.id::uuid)
-        WHEN 'scheduledDeposits' THEN NOT EXISTS (SELECT FROM scheduled_deposits AS o WHERE o.id = joined.id::uuid)
-        WHEN 'commissionRules' THEN NOT EXISTS (SELECT FROM commission_rules AS r WHERE r.id = joined.id::uuid)
-        WHEN 'bankStatementLines'
-            THEN NOT EXISTS (SELECT FROM bank_statement_lines AS l WHERE l.number = joined.id::bigint)
-        WHEN 'bankStatements' THEN NOT EXISTS (SELECT FROM bank_statements AS s WHERE s.number = joined.id::integer)
+        WHEN 'transactions' THEN {lacks("transactions AS t", "t.id = joined.id::uuid")}
+        WHEN 'batches' THEN {lacks("transactions AS t", "t.batch = joined.id::uuid")}
+        WHEN 'wallets' THEN {lacks("wallets AS w", "w.id = joined.id")}
+        WHEN 'holds' THEN {lacks("holds AS h", "h.id = joined.id::uuid")}
+        WHEN 'withdrawals' THEN {lacks("withdrawals AS o", "o.id = joined.id::uuid")}
+        WHEN 'scheduledDeposits' THEN {lacks("scheduled_deposits AS o", "o.id = joined.id::uuid")}
+        WHEN 'commissionRules' THEN {lacks("commission_rules AS r", "r.id = joined.id::uuid")}
+        WHEN 'bankStatementLines' THEN {lacks("bank_statement_lines AS l", "l.number = joined.id::bigint")}
+        WHEN 'bankStatements' THEN {lacks("bank_statements AS s", "s.number = joined.id::integer")}
         ELSE subject IS NOT NULL
     END
 """
@@ -23,7 +22,7 @@ _MISSING = """
 # Numbers of the records of a slice with an entry that does not follow, in the journal, the one before it in its wallet.
 # That one is in the slice, or in an earlier record.
 _MISPLACED = """
-    SELECT number
+    SELECT DISTINCT number AS misplaced
     FROM (
         SELECT number, wallet, sequence,
             lag(sequence) OVER (PARTITION BY wallet ORDER BY number, sequence) AS sequence_before
@@ -49,15 +48,12 @@ JOURNAL = Walk(
     table="journal",
     key=[("number", "bigint")],
     name="'journal record ' || number",
-    chained=True,
+    chained=("number", "hash"),
     until=True,
     joined=f"""
-        SELECT slice.*, {_NAMED},
-            lag(number) OVER upwards AS number_before,
-            lag(hash) OVER upwards AS hash_before,
-            number IN (SELECT number FROM ({_MISPLACED}) AS misplaced) AS is_misplaced
+        SELECT slice.*, {_NAMED}, misplaced.misplaced
         FROM slice
-        WINDOW upwards AS (ORDER BY number)
+        LEFT JOIN ({_MISPLACED}) AS misplaced ON misplaced.misplaced = slice.number
     """,
     rules={
         "journal": Rule(
@@ -71,7 +67,7 @@ JOURNAL = Walk(
         ),
         "order": Rule(
             meaning="the entries of a wallet are in the journal in their order, each once",
-            broken="is_misplaced",
+            broken="misplaced IS NOT NULL",
         ),
         "subjects": Rule(
             meaning="every resource that an event reports exists",

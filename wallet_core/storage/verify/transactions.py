@@ -1,6 +1,6 @@
 """Rules of transactions: their entries, amounts, reversals, causes, batches, events and requests."""
 
-from wallet_core.storage.verify.walks import Rule, Walk, facts, filled
+from wallet_core.storage.verify.walks import Rule, Walk, facts, filled, lacks
 
 _FACTS = facts(
     type="slice.type",
@@ -20,6 +20,17 @@ _FACTS = facts(
     batch_item="slice.batch_item",
 )
 
+# A slice's entries, and its records in the journal, are one range of an index, in the order of the slice: no look-ups.
+
+
+def _in_slice(column: str, of_slice: str) -> str:
+    """Return the condition that a column is in the range of the slice's ids or names."""
+    return (
+        f"{column} >= (SELECT {of_slice} FROM slice ORDER BY {of_slice} LIMIT 1) "
+        f"AND {column} <= (SELECT {of_slice} FROM slice ORDER BY {of_slice} DESC LIMIT 1)"
+    )
+
+
 TRANSACTIONS = Walk(
     table="transactions",
     key=[("id", "uuid")],
@@ -35,10 +46,9 @@ TRANSACTIONS = Walk(
             original.destination AS original_destination, original.amount AS original_amount,
             original.commission AS original_commission,
             given_back.amount AS amount_back, given_back.commission AS commission_back,
-            slice.batch_item > 0 AND NOT EXISTS (
-                SELECT FROM transactions AS item
-                WHERE item.batch = slice.batch AND item.batch_item = slice.batch_item - 1
-            ) AS lacks_item_before,
+            slice.batch_item > 0 AND {
+        lacks("transactions AS item", "item.batch = slice.batch AND item.batch_item = slice.batch_item - 1")
+    } AS lacks_item_before,
             asked.found IS NOT NULL AS is_requested
         FROM slice
         LEFT JOIN wallets AS giver ON giver.key = slice.source
@@ -55,12 +65,16 @@ TRANSACTIONS = Walk(
                     coalesce(wallets.id, '?'),
                     jsonb_build_array(entries.sequence, entries.amount, entries.balance_after)
                 ) AS entries
-            FROM slice
-            JOIN entries ON entries.transaction = slice.id
+            FROM (SELECT * FROM entries WHERE {_in_slice("transaction", "id")}) AS entries
+            JOIN slice ON slice.id = entries.transaction
             LEFT JOIN wallets ON wallets.key = entries.wallet
             GROUP BY entries.transaction
         ) AS legs ON legs.transaction = slice.id
-        LEFT JOIN journal ON journal.subject = slice.subject_name AND journal.type = 'transaction.posted'
+        LEFT JOIN (
+            SELECT number, subject, facts
+            FROM journal
+            WHERE type = 'transaction.posted' AND {_in_slice("subject", "subject_name")}
+        ) AS journal ON journal.subject = slice.subject_name
         LEFT JOIN (
             SELECT subject, count(*) AS events, min(facts) AS facts
             FROM outbox
@@ -141,17 +155,17 @@ TRANSACTIONS = Walk(
         ),
         "causes": Rule(
             meaning="every order, hold, transaction and rule that a transaction names exists",
-            broken="""
+            broken=f"""
                 cause IS NOT NULL AND CASE
                     WHEN type LIKE 'WITHDRAWAL%%' OR type = 'RETURN_APPLICATION'
-                        THEN NOT EXISTS (SELECT FROM withdrawals WHERE withdrawals.id = cause)
+                        THEN {lacks("withdrawals", "withdrawals.id = cause")}
                     WHEN type IN ('DEPOSIT', 'COLLECTION', 'COLLECTION_APPLICATION')
-                        THEN NOT EXISTS (SELECT FROM scheduled_deposits WHERE scheduled_deposits.id = cause)
-                    WHEN type = 'HOLD_CAPTURE' THEN NOT EXISTS (SELECT FROM holds WHERE holds.id = cause)
+                        THEN {lacks("scheduled_deposits", "scheduled_deposits.id = cause")}
+                    WHEN type = 'HOLD_CAPTURE' THEN {lacks("holds", "holds.id = cause")}
                     ELSE original_id IS NULL
                 END
                 OR commission_rule IS NOT NULL
-                    AND NOT EXISTS (SELECT FROM commission_rules WHERE commission_rules.id = commission_rule)
+                    AND {lacks("commission_rules", "commission_rules.id = commission_rule")}
             """,
         ),
         "batches": Rule(

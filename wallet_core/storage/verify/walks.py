@@ -1,15 +1,12 @@
 """The form of verify: tables are walked in slices of their primary key, and each slice is checked by rules.
 
 One slice is one statement, thus one short snapshot: it reads the rows of the slice, joins what the rules compare them
-with, and counts the rows that break each rule.
+with, and counts in one pass the rows that break each rule.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-ROWS = "rows"
-"""In place of a rule's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +32,10 @@ class Walk:
     joined: str
     """A query on ``slice`` that yields the columns that the rules read."""
     rules: Mapping[str, Rule]
-    chained: bool = False
-    """Whether the row before the slice is read, too, for the rules that compare a row with the one before it. They do
-    not count it: its column ``is_before`` is true."""
+    chained: Sequence[str] = ()
+    """The columns that rules compare with those of the row before, which are named like ``number_before``: in the order
+    of the key, and among rows that have all but the last column of it in common; NULL in the first of them. Where there
+    are some, the row before the slice is read, too, and not counted: its column ``is_before`` is true."""
     until: bool = False
     """Whether the walk ends at the journal number that was fixed at the start."""
 
@@ -57,26 +55,41 @@ class Walk:
         )
 
     def statement(self, *, after: bool, upto: bool) -> str:
-        """Return the statement that checks a slice: for each broken rule its name, a count, and the first broken row.
+        """Return the statement that checks a slice: one row.
 
-        One row more, ``ROWS``, counts the rows of the slice. The slice begins after a key, or with the table, and ends
-        with a key, or with the table.
+        It has the count of the slice's rows, then for each rule the count of the rows that break it, and the first one.
+        The slice begins after a key, or with the table, and ends with a key, or with the table.
         """
         columns = f'*, ({self.subject}) COLLATE "C" AS subject_name'
+        counted = "true"
         if self.chained:
+            counted = "NOT is_before"
             is_before = f"({self._columns}) = ({self.place('after')})" if after else "false"
-            columns += f", {is_before} AS is_before"
+            columns = ", ".join([columns, f"{is_before} AS is_before", *self._before()])
         slice_ = (
-            f"SELECT {columns} FROM {self.table} WHERE {self._range(after=after, upto=upto, inclusive=self.chained)}"
+            f"SELECT {columns} FROM {self.table} "
+            f"WHERE {self._range(after=after, upto=upto, inclusive=bool(self.chained))} ORDER BY {self._columns}"
         )
-        counts = [f"SELECT '{ROWS}', count(*), NULL FROM slice"]
-        for name, rule in self.rules.items():
-            broken = f"NOT is_before AND ({rule.broken})" if self.chained else rule.broken
-            counts.append(f"SELECT '{name}', count(*), min({self.name}) FROM joined WHERE {broken} HAVING count(*) > 0")
+        broken = [f"{counted} AND ({rule.broken})" for rule in self.rules.values()]
+        judged = [
+            f"{counted} AS counted",
+            f"{self.name} AS name",
+            *(f"{one} AS broken{i}" for i, one in enumerate(broken)),
+        ]
+        found = ["count(*) FILTER (WHERE counted)"]
+        for i in range(len(broken)):
+            found += [f"count(*) FILTER (WHERE broken{i})", f"min(name) FILTER (WHERE broken{i})"]
+        # OFFSET 0: what is used several times is computed once.
         return (
-            f"WITH slice AS MATERIALIZED (\n{slice_}\n),\njoined AS MATERIALIZED (\n{self.joined}\n)\n"
-            + "\nUNION ALL\n".join(counts)
+            f"WITH slice AS MATERIALIZED (\n{slice_}\n)\nSELECT {', '.join(found)}\nFROM (\n"
+            f"SELECT {', '.join(judged)}\nFROM (\n{self.joined}\nOFFSET 0\n) AS joined\nOFFSET 0\n) AS judged"
         )
+
+    def _before(self) -> Iterator[str]:
+        *shared, last = [name for name, _ in self.key]
+        partition = f"PARTITION BY {', '.join(shared)} " if shared else ""
+        for column in self.chained:
+            yield f"lag({column}) OVER ({partition}ORDER BY {last}) AS {column}_before"
 
     def places(self, prefix: str, key: Sequence[Any]) -> dict[str, Any]:
         """Return the parameters for a key."""
@@ -121,6 +134,14 @@ LAST_EVENTS = f"""
     FROM ({EVENTS}) AS events
     GROUP BY subject
 """
+
+
+def lacks(table: str, where: str) -> str:
+    """Return the condition that a table has no such row.
+
+    It is looked up by an index: for EXISTS a plan may read the whole table.
+    """
+    return f"(SELECT true FROM {table} WHERE {where} LIMIT 1) IS NULL"
 
 
 def microseconds(column: str) -> str:

@@ -1,6 +1,6 @@
 """Rules of wallets and their entries: balances, histories, totals, floors, events."""
 
-from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, filled, microseconds
+from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, filled, lacks, microseconds
 
 _WALLET_FACTS = facts(
     currency="slice.currency",
@@ -84,14 +84,9 @@ ENTRIES = Walk(
     table="entries",
     key=[("wallet", "bigint"), ("sequence", "bigint")],
     name="'entry ' || sequence || ' of ' || coalesce('wallets/' || wallet_id, 'a wallet that does not exist')",
-    chained=True,
+    chained=("sequence", "balance_after", "time"),
     joined="""
-        SELECT slice.*, wallets.key AS wallet_key, wallets.id AS wallet_id,
-            lag(slice.sequence) OVER history AS sequence_before,
-            lag(slice.balance_after) OVER history AS balance_before,
-            lag(slice.time) OVER history AS time_before,
-            lag(slice.is_before) OVER history IS NULL AS begins,
-            totals.wallet IS NOT NULL AS totals_differ
+        SELECT slice.*, wallets.key AS wallet_key, wallets.id AS wallet_id, totals.wallet IS NOT NULL AS totals_differ
         FROM slice
         LEFT JOIN wallets ON wallets.key = slice.wallet
         LEFT JOIN (
@@ -120,19 +115,18 @@ ENTRIES = Walk(
                 LIMIT 1
             ) AS differs
         ) AS totals ON totals.wallet = slice.wallet AND totals.sequence = slice.sequence
-        WINDOW history AS (PARTITION BY slice.wallet ORDER BY slice.sequence)
     """,
     rules={
         "histories": Rule(
             meaning="a wallet's entries have no gaps, and each balance follows from the one before it",
-            broken="wallet_key IS NULL OR CASE WHEN begins"
+            broken="wallet_key IS NULL OR CASE WHEN sequence_before IS NULL"
             " THEN sequence <> 1 OR balance_after <> amount"
-            " ELSE sequence <> sequence_before + 1 OR balance_before::numeric + amount <> balance_after"
+            " ELSE sequence <> sequence_before + 1 OR balance_after_before::numeric + amount <> balance_after"
             " OR time_before > time END",
         ),
         "posted": Rule(
             meaning="every entry belongs to a transaction",
-            broken="NOT EXISTS (SELECT FROM transactions WHERE id = joined.transaction)",
+            broken=lacks("transactions", "id = joined.transaction"),
         ),
         "totals": Rule(
             meaning="the totals at every thousandth entry are those of the entries up to it",
