@@ -25,7 +25,7 @@ NAMES = {
     "AsyncWalletClient": "WalletClient",
 } | {
     f"{service}ServiceAsyncStub": f"{service}ServiceStub"
-    for service in ("Wallet", "Transaction", "Schedule", "Hold", "Commission", "Operations", "Event")
+    for service in ("Wallet", "Transaction", "Schedule", "Hold", "Commission", "Operations", "Event", "Audit")
 }
 # unasync changes names, not texts: the examples in docstrings lose their awaiting here.
 _EXAMPLE = re.compile(r"^ +(>>>|\.\.\.) .*$", re.MULTILINE)

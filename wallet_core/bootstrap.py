@@ -52,7 +52,7 @@ from wallet_core.storage.scheduling.rate_limit import BankRateLimit
 from wallet_core.storage.verify.checks import Check, result
 from wallet_core.usecases.app import App, PayoutSettings
 from wallet_core.usecases.currencies import Currencies
-from wallet_core.usecases.verify_ledger import Auditor
+from wallet_core.usecases.verify_ledger import Auditor, Pace
 from wallet_core.usecases.write_checkpoint import Checkpointing
 
 __all__ = ["Check", "migrate", "open_app", "open_auditor", "verify"]
@@ -78,7 +78,9 @@ def open_app(
         _engine(settings, name=name, pool_size=sizes.pool_size, use=READING) as reading,
         _engine(settings, name=name, pool_size=ledger_pool) as posting,
         _engine(settings, name=name, pool_size=sizes.claims_pool_size, use=CLAIMING) as claiming,
-        _engine(settings, name=name, use=AUDITING) as auditing,
+        _engine(
+            settings, name=name, pool_size=settings.verify.concurrent * settings.verify.connections, use=AUDITING
+        ) as auditing,
     ):
         if calls_bank:
             _require_bank(settings, bank)
@@ -110,7 +112,15 @@ def open_app(
                 bank_statement_lines=BankStatementLines(posting),
                 journal=Journal(posting),
                 checkpoints=_checkpointing(settings, posting),
-                auditor=_auditor(settings, auditing),
+                auditor=_auditor(
+                    settings,
+                    auditing,
+                    Pace(
+                        connections=settings.verify.connections,
+                        slice_rows=settings.verify.slice_rows,
+                        pause_factor=settings.verify.pause_factor,
+                    ),
+                ),
                 may_call_bank=partial(rate_limit.take_one, claiming),
                 ping=readiness.check,
                 vitals=Reads(posting).vitals,
@@ -153,31 +163,33 @@ def verify(settings: Settings) -> list[Check]:
 
 
 @contextmanager
-def open_auditor(settings: Settings, *, role: str | None = SERVICE_ROLE) -> Iterator[Auditor]:
+def open_auditor(settings: Settings, *, role: str | None = SERVICE_ROLE, connections: int = 1) -> Iterator[Auditor]:
     """Yield what verifies the ledger, acting as *role*, or as the login itself: an auditor's may only read.
+
+    It is as fast as *connections* allow, each of which takes one processor of the database's.
 
     Raises ``DatabaseNotReady`` where the schema is not that of this release.
     """
-    with _engine(settings, name="wallet-verify", use=AUDITING, role=role) as engine:
+    with _engine(settings, name="wallet-verify", pool_size=connections, use=AUDITING, role=role) as engine:
         Readiness(engine).read(require_schema)
-        yield _auditor(settings, engine)
+        yield _auditor(settings, engine, Pace(connections=connections))
 
 
-def _auditor(settings: Settings, engine: Engine) -> Auditor:
+def _auditor(settings: Settings, engine: Engine, pace: Pace) -> Auditor:
     file = settings.checkpoints.trusted_keys
     try:
-        return Auditor(engine, is_signed, read_public_keys(file) if file is not None else None)
+        return Auditor(engine, is_signed, read_public_keys(file) if file is not None else None, pace)
     except KeyUnusable as error:
         raise SettingsError(f"WALLET_CHECKPOINTS_TRUSTED_KEYS: {error}") from None
 
 
 def _checkpointing(settings: Settings, engine: Engine) -> Checkpointing:
-    chosen = settings.checkpoints
+    key = settings.checkpoints.signing_key
     return Checkpointing(
         Checkpoints(engine),
-        CheckpointSigner(chosen.signing_key) if chosen.signing_key is not None else None,
-        every_records=chosen.every_records,
-        every_s=chosen.every_s,
+        CheckpointSigner(key) if key is not None else None,
+        every_records=settings.checkpoints.every_records,
+        every_s=settings.checkpoints.every_s,
     )
 
 

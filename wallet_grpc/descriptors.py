@@ -9,6 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from wallet.v1 import (
     access_pb2,
+    audit_service_pb2,
     commission_service_pb2,
     event_service_pb2,
     hold_service_pb2,
@@ -28,6 +29,7 @@ _SERVICES = tuple(
         commission_service_pb2,
         operations_service_pb2,
         event_service_pb2,
+        audit_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )

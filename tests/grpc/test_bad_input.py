@@ -14,6 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from wallet.v1 import audit_service_pb2 as audit_pb
 from wallet.v1 import commission_pb2
 from wallet.v1 import commission_service_pb2 as commission_pb
 from wallet.v1 import event_service_pb2 as event_pb
@@ -173,6 +174,13 @@ def valid_requests() -> dict[str, Any]:
             name=f"commissionRules/{nothing}", end_time=stamp(LATER), request_id=str(uuid4())
         ),
         commission_pb.QuoteCommissionRequest(source=zoe, destination=yves, amount=amount),
+        audit_pb.VerifyLedgerRequest(
+            since="checkpoints/77",
+            one_snapshot=True,
+            kept=[audit_pb.Checkpoint(number=77, statement="{}", key_id="0" * 16, signature=bytes(64))],
+        ),
+        audit_pb.ExportCheckpointsRequest(first_number=77),
+        audit_pb.ListCheckpointKeysRequest(),
         operations_pb.ListAttentionRequest(page_size=3),
         operations_pb.ResolveWithdrawalRequest(name=f"withdrawals/{nothing}", **resolved, request_id=str(uuid4())),
         operations_pb.ResolveScheduledDepositRequest(
@@ -257,6 +265,9 @@ def test_an_empty_message_is_refused_or_a_list(books: Asking, owner: psycopg.Con
             "ListAttention",
             "ListCurrencies",
             "WatchEvents",
+            "VerifyLedger",
+            "ExportCheckpoints",
+            "ListCheckpointKeys",
         )
     }
     assert {answer.reason for answer in answers.values() if answer.code != "OK"} == {"INVALID_FIELDS"}
@@ -465,6 +476,7 @@ def test_an_id_that_nobody_chose_is_refused_wherever_one_is_chosen(books: Asking
     others = {
         ("WalletService/CreateWallet", ("wallet_id",)),
         ("TransactionService/BatchTransfer", ("items", "request_id")),
+        ("AuditService/VerifyLedger", ("kept", "key_id")),
     }
     assert tried == {(path, ("request_id",)) for path in changes} | others
     assert unchanged(owner) == before

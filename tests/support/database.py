@@ -29,6 +29,8 @@ _TABLES = (
         "commission_rules",
         "outbox",
         "journal",
+        "checkpoints",
+        "checkpoint_keys",
         "requests",
     ),
     *("entry_totals", "entries", "transactions", "wallets", "currencies"),

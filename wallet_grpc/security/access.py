@@ -27,6 +27,7 @@ class Scope(StrEnum):
     COMMISSION_WRITE = "commission.write"
     EVENTS_READ = "events.read"
     OPERATIONS = "operations"
+    AUDIT = "audit"
 
 
 SCOPES: Mapping[str, Scope | None] = MappingProxyType(

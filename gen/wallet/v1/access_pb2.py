@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16wallet/v1/access.proto\x12\twallet.v1\x1a google/protobuf/descriptor.proto\"\xc9\x01\n\x06\x41\x63\x63\x65ss\x12(\n\x05scope\x18\x01 \x01(\x0e\x32\x10.wallet.v1.ScopeH\x00R\x05scope\x12:\n\x18\x61ny_authenticated_caller\x18\x02 \x01(\x08H\x00R\x16\x61nyAuthenticatedCaller\x12\x39\n\x0cowner_access\x18\x03 \x01(\x0e\x32\x16.wallet.v1.OwnerAccessR\x0bownerAccess\x12\x14\n\x05\x66ield\x18\x04 \x01(\tR\x05\x66ieldB\x08\n\x06\x63\x61ller*\xe1\x02\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x15\n\x11SCOPE_WALLET_READ\x10\x01\x12\x16\n\x12SCOPE_WALLET_WRITE\x10\x02\x12\x1d\n\x13SCOPE_WALLET_CREDIT\x10\x03\x1a\x04\xe0\xe0\x18\x01\x12\x1c\n\x12SCOPE_WALLET_LABEL\x10\x04\x1a\x04\xe0\xe0\x18\x01\x12\x1d\n\x13SCOPE_WALLET_FREEZE\x10\x05\x1a\x04\xe0\xe0\x18\x01\x12\x17\n\x13SCOPE_MONEY_DEPOSIT\x10\x06\x12\x18\n\x14SCOPE_MONEY_TRANSFER\x10\x07\x12\x18\n\x14SCOPE_MONEY_WITHDRAW\x10\x08\x12\x14\n\x10SCOPE_MONEY_HOLD\x10\t\x12 \n\x16SCOPE_COMMISSION_WRITE\x10\n\x1a\x04\xe0\xe0\x18\x01\x12\x15\n\x11SCOPE_EVENTS_READ\x10\x0b\x12\x1a\n\x10SCOPE_OPERATIONS\x10\x0c\x1a\x04\xe0\xe0\x18\x01*\xc3\x01\n\x0bOwnerAccess\x12\x1c\n\x18OWNER_ACCESS_UNSPECIFIED\x10\x00\x12\x17\n\x13OWNER_ACCESS_DENIED\x10\x01\x12\x1e\n\x1aOWNER_ACCESS_NAMED_WALLETS\x10\x02\x12\x19\n\x15OWNER_ACCESS_FILTERED\x10\x03\x12!\n\x1dOWNER_ACCESS_RELATED_RESOURCE\x10\x04\x12\x1f\n\x1bOWNER_ACCESS_LOCKED_WALLETS\x10\x05:K\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\x8c\x8c\x03 \x01(\x0b\x32\x11.wallet.v1.AccessR\x06\x61\x63\x63\x65ss:M\n\x10\x64\x65nied_to_owners\x12!.google.protobuf.EnumValueOptions\x18\x8c\x8c\x03 \x01(\x08R\x0e\x64\x65niedToOwnersB`\n\x15\x63om.example.wallet.v1B\x0b\x41\x63\x63\x65ssProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16wallet/v1/access.proto\x12\twallet.v1\x1a google/protobuf/descriptor.proto\"\xc9\x01\n\x06\x41\x63\x63\x65ss\x12(\n\x05scope\x18\x01 \x01(\x0e\x32\x10.wallet.v1.ScopeH\x00R\x05scope\x12:\n\x18\x61ny_authenticated_caller\x18\x02 \x01(\x08H\x00R\x16\x61nyAuthenticatedCaller\x12\x39\n\x0cowner_access\x18\x03 \x01(\x0e\x32\x16.wallet.v1.OwnerAccessR\x0bownerAccess\x12\x14\n\x05\x66ield\x18\x04 \x01(\tR\x05\x66ieldB\x08\n\x06\x63\x61ller*\xf8\x02\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x15\n\x11SCOPE_WALLET_READ\x10\x01\x12\x16\n\x12SCOPE_WALLET_WRITE\x10\x02\x12\x1d\n\x13SCOPE_WALLET_CREDIT\x10\x03\x1a\x04\xe0\xe0\x18\x01\x12\x1c\n\x12SCOPE_WALLET_LABEL\x10\x04\x1a\x04\xe0\xe0\x18\x01\x12\x1d\n\x13SCOPE_WALLET_FREEZE\x10\x05\x1a\x04\xe0\xe0\x18\x01\x12\x17\n\x13SCOPE_MONEY_DEPOSIT\x10\x06\x12\x18\n\x14SCOPE_MONEY_TRANSFER\x10\x07\x12\x18\n\x14SCOPE_MONEY_WITHDRAW\x10\x08\x12\x14\n\x10SCOPE_MONEY_HOLD\x10\t\x12 \n\x16SCOPE_COMMISSION_WRITE\x10\n\x1a\x04\xe0\xe0\x18\x01\x12\x15\n\x11SCOPE_EVENTS_READ\x10\x0b\x12\x1a\n\x10SCOPE_OPERATIONS\x10\x0c\x1a\x04\xe0\xe0\x18\x01\x12\x15\n\x0bSCOPE_AUDIT\x10\r\x1a\x04\xe0\xe0\x18\x01*\xc3\x01\n\x0bOwnerAccess\x12\x1c\n\x18OWNER_ACCESS_UNSPECIFIED\x10\x00\x12\x17\n\x13OWNER_ACCESS_DENIED\x10\x01\x12\x1e\n\x1aOWNER_ACCESS_NAMED_WALLETS\x10\x02\x12\x19\n\x15OWNER_ACCESS_FILTERED\x10\x03\x12!\n\x1dOWNER_ACCESS_RELATED_RESOURCE\x10\x04\x12\x1f\n\x1bOWNER_ACCESS_LOCKED_WALLETS\x10\x05:K\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\x8c\x8c\x03 \x01(\x0b\x32\x11.wallet.v1.AccessR\x06\x61\x63\x63\x65ss:M\n\x10\x64\x65nied_to_owners\x12!.google.protobuf.EnumValueOptions\x18\x8c\x8c\x03 \x01(\x08R\x0e\x64\x65niedToOwnersB`\n\x15\x63om.example.wallet.v1B\x0b\x41\x63\x63\x65ssProtoP\x01Z8github.com/example/wallet-grpc/gen/go/wallet/v1;walletv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,10 +43,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCOPE'].values_by_name["SCOPE_COMMISSION_WRITE"]._serialized_options = b'\340\340\030\001'
   _globals['_SCOPE'].values_by_name["SCOPE_OPERATIONS"]._loaded_options = None
   _globals['_SCOPE'].values_by_name["SCOPE_OPERATIONS"]._serialized_options = b'\340\340\030\001'
+  _globals['_SCOPE'].values_by_name["SCOPE_AUDIT"]._loaded_options = None
+  _globals['_SCOPE'].values_by_name["SCOPE_AUDIT"]._serialized_options = b'\340\340\030\001'
   _globals['_SCOPE']._serialized_start=276
-  _globals['_SCOPE']._serialized_end=629
-  _globals['_OWNERACCESS']._serialized_start=632
-  _globals['_OWNERACCESS']._serialized_end=827
+  _globals['_SCOPE']._serialized_end=652
+  _globals['_OWNERACCESS']._serialized_start=655
+  _globals['_OWNERACCESS']._serialized_end=850
   _globals['_ACCESS']._serialized_start=72
   _globals['_ACCESS']._serialized_end=273
 # @@protoc_insertion_point(module_scope)

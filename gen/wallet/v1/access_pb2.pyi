@@ -71,6 +71,10 @@ class _ScopeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType]
     `CancelWithdrawal`), and reverses a transaction against a frozen wallet
     (`ReverseTransaction`).
     """
+    SCOPE_AUDIT: _Scope.ValueType  # 13
+    """Verifies the ledger and reads checkpoints. Moves no money, and reads no
+    wallet: it learns totals, counts, and the names of rows that break a rule.
+    """
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
     """A permission of a caller. In tokens and settings a scope is the name of its
@@ -122,6 +126,10 @@ service's own wallets. With the scope of the call: takes out earned
 commission (`Transfer`, `BatchTransfer`, `ScheduleWithdrawal`,
 `CancelWithdrawal`), and reverses a transaction against a frozen wallet
 (`ReverseTransaction`).
+"""
+SCOPE_AUDIT: Scope.ValueType  # 13
+"""Verifies the ledger and reads checkpoints. Moves no money, and reads no
+wallet: it learns totals, counts, and the names of rows that break a rule.
 """
 
 class _OwnerAccess:
