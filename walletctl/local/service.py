@@ -83,7 +83,8 @@ def local_service(
         # Its socket requires no password.
         database_url = urlunsplit(urlsplit(owner_url)._replace(netloc=f"{_SERVING_LOGIN}@"))
         migrate(read_settings(database_url=database_url), owner_url=owner_url)
-        signing_key = state / "checkpoints.pem"
+        # A key for development, unless the environment names one.
+        signing_key = read_settings().checkpoints.signing_key or state / "checkpoints.pem"
         if not signing_key.exists():
             new_key(signing_key)
         logs = state / "logs"
