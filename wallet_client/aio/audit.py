@@ -9,6 +9,7 @@ from wallet.v1 import audit_service_pb2 as pb
 from wallet.v1 import audit_service_pb2_grpc as grpc_pb
 
 from wallet_client.aio.calls import Calls
+from wallet_client.values import Signed
 
 
 class AuditCalls(Calls):
@@ -19,7 +20,7 @@ class AuditCalls(Calls):
         return grpc_pb.AuditServiceStub(self._channel)
 
     async def verify_ledger(
-        self, *, since: str = "", one_snapshot: bool = False, kept: Iterable[pb.Checkpoint] = ()
+        self, *, since: str = "", one_snapshot: bool = False, kept: Iterable[Signed] = ()
     ) -> AsyncIterator[pb.VerifyLedgerResponse]:
         """Check every rule of the ledger, and iterate over the progress; the last response has the ``result``.
 
@@ -28,7 +29,8 @@ class AuditCalls(Calls):
         Args:
             since: check the journal and the transactions from this checkpoint on only, ``checkpoints/{number}``.
             one_snapshot: check everything as of one moment; for a replica, or a small ledger.
-            kept: up to 1000 checkpoints that were kept elsewhere, to compare the ledger with.
+            kept: up to 1000 checkpoints that were kept elsewhere, to compare the ledger with; anything that has their
+                ``number``, ``statement``, ``key_id`` and ``signature``.
 
         Raises:
             CallFailed: the call failed, e.g. ``SERVER_OVERLOADED`` where a check is in progress, or
@@ -37,7 +39,11 @@ class AuditCalls(Calls):
         Example:
             >>> async for progress in client.verify_ledger(): print(progress.rows, progress.result.consistent)
         """
-        request = pb.VerifyLedgerRequest(since=since, one_snapshot=one_snapshot, kept=kept)
+        checkpoints = [
+            pb.Checkpoint(number=one.number, statement=one.statement, key_id=one.key_id, signature=one.signature)
+            for one in kept
+        ]
+        request = pb.VerifyLedgerRequest(since=since, one_snapshot=one_snapshot, kept=checkpoints)
         async for response in self._stream(self._audit.VerifyLedger, request):
             yield response
 

@@ -116,14 +116,9 @@ def _at_database(  # options
 
 
 def _by_call(app: Context, question: _Question, shown: Shown) -> Row:
-    from wallet.v1.audit_service_pb2 import Checkpoint as Message  # noqa: PLC0415  # not for the database
-
     if len(question.kept) > _SENT_MAX:
         err.print(f"[dim]the last {_SENT_MAX} checkpoints of the file are compared; they cover all records[/]")
-    kept = [
-        Message(number=one.number, statement=one.statement, key_id=one.key_id, signature=one.signature)
-        for one in question.kept[-_SENT_MAX:]
-    ]
+    kept = question.kept[-_SENT_MAX:]
     with app.client() as client:
         since = checkpoint_name(question.since) if question.since else ""
         for last in client.verify_ledger(since=since, one_snapshot=question.one_snapshot, kept=kept):
