@@ -165,6 +165,8 @@ def _run(app: App, jobs: Sequence[Job], gate: BankStatementGate, settings: Setti
     ]
     for thread in first_reads:
         thread.start()
+    if settings.checkpoints.signing_key is None and settings.process.mode == "production":
+        _log.warning("no checkpoints are signed", why="WALLET_CHECKPOINTS_SIGNING_KEY is not set")
     _log.info("running", jobs=[job.name for job in jobs], parallelism=app.payouts.parallelism)
     # Events of any process, and records that another scheduler has written.
     with (

@@ -48,11 +48,12 @@ def _pattern(pattern: str) -> str:
 
 RANGES = {("min_len", "max_len"): " characters", ("min_items", "max_items"): " items", ("gte", "lte"): ""}
 WORDS: dict[str, Callable[[Any], str]] = {
-    **dict.fromkeys(["string", "int32", "int64", "enum"], lambda rules: ", ".join(in_words(rules))),
+    **dict.fromkeys(["string", "bytes", "int32", "int64", "enum"], lambda rules: ", ".join(in_words(rules))),
     **dict.fromkeys(["repeated", "map"], lambda rules: "; ".join(in_words(rules))),
     "items": lambda rules: "each " + ", ".join(in_words(rules)),
     "keys": lambda rules: "each key " + ", ".join(in_words(rules)),
     "values": lambda rules: "each value " + ", ".join(in_words(rules)),
+    "len": lambda length: f"{length} bytes",
     "max_pairs": lambda most: f"up to {most} pairs",
     "pattern": _pattern,
     "uuid": lambda _: "a UUID",

@@ -27,7 +27,7 @@ NAMES = {
     f"{service}ServiceAsyncStub": f"{service}ServiceStub"
     for service in (
         *("Wallet", "Transaction", "Schedule", "Hold", "Commission", "Operations", "Event", "Webhook"),
-        "Info",
+        *("Info", "Audit"),
     )
 }
 # unasync changes names, not texts: the examples in docstrings lose their awaiting here.

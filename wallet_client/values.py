@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from google.protobuf.json_format import MessageToDict
@@ -61,6 +61,26 @@ def timestamp(time: datetime | None) -> Timestamp | None:
     stamp = Timestamp()
     stamp.FromDatetime(time)
     return stamp
+
+
+class Signed(Protocol):
+    """A checkpoint as it was signed: a message of the service, or what was kept of one."""
+
+    @property
+    def number(self) -> int:
+        """The number of the last journal record that it covers."""
+
+    @property
+    def statement(self) -> str:
+        """What was signed."""
+
+    @property
+    def key_id(self) -> str:
+        """The key that signed it."""
+
+    @property
+    def signature(self) -> bytes:
+        """The signature."""
 
 
 class Payer(Enum):

@@ -64,7 +64,7 @@ from wallet_core.storage.scheduling.webhooks import WebhookQueue
 from wallet_core.storage.verify.checks import Check, result
 from wallet_core.usecases.app import App, PayoutSettings, WebhookSettings
 from wallet_core.usecases.currencies import Currencies
-from wallet_core.usecases.verify_ledger import Auditor
+from wallet_core.usecases.verify_ledger import Auditor, Pace
 from wallet_core.usecases.write_checkpoint import Checkpointing
 
 __all__ = ["Check", "migrate", "open_app", "open_auditor", "verify"]
@@ -96,7 +96,9 @@ def open_app(
         _engine(settings, name=name, pool_size=sizes.pool_size, use=READING) as reading,
         _engine(settings, name=name, pool_size=ledger_pool) as posting,
         _engine(settings, name=name, pool_size=sizes.claims_pool_size, use=CLAIMING) as claiming,
-        _engine(settings, name=name, use=AUDITING) as auditing,
+        _engine(
+            settings, name=name, pool_size=settings.verify.concurrent * settings.verify.connections, use=AUDITING
+        ) as auditing,
         _wake_ups(settings, name) as waking,
     ):
         if calls_bank:
@@ -131,7 +133,15 @@ def open_app(
                 bank_statement_lines=BankStatementLines(posting),
                 journal=Journal(posting),
                 checkpoints=_checkpointing(settings, posting),
-                auditor=_auditor(settings, auditing),
+                auditor=_auditor(
+                    settings,
+                    auditing,
+                    Pace(
+                        connections=settings.verify.connections,
+                        slice_rows=settings.verify.slice_rows,
+                        pause_factor=settings.verify.pause_factor,
+                    ),
+                ),
                 on_events=waking.on_events,
                 on_records=waking.on_records,
                 webhook_queue=WebhookQueue(posting),
@@ -227,20 +237,22 @@ def verify(settings: Settings) -> list[Check]:
 
 
 @contextmanager
-def open_auditor(settings: Settings, *, role: str | None = SERVICE_ROLE) -> Iterator[Auditor]:
+def open_auditor(settings: Settings, *, role: str | None = SERVICE_ROLE, connections: int = 1) -> Iterator[Auditor]:
     """Yield what verifies the ledger, acting as *role*, or as the login itself: an auditor's may only read.
+
+    It is as fast as *connections* allow, each of which takes one processor of the database's.
 
     Raises ``DatabaseNotReady`` where the schema is not that of this release.
     """
-    with _engine(settings, name="wallet-verify", use=AUDITING, role=role) as engine:
+    with _engine(settings, name="wallet-verify", pool_size=connections, use=AUDITING, role=role) as engine:
         Readiness(engine).read(require_schema)
-        yield _auditor(settings, engine)
+        yield _auditor(settings, engine, Pace(connections=connections))
 
 
-def _auditor(settings: Settings, engine: Engine) -> Auditor:
+def _auditor(settings: Settings, engine: Engine, pace: Pace) -> Auditor:
     file = settings.checkpoints.trusted_keys
     try:
-        return Auditor(engine, is_signed, read_public_keys(file) if file is not None else None)
+        return Auditor(engine, is_signed, read_public_keys(file) if file is not None else None, pace)
     except KeyUnusable as error:
         raise SettingsError(f"WALLET_CHECKPOINTS_TRUSTED_KEYS: {error}") from None
 

@@ -9,6 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from wallet.v1 import (
     access_pb2,
+    audit_service_pb2,
     commission_service_pb2,
     event_service_pb2,
     hold_service_pb2,
@@ -32,6 +33,7 @@ _SERVICES = tuple(
         event_service_pb2,
         webhook_service_pb2,
         info_service_pb2,
+        audit_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )

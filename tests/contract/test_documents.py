@@ -20,7 +20,7 @@ from wallet_grpc.errors.kinds import (
 )
 
 # What calls that only look begin with.
-LOOKS = ("Get", "BatchGet", "List", "Quote", "Export", "Watch")
+LOOKS = ("Get", "BatchGet", "List", "Quote", "Export", "Watch", "Verify")
 
 ROOT = Path(__file__).parents[2]
 

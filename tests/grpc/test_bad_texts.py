@@ -106,6 +106,7 @@ def test_a_placeholder_id_is_refused_wherever_an_id_is_chosen(populated: Api, ow
     others = {
         ("WalletService/CreateWallet", ("wallet_id",)),
         ("TransactionService/BatchTransfer", ("items", "request_id")),
+        ("AuditService/VerifyLedger", ("kept", "key_id")),
     }
     assert tried == {(path, ("request_id",)) for path in changes} | others
     assert all_but_requests(owner) == before

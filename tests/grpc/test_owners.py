@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
+from wallet.v1 import audit_service_pb2 as audit_pb
 from wallet.v1 import commission_pb2
 from wallet.v1 import commission_service_pb2 as rule_pb
 from wallet.v1 import hold_service_pb2 as hold_pb
@@ -147,6 +148,9 @@ EVERYBODYS: dict[str, Message] = {
     ),
     "CommissionService/GetCommissionRule": rule_pb.GetCommissionRuleRequest(name=f"commissionRules/{NOBODY}"),
     "CommissionService/ListCommissionRules": rule_pb.ListCommissionRulesRequest(),
+    "AuditService/VerifyLedger": audit_pb.VerifyLedgerRequest(),
+    "AuditService/ExportCheckpoints": audit_pb.ExportCheckpointsRequest(),
+    "AuditService/ListCheckpointKeys": audit_pb.ListCheckpointKeysRequest(),
     "OperationsService/ListAttention": operations_pb.ListAttentionRequest(),
     "OperationsService/ResolveWithdrawal": operations_pb.ResolveWithdrawalRequest(),
     "OperationsService/ResolveScheduledDeposit": operations_pb.ResolveScheduledDepositRequest(),

@@ -166,6 +166,22 @@ def test_the_key_can_be_replaced_while_the_scheduler_runs(books: App, key: Path,
     assert all(is_signed(one, keys) for one in books.reads.checkpoints_after(0, 10))
 
 
+def test_a_new_key_replaces_no_file_and_is_its_owners_only(tmp_path: Path) -> None:
+    """And where it cannot be written, nothing is left."""
+
+    file = tmp_path / "key.pem"
+    public = new_key(file)
+    before = file.read_bytes()
+
+    assert CheckpointSigner(file).public_key() == public
+    assert file.stat().st_mode & 0o777 == 0o600  # as ls shows it
+    with pytest.raises(FileExistsError):
+        new_key(file)
+    with pytest.raises(FileNotFoundError):
+        new_key(tmp_path / "missing" / "key.pem")
+    assert (file.read_bytes(), list(tmp_path.iterdir())) == (before, [file])
+
+
 def test_a_file_without_a_key_is_refused_by_name(own_database: Database, tmp_path: Path) -> None:
     """As a setting, and as a key that is read anew."""
 

@@ -8,6 +8,7 @@ import psycopg
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from wallet.v1 import audit_service_pb2 as audit_pb
 from wallet.v1 import commission_pb2
 from wallet.v1 import commission_service_pb2 as commission_pb
 from wallet.v1 import event_service_pb2 as event_pb
@@ -156,6 +157,13 @@ def valid_requests() -> dict[str, Any]:
         webhook_pb.PingWebhookRequest(name=named, request_id=str(uuid4())),
         webhook_pb.ListDeliveriesRequest(webhook=named, **page),
         webhook_pb.RedeliverEventRequest(name=named, delivery=f"{named}/deliveries/msg_1", request_id=str(uuid4())),
+        audit_pb.VerifyLedgerRequest(
+            since="checkpoints/77",
+            one_snapshot=True,
+            kept=[audit_pb.Checkpoint(number=77, statement="{}", key_id="0" * 16, signature=bytes(64))],
+        ),
+        audit_pb.ExportCheckpointsRequest(first_number=77),
+        audit_pb.ListCheckpointKeysRequest(),
         operations_pb.ListAttentionRequest(page_size=3),
         operations_pb.ResolveWithdrawalRequest(name=f"withdrawals/{nothing}", **resolved, request_id=str(uuid4())),
         operations_pb.ResolveScheduledDepositRequest(

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 from wallet_client import health
+from wallet_client.aio.audit import AuditCalls
 from wallet_client.aio.commissions import CommissionCalls
 from wallet_client.aio.events import EventCalls
 from wallet_client.aio.holds import HoldCalls
@@ -28,6 +29,7 @@ class AsyncWalletClient(
     EventCalls,
     WebhookCalls,
     InfoCalls,
+    AuditCalls,
 ):
     """A client of the wallet service: one channel, one method per call.
 

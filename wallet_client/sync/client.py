@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 from wallet_client import health
+from wallet_client.sync.audit import AuditCalls
 from wallet_client.sync.commissions import CommissionCalls
 from wallet_client.sync.events import EventCalls
 from wallet_client.sync.holds import HoldCalls
@@ -28,6 +29,7 @@ class WalletClient(
     EventCalls,
     WebhookCalls,
     InfoCalls,
+    AuditCalls,
 ):
     """A client of the wallet service: one channel, one method per call.
 

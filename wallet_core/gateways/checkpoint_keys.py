@@ -1,5 +1,7 @@
 """The keys of checkpoints: Ed25519, in PEM files, read anew for each use so that a rotation needs no restart."""
 
+import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -73,11 +75,21 @@ def is_signed(checkpoint: Checkpoint, public_keys: Mapping[str, bytes]) -> bool:
 
 
 def new_key(file: Path) -> bytes:
-    """Write a new signing key to a file that does not exist yet, for its owner only; return its public half."""
+    """Write a new signing key to a file that does not exist yet, for its owner only; return its public half.
+
+    The file has its name only when it is complete. Raises ``OSError``.
+    """
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    file.touch(mode=0o600, exist_ok=False)
-    file.write_bytes(pem)
+    descriptor, unfinished = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # for its owner only
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(pem)
+            opened.flush()
+            os.fsync(descriptor)
+        os.link(unfinished, file)  # refuses to replace one
+    finally:
+        Path(unfinished).unlink()
     return _raw(key.public_key())
 
 

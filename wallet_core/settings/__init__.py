@@ -25,6 +25,7 @@ from wallet_core.settings.core import (
     JournalSettings,
     LedgerSettings,
     ProcessSettings,
+    VerifySettings,
 )
 from wallet_core.settings.server import (
     AdminSettings,
@@ -65,6 +66,7 @@ class Settings(BaseModel):
     streams: StreamSettings
     watch: WatchSettings
     receipts: ReceiptSettings
+    verify: VerifySettings
     admin: AdminSettings
     drain: DrainSettings
     tls: TlsSettings

@@ -116,6 +116,25 @@ class JournalSettings(Section):
     )
 
 
+class VerifySettings(Section):
+    """How VerifyLedger checks the ledger beside other calls."""
+
+    model_config = SettingsConfigDict(env_prefix="WALLET_VERIFY_")
+    title = "Verification"
+    read_by = ("server",)
+
+    concurrent: PositiveInt = Field(1, description="VerifyLedger calls at once; beyond it SERVER_OVERLOADED")
+    connections: PositiveInt = Field(
+        1, description="connections of each, which check as many parts at once; no other call uses them"
+    )
+    slice_rows: PositiveInt = Field(2000, description="rows of a table that are checked by one statement")
+    pause_factor: float = Field(
+        4.0,
+        ge=0,
+        description="the pause after each part, as a multiple of the time that it took; 0: as fast as possible",
+    )
+
+
 class CheckpointSettings(Section):
     """Signed checkpoints of the journal."""
 

@@ -1,15 +1,15 @@
 """Verify the ledger, from a server or by hand, against the checkpoints in the database and those kept elsewhere."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wallet_core.domain.model.checkpoint import Checkpoint, checkpoint_name
 from wallet_core.domain.model.errors import ResourceNotFound
 from wallet_core.storage.connections.engine import Engine
 from wallet_core.storage.reads.checkpoints import CheckpointReads
-from wallet_core.storage.verify.checks import Audit, Check, IsSigned, Progress, verify, verify_in_slices
+from wallet_core.storage.verify.checks import ALONE, Audit, Check, IsSigned, Pace, Progress, verify, verify_in_slices
 
-__all__ = ["Auditor", "Check", "Progress"]
+__all__ = ["Auditor", "Check", "Pace", "Progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,22 @@ class Auditor:
     is_signed: IsSigned
     trusted: Mapping[str, bytes] | None
     """The public keys that are trusted, each under its id; None: those in the database."""
+    pace: Pace = ALONE
 
     def verify(
         self, *, since: int = 0, kept: Sequence[Checkpoint] = (), one_snapshot: bool = False
-    ) -> Iterator[Progress]:
+    ) -> Generator[Progress, None, None]:
         """Check every rule; yield the progress, the same object each time, at the end with the whole result.
 
         From checkpoint *since* on only, unless it is 0. In *one_snapshot* nothing is written meanwhile as far as the
         check can see, which suits a replica; else each slice of a table has its own.
 
-        Raises ``ResourceNotFound`` where there is no checkpoint *since* that a trusted key has signed, and
-        ``DatabaseUnavailable``.
+        Closing the iterator ends the check soon. Raises ``ResourceNotFound`` where there is no checkpoint *since* that
+        a trusted key has signed, ``DatabaseUnavailable``, and ``ServerOverloaded`` where no connection is free.
         """
-        audit = Audit(is_signed=self.is_signed, trusted=self.trusted, kept=kept, since=self._checkpoint(since))
+        audit = Audit(
+            is_signed=self.is_signed, trusted=self.trusted, kept=kept, since=self._checkpoint(since), pace=self.pace
+        )
         return verify(self.engine, audit) if one_snapshot else verify_in_slices(self.engine, audit)
 
     def _checkpoint(self, number: int) -> Checkpoint | None:

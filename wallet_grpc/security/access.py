@@ -29,6 +29,7 @@ class Scope(StrEnum):
     OPERATIONS = "operations"
     WEBHOOKS_READ = "webhooks.read"
     WEBHOOKS_WRITE = "webhooks.write"
+    AUDIT = "audit"
 
 
 SCOPES: Mapping[str, Scope | None] = MappingProxyType(

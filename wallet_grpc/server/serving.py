@@ -6,9 +6,11 @@ from contextlib import contextmanager, suppress
 
 import grpc
 import structlog
+from wallet.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from wallet.v1.commission_service_pb2_grpc import add_CommissionServiceServicer_to_server
 from wallet.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from wallet.v1.hold_service_pb2_grpc import add_HoldServiceServicer_to_server
+from wallet.v1.info_service_pb2 import ServiceInfo
 from wallet.v1.info_service_pb2_grpc import add_InfoServiceServicer_to_server
 from wallet.v1.operations_service_pb2_grpc import add_OperationsServiceServicer_to_server
 from wallet.v1.schedule_service_pb2_grpc import add_ScheduleServiceServicer_to_server
@@ -40,6 +42,7 @@ from wallet_grpc.runtime.receiving import CallLimits, Calls
 from wallet_grpc.server.health import Health
 from wallet_grpc.server.info import service_info
 from wallet_grpc.server.reflection import add_reflection
+from wallet_grpc.servicers.audit import AuditServicer
 from wallet_grpc.servicers.commission import CommissionServicer
 from wallet_grpc.servicers.event import EventServicer
 from wallet_grpc.servicers.hold import HoldServicer
@@ -132,6 +135,15 @@ def serving(
         stopping_s=settings.drain.flush_s,
     )
     exports = Streams("exports", export_limits)
+    verifications = Streams(
+        "verifications",
+        StreamLimits(
+            most=settings.verify.concurrent,
+            share=1.0,
+            stall_s=settings.streams.stream_stall_s,
+            stopping_s=settings.drain.flush_s,
+        ),
+    )
     feed = JournalFeed(app.reads, poll_s=settings.watch.poll_s, page=settings.watch.page, kept=settings.watch.buffer)
     watches = Watches(
         feed,
@@ -143,20 +155,12 @@ def serving(
         app=app,
         page_tokens=PageTokens(app.reads.page_token_key),
         exports=exports,
+        verifications=verifications,
         receipts_cached=settings.receipts.cached,
         deadline_max_s=settings.calls.deadline_max_s,
         page_max_bytes=settings.calls.page_max_bytes,
     )
-    add_WalletServiceServicer_to_server(WalletServicer(context), server)
-    add_TransactionServiceServicer_to_server(TransactionServicer(context), server)
-    add_ScheduleServiceServicer_to_server(ScheduleServicer(context), server)
-    add_HoldServiceServicer_to_server(HoldServicer(context), server)
-    add_CommissionServiceServicer_to_server(CommissionServicer(context), server)
-    add_OperationsServiceServicer_to_server(OperationsServicer(context), server)
-    add_EventServiceServicer_to_server(EventServicer(context, watches), server)
-    add_WebhookServiceServicer_to_server(WebhookServicer(context), server)
-    info = service_info(settings, exports=export_limits, watches=watch_limits)
-    add_InfoServiceServicer_to_server(InfoServicer(context, info), server)
+    _add_services(server, context, watches, service_info(settings, exports=export_limits, watches=watch_limits))
     if settings.reflection:
         threads = calls.pool("reflection", _REFLECTION_THREADS, _REFLECTION_QUEUE_MAX)
         add_reflection(server, [*SERVICES, "grpc.health.v1.Health"], threads)
@@ -172,6 +176,7 @@ def serving(
     health.start(server)
     calls.start()
     exports.start()
+    verifications.start()
     watches.start()
     server.start()
     try:
@@ -181,6 +186,7 @@ def serving(
         health.leave()
         threading.Event().wait(settings.drain.delay_s)  # time for load balancers to see it
         exports.stop()
+        verifications.stop()
         watches.stop()
         # From here on clients get GOAWAY and reconnect to another server; accepted calls go on. This alone would also
         # wait for every stream of other services, e.g. a health watch, so the server waits for its own calls.
@@ -192,14 +198,29 @@ def serving(
         health.close()
         calls.close()
         exports.close()
+        verifications.close()
         watches.close()
+
+
+def _add_services(server: grpc.Server, context: Serving, watches: Watches, info: ServiceInfo) -> None:
+    add_WalletServiceServicer_to_server(WalletServicer(context), server)
+    add_TransactionServiceServicer_to_server(TransactionServicer(context), server)
+    add_ScheduleServiceServicer_to_server(ScheduleServicer(context), server)
+    add_HoldServiceServicer_to_server(HoldServicer(context), server)
+    add_CommissionServiceServicer_to_server(CommissionServicer(context), server)
+    add_OperationsServiceServicer_to_server(OperationsServicer(context), server)
+    add_EventServiceServicer_to_server(EventServicer(context, watches), server)
+    add_WebhookServiceServicer_to_server(WebhookServicer(context), server)
+    add_InfoServiceServicer_to_server(InfoServicer(context, info), server)
+    add_AuditServiceServicer_to_server(AuditServicer(context), server)
 
 
 def _options(settings: Settings) -> Sequence[tuple[str, int]]:
     """Return the options of the gRPC server."""
     limits = settings.grpc
     metadata_max_bytes = settings.auth.token_max_bytes + _OTHER_METADATA_BYTES
-    reserved = settings.connections.pool_size + settings.connections.ledger_pool_size + _DESCRIPTORS_RESERVED
+    pools = settings.connections.pool_size + settings.connections.ledger_pool_size
+    reserved = pools + settings.verify.concurrent * settings.verify.connections + _DESCRIPTORS_RESERVED
     connections_max = max(1, min(limits.connections_max, open_files_limit() - reserved))
     return [
         # Two servers share a port only where the settings say so.

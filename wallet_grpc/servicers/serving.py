@@ -17,6 +17,7 @@ class Serving:
     app: App
     page_tokens: PageTokens
     exports: Streams
+    verifications: Streams
     receipts_cached: int
     deadline_max_s: float
     page_max_bytes: int

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from wallet_core.bootstrap import migrate
+from wallet_core.gateways.checkpoint_keys import new_key
 from wallet_core.settings import read_settings
 from walletctl.local.child import spawn
 from walletctl.local.cluster import log_tail
@@ -82,6 +83,10 @@ def local_service(
         # Its socket requires no password.
         database_url = urlunsplit(urlsplit(owner_url)._replace(netloc=f"{_SERVING_LOGIN}@"))
         migrate(read_settings(database_url=database_url), owner_url=owner_url)
+        # A key for development, unless the environment names one.
+        signing_key = read_settings().checkpoints.signing_key or state / "checkpoints.pem"
+        if not signing_key.exists():
+            new_key(signing_key)
         logs = state / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -112,7 +117,8 @@ def local_service(
             "WALLET_WEBHOOK_PRIVATE_NETWORKS": '["127.0.0.0/8", "::1/128"]',
         }
         port = start("server", "wallet_grpc", env=env, ready=r'"port": (\d+), "event": "serving"')[1]
-        start("scheduler", "scheduler", env=env, ready=r'"event": "running"')
+        signing = {"WALLET_CHECKPOINTS_SIGNING_KEY": str(signing_key.absolute())}
+        start("scheduler", "scheduler", env=signing | env, ready=r'"event": "running"')
         running = Running(
             target=f"127.0.0.1:{port}",
             bank_url=bank_url,

@@ -78,6 +78,10 @@ class _ScopeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType]
     one also requires `events.read`. Moves no money, but sends events to
     addresses of the caller's choice.
     """
+    SCOPE_AUDIT: _Scope.ValueType  # 15
+    """Verifies the ledger and reads checkpoints. Moves no money, and reads no
+    wallet: it learns totals, counts, and the names of rows that break a rule.
+    """
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
     """A permission of a caller. In tokens and settings a scope is the name of its
@@ -136,6 +140,10 @@ SCOPE_WEBHOOKS_WRITE: Scope.ValueType  # 14
 """Creates, updates, rotates, pings, redelivers and deletes webhooks; to create
 one also requires `events.read`. Moves no money, but sends events to
 addresses of the caller's choice.
+"""
+SCOPE_AUDIT: Scope.ValueType  # 15
+"""Verifies the ledger and reads checkpoints. Moves no money, and reads no
+wallet: it learns totals, counts, and the names of rows that break a rule.
 """
 
 class _OwnerAccess:

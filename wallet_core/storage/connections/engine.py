@@ -82,8 +82,16 @@ CLAIMING = Use(
     planner={**READING.planner, "plan_cache_mode": "force_generic_plan", "enable_sort": "off"}, autocommit=True
 )
 # An audit looks up what belongs to the rows of a slice by index, whatever old statistics say of the tables' sizes, and
-# joins it in memory, which the size of a slice bounds.
-AUDITING = Use(planner={"enable_seqscan": "off", "enable_mergejoin": "off", "work_mem": "64MB"}, is_bounded=False)
+# keeps the slice in memory. The plan of each slice of a table is the same.
+AUDITING = Use(
+    planner={
+        "enable_seqscan": "off",
+        "enable_mergejoin": "off",
+        "work_mem": "64MB",
+        "plan_cache_mode": "force_generic_plan",
+    },
+    is_bounded=False,
+)
 # NOTIFY and LISTEN; a listener's connection waits for as long as it takes.
 WAKING = Use(planner={}, autocommit=True, is_bounded=False)
 # A migration may take any time, and waits for another one.

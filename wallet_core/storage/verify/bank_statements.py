@@ -1,6 +1,6 @@
 """Rules of bank statements and their lines."""
 
-from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, filled
+from wallet_core.storage.verify.walks import JOIN_LAST_EVENT, Rule, Walk, facts, filled, join_wallet
 
 _PERSON = {"person": filled("slice.person"), "token_id": filled("slice.token_id")}
 
@@ -14,7 +14,7 @@ BANK_STATEMENTS = Walk(
         facts(reason="slice.reason", accepted_by="slice.accepted_by", **_PERSON)
     } AS own_facts
         FROM slice
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
+        {JOIN_LAST_EVENT}
     """,
     rules={
         "statement_events": Rule(
@@ -50,8 +50,8 @@ BANK_STATEMENT_LINES = Walk(
             UNION ALL
             SELECT wallet, amount, state FROM scheduled_deposits WHERE id = slice.order_id AND slice.key = 'sd-' || id
         ) AS orders ON true
-        LEFT JOIN wallets ON wallets.key = orders.wallet
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
+        {join_wallet("orders.wallet")}
+        {JOIN_LAST_EVENT}
     """,
     rules={
         "bank_statement_lines": Rule(

@@ -49,6 +49,9 @@ MEANINGS: Mapping[str, str] = {
 # Rows that one statement reads.
 SLICE_ROWS = 20_000
 
+# How long a check goes on before its progress is reported, at most.
+LOOK_S = 0.5
+
 JOURNAL_END = "SELECT coalesce(max(number), 0) FROM journal"
 # As the database last counted them: enough to show how much is left.
 ESTIMATE = "SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_class WHERE oid = ANY(%s::regclass[])"
@@ -65,6 +68,20 @@ Snapshot = Callable[[], AbstractContextManager[Tx]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast to check, and how much at once."""
+
+    connections: int = 1
+    """How many slices are checked at once, each on a connection of its own."""
+    slice_rows: int = SLICE_ROWS
+    pause_factor: float = 0.0
+    """The pause after each slice, as a multiple of the time that the slice took."""
+
+
+ALONE = Pace()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """What to check, and against what."""
 
@@ -75,11 +92,7 @@ class Audit:
     """Checkpoints that were kept outside the database."""
     since: Checkpoint | None = None
     """Check the journal and the transactions from this checkpoint on only: what lies before it was checked before."""
-    slice_rows: int = SLICE_ROWS
-    connections: int = 1
-    """How many slices are checked at once, each on a connection of its own."""
-    pause_factor: float = 0.0
-    """How long a connection pauses after each slice, as a share of the time that the slice took."""
+    pace: Pace = ALONE
 
 
 @dataclass(slots=True)
@@ -127,7 +140,7 @@ class Progress:
             check.broken += count
 
 
-def verify(engine: Engine, audit: Audit) -> Iterator[Progress]:
+def verify(engine: Engine, audit: Audit) -> Generator[Progress, None, None]:
     """Check everything in one snapshot, on one connection, else like ``verify_in_slices``."""
     with _errors(), engine.connect().execution_options(isolation_level="REPEATABLE READ") as tx:
         yield from verify_in(tx, audit)
@@ -135,14 +148,14 @@ def verify(engine: Engine, audit: Audit) -> Iterator[Progress]:
 
 def verify_in(tx: Connection, audit: Audit) -> Iterator[Progress]:
     """Do so as one transaction reads the tables."""
-    return _checked(lambda: _same(_driver(tx)), replace(audit, connections=1))
+    return _checked(lambda: _same(_driver(tx)), replace(audit, pace=replace(audit.pace, connections=1)))
 
 
-def verify_in_slices(engine: Engine, audit: Audit) -> Iterator[Progress]:
-    """Check everything, each slice in a snapshot of its own; yield the progress after each, the same object each time.
+def verify_in_slices(engine: Engine, audit: Audit) -> Generator[Progress, None, None]:
+    """Check everything, each slice in a snapshot of its own; yield the progress often, the same object each time.
 
-    Closing the iterator ends the check after the slices in progress. Raises ``DatabaseUnavailable``, and
-    ``ServerOverloaded`` where the engine has no free connection.
+    Closing the iterator, which is possible at least every ``LOOK_S``, ends the check after the slices in progress.
+    Raises ``DatabaseUnavailable``, and ``ServerOverloaded`` where the engine has no free connection.
     """
 
     @contextmanager
@@ -173,7 +186,7 @@ def _errors() -> Iterator[None]:
 
 
 def _checked(snapshot: Snapshot, audit: Audit) -> Iterator[Progress]:
-    """Check everything; yield the progress after each part, the same object each time."""
+    """Check everything; yield the progress often, the same object each time."""
     with snapshot() as tx:
         ((end,),) = tx.execute(JOURNAL_END)
         ((estimated,),) = tx.execute(ESTIMATE, [[walk.table for walk in _walks(audit)]])
@@ -188,19 +201,19 @@ def _checked(snapshot: Snapshot, audit: Audit) -> Iterator[Progress]:
             part = parts.take(tx)
             found = part(tx) if part is not None else None
         if found is not None:
-            stopping.wait(audit.pause_factor * (monotonic() - begun))
+            stopping.wait(audit.pace.pause_factor * (monotonic() - begun))
         return found
 
-    with ThreadPoolExecutor(audit.connections, thread_name_prefix="verify") as workers:
-        running: set[Future[_Found | None]] = {workers.submit(check_next) for _ in range(audit.connections)}
+    with ThreadPoolExecutor(audit.pace.connections, thread_name_prefix="verify") as workers:
+        running: set[Future[_Found | None]] = {workers.submit(check_next) for _ in range(audit.pace.connections)}
         try:
             while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                done, running = wait(running, timeout=LOOK_S, return_when=FIRST_COMPLETED)
                 for found in [one.result() for one in done]:
                     if found is not None:
                         running.add(workers.submit(check_next))
                         progress.add(found)
-                        yield progress
+                yield progress
         finally:
             stopping.set()
             parts.end()
@@ -262,7 +275,7 @@ class _Parts:
     def _slices(self, walk: Walk) -> Iterator[_Part]:
         after = _beginning(walk, self._audit.since)
         while True:
-            places = {**after, "rows": self._audit.slice_rows, "journal_end": self._journal_end}
+            places = {**after, "rows": self._audit.pace.slice_rows, "journal_end": self._journal_end}
             last = self._reading.execute(_bound(walk, bool(after)), places).fetchone()
             if last is None:
                 yield partial(_check_slice, walk, _statement(walk, bool(after), upto=False), places)

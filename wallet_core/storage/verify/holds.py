@@ -1,6 +1,6 @@
 """Rules of holds: what was captured of each, and its events."""
 
-from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, filled, microseconds
+from wallet_core.storage.verify.walks import JOIN_LAST_EVENT, Rule, Walk, facts, filled, join_wallet, microseconds
 
 _FACTS = facts(
     wallet="wallets.id",
@@ -24,13 +24,13 @@ HOLDS = Walk(
         SELECT slice.*, moved.amount AS moved, moved.wallets AS moved_of, moved.wallet AS moved_from,
             told.events, told.facts AS told, {_FACTS} AS own_facts, moved.times
         FROM slice
-        LEFT JOIN wallets ON wallets.key = slice.wallet
+        {join_wallet("slice.wallet")}
         LEFT JOIN LATERAL (
             SELECT count(*) AS times, sum(amount) AS amount, count(DISTINCT source) AS wallets, min(source) AS wallet
             FROM transactions
             WHERE cause = slice.id AND type = 'HOLD_CAPTURE'
         ) AS moved ON true
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
+        {JOIN_LAST_EVENT}
     """,
     rules={
         "holds": Rule(

@@ -1,6 +1,16 @@
 """Rules of payment orders: what has moved for each, what is in transit, what was attempted, what was resolved."""
 
-from wallet_core.storage.verify.walks import EVENTS, LAST_EVENTS, Rule, Walk, facts, filled, lacks, microseconds
+from wallet_core.storage.verify.walks import (
+    EVENTS,
+    JOIN_LAST_EVENT,
+    Rule,
+    Walk,
+    facts,
+    filled,
+    join_wallet,
+    lacks,
+    microseconds,
+)
 
 _TOKEN_ID = {"token_id": "slice.token_id"}
 _OPEN = "('SCHEDULED', 'PROCESSING', 'IN_DOUBT')"
@@ -58,7 +68,7 @@ WITHDRAWALS = Walk(
             attempts.stored AS attempts_stored,
             cardinality(array_positions(told.types, 'withdrawal.' || lower(slice.state))) AS ends
         FROM slice
-        LEFT JOIN wallets ON wallets.key = slice.wallet
+        {join_wallet("slice.wallet")}
         LEFT JOIN LATERAL (
             SELECT count(*) AS moves,
                 count(*) FILTER (WHERE type = 'WITHDRAWAL') AS taken,
@@ -77,7 +87,7 @@ WITHDRAWALS = Walk(
             LEFT JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
             WHERE cause = slice.id AND (type LIKE 'WITHDRAWAL%%' OR type = 'RETURN_APPLICATION')
         ) AS moved ON true
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
+        {JOIN_LAST_EVENT}
         LEFT JOIN LATERAL ({_stored_attempts("wd-")}) AS attempts ON true
     """,
     rules={
@@ -129,7 +139,7 @@ SCHEDULED_DEPOSITS = Walk(
             attempts.stored AS attempts_stored,
             cardinality(array_positions(told.types, 'scheduled_deposit.' || lower(slice.state))) AS ends
         FROM slice
-        LEFT JOIN wallets ON wallets.key = slice.wallet
+        {join_wallet("slice.wallet")}
         LEFT JOIN LATERAL (
             SELECT count(*) FILTER (WHERE type <> 'COLLECTION_APPLICATION') AS credits,
                 count(*) FILTER (WHERE type = 'COLLECTION_APPLICATION') AS applied,
@@ -143,7 +153,7 @@ SCHEDULED_DEPOSITS = Walk(
             LEFT JOIN wallets AS ways ON ways.key = destination AND ways.role = 'IN_TRANSIT'
             WHERE cause = slice.id AND type IN ('DEPOSIT', 'COLLECTION', 'COLLECTION_APPLICATION')
         ) AS credited ON true
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
+        {JOIN_LAST_EVENT}
         LEFT JOIN LATERAL ({_stored_attempts("sd-")}) AS attempts ON true
     """,
     rules={
@@ -195,7 +205,7 @@ RESOLUTIONS = Walk(
         LEFT JOIN LATERAL (
             SELECT slice.position
             FROM ({EVENTS}) AS events
-            WHERE events.subject = slice.subject AND (events.facts IS NULL OR events.facts -> 'resolution' = {
+            WHERE events.facts IS NULL OR events.facts -> 'resolution' = {
         facts(
             kind="slice.kind",
             reason="slice.reason",
@@ -204,7 +214,7 @@ RESOLUTIONS = Walk(
             person="slice.person",
             **_TOKEN_ID,
         )
-    })
+    }
             LIMIT 1
         ) AS stated ON true
     """,

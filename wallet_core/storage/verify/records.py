@@ -1,6 +1,6 @@
 """Rules of the journal, of commission rules and of idempotency records."""
 
-from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, lacks, microseconds
+from wallet_core.storage.verify.walks import JOIN_LAST_EVENT, Rule, Walk, facts, join_wallet, lacks, microseconds
 
 # Whether there is no resource of the name that ``_NAMED`` has taken apart.
 _NAMED = "split_part(subject, '/', 1) AS collection, split_part(subject, '/', 2) AS id"
@@ -100,8 +100,8 @@ COMMISSION_RULES = Walk(
         )
     } AS own_facts
         FROM slice
-        LEFT JOIN wallets ON wallets.key = slice.wallet
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
+        {join_wallet("slice.wallet")}
+        {JOIN_LAST_EVENT}
     """,
     rules={
         "commission_rules": Rule(

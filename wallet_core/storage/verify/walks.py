@@ -5,7 +5,7 @@ with, and counts in one pass the rows that break each rule.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -29,8 +29,10 @@ class Walk:
     """An expression that names a row to an operator, on the columns of *joined*."""
     subject: str = "NULL"
     """An expression for the resource that events are about, on the table's columns: the column ``subject_name``."""
+    sets: Mapping[str, str] = field(default_factory=dict)
+    """What belongs to all rows of a slice, where it can be read at once: queries on ``slice`` by their names."""
     joined: str
-    """A query on ``slice`` that yields the columns that the rules read."""
+    """A query on ``slice`` and the *sets* that yields the columns that the rules read."""
     rules: Mapping[str, Rule]
     chained: Sequence[str] = ()
     """The columns that rules compare with those of the row before, which are named like ``number_before``: in the order
@@ -79,9 +81,12 @@ class Walk:
         found = ["count(*) FILTER (WHERE counted)"]
         for i in range(len(broken)):
             found += [f"count(*) FILTER (WHERE broken{i})", f"min(name) FILTER (WHERE broken{i})"]
+        sets = ",\n".join(
+            f"{name} AS MATERIALIZED (\n{query}\n)" for name, query in {"waiting": _WAITING, **self.sets}.items()
+        )
         # OFFSET 0: what is used several times is computed once.
         return (
-            f"WITH slice AS MATERIALIZED (\n{slice_}\n)\nSELECT {', '.join(found)}\nFROM (\n"
+            f"WITH slice AS MATERIALIZED (\n{slice_}\n),\n{sets}\nSELECT {', '.join(found)}\nFROM (\n"
             f"SELECT {', '.join(judged)}\nFROM (\n{self.joined}\nOFFSET 0\n) AS joined\nOFFSET 0\n) AS judged"
         )
 
@@ -106,6 +111,10 @@ class Walk:
         return " AND ".join(bounds) or "true"
 
 
+# The events about the rows of a slice that are not in the journal yet: few, and the outbox has no index.
+_WAITING = "SELECT * FROM outbox WHERE subject IN (SELECT subject_name FROM slice)"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
     """A rule of a whole ledger: sums that no single row shows."""
@@ -115,25 +124,34 @@ class Total:
     """Yields the name of everything that breaks it."""
 
 
-# The events about the rows of a slice, in the journal or still in the outbox; ``place`` orders those of one subject.
-# Transactions have one event each, which their walk looks up by itself.
+# What belongs to a row is joined laterally, with a limit or an aggregate: a look-up by index for each row of the slice,
+# whatever the planner guesses of sizes. A join of tables would read a whole table for every slice.
+
+# The events about a row, in the journal or still in the outbox; ``place`` orders them. Transactions have one event
+# each, which their walk reads by itself.
 EVENTS = """
-    SELECT subject, type, facts::jsonb AS facts, number AS place
+    SELECT type, facts::jsonb AS facts, number AS place
     FROM journal
-    WHERE subject IN (SELECT subject_name FROM slice) AND type <> 'transaction.posted'
+    WHERE subject = slice.subject_name AND type <> 'transaction.posted'
     UNION ALL
-    SELECT subject, type, facts::jsonb, position + 4611686018427387904
-    FROM outbox
-    WHERE subject IN (SELECT subject_name FROM slice) AND type <> 'transaction.posted'
+    SELECT type, facts::jsonb, position + 4611686018427387904
+    FROM waiting
+    WHERE subject = slice.subject_name AND type <> 'transaction.posted'
 """
 
-# For each subject: its events, and the facts of the last one.
-LAST_EVENTS = f"""
-    SELECT subject, count(*) AS events, array_agg(type) AS types,
+# Their count, their types, and the facts of the last one; no row where there is none.
+_LAST_EVENT = f"""
+    SELECT count(*) AS events, array_agg(type) AS types,
         (array_agg(facts - 'request' ORDER BY place DESC))[1] AS facts
     FROM ({EVENTS}) AS events
-    GROUP BY subject
+    HAVING count(*) > 0
 """
+JOIN_LAST_EVENT = f"LEFT JOIN LATERAL ({_LAST_EVENT}) AS told ON true"
+
+
+def join_wallet(key: str, name: str = "wallets") -> str:
+    """Return the join of the wallet with a key."""
+    return f"LEFT JOIN LATERAL (SELECT * FROM wallets WHERE wallets.key = {key} LIMIT 1) AS {name} ON true"
 
 
 def lacks(table: str, where: str) -> str:

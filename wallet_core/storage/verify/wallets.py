@@ -1,6 +1,15 @@
 """Rules of wallets and their entries: balances, histories, totals, floors, events."""
 
-from wallet_core.storage.verify.walks import LAST_EVENTS, Rule, Walk, facts, filled, lacks, microseconds
+from wallet_core.storage.verify.walks import (
+    JOIN_LAST_EVENT,
+    Rule,
+    Walk,
+    facts,
+    filled,
+    join_wallet,
+    lacks,
+    microseconds,
+)
 
 _WALLET_FACTS = facts(
     currency="slice.currency",
@@ -35,7 +44,7 @@ WALLETS = Walk(
         LEFT JOIN LATERAL (
             SELECT sequence, balance_after, time FROM entries WHERE wallet = slice.key ORDER BY sequence DESC LIMIT 1
         ) AS last ON true
-        LEFT JOIN currencies ON currencies.code = slice.currency
+        LEFT JOIN LATERAL (SELECT code FROM currencies WHERE code = slice.currency LIMIT 1) AS currencies ON true
         LEFT JOIN LATERAL (
             SELECT sum(amount) AS amount
             FROM (
@@ -44,7 +53,7 @@ WALLETS = Walk(
                 SELECT amount FROM withdrawals WHERE wallet = slice.key AND state = 'SCHEDULED' AND reserve
             ) AS parts
         ) AS reserved ON true
-        LEFT JOIN ({LAST_EVENTS}) AS told ON told.subject = slice.subject_name
+        {JOIN_LAST_EVENT}
     """,
     rules={
         "balances": Rule(
@@ -85,10 +94,10 @@ ENTRIES = Walk(
     key=[("wallet", "bigint"), ("sequence", "bigint")],
     name="'entry ' || sequence || ' of ' || coalesce('wallets/' || wallet_id, 'a wallet that does not exist')",
     chained=("sequence", "balance_after", "time"),
-    joined="""
+    joined=f"""
         SELECT slice.*, wallets.key AS wallet_key, wallets.id AS wallet_id, totals.wallet IS NOT NULL AS totals_differ
         FROM slice
-        LEFT JOIN wallets ON wallets.key = slice.wallet
+        {join_wallet("slice.wallet")}
         LEFT JOIN (
             SELECT marks.wallet, marks.sequence
             FROM (SELECT wallet, sequence FROM slice WHERE sequence %% 1000 = 0) AS marks
