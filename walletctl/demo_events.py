@@ -1,0 +1,111 @@
+"""The demo's events: a watcher and a webhook's receiver, each printing what happens as it hears of it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from google.protobuf.json_format import Parse
+from standardwebhooks import Webhook, WebhookVerificationError
+from wallet.v1 import event_service_pb2 as pb
+
+from wallet_client import WalletClient
+from walletctl.output import minor, out
+
+_LONGEST_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event, and how it was heard of."""
+
+    by: str
+    event: pb.Event
+    at: float
+
+
+@dataclass(slots=True)
+class Listener:
+    """What was heard by watch and by webhook, in the order in which it came."""
+
+    heard: SimpleQueue[Heard] = field(default_factory=SimpleQueue)
+
+    def hear(self, by: str, event: pb.Event) -> None:
+        """Print an event, and keep it."""
+        out.print(f"  [cyan]{by:7}[/] {_shown(event)}")
+        self.heard.put(Heard(by, event, monotonic()))
+
+    def wait_for(self, resource: str, *ways: str, longest_s: float = _LONGEST_S) -> dict[str, float]:
+        """Return when the event of a resource was heard of in each way; those that did not come in time are missing."""
+        found: dict[str, float] = {}
+        until = monotonic() + longest_s
+        while set(ways) - found.keys():
+            try:
+                one = self.heard.get(timeout=max(0.0, until - monotonic()))
+            except Empty:
+                break
+            if one.event.resource == resource:
+                found.setdefault(one.by, one.at)
+        return found
+
+
+@contextmanager
+def listening(client: WalletClient, wallet: str) -> Iterator[Listener]:
+    """Watch the events of a wallet, and receive them from a webhook, in this context."""
+    listener = Listener()
+    watch = client.watch_events(wallet=wallet)
+
+    def follow() -> None:
+        for event in watch:
+            listener.hear("watch", event)
+
+    watching = threading.Thread(target=follow, daemon=True)
+    with _receiver(listener) as (url, learn):
+        created = client.create_webhook(url, wallet=wallet)
+        learn(created.secret)
+        watching.start()
+        try:
+            yield listener
+        finally:
+            client.delete_webhook(created.webhook.name)
+
+
+@contextmanager
+def _receiver(listener: Listener) -> Iterator[tuple[str, Callable[[str], None]]]:
+    """Run an endpoint that verifies each request; yield its URL, and what it is told the secret by."""
+    secrets: list[str] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            try:
+                Webhook(secrets[0]).verify(body, dict(self.headers))
+            except (WebhookVerificationError, IndexError):
+                self.send_response(401)
+            else:
+                listener.hear("webhook", Parse(body, pb.Event(), ignore_unknown_fields=True))
+                self.send_response(204)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/events", secrets.append
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _shown(event: pb.Event) -> str:
+    """Return an event as a line for a person."""
+    name = pb.Event.Type.Name(event.type).removeprefix("TYPE_").replace("_", ".", 1).lower()
+    moved = event.transaction
+    amount = f", {minor(moved.amount.minor_units, moved.amount.currency_code)}" if moved.name else ""
+    return f"[bold]{name}[/] [dim]{event.resource}[/]{amount}"
