@@ -1,5 +1,7 @@
 """The demo's events: a watcher and a webhook's receiver, each printing what happens as it hears of it."""
 
+import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,13 +9,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Empty, SimpleQueue
 from time import monotonic
+from typing import Any
 
-from google.protobuf.json_format import Parse
 from standardwebhooks import Webhook, WebhookVerificationError
-from wallet.v1 import event_service_pb2 as pb
 
-from wallet_client import WalletClient
-from walletctl.output import minor, out
+from wallet_client import WalletClient, as_dict
+from walletctl.output import Row, minor, out
 
 _LONGEST_S = 20.0
 
@@ -23,7 +24,7 @@ class Heard:
     """An event, and how it was heard of."""
 
     by: str
-    event: pb.Event
+    resource: str
     at: float
 
 
@@ -33,10 +34,13 @@ class Listener:
 
     heard: SimpleQueue[Heard] = field(default_factory=SimpleQueue)
 
-    def hear(self, by: str, event: pb.Event) -> None:
+    def hear(self, by: str, event: Row) -> None:
         """Print an event, and keep it."""
-        out.print(f"  [cyan]{by:7}[/] {_shown(event)}")
-        self.heard.put(Heard(by, event, monotonic()))
+        kind = event["type"].removeprefix("TYPE_").replace("_", ".", 1).lower()
+        amount = event.get("transaction", {}).get("amount", {})
+        moved = ", " + minor(int(amount["minor_units"]), amount["currency_code"]) if amount else ""
+        out.print(f"  [cyan]{by:7}[/] [bold]{kind}[/] [dim]{event['resource']}[/]{moved}")
+        self.heard.put(Heard(by, event["resource"], monotonic()))
 
     def wait_for(self, resource: str, *ways: str, longest_s: float = _LONGEST_S) -> dict[str, float]:
         """Return when the event of a resource was heard of in each way; those that did not come in time are missing."""
@@ -47,7 +51,7 @@ class Listener:
                 one = self.heard.get(timeout=max(0.0, until - monotonic()))
             except Empty:
                 break
-            if one.event.resource == resource:
+            if one.resource == resource:
                 found.setdefault(one.by, one.at)
         return found
 
@@ -60,7 +64,7 @@ def listening(client: WalletClient, wallet: str) -> Iterator[Listener]:
 
     def follow() -> None:
         for event in watch:
-            listener.hear("watch", event)
+            listener.hear("watch", as_dict(event))
 
     watching = threading.Thread(target=follow, daemon=True)
     with _receiver(listener) as (url, learn):
@@ -86,7 +90,7 @@ def _receiver(listener: Listener) -> Iterator[tuple[str, Callable[[str], None]]]
             except (WebhookVerificationError, IndexError):
                 self.send_response(401)
             else:
-                listener.hear("webhook", Parse(body, pb.Event(), ignore_unknown_fields=True))
+                listener.hear("webhook", _snake_case(json.loads(body)))
                 self.send_response(204)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -103,9 +107,8 @@ def _receiver(listener: Listener) -> Iterator[tuple[str, Callable[[str], None]]]
         server.server_close()
 
 
-def _shown(event: pb.Event) -> str:
-    """Return an event as a line for a person."""
-    name = pb.Event.Type.Name(event.type).removeprefix("TYPE_").replace("_", ".", 1).lower()
-    moved = event.transaction
-    amount = f", {minor(moved.amount.minor_units, moved.amount.currency_code)}" if moved.name else ""
-    return f"[bold]{name}[/] [dim]{event.resource}[/]{amount}"
+def _snake_case(value: Any) -> Any:  # noqa: ANN401  # any JSON
+    """Return proto3 JSON with the names of fields as the protos have them."""
+    if isinstance(value, dict):
+        return {re.sub("([A-Z])", r"_\1", name).lower(): _snake_case(one) for name, one in value.items()}
+    return [_snake_case(one) for one in value] if isinstance(value, list) else value
