@@ -58,7 +58,7 @@ def webhook(service: PayoutService, endpoint: Endpoint) -> Webhook:
 
 
 def test_every_event_arrives(service: PayoutService, endpoint: Endpoint, webhook: Webhook) -> None:
-    """At least once, under one id, with one body, signed."""
+    """N3: at least once, under one id, with one body, signed."""
     numbers = [int(event["number"]) for event in endpoint.events]
     end_ = service.app.reads.journal_end()
 

@@ -152,6 +152,24 @@ def test_retry_after_is_respected(app: App, endpoint: Endpoint, is_date: bool) -
     assert deliver(app, later=timedelta(seconds=1900)) == {"DELIVERED": 1}
 
 
+def test_a_delivery_that_fails_twice_is_made_at_the_third_attempt(app: App, endpoint: Endpoint) -> None:
+    """N1: at the delays that are set, counted from the attempt before, and with nothing in between."""
+    webhook = open_webhook(app, endpoint.url)
+    open_wallet(app, ALICE)
+    endpoint.replies = [Reply(500), Reply(503)]
+    first, second, *_ = app.webhooks.policy.retries
+    share = 1 + app.webhooks.policy.jitter
+
+    deliver(app)
+    assert deliver(app, later=0.9 * first) == {}
+    deliver(app, later=1.1 * share * first)
+    assert deliver(app, later=share * first + 0.9 * second) == {}
+    assert deliver(app, later=1.1 * share * (first + second)) == {"DELIVERED": 1}
+
+    (delivery,) = app.reads.list_deliveries(webhook.id, size=9, before=None, conditions=()).items
+    assert [one.answer.status for one in delivery.attempts] == [500, 503, 200]
+
+
 def test_retry_after_is_bounded(app: App, endpoint: Endpoint) -> None:
     """By the setting: an endpoint cannot put its events off for ever."""
     open_webhook(app, endpoint.url)
@@ -213,7 +231,7 @@ def test_an_answer_to_an_earlier_url_disables_nothing(app: App, endpoint: Endpoi
 
 
 def test_a_schedule_that_is_exhausted_leaves_a_dead_letter(app: App, endpoint: Endpoint) -> None:
-    """It is listed for attention; later events go on."""
+    """N2: it is listed for attention; later events go on."""
     webhook = open_webhook(app, endpoint.url)
     open_wallet(app, ALICE)
     endpoint.usual = Reply(500)
@@ -317,7 +335,7 @@ def test_a_dead_letter_holds_back_nothing(app: App, endpoint: Endpoint, owner: p
 
 
 def test_an_endpoint_that_was_down_for_an_hour_gets_everything(app: App, endpoint: Endpoint) -> None:
-    """In the order of each wallet."""
+    """T14: in the order of each wallet."""
     webhook = open_webhook(app, endpoint.url)
     wallets = [open_wallet(app, WalletId(f"w-{number}"), 100) for number in range(5)]
     endpoint.usual = Reply(503)

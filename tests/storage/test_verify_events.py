@@ -206,7 +206,7 @@ def test_damage_is_found_by_the_rule_that_it_breaks(books: Tampered, rule: str, 
 
 
 def test_correct_books_break_no_rule(books: Tampered) -> None:
-    """All events are in the journal."""
+    """O4: after a bit of everything, all events are in the journal."""
 
     assert books.broken() == set()
     assert books.owner.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
