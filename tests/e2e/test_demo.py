@@ -52,12 +52,12 @@ def running(state: Path) -> dict[str, int]:
     return dict(json.loads((state / "running.json").read_text())["pids"])
 
 
-def answer(state: Path, *arguments: str) -> list[dict[str, Any]]:
-    """Run a command that ends by itself with ``--json``; return the list that it printed."""
+def answer(state: Path, *arguments: str) -> Any:  # noqa: ANN401  # JSON
+    """Run a command that ends by itself with ``--json``; return what it printed."""
     command = ["--state", str(state), *arguments, "--json"]
     done = CliRunner().invoke(cli, command, env={"WALLET_LOG_LEVEL": "ERROR"})
     assert done.exit_code == 0, done.output
-    return list(json.loads(done.stdout))
+    return json.loads(done.stdout)
 
 
 def assert_demo_ends_well(state: Path) -> None:
@@ -117,13 +117,12 @@ def test_anything_killed_during_the_demo_loses_nothing(tmp_path: Path, victim: s
 
 def broken(state: Path) -> int:
     """Return how often a rule of the ledger is broken."""
-    report: Any = answer(state, "verify")
-    return sum(rule["broken"] for rule in report["rules"])
+    return sum(rule["broken"] for rule in answer(state, "verify")["rules"])
 
 
 def orders(state: Path) -> list[dict[str, Any]]:
     """Return the withdrawals and the scheduled deposits."""
-    return answer(state, "withdrawal", "list") + answer(state, "scheduled-deposit", "list")
+    return [*answer(state, "withdrawal", "list"), *answer(state, "scheduled-deposit", "list")]
 
 
 def not_final(state: Path) -> list[str]:

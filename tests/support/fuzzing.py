@@ -180,6 +180,8 @@ class Chance:
                 return self._random.choice([value.number for value in field.enum_type.values if value.number])
             case FieldDescriptor.TYPE_BOOL:
                 return self._happens(0.3)
+            case FieldDescriptor.TYPE_BYTES:
+                return self._random.randbytes(64)
             case _:
                 return self._random.randint(1, 3)
 
@@ -192,6 +194,10 @@ class Chance:
             "key": "tier",
             "bank_account": "b-1",
             "url": "https://shop.example/events",
+            "name": "",
+            "since": "",  # of a checkpoint
+            "statement": "{}",
+            "key_id": "0123456789abcdef",
         }
         match name:
             case "request_id":
@@ -313,6 +319,8 @@ class Chance:
                 return self._random.choice([0, -1, 1, 1000, 1001, 1_000_001, 2**31 - 1, -(2**31)])
             case FieldDescriptor.TYPE_INT64:
                 return self._random.choice([0, -1, 1, 2**31, 2**53 + 1, 2**62, 2**63 - 1, -(2**63), -(2**63) + 1])
+            case FieldDescriptor.TYPE_BYTES:
+                return self._random.randbytes(self._random.choice([0, 1, 64, 65, 70_000]))
             case _:
                 raise TypeError(field.full_name)  # a new kind of field: define its odd values
 

@@ -101,6 +101,8 @@ class AuditServiceServicer:
         """Lists the public keys that checkpoints were signed with, in the order of
         their first use. The database's owner can change them: to trust a key,
         compare it with the one that the operator gave you.
+
+        Errors: `INVALID_FIELDS`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

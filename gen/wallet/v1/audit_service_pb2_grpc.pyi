@@ -64,6 +64,8 @@ class AuditServiceStub:
     """Lists the public keys that checkpoints were signed with, in the order of
     their first use. The database's owner can change them: to trust a key,
     compare it with the one that the operator gave you.
+
+    Errors: `INVALID_FIELDS`.
     """
 
 @_typing.type_check_only
@@ -102,6 +104,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Lists the public keys that checkpoints were signed with, in the order of
     their first use. The database's owner can change them: to trust a key,
     compare it with the one that the operator gave you.
+
+    Errors: `INVALID_FIELDS`.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -155,6 +159,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the public keys that checkpoints were signed with, in the order of
         their first use. The database's owner can change them: to trust a key,
         compare it with the one that the operator gave you.
+
+        Errors: `INVALID_FIELDS`.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

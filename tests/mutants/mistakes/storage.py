@@ -7,6 +7,28 @@ WALLETS = "wallet_core/storage/posting/wallets.py"
 
 STORAGE = (
     Mistake(
+        "verify takes a kept checkpoint for stored where another one is",
+        (
+            Change(
+                "wallet_core/storage/verify/checkpoints.py:is_stored",
+                "stored is not None and Checkpoint(*stored) == kept and _states(tx, kept)",
+                "stored is not None and _states(tx, kept)",
+            ),
+        ),
+        "tests/storage/test_checkpoints.py tests/grpc/test_audit.py",
+    ),
+    Mistake(
+        "an export of checkpoints goes on where the history was changed",
+        (
+            Change(
+                "walletctl/commands/checkpoints.py:_continue",
+                "next(found, None) != kept[-1]",
+                "next(found, None) is None",
+            ),
+        ),
+        "tests/e2e/test_walletctl_audit.py",
+    ),
+    Mistake(
         "wallets are read without their locks",
         (
             Change(f"{WALLETS}:LOCK_WALLETS", "ORDER BY key FOR NO KEY UPDATE", "ORDER BY key"),

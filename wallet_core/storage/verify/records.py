@@ -28,7 +28,7 @@ _MISPLACED = """
         SELECT number, wallet, sequence,
             lag(sequence) OVER (PARTITION BY wallet ORDER BY number, sequence) AS sequence_before
         FROM (
-            SELECT number, entry.key AS wallet, (entry.value ->> 0)::bigint AS sequence
+            SELECT number, entry.key COLLATE "C" AS wallet, (entry.value ->> 0)::bigint AS sequence
             FROM slice
             CROSS JOIN LATERAL jsonb_each(facts::jsonb -> 'entries') AS entry
             WHERE type = 'transaction.posted' AND NOT is_before
