@@ -213,11 +213,13 @@ class Chance:
         """Return a new request id."""
         return str(UUID(int=self._random.getrandbits(128), version=4))
 
-    def _settle(self, made: Made) -> None:
+    def _settle(self, made: Made) -> None:  # noqa: C901  # a case for each message
         """Mend what is valid field by field and not together."""
         match made.DESCRIPTOR.name:
             case "TransferRequest" | "TransferItem" | "QuoteCommissionRequest" if made.source == made.destination:
                 made.destination = next(name for name in self._names["wallets"] if name != made.source)
+            case "RedeliverEventRequest" if made.WhichOneof("what") in {None, "delivery"}:
+                made.delivery = f"{made.name}/deliveries/msg_1"
             case "UpdateWalletRequest":
                 made.wallet.name = self._random.choice(self._names["wallets"])
             case "CommissionRule":
