@@ -52,6 +52,12 @@ CHANGES: dict[str, list[str]] = {
     "withdrawal resolve": [NOTHING, *RESOLVED],
     "discrepancy resolve": ["77", "--reason", "r"],
     "bank-statement accept": ["77", "--reason", "r"],
+    "webhooks create": ["https://shop.example/events"],
+    "webhooks update": [NOTHING, "--disable"],
+    "webhooks rotate": [NOTHING],
+    "webhooks ping": [NOTHING],
+    "webhooks redeliver": [NOTHING, "--dead-since", "2026-01-01"],
+    "webhooks delete": [NOTHING],
 }
 """Every command that changes something, with what it takes."""
 

@@ -23,6 +23,7 @@ from wallet.v1 import wallet_service_pb2 as wallet_pb
 from bank_stub.server import BankServer
 from tests.support.api import Api, all_pages, written
 from tests.support.long_history import BEGAN, STEP, write_history
+from tests.support.rows import publish_rows
 from tests.support.sample_ledger import one_of_each
 from tests.support.toolchain import often
 from wallet_core.domain.queries import lists
@@ -346,6 +347,7 @@ def test_other_lists_go_on_after_a_stretch_without_a_match_too(api: Api, owner: 
         """,
         {"count": 2 * SCAN_WINDOW + 2},
     )
+    publish_rows(owner)
 
     for wallet, size in product(("wallets/alice", ""), (1, 2, 1000)):
         request = schedule_pb.ListWithdrawalsRequest(wallet=wallet, filter="amount = 7", page_size=size)

@@ -21,7 +21,7 @@ from scheduler.jobs import pay_due_withdrawals
 from tests.support.api import Api, all_pages, at_once, many_transfers
 from tests.support.long_history import BEGAN, write_history
 from tests.support.requests import money, stamp
-from tests.support.rows import without_triggers
+from tests.support.rows import publish_rows, without_triggers
 from tests.support.sample_ledger import LATER
 from wallet_core.usecases.app import App
 
@@ -164,6 +164,7 @@ def test_a_page_size_is_fifty_by_default_a_thousand_at_the_most_and_never_negati
         WHERE wallets.id = 'alice'
         """
     )
+    publish_rows(owner)
 
     wanted = {0: 50, 999: 999, 1000: 1000, 5000: 1000, 2**31 - 1: 1000}
     assert {size: len(page(api, "withdrawals", page_size=size)[0]) for size in wanted} == wanted
@@ -196,6 +197,7 @@ def test_the_largest_page_of_the_widest_rows_can_be_read(api: Api, owner: psycop
     owner.execute("UPDATE wallets SET labels = %s WHERE role = 'ORDINARY'", [labels])
     with without_triggers(owner):
         owner.execute("UPDATE transactions SET labels = %s", [labels])
+    publish_rows(owner)
 
     pages = all_pages(api, LISTS[what](page_size=1000))
 

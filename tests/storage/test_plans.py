@@ -19,6 +19,7 @@ from tests.support.books import open_wallet
 from tests.support.database import Database
 from tests.support.long_history import BEGAN, write_history
 from tests.support.plans import nodes
+from tests.support.rows import publish_rows
 from tests.support.toolchain import often
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.model.wallet import WalletId
@@ -181,6 +182,7 @@ def test_lists_of_orders_and_holds_cost_no_more_than_a_scan_window(books: App, o
 
     count = COUNT // 4
     owner.execute(ORDERS_AND_HOLDS, {"count": count, "began": BEGAN})
+    publish_rows(owner)
     owner.execute("ANALYZE")
     reads = books.reads
     lists: dict[str, tuple[Callable[..., object], Mapping[str, Field], tuple[str, ...]]] = {

@@ -185,3 +185,37 @@ def refused_by(write: Callable[[], None]) -> str | None:
     with pytest.raises(psycopg.IntegrityError) as refused:
         write()
     return refused.value.diag.constraint_name
+
+
+# One event for each order, each hold and each wallet that has none.
+_PUBLISH = """
+INSERT INTO outbox (type, subject, wallets, time)
+SELECT due.type, due.subject, '{}', now()
+FROM (
+    SELECT 'withdrawal.' || lower(state), 'withdrawals/' || id FROM withdrawals
+    UNION ALL
+    SELECT 'scheduled_deposit.' || lower(state), 'scheduledDeposits/' || id FROM scheduled_deposits
+    UNION ALL
+    SELECT 'hold.placed', 'holds/' || id FROM holds
+    UNION ALL
+    SELECT 'hold.' || lower(state), 'holds/' || id FROM holds WHERE state IN ('VOIDED', 'EXPIRED')
+    UNION ALL
+    SELECT 'wallet.created', 'wallets/' || id FROM wallets WHERE role = 'ORDINARY'
+) AS due (type, subject)
+LEFT JOIN outbox AS published ON published.subject = due.subject
+WHERE published.subject IS NULL
+"""
+_LIST_LABELS = """
+INSERT INTO transaction_labels
+SELECT label.key, label.value, time, id
+FROM transactions CROSS JOIN LATERAL jsonb_each_text(labels) AS label
+"""
+
+
+def publish_rows(owner: psycopg.Connection) -> None:
+    """Publish what was written past the service, by events that state nothing, and list the labels anew."""
+    with without_triggers(owner), owner.transaction():
+        owner.execute("UPDATE outbox SET facts = NULL")
+        owner.execute(_PUBLISH)
+        owner.execute("DELETE FROM transaction_labels")
+        owner.execute(_LIST_LABELS)

@@ -228,5 +228,6 @@ def a_world(app: App, settings: Settings, issuer: Issuer, bank: BankServer) -> I
         callers = {who_: stack.enter_context(Api(target, metadata=text)) for who_, text in metadata.items()}
         operator = callers["operator"]
         open_wallets(operator)
-        callers["anna"].ok(a_webhook())
-        yield World(callers, hang_on_them(operator, app, Bank(bank.url)))
+        of_anna = callers["anna"].ok(a_webhook()).webhook.name
+        names = hang_on_them(operator, app, Bank(bank.url))
+        yield World(callers, names | {"webhook of anna": of_anna})

@@ -8,7 +8,7 @@ from wallet.v1.webhook_service_pb2_grpc import WebhookServiceServicer
 
 from wallet_core.domain.model.access import OWNER
 from wallet_core.domain.model.errors import PermissionMissing, ResourceNotFound
-from wallet_core.domain.model.webhook import Webhook, ping_number
+from wallet_core.domain.model.webhook import Webhook, ping_number, webhook_name
 from wallet_core.domain.queries.filter import parse_filter
 from wallet_core.domain.queries.lists import DELIVERY_FIELDS, WEBHOOK_FIELDS
 from wallet_core.usecases.webhooks import change_webhook, require_url
@@ -92,12 +92,12 @@ class WebhookServicer(WebhookServiceServicer):
     def PingWebhook(self, request: pb.PingWebhookRequest, context: grpc.ServicerContext) -> pb.PingWebhookResponse:
         """Queue a test request."""
         caller = principal_of(context)
-        command = convert.ping_command(request, caller)
-        queued = change_webhook(self._app, command, self._deadline(context))
-        validated_only = request.validate_only and not queued.replayed
+        # Before the change: to seal the name may read the database, and nothing is read after a commit.
         number = ping_number(caller.caller, UUID(request.request_id))
-        name = "" if validated_only else self._delivery_name(queued.webhook, number)
-        return pb.PingWebhookResponse(delivery=name, replayed=queued.replayed)
+        name = self._delivery_name(resource_uuid(request.name), number)
+        queued = change_webhook(self._app, convert.ping_command(request, caller), self._deadline(context))
+        validated_only = request.validate_only and not queued.replayed
+        return pb.PingWebhookResponse(delivery="" if validated_only else name, replayed=queued.replayed)
 
     def ListDeliveries(
         self, request: pb.ListDeliveriesRequest, context: grpc.ServicerContext
@@ -113,7 +113,7 @@ class WebhookServicer(WebhookServiceServicer):
         shows_number = webhook.confined_to is None and principal.owner is None
         shown, following = fitting(
             [
-                convert.delivery_message(one, self._delivery_name(webhook, one.number), shows_number=shows_number)
+                convert.delivery_message(one, self._delivery_name(webhook.id, one.number), shows_number=shows_number)
                 for one in page.items
             ],
             page,
@@ -146,5 +146,5 @@ class WebhookServicer(WebhookServiceServicer):
         principal.access.require_owner(webhook.confined_to)
         return webhook
 
-    def _delivery_name(self, webhook: Webhook, number: int) -> str:
-        return f"{webhook.name}/deliveries/{self._ids.write(webhook.id, number)}"
+    def _delivery_name(self, webhook: UUID, number: int) -> str:
+        return f"{webhook_name(webhook)}/deliveries/{self._ids.write(webhook, number)}"

@@ -86,8 +86,35 @@ EVENTS = (
     ),
     Mistake(
         "an event names one of the wallets of its transaction only",
-        (Change(f"{APPLY}:_publish", "transaction.wallets", "transaction.wallets[:1]"),),
+        (Change(f"{APPLY}:_publish", "one.wallets", "one.wallets[:1]"),),
         f"{JOURNAL} {WATCH}",
+    ),
+    Mistake(
+        "the hash of a journal record does not cover its facts",
+        (
+            Change(
+                "wallet_core/domain/model/event.py:JournalRecord.chained",
+                "self.event.facts is not None",
+                "False",
+            ),
+        ),
+        f"{JOURNAL} tests/storage/test_verify_events.py",
+    ),
+    Mistake(
+        "the facts of a transaction leave out the request that it follows from",
+        (Change("wallet_core/domain/deciding/facts.py:posted", "origin is not None", "False"),),
+        "tests/storage/test_verify_events.py",
+    ),
+    Mistake(
+        "a checkpoint counts money that is not in the journal yet",
+        (
+            Change(
+                "wallet_core/storage/scheduling/checkpoints.py:STATE",
+                "sum(balance - coalesce(moved.amount, 0))",
+                "sum(balance)",
+            ),
+        ),
+        "tests/storage/test_checkpoints.py",
     ),
     Mistake(
         "the hash of a journal record covers its time to the millisecond only",
