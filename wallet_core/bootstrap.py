@@ -3,10 +3,9 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property, partial
-from typing import Self
 
 from tenacity import (
     Retrying,
@@ -53,7 +52,7 @@ from wallet_core.storage.connections.readiness import (
     require_schema,
     require_sessions_of_their_own,
 )
-from wallet_core.storage.connections.wake_ups import JOURNAL, OUTBOX, Announcer, listening
+from wallet_core.storage.connections.wake_ups import WakeUps
 from wallet_core.storage.posting.bank_statement import BankStatementLines
 from wallet_core.storage.reads.all import Reads
 from wallet_core.storage.scheduling.checkpoints import Checkpoints
@@ -169,43 +168,13 @@ def open_app(
             ledger.close()
 
 
-class _WakeUps:
-    """The wake-ups of a process, if the settings allow them; without, all others poll."""
-
-    def __init__(self, engine: Engine | None) -> None:
-        self._engine = engine
-        self._announcer = Announcer(engine, OUTBOX) if engine is not None else None
-
-    def __enter__(self) -> Self:
-        if self._announcer is not None:
-            self._announcer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._announcer is not None:
-            self._announcer.close()
-
-    def announce_events(self) -> None:
-        """Let the writer of the journal look for events."""
-        if self._announcer is not None:
-            self._announcer.announce()
-
-    def on_events(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
-        """Call *wake* after commits of events, while in the context."""
-        return listening(self._engine, OUTBOX, wake) if self._engine is not None else nullcontext()
-
-    def on_records(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
-        """Call *wake* after writes of the journal, while in the context."""
-        return listening(self._engine, JOURNAL, wake) if self._engine is not None else nullcontext()
-
-
 @contextmanager
-def _wake_ups(settings: Settings, name: str) -> Iterator[_WakeUps]:
+def _wake_ups(settings: Settings, name: str) -> Iterator[WakeUps]:
     """Yield the wake-ups of a process: one connection announces, and up to two listen."""
     if not settings.journal.wake_ups:
-        yield _WakeUps(None)
+        yield WakeUps(None)
         return
-    with _engine(settings, name=name, pool_size=3, use=WAKING) as engine, _WakeUps(engine) as waking:
+    with _engine(settings, name=name, pool_size=3, use=WAKING) as engine, WakeUps(engine) as waking:
         yield waking
 
 

@@ -1,9 +1,12 @@
 """Fixtures of the tests of the scheduler's jobs."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from bank_stub.server import BankServer
 from tests.support.books import open_wallet
+from tests.support.endpoint import Endpoint, running_endpoint
 from tests.support.payouts import Bank
 from tests.support.scheduled import CollectingBank
 from wallet_core.domain.model.wallet import WalletId
@@ -26,3 +29,10 @@ def stub(bank: BankServer) -> Bank:
 def collecting_bank(bank: BankServer) -> CollectingBank:
     """Return the bank stub, for ordering faults on collections and for reading its own records."""
     return CollectingBank(bank.url)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """Return an endpoint that accepts everything until told otherwise."""
+    with running_endpoint() as endpoint:
+        yield endpoint

@@ -14,7 +14,9 @@ from tests.support.api import Api
 from tests.support.together import over_and_over
 from tests.support.wire import Answer, answer_of
 from wallet_core.domain.model.errors import ServiceError
+from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
+from wallet_grpc.server.serving import serving
 from walletctl.local.waiting import wait_until
 
 
@@ -90,3 +92,25 @@ def wait_until_published(owner: psycopg.Connection) -> None:
 def types_of(events: list[pb.Event]) -> list[str]:
     """Return the names of the events' types."""
     return [pb.Event.Type.Name(event.type).removeprefix("TYPE_") for event in events]
+
+
+@contextmanager
+def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
+    """Serve with other limits, and write the journal; yield the address."""
+    quick = {"drain_grace_s": 2.0, "drain_flush_s": 0.2}
+    with (
+        writing_journal(app),
+        serving(app, settings.replaced(**quick | changes)) as port,
+    ):
+        yield f"127.0.0.1:{port}"
+
+
+def tell_of(owner: psycopg.Connection, wallet: str, count: int, type_: str = "wallet.updated") -> None:
+    """Have events of a wallet told, past the service."""
+    with owner.transaction():
+        owner.execute("UPDATE wallets SET revision = revision + %s WHERE id = %s", [count, wallet])
+        owner.execute(
+            "INSERT INTO outbox (type, subject, wallets, time)"
+            " SELECT %s, 'wallets/' || %s, ARRAY[%s], now() FROM generate_series(1, %s)",
+            [type_, wallet, wallet, count],
+        )

@@ -3,7 +3,7 @@
 from tests.mutants.change import Change
 from tests.mutants.mistake import Mistake
 
-WATCH = "tests/grpc/test_watch.py"
+WATCH = "tests/grpc/test_watch.py tests/grpc/test_watch_access.py"
 
 EDGE = (
     Mistake(

@@ -4,7 +4,7 @@ from tests.mutants.change import Change
 from tests.mutants.mistake import Mistake
 
 JOURNAL = "tests/storage/test_journal.py"
-WATCH = "tests/grpc/test_watch.py"
+WATCH = "tests/grpc/test_watch.py tests/grpc/test_watch_access.py"
 TRANSFERS = "tests/grpc/test_transfers.py"
 APPLY = "wallet_core/domain/deciding/apply.py"
 POSTING = "wallet_core/storage/posting/load_and_store.py"

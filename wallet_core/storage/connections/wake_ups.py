@@ -6,8 +6,8 @@ A wake-up may get lost, e.g. with its connection: whoever listens polls besides.
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import cast
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Self, cast
 
 import psycopg
 from sqlalchemy import Engine
@@ -91,6 +91,36 @@ def listening(engine: Engine, channel: str, on_wake: Callable[[], None]) -> Iter
     finally:
         closed.set()
         loop.stop(2 * _LISTEN_S)
+
+
+class WakeUps:
+    """The wake-ups of a process, if the settings allow them; without, all others poll."""
+
+    def __init__(self, engine: Engine | None) -> None:
+        self._engine = engine
+        self._announcer = Announcer(engine, OUTBOX) if engine is not None else None
+
+    def __enter__(self) -> Self:
+        if self._announcer is not None:
+            self._announcer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._announcer is not None:
+            self._announcer.close()
+
+    def announce_events(self) -> None:
+        """Let the writer of the journal look for events."""
+        if self._announcer is not None:
+            self._announcer.announce()
+
+    def on_events(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call *wake* after commits of events, while in the context."""
+        return listening(self._engine, OUTBOX, wake) if self._engine is not None else nullcontext()
+
+    def on_records(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call *wake* after writes of the journal, while in the context."""
+        return listening(self._engine, JOURNAL, wake) if self._engine is not None else nullcontext()
 
 
 def _driver(connection: object) -> Tx:

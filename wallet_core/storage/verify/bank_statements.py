@@ -10,7 +10,7 @@ BANK_STATEMENTS = Walk(
     name="subject_name",
     subject="'bankStatements/' || number",
     joined=f"""
-        SELECT slice.*, told.events, told.facts AS told, {
+        SELECT slice.*, published.events, published.facts AS reported, {
         facts(reason="slice.reason", accepted_by="slice.accepted_by", **_PERSON)
     } AS own_facts
         FROM slice
@@ -19,7 +19,7 @@ BANK_STATEMENTS = Walk(
     rules={
         "statement_events": Rule(
             meaning="the event of every accepted bank statement states what an operator has accepted",
-            broken="number > 1 AND (events IS DISTINCT FROM 1 OR told <> own_facts)",
+            broken="number > 1 AND (events IS DISTINCT FROM 1 OR reported <> own_facts)",
         ),
     },
 )
@@ -31,7 +31,7 @@ BANK_STATEMENT_LINES = Walk(
     subject="'bankStatementLines/' || number",
     joined=f"""
         SELECT slice.*, orders.amount AS order_amount, orders.state AS order_state, wallets.currency AS order_currency,
-            told.events, told.facts AS told, {
+            published.events, published.facts AS reported, {
         facts(
             kind="slice.kind",
             key=filled("slice.key"),
@@ -65,7 +65,7 @@ BANK_STATEMENT_LINES = Walk(
         ),
         "line_events": Rule(
             meaning="the event of every resolved discrepancy states what an operator has found",
-            broken="resolution <> '' AND (events IS DISTINCT FROM 1 OR told <> own_facts)",
+            broken="resolution <> '' AND (events IS DISTINCT FROM 1 OR reported <> own_facts)",
         ),
     },
 )

@@ -22,7 +22,7 @@ HOLDS = Walk(
     subject="'holds/' || id",
     joined=f"""
         SELECT slice.*, moved.amount AS moved, moved.wallets AS moved_of, moved.wallet AS moved_from,
-            told.events, told.facts AS told, {_FACTS} AS own_facts, moved.times
+            published.events, published.facts AS reported, {_FACTS} AS own_facts, moved.times
         FROM slice
         {join_wallet("slice.wallet")}
         LEFT JOIN LATERAL (
@@ -40,7 +40,7 @@ HOLDS = Walk(
         "hold_events": Rule(
             meaning="every hold has an event of its beginning, of each capture and of another end, and the last one "
             "states what the hold is",
-            broken="events IS DISTINCT FROM 1 + times + (state IN ('VOIDED', 'EXPIRED'))::int OR told <> own_facts",
+            broken="events IS DISTINCT FROM 1 + times + (state IN ('VOIDED', 'EXPIRED'))::int OR reported <> own_facts",
         ),
     },
 )

@@ -40,7 +40,7 @@ def _stored_attempts(prefix: str) -> str:
                     IS DISTINCT FROM (stated ->> 2, stated ->> 3)) AS missing,
             count(*) AS stated,
             (SELECT count(*) FROM bank_attempts WHERE key = '{prefix}' || slice.id) AS stored
-        FROM jsonb_array_elements(told.facts -> 'attempts') AS elements (stated)
+        FROM jsonb_array_elements(published.facts -> 'attempts') AS elements (stated)
         LEFT JOIN bank_attempts AS attempts
             ON attempts.key = '{prefix}' || slice.id AND attempts.number = (stated ->> 0)::integer
     """
@@ -49,11 +49,12 @@ def _stored_attempts(prefix: str) -> str:
 # What an operator decides after an order's end has events of its own: the end itself is not always the last event.
 _ORDER_EVENTS = Rule(
     meaning="the last event of every order states what the order is, and its end has one event",
-    broken=f"events IS NULL OR told <> own_facts OR state NOT IN {_OPEN} AND ends <> 1",
+    broken=f"events IS NULL OR reported <> own_facts OR state NOT IN {_OPEN} AND ends <> 1",
 )
 _ORDER_ATTEMPTS = Rule(
     meaning="the attempts that an order's last event states are stored, and a final order has no others",
-    broken=f"attempts_missing > 0 OR told IS NOT NULL AND state NOT IN {_OPEN} AND attempts_stored <> attempts_stated",
+    broken="attempts_missing > 0"
+    f" OR reported IS NOT NULL AND state NOT IN {_OPEN} AND attempts_stored <> attempts_stated",
 )
 
 WITHDRAWALS = Walk(
@@ -62,11 +63,11 @@ WITHDRAWALS = Walk(
     name="subject_name",
     subject="'withdrawals/' || id",
     joined=f"""
-        SELECT slice.*, moved.*, told.events,
-            told.facts {_NOT_COMPARED} AS told, {facts(**_SHARED_FACTS, reserve="slice.reserve")} AS own_facts,
+        SELECT slice.*, moved.*, published.events,
+            published.facts {_NOT_COMPARED} AS reported, {facts(**_SHARED_FACTS, reserve="slice.reserve")} AS own_facts,
             attempts.missing AS attempts_missing, attempts.stated AS attempts_stated,
             attempts.stored AS attempts_stored,
-            cardinality(array_positions(told.types, 'withdrawal.' || lower(slice.state))) AS ends
+            cardinality(array_positions(published.types, 'withdrawal.' || lower(slice.state))) AS ends
         FROM slice
         {join_wallet("slice.wallet")}
         LEFT JOIN LATERAL (
@@ -125,8 +126,8 @@ SCHEDULED_DEPOSITS = Walk(
     name="subject_name",
     subject="'scheduledDeposits/' || id",
     joined=f"""
-        SELECT slice.*, credited.*, told.events,
-            told.facts {_NOT_COMPARED} AS told,
+        SELECT slice.*, credited.*, published.events,
+            published.facts {_NOT_COMPARED} AS reported,
             {
         facts(
             **_SHARED_FACTS,
@@ -137,7 +138,7 @@ SCHEDULED_DEPOSITS = Walk(
     } AS own_facts,
             attempts.missing AS attempts_missing, attempts.stated AS attempts_stated,
             attempts.stored AS attempts_stored,
-            cardinality(array_positions(told.types, 'scheduled_deposit.' || lower(slice.state))) AS ends
+            cardinality(array_positions(published.types, 'scheduled_deposit.' || lower(slice.state))) AS ends
         FROM slice
         {join_wallet("slice.wallet")}
         LEFT JOIN LATERAL (

@@ -83,7 +83,7 @@ COMMISSION_RULES = Walk(
     name="subject_name",
     subject="'commissionRules/' || id",
     joined=f"""
-        SELECT slice.*, told.events, told.facts AS told, {
+        SELECT slice.*, published.events, published.facts AS reported, {
         facts(
             currency="slice.currency",
             threshold="slice.threshold",
@@ -106,7 +106,7 @@ COMMISSION_RULES = Walk(
     rules={
         "commission_rules": Rule(
             meaning="the last event of every commission rule states what the rule is",
-            broken="events IS NULL OR told <> own_facts",
+            broken="events IS NULL OR reported <> own_facts",
         ),
     },
 )

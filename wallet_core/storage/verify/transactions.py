@@ -65,7 +65,7 @@ TRANSACTIONS = Walk(
             slice.amount
                 - CASE slice.commission_payer WHEN 'DESTINATION' THEN slice.commission ELSE 0 END AS to_destination,
             {_FACTS} || CASE WHEN {_HAS_RARE_FACTS} THEN {_RARE_FACTS} ELSE '{{}}' END AS own_facts,
-            told.events, told.facts AS told, told.request,
+            published.events, published.facts AS reported, published.request,
             original.id AS original_id, original.type AS original_type, original.source AS original_source,
             original.destination AS original_destination, original.amount AS original_amount,
             original.commission AS original_commission,
@@ -99,11 +99,11 @@ TRANSACTIONS = Walk(
         CROSS JOIN LATERAL (
             SELECT stated - 'request' AS facts, stated -> 'request' AS request, coalesce(events.events, 0) AS events
             FROM (SELECT events.facts::jsonb AS stated OFFSET 0) AS parsed
-        ) AS told
+        ) AS published
         LEFT JOIN LATERAL (
             SELECT true AS found FROM requests
-            WHERE caller = told.request ->> 0 AND request_id = (told.request ->> 1)::uuid
-                AND encode(fingerprint, 'hex') = told.request ->> 2
+            WHERE caller = published.request ->> 0 AND request_id = (published.request ->> 1)::uuid
+                AND encode(fingerprint, 'hex') = published.request ->> 2
                 AND subject = CASE
                     WHEN slice.batch IS NOT NULL THEN 'batches/' || slice.batch
                     WHEN slice.type IN ('RETURN_APPLICATION', 'WITHDRAWAL_SETTLEMENT', 'WITHDRAWAL_RELEASE')
@@ -142,13 +142,13 @@ TRANSACTIONS = Walk(
         ),
         "events": Rule(
             meaning="every transaction has one event, in the outbox or in the journal, which states what was moved",
-            broken="events <> 1 OR told <> own_facts",
+            broken="events <> 1 OR reported <> own_facts",
         ),
         "requested": Rule(
             meaning="every transaction of a caller is the outcome that its idempotency record names",
             broken="""
-                told IS NOT NULL AND caller <> coalesce(request ->> 0, '') OR CASE WHEN request IS NULL
-                    THEN told IS NOT NULL
+                reported IS NOT NULL AND caller <> coalesce(request ->> 0, '') OR CASE WHEN request IS NULL
+                    THEN reported IS NOT NULL
                         AND (type IN ('TRANSFER', 'REVERSAL', 'HOLD_CAPTURE') OR type = 'DEPOSIT' AND cause IS NULL)
                     ELSE NOT is_requested
                 END

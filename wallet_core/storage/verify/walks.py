@@ -146,7 +146,7 @@ _LAST_EVENT = f"""
     FROM ({EVENTS}) AS events
     HAVING count(*) > 0
 """
-JOIN_LAST_EVENT = f"LEFT JOIN LATERAL ({_LAST_EVENT}) AS told ON true"
+JOIN_LAST_EVENT = f"LEFT JOIN LATERAL ({_LAST_EVENT}) AS published ON true"
 
 
 def join_wallet(key: str, name: str = "wallets") -> str:

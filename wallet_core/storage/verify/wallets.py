@@ -29,7 +29,7 @@ WALLETS = Walk(
     subject="'wallets/' || id",
     joined=f"""
         SELECT slice.*, last.sequence AS last_sequence, last.balance_after, last.time AS last_entry_time,
-            currencies.code, reserved.amount AS reserved, told.events, told.facts AS told,
+            currencies.code, reserved.amount AS reserved, published.events, published.facts AS reported,
             {_WALLET_FACTS} AS own_facts,
             EXISTS (SELECT FROM entry_totals WHERE wallet = slice.key AND entry_totals.sequence > slice.sequence)
                 AS has_totals_beyond,
@@ -84,7 +84,8 @@ WALLETS = Walk(
         ),
         "wallet_events": Rule(
             meaning="every wallet has one event for each of its revisions, and the last one states what the wallet is",
-            broken="role = 'ORDINARY' AND (events IS DISTINCT FROM revision OR told - 'balance' - 'held' <> own_facts)",
+            broken="role = 'ORDINARY'"
+            " AND (events IS DISTINCT FROM revision OR reported - 'balance' - 'held' <> own_facts)",
         ),
     },
 )
