@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 from bank_stub.server import BankServer, running_bank
-from tests.support.database import SHARED_NAME, Cluster, Database, close_idle_connection
+from tests.support.database import AUDIT_OPTIONS, SHARED_NAME, Cluster, Database, close_idle_connection
 from tests.support.shared_app import SharedApp
 from tests.support.start_up import StartUp
 from tests.support.surroundings import prepare, programs, service_url
@@ -120,7 +120,7 @@ def audit(worker_database: Database) -> Iterator[Callable[[], list[str]]]:
         pool_size=1,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={"application_name": SHARED_NAME, "options": "-c jit=off"},
+        connect_args={"application_name": SHARED_NAME, "options": AUDIT_OPTIONS},
     )
     audit = Audit(is_signed=is_signed)
     yield lambda: [check.name for check in result(verify(engine, audit)) if check.broken]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, make_url
 from bank_stub.server import running_bank
 from tests.conftest import FAST, PATIENT
 from tests.support.books import deposit, open_wallet, request, transfer
-from tests.support.database import Cluster
+from tests.support.database import AUDIT_OPTIONS, Cluster
 from tests.support.payouts import Bank, schedule, show_another_ledger
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
@@ -270,7 +270,7 @@ def audited_books(cluster: Cluster, *, journaled: bool = False) -> Iterator[Engi
                 if journaled:
                     app.journal.write(1000)
         url = make_url(database.url).set(drivername="postgresql+psycopg")
-        engine = create_engine(url, connect_args={"options": "-c jit=off"})
+        engine = create_engine(url, connect_args={"options": AUDIT_OPTIONS})
         yield engine
         engine.dispose()
 

@@ -11,6 +11,10 @@ from psycopg import sql
 
 from wallet_core.bootstrap import migrate, verify
 from wallet_core.settings import read_settings
+from wallet_core.storage.connections.engine import AUDITING
+
+# The planner's settings of a real audit, for a connection as the owner.
+AUDIT_OPTIONS = " ".join(f"-c {name}={value}" for name, value in {"jit": "off", **AUDITING.planner}.items())
 
 _TEMPLATE = "wallet_template"
 

@@ -139,14 +139,28 @@ EVENTS = """
     WHERE subject = slice.subject_name AND type <> 'transaction.posted'
 """
 
-# Their count, their types, and the facts of the last one; no row where there is none.
-_LAST_EVENT = f"""
-    SELECT count(*) AS events, array_agg(type) AS types,
+# For each row of the slice with events: their count, their types, and the facts of the last one. The journal is looked
+# up for each row; the result is joined as a whole, for the outbox may have as many events as the slice has rows.
+_LAST_EVENTS = """
+    SELECT subject, count(*) AS events, array_agg(type) AS types,
         (array_agg(facts - 'request' ORDER BY place DESC))[1] AS facts
-    FROM ({EVENTS}) AS events
-    HAVING count(*) > 0
+    FROM (
+        SELECT slice.subject_name AS subject, own.type, own.facts::jsonb AS facts, own.number AS place
+        FROM slice
+        CROSS JOIN LATERAL (
+            SELECT type, facts, number
+            FROM journal
+            WHERE subject = slice.subject_name AND type <> 'transaction.posted'
+            OFFSET 0
+        ) AS own
+        UNION ALL
+        SELECT subject, type, facts::jsonb, position + 4611686018427387904
+        FROM waiting
+        WHERE type <> 'transaction.posted'
+    ) AS events
+    GROUP BY subject
 """
-JOIN_LAST_EVENT = f"LEFT JOIN LATERAL ({_LAST_EVENT}) AS published ON true"
+JOIN_LAST_EVENT = f"LEFT JOIN ({_LAST_EVENTS}) AS published ON published.subject = slice.subject_name"
 
 
 def join_wallet(key: str, name: str = "wallets") -> str:
