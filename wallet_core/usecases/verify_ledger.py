@@ -33,6 +33,9 @@ class Auditor:
         Closing the iterator ends the check soon. Raises ``ResourceNotFound`` where there is no checkpoint *since* that
         a trusted key has signed, ``DatabaseUnavailable``, and ``ServerOverloaded`` where no connection is free.
         """
+        # Connections keep the plans of their statements: those of an earlier check may have been made while the ledger
+        # was small, and would go through all of a slice for each of its rows.
+        self.engine.dispose()
         audit = Audit(
             is_signed=self.is_signed, trusted=self.trusted, kept=kept, since=self._checkpoint(since), pace=self.pace
         )

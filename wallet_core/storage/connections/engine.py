@@ -87,9 +87,6 @@ AUDITING = Use(
     planner={
         "enable_seqscan": "off",
         "enable_mergejoin": "off",
-        # What was looked up for a slice is joined by hashes: a plan that was made while the tables were small, and is
-        # kept, would otherwise go through all of it for each row. Lookups by index are written as such, and stay.
-        "enable_nestloop": "off",
         "work_mem": "64MB",
         "plan_cache_mode": "force_generic_plan",
     },
