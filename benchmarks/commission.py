@@ -2,20 +2,16 @@
 
 import sys
 from contextlib import ExitStack
-from statistics import median
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.stand import (
-    CALLERS,
-    ROUND_S,
-    WALLETS,
     a_cluster,
     a_request,
     a_server,
     analyze,
     broken_rules,
+    compared,
     copy_of,
     empty_database,
     seed_wallets,
@@ -56,21 +52,11 @@ def main() -> int:
                     rates[charged].append(rate)
         status.update("verifying the books")
         broken = broken_rules(urls)
-    ratios = [charged / free for charged, free in zip(rates[True], rates[False], strict=True)]
-    table = Table(title=f"Transfer, {CALLERS} callers, {WALLETS:,} wallets, {ROUNDS} rounds of {ROUND_S:g} s")
-    for heading in ("without, calls/s", "with commission, calls/s", "ratio", "spread of ratios", "bar"):
-        table.add_column(heading, justify="right")
-    table.add_row(
-        f"{median(rates[False]):,.0f}",
-        f"{median(rates[True]):,.0f}",
-        f"{median(ratios):.2f}",
-        f"{min(ratios):.2f} to {max(ratios):.2f}",
-        f"{BAR:g}",
-    )
+    table, ratio = compared(rates[False], rates[True], name="with commission", rounds=ROUNDS, bar=BAR)
     console.print(table)
     if broken:
         console.print(f"[red]the books are broken: {broken}[/]")
-    return 1 if broken or median(ratios) < BAR else 0
+    return 1 if broken or ratio < BAR else 0
 
 
 def _charge_everything(url: str) -> None:

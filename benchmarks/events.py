@@ -8,19 +8,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from statistics import median
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.stand import (
-    CALLERS,
-    ROUND_S,
-    WALLETS,
     a_cluster,
     a_server,
     analyze,
     broken_rules,
+    compared,
     copy_of,
     empty_database,
     seed_wallets,
@@ -63,21 +59,11 @@ def main() -> int:
                     rates[events].append(rate)
         status.update("verifying the books")
         broken = broken_rules({"with events": urls[True]})
-    ratios = [with_ / without for with_, without in zip(rates[True], rates[False], strict=True)]
-    table = Table(title=f"Transfer, {CALLERS} callers, {WALLETS:,} wallets, {ROUNDS} rounds of {ROUND_S:g} s")
-    for heading in ("without, calls/s", "with events, calls/s", "ratio", "spread of ratios", "bar"):
-        table.add_column(heading, justify="right")
-    table.add_row(
-        f"{median(rates[False]):,.0f}",
-        f"{median(rates[True]):,.0f}",
-        f"{median(ratios):.2f}",
-        f"{min(ratios):.2f} to {max(ratios):.2f}",
-        f"{BAR:g}",
-    )
+    table, ratio = compared(rates[False], rates[True], name="with events", rounds=ROUNDS, bar=BAR)
     console.print(table)
     if broken:
         console.print(f"[red]the books are broken: {broken}[/]")
-    return 1 if broken or median(ratios) < BAR else 0
+    return 1 if broken or ratio < BAR else 0
 
 
 def _write_journal(url: str) -> None:

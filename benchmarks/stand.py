@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
 from psycopg import sql
+from rich.table import Table
 
 from wallet_core.bootstrap import migrate, open_app, verify
 from wallet_core.domain.commands.transfers.deposit import Deposit
@@ -134,6 +136,24 @@ def transfer_rate(target: str, *, hot: bool, seed: int) -> float:
     if said["failures"]:
         sys.exit(f"calls failed: {said['failures']}")
     return float(said["calls"] / said["seconds"])
+
+
+def compared(
+    without: Sequence[float], with_: Sequence[float], *, name: str, rounds: int, bar: float
+) -> tuple[Table, float]:
+    """Return a table of two rates, round by round without something and with it, and the median of their ratios."""
+    ratios = [one / other for one, other in zip(with_, without, strict=True)]
+    table = Table(title=f"Transfer, {CALLERS} callers, {WALLETS:,} wallets, {rounds} rounds of {ROUND_S:g} s")
+    for heading in ("without, calls/s", f"{name}, calls/s", "ratio", "spread of ratios", "bar"):
+        table.add_column(heading, justify="right")
+    table.add_row(
+        f"{median(without):,.0f}",
+        f"{median(with_):,.0f}",
+        f"{median(ratios):.2f}",
+        f"{min(ratios):.2f} to {max(ratios):.2f}",
+        f"{bar:g}",
+    )
+    return table, median(ratios)
 
 
 def broken_rules(urls: Mapping[str, str]) -> list[str]:
