@@ -121,8 +121,8 @@ EVENTS = (
         (
             Change(
                 "wallet_core/domain/model/event.py:JournalRecord.chained",
-                "timedelta(microseconds=1)",
-                "timedelta(milliseconds=1)",
+                "microseconds_of(self.event.time)",
+                "microseconds_of(self.event.time) // 1000",
             ),
         ),
         JOURNAL,

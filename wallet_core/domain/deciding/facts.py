@@ -6,9 +6,7 @@ reads them. Empty fields are left out. Amounts are in minor units, times in micr
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wallet_core.domain.deciding.decision import Decision, Request
@@ -16,14 +14,10 @@ from wallet_core.domain.model.access import Person
 from wallet_core.domain.model.bank import BankStatement, BankStatementLine
 from wallet_core.domain.model.commission_rule import CommissionRule
 from wallet_core.domain.model.hold import Hold
+from wallet_core.domain.model.instants import microseconds_of
 from wallet_core.domain.model.payment_order import Attempt, PaymentOrder, Resolution, ScheduledDeposit, Withdrawal
 from wallet_core.domain.model.transaction import Transaction
 from wallet_core.domain.model.wallet import WalletView
-
-Facts = Mapping[str, Any]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 # Made once: ``json.dumps`` with options makes an encoder for each call.
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -102,7 +96,7 @@ def _wallet(wallet: WalletView) -> dict[str, Any]:
         "balance": wallet.balance,
         "held": wallet.held,
         "overdraft_limit": wallet.overdraft_limit,
-        "create_time": _time(wallet.create_time),
+        "create_time": microseconds_of(wallet.create_time),
         "revision": wallet.revision,
     }
 
@@ -114,10 +108,10 @@ def _hold(hold: Hold) -> dict[str, Any]:
         "amount": hold.amount.minor,
         "captured": hold.captured,
         "state": hold.state,
-        "expire_time": _time(hold.expire_time),
+        "expire_time": microseconds_of(hold.expire_time),
         "description": hold.description,
-        "create_time": _time(hold.create_time),
-        "update_time": _time(hold.update_time),
+        "create_time": microseconds_of(hold.create_time),
+        "update_time": microseconds_of(hold.update_time),
         "caller": hold.caller,
     }
 
@@ -131,9 +125,9 @@ def _order(order: PaymentOrder, resolution: Resolution | None) -> dict[str, Any]
         "state": order.state,
         "bank_account": order.bank_account,
         "description": order.description,
-        "execute_time": _time(order.execute_time),
-        "create_time": _time(order.create_time),
-        "update_time": _time(order.update_time),
+        "execute_time": microseconds_of(order.execute_time),
+        "create_time": microseconds_of(order.create_time),
+        "update_time": microseconds_of(order.update_time),
         "bank_reference": order.bank_reference,
         "failure_reason": order.failure_reason,
         "attention": order.attention,
@@ -174,9 +168,9 @@ def _rule(rule: CommissionRule) -> dict[str, Any]:
         "payer": rule.payer,
         "wallet": rule.wallet,
         "label": (rule.label.key, rule.label.value) if rule.label is not None else None,
-        "start_time": _time(rule.start_time),
-        "end_time": _time(rule.end_time) if rule.end_time is not None else None,
-        "create_time": _time(rule.create_time),
+        "start_time": microseconds_of(rule.start_time),
+        "end_time": microseconds_of(rule.end_time) if rule.end_time is not None else None,
+        "create_time": microseconds_of(rule.create_time),
     }
 
 
@@ -200,7 +194,3 @@ def _bank_statement(statement: BankStatement) -> dict[str, Any]:
 
 def _person(person: Person) -> dict[str, str]:
     return {"person": person.name, "token_id": person.token_id}
-
-
-def _time(time: datetime) -> int:
-    return (time - _EPOCH) // _MICROSECOND

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from wallet_core.domain.model.bank import AnswerKind
 from wallet_core.domain.model.commission_rule import Commission, CommissionRule, Label, Payer
 from wallet_core.domain.model.event import Event
 from wallet_core.domain.model.hold import Hold, HoldState
+from wallet_core.domain.model.instants import instant_of
 from wallet_core.domain.model.money import Money
 from wallet_core.domain.model.payment_order import (
     Attempt,
@@ -25,8 +25,6 @@ from wallet_core.domain.model.wallet import WalletId, WalletState, WalletView
 
 Resource = Transaction | WalletView | Hold | Withdrawal | ScheduledDeposit | CommissionRule
 Facts = Mapping[str, Any]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def stated(event: Event) -> Resource | None:
@@ -78,7 +76,7 @@ def _wallet(id_: str, _event: Event, facts: Facts) -> WalletView:
         balance=facts["balance"],
         held=facts["held"],
         overdraft_limit=facts["overdraft_limit"],
-        create_time=_time(facts["create_time"]),
+        create_time=instant_of(facts["create_time"]),
         revision=facts["revision"],
     )
 
@@ -90,10 +88,10 @@ def _hold(id_: str, _event: Event, facts: Facts) -> Hold:
         amount=Money(facts["currency"], facts["amount"]),
         captured=facts["captured"],
         state=HoldState(facts["state"]),
-        expire_time=_time(facts["expire_time"]),
+        expire_time=instant_of(facts["expire_time"]),
         description=facts.get("description", ""),
-        create_time=_time(facts["create_time"]),
-        update_time=_time(facts["update_time"]),
+        create_time=instant_of(facts["create_time"]),
+        update_time=instant_of(facts["update_time"]),
         caller=facts.get("caller", ""),
     )
 
@@ -119,9 +117,9 @@ def _order(kind: OrderKind, id_: UUID, event: Event, facts: Facts) -> dict[str, 
         "amount": Money(facts["currency"], facts["amount"]),
         "bank_account": facts.get("bank_account", ""),
         "description": facts.get("description", ""),
-        "execute_time": _time(facts["execute_time"]),
-        "create_time": _time(facts["create_time"]),
-        "update_time": _time(facts["update_time"]),
+        "execute_time": instant_of(facts["execute_time"]),
+        "create_time": instant_of(facts["create_time"]),
+        "update_time": instant_of(facts["update_time"]),
         "state": OrderState(facts["state"]),
         "next_attempt_time": None,
         "bank_reference": facts.get("bank_reference", ""),
@@ -155,18 +153,14 @@ def _rule(id_: str, _event: Event, facts: Facts) -> CommissionRule:
         payer=Payer(facts["payer"]),
         wallet=_optional(WalletId, facts.get("wallet")),
         label=_optional(lambda pair: Label(*pair), facts.get("label")),
-        start_time=_time(facts["start_time"]),
-        end_time=_optional(_time, facts.get("end_time")),
-        create_time=_time(facts["create_time"]),
+        start_time=instant_of(facts["start_time"]),
+        end_time=_optional(instant_of, facts.get("end_time")),
+        create_time=instant_of(facts["create_time"]),
     )
 
 
 def _optional(make: Callable[[Any], Any], value: Any) -> Any:  # noqa: ANN401  # of any fact
     return make(value) if value is not None else None
-
-
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 _READ: Mapping[str, Callable[[str, Event, Facts], Resource]] = {

@@ -7,12 +7,12 @@ tables, who can rewrite the journal with all its hashes, but cannot sign.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+
+from wallet_core.domain.model.instants import instant_of, microseconds_of
 
 # What is signed begins with this, so that a signature means nothing else. A later form gets another number.
 SIGNED_AS = b"wallet-checkpoint-v1\n"
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def checkpoint_name(number: int) -> str:
@@ -42,7 +42,7 @@ class Statement:
         stated = {
             "number": self.number,
             "hash": self.hash.hex(),
-            "time": (self.time - _EPOCH) // timedelta(microseconds=1),
+            "time": microseconds_of(self.time),
             "wallets": self.wallets,
             "totals": self.totals,
         }
@@ -56,7 +56,7 @@ def statement_of(text: str) -> Statement:
         return Statement(
             number=int(stated["number"]),
             hash=bytes.fromhex(stated["hash"]),
-            time=_EPOCH + timedelta(microseconds=stated["time"]),
+            time=instant_of(stated["time"]),
             wallets=int(stated["wallets"]),
             totals={
                 currency: {role: int(total) for role, total in roles.items()}

@@ -2,9 +2,10 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
+from wallet_core.domain.model.instants import microseconds_of
 from wallet_core.domain.model.wallet import WalletId
 
 
@@ -59,9 +60,6 @@ class Event:
     """What it reports, as JSON; None for an event that release 0.2 has written."""
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class JournalRecord:
     """An event at its place in the journal. Its hash covers it and, by the hash before it, all records before it."""
@@ -72,7 +70,7 @@ class JournalRecord:
 
     def chained(self, before: bytes) -> "JournalRecord":
         """Return the record with its hash; *before* is the hash of the record before, empty for the first."""
-        microseconds = (self.event.time - _EPOCH) // timedelta(microseconds=1)
+        microseconds = microseconds_of(self.event.time)
         fields = [self.number, self.event.type, self.event.subject, " ".join(self.event.wallets), microseconds]
         if self.event.facts is not None:
             fields.append(self.event.facts)
