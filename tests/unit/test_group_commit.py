@@ -3,6 +3,7 @@
 While one batch is being committed the next one gathers, and every caller gets its own item's outcome.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -104,6 +105,21 @@ def test_items_that_arrive_during_a_commit_are_the_next_batch(lines: Callable[..
 
     assert [first.result(30), *(ticket.wait() for ticket in tickets)] == [f"done {item}" for item in range(5)]
     assert line.gate.batches == [[0], [1, 2, 3, 4]]
+
+
+def test_items_that_are_submitted_together_are_one_batch(lines: Callable[..., Line]) -> None:
+    """However soon the committing thread wakes up: no batch begins before all of them are in the queue."""
+
+    line = lines()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            line.group.submit_all(range(1, 101))
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert line.gate.batches == [[*range(1, 101)]] * 50
 
 
 def test_a_batch_has_at_most_batch_max_items(lines: Callable[..., Line]) -> None:

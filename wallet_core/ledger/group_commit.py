@@ -132,7 +132,7 @@ class GroupCommit(Generic[Item, Outcome]):
     def submit(self, item: Item, deadline: float | None = None) -> Outcome:
         """Commit *item*, alone or with its neighbours, and return its outcome.
 
-        Raises ``ServerOverloaded`` when the line is full, ``ServerDraining`` once it is closed, and what
+        Raises ``ServerOverloaded`` when the queue is full, ``ServerDraining`` once it is closed, and what
         ``Ticket.wait`` raises.
         """
         ticket: Ticket[Item, Outcome] = Ticket(item, deadline)
@@ -140,14 +140,20 @@ class GroupCommit(Generic[Item, Outcome]):
         return ticket.wait()
 
     def submit_all(self, items: Sequence[Item], deadline: float | None = None) -> list[Outcome | ServiceError]:
-        """Queue all *items* at once; return for each its outcome, or what ``submit`` would have raised."""
+        """Queue all *items* at once; return for each its outcome, or what ``submit`` would have raised.
+
+        No batch begins in between: items that fit into one batch are committed in the same batch.
+        """
         tickets: list[Ticket[Item, Outcome]] = [Ticket(item, deadline) for item in items]
         for ticket in tickets:
-            try:
-                self.enter(ticket)
-            except ServiceError as full:
-                ticket.take()
-                ticket.fail(full)
+            ticket.weight = self._weigh(ticket.item)
+        with self._changed:
+            for ticket in tickets:
+                try:
+                    self._append(ticket)
+                except ServiceError as full:
+                    ticket.take()
+                    ticket.fail(full)
         outcomes: list[Outcome | ServiceError] = []
         for ticket in tickets:
             try:
@@ -160,15 +166,18 @@ class GroupCommit(Generic[Item, Outcome]):
         """Queue a ticket, a new one or one from another queue."""
         ticket.weight = self._weigh(ticket.item)  # may raise, so not on the thread that commits, which must not end
         with self._changed:
-            if self._closing:
-                raise ServerDraining
-            if len(self._queue) >= self._queue_max:
-                self._queue = deque(waiting for waiting in self._queue if waiting.stage is Stage.QUEUED)
-            if len(self._queue) >= self._queue_max:
-                raise ServerOverloaded
-            self._queue.append(ticket)
-            if len(self._queue) == 1:
-                self._changed.notify()
+            self._append(ticket)
+
+    def _append(self, ticket: Ticket[Item, Outcome]) -> None:
+        if self._closing:
+            raise ServerDraining
+        if len(self._queue) >= self._queue_max:
+            self._queue = deque(waiting for waiting in self._queue if waiting.stage is Stage.QUEUED)
+        if len(self._queue) >= self._queue_max:
+            raise ServerOverloaded
+        self._queue.append(ticket)
+        if len(self._queue) == 1:
+            self._changed.notify()
 
     def close(self, timeout_s: float | None = None) -> None:
         """Refuse new tickets and finish the queue; give up on a commit that hangs for *timeout_s*."""
