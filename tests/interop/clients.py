@@ -85,7 +85,7 @@ CLIENTS = {
         ],
         # Messages of an earlier build would be compiled again, though no proto has them any more.
         build=[
-            ["rm", "-rf", "target/generated-sources", "target/classes"],
+            ["rm", "-rf", "target/generated-sources", "target/classes", "target/protobuf-maven-plugin"],
             ["mvn", "-q", "-B", "-ntp", "compile", "dependency:copy-dependencies"],
         ],
         run=["java", "-cp", "target/classes:target/lib/*", "com.example.wallet.interop.Main"],

@@ -48,6 +48,27 @@ _TABLES = (
     *("entry_totals", "entries", "transactions", "wallets", "currencies"),
 )
 
+_FILLED = sql.SQL(" UNION ALL ").join(
+    sql.SQL("SELECT {} WHERE EXISTS (SELECT FROM {})").format(table, sql.Identifier(table)) for table in _TABLES
+)
+
+_NEVER_EMPTY = (
+    "webhook_cursor",
+    "bank_rate_limit",
+    "bank_statements",
+    "bank_statement_cursor",
+    "page_token_keys",
+    "alembic_version",
+)
+
+_RESET = (
+    "UPDATE webhook_cursor SET number = 0 WHERE number <> 0",
+    "UPDATE bank_rate_limit SET calls = 0, filled_at = now() - interval '1 day'",
+    "DELETE FROM bank_statements WHERE number > 1",
+    "UPDATE bank_statement_cursor"
+    " SET error = '', error_since = now(), read_to_end_at = NULL, statement = 1, line_offset = 0",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Database:
@@ -57,18 +78,19 @@ class Database:
 
     def clean(self) -> None:
         """Delete every row, as the owner: the service itself may delete nothing."""
-        with _idle_connection(self.url).transaction() as begun:
-            connection = begun.connection
+        connection = _idle_connection(self.url)
+        filled = self.filled_tables()
+        with connection.transaction(), connection.pipeline():
             connection.execute("SET LOCAL session_replication_role = replica")  # history is guarded from its owner too
-            for table in _TABLES:
+            for table in filled:
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
-            connection.execute("UPDATE webhook_cursor SET number = 0")
-            connection.execute("UPDATE bank_rate_limit SET calls = 0, filled_at = now() - interval '1 day'")
-            connection.execute("DELETE FROM bank_statements WHERE number > 1")
-            connection.execute(
-                "UPDATE bank_statement_cursor"
-                " SET error = '', error_since = now(), read_to_end_at = NULL, statement = 1, line_offset = 0"
-            )
+            for statement in _RESET:
+                connection.execute(statement)
+
+    def filled_tables(self) -> list[str]:
+        """Return the tables that have rows, in the order in which they can be emptied."""
+        found = _idle_connection(self.url).execute(_FILLED)
+        return [name for (name,) in found]
 
     def broken_rules(self) -> list[str]:
         """Return the rules of the ledger that are broken."""
@@ -113,6 +135,9 @@ class Cluster:
         """Make the template that all databases are cloned from."""
         self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
         migrate(read_settings(database_url=self._url_of(_TEMPLATE), log_level="ERROR"))
+        with psycopg.connect(self._url_of(_TEMPLATE)) as connection:
+            made = {name for (name,) in connection.execute("SELECT relname FROM pg_stat_user_tables")}
+        assert made == {*_TABLES, *_NEVER_EMPTY}
 
     @contextmanager
     def clone(self, name: str, template: str = _TEMPLATE) -> Iterator[Database]:

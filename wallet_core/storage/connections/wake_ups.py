@@ -1,9 +1,11 @@
 """Wake-ups between processes: one announces that there is something new, others look at once instead of at their poll.
 
 By LISTEN and NOTIFY, and never in a transaction that moves money: a commit with a NOTIFY waits for all others with one.
-A wake-up may get lost, e.g. with its connection: whoever listens polls besides.
+A wake-up may get lost, e.g. with its connection, so a listener also polls.
 """
 
+import selectors
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -25,8 +27,8 @@ NOTIFY_JOURNAL = f"NOTIFY {JOURNAL}"
 
 # Announcements of one process follow one another no sooner than this, however many commits there are.
 _ANNOUNCE_EVERY_S = 0.02
-# How long it takes at most to end a listener, and to find its connection lost.
-_LISTEN_S = 0.5
+# How long it takes at most to end a thread, e.g. one whose connection is just being made.
+_END_S = 1.0
 # After a failure the poll is enough for a while.
 _BACKOFF_MAX_S = 5.0
 
@@ -53,7 +55,7 @@ class Announcer:
         """Announce no more."""
         self._closed.set()
         self._new.set()
-        self._loop.stop(_LISTEN_S)
+        self._loop.stop(_END_S)
 
     def _announce(self) -> None:
         self._new.wait()
@@ -71,26 +73,33 @@ class Announcer:
 def listening(engine: Engine, channel: str, on_wake: Callable[[], None]) -> Iterator[None]:
     """Call *on_wake* after each announcement on a channel, while in the context."""
     closed = threading.Event()
+    # A thread that waits for the database ends at once when the other end of this one is closed.
+    ended, end = socket.socketpair()
 
     def listen() -> None:
         try:
-            with engine.connect() as connection:
+            with engine.connect() as connection, selectors.DefaultSelector() as either:
                 driver = _driver(connection)
                 driver.execute(f"LISTEN {channel}")
+                either.register(driver, selectors.EVENT_READ)
+                either.register(ended, selectors.EVENT_READ)
                 on_wake()  # for what was announced before
                 while not closed.is_set():
-                    if [*driver.notifies(timeout=_LISTEN_S, stop_after=1)]:
+                    either.select()
+                    if [*driver.notifies(timeout=0, stop_after=1)]:
                         on_wake()
         except (SQLAlchemyError, psycopg.Error):
             closed.wait(_BACKOFF_MAX_S)  # the polls are enough meanwhile
 
-    loop = Loop(f"listen-{channel}", listen, _LISTEN_S, backoff_max_s=_BACKOFF_MAX_S)
+    loop = Loop(f"listen-{channel}", listen, 0.0, backoff_max_s=_BACKOFF_MAX_S)
     loop.start()
     try:
         yield
     finally:
         closed.set()
-        loop.stop(2 * _LISTEN_S)
+        end.close()
+        loop.stop(_END_S)
+        ended.close()
 
 
 class WakeUps:
