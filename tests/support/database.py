@@ -52,22 +52,17 @@ _FILLED = sql.SQL(" UNION ALL ").join(
     sql.SQL("SELECT {} WHERE EXISTS (SELECT FROM {})").format(table, sql.Identifier(table)) for table in _TABLES
 )
 
-_NEVER_EMPTY = (
-    "webhook_cursor",
-    "bank_rate_limit",
-    "bank_statements",
-    "bank_statement_cursor",
-    "page_token_keys",
-    "alembic_version",
-)
+_RESET = {
+    "webhook_cursor": "UPDATE webhook_cursor SET number = 0 WHERE number <> 0",
+    "bank_rate_limit": "UPDATE bank_rate_limit SET calls = 0, filled_at = now() - interval '1 day'",
+    "bank_statements": "DELETE FROM bank_statements WHERE number > 1",
+    "bank_statement_cursor": """
+        UPDATE bank_statement_cursor
+        SET error = '', error_since = now(), read_to_end_at = NULL, statement = 1, line_offset = 0""",
+}
+"""Of tables that always have rows, how they are as new."""
 
-_RESET = (
-    "UPDATE webhook_cursor SET number = 0 WHERE number <> 0",
-    "UPDATE bank_rate_limit SET calls = 0, filled_at = now() - interval '1 day'",
-    "DELETE FROM bank_statements WHERE number > 1",
-    "UPDATE bank_statement_cursor"
-    " SET error = '', error_since = now(), read_to_end_at = NULL, statement = 1, line_offset = 0",
-)
+_KEPT = ("page_token_keys", "alembic_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +79,7 @@ class Database:
             connection.execute("SET LOCAL session_replication_role = replica")  # history is guarded from its owner too
             for table in filled:
                 connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
-            for statement in _RESET:
+            for statement in _RESET.values():
                 connection.execute(statement)
 
     def filled_tables(self) -> list[str]:
@@ -137,7 +132,7 @@ class Cluster:
         migrate(read_settings(database_url=self._url_of(_TEMPLATE), log_level="ERROR"))
         with psycopg.connect(self._url_of(_TEMPLATE)) as connection:
             made = {name for (name,) in connection.execute("SELECT relname FROM pg_stat_user_tables")}
-        assert made == {*_TABLES, *_NEVER_EMPTY}
+        assert made == {*_TABLES, *_RESET, *_KEPT}
 
     @contextmanager
     def clone(self, name: str, template: str = _TEMPLATE) -> Iterator[Database]:
