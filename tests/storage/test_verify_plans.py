@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -10,7 +11,7 @@ from psycopg import sql
 
 from tests.conftest import FAST
 from tests.support.books import open_wallet
-from tests.support.database import Database
+from tests.support.database import Cluster
 from tests.support.long_history import write_history
 from tests.support.plans import nodes
 from wallet_core.bootstrap import open_app
@@ -30,12 +31,13 @@ BLOCK = 1000
 GROWING = {walk.table: walk for walk in WALKS if walk.table in {"journal", "entries", "transactions"}}
 
 
-@pytest.fixture(params=["analyzed", "without statistics"])
-def owner(own_database: Database, request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
-    """Return a connection with the settings of an audit to a database with a long history."""
+@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
+def owner(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
+    """Return a connection with the settings of an audit to a database with a long history, which is only read."""
     with (
-        psycopg.connect(own_database.url, autocommit=True) as owner,
-        open_app(read_settings(**{**FAST, "database_url": own_database.url}), name="tests") as app,
+        cluster.clone(f"history_{uuid4().hex[:8]}") as database,
+        psycopg.connect(database.url, autocommit=True) as owner,
+        open_app(read_settings(**{**FAST, "database_url": database.url}), name="tests") as app,
     ):
         for wallet in ("alice", "bob"):
             open_wallet(app, WalletId(wallet))
@@ -66,6 +68,7 @@ def prepared(owner: psycopg.Connection, walk: Walk) -> list[dict[str, Any]]:
         return f"${names.index(found[1]) + 1}"
 
     statement = re.sub(r"%\((\w+)\)s", numbered, walk.statement(after=True, upto=True)).replace("%%", "%")
+    owner.execute("DEALLOCATE ALL")
     owner.execute(f"PREPARE slice_of AS {statement}".encode())
     arguments = sql.SQL(", ").join(sql.Literal(places[name]) for name in names)
     executed = sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE slice_of({})").format(arguments)

@@ -33,7 +33,7 @@ SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, type,
     CASE WHEN type = 'REVERSAL' THEN ('00000000-0000-7000-8000-' || lpad(to_hex(n - 1), 12, '0'))::uuid END,
     %(began)s + (n - 1) / 3 * %(step)s,
     CASE WHEN mod(n, 500) = 3 THEN '{"tier": "gold"}' ELSE '{}' END::jsonb,
-    CASE WHEN mod(n, 10000) = 7 THEN 'rare' ELSE 'shop' END
+    CASE WHEN mod(n, 5000) = 7 THEN 'rare' ELSE 'shop' END
 FROM (SELECT key AS alice FROM wallets WHERE id = 'alice') AS a,
     (SELECT key AS bob FROM wallets WHERE id = 'bob') AS b,
     (SELECT key AS outside FROM wallets WHERE id = 'system:external:USD') AS o,
