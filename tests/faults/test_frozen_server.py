@@ -113,8 +113,8 @@ def assert_others_continue_while_frozen(
 
 
 def holds_locks(owner: psycopg.Connection) -> bool:
-    """Return whether the frozen server, or rather its connection, is in a transaction."""
-    begun = "SELECT FROM pg_stat_activity WHERE application_name = 'wallet-grpc' AND xact_start IS NOT NULL"
+    """Return whether the frozen server's connection is in a transaction that has locked rows; its reads lock none."""
+    begun = "SELECT FROM pg_stat_activity WHERE application_name = 'wallet-grpc' AND backend_xid IS NOT NULL"
     return owner.execute(begun).rowcount == 1
 
 

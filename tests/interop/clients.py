@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.support.toolchain import require
+import pytest
+
+from tests.support.toolchain import require, required
 
 HERE = Path(__file__).parent
 SERVICE_CONFIG = HERE.parents[1] / "protos" / "wallet" / "v1" / "wallet_grpc_service_config.json"
@@ -93,8 +96,14 @@ CLIENTS = {
 }
 
 
+@cache
 def build(language: str) -> None:
-    """Build a caller; skip the test where what builds it is not installed."""
+    """Build a caller, once; skip the test where its tools are not installed, or where it is not required.
+
+    To build all takes minutes.
+    """
+    if not required():
+        pytest.skip("callers in Go, TypeScript and Java are built and run by `make interop`")
     client = CLIENTS[language]
     for tool in client.tools:
         require(tool.version, tool.at_least, tool.remedy)

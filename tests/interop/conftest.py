@@ -18,7 +18,6 @@ from tests.support.issuer import SECRET
 from tests.support.loaded_server import events, server_process
 from tests.support.long_history import write_history
 from tests.support.processes import environment
-from tests.support.toolchain import required
 from tests.support.watching import writing_journal
 from wallet_client import Tls, WalletClient
 from wallet_core.bootstrap import open_app
@@ -83,9 +82,7 @@ def service(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session", params=CLIENTS)
 def language(request: pytest.FixtureRequest) -> str:
-    """Build the caller in a language; return its name. That takes minutes, so it is done only where required."""
-    if not required():
-        pytest.skip("callers in Go, TypeScript and Java are built and run by `make interop`")
+    """Build the caller in a language; return its name."""
     clients.build(request.param)
     return str(request.param)
 

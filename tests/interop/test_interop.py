@@ -4,13 +4,14 @@ Each caller does the same and prints what it received; what is expected is here.
 which one is restarted or dies. All of this is one module, so that each caller is built once a run.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from tests.interop.clients import SERVICE_CONFIG, Seen, failing_over
+from tests.interop.clients import CLIENTS, SERVICE_CONFIG, Seen, build, failing_over
 from tests.interop.conftest import HISTORY, Service, token
 from tests.support.callers import balance, open_funded
 from tests.support.database import Database
@@ -137,13 +138,14 @@ def test_our_own_client_finds_what_the_other_left(language: str, seen: Seen, ser
     assert service.database.broken_rules() == []
 
 
-def test_servers_that_are_restarted_and_killed_in_turn_fail_no_call(
-    language: str, own_database: Database, tmp_path: Path
-) -> None:
+def test_servers_that_are_restarted_and_killed_in_turn_fail_no_call(own_database: Database, tmp_path: Path) -> None:
     """By the service config and the name in the certificate alone; every transfer is in the ledger once."""
 
+    for language in CLIENTS:
+        build(language)
     with running_pair(own_database.url, tmp_path) as pair, WalletClient(pair.target, tls=pair.tls) as client:
-        open_funded(client, **{f"{language}-alice": 1_000_000, f"{language}-bob": 0})
+        for language in CLIENTS:
+            open_funded(client, **{f"{language}-alice": 1_000_000, f"{language}-bob": 0})
         (tmp_path / "ca.pem").write_bytes(pair.authority.cert_pem.bytes())
         variables = {
             "WALLET_TARGET": pair.target,
@@ -151,14 +153,20 @@ def test_servers_that_are_restarted_and_killed_in_turn_fail_no_call(
             "WALLET_SERVER_NAME": NAME,
             "WALLET_SERVICE_CONFIG": str(SERVICE_CONFIG),
             "WALLET_TOKEN": "none is asked for",
-            "INTEROP_PREFIX": language,
         }
 
-        def until_paid(more: int) -> None:
-            paid = balance(client, f"{language}-bob") + more
-            assert wait_until(lambda: balance(client, f"{language}-bob") >= paid, timeout_s=60)
+        def paid() -> dict[str, int]:
+            return {language: balance(client, f"{language}-bob") for language in CLIENTS}
 
-        with failing_over(language, variables) as seen:
+        def until_paid(more: int) -> None:
+            wanted = {language: units + more for language, units in paid().items()}
+            assert wait_until(lambda: all(units >= wanted[one] for one, units in paid().items()), timeout_s=120)
+
+        with ExitStack() as stack:
+            seen = {
+                language: stack.enter_context(failing_over(language, {**variables, "INTEROP_PREFIX": language}))
+                for language in CLIENTS
+            }
             until_paid(100)
             assert wait_until(lambda: all(pair.calls(host) > 0 for host in HOSTS), timeout_s=60)
             for host in HOSTS:
@@ -168,7 +176,8 @@ def test_servers_that_are_restarted_and_killed_in_turn_fail_no_call(
                 pair.kill(host)
                 until_paid(100)
                 pair.start(host)
-        assert seen["failover"] == {"done": balance(client, f"{language}-bob"), "failed": []}
+        ended = {language: each["failover"] for language, each in seen.items()}
+        assert ended == {language: {"done": units, "failed": []} for language, units in paid().items()}
 
 
 def refusal(code: str, reason: str, outcome: str = "NOT_DONE_RETRY", **metadata: str) -> dict[str, Any]:
