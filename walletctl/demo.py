@@ -59,7 +59,7 @@ def _service(app: Context) -> Iterator[tuple[Running, Dead]]:
         yield running, lambda: None
         return
     with (
-        out.status("starting") as status,
+        out.terminal.status("starting") as status,
         local_service(app.state, ports=FREE_PORTS, bank_fail_rate=0.0, progress=status.update) as service,
     ):
         status.stop()
