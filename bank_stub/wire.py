@@ -15,7 +15,7 @@ from bank_stub.pauses import Pauses
 class Line:
     """A connection that waits for one response.
 
-    *landed* is called just before the bytes that end the call; *last* tells the client that the connection closes.
+    *landed* is called just before the bytes that end the call; *last* announces that the connection closes.
     """
 
     connection: socket.socket

@@ -61,7 +61,7 @@ def transactions(api: Api, filter_: str) -> list[str]:
 
 
 def test_what_moves_money_is_found_by_the_system_that_asked(callers: dict[str, Api]) -> None:
-    """Deposits, transfers, items, batches, reversals and captures, whoever owns the wallets; newest first."""
+    """Deposits, transfers, items, batches, reversals and captures, of any owner; newest first."""
 
     shop, billing = callers["shop"], callers["billing"]
     paid = billing.ok(a_transfer("alice", "bob", 5)).transaction

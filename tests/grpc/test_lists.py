@@ -40,7 +40,7 @@ OF_A_WALLET = ("transactions", "withdrawals", "scheduled_deposits", "holds")
 
 
 def make(api: Api, what: str, count: int) -> list[str]:
-    """Make so many of one kind; return their names."""
+    """Make *count* of one kind; return their names."""
     if what == "transactions":
         made = api.ok(many_transfers("alice", "bob", count)).results
         return [one.transaction.name for one in made]
@@ -269,12 +269,12 @@ def test_of_several_faults_the_first_documented_is_told(api: Api) -> None:
     nobody, bad, token = {"wallet": "wallets/nobody"}, {"filter": "x = 1"}, {"page_token": "x"}
     for what, request in LISTS.items():
         wallet = nobody if what in OF_A_WALLET else {}
-        told = [
+        refused = [
             api.refused(request(page_size=-1, **bad, **token, **wallet)),
             api.refused(request(**bad, **token, **wallet)),
             api.refused(request(**token, **wallet)),
         ]
-        assert [one.reason for one in told] == ["INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID"], what
+        assert [one.reason for one in refused] == ["INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID"], what
         if wallet:
             answer = api.refused(request(**wallet))
             assert (answer.code, answer.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
@@ -309,10 +309,10 @@ def test_a_read_that_has_to_wait_for_a_table_is_told_a_reason_of_reads(api: Api,
 
     with owner.transaction():
         owner.execute("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
-        told = at_once([partial(api.refused, one) for one in reads])
+        refused = at_once([partial(api.refused, one) for one in reads])
 
     documented = {"SERVER_OVERLOADED", "DEADLINE_TOO_SHORT", "SERVER_DRAINING", "DATABASE_UNAVAILABLE", "INTERNAL"}
-    assert {one.reason for one in told} <= documented
+    assert {one.reason for one in refused} <= documented
 
 
 def test_pages_go_on_while_their_rows_change(filled: Api) -> None:

@@ -75,8 +75,10 @@ def test_a_limit_reveals_nothing_of_a_wallet_that_may_not_be_read(owners: TwoOwn
     )
     assert owners.ask(spend).code == "OK"
     blind, seeing = owners.ask(limit(5), "wallet.write wallet.credit"), owners.ask(limit(5))
-    brim = pb.DepositRequest(wallet="wallets/berts", amount=money(2**63 - 1), request_id=new_id(), validate_only=True)
-    full = owners.ask(brim, "money.deposit", owner="anna")
+    overflow = pb.DepositRequest(
+        wallet="wallets/berts", amount=money(2**63 - 1), request_id=new_id(), validate_only=True
+    )
+    full = owners.ask(overflow, "money.deposit", owner="anna")
 
     assert {one.reason for one in (blind, seeing, full)} == {"LIMIT_EXCEEDED"}
     assert (blind.metadata["limit"], full.metadata["limit"]) == ("", "")
@@ -130,15 +132,15 @@ def test_every_field_that_has_data_of_a_wallet_is_known() -> None:
         if "balance" in field.name or "available" in field.name or field.name in known
     }
 
-    telling = {("Wallet", name) for name in ("balance", "held", "available", "overdraft_limit")}
-    telling |= {
+    redacted = {("Wallet", name) for name in ("balance", "held", "available", "overdraft_limit")}
+    redacted |= {
         ("Entry", "balance_after"),
         ("Entry", "sequence"),
         ("DepositResponse", "available"),
         ("PlaceHoldResponse", "available"),
     }
-    telling |= {("TransferResponse", "source_available"), ("BatchTransferResult", "source_available")}
-    assert found - requested == telling
+    redacted |= {("TransferResponse", "source_available"), ("BatchTransferResult", "source_available")}
+    assert found - requested == redacted
 
 
 def all_within(message: Any, seen: frozenset[str] = frozenset()) -> Sequence[Any]:  # noqa: ANN401  # a descriptor

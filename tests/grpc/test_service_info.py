@@ -130,8 +130,8 @@ def test_every_known_caller_may_ask_and_nobody_else(app: App, guarded: Settings,
     """Whatever its scopes, and confined to an owner or not."""
 
     def answer(*metadata: tuple[str, str]) -> str:
-        told = asked(app, guarded, *metadata)
-        return str(told.reason or told.code)
+        answer = asked(app, guarded, *metadata)
+        return str(answer.reason or answer.code)
 
     assert answer(*bearer(issuer.token("events.read"))) == "OK"
     assert answer(*bearer(issuer.token("wallet.read", owner="ada"))) == "OK"

@@ -159,7 +159,7 @@ def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(api: Api) -> None
 
 
 def test_an_end_between_two_microseconds_is_not_moved(api: Api) -> None:
-    """Protos have nanoseconds: an entry is before an end a nanosecond later, and is not after such a start."""
+    """Protos have nanoseconds: an entry is before an end that is a nanosecond later, and not after that start."""
 
     api.open("alice")
     time = api.deposit("alice", 5).execute_time

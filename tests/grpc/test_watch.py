@@ -1,4 +1,4 @@
-"""Watching: what happens is told as it happens, in order, from any place on, to so many and no more."""
+"""Watching: events are sent as they happen, in order, from any position on, to a bounded number of watchers."""
 
 import threading
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def api(app: App, server: str) -> Iterator[Api]:
 
 
 def is_watching(api: Api) -> bool:
-    """Tell whether a watch is taken on."""
+    """Return whether a watch is accepted."""
     answer = api.call("EventService/WatchEvents", pb.WatchEventsRequest())
     assert (answer.code, answer.reason) in {("OK", ""), ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")}, answer
     return answer.code == "OK"
@@ -83,20 +83,20 @@ def test_a_watch_goes_on_from_any_place_and_tells_the_rest_again(api: Api, owner
     with watching(api) as watcher:
         for _ in range(5):
             api.deposit("alice", 1)
-        told = watcher.wait_for_events(5)
+        received = watcher.wait_for_events(5)
         began = watcher.responses[0].resume_token
-    rests = [(began, told), *((event.resume_token, told[place + 1 :]) for place, event in enumerate(told))]
+    rests = [(began, received), *((event.resume_token, received[place + 1 :]) for place, event in enumerate(received))]
 
     last = api.deposit("bob", 1).name
     for token, rest in rests:
         with watching(api, resume_token=token) as watcher:
-            heard = watcher.wait_for_events(len(rest) + 1)
-            assert heard[:-1] == rest
-            assert heard[-1].resource == last
+            received = watcher.wait_for_events(len(rest) + 1)
+            assert received[:-1] == rest
+            assert received[-1].resource == last
     with watching(api, from_start=True) as watcher:
-        heard = watcher.wait_for(lambda events: bool(events) and events[-1].resource == last)
-        assert [event.number for event in heard] == list(range(1, len(heard) + 1))
-        assert types_of(heard)[:2] == ["WALLET_CREATED"] * 2
+        received = watcher.wait_for(lambda events: bool(events) and events[-1].resource == last)
+        assert [event.number for event in received] == list(range(1, len(received) + 1))
+        assert types_of(received)[:2] == ["WALLET_CREATED"] * 2
 
 
 def test_a_watch_is_of_one_wallet_or_of_some_types_where_it_asks_for_them(api: Api, owner: psycopg.Connection) -> None:
@@ -115,15 +115,15 @@ def test_a_watch_is_of_one_wallet_or_of_some_types_where_it_asks_for_them(api: A
         api.transfer("alice", "carol", 1)
         api.freeze("carol")
         api.freeze("bob")
-        heard = [of_bob.wait_for_events(2), of_types.wait_for_events(2), of_both.wait_for_events(1)]
+        received = [of_bob.wait_for_events(2), of_types.wait_for_events(2), of_both.wait_for_events(1)]
 
-    assert [event.resource for event in heard[0]] == [to_bob, "wallets/bob"]
-    assert [event.resource for event in heard[1]] == ["wallets/carol", "wallets/bob"]
-    assert heard[2] == heard[0][1:] == heard[1][1:]
+    assert [event.resource for event in received[0]] == [to_bob, "wallets/bob"]
+    assert [event.resource for event in received[1]] == ["wallets/carol", "wallets/bob"]
+    assert received[2] == received[0][1:] == received[1][1:]
 
 
 def test_what_cannot_be_watched_is_refused_at_once(api: Api) -> None:
-    """Before anything is told: a wallet that is not there, forged tokens, two beginnings, types that are none."""
+    """Before any event is sent: a wallet that is not there, forged tokens, two beginnings, types that are none."""
 
     api.open_all("alice")
     with watching(api) as watcher:
@@ -170,7 +170,7 @@ def test_a_place_that_the_journal_does_not_know_is_said_to_be_gone(
 
 
 def test_only_so_many_watch_and_nobody_else_has_to_wait_for_them(app: App, settings: Settings) -> None:
-    """The next hears SERVER_OVERLOADED; calls go on though there are more watchers than threads; a place comes free."""
+    """The next gets SERVER_OVERLOADED; calls are served beside more watchers than threads; a place comes free."""
 
     with served(app, settings, watchers_max=3, grpc_threads=2) as target, Api(target) as api, ExitStack() as all_:
         watchers = [all_.enter_context(watching(api)) for _ in range(3)]
@@ -191,7 +191,7 @@ def test_only_so_many_watch_and_nobody_else_has_to_wait_for_them(app: App, setti
 
 
 def test_a_watcher_hears_that_nothing_has_happened(app: App, settings: Settings, owner: psycopg.Connection) -> None:
-    """Responses without events, with a token that goes on from there, also past what was not asked for."""
+    """Responses without events, with a token that continues from there, also past events that were not requested."""
 
     with served(app, settings, watch_heartbeat_s=0.1) as target, Api(target) as api:
         api.open_all("alice", "bob")
@@ -226,7 +226,7 @@ def test_a_server_that_stops_ends_all_watches_at_once_and_says_so(app: App, sett
 
 
 def test_a_watcher_that_takes_nothing_keeps_no_place(app: App, settings: Settings, owner: psycopg.Connection) -> None:
-    """It is sent away once its connection is full; who reads meanwhile is told everything."""
+    """It is ended once its connection is full; a watcher that reads meanwhile receives every event."""
 
     with (
         served(app, settings, watchers_max=2, stream_stall_s=0.2) as target,
@@ -237,13 +237,13 @@ def test_a_watcher_that_takes_nothing_keeps_no_place(app: App, settings: Setting
         tell_of(owner, "alice", 10_000)
         stuck = idle.stream(pb.WatchEventsRequest(from_start=True), timeout_s=None)
         next(stuck)
-        # A busy machine may make a reader seem stuck, too: it goes on by itself.
+        # A busy machine may make a reader seem stuck, too: it continues by itself.
         with WalletClient(target) as client:
-            told = [event.number for event in islice(client.watch_events(from_start=True), 10_001)]
+            received = [event.number for event in islice(client.watch_events(from_start=True), 10_001)]
         assert wait_until(lambda: is_watching(api), timeout_s=AT_ONCE_S)
         end = idle.stream_error(stuck)
 
-    assert told == list(range(1, 10_002))
+    assert received == list(range(1, 10_002))
     assert (end.code, end.reason) in {("CANCELLED", ""), ("ABORTED", "WATCHER_TOO_SLOW")}
 
 
@@ -281,7 +281,7 @@ def test_a_server_that_stops_does_not_wait_for_a_watcher_that_takes_nothing(
 
 
 def test_an_event_of_a_type_that_is_not_known_here_is_passed_over(api: Api, owner: psycopg.Connection) -> None:
-    """One that a later version has written: what comes after it is told."""
+    """One that a later version has written: the events after it are sent."""
 
     api.open_all("alice")
     wait_until_published(owner)
@@ -292,7 +292,7 @@ def test_an_event_of_a_type_that_is_not_known_here_is_passed_over(api: Api, owne
 
 
 def test_a_defect_ends_watches_with_a_word(app: App, settings: Settings) -> None:
-    """INTERNAL, rather than for ever the word that nothing has happened; and who watches then is told as before."""
+    """INTERNAL, rather than heartbeats for ever; a watcher that begins afterwards receives events as before."""
 
     class Broken(Reads):
         def journal_after(self, number: int, limit: int) -> list[JournalRecord]:
@@ -336,7 +336,7 @@ def test_a_server_that_cannot_listen_leaves_nobody_behind(app: App, settings: Se
 
 
 def test_a_watch_ends_where_the_journal_becomes_another_one(api: Api, owner: psycopg.Connection) -> None:
-    """As after a failover to a standby that was behind; who comes back hears whether its place is in the new one."""
+    """As after a failover to a standby that was behind: its token is checked against the new journal."""
 
     api.open_all("alice")
     wait_until_published(owner)

@@ -1,4 +1,4 @@
-"""What needs a PostgreSQL of the test's own: another owner than the superuser, and a server that hangs."""
+"""What needs a PostgreSQL of the test's own: another owner than the superuser, and a server that stops responding."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The upgrade from the first release: its journal goes on, and is proven with what it could state then."""
+"""The upgrade from the first release: its journal continues, and is proven with what it could state then."""
 
 from collections.abc import Iterator
 from uuid import uuid4

@@ -51,7 +51,7 @@ def a_request_answered_with(subject: str, id_: str = str(UUID(int=1))) -> Damage
     )
 
 
-TELL_AGAIN = "INSERT INTO outbox (type, subject, wallets, time) SELECT type, subject, wallets, time FROM"
+PUBLISH_AGAIN = "INSERT INTO outbox (type, subject, wallets, time) SELECT type, subject, wallets, time FROM"
 
 DAMAGE: list[tuple[str, Damage]] = [
     ("balances", run("UPDATE wallets SET balance = balance + 1 WHERE id = 'alice'")),
@@ -222,8 +222,8 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("events", run("DELETE FROM journal WHERE number = (SELECT max(number) FROM journal WHERE type LIKE 'tr%')")),
     ("events", run("UPDATE journal SET type = 'wallet.updated' WHERE number = 2")),
     ("events", run("UPDATE outbox SET subject = 'transactions/other' WHERE type = 'transaction.posted'")),
-    ("events", run(f"{TELL_AGAIN} outbox")),
-    ("events", run(f"{TELL_AGAIN} journal")),
+    ("events", run(f"{PUBLISH_AGAIN} outbox")),
+    ("events", run(f"{PUBLISH_AGAIN} journal")),
     ("posted", run("DELETE FROM transactions WHERE type = 'REVERSAL'")),
     ("journal", run("UPDATE journal SET subject = 'wallets/mallory' WHERE number = 3")),
     ("journal", run("UPDATE journal SET wallets = '{mallory}' WHERE number = 2")),
@@ -266,7 +266,7 @@ def test_empty_books_are_right(settings: Settings) -> None:
 
 
 def test_damage_that_no_number_can_hold_is_reported_and_not_raised(books: Tampered) -> None:
-    """An audit that breaks on what it looks for tells nobody anything."""
+    """An audit that fails on the damage that it looks for reports nothing."""
 
     with without_triggers(books.owner):
         books.owner.execute(

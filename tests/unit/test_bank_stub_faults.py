@@ -154,7 +154,7 @@ def test_a_stopping_bank_releases_everything(pool: ThreadPoolExecutor) -> None:
 
 
 def test_answer_twice_writes_the_answer_twice(bank: BankServer, bank_client: httpx.Client) -> None:
-    """The second one may be taken for the answer to the next call on the line."""
+    """The second one may be taken for the answer to the next call on the connection."""
 
     order_fault(bank_client, "answer_twice", times=1)
     body = json.dumps(BODY).encode()

@@ -70,7 +70,7 @@ class PdfDocuments:
 
 
 class _ReceiptPage:
-    """One receipt while it is drawn. Places are told from the side where reading starts."""
+    """One receipt while it is drawn. Places are measured from the side where reading starts."""
 
     def __init__(self, receipt: Receipt, language: Language, fonts: Sequence[Font]) -> None:
         self._receipt = receipt

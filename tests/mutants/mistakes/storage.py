@@ -18,7 +18,7 @@ STORAGE = (
         "tests/storage/test_checkpoints.py tests/grpc/test_audit.py",
     ),
     Mistake(
-        "an export of checkpoints goes on where the history was changed",
+        "an export of checkpoints continues where the history was changed",
         (
             Change(
                 "walletctl/commands/checkpoints.py:_continue",
@@ -42,7 +42,7 @@ STORAGE = (
         "tests/storage/test_write_guards.py",
     ),
     Mistake(
-        "a statement is final while a commit hangs",
+        "a statement is final while a commit is pending",
         (
             Change(
                 "wallet_core/storage/posting/load_and_store.py:_send",

@@ -67,7 +67,7 @@ def set_up(connection: psycopg.Connection, wanted: Mapping[str, str]) -> None:
     if found[MARK] != mark:
         raise DatabaseNotReady(_SHARED)
     if wrong := [f"{name} is {found[name]}" for name, value in {**given, **_AS_IS}.items() if found[name] != value]:
-        raise DatabaseNotReady(f"a session is not as it was asked for: {', '.join(sorted(wrong))}")
+        raise DatabaseNotReady(f"a session has not the settings that were requested: {', '.join(sorted(wrong))}")
     _MARKS[connection] = mark
 
 

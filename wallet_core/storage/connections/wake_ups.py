@@ -1,7 +1,7 @@
 """Wake-ups between processes: one announces that there is something new, others look at once instead of at their poll.
 
 By LISTEN and NOTIFY, and never in a transaction that moves money: a commit with a NOTIFY waits for all others with one.
-A wake-up may get lost, e.g. with its connection: whoever listens polls besides.
+A wake-up may get lost, e.g. with its connection: a listener polls besides.
 """
 
 import threading

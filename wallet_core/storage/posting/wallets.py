@@ -35,7 +35,7 @@ FOR NO KEY UPDATE
 # The same, without the wallets that another transaction has locked.
 LOCK_WALLETS_SKIP_LOCKED = LOCK_WALLETS.rstrip() + " SKIP LOCKED\n"
 
-# Tells wallets that another transaction has locked from those that do not exist.
+# Distinguishes wallets that another transaction has locked from those that do not exist.
 EXISTING_WALLETS = "SELECT id FROM wallets WHERE id = ANY(%s::text[])"
 
 DETAILS = "SELECT id, display_name, create_time, revision FROM wallets WHERE id = ANY(%s::text[])"

@@ -180,7 +180,7 @@ class _ScanWindow:
 
 
 def _transactions(tx: Connection, ids: Sequence[UUID]) -> list[Transaction]:
-    """Return those of some transactions that exist, in the order asked for."""
+    """Return those of some transactions that exist, in the requested order."""
     found = {row[0]: row for row in tx.exec_driver_sql(TRANSACTIONS, (list(ids),))}
     return _with_entries(tx, [found[id_] for id_ in ids if id_ in found])
 
