@@ -153,14 +153,13 @@ def _engines(settings: Settings, name: str) -> Iterator[_Engines]:
 
 @contextmanager
 def _ledger(settings: Settings, engine: Engine, waking: WakeUps) -> Iterator[Ledger]:
-    limits = settings.ledger
     ledger = Ledger(
         engine,
-        commit_batch_max=limits.commit_batch_max,
-        commit_queue_max=limits.commit_queue_max,
-        group_commit=limits.group_commit,
-        amount_max=limits.amount_max,
-        clock_behind_max=timedelta(seconds=limits.clock_behind_max_s),
+        commit_batch_max=settings.ledger.commit_batch_max,
+        commit_queue_max=settings.ledger.commit_queue_max,
+        group_commit=settings.ledger.group_commit,
+        amount_max=settings.ledger.amount_max,
+        clock_behind_max=timedelta(seconds=settings.ledger.clock_behind_max_s),
         on_events=waking.announce_events,
     )
     try:

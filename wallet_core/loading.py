@@ -13,7 +13,7 @@ def loading() -> Iterator[None]:
     structlog and httpx import rich, if it is installed, for tracebacks and a command line; our logs use neither.
     """
     gc.disable()
-    sys.modules["rich"] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+    sys.modules["rich"] = None  # type: ignore[assignment]  # Python's own mark of a module that does not exist
     yield
     del sys.modules["rich"]
     gc.freeze()  # loaded modules stay: the collector need not examine them

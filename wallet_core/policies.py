@@ -12,7 +12,7 @@ from wallet_core.usecases.verify_ledger import Pace
 
 
 def payouts(settings: Settings) -> PayoutSettings:
-    """Return when payouts are sent, repeated, asked about and given up."""
+    """Return when payouts are sent, repeated, reconciled and given up."""
     return PayoutSettings(
         policy=PaymentPolicy(
             # One attempt at a bank that ignores idempotency keys: a second one could pay twice.

@@ -306,7 +306,7 @@ def test_an_outcome_reported_as_final_never_changes(api: Api, owner: psycopg.Con
         assert api.ok(statement(end=end, page_size=1000)) == page
 
 
-def test_every_page_sums_up_while_transfers_go_on(api: Api) -> None:
+def test_every_page_sums_up_during_transfers(api: Api) -> None:
     """Each page is of one instant; a range that is over does not change; pages follow on each other."""
 
     api.open_all("alice", "bob")

@@ -55,7 +55,7 @@ def is_watching(api: Api) -> bool:
     return answer.code == "OK"
 
 
-def test_what_happens_is_told_in_order_with_its_resource_and_its_wallets(api: Api, owner: psycopg.Connection) -> None:
+def test_events_are_sent_in_order_with_their_resource_and_wallets(api: Api, owner: psycopg.Connection) -> None:
     """Each once, numbered without gaps, at the time that the transaction itself has."""
 
     api.open_all("alice", "bob")
@@ -75,7 +75,7 @@ def test_what_happens_is_told_in_order_with_its_resource_and_its_wallets(api: Ap
     assert second.number == first.number + 1
 
 
-def test_a_watch_goes_on_from_any_place_and_tells_the_rest_again(api: Api, owner: psycopg.Connection) -> None:
+def test_a_watch_continues_from_any_position_and_repeats_the_rest(api: Api, owner: psycopg.Connection) -> None:
     """With the token of any event, and of the empty beginning: exactly what came after it, the same each time."""
 
     api.open_all("alice", "bob")
@@ -141,7 +141,7 @@ def test_what_cannot_be_watched_is_refused_at_once(api: Api) -> None:
     assert refused(resume_token=token, from_start=True)[0] == "INVALID_FIELDS"
 
 
-def test_a_place_that_the_journal_does_not_know_is_said_to_be_gone(
+def test_a_position_that_the_journal_lacks_is_reported_as_expired(
     app: App, api: Api, owner: psycopg.Connection
 ) -> None:
     """A database that was restored from before it, and one that has gone on otherwise since; and how to begin anew."""
@@ -169,7 +169,7 @@ def test_a_place_that_the_journal_does_not_know_is_said_to_be_gone(
     )
 
 
-def test_only_so_many_watch_and_nobody_else_has_to_wait_for_them(app: App, settings: Settings) -> None:
+def test_watchers_are_bounded_and_no_other_call_waits_for_them(app: App, settings: Settings) -> None:
     """The next gets SERVER_OVERLOADED; calls are served beside more watchers than threads; a place comes free."""
 
     with served(app, settings, watchers_max=3, grpc_threads=2) as target, Api(target) as api, ExitStack() as all_:
@@ -190,7 +190,7 @@ def test_only_so_many_watch_and_nobody_else_has_to_wait_for_them(app: App, setti
         assert wait_until(lambda: is_watching(api), timeout_s=AT_ONCE_S)
 
 
-def test_a_watcher_hears_that_nothing_has_happened(app: App, settings: Settings, owner: psycopg.Connection) -> None:
+def test_a_watcher_gets_heartbeats(app: App, settings: Settings, owner: psycopg.Connection) -> None:
     """Responses without events, with a token that continues from there, also past events that were not requested."""
 
     with served(app, settings, watch_heartbeat_s=0.1) as target, Api(target) as api:
@@ -209,7 +209,7 @@ def test_a_watcher_hears_that_nothing_has_happened(app: App, settings: Settings,
             assert [event.resource for event in watcher.wait_for_events(1)] == [moved]
 
 
-def test_a_server_that_stops_ends_all_watches_at_once_and_says_so(app: App, settings: Settings) -> None:
+def test_a_server_that_stops_ends_all_watches_at_once_with_the_reason(app: App, settings: Settings) -> None:
     """SERVER_DRAINING, without waiting for its callers; what came before it is whole."""
 
     with served(app, settings, drain_grace_s=20.0) as target:
@@ -247,12 +247,12 @@ def test_a_watcher_that_takes_nothing_keeps_no_place(app: App, settings: Setting
     assert (end.code, end.reason) in {("CANCELLED", ""), ("ABORTED", "WATCHER_TOO_SLOW")}
 
 
-def test_a_watcher_that_took_too_long_is_told_so() -> None:
+def test_a_watcher_that_reads_too_slowly_is_ended_with_the_reason() -> None:
     """Where it reads on before it is cut off: WATCHER_TOO_SLOW after what it was slow to take."""
 
     for longest_s, is_slow in ((-1.0, True), (60.0, False)):
         response = pb.WatchEventsResponse(resume_token="x")
-        said = Watch(NOTHING, Stream(NOTHING), heartbeat_s=1.0, slow_s=longest_s).said(response)
+        said = Watch(NOTHING, Stream(NOTHING), heartbeat_s=1.0, slow_s=longest_s).sent(response)
         assert next(said) is response
         with pytest.raises(WatcherTooSlow if is_slow else StopIteration):
             next(said)
@@ -355,7 +355,7 @@ def test_a_watch_ends_where_the_journal_becomes_another_one(api: Api, owner: psy
         owner.execute("UPDATE journal SET hash = %s WHERE number = %s", [*before, event.number])
 
 
-def test_a_watch_ends_where_the_database_is_lost_and_goes_on_with_its_token(
+def test_a_watch_ends_where_the_database_is_lost_and_continues_with_its_token(
     app: App, settings: Settings, cluster: Cluster, owner: psycopg.Connection
 ) -> None:
     """Rather than be silent as if nothing happened: DATABASE_UNAVAILABLE; then nothing is missing."""

@@ -27,7 +27,7 @@ AT_ONCE_S = 8.0
 pytestmark = pytest.mark.own_app
 
 
-def test_confined_watchers_are_told_of_their_owners_wallets_only(
+def test_confined_watchers_get_events_of_their_owners_wallets_only(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection
 ) -> None:
     """S9 for events: neither another's events nor the names of others' wallets; the service's own to operators only."""

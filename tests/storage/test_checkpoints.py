@@ -121,7 +121,7 @@ def test_events_that_are_not_in_the_journal_are_not_in_the_totals(books: App) ->
     assert (stated.wallets, stated.totals["USD"]["ordinary"]) == (2, 5)
 
 
-def test_a_checkpoint_is_due_after_so_many_records_or_so_much_time(own_database: Database, key: Path) -> None:
+def test_a_checkpoint_is_due_after_a_number_of_records_or_a_time(own_database: Database, key: Path) -> None:
     """And only where there is a record that none covers."""
 
     def write(**when: float) -> bool:

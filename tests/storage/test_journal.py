@@ -25,7 +25,7 @@ def records(app: App) -> list[JournalRecord]:
     return app.reads.journal_after(0, 100_000)
 
 
-def test_a_line_tells_what_happened_to_what_and_which_wallets_it_concerns(app: App) -> None:
+def test_a_journal_record_has_the_type_the_subject_and_the_wallets_of_its_event(app: App) -> None:
     """In the order in which it happened, numbered from 1; a transfer with commission concerns three wallets."""
 
     open_wallet(app, ALICE, 100)
@@ -49,7 +49,7 @@ def test_a_line_tells_what_happened_to_what_and_which_wallets_it_concerns(app: A
     assert write_journal.run_once(app).claimed == 0
 
 
-def test_what_has_piled_up_is_told_piece_by_piece_from_the_oldest_on(app: App) -> None:
+def test_a_backlog_is_written_in_steps_from_the_oldest_event_on(app: App) -> None:
     """As after a time without a scheduler; a step returns how much it has moved."""
 
     open_wallet(app, ALICE, 100)
@@ -60,7 +60,7 @@ def test_what_has_piled_up_is_told_piece_by_piece_from_the_oldest_on(app: App) -
     assert [record.event.subject for record in records(app)][3:] == names
 
 
-def test_each_line_is_chained_to_the_one_before(app: App) -> None:
+def test_each_record_is_chained_to_the_one_before(app: App) -> None:
     """The hash is computed from the record and the hash before it, in one write and from one to the next."""
 
     open_wallet(app, ALICE, 100)
@@ -74,7 +74,7 @@ def test_each_line_is_chained_to_the_one_before(app: App) -> None:
     assert [after.chained(before.hash) for before, after in pairwise(found)] == found[1:]
 
 
-def test_several_writers_tell_everything_once_while_it_happens(
+def test_several_writers_write_each_event_once_during_transfers(
     app: App, settings: Settings, database: Database
 ) -> None:
     """Four write at the same time, two of them of other processes, beside eight callers; no number is left out."""
@@ -102,7 +102,7 @@ def test_several_writers_tell_everything_once_while_it_happens(
     assert database.broken_rules() == []
 
 
-def test_what_happened_to_a_wallet_is_told_in_its_order_by_whomever_it_was_done(
+def test_the_events_of_a_wallet_are_in_its_order_across_processes(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
     """Two processes post to one wallet while the journal is written: its records follow its entries."""

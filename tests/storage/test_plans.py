@@ -228,9 +228,7 @@ SELECT id, key, 1, 0, '', 'VOIDED', time + interval '1 day', time, time, 0, call
 """
 
 
-def test_nothing_that_is_read_of_a_long_history_costs_more_than_a_stretch_of_it(
-    books: App, owner: psycopg.Connection
-) -> None:
+def test_no_read_of_a_long_history_costs_more_than_a_scan_window(books: App, owner: psycopg.Connection) -> None:
     """Lists, first page and a middle one, whole, by type, by what must be looked at; statements; exports; instants."""
 
     reads = books.reads

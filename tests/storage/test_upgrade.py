@@ -33,7 +33,7 @@ def first_release(cluster: Cluster) -> Iterator[str]:
         yield url
 
 
-def test_a_journal_of_the_first_release_goes_on(first_release: str) -> None:
+def test_a_journal_of_the_first_release_continues(first_release: str) -> None:
     """Its records have no facts, and hashes without them; later ones are chained to them."""
 
     with psycopg.connect(first_release) as connection:

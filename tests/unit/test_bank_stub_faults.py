@@ -84,7 +84,7 @@ def test_silence_executes_and_never_answers(bank_client: httpx.Client) -> None:
     assert bank_client.get("/orders/stats").json()["in_flight_max"] == 1
 
 
-def test_silence_ends_by_hanging_up(bank: BankServer, bank_client: httpx.Client) -> None:
+def test_silence_ends_by_closing_the_connection(bank: BankServer, bank_client: httpx.Client) -> None:
     """A bank does not keep a dead connection open without a limit."""
 
     order_fault(bank_client, "execute_then_silence", seconds=0.05)

@@ -312,7 +312,7 @@ def test_closing_finishes_the_queue_and_refuses_newcomers(queues: Callable[..., 
         queue.group.submit(99)
 
 
-def test_an_idle_line_closes_at_once_and_twice() -> None:
+def test_an_idle_queue_closes_at_once_and_twice() -> None:
     """Nothing is waited for."""
 
     group: GroupCommit[int, str] = GroupCommit("test", Gate().commit, commit_batch_max=1, commit_queue_max=1)

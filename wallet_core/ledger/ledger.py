@@ -107,7 +107,7 @@ class Ledger:
     def _commit(self, tickets: Sequence[CommandTicket]) -> None:
         """Run the batch; again if it lost a race; then in halves, until a call that cannot be stored is alone."""
         failed: BatchError | None = None
-        lost = False  # after a lost COMMIT no caller may get an error that says nothing was done
+        lost = False  # after a lost COMMIT no caller may get an error that reports nothing was done
         for _ in range(_TRIES):
             try:
                 self._run(tickets, lost=lost, leave=frozenset() if lost else self._stuck())

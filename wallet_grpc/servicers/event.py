@@ -42,9 +42,9 @@ class EventServicer(EventServiceServicer):
         matching = _Filter(self._reads, principal_of(context), wallet, convert.types_of(request))
         with self._watches.one(context) as watch:
             place = self._beginning(request)
-            yield from watch.said(pb.WatchEventsResponse(resume_token=self._tokens.write_unlike(place)))
+            yield from watch.sent(pb.WatchEventsResponse(resume_token=self._tokens.write_unlike(place)))
             while not watch.gone():
-                records = watch.lines_after(place)
+                records = watch.records_after(place)
                 place = Place.after(records[-1]) if records else place
                 events = [
                     self._event(record, wallets, matching.shows_numbers, matching.shows_changes)
@@ -52,7 +52,7 @@ class EventServicer(EventServiceServicer):
                 ]
                 if events or watch.silent:
                     token = self._tokens.write_unlike(place)
-                    yield from watch.said(pb.WatchEventsResponse(events=events, resume_token=token))
+                    yield from watch.sent(pb.WatchEventsResponse(events=events, resume_token=token))
 
     def _message(
         self,

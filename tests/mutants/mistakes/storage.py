@@ -38,7 +38,7 @@ STORAGE = (
     ),
     Mistake(
         "a change made without the lock is overwritten",
-        (Change(f"{WALLETS}:UPDATE_WALLETS", "AND wallets.sequence = moved.seen", ""),),
+        (Change(f"{WALLETS}:UPDATE_WALLETS", "AND wallets.sequence = moved.loaded_sequence", ""),),
         "tests/storage/test_write_guards.py",
     ),
     Mistake(
@@ -112,7 +112,11 @@ STORAGE = (
     ),
     Mistake(
         "totals of the thousand entries that a batch completes are not stored",
-        (Change("wallet_core/storage/posting/totals.py:store_totals", "seen // EVERY + 1", "seen // EVERY + 2"),),
+        (
+            Change(
+                "wallet_core/storage/posting/totals.py:store_totals", "sequence // EVERY + 1", "sequence // EVERY + 2"
+            ),
+        ),
         "tests/storage/test_totals.py",
     ),
 )

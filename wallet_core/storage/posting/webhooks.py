@@ -34,7 +34,7 @@ LOCK_WEBHOOKS: LiteralString = f"{WEBHOOKS} ORDER BY w.id FOR NO KEY UPDATE OF w
 
 DELIVERIES = """
 SELECT webhook, number
-FROM unnest(%s::uuid[], %s::bigint[]) AS asked (webhook, number)
+FROM unnest(%s::uuid[], %s::bigint[]) AS requested (webhook, number)
 JOIN webhook_deliveries USING (webhook, number)
 """
 
