@@ -141,14 +141,14 @@ WITH looked AS MATERIALIZED (
         LIMIT {LOOKED_AT}
     ) AS d
     WHERE q.webhook = ANY(%(webhooks)s)
-), lanes AS (
+), by_wallet AS (
     SELECT looked.*, wallet IS NULL OR number = min(number) OVER (PARTITION BY webhook, wallet) AS is_first
     FROM looked
     LEFT JOIN LATERAL unnest(wallets) AS wallet ON true
 ), heads AS (
     SELECT webhook, number, failures, next_attempt_time,
         coalesce(lease_until > clock_timestamp() + %(offset)s, false) AS is_busy
-    FROM lanes
+    FROM by_wallet
     GROUP BY webhook, number, failures, next_attempt_time, lease_until
     HAVING bool_and(is_first)
 ), free AS (
