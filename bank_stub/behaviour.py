@@ -17,12 +17,12 @@ from bank_stub.contract import (
     PENDING,
     Answer,
     Call,
+    Delivery,
     Json,
     Kind,
     Manner,
     State,
     Terms,
-    Verdict,
     parse_terms,
     refused,
     rejected,
@@ -121,17 +121,17 @@ class Behaviour:
                     return Plan(call, refusal=refused(refusal.status, refusal.reason))
             return Plan(call, terms, fault=self._choose_fault(call, terms))
 
-    def act(self, plan: Plan) -> Verdict:
+    def act(self, plan: Plan) -> Delivery:
         """Execute *plan*; on return all its effects are in the file."""
         fault = plan.fault
         if plan.refusal is not None:
-            return Verdict(plan.refusal)
+            return Delivery(plan.refusal)
         with self.book.transaction():
             if fault is None:
-                return Verdict(self._answer(plan))
+                return Delivery(self._answer(plan))
             if fault.name in MANNERS or fault.name is FaultName.GARBAGE:
                 return self._act_ugly(plan, fault)
-            return Verdict(self._act_contrary(plan, fault))
+            return Delivery(self._act_contrary(plan, fault))
 
     def mode(self) -> Mode:
         """Read the mode; use inside a transaction."""
@@ -172,14 +172,14 @@ class Behaviour:
                 return fault
         return None
 
-    def _act_ugly(self, plan: Plan, fault: Fault) -> Verdict:
+    def _act_ugly(self, plan: Plan, fault: Fault) -> Delivery:
         """Return the response that the fault distorts; without `execute` the call never reaches the bank."""
         executes = fault.name in {FaultName.EXECUTE_THEN_SILENCE, FaultName.ANSWER_TWICE} or fault.flag("execute")
         answer = self._answer(plan, surely=True) if executes or not plan.call.purpose.posts else FAILED_FOR_NOW
         if fault.name is FaultName.GARBAGE:
-            return Verdict(Answer(200, GARBAGE_BODY))
-        pace = {FaultName.EXECUTE_THEN_SILENCE: "seconds", FaultName.TRICKLE: "interval"}.get(fault.name)
-        return Verdict(answer, MANNERS[fault.name], fault.seconds(pace) if pace else 0.0)
+            return Delivery(Answer(200, GARBAGE_BODY))
+        parameter = {FaultName.EXECUTE_THEN_SILENCE: "seconds", FaultName.TRICKLE: "interval"}.get(fault.name)
+        return Delivery(answer, MANNERS[fault.name], fault.seconds(parameter) if parameter else 0.0)
 
     def _act_contrary(self, plan: Plan, fault: Fault) -> Answer:
         """Return the response of a fault that is sent undistorted."""

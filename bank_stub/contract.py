@@ -100,12 +100,12 @@ class Manner(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Delivery:
     """A response, how it is sent, and the seconds between bytes or of silence."""
 
     answer: Answer
     manner: Manner = Manner.PLAIN
-    pace_s: float = 0.0
+    interval_s: float = 0.0
 
 
 FAILED_FOR_NOW = Answer(200, {"data": "failed", "status": 503})

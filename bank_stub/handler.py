@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 from bank_stub import wire
 from bank_stub.behaviour import Behaviour
-from bank_stub.contract import KEY_CHARACTERS_MAX, UNKNOWN_PATH, Answer, Call, Purpose, Verdict, refused
+from bank_stub.contract import KEY_CHARACTERS_MAX, UNKNOWN_PATH, Answer, Call, Delivery, Purpose, refused
 from bank_stub.fields import INTEGER_MAX, RefusalError
 from bank_stub.orders import Order, Orders
 from bank_stub.pauses import Pauses
@@ -83,35 +83,35 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, query: str, flight: Flight | None) -> None:
         try:
-            verdict = self._decide(path, query, self._read_body())
+            delivery = self._decide(path, query, self._read_body())
         except RefusalError as refusal:
-            verdict = Verdict(refused(refusal.status, refusal.reason))
+            delivery = Delivery(refused(refusal.status, refusal.reason))
         except OSError:
             raise
         except Exception:  # the client must never see a stack trace, whatever is wrong here
             log.exception("the bank stub failed on %s %s", self.command, path)
-            verdict = Verdict(Answer(500, {"data": "error", "status": 500}))
-        if verdict is None:
+            delivery = Delivery(Answer(500, {"data": "error", "status": 500}))
+        if delivery is None:
             self.close_connection = True
         else:
-            self._send(verdict, flight)
+            self._send(delivery, flight)
 
-    def _decide(self, path: str, query: str, body: bytes) -> Verdict | None:
+    def _decide(self, path: str, query: str, body: bytes) -> Delivery | None:
         """Return the response to a call, after the pauses of its fault; None if the bank stopped meanwhile."""
         hall = self.server.hall
         if not hall.security.lets_in(self.headers.get("Authorization")):
             raise RefusalError(401, "send the bearer token")
         if path.startswith("/orders/"):
             order = Order(self.command, path.removeprefix("/orders"), query, body)
-            return Verdict(hall.orders.carry_out(order))
+            return Delivery(hall.orders.carry_out(order))
         call = self._call(path, query, body)
         if call is None:
-            return Verdict(UNKNOWN_PATH)
+            return Delivery(UNKNOWN_PATH)
         plan = hall.behaviour.receive(call)
         if not hall.pauses.endure(plan.before, call.key):
             return None
-        verdict = hall.behaviour.act(plan)
-        return verdict if hall.pauses.endure(plan.after, call.key) else None
+        delivery = hall.behaviour.act(plan)
+        return delivery if hall.pauses.endure(plan.after, call.key) else None
 
     def _call(self, path: str, query: str, body: bytes) -> Call | None:
         match self.command, path.split("/", 2)[1:]:
@@ -160,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
         while bytes_max > 0 and (chunk := self.rfile.read(min(bytes_max, BODY_BYTES_MAX))):
             bytes_max -= len(chunk)
 
-    def _send(self, verdict: Verdict, flight: Flight | None) -> None:
+    def _send(self, delivery: Delivery, flight: Flight | None) -> None:
         hall = self.server.hall
         line = wire.Line(
             connection=self.connection,
@@ -168,12 +168,12 @@ class Handler(BaseHTTPRequestHandler):
             landed=flight.land if flight is not None else _nobody_counts,
             last=self.close_connection or hall.connections.refusing,
         )
-        self.close_connection = not wire.send(line, verdict)
+        self.close_connection = not wire.send(line, delivery)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002  # http.server's
         """Refuse invalid HTTP, in JSON as usual."""
         self.close_connection = True
-        self._send(Verdict(refused(code, message or "not understood")), None)
+        self._send(Delivery(refused(code, message or "not understood")), None)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's own name
         """Log nothing: standard output is for the line that reports readiness."""

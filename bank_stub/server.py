@@ -16,7 +16,7 @@ from bank_stub.traffic import Connections, InFlight
 # How long the accepting loop takes to notice that it should end.
 POLL_S = 0.02
 REOPEN_RETRY_S = 0.05
-STOP_PATIENCE_S = 5.0
+STOP_TIMEOUT_S = 5.0
 
 
 class BankServer:
@@ -73,7 +73,7 @@ class BankServer:
                 self._close_listener(self._listener)
                 self._listener = None
         self._hall.pauses.stop()
-        self._hall.connections.hang_up_all(patience_s=STOP_PATIENCE_S)
+        self._hall.connections.hang_up_all(timeout_s=STOP_TIMEOUT_S)
         self._hall.behaviour.book.close()
 
     def _reopen(self) -> None:

@@ -97,13 +97,13 @@ class Connections:
         with self._changed:
             self._refusing = False
 
-    def hang_up_all(self, *, patience_s: float) -> bool:
+    def hang_up_all(self, *, timeout_s: float) -> bool:
         """Close every connection and wait for its thread; False if some did not end in time."""
         with self._changed:
             self._refusing = True
             for connection in self._busy:
                 _hang_up(connection)
-            return self._changed.wait_for(lambda: not self._busy, patience_s)
+            return self._changed.wait_for(lambda: not self._busy, timeout_s)
 
 
 def _hang_up(connection: socket.socket) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from bank_stub.contract import Answer, Manner, Verdict
+from bank_stub.contract import Answer, Delivery, Manner
 from bank_stub.pauses import Pauses
 
 
@@ -15,7 +15,7 @@ from bank_stub.pauses import Pauses
 class Line:
     """A connection that waits for one response.
 
-    *landed* is called just before the bytes that end the call; *last* tells the client that the connection closes.
+    *landed* is called just before the bytes that end the call; *last* announces that the connection closes.
     """
 
     connection: socket.socket
@@ -24,25 +24,25 @@ class Line:
     last: bool
 
 
-def send(line: Line, verdict: Verdict) -> bool:
+def send(line: Line, delivery: Delivery) -> bool:
     """Send the response and return whether the connection can carry another call.
 
     Raises OSError if the client has gone, or does not read the bytes before the socket's timeout.
     """
-    head, body = _head(verdict.answer, last=line.last), verdict.answer.body_bytes()
+    head, body = _head(delivery.answer, last=line.last), delivery.answer.body_bytes()
     goes_on = False
-    match verdict.manner:
+    match delivery.manner:
         case Manner.PLAIN | Manner.TWICE:
             line.landed()
-            line.connection.sendall((head + body) * (2 if verdict.manner is Manner.TWICE else 1))
+            line.connection.sendall((head + body) * (2 if delivery.manner is Manner.TWICE else 1))
             goes_on = not line.last
         case Manner.HALF:
             line.landed()
             line.connection.sendall(head + body[: len(body) // 2])
         case Manner.TRICKLE:
-            goes_on = _trickle(line, head, body, verdict.pace_s) and not line.last
+            goes_on = _trickle(line, head, body, delivery.interval_s) and not line.last
         case Manner.SILENT:
-            _wait_for_hang_up(line.connection, verdict.pace_s)
+            _wait_for_hang_up(line.connection, delivery.interval_s)
         case Manner.RESET:
             line.landed()
             _reset(line.connection)

@@ -1,4 +1,4 @@
-"""A crowd of callers, run as a process of its own: each transfers again and again, and does as it is told to wait.
+"""A crowd of callers, run as a process of its own: each transfers again and again, and waits as the server requires.
 
 Unlike `load`, its channels take the retry policy that ships with the protos, as callers do in production.
 """
@@ -20,7 +20,7 @@ _WARM = 1 / 3
 
 
 def main() -> None:
-    """Run the crowd and print what it was told as JSON."""
+    """Run the crowd and print the count of each result as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--target", required=True)
     parser.add_argument("--callers", type=int, required=True)
@@ -35,7 +35,7 @@ async def _crowd(asked: argparse.Namespace) -> dict[str, object]:
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.service_config", policy)]
     channels = [grpc.aio.insecure_channel(asked.target, options=options) for _ in range(asked.channels)]
     await asyncio.gather(*(channel.channel_ready() for channel in channels))
-    told: Counter[str] = Counter()
+    results: Counter[str] = Counter()
     began_at = monotonic()
     counts_from, ends_at = began_at + asked.seconds * _WARM, began_at + asked.seconds
     done = 0
@@ -48,15 +48,15 @@ async def _crowd(asked: argparse.Namespace) -> dict[str, object]:
             try:
                 await call(transfer_request(chance, asked.wallets, hot=False))
             except grpc.aio.AioRpcError as error:
-                told[error.code().name] += 1
+                results[error.code().name] += 1
             else:
-                told["OK"] += 1
+                results["OK"] += 1
                 done += counts_from < monotonic() < ends_at
 
     await asyncio.gather(*(caller(number) for number in range(asked.callers)))
     for channel in channels:
         await channel.close()
-    return {"rate": done / (ends_at - counts_from), "told": told}
+    return {"rate": done / (ends_at - counts_from), "results": results}
 
 
 if __name__ == "__main__":

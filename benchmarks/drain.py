@@ -42,7 +42,7 @@ PROCESSORS = os.cpu_count() or 1
 _LONGEST_S = 900.0
 _SELDOM = 0.01
 
-# Whoever was told to wait is due again soon; what is not due at all is so only tomorrow.
+# A declined payout is due again soon; one that is not due at all is due only tomorrow.
 _LEFT = """
 SELECT EXISTS (
     SELECT FROM withdrawals
@@ -172,7 +172,7 @@ def _drain(root: Path, url: str, bank: Bank, owner: psycopg.Connection, *, count
 
 @contextmanager
 def _schedulers(count: int, root: Path, **env: str) -> Iterator[list[int]]:
-    """Run so many; yield their processes once they all look for work."""
+    """Run *count* of them; yield their processes once all of them poll for work."""
     logs = [root / f"scheduler-{number}.log" for number in range(count)]
     command = [sys.executable, "-m", "scheduler"]
     for log in logs:

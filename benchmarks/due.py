@@ -37,7 +37,7 @@ class Reading:
     """Touched in all, also to write."""
     ms: float
     paths: frozenset[str]
-    """The ways to withdrawals: indexes, or the words for worse."""
+    """How withdrawals are found: by indexes, or by a scan."""
 
 
 def write_waiting(owner: psycopg.Connection, count: int) -> None:

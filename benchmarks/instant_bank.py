@@ -1,7 +1,7 @@
 """A bank that says yes at once, run as a process of its own: what a payout costs when there is no bank to wait for.
 
 It knows nothing of HTTP beyond where a request ends, so that it costs as little as Python can. What it has paid it
-remembers, and tells when it is asked.
+remembers, and reports when it is requested.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A load generator, run as a process of its own: so many callers that call ``Transfer`` again and again.
+"""A load generator, run as a process of its own: callers that call ``Transfer`` again and again.
 
 One thread, and responses that are not read beyond their code, so that it costs as little as Python can.
 """

@@ -1,7 +1,7 @@
 """Ten times as many callers as the server takes on, against as many as it serves best: what is left of its rate.
 
 The server and PostgreSQL have one processor to themselves and the callers another, or what is measured would be who
-gets the processor. The callers do as they are told: an overloaded server says how long to wait, and their channels do.
+gets the processor. An overloaded server responds with how long to wait, and the callers' channels wait that long.
 """
 
 import json

@@ -76,7 +76,7 @@ def seed_wallets(url: str) -> None:
 
 
 def open_wallet(app: App, name: str, credit: int) -> None:
-    """Open a wallet in USD with so many minor units."""
+    """Open a wallet in USD with this many minor units."""
     wallet = WalletId(name)
     app.ledger.post(
         CreateWallet(

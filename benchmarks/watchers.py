@@ -1,4 +1,4 @@
-"""Watchers, run as a process of their own until it is ended: they read what they are told and do nothing with it."""
+"""Watchers, run as a process of their own until it is ended: they read events and discard them."""
 
 import argparse
 import asyncio

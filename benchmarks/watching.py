@@ -1,4 +1,4 @@
-"""Transfers while events are told against transfers while they are not: to nobody, to some, to many who catch up."""
+"""Transfers beside the publishing of events, and without it: to no watcher, to some, to many that catch up."""
 
 import signal
 import sys
@@ -30,7 +30,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What goes on beside the transfers."""
+    """What runs beside the transfers."""
 
     name: str
     journal: bool = True
@@ -40,7 +40,7 @@ class Beside:
     """How much of the rate alone is to be left."""
 
 
-ALONE = Beside("nobody is told, nothing is written down", journal=False)
+ALONE = Beside("no watcher, no journal", journal=False)
 ALL = (
     ALONE,
     Beside("the journal is written"),
@@ -64,7 +64,7 @@ def main() -> int:
         for round_ in range(ROUNDS + 1):
             for number, beside in enumerate(ALL):
                 status.update(f"round {round_} of {ROUNDS}: {beside.name}")
-                with _going_on(beside, target, url, root):
+                with _running_beside(beside, target, url, root):
                     rate = transfer_rate(target, hot=False, seed=round_ * 10 + number)
                 if round_:  # round 0 warms up
                     rates[beside].append(rate)
@@ -88,8 +88,8 @@ def main() -> int:
 
 
 @contextmanager
-def _going_on(beside: Beside, target: str, url: str, root: Path) -> Iterator[None]:
-    """Have events told as that says, for as long as this lasts."""
+def _running_beside(beside: Beside, target: str, url: str, root: Path) -> Iterator[None]:
+    """Publish events as *beside* says, for as long as this lasts."""
     commands = []
     if beside.journal:
         commands.append(["-m", "scheduler"])

@@ -141,7 +141,7 @@ def _run(app: App, jobs: Sequence[Job], gate: BankStatementGate, settings: Setti
     loops = Loops()
     readiness = DatabaseReadiness(app, settings.connections.health_interval_s)
     woken = {job.wakes for job in jobs} | {write_journal.name}
-    # No job store: the database has what is due. A tick during a run is skipped: the run goes on until nothing is due.
+    # No job store: the database has what is due. A tick during a run is skipped: the run ends once nothing is due.
     timer = BackgroundScheduler(
         timezone="UTC",
         executors={"default": ThreadPoolExecutor(len(workers))},

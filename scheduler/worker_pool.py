@@ -142,7 +142,7 @@ class WorkerPool(Generic[Work]):
             outcome = self._work(piece)
         except ServiceError as error:
             outcome = type(error).__name__
-        except Exception:  # noqa: BLE001  # the lease runs out by itself; the pool goes on with other work
+        except Exception:  # noqa: BLE001  # the lease runs out by itself; the pool continues with other work
             _log.error("work failed", worker=self._name, exc_info=True)  # structlog's own form
             outcome = "DEFECT"
         try:

@@ -62,7 +62,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "not_in": lambda values: "not " + " or ".join(str(one) for one in values),
     "defined_only": lambda _: "a known value",
     "cel": lambda rules: "; ".join(code(rule.message) for rule in rules),
-    # Said by whoever knows the field.
+    # Stated by the rule of the field.
     "required": lambda _: "",
     "ignore": lambda _: "",
 }
@@ -75,11 +75,11 @@ def code(rule: str) -> str:
 
 def in_words(rules: Message) -> Iterator[str]:
     """Say what `buf.validate` demands of one value. A rule that has no words here is a mistake, never left out."""
-    told = {one.name: value for one, value in rules.ListFields()}
+    stated = {one.name: value for one, value in rules.ListFields()}
     for (least, most), unit in RANGES.items():
-        if least in told or most in told:
-            yield _range(told.pop(least, None), told.pop(most, None)) + unit
-    for name, value in told.items():
+        if least in stated or most in stated:
+            yield _range(stated.pop(least, None), stated.pop(most, None)) + unit
+    for name, value in stated.items():
         if name not in WORDS:
             sys.exit(f"The rule {name} of buf.validate has no words in {Path(__file__).name}.")
         if words := WORDS[name](value):

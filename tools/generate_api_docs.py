@@ -189,11 +189,11 @@ class Writer:
             values = [(f"`{value.name}`", str(value.number), self._words(comment)) for value, comment in one.values]
             return table(("value", "number", "meaning"), *values)
         rows: list[tuple[str, ...]] = []
-        told: set[int] = set()
+        introduced: set[int] = set()
         for part, comment in one.fields:
             chosen = part.HasField("oneof_index") and not part.proto3_optional
-            if chosen and part.oneof_index not in told:
-                told.add(part.oneof_index)
+            if chosen and part.oneof_index not in introduced:
+                introduced.add(part.oneof_index)
                 choice, what = one.choices[part.oneof_index]
                 rows.append((f"one of `{choice}`:", "", self._words(what), ""))
             name = f"· `{part.name}`" if chosen else f"`{part.name}`"
@@ -238,7 +238,7 @@ class Writer:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or tell whether it is what the protos make; return the exit code."""
+    """Write the page, or check that it is what the protos make; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("page", nargs="?", type=Path, default=PAGE)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the page is not fresh")

@@ -138,7 +138,7 @@ def _number(value: float) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write both, or tell whether they are what the settings make; return the exit code."""
+    """Write both, or check that they are what the settings make; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("page", nargs="?", type=Path, default=PAGE)
     parser.add_argument("example", nargs="?", type=Path, default=EXAMPLE)

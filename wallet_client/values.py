@@ -106,7 +106,7 @@ class TransferItem:
     labels: Mapping[str, str] = field(default_factory=dict)
     max_commission: Amount | None = None
     unique_reference: bool = False
-    """Whether to refuse it where an earlier payment of this caller, that asked for it too, has the reference."""
+    """Whether to refuse it where an earlier payment of this caller, that requested it, too, has the reference."""
     request_id: str = field(default_factory=new_request_id)
     """Used in a batch that is not atomic."""
 

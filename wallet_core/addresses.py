@@ -13,7 +13,7 @@ _IPV4_IN_IPV6 = tuple(map(IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether *host*, a name or an address, is this machine and cannot be reached from another."""
+    """Return whether *host*, a name or an address, is this machine and cannot be reached from another."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:

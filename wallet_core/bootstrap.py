@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
 
@@ -18,12 +19,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from wallet_core import policies
 from wallet_core.addresses import EndpointPolicy
-from wallet_core.domain.model.attention import AttentionPolicy
 from wallet_core.domain.model.errors import DatabaseNotReady, DatabaseUnavailable
-from wallet_core.domain.model.payment_order import PaymentPolicy
 from wallet_core.domain.model.receipt import Language, Receipt
-from wallet_core.domain.model.webhook import WebhookPolicy
 from wallet_core.gateways.bank import HttpBank
 from wallet_core.gateways.bank_access import BankAccessUnusable, BankCredentials
 from wallet_core.gateways.checkpoint_keys import CheckpointSigner, KeyUnusable, is_signed, read_public_keys
@@ -61,7 +60,7 @@ from wallet_core.storage.scheduling.journal import Journal
 from wallet_core.storage.scheduling.rate_limit import BankRateLimit
 from wallet_core.storage.scheduling.webhooks import WebhookQueue
 from wallet_core.storage.verify.checks import Check, result
-from wallet_core.usecases.app import App, PayoutSettings, WebhookSettings
+from wallet_core.usecases.app import App
 from wallet_core.usecases.currencies import Currencies
 from wallet_core.usecases.verify_ledger import Auditor, Pace
 from wallet_core.usecases.write_checkpoint import Checkpointing
@@ -86,86 +85,87 @@ def open_app(
     can show to it, and where a font for receipts cannot be used. A process that sends events to webhooks brings
     *webhook_messages*.
     """
-    bank = _bank(settings)
-    documents = _Documents(settings)
-    # Changes and health checks have their own pool, which no number of reads or claims can exhaust.
-    sizes = settings.connections
-    ledger_pool = sizes.ledger_pool_size if settings.ledger.group_commit else sizes.pool_size
-    with (
-        _engine(settings, name=name, pool_size=sizes.pool_size, use=READING) as reading,
-        _engine(settings, name=name, pool_size=ledger_pool) as posting,
-        _engine(settings, name=name, pool_size=sizes.claims_pool_size, use=CLAIMING) as claiming,
-        _engine(
-            settings, name=name, pool_size=settings.verify.concurrent * settings.verify.connections, use=AUDITING
-        ) as auditing,
-        _wake_ups(settings, name) as waking,
-    ):
+    bank, documents = _bank(settings), _Documents(settings)
+    with _engines(settings, name) as engines, _wake_ups(settings, name) as waking:
         if calls_bank:
             _require_bank(settings, bank)
         elif settings.receipts.fonts:
             documents.require_fonts()
-        readiness = Readiness(posting, others=(reading, claiming))
-
-        def ask() -> None:
-            readiness.check()
-            require_sessions_of_their_own(posting, reading)
-
-        _wait_for_database(ask, settings, stopping or threading.Event())
-        require_login_that_only_serves(settings, posting)
-        ledger = Ledger(
-            posting,
-            commit_batch_max=settings.ledger.commit_batch_max,
-            commit_queue_max=settings.ledger.commit_queue_max,
-            group_commit=settings.ledger.group_commit,
-            amount_max=settings.ledger.amount_max,
-            clock_behind_max=timedelta(seconds=settings.ledger.clock_behind_max_s),
-            on_events=waking.announce_events,
-        )
+        readiness = Readiness(engines.posting, others=(engines.reading, engines.claiming))
+        _wait_until_ready(readiness, engines, settings, stopping or threading.Event())
+        require_login_that_only_serves(settings, engines.posting)
         rate_limit = BankRateLimit(settings.bank.calls_per_s)
-        try:
-            reads = Reads(reading)
-            webhooks = _webhooks(settings)
+        reads = Reads(engines.reading)
+        webhooks = policies.webhooks(settings)
+        with _ledger(settings, engines.posting, waking) as ledger:
             yield App(
                 ledger=ledger,
                 reads=reads,
-                claims=Claims(claiming, rate_limit),
-                bank_statement_lines=BankStatementLines(posting),
-                journal=Journal(posting),
-                checkpoints=_checkpointing(settings, posting),
-                auditor=_auditor(
-                    settings,
-                    auditing,
-                    Pace(
-                        connections=settings.verify.connections,
-                        slice_rows=settings.verify.slice_rows,
-                        pause_factor=settings.verify.pause_factor,
-                    ),
-                ),
+                claims=Claims(engines.claiming, rate_limit),
+                bank_statement_lines=BankStatementLines(engines.posting),
+                journal=Journal(engines.posting),
+                checkpoints=_checkpointing(settings, engines.posting),
+                auditor=_auditor(settings, engines.auditing, policies.pace(settings)),
                 on_events=waking.on_events,
                 on_records=waking.on_records,
-                webhook_queue=WebhookQueue(posting),
-                may_call_bank=partial(rate_limit.take_one, claiming),
+                webhook_queue=WebhookQueue(engines.posting),
+                may_call_bank=partial(rate_limit.take_one, engines.claiming),
                 ping=readiness.check,
-                vitals=Reads(posting).vitals,
-                webhook_vitals=Reads(posting).webhook_vitals,
+                vitals=Reads(engines.posting).vitals,
+                webhook_vitals=Reads(engines.posting).webhook_vitals,
                 bank=bank,
                 schema_version=newest_version(),
                 documents=documents,
                 currencies=Currencies(reads.currencies),
-                payouts=_payouts(settings),
+                payouts=policies.payouts(settings),
                 webhooks=webhooks,
-                webhook_endpoints=HttpEndpoints(
-                    policy=webhooks.endpoints,
-                    deadline_s=settings.webhooks.call_deadline_s,
-                    response_max_bytes=settings.webhooks.response_max_bytes,
-                    ca=settings.webhooks.ca,
-                ),
+                webhook_endpoints=_webhook_endpoints(settings, webhooks.endpoints),
                 webhook_messages=webhook_messages(reads) if webhook_messages is not None else None,
-                attention=_attention(settings),
+                attention=policies.attention(settings),
                 jitter=random.random,
             )
-        finally:
-            ledger.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Engines:
+    """One pool of connections for each use, so that no number of reads, claims or audits exhausts another's."""
+
+    reading: Engine
+    posting: Engine
+    """For changes and health checks."""
+    claiming: Engine
+    auditing: Engine
+
+
+@contextmanager
+def _engines(settings: Settings, name: str) -> Iterator[_Engines]:
+    sizes = settings.connections
+    posting_size = sizes.ledger_pool_size if settings.ledger.group_commit else sizes.pool_size
+    auditing_size = settings.verify.concurrent * settings.verify.connections
+    with (
+        _engine(settings, name=name, pool_size=sizes.pool_size, use=READING) as reading,
+        _engine(settings, name=name, pool_size=posting_size) as posting,
+        _engine(settings, name=name, pool_size=sizes.claims_pool_size, use=CLAIMING) as claiming,
+        _engine(settings, name=name, pool_size=auditing_size, use=AUDITING) as auditing,
+    ):
+        yield _Engines(reading, posting, claiming, auditing)
+
+
+@contextmanager
+def _ledger(settings: Settings, engine: Engine, waking: WakeUps) -> Iterator[Ledger]:
+    ledger = Ledger(
+        engine,
+        commit_batch_max=settings.ledger.commit_batch_max,
+        commit_queue_max=settings.ledger.commit_queue_max,
+        group_commit=settings.ledger.group_commit,
+        amount_max=settings.ledger.amount_max,
+        clock_behind_max=timedelta(seconds=settings.ledger.clock_behind_max_s),
+        on_events=waking.announce_events,
+    )
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 @contextmanager
@@ -294,6 +294,14 @@ def _engine(  # noqa: PLR0913  # all but the first by name
         engine.dispose()
 
 
+def _wait_until_ready(readiness: Readiness, engines: _Engines, settings: Settings, stopping: threading.Event) -> None:
+    def ask() -> None:
+        readiness.check()
+        require_sessions_of_their_own(engines.posting, engines.reading)
+
+    _wait_for_database(ask, settings, stopping)
+
+
 def _wait_for_database(ask: Callable[[], None], settings: Settings, stopping: threading.Event) -> None:
     for attempt in Retrying(
         retry=retry_if_exception_type(DatabaseUnavailable) & retry_if_not_exception_type(DatabaseNotReady),
@@ -331,57 +339,10 @@ def _require_bank(settings: Settings, bank: HttpBank) -> None:
         raise SettingsError(f"the credentials for the bank cannot be used: {error}") from None
 
 
-def _payouts(settings: Settings) -> PayoutSettings:
-    return PayoutSettings(
-        policy=PaymentPolicy(
-            # One attempt at a bank that ignores idempotency keys: a second one could pay twice.
-            attempts_max=settings.payouts.attempts_max if settings.bank.idempotent else 1,
-            resends_max=settings.payouts.resends_max,
-            backoff_first=timedelta(seconds=settings.payouts.backoff_first_s),
-            backoff_max=timedelta(seconds=settings.payouts.backoff_max_s),
-            retry_after_max=timedelta(seconds=settings.payouts.retry_after_max_s),
-            lease=timedelta(seconds=settings.payouts.lease_s),
-            grace=timedelta(seconds=settings.payouts.grace_s),
-            bank_key_retention=timedelta(seconds=settings.bank.key_retention_s),
-            attention_after=timedelta(seconds=settings.payouts.attention_after_s),
-        ),
-        parallelism=settings.payouts.parallelism,
-        send_window_s=settings.payouts.send_window_s,
-        resends=settings.bank.idempotent,
-        bank_statement_page=settings.bank.statement_page,
-    )
-
-
-def _webhooks(settings: Settings) -> WebhookSettings:
-    webhooks = settings.webhooks
-    return WebhookSettings(
-        policy=WebhookPolicy(
-            retries=tuple(timedelta(seconds=delay_s) for delay_s in webhooks.retry_delays_s),
-            jitter=webhooks.retry_jitter,
-            retry_after_max=timedelta(seconds=webhooks.retry_after_max_s),
-            lease=timedelta(seconds=webhooks.lease_s),
-            # What is left of the lease is for the request and its mark.
-            send_within=timedelta(seconds=webhooks.lease_s / 3),
-        ),
-        endpoints=EndpointPolicy(
-            allows_http=settings.process.mode == "development", private_networks=webhooks.private_networks
-        ),
-        count_max=webhooks.count_max,
-        owner_count_max=webhooks.owner_count_max,
-        secret_overlap=timedelta(seconds=webhooks.secret_overlap_s),
-        parallelism=webhooks.parallelism,
-        endpoint_parallelism=webhooks.endpoint_parallelism,
-        delivered_kept=timedelta(seconds=webhooks.delivered_kept_s),
-        dead_kept=timedelta(seconds=webhooks.dead_kept_s),
-    )
-
-
-def _attention(settings: Settings) -> AttentionPolicy:
-    return AttentionPolicy(
-        after=timedelta(seconds=settings.payouts.attention_after_s),
-        bank_provides_statement=settings.bank.provides_statement,
-        bank_statement_line_due=timedelta(seconds=settings.bank.statement_line_due_s),
-        clock_behind_max=timedelta(seconds=settings.ledger.clock_behind_max_s),
-        events_after=timedelta(seconds=settings.journal.attention_after_s),
-        checkpoints_after=timedelta(seconds=settings.checkpoints.attention_after_s),
+def _webhook_endpoints(settings: Settings, policy: EndpointPolicy) -> HttpEndpoints:
+    return HttpEndpoints(
+        policy=policy,
+        deadline_s=settings.webhooks.call_deadline_s,
+        response_max_bytes=settings.webhooks.response_max_bytes,
+        ca=settings.webhooks.ca,
     )

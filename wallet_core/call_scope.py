@@ -1,6 +1,6 @@
 """The ledger's decision for the current call: set by the ledger, read where the call is answered.
 
-Once something was done, no error of the same call may say that nothing was: ``interceptors/errors.py`` ensures that.
+Once something was done, no error of the same call may report that nothing was: ``interceptors/errors.py`` ensures that.
 The redaction of a response uses the owners that were read under lock, not another read.
 """
 

@@ -30,7 +30,7 @@ def set_up_own_logs(level: str) -> tuple[_Processors, _Processors]:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    shown: _Processors = (
+    rendered: _Processors = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if sys.stderr.isatty()
         else [
@@ -39,21 +39,21 @@ def set_up_own_logs(level: str) -> tuple[_Processors, _Processors]:
         ]
     )
     structlog.configure(
-        processors=[*stamped, *shown],
+        processors=[*stamped, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    return stamped, shown
+    return stamped, rendered
 
 
-def _take_over_libraries(level: str, stamped: _Processors, shown: _Processors) -> None:
+def _take_over_libraries(level: str, stamped: _Processors, rendered: _Processors) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_milder)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *stamped],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
         )
     )
     root = logging.getLogger()

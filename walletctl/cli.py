@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from wallet_core.stop_signals import restore_stop_signals
+from walletctl.arguments import convert_without_pydantic
 from walletctl.options import Language
 
 # Name → module and attribute, and the line of the overview, which is the first one of the command's own help.
@@ -48,6 +49,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 # Modules that add commands to another module's group.
 _EXTENDED = {"withdrawals": "operations", "scheduled_deposits": "operations"}
+
+
+convert_without_pydantic()
 
 
 class LazyGroup(TyperGroup):

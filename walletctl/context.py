@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import typer
-from rich.markup import escape
 
 from wallet_client import CallError, NotConnected, OutcomeUnknown, RequestTooLarge, Tls, WalletClient
 from walletctl.currencies import exponents_of
 from walletctl.local.errors import CannotStart
 from walletctl.local.running import find_running
 from walletctl.options import Language
-from walletctl.output import OutputFailed, err
+from walletctl.output import OutputFailed, err, escape
 from walletctl.typed import InvalidArgument
 
 _NOT_RUNNING = "no service is running here: run `make up` (or `walletctl up`), or name one with --target HOST:PORT"
@@ -79,8 +78,7 @@ class Context:
     def announce(self, request_id: str) -> None:
         """Write the id of a change before it is sent: with it the call can be repeated, whatever its outcome."""
         try:
-            id_ = escape(request_id)
-            err.print(f"[dim]request id {id_}; repeat safely with --request-id {id_}[/]", soft_wrap=True)
+            err.remark(f"request id {request_id}; repeat safely with --request-id {request_id}")
         except OutputFailed:
             raise RequestIdNotWritten from None
         self.announced.append(request_id)

@@ -15,7 +15,7 @@ from wallet_core import bootstrap
 from wallet_core.settings import read_settings
 from walletctl import typed
 from walletctl.context import CommandFailed, Context
-from walletctl.demo_events import listening
+from walletctl.demo_events import receiving
 from walletctl.live import show_live
 from walletctl.local.running import Running, find_running
 from walletctl.local.service import FREE_PORTS, local_service
@@ -29,7 +29,7 @@ Dead = Callable[[], str | None]
 _RACERS = 30
 _WINNERS = 10
 _DUE_LONGEST_S = 40.0
-_EVENTS_WAYS, _EVENTS_TRIES, _EVENTS_BEGIN_S = 2, 5, 2.0
+_EVENTS_RECEIVERS, _EVENTS_TRIES, _EVENTS_BEGIN_S = 2, 5, 2.0
 _FINAL = frozenset({"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"})
 
 
@@ -59,7 +59,7 @@ def _service(app: Context) -> Iterator[tuple[Running, Dead]]:
         yield running, lambda: None
         return
     with (
-        out.status("starting") as status,
+        out.terminal.status("starting") as status,
         local_service(app.state, ports=FREE_PORTS, bank_fail_rate=0.0, progress=status.update) as service,
     ):
         status.stop()
@@ -224,18 +224,18 @@ def _due(client: WalletClient, bank_url: str, dead: Dead) -> None:
 
 def _events(client: WalletClient) -> None:
     _heading("g", "Events", "a watcher and a webhook's receiver print them as they happen")
-    with listening(client, "wallets/bob") as listener:
-        # Each begins with new events: a few small ones tell that both have begun.
+    with receiving(client, "wallets/bob") as events:
+        # Each begins with new events: small ones are sent until both have received one.
         for _ in range(_EVENTS_TRIES):
             begun = client.deposit("wallets/bob", _usd(1), description="hello?").transaction.name
-            if len(listener.wait_for(begun, "watch", "webhook", longest_s=_EVENTS_BEGIN_S)) == _EVENTS_WAYS:
+            if len(events.wait_for(begun, "watch", "webhook", longest_s=_EVENTS_BEGIN_S)) == _EVENTS_RECEIVERS:
                 break
         sent_at = monotonic()
         paid = client.transfer("wallets/bob", "wallets/alice", _usd(2_500), description="coffee").transaction.name
-        heard = listener.wait_for(paid, "watch", "webhook")
-    for by, at in sorted(heard.items()):
+        received = events.wait_for(paid, "watch", "webhook")
+    for by, at in sorted(received.items()):
         out.print(f"  by {by} after {round((at - sent_at) * 1000)} ms")
-    _must("both heard of the transfer, the receiver by a signed request", len(heard) == _EVENTS_WAYS)
+    _must("both received the event, the receiver by a signed request", len(received) == _EVENTS_RECEIVERS)
 
 
 def _verify(database_url: str) -> None:

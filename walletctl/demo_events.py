@@ -1,4 +1,4 @@
-"""The demo's events: a watcher and a webhook's receiver, each printing what happens as it hears of it."""
+"""The demo's events: a watcher and a webhook's receiver, each printing events as they arrive."""
 
 import json
 import re
@@ -20,8 +20,8 @@ _LONGEST_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An event, and how it was heard of."""
+class Received:
+    """An event, and by which of the two it was received."""
 
     by: str
     resource: str
@@ -29,26 +29,26 @@ class Heard:
 
 
 @dataclass(slots=True)
-class Listener:
-    """What was heard by watch and by webhook, in the order in which it came."""
+class Events:
+    """The events that the watcher and the webhook's receiver got, in the order of their arrival."""
 
-    heard: SimpleQueue[Heard] = field(default_factory=SimpleQueue)
+    received: SimpleQueue[Received] = field(default_factory=SimpleQueue)
 
-    def hear(self, by: str, event: Row) -> None:
+    def add(self, by: str, event: Row) -> None:
         """Print an event, and keep it."""
         kind = event["type"].removeprefix("TYPE_").replace("_", ".", 1).lower()
         amount = event.get("transaction", {}).get("amount", {})
         moved = ", " + minor(int(amount["minor_units"]), amount["currency_code"]) if amount else ""
         out.print(f"  [cyan]{by:7}[/] [bold]{kind}[/] [dim]{event['resource']}[/]{moved}")
-        self.heard.put(Heard(by, event["resource"], monotonic()))
+        self.received.put(Received(by, event["resource"], monotonic()))
 
-    def wait_for(self, resource: str, *ways: str, longest_s: float = _LONGEST_S) -> dict[str, float]:
-        """Return when the event of a resource was heard of in each way; those that did not come in time are missing."""
+    def wait_for(self, resource: str, *receivers: str, longest_s: float = _LONGEST_S) -> dict[str, float]:
+        """Return when each receiver got the event of a resource; one that did not get it in time is missing."""
         found: dict[str, float] = {}
         until = monotonic() + longest_s
-        while set(ways) - found.keys():
+        while set(receivers) - found.keys():
             try:
-                one = self.heard.get(timeout=max(0.0, until - monotonic()))
+                one = self.received.get(timeout=max(0.0, until - monotonic()))
             except Empty:
                 break
             if one.resource == resource:
@@ -57,29 +57,29 @@ class Listener:
 
 
 @contextmanager
-def listening(client: WalletClient, wallet: str) -> Iterator[Listener]:
+def receiving(client: WalletClient, wallet: str) -> Iterator[Events]:
     """Watch the events of a wallet, and receive them from a webhook, in this context."""
-    listener = Listener()
+    events = Events()
     watch = client.watch_events(wallet=wallet)
 
     def follow() -> None:
         for event in watch:
-            listener.hear("watch", as_dict(event))
+            events.add("watch", as_dict(event))
 
     watching = threading.Thread(target=follow, daemon=True)
-    with _receiver(listener) as (url, learn):
+    with _receiver(events) as (url, learn):
         created = client.create_webhook(url, wallet=wallet)
         learn(created.secret)
         watching.start()
         try:
-            yield listener
+            yield events
         finally:
             client.delete_webhook(created.webhook.name)
 
 
 @contextmanager
-def _receiver(listener: Listener) -> Iterator[tuple[str, Callable[[str], None]]]:
-    """Run an endpoint that verifies each request; yield its URL, and what it is told the secret by."""
+def _receiver(events: Events) -> Iterator[tuple[str, Callable[[str], None]]]:
+    """Run an endpoint that verifies each request; yield its URL, and a function that takes the secret."""
     secrets: list[str] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -90,7 +90,7 @@ def _receiver(listener: Listener) -> Iterator[tuple[str, Callable[[str], None]]]
             except (WebhookVerificationError, IndexError):
                 self.send_response(401)
             else:
-                listener.hear("webhook", _snake_case(json.loads(body)))
+                events.add("webhook", _snake_case(json.loads(body)))
                 self.send_response(204)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 
-from rich.live import Live
-
 from walletctl.output import Column, Row, out, short, state, table
 
 WATCHED_MAX = 50
@@ -22,10 +20,12 @@ def show_live(
     longest_s: float = 1e9,
 ) -> Sequence[Row]:
     """Draw what *read* returns again and again, until *until* holds, time is up, or Ctrl-C; return the last rows."""
+    from rich.live import Live  # noqa: PLC0415  # of commands that list and get, too: rich is for those that watch
+
     pause = threading.Event()
     ends_at = monotonic() + longest_s
     rows = read()
-    with suppress(KeyboardInterrupt), Live(table(columns, rows), console=out, auto_refresh=False) as live:
+    with suppress(KeyboardInterrupt), Live(table(columns, rows), console=out.terminal, auto_refresh=False) as live:
         while not (until is not None and until(rows)) and monotonic() < ends_at:
             pause.wait(_REFRESH_S)
             before, rows = rows, read()

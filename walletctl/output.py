@@ -1,6 +1,7 @@
-"""Output of commands: tables and colours for people, JSON for programs."""
+"""Output of commands: tables and colours for people, JSON for programs, which needs no rich and so starts sooner."""
 
 import errno
+import json
 import os
 import sys
 from codecs import getincrementaldecoder
@@ -8,19 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 from unicodedata import category
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.markup import escape
-from rich.segment import Segment
-from rich.table import Table
 
 from walletctl.currencies import exponent_to_show
 
-# The width of a table without a terminal: what its ids need.
-_PIPE_WIDTH = 160
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from walletctl.terminal import Terminal
 
 # Not for a terminal: control characters, surrogates, other line ends, and characters that change the direction of a
 # text. The joiner and the non-joiner are part of Persian spelling.
@@ -43,7 +43,7 @@ class OutputFailed(Exception):
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def writing() -> Iterator[None]:
     """Raise ``OutputFailed`` on failure, and drop buffered output: flushing it at exit would change the exit code."""
     try:
         yield
@@ -59,29 +59,37 @@ def _writing() -> Iterator[None]:
         raise OutputFailed(error) from None
 
 
-class Terminal(Console):
-    """A console that writes no control characters but its own, whatever it prints."""
+class Screen:
+    """Standard output, or standard error."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        self._stderr = stderr
+
+    @cached_property
+    def terminal(self) -> "Terminal":
+        """What draws tables and colours."""
+        from walletctl.terminal import Terminal  # noqa: PLC0415  # loads rich
+
+        return Terminal(stderr=self._stderr)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads it."""
+        stream = sys.stderr if self._stderr else sys.stdout
+        return stream is not None and stream.isatty()
 
     def print(self, *shown: Any, **how: Any) -> None:  # noqa: ANN401  # what rich takes
-        """Print; raise ``OutputFailed`` if that fails."""
-        with _writing():
-            super().print(*shown, **how)
+        """Print with rich's markup; raise ``OutputFailed`` if that fails."""
+        self.terminal.print(*shown, **how)
 
-    def on_broken_pipe(self) -> None:
-        """Do not end the process, as rich would: the command may have changed something, and must report it."""
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Return the segments without foreign control characters."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(safe(segment.text), segment.style)
+    def remark(self, text: str) -> None:
+        """Print a text as it is, dimmed on a terminal; raise ``OutputFailed`` if that fails."""
+        with writing():
+            typer.secho(safe(text), dim=True, err=self._stderr)
 
 
-out = Terminal(highlight=False)
-err = Terminal(stderr=True, highlight=False)
-for console in (out, err):
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
+out = Screen()
+err = Screen(stderr=True)
 
 Row = Mapping[str, Any]
 
@@ -160,6 +168,13 @@ def short(name: str) -> str:
     return name.partition("/")[2] or name
 
 
+def escape(text: str) -> str:
+    """Return a text whose brackets are no markup."""
+    from rich.markup import escape as escaped  # noqa: PLC0415  # loads rich
+
+    return escaped(text)
+
+
 def words(text: str) -> str:
     """Format a text of a caller on one line, without control characters and markup."""
     return escape(safe(text.replace("\n", " ")))
@@ -170,8 +185,10 @@ def labels(row: Row) -> str:
     return words(" ".join(f"{key}={value}" for key, value in sorted(row["labels"].items())))
 
 
-def table(columns: Sequence[Column], rows: Iterable[Row], *, title: str | None = None) -> Table:
+def table(columns: Sequence[Column], rows: Iterable[Row], *, title: str | None = None) -> "Table":
     """Return a table of rows."""
+    from rich.table import Table  # noqa: PLC0415  # loads rich
+
     rows = list(rows)
     drawn = Table(title=title, title_justify="left", header_style="bold")
     columns = [column for column in columns if not column.rare or any(column.shown(row) for row in rows)]
@@ -204,7 +221,12 @@ def show_one(columns: Sequence[Column], row: Row, *, as_json: bool) -> None:
 
 def show_json(data: object, *, indent: int | None = 2) -> None:
     """Print JSON in ASCII: other characters are escaped, unchanged for a program and harmless to a terminal."""
-    out.print_json(data=data, indent=indent, ensure_ascii=True)
+    text = json.dumps(data, indent=indent)
+    if out.is_terminal:
+        out.terminal.print_json(text, indent=indent, ensure_ascii=True)  # in colours
+        return
+    with writing():
+        typer.echo(text)
 
 
 def write(pieces: Iterable[bytes]) -> None:
@@ -212,5 +234,5 @@ def write(pieces: Iterable[bytes]) -> None:
     decoder = getincrementaldecoder("utf-8")(errors="replace")
     for piece in pieces:
         shown = safe(decoder.decode(piece).replace("\r", "")) if out.is_terminal else piece
-        with _writing():
+        with writing():
             typer.echo(shown, nl=False)

@@ -219,7 +219,7 @@ def test_keys_that_were_given_are_trusted_and_no_others(audited: Audited, tmp_pa
     assert key["pem"] == own.stdout
 
 
-def test_what_cannot_be_done_is_said(audited: Audited, tmp_path: Path) -> None:
+def test_a_check_that_cannot_run_ends_with_the_reason(audited: Audited, tmp_path: Path) -> None:
     """Exit code 2 for what was typed, 1 for what does not exist."""
 
     (tmp_path / "bad.jsonl").write_text("{}\n")

@@ -69,7 +69,7 @@ def test_unknown_resolution_is_reported_with_the_known_ones(funded: Walletctl) -
     assert (refused.exit_code, "not-executed" in refused.stderr) == (2, True)
 
 
-def test_events_are_shown_a_line_each_and_gone_on_with(funded: Walletctl, app: App) -> None:
+def test_events_are_printed_one_per_line_and_continued_by_token(funded: Walletctl, app: App) -> None:
     """What was done, in order; with --json an object a line, whose token shows what came after it."""
 
     funded("transfer", "alice", "bob", "1.00")

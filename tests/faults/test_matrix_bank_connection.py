@@ -30,7 +30,7 @@ UNCLEAR: dict[str, tuple[Fault, bool]] = {
     "half a body": ({"fault": "half_body", "execute": False}, False),
     "trickle": ({"fault": "trickle"}, True),
 }
-LOST, LATE, CUT = "answer lost on the line", "call late on the line", "line cut amid the call"
+LOST, LATE, CUT = "answer lost on the connection", "call late on the connection", "connection cut amid the call"
 
 # The bank's answer to a second call while the first one is still in flight.
 NO_AFTER_UNKNOWN: dict[str, tuple[Fault, AnswerKind]] = {
@@ -54,14 +54,14 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def proxy(service: PayoutService) -> Iterator[TcpProxy]:
-    """Return the line between the scheduler and the bank."""
+    """Return the connection between the scheduler and the bank."""
     with TcpProxy(("127.0.0.1", service.bank_port)) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
 def scene(service: PayoutService, proxy: TcpProxy) -> Scene:
-    """Have a scheduler pay while the bank cannot be reached, then while the line is bad, then while the bank is."""
+    """Have a scheduler pay while the bank cannot be reached, while its connection is bad, and while the bank is."""
     payouts = FaultyPayouts(service)
     scene = Scene(payouts)
 

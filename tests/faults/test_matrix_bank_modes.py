@@ -27,7 +27,7 @@ UNKEYED: dict[str, tuple[list[Fault], OrderState, str]] = {
     "timeout": ([{"fault": "execute_then_silence"}], SUCCEEDED, ""),
     "failed for now": ([{"fault": "declined_retryable"}], FAILED, ""),
     "reset": ([{"fault": "reset"}], IN_DOUBT, "the bank does not know it; not sent again"),
-    NO_STATUS: ([{"fault": "reset"}], IN_DOUBT, "in doubt for too long; the bank says SILENT"),
+    NO_STATUS: ([{"fault": "reset"}], IN_DOUBT, "in doubt for too long; the bank reports SILENT"),
 }
 
 # What the call runs into, and whether the bank has paid.

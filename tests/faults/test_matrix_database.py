@@ -47,7 +47,7 @@ def alice(service: PayoutService) -> WalletId:
 
 @pytest.fixture
 def proxy(service: PayoutService) -> Iterator[TcpProxy]:
-    """Return a line to the server."""
+    """Return a connection to the server, which a test can break."""
     sockets = parse_qs(urlsplit(service.database.url).query)
     with TcpProxy(f"{sockets['host'][0]}/.s.PGSQL.{sockets['port'][0]}") as proxy:
         yield proxy

@@ -13,6 +13,7 @@ from tests.support.issuer import ISSUER, Issuer
 from tests.support.requests import a_hold, money, new_id, stamp
 from tests.support.sample_ledger import LATER
 from tests.support.scheduled import CollectingBank
+from tests.support.two_owners import TwoOwners, two_owners
 from tests.support.world import World, a_world
 from wallet_core.settings import Settings
 from wallet_core.usecases.app import App
@@ -98,3 +99,10 @@ def world(app: App, guarded: Settings, issuer: Issuer, bank: BankServer) -> Iter
     """Return a service with resources of every kind, and its callers."""
     with a_world(app, guarded, issuer, bank) as world:
         yield world
+
+
+@pytest.fixture
+def owners(app: App, guarded: Settings, issuer: Issuer) -> Iterator[TwoOwners]:
+    """Return the service, its wallets funded."""
+    with two_owners(app, guarded, issuer) as owners:
+        yield owners

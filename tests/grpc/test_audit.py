@@ -99,7 +99,7 @@ def test_a_check_reports_its_progress_and_every_rule(books: tuple[App, Idle]) ->
 def test_a_broken_ledger_is_reported_with_its_first_broken_row(
     books: tuple[App, Idle], owner: psycopg.Connection, *, one_snapshot: bool
 ) -> None:
-    """Whoever changed it, and however it is read."""
+    """By any login, and in each mode of the check."""
 
     _, api = books
     with without_triggers(owner):

@@ -46,7 +46,7 @@ def test_connection_is_closed_in_time(app: App, settings: Settings, limits: dict
         assert not wait_until(lambda: raw.is_closed, timeout_s=2)
 
 
-def test_one_connection_has_only_so_many_calls_at_once(app: App, settings: Settings) -> None:
+def test_the_calls_at_once_of_one_connection_are_bounded(app: App, settings: Settings) -> None:
     """A client that heeds it lets the others wait; one that does not is refused those."""
 
     limits = {"grpc_connection_streams_max": 4, "grpc_receive_timeout_s": LONG_S}

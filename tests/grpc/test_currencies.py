@@ -74,9 +74,7 @@ def a_rule(currency: str) -> commission_service_pb.CreateCommissionRuleRequest:
     return commission_service_pb.CreateCommissionRuleRequest(rule=rule, request_id=new_id())
 
 
-def test_a_currency_that_was_withdrawn_goes_on_for_the_wallets_that_are_in_it(
-    api: Api, speaking: Api, app: App
-) -> None:
+def test_a_withdrawn_currency_continues_in_the_wallets_that_have_it(api: Api, speaking: Api, app: App) -> None:
     """Deposits, commission, transfers, lists, exports, receipts, refusals, and repeats of earlier requests."""
 
     before = Request("local", uuid4())

@@ -261,7 +261,7 @@ def test_a_call_with_too_little_time_is_refused_at_entry(
     assert everything(owner) == before
 
 
-def test_a_read_does_not_go_on_once_its_caller_has_left(settings: Settings, owner: psycopg.Connection) -> None:
+def test_a_read_ends_once_its_caller_has_left(settings: Settings, owner: psycopg.Connection) -> None:
     """The database gives it up soon after, though it could wait for long; the next caller waits as long as it likes."""
 
     patient = settings.replaced(lock_timeout_s=30.0, statement_timeout_s=30.0, health_interval_s=60.0)
@@ -285,7 +285,7 @@ def test_a_read_does_not_go_on_once_its_caller_has_left(settings: Settings, owne
             assert calm.result(30).code == "OK"
 
 
-def test_a_deadline_that_passes_in_line_leaves_nothing(
+def test_a_deadline_that_passes_in_the_queue_leaves_nothing(
     app: App, client: WalletClient, owner: psycopg.Connection
 ) -> None:
     """Already passed, passed while the wallet is stuck, and over the wire: nothing was done, the id is still free."""

@@ -116,7 +116,7 @@ def test_changes_show_what_the_reader_may_read(
             ):
                 all_.deposit("annas", 100)
                 all_.transfer("annas", "berts", 1)
-                heard = [watcher.wait_for_events(2) for watcher in (of_anna, of_plain, of_all, of_blind)]
+                received = [watcher.wait_for_events(2) for watcher in (of_anna, of_plain, of_all, of_blind)]
 
     def balances(event: pb.Event) -> dict[str, tuple[int, int]]:
         return {
@@ -125,9 +125,9 @@ def test_changes_show_what_the_reader_may_read(
             if entry.sequence
         }
 
-    annas, plains, alls, blinds = ([balances(event) for event in events] for events in heard)
+    annas, plains, alls, blinds = ([balances(event) for event in events] for events in received)
     assert annas == [{"annas": (1, 100)}, {"annas": (2, 99)}]
     assert plains == [{"annas": (1, 100)}, {"annas": (2, 99), "berts": (1, 1)}]
     assert alls == [{"annas": (1, 100), "system:external:USD": (1, -100)}, {"annas": (2, 99), "berts": (1, 1)}]
     assert blinds == [{}, {}]
-    assert [event.WhichOneof("change") for event in heard[3]] == [None, None]
+    assert [event.WhichOneof("change") for event in received[3]] == [None, None]

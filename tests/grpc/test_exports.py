@@ -222,7 +222,7 @@ def test_a_refused_export_is_answered_like_any_other_call(api: Api) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_only_so_many_exports_run_at_once_and_a_place_is_free_again_however_one_ends(
+def test_exports_at_once_are_bounded_and_a_place_is_free_again_however_one_ends(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
     """The next gets SERVER_OVERLOADED; read to its end, refused, cancelled, cut off, past its deadline: it is free."""
@@ -295,7 +295,7 @@ def reads(request: list[object]) -> list[str]:
     return [statement for statement in map(str, request) if "external_reference" in statement]
 
 
-def test_an_export_goes_on_where_its_connections_are_cut(
+def test_an_export_continues_where_its_connections_are_cut(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
     """A database that was restarted in between loses no caller the file."""
@@ -310,7 +310,7 @@ def test_an_export_goes_on_where_its_connections_are_cut(
     assert [row["sequence"] for row in read(file)] == [str(number) for number in range(1, 4101)]
 
 
-def test_an_export_is_whole_while_transfers_go_on(api: Api) -> None:
+def test_an_export_is_complete_during_transfers(api: Api) -> None:
     """What is booked meanwhile is in it up to some point, without gaps, and not beyond."""
 
     api.open_all("alice", "bob")

@@ -60,8 +60,8 @@ def transactions(api: Api, filter_: str) -> list[str]:
     return [one.name for one in listed(api, pb.ListTransactionsRequest(filter=filter_), "transactions")]
 
 
-def test_what_moves_money_is_found_by_the_system_that_asked(callers: dict[str, Api]) -> None:
-    """Deposits, transfers, items, batches, reversals and captures, whoever owns the wallets; newest first."""
+def test_transactions_are_found_by_their_caller(callers: dict[str, Api]) -> None:
+    """Deposits, transfers, items, batches, reversals and captures, of any owner; newest first."""
 
     shop, billing = callers["shop"], callers["billing"]
     paid = billing.ok(a_transfer("alice", "bob", 5)).transaction
@@ -84,7 +84,7 @@ def test_what_moves_money_is_found_by_the_system_that_asked(callers: dict[str, A
     assert transactions(shop, 'caller = "nobody"') == []
 
 
-def test_orders_and_holds_are_found_by_the_system_that_asked(callers: dict[str, Api], app: App) -> None:
+def test_orders_and_holds_are_found_by_their_caller(callers: dict[str, Api], app: App) -> None:
     """What the scheduler does for a withdrawal has no caller; the withdrawal has."""
 
     shop, billing = callers["shop"], callers["billing"]

@@ -40,7 +40,7 @@ OF_A_WALLET = ("transactions", "withdrawals", "scheduled_deposits", "holds")
 
 
 def make(api: Api, what: str, count: int) -> list[str]:
-    """Make so many of one kind; return their names."""
+    """Make *count* of one kind; return their names."""
     if what == "transactions":
         made = api.ok(many_transfers("alice", "bob", count)).results
         return [one.transaction.name for one in made]
@@ -114,7 +114,7 @@ def test_a_list_that_grows_while_it_is_read_has_no_gap_and_nothing_twice(api: Ap
         assert times == sorted(times, key=lambda time: time.ToNanoseconds(), reverse=True), what
 
 
-def test_deposits_and_a_withdrawal_are_told_apart_by_state_and_type(api: Api, app: App, bank: BankServer) -> None:
+def test_deposits_and_a_withdrawal_are_distinguished_by_state_and_type(api: Api, app: App, bank: BankServer) -> None:
     """S7: two deposits and one withdrawal, by state 1, by type 2, by both 1; a word that does not exist is refused."""
 
     del bank
@@ -263,25 +263,25 @@ def test_a_token_of_other_arguments_is_refused(filled: Api) -> None:
         assert filled.refused(LISTS[used_for](page_token=tokens[given_to])).reason == "PAGE_TOKEN_INVALID"
 
 
-def test_of_several_faults_the_first_documented_is_told(api: Api) -> None:
+def test_of_several_faults_the_first_documented_is_reported(api: Api) -> None:
     """Fields, then the filter, then the token, then the wallet."""
 
     nobody, bad, token = {"wallet": "wallets/nobody"}, {"filter": "x = 1"}, {"page_token": "x"}
     for what, request in LISTS.items():
         wallet = nobody if what in OF_A_WALLET else {}
-        told = [
+        refused = [
             api.refused(request(page_size=-1, **bad, **token, **wallet)),
             api.refused(request(**bad, **token, **wallet)),
             api.refused(request(**token, **wallet)),
         ]
-        assert [one.reason for one in told] == ["INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID"], what
+        assert [one.reason for one in refused] == ["INVALID_FIELDS", "FILTER_INVALID", "PAGE_TOKEN_INVALID"], what
         if wallet:
             answer = api.refused(request(**wallet))
             assert (answer.code, answer.reason) == ("NOT_FOUND", "RESOURCE_NOT_FOUND")
             assert answer.metadata == {"resourceName": "wallets/nobody"}
 
 
-def test_a_list_is_of_the_wallet_that_was_asked_for(filled: Api) -> None:
+def test_a_list_is_of_the_requested_wallet(filled: Api) -> None:
     """Others' are not in it; without a wallet all are; system wallets have histories, and are not among wallets."""
 
     filled.transfer("bob", "alice", 1)
@@ -297,7 +297,7 @@ def test_a_list_is_of_the_wallet_that_was_asked_for(filled: Api) -> None:
     assert names["wallets"][-2:] == ["wallets/bob", "wallets/alice"]
 
 
-def test_a_read_that_has_to_wait_for_a_table_is_told_a_reason_of_reads(api: Api, owner: psycopg.Connection) -> None:
+def test_a_read_that_waits_for_a_table_too_long_gets_a_reason_of_reads(api: Api, owner: psycopg.Connection) -> None:
     """As while the database's owner changes it: TRANSACTION_CONFLICT is documented for calls that change something."""
 
     api.open("alice")
@@ -309,13 +309,13 @@ def test_a_read_that_has_to_wait_for_a_table_is_told_a_reason_of_reads(api: Api,
 
     with owner.transaction():
         owner.execute("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
-        told = at_once([partial(api.refused, one) for one in reads])
+        refused = at_once([partial(api.refused, one) for one in reads])
 
     documented = {"SERVER_OVERLOADED", "DEADLINE_TOO_SHORT", "SERVER_DRAINING", "DATABASE_UNAVAILABLE", "INTERNAL"}
-    assert {one.reason for one in told} <= documented
+    assert {one.reason for one in refused} <= documented
 
 
-def test_pages_go_on_while_their_rows_change(filled: Api) -> None:
+def test_pages_continue_while_their_rows_change(filled: Api) -> None:
     """A row that no longer fits, or only now fits, the filter does not move the others."""
 
     names = page(filled, "withdrawals", filter="state = SCHEDULED", page_size=5)[0]

@@ -75,7 +75,7 @@ def test_limits_are_those_that_calls_meet(api: Api) -> None:
     assert len(api.ok(listed).transactions) == limits.page_size_max
 
 
-def test_settings_are_told_as_they_are_and_no_secret_with_them(settings: Settings, tmp_path: Path) -> None:
+def test_settings_are_reported_as_they_are_and_no_secret_with_them(settings: Settings, tmp_path: Path) -> None:
     """Every number of a server with settings of its own; neither addresses, keys nor files are in the response."""
 
     own = settings.replaced(
@@ -130,8 +130,8 @@ def test_every_known_caller_may_ask_and_nobody_else(app: App, guarded: Settings,
     """Whatever its scopes, and confined to an owner or not."""
 
     def answer(*metadata: tuple[str, str]) -> str:
-        told = asked(app, guarded, *metadata)
-        return str(told.reason or told.code)
+        answer = asked(app, guarded, *metadata)
+        return str(answer.reason or answer.code)
 
     assert answer(*bearer(issuer.token("events.read"))) == "OK"
     assert answer(*bearer(issuer.token("wallet.read", owner="ada"))) == "OK"

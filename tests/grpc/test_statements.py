@@ -159,7 +159,7 @@ def test_an_entry_at_the_start_is_in_and_one_at_the_end_is_not(api: Api) -> None
 
 
 def test_an_end_between_two_microseconds_is_not_moved(api: Api) -> None:
-    """Protos have nanoseconds: an entry is before an end a nanosecond later, and is not after such a start."""
+    """Protos have nanoseconds: an entry is before an end that is a nanosecond later, and not after that start."""
 
     api.open("alice")
     time = api.deposit("alice", 5).execute_time
@@ -306,7 +306,7 @@ def test_an_outcome_reported_as_final_never_changes(api: Api, owner: psycopg.Con
         assert api.ok(statement(end=end, page_size=1000)) == page
 
 
-def test_every_page_sums_up_while_transfers_go_on(api: Api) -> None:
+def test_every_page_sums_up_during_transfers(api: Api) -> None:
     """Each page is of one instant; a range that is over does not change; pages follow on each other."""
 
     api.open_all("alice", "bob")

@@ -230,7 +230,7 @@ def test_without_scope_and_owner_no_caller_changes_a_system_wallet(
     """
 
     no_operator = " ".join(set(Scope) - {Scope.OPERATIONS})
-    whoever: list[tuple[str, dict[str, Any], str]] = [
+    readers: list[tuple[str, dict[str, Any], str]] = [
         (" ".join(Scope), {}, SYSTEM[0]),
         (" ".join(Scope), {"owner": "anna"}, SYSTEM[0]),
         (" ".join(Scope), {"owner": "anna"}, min(EARNED)),
@@ -238,7 +238,7 @@ def test_without_scope_and_owner_no_caller_changes_a_system_wallet(
     ]
     with serving(app, guarded, authentication(guarded)) as port:
         before = everything(owner)
-        for scope, claims, wallet in whoever:
+        for scope, claims, wallet in readers:
             with Api(f"127.0.0.1:{port}", metadata=bearer(issuer.token(scope, **claims))) as api:
                 for place in PLACES:
                     for request in requests_at(place, chance):

@@ -72,11 +72,11 @@ def api(api: Api) -> Api:
 
 
 def is_reused(answer: Answer, first: str, reference: str = "invoice-7", item: int | None = None) -> bool:
-    """Tell whether a payment was refused because the first one has the reference."""
+    """Return whether a payment was refused because the first one has the reference."""
     metadata = {"externalReference": reference, "resourceName": first, "outcome": "NOT_DONE"}
     metadata |= {"item": str(item)} if item is not None else {}
-    told = (answer.code, answer.reason, dict(answer.infos[0].metadata))
-    return told == ("ALREADY_EXISTS", "EXTERNAL_REFERENCE_REUSED", metadata)
+    refusal = (answer.code, answer.reason, dict(answer.infos[0].metadata))
+    return refusal == ("ALREADY_EXISTS", "EXTERNAL_REFERENCE_REUSED", metadata)
 
 
 @pytest.mark.parametrize("first", PAYMENTS)
@@ -201,7 +201,7 @@ def test_the_policy_is_part_of_the_request(api: Api) -> None:
 
 @pytest.mark.own_app
 def test_each_caller_has_references_of_its_own(app: App, guarded: Settings, issuer: Issuer) -> None:
-    """A caller that is confined to an owner is refused as well, and is not told another owner's payment."""
+    """A caller that is confined to an owner is refused, too, without the name of another owner's payment."""
 
     @contextmanager
     def as_caller(client: str, **claims: str) -> Iterator[Api]:

@@ -1,4 +1,4 @@
-"""Watching: what happens is told as it happens, in order, from any place on, to so many and no more."""
+"""Watching: events are sent as they happen, in order, from any position on, to a bounded number of watchers."""
 
 import threading
 from collections.abc import Iterator
@@ -49,13 +49,13 @@ def api(app: App, server: str) -> Iterator[Api]:
 
 
 def is_watching(api: Api) -> bool:
-    """Tell whether a watch is taken on."""
+    """Return whether a watch is accepted."""
     answer = api.call("EventService/WatchEvents", pb.WatchEventsRequest())
     assert (answer.code, answer.reason) in {("OK", ""), ("RESOURCE_EXHAUSTED", "SERVER_OVERLOADED")}, answer
     return answer.code == "OK"
 
 
-def test_what_happens_is_told_in_order_with_its_resource_and_its_wallets(api: Api, owner: psycopg.Connection) -> None:
+def test_events_are_sent_in_order_with_their_resource_and_wallets(api: Api, owner: psycopg.Connection) -> None:
     """Each once, numbered without gaps, at the time that the transaction itself has."""
 
     api.open_all("alice", "bob")
@@ -75,7 +75,7 @@ def test_what_happens_is_told_in_order_with_its_resource_and_its_wallets(api: Ap
     assert second.number == first.number + 1
 
 
-def test_a_watch_goes_on_from_any_place_and_tells_the_rest_again(api: Api, owner: psycopg.Connection) -> None:
+def test_a_watch_continues_from_any_position_and_repeats_the_rest(api: Api, owner: psycopg.Connection) -> None:
     """With the token of any event, and of the empty beginning: exactly what came after it, the same each time."""
 
     api.open_all("alice", "bob")
@@ -83,20 +83,20 @@ def test_a_watch_goes_on_from_any_place_and_tells_the_rest_again(api: Api, owner
     with watching(api) as watcher:
         for _ in range(5):
             api.deposit("alice", 1)
-        told = watcher.wait_for_events(5)
+        received = watcher.wait_for_events(5)
         began = watcher.responses[0].resume_token
-    rests = [(began, told), *((event.resume_token, told[place + 1 :]) for place, event in enumerate(told))]
+    rests = [(began, received), *((event.resume_token, received[place + 1 :]) for place, event in enumerate(received))]
 
     last = api.deposit("bob", 1).name
     for token, rest in rests:
         with watching(api, resume_token=token) as watcher:
-            heard = watcher.wait_for_events(len(rest) + 1)
-            assert heard[:-1] == rest
-            assert heard[-1].resource == last
+            received = watcher.wait_for_events(len(rest) + 1)
+            assert received[:-1] == rest
+            assert received[-1].resource == last
     with watching(api, from_start=True) as watcher:
-        heard = watcher.wait_for(lambda events: bool(events) and events[-1].resource == last)
-        assert [event.number for event in heard] == list(range(1, len(heard) + 1))
-        assert types_of(heard)[:2] == ["WALLET_CREATED"] * 2
+        received = watcher.wait_for(lambda events: bool(events) and events[-1].resource == last)
+        assert [event.number for event in received] == list(range(1, len(received) + 1))
+        assert types_of(received)[:2] == ["WALLET_CREATED"] * 2
 
 
 def test_a_watch_is_of_one_wallet_or_of_some_types_where_it_asks_for_them(api: Api, owner: psycopg.Connection) -> None:
@@ -115,15 +115,15 @@ def test_a_watch_is_of_one_wallet_or_of_some_types_where_it_asks_for_them(api: A
         api.transfer("alice", "carol", 1)
         api.freeze("carol")
         api.freeze("bob")
-        heard = [of_bob.wait_for_events(2), of_types.wait_for_events(2), of_both.wait_for_events(1)]
+        received = [of_bob.wait_for_events(2), of_types.wait_for_events(2), of_both.wait_for_events(1)]
 
-    assert [event.resource for event in heard[0]] == [to_bob, "wallets/bob"]
-    assert [event.resource for event in heard[1]] == ["wallets/carol", "wallets/bob"]
-    assert heard[2] == heard[0][1:] == heard[1][1:]
+    assert [event.resource for event in received[0]] == [to_bob, "wallets/bob"]
+    assert [event.resource for event in received[1]] == ["wallets/carol", "wallets/bob"]
+    assert received[2] == received[0][1:] == received[1][1:]
 
 
 def test_what_cannot_be_watched_is_refused_at_once(api: Api) -> None:
-    """Before anything is told: a wallet that is not there, forged tokens, two beginnings, types that are none."""
+    """Before any event is sent: a wallet that is not there, forged tokens, two beginnings, types that are none."""
 
     api.open_all("alice")
     with watching(api) as watcher:
@@ -141,7 +141,7 @@ def test_what_cannot_be_watched_is_refused_at_once(api: Api) -> None:
     assert refused(resume_token=token, from_start=True)[0] == "INVALID_FIELDS"
 
 
-def test_a_place_that_the_journal_does_not_know_is_said_to_be_gone(
+def test_a_position_that_the_journal_lacks_is_reported_as_expired(
     app: App, api: Api, owner: psycopg.Connection
 ) -> None:
     """A database that was restored from before it, and one that has gone on otherwise since; and how to begin anew."""
@@ -169,8 +169,8 @@ def test_a_place_that_the_journal_does_not_know_is_said_to_be_gone(
     )
 
 
-def test_only_so_many_watch_and_nobody_else_has_to_wait_for_them(app: App, settings: Settings) -> None:
-    """The next hears SERVER_OVERLOADED; calls go on though there are more watchers than threads; a place comes free."""
+def test_watchers_are_bounded_and_no_other_call_waits_for_them(app: App, settings: Settings) -> None:
+    """The next gets SERVER_OVERLOADED; calls are served beside more watchers than threads; a place comes free."""
 
     with served(app, settings, watchers_max=3, grpc_threads=2) as target, Api(target) as api, ExitStack() as all_:
         watchers = [all_.enter_context(watching(api)) for _ in range(3)]
@@ -190,8 +190,8 @@ def test_only_so_many_watch_and_nobody_else_has_to_wait_for_them(app: App, setti
         assert wait_until(lambda: is_watching(api), timeout_s=AT_ONCE_S)
 
 
-def test_a_watcher_hears_that_nothing_has_happened(app: App, settings: Settings, owner: psycopg.Connection) -> None:
-    """Responses without events, with a token that goes on from there, also past what was not asked for."""
+def test_a_watcher_gets_heartbeats(app: App, settings: Settings, owner: psycopg.Connection) -> None:
+    """Responses without events, with a token that continues from there, also past events that were not requested."""
 
     with served(app, settings, watch_heartbeat_s=0.1) as target, Api(target) as api:
         api.open_all("alice", "bob")
@@ -209,7 +209,7 @@ def test_a_watcher_hears_that_nothing_has_happened(app: App, settings: Settings,
             assert [event.resource for event in watcher.wait_for_events(1)] == [moved]
 
 
-def test_a_server_that_stops_ends_all_watches_at_once_and_says_so(app: App, settings: Settings) -> None:
+def test_a_server_that_stops_ends_all_watches_at_once_with_the_reason(app: App, settings: Settings) -> None:
     """SERVER_DRAINING, without waiting for its callers; what came before it is whole."""
 
     with served(app, settings, drain_grace_s=20.0) as target:
@@ -226,7 +226,7 @@ def test_a_server_that_stops_ends_all_watches_at_once_and_says_so(app: App, sett
 
 
 def test_a_watcher_that_takes_nothing_keeps_no_place(app: App, settings: Settings, owner: psycopg.Connection) -> None:
-    """It is sent away once its connection is full; who reads meanwhile is told everything."""
+    """It is ended once its connection is full; a watcher that reads meanwhile receives every event."""
 
     with (
         served(app, settings, watchers_max=2, stream_stall_s=0.2) as target,
@@ -237,22 +237,22 @@ def test_a_watcher_that_takes_nothing_keeps_no_place(app: App, settings: Setting
         tell_of(owner, "alice", 10_000)
         stuck = idle.stream(pb.WatchEventsRequest(from_start=True), timeout_s=None)
         next(stuck)
-        # A busy machine may make a reader seem stuck, too: it goes on by itself.
+        # A busy machine may make a reader seem stuck, too: it continues by itself.
         with WalletClient(target) as client:
-            told = [event.number for event in islice(client.watch_events(from_start=True), 10_001)]
+            received = [event.number for event in islice(client.watch_events(from_start=True), 10_001)]
         assert wait_until(lambda: is_watching(api), timeout_s=AT_ONCE_S)
         end = idle.stream_error(stuck)
 
-    assert told == list(range(1, 10_002))
+    assert received == list(range(1, 10_002))
     assert (end.code, end.reason) in {("CANCELLED", ""), ("ABORTED", "WATCHER_TOO_SLOW")}
 
 
-def test_a_watcher_that_took_too_long_is_told_so() -> None:
+def test_a_watcher_that_reads_too_slowly_is_ended_with_the_reason() -> None:
     """Where it reads on before it is cut off: WATCHER_TOO_SLOW after what it was slow to take."""
 
     for longest_s, is_slow in ((-1.0, True), (60.0, False)):
         response = pb.WatchEventsResponse(resume_token="x")
-        said = Watch(NOTHING, Stream(NOTHING), heartbeat_s=1.0, slow_s=longest_s).said(response)
+        said = Watch(NOTHING, Stream(NOTHING), heartbeat_s=1.0, slow_s=longest_s).sent(response)
         assert next(said) is response
         with pytest.raises(WatcherTooSlow if is_slow else StopIteration):
             next(said)
@@ -281,7 +281,7 @@ def test_a_server_that_stops_does_not_wait_for_a_watcher_that_takes_nothing(
 
 
 def test_an_event_of_a_type_that_is_not_known_here_is_passed_over(api: Api, owner: psycopg.Connection) -> None:
-    """One that a later version has written: what comes after it is told."""
+    """One that a later version has written: the events after it are sent."""
 
     api.open_all("alice")
     wait_until_published(owner)
@@ -292,7 +292,7 @@ def test_an_event_of_a_type_that_is_not_known_here_is_passed_over(api: Api, owne
 
 
 def test_a_defect_ends_watches_with_a_word(app: App, settings: Settings) -> None:
-    """INTERNAL, rather than for ever the word that nothing has happened; and who watches then is told as before."""
+    """INTERNAL, rather than heartbeats for ever; a watcher that begins afterwards receives events as before."""
 
     class Broken(Reads):
         def journal_after(self, number: int, limit: int) -> list[JournalRecord]:
@@ -336,7 +336,7 @@ def test_a_server_that_cannot_listen_leaves_nobody_behind(app: App, settings: Se
 
 
 def test_a_watch_ends_where_the_journal_becomes_another_one(api: Api, owner: psycopg.Connection) -> None:
-    """As after a failover to a standby that was behind; who comes back hears whether its place is in the new one."""
+    """As after a failover to a standby that was behind: its token is checked against the new journal."""
 
     api.open_all("alice")
     wait_until_published(owner)
@@ -355,7 +355,7 @@ def test_a_watch_ends_where_the_journal_becomes_another_one(api: Api, owner: psy
         owner.execute("UPDATE journal SET hash = %s WHERE number = %s", [*before, event.number])
 
 
-def test_a_watch_ends_where_the_database_is_lost_and_goes_on_with_its_token(
+def test_a_watch_ends_where_the_database_is_lost_and_continues_with_its_token(
     app: App, settings: Settings, cluster: Cluster, owner: psycopg.Connection
 ) -> None:
     """Rather than be silent as if nothing happened: DATABASE_UNAVAILABLE; then nothing is missing."""

@@ -27,7 +27,7 @@ AT_ONCE_S = 8.0
 pytestmark = pytest.mark.own_app
 
 
-def test_confined_watchers_are_told_of_their_owners_wallets_only(
+def test_confined_watchers_get_events_of_their_owners_wallets_only(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection
 ) -> None:
     """S9 for events: neither another's events nor the names of others' wallets; the service's own to operators only."""
@@ -53,7 +53,7 @@ def test_confined_watchers_are_told_of_their_owners_wallets_only(
                 all_.deposit("annas", 100)
                 all_.deposit("berts", 100)
                 moved = all_.transfer("annas", "berts", 1).name
-                told = [of_anna.wait_for_events(2), of_plain.wait_for_events(3), of_all.wait_for_events(3)]
+                received = [of_anna.wait_for_events(2), of_plain.wait_for_events(3), of_all.wait_for_events(3)]
             refusals = [
                 anna.refused(pb.WatchEventsRequest(wallet=f"wallets/{name}"))
                 for name in ("berts", "nobody", "system:external:USD")
@@ -61,15 +61,15 @@ def test_confined_watchers_are_told_of_their_owners_wallets_only(
             unheard = deaf.refused(pb.WatchEventsRequest())
             hidden = plain.refused(pb.WatchEventsRequest(wallet="wallets/system:external:USD"))
 
-    assert [list(event.wallets) for event in told[0]] == [["wallets/annas"]] * 2
-    assert [[bool(event.number) for event in one] for one in told] == [[False] * 2, [True] * 3, [True] * 3]
-    assert told[0][1].resource == moved
-    assert [list(event.wallets) for event in told[1]] == [
+    assert [list(event.wallets) for event in received[0]] == [["wallets/annas"]] * 2
+    assert [[bool(event.number) for event in one] for one in received] == [[False] * 2, [True] * 3, [True] * 3]
+    assert received[0][1].resource == moved
+    assert [list(event.wallets) for event in received[1]] == [
         ["wallets/annas"],
         ["wallets/berts"],
         ["wallets/annas", "wallets/berts"],
     ]
-    assert list(told[2][0].wallets) == ["wallets/system:external:USD", "wallets/annas"]
+    assert list(received[2][0].wallets) == ["wallets/system:external:USD", "wallets/annas"]
     assert [answer.metadata["permission"] for answer in refusals] == ["owner", "owner", "operations"]
     assert unheard.metadata == {"permission": "events.read"}
     assert hidden.metadata == {"permission": "operations"}
@@ -78,7 +78,7 @@ def test_confined_watchers_are_told_of_their_owners_wallets_only(
 def test_a_confined_watcher_does_not_learn_how_much_happens_to_others(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection
 ) -> None:
-    """Neither by how often it hears that nothing has happened nor by a token; it goes on from each and misses none."""
+    """Neither by the number of heartbeats nor by a token; it continues from each and misses none."""
 
     every_s = 0.5
     often = guarded.replaced(watch_heartbeat_s=every_s)
@@ -103,23 +103,23 @@ def test_a_confined_watcher_does_not_learn_how_much_happens_to_others(
                 beats, took_s = len(of_anna.responses), monotonic() - began_at
                 assert of_anna.events == []
             moved = [all_.deposit("annas", 1).name for _ in range(2)]
-            heard = []
-            for token in [told.resume_token for told in of_anna.responses]:
+            received = []
+            for token in [event.resume_token for event in of_anna.responses]:
                 with watching(anna, resume_token=token) as again:
-                    heard.append(again.wait_for_events(2))
+                    received.append(again.wait_for_events(2))
 
-    tokens = [told.resume_token for watcher in (quiet, of_anna) for told in watcher.responses]
+    tokens = [event.resume_token for watcher in (quiet, of_anna) for event in watcher.responses]
     assert len(set(tokens)) == len(tokens)
     assert len(set(map(len, tokens))) == 1
     assert beats <= took_s / every_s + 2
-    assert all([event.resource for event in events] == moved for events in heard)
-    assert len({tuple(event.resume_token for event in events) for events in heard}) == 1
+    assert all([event.resource for event in events] == moved for events in received)
+    assert len({tuple(event.resume_token for event in events) for events in received}) == 1
 
 
 def test_a_watch_ends_with_the_token_that_it_was_begun_with(
     app: App, guarded: Settings, issuer: Issuer, owner: psycopg.Connection
 ) -> None:
-    """CREDENTIALS_INVALID at the next word; our client goes on with the next token, if it is given a way to get one."""
+    """CREDENTIALS_INVALID at the next response; our client continues if a function gives it the next token."""
 
     strict = guarded.replaced(auth_leeway_s=0.0, watch_heartbeat_s=0.2)
     tokens = [issuer.token("events.read", exp=ending_in(1)), issuer.token("events.read")]
@@ -161,13 +161,13 @@ def test_closing_a_client_ends_its_watches(app: App, settings: Settings) -> None
 
 
 async def closed_while_watching(target: str) -> list[pb.Event]:
-    """Return what a watch by asyncio tells until its client is closed under it."""
+    """Return the events of a watch by asyncio until its client is closed under it."""
 
-    async def told(client: AsyncWalletClient) -> list[pb.Event]:
+    async def received(client: AsyncWalletClient) -> list[pb.Event]:
         return [event async for event in client.watch_events()]
 
     async with AsyncWalletClient(target) as client:
-        watch = asyncio.create_task(told(client))
+        watch = asyncio.create_task(received(client))
         await asyncio.sleep(0.3)  # until it is under way, or not yet: it ends quietly in both cases
         await client.close()
         return await asyncio.wait_for(watch, 10)

@@ -367,7 +367,7 @@ def test_deliveries_of_an_owner_show_no_number(app: App, house: House, endpoint:
     assert endpoint.received[0].id == delivery.name.rpartition("/")[2]
 
 
-def test_a_reused_request_id_tells_a_caller_of_one_owner_nothing(house: House) -> None:
+def test_a_reused_request_id_reveals_nothing_to_a_caller_of_one_owner(house: House) -> None:
     """Of the webhook that it was used for."""
 
     create = a_webhook()

@@ -121,7 +121,7 @@ def test_events_are_watched_and_gone_on_with_after_any_of_them(seen: Seen) -> No
     """All transactions of a wallet in their order; with a token the rest of them; the caller ends it."""
 
     watch = seen["watch"]
-    assert watch["told"] == watch["made"] == seen["pages"]["made"]
+    assert watch["received"] == watch["made"] == seen["pages"]["made"]
     assert watch["resumed"] == watch["made"][3:]
     assert watch["cancelled"] == number_of("CANCELLED")
 

@@ -55,7 +55,7 @@ HOLD_CASES: dict[str, list[Case]] = {
         Case("to a closed wallet", lambda s: a_capture(s["hold"], "gone"), WalletNotActive),
         *ended(_to_bob, "captured", "voided", "expired", "overdue"),
         Case("of more than is left", lambda s: a_capture(s["part_hold"], "bob", usd(21)), LimitExceeded),
-        Case("to a full wallet", lambda s: a_capture(s["yen_hold"], "brim"), LimitExceeded),
+        Case("to a full wallet", lambda s: a_capture(s["yen_hold"], "limit"), LimitExceeded),
         Case("of a part", lambda s: a_capture(s["hold"], "bob", usd(7))),
         Case("of the rest", lambda s: a_capture(s["hold"], "cold")),
         Case("of a part and no more", lambda s: a_capture(s["other_hold"], "bob", usd(7), final=True)),

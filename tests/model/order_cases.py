@@ -119,7 +119,7 @@ ORDER_CASES: dict[str, list[Case]] = {
         Case("plain", lambda _: a_scheduled_deposit("alice", usd(7), LATE)),
         Case("to be collected", lambda _: a_scheduled_deposit("alice", usd(7), collect=True)),
         Case("into a frozen wallet", lambda _: a_scheduled_deposit("cold", usd(7))),
-        Case("of more than will fit", lambda _: a_scheduled_deposit("brim", yen(11))),
+        Case("of more than will fit", lambda _: a_scheduled_deposit("limit", yen(11))),
     ],
     "CancelScheduledDeposit": [
         *reused(lambda s: a_cancelled_deposit(s["expected"])),
@@ -160,7 +160,7 @@ ORDER_CASES: dict[str, list[Case]] = {
             "closed": "shut",
         },
         to="yen",
-        full=lambda s: a_resolution(ResolveScheduledDeposit, s["collected"], ResolutionKind.APPLIED_TO_WALLET, "brim"),
+        full=lambda s: a_resolution(ResolveScheduledDeposit, s["collected"], ResolutionKind.APPLIED_TO_WALLET, "limit"),
     ),
     "ResolveDiscrepancy": [
         *reused(lambda s: a_closed_discrepancy(s.lines["odd"])),

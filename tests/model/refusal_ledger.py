@@ -122,7 +122,7 @@ class RefusalLedger:
         self._do(*[a_new_wallet(name) for name in in_dollars], a_new_wallet("euro", "EUR"))
         self._do(
             a_new_wallet("over", overdraft_limit=50),
-            a_new_wallet("brim", "JPY"),
+            a_new_wallet("limit", "JPY"),
             a_new_wallet("yen", "JPY"),
             a_new_wallet("full", "JPY"),
             a_new_wallet("shut", "JPY"),
@@ -130,7 +130,7 @@ class RefusalLedger:
             a_deposit("late", usd(20)),
             *[a_deposit(name, usd(1000)) for name in ("alice", "bob", "cold")],
             a_deposit("payer", usd(12), **USED),
-            a_deposit("brim", yen(100)),
+            a_deposit("limit", yen(100)),
             replace(a_deposit("poor", usd(5)), request=self.used),
         )
 
@@ -145,13 +145,13 @@ class RefusalLedger:
             from_gone=a_transfer("gone", "bob", usd(40)),
             lost=a_deposit("spent", usd(40)),
             overdrawn=a_transfer("over", "bob", usd(30)),
-            from_brim=a_transfer("brim", "yen", yen(50)),
+            from_limit=a_transfer("limit", "yen", yen(50)),
         )
         self._do(
             a_reversal(self["part_back"], usd(15)),
             a_reversal(self["all_back"]),
             a_transfer("spent", "bob", usd(40)),
-            an_update("brim", overdraft_limit=yen(INT64_MAX - 60)),
+            an_update("limit", overdraft_limit=yen(INT64_MAX - 60)),
             a_withdrawal("busy", usd(1), LATE),
             a_scheduled_deposit("keen", usd(1), LATE),
         )

@@ -33,6 +33,6 @@ def collecting_bank(bank: BankServer) -> CollectingBank:
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
-    """Return an endpoint that accepts everything until told otherwise."""
+    """Return an endpoint that accepts everything unless a test changes it."""
     with running_endpoint() as endpoint:
         yield endpoint

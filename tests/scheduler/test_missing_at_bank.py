@@ -162,7 +162,7 @@ def test_clear_decline_after_an_operator_resolved_it_as_executed_is_listed(hasty
 
     found = withdrawal(hasty, id_)
     assert (found.state, found.unapplied) == (OrderState.SUCCEEDED, False)
-    assert "said so only after it had been settled as done" in found.attention
+    assert "answered only after it had been settled as done" in found.attention
     assert listed(hasty) == [(AttentionKind.DISCREPANCY, f"withdrawals/{id_}")]
     with pytest.raises(StateTransitionForbidden, match="no unapplied funds"):
         settled(hasty, replace(noted(ResolveWithdrawal, id_, APPLIED_TO_WALLET), destination=alice))

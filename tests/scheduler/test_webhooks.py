@@ -44,7 +44,7 @@ def owned(app: App, wallet: str, owner: str, **labels: str) -> WalletId:
     return WalletId(wallet)
 
 
-def test_an_event_is_sent_signed_as_the_specification_says(app: App, endpoint: Endpoint) -> None:
+def test_an_event_is_signed_by_the_specification(app: App, endpoint: Endpoint) -> None:
     """The specification's library accepts it; the body is the event of WatchEvents as proto3 JSON."""
     webhook = open_webhook(app, endpoint.url)
     open_wallet(app, ALICE)

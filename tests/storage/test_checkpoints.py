@@ -1,4 +1,4 @@
-"""Checkpoints: whoever keeps them finds every change of what lay before them, the owner's of all tables too."""
+"""Checkpoints: verify finds every change of the records before a kept one, also by the tables' owner."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -121,7 +121,7 @@ def test_events_that_are_not_in_the_journal_are_not_in_the_totals(books: App) ->
     assert (stated.wallets, stated.totals["USD"]["ordinary"]) == (2, 5)
 
 
-def test_a_checkpoint_is_due_after_so_many_records_or_so_much_time(own_database: Database, key: Path) -> None:
+def test_a_checkpoint_is_due_after_a_number_of_records_or_a_time(own_database: Database, key: Path) -> None:
     """And only where there is a record that none covers."""
 
     def write(**when: float) -> bool:
@@ -264,7 +264,7 @@ def rewrite_with_journal(database: Database, key: Path, checkpoint: Checkpoint) 
 def test_an_auditor_finds_a_rewritten_history_with_the_kept_file_and_a_login_that_only_reads(
     cluster: Cluster, key: Path, tmp_path: Path
 ) -> None:
-    """Whoever trusts the keys in the database finds nothing: that is why checkpoints and keys are kept elsewhere."""
+    """By the keys in the database nothing is found: so checkpoints and keys are kept elsewhere."""
 
     with cluster.clone(f"audited_{uuid4().hex[:8]}") as database, auditors_login(database) as url:
         with running_bank(state=":memory:", port=0, fail_rate=0.0, seed=1) as bank:

@@ -20,12 +20,12 @@ from wallet_core.usecases.commission import change_rule
 ALICE, BOB = WalletId("alice"), WalletId("bob")
 
 
-def lines(app: App) -> list[JournalRecord]:
+def records(app: App) -> list[JournalRecord]:
     """Return the whole journal."""
     return app.reads.journal_after(0, 100_000)
 
 
-def test_a_line_tells_what_happened_to_what_and_which_wallets_it_concerns(app: App) -> None:
+def test_a_journal_record_has_the_type_the_subject_and_the_wallets_of_its_event(app: App) -> None:
     """In the order in which it happened, numbered from 1; a transfer with commission concerns three wallets."""
 
     open_wallet(app, ALICE, 100)
@@ -34,10 +34,10 @@ def test_a_line_tells_what_happened_to_what_and_which_wallets_it_concerns(app: A
     moved = transfer(app, ALICE, BOB, 10)
 
     assert write_journal.run_once(app).claimed == 5
-    found = lines(app)
+    found = records(app)
 
-    assert [line.number for line in found] == [1, 2, 3, 4, 5]
-    assert [(line.event.type, line.event.wallets) for line in found] == [
+    assert [record.number for record in found] == [1, 2, 3, 4, 5]
+    assert [(record.event.type, record.event.wallets) for record in found] == [
         (EventType.WALLET_CREATED, ("alice",)),
         (EventType.TRANSACTION_POSTED, ("system:external:USD", "alice")),
         (EventType.WALLET_CREATED, ("bob",)),
@@ -49,32 +49,32 @@ def test_a_line_tells_what_happened_to_what_and_which_wallets_it_concerns(app: A
     assert write_journal.run_once(app).claimed == 0
 
 
-def test_what_has_piled_up_is_told_piece_by_piece_from_the_oldest_on(app: App) -> None:
-    """As after a time without a scheduler; a step tells how much it has moved."""
+def test_a_backlog_is_written_in_steps_from_the_oldest_event_on(app: App) -> None:
+    """As after a time without a scheduler; a step returns how much it has moved."""
 
     open_wallet(app, ALICE, 100)
     open_wallet(app, BOB)
     names = [transfer(app, ALICE, BOB, 1).transaction.name for _ in range(7)]
 
     assert [app.journal.write(4) for _ in range(4)] == [4, 4, 2, 0]
-    assert [line.event.subject for line in lines(app)][3:] == names
+    assert [record.event.subject for record in records(app)][3:] == names
 
 
-def test_each_line_is_chained_to_the_one_before(app: App) -> None:
-    """The hash is what the line and the hash before it make, in one write and from one to the next."""
+def test_each_record_is_chained_to_the_one_before(app: App) -> None:
+    """The hash is computed from the record and the hash before it, in one write and from one to the next."""
 
     open_wallet(app, ALICE, 100)
     write_journal.run_once(app)
     open_wallet(app, BOB, 100)
     write_journal.run_once(app)
 
-    found = lines(app)
+    found = records(app)
     assert len(found) == 4
     assert found[0].chained(b"") == found[0]
     assert [after.chained(before.hash) for before, after in pairwise(found)] == found[1:]
 
 
-def test_several_writers_tell_everything_once_while_it_happens(
+def test_several_writers_write_each_event_once_during_transfers(
     app: App, settings: Settings, database: Database
 ) -> None:
     """Four write at the same time, two of them of other processes, beside eight callers; no number is left out."""
@@ -95,17 +95,17 @@ def test_several_writers_tell_everything_once_while_it_happens(
             together([partial(pay, number) for number in range(8)])
         write_journal.run_once(app)
 
-    found = lines(app)
-    assert [line.number for line in found] == list(range(1, len(found) + 1))
-    posted = [line.event.subject for line in found if line.event.type == EventType.TRANSACTION_POSTED]
+    found = records(app)
+    assert [record.number for record in found] == list(range(1, len(found) + 1))
+    posted = [record.event.subject for record in found if record.event.type == EventType.TRANSACTION_POSTED]
     assert len(posted) == len(set(posted)) == 8 + 200
     assert database.broken_rules() == []
 
 
-def test_what_happened_to_a_wallet_is_told_in_its_order_by_whomever_it_was_done(
+def test_the_events_of_a_wallet_are_in_its_order_across_processes(
     app: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
-    """Two processes post to one wallet while the journal is written: its lines follow its entries."""
+    """Two processes post to one wallet while the journal is written: its records follow its entries."""
 
     open_wallet(app, ALICE, 1000)
     open_wallet(app, BOB, 1000)
@@ -123,8 +123,8 @@ def test_what_happened_to_a_wallet_is_told_in_its_order_by_whomever_it_was_done(
         " ORDER BY entries.sequence"
     ).fetchall()
     of_alice = [
-        line.event.subject
-        for line in lines(app)
-        if line.event.type == EventType.TRANSACTION_POSTED and "alice" in line.event.wallets
+        record.event.subject
+        for record in records(app)
+        if record.event.type == EventType.TRANSACTION_POSTED and "alice" in record.event.wallets
     ]
     assert of_alice == [name for (name,) in entries]

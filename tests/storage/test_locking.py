@@ -141,7 +141,7 @@ def test_a_deadline_that_passes_while_a_lock_is_waited_for_leaves_at_the_deadlin
 
 @pytest.mark.alone
 def test_a_locked_withdrawal_delays_only_calls_on_it(settings: Settings, url: str) -> None:
-    """A scheduler that hangs within a claim holds no wallet: the neighbours of a cancel are served."""
+    """A scheduler that is stuck within a claim locks no wallet: the neighbours of a cancel are served."""
 
     with open_app(settings.replaced(lock_timeout_s=0.5), name="tests") as app:
         for name in ("gate", "alice", "bob"):

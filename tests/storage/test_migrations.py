@@ -145,7 +145,7 @@ def test_a_migration_waits_for_another_one_however_long_it_takes(empty: str) -> 
         waiting.result(30)
 
 
-def test_migrating_a_database_that_is_not_there_says_so(cluster: Cluster) -> None:
+def test_migrating_a_missing_database_fails_with_the_reason(cluster: Cluster) -> None:
     """After waiting for as long as the settings say."""
 
     nowhere = urlunsplit(urlsplit(cluster.url)._replace(path="/nowhere"))

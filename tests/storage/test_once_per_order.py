@@ -28,6 +28,7 @@ def test_an_order_has_each_of_its_steps_once(owner: psycopg.Connection, type_: s
     order = uuid4()
     insert_transaction(owner, uuid4(), type=type_, cause=order)
     insert_transaction(owner, uuid4(), type=type_, cause=uuid4())
+
     with pytest.raises(psycopg.errors.UniqueViolation, match="transactions_once_per_order"):
         insert_transaction(owner, uuid4(), type=type_, cause=order)
 
@@ -37,6 +38,7 @@ def test_a_withdrawal_is_settled_or_released_and_not_both(owner: psycopg.Connect
 
     order = uuid4()
     insert_transaction(owner, uuid4(), type="WITHDRAWAL_SETTLEMENT", cause=order)
+
     with pytest.raises(psycopg.errors.UniqueViolation, match="transactions_once_per_order"):
         insert_transaction(owner, uuid4(), type="WITHDRAWAL_RELEASE", cause=order)
 
@@ -48,3 +50,5 @@ def test_what_may_be_done_in_parts_may_be_done_again(owner: psycopg.Connection, 
     cause = uuid4()
     for _ in range(2):
         insert_transaction(owner, uuid4(), type=type_, cause=cause)
+
+    assert owner.execute("SELECT count(*) FROM transactions WHERE cause = %s", [cause]).fetchone() == (2,)

@@ -1,4 +1,4 @@
-"""What needs a PostgreSQL of the test's own: another owner than the superuser, and a server that hangs."""
+"""What needs a PostgreSQL of the test's own: another owner than the superuser, and a server that stops responding."""
 
 import os
 import signal
@@ -120,7 +120,7 @@ def test_a_base_backup_taken_while_money_moves_replays_what_it_holds_and_makes_t
     assert begun < held < len(requests)
 
 
-def test_database_that_hangs_is_not_serving_until_it_answers_again(postgres: LocalPostgres) -> None:
+def test_database_that_stops_responding_is_not_serving_until_it_responds_again(postgres: LocalPostgres) -> None:
     """Stopped, not dead: nothing is refused, nothing answers."""
 
     settings = read_settings(**dict(FAST, database_url=postgres.start()))

@@ -77,9 +77,9 @@ def asked_by(app: App, read: Callable[[], object]) -> Asked:
     """Return the statements that a read makes."""
     asked: Asked = []
 
-    def note(*told: Any) -> None:  # noqa: ANN401  # what SQLAlchemy tells of a statement
-        if isinstance(told[3], Mapping):  # and not a read of rows by their ids
-            asked.append((told[2], dict(told[3])))
+    def note(*statement: Any) -> None:  # noqa: ANN401  # what SQLAlchemy passes
+        if isinstance(statement[3], Mapping):  # and not a read of rows by their ids
+            asked.append((statement[2], dict(statement[3])))
 
     event.listen(app.reads.engine, "before_cursor_execute", note)
     try:
@@ -125,7 +125,7 @@ def check(owner: psycopg.Connection, what: object, asked: Asked) -> None:
     assert asked, what
     for statement, node, count in looked_at(owner, asked):
         assert node["Node Type"] != "Seq Scan", (what, statement)
-        # PostgreSQL rounds what it tells of one loop, up to twice of what it was.
+        # PostgreSQL rounds the cost of one loop that it reports, up to twice the cost.
         assert count <= 2 * SCAN_WINDOW, (what, node["Node Type"], count, statement)
 
 
@@ -231,9 +231,7 @@ SELECT id, key, 1, 0, '', 'VOIDED', time + interval '1 day', time, time, 0, call
 """
 
 
-def test_nothing_that_is_read_of_a_long_history_costs_more_than_a_stretch_of_it(
-    books: App, owner: psycopg.Connection
-) -> None:
+def test_no_read_of_a_long_history_costs_more_than_a_scan_window(books: App, owner: psycopg.Connection) -> None:
     """Lists, first page and a middle one, whole, by type, by what must be looked at; statements; exports; instants."""
 
     reads = books.reads

@@ -69,7 +69,7 @@ class Broken(Command):
         raise self.error
 
 
-def test_commands_that_were_in_line_together_are_one_database_transaction(
+def test_commands_that_were_queued_together_are_one_database_transaction(
     patient: App, settings: Settings, owner: psycopg.Connection
 ) -> None:
     """All rows of a batch were written by the same transaction, and those before it by others."""

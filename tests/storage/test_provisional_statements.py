@@ -137,7 +137,7 @@ def test_a_posting_is_known_by_a_second_that_is_not_after_its_entries(app: App) 
     assert made.time - 2 * SECOND < until <= made.time < after
 
 
-def test_a_commit_that_hangs_keeps_a_statement_provisional_however_long(tmp_path: Path) -> None:
+def test_a_pending_commit_keeps_a_statement_provisional_however_long(tmp_path: Path) -> None:
     """It waits for a standby that is not there; once it need not, the statement has the entry and is final at once."""
 
     with LocalPostgres(tmp_path, settings={"fsync": "off"}) as postgres:

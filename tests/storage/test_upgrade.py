@@ -1,4 +1,4 @@
-"""The upgrade from the first release: its journal goes on, and is proven with what it could state then."""
+"""The upgrade from the first release: its journal continues, and is proven with what it could state then."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -33,7 +33,7 @@ def first_release(cluster: Cluster) -> Iterator[str]:
         yield url
 
 
-def test_a_journal_of_the_first_release_goes_on(first_release: str) -> None:
+def test_a_journal_of_the_first_release_continues(first_release: str) -> None:
     """Its records have no facts, and hashes without them; later ones are chained to them."""
 
     with psycopg.connect(first_release) as connection:

@@ -21,14 +21,6 @@ def written(cluster: Cluster) -> Iterator[Engine]:
         yield engine
 
 
-@pytest.fixture
-def books(written: Engine) -> Iterator[Tampered]:
-    """Return the books, to be tampered with."""
-    with written.connect() as tx:
-        yield Tampered(tx)
-        tx.rollback()
-
-
 def an_orphan_entry(owner: psycopg.Connection) -> None:
     """Write two entries of wallets and a transaction that do not exist."""
     insert_entries(owner, [(404, 1, 5, 5), (405, 1, -5, -5)])
@@ -59,7 +51,7 @@ def a_request_answered_with(subject: str, id_: str = str(UUID(int=1))) -> Damage
     )
 
 
-TELL_AGAIN = "INSERT INTO outbox (type, subject, wallets, time) SELECT type, subject, wallets, time FROM"
+PUBLISH_AGAIN = "INSERT INTO outbox (type, subject, wallets, time) SELECT type, subject, wallets, time FROM"
 
 DAMAGE: list[tuple[str, Damage]] = [
     ("balances", run("UPDATE wallets SET balance = balance + 1 WHERE id = 'alice'")),
@@ -230,8 +222,8 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("events", run("DELETE FROM journal WHERE number = (SELECT max(number) FROM journal WHERE type LIKE 'tr%')")),
     ("events", run("UPDATE journal SET type = 'wallet.updated' WHERE number = 2")),
     ("events", run("UPDATE outbox SET subject = 'transactions/other' WHERE type = 'transaction.posted'")),
-    ("events", run(f"{TELL_AGAIN} outbox")),
-    ("events", run(f"{TELL_AGAIN} journal")),
+    ("events", run(f"{PUBLISH_AGAIN} outbox")),
+    ("events", run(f"{PUBLISH_AGAIN} journal")),
     ("posted", run("DELETE FROM transactions WHERE type = 'REVERSAL'")),
     ("journal", run("UPDATE journal SET subject = 'wallets/mallory' WHERE number = 3")),
     ("journal", run("UPDATE journal SET wallets = '{mallory}' WHERE number = 2")),
@@ -246,13 +238,9 @@ DAMAGE: list[tuple[str, Damage]] = [
 
 @pytest.mark.parametrize(("rule", "damage"), DAMAGE)
 def test_damage_is_found_by_the_rule_that_it_breaks(books: Tampered, rule: str, damage: Damage) -> None:
-    """Every rule is there for a reason; whatever else the damage breaks is welcome."""
+    """Other rules may find the damage, too."""
 
-    with without_triggers(books.owner):
-        damage(books.owner)
-
-    found = books.broken()
-    assert rule in found, found
+    assert rule in books.broken_by(damage)
 
 
 def test_a_wallet_below_its_floor_is_found(books: Tampered) -> None:
@@ -278,7 +266,7 @@ def test_empty_books_are_right(settings: Settings) -> None:
 
 
 def test_damage_that_no_number_can_hold_is_reported_and_not_raised(books: Tampered) -> None:
-    """An audit that breaks on what it looks for tells nobody anything."""
+    """An audit that fails on the damage that it looks for reports nothing."""
 
     with without_triggers(books.owner):
         books.owner.execute(

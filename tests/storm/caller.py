@@ -74,7 +74,7 @@ class Caller:
             if failed.reason in FINAL or (too_late and quiet):
                 call.outcome = Refused(failed.reason)
             elif failed.reason not in AGAIN and not too_late:
-                self.journal.wrong.append(f"{call} heard {failed.code} {failed.reason}: {failed.message}")
+                self.journal.wrong.append(f"{call} received {failed.code} {failed.reason}: {failed.message}")
         else:
             call.outcome = done
             self.journal.wrong += [f"{call} {fault}" for fault in _faults(call, done)]

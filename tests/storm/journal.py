@@ -1,4 +1,4 @@
-"""The load's own tally: every call with what was asked and what was told, kept until its outcome is definite."""
+"""The load's own tally: every call with its request and its result, kept until its outcome is definite."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class Refused:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One call, and all that has been heard of it."""
+    """One call, and every result that was received for it."""
 
     caller: int
     step: Step
@@ -84,12 +84,12 @@ class Call:
 
 @dataclass(slots=True)
 class Journal:
-    """What one caller has asked and heard, and whatever it should never have heard."""
+    """The calls and results of one caller, and the results that it should never have received."""
 
     calls: list[Call] = field(default_factory=list)
     by_step: dict[int, Call] = field(default_factory=dict)
     passed_over: int = 0
-    """Steps about something that was refused, or that nobody had heard of yet."""
+    """Steps about something that was refused, or that has no result yet."""
     wrong: list[str] = field(default_factory=list)
     heard_at: list[float] = field(default_factory=list)
     """When it was given a definite answer, on the monotonic clock."""

@@ -29,7 +29,7 @@ class Screen:
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[counts]}"),
-            console=out,
+            console=out.terminal,
             transient=True,
         )
         self._task = self._bar.add_task("", total=seconds, counts="")

@@ -15,6 +15,7 @@ from tests.conftest import FAST, PATIENT
 from tests.support.books import deposit, open_wallet, request, transfer
 from tests.support.database import AUDIT_OPTIONS, Cluster
 from tests.support.payouts import Bank, schedule, show_another_ledger
+from tests.support.rows import without_triggers
 from wallet_core.bootstrap import open_app
 from wallet_core.domain.commands.commission.change_rules import CreateCommissionRule, EndCommissionRule
 from wallet_core.domain.commands.holds.capture_hold import CaptureHold
@@ -254,6 +255,12 @@ class Tampered:
     def broken(self) -> set[str]:
         """Return the names of the broken rules."""
         return {check.name for check in self.checks() if check.broken}
+
+    def broken_by(self, damage: Damage) -> set[str]:
+        """Do damage as an owner that has disabled the triggers; return the names of the broken rules."""
+        with without_triggers(self.owner):
+            damage(self.owner)
+        return self.broken()
 
 
 @contextmanager

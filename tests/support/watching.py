@@ -106,7 +106,7 @@ def served(app: App, settings: Settings, **changes: object) -> Iterator[str]:
 
 
 def tell_of(owner: psycopg.Connection, wallet: str, count: int, type_: str = "wallet.updated") -> None:
-    """Have events of a wallet told, past the service."""
+    """Write events of a wallet into the journal, past the service."""
     with owner.transaction():
         owner.execute("UPDATE wallets SET revision = revision + %s WHERE id = %s", [count, wallet])
         owner.execute(

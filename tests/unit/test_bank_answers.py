@@ -172,7 +172,7 @@ LINE: dict[str, object] = {
 }
 
 
-def test_a_line_of_the_bank_statement_is_parsed_unchanged() -> None:
+def test_a_bank_statement_line_is_parsed_unchanged() -> None:
     """In order, with the number of its last line."""
 
     page = read_ledger({"lines": [LINE, {**LINE, "number": 6, "kind": "return"}], "last": 9}, after=4)
@@ -198,7 +198,7 @@ def test_a_line_of_the_bank_statement_is_parsed_unchanged() -> None:
         ({"currency": 7}, (LineKind.EXECUTION, "wd-1", Money("", 0))),
     ],
 )
-def test_a_line_that_cannot_be_read_is_kept_as_something_that_meets_nothing(
+def test_a_bank_statement_line_that_cannot_be_read_is_kept_without_a_match(
     spoilt: dict[str, object], read: tuple[LineKind, str, Money]
 ) -> None:
     """What can be read of it is; a line is never dropped."""

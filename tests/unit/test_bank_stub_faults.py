@@ -84,7 +84,7 @@ def test_silence_executes_and_never_answers(bank_client: httpx.Client) -> None:
     assert bank_client.get("/orders/stats").json()["in_flight_max"] == 1
 
 
-def test_silence_ends_by_hanging_up(bank: BankServer, bank_client: httpx.Client) -> None:
+def test_silence_ends_by_closing_the_connection(bank: BankServer, bank_client: httpx.Client) -> None:
     """A bank does not keep a dead connection open without a limit."""
 
     order_fault(bank_client, "execute_then_silence", seconds=0.05)
@@ -154,7 +154,7 @@ def test_a_stopping_bank_releases_everything(pool: ThreadPoolExecutor) -> None:
 
 
 def test_answer_twice_writes_the_answer_twice(bank: BankServer, bank_client: httpx.Client) -> None:
-    """The second one may be taken for the answer to the next call on the line."""
+    """The second one may be taken for the answer to the next call on the connection."""
 
     order_fault(bank_client, "answer_twice", times=1)
     body = json.dumps(BODY).encode()

@@ -41,7 +41,7 @@ from wallet_core.domain.model.wallet import WalletState
 
 
 def test_starting_a_collection_takes_nothing_and_opens_an_attempt() -> None:
-    """Under the key that tells the bank what it is for; a frozen wallet does not prevent it."""
+    """Under the order's own key; a frozen wallet does not prevent it."""
 
     deposit = a_deposit_order(SCHEDULED, ())
     deposit.books.wallets[ALICE].state = WalletState.FROZEN

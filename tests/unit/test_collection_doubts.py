@@ -120,7 +120,7 @@ def resent_for(times: int) -> Collection:
         (resent_for(POLICY.resends_max), "not sent again"),
         (in_doubt_for(resends=False), "not sent again"),
         (in_doubt_for(after=POLICY.bank_key_retention + SECOND), "older than the bank keeps keys"),
-        (in_doubt_for(ACCEPTED), "the bank accepted it and now says"),
+        (in_doubt_for(ACCEPTED), "the bank accepted it and now reports"),
     ],
 )
 def test_not_found_that_must_not_be_resent_needs_an_operator(deposit: Collection, attention: str) -> None:

@@ -74,7 +74,7 @@ def test_a_name_is_looked_up_once_and_the_request_goes_there(endpoint: Endpoint)
 
 @pytest.mark.parametrize("found", [["10.0.0.1"], ["127.0.0.1", "10.0.0.1"], ["::ffff:10.0.0.1"], ["fe80::1%1"], []])
 def test_nothing_is_sent_where_an_address_of_the_name_is_private(endpoint: Endpoint, found: list[str]) -> None:
-    """One is enough; the error does not repeat it: it would tell callers of the network behind."""
+    """One is enough; the error does not repeat it: it would reveal the network to callers."""
 
     assert send(endpoints(Names(found)), named(endpoint)) == Answer(error=NOT_SENT, latency=_ANY)
     assert endpoint.received == []

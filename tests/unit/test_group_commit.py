@@ -40,8 +40,8 @@ class Gate:
             ticket.answer(f"done {ticket.item}")
 
 
-class Line:
-    """A line whose gate is shut on item 0, so that what comes next gathers."""
+class GatedQueue:
+    """A queue whose gate is shut on item 0, so that what comes next gathers."""
 
     def __init__(
         self, *, commit_batch_max: int = 100, commit_queue_max: int = 100, weigh: Callable[[int], int] = lambda _: 1
@@ -71,81 +71,81 @@ class Line:
 
 
 @pytest.fixture
-def lines() -> Iterator[Callable[..., Line]]:
-    """Make lines that are closed at the end."""
-    made: list[Line] = []
+def queues() -> Iterator[Callable[..., GatedQueue]]:
+    """Make queues that are closed at the end."""
+    made: list[GatedQueue] = []
 
-    def make(**limits: Any) -> Line:  # noqa: ANN401  # a line's
-        made.append(Line(**limits))
+    def make(**limits: Any) -> GatedQueue:  # noqa: ANN401  # a queue's
+        made.append(GatedQueue(**limits))
         return made[-1]
 
     yield make
-    for line in made:
-        line.gate.open.set()
-        line.group.close()
-        line.pool.shutdown()
+    for queue in made:
+        queue.gate.open.set()
+        queue.group.close()
+        queue.pool.shutdown()
 
 
-def test_a_lone_item_is_committed_alone_and_at_once(lines: Callable[..., Line]) -> None:
-    """Nothing waits when the line is empty."""
+def test_a_lone_item_is_committed_alone_and_at_once(queues: Callable[..., GatedQueue]) -> None:
+    """Nothing waits when the queue is empty."""
 
-    line = lines()
+    queue = queues()
 
-    assert [line.group.submit(item) for item in (1, 2, 3)] == ["done 1", "done 2", "done 3"]
-    assert line.gate.batches == [[1], [2], [3]]
+    assert [queue.group.submit(item) for item in (1, 2, 3)] == ["done 1", "done 2", "done 3"]
+    assert queue.gate.batches == [[1], [2], [3]]
 
 
-def test_items_that_arrive_during_a_commit_are_the_next_batch(lines: Callable[..., Line]) -> None:
+def test_items_that_arrive_during_a_commit_are_the_next_batch(queues: Callable[..., GatedQueue]) -> None:
     """In the order in which they came."""
 
-    line = lines()
-    first = line.shut()
-    tickets = [line.enter(item) for item in (1, 2, 3, 4)]
-    line.gate.open.set()
+    queue = queues()
+    first = queue.shut()
+    tickets = [queue.enter(item) for item in (1, 2, 3, 4)]
+    queue.gate.open.set()
 
     assert [first.result(30), *(ticket.wait() for ticket in tickets)] == [f"done {item}" for item in range(5)]
-    assert line.gate.batches == [[0], [1, 2, 3, 4]]
+    assert queue.gate.batches == [[0], [1, 2, 3, 4]]
 
 
-def test_items_that_are_submitted_together_are_one_batch(lines: Callable[..., Line]) -> None:
+def test_items_that_are_submitted_together_are_one_batch(queues: Callable[..., GatedQueue]) -> None:
     """However soon the committing thread wakes up: no batch begins before all of them are in the queue."""
 
-    line = lines()
+    queue = queues()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         for _ in range(50):
-            line.group.submit_all(range(1, 101))
+            queue.group.submit_all(range(1, 101))
     finally:
         sys.setswitchinterval(interval)
 
-    assert line.gate.batches == [[*range(1, 101)]] * 50
+    assert queue.gate.batches == [[*range(1, 101)]] * 50
 
 
-def test_a_batch_has_at_most_batch_max_items(lines: Callable[..., Line]) -> None:
+def test_a_batch_has_at_most_batch_max_items(queues: Callable[..., GatedQueue]) -> None:
     """The rest is the batch after it."""
 
-    line = lines(commit_batch_max=3)
-    line.shut()
-    tickets = [line.enter(item) for item in range(1, 8)]
-    line.gate.open.set()
+    queue = queues(commit_batch_max=3)
+    queue.shut()
+    tickets = [queue.enter(item) for item in range(1, 8)]
+    queue.gate.open.set()
     for ticket in tickets:
         ticket.wait()
 
-    assert line.gate.batches == [[0], [1, 2, 3], [4, 5, 6], [7]]
+    assert queue.gate.batches == [[0], [1, 2, 3], [4, 5, 6], [7]]
 
 
-def test_an_item_takes_as_many_places_in_the_batch_as_it_weighs(lines: Callable[..., Line]) -> None:
+def test_an_item_takes_as_many_places_in_the_batch_as_it_weighs(queues: Callable[..., GatedQueue]) -> None:
     """A batch is full once its items weigh ``commit_batch_max``; the last of them may weigh more than what was left."""
 
-    line = lines(commit_batch_max=4, weigh=lambda item: item)
-    line.shut()
-    tickets = [line.enter(item) for item in (1, 2, 5, 4, 9, 1, 3, 1)]
-    line.gate.open.set()
+    queue = queues(commit_batch_max=4, weigh=lambda item: item)
+    queue.shut()
+    tickets = [queue.enter(item) for item in (1, 2, 5, 4, 9, 1, 3, 1)]
+    queue.gate.open.set()
     for ticket in tickets:
         ticket.wait()
 
-    assert line.gate.batches == [[0], [1, 2, 5], [4], [9], [1, 3], [1]]
+    assert queue.gate.batches == [[0], [1, 2, 5], [4], [9], [1, 3], [1]]
 
 
 def test_an_atomic_batch_takes_as_many_places_as_it_has_items() -> None:
@@ -157,100 +157,100 @@ def test_an_atomic_batch_takes_as_many_places_as_it_has_items() -> None:
     assert (batch.weight, one.weight) == (3, 1)
 
 
-def test_a_withdrawn_item_does_not_take_a_place_in_the_batch(lines: Callable[..., Line]) -> None:
+def test_a_withdrawn_item_does_not_take_a_place_in_the_batch(queues: Callable[..., GatedQueue]) -> None:
     """It is passed over, and the batch is filled behind it."""
 
-    line = lines(commit_batch_max=2)
-    line.shut()
-    gone = line.enter(1, deadline=monotonic())
-    tickets = [line.enter(2), line.enter(3)]
+    queue = queues(commit_batch_max=2)
+    queue.shut()
+    gone = queue.enter(1, deadline=monotonic())
+    tickets = [queue.enter(2), queue.enter(3)]
     with pytest.raises(DeadlineTooShort):
         gone.wait()
-    line.gate.open.set()
+    queue.gate.open.set()
 
     assert [ticket.wait() for ticket in tickets] == ["done 2", "done 3"]
-    assert line.gate.batches == [[0], [2, 3]]
+    assert queue.gate.batches == [[0], [2, 3]]
 
 
-def test_a_deadline_that_passes_in_line_withdraws_the_item(lines: Callable[..., Line]) -> None:
+def test_a_deadline_that_passes_in_queue_withdraws_the_item(queues: Callable[..., GatedQueue]) -> None:
     """It was never begun, and never is."""
 
-    line = lines()
-    first = line.shut()
-    late = line.submit(1, deadline=monotonic() + 0.01)
+    queue = queues()
+    first = queue.shut()
+    late = queue.submit(1, deadline=monotonic() + 0.01)
     with pytest.raises(DeadlineTooShort):
         late.result(30)
-    line.gate.open.set()
+    queue.gate.open.set()
 
     assert first.result(30) == "done 0"
-    assert line.group.submit(2) == "done 2"
-    assert line.gate.batches == [[0], [2]]
+    assert queue.group.submit(2) == "done 2"
+    assert queue.gate.batches == [[0], [2]]
 
 
-def test_a_line_of_withdrawn_items_only_still_serves_the_next_one(lines: Callable[..., Line]) -> None:
+def test_a_queue_of_withdrawn_items_only_still_serves_the_next_one(queues: Callable[..., GatedQueue]) -> None:
     """The committing thread goes back to waiting, and is woken again."""
 
-    line = lines()
-    line.shut()
+    queue = queues()
+    queue.shut()
     for item in (1, 2, 3):
         with pytest.raises(DeadlineTooShort):
-            line.group.submit(item, monotonic())
-    line.gate.open.set()
+            queue.group.submit(item, monotonic())
+    queue.gate.open.set()
 
-    assert line.group.submit(4) == "done 4"
-    assert line.gate.batches == [[0], [4]]
+    assert queue.group.submit(4) == "done 4"
+    assert queue.gate.batches == [[0], [4]]
 
 
-def test_a_deadline_that_passes_during_the_commit_leaves_the_outcome_open(lines: Callable[..., Line]) -> None:
+def test_a_deadline_that_passes_during_the_commit_leaves_the_outcome_open(queues: Callable[..., GatedQueue]) -> None:
     """The caller goes; the commit does not stop for it."""
 
-    line = lines()
-    line.gate.open.clear()
-    ticket = line.enter(1, deadline=monotonic() + 0.05)
-    assert line.gate.reached.acquire(timeout=10)
+    queue = queues()
+    queue.gate.open.clear()
+    ticket = queue.enter(1, deadline=monotonic() + 0.05)
+    assert queue.gate.reached.acquire(timeout=10)
     with pytest.raises(OutcomeUnknown):
         ticket.wait()
-    line.gate.open.set()
+    queue.gate.open.set()
 
     assert wait_until(lambda: ticket.stage is Stage.ANSWERED, timeout_s=30)
-    assert line.gate.batches == [[1]]
+    assert queue.gate.batches == [[1]]
 
 
-def test_a_ready_answer_is_returned_even_after_the_deadline(lines: Callable[..., Line]) -> None:
+def test_a_ready_answer_is_returned_even_after_the_deadline(queues: Callable[..., GatedQueue]) -> None:
     """Known is better than unknown."""
 
-    line = lines()
-    ticket = line.enter(1, deadline=monotonic() + 0.05)
+    queue = queues()
+    ticket = queue.enter(1, deadline=monotonic() + 0.05)
     assert wait_until(lambda: ticket.stage is Stage.ANSWERED and ticket.expired, timeout_s=30)
 
     assert ticket.wait() == "done 1"
 
 
-def test_a_full_line_refuses_newcomers_and_serves_the_others(lines: Callable[..., Line]) -> None:
+def test_a_full_queue_refuses_newcomers_and_serves_the_others(queues: Callable[..., GatedQueue]) -> None:
     """As soon as there is room again, newcomers are welcome."""
 
-    line = lines(commit_queue_max=2)
-    line.shut()
-    tickets = [line.enter(1), line.enter(2)]
+    queue = queues(commit_queue_max=2)
+    queue.shut()
+    tickets = [queue.enter(1), queue.enter(2)]
     with pytest.raises(ServerOverloaded):
-        line.group.submit(3)
-    line.gate.open.set()
+        queue.group.submit(3)
+    queue.gate.open.set()
 
     assert [ticket.wait() for ticket in tickets] == ["done 1", "done 2"]
-    assert line.group.submit(4) == "done 4"
-    assert line.gate.batches == [[0], [1, 2], [4]]
+    assert queue.group.submit(4) == "done 4"
+    assert queue.gate.batches == [[0], [1, 2], [4]]
 
 
-def test_callers_that_left_do_not_keep_the_queue_full(lines: Callable[..., Line]) -> None:
+def test_callers_that_left_do_not_keep_the_queue_full(queues: Callable[..., GatedQueue]) -> None:
     """During a long commit callers come, give up, and come again."""
 
-    line = lines(commit_queue_max=2)
-    line.shut()
+    queue = queues(commit_queue_max=2)
+    queue.shut()
     for item in (1, 2):
         with pytest.raises(DeadlineTooShort):
-            line.group.submit(item, monotonic())
-    ticket = line.enter(3)
-    line.gate.open.set()
+            queue.group.submit(item, monotonic())
+    ticket = queue.enter(3)
+    queue.gate.open.set()
 
     assert ticket.wait() == "done 3"
 
@@ -287,32 +287,32 @@ def test_a_commit_that_raises_fails_those_it_left_unanswered() -> None:
         group.close()
 
 
-def test_closing_finishes_the_line_and_refuses_newcomers(lines: Callable[..., Line]) -> None:
+def test_closing_finishes_the_queue_and_refuses_newcomers(queues: Callable[..., GatedQueue]) -> None:
     """Every admitted item is served."""
 
-    line = lines(commit_batch_max=2)
-    line.shut()
-    tickets = [line.enter(item) for item in (1, 2, 3)]
-    closing = line.pool.submit(line.group.close)
+    queue = queues(commit_batch_max=2)
+    queue.shut()
+    tickets = [queue.enter(item) for item in (1, 2, 3)]
+    closing = queue.pool.submit(queue.group.close)
 
     def refused() -> bool:
         try:
-            tickets.append(line.enter(len(tickets) + 1))
+            tickets.append(queue.enter(len(tickets) + 1))
         except ServerDraining:
             return True
         return False
 
     assert wait_until(refused, timeout_s=30)
     assert not closing.done()
-    line.gate.open.set()
+    queue.gate.open.set()
     closing.result(30)
 
     assert [ticket.wait() for ticket in tickets] == [f"done {item}" for item in range(1, len(tickets) + 1)]
     with pytest.raises(ServerDraining):
-        line.group.submit(99)
+        queue.group.submit(99)
 
 
-def test_an_idle_line_closes_at_once_and_twice() -> None:
+def test_an_idle_queue_closes_at_once_and_twice() -> None:
     """Nothing is waited for."""
 
     group: GroupCommit[int, str] = GroupCommit("test", Gate().commit, commit_batch_max=1, commit_queue_max=1)
@@ -323,41 +323,41 @@ def test_an_idle_line_closes_at_once_and_twice() -> None:
         group.submit(1)
 
 
-def test_many_threads_each_get_all_their_own_items_once(lines: Callable[..., Line]) -> None:
+def test_many_threads_each_get_all_their_own_items_once(queues: Callable[..., GatedQueue]) -> None:
     """64 callers, 100 items each, none lost, doubled or mixed up."""
 
-    line = lines(commit_batch_max=50, commit_queue_max=1000)
+    queue = queues(commit_batch_max=50, commit_queue_max=1000)
     received = together(
         [
-            lambda caller=caller: [line.group.submit(caller * 100 + nth) for nth in range(100)]  # type: ignore[misc]
+            lambda caller=caller: [queue.group.submit(caller * 100 + nth) for nth in range(100)]  # type: ignore[misc]
             for caller in range(64)
         ]
     )
 
     assert received == [[f"done {caller * 100 + nth}" for nth in range(100)] for caller in range(64)]
-    committed = [item for batch in line.gate.batches for item in batch]
+    committed = [item for batch in queue.gate.batches for item in batch]
     assert sorted(committed) == list(range(6400))
-    assert max(len(batch) for batch in line.gate.batches) <= 50
+    assert max(len(batch) for batch in queue.gate.batches) <= 50
 
 
-def test_callers_with_deadlines_get_the_true_outcome_of_every_item(lines: Callable[..., Line]) -> None:
+def test_callers_with_deadlines_get_the_true_outcome_of_every_item(queues: Callable[..., GatedQueue]) -> None:
     """Answered means committed, too short means never committed, with any timing."""
 
-    line = lines(commit_batch_max=8, commit_queue_max=1000)
+    queue = queues(commit_batch_max=8, commit_queue_max=1000)
 
     def call(caller: int) -> list[tuple[int, str]]:
         event = []
         for nth in range(50):
             item = caller * 50 + nth
             try:
-                event.append((item, line.group.submit(item, monotonic() + (item % 7) * 0.0002)))
+                event.append((item, queue.group.submit(item, monotonic() + (item % 7) * 0.0002)))
             except (DeadlineTooShort, OutcomeUnknown) as error:
                 event.append((item, type(error).__name__))
         return event
 
     received = together([lambda caller=caller: call(caller) for caller in range(16)])  # type: ignore[misc]
-    line.group.close()
-    committed = {item for batch in line.gate.batches for item in batch}
+    queue.group.close()
+    committed = {item for batch in queue.gate.batches for item in batch}
 
     for event in received:
         assert isinstance(event, list)

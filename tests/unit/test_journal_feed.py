@@ -1,4 +1,4 @@
-"""The feed that all watchers of a process share, and what it tells them of the database's trouble."""
+"""The feed that all watchers of a process share, and the errors of the database that it passes on."""
 
 import pytest
 

@@ -15,7 +15,7 @@ from walletctl.local import shim
 from walletctl.local.child import spawn
 from walletctl.local.waiting import wait_until
 
-ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child when its parent dies")
 
 PARENT = """
 import signal, sys

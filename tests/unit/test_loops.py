@@ -98,7 +98,7 @@ def test_loop_that_is_woken_or_has_more_to_do_does_not_wait() -> None:
     loop.stop(20)
 
 
-def test_supervisor_goes_on_where_it_cannot_start_a_process() -> None:
+def test_supervisor_continues_where_it_cannot_start_a_process() -> None:
     """E.g. for want of memory: those that serve are left alone."""
 
     tried: list[int] = []

@@ -11,7 +11,8 @@ from rich.live import Live
 
 from wallet_client import CallFailed
 from walletctl import context, output
-from walletctl.output import Column, Terminal, safe, show, show_json, table, words, write
+from walletctl.output import Column, Screen, safe, show, show_json, table, words, write
+from walletctl.terminal import Terminal
 
 # A title, a colour by a single character, text that runs backwards, a hidden one, the end of a line of another kind.
 HOSTILE = "a\x1b]0;title\x07b\x9b31mc\u202ed\u2066e\u2028f\x00g\x7fh\rj"
@@ -23,10 +24,10 @@ PERSIAN = "می\u200cخواهم"  # noqa: RUF001  # with the joiner that is part
 def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Return what a terminal is sent."""
     sent = io.StringIO()
-    terminal = Terminal(file=sent, force_terminal=True, color_system=None, width=120, highlight=False)
-    for module in (output, context):
-        for name in {"out", "err"} & vars(module).keys():
-            monkeypatch.setattr(module, name, terminal)
+    terminal = Terminal(file=sent, force_terminal=True, color_system=None, width=120)
+    monkeypatch.setattr(Screen, "is_terminal", True)
+    for screen_ in (output.out, output.err):
+        monkeypatch.setattr(screen_, "terminal", terminal)
     yield sent
     assert set(map(ord, sent.getvalue())).isdisjoint({0x00, 0x07, 0x7F, 0x9B, 0x202E, 0x2066, 0x2028})
 
@@ -52,7 +53,7 @@ def test_anything_shown_is_safe(screen: io.StringIO) -> None:
 def test_a_table_that_changes_is_safe(screen: io.StringIO) -> None:
     """It moves the cursor by itself, and only by itself."""
 
-    with Live(table((Column("name", lambda row: row["name"]),), [{"name": HOSTILE}]), console=output.out):
+    with Live(table((Column("name", lambda row: row["name"]),), [{"name": HOSTILE}]), console=output.out.terminal):
         pass
 
     assert "a ]0;titleb" in screen.getvalue()
@@ -88,7 +89,7 @@ def test_csv_is_safe_on_a_terminal_and_exact_elsewhere(
     pieces = [file[:-3], file[-3:]]
     write(pieces)
     on_terminal = capsysbinary.readouterr().out
-    monkeypatch.setattr(output, "out", Terminal(file=io.StringIO()))
+    monkeypatch.setattr(Screen, "is_terminal", False)
     write(pieces)
 
     assert on_terminal.decode() == f"a,{SHOWN.replace('h j', 'hj')}é\n"

@@ -23,7 +23,7 @@ def worker_of(pauses: list[int], pieces: list[str], gate: threading.Event) -> Wo
     return WorkerPool("test", slots=10, claim=claim, work=work, pausing=frozenset({"NOT_SENT"}), pause=pause)
 
 
-def test_ten_that_were_under_way_when_the_line_went_down_make_one_pause() -> None:
+def test_ten_calls_in_flight_when_the_connection_is_lost_make_one_pause() -> None:
     """Not ten, each longer than the one before."""
 
     pauses: list[int] = []

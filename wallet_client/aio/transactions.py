@@ -40,7 +40,7 @@ class TransactionCalls(Calls):
             description: a free text, up to 256 characters.
             external_reference: the caller's own reference, up to 128 characters.
             labels: up to 32 labels.
-            unique_reference: refuse it where an earlier payment of this caller that asked for it too has the reference.
+            unique_reference: refuse it where an earlier payment of this caller with this option has the reference.
             validate_only: check the request and return the result of the real call, but store nothing.
             request_id: a UUID that identifies the request, for retries; by default the client generates one.
 
@@ -91,7 +91,7 @@ class TransactionCalls(Calls):
             external_reference: the caller's own reference, up to 128 characters.
             labels: up to 32 labels.
             max_commission: the largest commission to accept, in minor units; None: no limit.
-            unique_reference: refuse it where an earlier payment of this caller that asked for it too has the reference.
+            unique_reference: refuse it where an earlier payment of this caller with this option has the reference.
             validate_only: check the request and return the result of the real call, but store nothing.
             request_id: a UUID that identifies the request, for retries; by default the client generates one.
 

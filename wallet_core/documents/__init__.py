@@ -1,1 +1,1 @@
-"""Documents for people, made of what the books say."""
+"""Documents for people, made from the ledger."""

@@ -35,7 +35,7 @@ class Font:
     known: frozenset[int]
 
     def has(self, text: str) -> bool:
-        """Tell whether it has all characters of a text."""
+        """Return whether it has all characters of a text."""
         return all(ord(character) in self.known or character in JOINERS for character in text)
 
 
@@ -58,7 +58,7 @@ def shipped_fonts() -> tuple[Font, ...]:
 
 
 def further_fonts(files: Iterable[Path]) -> tuple[Font, ...]:
-    """Return the fonts in *files*, looked at more closely; raise ``FontUnusable`` where one cannot be drawn with."""
+    """Return the fonts in *files*, checked; raise ``FontUnusable`` where one cannot be drawn with."""
     return tuple(_further(number, file) for number, file in enumerate(files, 1))
 
 
@@ -95,7 +95,7 @@ def pieces_of(text: str, fonts: Sequence[Font]) -> list[Piece]:
 
 
 def clings(character: str) -> bool:
-    """Tell whether a character belongs to the one before it: a sign above or below it, or a joiner."""
+    """Return whether a character belongs to the one before it: a sign above or below it, or a joiner."""
     return unicodedata.category(character).startswith("M") or character in JOINERS
 
 

@@ -48,7 +48,7 @@ _PARTY_SIZES = ((11.0, 2), (9.0, 2), (8.0, 3), (7.0, 3))
 
 @dataclass(frozen=True, slots=True)
 class _Detail:
-    """A row of the table: what it is called, and what it says."""
+    """A row of the table: its label and its value."""
 
     label: str
     value: Paragraph
@@ -70,7 +70,7 @@ class PdfDocuments:
 
 
 class _ReceiptPage:
-    """One receipt while it is drawn. Places are told from the side where reading starts."""
+    """One receipt while it is drawn. Places are measured from the side where reading starts."""
 
     def __init__(self, receipt: Receipt, language: Language, fonts: Sequence[Font]) -> None:
         self._receipt = receipt
@@ -180,11 +180,11 @@ class _ReceiptPage:
             yield _Detail(words.commission, self._money(receipt.commission, paid_by))
         yield _Detail(words.debited, self._money(receipt.source_debited))
         yield _Detail(words.credited, self._money(receipt.destination_credited))
-        for label, said in (
+        for label, given in (
             (words.description, receipt.description),
             (words.reference, receipt.external_reference),
         ):
-            text = clean(said)
+            text = clean(given)
             if text:
                 yield _Detail(label, Paragraph(text))
 

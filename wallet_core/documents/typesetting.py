@@ -241,7 +241,7 @@ class Canvas(FPDF):
             self.add_font(font.family, style, font.bold if face.bold else font.regular)
             added = self.fonts[font.family + style]
             if isinstance(added, TTFFont):
-                # Reading goes on until the page is written; one that never is must not keep the file open.
+                # Reading continues until the page is written; one that never is must not keep the file open.
                 finalize(self, added.ttfont.close)
         self.set_font(font.family, style, face.size)
         self.set_text_shaping(direction=direction, language=self._language)

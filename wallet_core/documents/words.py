@@ -1,4 +1,4 @@
-"""What a receipt says, in each of its languages: words, amounts, times and the names of wallets."""
+"""The texts of a receipt in each of its languages: words, amounts, times and the names of wallets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -71,7 +71,7 @@ class HttpBank:
 
     def pay(self, payment: Payment) -> Answer:
         """Ask the bank to pay or to collect, once."""
-        asked = {
+        body = {
             "amount": payment.amount.minor,
             "currency": payment.amount.currency,
             "account": payment.account,
@@ -79,7 +79,7 @@ class HttpBank:
         }
         try:
             path = "/collections" if payment.collect else "/"
-            response = self._call("POST", path, headers={"Idempotency-Key": payment.key}, json_body=asked)
+            response = self._call("POST", path, headers={"Idempotency-Key": payment.key}, json_body=body)
         except _NotConnectedError as error:
             return Answer(kind=AnswerKind.NOT_SENT, detail=str(error))
         except _UnreadableError as error:
@@ -130,7 +130,7 @@ class HttpBank:
     async def _call_within_deadline(  # noqa: PLR0913, PLR0917  # one call's parts
         self, access: BankAccess, method: str, path: str, headers: dict[str, str], json_body: object, longest: int
     ) -> _Response:
-        shown = {"Authorization": f"Bearer {access.token}"} if access.token is not None else {}
+        authorization = {"Authorization": f"Bearer {access.token}"} if access.token is not None else {}
         timeout = httpx.Timeout(self.deadline_s, connect=self.deadline_s * _CONNECT_SHARE)
         async with (
             asyncio.timeout(self.deadline_s),
@@ -138,7 +138,7 @@ class HttpBank:
             httpx.AsyncClient(
                 base_url=self.url, timeout=timeout, verify=access.tls, trust_env=False, follow_redirects=False
             ) as client,
-            client.stream(method, path, headers=headers | shown, json=json_body) as response,
+            client.stream(method, path, headers=headers | authorization, json=json_body) as response,
         ):
             body = b""
             async for chunk in response.aiter_bytes():
@@ -152,15 +152,15 @@ class HttpBank:
 
 def read_answer(status: int, body: dict[str, object], retry_after: str | None) -> Answer:
     """Return the meaning of an answer to a payment request: UNKNOWN unless it surely accepts or declines."""
-    said = body.get("status")
+    code = body.get("status")
     detail = _detail(status, body)
-    if status == _OK and body.get("data") == "success" and said == _OK:
+    if status == _OK and body.get("data") == "success" and code == _OK:
         return Answer(kind=AnswerKind.ACCEPTED, reference=_reference(body), detail=detail)
     if status == _TOO_MANY:
         return Answer(kind=AnswerKind.DECLINED_RETRYABLE, detail=detail, retry_after_s=_seconds(retry_after))
-    if status == _OK and body.get("data") == "failed" and said == 503:  # noqa: PLR2004  # the bank's own word
+    if status == _OK and body.get("data") == "failed" and code == 503:  # noqa: PLR2004  # the bank's own word
         return Answer(kind=AnswerKind.DECLINED_RETRYABLE, detail=detail)
-    if status in _REFUSED_FOR_GOOD or (status == _OK and body.get("data") == "rejected" and said in _REFUSED_FOR_GOOD):
+    if status in _REFUSED_FOR_GOOD or (status == _OK and body.get("data") == "rejected" and code in _REFUSED_FOR_GOOD):
         return Answer(kind=AnswerKind.DECLINED, detail=detail)
     if status in _NOT_LET_IN:
         return Answer(kind=AnswerKind.NOT_SENT, detail=detail)

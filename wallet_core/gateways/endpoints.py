@@ -55,10 +55,10 @@ class HttpEndpoints:
     def send(self, url: str, *, message: str, body: bytes, secrets: Sequence[str], now: datetime) -> Answer:
         """Send one signed request, dated *now*; return what came of it. Never raises."""
         begun = monotonic()
-        heard = _Heard()
+        received = _Received()
         error = ""
         try:
-            run_alone(self._send(url, signed(message, body, secrets, now), body, heard))
+            run_alone(self._send(url, signed(message, body, secrets, now), body, received))
         except _RefusedError as refused:
             error = str(refused)
         except TimeoutError:
@@ -66,15 +66,15 @@ class HttpEndpoints:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as failed:
             error = f"{type(failed).__name__}: {failed}"
         return Answer(
-            status=heard.status,
-            retry_after_s=_seconds(heard.retry_after, now),
-            response=_text(bytes(heard.body)),
+            status=received.status,
+            retry_after_s=_seconds(received.retry_after, now),
+            response=_text(bytes(received.body)),
             # Once there is a status, it alone counts: the rest of the response is for people.
-            error="" if heard.status else _text(error.encode())[:_ERROR_MAX],
+            error="" if received.status else _text(error.encode())[:_ERROR_MAX],
             latency=timedelta(seconds=monotonic() - begun),
         )
 
-    async def _send(self, url: str, headers: dict[str, str], body: bytes, heard: "_Heard") -> None:
+    async def _send(self, url: str, headers: dict[str, str], body: bytes, received: "_Received") -> None:
         async with asyncio.timeout(self.deadline_s):
             if wrong := self.policy.wrong_with(url):
                 raise _RefusedError(f"the URL {wrong}")
@@ -87,7 +87,7 @@ class HttpEndpoints:
             failed: httpx.TransportError | None = None
             for address in addresses:
                 try:
-                    await self._send_to(address, url, host, headers, body, heard)
+                    await self._send_to(address, url, host, headers, body, received)
                 except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                     failed = error
                 else:
@@ -96,7 +96,7 @@ class HttpEndpoints:
                 raise failed
 
     async def _send_to(  # noqa: PLR0913, PLR0917  # one request's parts
-        self, address: str, url: str, host: str, headers: dict[str, str], body: bytes, heard: "_Heard"
+        self, address: str, url: str, host: str, headers: dict[str, str], body: bytes, received: "_Received"
     ) -> None:
         parts = httpx.URL(url)
         pinned = parts.copy_with(host=address)
@@ -111,11 +111,11 @@ class HttpEndpoints:
                 extensions={"sni_hostname": host},
             ) as response,
         ):
-            heard.status, heard.retry_after = response.status_code, response.headers.get("Retry-After", "")
+            received.status, received.retry_after = response.status_code, response.headers.get("Retry-After", "")
             # As it comes: unpacking it could fill the memory.
             async for chunk in response.aiter_raw():
-                heard.body += chunk[: self.response_max_bytes - len(heard.body)]
-                if len(heard.body) >= self.response_max_bytes:
+                received.body += chunk[: self.response_max_bytes - len(received.body)]
+                if len(received.body) >= self.response_max_bytes:
                     return
 
     @cached_property
@@ -124,7 +124,7 @@ class HttpEndpoints:
         return ssl.create_default_context(cafile=self.ca)
 
 
-class _Heard:
+class _Received:
     """What was received before the request ended, however it ended."""
 
     def __init__(self) -> None:

@@ -39,8 +39,8 @@ _STUCK_S = 10.0
 class Ledger:
     """Posts commands: load, decide, store, commit; as many in a batch as the queue has.
 
-    A batch that finds a wallet locked by another transaction goes on without it: the calls that need that wallet go to
-    the slow queue, one at a time, so a stuck wallet delays no other.
+    A batch that finds a wallet locked by another transaction continues without it: the calls that need that wallet go
+    to the slow queue, one at a time, so a stuck wallet delays no other.
     """
 
     def __init__(  # noqa: PLR0913  # its limits, by name
@@ -107,7 +107,7 @@ class Ledger:
     def _commit(self, tickets: Sequence[CommandTicket]) -> None:
         """Run the batch; again if it lost a race; then in halves, until a call that cannot be stored is alone."""
         failed: BatchError | None = None
-        lost = False  # after a lost COMMIT no caller may get an error that says nothing was done
+        lost = False  # after a lost COMMIT no caller may get an error that reports nothing was done
         for _ in range(_TRIES):
             try:
                 self._run(tickets, lost=lost, leave=frozenset() if lost else self._stuck())
@@ -235,7 +235,7 @@ def _may_be_stored(error: BatchError) -> bool:
 
 
 def _fail(tickets: Sequence[CommandTicket], failed: BatchError | None) -> None:
-    """Fail each ticket with its batch's error; without one, its locks were held by others in every try."""
+    """Fail each ticket with its batch's error; without one, its wallets were locked by others in every try."""
     _fail_with(tickets, failed.error if failed is not None else TransactionConflict(), failed)
 
 

@@ -30,7 +30,7 @@ class BatchError(Exception):
 
 
 class BatchBlocked(BatchError):
-    """Another transaction held a lock for too long; nothing was stored."""
+    """Another transaction kept a lock for too long; nothing was stored."""
 
 
 class BatchRefused(BatchError):

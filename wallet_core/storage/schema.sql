@@ -601,7 +601,7 @@ COMMENT ON COLUMN webhooks.confined_to IS 'The owner that its creator was confin
 
 COMMENT ON COLUMN webhooks.rights IS 'The rights of its creator on which it depends what an event shows.';
 
-COMMENT ON COLUMN webhooks.secret IS 'Signs the requests, so it is kept as it is: whoever can read this column can sign. Not granted to other roles.';
+COMMENT ON COLUMN webhooks.secret IS 'Signs the requests, so it is kept as it is: a reader of this column can sign. Not granted to other roles.';
 
 COMMENT ON COLUMN webhooks.begins_after IS 'Events of the journal up to this number are not for it.';
 

@@ -20,7 +20,7 @@ _HEADER = (
 )
 
 # A spreadsheet may run a cell that begins with one of these as a formula: line ends count, and in some languages wide
-# forms do. The apostrophe is among them, so that an added one can be told from an original one.
+# forms do. The apostrophe is among them, so that an added one differs from an original one.
 _FORMULA = (*"=+-@\t\r\n＝＋－＠", "'")  # noqa: RUF001  # wide forms are meant
 
 # Embeddings, overrides and isolates of direction: they would display amounts and names, also of neighbouring cells, in

@@ -74,11 +74,11 @@ def _error(last: BankStatementLine | None, page: BankStatementPage | None) -> st
     if page is None:
         return UNREADABLE
     if last is None:
-        return "" if page.lines or not page.last else "it says that it has lines, and shows none"
+        return "" if page.lines or not page.last else "it reports lines, and delivers none"
     first = page.lines[0] if page.lines else None
     if first is None or _content(first) != _content(last):
         return f"line {last.number} is no longer what it was when it was read: has the bank begun another ledger?"
-    return "" if len(page.lines) > 1 or page.last == last.number else "it says that it has more lines, and shows none"
+    return "" if len(page.lines) > 1 or page.last == last.number else "it reports more lines, and delivers none"
 
 
 def _content(line: BankStatementLine) -> tuple[object, ...]:

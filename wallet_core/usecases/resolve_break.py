@@ -24,7 +24,7 @@ class DiscrepancyResolved:
 
 
 def resolve_discrepancy(app: App, command: ResolveDiscrepancy, deadline: float | None = None) -> DiscrepancyResolved:
-    """Resolve a discrepancy; a repeat returns the line as it is now."""
+    """Resolve a discrepancy; a repeat returns the bank statement line as it is now."""
     done = app.ledger.post(command, deadline)
     return DiscrepancyResolved(done.line or app.reads.bank_statement_line(command.line), done.replayed)
 

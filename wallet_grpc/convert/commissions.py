@@ -68,7 +68,7 @@ def quoted_terms(request: pb.QuoteCommissionRequest) -> TransferTerms:
 
 def rule_message(rule: CommissionRule, *, validated_only: bool = False) -> pb.CommissionRule:
     """Return a rule's message; after ``validate_only`` it has no name."""
-    shown = pb.CommissionRule(
+    message = pb.CommissionRule(
         name="" if validated_only else rule.name,
         currency_code=rule.currency,
         threshold_minor_units=rule.threshold,
@@ -82,10 +82,10 @@ def rule_message(rule: CommissionRule, *, validated_only: bool = False) -> pb.Co
         create_time=timestamp_message(rule.create_time),
     )
     if rule.wallet is not None:
-        shown.wallet = wallet_name(rule.wallet)
+        message.wallet = wallet_name(rule.wallet)
     if rule.label is not None:
-        shown.label.CopyFrom(pb.Label(key=rule.label.key, value=rule.label.value))
-    return shown
+        message.label.CopyFrom(pb.Label(key=rule.label.key, value=rule.label.value))
+    return message
 
 
 def quote_response(quote: Quote) -> pb.QuoteCommissionResponse:

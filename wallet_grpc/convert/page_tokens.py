@@ -46,8 +46,8 @@ class PageTokens:
         """
         if position is None:
             return ""
-        said = json.dumps([one if isinstance(one, int) else str(one) for one in position])
-        return self.seal.closed(said.encode(), _arguments(request))
+        text = json.dumps([one if isinstance(one, int) else str(one) for one in position])
+        return self.seal.closed(text.encode(), _arguments(request))
 
     def number(self, request: Message) -> int | None:
         """Return the position of a list that is ordered by a number."""

@@ -159,7 +159,7 @@ def transaction_message(transaction: Transaction, *, validated_only: bool = Fals
     """Return a transaction's message; after ``validate_only`` it has no name and no time."""
     moved = transaction.movement
     currency = moved.amount.currency
-    shown = pb.Transaction(
+    message = pb.Transaction(
         type=pb.Transaction.Type.Value(f"TYPE_{moved.type}"),
         state=pb.Transaction.State.Value(f"STATE_{transaction.state}"),
         amount=money_message(moved.amount),
@@ -183,12 +183,12 @@ def transaction_message(transaction: Transaction, *, validated_only: bool = Fals
         reversed_amount=MoneyPb(currency_code=currency, minor_units=transaction.reversals.amount),
     )
     if moved.cause is not None:
-        setattr(shown, _CAUSES[moved.type], _cause_name(moved.type, moved.cause))
+        setattr(message, _CAUSES[moved.type], _cause_name(moved.type, moved.cause))
     if not validated_only:
-        shown.name = transaction.name
-        shown.execute_time.CopyFrom(timestamp_message(transaction.time))
-        shown.batch = str(moved.batch or "")
-    return shown
+        message.name = transaction.name
+        message.execute_time.CopyFrom(timestamp_message(transaction.time))
+        message.batch = str(moved.batch or "")
+    return message
 
 
 def batch_response(

@@ -79,7 +79,7 @@ def change_command(kind: type[ChangeWallet], request: _NamesAWallet, caller: Pri
 
 
 def as_of(request: pb.GetWalletRequest) -> datetime | None:
-    """Return the instant that a wallet is asked for; None means now."""
+    """Return the instant of the requested balance; None means now."""
     return bound_of(request.as_of, "as_of") if request.HasField("as_of") else None
 
 

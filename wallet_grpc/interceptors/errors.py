@@ -40,7 +40,7 @@ class GrpcError:
 def errors_as_status(exponent_of: ExponentOf, method: str, context: grpc.ServicerContext) -> Iterator[None]:
     """End the call with the catalogue's status for whatever exception the block raises.
 
-    This is also where one guarantee of every call is kept: once something was done, no error says that nothing was.
+    This is also where one guarantee of every call is kept: once something was done, no error reports that nothing was.
     """
     scope = begin_call()
     try:

@@ -118,7 +118,7 @@ class LoadShedding(grpc.ServerInterceptor):
         return self._rejecting_handler(method)
 
     def _rejecting_handler(self, method: str) -> Handler:
-        """Return the handler that rejects a method's calls. Cached: the event-loop thread asks for it."""
+        """Return the handler that rejects a method's calls. Cached: the event-loop thread calls this."""
         if method not in self._handlers:
             # Registered as client-streaming and never reading: gRPC would wait for the request of a unary call.
             self._handlers[method] = grpc.stream_unary_rpc_method_handler(self._rejecting(method))

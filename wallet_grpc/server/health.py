@@ -62,13 +62,13 @@ class Health:
         # Two loops, because a database that hangs blocks the one that checks it.
         self._loops = [
             Loop(name, work, interval_s, backoff_max_s=interval_s * _MISSED_MAX)
-            for name, work in (("health-ask", self._ask), ("health-tell", self._tell))
+            for name, work in (("health-check", self._check), ("health-publish", self._publish))
         ]
 
     def start(self, server: grpc.Server) -> None:
         """Serve health on *server*, with a first result from the start."""
-        self._ask()
-        self._tell()
+        self._check()
+        self._publish()
         servicer = cast("health_pb2_grpc.HealthServicer", self._servicer)
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         for loop in self._loops:
@@ -79,13 +79,13 @@ class Health:
         self._leaving = True
         for loop in self._loops:
             loop.stop(self._interval_s)
-        self._servicer.tell(frozenset())
+        self._servicer.publish(frozenset())
 
     def close(self) -> None:
         """End all watches."""
         self._servicer.close()
 
-    def _ask(self) -> None:
+    def _check(self) -> None:
         try:
             self._ask_database()
         except DatabaseUnavailable as error:
@@ -95,7 +95,7 @@ class Health:
         else:
             self._answered_at, self._cause = monotonic(), "the database does not answer"
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         """Report SERVING while the last response is recent: a database that hangs gives none."""
         is_answered = monotonic() - self._answered_at < self._interval_s * _MISSED_MAX
         serving = frozenset({"", *self._services}) - frozenset(self._failing()) if is_answered else frozenset()
@@ -104,7 +104,7 @@ class Health:
         cause = {} if is_answered else {"cause": self._cause}
         _log.info("health", serving=is_answered, failing=sorted(self._failing()), **cause)
         self._serving = serving
-        self._servicer.tell(serving)
+        self._servicer.publish(serving)
 
 
 class HealthServicer:
@@ -127,7 +127,7 @@ class HealthServicer:
         self.List = _on(checking, self._list)
         self.Watch = _on(watching, self._watch)
 
-    def tell(self, serving: frozenset[str]) -> None:
+    def publish(self, serving: frozenset[str]) -> None:
         """Set the services that are serving, and wake all watchers; the empty name is the server as a whole."""
         self._serving = serving
         self._wake_all()
@@ -160,11 +160,11 @@ class HealthServicer:
             return
         self._watchers[id(changes)] = changes
         try:
-            told: Status | None = None
+            sent: Status | None = None
             while context.is_active() and not self._closing:
                 status = self._status_of(request.service)
-                if status is not told:
-                    told = status
+                if status is not sent:
+                    sent = status
                     yield HealthCheckResponse(status=status)
                 _last_of(changes)
         finally:

@@ -88,63 +88,13 @@ def serving(
     Without *authentication* every caller has all scopes; without *credentials* connections are in plain text. Raises
     ``CannotListen``.
     """
-    calls = Calls(
-        CallLimits(
-            receive_timeout_s=settings.grpc.receive_timeout_s,
-            receiving_max=settings.grpc.receiving_max,
-            send_timeout_s=settings.grpc.send_timeout_s,
-            unsent_max_bytes=settings.grpc.unsent_max_bytes,
-        )
-    )
+    calls = Calls(_call_limits(settings))
     admission = Admission(settings.calls.deadline_min_s)
-    workers = calls.pool("grpc", settings.grpc.threads, settings.grpc.queue_max)
-    own_pools = {
-        _WATCH: calls.pool("watch", settings.streams.watchers_max + _WATCH_SPARE, _WATCH_SPARE),
-        _RECEIPT: calls.pool("receipt", settings.receipts.concurrent, settings.receipts.queue_max),
-    }
-    rates = (settings.access.caller_calls_per_s, settings.access.owner_calls_per_s)
-    server = grpc.server(
-        workers,
-        interceptors=[
-            LoadShedding(workers, own_pools),
-            errors_interceptor(app.currencies.exponent_if_known),
-            request_log_interceptor(),
-            admission.interceptor(),
-            (authentication or Authentication()).interceptor(),
-            *([Rates(*rates)] if any(rates) else []),
-            deadlines_interceptor(settings.calls.deadline_max_s),
-            ValidationInterceptor(),
-            ReadAuthorization(app),
-            OwnThreads(own_pools),
-        ],
-        options=_options(settings),
-        maximum_concurrent_rpcs=settings.grpc.calls_max,
-    )
-    export_limits = StreamLimits(
-        most=settings.streams.exports_max,
-        share=settings.access.caller_share,
-        stall_s=settings.streams.stream_stall_s,
-        stopping_s=settings.drain.flush_s,
-        longest_s=settings.streams.export_longest_s,
-    )
-    # A slow watcher gets WATCHER_TOO_SLOW; twice that time is for a watcher that reads nothing at all.
-    watch_limits = StreamLimits(
-        most=settings.streams.watchers_max,
-        share=settings.access.caller_share,
-        stall_s=2 * settings.streams.stream_stall_s,
-        stopping_s=settings.drain.flush_s,
-    )
-    exports = Streams("exports", export_limits)
-    verifications = Streams(
-        "verifications",
-        StreamLimits(
-            most=settings.verify.concurrent,
-            share=1.0,
-            stall_s=settings.streams.stream_stall_s,
-            stopping_s=settings.drain.flush_s,
-        ),
-    )
+    server = _server(app, settings, calls, admission, authentication or Authentication())
     feed = JournalFeed(app.reads, poll_s=settings.watch.poll_s, page=settings.watch.page, kept=settings.watch.buffer)
+    export_limits, watch_limits = _export_limits(settings), _watch_limits(settings)
+    exports = Streams("exports", export_limits)
+    verifications = Streams("verifications", _verification_limits(settings))
     watches = Watches(
         feed,
         Streams("watches", watch_limits),
@@ -173,33 +123,99 @@ def serving(
         interval_s=settings.connections.health_interval_s,
         watchers_max=settings.streams.health_watchers_max,
     )
+    streams = (exports, verifications, watches)
     health.start(server)
-    calls.start()
-    exports.start()
-    verifications.start()
-    watches.start()
-    server.start()
+    for part in (calls, *streams, server):
+        part.start()
     try:
         with _measuring_vitals(app, settings.connections.health_interval_s), app.on_records(feed.look):
             yield port
     finally:
         health.leave()
         threading.Event().wait(settings.drain.delay_s)  # time for load balancers to see it
-        exports.stop()
-        verifications.stop()
-        watches.stop()
-        # From here on clients get GOAWAY and reconnect to another server; accepted calls go on. This alone would also
-        # wait for every stream of other services, e.g. a health watch, so the server waits for its own calls.
-        server.stop(settings.drain.grace_s + settings.drain.flush_s)
-        finished = admission.drain(settings.drain.grace_s)
-        _log.info("drained", finished=finished)
-        # Time for responses that are being sent, and for calls that waited for a thread and are now refused.
-        server.stop(settings.drain.flush_s).wait()
-        health.close()
-        calls.close()
-        exports.close()
-        verifications.close()
-        watches.close()
+        for stream in streams:
+            stream.stop()
+        _drain(server, admission, settings)
+        for closing in (health, calls, *streams):
+            closing.close()
+
+
+def _server(
+    app: App, settings: Settings, calls: Calls, admission: Admission, authentication: Authentication
+) -> grpc.Server:
+    """Return the server with its threads and its interceptors, in the order that a call passes them."""
+    workers = calls.pool("grpc", settings.grpc.threads, settings.grpc.queue_max)
+    own_pools = {
+        _WATCH: calls.pool("watch", settings.streams.watchers_max + _WATCH_SPARE, _WATCH_SPARE),
+        _RECEIPT: calls.pool("receipt", settings.receipts.concurrent, settings.receipts.queue_max),
+    }
+    rates = (settings.access.caller_calls_per_s, settings.access.owner_calls_per_s)
+    return grpc.server(
+        workers,
+        interceptors=[
+            LoadShedding(workers, own_pools),
+            errors_interceptor(app.currencies.exponent_if_known),
+            request_log_interceptor(),
+            admission.interceptor(),
+            authentication.interceptor(),
+            *([Rates(*rates)] if any(rates) else []),
+            deadlines_interceptor(settings.calls.deadline_max_s),
+            ValidationInterceptor(),
+            ReadAuthorization(app),
+            OwnThreads(own_pools),
+        ],
+        options=_options(settings),
+        maximum_concurrent_rpcs=settings.grpc.calls_max,
+    )
+
+
+def _call_limits(settings: Settings) -> CallLimits:
+    return CallLimits(
+        receive_timeout_s=settings.grpc.receive_timeout_s,
+        receiving_max=settings.grpc.receiving_max,
+        send_timeout_s=settings.grpc.send_timeout_s,
+        unsent_max_bytes=settings.grpc.unsent_max_bytes,
+    )
+
+
+def _export_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        most=settings.streams.exports_max,
+        share=settings.access.caller_share,
+        stall_s=settings.streams.stream_stall_s,
+        stopping_s=settings.drain.flush_s,
+        longest_s=settings.streams.export_longest_s,
+    )
+
+
+def _verification_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        most=settings.verify.concurrent,
+        share=1.0,
+        stall_s=settings.streams.stream_stall_s,
+        stopping_s=settings.drain.flush_s,
+    )
+
+
+def _watch_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        most=settings.streams.watchers_max,
+        share=settings.access.caller_share,
+        # A slow watcher gets WATCHER_TOO_SLOW; twice that time is for a watcher that reads nothing at all.
+        stall_s=2 * settings.streams.stream_stall_s,
+        stopping_s=settings.drain.flush_s,
+    )
+
+
+def _drain(server: grpc.Server, admission: Admission, settings: Settings) -> None:
+    """Finish accepted calls while clients reconnect to another server, then stop."""
+    # From here on clients get GOAWAY; accepted calls continue. This alone would also wait for every stream of other
+    # services, e.g. a health watch, so the server waits for its own calls.
+    server.stop(settings.drain.grace_s + settings.drain.flush_s)
+    finished = admission.drain(settings.drain.grace_s)
+    _log.info("drained", finished=finished)
+    # Time for responses that are being sent, and for calls that waited for a thread and are now refused.
+    server.stop(settings.drain.flush_s).wait()
 
 
 def _add_services(server: grpc.Server, context: Serving, watches: Watches, info: ServiceInfo) -> None:

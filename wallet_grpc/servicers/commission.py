@@ -50,8 +50,8 @@ class CommissionServicer(CommissionServiceServicer):
         page = self._app.reads.list_rules(
             size=page_size(request.page_size), before=self._tokens.time_and_id(request), conditions=conditions
         )
-        shown, following = fitting([convert.rule_message(rule) for rule in page.items], page, self._page_max_bytes)
-        return pb.ListCommissionRulesResponse(rules=shown, next_page_token=self._tokens.write(request, following))
+        messages, following = fitting([convert.rule_message(rule) for rule in page.items], page, self._page_max_bytes)
+        return pb.ListCommissionRulesResponse(rules=messages, next_page_token=self._tokens.write(request, following))
 
     def EndCommissionRule(
         self, request: pb.EndCommissionRuleRequest, context: grpc.ServicerContext

@@ -42,30 +42,30 @@ class EventServicer(EventServiceServicer):
         matching = _Filter(self._reads, principal_of(context), wallet, convert.types_of(request))
         with self._watches.one(context) as watch:
             place = self._beginning(request)
-            yield from watch.said(pb.WatchEventsResponse(resume_token=self._tokens.write_unlike(place)))
+            yield from watch.sent(pb.WatchEventsResponse(resume_token=self._tokens.write_unlike(place)))
             while not watch.gone():
-                lines = watch.lines_after(place)
-                place = Place.after(lines[-1]) if lines else place
+                records = watch.records_after(place)
+                place = Place.after(records[-1]) if records else place
                 events = [
-                    self._event(line, wallets, matching.shows_numbers, matching.shows_changes)
-                    for line, wallets in matching.of(lines)
+                    self._event(record, wallets, matching.shows_numbers, matching.shows_changes)
+                    for record, wallets in matching.of(records)
                 ]
                 if events or watch.silent:
                     token = self._tokens.write_unlike(place)
-                    yield from watch.said(pb.WatchEventsResponse(events=events, resume_token=token))
+                    yield from watch.sent(pb.WatchEventsResponse(events=events, resume_token=token))
 
     def _message(
         self,
-        line: JournalRecord,
+        record: JournalRecord,
         wallets: tuple[WalletId, ...],
         shows_numbers: bool,  # noqa: FBT001  # of a cache's key
         shows_changes: bool,  # noqa: FBT001
     ) -> pb.Event:
         return convert.event_message(
-            line,
-            number=line.number if shows_numbers else 0,
+            record,
+            number=record.number if shows_numbers else 0,
             wallets=wallets,
-            resume_token=self._tokens.write(Place.after(line)),
+            resume_token=self._tokens.write(Place.after(record)),
             shows_change=shows_changes,
         )
 
@@ -95,14 +95,14 @@ class _Filter:
         """Whether the watcher may see what has changed, amounts and balances among it."""
         return self._view.shows_changes
 
-    def of(self, lines: Sequence[JournalRecord]) -> Iterator[tuple[JournalRecord, tuple[WalletId, ...]]]:
+    def of(self, records: Sequence[JournalRecord]) -> Iterator[tuple[JournalRecord, tuple[WalletId, ...]]]:
         """Yield the matching records that the watcher may read, each with the wallets that it may see."""
         wanted = [
-            line
-            for line in lines
-            if line.event.type in self._types and (self._wallet is None or self._wallet in line.event.wallets)
+            record
+            for record in records
+            if record.event.type in self._types and (self._wallet is None or self._wallet in record.event.wallets)
         ]
-        readable = self._view.readable(wallet for line in wanted for wallet in line.event.wallets)
-        for line in wanted:
-            if self._view.shows_numbers or not readable.isdisjoint(line.event.wallets):
-                yield line, tuple(wallet for wallet in line.event.wallets if wallet in readable)
+        readable = self._view.readable(wallet for record in wanted for wallet in record.event.wallets)
+        for record in wanted:
+            if self._view.shows_numbers or not readable.isdisjoint(record.event.wallets):
+                yield record, tuple(wallet for wallet in record.event.wallets if wallet in readable)

@@ -66,5 +66,5 @@ class HoldServicer(HoldServiceServicer):
             before=self._tokens.time_and_id(request),
             conditions=conditions,
         )
-        shown, following = fitting([convert.hold_message(hold) for hold in page.items], page, self._page_max_bytes)
-        return pb.ListHoldsResponse(holds=shown, next_page_token=self._tokens.write(request, following))
+        messages, following = fitting([convert.hold_message(hold) for hold in page.items], page, self._page_max_bytes)
+        return pb.ListHoldsResponse(holds=messages, next_page_token=self._tokens.write(request, following))

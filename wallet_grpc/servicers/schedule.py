@@ -56,10 +56,10 @@ class ScheduleServicer(ScheduleServiceServicer):
             before=self._tokens.time_and_id(request),
             conditions=conditions,
         )
-        shown, following = fitting(
+        messages, following = fitting(
             [convert.withdrawal_message(withdrawal) for withdrawal in page.items], page, self._page_max_bytes
         )
-        return pb.ListWithdrawalsResponse(withdrawals=shown, next_page_token=self._tokens.write(request, following))
+        return pb.ListWithdrawalsResponse(withdrawals=messages, next_page_token=self._tokens.write(request, following))
 
     def CancelWithdrawal(
         self, request: pb.CancelWithdrawalRequest, context: grpc.ServicerContext
@@ -104,11 +104,11 @@ class ScheduleServicer(ScheduleServiceServicer):
             before=self._tokens.time_and_id(request),
             conditions=conditions,
         )
-        shown, following = fitting(
+        messages, following = fitting(
             [convert.deposit_message(deposit) for deposit in page.items], page, self._page_max_bytes
         )
         return pb.ListScheduledDepositsResponse(
-            scheduled_deposits=shown, next_page_token=self._tokens.write(request, following)
+            scheduled_deposits=messages, next_page_token=self._tokens.write(request, following)
         )
 
     def CancelScheduledDeposit(

@@ -115,10 +115,12 @@ class TransactionServicer(TransactionServiceServicer):
             page = self._app.reads.list_all_transactions(
                 size=size, before=self._tokens.time_and_id(request), conditions=conditions
             )
-        shown, following = fitting(
+        messages, following = fitting(
             [convert.transaction_message(transaction) for transaction in page.items], page, self._page_max_bytes
         )
-        return pb.ListTransactionsResponse(transactions=shown, next_page_token=self._tokens.write(request, following))
+        return pb.ListTransactionsResponse(
+            transactions=messages, next_page_token=self._tokens.write(request, following)
+        )
 
     def GetStatement(self, request: pb.GetStatementRequest, context: grpc.ServicerContext) -> pb.GetStatementResponse:
         """Return a page of a wallet's statement."""

@@ -56,10 +56,10 @@ class WalletServicer(WalletServiceServicer):
         page = self._app.reads.list_wallets(
             size=page_size(request.page_size), before=self._tokens.number(request), conditions=conditions
         )
-        shown, following = fitting(
+        messages, following = fitting(
             [convert.wallet_message(wallet) for wallet in page.items], page, self._page_max_bytes
         )
-        return pb.ListWalletsResponse(wallets=shown, next_page_token=self._tokens.write(request, following))
+        return pb.ListWalletsResponse(wallets=messages, next_page_token=self._tokens.write(request, following))
 
     def ListCurrencies(
         self, request: pb.ListCurrenciesRequest, context: grpc.ServicerContext

@@ -28,7 +28,7 @@ class Watch:
         """Return whether its client has cancelled it."""
         return self._stream.is_left
 
-    def said(self, response: pb.WatchEventsResponse) -> Iterator[pb.WatchEventsResponse]:
+    def sent(self, response: pb.WatchEventsResponse) -> Iterator[pb.WatchEventsResponse]:
         """Send a message; raise ``WatcherTooSlow`` where it was read too late."""
         begun = monotonic()
         yield from self._stream.sent(response)
@@ -36,7 +36,7 @@ class Watch:
         if self._sent_at - begun > self._slow_s:
             raise WatcherTooSlow
 
-    def lines_after(self, place: Place) -> Sequence[JournalRecord]:
+    def records_after(self, place: Place) -> Sequence[JournalRecord]:
         """Wait for the next records; return none where a heartbeat is due."""
         wait_s = max(0.0, self._sent_at + self._heartbeat_s - monotonic())
         return self._follower.after(place.number, wait_s=wait_s, given_up=self.gone)

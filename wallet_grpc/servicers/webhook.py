@@ -58,8 +58,8 @@ class WebhookServicer(WebhookServiceServicer):
             before=self._tokens.time_and_id(request),
             conditions=conditions,
         )
-        shown, following = fitting([convert.webhook_message(one) for one in page.items], page, self._page_max_bytes)
-        return pb.ListWebhooksResponse(webhooks=shown, next_page_token=self._tokens.write(request, following))
+        messages, following = fitting([convert.webhook_message(one) for one in page.items], page, self._page_max_bytes)
+        return pb.ListWebhooksResponse(webhooks=messages, next_page_token=self._tokens.write(request, following))
 
     def UpdateWebhook(
         self, request: pb.UpdateWebhookRequest, context: grpc.ServicerContext
@@ -111,7 +111,7 @@ class WebhookServicer(WebhookServiceServicer):
             webhook.id, size=page_size(request.page_size), before=before, conditions=conditions
         )
         shows_number = webhook.confined_to is None and principal.owner is None
-        shown, following = fitting(
+        messages, following = fitting(
             [
                 convert.delivery_message(one, self._delivery_name(webhook.id, one.number), shows_number=shows_number)
                 for one in page.items
@@ -119,7 +119,7 @@ class WebhookServicer(WebhookServiceServicer):
             page,
             self._page_max_bytes,
         )
-        return pb.ListDeliveriesResponse(deliveries=shown, next_page_token=self._tokens.write(request, following))
+        return pb.ListDeliveriesResponse(deliveries=messages, next_page_token=self._tokens.write(request, following))
 
     def RedeliverEvent(
         self, request: pb.RedeliverEventRequest, context: grpc.ServicerContext

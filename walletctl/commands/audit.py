@@ -146,7 +146,7 @@ def _showing() -> Iterator[Shown]:
         TextColumn("{task.completed:,} rows"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err.terminal, transient=True) as bar:
         task = bar.add_task("verifying", total=None)
         yield lambda table_, rows, estimated: bar.update(
             task, description=table_ or "verifying", completed=rows, total=max(rows, estimated)

@@ -3,7 +3,6 @@
 from contextlib import suppress
 
 import typer
-from rich.markup import escape
 
 from wallet_client import CallError, NotConnected
 from wallet_core.stop_signals import stop_event
@@ -11,7 +10,7 @@ from walletctl.context import CommandFailed, Context, report_errors
 from walletctl.core_errors import core_errors
 from walletctl.demo import demo as run_demo
 from walletctl.local.service import LocalService, Ports, StoppedAtStart, local_service
-from walletctl.output import out
+from walletctl.output import escape, out
 from walletctl.seed import seed
 
 _SEED_LATER = "With --token, and --ca if the server uses TLS, `walletctl seed` does it"
@@ -28,7 +27,7 @@ def up(
     stopping = stop_event()
     ports = Ports(grpc=port, bank=bank_port)
     dead = None
-    with report_errors(), core_errors(), out.status("starting") as status:
+    with report_errors(), core_errors(), out.terminal.status("starting") as status:
         starting = local_service(
             app.state, ports=ports, bank_fail_rate=bank_fail_rate, progress=status.update, stopping=stopping
         )

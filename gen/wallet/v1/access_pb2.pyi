@@ -181,7 +181,7 @@ class _OwnerAccessEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_OwnerAcces
 
 class OwnerAccess(_OwnerAccess, metaclass=_OwnerAccessEnumTypeWrapper):
     """What a caller that is confined to an owner may do with a call. The error does
-    not tell it whether a resource belongs to another owner or does not exist.
+    not reveal whether a resource belongs to another owner or does not exist.
     """
 
 OWNER_ACCESS_UNSPECIFIED: OwnerAccess.ValueType  # 0

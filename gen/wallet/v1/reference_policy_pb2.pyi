@@ -30,7 +30,7 @@ class _ReferencePolicyEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Refere
     (`EXTERNAL_REFERENCE_REUSED`) and names the first. A refused payment does
     not use the reference; one that was made or scheduled keeps it for ever,
     also once it is reversed, cancelled or has failed. Payments that do not ask
-    are neither looked at nor refused.
+    are neither checked nor refused.
     """
 
 class ReferencePolicy(_ReferencePolicy, metaclass=_ReferencePolicyEnumTypeWrapper):
@@ -46,5 +46,5 @@ deposits, transfers and scheduled deposits together. Another one is refused
 (`EXTERNAL_REFERENCE_REUSED`) and names the first. A refused payment does
 not use the reference; one that was made or scheduled keeps it for ever,
 also once it is reversed, cancelled or has failed. Payments that do not ask
-are neither looked at nor refused.
+are neither checked nor refused.
 """

@@ -672,7 +672,7 @@ class BatchTransferRequest(message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     mode: BatchMode.ValueType
-    """How the transfers hang together."""
+    """Whether the transfers are made all together or each by itself."""
     request_id: builtins.str
     """A UUID that the caller generates; a retry of the call has the same.
     Required where the mode is `BATCH_MODE_ATOMIC`, and only there.

@@ -32,9 +32,9 @@ func refusalOf(err error) (*refusal, error) {
 	if err == nil {
 		return nil, fmt.Errorf("a call went well that was to be refused")
 	}
-	told := status.Convert(err)
-	found := &refusal{Code: told.Code(), Metadata: map[string]string{}, Fields: []string{}}
-	for _, detail := range told.Details() {
+	received := status.Convert(err)
+	found := &refusal{Code: received.Code(), Metadata: map[string]string{}, Fields: []string{}}
+	for _, detail := range received.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
 			found.Reason, found.Domain = detail.GetReason(), detail.GetDomain()

@@ -297,24 +297,24 @@ func (s *story) wallet(ctx context.Context, name string) (*walletv1.Wallet, erro
 	return got.GetWallet(), err
 }
 
-// watch is told of all transactions of Alice's wallet, and once more of those after the third.
+// watch receives all transactions of Alice's wallet, and once more of those after the third.
 func (s *story) watch(ctx context.Context) (any, error) {
-	told, _, err := s.told(ctx, &walletv1.WatchEventsRequest{FromStart: true}, len(s.made))
+	received, _, err := s.eventsOf(ctx, &walletv1.WatchEventsRequest{FromStart: true}, len(s.made))
 	if err != nil {
 		return nil, err
 	}
-	third := told[2].GetResumeToken()
-	resumed, cancelled, err := s.told(ctx, &walletv1.WatchEventsRequest{ResumeToken: third}, len(s.made)-3)
+	third := received[2].GetResumeToken()
+	resumed, cancelled, err := s.eventsOf(ctx, &walletv1.WatchEventsRequest{ResumeToken: third}, len(s.made)-3)
 	if err != nil {
 		return nil, err
 	}
 	return map[string]any{
-		"made": s.made, "told": resources(told), "resumed": resources(resumed), "cancelled": cancelled,
+		"made": s.made, "received": resources(received), "resumed": resources(resumed), "cancelled": cancelled,
 	}, nil
 }
 
-// told watches until so many events have come, cancels, and returns them and what the watch ended with.
-func (s *story) told(
+// eventsOf watches until *count* events have come, cancels, and returns them and what the watch ended with.
+func (s *story) eventsOf(
 	ctx context.Context, request *walletv1.WatchEventsRequest, count int,
 ) ([]*walletv1.Event, codes.Code, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -325,18 +325,18 @@ func (s *story) told(
 	if err != nil {
 		return nil, codes.Unknown, err
 	}
-	var told []*walletv1.Event
-	for len(told) < count {
+	var received []*walletv1.Event
+	for len(received) < count {
 		some, err := watch.Recv()
 		if err != nil {
 			return nil, codes.Unknown, err
 		}
-		told = append(told, some.GetEvents()...)
+		received = append(received, some.GetEvents()...)
 	}
 	cancel()
 	for {
 		if _, err := watch.Recv(); err != nil {
-			return told, status.Code(err), nil
+			return received, status.Code(err), nil
 		}
 	}
 }

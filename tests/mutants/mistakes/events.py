@@ -78,7 +78,7 @@ EVENTS = (
         (
             Change(
                 "wallet_grpc/servicers/event.py:_Filter.of",
-                "self._view.shows_numbers or not readable.isdisjoint(line.event.wallets)",
+                "self._view.shows_numbers or not readable.isdisjoint(record.event.wallets)",
                 "True",
             ),
         ),

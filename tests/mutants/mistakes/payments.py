@@ -66,8 +66,8 @@ PAYMENTS = (
         (
             Change(
                 f"{DOUBT}:SettleDoubt.decide",
-                "self._not_found(ledger, asked)",
-                "self._release(ledger, asked, FailureReason.BANK_DECLINED, None)",
+                "self._not_found(ledger, inquired)",
+                "self._release(ledger, inquired, FailureReason.BANK_DECLINED, None)",
             ),
         ),
         f"{DECISIONS} {ONE_PAYOUT}",
@@ -93,8 +93,8 @@ PAYMENTS = (
         (
             Change(
                 f"{DOUBT}:SettleDoubt._not_found",
-                "not asked.may_have_paid",
-                "not asked.attempts[-1].may_have_paid",
+                "not inquired.may_have_paid",
+                "not inquired.attempts[-1].may_have_paid",
             ),
         ),
         f"{DECISIONS} {ONE_PAYOUT}",

@@ -18,7 +18,7 @@ STORAGE = (
         "tests/storage/test_checkpoints.py tests/grpc/test_audit.py",
     ),
     Mistake(
-        "an export of checkpoints goes on where the history was changed",
+        "an export of checkpoints continues where the history was changed",
         (
             Change(
                 "walletctl/commands/checkpoints.py:_continue",
@@ -38,11 +38,11 @@ STORAGE = (
     ),
     Mistake(
         "a change made without the lock is overwritten",
-        (Change(f"{WALLETS}:UPDATE_WALLETS", "AND wallets.sequence = moved.seen", ""),),
+        (Change(f"{WALLETS}:UPDATE_WALLETS", "AND wallets.sequence = moved.loaded_sequence", ""),),
         "tests/storage/test_write_guards.py",
     ),
     Mistake(
-        "a statement is final while a commit hangs",
+        "a statement is final while a commit is pending",
         (
             Change(
                 "wallet_core/storage/posting/load_and_store.py:_send",
@@ -112,7 +112,11 @@ STORAGE = (
     ),
     Mistake(
         "totals of the thousand entries that a batch completes are not stored",
-        (Change("wallet_core/storage/posting/totals.py:store_totals", "seen // EVERY + 1", "seen // EVERY + 2"),),
+        (
+            Change(
+                "wallet_core/storage/posting/totals.py:store_totals", "sequence // EVERY + 1", "sequence // EVERY + 2"
+            ),
+        ),
         "tests/storage/test_totals.py",
     ),
 )

@@ -123,7 +123,7 @@ def _check_transition(ledger: LedgerState, after: PaymentOrder) -> None:
 
 
 def _check_amounts(ledger: LedgerState, decision: Decision) -> None:
-    """Refuse an amount above the limit for one call: on what a caller asks for, not on what follows from it later."""
+    """Refuse an amount above the limit for one call: on what a caller requests, not on what follows from it later."""
     for movement in decision.movements:
         by_caller = movement.type is TransactionType.TRANSFER or (
             movement.type is TransactionType.DEPOSIT and movement.cause is None

@@ -19,7 +19,7 @@ from wallet_core.domain.model.webhook import Webhook, WebhookChange
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The idempotency key of a call: all calls of one caller with this id ask for the same thing."""
+    """The idempotency key of a call: all calls of one caller with this id request the same thing."""
 
     caller: str
     id: UUID

@@ -56,7 +56,7 @@ def unless(**values: object) -> Form:
 
 
 def fingerprint(method: str, request: Fingerprinted) -> bytes:
-    """Return 16 bytes that are the same for two requests exactly if they ask for the same thing."""
+    """Return 16 bytes that are the same for two requests exactly if they request the same thing."""
     text = json.dumps([_VERSION, method, _fields(request)], separators=(",", ":"), ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 

@@ -34,7 +34,7 @@ class AnswerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """A payment that the bank is asked for; a repeat has the same key."""
+    """A payment that is requested from the bank; a repeat has the same key."""
 
     key: str
     amount: Money

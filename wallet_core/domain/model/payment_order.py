@@ -187,7 +187,7 @@ class Resolution:
     kind: ResolutionKind
     reason: str
     bank_evidence: str
-    """What the bank said to the operator; empty where it said nothing."""
+    """The bank's evidence that the operator names; empty without any."""
     operator: str
     """The system that made the call."""
     time: datetime
@@ -339,7 +339,7 @@ class Claim:
 
     @property
     def payment(self) -> Payment:
-        """The payment or collection that the bank is asked for: the same on every attempt."""
+        """The payment or collection that is requested from the bank: the same on every attempt."""
         return Payment(
             key=bank_key(self.kind, self.order),
             amount=self.amount,

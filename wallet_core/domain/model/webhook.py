@@ -16,7 +16,7 @@ from wallet_core.domain.model.wallet import WalletId, etag_of
 READING = frozenset({Right.EVENTS, Right.READ, Right.OPERATIONS})
 
 GONE = 410
-"""The status by which an endpoint says that it wants no more events."""
+"""The status by which an endpoint ends its subscription."""
 
 _SUCCESS = range(200, 300)
 _NUMBER_BITS = 62
@@ -141,8 +141,8 @@ class WebhookPolicy:
         if tries > len(self.retries):
             return None
         wait = self.retries[tries - 1] * (1 + self.jitter * jitter)
-        asked = min(self.retry_after_max, timedelta(seconds=min(retry_after_s or 0.0, 1e9)))
-        return max(wait, asked)
+        requested = min(self.retry_after_max, timedelta(seconds=min(retry_after_s or 0.0, 1e9)))
+        return max(wait, requested)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""What lists and statements can be asked for."""
+"""The parameters of lists and statements."""

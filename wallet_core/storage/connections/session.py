@@ -31,7 +31,7 @@ SELECT name, set_config(name, value, false)
 FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS wanted (name, value, place)
 ORDER BY place
 """
-_ASK = "SELECT name, current_setting(name, true) FROM unnest(%s::text[]) AS asked (name)"
+_READ_SETTINGS = "SELECT name, current_setting(name, true) FROM unnest(%s::text[]) AS requested (name)"
 ASK_MARK = f"SELECT current_setting('{MARK}', true)"
 
 _MARKS: MutableMapping[psycopg.Connection, str] = weakref.WeakKeyDictionary()
@@ -58,7 +58,7 @@ def set_up(connection: psycopg.Connection, wanted: Mapping[str, str]) -> None:
         # In a transaction of its own: a pooler may keep a session no longer than that.
         given: dict[str, str] = dict(connection.execute(_SET, [names, [settings[name] for name in names]]).fetchall())
         with connection.transaction():
-            found: dict[str, str] = dict(connection.execute(_ASK, [[*given, *_AS_IS]]).fetchall())
+            found: dict[str, str] = dict(connection.execute(_READ_SETTINGS, [[*given, *_AS_IS]]).fetchall())
     except psycopg.Error as error:
         if _is_refusal(error):
             raise _refused(error) from error
@@ -67,7 +67,7 @@ def set_up(connection: psycopg.Connection, wanted: Mapping[str, str]) -> None:
     if found[MARK] != mark:
         raise DatabaseNotReady(_SHARED)
     if wrong := [f"{name} is {found[name]}" for name, value in {**given, **_AS_IS}.items() if found[name] != value]:
-        raise DatabaseNotReady(f"a session is not as it was asked for: {', '.join(sorted(wrong))}")
+        raise DatabaseNotReady(f"a session has not the settings that were requested: {', '.join(sorted(wrong))}")
     _MARKS[connection] = mark
 
 
@@ -101,13 +101,13 @@ def _is_refusal(error: psycopg.Error) -> bool:
 
 
 def _refused(error: psycopg.Error) -> DatabaseNotReady:
-    said = error.diag.message_primary or str(error)
+    cause = error.diag.message_primary or str(error)
     remedy = ""
     if isinstance(error, psycopg.errors.ProtocolViolation):
         remedy = f": {_SHARED}"
     elif isinstance(error, psycopg.errors.InvalidParameterValue | psycopg.errors.InsufficientPrivilege):
         remedy = ": run `walletctl migrate`, which makes the role and lets the login take it on"
-    return DatabaseNotReady(f"a session cannot be had as it must be ({said}){remedy}")
+    return DatabaseNotReady(f"a session cannot be opened with the settings that it needs ({cause}){remedy}")
 
 
 def options_in(text: str) -> Iterator[tuple[str, str]]:
@@ -117,12 +117,12 @@ def options_in(text: str) -> Iterator[tuple[str, str]]:
     """
     words = iter([re.sub(r"\\(.)", r"\1", word) for word in re.findall(r"(?:\\.|[^\s\\])+", text)])
     for word in words:
-        asked = None
+        option = None
         if word == "-c":
-            asked = next(words, None)
+            option = next(words, None)
         elif word.startswith(("-c", "--")):
-            asked = word[2:]
-        name, is_set, value = (asked or "").partition("=")
+            option = word[2:]
+        name, is_set, value = (option or "").partition("=")
         if not is_set or not name:
             raise ValueError(f"has options that are not understood at {word!r}: write -c name=value")
         yield name.replace("-", "_").lower(), value

@@ -15,7 +15,7 @@ def is_private(url: str) -> bool:
     ``parse_url`` does.
     """
     named = parse_url(url)
-    if "service" in named:  # of which the file may say anything but this
+    if "service" in named:  # whose file may have any setting but this
         return named.get("sslmode") == "verify-full"
     defaults = {one.keyword.decode(): one.val.decode() for one in Conninfo.get_defaults() if one.val is not None}
     found = defaults | named

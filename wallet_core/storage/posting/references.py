@@ -1,4 +1,4 @@
-"""Unique external references: looked up and written for payments that ask for them, and for no others.
+"""Unique external references: looked up and written for payments that request it, and for no others.
 
 No lock covers two payments between different wallets, so the primary key decides between two at once: the loser's
 batch is rolled back and runs once more, and then finds the winner's row.
@@ -15,8 +15,8 @@ from wallet_core.storage.posting.columns import Column, Insert
 
 _REFERENCES = """
 SELECT r.caller, r.reference, r.payment
-FROM unnest(%s::text[], %s::text[]) AS asked (caller, reference)
-JOIN unique_references AS r ON r.caller = asked.caller AND r.reference = asked.reference
+FROM unnest(%s::text[], %s::text[]) AS requested (caller, reference)
+JOIN unique_references AS r ON r.caller = requested.caller AND r.reference = requested.reference
 """
 
 

@@ -14,8 +14,8 @@ from wallet_core.storage.posting.columns import Column, Insert
 
 RECORDS = """
 SELECT r.caller, r.request_id, r.method, r.fingerprint, r.subject, r.available, r.refusal, r.refusal_details
-FROM unnest(%s::text[], %s::uuid[]) AS asked (caller, request_id)
-JOIN requests AS r ON r.caller = asked.caller AND r.request_id = asked.request_id
+FROM unnest(%s::text[], %s::uuid[]) AS requested (caller, request_id)
+JOIN requests AS r ON r.caller = requested.caller AND r.request_id = requested.request_id
 """
 
 

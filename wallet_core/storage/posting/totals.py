@@ -28,7 +28,7 @@ GROUP BY type
 
 def store_totals(tx: Tx, ledger: LedgerState) -> None:
     """Write the totals that the entries of this batch have completed."""
-    for id_, seen in ledger.pending.touched.items():
+    for id_, sequence in ledger.pending.touched.items():
         wallet = ledger.wallets[id_]
-        for thousand in range(seen // EVERY + 1, wallet.sequence // EVERY + 1):
+        for thousand in range(sequence // EVERY + 1, wallet.sequence // EVERY + 1):
             tx.execute(INSERT_TOTALS, {"wallet": wallet.key, "sequence": thousand * EVERY})

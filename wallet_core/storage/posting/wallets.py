@@ -35,7 +35,7 @@ FOR NO KEY UPDATE
 # The same, without the wallets that another transaction has locked.
 LOCK_WALLETS_SKIP_LOCKED = LOCK_WALLETS.rstrip() + " SKIP LOCKED\n"
 
-# Tells wallets that another transaction has locked from those that do not exist.
+# Distinguishes wallets that another transaction has locked from those that do not exist.
 EXISTING_WALLETS = "SELECT id FROM wallets WHERE id = ANY(%s::text[])"
 
 DETAILS = "SELECT id, display_name, create_time, revision FROM wallets WHERE id = ANY(%s::text[])"
@@ -98,12 +98,12 @@ class _Moved(NamedTuple):
     """A wallet as the batch leaves it, and the sequence that it had when it was loaded."""
 
     wallet: Wallet
-    seen: int
+    loaded_sequence: int
 
 
 _MOVED: list[Column[_Moved]] = [
     Column("key", "bigint", "wallet.key"),
-    Column("seen", "bigint", "seen"),
+    Column("loaded_sequence", "bigint", "loaded_sequence"),
     Column("balance", "bigint", "wallet.balance"),
     Column("held", "bigint", "wallet.held"),
     Column("sequence", "bigint", "wallet.sequence"),
@@ -115,7 +115,7 @@ UPDATE_WALLETS = f"""
 UPDATE wallets
 SET balance = moved.balance, held = moved.held, sequence = moved.sequence, last_time = moved.last_time
 FROM {unnest("moved", _MOVED)}
-WHERE wallets.key = moved.key AND wallets.sequence = moved.seen
+WHERE wallets.key = moved.key AND wallets.sequence = moved.loaded_sequence
 """
 
 
@@ -142,7 +142,7 @@ def store_wallets(tx: Tx, ledger: LedgerState) -> Expected:
     for id_ in sorted(pending.changed, key=lambda one: ledger.wallets[one].key):
         expected.append((_change_wallet(tx, ledger.wallets[id_], ledger.details[id_]), 1))
     opened = {new.wallet.id for new in pending.opened}
-    moved = [_Moved(ledger.wallets[id_], 0 if id_ in opened else seen) for id_, seen in pending.touched.items()]
+    moved = [_Moved(ledger.wallets[id_], 0 if id_ in opened else sequence) for id_, sequence in pending.touched.items()]
     if moved:
         expected.append((tx.execute(UPDATE_WALLETS, arrays(_MOVED, moved)), len(moved)))
     return expected

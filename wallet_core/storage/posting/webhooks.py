@@ -34,7 +34,7 @@ LOCK_WEBHOOKS: LiteralString = f"{WEBHOOKS} ORDER BY w.id FOR NO KEY UPDATE OF w
 
 DELIVERIES = """
 SELECT webhook, number
-FROM unnest(%s::uuid[], %s::bigint[]) AS asked (webhook, number)
+FROM unnest(%s::uuid[], %s::bigint[]) AS requested (webhook, number)
 JOIN webhook_deliveries USING (webhook, number)
 """
 
@@ -73,7 +73,7 @@ INSERT INTO webhook_deliveries (webhook, number, wallets, state, create_time, ne
 VALUES (%s, %s, '{}', 'PENDING', %s, %s)
 """
 
-# An attempt that is in flight goes on: a second one beside it could arrive after a later event.
+# An attempt that is in flight continues: a second one beside it could arrive after a later event.
 REDELIVER = """
 UPDATE webhook_deliveries
 SET state = 'PENDING', tries = 0, next_attempt_time = %s, end_time = NULL

@@ -17,11 +17,11 @@ class AccessReads(Reader):
 
     def owned(self, owner: str, ids: Iterable[WalletId]) -> frozenset[WalletId]:
         """Return those of some wallets that exist and belong to the owner."""
-        asked = {"ids": list(ids), "owner": owner}
-        return frozenset(self.read(lambda tx: tx.execute(_OWNED, asked).scalars().all()))
+        parameters = {"ids": list(ids), "owner": owner}
+        return frozenset(self.read(lambda tx: tx.execute(_OWNED, parameters).scalars().all()))
 
     def wallets_of(self, dependent: UUID) -> frozenset[WalletId]:
         """Return the wallets of the order, hold or transaction with this id; none where there is none."""
-        asked = {"orders": [dependent], "holds": [dependent], "transactions": [dependent]}
-        rows = self.read(lambda tx: tx.exec_driver_sql(WALLETS_OF, asked).all())
+        parameters = {"orders": [dependent], "holds": [dependent], "transactions": [dependent]}
+        rows = self.read(lambda tx: tx.exec_driver_sql(WALLETS_OF, parameters).all())
         return frozenset(WalletId(wallet) for _, wallet, _ in rows)

@@ -29,25 +29,25 @@ UNION ALL
 SELECT 'IN_DOUBT', '{collection}/' || o.id, 'in doubt for too long', o.amount, o.wallet,
     '{prefix}-' || o.id, o.update_time
 FROM {table} AS o
-WHERE {asked} o.state IN ('IN_DOUBT', 'PROCESSING') AND o.state = 'IN_DOUBT' AND o.attention = ''
+WHERE {condition} o.state IN ('IN_DOUBT', 'PROCESSING') AND o.state = 'IN_DOUBT' AND o.attention = ''
     AND o.update_time < now() - :old
 UNION ALL
 SELECT 'OVERDUE', '{collection}/' || o.id, 'overdue, and no scheduler works on it', o.amount, o.wallet,
     '{prefix}-' || o.id, o.next_attempt_time
 FROM {table} AS o
-WHERE {asked} o.state IN ('SCHEDULED', 'PROCESSING') AND o.attention = ''
+WHERE {condition} o.state IN ('SCHEDULED', 'PROCESSING') AND o.attention = ''
     AND o.next_attempt_time < now() - :old
 UNION ALL
 SELECT 'MISSING_AT_BANK', '{collection}/' || o.id, 'the bank statement has no line for it', o.amount, o.wallet,
     '{prefix}-' || o.id, o.update_time
 FROM {table} AS o
-WHERE {asked} o.state IN ('SUCCEEDED', 'RETURNED') AND NOT o.reconciled AND o.attention = ''
+WHERE {condition} o.state IN ('SUCCEEDED', 'RETURNED') AND NOT o.reconciled AND o.attention = ''
     AND o.update_time < (SELECT read_to_end_at - CAST(:line_due AS interval) FROM bank_statement_cursor)
 """
 
-_WITHDRAWALS = _ORDERS.format(table="withdrawals", collection="withdrawals", prefix="wd", asked="")
+_WITHDRAWALS = _ORDERS.format(table="withdrawals", collection="withdrawals", prefix="wd", condition="")
 _COLLECTIONS = _ORDERS.format(
-    table="scheduled_deposits", collection="scheduledDeposits", prefix="sd", asked="o.collect AND"
+    table="scheduled_deposits", collection="scheduledDeposits", prefix="sd", condition="o.collect AND"
 )
 _CREDITS = """
 SELECT 'OVERDUE', 'scheduledDeposits/' || o.id, 'overdue, and no scheduler works on it', o.amount, o.wallet, '',
@@ -149,11 +149,20 @@ class AttentionReads(Reader):
         since, name = after if after is not None else (None, "")
 
         def read(tx: Connection) -> Page[AttentionItem]:
-            asked = {"since": since, "name": name, "limit": size + 1, "unreadable": UNREADABLE, "old": policy.after}
-            asked |= {"provides_statement": policy.bank_provides_statement, "line_due": policy.bank_statement_line_due}
-            asked |= {"clock_behind_max": policy.clock_behind_max, "events_after": policy.events_after}
-            asked |= {"checkpoints_after": policy.checkpoints_after}
-            rows = tx.execute(text(ATTENTION), asked).all()
+            parameters = {
+                "since": since,
+                "name": name,
+                "limit": size + 1,
+                "unreadable": UNREADABLE,
+                "old": policy.after,
+            }
+            parameters |= {
+                "provides_statement": policy.bank_provides_statement,
+                "line_due": policy.bank_statement_line_due,
+            }
+            parameters |= {"clock_behind_max": policy.clock_behind_max, "events_after": policy.events_after}
+            parameters |= {"checkpoints_after": policy.checkpoints_after}
+            rows = tx.execute(text(ATTENTION), parameters).all()
             items = [
                 AttentionItem(
                     kind=AttentionKind(row.kind),

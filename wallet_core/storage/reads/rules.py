@@ -14,7 +14,7 @@ from wallet_core.storage.posting.rules import RULES, rule_of
 from wallet_core.storage.reads.pages import Place
 from wallet_core.storage.reads.payment_orders import page_by_create_time
 
-# A rule without an end goes on for ever.
+# A rule without an end applies for ever.
 _COLUMNS = {name: f"o.{name}" for name in RULE_FIELDS} | {
     "currency_code": "o.currency",
     "wallet": "coalesce('wallets/' || wallets.id, '')",

@@ -103,8 +103,8 @@ def _span(tx: Connection, wallet: WalletId, start: datetime, end: datetime) -> S
 
 
 def _entries(tx: Connection, span: Span, first: int, limit: int) -> list[StatementEntry]:
-    asked = {"wallet": span.wallet_key, "first": first, "after": span.after, "limit": limit}
-    return [_entry(row) for row in tx.execute(_ENTRIES, asked)]
+    parameters = {"wallet": span.wallet_key, "first": first, "after": span.after, "limit": limit}
+    return [_entry(row) for row in tx.execute(_ENTRIES, parameters)]
 
 
 def _entry(row: Row[Any]) -> StatementEntry:
@@ -137,6 +137,6 @@ def _totals(tx: Connection, span: Span) -> tuple[StatementTotal, ...]:
 
 def _totals_up_to(tx: Connection, wallet: int, sequence: int) -> Counter[tuple[str, int]]:
     """Return count, credits and debits by type, up to and with a sequence."""
-    asked = {"wallet": wallet, "kept": sequence // EVERY * EVERY, "sequence": sequence}
-    rows: Sequence[Row[Any]] = tx.execute(_TOTALS, asked).all()
+    parameters = {"wallet": wallet, "kept": sequence // EVERY * EVERY, "sequence": sequence}
+    rows: Sequence[Row[Any]] = tx.execute(_TOTALS, parameters).all()
     return Counter({(row[0], column): int(row[column + 1]) for row in rows for column in range(3)})

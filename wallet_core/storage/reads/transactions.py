@@ -123,9 +123,9 @@ def _across_wallets(narrow: Narrowed) -> Listing:
         table, id_, known = "transaction_labels", "transaction", ("key", "value")
     elif narrow.by is not None:
         known, only = (narrow.by.field,), f"{narrow.by.field} <> '' AND "  # the index has no others
-    shown = ", ".join([*known, "time", f"{id_} AS transaction"])
+    columns = ", ".join([*known, "time", f"{id_} AS transaction"])
     return Listing(
-        scan_window=f"SELECT {shown} FROM {table} WHERE {only}{narrow.keyset('time', id_, *known)}",
+        scan_window=f"SELECT {columns} FROM {table} WHERE {only}{narrow.keyset('time', id_, *known)}",
         columns=f"{_SHOWN}, scan_window.time, scan_window.transaction",
         joins=_JOINS,
         position=("time", "transaction"),
@@ -169,8 +169,8 @@ class _ScanWindow:
     @property
     def parameters(self) -> dict[str, object]:
         """The parameters of the listing."""
-        asked: dict[str, object] = {"wallet": self._wallet, "first": self._first, "before": self._before}
-        return asked if self.type is None else {**asked, "type": self.type}
+        parameters: dict[str, object] = {"wallet": self._wallet, "first": self._first, "before": self._before}
+        return parameters if self.type is None else {**parameters, "type": self.type}
 
     def _begin(self, time: datetime) -> None:
         self._first = max(self._first, first_from(self._tx, self._wallet, time))
@@ -180,7 +180,7 @@ class _ScanWindow:
 
 
 def _transactions(tx: Connection, ids: Sequence[UUID]) -> list[Transaction]:
-    """Return those of some transactions that exist, in the order asked for."""
+    """Return those of some transactions that exist, in the requested order."""
     found = {row[0]: row for row in tx.exec_driver_sql(TRANSACTIONS, (list(ids),))}
     return _with_entries(tx, [found[id_] for id_ in ids if id_ in found])
 

@@ -37,7 +37,7 @@ class WalletReads(Reader):
     """Reads of wallets."""
 
     def wallets(self, ids: Sequence[WalletId]) -> list[WalletView]:
-        """Return wallets in the order asked for; raise for the first one that does not exist."""
+        """Return wallets in the requested order; raise for the first one that does not exist."""
         return self.read(lambda tx: _wallets(tx, ids))
 
     def wallet_at(self, wallet: WalletId, as_of: datetime) -> WalletView:

@@ -33,11 +33,11 @@ _NOW = text("SELECT clock_timestamp()")
 
 _ATTEMPTS = text("""
 SELECT number, attempt, time, status, latency_ms, response, error
-FROM unnest(CAST(:numbers AS bigint[])) AS asked (number)
+FROM unnest(CAST(:numbers AS bigint[])) AS requested (number)
 CROSS JOIN LATERAL (
     SELECT attempt, time, status, latency_ms, response, error
     FROM webhook_attempts AS a
-    WHERE a.webhook = :webhook AND a.number = asked.number
+    WHERE a.webhook = :webhook AND a.number = requested.number
     ORDER BY attempt DESC
     LIMIT :most
 ) AS newest
@@ -163,8 +163,8 @@ def _webhooks(tx: Connection, ids: Sequence[UUID]) -> list[Webhook]:
 
 def _attempts(tx: Connection, webhook: UUID, numbers: Sequence[int]) -> dict[int, list[DeliveryAttempt]]:
     found: dict[int, list[DeliveryAttempt]] = {}
-    asked = {"webhook": webhook, "numbers": list(numbers), "most": ATTEMPTS_SHOWN}
-    for number, attempt, time, status, latency_ms, response, error in tx.execute(_ATTEMPTS, asked):
+    parameters = {"webhook": webhook, "numbers": list(numbers), "most": ATTEMPTS_SHOWN}
+    for number, attempt, time, status, latency_ms, response, error in tx.execute(_ATTEMPTS, parameters):
         answer = Answer(status=status, response=response, error=error, latency=timedelta(milliseconds=latency_ms))
         found.setdefault(number, []).append(DeliveryAttempt(number=attempt, time=time, answer=answer))
     return found

@@ -7,7 +7,7 @@ from wallet_core.domain.model.checkpoint import Checkpoint, Statement
 from wallet_core.storage.connections.engine import Engine, transaction
 from wallet_core.storage.errors import served
 
-# Whether a checkpoint is due: after so many records, or after so many seconds with at least one record.
+# Whether a checkpoint is due: after a number of records, or after a number of seconds with at least one record.
 IS_DUE = """
 SELECT last.number IS NOT NULL AND (
     signed.number IS NULL

@@ -142,28 +142,30 @@ class Claims:
 
     def to_pay(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
         """Claim withdrawals that are due."""
-        asked = {"limit": limit, "lease": lease, "offset": clock_offset}
-        return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_PAY, asked, calls=_TO_PAY)
+        parameters = {"limit": limit, "lease": lease, "offset": clock_offset}
+        return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_PAY, parameters, calls=_TO_PAY)
 
     def to_reconcile(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
         """Claim withdrawals that are in doubt, or whose worker was lost."""
-        asked = {"limit": limit, "lease": lease, "offset": clock_offset}
-        return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_RECONCILE, asked, calls=_TO_RECONCILE)
+        parameters = {"limit": limit, "lease": lease, "offset": clock_offset}
+        return self._orders(OrderKind.WITHDRAWAL, CLAIM_TO_RECONCILE, parameters, calls=_TO_RECONCILE)
 
     def to_collect(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
         """Claim scheduled deposits that are to be collected."""
-        asked = {"limit": limit, "lease": lease, "offset": clock_offset}
-        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_COLLECT, asked, calls=_TO_PAY)
+        parameters = {"limit": limit, "lease": lease, "offset": clock_offset}
+        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_COLLECT, parameters, calls=_TO_PAY)
 
     def to_reconcile_collections(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
         """Claim collections that are in doubt, or whose worker was lost."""
-        asked = {"limit": limit, "lease": lease, "offset": clock_offset}
-        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_RECONCILE_COLLECTIONS, asked, calls=_TO_RECONCILE)
+        parameters = {"limit": limit, "lease": lease, "offset": clock_offset}
+        return self._orders(
+            OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_RECONCILE_COLLECTIONS, parameters, calls=_TO_RECONCILE
+        )
 
     def to_credit(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[Claim]:
         """Claim scheduled deposits that are due and not collected from the bank."""
-        asked = {"limit": limit, "lease": lease, "offset": clock_offset}
-        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_CREDIT, asked, calls=0)
+        parameters = {"limit": limit, "lease": lease, "offset": clock_offset}
+        return self._orders(OrderKind.SCHEDULED_DEPOSIT, CLAIM_TO_CREDIT, parameters, calls=0)
 
     def to_expire(self, *, limit: int, lease: timedelta, clock_offset: timedelta) -> list[HoldClaim]:
         """Claim holds that have expired."""
@@ -175,9 +177,11 @@ class Claims:
         with served(), transaction(self.engine) as tx:
             tx.execute(RELEASE[claim.kind], [wait, claim.order, claim.fence])
 
-    def _orders(self, kind: OrderKind, statement: LiteralString, asked: dict[str, Any], *, calls: int) -> list[Claim]:
+    def _orders(
+        self, kind: OrderKind, statement: LiteralString, parameters: dict[str, Any], *, calls: int
+    ) -> list[Claim]:
         """Claim orders of a kind, within the rate limit where each takes *calls* to the bank."""
-        rows = self._within_rate(statement, {**asked, "calls": calls}) if calls else self._claim(statement, asked)
+        rows = self._within_rate(statement, parameters, calls=calls) if calls else self._claim(statement, parameters)
         return [
             Claim(
                 kind=kind,
@@ -192,10 +196,13 @@ class Claims:
             for id_, fence, state, wallet, owner, currency, amount, bank_account in rows
         ]
 
-    def _claim(self, statement: LiteralString, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def _claim(self, statement: LiteralString, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         with served(), transaction(self.engine) as tx:
-            return tx.execute(statement, asked).fetchall()
+            return tx.execute(statement, parameters).fetchall()
 
-    def _within_rate(self, statement: LiteralString, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
-        rows = [row[1:] for row in self.rate_limit.take(self.engine, statement, asked)]
+    def _within_rate(
+        self, statement: LiteralString, parameters: dict[str, Any], *, calls: int
+    ) -> list[tuple[Any, ...]]:
+        taken = self.rate_limit.take(self.engine, statement, {**parameters, "calls": calls})
+        rows = [row[1:] for row in taken]
         return [row for row in rows if row[0] is not None]

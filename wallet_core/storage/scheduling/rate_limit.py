@@ -57,7 +57,7 @@ class BankRateLimit:
         ((calls,),) = self.take(engine, TAKE_ONE, {})
         return bool(calls >= 1)
 
-    def take(self, engine: Engine, statement: LiteralString, asked: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def take(self, engine: Engine, statement: LiteralString, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Run a statement that takes calls, again for up to ``WAIT_S`` where none was left, without a lock in between.
 
         Return its rows, each with the calls that were left first.
@@ -65,7 +65,9 @@ class BankRateLimit:
         until = monotonic() + WAIT_S
         while True:
             with served(), transaction(engine) as tx:
-                rows = tx.execute(statement, {**asked, "most": max(1.0, self.per_s), "per_s": self.per_s}).fetchall()
+                rows = tx.execute(
+                    statement, {**parameters, "most": max(1.0, self.per_s), "per_s": self.per_s}
+                ).fetchall()
             wait_s = (1 - rows[0][0]) / self.per_s
             if wait_s <= 0 or monotonic() + wait_s > until:
                 return rows

@@ -1,11 +1,11 @@
 """Webhook deliveries: queued from the journal, claimed in order, and marked with what came of them.
 
-One cursor goes along the journal for all enabled webhooks: each step reads a stretch of it once and queues one delivery
-for each webhook whose filters match, in the transaction that moves the cursor. A webhook that was disabled is behind;
-once it is enabled, steps of its own bring it to the cursor.
+One cursor goes along the journal for all enabled webhooks: each step reads a scan window of it once and queues one
+delivery for each webhook whose filters match, in the transaction that moves the cursor. A webhook that was disabled is
+behind; once it is enabled, steps of its own bring it to the cursor.
 
 Of one webhook, a delivery waits while an earlier one that shares an ordinary wallet is pending. Only the earliest
-pending deliveries are looked at, so a long queue costs no more than a short one.
+pending deliveries are read, so a long queue costs no more than a short one.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from wallet_core.storage.connections.engine import Engine, Tx, pipelined, transa
 from wallet_core.storage.errors import served
 from wallet_core.storage.posting.webhooks import COLUMNS, webhook_of
 
-# Pending deliveries of one webhook that a claim looks at.
+# Pending deliveries of one webhook that a claim reads.
 LOOKED_AT = 1000
 
 # One process at a time queues; the row is locked to the end of its transaction.
 TAKE_CURSOR = "SELECT number FROM webhook_cursor FOR UPDATE SKIP LOCKED"
 
 END_OF_STRETCH = """
-SELECT max(number) FROM (SELECT number FROM journal WHERE number > %s ORDER BY number LIMIT %s) AS stretch
+SELECT max(number) FROM (SELECT number FROM journal WHERE number > %s ORDER BY number LIMIT %s) AS scan_window
 """
 
 # Who may see an event, and what is shown of it, is decided again when it is sent (``EventView``); here is decided who
@@ -103,7 +103,7 @@ WHERE d.webhook = %(webhook)s AND d.number = dead.number
 """
 END_REDELIVERY = "UPDATE webhooks SET redeliver_since = NULL, redeliver_until = NULL WHERE id = %s"
 
-# A queue is read by its index, in order, and not beyond the part that is looked at. With old statistics the planner
+# A queue is read by its index, in order, and not beyond the part that is claimed from. With old statistics the planner
 # prefers to read all that is pending, or the whole table, for each webhook.
 READ_BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 
@@ -141,14 +141,14 @@ WITH looked AS MATERIALIZED (
         LIMIT {LOOKED_AT}
     ) AS d
     WHERE q.webhook = ANY(%(webhooks)s)
-), lanes AS (
+), by_wallet AS (
     SELECT looked.*, wallet IS NULL OR number = min(number) OVER (PARTITION BY webhook, wallet) AS is_first
     FROM looked
     LEFT JOIN LATERAL unnest(wallets) AS wallet ON true
 ), heads AS (
     SELECT webhook, number, failures, next_attempt_time,
         coalesce(lease_until > clock_timestamp() + %(offset)s, false) AS is_busy
-    FROM lanes
+    FROM by_wallet
     GROUP BY webhook, number, failures, next_attempt_time, lease_until
     HAVING bool_and(is_first)
 ), free AS (

@@ -49,7 +49,7 @@ MEANINGS: Mapping[str, str] = {
 # Rows that one statement reads.
 SLICE_ROWS = 20_000
 
-# How long a check goes on before its progress is reported, at most.
+# How long a check runs before its progress is reported, at most.
 LOOK_S = 0.5
 
 JOURNAL_END = "SELECT coalesce(max(number), 0) FROM journal"

@@ -12,7 +12,7 @@ _FACTS = facts(
     batch="slice.batch",
     batch_item="slice.batch_item",
 )
-# Few transactions have these: for the others they are not even looked at.
+# Few transactions have these: for the others they are not read.
 _RARE_FACTS = facts(
     commission="CASE WHEN slice.commission_rule IS NOT NULL THEN slice.commission END",
     commission_rule="slice.commission_rule",

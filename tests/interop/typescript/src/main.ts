@@ -3,7 +3,7 @@
 import { connect } from "./caller.js";
 import { Story } from "./story.js";
 
-function told(variable: string): string {
+function setting(variable: string): string {
   const value = process.env[variable];
   if (value === undefined) {
     throw new Error(`${variable} is not set`);
@@ -12,21 +12,21 @@ function told(variable: string): string {
 }
 
 const address = {
-  target: told("WALLET_TARGET"),
-  caFile: told("WALLET_CA"),
+  target: setting("WALLET_TARGET"),
+  caFile: setting("WALLET_CA"),
   serverName: process.env["WALLET_SERVER_NAME"],
-  policyFile: told("WALLET_SERVICE_CONFIG"),
+  policyFile: setting("WALLET_SERVICE_CONFIG"),
 };
-const caller = connect(address, told("WALLET_TOKEN"));
+const caller = connect(address, setting("WALLET_TOKEN"));
 const nameless = connect(address);
 try {
-  const story = new Story(caller, nameless, told("INTEROP_PREFIX"));
+  const story = new Story(caller, nameless, setting("INTEROP_PREFIX"));
   const all = {
     calls: () => story.calls(),
     refusals: () => story.refusals(),
     replay: () => story.replay(),
     pages: () => story.pages(),
-    stream: () => story.stream(told("INTEROP_HISTORY")),
+    stream: () => story.stream(setting("INTEROP_HISTORY")),
     watch: () => story.watch(),
   };
   const steps = process.argv.length > 2 ? { failover: () => story.failover(process.stdin) } : all;

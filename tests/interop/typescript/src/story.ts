@@ -245,16 +245,16 @@ export class Story {
     }
   }
 
-  /** Be told of all transactions of Alice's wallet, and once more of those after the third. */
+  /** Receive all transactions of Alice's wallet, and once more of those after the third. */
   async watch(): Promise<Record<string, unknown>> {
-    const told = (await this.#told({ fromStart: true }, this.#made.length)).events;
-    const rest = await this.#told({ resumeToken: told[2]?.resumeToken }, this.#made.length - 3);
+    const received = (await this.#eventsOf({ fromStart: true }, this.#made.length)).events;
+    const rest = await this.#eventsOf({ resumeToken: received[2]?.resumeToken }, this.#made.length - 3);
     const resources = (events: Event[]) => events.map(({ resource }) => resource);
-    return { made: this.#made, told: resources(told), resumed: resources(rest.events), cancelled: rest.ended };
+    return { made: this.#made, received: resources(received), resumed: resources(rest.events), cancelled: rest.ended };
   }
 
-  /** Watch until so many events have come, cancel, and return them and the code that the watch ended with. */
-  async #told(beginning: Partial<WatchEventsRequest>, count: number): Promise<{ events: Event[]; ended: status }> {
+  /** Watch until count events have come, cancel, and return them and the code that the watch ended with. */
+  async #eventsOf(beginning: Partial<WatchEventsRequest>, count: number): Promise<{ events: Event[]; ended: status }> {
     const request = WatchEventsRequest.fromPartial({
       wallet: this.#alice,
       types: [Event_Type.TYPE_TRANSACTION_POSTED],

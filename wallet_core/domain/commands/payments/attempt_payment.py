@@ -89,7 +89,7 @@ class StartPayment(PaymentCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettlePayment(PaymentCommand):
-    """Record the bank's answer to an attempt, and change the order as it says."""
+    """Record the bank's answer to an attempt, and change the order by it."""
 
     method: ClassVar[str] = "SettlePayment"
 
@@ -116,7 +116,7 @@ class SettlePayment(PaymentCommand):
         if ledger.bank_executed(answered):
             return self._doubt(ledger, answered, attempt)
         if answered.may_have_paid:
-            # A decline of one attempt says nothing of another that may have paid: ask the bank.
+            # A decline of one attempt proves nothing about another that may have paid: inquire at the bank.
             wait = self.policy.backoff(answered.inquiries, self.jitter)
             return self._wait(ledger, answered, OrderState.IN_DOUBT, wait, attempt)
         return self._settle_decline(ledger, answered, attempt)
@@ -145,10 +145,10 @@ class SettlePayment(PaymentCommand):
 def _contradicts_ending(order: PaymentOrder, answer: AnswerKind) -> str:
     """Return how an answer contradicts the order's end, for an operator; empty where it does not."""
     if order.state is OrderState.FAILED and answer is AnswerKind.ACCEPTED:
-        return "the bank accepted it, and said so only after it had been settled as not done"
+        return "the bank accepted it, and answered only after it had been settled as not done"
     by_hand = order.state in DONE_STATES and any(one.kind is ResolutionKind.EXECUTED for one in order.resolutions)
     if by_hand and accepted_attempt(order) is None and not order.may_have_paid:
-        return "the bank did not do it, and said so only after it had been settled as done"
+        return "the bank did not do it, and answered only after it had been settled as done"
     return ""
 
 

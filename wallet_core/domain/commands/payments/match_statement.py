@@ -53,7 +53,7 @@ class LineMatch:
 def match_line(line: BankStatementLine, met: MatchedOrder | None) -> LineMatch:
     """Match a line with the order that it names, if it names one.
 
-    There is no result while the order is in progress: it will end as the bank statement says.
+    There is no result while the order is in progress: it will end as the bank statement states.
     """
     if met is None:
         return LineMatch(MatchResult.NOTHING, "no withdrawal or scheduled deposit of ours has this key")
@@ -74,7 +74,7 @@ def _contradiction(line: BankStatementLine, met: MatchedOrder) -> str:
     """Return how a line contradicts its order in any state; empty where it does not."""
     expected = {_LINE_OF[met.kind]} | ({LineKind.RETURN} if met.kind is OrderKind.WITHDRAWAL else set())
     if line.kind not in expected:
-        return f"the bank says {line.kind} of one of our {met.kind}"
+        return f"the bank reports {line.kind} of one of our {met.kind}"
     if line.amount != met.amount:
         return f"the amount here is {met.amount.minor} {met.amount.currency} minor units"
     if met.earlier:

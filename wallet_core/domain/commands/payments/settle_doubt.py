@@ -28,7 +28,7 @@ from wallet_core.domain.model.payment_order import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeOver(PaymentCommand):
-    """Take over an order whose worker's lease has run out. A takeover never sends: it asks the bank."""
+    """Take over an order whose worker's lease has run out. A takeover never sends: it inquires at the bank."""
 
     method: ClassVar[str] = "TakeOver"
 
@@ -51,7 +51,7 @@ class TakeOver(PaymentCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleDoubt(PaymentCommand):
-    """Change an order in doubt as the bank's status of its payment says; without a status, ask again later."""
+    """Change an order in doubt by the bank's status of its payment; without a status, inquire again later."""
 
     method: ClassVar[str] = "SettleDoubt"
 
@@ -64,54 +64,56 @@ class SettleDoubt(PaymentCommand):
         found = self.claimed_order(ledger)
         if found.state is not OrderState.IN_DOUBT:
             raise StaleClaim(found.name)
-        asked = replace(found, inquiries=found.inquiries + 1)
+        inquired = replace(found, inquiries=found.inquiries + 1)
         match self.status.kind:
             case StatusKind.EXECUTED if self.status.amount == found.amount:
-                return self._succeed(ledger, asked, self.status.reference, None)
+                return self._succeed(ledger, inquired, self.status.reference, None)
             case StatusKind.EXECUTED:
-                attention = "the bank says it paid another amount or currency: " + self.status.detail
-                return self._ask_again(ledger, replace(asked, attention=attention))
-            case _ if (accepted := accepted_attempt(asked)) is not None:
-                return self._follow(ledger, asked, accepted)
+                attention = "the bank reports another amount or currency: " + self.status.detail
+                return self._inquire_again(ledger, replace(inquired, attention=attention))
+            case _ if (accepted := accepted_attempt(inquired)) is not None:
+                return self._follow(ledger, inquired, accepted)
             case StatusKind.FAILED:
-                return self._release(ledger, asked, FailureReason.BANK_DECLINED, None)
-            case StatusKind.NOT_FOUND if not ledger.bank_executed(asked):
-                return self._not_found(ledger, asked)
+                return self._release(ledger, inquired, FailureReason.BANK_DECLINED, None)
+            case StatusKind.NOT_FOUND if not ledger.bank_executed(inquired):
+                return self._not_found(ledger, inquired)
             case _:
-                attention = "in doubt for too long; the bank says " + self.status.kind
-                return self._ask_again(ledger, with_attention(asked, ledger.now, self.policy, attention))
+                attention = "in doubt for too long; the bank reports " + self.status.kind
+                return self._inquire_again(ledger, with_attention(inquired, ledger.now, self.policy, attention))
 
-    def _follow(self, ledger: LedgerState, asked: PaymentOrder, accepted: Attempt) -> Decision:
+    def _follow(self, ledger: LedgerState, inquired: PaymentOrder, accepted: Attempt) -> Decision:
         """Follow an acceptance that came too late for its worker; if the status contradicts it, an operator decides."""
         if self.status.kind in {StatusKind.PENDING, StatusKind.SILENT}:
-            return self._succeed(ledger, asked, accepted.reference, None)
-        attention = f"the bank accepted it and now says {self.status.kind}"
-        return self._ask_again(ledger, replace(asked, attention=attention))
+            return self._succeed(ledger, inquired, accepted.reference, None)
+        attention = f"the bank accepted it and now reports {self.status.kind}"
+        return self._inquire_again(ledger, replace(inquired, attention=attention))
 
-    def _ask_again(self, ledger: LedgerState, asked: PaymentOrder) -> Decision:
-        wait = self.policy.backoff(asked.inquiries - 1, self.jitter)
-        return self._wait(ledger, asked, OrderState.IN_DOUBT, wait, None)
+    def _inquire_again(self, ledger: LedgerState, inquired: PaymentOrder) -> Decision:
+        wait = self.policy.backoff(inquired.inquiries - 1, self.jitter)
+        return self._wait(ledger, inquired, OrderState.IN_DOUBT, wait, None)
 
-    def _not_found(self, ledger: LedgerState, asked: PaymentOrder) -> Decision:
+    def _not_found(self, ledger: LedgerState, inquired: PaymentOrder) -> Decision:
         """Resend with the same key: not at once, not without limit, and not after the bank may have dropped the key."""
-        if not asked.attempts:
+        if not inquired.attempts:
             raise LedgerBroken
-        if not asked.may_have_paid:
+        if not inquired.may_have_paid:
             # The bank has declined every attempt and does not know the payment: nothing is in doubt.
-            if any(attempt.answer is AnswerKind.DECLINED for attempt in asked.attempts):
-                return self._release(ledger, asked, FailureReason.BANK_DECLINED, None)
-            if asked.attempts_counted >= self.policy.attempts_max:
-                return self._release(ledger, asked, FailureReason.ATTEMPTS_EXHAUSTED, None)
+            if any(attempt.answer is AnswerKind.DECLINED for attempt in inquired.attempts):
+                return self._release(ledger, inquired, FailureReason.BANK_DECLINED, None)
+            if inquired.attempts_counted >= self.policy.attempts_max:
+                return self._release(ledger, inquired, FailureReason.ATTEMPTS_EXHAUSTED, None)
         now = self._later(ledger)
-        first = next((attempt for attempt in asked.attempts if attempt.counts), asked.attempts[0])
-        in_flight = max(attempt.in_flight_until for attempt in asked.attempts) - now
+        first = next((attempt for attempt in inquired.attempts if attempt.counts), inquired.attempts[0])
+        in_flight = max(attempt.in_flight_until for attempt in inquired.attempts) - now
         if in_flight > timedelta():
-            return self._wait(ledger, asked, OrderState.IN_DOUBT, in_flight, None)
+            return self._wait(ledger, inquired, OrderState.IN_DOUBT, in_flight, None)
         # No call is in flight any more, so the payment never reached the bank, or the bank has dropped its key: it is
         # resent, after any number of attempts, and never released.
-        if not self.resends or asked.resends >= self.policy.resends_max:
-            return self._ask_again(ledger, replace(asked, attention="the bank does not know it; not sent again"))
+        if not self.resends or inquired.resends >= self.policy.resends_max:
+            return self._inquire_again(ledger, replace(inquired, attention="the bank does not know it; not sent again"))
         if now - first.start_time > self.policy.bank_key_retention:
-            return self._ask_again(ledger, replace(asked, attention="older than the bank keeps keys; not sent again"))
-        resent, attempt = self._with_new_attempt(ledger, asked, OrderState.IN_DOUBT, is_resend=True)
-        return Decision(subject=asked.name, order=resent, attempt=attempt)
+            return self._inquire_again(
+                ledger, replace(inquired, attention="older than the bank keeps keys; not sent again")
+            )
+        resent, attempt = self._with_new_attempt(ledger, inquired, OrderState.IN_DOUBT, is_resend=True)
+        return Decision(subject=inquired.name, order=resent, attempt=attempt)

@@ -106,7 +106,7 @@ class Transfer(TransferTerms, Command):
         return (ledger.wallets.get(self.source),)
 
     def decide(self, ledger: LedgerState) -> Decision:
-        """Decide as the terms say, unless an earlier payment has the reference."""
+        """Decide by the terms, unless an earlier payment has the reference."""
         ledger.require_unused(self.references)
         return Decision(
             subject=transaction_name(self.id),

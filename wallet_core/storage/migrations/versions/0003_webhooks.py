@@ -47,7 +47,7 @@ COMMENT ON COLUMN webhooks.confined_to IS
     'The owner that its creator was confined to: it receives this owner''s events.';
 COMMENT ON COLUMN webhooks.rights IS 'The rights of its creator on which it depends what an event shows.';
 COMMENT ON COLUMN webhooks.secret IS
-    'Signs the requests, so it is kept as it is: whoever can read this column can sign. Not granted to other roles.';
+    'Signs the requests, so it is kept as it is: a reader of this column can sign. Not granted to other roles.';
 COMMENT ON COLUMN webhooks.begins_after IS 'Events of the journal up to this number are not for it.';
 COMMENT ON COLUMN webhooks.queued_to IS
     'The last journal number that was queued for it; NULL while it goes along with webhook_cursor.';

@@ -15,14 +15,14 @@ public final class Main {
 
   public static void main(String[] arguments) throws Exception {
     ManagedChannel channel = Caller.open(
-        told("WALLET_TARGET"),
-        Path.of(told("WALLET_CA")),
+        setting("WALLET_TARGET"),
+        Path.of(setting("WALLET_CA")),
         Optional.ofNullable(System.getenv("WALLET_SERVER_NAME")),
-        Path.of(told("WALLET_SERVICE_CONFIG")));
+        Path.of(setting("WALLET_SERVICE_CONFIG")));
     try {
-      Caller caller = new Caller(channel, Optional.of(told("WALLET_TOKEN")));
+      Caller caller = new Caller(channel, Optional.of(setting("WALLET_TOKEN")));
       Caller nameless = new Caller(channel, Optional.empty());
-      Story story = new Story(caller, nameless, told("INTEROP_PREFIX"));
+      Story story = new Story(caller, nameless, setting("INTEROP_PREFIX"));
       Map<String, Callable<Map<String, Object>>> steps = new LinkedHashMap<>();
       if (arguments.length > 0) {
         steps.put("failover", () -> story.failover(System.in));
@@ -31,7 +31,7 @@ public final class Main {
         steps.put("refusals", story::refusals);
         steps.put("replay", story::replay);
         steps.put("pages", story::pages);
-        steps.put("stream", () -> story.stream(told("INTEROP_HISTORY")));
+        steps.put("stream", () -> story.stream(setting("INTEROP_HISTORY")));
         steps.put("watch", story::watch);
       }
       Gson gson = new Gson();
@@ -43,7 +43,7 @@ public final class Main {
     }
   }
 
-  private static String told(String variable) {
+  private static String setting(String variable) {
     return Optional.ofNullable(System.getenv(variable))
         .orElseThrow(() -> new IllegalStateException(variable + " is not set"));
   }

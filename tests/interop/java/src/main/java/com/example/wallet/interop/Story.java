@@ -264,27 +264,28 @@ final class Story {
     }
   }
 
-  /** Is told of all transactions of Alice's wallet, and once more of those after the third. */
+  /** Receives all transactions of Alice's wallet, and once more of those after the third. */
   Map<String, Object> watch() {
-    List<Event> told = new ArrayList<>();
-    told(WatchEventsRequest.newBuilder().setFromStart(true), made.size(), told);
+    List<Event> received = new ArrayList<>();
+    eventsOf(WatchEventsRequest.newBuilder().setFromStart(true), made.size(), received);
     List<Event> rest = new ArrayList<>();
     Status.Code cancelled =
-        told(WatchEventsRequest.newBuilder().setResumeToken(told.get(2).getResumeToken()), made.size() - 3, rest);
+        eventsOf(
+            WatchEventsRequest.newBuilder().setResumeToken(received.get(2).getResumeToken()), made.size() - 3, rest);
     return Map.of(
-        "made", made, "told", resources(told), "resumed", resources(rest), "cancelled", cancelled.value());
+        "made", made, "received", resources(received), "resumed", resources(rest), "cancelled", cancelled.value());
   }
 
-  /** Watches until so many events have come, cancels, and returns what the watch ended with. */
-  private Status.Code told(WatchEventsRequest.Builder request, int count, List<Event> told) {
+  /** Watches until count events have come, cancels, and returns what the watch ended with. */
+  private Status.Code eventsOf(WatchEventsRequest.Builder request, int count, List<Event> received) {
     request.setWallet(alice).addTypes(Event.Type.TYPE_TRANSACTION_POSTED);
     Context.CancellableContext context = Context.current().withCancellation();
     Context before = context.attach();
     try {
       Iterator<WatchEventsResponse> watch =
           caller.events().withDeadlineAfter(STREAM_TIMEOUT).watchEvents(request.build());
-      while (told.size() < count) {
-        told.addAll(watch.next().getEventsList());
+      while (received.size() < count) {
+        received.addAll(watch.next().getEventsList());
       }
       context.cancel(null);
       watch.forEachRemaining(response -> {});
