@@ -13,8 +13,11 @@ def loading() -> Iterator[None]:
     structlog and httpx import rich, if it is installed, for tracebacks and a command line; our logs use neither.
     """
     gc.disable()
-    sys.modules["rich"] = None  # type: ignore[assignment]  # Python's own mark of a module that does not exist
+    hidden = "rich" not in sys.modules
+    if hidden:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # Python's own mark of a module that does not exist
     yield
-    del sys.modules["rich"]
+    if hidden:
+        del sys.modules["rich"]
     gc.freeze()  # loaded modules stay: the collector need not examine them
     gc.enable()
