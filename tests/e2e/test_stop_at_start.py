@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import FAST
 from tests.support.database import Database
 from tests.support.processes import environment, process
+from tests.support.toolchain import some
 
 # From before the interpreter has begun to after everything runs, on this machine.
 A_FEW = (0.0, 0.2, 1.0)
@@ -50,7 +51,7 @@ def in_groups(moments_s: Sequence[float]) -> Iterator[Sequence[float]]:
 
 
 @MOMENTS
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", some(COMMANDS))
 def test_a_process_that_is_stopped_while_it_starts_ends_with_0(
     own_database: Database, tmp_path: Path, name: str, moments_s: Sequence[float]
 ) -> None:

@@ -15,6 +15,7 @@ from tests.support.books import balance_of, open_wallet
 from tests.support.database import Database
 from tests.support.processes import environment, process
 from tests.support.scheduled import CollectingBank, schedule_deposit, scheduled_deposit
+from tests.support.toolchain import some
 from wallet_core.domain.model.payment_order import OrderState
 from wallet_core.domain.model.wallet import Role, WalletId, system_wallet
 from wallet_core.settings import Settings
@@ -78,12 +79,14 @@ def assert_credited_once(app: App, owner: psycopg.Connection, id_: UUID) -> None
 
 @pytest.mark.parametrize(
     ("moment", "point", "state"),
-    [
-        ("before", "wallet_core.storage.posting.load_and_store:store", SCHEDULED),
-        ("after", "wallet_core.storage.posting.load_and_store:store", SCHEDULED),
-        ("before", "wallet_core.ledger.group_commit:Ticket.answer", SUCCEEDED),
-    ],
-    ids=["claimed, before it is stored", "stored, before the commit", "committed, before it is reported"],
+    some(
+        [
+            ("before", "wallet_core.storage.posting.load_and_store:store", SCHEDULED),
+            ("after", "wallet_core.storage.posting.load_and_store:store", SCHEDULED),
+            ("before", "wallet_core.ledger.group_commit:Ticket.answer", SUCCEEDED),
+        ]
+    ),
+    ids=some(["claimed, before it is stored", "stored, before the commit", "committed, before it is reported"]),
 )
 def test_killed_scheduler_leaves_one_credit(  # noqa: PLR0913, PLR0917  # the fixtures of a whole service
     app: App,
@@ -114,20 +117,24 @@ def test_killed_scheduler_leaves_one_credit(  # noqa: PLR0913, PLR0917  # the fi
 
 @pytest.mark.parametrize(
     ("moment", "point", "state", "calls"),
-    [
-        ("before", "wallet_core.storage.posting.load_and_store:store", SCHEDULED, 0),
-        ("before", "wallet_core.gateways.bank:HttpBank.pay", PROCESSING, 0),
-        ("before", "httpx:Response.aiter_bytes", PROCESSING, 1),
-        ("after", "wallet_core.gateways.bank:HttpBank.pay", PROCESSING, 1),
-        ("before", "scheduler.jobs:outcome_of", SUCCEEDED, 1),
-    ],
-    ids=[
-        "before the attempt commits",
-        "after it commits, before the call",
-        "after the bank executed, before the answer is read",
-        "after the answer, before our commit",
-        "after our commit",
-    ],
+    some(
+        [
+            ("before", "wallet_core.storage.posting.load_and_store:store", SCHEDULED, 0),
+            ("before", "wallet_core.gateways.bank:HttpBank.pay", PROCESSING, 0),
+            ("before", "httpx:Response.aiter_bytes", PROCESSING, 1),
+            ("after", "wallet_core.gateways.bank:HttpBank.pay", PROCESSING, 1),
+            ("before", "scheduler.jobs:outcome_of", SUCCEEDED, 1),
+        ]
+    ),
+    ids=some(
+        [
+            "before the attempt commits",
+            "after it commits, before the call",
+            "after the bank executed, before the answer is read",
+            "after the answer, before our commit",
+            "after our commit",
+        ]
+    ),
 )
 def test_killed_scheduler_leaves_one_collection_and_one_credit(  # noqa: PLR0913, PLR0917  # the fixtures of a whole service
     app: App,

@@ -8,6 +8,7 @@ import pytest
 from tests.support.books import deposit, open_wallet, transfer
 from tests.support.endpoint import Endpoint, running_endpoint
 from tests.support.payout_service import PayoutService, end
+from tests.support.toolchain import some
 from tests.support.webhooks import deliveries, open_webhook
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.domain.model.webhook import DeliveryState, Webhook
@@ -21,20 +22,22 @@ SETTINGS: dict[str, object] = {
 }
 
 QUEUE = "wallet_core.storage.scheduling.webhooks"
-POINTS = (
-    ("after the commit, before the journal", "before", "wallet_core.storage.scheduling.journal:Journal.write"),
-    ("after the journal, before its commit", "after", "wallet_core.domain.model.event:JournalRecord.chained"),
-    ("after the journal's commit", "after", "wallet_core.storage.scheduling.journal:Journal.write"),
-    ("before anything is queued", "before", f"{QUEUE}:WebhookQueue.queue"),
-    ("after it is queued, before its commit", "before", f"{QUEUE}:redeliver_dead_letters"),
-    ("after the queue's commit", "after", f"{QUEUE}:WebhookQueue.queue"),
-    ("before the claim", "before", f"{QUEUE}:WebhookQueue.claim"),
-    ("after the claim, before its commit", "after", f"{QUEUE}:_claim_of"),
-    ("after the claim's commit", "after", f"{QUEUE}:WebhookQueue.claim"),
-    ("before the request", "before", "wallet_core.gateways.endpoints:HttpEndpoints.send"),
-    ("after the endpoint has answered, before the answer is read", "before", "httpx:Response.aiter_raw"),
-    ("after the answer, before the mark", "after", "wallet_core.gateways.endpoints:HttpEndpoints.send"),
-    ("after the mark", "after", f"{QUEUE}:WebhookQueue.mark_delivered"),
+POINTS = some(
+    (
+        ("after the commit, before the journal", "before", "wallet_core.storage.scheduling.journal:Journal.write"),
+        ("after the journal, before its commit", "after", "wallet_core.domain.model.event:JournalRecord.chained"),
+        ("after the journal's commit", "after", "wallet_core.storage.scheduling.journal:Journal.write"),
+        ("before anything is queued", "before", f"{QUEUE}:WebhookQueue.queue"),
+        ("after it is queued, before its commit", "before", f"{QUEUE}:redeliver_dead_letters"),
+        ("after the queue's commit", "after", f"{QUEUE}:WebhookQueue.queue"),
+        ("before the claim", "before", f"{QUEUE}:WebhookQueue.claim"),
+        ("after the claim, before its commit", "after", f"{QUEUE}:_claim_of"),
+        ("after the claim's commit", "after", f"{QUEUE}:WebhookQueue.claim"),
+        ("before the request", "before", "wallet_core.gateways.endpoints:HttpEndpoints.send"),
+        ("after the endpoint has answered, before the answer is read", "before", "httpx:Response.aiter_raw"),
+        ("after the answer, before the mark", "after", "wallet_core.gateways.endpoints:HttpEndpoints.send"),
+        ("after the mark", "after", f"{QUEUE}:WebhookQueue.mark_delivered"),
+    )
 )
 
 

@@ -7,14 +7,14 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 from wallet.v1 import event_service_pb2 as pb
 
 from tests.support.callers import balance, open_funded, usd
-from tests.support.database import Database
+from tests.support.database import Cluster
 from tests.support.loaded_server import Load
 from tests.support.pair import HOSTS, Pair, running_pair
 from tests.support.watching import writing_journal
@@ -23,11 +23,15 @@ from wallet_core.bootstrap import open_app
 from walletctl.local.waiting import wait_until
 
 
-@pytest.fixture
-def pair(own_database: Database, tmp_path: Path) -> Iterator[Pair]:
-    """Start both."""
-    with running_pair(own_database.url, tmp_path) as pair:
-        yield pair
+@pytest.fixture(scope="module")
+def pair(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Start both; each test leaves both running. The ledger is verified at the end."""
+    with cluster.clone(f"pair_{uuid4().hex[:8]}") as database:
+        with running_pair(database.url, tmp_path_factory.mktemp("pair")) as pair:
+            with WalletClient(pair.target, tls=pair.tls) as client:
+                open_funded(client, alice=1_000_000, bob=0, carol=0)
+            yield pair
+        assert database.broken_rules() == []
 
 
 def until_paid(load: Load, calls: int) -> None:
@@ -73,7 +77,7 @@ def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair
 
     with ExitStack() as stack:
         client = stack.enter_context(WalletClient(pair.target, tls=pair.tls))
-        open_funded(client, alice=1_000_000, bob=0)
+        before = balance(client, "bob")
         stack.enter_context(writing_journal(stack.enter_context(open_app(pair.settings, name="journal"))))
         watchers = stack.enter_context(Watchers(pair).running())
         with Load(pair.target, callers=16, timeout_s=10.0, tls=pair.tls).running() as load:
@@ -83,7 +87,7 @@ def test_a_rolling_restart_under_load_fails_no_call_and_leaves_out_no_event(pair
             until_paid(load, len(load.paid) + 100)
         assert load.failed == []
         assert len(load.paid) == len(set(load.paid.values())) == len(load.sent)
-        assert balance(client, "bob") == len(load.paid)
+        assert balance(client, "bob") == before + len(load.paid)
         client.create_wallet("empty", "USD")
         client.close_wallet("wallets/empty")
         assert wait_until(lambda: watchers.have_received({*load.paid.values(), "wallets/empty"}), timeout_s=30)
@@ -100,7 +104,7 @@ def test_a_slow_call_lets_other_callers_use_another_server(pair: Pair) -> None:
         psycopg.connect(pair.database_url) as owner,
         ThreadPoolExecutor(1) as pool,
     ):
-        open_funded(client, alice=1_000_000, bob=0, carol=0)
+        before = balance(client, "bob")
         with Load(pair.target, callers=16, timeout_s=10.0, tls=pair.tls).running() as load:
             with owner.transaction():
                 owner.execute("SELECT FROM wallets WHERE id = 'carol' FOR UPDATE")
@@ -111,14 +115,15 @@ def test_a_slow_call_lets_other_callers_use_another_server(pair: Pair) -> None:
             slow.result(timeout=20)
             assert pair.servers[first].process.wait(30) == 0
         assert load.failed == []
-        assert (balance(client, "bob"), balance(client, "carol")) == (len(load.paid), 1)
+        assert (balance(client, "bob"), balance(client, "carol")) == (before + len(load.paid), 1)
+        pair.start(first)
 
 
 def test_servers_that_are_killed_under_load_fail_no_call(pair: Pair) -> None:
     """Calls are shared among both; what a dead one did not answer is sent to the other, and done once."""
 
     with WalletClient(pair.target, tls=pair.tls) as client:
-        open_funded(client, alice=1_000_000, bob=0)
+        before = balance(client, "bob")
         with Load(pair.target, callers=12, aio_callers=4, timeout_s=10.0, tls=pair.tls).running() as load:
             for host in HOSTS:
                 until_paid(load, len(load.paid) + 100)
@@ -129,4 +134,4 @@ def test_servers_that_are_killed_under_load_fail_no_call(pair: Pair) -> None:
             until_paid(load, len(load.paid) + 100)
         assert load.failed == []
         assert len(load.paid) == len(set(load.paid.values())) == len(load.sent)
-        assert balance(client, "bob") == len(load.paid)
+        assert balance(client, "bob") == before + len(load.paid)

@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import pytest
+
+Case = TypeVar("Case")
 
 _TOOLS = Path(__file__).parents[2] / ".wallet" / "tools"
 _GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
@@ -24,6 +26,11 @@ def required() -> bool:
 def often(times: int) -> int:
     """Return how often something is tried: so often where everything is required, a third of it at a user's."""
     return times if required() else max(1, times // 3)
+
+
+def some(cases: Iterable[Case]) -> list[Case]:
+    """Return all cases where everything is required, every third of them at a user's."""
+    return list(cases) if required() else list(cases)[::3]
 
 
 def require(command: Sequence[str], at_least: Sequence[int], remedy: str) -> None:
