@@ -123,6 +123,7 @@ def audit(worker_database: Database) -> Iterator[Callable[[], list[str]]]:
         pool_size=1,
         max_overflow=0,
         pool_pre_ping=True,
+        pool_reset_on_return="commit",  # after a rollback the driver would plan every statement again
         connect_args={"application_name": SHARED_NAME, "options": AUDIT_OPTIONS},
     )
     audit = Audit(is_signed=is_signed)

@@ -36,6 +36,7 @@ from wallet_core.storage.connections.engine import (
     AUDITING,
     CLAIMING,
     MIGRATING,
+    POSTING,
     READING,
     SERVICE_ROLE,
     WAKING,
@@ -144,7 +145,7 @@ def _engines(settings: Settings, name: str) -> Iterator[_Engines]:
     auditing_size = settings.verify.concurrent * settings.verify.connections
     with (
         _engine(settings, name=name, pool_size=sizes.pool_size, use=READING) as reading,
-        _engine(settings, name=name, pool_size=posting_size) as posting,
+        _engine(settings, name=name, pool_size=posting_size, use=POSTING) as posting,
         _engine(settings, name=name, pool_size=sizes.claims_pool_size, use=CLAIMING) as claiming,
         _engine(settings, name=name, pool_size=auditing_size, use=AUDITING) as auditing,
     ):

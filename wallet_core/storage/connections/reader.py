@@ -45,7 +45,7 @@ class Reader:
     engine: Engine
 
     def read(self, read: Callable[[Connection], Result]) -> Result:
-        """Run a read; once more where the pooled connection turns out to be lost."""
+        """Run a read; once more where the pooled connection is lost, or its prepared statement is out of date."""
         return self._run(lambda tx: _of_one_instant(tx, read))
 
     def read_after(self, look: Callable[[Connection], Looked], read: Callable[[Connection, Looked], Result]) -> Result:
@@ -62,7 +62,7 @@ class Reader:
         try:
             return self._run_once(read)
         except DBAPIError as error:
-            if not error.connection_invalidated:
+            if not (error.connection_invalidated or _is_out_of_date(error)):
                 raise _service_error(error) from error.orig
         try:
             return self._run_once(read)
@@ -73,7 +73,9 @@ class Reader:
         try:
             with self.engine.connect() as tx:
                 _apply_time_remaining(tx)
-                return read(tx)
+                result = read(tx)
+                tx.commit()  # after a rollback the driver would forget its prepared statements
+                return result
         except PoolTimeout:
             raise ServerOverloaded from None
 
@@ -102,6 +104,11 @@ def wallet_key(tx: Connection, wallet: WalletId) -> int:
     if key is None:
         raise ResourceNotFound(wallet_name(wallet))
     return int(key)
+
+
+def _is_out_of_date(error: DBAPIError) -> bool:
+    """Return whether a migration has changed a table since the statement was prepared; the next try is prepared anew."""
+    return isinstance(error.orig, psycopg.errors.FeatureNotSupported)
 
 
 def _service_error(error: DBAPIError) -> ServiceError:
