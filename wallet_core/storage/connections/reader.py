@@ -107,7 +107,7 @@ def wallet_key(tx: Connection, wallet: WalletId) -> int:
 
 
 def _is_out_of_date(error: DBAPIError) -> bool:
-    """Return whether a migration has changed a table since the statement was prepared; the next try is prepared anew."""
+    """Return whether a table was changed since the statement was prepared; the next try prepares it anew."""
     return isinstance(error.orig, psycopg.errors.FeatureNotSupported)
 
 
