@@ -56,6 +56,11 @@ class Walk:
             f"ORDER BY {self._columns} OFFSET %(rows)s - 1 LIMIT 1"
         )
 
+    def keys(self, *, after: bool, upto: bool) -> str:
+        """Return the statement that lists the keys of a slice."""
+        where = self._range(after=after, upto=upto)
+        return f"SELECT {self._columns} FROM {self.table} WHERE {where} ORDER BY {self._columns}"
+
     def statement(self, *, after: bool, upto: bool) -> str:
         """Return the statement that checks a slice: one row.
 
@@ -73,14 +78,13 @@ class Walk:
             f"WHERE {self._range(after=after, upto=upto, inclusive=bool(self.chained))} ORDER BY {self._columns}"
         )
         broken = [f"{counted} AND ({rule.broken})" for rule in self.rules.values()]
-        judged = [
-            f"{counted} AS counted",
-            f"{self.name} AS name",
-            *(f"{one} AS broken{i}" for i, one in enumerate(broken)),
-        ]
+        judged = ["*", f"{counted} AS counted", *(f"{one} AS broken{i}" for i, one in enumerate(broken))]
         found = ["count(*) FILTER (WHERE counted)"]
         for i in range(len(broken)):
-            found += [f"count(*) FILTER (WHERE broken{i})", f"min(name) FILTER (WHERE broken{i})"]
+            found += [
+                f"count(*) FILTER (WHERE broken{i})",
+                f"min({self.name}) FILTER (WHERE broken{i})",
+            ]  # a name is made of broken rows alone
         sets = ",\n".join(
             f"{name} AS MATERIALIZED (\n{query}\n)" for name, query in {"waiting": _WAITING, **self.sets}.items()
         )
