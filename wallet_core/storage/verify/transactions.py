@@ -69,8 +69,8 @@ _SETS = {
     """,
 }
 
-# Transactions of the slice with an entry that does not follow, in the journal, the one before it in its wallet: which is
-# of the slice too, or is looked up.
+# Transactions of the slice with an entry that does not follow, in the journal, the one before it in its wallet. That one
+# is of the slice, too, or is looked up.
 _MISPLACED = f"""
     SELECT DISTINCT placed.transaction
     FROM (
