@@ -217,7 +217,12 @@ def test_every_rule_has_a_damage_that_it_finds(settings: Settings) -> None:
     """A new rule needs one, here, in ``test_verify`` or in ``test_checkpoints``."""
 
     tried = {rule for rule, _ in [*DAMAGE_TO_TABLES, *DAMAGE]}
-    assert {check.name for check in verify(settings)} == tried | {"floors", "checkpoints", "kept_checkpoints"}
+    assert {check.name for check in verify(settings)} == tried | {
+        "floors",
+        "checkpoints",
+        "kept_checkpoints",
+        "summaries",
+    }
 
 
 def test_the_first_broken_row_is_named(books: Tampered) -> None:

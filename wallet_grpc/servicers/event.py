@@ -45,6 +45,8 @@ class EventServicer(EventServiceServicer):
             yield from watch.said(pb.WatchEventsResponse(resume_token=self._tokens.write_unlike(place)))
             while not watch.gone():
                 lines = watch.lines_after(place)
+                if lines and lines[0].number != place.number + 1:
+                    raise self._tokens.expired(self._reads)  # the watcher was too far behind: they were dropped
                 place = Place.after(lines[-1]) if lines else place
                 events = [
                     self._event(line, wallets, matching.shows_numbers, matching.shows_changes)
@@ -72,7 +74,7 @@ class EventServicer(EventServiceServicer):
     def _beginning(self, request: pb.WatchEventsRequest) -> Place:
         if request.resume_token:
             return self._tokens.read(request.resume_token, self._reads)
-        return Place() if request.from_start else Place.after(self._reads.journal_end())
+        return self._tokens.start(self._reads) if request.from_start else Place.after(self._reads.journal_end())
 
 
 class _Filter:

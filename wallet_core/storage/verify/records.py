@@ -1,6 +1,15 @@
 """Rules of the journal, of commission rules and of idempotency records."""
 
-from wallet_core.storage.verify.walks import JOIN_LAST_EVENT, Rule, Walk, facts, join_wallet, lacks, microseconds
+from wallet_core.storage.verify.walks import (
+    JOIN_LAST_EVENT,
+    Rule,
+    Walk,
+    facts,
+    hashed,
+    join_wallet,
+    lacks,
+    microseconds,
+)
 
 # Whether there is no resource of the name that ``_NAMED`` has taken apart.
 _NAMED = "split_part(subject, '/', 1) AS collection, split_part(subject, '/', 2) AS id"
@@ -44,6 +53,8 @@ JOURNAL = Walk(
     },
 )
 
+HASHED_LAST_EVENT = hashed("subject", "events", "array_to_string(types, ' ')", "facts", "resolutions")
+
 COMMISSION_RULES = Walk(
     table="commission_rules",
     key=[("id", "uuid")],
@@ -78,15 +89,57 @@ COMMISSION_RULES = Walk(
     },
 )
 
+# Whether the transaction of a request was posted by an event that is summed up; of a batch, its first transaction.
+_IS_SUMMED_UP = f"""
+    %(start)s > 0 AND posted.subject IS NOT NULL
+    AND {lacks("journal AS j", "j.subject = posted.subject AND j.type = 'transaction.posted' AND j.number > %(start)s")}
+    AND {lacks("outbox AS o", "o.subject = posted.subject AND o.type = 'transaction.posted'")}
+"""
+
 REQUESTS = Walk(
     table="requests",
     key=[("caller", "text"), ("request_id", "uuid")],
     name="'request ' || request_id || ' of ' || caller",
-    joined=f"SELECT slice.*, {_NAMED} FROM slice",
+    joined=f"""
+        SELECT slice.*, {_NAMED.replace("subject", "slice.subject")}, {_IS_SUMMED_UP} AS is_summed_up
+        FROM slice
+        CROSS JOIN LATERAL (
+            SELECT CASE split_part(slice.subject, '/', 1)
+                WHEN 'transactions' THEN slice.subject COLLATE "C"
+                WHEN 'batches' THEN (
+                    SELECT ('transactions/' || id) COLLATE "C"
+                    FROM transactions
+                    WHERE batch = split_part(slice.subject, '/', 2)::uuid AND batch_item = 0
+                    LIMIT 1
+                )
+            END AS subject
+            OFFSET 0
+        ) AS posted
+    """,
+    summed=f"""
+        CASE WHEN is_summed_up THEN {hashed("caller", "request_id", "encode(fingerprint, 'hex')", "subject")} END
+    """,
     rules={
         "requests": Rule(
             meaning="every resource that an idempotency record names exists",
             broken=_MISSING,
         ),
     },
+)
+
+LAST_EVENTS = Walk(
+    table="journal_last_events",
+    key=[("subject", "text"), ("number", "bigint")],
+    name="subject",
+    joined=f"""
+        SELECT slice.*, number <= %(start)s AND {
+        lacks(
+            "journal_last_events AS later",
+            "later.subject = slice.subject AND later.number > slice.number AND later.number <= %(start)s",
+        )
+    } AS is_newest
+        FROM slice
+    """,
+    summed=f"CASE WHEN is_newest THEN {HASHED_LAST_EVENT} END",
+    rules={},
 )
