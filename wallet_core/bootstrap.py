@@ -54,13 +54,13 @@ from wallet_core.storage.connections.readiness import (
 )
 from wallet_core.storage.connections.wake_ups import WakeUps
 from wallet_core.storage.posting.bank_statement import BankStatementLines
-from wallet_core.storage.pruning import prune
 from wallet_core.storage.reads.all import Reads
+from wallet_core.storage.retention.pruning import prune
+from wallet_core.storage.retention.summaries import IsTrusted, Summaries
 from wallet_core.storage.scheduling.checkpoints import Checkpoints
 from wallet_core.storage.scheduling.claims import Claims
 from wallet_core.storage.scheduling.journal import Journal
 from wallet_core.storage.scheduling.rate_limit import BankRateLimit
-from wallet_core.storage.scheduling.summaries import IsTrusted, Summaries
 from wallet_core.storage.scheduling.webhooks import WebhookQueue
 from wallet_core.storage.verify.checks import Check, result
 from wallet_core.usecases.app import App, PayoutSettings, WebhookSettings

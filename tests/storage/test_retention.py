@@ -22,7 +22,7 @@ from wallet_core.bootstrap import open_app, open_auditor, prune_journal
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.gateways.checkpoint_keys import new_key, public_pem
 from wallet_core.settings import Settings, read_settings
-from wallet_core.storage.pruning import DROP, SummaryNotTrusted
+from wallet_core.storage.retention.pruning import DROP, SummaryNotTrusted
 from wallet_core.storage.verify.checks import result
 from wallet_core.usecases.app import App
 

@@ -125,6 +125,13 @@ DAMAGE: list[tuple[str, Damage]] = [
             "batch = gen_random_uuid(), batch_item = 0",
         )
     ],
+    (
+        "events",  # written one after another, the two texts would be the same
+        run(
+            """UPDATE transactions SET description = 'card","external_reference":"card-7', external_reference = ''
+               WHERE external_reference = 'card-7'"""
+        ),
+    ),
     ("events", run("UPDATE transactions SET commission_rule = gen_random_uuid() WHERE commission > 0")),
     *[
         ("requested", run(f"DELETE FROM requests WHERE method = '{method}'"))

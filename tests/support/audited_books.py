@@ -180,7 +180,7 @@ def transfer_batch(app: App, alice: WalletId, bob: WalletId) -> None:
             id=new_id(),
             wallet=alice,
             amount=Money("USD", 1),
-            details=TransactionDetails(external_reference="card-7"),
+            details=TransactionDetails(description="card", external_reference="card-7"),
             unique_reference=True,
         )
     )

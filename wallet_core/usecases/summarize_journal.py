@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from wallet_core.ports import Signer
-from wallet_core.storage.scheduling.summaries import IsTrusted, Summaries
+from wallet_core.storage.retention.summaries import IsTrusted, Summaries
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import typer
 
 from wallet_core import bootstrap, startup_checks
 from wallet_core.settings import Settings, read_settings
-from wallet_core.storage.pruning import SummaryNotTrusted
+from wallet_core.storage.retention.pruning import SummaryNotTrusted
 from walletctl.context import CommandFailed, Context, report_errors
 from walletctl.core_errors import core_errors
 from walletctl.local.running import find_running

@@ -37,9 +37,12 @@ _IS_WRITTEN = "slice.commission_rule IS NULL AND slice.labels = '{}'"
 
 
 def _of_slice(column: str, key: str) -> str:
-    """Return the condition that a column is in the range of the slice's keys: one range of an index."""
+    """Return the condition that a column is in the range of the slice's keys, which is in their order.
+
+    It is one range of an index.
+    """
     return (
-        f"{column} >= (SELECT {key} FROM slice ORDER BY {key} LIMIT 1) "
+        f"{column} >= (SELECT {key} FROM slice LIMIT 1) "
         f"AND {column} <= (SELECT {key} FROM slice ORDER BY {key} DESC LIMIT 1)"
     )
 
@@ -55,16 +58,15 @@ _SETS = {
         FROM (SELECT wallet FROM moved UNION SELECT source FROM slice UNION SELECT destination FROM slice) AS named
         {join_wallet("named.wallet")}
     """,
-    "posted": f"""
-        SELECT subject, facts, number
-        FROM journal
-        WHERE type = 'transaction.posted' AND number > %(start)s AND {_of_slice("subject", "subject_name")}
-        UNION ALL
-        SELECT subject, facts, {_WAITS} FROM waiting WHERE type = 'transaction.posted'
-    """,
-    "events": """
-        SELECT subject, count(*) AS events, (array_agg(facts))[1] AS facts, min(number) AS number
-        FROM posted
+    "events": f"""
+        SELECT subject, count(*) AS events, min(facts) AS facts, min(number) AS number
+        FROM (
+            SELECT subject, facts, number
+            FROM journal
+            WHERE type = 'transaction.posted' AND number > %(start)s AND {_of_slice("subject", "subject_name")}
+            UNION ALL
+            SELECT subject, facts, {_WAITS} FROM waiting WHERE type = 'transaction.posted'
+        ) AS posted
         GROUP BY subject
     """,
 }
