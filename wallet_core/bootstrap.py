@@ -135,7 +135,7 @@ def open_app(
                 bank_statement_lines=BankStatementLines(posting),
                 journal=Journal(posting),
                 checkpoints=_checkpointing(settings, posting),
-                summaries=_summarizing(settings, posting),
+                summaries=_summarizing(settings, auditing),
                 auditor=_auditor(
                     settings,
                     auditing,

@@ -22,6 +22,7 @@ from wallet_core.bootstrap import open_app, open_auditor, prune_journal
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.gateways.checkpoint_keys import new_key, public_pem
 from wallet_core.settings import Settings, read_settings
+from wallet_core.storage.retention import summaries
 from wallet_core.storage.retention.pruning import DROP, SummaryNotTrusted
 from wallet_core.storage.verify.checks import result
 from wallet_core.usecases.app import App
@@ -184,9 +185,12 @@ def test_history_that_no_summary_sums_up_is_guarded_from_its_owner(books: Tamper
             books.owner.execute(statement.encode())
 
 
-def test_the_books_are_provable_wherever_pruning_ends(own_database: Database, key: Path) -> None:
-    """Before its first step, after each, and repeated; while checks go on, whatever is dropped under them."""
+def test_the_books_are_provable_wherever_pruning_ends(
+    own_database: Database, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its first step, after each, and repeated, of a summary that was made of several parts."""
 
+    monkeypatch.setattr(summaries, "STEP", 3)
     settings = settings_of(own_database, key)
     with retaining(own_database, key) as app:
         deposit(app, open_wallet(app, "alice"), 5)

@@ -17,7 +17,7 @@ from wallet_core.storage.verify.checks import KEYS
 from wallet_core.storage.verify.records import HASHED_LAST_EVENT, JOURNAL
 from wallet_core.storage.verify.walks import hashed
 
-# Records that one summary adds to the one before it, unless two checkpoints are further apart.
+# Records that are read at once; one summary adds no more to the one before it, unless two checkpoints are further apart.
 STEP = 50_000
 
 # Held to the end of the writer's transaction: another writer returns at once meanwhile.
@@ -155,20 +155,22 @@ class Summaries:
 
 def _summed_up(tx: Tx, before: SummaryStatement | None, number: int) -> SummaryStatement | None:
     """Return the summary up to a number; None where the records are not chained, or state no facts."""
-    places = {"after": before.number if before is not None else 0, "upto": number}
-    chain = {"after_number": places["after"], "upto_number": number, "journal_end": number, "start": places["after"]}
-    ((rows, wrong, *_),) = tx.execute(JOURNAL.statement(after=before is not None, upto=True), chain)
-    ((transactions, requests, unstated),) = tx.execute(SUM_UP, places)
-    if wrong or unstated or rows != number - places["after"]:
-        return None
-    ((added, replaced),) = tx.execute(ADD_LAST_EVENTS, places)
+    after = before.number if before is not None else 0
+    transactions, requests, last_events = (
+        (before.transactions, before.requests, before.last_events) if before is not None else (Digest(),) * 3
+    )
+    while after < number:
+        places = {"after": after, "upto": min(after + STEP, number)}
+        chain = {"after_number": after, "upto_number": places["upto"], "journal_end": number, "start": after}
+        ((rows, wrong, *_),) = tx.execute(JOURNAL.statement(after=after > 0, upto=True), chain)
+        ((posted, asked, unstated),) = tx.execute(SUM_UP, places)
+        if wrong or unstated or rows != places["upto"] - after:
+            return None
+        ((added, replaced),) = tx.execute(ADD_LAST_EVENTS, places)
+        transactions, requests = transactions.plus(posted), requests.plus(asked)
+        last_events = last_events.minus(replaced).plus(added)
+        after = places["upto"]
     ((hash_, time),) = tx.execute("SELECT hash, clock_timestamp() FROM journal WHERE number = %s", [number])
-    nothing = Digest()
     return SummaryStatement(
-        number=number,
-        hash=hash_,
-        time=time,
-        transactions=(before.transactions if before is not None else nothing).plus(transactions),
-        requests=(before.requests if before is not None else nothing).plus(requests),
-        last_events=(before.last_events if before is not None else nothing).minus(replaced).plus(added),
+        number=number, hash=hash_, time=time, transactions=transactions, requests=requests, last_events=last_events
     )

@@ -91,9 +91,9 @@ COMMISSION_RULES = Walk(
 
 # Whether the transaction of a request was posted by an event that is summed up; of a batch, its first transaction.
 _IS_SUMMED_UP = f"""
-    %(start)s > 0 AND posted.subject IS NOT NULL
+    posted.subject IS NOT NULL
     AND {lacks("journal AS j", "j.subject = posted.subject AND j.type = 'transaction.posted' AND j.number > %(start)s")}
-    AND {lacks("outbox AS o", "o.subject = posted.subject AND o.type = 'transaction.posted'")}
+    AND posted.subject NOT IN (SELECT o.subject FROM outbox AS o WHERE o.type = 'transaction.posted')
 """
 
 REQUESTS = Walk(
@@ -104,7 +104,7 @@ REQUESTS = Walk(
         SELECT slice.*, {_NAMED.replace("subject", "slice.subject")}, {_IS_SUMMED_UP} AS is_summed_up
         FROM slice
         CROSS JOIN LATERAL (
-            SELECT CASE split_part(slice.subject, '/', 1)
+            SELECT CASE WHEN %(start)s > 0 THEN CASE split_part(slice.subject, '/', 1)
                 WHEN 'transactions' THEN slice.subject COLLATE "C"
                 WHEN 'batches' THEN (
                     SELECT ('transactions/' || id) COLLATE "C"
@@ -112,7 +112,7 @@ REQUESTS = Walk(
                     WHERE batch = split_part(slice.subject, '/', 2)::uuid AND batch_item = 0
                     LIMIT 1
                 )
-            END AS subject
+            END END AS subject
             OFFSET 0
         ) AS posted
     """,

@@ -31,7 +31,7 @@ CREATE TABLE journal_last_events (
 );
 COMMENT ON TABLE journal_last_events IS
     'What summed up events said of all but transactions: the newest row of a subject counts. Never changed.';
-COMMENT ON COLUMN journal_last_events.number IS 'Of the summary that has added it.';
+COMMENT ON COLUMN journal_last_events.number IS 'The last one of the records that it was made of.';
 COMMENT ON COLUMN journal_last_events.events IS 'How many events the subject had up to this number.';
 COMMENT ON COLUMN journal_last_events.types IS 'Their types, in their order.';
 COMMENT ON COLUMN journal_last_events.facts IS 'What the last one states, but for the request.';
