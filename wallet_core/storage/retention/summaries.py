@@ -17,7 +17,7 @@ from wallet_core.storage.verify.checks import KEYS
 from wallet_core.storage.verify.records import HASHED_LAST_EVENT, JOURNAL
 from wallet_core.storage.verify.walks import hashed
 
-# Records that are read at once; one summary adds no more to the one before it, unless two checkpoints are further apart.
+# Records that are read at once; a summary adds no more to the one before it, unless two checkpoints are further apart.
 STEP = 50_000
 
 # Held to the end of the writer's transaction: another writer returns at once meanwhile.
