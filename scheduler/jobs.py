@@ -199,6 +199,11 @@ def _write_checkpoint(app: App) -> tuple[Counter[str], bool]:
     return Counter(signed=int(app.checkpoints.write_if_due())), False
 
 
+def _summarize_journal(app: App) -> tuple[Counter[str], bool]:
+    summed_up = app.summaries.write_if_due()
+    return Counter(signed=int(summed_up)), summed_up
+
+
 def _queue_webhooks(app: App) -> tuple[Counter[str], bool]:
     queued, more = app.webhook_queue.queue(WEBHOOK_STEP)
     return Counter(QUEUED=queued) if queued else Counter(), more
@@ -229,6 +234,7 @@ credit_due_deposits = ClaimingJob("credit-due-deposits", lambda claims: claims.t
 expire_holds = ClaimingJob("expire-holds", lambda claims: claims.to_expire, _expire)
 write_journal = SequentialJob("write-journal", _write_journal, period="journal.write_s", wakes="queue-webhooks")
 write_checkpoints = SequentialJob("write-checkpoints", _write_checkpoint, period="checkpoints.check_s")
+summarize_journal = SequentialJob("summarize-journal", _summarize_journal, period="journal.summarize_s")
 queue_webhooks = SequentialJob("queue-webhooks", _queue_webhooks, period="webhooks.poll_s", wakes="deliver-webhooks")
 deliver_webhooks = DeliveringJob("deliver-webhooks", period="webhooks.poll_s")
 prune_webhook_deliveries = SequentialJob("prune-webhook-deliveries", _prune_deliveries, period="webhooks.prune_s")
@@ -243,6 +249,7 @@ JOBS: tuple[Job, ...] = (
     expire_holds,
     write_journal,
     write_checkpoints,
+    summarize_journal,
     queue_webhooks,
     deliver_webhooks,
     prune_webhook_deliveries,

@@ -26,7 +26,8 @@ from wallet_client import WalletClient
 from wallet_core.gateways.checkpoint_keys import is_signed
 from wallet_core.logs import set_up_own_logs
 from wallet_core.settings import Settings, read_settings
-from wallet_core.storage.verify.checks import Audit, result, verify
+from wallet_core.storage.verify.audit import Audit
+from wallet_core.storage.verify.checks import result, verify
 from wallet_core.usecases.app import App
 from walletctl.local.postgres import LocalPostgres
 

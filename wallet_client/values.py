@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from secrets import randbits
+from time import time_ns
 from typing import Any, Protocol
-from uuid import uuid4
+from uuid import UUID
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -38,8 +40,12 @@ def as_dict(message: Message) -> dict[str, Any]:
 
 
 def new_request_id() -> str:
-    """Return a new random request id."""
-    return str(uuid4())
+    """Return a new request id: a UUID of version 7, the time in milliseconds and 74 random bits.
+
+    The service's index of requests grows at its end, which costs it half of what ids without a time do.
+    """
+    milliseconds = time_ns() // 1_000_000 & (1 << 48) - 1
+    return str(UUID(int=milliseconds << 80 | 0x7 << 76 | randbits(12) << 64 | 0b10 << 62 | randbits(62)))
 
 
 def money_message(amount: Amount | None) -> money_pb2.Money | None:

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -55,6 +55,8 @@ from wallet_core.storage.connections.readiness import (
 from wallet_core.storage.connections.wake_ups import WakeUps
 from wallet_core.storage.posting.bank_statement import BankStatementLines
 from wallet_core.storage.reads.all import Reads
+from wallet_core.storage.retention.pruning import prune
+from wallet_core.storage.retention.summaries import IsTrusted, Summaries
 from wallet_core.storage.scheduling.checkpoints import Checkpoints
 from wallet_core.storage.scheduling.claims import Claims
 from wallet_core.storage.scheduling.journal import Journal
@@ -63,10 +65,11 @@ from wallet_core.storage.scheduling.webhooks import WebhookQueue
 from wallet_core.storage.verify.checks import Check, result
 from wallet_core.usecases.app import App
 from wallet_core.usecases.currencies import Currencies
+from wallet_core.usecases.summarize_journal import Summarizing
 from wallet_core.usecases.verify_ledger import Auditor, Pace
 from wallet_core.usecases.write_checkpoint import Checkpointing
 
-__all__ = ["Check", "migrate", "open_app", "open_auditor", "verify"]
+__all__ = ["Check", "migrate", "open_app", "open_auditor", "prune_journal", "verify"]
 
 
 @contextmanager
@@ -106,6 +109,7 @@ def open_app(
                 bank_statement_lines=BankStatementLines(engines.posting),
                 journal=Journal(engines.posting),
                 checkpoints=_checkpointing(settings, engines.posting),
+                summaries=_summarizing(settings, engines.auditing),
                 auditor=_auditor(settings, engines.auditing, policies.pace(settings)),
                 on_events=waking.on_events,
                 on_records=waking.on_records,
@@ -200,6 +204,16 @@ def migrate(settings: Settings, *, owner_url: str | None = None) -> None:
         migrations.migrate(engine, serving=serving)
 
 
+def prune_journal(settings: Settings, *, owner_url: str | None = None) -> Iterator[int]:
+    """Drop the journal's records that its newest summary sums up; yield how many each step has dropped.
+
+    As the owner, like ``migrate``. Raises ``SummaryNotTrusted``, and ``ServiceError`` where the database fails.
+    """
+    with _engine(settings, name="wallet-prune", role=None, owner_url=owner_url, use=MIGRATING) as engine:
+        Readiness(engine).read(require_schema)
+        yield from prune(engine, _is_trusted(settings))
+
+
 def verify(settings: Settings) -> list[Check]:
     """Verify the ledger in one snapshot. Raises ``DatabaseNotReady`` where the schema is not that of this release."""
     with open_auditor(settings) as auditor:
@@ -220,11 +234,7 @@ def open_auditor(settings: Settings, *, role: str | None = SERVICE_ROLE, connect
 
 
 def _auditor(settings: Settings, engine: Engine, pace: Pace) -> Auditor:
-    file = settings.checkpoints.trusted_keys
-    try:
-        return Auditor(engine, is_signed, read_public_keys(file) if file is not None else None, pace)
-    except KeyUnusable as error:
-        raise SettingsError(f"WALLET_CHECKPOINTS_TRUSTED_KEYS: {error}") from None
+    return Auditor(engine, is_signed, _trusted_keys(settings), pace)
 
 
 def _checkpointing(settings: Settings, engine: Engine) -> Checkpointing:
@@ -235,6 +245,29 @@ def _checkpointing(settings: Settings, engine: Engine) -> Checkpointing:
         every_records=settings.checkpoints.every_records,
         every_s=settings.checkpoints.every_s,
     )
+
+
+def _summarizing(settings: Settings, engine: Engine) -> Summarizing:
+    key, kept = settings.checkpoints.signing_key, settings.journal.kept_s
+    return Summarizing(
+        Summaries(engine),
+        CheckpointSigner(key) if key is not None else None,
+        is_trusted=_is_trusted(settings),
+        kept=timedelta(seconds=kept) if kept is not None else None,
+    )
+
+
+def _is_trusted(settings: Settings) -> IsTrusted:
+    trusted = _trusted_keys(settings)
+    return lambda signed, known: is_signed(signed, trusted if trusted is not None else known)
+
+
+def _trusted_keys(settings: Settings) -> Mapping[str, bytes] | None:
+    file = settings.checkpoints.trusted_keys
+    try:
+        return read_public_keys(file) if file is not None else None
+    except KeyUnusable as error:
+        raise SettingsError(f"WALLET_CHECKPOINTS_TRUSTED_KEYS: {error}") from None
 
 
 class _Documents:

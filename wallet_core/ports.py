@@ -9,6 +9,7 @@ from wallet_core.domain.model.bank import Answer, BankStatementPage, Payment, St
 from wallet_core.domain.model.checkpoint import Checkpoint, Statement
 from wallet_core.domain.model.event import JournalRecord
 from wallet_core.domain.model.receipt import Language, Receipt
+from wallet_core.domain.model.summary import Summary, SummaryStatement
 from wallet_core.domain.model.webhook import Answer as WebhookAnswer
 from wallet_core.domain.model.webhook import Webhook
 
@@ -41,6 +42,9 @@ class Signer(Protocol):
 
     def sign(self, statement: Statement) -> Checkpoint:
         """Return a statement as a checkpoint."""
+
+    def sign_summary(self, statement: SummaryStatement) -> Summary:
+        """Return a statement as a summary."""
 
 
 class WebhookEndpoints(Protocol):

@@ -17,6 +17,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("service:up", "Start everything on this machine and keep it running; Ctrl-C stops it."),
     "demo": ("service:demo", "Show the main job, and verify the ledger."),
     "migrate": ("database:migrate", "Migrate the database to this release's schema."),
+    "prune-journal": (
+        "database:prune_journal",
+        "Drop the journal's records that are summed up.",
+    ),
     "seed": ("seeding:seed", "Create the wallets alice and bob and a commission rule, unless they exist."),
     "verify": ("audit:verify", "Prove the ledger from its entries; exit code 1 if a rule is broken."),
     "checkpoints": ("checkpoints:checkpoints", "Keep signed checkpoints of the journal where nobody can change them."),

@@ -17,7 +17,10 @@ from wallet_core.settings import Settings
 from wallet_core.storage.connections.engine import SERVICE_ROLE, Limits, open_engine, transaction
 from wallet_core.usecases.app import App
 
-HISTORY = ("entries", "transactions", "transaction_labels", "requests", "resolutions", "bank_statements", "journal")
+HISTORY = (
+    *("entries", "transactions", "transaction_labels", "requests", "resolutions", "bank_statements", "journal"),
+    *("checkpoints", "journal_summaries"),
+)
 
 
 @pytest.fixture

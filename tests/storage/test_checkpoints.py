@@ -35,7 +35,8 @@ from wallet_core.gateways.checkpoint_keys import (
     read_public_keys,
 )
 from wallet_core.settings import Settings, SettingsError, read_settings
-from wallet_core.storage.verify.checks import Audit, Check, result, verify_in
+from wallet_core.storage.verify.audit import Audit
+from wallet_core.storage.verify.checks import Check, result, verify_in
 from wallet_core.usecases.app import App
 
 

@@ -117,6 +117,13 @@ DAMAGE: list[tuple[str, Damage]] = [
             "batch = gen_random_uuid(), batch_item = 0",
         )
     ],
+    (
+        "events",  # written one after another, the two texts would be the same
+        run(
+            """UPDATE transactions SET description = 'card","external_reference":"card-7', external_reference = ''
+               WHERE external_reference = 'card-7'"""
+        ),
+    ),
     ("events", run("UPDATE transactions SET commission_rule = gen_random_uuid() WHERE commission > 0")),
     *[
         ("requested", run(f"DELETE FROM requests WHERE method = '{method}'"))
@@ -183,6 +190,7 @@ DAMAGE: list[tuple[str, Damage]] = [
     ("withdrawal_events", run("UPDATE withdrawals SET caller = 'another'")),
     ("journal", run("UPDATE journal SET facts = replace(facts, '10', '11') WHERE type = 'transaction.posted'")),
     ("journal", run("UPDATE journal SET facts = NULL WHERE number = 1")),
+    ("readable", run("UPDATE journal SET facts = left(facts, -1) WHERE number = 1")),
 ]
 
 
@@ -204,7 +212,12 @@ def test_every_rule_has_a_damage_that_it_finds(settings: Settings) -> None:
     """A new rule needs one, here, in ``test_verify`` or in ``test_checkpoints``."""
 
     tried = {rule for rule, _ in [*DAMAGE_TO_TABLES, *DAMAGE]}
-    assert {check.name for check in verify(settings)} == tried | {"floors", "checkpoints", "kept_checkpoints"}
+    assert {check.name for check in verify(settings)} == tried | {
+        "floors",
+        "checkpoints",
+        "kept_checkpoints",
+        "summaries",
+    }
 
 
 def test_the_first_broken_row_is_named(books: Tampered) -> None:
@@ -218,3 +231,27 @@ def test_the_first_broken_row_is_named(books: Tampered) -> None:
     first = {check.name: check.first for check in books.checks() if check.broken}
     assert first["balances"] == "wallets/alice"
     assert first["hold_events"] == f"holds/{hold}"
+
+
+def test_an_event_that_cannot_be_read_is_named_and_the_rest_is_checked(books: Tampered) -> None:
+    """In every table that events are about; two of them in one slice, and a request whose subject is no id."""
+
+    with without_triggers(books.owner):
+        for subject in ("transactions/", "wallets/", "holds/", "withdrawals/", "scheduledDeposits/"):
+            books.owner.execute(
+                "UPDATE journal SET facts = left(facts, -1) WHERE number = "
+                "(SELECT max(number) FROM journal WHERE starts_with(subject, %s))",
+                [subject],
+            )
+        books.owner.execute("UPDATE requests SET subject = 'holds/7' WHERE method = 'VoidHold'")
+        books.owner.execute("UPDATE wallets SET balance = balance + 1 WHERE id = 'alice'")
+
+    checks = {check.name: check for check in books.checks()}
+    ((transaction,),) = books.owner.execute(
+        "SELECT split_part(subject, '/', 2) FROM journal WHERE type = 'transaction.posted' ORDER BY number DESC LIMIT 1"
+    ).fetchall()
+    assert (checks["readable"].broken, checks["balances"].first) == (6, "wallets/alice")
+    assert checks["readable"].first.startswith("wallets ")
+    with without_triggers(books.owner):
+        books.owner.execute("UPDATE journal SET facts = '{}' WHERE subject NOT LIKE 'transactions/%'")
+    assert {check.first for check in books.checks() if check.name == "readable"} == {f"transactions {transaction}"}

@@ -53,7 +53,7 @@ def owner(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[psycopg.
 
 def prepared(owner: psycopg.Connection, walk: Walk) -> list[dict[str, Any]]:
     """Return the nodes of the plan of a slice in the middle, as it was executed."""
-    places: dict[str, Any] = {"rows": COUNT // 2, "journal_end": COUNT * 10}
+    places: dict[str, Any] = {"rows": COUNT // 2, "journal_end": COUNT * 10, "start": 0}
     first = owner.execute(walk.bound(after=False).encode(), places).fetchone()
     assert first is not None
     places |= walk.places("after", first) | {"rows": SLICE}

@@ -37,7 +37,8 @@ from wallet_core.domain.model.transaction import TransactionDetails
 from wallet_core.domain.model.wallet import WalletId
 from wallet_core.gateways.checkpoint_keys import is_signed
 from wallet_core.settings import read_settings
-from wallet_core.storage.verify.checks import Audit, Check, result, verify_in
+from wallet_core.storage.verify.audit import Audit
+from wallet_core.storage.verify.checks import Check, result, verify_in
 from wallet_core.usecases.app import App, new_id
 from wallet_core.usecases.change_wallet import change_wallet
 from wallet_core.usecases.credit_deposit import credit_deposit
@@ -180,7 +181,7 @@ def transfer_batch(app: App, alice: WalletId, bob: WalletId) -> None:
             id=new_id(),
             wallet=alice,
             amount=Money("USD", 1),
-            details=TransactionDetails(external_reference="card-7"),
+            details=TransactionDetails(description="card", external_reference="card-7"),
             unique_reference=True,
         )
     )

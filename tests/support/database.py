@@ -41,6 +41,8 @@ _TABLES = (
         "journal",
         "checkpoints",
         "checkpoint_keys",
+        "journal_summaries",
+        "journal_last_events",
         "requests",
         "unique_references",
         "transaction_labels",

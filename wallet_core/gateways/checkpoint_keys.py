@@ -3,9 +3,10 @@
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -19,8 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from wallet_core.domain.model.checkpoint import Checkpoint, Statement
+from wallet_core.domain.model.summary import Summary, SummaryStatement
 
 _END = b"-----END PUBLIC KEY-----"
+
+SignedT = TypeVar("SignedT", bound=Checkpoint)
 
 
 class KeyUnusable(Exception):
@@ -48,9 +52,15 @@ class CheckpointSigner:
 
     def sign(self, statement: Statement) -> Checkpoint:
         """Return a statement as a checkpoint. Raises ``KeyUnusable``."""
+        return self._signed(Checkpoint(statement.number, statement.text(), "", b""))
+
+    def sign_summary(self, statement: SummaryStatement) -> Summary:
+        """Return a statement as a summary. Raises ``KeyUnusable``."""
+        return self._signed(Summary(statement.number, statement.text(), "", b""))
+
+    def _signed(self, unsigned: SignedT) -> SignedT:
         key = self._key()
-        unsigned = Checkpoint(statement.number, statement.text(), key_id(_raw(key.public_key())), b"")
-        return Checkpoint(unsigned.number, unsigned.statement, unsigned.key_id, key.sign(unsigned.signed))
+        return replace(unsigned, key_id=key_id(_raw(key.public_key())), signature=key.sign(unsigned.signed))
 
     def _key(self) -> Ed25519PrivateKey:
         try:

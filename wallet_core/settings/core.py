@@ -104,6 +104,17 @@ class JournalSettings(Section):
         description="interval of moving events from the outbox to the journal",
         json_schema_extra=only("scheduler"),
     )
+    kept_s: Seconds | None = Field(
+        None,
+        description="how long records are kept at least: older ones are summed up under a signature, and "
+        "`walletctl prune-journal` drops them; none: records are kept for ever",
+        json_schema_extra=only("scheduler"),
+    )
+    summarize_s: Seconds = Field(
+        600.0,
+        description="interval of looking for records that are older",
+        json_schema_extra=only("scheduler"),
+    )
     attention_after_s: Seconds = Field(
         60.0,
         description="how long events may wait for their publication before they are on the attention list",
@@ -159,5 +170,5 @@ class CheckpointSettings(Section):
         None,
         description="PEM file with the public keys that `walletctl verify` and VerifyLedger trust; "
         "none: the keys that the database has, which its owner can change",
-        json_schema_extra=only("server", "walletctl"),
+        json_schema_extra=only("server", "scheduler", "walletctl"),
     )

@@ -58,6 +58,20 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION refuse_loss_of_journal() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM FROM gone WHERE number >= coalesce((SELECT max(number) FROM journal_summaries), 0);
+    IF FOUND THEN
+        RAISE EXCEPTION 'history is never changed: DELETE of journal records that no summary sums up is refused'
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Drop records by walletctl prune-journal.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
 CREATE TABLE bank_attempts (
     key text NOT NULL COLLATE pg_catalog."C",
     number integer NOT NULL,
@@ -284,6 +298,42 @@ COMMENT ON TABLE journal IS 'Events in one order without gaps. Never changed.';
 COMMENT ON COLUMN journal.hash IS 'SHA-256 of the hash before it and of this record: one hash proves all records up to its own.';
 
 COMMENT ON COLUMN journal.facts IS 'What the event reports, as JSON, hashed as it is written here. NULL in records of release 0.2.';
+
+CREATE TABLE journal_last_events (
+    subject text NOT NULL COLLATE pg_catalog."C",
+    number bigint NOT NULL,
+    events bigint NOT NULL,
+    types text[] NOT NULL,
+    facts jsonb,
+    resolutions jsonb NOT NULL,
+    CONSTRAINT journal_last_events_events CHECK ((events > 0))
+);
+
+COMMENT ON TABLE journal_last_events IS 'What summed up events said of all but transactions: the newest row of a subject counts. Never changed.';
+
+COMMENT ON COLUMN journal_last_events.number IS 'The last one of the records that it was made of.';
+
+COMMENT ON COLUMN journal_last_events.events IS 'How many events the subject had up to this number.';
+
+COMMENT ON COLUMN journal_last_events.types IS 'Their types, in their order.';
+
+COMMENT ON COLUMN journal_last_events.facts IS 'What the last one states, but for the request.';
+
+COMMENT ON COLUMN journal_last_events.resolutions IS 'What they state of operators'' decisions.';
+
+CREATE TABLE journal_summaries (
+    number bigint NOT NULL,
+    statement text NOT NULL,
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    signature bytea NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    CONSTRAINT journal_summaries_number CHECK ((number > 0)),
+    CONSTRAINT journal_summaries_signature CHECK ((length(signature) = 64))
+);
+
+COMMENT ON TABLE journal_summaries IS 'Signed statements of what the journal has said up to a number: earlier records may be dropped. Never changed.';
+
+COMMENT ON COLUMN journal_summaries.number IS 'Of the last journal record that it sums up; this record stays.';
 
 CREATE TABLE outbox (
     "position" bigint NOT NULL,
@@ -684,8 +734,14 @@ ALTER TABLE ONLY entry_totals
 ALTER TABLE ONLY holds
     ADD CONSTRAINT holds_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY journal_last_events
+    ADD CONSTRAINT journal_last_events_pkey PRIMARY KEY (subject, number);
+
 ALTER TABLE ONLY journal
     ADD CONSTRAINT journal_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY journal_summaries
+    ADD CONSTRAINT journal_summaries_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY ("position");
@@ -841,7 +897,13 @@ CREATE TRIGGER entries_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON entries FO
 
 CREATE TRIGGER entry_totals_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON entry_totals FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 
-CREATE TRIGGER journal_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON journal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
+CREATE TRIGGER journal_guarded BEFORE UPDATE OR TRUNCATE ON journal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
+
+CREATE TRIGGER journal_last_events_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON journal_last_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
+
+CREATE TRIGGER journal_pruned AFTER DELETE ON journal REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION refuse_loss_of_journal();
+
+CREATE TRIGGER journal_summaries_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON journal_summaries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 
 CREATE TRIGGER requests_guarded BEFORE DELETE OR UPDATE OR TRUNCATE ON requests FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_history();
 

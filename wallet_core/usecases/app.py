@@ -20,6 +20,7 @@ from wallet_core.storage.scheduling.claims import Claims
 from wallet_core.storage.scheduling.journal import Journal
 from wallet_core.storage.scheduling.webhooks import WebhookQueue
 from wallet_core.usecases.currencies import Currencies
+from wallet_core.usecases.summarize_journal import Summarizing
 from wallet_core.usecases.verify_ledger import Auditor
 from wallet_core.usecases.write_checkpoint import Checkpointing
 
@@ -62,6 +63,7 @@ class App:
     bank_statement_lines: BankStatementLines
     journal: Journal
     checkpoints: Checkpointing
+    summaries: Summarizing
     auditor: Auditor
     on_events: Callable[[Callable[[], None]], AbstractContextManager[None]]
     """Calls a function after commits of events, by any process, while in the context; a wake-up may get lost."""

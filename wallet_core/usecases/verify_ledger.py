@@ -7,7 +7,8 @@ from wallet_core.domain.model.checkpoint import Checkpoint, checkpoint_name
 from wallet_core.domain.model.errors import ResourceNotFound
 from wallet_core.storage.connections.engine import Engine
 from wallet_core.storage.reads.checkpoints import CheckpointReads
-from wallet_core.storage.verify.checks import ALONE, Audit, Check, IsSigned, Pace, Progress, verify, verify_in_slices
+from wallet_core.storage.verify.audit import ALONE, Audit, IsSigned, Pace
+from wallet_core.storage.verify.checks import Check, Progress, verify, verify_in_slices
 
 __all__ = ["Auditor", "Check", "Pace", "Progress"]
 

@@ -50,16 +50,34 @@ class ResumeTokens:
         """Return the position in a token.
 
         Raises ``InvalidField`` for one that is not ours, and ``WatchCursorExpired`` where the journal is not the one
-        that it was written for, or not as long any more.
+        that it was written for, not as long any more, or begins later.
         """
         try:
             number, mark, _ = self.page_tokens.seal.opened(token, _BOUND_TO).decode().split("-")
         except SealBroken:
             raise InvalidField("resume_token", "must be one that WatchEvents has given") from None
         place = Place(int(number), mark)
-        if place.number and Place.after(reads.journal_record(place.number)) != place:
-            raise WatchCursorExpired(self.write(Place()))
+        if not place.number:
+            return self.start(reads)
+        if Place.after(reads.journal_record(place.number)) != place:
+            raise self.expired(reads)
         return place
+
+    def start(self, reads: Reads) -> Place:
+        """Return the position before the first event. Raises ``WatchCursorExpired`` where that was dropped."""
+        if _oldest(reads) != Place():
+            raise self.expired(reads)
+        return Place()
+
+    def expired(self, reads: Reads) -> WatchCursorExpired:
+        """Return the error of a position that the journal does not have, with the oldest one that it has."""
+        return WatchCursorExpired(self.write(_oldest(reads)))
 
     def _written(self, place: Place, salt: bytes) -> str:
         return self.page_tokens.seal.closed(f"{place.number}-{place.mark}-{salt.hex()}".encode(), _BOUND_TO)
+
+
+def _oldest(reads: Reads) -> Place:
+    """Return the oldest position: before the first event, or after the record that a summary ends with."""
+    first = reads.journal_start()
+    return Place.after(first) if first is not None and first.number > 1 else Place()

@@ -27,7 +27,7 @@ class WatchCursorExpired(errors.Refusal):
     """The journal has no position for this resume token."""
 
     oldest: str
-    """The resume token before the first event of the journal."""
+    """The resume token of the oldest position in the journal."""
 
 
 class WatcherTooSlow(errors.ServiceError):

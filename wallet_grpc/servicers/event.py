@@ -45,6 +45,8 @@ class EventServicer(EventServiceServicer):
             yield from watch.sent(pb.WatchEventsResponse(resume_token=self._tokens.write_unlike(place)))
             while not watch.gone():
                 records = watch.records_after(place)
+                if records and records[0].number != place.number + 1:
+                    raise self._tokens.expired(self._reads)  # the watcher was too far behind: they were dropped
                 place = Place.after(records[-1]) if records else place
                 events = [
                     self._event(record, wallets, matching.shows_numbers, matching.shows_changes)
@@ -72,7 +74,7 @@ class EventServicer(EventServiceServicer):
     def _beginning(self, request: pb.WatchEventsRequest) -> Place:
         if request.resume_token:
             return self._tokens.read(request.resume_token, self._reads)
-        return Place() if request.from_start else Place.after(self._reads.journal_end())
+        return self._tokens.start(self._reads) if request.from_start else Place.after(self._reads.journal_end())
 
 
 class _Filter:

@@ -140,10 +140,10 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
     """
     ERROR_REASON_WATCH_CURSOR_EXPIRED: _ErrorReason.ValueType  # 23
-    """The journal has no position for a resume token, e.g. because the database
-    was restored from a backup that is older. Code: `OUT_OF_RANGE`. Outcome:
-    `NOT_DONE_RETRY` (reads only). Metadata: `oldestResumeToken`, which begins
-    with the first event there is.
+    """The journal does not have the position: its older records were dropped, or
+    the database was restored from a backup that is older. Code: `OUT_OF_RANGE`.
+    Outcome: `NOT_DONE_RETRY` (reads only). Metadata: `oldestResumeToken`, the
+    oldest position that the journal has.
     """
     ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 24
     """The watcher did not read its events for too long. Code: `ABORTED`. Outcome:
@@ -302,10 +302,10 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 22
 Outcome: `NOT_DONE_RETRY`. Carries `google.rpc.RetryInfo`.
 """
 ERROR_REASON_WATCH_CURSOR_EXPIRED: ErrorReason.ValueType  # 23
-"""The journal has no position for a resume token, e.g. because the database
-was restored from a backup that is older. Code: `OUT_OF_RANGE`. Outcome:
-`NOT_DONE_RETRY` (reads only). Metadata: `oldestResumeToken`, which begins
-with the first event there is.
+"""The journal does not have the position: its older records were dropped, or
+the database was restored from a backup that is older. Code: `OUT_OF_RANGE`.
+Outcome: `NOT_DONE_RETRY` (reads only). Metadata: `oldestResumeToken`, the
+oldest position that the journal has.
 """
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 24
 """The watcher did not read its events for too long. Code: `ABORTED`. Outcome:

@@ -306,7 +306,9 @@ class WatchEventsRequest(message.Message):
     are published from now on, which may have happened a moment before.
     """
     from_start: builtins.bool
-    """Begin with the first event of the journal."""
+    """Begin with the first event of all: `WATCH_CURSOR_EXPIRED` where the journal
+    does not have it any more.
+    """
     @builtins.property
     def types(self) -> containers.RepeatedScalarFieldContainer[Event.Type.ValueType]:
         """Only those of these types. Empty: all."""

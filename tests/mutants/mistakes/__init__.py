@@ -5,5 +5,6 @@ from tests.mutants.mistakes.events import EVENTS
 from tests.mutants.mistakes.ledger import LEDGER
 from tests.mutants.mistakes.payments import PAYMENTS
 from tests.mutants.mistakes.storage import STORAGE
+from tests.mutants.mistakes.webhooks import WEBHOOKS
 
-MISTAKES = (*PAYMENTS, *EVENTS, *STORAGE, *EDGE, *LEDGER)
+MISTAKES = (*PAYMENTS, *EVENTS, *STORAGE, *EDGE, *LEDGER, *WEBHOOKS)

@@ -4,6 +4,7 @@ from tests.mutants.change import Change
 from tests.mutants.mistake import Mistake
 
 JOURNAL = "tests/storage/test_journal.py"
+RETENTION = "tests/storage/test_retention.py"
 WATCH = "tests/grpc/test_watch.py tests/grpc/test_watch_access.py"
 TRANSFERS = "tests/grpc/test_transfers.py"
 APPLY = "wallet_core/domain/deciding/apply.py"
@@ -126,5 +127,37 @@ EVENTS = (
             ),
         ),
         JOURNAL,
+    ),
+    Mistake(
+        "records are dropped under any signature",
+        (Change("wallet_core/storage/retention/pruning.py:prune", "not is_trusted(summary, keys)", "False"),),
+        RETENTION,
+    ),
+    Mistake(
+        "what webhooks may need is summed up",
+        (
+            Change(
+                "wallet_core/storage/retention/summaries.py:DUE",
+                "SELECT number AS needed FROM webhook_cursor",
+                "SELECT 1000000::bigint AS needed",
+            ),
+        ),
+        RETENTION,
+    ),
+    Mistake(
+        "the tables are not compared with what was summed up",
+        (Change("wallet_core/storage/verify/summaries.py:Beginning.is_right", "not compare", "True"),),
+        RETENTION,
+    ),
+    Mistake(
+        "a watcher skips records that were dropped",
+        (
+            Change(
+                "wallet_grpc/servicers/event.py:EventServicer.WatchEvents",
+                "lines and lines[0].number != place.number + 1",
+                "False",
+            ),
+        ),
+        WATCH,
     ),
 )

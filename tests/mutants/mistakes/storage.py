@@ -11,8 +11,8 @@ STORAGE = (
         (
             Change(
                 "wallet_core/storage/verify/checkpoints.py:is_stored",
-                "stored is not None and Checkpoint(*stored) == kept and _states(tx, kept)",
-                "stored is not None and _states(tx, kept)",
+                "stored is not None and Checkpoint(*stored) == kept and (kept.number < start or _states(tx, kept))",
+                "stored is not None and (kept.number < start or _states(tx, kept))",
             ),
         ),
         "tests/storage/test_checkpoints.py tests/grpc/test_audit.py",

@@ -31,14 +31,14 @@ GRANT SELECT ON
     wallets, currencies, transactions, transaction_labels, entries, entry_totals, requests, outbox, journal,
     withdrawals, scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines,
     bank_statement_cursor, bank_statements, bank_rate_limit, resolutions, unique_references, page_token_keys,
-    checkpoints, checkpoint_keys, alembic_version, webhooks, webhook_cursor, webhook_queues, webhook_deliveries,
-    webhook_attempts
+    checkpoints, checkpoint_keys, journal_summaries, journal_last_events, alembic_version, webhooks, webhook_cursor,
+    webhook_queues, webhook_deliveries, webhook_attempts
     TO wallet_service;
 GRANT INSERT ON
     wallets, currencies, transactions, transaction_labels, entries, entry_totals, requests, outbox, journal,
     withdrawals, scheduled_deposits, holds, commission_rules, bank_attempts, bank_statement_lines,
-    bank_statements, resolutions, unique_references, checkpoints, checkpoint_keys, webhooks, webhook_queues,
-    webhook_deliveries, webhook_attempts
+    bank_statements, resolutions, unique_references, checkpoints, checkpoint_keys, journal_summaries,
+    journal_last_events, webhooks, webhook_queues, webhook_deliveries, webhook_attempts
     TO wallet_service;
 GRANT USAGE ON SEQUENCE wallet_keys TO wallet_service;
 GRANT DELETE ON outbox, webhook_deliveries, webhook_attempts TO wallet_service;

@@ -20,6 +20,10 @@ class JournalReads(Reader):
         """Return one record, None where there is none of that number."""
         return next(iter(self._records("WHERE number = :number", number=number)), None)
 
+    def journal_start(self) -> JournalRecord | None:
+        """Return the first record that is kept, None while there is none."""
+        return next(iter(self._records("ORDER BY number LIMIT 1")), None)
+
     def journal_end(self) -> JournalRecord | None:
         """Return the last record, None while there is none."""
         return next(iter(self._records("ORDER BY number DESC LIMIT 1")), None)

@@ -35,15 +35,15 @@ def following(tx: Tx, before: Checkpoint | None) -> Checkpoint | None:
     return Checkpoint(*row) if row is not None else None
 
 
-def is_right(tx: Tx, before: Checkpoint | None, found: Checkpoint) -> bool:
-    """Return whether the journal is what a checkpoint, and the one before it, state."""
-    return _states(tx, found) and _follows(tx, before, found)
+def is_right(tx: Tx, before: Checkpoint | None, found: Checkpoint, start: int) -> bool:
+    """Return whether the journal, from its *start* on, is what a checkpoint, and the one before it, state."""
+    return found.number < start or (_states(tx, found) and (found.number == start or _follows(tx, before, found)))
 
 
-def is_stored(tx: Tx, kept: Checkpoint) -> bool:
-    """Return whether a kept checkpoint is stored unchanged, and the journal is what it states."""
+def is_stored(tx: Tx, kept: Checkpoint, start: int) -> bool:
+    """Return whether a kept checkpoint is stored unchanged, and the journal, from its *start* on, is what it states."""
     stored = tx.execute(NEXT, [kept.number - 1]).fetchone()
-    return stored is not None and Checkpoint(*stored) == kept and _states(tx, kept)
+    return stored is not None and Checkpoint(*stored) == kept and (kept.number < start or _states(tx, kept))
 
 
 def _stated(checkpoint: Checkpoint) -> Statement | None:

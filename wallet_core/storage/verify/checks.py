@@ -24,11 +24,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from wallet_core.domain.model.checkpoint import Checkpoint, statement_of
 from wallet_core.domain.model.errors import DatabaseUnavailable, ServerOverloaded
 from wallet_core.storage.connections.engine import Tx
-from wallet_core.storage.verify import checkpoints
+from wallet_core.storage.verify import checkpoints, summaries
+from wallet_core.storage.verify.audit import Audit, IsSigned
 from wallet_core.storage.verify.bank_statements import BANK_STATEMENT_LINES, BANK_STATEMENTS
 from wallet_core.storage.verify.holds import HOLDS
 from wallet_core.storage.verify.payments import ATTEMPTS, RESOLUTIONS, SCHEDULED_DEPOSITS, WITHDRAWALS
-from wallet_core.storage.verify.records import COMMISSION_RULES, JOURNAL, REQUESTS
+from wallet_core.storage.verify.records import COMMISSION_RULES, JOURNAL, LAST_EVENTS, REQUESTS
+from wallet_core.storage.verify.summaries import Beginning, beginning, first_number
 from wallet_core.storage.verify.totals import TOTALS
 from wallet_core.storage.verify.transactions import LABELS, REFERENCES, TRANSACTIONS
 from wallet_core.storage.verify.walks import Total, Walk
@@ -36,18 +38,17 @@ from wallet_core.storage.verify.wallets import ENTRIES, WALLETS
 
 WALKS = (
     *(JOURNAL, WALLETS, ENTRIES, TRANSACTIONS, HOLDS, WITHDRAWALS, SCHEDULED_DEPOSITS, ATTEMPTS, RESOLUTIONS),
-    *(COMMISSION_RULES, BANK_STATEMENTS, BANK_STATEMENT_LINES, REQUESTS, LABELS, REFERENCES),
+    *(COMMISSION_RULES, BANK_STATEMENTS, BANK_STATEMENT_LINES, REQUESTS, LABELS, REFERENCES, LAST_EVENTS),
 )
 # Walked from the beginning only where nothing was proven before: they grow with every transaction.
-_ONLY_IN_FULL = (ENTRIES, REQUESTS, ATTEMPTS, LABELS, REFERENCES)
+_ONLY_IN_FULL = (ENTRIES, REQUESTS, ATTEMPTS, LABELS, REFERENCES, LAST_EVENTS)
 MEANINGS: Mapping[str, str] = {
     **{name: total.meaning for name, total in TOTALS.items()},
     **{name: rule.meaning for walk in WALKS for name, rule in walk.rules.items()},
+    "readable": "every row can be read and compared, and so can every event about it",
     **checkpoints.MEANINGS,
+    **summaries.MEANINGS,
 }
-
-# Rows that one statement reads.
-SLICE_ROWS = 20_000
 
 # How long a check runs before its progress is reported, at most.
 LOOK_S = 0.5
@@ -60,39 +61,8 @@ KEYS = "SELECT key_id, public_key FROM checkpoint_keys"
 # Ids of transactions begin with their time. Clocks of servers may differ by less than this.
 _CLOCKS_DIFFER = timedelta(hours=1)
 
-IsSigned = Callable[[Checkpoint, Mapping[str, bytes]], bool]
-"""Whether one of the keys, each under its id, has signed a checkpoint."""
-
 Snapshot = Callable[[], AbstractContextManager[Tx]]
 """Opens the transaction of a slice."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How fast to check, and how much at once."""
-
-    connections: int = 1
-    """How many slices are checked at once, each on a connection of its own."""
-    slice_rows: int = SLICE_ROWS
-    pause_factor: float = 0.0
-    """The pause after each slice, as a multiple of the time that the slice took."""
-
-
-ALONE = Pace()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
-    """What to check, and against what."""
-
-    is_signed: IsSigned
-    trusted: Mapping[str, bytes] | None = None
-    """The public keys that are trusted, each under its id; None: those in the database, which its owner can change."""
-    kept: Sequence[Checkpoint] = ()
-    """Checkpoints that were kept outside the database."""
-    since: Checkpoint | None = None
-    """Check the journal and the transactions from this checkpoint on only: what lies before it was checked before."""
-    pace: Pace = ALONE
 
 
 @dataclass(slots=True)
@@ -113,22 +83,25 @@ class Check:
 class Progress:
     """How far verify has come."""
 
-    journal_end: int
+    journal_end: int = 0
     """The last journal record that is checked."""
-    rows_estimated: int
+    rows_estimated: int = 0
     """About how many rows there are to check."""
     rows: int = 0
     """How many were checked."""
     table: str = ""
     """The table that was checked last."""
-    checks: dict[str, Check] = field(
-        default_factory=lambda: {name: Check(name, text) for name, text in MEANINGS.items()}
-    )
+    checks: dict[str, Check] = field(default_factory=dict)
 
     @property
     def is_broken(self) -> bool:
         """Whether a rule is broken, as far as was checked."""
         return any(check.broken for check in self.checks.values())
+
+    def begin(self, journal_end: int, rows_estimated: int) -> None:
+        """Begin, or begin anew."""
+        self.journal_end, self.rows_estimated, self.rows = journal_end, rows_estimated, 0
+        self.checks = {name: Check(name, text) for name, text in MEANINGS.items()}
 
     def add(self, found: "_Found") -> None:
         """Add what a part has found."""
@@ -186,13 +159,27 @@ def _errors() -> Iterator[None]:
 
 
 def _checked(snapshot: Snapshot, audit: Audit) -> Iterator[Progress]:
-    """Check everything; yield the progress often, the same object each time."""
-    with snapshot() as tx:
-        ((end,),) = tx.execute(JOURNAL_END)
-        ((estimated,),) = tx.execute(ESTIMATE, [[walk.table for walk in _walks(audit)]])
-    progress = Progress(journal_end=end, rows_estimated=estimated)
+    """Check everything; yield the progress often, the same object each time.
+
+    Where records are dropped meanwhile, it begins anew: what it has missed is not missing.
+    """
+    progress = Progress()
+    while True:
+        with snapshot() as tx:
+            start = beginning(tx)
+            ((end,),) = tx.execute(JOURNAL_END)
+            ((estimated,),) = tx.execute(ESTIMATE, [[walk.table for walk in _walks(audit)]])
+        progress.begin(end, estimated)
+        yield progress
+        yield from _checked_from(snapshot, audit, start, progress)
+        with snapshot() as tx:
+            if first_number(tx) == start.first:
+                break
     yield progress
-    parts = _Parts(audit, end)
+
+
+def _checked_from(snapshot: Snapshot, audit: Audit, start: Beginning, progress: Progress) -> Iterator[Progress]:
+    parts = _Parts(audit, start, progress.journal_end)
     stopping = threading.Event()
 
     def check_next() -> _Found | None:
@@ -213,11 +200,13 @@ def _checked(snapshot: Snapshot, audit: Audit) -> Iterator[Progress]:
                     if found is not None:
                         running.add(workers.submit(check_next))
                         progress.add(found)
+                        start.add(found.table, found.summed)
                 yield progress
         finally:
             stopping.set()
             parts.end()
-    yield progress
+    with snapshot() as tx:
+        progress.add(_check_summary(start, parts.is_signed(tx), tx, compare=audit.since is None))
 
 
 def _walks(audit: Audit) -> list[Walk]:
@@ -232,6 +221,8 @@ class _Found:
     rows: int = 0
     broken: Sequence[tuple[str, int, str]] = ()
     """Rules, each with the count of rows that break it, and the first of them."""
+    summed: bytes = b""
+    """The hashes of rows that the journal does not report any more."""
 
 
 _Part = Callable[[Tx], _Found]
@@ -241,8 +232,9 @@ _Part = Callable[[Tx], _Found]
 class _Parts:
     """The parts, each taken once, in any thread."""
 
-    def __init__(self, audit: Audit, journal_end: int) -> None:
+    def __init__(self, audit: Audit, start: Beginning, journal_end: int) -> None:
         self._audit = audit
+        self._start = start
         self._journal_end = journal_end
         self._taking = threading.Lock()
         self._tx: Tx | None = None
@@ -273,34 +265,62 @@ class _Parts:
         yield from self._checkpoints()
 
     def _slices(self, walk: Walk) -> Iterator[_Part]:
-        after = _beginning(walk, self._audit.since)
+        after = _after(walk, self._audit.since, self._start.number)
+        shared = {"rows": self._audit.pace.slice_rows, "journal_end": self._journal_end, "start": self._start.number}
         while True:
-            places = {**after, "rows": self._audit.pace.slice_rows, "journal_end": self._journal_end}
+            places = {**after, **shared}
             last = self._reading.execute(_bound(walk, bool(after)), places).fetchone()
             if last is None:
-                yield partial(_check_slice, walk, _statement(walk, bool(after), upto=False), places)
+                yield partial(_check_slice, walk, places)
                 return
             places |= walk.places("upto", last)
-            yield partial(_check_slice, walk, _statement(walk, bool(after), upto=True), places)
+            yield partial(_check_slice, walk, places)
             after = walk.places("after", last)
 
     def _checkpoints(self) -> Iterator[_Part]:
-        trusted = self._audit.trusted
-        if trusted is None:
-            trusted = {key_id: bytes(public) for key_id, public in self._reading.execute(KEYS)}
-        is_signed = partial(_is_signed, self._audit.is_signed, trusted)
+        is_signed = self.is_signed(self._reading)
         before = self._audit.since
         while (found := checkpoints.following(self._reading, before)) is not None:
-            yield partial(_check_checkpoint, is_signed, before, found)
+            yield partial(_check_checkpoint, is_signed, before, found, self._start.number)
             before = found
         for kept in self._audit.kept:
-            yield partial(_check_kept, is_signed, kept)
+            yield partial(_check_kept, is_signed, kept, self._start.number)
+
+    def is_signed(self, tx: Tx) -> Callable[[Checkpoint], bool]:
+        """Return what tells whether a trusted key has signed something."""
+        trusted = self._audit.trusted
+        if trusted is None:
+            trusted = {key_id: bytes(public) for key_id, public in tx.execute(KEYS)}
+        return partial(_is_signed, self._audit.is_signed, trusted)
 
 
-def _check_slice(walk: Walk, statement: str, places: Mapping[str, Any], tx: Tx) -> _Found:
-    ((rows, *found),) = tx.execute(statement, places)
+def _check_slice(walk: Walk, places: Mapping[str, Any], tx: Tx) -> _Found:
+    key, _ = walk.key[0]
+    after, upto = f"after_{key}" in places, f"upto_{key}" in places
+    try:
+        with tx.transaction():
+            ((rows, *found),) = tx.execute(_statement(walk, after, upto=upto), places)
+    except psycopg.DataError:
+        return _check_parts(walk, places, tx.execute(walk.keys(after=after, upto=upto), places).fetchall(), tx)
+    summed = found.pop() if walk.summed else None
     counts = zip(walk.rules, found[::2], found[1::2], strict=True)
-    return _Found(walk.table, rows, [(name, count, first) for name, count, first in counts if count])
+    broken = [(name, count, first) for name, count, first in counts if count]
+    return _Found(walk.table, rows, broken, bytes(summed or b""))
+
+
+def _check_parts(walk: Walk, places: Mapping[str, Any], keys: Sequence[Sequence[Any]], tx: Tx) -> _Found:
+    """Check a slice with a row that cannot be read, e.g. because an event about it is not JSON: all rows but that."""
+    if len(keys) == 1:
+        return _Found(walk.table, 1, [("readable", 1, " ".join(map(str, [walk.table, *keys[0]])))])
+    middle = walk.places("upto", keys[len(keys) // 2 - 1])
+    halves = {**places, **middle}, {**places, **walk.places("after", list(middle.values()))}
+    parts = [_check_slice(walk, half, tx) for half in halves]
+    return _Found(
+        walk.table,
+        sum(part.rows for part in parts),
+        [one for part in parts for one in part.broken],
+        b"".join(part.summed for part in parts),
+    )
 
 
 def _check_total(name: str, total: Total, tx: Tx) -> _Found:
@@ -309,14 +329,23 @@ def _check_total(name: str, total: Total, tx: Tx) -> _Found:
 
 
 def _check_checkpoint(
-    is_signed: Callable[[Checkpoint], bool], before: Checkpoint | None, found: Checkpoint, tx: Tx
+    is_signed: Callable[[Checkpoint], bool], before: Checkpoint | None, found: Checkpoint, start: int, tx: Tx
 ) -> _Found:
-    is_right = is_signed(found) and checkpoints.is_right(tx, before, found)
+    try:
+        with tx.transaction():
+            is_right = is_signed(found) and checkpoints.is_right(tx, before, found, start)
+    except psycopg.DataError:  # a record before it is not JSON
+        is_right = False
     return _Found("checkpoints", broken=[] if is_right else [("checkpoints", 1, _named(found))])
 
 
-def _check_kept(is_signed: Callable[[Checkpoint], bool], kept: Checkpoint, tx: Tx) -> _Found:
-    is_right = is_signed(kept) and checkpoints.is_stored(tx, kept)
+def _check_summary(start: Beginning, is_signed: Callable[[Checkpoint], bool], tx: Tx, *, compare: bool) -> _Found:
+    is_right = start.is_right(tx, is_signed, compare=compare)
+    return _Found("journal_summaries", broken=[] if is_right else [("summaries", 1, str(start))])
+
+
+def _check_kept(is_signed: Callable[[Checkpoint], bool], kept: Checkpoint, start: int, tx: Tx) -> _Found:
+    is_right = is_signed(kept) and checkpoints.is_stored(tx, kept, start)
     return _Found("checkpoints", broken=[] if is_right else [("kept_checkpoints", 1, _named(kept))])
 
 
@@ -324,10 +353,10 @@ def _is_signed(check: IsSigned, keys: Mapping[str, bytes], checkpoint: Checkpoin
     return check(checkpoint, keys)
 
 
-def _beginning(walk: Walk, since: Checkpoint | None) -> dict[str, Any]:
+def _after(walk: Walk, since: Checkpoint | None, start: int) -> dict[str, Any]:
     """Return the key after which a walk begins; empty where it begins with the table."""
-    if since is not None and walk is JOURNAL:
-        return walk.places("after", [since.number])
+    if walk is JOURNAL and (after := max(start, since.number if since is not None else 0)):
+        return walk.places("after", [after])
     if since is not None and walk is TRANSACTIONS:
         earliest = statement_of(since.statement).time - _CLOCKS_DIFFER
         return walk.places("after", [UUID(int=int(earliest.timestamp() * 1000) << 80)])

@@ -1,6 +1,15 @@
 """Rules of the journal, of commission rules and of idempotency records."""
 
-from wallet_core.storage.verify.walks import JOIN_LAST_EVENT, Rule, Walk, facts, join_wallet, lacks, microseconds
+from wallet_core.storage.verify.walks import (
+    JOIN_LAST_EVENT,
+    Rule,
+    Walk,
+    facts,
+    hashed,
+    join_wallet,
+    lacks,
+    microseconds,
+)
 
 # Whether there is no resource of the name that ``_NAMED`` has taken apart.
 _NAMED = "split_part(subject, '/', 1) AS collection, split_part(subject, '/', 2) AS id"
@@ -20,42 +29,13 @@ _MISSING = f"""
     END
 """
 
-# Numbers of the records of a slice with an entry that does not follow, in the journal, the one before it in its wallet.
-# That one is in the slice, or in an earlier record.
-_MISPLACED = """
-    SELECT DISTINCT number AS misplaced
-    FROM (
-        SELECT number, wallet, sequence,
-            lag(sequence) OVER (PARTITION BY wallet ORDER BY number, sequence) AS sequence_before
-        FROM (
-            SELECT number, entry.key COLLATE "C" AS wallet, (entry.value ->> 0)::bigint AS sequence
-            FROM slice
-            CROSS JOIN LATERAL jsonb_each(facts::jsonb -> 'entries') AS entry
-            WHERE type = 'transaction.posted' AND NOT is_before
-        ) AS legs
-    ) AS placed
-    WHERE sequence <> sequence_before + 1 OR sequence_before IS NULL AND sequence <> 1 AND NOT EXISTS (
-        SELECT
-        FROM wallets
-        JOIN entries ON entries.wallet = wallets.key AND entries.sequence = placed.sequence - 1
-        JOIN journal
-            ON journal.subject = ('transactions/' || entries.transaction) COLLATE "C"
-            AND journal.type = 'transaction.posted'
-        WHERE wallets.id = placed.wallet AND journal.number < placed.number
-    )
-"""
-
 JOURNAL = Walk(
     table="journal",
     key=[("number", "bigint")],
     name="'journal record ' || number",
     chained=("number", "hash"),
     until=True,
-    joined=f"""
-        SELECT slice.*, {_NAMED}, misplaced.misplaced
-        FROM slice
-        LEFT JOIN ({_MISPLACED}) AS misplaced ON misplaced.misplaced = slice.number
-    """,
+    joined=f"SELECT slice.*, {_NAMED} FROM slice",
     rules={
         "journal": Rule(
             meaning="the journal has no gaps, and each hash follows from its record and the hash before it",
@@ -66,16 +46,14 @@ JOURNAL = Walk(
                 ), 'UTF8'))
             """,
         ),
-        "order": Rule(
-            meaning="the entries of a wallet are in the journal in their order, each once",
-            broken="misplaced IS NOT NULL",
-        ),
         "subjects": Rule(
             meaning="every resource that an event reports exists",
             broken=_MISSING,
         ),
     },
 )
+
+HASHED_LAST_EVENT = hashed("subject", "events", "array_to_string(types, ' ')", "facts", "resolutions")
 
 COMMISSION_RULES = Walk(
     table="commission_rules",
@@ -111,15 +89,57 @@ COMMISSION_RULES = Walk(
     },
 )
 
+# Whether the transaction of a request was posted by an event that is summed up; of a batch, its first transaction.
+_IS_SUMMED_UP = f"""
+    posted.subject IS NOT NULL
+    AND {lacks("journal AS j", "j.subject = posted.subject AND j.type = 'transaction.posted' AND j.number > %(start)s")}
+    AND posted.subject NOT IN (SELECT o.subject FROM outbox AS o WHERE o.type = 'transaction.posted')
+"""
+
 REQUESTS = Walk(
     table="requests",
     key=[("caller", "text"), ("request_id", "uuid")],
     name="'request ' || request_id || ' of ' || caller",
-    joined=f"SELECT slice.*, {_NAMED} FROM slice",
+    joined=f"""
+        SELECT slice.*, {_NAMED.replace("subject", "slice.subject")}, {_IS_SUMMED_UP} AS is_summed_up
+        FROM slice
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN %(start)s > 0 THEN CASE split_part(slice.subject, '/', 1)
+                WHEN 'transactions' THEN slice.subject COLLATE "C"
+                WHEN 'batches' THEN (
+                    SELECT ('transactions/' || id) COLLATE "C"
+                    FROM transactions
+                    WHERE batch = split_part(slice.subject, '/', 2)::uuid AND batch_item = 0
+                    LIMIT 1
+                )
+            END END AS subject
+            OFFSET 0
+        ) AS posted
+    """,
+    summed=f"""
+        CASE WHEN is_summed_up THEN {hashed("caller", "request_id", "encode(fingerprint, 'hex')", "subject")} END
+    """,
     rules={
         "requests": Rule(
             meaning="every resource that an idempotency record names exists",
             broken=_MISSING,
         ),
     },
+)
+
+LAST_EVENTS = Walk(
+    table="journal_last_events",
+    key=[("subject", "text"), ("number", "bigint")],
+    name="subject",
+    joined=f"""
+        SELECT slice.*, number <= %(start)s AND {
+        lacks(
+            "journal_last_events AS later",
+            "later.subject = slice.subject AND later.number > slice.number AND later.number <= %(start)s",
+        )
+    } AS is_newest
+        FROM slice
+    """,
+    summed=f"CASE WHEN is_newest THEN {HASHED_LAST_EVENT} END",
+    rules={},
 )

@@ -38,6 +38,9 @@ class Walk:
     """The columns that rules compare with those of the row before, which are named like ``number_before``: in the order
     of the key, and among rows that have all but the last column of it in common; NULL in the first of them. Where there
     are some, the row before the slice is read, too, and not counted: its column ``is_before`` is true."""
+    summed: str = ""
+    """An expression, on the columns of *joined*, for the hash of a row that the journal does not report any more; NULL
+    for another row. A summary of the journal states the digest of these hashes."""
     until: bool = False
     """Whether the walk ends at the journal number that was fixed at the start."""
 
@@ -56,10 +59,16 @@ class Walk:
             f"ORDER BY {self._columns} OFFSET %(rows)s - 1 LIMIT 1"
         )
 
+    def keys(self, *, after: bool, upto: bool) -> str:
+        """Return the statement that lists the keys of a slice."""
+        where = self._range(after=after, upto=upto)
+        return f"SELECT {self._columns} FROM {self.table} WHERE {where} ORDER BY {self._columns}"
+
     def statement(self, *, after: bool, upto: bool) -> str:
         """Return the statement that checks a slice: one row.
 
-        It has the count of the slice's rows, then for each rule the count of the rows that break it, and the first one.
+        It has the count of the slice's rows, then for each rule the count of the rows that break it, and the first one;
+        and where rows are *summed*, their hashes, one after another.
         The slice begins after a key, or with the table, and ends with a key, or with the table.
         """
         columns = f'*, ({self.subject}) COLLATE "C" AS subject_name'
@@ -73,17 +82,18 @@ class Walk:
             f"WHERE {self._range(after=after, upto=upto, inclusive=bool(self.chained))} ORDER BY {self._columns}"
         )
         broken = [f"{counted} AND ({rule.broken})" for rule in self.rules.values()]
-        judged = [
-            f"{counted} AS counted",
-            f"{self.name} AS name",
-            *(f"{one} AS broken{i}" for i, one in enumerate(broken)),
-        ]
+        judged = ["*", f"{counted} AS counted", *(f"{one} AS broken{i}" for i, one in enumerate(broken))]
         found = ["count(*) FILTER (WHERE counted)"]
         for i in range(len(broken)):
-            found += [f"count(*) FILTER (WHERE broken{i})", f"min(name) FILTER (WHERE broken{i})"]
+            found += [
+                f"count(*) FILTER (WHERE broken{i})",
+                f"min({self.name}) FILTER (WHERE broken{i})",
+            ]  # a name is made of broken rows alone
         sets = ",\n".join(
             f"{name} AS MATERIALIZED (\n{query}\n)" for name, query in {"waiting": _WAITING, **self.sets}.items()
         )
+        if self.summed:
+            found.append(f"string_agg({self.summed}, ''::bytea) FILTER (WHERE counted)")
         # OFFSET 0: what is used several times is computed once.
         return (
             f"WITH slice AS MATERIALIZED (\n{slice_}\n),\n{sets}\nSELECT {', '.join(found)}\nFROM (\n"
@@ -127,36 +137,54 @@ class Total:
 # What belongs to a row is joined laterally, with a limit or an aggregate: a look-up by index for each row of the slice,
 # whatever the planner guesses of sizes. A join of tables would read a whole table for every slice.
 
-# The events about a row, in the journal or still in the outbox; ``place`` orders them. Transactions have one event
-# each, which their walk reads by itself.
-EVENTS = """
-    SELECT type, facts::jsonb AS facts, number AS place
-    FROM journal
-    WHERE subject = slice.subject_name AND type <> 'transaction.posted'
-    UNION ALL
-    SELECT type, facts::jsonb, position + 4611686018427387904
-    FROM waiting
-    WHERE subject = slice.subject_name AND type <> 'transaction.posted'
+# What the summed up part of the journal has said of a row: one row, or none.
+_SUMMED_UP = """
+    SELECT * FROM journal_last_events
+    WHERE subject = slice.subject_name AND number <= %(start)s
+    ORDER BY number DESC
+    LIMIT 1
 """
 
-# For each row of the slice with events: their count, their types, and the facts of the last one. The journal is looked
-# up for each row; the result is joined as a whole, for the outbox may have as many events as the slice has rows.
-_LAST_EVENTS = """
-    SELECT subject, count(*) AS events, array_agg(type) AS types,
-        (array_agg(facts - 'request' ORDER BY place DESC))[1] AS facts
+# The events about a row, in the journal or still in the outbox, and of summed up ones the decisions of operators.
+EVENTS = f"""
+    SELECT facts::jsonb AS facts
+    FROM journal
+    WHERE subject = slice.subject_name AND type <> 'transaction.posted' AND number > %(start)s
+    UNION ALL
+    SELECT facts::jsonb
+    FROM waiting
+    WHERE subject = slice.subject_name AND type <> 'transaction.posted'
+    UNION ALL
+    SELECT jsonb_build_object('resolution', resolution)
+    FROM ({_SUMMED_UP}) AS summed_up
+    CROSS JOIN LATERAL jsonb_array_elements(resolutions) AS listed (resolution)
+"""
+
+# For each row of the slice with events: their count, their types, and the facts of the last one; ``place`` orders them.
+# The journal is looked up for each row; the result is joined as a whole, for the outbox may have as many events as the
+# slice has rows. Transactions have one event each, which their walk reads by itself.
+_LAST_EVENTS = f"""
+    SELECT subject, sum(events)::bigint AS events, string_to_array(string_agg(types, ' '), ' ') AS types,
+        (array_agg(facts ORDER BY place DESC))[1] AS facts
     FROM (
-        SELECT slice.subject_name AS subject, own.type, own.facts::jsonb AS facts, own.number AS place
+        SELECT slice.subject_name AS subject, 1 AS events, own.type AS types, own.facts::jsonb - 'request' AS facts,
+            own.number AS place
         FROM slice
         CROSS JOIN LATERAL (
             SELECT type, facts, number
             FROM journal
-            WHERE subject = slice.subject_name AND type <> 'transaction.posted'
+            WHERE subject = slice.subject_name AND type <> 'transaction.posted' AND number > %(start)s
             OFFSET 0
         ) AS own
         UNION ALL
-        SELECT subject, type, facts::jsonb, position + 4611686018427387904
+        SELECT subject, 1, type, facts::jsonb - 'request', position + 4611686018427387904
         FROM waiting
         WHERE type <> 'transaction.posted'
+        UNION ALL
+        SELECT summed_up.subject, events, array_to_string(types, ' '), facts, summed_up.number
+        FROM slice
+        CROSS JOIN LATERAL ({_SUMMED_UP}) AS summed_up
+        WHERE %(start)s > 0
     ) AS events
     GROUP BY subject
 """
@@ -185,6 +213,11 @@ def facts(**values: str) -> str:
     """Return the expression of a row's facts: each name with the SQL of its value; NULL leaves it out."""
     pairs = ", ".join(f"'{name}', {value}" for name, value in values.items())
     return f"jsonb_strip_nulls(jsonb_build_object({pairs}))"
+
+
+def hashed(*values: str) -> str:
+    """Return the expression of the hash of a row, as summaries of the journal sum it up."""
+    return f"sha256(convert_to(concat_ws(chr(10), {', '.join(values)}), 'UTF8'))"
 
 
 def filled(column: str) -> str:
