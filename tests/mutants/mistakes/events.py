@@ -154,7 +154,7 @@ EVENTS = (
         (
             Change(
                 "wallet_grpc/servicers/event.py:EventServicer.WatchEvents",
-                "lines and lines[0].number != place.number + 1",
+                "records and records[0].number != place.number + 1",
                 "False",
             ),
         ),
