@@ -165,6 +165,7 @@ def valid_requests() -> dict[str, Any]:
         audit_pb.ExportCheckpointsRequest(first_number=77),
         audit_pb.ListCheckpointKeysRequest(),
         operations_pb.ListAttentionRequest(page_size=3),
+        operations_pb.GetFiguresRequest(),
         operations_pb.ResolveWithdrawalRequest(name=f"withdrawals/{nothing}", **resolved, request_id=str(uuid4())),
         operations_pb.ResolveScheduledDepositRequest(
             name=f"scheduledDeposits/{nothing}", **resolved, request_id=str(uuid4())
