@@ -1,16 +1,29 @@
 """The process: ``python -m wallet_console``."""
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
 from wallet_console.app import application
 from wallet_console.settings import SettingsError, read_settings
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 class _Server(uvicorn.Server):
-    """Reports where it listens, in one line."""
+    """Reports where it listens, in one line, and ends with exit code 0 after a signal to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM and SIGINT, also those that came while the process was starting."""
+        for number in _STOP_SIGNALS:
+            signal.signal(number, self.handle_exit)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        yield
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]  # sockets of uvicorn's
         await super().startup(sockets)  # type: ignore[arg-type]
