@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from wallet_client import CallError
 from wallet_console import login
+from wallet_console.formats import NotReadable
 from wallet_console.guard import Guard
 from wallet_console.live import Hub
 from wallet_console.oidc import Provider
@@ -38,7 +39,7 @@ from wallet_console.proof import Proof
 from wallet_console.service import open_service
 from wallet_console.sessions import Sessions
 from wallet_console.settings import ConsoleSettings
-from wallet_console.web import Console, failed, render, visit_of
+from wallet_console.web import Console, bare, failed, render, visit_of
 
 _PAGES = (
     overview,
@@ -56,6 +57,8 @@ _PAGES = (
     streams,
     login,
 )
+
+_DEFECT = "The console has failed. A change that you had confirmed may have been done: open its page to see."
 
 
 def application(settings: ConsoleSettings) -> Starlette:
@@ -92,7 +95,12 @@ def application(settings: ConsoleSettings) -> Starlette:
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(settings.hosts)), Middleware(Guard)],
-        exception_handlers={CallError: _call_failed, HTTPException: _refused},
+        exception_handlers={
+            CallError: _call_failed,
+            HTTPException: _refused,
+            NotReadable: _not_readable,
+            Exception: _defect,
+        },
     )
 
 
@@ -117,3 +125,14 @@ async def _refused(request: Request, error: Exception) -> Response:
     if "visit" not in request.scope:
         return PlainTextResponse(refused.detail, refused.status_code)
     return await render(request, "refused.html", status=refused.status_code, detail=refused.detail)
+
+
+async def _not_readable(request: Request, error: Exception) -> Response:
+    """Show what an address has that cannot be read."""
+    return await render(request, "refused.html", status=400, detail=str(error))
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """Show that the console has failed; what it is goes to the log, and not to the reader."""
+    del error
+    return await bare(request, _DEFECT)

@@ -16,7 +16,7 @@ from wallet_console.texts import PERSIAN, Texts
 _DIGITS = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 _MINUS = "\N{MINUS SIGN}"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
-_MILLION = 1_000_000
+_MOST = 2**63 - 1
 
 
 class NotReadable(Exception):
@@ -109,6 +109,8 @@ class Formats:
             raise NotReadable("Write the amount in digits, with a point before the decimals.") from None
         if not minor.is_finite() or minor != minor.to_integral_value():
             raise NotReadable("The amount has more decimals than its currency.")
+        if abs(minor) > _MOST:
+            raise NotReadable("The amount is too large.")
         return Amount(currency, int(minor))
 
 

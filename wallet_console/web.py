@@ -129,5 +129,11 @@ async def failed(request: Request, error: CallError) -> Response:
     try:
         await visit.formats()
     except CallError:
-        return HTMLResponse(_TEMPLATES.get_template("bare.html").render(t=visit.texts, error=error), status_code=status)
+        return await bare(request, error.localized or error.message, status=status)
     return await render(request, "failed.html", status=status, error=error)
+
+
+async def bare(request: Request, text: str, *, status: int = _OTHER_STATUS) -> Response:
+    """Return a page that needs nothing of the service."""
+    t = visit_of(request).texts
+    return HTMLResponse(_TEMPLATES.get_template("bare.html").render(t=t, text=t(text)), status_code=status)

@@ -48,6 +48,14 @@ def console(server: str, consoles: Consoles) -> Iterator[Visitor]:
 
 
 @pytest.fixture
+def other(console: Visitor) -> Iterator[Visitor]:
+    """Return a visitor with a session of its own."""
+    visitor = Visitor(console.url)
+    yield visitor
+    visitor.http.close()
+
+
+@pytest.fixture
 def stub(bank: BankServer) -> CollectingBank:
     """Return the bank stub, for ordering faults and for reading its own records."""
     return CollectingBank(bank.url)

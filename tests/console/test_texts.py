@@ -16,7 +16,7 @@ _LISTED = re.compile(r'"([A-Z][^"]*)"')
 # Where code has texts that a template or a page translates.
 _CALLS = {"t", "NotReadable", "HTTPException", "Refused", "Button", "texts"}
 _NAMES = {"title", "warning", "button", "label", "help"}
-_TABLES = {"ADVICE", "found", "_NOT_REACHED", "_NOT_ACCEPTED", "_AGAIN", "_RESOLVED", "_CANCELLED", "title"}
+_TABLES = {"ADVICE", "found", "_NOT_REACHED", "_DEFECT", "_NOT_ACCEPTED", "_AGAIN", "_RESOLVED", "_CANCELLED", "title"}
 
 
 def in_templates() -> Iterator[str]:

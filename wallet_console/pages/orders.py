@@ -165,7 +165,7 @@ def _resolve(kind: str) -> Any:  # noqa: ANN401  # of Action.call
         method = call.client.resolve_withdrawal if kind == PAYOUTS else call.client.resolve_scheduled_deposit
         await method(
             f"{_RESOURCES[kind]}/{call.path['order']}",
-            f"RESOLUTION_KIND_{resolution}",
+            resolution,
             reason=reason,
             bank_evidence=call.form.get("evidence", "").strip(),
             bank_reference=call.form.get("reference", "").strip() if resolution == "EXECUTED" else "",
