@@ -75,8 +75,9 @@ class Guard:
             await send(message)
 
         if not visit.may_read and not scope["path"].startswith(_OPEN):
-            wanted = scope["path"] if request.method == "GET" else "/"
-            await RedirectResponse(f"/login?next={quote(wanted)}", 303)(scope, receive, sent)
+            url = request.url
+            wanted = f"{url.path}?{url.query}".rstrip("?") if request.method == "GET" else "/"
+            await RedirectResponse(f"/login?next={quote(wanted, safe='')}", 303)(scope, receive, sent)
             return
         token_now.set(visit.session.token if visit.session is not None else "")
         await self._app(scope, receive, sent)

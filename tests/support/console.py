@@ -24,7 +24,9 @@ def running_console(target: str, **settings: object) -> Iterator[str]:
     """Serve a console of this service; yield its address."""
     chosen = {"target": target, "port": 0, "update_s": 0.05, "poll_s": 60.0, **settings}
     app = application(ConsoleSettings(**chosen))  # type: ignore[arg-type]  # checked as they are read
-    config = uvicorn.Config(app, port=0, log_level="error", lifespan="on", ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, port=int(str(chosen["port"])), log_level="error", lifespan="on", ws="none", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, daemon=True)
     thread.start()
@@ -65,9 +67,9 @@ class Visitor:
 
 
 def hidden(page: httpx.Response) -> dict[str, str]:
-    """Return the hidden fields of the page's own form: the last one that has a request id, or the last."""
+    """Return the hidden fields of the page's own form: the last one that has a request id, or that does something."""
     forms = [dict(_HIDDEN.findall(form)) for form in _FORM.findall(page.text)]
-    named = [form for form in forms if "request_id" in form] or forms
+    named = [form for form in forms if "request_id" in form] or [form for form in forms if "csrf" in form]
     assert named, page.text
     return {name: unescape(value) for name, value in named[-1].items()}
 
