@@ -13,7 +13,8 @@ from wallet.v1.money_pb2 import Money
 from wallet_client import Amount
 from wallet_console.texts import PERSIAN, Texts
 
-_DIGITS = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+# Digits and separators of numbers.
+_PERSIAN = str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹٬٫")
 _MINUS = "\N{MINUS SIGN}"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _MOST = 2**63 - 1
@@ -47,14 +48,11 @@ class Formats:
     def _persian(self) -> bool:
         return self.texts.language == PERSIAN
 
-    def digits(self, text: object) -> str:
-        """Return a text with the digits of the language."""
-        return str(text).translate(_DIGITS) if self._persian else str(text)
-
     def number(self, value: float | Decimal, decimals: int = 0) -> str:
         """Return a number with separators."""
         pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
-        text = format_decimal(abs(Decimal(value)), pattern, locale=self.texts.language)
+        text = format_decimal(abs(Decimal(value)), pattern, locale="en")
+        text = text.translate(_PERSIAN) if self._persian else text
         return f"{_MINUS}{text}" if value < 0 else text
 
     def amount(self, money: Money, *, signed: bool = False) -> str:
@@ -79,7 +77,7 @@ class Formats:
         clock = "%H:%M:%S" if seconds else "%H:%M"
         if self._persian:
             text: str = persian_datetime.fromgregorian(datetime=shown).strftime(f"%Y/%m/%d {clock}")
-            return text.translate(_DIGITS)
+            return text.translate(_PERSIAN)
         return shown.strftime(f"%Y-%m-%d {clock}")
 
     def age(self, moment: Timestamp | datetime) -> str:

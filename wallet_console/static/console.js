@@ -97,8 +97,8 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (letter === "g") goes = event.timeStamp;
-  else if (event.key === "/" || event.code === "Slash" && !event.shiftKey) { event.preventDefault(); document.getElementById("q")?.focus(); }
   else if (event.key === "?" || event.key === "؟") keys?.showModal();
+  else if (event.key === "/" || event.code === "Slash" && !event.shiftKey) { event.preventDefault(); document.getElementById("q")?.focus(); }
   else if (letter === "j") moveRow(1);
   else if (letter === "k") moveRow(-1);
 });
